@@ -1,0 +1,76 @@
+"""What a network wants to be fed: size, channels and normalisation, declared beside the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from rolewise.errors import InputError
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The input that one network expects.
+
+    Args:
+        mean: per-channel mean of pixels in [0, 1], length C.
+        std: per-channel standard deviation of pixels in [0, 1], length C, positive.
+        size: (H, W) in pixels, or None to take images as they are.
+
+    Raises:
+        InputError: the lengths differ or a deviation is not positive.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
+        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
+        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
+            raise InputError(f"mean and std must both have 1 or 3 values, got {len(self.mean)} and {len(self.std)}")
+        if min(self.std) <= 0:
+            raise InputError(f"std must be positive, got {list(self.std)}")
+
+    @property
+    def channels(self) -> int:
+        """Number of channels C."""
+        return len(self.mean)
+
+
+def prepare(images: Tensor, spec: InputSpec) -> Tensor:
+    """Makes a network's input out of images: channels, size, then (pixel - mean) / std.
+
+    Args:
+        images: [B, C, H, W], uint8 in [0, 255] or floating point in [0, 1].
+        spec: what the network expects. One channel is repeated to three where three are wanted.
+
+    Returns:
+        [B, C', H', W'] floating point (float32 for uint8 images).
+
+    Raises:
+        InputError: the images do not have four dimensions, or their channels do not fit.
+    """
+    if images.ndim != 4:
+        raise InputError(f"images must have shape [B, C, H, W], got {list(images.shape)}")
+    channels = images.shape[1]
+    if channels != spec.channels:
+        if channels != 1:
+            raise InputError(f"images must have {spec.channels} channels for this network, got {channels}")
+        images = images.expand(-1, spec.channels, -1, -1)
+    scale = 255.0 if images.dtype == torch.uint8 else 1.0
+    pixels = images.float() if images.dtype == torch.uint8 else images
+    if spec.size is not None and tuple(images.shape[-2:]) != spec.size:
+        pixels = functional.interpolate(pixels, size=spec.size, mode="bilinear", align_corners=False, antialias=True)
+    mean = _column(spec.mean, scale, pixels)
+    std = _column(spec.std, scale, pixels)
+    return (pixels - mean) / std
+
+
+def _column(values: Sequence[float], scale: float, like: Tensor) -> Tensor:
+    return torch.tensor([value * scale for value in values], dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
