@@ -1,0 +1,218 @@
+"""The typed shape of an experiment: what a config file may say, with every default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
+#: A preset's name, a schedule file, or a mapping with a ``name`` and the preset's arguments.
+AugmentationSpec = str | dict[str, Any]
+
+#: What a student may be trained under; the first four are made by the experiment, the rest are presets.
+LEARNED = ("own", "own_shuffled", "teacher")
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys are faults, and a section does not change once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+
+class DataSection(Section):
+    """Which images, and how they are divided."""
+
+    name: str = "digits"
+    root: str | None = None
+    download: bool = False
+    arguments: dict[str, Any] = {}
+    validation: Annotated[int, Field(ge=2)] | Annotated[float, Field(gt=0, lt=1)] = 300
+    test: Annotated[int, Field(ge=2)] | Annotated[float, Field(gt=0, lt=1)] | None = None
+    split_seed: int = 0
+    limit: Count | None = None
+    memory_budget_mb: Positive = 2048.0
+
+
+class OptimizerSection(Section):
+    """The optimiser and its constants."""
+
+    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: Positive = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = True
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+
+
+class RateSection(Section):
+    """How the learning rate moves, over fractions of training."""
+
+    name: Literal["constant", "multistep", "cosine", "onecycle"] = "cosine"
+    milestones: tuple[Fraction, ...] = (0.3, 0.6, 0.8)
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    final: Fraction = 0.0
+
+
+class TrainSection(Section):
+    """How a network is trained."""
+
+    epochs: Count = 100
+    batch_size: Count = 128
+    optimizer: OptimizerSection = OptimizerSection()
+    schedule: RateSection = RateSection()
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    clip_norm: Positive | None = None
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    channels_last: bool = False
+    compile: bool = False
+
+
+class ModelSection(Section):
+    """A registered model, or one by import path ``package.module:callable``."""
+
+    name: str
+    arguments: dict[str, Any] = {}
+    mean: tuple[float, ...] | None = None
+    std: tuple[Positive, ...] | None = None
+    size: tuple[Count, Count] | None = None
+
+
+class TeacherSection(Section):
+    """The teacher: its network, its images and its training."""
+
+    model: ModelSection
+    images: Count | None = None
+    train: TrainSection = TrainSection()
+    weights: str | None = None
+
+
+class StudentSection(Section):
+    """A student: its network, its images and its training."""
+
+    name: Name
+    model: ModelSection
+    images: Count | None = None
+    train: TrainSection = TrainSection()
+    init: Literal["random", "teacher"] = "random"
+
+
+class DistillSection(Section):
+    """The distillation loss: methods with their settings and weights, beside the labels' own term."""
+
+    methods: tuple[dict[str, Any], ...] = ({"name": "kd", "temperature": 4.0, "weight": 0.9},)
+    label_weight: Annotated[float, Field(ge=0)] = 0.1
+    view: Literal["shared", "clean", "own"] = "shared"
+
+
+class AugmentSection(Section):
+    """How learned policies are drawn and how every operation is applied."""
+
+    ops: tuple[str, ...] | None = None
+    copies: Count = 2
+    counts: tuple[Fraction, ...] = (0.2, 0.3, 0.5)
+    magnitude: Literal["fixed", "uniform"] = "fixed"
+    scale: Literal["rolewise", "pba"] = "rolewise"
+    ranges: dict[str, Positive] = {}
+    base: tuple[str, ...] = ()
+    interpolation: Literal["nearest", "bilinear"] = "nearest"
+    fill: Annotated[int, Field(ge=0, le=255)] = 0
+
+    @field_validator("counts")
+    @classmethod
+    def _sums_to_one(cls, counts: tuple[float, ...]) -> tuple[float, ...]:
+        if abs(sum(counts) - 1) > 1e-6:
+            raise ValueError(f"must sum to 1, got {sum(counts):g}")
+        return counts
+
+
+class ScalarSection(Section):
+    """The space of one searched number, such as ``learning_rate``."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ScalarSection:
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high, got {self.low:g} and {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low must be positive on a log scale, got {self.low:g}")
+        return self
+
+
+class SearchSection(Section):
+    """The population-based search of each role's schedule."""
+
+    members: Annotated[int, Field(ge=2)] = 16
+    intervals: Annotated[int, Field(ge=2)] = 8
+    teacher_epochs: Count | None = None
+    student_epochs: Count | None = None
+    teacher_images: Count | None = None
+    student_images: Count | None = None
+    quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.25
+    resample: Fraction = 0.2
+    initial: Literal["zeros", "random"] = "zeros"
+    scalars: dict[Literal["learning_rate", "temperature", "label_weight"], ScalarSection] = {}
+
+
+class ArmsSection(Section):
+    """The comparison: teacher's augmentation x student's augmentation x with or without distillation."""
+
+    teacher: tuple[AugmentationSpec, ...] = ("own",)
+    student: tuple[AugmentationSpec, ...] = (
+        "none",
+        "standard",
+        "teacher",
+        "own",
+        "own_shuffled",
+        "randaugment",
+        "trivialaugment",
+    )
+    distill: tuple[bool, ...] = (True, False)
+    control: AugmentationSpec = "none"
+
+    @field_validator("teacher", "student", "distill")
+    @classmethod
+    def _some(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not values:
+            raise ValueError("must name at least one")
+        return values
+
+
+class ExperimentConfig(Section):
+    """A whole experiment."""
+
+    name: Name = "experiment"
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
+    device: str = "auto"
+    workers: Annotated[int, Field(ge=0)] = 0
+    threads: Count = 1
+    retrain_on_validation: bool = False
+    data: DataSection = DataSection()
+    teacher: TeacherSection
+    students: Annotated[tuple[StudentSection, ...], Field(min_length=1)]
+    distill: DistillSection = DistillSection()
+    augment: AugmentSection = AugmentSection()
+    search: SearchSection = SearchSection()
+    arms: ArmsSection = ArmsSection()
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds or len(set(seeds)) != len(seeds):
+            raise ValueError("must hold at least one seed, each once")
+        return seeds
+
+    @model_validator(mode="after")
+    def _distinct_students(self) -> ExperimentConfig:
+        names = [student.name for student in self.students]
+        if len(set(names)) != len(names) or "teacher" in names:
+            raise ValueError(f"students must have distinct names other than 'teacher', got {names}")
+        return self

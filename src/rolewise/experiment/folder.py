@@ -1,0 +1,142 @@
+"""The run folder: made once, bound to its config, held by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rolewise.config import ExperimentConfig, differences, digest, dump, load
+from rolewise.errors import InputError, RunError
+from rolewise.files import read_json, write_json, write_text
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names what lies where in a run folder.
+
+    Args:
+        root: the folder.
+    """
+
+    root: Path
+
+    def stage(self, name: str) -> Path:
+        """Returns the folder of one stage."""
+        return self.root / "stages" / name
+
+    def is_done(self, name: str) -> bool:
+        """Returns whether a stage has ended; its ``done.json`` is written last."""
+        return (self.stage(name) / "done.json").is_file()
+
+    def summary(self, name: str) -> dict[str, Any]:
+        """Returns what a finished stage said of itself."""
+        value = read_json(self.stage(name) / "done.json", "the stage's summary")
+        if not isinstance(value, dict):
+            raise InputError(f"{self.stage(name) / 'done.json'} must hold a mapping; delete the stage's folder to redo it")
+        return value
+
+    def config(self) -> ExperimentConfig:
+        """Reads the config that the run was made with."""
+        return load(self.root / "config.yaml")
+
+
+def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> RunFolder:
+    """Makes a run folder, or finds the one that the same config made.
+
+    Args:
+        root: the folder; made with its parents where it is missing.
+        config: the experiment.
+        fresh: move what another run left there aside, to ``<root>.old-<k>``, instead of going on with it.
+
+    Raises:
+        InputError: the folder belongs to another config (the difference is shown) or to no run at all.
+    """
+    run = root / "run.json"
+    if fresh and run.exists():
+        _move_aside(root)
+    if run.exists():
+        _check_same(root, config)
+    elif root.exists() and any(entry.name != ".lock" for entry in root.iterdir()):
+        if not (root / "config.yaml").exists():
+            raise InputError(f"--out must name a new folder or a run's, got {root}, which holds other files; choose another")
+    root.mkdir(parents=True, exist_ok=True)
+    if not run.exists():
+        write_text(root / "config.yaml", dump(config))
+        write_json(root / "environment.json", environment(config))
+        # Written last: a folder with run.json is whole.
+        write_json(run, {"version": VERSION, "name": config.name, "config": digest(config)})
+    return RunFolder(root)
+
+
+def existing_run(root: Path) -> RunFolder:
+    """Returns the folder of a run that exists.
+
+    Raises:
+        InputError: it is no run folder.
+    """
+    if not (root / "run.json").is_file():
+        raise InputError(f"{root} is no run folder (it has no run.json); make one with: rolewise run CONFIG --out {root}")
+    return RunFolder(root)
+
+
+@contextlib.contextmanager
+def held(run: RunFolder) -> Iterator[None]:
+    """Holds the run folder for this process; the lock goes with the process, however it ends.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    with open(run.root / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError(f"{run.root} is in use by another process; wait for it or choose another --out") from error
+        yield
+
+
+def environment(config: ExperimentConfig) -> dict[str, Any]:
+    """Returns what the report says of the machine and the software."""
+    packages = {}
+    for name in ("rolewise", "torch", "numpy", "scikit-learn", "pydantic", "safetensors"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            packages[name] = importlib.metadata.version(name)
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "device": config.device,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "packages": packages,
+    }
+
+
+def _check_same(root: Path, config: ExperimentConfig) -> None:
+    known = read_json(root / "run.json", "the run's record")
+    if not isinstance(known, dict) or known.get("version") != VERSION:
+        raise InputError(f"{root / 'run.json'} must have version {VERSION}; it is damaged or from another release")
+    if known.get("config") == digest(config):
+        return
+    lines = differences(load(root / "config.yaml"), config)
+    raise InputError(
+        f"{root} was made by another config; it differs in\n  "
+        + "\n  ".join(lines or ["(its config.yaml was edited afterwards)"])
+        + "\nchoose another --out, or start anew with --fresh (the old run is moved aside, not deleted)"
+    )
+
+
+def _move_aside(root: Path) -> None:
+    number = 1
+    while (target := root.with_name(f"{root.name}.old-{number}")).exists():
+        number += 1
+    root.rename(target)

@@ -1,0 +1,130 @@
+"""The world of one seed: its images, who may see which, and how networks are built for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.config.schema import ExperimentConfig, ModelSection
+from rolewise.data import SealedTest, Source, read, split, stratified_subset
+from rolewise.errors import InputError
+from rolewise.inputs import InputSpec
+from rolewise.models import build
+from rolewise.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class World:
+    """What one seed's stages work on.
+
+    Args:
+        source: the images that may be trained or searched on.
+        train: indices [N] into ``source`` that may be trained on during a search.
+        validation: indices [V] that score the members of a search; trained on by nobody while one runs.
+        test: sealed.
+        mean: per-channel mean of the training images in [0, 1].
+        std: per-channel standard deviation, likewise.
+    """
+
+    config: ExperimentConfig
+    seed: int
+    device: torch.device
+    source: Source
+    train: Tensor
+    validation: Tensor
+    test: SealedTest
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes K."""
+        return len(self.source.classes)
+
+    def final_indices(self, images: int | None, *, unseen: bool) -> Tensor:
+        """Returns what a role trains on.
+
+        Args:
+            images: how many labelled images, stratified; None for all.
+            unseen: leave the validation images out in any case.
+        """
+        if images is not None:
+            return self.some(images, self.train, "images")
+        if self.config.retrain_on_validation and not unseen:
+            return torch.cat([self.train, self.validation])
+        return self.train
+
+    def some(self, images: int | None, indices: Tensor, stream: str) -> Tensor:
+        """Returns a stratified part of ``indices``, the same for every role that asks for the same number."""
+        if images is None or images == len(indices):
+            return indices
+        if images > len(indices):
+            raise InputError(f"images must be at most the {len(indices)} that may be trained on, got {images}")
+        return stratified_subset(indices, self.source.labels, images, derive_seed(self.seed, stream))
+
+    def spec(self, model: ModelSection) -> InputSpec:
+        """Returns what a network is fed: its own declaration, else the training images' statistics."""
+        return InputSpec(model.mean or self.mean, model.std or self.std, model.size)
+
+    def network(self, model: ModelSection, *names: str | int) -> nn.Module:
+        """Builds a network whose initial weights belong to the stream that ``names`` calls."""
+        spec = self.spec(model)
+        return build(
+            model.name,
+            num_classes=self.num_classes,
+            channels=spec.channels,
+            size=spec.size or self.source.size,
+            seed=derive_seed(self.seed, "weights", *names),
+            **model.arguments,
+        )
+
+
+def world(config: ExperimentConfig, seed: int, device: torch.device) -> World:
+    """Reads the data and divides it: the test set is the same for all seeds, the rest is drawn anew for each."""
+    train, test = _cached(config)
+    section = config.data
+    everything = torch.arange(len(train))
+    if test is None:
+        if section.test is None:
+            raise InputError(f"data.test must say how many images to hold out: {section.name!r} has no test set of its own")
+        fixed = split(train.labels, validation=0, test=section.test, seed=derive_seed(section.split_seed, "test"))
+        sealed = SealedTest(train, fixed.test)
+        everything = fixed.train
+    else:
+        sealed = SealedTest(test, torch.arange(len(test)))
+    if section.limit is not None:
+        everything = stratified_subset(everything, train.labels, section.limit, derive_seed(section.split_seed, "limit"))
+    parts = split(train.labels[everything], validation=section.validation, test=0, seed=derive_seed(seed, "split"))
+    indices = everything[parts.train]
+    mean, std = _statistics(train, indices)
+    return World(config, seed, device, train, indices, everything[parts.validation], sealed, mean, std)
+
+
+_LOADED: dict[str, tuple[Source, Source | None]] = {}
+
+
+def _cached(config: ExperimentConfig) -> tuple[Source, Source | None]:
+    key = config.data.model_dump_json()
+    if key not in _LOADED:
+        _LOADED.clear()
+        section = config.data
+        raw = read(
+            section.name,
+            root=section.root,
+            download=section.download,
+            memory_budget_mb=section.memory_budget_mb,
+            **section.arguments,
+        )
+        _LOADED[key] = (raw.train, raw.test)
+    return _LOADED[key]
+
+
+def _statistics(source: Source, indices: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    # At most 10,000 images: the mean's error is far below a grey level, and a streamed set is not read twice.
+    chosen = indices[:: max(1, len(indices) // 10_000)]
+    pixels = source.batch(chosen).double() / 255
+    mean = pixels.mean(dim=(0, 2, 3))
+    std = pixels.std(dim=(0, 2, 3)).clamp_min(1e-3)
+    return tuple(mean.tolist()), tuple(std.tolist())
