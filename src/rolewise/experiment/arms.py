@@ -45,7 +45,8 @@ class Stage:
         seed: the seed that it belongs to.
         role: ``teacher`` or the student's name; empty for the test.
         augmentation: label of the augmentation that it trains under.
-        teacher: the stage whose network teaches here, or None.
+        teacher: the stage whose network teaches here (or initialises the student), or None.
+        distilled: whether the distillation loss is on.
         unseen: whether the search's validation images are left out although the final training has them.
         needs: the stages that must be done before.
     """
@@ -56,6 +57,7 @@ class Stage:
     role: str
     augmentation: str = ""
     teacher: str | None = None
+    distilled: bool = False
     unseen: bool = False
     needs: tuple[str, ...] = field(default=())
 
@@ -138,10 +140,18 @@ def _seed_stages(config: ExperimentConfig, seed: int) -> Iterable[Stage]:
             teacher = teachers[searching_teacher(config)]
             if config.retrain_on_validation and config.teacher.images is None:
                 teacher = Stage(
-                    teacher.name + "-unseen", "teacher", seed, "teacher", teacher.augmentation, None, True, teacher.needs
+                    teacher.name + "-unseen",
+                    "teacher",
+                    seed,
+                    "teacher",
+                    teacher.augmentation,
+                    unseen=True,
+                    needs=teacher.needs,
                 )
                 yield teacher
-            yield Stage(search_name, "search", seed, student.name, "", teacher.name, True, (teacher.name,))
+            yield Stage(
+                search_name, "search", seed, student.name, "", teacher.name, distilled=True, unseen=True, needs=(teacher.name,)
+            )
         for arm in own_arms:
             needs = []
             arm_teacher = teachers[arm.teacher_augmentation] if arm.teacher_augmentation is not None else None
@@ -160,6 +170,7 @@ def _seed_stages(config: ExperimentConfig, seed: int) -> Iterable[Stage]:
                 student.name,
                 arm.student_augmentation,
                 arm_teacher.name if arm_teacher else None,
+                arm.distilled,
                 needs=tuple(needs),
             )
 

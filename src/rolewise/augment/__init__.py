@@ -1,0 +1,29 @@
+"""Augmentation: drawn for each image, applied to the batch."""
+
+from rolewise.augment.ops import OPS, PBA_OPS, Op
+from rolewise.augment.plan import Plan, apply
+from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
+from rolewise.augment.presets import PRESETS, build
+from rolewise.augment.published import PUBLISHED_OPS, Published, load_published
+from rolewise.augment.schedule import Schedule, augmentation_from_json, random_schedule
+
+__all__ = [
+    "OPS",
+    "PBA_OPS",
+    "PRESETS",
+    "PUBLISHED_OPS",
+    "Augmentation",
+    "Op",
+    "Plan",
+    "Policy",
+    "Published",
+    "RandomOps",
+    "Schedule",
+    "SubPolicies",
+    "Triple",
+    "apply",
+    "augmentation_from_json",
+    "build",
+    "load_published",
+    "random_schedule",
+]

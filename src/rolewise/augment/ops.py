@@ -1,0 +1,116 @@
+"""The table of image operations: what each one does, its range and unit, and whether it has a sign.
+
+Source: the fifteen operations of Population Based Augmentation (Ho et al., 2019, https://arxiv.org/abs/1905.05393),
+with flip and pad-and-crop.
+Differs from source: on the ``rolewise`` scale strength 0 is the identity and the effect grows with strength; the
+original magnitudes, where that does not hold, are the ``pba`` scale (see `pba_value`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rolewise.errors import InputError, near
+
+Kind = Literal["tone", "blend", "geometric", "erase"]
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation.
+
+    Args:
+        name: its key in `OPS`.
+        kind: how it is applied: by a 256-entry table, by blending with a degenerate image, by moving pixels, by erasing.
+        unit: the unit of its value.
+        range: the value at strength 1; the value at strength 0 is 0, the identity.
+        signed: whether the value's sign is drawn.
+        effect: what a value does.
+    """
+
+    name: str
+    kind: Kind
+    unit: str
+    range: float
+    signed: bool
+    effect: str
+
+
+_TABLE = (
+    Op("rotate", "geometric", "degrees", 30.0, True, "turns about the centre"),
+    Op("translate_x", "geometric", "fraction of the width", 0.3, True, "moves along the row"),
+    Op("translate_y", "geometric", "fraction of the height", 0.3, True, "moves along the column"),
+    Op("shear_x", "geometric", "pixels for each row", 0.3, True, "shears along the row"),
+    Op("shear_y", "geometric", "pixels for each column", 0.3, True, "shears along the column"),
+    Op("brightness", "tone", "factor - 1", 0.9, True, "scales towards black"),
+    Op("contrast", "tone", "factor - 1", 0.9, True, "scales about the mean grey level"),
+    Op("color", "blend", "factor - 1", 0.9, True, "scales about the pixel's grey level; identity for one channel"),
+    Op("sharpness", "blend", "factor - 1", 0.9, True, "scales about the smoothed image"),
+    Op("posterize", "tone", "bits removed", 4.0, False, "keeps the upper bits"),
+    Op("solarize", "tone", "grey levels", 256.0, False, "inverts the pixels from 256 - value up"),
+    Op("autocontrast", "tone", "share", 1.0, False, "stretches each channel to the full range, blended in by the share"),
+    Op("equalize", "tone", "share", 1.0, False, "flattens each channel's histogram, blended in by the share"),
+    Op("invert", "tone", "share", 1.0, False, "inverts, blended in by the share"),
+    Op("cutout", "erase", "fraction of the side", 0.6, False, "erases a square at a random place"),
+    Op("flip", "geometric", "switch", 1.0, False, "mirrors left and right"),
+    Op("crop", "geometric", "fraction of the side", 0.125, False, "pads with the fill and crops at a random place"),
+)
+
+#: Every operation by its name.
+OPS: dict[str, Op] = {op.name: op for op in _TABLE}
+#: The number that stands for an operation in a plan.
+INDEX: dict[str, int] = {op.name: index for index, op in enumerate(_TABLE)}
+#: Names by number.
+NAMES: tuple[str, ...] = tuple(OPS)
+#: The fifteen operations of Population Based Augmentation.
+PBA_OPS: tuple[str, ...] = NAMES[:15]
+
+
+def check_op(name: str, where: str = "op") -> str:
+    """Returns ``name`` if it is an operation.
+
+    Raises:
+        InputError: it is not; the near names are given.
+    """
+    if name not in OPS:
+        raise InputError(f"{where} must name an operation, got {name!r}{near(name, OPS)}")
+    return name
+
+
+def pba_value(name: str, level: int, side: int) -> float:
+    """Returns the value of an operation at one of the original ten levels.
+
+    Levels are truncated as the original's integer parameters are. Brightness, color, contrast and sharpness have the
+    factor 0.1 + 0.18 level, so that level 5 is the identity and level 0 nearly removes them; posterize keeps 4 bits at
+    level 0.
+
+    Source: Ho et al. (2019), released code, as described for role-wise augmentation.
+
+    Args:
+        name: the operation.
+        level: 0 to 9.
+        side: the image's side in pixels that the pixel units are divided by.
+    """
+    if name == "rotate":
+        return float(level * 30 // 10)
+    if name in ("shear_x", "shear_y"):
+        return level * 0.3 / 10
+    if name in ("translate_x", "translate_y"):
+        return level / side
+    if name == "posterize":
+        return 4.0 + level * 4 // 10
+    if name == "solarize":
+        return float(level * 256 // 10)
+    if name in ("brightness", "contrast", "color", "sharpness"):
+        return 0.1 + level * 1.8 / 10 - 1
+    if name == "cutout":
+        return 2 * level / side
+    return 1.0
+
+
+def is_signed(name: str, scale: str) -> bool:
+    """Returns whether the sign of an operation's value is drawn on a scale."""
+    if scale == "pba":
+        return OPS[name].signed and OPS[name].kind == "geometric"
+    return OPS[name].signed

@@ -1,0 +1,334 @@
+"""Policies: what is drawn from at one moment. A draw gives a plan; nothing here touches an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from rolewise.augment.ops import INDEX, OPS, PBA_OPS, check_op, is_signed, pba_value
+from rolewise.augment.plan import Plan
+from rolewise.errors import InputError
+
+Scale = Literal["rolewise", "pba"]
+
+
+class Augmentation(Protocol):
+    """Whatever plans can be drawn from."""
+
+    def draw(self, num: int, size: tuple[int, int, int], generator: torch.Generator) -> Plan:
+        """Draws a plan for ``num`` images of ``size`` (C, H, W)."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain values from which `rolewise.augment.schedule.augmentation_from_json` makes an equal one."""
+        ...
+
+
+@dataclass(frozen=True)
+class Triple:
+    """An operation, the probability that it is applied, and its strength.
+
+    Raises:
+        InputError: the operation is unknown, or a number is outside [0, 1].
+    """
+
+    op: str
+    probability: float
+    strength: float
+
+    def __post_init__(self) -> None:
+        check_op(self.op)
+        for name, value in (("probability", self.probability), ("strength", self.strength)):
+            if not 0 <= value <= 1:
+                raise InputError(f"{name} of {self.op} must be between 0 and 1, got {value}")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Operations with probabilities and strengths, of which each image gets a few.
+
+    For each image a number of operations is drawn from ``counts``; the triples are shuffled and walked through, each is
+    taken with its probability, until that number is reached. ``base`` follows, for every image.
+
+    Source: Ho et al. (2019), https://arxiv.org/abs/1905.05393, section 3.
+    Differs from source: ``magnitude="uniform"`` draws the strength between 0 and the triple's; enhancements have a
+    sign on the ``rolewise`` scale.
+
+    Args:
+        triples: the operations; one may stand more than once.
+        counts: probabilities of 0, 1, 2, ... operations; they sum to 1.
+        magnitude: ``fixed``, or ``uniform`` between 0 and the strength.
+        scale: ``rolewise`` (0 is the identity), or ``pba`` (strength 0.1 m is the original's level m).
+        ranges: other values at strength 1, by operation, on the ``rolewise`` scale.
+        base: operations that follow for every image, at strength 1; flip with probability 1/2.
+    """
+
+    triples: tuple[Triple, ...] = ()
+    counts: tuple[float, ...] = (0.2, 0.3, 0.5)
+    magnitude: Literal["fixed", "uniform"] = "fixed"
+    scale: Scale = "rolewise"
+    ranges: dict[str, float] = field(default_factory=dict)
+    base: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.counts or min(self.counts) < 0 or abs(sum(self.counts) - 1) > 1e-6:
+            raise InputError(f"counts must be probabilities that sum to 1, got {list(self.counts)}")
+        if self.magnitude not in ("fixed", "uniform"):
+            raise InputError(f'magnitude must be "fixed" or "uniform", got {self.magnitude!r}')
+        if self.scale not in ("rolewise", "pba"):
+            raise InputError(f'scale must be "rolewise" or "pba", got {self.scale!r}')
+        for name in (*self.base, *self.ranges):
+            check_op(name)
+
+    @staticmethod
+    def from_vector(
+        vector: Sequence[int],
+        *,
+        ops: Sequence[str] = PBA_OPS,
+        probability_levels: int = 10,
+        magnitude_levels: int = 9,
+        **settings: Any,
+    ) -> Policy:
+        """Makes a policy from a search's vector (probability level, strength level, probability level, ...).
+
+        Args:
+            vector: 2 x copies x len(ops) integers; ``ops`` are gone through again for each copy.
+            ops: the operations in the vector's order.
+            probability_levels: the level that means probability 1.
+            magnitude_levels: the level that means strength 1 on the ``rolewise`` scale.
+            settings: of `Policy`.
+
+        Raises:
+            InputError: the length does not fit or a level is out of range.
+        """
+        if not ops or len(vector) % (2 * len(ops)):
+            raise InputError(f"a policy vector must hold 2 levels for each of {len(ops)} operations, got {len(vector)} numbers")
+        top = 10 if settings.get("scale") == "pba" else magnitude_levels
+        triples = []
+        for position in range(0, len(vector), 2):
+            probability, level = vector[position], vector[position + 1]
+            if not (0 <= probability <= probability_levels and 0 <= level <= magnitude_levels):
+                raise InputError(
+                    f"levels must be 0 to {probability_levels} and 0 to {magnitude_levels}, got {probability} and {level}"
+                )
+            name = ops[position // 2 % len(ops)]
+            triples.append(Triple(name, probability / probability_levels, level / top))
+        return Policy(tuple(triples), **settings)
+
+    def draw(self, num: int, size: tuple[int, int, int], generator: torch.Generator) -> Plan:
+        """Draws a plan for ``num`` images of ``size`` (C, H, W)."""
+        walked = self._walk(num, size, generator)
+        return append_base(walked, self.base, generator, self.ranges)
+
+    def _walk(self, num: int, size: tuple[int, int, int], generator: torch.Generator) -> Plan:
+        slots = len(self.counts) - 1
+        # Triples that cannot be taken do not change the walk.
+        triples = [triple for triple in self.triples if triple.probability > 0]
+        if not triples or not slots:
+            return empty_plan(num)
+        probability = torch.tensor([triple.probability for triple in triples])
+        wanted = torch.multinomial(torch.tensor(self.counts), num, replacement=True, generator=generator) if num else None
+        order = torch.rand(num, len(triples), generator=generator).argsort(1)
+        accepted = torch.rand(num, len(triples), generator=generator) < probability[order]
+        if wanted is None:
+            return empty_plan(0)
+        taken = walk(order, accepted, wanted, slots)
+        names = [triple.op for triple in triples]
+        strengths = torch.tensor([triple.strength for triple in triples])
+        ops = torch.tensor([INDEX[name] for name in names])
+        picked = taken.clamp_min(0)
+        if self.scale == "pba":
+            levels = (strengths * 10).round().int().tolist()
+            side = max(size[1:])
+            full = torch.tensor([pba_value(name, level, side) for name, level in zip(names, levels, strict=True)])[picked]
+            share = torch.rand(num, slots, generator=generator) if self.magnitude == "uniform" else 1.0
+        else:
+            full = torch.tensor([range_of(name, self.ranges) for name in names])[picked]
+            share = strengths[picked]
+            if self.magnitude == "uniform":
+                share = share * torch.rand(num, slots, generator=generator)
+        signed = torch.tensor([is_signed(name, self.scale) for name in names])[picked]
+        values = full * share * random_signs(signed, generator)
+        draws = torch.rand(num, slots, 2, generator=generator)
+        return Plan(torch.where(taken >= 0, ops[picked], -1), torch.where(taken >= 0, values, 0.0), draws)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain values."""
+        return {
+            "kind": "policy",
+            "triples": [[triple.op, triple.probability, triple.strength] for triple in self.triples],
+            "counts": list(self.counts),
+            "magnitude": self.magnitude,
+            "scale": self.scale,
+            "ranges": dict(self.ranges),
+            "base": list(self.base),
+        }
+
+
+@dataclass(frozen=True)
+class RandomOps:
+    """A fixed number of operations, each drawn evenly, with one strength or with strengths drawn evenly.
+
+    Source: RandAugment (Cubuk et al., 2020, https://arxiv.org/abs/1909.13719) with a strength; TrivialAugment (Müller
+    and Hutter, 2021, https://arxiv.org/abs/2103.10158) with one operation and ``strength=None``.
+    Differs from source: the operations and their ranges are those of `rolewise.augment.ops.OPS`.
+
+    Args:
+        num_ops: operations for each image; the identity is one of those drawn from.
+        strength: in [0, 1], or None to draw it evenly from 31 levels.
+        ops: the operations.
+        ranges: other values at strength 1.
+        base: operations that follow for every image.
+    """
+
+    num_ops: int = 2
+    strength: float | None = 0.5
+    ops: tuple[str, ...] = PBA_OPS[:14]
+    ranges: dict[str, float] = field(default_factory=dict)
+    base: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.num_ops < 0:
+            raise InputError(f"num_ops must be at least 0, got {self.num_ops}")
+        if self.strength is not None and not 0 <= self.strength <= 1:
+            raise InputError(f"strength must be between 0 and 1, got {self.strength}")
+        if not self.ops:
+            raise InputError("ops must name at least one operation, got none")
+        for name in (*self.ops, *self.base, *self.ranges):
+            check_op(name)
+
+    def draw(self, num: int, size: tuple[int, int, int], generator: torch.Generator) -> Plan:
+        """Draws a plan for ``num`` images of ``size`` (C, H, W)."""
+        shape = (num, self.num_ops)
+        picked = torch.randint(0, len(self.ops) + 1, shape, generator=generator) - 1
+        numbers = torch.tensor([INDEX[name] for name in self.ops])
+        index = picked.clamp_min(0)
+        full = torch.tensor([range_of(name, self.ranges) for name in self.ops])[index]
+        if self.strength is None:
+            share = torch.randint(0, 31, shape, generator=generator) / 30
+        else:
+            share = torch.full(shape, self.strength)
+        signed = torch.tensor([OPS[name].signed for name in self.ops])[index]
+        values = full * share * random_signs(signed, generator)
+        draws = torch.rand(*shape, 2, generator=generator)
+        plan = Plan(torch.where(picked >= 0, numbers[index], -1), torch.where(picked >= 0, values, 0.0), draws)
+        return append_base(plan, self.base, generator, self.ranges)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain values."""
+        return {
+            "kind": "random_ops",
+            "num_ops": self.num_ops,
+            "strength": self.strength,
+            "ops": list(self.ops),
+            "ranges": dict(self.ranges),
+            "base": list(self.base),
+        }
+
+
+@dataclass(frozen=True)
+class SubPolicies:
+    """Each image gets one of several short sequences, drawn evenly.
+
+    Source: AutoAugment (Cubuk et al., 2019, https://arxiv.org/abs/1805.09501), section 3.
+    Differs from source: magnitudes are on the ``rolewise`` scale, level m being strength m / 10.
+
+    Args:
+        sequences: of triples, each sequence of the same length.
+        ranges: other values at strength 1.
+        base: operations that follow for every image.
+    """
+
+    sequences: tuple[tuple[Triple, ...], ...]
+    ranges: dict[str, float] = field(default_factory=dict)
+    base: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.sequences or len({len(sequence) for sequence in self.sequences}) != 1:
+            raise InputError("sequences must be at least one, all of the same length")
+        for name in (*self.base, *self.ranges):
+            check_op(name)
+
+    def draw(self, num: int, size: tuple[int, int, int], generator: torch.Generator) -> Plan:
+        """Draws a plan for ``num`` images of ``size`` (C, H, W)."""
+        which = torch.randint(0, len(self.sequences), (num,), generator=generator)
+
+        def table(values: list[list[float]]) -> Tensor:
+            return torch.tensor(values)[which]
+
+        probability = table([[triple.probability for triple in row] for row in self.sequences])
+        ops = table([[INDEX[triple.op] for triple in row] for row in self.sequences]).long()
+        full = table([[triple.strength * range_of(triple.op, self.ranges) for triple in row] for row in self.sequences])
+        signed = table([[float(OPS[triple.op].signed) for triple in row] for row in self.sequences]) > 0
+        taken = torch.rand(probability.shape, generator=generator) < probability
+        values = full * random_signs(signed, generator)
+        draws = torch.rand(*probability.shape, 2, generator=generator)
+        plan = Plan(torch.where(taken, ops, -1), torch.where(taken, values, 0.0), draws)
+        return append_base(plan, self.base, generator, self.ranges)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain values."""
+        return {
+            "kind": "sub_policies",
+            "sequences": [
+                [[triple.op, triple.probability, triple.strength] for triple in sequence] for sequence in self.sequences
+            ],
+            "ranges": dict(self.ranges),
+            "base": list(self.base),
+        }
+
+
+def walk(order: Tensor, accepted: Tensor, wanted: Tensor, slots: int) -> Tensor:
+    """Takes the first accepted triples of each image's own order.
+
+    Args:
+        order: [B, K] int64, each row a permutation of the triples.
+        accepted: [B, K] bool, whether the triple at that place of the order passed its probability.
+        wanted: [B] int64, how many are to be taken.
+        slots: S, the most that any image takes.
+
+    Returns:
+        [B, S] int64: numbers of triples in the order in which they are applied, -1 where there is none.
+    """
+    place = accepted.long().cumsum(1) - 1
+    chosen = accepted & (place < wanted.unsqueeze(1))
+    result = torch.full((len(order), slots + 1), -1, dtype=torch.long)
+    # What is not chosen is written to a column of its own, which is cut off.
+    result.scatter_(1, torch.where(chosen, place, slots), order)
+    return result[:, :slots]
+
+
+def random_signs(signed: Tensor, generator: torch.Generator) -> Tensor:
+    """Returns +1 or -1 with equal probability where ``signed``, else +1."""
+    negative = torch.rand(signed.shape, generator=generator) < 0.5
+    return torch.where(signed & negative, -1.0, 1.0)
+
+
+def range_of(name: str, ranges: dict[str, float]) -> float:
+    """Returns an operation's value at strength 1."""
+    return ranges.get(name, OPS[name].range)
+
+
+def empty_plan(num: int) -> Plan:
+    """Returns the plan that does nothing to ``num`` images."""
+    return Plan(torch.empty(num, 0, dtype=torch.long), torch.empty(num, 0), torch.empty(num, 0, 2))
+
+
+def append_base(plan: Plan, base: tuple[str, ...], generator: torch.Generator, ranges: dict[str, float]) -> Plan:
+    """Appends operations that every image gets at strength 1, flip with probability 1/2."""
+    if not base:
+        return plan
+    num = len(plan)
+    shape = (num, len(base))
+    ops = torch.tensor([INDEX[name] for name in base]).expand(shape)
+    values = torch.tensor([range_of(name, ranges) for name in base]).expand(shape)
+    signed = torch.tensor([OPS[name].signed for name in base]).expand(shape)
+    coin = torch.rand(shape, generator=generator) < 0.5
+    ops = torch.where((ops == INDEX["flip"]) & coin, -1, ops)
+    values = torch.where(ops >= 0, values * random_signs(signed, generator), 0.0)
+    draws = torch.rand(*shape, 2, generator=generator)
+    return Plan(torch.cat([plan.ops, ops], 1), torch.cat([plan.values, values], 1), torch.cat([plan.draws, draws], 1))

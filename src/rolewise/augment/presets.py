@@ -1,0 +1,151 @@
+"""Presets: augmentations by name, and the one function that makes a schedule out of what a config says."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rolewise.augment.ops import PBA_OPS, check_op
+from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
+from rolewise.augment.schedule import Schedule
+from rolewise.errors import InputError, near
+from rolewise.registry import Registry
+
+Ops = Sequence[str] | None
+Ranges = dict[str, float] | None
+
+#: Functions that make an augmentation; each has its arguments as keywords, all with defaults.
+PRESETS: Registry[Callable[..., Augmentation]] = Registry("preset")
+
+
+@PRESETS.add("none")
+def none() -> Policy:
+    """The images as they are."""
+    return Policy()
+
+
+@PRESETS.add("standard")
+def standard(pad: float = 0.125) -> Policy:
+    """Pad-and-crop by ``pad`` of the side (4 pixels at 32) and a mirror image for every other one."""
+    return Policy(base=("crop", "flip"), ranges={"crop": pad})
+
+
+@PRESETS.add("cutout")
+def cutout(size: float = 0.5, pad: float = 0.125) -> Policy:
+    """`standard`, then a hole of ``size`` of the side (16 pixels at 32).
+
+    Source: DeVries and Taylor (2017), https://arxiv.org/abs/1708.04552.
+    """
+    return Policy(base=("crop", "flip", "cutout"), ranges={"crop": pad, "cutout": size})
+
+
+@PRESETS.add("randaugment")
+def randaugment(
+    num_ops: int = 2, strength: float = 0.5, ops: Ops = None, ranges: Ranges = None, base: Sequence[str] = ()
+) -> RandomOps:
+    """``num_ops`` operations for each image, all at one strength (RandAugment)."""
+    return RandomOps(num_ops, float(strength), tuple(ops or PBA_OPS[:14]), dict(ranges or {}), tuple(base))
+
+
+@PRESETS.add("trivialaugment")
+def trivialaugment(ops: Ops = None, ranges: Ranges = None, base: Sequence[str] = ()) -> RandomOps:
+    """One operation for each image, at a strength drawn evenly (TrivialAugment)."""
+    return RandomOps(1, None, tuple(ops or PBA_OPS[:14]), dict(ranges or {}), tuple(base))
+
+
+@PRESETS.add("fixed")
+def fixed(
+    policy: Sequence[Sequence[Any]] = (),
+    counts: Sequence[float] = (0.2, 0.3, 0.5),
+    magnitude: str = "uniform",
+    ranges: Ranges = None,
+    base: Sequence[str] = (),
+) -> Policy:
+    """One's own policy: a list of [operation, probability, strength]."""
+    triples = []
+    for triple in policy:
+        if not isinstance(triple, (list, tuple)) or len(triple) != 3:
+            raise InputError(f"policy must list [operation, probability, strength], got {triple!r}")
+        triples.append(Triple(check_op(triple[0], "policy"), float(triple[1]), float(triple[2])))
+    return Policy(tuple(triples), tuple(counts), magnitude, ranges=dict(ranges or {}), base=tuple(base))  # type: ignore[arg-type]
+
+
+@PRESETS.add("pba")
+def pba(probability: float = 0.3, level: int = 5, base: Sequence[str] = ("crop", "flip")) -> Policy:
+    """All fifteen operations, twice each, on the original scale, at one probability and level (0 to 9)."""
+    triples = tuple(Triple(name, probability, level / 10) for name in PBA_OPS * 2)
+    return Policy(triples, scale="pba", base=tuple(base))
+
+
+@PRESETS.add("autoaugment")
+def autoaugment(base: Sequence[str] = ("crop", "flip"), ranges: Ranges = None) -> SubPolicies:
+    """The policy that AutoAugment found for CIFAR-10 (Cubuk et al., 2019, table 7)."""
+    sequences = tuple(tuple(Triple(op, p / 10, m / 10) for op, p, m in row) for row in _CIFAR10)
+    return SubPolicies(sequences, dict(ranges or {}), tuple(base))
+
+
+# (operation, probability in tenths, magnitude in tenths); operations without a magnitude have 10.
+_CIFAR10: tuple[tuple[tuple[str, int, int], ...], ...] = (
+    (("invert", 1, 10), ("contrast", 2, 6)),
+    (("rotate", 7, 2), ("translate_x", 3, 9)),
+    (("sharpness", 8, 1), ("sharpness", 9, 3)),
+    (("shear_y", 5, 8), ("translate_y", 7, 9)),
+    (("autocontrast", 5, 10), ("equalize", 9, 10)),
+    (("shear_y", 2, 7), ("posterize", 3, 7)),
+    (("color", 4, 3), ("brightness", 6, 7)),
+    (("sharpness", 3, 9), ("brightness", 7, 9)),
+    (("equalize", 6, 10), ("equalize", 5, 10)),
+    (("contrast", 6, 7), ("sharpness", 6, 5)),
+    (("color", 7, 7), ("translate_x", 5, 8)),
+    (("equalize", 3, 10), ("autocontrast", 4, 10)),
+    (("translate_y", 4, 3), ("sharpness", 2, 6)),
+    (("brightness", 9, 6), ("color", 2, 8)),
+    (("solarize", 5, 2), ("invert", 0, 10)),
+    (("equalize", 2, 10), ("autocontrast", 6, 10)),
+    (("equalize", 2, 10), ("equalize", 6, 10)),
+    (("color", 9, 9), ("equalize", 6, 10)),
+    (("autocontrast", 8, 10), ("solarize", 2, 8)),
+    (("brightness", 1, 3), ("color", 7, 0)),
+    (("solarize", 4, 5), ("autocontrast", 9, 10)),
+    (("translate_y", 9, 9), ("translate_y", 7, 9)),
+    (("autocontrast", 9, 10), ("solarize", 8, 3)),
+    (("equalize", 8, 10), ("invert", 1, 10)),
+    (("translate_y", 7, 9), ("autocontrast", 9, 10)),
+)
+
+
+def build(
+    spec: str | dict[str, Any] | Path, *, ops: Ops = None, ranges: Ranges = None, base: Sequence[str] | None = None
+) -> Schedule:
+    """Makes a schedule out of a preset's name, a mapping with a ``name`` and arguments, or a schedule file.
+
+    Args:
+        spec: ``"randaugment"``, ``{"name": "randaugment", "strength": 0.3}``, or ``path/to/schedule.json``.
+        ops: the operations that presets which choose among all may use, where the spec does not say.
+        ranges: other values at strength 1, where the spec does not say.
+        base: operations for every image, where the spec does not say.
+
+    Raises:
+        InputError: the name, an argument or the file is wrong.
+    """
+    if isinstance(spec, Path) or (isinstance(spec, str) and spec.endswith(".json")):
+        return Schedule.load(Path(spec))
+    arguments = dict(spec) if isinstance(spec, dict) else {"name": spec}
+    name = arguments.pop("name", None)
+    if not isinstance(name, str):
+        raise InputError(f"an augmentation must have a name, got {spec!r}")
+    function = PRESETS[name]
+    parameters = inspect.signature(function).parameters
+    for key in arguments:
+        if key not in parameters:
+            raise InputError(f'no such setting of "{name}": {key!r}{near(key, parameters)}')
+    defaults = {"ops": ops, "ranges": ranges, "base": base}
+    given = {key: value for key, value in defaults.items() if value is not None and key in parameters}
+    if name in ("standard", "cutout"):
+        given.pop("ranges", None)
+    try:
+        return Schedule.constant(function(**{**given, **arguments}), name)
+    except (TypeError, ValueError) as error:
+        raise InputError(f'augmentation "{name}": {error}') from error

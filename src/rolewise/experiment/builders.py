@@ -1,0 +1,137 @@
+"""Builders: the only place where config sections become the plain arguments of the other rooms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from rolewise.augment import OPS, Policy, Schedule, build as build_augmentation
+from rolewise.config.schema import AugmentationSpec, ExperimentConfig, StudentSection, TrainSection
+from rolewise.data import READERS
+from rolewise.distill import METHODS, Distiller, build_methods, method_settings
+from rolewise.errors import InputError
+from rolewise.experiment.world import World
+from rolewise.models import MODELS
+from rolewise.search import PolicySpace, Scalar, Space
+from rolewise.seeds import generator
+from rolewise.train import OptimizerSettings, RateSchedule, TrainSettings
+
+
+def known_names() -> dict[str, Any]:
+    """Returns the registered names that a config is checked against."""
+    return {
+        "models": tuple(MODELS),
+        "readers": tuple(READERS),
+        "ops": tuple(OPS),
+        "methods": {name: method_settings(name) for name in METHODS},
+    }
+
+
+def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSettings:
+    """Returns the training loop's own settings."""
+    return TrainSettings(
+        epochs=section.epochs,
+        batch_size=section.batch_size,
+        optimizer=OptimizerSettings(**section.optimizer.model_dump()),
+        schedule=RateSchedule(**section.schedule.model_dump()),
+        label_smoothing=section.label_smoothing,
+        ema=section.ema,
+        clip_norm=section.clip_norm,
+        precision=section.precision,
+        channels_last=section.channels_last,
+        compile=section.compile,
+        interpolation=config.augment.interpolation,
+        fill=config.augment.fill,
+    )
+
+
+def learned_ops(config: ExperimentConfig) -> tuple[str, ...]:
+    """Returns the operations that a search may use; by default the fifteen of population based augmentation."""
+    return config.augment.ops or tuple(name for name in OPS if name not in ("flip", "crop"))
+
+
+def search_space(config: ExperimentConfig) -> Space:
+    """Returns what a search mutates: the policy, and the scalars that the config opens."""
+    section = config.search
+    genes: dict[str, PolicySpace | Scalar] = {
+        "policy": PolicySpace(learned_ops(config), config.augment.copies, initial=section.initial, resample=section.resample)
+    }
+    for name, scalar in section.scalars.items():
+        genes[name] = Scalar(scalar.low, scalar.high, log=scalar.log)
+    return Space(genes)
+
+
+def policy(config: ExperimentConfig, vector: list[int]) -> Policy:
+    """Returns the policy that a search's vector of levels stands for."""
+    section = config.augment
+    return Policy.from_vector(
+        vector,
+        ops=learned_ops(config),
+        counts=section.counts,
+        magnitude=section.magnitude,
+        scale=section.scale,
+        ranges=section.ranges,
+        base=section.base,
+    )
+
+
+def preset(config: ExperimentConfig, spec: AugmentationSpec) -> Schedule:
+    """Returns the schedule of a preset or a file; presets that pick among operations pick among the learned ones.
+
+    Raises:
+        InputError: the name, an argument or the file is wrong.
+    """
+    return build_augmentation(spec, ops=config.augment.ops, ranges=config.augment.ranges)
+
+
+def distiller(
+    world: World,
+    student_section: StudentSection,
+    student: nn.Module,
+    teacher: nn.Module | None,
+    *,
+    temperature: float | None = None,
+) -> Distiller:
+    """Returns the loss of one student: with the methods where there is a teacher, the labels alone where not."""
+    config = world.config
+    methods = [dict(method) for method in config.distill.methods] if teacher is not None else []
+    if temperature is not None:
+        for method in methods:
+            if "temperature" in method_settings(method["name"]):
+                method["temperature"] = temperature
+    example = world.source.batch(world.train[:2])
+    return Distiller(
+        teacher,
+        student,
+        build_methods(methods),
+        label_weight=config.distill.label_weight if teacher is not None else 1.0,
+        label_smoothing=student_section.train.label_smoothing,
+        teacher_input=world.spec(config.teacher.model) if teacher is not None else None,
+        student_input=world.spec(student_section.model),
+        example=example,
+        generator=generator(world.seed, "adapters", student_section.name),
+    ).to(world.device)
+
+
+def device_of(name: str) -> torch.device:
+    """Returns the device that a config names; ``auto`` takes a GPU where there is one.
+
+    Raises:
+        InputError: the name is unknown, or torch cannot use it here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device must be auto, cpu or a device of this machine, got {name!r} ({error})") from error
+    return device
+
+
+def schedule_file(folder: Path) -> Path:
+    """Returns where a search leaves its schedule."""
+    return folder / "schedule.json"

@@ -1,0 +1,73 @@
+"""A member of a search's population: one training whose augmentation the search moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rolewise.augment import Schedule
+from rolewise.experiment import stages
+from rolewise.experiment.builders import policy
+from rolewise.search import Genome
+from rolewise.seeds import derive_seed
+from rolewise.train import Trainee, evaluate
+
+
+class TrainingMember:
+    """Trains under the policy of its genome and is scored by its accuracy on the validation images.
+
+    Args:
+        trainee: the training, with its full state.
+        epochs: how many epochs the whole search gives it.
+    """
+
+    def __init__(self, trainee: Trainee, world: stages.World, epochs: int) -> None:
+        self._trainee = trainee
+        self._world = world
+        self._epochs = epochs
+
+    def set_genome(self, genome: Genome) -> None:
+        """Takes a policy, and the scalars that are searched, from now on."""
+        vector = genome["policy"]
+        assert isinstance(vector, list)
+        self._trainee.set_augmentation(Schedule.constant(policy(self._world.config, vector)))
+        self._trainee.set_scalars(**{name: value for name, value in genome.items() if name != "policy"})
+
+    def advance(self, fraction_from: float, fraction_to: float) -> None:
+        """Trains from one fraction of the search to another, in whole epochs."""
+        self._trainee.run_epochs(round(fraction_from * self._epochs), round(fraction_to * self._epochs))
+
+    def score(self) -> float:
+        """Returns the accuracy in [0, 1] on the whole validation set, in eval mode."""
+        world = self._world
+        student = self._trainee.distiller.student_input
+        return evaluate(self._trainee.model, world.source, world.validation, student, device=world.device).accuracy
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the full state of the training."""
+        return self._trainee.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes a full state, such as that of a better member."""
+        self._trainee.load_state_dict(state)
+
+
+@dataclass(frozen=True)
+class MemberFactory:
+    """Makes members, in whichever process they are to run.
+
+    Args:
+        root: the run folder.
+        stage: the search's stage.
+    """
+
+    root: Path
+    stage: stages.Stage
+
+    def __call__(self, member: int, genome: Genome, seed: int) -> TrainingMember:
+        """Makes one member with initial weights and draws of its own."""
+        built = stages.searching(self.root, self.stage, derive_seed(seed, "member", member))
+        made = TrainingMember(built.trainee, built.world, built.epochs)
+        made.set_genome(genome)
+        return made

@@ -1,0 +1,100 @@
+"""The end of an experiment: the sealed test set is opened, once, and results.json is written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rolewise.config.schema import ExperimentConfig
+from rolewise.experiment import builders
+from rolewise.experiment.arms import Arm, Stage, arms_of, control_of, stages_of
+from rolewise.experiment.folder import RunFolder
+from rolewise.experiment.stages import labels_of, section_of, trained_network
+from rolewise.experiment.world import world
+from rolewise.files import read_json, write_json
+from rolewise.train import evaluate
+
+VERSION = 1
+
+
+def run_test(run: RunFolder, stage: Stage) -> dict[str, Any]:
+    """Opens the test set of one seed and evaluates every network that was trained, at its last epoch.
+
+    Returns:
+        The stage's summary: for each training stage its test accuracy, loss and number of test images.
+    """
+    config = run.config()
+    here = world(config, stage.seed, builders.device_of(config.device))
+    trained = [other for other in stages_of(config) if other.seed == stage.seed and other.kind in ("teacher", "arm")]
+    opened = here.test.open(f"the end of {config.name}, seed {stage.seed}")
+    measured = {}
+    for other in trained:
+        model = trained_network(run, here, other)
+        spec = here.spec(section_of(config, other.role).model)
+        metrics = evaluate(model, opened.source, opened.indices, spec, device=here.device)
+        measured[other.name] = {"accuracy": metrics.accuracy, "loss": metrics.loss}
+    return {"test": measured, "test_images": len(opened.indices)}
+
+
+def write_results(run: RunFolder) -> dict[str, Any]:
+    """Gathers every stage's summary into ``results.json``: no times, so that equal runs give equal bytes."""
+    config = run.config()
+    tests = {seed: run.summary(f"seed{seed}/test") for seed in config.seeds}
+    results = {
+        "version": VERSION,
+        "name": config.name,
+        "seeds": list(config.seeds),
+        "test_images": next(iter(tests.values()))["test_images"],
+        "control": {arm.name: control_of(config, arm) for arm in _all_arms(config)},
+        "teachers": [
+            {"augmentation": name, "parameters": _summary(run, config, f"teacher-{name}")["parameters"]}
+            | _measured(config, tests, f"teacher-{name}")
+            for name in labels_of(config)
+        ],
+        "arms": [_arm(run, config, tests, arm) for arm in _all_arms(config)],
+        "costs": {
+            stage.name: run.summary(stage.name)["images"] for stage in stages_of(config) if stage.kind != "test"
+        },
+    }
+    write_json(run.root / "results.json", results)
+    return results
+
+
+def read_results(run: RunFolder) -> dict[str, Any]:
+    """Reads ``results.json`` of a finished run.
+
+    Raises:
+        InputError: the run has none yet, or the file is damaged.
+    """
+    results: dict[str, Any] = read_json(run.root / "results.json", "the run's results")
+    return results
+
+
+def _all_arms(config: ExperimentConfig) -> list[Arm]:
+    return [arm for student in config.students for arm in arms_of(config, student.name)]
+
+
+def _arm(run: RunFolder, config: ExperimentConfig, tests: dict[int, dict[str, Any]], arm: Arm) -> dict[str, Any]:
+    what = f"{arm.student}-{arm.name}"
+    summary = _summary(run, config, what)
+    return {
+        "name": arm.name,
+        "student": arm.student,
+        "teacher_augmentation": arm.teacher_augmentation,
+        "student_augmentation": arm.student_augmentation,
+        "distilled": arm.distilled,
+        "control": control_of(config, arm),
+        "images": summary["images"],
+        "parameters": summary["parameters"],
+    } | _measured(config, tests, what)
+
+
+def _summary(run: RunFolder, config: ExperimentConfig, what: str) -> dict[str, Any]:
+    return run.summary(f"seed{config.seeds[0]}/{what}")
+
+
+def _measured(config: ExperimentConfig, tests: dict[int, dict[str, Any]], what: str) -> dict[str, Any]:
+    values = {str(seed): tests[seed]["test"][f"seed{seed}/{what}"] for seed in config.seeds}
+    return {
+        "test_accuracy": {seed: value["accuracy"] for seed, value in values.items()},
+        "test_loss": {seed: value["loss"] for seed, value in values.items()},
+    }

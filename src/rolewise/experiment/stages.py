@@ -1,0 +1,188 @@
+"""The stages of the pipeline as plain functions: each reads the config and what earlier stages left, and fills its folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from rolewise.augment import Schedule
+from rolewise.config.schema import ExperimentConfig, StudentSection
+from rolewise.distill import Distiller
+from rolewise.errors import InputError
+from rolewise.experiment import builders
+from rolewise.experiment.arms import Stage, label, specs, stages_of
+from rolewise.experiment.folder import RunFolder
+from rolewise.experiment.world import World, world
+from rolewise.files import read_json, write_json
+from rolewise.models import count_parameters, init_from
+from rolewise.seeds import derive_seed, generator
+from rolewise.train import Trainee, evaluate, fit, load_weights
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A training that is ready to start."""
+
+    trainee: Trainee
+    world: World
+    epochs: int
+
+
+def teacher_section(config: ExperimentConfig) -> StudentSection:
+    """Returns the teacher as a network that is trained on labels alone."""
+    teacher = config.teacher
+    return StudentSection(name="role-teacher", model=teacher.model, images=teacher.images, train=teacher.train)
+
+
+def section_of(config: ExperimentConfig, role: str) -> StudentSection:
+    """Returns the section of a role: the teacher's, or the student's of that name."""
+    if role == "teacher":
+        return teacher_section(config)
+    return next(student for student in config.students if student.name == role)
+
+
+def find_stage(config: ExperimentConfig, name: str) -> Stage:
+    """Returns the stage of that name.
+
+    Raises:
+        InputError: the experiment has none.
+    """
+    for stage in stages_of(config):
+        if stage.name == name:
+            return stage
+    raise InputError(f"no stage is called {name!r} in this experiment")
+
+
+def trained_network(run: RunFolder, here: World, stage: Stage) -> nn.Module:
+    """Returns the network that a finished training stage left, in eval mode on the device."""
+    model = here.network(section_of(here.config, stage.role).model, stage.role)
+    load_weights(model, run.stage(stage.name) / "weights.safetensors")
+    return model.to(here.device).eval()
+
+
+def loss_of(run: RunFolder, here: World, stage: Stage, seed: int, temperature: float | None = None) -> Distiller:
+    """Builds a role's network and its loss, with its initial weights and, where it has one, its teacher."""
+    config = here.config
+    section = section_of(config, stage.role)
+    student = here.network(section.model, stage.role, seed)
+    teacher = None
+    if stage.teacher is not None:
+        teacher = trained_network(run, here, find_stage(config, stage.teacher))
+        if section.init == "teacher":
+            init_from(student, teacher)
+    return builders.distiller(here, section, student, teacher if stage.distilled else None, temperature=temperature)
+
+
+def searching(root: Path, stage: Stage, seed: int) -> Built:
+    """Builds one member's training for a search: the search's own number of images and epochs."""
+    run = RunFolder(root)
+    config = run.config()
+    here = world(config, stage.seed, builders.device_of(config.device))
+    section, search = section_of(config, stage.role), config.search
+    is_teacher = stage.role == "teacher"
+    images = (search.teacher_images if is_teacher else search.student_images) or section.images
+    epochs = (search.teacher_epochs if is_teacher else search.student_epochs) or section.train.epochs
+    settings = builders.train_settings(section.train.model_copy(update={"epochs": epochs}), config)
+    indices = here.some(images, here.train, "images")
+    trainee = Trainee(
+        loss_of(run, here, stage, seed),
+        here.source,
+        indices,
+        augmentation=builders.preset(config, "none"),
+        teacher_augmentation=_teacher_view(run, config, stage),
+        view=config.distill.view if stage.distilled else "shared",
+        settings=settings,
+        seed=seed,
+        device=here.device,
+    )
+    return Built(trainee, here, epochs)
+
+
+def training(run: RunFolder, stage: Stage) -> Built:
+    """Builds the training of a teacher or of an arm under its augmentation."""
+    config = run.config()
+    here = world(config, stage.seed, builders.device_of(config.device))
+    section = section_of(config, stage.role)
+    scalars = scalar_segments(run, stage)
+    trainee = Trainee(
+        loss_of(run, here, stage, derive_seed(stage.seed, stage.role)),
+        here.source,
+        here.final_indices(section.images, unseen=stage.unseen),
+        augmentation=augmentation_of(run, config, stage),
+        teacher_augmentation=_teacher_view(run, config, stage),
+        view=config.distill.view if stage.distilled else "shared",
+        settings=builders.train_settings(section.train, config),
+        seed=derive_seed(stage.seed, stage.role, "training"),
+        device=here.device,
+        scalars=scalars,
+    )
+    return Built(trainee, here, section.train.epochs)
+
+
+def augmentation_of(run: RunFolder, config: ExperimentConfig, stage: Stage) -> Schedule:
+    """Returns the schedule that a training stage runs under: searched here, or a preset."""
+    if stage.augmentation == "teacher" or (stage.role == "teacher" and stage.augmentation == "own"):
+        return Schedule.load(builders.schedule_file(run.stage(f"seed{stage.seed}/teacher-search")))
+    if stage.augmentation in ("own", "own_shuffled"):
+        own = Schedule.load(builders.schedule_file(run.stage(f"seed{stage.seed}/{stage.role}-search")))
+        return own.shuffled(generator(stage.seed, "shuffle", stage.role)) if stage.augmentation == "own_shuffled" else own
+    return builders.preset(config, specs(config)[stage.augmentation])
+
+
+def scalar_segments(run: RunFolder, stage: Stage) -> list[tuple[float, dict[str, float]]]:
+    """Returns the searched scalars (learning rate and the like) that go with a role's own schedule."""
+    own_search = f"seed{stage.seed}/{stage.role}-search"
+    if stage.augmentation != "own" or not (run.stage(own_search) / "scalars.json").is_file():
+        return []
+    segments = read_json(run.stage(own_search) / "scalars.json", "the searched scalars")
+    return [(float(start), {str(name): float(value) for name, value in values.items()}) for start, values in segments]
+
+
+def _teacher_view(run: RunFolder, config: ExperimentConfig, stage: Stage) -> Schedule | None:
+    """Returns what the teacher sees under the view ``own``: what it was trained under."""
+    if not stage.distilled or config.distill.view != "own" or stage.teacher is None:
+        return None
+    return augmentation_of(run, config, find_stage(config, stage.teacher))
+
+
+def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Callable[[], bool]) -> dict[str, Any]:
+    """Trains a teacher or an arm to its last epoch; goes on where an earlier process stopped.
+
+    Returns:
+        The stage's summary: images trained on, and the validation accuracy where validation images were not trained on.
+    """
+    built = training(run, stage)
+    folder, here, trainee = run.stage(stage.name), built.world, built.trainee
+    fit(trainee, folder, on_epoch=report, should_stop=should_stop)
+    summary: dict[str, Any] = {
+        "images": trainee.images_seen,
+        "parameters": count_parameters(trainee.model),
+    }
+    seen = here.final_indices(section_of(here.config, stage.role).images, unseen=stage.unseen)
+    if not torch.isin(here.validation, seen).any():
+        metrics = evaluate(
+            trainee.model, here.source, here.validation, trainee.distiller.student_input, device=here.device
+        )
+        summary["validation_accuracy"] = metrics.accuracy
+    return summary
+
+
+def finish(run: RunFolder, stage: Stage, summary: dict[str, Any]) -> None:
+    """Marks a stage as done; from now on it is not run again. Checkpoints, no longer needed, go."""
+    folder = run.stage(stage.name)
+    write_json(folder / "done.json", {"stage": stage.name, "kind": stage.kind, **summary})
+    for leftover in ("checkpoints", "state"):
+        shutil.rmtree(folder / leftover, ignore_errors=True)
+
+
+def labels_of(config: ExperimentConfig) -> list[str]:
+    """Returns the labels of the teacher's augmentations, in the order of the config."""
+    return list(dict.fromkeys(label(spec) for spec in config.arms.teacher))
