@@ -1,0 +1,149 @@
+"""Residual networks for 32x32 images: the CIFAR family (ResNet-8 to 110, x4), and ResNet-18/34/50 with the CIFAR stem.
+
+Source: He et al. (2016), https://arxiv.org/abs/1512.03385, section 4.2 and table 1.
+Differs from source: shortcuts that change shape are 1x1 convolutions with batch norm (option B), as in the
+distillation literature's CIFAR-100 networks; ResNet-18/34/50 start with a 3x3 convolution and no pooling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional, init
+
+from rolewise.models.registry import MODELS
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut."""
+
+    expansion = 1
+
+    def __init__(self, before: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.shortcut = _shortcut(before, width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns [B, width, H / stride, W / stride]."""
+        y = functional.relu(self.bn1(self.conv1(x)))
+        return functional.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions, four times as wide at the end, and a shortcut."""
+
+    expansion = 4
+
+    def __init__(self, before: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * width)
+        self.shortcut = _shortcut(before, 4 * width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns [B, 4 width, H / stride, W / stride]."""
+        y = functional.relu(self.bn1(self.conv1(x)))
+        y = functional.relu(self.bn2(self.conv2(y)))
+        return functional.relu(self.bn3(self.conv3(y)) + self.shortcut(x))
+
+
+def _shortcut(before: int, after: int, stride: int) -> nn.Module:
+    if stride == 1 and before == after:
+        return nn.Identity()
+    return nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+
+
+class ResNet(nn.Module):
+    """A residual network.
+
+    Args:
+        block: the kind of block.
+        depths: blocks in each stage; every stage but the first halves the size.
+        widths: channels of the stem, then of each stage before the block's expansion.
+        num_classes: K.
+        channels: C of the images.
+    """
+
+    def __init__(
+        self, block: type[BasicBlock | Bottleneck], depths: Sequence[int], widths: Sequence[int], num_classes: int, channels: int
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU())
+        before = widths[0]
+        stages = []
+        for index, (depth, width) in enumerate(zip(depths, widths[1:], strict=True)):
+            blocks = []
+            for position in range(depth):
+                blocks.append(block(before, width, 2 if index and not position else 1))
+                before = width * block.expansion
+            stages.append(nn.Sequential(*blocks))
+        self.stages = nn.Sequential(*stages)
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.fc = nn.Linear(before, num_classes)
+        self.taps = {f"stage{index + 1}": f"stages.{index}" for index in range(len(depths))}
+        self.taps |= {"stem": "stem", "penultimate": "pool", "logits": "fc"}
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns logits [B, K] of images [B, C, H, W]."""
+        logits: Tensor = self.fc(self.pool(self.stages(self.stem(images))))
+        return logits
+
+
+def _register_cifar(depth: int) -> None:
+    @MODELS.add(f"resnet{depth}")
+    def resnet(num_classes: int, channels: int = 3) -> ResNet:
+        return ResNet(BasicBlock, [(depth - 2) // 6] * 3, [16, 16, 32, 64], num_classes, channels)
+
+    resnet.__doc__ = f"ResNet-{depth} of the CIFAR family: widths 16, 32, 64."
+
+
+for _depth in (8, 14, 20, 32, 44, 56, 110):
+    _register_cifar(_depth)
+
+
+@MODELS.add("resnet8x4")
+def resnet8x4(num_classes: int, channels: int = 3) -> ResNet:
+    """ResNet-8 with widths 64, 128, 256 after a stem of 32."""
+    return ResNet(BasicBlock, [1, 1, 1], [32, 64, 128, 256], num_classes, channels)
+
+
+@MODELS.add("resnet32x4")
+def resnet32x4(num_classes: int, channels: int = 3) -> ResNet:
+    """ResNet-32 with widths 64, 128, 256 after a stem of 32."""
+    return ResNet(BasicBlock, [5, 5, 5], [32, 64, 128, 256], num_classes, channels)
+
+
+@MODELS.add("resnet18")
+def resnet18(num_classes: int, channels: int = 3) -> ResNet:
+    """ResNet-18 with the CIFAR stem."""
+    return ResNet(BasicBlock, [2, 2, 2, 2], [64, 64, 128, 256, 512], num_classes, channels)
+
+
+@MODELS.add("resnet10")
+def resnet10(num_classes: int, channels: int = 3) -> ResNet:
+    """One block in each of ResNet-18's stages: role-wise augmentation's small student (there called ResNet8)."""
+    return ResNet(BasicBlock, [1, 1, 1, 1], [64, 64, 128, 256, 512], num_classes, channels)
+
+
+@MODELS.add("resnet34")
+def resnet34(num_classes: int, channels: int = 3) -> ResNet:
+    """ResNet-34 with the CIFAR stem."""
+    return ResNet(BasicBlock, [3, 4, 6, 3], [64, 64, 128, 256, 512], num_classes, channels)
+
+
+@MODELS.add("resnet50")
+def resnet50(num_classes: int, channels: int = 3) -> ResNet:
+    """ResNet-50 with the CIFAR stem."""
+    return ResNet(Bottleneck, [3, 4, 6, 3], [64, 64, 128, 256, 512], num_classes, channels)

@@ -1,0 +1,92 @@
+"""What a search will cost, stated before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rolewise.errors import InputError
+
+
+@dataclass(frozen=True)
+class SearchCost:
+    """What one member costs over the whole search.
+
+    Args:
+        images: images it trains on.
+        steps: optimiser steps it takes.
+        validation_images: images it is scored on after each interval.
+    """
+
+    images: int = 0
+    steps: int = 0
+    validation_images: int = 0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a whole search costs.
+
+    Args:
+        members: P.
+        intervals: how often members are scored.
+        steps: optimiser steps, over all members.
+        images: images trained on, over all members.
+        validation_images: images scored on, over all members and intervals.
+        seconds: estimated duration, or None where no rate is known yet.
+    """
+
+    members: int
+    intervals: int
+    steps: int
+    images: int
+    validation_images: int
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        size = f"{self.members} members x {self.intervals} intervals: {self.steps:,} steps, {self.images:,} images"
+        scored = f" and {self.validation_images:,} to score" if self.validation_images else ""
+        return f"{size}{scored}, " + ("time known after the first interval" if self.seconds is None else duration(self.seconds))
+
+
+def budget(
+    members: int,
+    intervals: int,
+    images_per_member: int,
+    *,
+    steps_per_member: int = 0,
+    validation_images: int = 0,
+    rate: float | None = None,
+    workers: int = 1,
+) -> Budget:
+    """Returns what a search costs.
+
+    Args:
+        members: P.
+        intervals: how often members are scored.
+        images_per_member: images that one member trains on over the whole search.
+        steps_per_member: optimiser steps of one member.
+        validation_images: images for one score.
+        rate: images that one worker trains on in a second, if known; scoring is counted at the same rate, although it is
+            faster, so that the estimate is rather too long.
+        workers: processes that train at the same time.
+
+    Raises:
+        InputError: a number is not positive.
+    """
+    for name, value in (("members", members), ("intervals", intervals), ("workers", workers)):
+        if value < 1:
+            raise InputError(f"{name} must be at least 1, got {value}")
+    if rate is not None and not rate > 0:
+        raise InputError(f"rate must be positive, got {rate}; leave it out where it is not known")
+    images = members * images_per_member
+    scored = members * intervals * validation_images
+    seconds = None if rate is None else (images + scored) / (rate * min(workers, members))
+    return Budget(members, intervals, members * steps_per_member, images, scored, seconds)
+
+
+def duration(seconds: float) -> str:
+    """Returns a duration to read: ``about 2 h 5 min``."""
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min" if minutes < 90 else f"about {minutes // 60} h {minutes % 60} min"

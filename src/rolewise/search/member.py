@@ -1,0 +1,37 @@
+"""What a search asks of the thing it searches over: a member, and a function that makes one."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from rolewise.search.space import Genome
+
+
+class Member(Protocol):
+    """One training in a population.
+
+    Its draws come from its own generators, which are part of its state: then a search gives the same lineage whichever
+    process runs the member, and whether or not it was interrupted.
+    """
+
+    def advance(self, fraction_from: float, fraction_to: float) -> None:
+        """Trains from one fraction of the whole training to another. May raise NonFiniteError."""
+
+    def score(self) -> float:
+        """Returns how good it is now on validation data, higher is better. Must not change the state."""
+
+    def set_genome(self, genome: Genome) -> None:
+        """Takes on a genome for the training to come. Draws nothing, and setting the same one twice changes nothing."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the whole state but the genome: tensors, numbers, text and plain containers of these."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes on another member's state. The genome that belongs to it is set right after."""
+
+
+class MakeMember(Protocol):
+    """Makes a member; a function at the top of a module, or an instance of a class there, so that workers can import it."""
+
+    def __call__(self, member: int, genome: Genome, seed: int) -> Member:
+        """Returns member number ``member`` at the start of its training, with its own seed."""

@@ -1,0 +1,99 @@
+"""Members' states on disk: one file for each member, sealed by a digest, so that damage never goes unnoticed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rolewise.errors import InputError
+
+_SEAL = b"rolewise"
+_TAIL = len(_SEAL) + hashlib.sha256().digest_size
+
+
+def dump(state: dict[str, Any]) -> bytes:
+    """Returns a state as the bytes of a file that `torch.load` reads, with a digest behind it."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getvalue()
+    return content + _SEAL + hashlib.sha256(content).digest()
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """Returns the state in the bytes that `dump` made. Executes nothing that the bytes may hold.
+
+    Raises:
+        InputError: the bytes are not whole, or hold something other than tensors and plain containers.
+    """
+    inner = content[:-_TAIL]
+    if content[-_TAIL:] != _SEAL + hashlib.sha256(inner).digest():
+        raise InputError("it is damaged: its digest does not fit its content")
+    try:
+        # The zip reader of torch takes no notice of wrong checksums, hence the digest; weights_only keeps code out.
+        state = torch.load(io.BytesIO(inner), weights_only=True, map_location="cpu")
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            "a member's state_dict must hold only tensors, numbers, text and plain containers; "
+            f"take other objects out of it ({reason})"
+        ) from error
+    if not isinstance(state, dict):
+        raise InputError(f"a member's state_dict must return a dict, got {type(state).__name__}")
+    return state
+
+
+def write(path: Path, content: bytes, *, sync: bool) -> None:
+    """Writes a state under a temporary name, then renames it.
+
+    Args:
+        path: the file; one writer at a time.
+        content: what `dump` returned.
+        sync: wait until it would outlast a power cut. A killed process loses nothing either way.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Reads what `write` wrote.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"checkpoint {path} cannot be read: {error.strerror or error}") from error
+    try:
+        return parse(content)
+    except InputError as error:
+        raise InputError(f"checkpoint {path}: {error}") from error
+
+
+def place(folder: Path, interval: int, member: int) -> Path:
+    """Returns the file for a member's state after ``interval`` intervals."""
+    return folder / f"{interval:06d}" / f"member-{member:03d}.pt"
+
+
+def generations(folder: Path) -> list[int]:
+    """Returns the intervals after which there are states, ascending."""
+    return sorted(int(entry.name) for entry in folder.glob("[0-9]*") if entry.name.isdigit() and entry.is_dir())
+
+
+def discard(folder: Path, keep: set[int]) -> None:
+    """Removes the states of every interval but those in ``keep``."""
+    for interval in generations(folder):
+        if interval not in keep:
+            shutil.rmtree(folder / f"{interval:06d}", ignore_errors=True)
