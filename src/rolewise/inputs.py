@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -67,10 +67,11 @@ def prepare(images: Tensor, spec: InputSpec) -> Tensor:
     pixels = images.float() if images.dtype == torch.uint8 else images
     if spec.size is not None and tuple(images.shape[-2:]) != spec.size:
         pixels = functional.interpolate(pixels, size=spec.size, mode="bilinear", align_corners=False, antialias=True)
-    mean = _column(spec.mean, scale, pixels)
-    std = _column(spec.std, scale, pixels)
+    mean, std = (_column(values, scale, pixels.dtype, pixels.device) for values in (spec.mean, spec.std))
     return (pixels - mean) / std
 
 
-def _column(values: Sequence[float], scale: float, like: Tensor) -> Tensor:
-    return torch.tensor([value * scale for value in values], dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
+@functools.lru_cache(maxsize=64)
+def _column(values: tuple[float, ...], scale: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    # Kept, because making a tensor on a device waits for it, and every step needs the same two.
+    return torch.tensor([value * scale for value in values], dtype=dtype, device=device).view(1, -1, 1, 1)

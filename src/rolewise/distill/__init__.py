@@ -1,0 +1,40 @@
+"""Distillation: methods that compose, and the Distiller that composes them."""
+
+from collections.abc import Callable
+
+from rolewise.distill.distiller import Distiller, Terms
+from rolewise.distill.registry import METHODS, Info, Method, build_methods, configure, discover, method, method_settings
+from rolewise.distill.weights import Weight, weight_of
+
+discover()
+
+
+def _maker(name: str) -> Callable[..., Method]:
+    def make(**settings: object) -> Method:
+        return configure(name, **settings)
+
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = f"Returns the method ``{name}``, configured (see ``rolewise.distill.methods.{name}``)."
+    return make
+
+
+def __getattr__(name: str) -> Callable[..., Method]:
+    # Any registered method can be taken as rolewise.distill.<name>: adding one is adding its file.
+    if name in METHODS:
+        return _maker(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "METHODS",
+    "Distiller",
+    "Info",
+    "Method",
+    "Terms",
+    "Weight",
+    "build_methods",
+    "configure",
+    "method",
+    "method_settings",
+    "weight_of",
+]

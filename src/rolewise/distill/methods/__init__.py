@@ -1,0 +1,1 @@
+"""One file for each method; a file that is added here is found by itself."""

@@ -1,0 +1,64 @@
+"""Relational knowledge distillation: distances and angles between examples are those of the teacher."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from rolewise.distill.checks import check_rows
+from rolewise.distill.registry import method
+
+
+@method(reads="features", mixed_labels="sound", taps=("penultimate",))
+def rkd_loss(student: Tensor, teacher: Tensor, *, distance: float = 25.0, angle: float = 50.0) -> Tensor:
+    r"""Huber distance between the relations of the batch in the two networks.
+
+    .. math:: \psi_{ij} = \frac{\lVert x_i - x_j \rVert}{\mu}, \quad
+        \phi_{ijk} = \Big\langle \frac{x_i - x_j}{\lVert x_i - x_j \rVert},
+        \frac{x_k - x_j}{\lVert x_k - x_j \rVert} \Big\rangle
+
+    .. math:: \ell_j = \frac{25}{B} \sum_i h(\psi^s_{ij}, \psi^t_{ij})
+        + \frac{50}{B^2} \sum_{i,k} h(\phi^s_{ijk}, \phi^t_{ijk})
+
+    with mu the mean of the distances that are not zero.
+
+    Source: Park et al. (2019), equations 5 to 10, https://arxiv.org/abs/1904.05068; weights of the authors' code.
+    Differs from source: given for each example j; its mean over the batch is the authors' loss.
+
+    Args:
+        student: [B, D] (maps are flattened).
+        teacher: [B, D'], detached.
+        distance: weight of the distances.
+        angle: weight of the angles; their memory grows with B^3.
+
+    Returns:
+        [B], unreduced.
+
+    Raises:
+        InputError: the batches differ in size.
+    """
+    student, teacher = student.flatten(1), teacher.flatten(1)
+    check_rows(student, teacher)
+    total = torch.zeros(len(student), dtype=student.dtype, device=student.device)
+    if distance:
+        total = total + distance * functional.smooth_l1_loss(_distances(student), _distances(teacher), reduction="none").mean(0)
+    if angle:
+        total = total + angle * functional.smooth_l1_loss(_angles(student), _angles(teacher), reduction="none").mean((1, 2))
+    return total
+
+
+def _distances(features: Tensor) -> Tensor:
+    square = (features.unsqueeze(0) - features.unsqueeze(1)).square().sum(2)
+    apart = square > 0
+    # The root's gradient at zero is infinite: zeros are set aside before it and put back after it.
+    lengths = torch.where(apart, square, 1.0).sqrt() * apart
+    return lengths / (lengths.sum() / apart.sum().clamp_min(1)).clamp_min(1e-12)
+
+
+def _angles(features: Tensor) -> Tensor:
+    difference = features.unsqueeze(0) - features.unsqueeze(1)
+    square = difference.square().sum(2, keepdim=True)
+    apart = square > 0
+    unit = torch.where(apart, difference / torch.where(apart, square, 1.0).sqrt(), 0.0)
+    return torch.bmm(unit, unit.transpose(1, 2))
