@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ class Crew:
             member = self._begin(order)
             member.advance(order.start, order.stop)
             score = float(member.score())
-            if order.save is not None:
+            if order.save is not None and math.isfinite(score):
                 content = states.dump(member.state_dict())
             self._members[order.member] = member, order.stop
         except (RuntimeError, MemoryError, FloatingPointError) as error:

@@ -1,0 +1,173 @@
+"""Sources of images: resident on a device, or streamed from disk; both give uint8 batches by index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rolewise.errors import InputError
+
+
+class Source(Protocol):
+    """Whatever images can be taken from by index."""
+
+    labels: Tensor
+    classes: tuple[str, ...]
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """Returns uint8 images [B, C, H, W] of int64 indices [B]."""
+        ...
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Images that fit into memory.
+
+    Args:
+        images: uint8 [N, C, H, W], C 1 or 3.
+        labels: int64 [N], in [0, K).
+        classes: K names.
+
+    Raises:
+        InputError: a shape or a type is wrong, or a label is out of range.
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        shape = list(self.images.shape)
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] not in (1, 3):
+            raise InputError(f"images must be uint8 [N, C, H, W] with C 1 or 3, got {self.images.dtype} {shape}")
+        if 0 in shape:
+            raise InputError(f"images must not be empty, got {shape}")
+        check_labels(self.labels, len(self.images), len(self.classes))
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.images.shape[1]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self.images.shape[2], self.images.shape[3]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """Returns uint8 images [B, C, H, W]."""
+        return self.images[indices.to(self.images.device)]
+
+    def to(self, device: torch.device | str) -> ImageData:
+        """Returns the same data with the images on a device."""
+        return ImageData(self.images.to(device), self.labels, self.classes)
+
+
+def check_labels(labels: Tensor, num: int, num_classes: int) -> None:
+    """Raises InputError unless labels are int64 [N] in [0, K)."""
+    if labels.dtype != torch.int64 or labels.shape != (num,):
+        raise InputError(f"labels must be int64 [{num}], one for each image, got {labels.dtype} {list(labels.shape)}")
+    if num and (int(labels.min()) < 0 or int(labels.max()) >= num_classes):
+        raise InputError(
+            f"labels must be 0 to {num_classes - 1}, got {int(labels.min())} to {int(labels.max())}; check the classes"
+        )
+
+
+class StreamedFiles:
+    """Image files that are decoded when they are asked for, by a few threads (decoding releases Python's lock).
+
+    Args:
+        paths: N files.
+        labels: int64 [N].
+        classes: K names.
+        decode: reads one file as uint8 [C, H, W].
+        channels: C.
+        size: (H, W).
+        workers: threads.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        labels: Tensor,
+        classes: tuple[str, ...],
+        decode: Callable[[Path], np.ndarray],
+        channels: int,
+        size: tuple[int, int],
+        workers: int = 2,
+    ) -> None:
+        check_labels(labels, len(paths), len(classes))
+        self.paths, self.labels, self.classes = list(paths), labels, classes
+        self.channels, self.size = channels, size
+        self._decode = decode
+        self._pool = ThreadPoolExecutor(workers)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """Returns uint8 images [B, C, H, W]."""
+        chosen = [self.paths[index] for index in indices.tolist()]
+        images = list(self._pool.map(self._decode, chosen))
+        if not images:
+            return torch.empty(0, self.channels, *self.size, dtype=torch.uint8)
+        return torch.from_numpy(np.stack(images))
+
+
+class StreamedArray:
+    """An array on disk that is read through a memory map, a batch at a time.
+
+    Args:
+        array: uint8 [N, C, H, W], memory-mapped.
+        labels: int64 [N].
+        classes: K names.
+    """
+
+    def __init__(self, array: np.ndarray, labels: Tensor, classes: tuple[str, ...]) -> None:
+        check_labels(labels, len(array), len(classes))
+        self._array = array
+        self.labels, self.classes = labels, classes
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return int(self._array.shape[1])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return int(self._array.shape[2]), int(self._array.shape[3])
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """Returns uint8 images [B, C, H, W]."""
+        # In ascending order the disk is read forwards; the order that was asked for is put back afterwards.
+        order = torch.argsort(indices)
+        rows = torch.from_numpy(np.ascontiguousarray(self._array[indices[order].numpy()]))
+        result = torch.empty_like(rows)
+        result[order] = rows
+        return result

@@ -1,0 +1,125 @@
+"""A search's record on disk: its settings, and one line for each interval."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rolewise import files
+from rolewise.errors import InputError
+from rolewise.search.lineage import Event
+from rolewise.search.lineage_file import parse_event
+from rolewise.search.space import Genome, Space
+
+
+@dataclass(frozen=True)
+class Line:
+    """One interval of the record.
+
+    Args:
+        interval: how many intervals were over, from 1.
+        fraction: the same as a fraction of the training.
+        scores: of every member, None where it was retired.
+        events: the copies decided then.
+        genomes: what the members trained with during the interval.
+    """
+
+    interval: int
+    fraction: float
+    scores: tuple[float | None, ...]
+    events: tuple[Event, ...]
+    genomes: tuple[Genome, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields."""
+        return {
+            "interval": self.interval,
+            "fraction": self.fraction,
+            "scores": list(self.scores),
+            "events": [event.to_json() for event in self.events],
+            "genomes": list(self.genomes),
+        }
+
+
+def append(path: Path, value: dict[str, Any], *, sync: bool = False) -> None:
+    """Appends one line of JSON; a reader drops a last line that was not finished."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(value, sort_keys=True, allow_nan=False) + "\n")
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read(path: Path) -> list[Any]:
+    """Returns the values in a file of JSON lines, up to the first that is not whole; none where there is no file."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    values = []
+    for line in content.split(b"\n")[:-1]:
+        try:
+            values.append(json.loads(line))
+        except (ValueError, RecursionError):
+            break
+    return values
+
+
+def parse(values: Sequence[Any], space: Space, members: int, intervals: int) -> list[Line]:
+    """Checks the lines one by one.
+
+    Raises:
+        InputError: a line says something that no search writes.
+    """
+    lines = []
+    for index, value in enumerate(values):
+        name = f"line {index + 1}"
+        if not isinstance(value, dict) or value.get("interval") != index + 1 or index >= intervals:
+            raise InputError(f"{name} must be interval {index + 1} of {intervals}")
+        scores, genomes, events = value.get("scores"), value.get("genomes"), value.get("events")
+        if not isinstance(scores, list) or len(scores) != members or not all(_is_score(score) for score in scores):
+            raise InputError(f"{name} must have {members} scores")
+        if not isinstance(genomes, list) or len(genomes) != members or not isinstance(events, list):
+            raise InputError(f"{name} must have {members} genomes and a list of events")
+        for member, genome in enumerate(genomes):
+            space.check(genome, f"{name}: genomes[{member}]")
+        parsed = tuple(parse_event(event, f"{name}: events[{at}]", space, members, intervals) for at, event in enumerate(events))
+        lines.append(Line(index + 1, (index + 1) / intervals, tuple(scores), parsed, tuple(genomes)))
+    return lines
+
+
+def rewrite(path: Path, values: Sequence[dict[str, Any]]) -> None:
+    """Writes the lines anew, whole or not at all."""
+    files.write_text(path, "".join(json.dumps(value, sort_keys=True, allow_nan=False) + "\n" for value in values))
+
+
+def settle(path: Path, settings: dict[str, Any]) -> None:
+    """Writes a new search's settings, or compares them with those of the search that the folder holds.
+
+    Raises:
+        InputError: the folder holds another search, and what differs.
+    """
+    if not path.exists():
+        files.write_json(path, settings)
+        return
+    found = files.read_json(path, "search settings")
+    if not isinstance(found, dict):
+        raise InputError(f"search settings {path} must be an object; the file is damaged: choose another folder")
+    different = sorted(key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key))
+    if different:
+        rows = "; ".join(f"{key}: {_short(found.get(key))} there, {_short(settings.get(key))} here" for key in different)
+        raise InputError(f"folder {path.parent.parent} holds another search ({rows}); choose another folder")
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _is_score(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isfinite(value))
