@@ -45,7 +45,9 @@ class Budget:
     def __str__(self) -> str:
         size = f"{self.members} members x {self.intervals} intervals: {self.steps:,} steps, {self.images:,} images"
         scored = f" and {self.validation_images:,} to score" if self.validation_images else ""
-        return f"{size}{scored}, " + ("time known after the first interval" if self.seconds is None else duration(self.seconds))
+        return f"{size}{scored}, " + (
+            "time known after the first interval" if self.seconds is None else duration(self.seconds)
+        )
 
 
 def budget(

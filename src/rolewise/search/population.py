@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from rolewise.errors import InputError, RunError
-from rolewise.search.space import Change, Genome, Space
+from rolewise.search.genes import Change
+from rolewise.search.space import Genome, Space
 
 
 @dataclass(frozen=True)

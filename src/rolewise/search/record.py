@@ -56,17 +56,22 @@ def append(path: Path, value: dict[str, Any], *, sync: bool = False) -> None:
 
 
 def read(path: Path) -> list[Any]:
-    """Returns the values in a file of JSON lines, up to the first that is not whole; none where there is no file."""
+    """Returns the values in a file of JSON lines, without a last one that is not whole; none where there is no file.
+
+    Raises:
+        InputError: a line that others follow is not JSON.
+    """
     try:
-        content = path.read_bytes()
+        lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
     values = []
-    for line in content.split(b"\n")[:-1]:
+    for index, line in enumerate(lines[:-1]):
         try:
             values.append(json.loads(line))
-        except (ValueError, RecursionError):
-            break
+        except (ValueError, RecursionError) as error:
+            if index < len(lines) - 2:
+                raise InputError(f"line {index + 1} is not JSON") from error
     return values
 
 
@@ -88,7 +93,9 @@ def parse(values: Sequence[Any], space: Space, members: int, intervals: int) -> 
             raise InputError(f"{name} must have {members} genomes and a list of events")
         for member, genome in enumerate(genomes):
             space.check(genome, f"{name}: genomes[{member}]")
-        parsed = tuple(parse_event(event, f"{name}: events[{at}]", space, members, intervals) for at, event in enumerate(events))
+        parsed = tuple(
+            parse_event(event, f"{name}: events[{at}]", space, members, intervals) for at, event in enumerate(events)
+        )
         lines.append(Line(index + 1, (index + 1) / intervals, tuple(scores), parsed, tuple(genomes)))
     return lines
 
@@ -112,7 +119,9 @@ def settle(path: Path, settings: dict[str, Any]) -> None:
         raise InputError(f"search settings {path} must be an object; the file is damaged: choose another folder")
     different = sorted(key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key))
     if different:
-        rows = "; ".join(f"{key}: {_short(found.get(key))} there, {_short(settings.get(key))} here" for key in different)
+        rows = "; ".join(
+            f"{key}: {_short(found.get(key))} there, {_short(settings.get(key))} here" for key in different
+        )
         raise InputError(f"folder {path.parent.parent} holds another search ({rows}); choose another folder")
 
 

@@ -31,9 +31,7 @@ def parse(content: bytes) -> dict[str, Any]:
     Raises:
         InputError: the bytes are not whole, or hold something other than tensors and plain containers.
     """
-    inner = content[:-_TAIL]
-    if content[-_TAIL:] != _SEAL + hashlib.sha256(inner).digest():
-        raise InputError("it is damaged: its digest does not fit its content")
+    inner = _sealed(content)
     try:
         # The zip reader of torch takes no notice of wrong checksums, hence the digest; weights_only keeps code out.
         state = torch.load(io.BytesIO(inner), weights_only=True, map_location="cpu")
@@ -72,12 +70,22 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing or damaged.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"checkpoint {path} cannot be read: {error.strerror or error}") from error
+    content = _content(path)
     try:
         return parse(content)
+    except InputError as error:
+        raise InputError(f"checkpoint {path}: {error}") from error
+
+
+def check(path: Path) -> None:
+    """Makes sure that a state is whole, without loading it.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    content = _content(path)
+    try:
+        _sealed(content)
     except InputError as error:
         raise InputError(f"checkpoint {path}: {error}") from error
 
@@ -97,3 +105,18 @@ def discard(folder: Path, keep: set[int]) -> None:
     for interval in generations(folder):
         if interval not in keep:
             shutil.rmtree(folder / f"{interval:06d}", ignore_errors=True)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"checkpoint {path} cannot be read: {error.strerror or error}") from error
+
+
+def _sealed(content: bytes) -> memoryview:
+    """Returns the content in front of its digest, which must fit."""
+    view = memoryview(content)
+    if content[-_TAIL:] != _SEAL + hashlib.sha256(view[:-_TAIL]).digest():
+        raise InputError("it is damaged: its digest does not fit its content")
+    return view[:-_TAIL]

@@ -1,0 +1,1 @@
+"""Runners carry out what `rolewise.search.population` decides."""

@@ -1,0 +1,108 @@
+"""The local runner: a synchronous search in this process or over worker processes, which resumes where it stopped."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rolewise.errors import InputError
+from rolewise.search.budget import SearchCost
+from rolewise.search.course import Course
+from rolewise.search.folder import Folder
+from rolewise.search.lineage import SearchResult
+from rolewise.search.member import MakeMember
+from rolewise.search.pool import Here, Pool, Processes
+from rolewise.search.space import Space
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a search is.
+
+    Args:
+        interval: intervals that are over.
+        intervals: all of them.
+        best: highest score in the population.
+        mean: mean score of the members that have one.
+        images: images trained on so far, over all members; 0 where no cost was given.
+        seconds: time spent, earlier runs of a resumed search included.
+        remaining: estimated seconds to go, from the intervals of this run.
+    """
+
+    interval: int
+    intervals: int
+    best: float
+    mean: float
+    images: int
+    seconds: float
+    remaining: float
+
+
+def search(
+    make_member: MakeMember,
+    space: Space,
+    *,
+    members: int,
+    intervals: int,
+    seed: int,
+    folder: Path,
+    workers: int = 1,
+    threads: int = 1,
+    quantile: float = 0.25,
+    on_progress: Callable[[Progress], None] | None = None,
+    cost: SearchCost | None = None,
+) -> SearchResult:
+    """Searches, or goes on with the search that ``folder`` holds, or returns its result when it is over.
+
+    After each of ``intervals`` equal parts of the training, all members are scored and `rolewise.search.step` decides
+    who copies whom (not after the last). The lineage is a function of the other arguments: neither ``workers`` nor an
+    interruption at any moment changes a byte of it.
+
+    Args:
+        make_member: makes a member; picklable where ``workers`` > 1.
+        space: what is searched.
+        members: P, at least 1.
+        intervals: at least 1.
+        seed: of the initial genomes, the members' own seeds and the decisions.
+        folder: where record.jsonl, timing.jsonl, state/ and, at the end, lineage.json go.
+        workers: processes; 1 trains in this one.
+        threads: torch's threads in each, this process included.
+        quantile: share of the population replaced after each interval, in [0, 0.5].
+        on_progress: called after each interval; what it raises ends the search, which may be resumed.
+        cost: what one member costs, for the count of images in `Progress`.
+
+    Raises:
+        InputError: an argument is wrong, or ``folder`` holds another search or damaged files.
+        RunError: no member is left, or a worker process does not start.
+    """
+    for name, value in (("workers", workers), ("threads", threads)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
+    course = Course(space, members=members, intervals=intervals, seed=seed, quantile=quantile)
+    kept = Folder(Path(folder), course)
+    if course.over:
+        return kept.finish()
+    workers = min(workers, members)
+    pool: Pool = Here(make_member, threads) if workers == 1 else Processes(make_member, workers, threads)
+    images = (cost.images if cost else 0) * members
+    earlier, first, began = kept.seconds, course.done, time.monotonic()
+    try:
+        while not course.over:
+            start = time.monotonic()
+            orders = kept.orders()
+            line = kept.commit(orders, pool.run(orders), time.monotonic() - start)
+            if on_progress is not None:
+                scores = [score for score in line.scores if score is not None]
+                spent = time.monotonic() - began
+                remaining = spent / (course.done - first) * (intervals - course.done)
+                mean = math.fsum(scores) / len(scores)
+                done = images * course.done // intervals
+                on_progress(Progress(course.done, intervals, max(scores), mean, done, earlier + spent, remaining))
+    except BaseException:
+        pool.close(at_once=True)
+        raise
+    pool.close()
+    return kept.finish()

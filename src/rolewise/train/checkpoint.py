@@ -1,0 +1,100 @@
+"""Checkpoints: weights as safetensors, the rest loadable without executing anything; whole or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from rolewise.errors import InputError
+from rolewise.files import write_bytes
+
+#: How many generations are kept: a damaged one falls back to the one before.
+KEPT = 2
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Writes a network's state dict as safetensors."""
+    write_bytes(path, save(_flat(model.state_dict())))
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Reads what `save_weights` wrote into a network of the same kind.
+
+    Raises:
+        InputError: the file is missing, damaged, or of another network.
+    """
+    try:
+        weights = load(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"weights {path} cannot be read: {error.strerror or error}; check the path") from error
+    except (SafetensorError, ValueError) as error:
+        raise InputError(f"weights {path} are damaged or of another kind ({error})") from error
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"weights {path} are those of another network: {error}") from error
+
+
+def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
+    """Writes one generation and removes those that are too old.
+
+    Args:
+        folder: of the checkpoints.
+        epoch: names the generation.
+        state: of `Trainee.state_dict`.
+    """
+    rest = {name: value for name, value in state.items() if name not in ("weights", "average")}
+    tensors = {f"weights/{name}": tensor for name, tensor in state["weights"].items()}
+    tensors |= {f"average/{name}": tensor for name, tensor in state.get("average", {}).items()}
+    weights = save(_flat(tensors))
+    buffer = io.BytesIO()
+    torch.save({**rest, "sha256": hashlib.sha256(weights).hexdigest()}, buffer)
+    write_bytes(folder / f"epoch-{epoch:06d}.safetensors", weights)
+    # Second and last: a generation without this file does not count.
+    write_bytes(folder / f"epoch-{epoch:06d}.pt", buffer.getvalue())
+    for old in sorted(folder.glob("epoch-*.pt"))[:-KEPT]:
+        old.unlink(missing_ok=True)
+        old.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Returns the newest generation that is whole, or None where there is none at all.
+
+    Raises:
+        InputError: there are checkpoints and all are damaged.
+    """
+    generations = sorted(folder.glob("epoch-*.pt"), reverse=True)
+    faults = []
+    for path in generations:
+        try:
+            return _read(path)
+        except (OSError, RuntimeError, ValueError, KeyError, EOFError, TypeError, pickle.UnpicklingError, SafetensorError) as error:
+            faults.append(f"{path.name}: {error}")
+    if faults:
+        raise InputError(f"no checkpoint in {folder} is whole ({'; '.join(faults)}); delete the folder to start this stage anew")
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    state = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+    if not isinstance(state, dict) or "sha256" not in state:
+        raise InputError("it is no checkpoint")
+    content = path.with_suffix(".safetensors").read_bytes()
+    if hashlib.sha256(content).hexdigest() != state.pop("sha256"):
+        raise InputError("its weights are damaged")
+    for name, tensor in load(content).items():
+        part, _, key = name.partition("/")
+        state.setdefault(part, {})[key] = tensor
+    return state
+
+
+def _flat(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -1,0 +1,269 @@
+"""A trainee: one training with its full state, advanced by epochs, each epoch a function of the state and a named seed."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.augment import Schedule, apply
+from rolewise.data import ImageData, Source, batches, shuffled
+from rolewise.distill import Distiller
+from rolewise.errors import InputError, NonFiniteError
+from rolewise.seeds import generator
+from rolewise.train.optimizers import optimizer_of
+from rolewise.train.rates import rate
+from rolewise.train.settings import TrainSettings
+from rolewise.train.step import train_step
+
+Scalars = Sequence[tuple[float, dict[str, float]]]
+
+
+class Trainee:
+    """A training of one student (or of a teacher, on labels alone).
+
+    The draws of epoch e are those of the stream (seed, "epoch", e): nothing but weights, optimiser and the epoch need be
+    kept to go on exactly.
+
+    Args:
+        distiller: student, teacher and loss, on the device.
+        source: where the images are.
+        indices: int64 [N], the images to train on.
+        augmentation: what the student sees, over training.
+        teacher_augmentation: what the teacher sees under the view ``own``.
+        view: ``shared`` (the student's images), ``clean`` (unaugmented) or ``own``.
+        settings: of the training.
+        seed: of all draws.
+        device: where to train.
+        scalars: (start fraction, values) of ``learning_rate``, ``temperature``, ``label_weight``, to be followed.
+
+    Raises:
+        InputError: the view is unknown, or ``own`` without the teacher's augmentation.
+    """
+
+    def __init__(
+        self,
+        distiller: Distiller,
+        source: Source,
+        indices: Tensor,
+        *,
+        augmentation: Schedule,
+        settings: TrainSettings,
+        seed: int,
+        device: torch.device | str = "cpu",
+        teacher_augmentation: Schedule | None = None,
+        view: str = "shared",
+        scalars: Scalars = (),
+    ) -> None:
+        if view not in ("shared", "clean", "own"):
+            raise InputError(f'view must be "shared", "clean" or "own", got {view!r}')
+        if view == "own" and teacher_augmentation is None:
+            raise InputError('view "own" must have the teacher\'s augmentation, got none')
+        self.distiller, self.indices, self.settings, self.seed = distiller, indices, settings, seed
+        self.device = torch.device(device)
+        self.source = source.to(self.device) if isinstance(source, ImageData) and self.device.type != "cpu" else source
+        self.augmentation, self.teacher_augmentation, self.view = augmentation, teacher_augmentation, view
+        self.scalars = list(scalars)
+        self.epoch = 0
+        self.learning_rate = settings.optimizer.learning_rate
+        if settings.channels_last:
+            distiller.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._parameters = list(distiller.trainable_parameters())
+        self.optimizer = optimizer_of(settings.optimizer, self._parameters)
+        half = settings.precision == "float16" and self.device.type == "cuda"
+        self._scaler = torch.amp.GradScaler("cuda") if half else None
+        self._average: nn.Module | None = None
+        if settings.ema is not None:
+            self._average = copy.deepcopy(distiller.student).requires_grad_(False)
+            for module in self._average.modules():
+                module._forward_hooks.clear()
+        if settings.compile:
+            distiller.compile_networks()
+
+    @property
+    def model(self) -> nn.Module:
+        """What is evaluated and kept: the student, or the moving average of its weights."""
+        return self._average if self._average is not None else self.distiller.student
+
+    @property
+    def progress(self) -> float:
+        """The fraction of training done."""
+        return self.epoch / self.settings.epochs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of one epoch; a last batch of a single image is left out, since batch norm needs two."""
+        full, rest = divmod(len(self.indices), self.settings.batch_size)
+        return max(1, full + (rest > 1))
+
+    @property
+    def images_seen(self) -> int:
+        """Images trained on so far, each as often as it was seen."""
+        return self.epoch * len(self.indices)
+
+    def set_augmentation(self, augmentation: Schedule) -> None:
+        """Takes another augmentation of the student's images from now on."""
+        self.augmentation = augmentation
+
+    def set_scalars(self, *, learning_rate: float | None = None, label_weight: float | None = None, temperature: float | None = None) -> None:
+        """Takes other numbers from now on: the base learning rate, the labels' weight, the methods' temperature."""
+        if learning_rate is not None:
+            self.learning_rate = learning_rate
+        if label_weight is not None:
+            self.distiller.label_weight = label_weight
+        if temperature is not None:
+            self.distiller.methods = tuple(
+                dataclasses.replace(method, settings={**method.settings, "temperature": temperature})
+                if "temperature" in method.info.settings
+                else method
+                for method in self.distiller.methods
+            )
+
+    def run_epochs(self, start: int, stop: int) -> list[dict[str, Any]]:
+        """Trains the epochs from ``start`` to before ``stop``.
+
+        Returns:
+            For each epoch its record: mean of the loss and of its terms, learning rate at its end.
+
+        Raises:
+            NonFiniteError: a term is NaN or infinite; step and term are named.
+        """
+        assert start == self.epoch, "epochs are run in order"
+        return [self._run_epoch() for _ in range(start, stop)]
+
+    def _run_epoch(self) -> dict[str, Any]:
+        settings, epoch, steps = self.settings, self.epoch, self.steps_per_epoch
+        self._follow_scalars()
+        self.distiller.train()
+        stream = generator(self.seed, "epoch", epoch)
+        order = shuffled(self.indices, stream)[: steps * settings.batch_size]
+        per_chunk = max(1, settings.chunk // settings.batch_size) * settings.batch_size
+        sums: dict[str, float] = {}
+        step, learning_rate = epoch * steps, self.learning_rate
+        total_steps = steps * settings.epochs
+        average = list(self._average.state_dict().values()) if self._average is not None else None
+        averaged = list(self.distiller.student.state_dict().values()) if average is not None else None
+        for chunk in batches(self.source, order, per_chunk, device=self.device):
+            student_images, teacher_images = self._views(chunk.images, stream)
+            found: list[dict[str, Tensor]] = []
+            for at in range(0, len(chunk.labels), settings.batch_size):
+                part = slice(at, at + settings.batch_size)
+                progress = step / total_steps
+                learning_rate = self.learning_rate * rate(settings.schedule, progress)
+                found.append(
+                    train_step(
+                        self.distiller,
+                        self.optimizer,
+                        self._layout(student_images[part]),
+                        chunk.labels[part],
+                        self._layout(teacher_images[part]) if teacher_images is not None else None,
+                        progress=progress,
+                        learning_rate=learning_rate,
+                        precision=settings.precision,
+                        scaler=self._scaler,
+                        clip_norm=settings.clip_norm,
+                        parameters=self._parameters,
+                        average=_floating(average),
+                        averaged=_floating(averaged),
+                        ema=settings.ema,
+                    )
+                )
+                step += 1
+            _add(sums, found, step - len(found))
+        _copy_rest(average, averaged)
+        self.epoch += 1
+        terms = {name: value / steps for name, value in sums.items()}
+        return {
+            "epoch": epoch + 1,
+            "progress": self.progress,
+            "train_loss": terms.pop("total"),
+            "terms": terms,
+            "learning_rate": learning_rate,
+        }
+
+    def _views(self, images: Tensor, stream: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """Returns what the student and the teacher see; None where the teacher sees the student's."""
+        student = self._augmented(images, self.augmentation, stream)
+        if self.view == "shared":
+            return student, None
+        if self.view == "clean":
+            return student, images
+        assert self.teacher_augmentation is not None
+        return student, self._augmented(images, self.teacher_augmentation, stream)
+
+    def _augmented(self, images: Tensor, schedule: Schedule, stream: torch.Generator) -> Tensor:
+        size = (images.shape[1], images.shape[2], images.shape[3])
+        plan = schedule.at(self.progress).draw(len(images), size, stream)
+        if not plan.ops.shape[1]:
+            return images
+        return apply(images, plan, interpolation=self.settings.interpolation, fill=self.settings.fill)
+
+    def _layout(self, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=torch.channels_last) if self.settings.channels_last else images
+
+    def _follow_scalars(self) -> None:
+        current: dict[str, float] = {}
+        for start, values in self.scalars:
+            if start <= self.progress + 1e-9:
+                current = values
+        if current:
+            self.set_scalars(**current)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns everything that the rest of the training depends on."""
+        state: dict[str, Any] = {
+            "epoch": self.epoch,
+            "weights": self.distiller.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        if self._average is not None:
+            state["average"] = self._average.state_dict()
+        if self._scaler is not None:
+            state["scaler"] = self._scaler.state_dict()
+        return copy.deepcopy(state)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes what `state_dict` returned, of this or of another trainee of the same kind.
+
+        Raises:
+            InputError: it is of another kind.
+        """
+        try:
+            self.distiller.load_state_dict(state["weights"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self._average is not None:
+                self._average.load_state_dict(state["average"])
+            if self._scaler is not None:
+                self._scaler.load_state_dict(state["scaler"])
+            self.epoch = int(state["epoch"])
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise InputError(f"the state must be that of the same network and optimiser ({error})") from error
+
+
+def _add(sums: dict[str, float], found: list[dict[str, Tensor]], first_step: int) -> None:
+    """Adds up the terms of some steps; read once for all of them, so that a device is not waited for at each."""
+    names = list(found[0])
+    rows = torch.stack([torch.stack([terms[name].float() for name in names]) for terms in found]).tolist()
+    for offset, row in enumerate(rows):
+        for name, value in zip(names, row, strict=True):
+            if not math.isfinite(value):
+                raise NonFiniteError(first_step + offset, name, value)
+            sums[name] = sums.get(name, 0.0) + value
+
+
+def _floating(tensors: list[Tensor] | None) -> list[Tensor] | None:
+    return None if tensors is None else [tensor for tensor in tensors if tensor.is_floating_point()]
+
+
+def _copy_rest(average: list[Tensor] | None, averaged: list[Tensor] | None) -> None:
+    """Counters of batch norm are no numbers to average: they are copied."""
+    if average is None or averaged is None:
+        return
+    for target, source in zip(average, averaged, strict=True):
+        if not target.is_floating_point():
+            target.copy_(source)
