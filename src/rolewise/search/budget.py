@@ -68,8 +68,8 @@ def budget(
         images_per_member: images that one member trains on over the whole search.
         steps_per_member: optimiser steps of one member.
         validation_images: images for one score.
-        rate: images that one worker trains on in a second, if known; scoring is counted at the same rate, although it is
-            faster, so that the estimate is rather too long.
+        rate: images that one worker trains on in a second, if known; scoring is counted at the same rate, although it
+            is faster, so that the estimate is rather too long.
         workers: processes that train at the same time.
 
     Raises:

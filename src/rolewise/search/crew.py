@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 
-from rolewise.errors import InputError
 from rolewise.search import states
 from rolewise.search.member import MakeMember, Member
 from rolewise.search.space import Genome
@@ -76,8 +75,8 @@ class Crew:
     def carry_out(self, order: Order) -> Outcome:
         """Trains, scores and saves one member.
 
-        An error that another genome or another start may not meet (a RuntimeError, of which a non-finite loss and a full
-        device are kinds, or a lack of memory) retires the member.
+        An error that another genome or another start may not meet (a RuntimeError, of which a non-finite loss and a
+        full device are kinds, or a lack of memory) retires the member.
 
         Raises:
             InputError: the user's fault, such as a genome that the member cannot take; it would hit every member.
@@ -110,10 +109,8 @@ class Crew:
         for stale in [key for key, (_, stop) in self._members.items() if stop < order.start]:
             del self._members[stale]
         resident = self._members.get(order.member)
-        if resident is None:
-            member = self._make_member(order.member, order.genome, order.seed)
-        else:
-            member = resident[0]
+        make = self._make_member
+        member = make(order.member, order.genome, order.seed) if resident is None else resident[0]
         if order.source is not None and (order.replace or resident is None):
             member.load_state_dict(states.read(order.source))
             member.set_genome(order.genome)
@@ -128,6 +125,6 @@ class Crew:
 
 def _free_memory() -> None:
     gc.collect()
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         with contextlib.suppress(RuntimeError):
             torch.cuda.empty_cache()

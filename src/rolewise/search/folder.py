@@ -8,7 +8,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from rolewise import files
 from rolewise.errors import InputError, RunError
 from rolewise.search import record, states
 from rolewise.search.course import Course

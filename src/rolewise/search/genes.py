@@ -41,8 +41,8 @@ class PolicySpace:
     r"""An augmentation policy as levels: for each copy of each op its probability and its magnitude.
 
     A value is ``[p, m, p, m, ...]``, ``copies`` times through ``ops`` in their order; p in 0..probability_levels, m in
-    0..magnitude_levels. Explore treats every entry by itself: with probability .2 a new level, uniform over all of them;
-    else the level moves by 0, 1, 2 or 3, up or down alike, and stops at the ends.
+    0..magnitude_levels. Explore treats every entry by itself: with probability .2 a new level, uniform over all of
+    them; else the level moves by 0, 1, 2 or 3, up or down alike, and stops at the ends.
 
     Source: Ho et al. (2019), Population Based Augmentation, algorithm 1 (https://arxiv.org/abs/1905.05393), as used by
     Fu et al. (2020), https://arxiv.org/abs/2004.08861.
@@ -148,8 +148,8 @@ class PolicySpace:
 class Scalar:
     """A number in [low, high]: a learning rate, a temperature, a loss weight.
 
-    Explore: with probability ``resample`` a new draw, uniform in the value or, where ``log``, in its logarithm; else the
-    value times one of ``factors``, each as likely, cut to the range.
+    Explore: with probability ``resample`` a new draw, uniform in the value or, where ``log``, in its logarithm; else
+    the value times one of ``factors``, each as likely, cut to the range.
 
     Source: Jaderberg et al. (2017), Population Based Training, section 4 (https://arxiv.org/abs/1711.09846): perturb by
     1.2 or 0.8, resample with probability .25.

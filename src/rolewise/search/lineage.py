@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rolewise import files
-from rolewise.search.population import ranking
 from rolewise.search.genes import Change
+from rolewise.search.population import ranking
 from rolewise.search.space import Genome, Space
 
 VERSION = 1

@@ -35,7 +35,8 @@ def parse_lineage(value: object) -> SearchResult:
     document = _table(value, "it", {"kind", "version", "runner", "space", "seed", "quantile", "members", "intervals"})
     if document["kind"] != "lineage" or document["version"] != VERSION:
         raise InputError(
-            f'it must be of kind "lineage" and version {VERSION}, got {document["kind"]!r} and {document["version"]!r}; '
+            f'it must be of kind "lineage" and version {VERSION}, '
+            f"got {document['kind']!r} and {document['version']!r}; "
             "it is another kind of file, or made by another version"
         )
     _table(document, "it", {"best", "initial", "history", "events"})

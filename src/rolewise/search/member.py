@@ -31,7 +31,7 @@ class Member(Protocol):
 
 
 class MakeMember(Protocol):
-    """Makes a member; a function at the top of a module, or an instance of a class there, so that workers can import it."""
+    """Makes a member: a function at the top of a module, or an instance of a class there, for workers import it."""
 
     def __call__(self, member: int, genome: Genome, seed: int) -> Member:
         """Returns member number ``member`` at the start of its training, with its own seed."""

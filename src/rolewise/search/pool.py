@@ -171,7 +171,8 @@ class Processes:
             raise reply.error from RunError(f"in a worker process:\n{reply.trace}")
         if not isinstance(reply, Ready):
             raise RunError(
-                f"a worker process did not start: {_cause_of_death(hand.process)}; use one worker, or see the text above"
+                f"a worker process did not start: {_cause_of_death(hand.process)}; "
+                "see the text above, or use one worker"
             )
 
     def _restart(self, place: int) -> None:

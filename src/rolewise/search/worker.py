@@ -82,8 +82,8 @@ def serve(connection: Connection) -> None:
 def die_with_parent() -> None:
     """Makes this process end when its parent ends, however that ends.
 
-    On Linux the kernel sees to it; but its parent may be the fork server, which outlives the process that wants the work.
-    So a thread also watches that one, and the parent's number for systems without either.
+    On Linux the kernel sees to it; but its parent may be the fork server, which outlives the process that wants the
+    work. So a thread also watches that one, and the parent's number for systems without either.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):

@@ -1,0 +1,143 @@
+"""Members that train nothing: they climb a hill in numpy, in microseconds, and can be made to fail on order."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rolewise.errors import InputError, NonFiniteError
+from rolewise.search import Genome, PolicySpace, Scalar, Space
+
+SPACE = Space({"augmentation": PolicySpace(("rotate", "invert"), copies=1), "rate": Scalar(0.01, 1.0, log=True)})
+
+
+@dataclass
+class Climber:
+    """Walks towards 1 in 5 dimensions: faster with a high rate, with its own noise."""
+
+    rate: float
+    seed: int
+    place: torch.Tensor = field(default_factory=lambda: torch.zeros(5))
+    noise: torch.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.noise = torch.Generator().manual_seed(self.seed)
+
+    def advance(self, fraction_from: float, fraction_to: float) -> None:
+        """Takes a step as long as the fraction."""
+        pull = self.rate * (fraction_to - fraction_from)
+        self.place = self.place + pull * (1 - self.place) + 0.01 * torch.randn(5, generator=self.noise)
+
+    def score(self) -> float:
+        """Returns minus the distance from 1."""
+        return -float(np.abs(1 - self.place.numpy()).sum())
+
+    def set_genome(self, genome: Genome) -> None:
+        """Takes the rate; the augmentation is for show."""
+        rate = genome["rate"]
+        assert isinstance(rate, float)
+        self.rate = rate
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns place and generator."""
+        return {"place": self.place, "noise": self.noise.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes them."""
+        self.place = state["place"]
+        self.noise.set_state(state["noise"])
+
+
+def climber(member: int, genome: Genome, seed: int) -> Climber:
+    """Makes a climber."""
+    rate = genome["rate"]
+    assert isinstance(rate, float)
+    return Climber(rate, seed)
+
+
+class Failing(Climber):
+    """A climber that fails once its fraction passes a point."""
+
+    def __init__(self, rate: float, seed: int, kind: str, at: float, once: Path | None) -> None:
+        super().__init__(rate, seed)
+        self.kind, self.at, self.once = kind, at, once
+
+    def advance(self, fraction_from: float, fraction_to: float) -> None:
+        """Fails in its own way."""
+        super().advance(fraction_from, fraction_to)
+        if not fraction_from <= self.at < fraction_to:
+            return
+        if self.once is not None:
+            if self.once.exists():
+                return
+            self.once.touch()
+        if self.kind == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.kind == "exit":
+            os._exit(3)
+        if self.kind == "nan":
+            self.place = self.place * math.nan
+        elif self.kind != "state":
+            raise ERRORS[self.kind]()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the state, or one that holds code."""
+        return {"object": self} if self.kind == "state" else super().state_dict()
+
+
+ERRORS = {
+    "memory": MemoryError,
+    "device": lambda: torch.OutOfMemoryError("device is full"),
+    "loss": lambda: NonFiniteError(7, "kd", math.inf),
+    "runtime": lambda: RuntimeError("shapes"),
+    "input": lambda: InputError("rate must be smaller, got 1; lower it"),
+    "bug": lambda: KeyError("weight"),
+    "interrupt": KeyboardInterrupt,
+}
+
+
+@dataclass
+class FailingFactory:
+    """Makes climbers of which those in ``members`` fail."""
+
+    members: tuple[int, ...]
+    kind: str
+    at: float = 0.5
+    once: Path | None = None
+
+    def __call__(self, member: int, genome: Genome, seed: int) -> Climber:
+        """Makes one."""
+        rate = genome["rate"]
+        assert isinstance(rate, float)
+        if member not in self.members:
+            return Climber(rate, seed)
+        return Failing(rate, seed, self.kind, self.at, self.once)
+
+
+@dataclass
+class SlowFactory:
+    """Makes climbers that sleep before they move, so that a kill finds them at it."""
+
+    seconds: float
+
+    def __call__(self, member: int, genome: Genome, seed: int) -> Climber:
+        """Makes one."""
+        return _Slow(climber(member, genome, seed).rate, seed, self.seconds)
+
+
+class _Slow(Climber):
+    def __init__(self, rate: float, seed: int, seconds: float) -> None:
+        super().__init__(rate, seed)
+        self.seconds = seconds
+
+    def advance(self, fraction_from: float, fraction_to: float) -> None:
+        time.sleep(self.seconds)
+        super().advance(fraction_from, fraction_to)
