@@ -18,6 +18,10 @@ class RunError(RolewiseError, RuntimeError):
     """A run could not go on, although its input was right. The command line exits with 1."""
 
 
+class Interrupted(RolewiseError):
+    """The user stopped a run; everything up to its last checkpoint is kept."""
+
+
 class NonFiniteError(RunError):
     """A loss became NaN or infinite.
 

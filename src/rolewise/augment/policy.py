@@ -131,11 +131,12 @@ class Policy:
         if not triples or not slots:
             return empty_plan(num)
         probability = torch.tensor([triple.probability for triple in triples])
-        wanted = torch.multinomial(torch.tensor(self.counts), num, replacement=True, generator=generator) if num else None
+        if not num:
+            return empty_plan(0)
+        shares = torch.tensor(self.counts, dtype=torch.double)
+        wanted = torch.multinomial(shares, num, replacement=True, generator=generator)
         order = torch.rand(num, len(triples), generator=generator).argsort(1)
         accepted = torch.rand(num, len(triples), generator=generator) < probability[order]
-        if wanted is None:
-            return empty_plan(0)
         taken = walk(order, accepted, wanted, slots)
         names = [triple.op for triple in triples]
         strengths = torch.tensor([triple.strength for triple in triples])

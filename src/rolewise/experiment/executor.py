@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import queue
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,9 +18,10 @@ from typing import Any
 
 import torch
 
-from rolewise.errors import RolewiseError, RunError
+from rolewise.errors import Interrupted, RunError
 from rolewise.experiment.arms import PRIORITY, Stage
 from rolewise.experiment.folder import RunFolder
+from rolewise.processes import tie_to_parent
 
 #: Runs one stage to its end: (run folder, stage, report, should_stop, workers for a search).
 RunStage = Callable[[RunFolder, Stage, Callable[[str], None], Callable[[], bool], int], None]
@@ -35,10 +34,6 @@ class Update:
     stage: str
     text: str
     seconds: float = 0.0
-
-
-class Interrupted(RolewiseError):
-    """The user stopped the run; everything up to the last checkpoint is kept."""
 
 
 def execute(
@@ -193,20 +188,6 @@ def _start_worker(parent: int, threads: int, updates: multiprocessing.Queue[Upda
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     tie_to_parent(parent)
-
-
-def tie_to_parent(parent: int) -> None:
-    """Makes this process end when its parent ends, so that no orphan writes into a run that is resumed."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _work(root: Path, stage: Stage, run_stage: RunStage, search_workers: int) -> None:

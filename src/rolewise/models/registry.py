@@ -18,48 +18,71 @@ MODELS: Registry[Callable[..., nn.Module]] = Registry("model")
 
 
 def build(
-    name: str,
+    name: str | Callable[..., nn.Module],
     *,
     num_classes: int,
     channels: int = 3,
     size: tuple[int, int] = (32, 32),
-    seed: int = 0,
+    seed: int | torch.Generator = 0,
     **arguments: Any,
 ) -> nn.Module:
     """Builds a network.
 
-    The initial weights are a function of ``seed`` alone; the global random state is left as it was.
+    The initial weights are a function of ``seed`` alone; torch's global random state is left as it was.
 
     Args:
-        name: a registered name, or ``package.module:callable``, which is called with those of ``num_classes``,
-            ``channels`` and ``size`` that it takes, and with ``arguments``.
-        num_classes: K.
-        channels: C.
+        name: a registered name; or ``package.module:callable``, or a callable, which gets those of ``num_classes``,
+            ``channels`` and ``size`` that it names, and ``arguments``; one with ``**anything`` gets ``num_classes``.
+        num_classes: K, at least 1.
+        channels: C, at least 1.
         size: (H, W) in pixels.
-        seed: of the initial weights.
+        seed: of the initial weights; a generator gives one number.
         arguments: the network's own.
+
+    Returns:
+        The network, on the CPU, in training mode.
 
     Raises:
         InputError: the name or an argument is unknown, the import fails, or no module comes of it.
     """
-    function = _import(name) if ":" in name else MODELS[name]
-    given: dict[str, Any] = {"num_classes": num_classes, "channels": channels, "size": size}
+    for key, number in (("num_classes", num_classes), ("channels", channels)):
+        if number < 1:
+            raise InputError(f"{key} must be at least 1, got {number}")
+    function = _function(name)
+    title = name if isinstance(name, str) else getattr(name, "__name__", type(name).__name__)
+    settings = _arguments(title, function, {"num_classes": num_classes, "channels": channels, "size": size}, arguments)
+    if isinstance(seed, torch.Generator):
+        seed = int(torch.randint(2**62, (), generator=seed, device=seed.device))
+    with torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed, which would move the GPUs' streams too, and those are not forked.
+        torch.default_generator.manual_seed(seed)
+        try:
+            model = function(**settings)
+        except (TypeError, ValueError) as error:
+            raise InputError(f'model "{title}": {error}') from error
+    if not isinstance(model, nn.Module):
+        raise InputError(f'model "{title}" must give a torch.nn.Module, got {type(model).__name__}')
+    return model
+
+
+def _function(name: str | Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    if not isinstance(name, str):
+        return name
+    return _import(name) if ":" in name else MODELS[name]
+
+
+def _arguments(
+    title: str, function: Callable[..., nn.Module], given: dict[str, Any], own: dict[str, Any]
+) -> dict[str, Any]:
+    """Returns what to call a network's function with: what it names of ``given``, and all of ``own``."""
     parameters = inspect.signature(function).parameters
-    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
-    for key in arguments:
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    for key in own:
         if key not in parameters and not takes_any:
             known = [parameter for parameter in parameters if parameter not in given]
-            raise InputError(f'no such setting of model "{name}": {key!r}{near(key, known)}')
-    given = {key: value for key, value in given.items() if key in parameters}
-    with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
-        try:
-            model = function(**given, **arguments)
-        except (TypeError, ValueError) as error:
-            raise InputError(f'model "{name}": {error}') from error
-    if not isinstance(model, nn.Module):
-        raise InputError(f'model "{name}" must give a torch.nn.Module, got {type(model).__name__}')
-    return model
+            raise InputError(f'no such setting of model "{title}": {key!r}{near(key, known)}')
+    taken = {key: value for key, value in given.items() if key in parameters or (takes_any and key == "num_classes")}
+    return {**taken, **own}
 
 
 def _import(path: str) -> Callable[..., Any]:
@@ -71,15 +94,6 @@ def _import(path: str) -> Callable[..., Any]:
     if not callable(function):
         raise InputError(f'"{path}" must be callable, got {type(function).__name__}')
     return function  # type: ignore[no-any-return]
-
-
-def taps_of(model: nn.Module) -> dict[str, str]:
-    """Returns the network's own names for places worth tapping: tap name -> module path.
-
-    A network from elsewhere has none; its taps are given by module path.
-    """
-    taps = getattr(model, "taps", {})
-    return dict(taps) if isinstance(taps, dict) else {}
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -1,18 +1,23 @@
 """Residual networks for 32x32 images: the CIFAR family (ResNet-8 to 110, x4), and ResNet-18/34/50 with the CIFAR stem.
 
 Source: He et al. (2016), https://arxiv.org/abs/1512.03385, section 4.2 and table 1.
-Differs from source: shortcuts that change shape are 1x1 convolutions with batch norm (option B), as in the
-distillation literature's CIFAR-100 networks; ResNet-18/34/50 start with a 3x3 convolution and no pooling.
+Differs from source: in the CIFAR family, shortcuts that change shape are 1x1 convolutions with batch norm (option B),
+as in the networks of the distillation literature's CIFAR-100 tables; ``shortcut="padding"`` gives the paper's own
+(option A). ResNet-18/34/50 start with a 3x3 convolution of stride 1 and no pooling.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional, init
 
+from rolewise.errors import InputError
 from rolewise.models.registry import MODELS
+
+Shortcut = Literal["convolution", "padding"]
 
 
 class BasicBlock(nn.Module):
@@ -20,13 +25,13 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, before: int, width: int, stride: int) -> None:
+    def __init__(self, before: int, width: int, stride: int, shortcut: Shortcut = "convolution") -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(before, width, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
-        self.shortcut = _shortcut(before, width, stride)
+        self.shortcut = _shortcut(before, width, stride, shortcut)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns [B, width, H / stride, W / stride]."""
@@ -39,7 +44,7 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, before: int, width: int, stride: int) -> None:
+    def __init__(self, before: int, width: int, stride: int, shortcut: Shortcut = "convolution") -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(before, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -47,7 +52,7 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * width)
-        self.shortcut = _shortcut(before, 4 * width, stride)
+        self.shortcut = _shortcut(before, 4 * width, stride, shortcut)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns [B, 4 width, H / stride, W / stride]."""
@@ -56,9 +61,23 @@ class Bottleneck(nn.Module):
         return functional.relu(self.bn3(self.conv3(y)) + self.shortcut(x))
 
 
-def _shortcut(before: int, after: int, stride: int) -> nn.Module:
+class Padding(nn.Module):
+    """A shortcut without parameters: every ``stride``-th place, and channels of zeros behind those that there are."""
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.stride, self.zeros = stride, after - before
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns [B, after, H / stride, W / stride]."""
+        return functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.zeros))
+
+
+def _shortcut(before: int, after: int, stride: int, kind: Shortcut) -> nn.Module:
     if stride == 1 and before == after:
         return nn.Identity()
+    if kind == "padding":
+        return Padding(before, after, stride)
     return nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
 
 
@@ -71,19 +90,33 @@ class ResNet(nn.Module):
         widths: channels of the stem, then of each stage before the block's expansion.
         num_classes: K.
         channels: C of the images.
+        shortcut: what a shortcut that changes shape is: ``convolution`` (1x1, batch norm) or ``padding`` (zeros).
+
+    Raises:
+        InputError: there is no such kind of shortcut.
     """
 
     def __init__(
-        self, block: type[BasicBlock | Bottleneck], depths: Sequence[int], widths: Sequence[int], num_classes: int, channels: int
+        self,
+        block: type[BasicBlock | Bottleneck],
+        depths: Sequence[int],
+        widths: Sequence[int],
+        num_classes: int,
+        channels: int,
+        shortcut: Shortcut = "convolution",
     ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU())
+        if shortcut not in ("convolution", "padding"):
+            raise InputError(f'shortcut must be "convolution" or "padding", got {shortcut!r}')
+        self.stem = nn.Sequential(
+            nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
+        )
         before = widths[0]
         stages = []
         for index, (depth, width) in enumerate(zip(depths, widths[1:], strict=True)):
             blocks = []
             for position in range(depth):
-                blocks.append(block(before, width, 2 if index and not position else 1))
+                blocks.append(block(before, width, 2 if index and not position else 1, shortcut))
                 before = width * block.expansion
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.Sequential(*stages)
@@ -101,28 +134,19 @@ class ResNet(nn.Module):
         return logits
 
 
-def _register_cifar(depth: int) -> None:
-    @MODELS.add(f"resnet{depth}")
-    def resnet(num_classes: int, channels: int = 3) -> ResNet:
-        return ResNet(BasicBlock, [(depth - 2) // 6] * 3, [16, 16, 32, 64], num_classes, channels)
+def _register_cifar(name: str, depth: int, widths: Sequence[int]) -> None:
+    @MODELS.add(name)
+    def resnet(num_classes: int, channels: int = 3, shortcut: Shortcut = "convolution") -> ResNet:
+        return ResNet(BasicBlock, [(depth - 2) // 6] * 3, widths, num_classes, channels, shortcut)
 
-    resnet.__doc__ = f"ResNet-{depth} of the CIFAR family: widths 16, 32, 64."
+    resnet.__name__ = name
+    resnet.__doc__ = f"ResNet-{depth} of the CIFAR family: a stem of {widths[0]}, stages of {widths[1:]} channels."
 
 
 for _depth in (8, 14, 20, 32, 44, 56, 110):
-    _register_cifar(_depth)
-
-
-@MODELS.add("resnet8x4")
-def resnet8x4(num_classes: int, channels: int = 3) -> ResNet:
-    """ResNet-8 with widths 64, 128, 256 after a stem of 32."""
-    return ResNet(BasicBlock, [1, 1, 1], [32, 64, 128, 256], num_classes, channels)
-
-
-@MODELS.add("resnet32x4")
-def resnet32x4(num_classes: int, channels: int = 3) -> ResNet:
-    """ResNet-32 with widths 64, 128, 256 after a stem of 32."""
-    return ResNet(BasicBlock, [5, 5, 5], [32, 64, 128, 256], num_classes, channels)
+    _register_cifar(f"resnet{_depth}", _depth, (16, 16, 32, 64))
+for _depth in (8, 32):
+    _register_cifar(f"resnet{_depth}x4", _depth, (32, 64, 128, 256))
 
 
 @MODELS.add("resnet18")

@@ -73,6 +73,7 @@ def _register(depth: int, widen: int) -> None:
     def wide(num_classes: int, channels: int = 3) -> WideResNet:
         return WideResNet(depth, widen, num_classes, channels)
 
+    wide.__name__ = f"wrn_{depth}_{widen}"
     wide.__doc__ = f"Wide ResNet of depth {depth} and width {widen}."
 
 
