@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from rolewise.distill.distiller import Distiller, Terms
+from rolewise.distill.distiller import Distiller
 from rolewise.distill.registry import METHODS, Info, Method, build_methods, configure, discover, method, method_settings
+from rolewise.distill.terms import Terms
 from rolewise.distill.weights import Weight, weight_of
 
 discover()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from torch import Tensor
 
 from rolewise.errors import InputError
+
+Limit = Literal["positive", "not negative"]
 
 
 def check_same_shape(student: Tensor, teacher: Tensor, what: str, dimensions: int) -> None:
@@ -23,7 +26,9 @@ def check_rows(student: Tensor, teacher: Tensor) -> None:
         raise InputError(f"student and teacher must hold the same examples, got {len(student)} and {len(teacher)}")
 
 
-def check_positive(name: str, value: float) -> None:
-    """Raises InputError unless ``value`` is positive and finite."""
-    if not 0 < value < math.inf:
-        raise InputError(f"{name} must be positive, got {value}")
+def check_limit(name: str, value: object, limit: Limit) -> None:
+    """Raises InputError unless ``value`` is a finite number within a limit."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or value < 0 or (value == 0 and limit == "positive"):  # type: ignore[operator]
+        rule = "a positive number" if limit == "positive" else "a number of at least 0"
+        raise InputError(f"{name} must be {rule}, got {value!r}")

@@ -2,57 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rolewise.distill.registry import Method
+from rolewise.distill.adapters import make_adapters
+from rolewise.distill.checks import check_limit
+from rolewise.distill.guards import check_batch, check_roles, check_soft_labels
+from rolewise.distill.registry import Method, configure
 from rolewise.distill.taps import Taps, pairs_of
-from rolewise.errors import InputError
+from rolewise.distill.terms import Terms
+from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
 
 
-@dataclass(frozen=True)
-class Terms:
-    """What one batch gave.
-
-    Args:
-        total: the weighted sum, scalar.
-        parts: each term's mean over the batch, unweighted, scalar; ``labels`` is the labels' own.
-        student_logits: [B, K].
-    """
-
-    total: Tensor
-    parts: dict[str, Tensor] = field(default_factory=dict)
-    student_logits: Tensor = field(default_factory=lambda: torch.empty(0))
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.parts[name]
-
-
 class Distiller(nn.Module):
-    """Composes distillation methods with the labels' cross-entropy.
+    r"""Composes distillation methods with the labels' cross-entropy.
 
-    .. math:: L = w_0 \\, \\mathrm{CE}(s, y) + \\sum_m w_m(\\tau) \\, \\frac{1}{B} \\sum_b \\ell_{m,b}
+    .. math:: L = w_0 \, \mathrm{CE}(s, y) + \sum_m w_m(\tau) \, \frac{1}{B} \sum_b \ell_{m,b}
 
-    The teacher is frozen, stays in eval mode, runs without gradients and is not part of the state dict.
+    The teacher is frozen, stays in eval mode, runs without gradients and belongs neither to the parameters nor to the
+    state dict; it does follow ``to``, ``cuda`` and the like. Losses are computed in at least single precision, also
+    under autocast.
 
     Args:
         teacher: any network that returns logits [B, K], or None to train on labels alone.
         student: likewise.
-        methods: configured methods, such as ``rw.kd(temperature=4, weight=0.9)``.
+        methods: configured methods, such as ``rw.kd(temperature=4, weight=0.9)``, each at most once.
         label_weight: w_0, at least 0.
         label_smoothing: of the cross-entropy, in [0, 1).
-        teacher_input: what the teacher wants to be fed. With None the images are passed on as they come.
+        teacher_input: what the teacher wants to be fed. With None it gets the images as they come.
         student_input: likewise for the student.
-        example: a few images as they will come, needed where a method taps features: their shapes are read off it.
+        reduction: ``mean`` or ``sum`` of each term over the batch.
+        example: a few images as they will come; needed where a method learns a map between features, whose shapes are
+            read off it. Where it is given, every method is tried on it: a misfit shows here and not in training.
+        generator: of the initial weights of learned maps: a generator or a seed.
 
     Raises:
-        InputError: methods without a teacher, an unknown tap, no example where one is needed, a weight out of range.
+        InputError: methods without a teacher, an unknown tap, no example where one is needed, a number out of range.
     """
 
     def __init__(
@@ -65,33 +56,33 @@ class Distiller(nn.Module):
         label_smoothing: float = 0.0,
         teacher_input: InputSpec | None = None,
         student_input: InputSpec | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
         example: Tensor | None = None,
-        seed: int = 0,
+        generator: torch.Generator | int = 0,
     ) -> None:
         super().__init__()
-        if methods and teacher is None:
-            raise InputError("methods must have a teacher to read, got none; give a teacher or leave the methods out")
-        if not 0 <= label_weight:
-            raise InputError(f"label_weight must be at least 0, got {label_weight}")
+        check_limit("label_weight", label_weight, "not negative")
         if not 0 <= label_smoothing < 1:
             raise InputError(f"label_smoothing must be at least 0 and below 1, got {label_smoothing}")
-        names = [method.info.name for method in methods]
-        if len(set(names)) != len(names):
-            raise InputError(f"methods must be distinct, got {names}; give one its taps instead of listing it twice")
+        if reduction not in ("mean", "sum"):
+            raise InputError(f'reduction must be "mean" or "sum", got {reduction!r}')
+        check_roles(teacher, student, methods)
         self.student = student
         # In a list, so that it is no submodule: its weights do not belong to what is trained and saved.
         self._teacher = [teacher.eval().requires_grad_(False)] if teacher is not None else []
         self.methods = tuple(methods)
         self.label_weight = label_weight
         self.label_smoothing = label_smoothing
+        self.reduction = reduction
         self.teacher_input, self.student_input = teacher_input, student_input
-        self._student_forward: Callable[[Tensor], Tensor] = student
-        self._teacher_forward: Callable[[Tensor], Tensor] | None = teacher
-        pairs = [pairs_of(method, student, teacher) if teacher is not None else [] for method in methods]
-        self._pairs = pairs
-        self._student_taps = Taps(student, [path for some in pairs for path, _ in some])
-        self._teacher_taps = Taps(teacher, [path for some in pairs for _, path in some]) if teacher is not None else None
-        self.adapters = nn.ModuleDict(self._make_adapters(example, seed))
+        self._pairs = [pairs_of(method, student, teacher) if teacher is not None else [] for method in methods]
+        self._student_taps = Taps(student, [path for pairs in self._pairs for path, _ in pairs])
+        self._teacher_taps = [Taps(net, [path for pairs in self._pairs for _, path in pairs]) for net in self._teacher]
+        self.adapters = nn.ModuleDict()
+        if example is not None:
+            self._try(example, generator)
+        elif any(method.info.adapter for method in methods):
+            raise InputError("example must be a few images where a method learns a map between features, got none")
 
     @property
     def teacher(self) -> nn.Module | None:
@@ -104,88 +95,143 @@ class Distiller(nn.Module):
         """Returns the terms of one batch.
 
         Args:
-            images: [B, C, H, W] as the student sees them; uint8 or in [0, 1] where inputs are declared.
-            labels: int64 [B], or soft labels [B, K].
-            teacher_images: what the teacher sees instead, of the same examples.
-            progress: the fraction of training done, for weights that move.
+            images: [B, C, H, W] as the student sees them; uint8, or floating point in [0, 1], where an input is
+                declared, and what the network takes where none is.
+            labels: int64 [B], or soft labels [B, K] that sum to 1.
+            teacher_images: what the teacher sees instead, of the same examples in the same order.
+            progress: the fraction of training done, in [0, 1], for weights that move.
 
         Returns:
             The terms; ``total`` is what to call ``backward`` on.
+
+        Raises:
+            InputError: shapes do not fit, or soft labels meet a method that is not sound with them.
         """
+        declared = self.student_input is not None and (self.teacher_input is not None or not self.methods)
+        check_batch(images, labels, teacher_images, declared=declared)
+        if labels.ndim == 2:
+            check_soft_labels(self.methods)
         student_batch = prepare(images, self.student_input) if self.student_input is not None else images
-        logits = self._student_forward(student_batch)
-        parts: dict[str, Tensor] = {}
-        total = torch.zeros((), device=logits.device)
-        if self.label_weight or not self.methods:
-            parts["labels"] = functional.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
-            total = parts["labels"] * self.label_weight
+        teacher_logits: Tensor | None = None
+        teacher_features: dict[str, Tensor] = {}
         if self.methods:
-            teacher_logits = self._ask_teacher(images if teacher_images is None else teacher_images, images, student_batch)
-            for method, pairs in zip(self.methods, self._pairs, strict=True):
-                value = self._term(method, pairs, logits, teacher_logits).mean()
-                parts[method.info.name] = value
-                total = total + value * method.weight(progress)
-        return Terms(total, parts, logits)
+            # First, because it leaves nothing behind: the student's activations are not yet in memory.
+            teacher_logits, teacher_features = self._ask_teacher(images, teacher_images, student_batch)
+        logits, features = self._student_taps.run(self.student, student_batch)
+        values = self._losses(logits, features, teacher_logits, teacher_features, labels)
+        weights = {"labels": self.label_weight, **{some.info.name: some.weight(progress) for some in self.methods}}
+        parts, total = {}, None
+        for name, value in values.items():
+            parts[name] = part = value.mean() if self.reduction == "mean" else value.sum()
+            if weights[name]:  # 0 * inf is NaN: a term that is off must not spoil the others
+                total = part * weights[name] if total is None else total + part * weights[name]
+        return Terms(logits.sum() * 0.0 if total is None else total, parts, logits, teacher_logits, weights)
 
     @torch.no_grad()
-    def _ask_teacher(self, seen: Tensor, images: Tensor, student_batch: Tensor) -> Tensor:
+    def _ask_teacher(
+        self, images: Tensor, teacher_images: Tensor | None, student_batch: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The one place where the teacher is run; nothing of it carries a gradient."""
-        assert self._teacher_forward is not None
+        teacher = self._teacher[0]
+        if teacher.training:
+            teacher.eval()
+        seen = images if teacher_images is None else teacher_images
         if seen is images and self.teacher_input == self.student_input:
-            batch = student_batch.detach()
+            batch = student_batch
         else:
             batch = prepare(seen, self.teacher_input) if self.teacher_input is not None else seen
-        return self._teacher_forward(batch)
+        return self._teacher_taps[0].run(teacher, batch)
 
-    def _term(self, method: Method, pairs: list[tuple[str, str]], student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-        if method.info.reads == "logits":
-            return method.info.loss(student_logits.float(), teacher_logits.float(), **method.settings)
-        assert self._teacher_taps is not None
-        values = []
-        for index, (student_path, teacher_path) in enumerate(pairs):
-            feature = self._student_taps.seen[student_path]
-            if method.info.adapter is not None:
-                feature = self.adapters[f"{method.info.name}_{index}"](feature)
-            teacher_feature = self._teacher_taps.seen[teacher_path]
-            values.append(method.info.loss(feature.float(), teacher_feature.float(), **method.settings))
-        return torch.stack(values).sum(0)
+    def _losses(
+        self,
+        student_logits: Tensor,
+        student_features: dict[str, Tensor],
+        teacher_logits: Tensor | None,
+        teacher_features: dict[str, Tensor],
+        labels: Tensor,
+    ) -> dict[str, Tensor]:
+        """Returns each term, unreduced [B]."""
+        arguments: list[list[tuple[Tensor, Tensor]]] = []
+        for method, pairs in zip(self.methods, self._pairs, strict=True):
+            if method.info.reads == "logits":
+                assert teacher_logits is not None
+                arguments.append([(_full(student_logits), _full(teacher_logits))])
+                continue
+            arguments.append([])
+            for index, (student_path, teacher_path) in enumerate(pairs):
+                feature = _full(student_features[student_path])
+                if method.info.adapter is not None:
+                    feature = _full(self.adapters[f"{method.info.name}_{index}"](feature))
+                arguments[-1].append((feature, _full(teacher_features[teacher_path])))
+        with _without_autocast(student_logits.device.type):
+            values = {
+                "labels": functional.cross_entropy(
+                    _full(student_logits), labels, label_smoothing=self.label_smoothing, reduction="none"
+                )
+            }
+            for method, pieces in zip(self.methods, arguments, strict=True):
+                settings = {**method.settings, "labels": labels} if method.info.wants_labels else method.settings
+                losses = [method.info.loss(*piece, **settings) for piece in pieces]
+                values[method.info.name] = losses[0] if len(losses) == 1 else torch.stack(losses).sum(0)
+        return values
 
     @torch.no_grad()
-    def _make_adapters(self, example: Tensor | None, seed: int) -> dict[str, nn.Module]:
-        adapters: dict[str, nn.Module] = {}
-        if not any(method.info.adapter for method in self.methods):
-            return adapters
-        if example is None:
-            raise InputError("example must be a few images where a method learns a map between features, got none")
-        training = self.student.training
-        self.student.eval()
-        images = prepare(example, self.student_input) if self.student_input is not None else example
-        self.student(images)
-        self.student.train(training)
-        self._ask_teacher(example, example, images)
-        assert self._teacher_taps is not None
-        for method, pairs in zip(self.methods, self._pairs, strict=True):
-            if method.info.adapter is None:
-                continue
-            for index, (student_path, teacher_path) in enumerate(pairs):
-                shapes = self._student_taps.seen[student_path].shape, self._teacher_taps.seen[teacher_path].shape
-                with torch.random.fork_rng(devices=[]):
-                    torch.random.default_generator.manual_seed(seed + index)
-                    adapters[f"{method.info.name}_{index}"] = method.info.adapter(*shapes)
-        return adapters
+    def _try(self, example: Tensor, generator: torch.Generator | int) -> None:
+        """Makes the learned maps and runs every loss once, on images that tell the shapes."""
+        place = next(self.student.parameters(), example).device
+        example = example.to(place)
+        modes = [(module, module.training) for module in self.student.modules()]
+        self.student.eval()  # a few images must not move the norms' statistics
+        try:
+            batch = prepare(example, self.student_input) if self.student_input is not None else example
+            logits, features = self._student_taps.run(self.student, batch)
+            if self.methods:
+                teacher_logits, teacher_features = self._ask_teacher(example, None, batch)
+                made = make_adapters(self.methods, self._pairs, features, teacher_features, generator)
+                self.adapters.update({name: module.to(place) for name, module in made.items()})
+                labels = torch.zeros(len(example), dtype=torch.int64, device=place)
+                self._losses(logits, features, teacher_logits, teacher_features, labels)
+        finally:
+            for module, training in modes:
+                module.training = training
+
+    def configure(self, name: str, **settings: Any) -> None:
+        """Changes the weight or settings of one method from now on, as a search over them does.
+
+        Raises:
+            InputError: there is no such method here, or a setting is wrong.
+        """
+        names = [method.info.name for method in self.methods]
+        if name not in names:
+            raise InputError(f"no method here is called {name!r}{near(name, names)}")
+        if "student_taps" in settings or "teacher_taps" in settings:
+            raise InputError("taps must stay as they are; make a new Distiller for others")
+        self.methods = tuple(
+            configure(name, **{**method.given(), **settings}) if method.info.name == name else method
+            for method in self.methods
+        )
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
-        """Yields what an optimiser must move: the student's parameters, then those of learned adapters."""
+        """Yields what an optimiser must move: the student's parameters, then those of learned maps."""
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
 
     def compile_networks(self, **settings: Any) -> None:
-        """Compiles both networks' forward passes; hooks and state dicts stay as they are."""
-        self._student_forward = torch.compile(self.student, **settings)
-        if self.teacher is not None:
-            self._teacher_forward = torch.compile(self.teacher, **settings)
+        """Compiles both networks in place; taps and state dicts stay as they are."""
+        for network in (self.student, *self._teacher):
+            network.compile(**settings)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Distiller:
         for teacher in self._teacher:
-            teacher._apply(fn)
-        super()._apply(fn, recurse)
+            teacher._apply(fn)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
+
+
+def _full(value: Tensor) -> Tensor:
+    """Half precision made single; single and double stay."""
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+
+
+def _without_autocast(device: str) -> contextlib.AbstractContextManager[Any]:
+    on = torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if on else contextlib.nullcontext()

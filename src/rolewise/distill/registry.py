@@ -5,16 +5,19 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, TypeVar
 
 from torch import Tensor, nn
 
+from rolewise.distill.checks import Limit, check_limit
 from rolewise.distill.weights import Weight, weight_of
 from rolewise.errors import InputError, near
 from rolewise.registry import Registry
 
+Loss = TypeVar("Loss", bound=Callable[..., Tensor])
 Reads = Literal["logits", "features"]
 #: Makes the learned part of a method out of the shapes of the student's and the teacher's features.
 MakeAdapter = Callable[[Sequence[int], Sequence[int]], nn.Module]
@@ -32,6 +35,8 @@ class Info:
         mixed_labels: whether it is sound when images are mixed: ``sound`` or ``unsound``.
         taps: the tap names that it reads by default, of both networks; those that a network lacks are left out.
         adapter: makes a learned module that is applied to the student's feature first, or None.
+        weight: of the term where none is given.
+        limits: for each numeric setting, ``positive`` or ``not negative``.
     """
 
     name: str
@@ -40,12 +45,29 @@ class Info:
     mixed_labels: Literal["sound", "unsound"]
     taps: tuple[str, ...] = ()
     adapter: MakeAdapter | None = None
+    weight: float = 1.0
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+
+    @cached_property
+    def keywords(self) -> dict[str, Any]:
+        """The loss's keyword arguments with their defaults."""
+        parameters = inspect.signature(self.loss).parameters.values()
+        return {some.name: some.default for some in parameters if some.kind is some.KEYWORD_ONLY}
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The loss's own settings with their defaults."""
-        parameters = inspect.signature(self.loss).parameters.values()
-        return {parameter.name: parameter.default for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+        """The loss's own settings with their defaults; ``labels`` is none of them."""
+        return {name: default for name, default in self.keywords.items() if name != "labels"}
+
+    @property
+    def wants_labels(self) -> bool:
+        """Whether the loss takes ``labels``, int64 [B] or soft [B, K]."""
+        return "labels" in self.keywords
+
+    @property
+    def summary(self) -> str:
+        """The first line of the loss's docstring."""
+        return (inspect.getdoc(self.loss) or "").partition("\n")[0]
 
 
 @dataclass(frozen=True)
@@ -66,6 +88,11 @@ class Method:
     student_taps: tuple[str, ...] = ()
     teacher_taps: tuple[str, ...] = ()
 
+    def given(self) -> dict[str, Any]:
+        """Returns the keyword arguments that configure this method anew."""
+        taps = {"student_taps": self.student_taps, "teacher_taps": self.teacher_taps} if self.student_taps else {}
+        return {**self.settings, "weight": self.weight, **taps}
+
 
 METHODS: Registry[Info] = Registry("method")
 
@@ -76,12 +103,14 @@ def method(
     mixed_labels: Literal["sound", "unsound"],
     taps: tuple[str, ...] = (),
     adapter: MakeAdapter | None = None,
-) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    weight: float = 1.0,
+    limits: Mapping[str, Limit] | None = None,
+) -> Callable[[Loss], Loss]:
     """Returns a decorator that registers a loss ``<name>_loss`` as the method ``<name>`` (see `Info`)."""
 
-    def register(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def register(loss: Loss) -> Loss:
         name = loss.__name__.removesuffix("_loss")
-        METHODS.add(name)(Info(name, loss, reads, mixed_labels, taps, adapter))
+        METHODS.add(name)(Info(name, loss, reads, mixed_labels, taps, adapter, weight, limits or {}))
         return loss
 
     return register
@@ -94,19 +123,15 @@ def discover() -> None:
         importlib.import_module(f"{package.__name__}.{module.name}")
 
 
-#: Settings that every method has.
-COMMON: dict[str, Any] = {"weight": 1.0, "student_taps": (), "teacher_taps": ()}
-
-
 def method_settings(name: str) -> dict[str, Any]:
-    """Returns the settings of a method with their defaults, the common ones among them.
+    """Returns the settings of a method with their defaults: its loss's own, ``weight``, and its taps where it has some.
 
     Raises:
         InputError: there is no such method.
     """
     info = METHODS[name]
-    common = COMMON if info.reads == "features" else {"weight": 1.0}
-    return {**info.settings, **common}
+    taps: dict[str, Any] = {"student_taps": (), "teacher_taps": ()} if info.reads == "features" else {}
+    return {**info.settings, "weight": info.weight, **taps}
 
 
 def configure(name: str, **settings: Any) -> Method:
@@ -115,41 +140,45 @@ def configure(name: str, **settings: Any) -> Method:
     Args:
         name: the method.
         settings: of its loss, and ``weight`` (a number or a schedule, see `rolewise.distill.weights.weight_of`),
-            ``student_taps`` and ``teacher_taps``.
+            ``student_taps`` and ``teacher_taps``: tap names or module paths, one or several.
 
     Raises:
-        InputError: the name or a setting is unknown, or the taps do not come in pairs.
+        InputError: the name or a setting is unknown, a number is out of range, or the taps do not come in pairs.
     """
     known = method_settings(name)
+    info = METHODS[name]
     for key in settings:
         if key not in known:
             raise InputError(f'no such setting of "{name}": {key!r}{near(key, known)}')
-    weight = weight_of(settings.pop("weight", 1.0))
+    weight = weight_of(settings.pop("weight", info.weight))
     student_taps, teacher_taps = (_names(settings.pop(key, ()), key) for key in ("student_taps", "teacher_taps"))
     if len(student_taps) != len(teacher_taps):
-        raise InputError(
-            f'"{name}": student_taps and teacher_taps must be as many, got {len(student_taps)} and {len(teacher_taps)}'
-        )
+        got = f"{len(student_taps)} and {len(teacher_taps)}"
+        raise InputError(f'"{name}": student_taps and teacher_taps must be equally many, got {got}')
     for key, value in settings.items():
-        if isinstance(known[key], float) and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise InputError(f'"{name}": {key} must be a number, got {value!r}')
-    return Method(METHODS[name], settings, weight, student_taps, teacher_taps)
+        if key in info.limits:
+            check_limit(f'"{name}": {key}', value, info.limits[key])
+    return Method(info, settings, weight, student_taps, teacher_taps)
 
 
 def _names(value: Any, key: str) -> tuple[str, ...]:
-    names = (value,) if isinstance(value, str) else tuple(value)
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else (None,)
     if not all(isinstance(name, str) for name in names):
-        raise InputError(f"{key} must hold tap names or module paths, got {value!r}")
+        raise InputError(f"{key} must be a tap's name, a module path or a list of these, got {value!r}")
     return names
 
 
 def build_methods(sections: Sequence[dict[str, Any]]) -> list[Method]:
-    """Configures methods from mappings with a ``name`` and settings, as a config holds them."""
+    """Configures methods from mappings with a ``name`` and settings, as a config holds them.
+
+    Raises:
+        InputError: a section has no name, or what `configure` raises.
+    """
     built = []
     for section in sections:
         settings = dict(section)
         name = settings.pop("name", None)
         if not isinstance(name, str):
-            raise InputError(f"a method must have a name, got {section!r}{near('', METHODS)}")
+            raise InputError(f"a method must have a name, got {section!r}; known: {', '.join(METHODS)}")
         built.append(configure(name, **settings))
     return built

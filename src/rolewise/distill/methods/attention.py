@@ -6,17 +6,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from rolewise.distill.checks import check_same_shape
-from rolewise.distill.methods.fitnets import same_size
+from rolewise.distill.maps import same_size
 from rolewise.distill.registry import method
 from rolewise.errors import InputError
 
 
-@method(reads="features", mixed_labels="sound", taps=("stage1", "stage2", "stage3", "stage4"))
+@method(reads="features", mixed_labels="sound", taps=("stage1", "stage2", "stage3", "stage4"), weight=1000.0)
 def attention_loss(student: Tensor, teacher: Tensor) -> Tensor:
     r"""Mean squared difference of the normalised attention maps.
 
     .. math:: Q(F) = \mathrm{vec}\Big(\frac{1}{D}\sum_d F_d^2\Big), \quad
-        \ell_b = \frac{1}{HW} \Big\lVert \frac{Q^s_b}{\lVert Q^s_b \rVert} - \frac{Q^t_b}{\lVert Q^t_b \rVert} \Big\rVert^2
+        \ell_b = \frac{1}{HW}
+        \Big\lVert \frac{Q^s_b}{\lVert Q^s_b \rVert} - \frac{Q^t_b}{\lVert Q^t_b \rVert} \Big\rVert^2
 
     Source: Zagoruyko and Komodakis (2017), equation 2, https://arxiv.org/abs/1612.03928.
     Differs from source: the mean of the squared difference, as the authors' code has it, not the paper's norm.
@@ -32,9 +33,8 @@ def attention_loss(student: Tensor, teacher: Tensor) -> Tensor:
         InputError: one of them is not a map.
     """
     if student.ndim != 4 or teacher.ndim != 4:
-        raise InputError(
-            f"attention must tap maps [B, D, H, W], got {list(student.shape)} and {list(teacher.shape)}; choose other taps"
-        )
+        got = f"{list(student.shape)} and {list(teacher.shape)}"
+        raise InputError(f"attention must tap maps [B, D, H, W], got {got}; choose other taps")
     student, teacher = same_size(student, teacher)
     student_map, teacher_map = (
         functional.normalize(feature.square().mean(1).flatten(1), dim=1) for feature in (student, teacher)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rolewise.distill.checks import check_same_shape
+from rolewise.distill.maps import same_size
 from rolewise.distill.registry import method
 from rolewise.errors import InputError
 
@@ -32,7 +32,7 @@ def regressor(student_shape: Sequence[int], teacher_shape: Sequence[int]) -> nn.
     return nn.Conv2d(student_shape[1], teacher_shape[1], 1)
 
 
-@method(reads="features", mixed_labels="sound", taps=("stage2",), adapter=regressor)
+@method(reads="features", mixed_labels="sound", taps=("stage2",), adapter=regressor, weight=100.0)
 def fitnets_loss(student: Tensor, teacher: Tensor) -> Tensor:
     r"""Mean squared difference of the student's regressed feature to the teacher's.
 
@@ -55,11 +55,3 @@ def fitnets_loss(student: Tensor, teacher: Tensor) -> Tensor:
     student, teacher = same_size(student, teacher)
     check_same_shape(student, teacher, "features [B, D, ...]", student.ndim)
     return (student - teacher).square().flatten(1).mean(1)
-
-
-def same_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Averages the larger of two maps [B, D, H, W] down to the smaller's H and W."""
-    if student.ndim != 4 or teacher.ndim != 4 or student.shape[-2:] == teacher.shape[-2:]:
-        return student, teacher
-    size = [min(a, b) for a, b in zip(student.shape[-2:], teacher.shape[-2:], strict=True)]
-    return functional.adaptive_avg_pool2d(student, size), functional.adaptive_avg_pool2d(teacher, size)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from rolewise.distill.checks import check_positive, check_same_shape
+from rolewise.distill.checks import check_limit, check_same_shape
 from rolewise.distill.registry import method
 
 
-@method(reads="logits", mixed_labels="sound")
+@method(reads="logits", mixed_labels="sound", weight=0.9, limits={"temperature": "positive"})
 def kd_loss(student: Tensor, teacher: Tensor, *, temperature: float = 4.0) -> Tensor:
     r"""Divergence of the student's softened class probabilities from the teacher's.
 
     .. math:: \ell_b = T^2 \, \mathrm{KL}(\mathrm{softmax}(t_b / T) \,\|\, \mathrm{softmax}(s_b / T))
 
-    Source: Hinton, Vinyals, Dean (2015), section 2, https://arxiv.org/abs/1503.02531. T^2 keeps the gradient's size as T
-    changes.
+    Source: Hinton, Vinyals, Dean (2015), section 2, https://arxiv.org/abs/1503.02531. T^2 keeps the gradient's size as
+    T changes.
     Differs from source: none.
 
     Args:
@@ -31,7 +31,7 @@ def kd_loss(student: Tensor, teacher: Tensor, *, temperature: float = 4.0) -> Te
         InputError: the shapes differ, or temperature is not positive.
     """
     check_same_shape(student, teacher, "logits [B, K]", 2)
-    check_positive("temperature", temperature)
+    check_limit("temperature", temperature, "positive")
     target = functional.log_softmax(teacher / temperature, dim=1)
     predicted = functional.log_softmax(student / temperature, dim=1)
     divergence = functional.kl_div(predicted, target, reduction="none", log_target=True)

@@ -6,11 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rolewise.distill.checks import check_rows
+from rolewise.distill.checks import check_limit, check_rows
 from rolewise.distill.registry import method
 
 
-@method(reads="features", mixed_labels="sound", taps=("penultimate",))
+@method(
+    reads="features",
+    mixed_labels="sound",
+    taps=("penultimate",),
+    limits={"distance": "not negative", "angle": "not negative"},
+)
 def rkd_loss(student: Tensor, teacher: Tensor, *, distance: float = 25.0, angle: float = 50.0) -> Tensor:
     r"""Huber distance between the relations of the batch in the two networks.
 
@@ -21,7 +26,8 @@ def rkd_loss(student: Tensor, teacher: Tensor, *, distance: float = 25.0, angle:
     .. math:: \ell_j = \frac{25}{B} \sum_i h(\psi^s_{ij}, \psi^t_{ij})
         + \frac{50}{B^2} \sum_{i,k} h(\phi^s_{ijk}, \phi^t_{ijk})
 
-    with mu the mean of the distances that are not zero.
+    with h the Huber loss that turns from square to straight at 1, and mu the mean of the distances that are not zero.
+    The direction from an example to an equal one is zero.
 
     Source: Park et al. (2019), equations 5 to 10, https://arxiv.org/abs/1904.05068; weights of the authors' code.
     Differs from source: given for each example j; its mean over the batch is the authors' loss.
@@ -36,15 +42,19 @@ def rkd_loss(student: Tensor, teacher: Tensor, *, distance: float = 25.0, angle:
         [B], unreduced.
 
     Raises:
-        InputError: the batches differ in size.
+        InputError: the batches differ in size, or a weight is negative.
     """
+    check_limit("distance", distance, "not negative")
+    check_limit("angle", angle, "not negative")
     student, teacher = student.flatten(1), teacher.flatten(1)
     check_rows(student, teacher)
     total = torch.zeros(len(student), dtype=student.dtype, device=student.device)
     if distance:
-        total = total + distance * functional.smooth_l1_loss(_distances(student), _distances(teacher), reduction="none").mean(0)
+        apart = functional.smooth_l1_loss(_distances(student), _distances(teacher), reduction="none")
+        total = total + distance * apart.mean(0)
     if angle:
-        total = total + angle * functional.smooth_l1_loss(_angles(student), _angles(teacher), reduction="none").mean((1, 2))
+        turned = functional.smooth_l1_loss(_angles(student), _angles(teacher), reduction="none")
+        total = total + angle * turned.mean((1, 2))
     return total
 
 

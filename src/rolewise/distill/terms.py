@@ -1,0 +1,52 @@
+"""What the Distiller gives for one batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from rolewise.errors import InputError, near
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The loss of one batch, and what it is made of.
+
+    Args:
+        total: the weighted sum, scalar; what to call ``backward`` on.
+        parts: each term before its weight, reduced to a scalar: one for each method, and ``labels``.
+        student_logits: [B, K].
+        teacher_logits: [B, K] without a gradient, or None where the teacher was not asked.
+        weights: what each term was multiplied with.
+    """
+
+    total: Tensor
+    parts: dict[str, Tensor]
+    student_logits: Tensor
+    teacher_logits: Tensor | None = None
+    weights: dict[str, float] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Returns the term ``name``."""
+        if name not in self.parts:
+            raise InputError(f"no term is called {name!r}{near(name, self.parts)}")
+        return self.parts[name]
+
+    def named(self) -> dict[str, Tensor]:
+        """Returns ``total`` and every term as scalars without gradients, on the device they were made on."""
+        return {"total": self.total.detach(), **{name: value.detach() for name, value in self.parts.items()}}
+
+    def not_finite(self) -> tuple[str, float] | None:
+        """Returns the name and the value of the first term that is NaN or infinite, or None.
+
+        It waits for the device once, however many terms there are.
+        """
+        named = self.named()
+        # The total comes last: what made it so is the better answer.
+        names = [*list(named)[1:], "total"]
+        values = torch.stack([named[name].float() for name in names]).tolist()
+        return next(
+            ((name, value) for name, value in zip(names, values, strict=True) if not abs(value) < float("inf")), None
+        )
