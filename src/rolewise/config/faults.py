@@ -1,0 +1,69 @@
+"""Faults of a config: where, what, and what to do about it; all of them in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rolewise.errors import InputError
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something stands.
+
+    Args:
+        file: the file, or what else it was given by.
+        line: from 1; 0 where there are no lines.
+    """
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault.
+
+    Args:
+        place: where it stands.
+        path: the dotted path of the setting; empty for the whole file.
+        message: the rule, what was given, the remedy.
+    """
+
+    place: Place
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return "  ".join(part for part in (str(self.place), f"{self.path}: {self.message}" if self.path else self.message) if part)
+
+
+class ConfigError(InputError):
+    """A config with at least one fault; the text lists all of them.
+
+    Args:
+        faults: in the order in which they are to be read.
+    """
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = list(faults)
+        number = len(self.faults)
+        lines = [str(fault) for fault in self.faults]
+        super().__init__("\n".join([*lines, f"{number} fault{'s' if number != 1 else ''}; nothing was started."]))
+
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[list[Fault]]]:
+        return ConfigError, (self.faults,)
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """Returns ``distill.methods[0].weight`` for ("distill", "methods", 0, "weight")."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else (f".{step}" if text else step)
+    return text
