@@ -1,23 +1,33 @@
-"""Population based search: it knows members and genomes, never a network."""
+"""Population-based search: a pure step decides, runners carry out; the product is a lineage and its schedule."""
 
-from rolewise.search.lineage import SearchResult
+from rolewise.search.budget import Budget, SearchCost, budget
+from rolewise.search.genes import GENES, Gene, PolicySpace, Scalar
+from rolewise.search.lineage import Event, SearchResult, lineage_of
+from rolewise.search.lineage_file import load_lineage
 from rolewise.search.member import MakeMember, Member
-from rolewise.search.population import Copy, Decision, ranking, step
-from rolewise.search.runner import Progress, search
-from rolewise.search.space import Genome, PolicySpace, Scalar, Space
+from rolewise.search.population import Copy, Decision, step
+from rolewise.search.runners.local import Progress, search
+from rolewise.search.space import Genome, Space
 
 __all__ = [
+    "GENES",
+    "Budget",
     "Copy",
     "Decision",
+    "Event",
+    "Gene",
     "Genome",
     "MakeMember",
     "Member",
     "PolicySpace",
     "Progress",
     "Scalar",
+    "SearchCost",
     "SearchResult",
     "Space",
-    "ranking",
+    "budget",
+    "lineage_of",
+    "load_lineage",
     "search",
     "step",
 ]

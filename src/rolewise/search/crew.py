@@ -1,167 +1,130 @@
-"""A crew: some members of a population, in this process or in a worker's, with one way to command them."""
+"""The members that live in one process, and the orders that they carry out there."""
 
 from __future__ import annotations
 
-import io
-import multiprocessing
-import os
-import signal
-from collections.abc import Sequence
-from multiprocessing.connection import Connection
+import contextlib
+import gc
+import math
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from rolewise.errors import InputError, RunError
-from rolewise.files import write_bytes
-from rolewise.processes import tie_to_parent
-from rolewise.search.member import MakeMember, Member, advance_and_score
+from rolewise.search import states
+from rolewise.search.member import MakeMember, Member
 from rolewise.search.space import Genome
 
 
-class WorkerDied(RunError):
-    """A worker process ended in the middle of its work.
+@dataclass(frozen=True)
+class Order:
+    """One member's work in one interval.
 
     Args:
-        member: the one that it was training.
+        member: which one.
+        genome: what it trains with.
+        seed: its own seed.
+        start: fraction of training at which it begins.
+        stop: fraction at which it ends.
+        source: state to begin with where the member does not live in the process; None for a new one.
+        replace: begin with ``source`` in any case: it is another member's state.
+        save: where its state goes afterwards; None after the last interval.
+        sync: wait until the state would outlast a power cut.
     """
 
-    def __init__(self, member: int) -> None:
-        super().__init__(f"the process that trained member {member} died")
-        self.member = member
+    member: int
+    genome: Genome
+    seed: int
+    start: float
+    stop: float
+    source: Path | None
+    replace: bool
+    save: Path | None
+    sync: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an order.
+
+    Args:
+        member: which one.
+        score: its score, or None where it was retired by an error.
+        reason: the error that retired it, else empty.
+        seconds: how long it took.
+    """
+
+    member: int
+    score: float | None
+    reason: str
+    seconds: float
 
 
 class Crew:
-    """Members in this process.
+    """The members that live in this process.
 
     Args:
-        make_member: makes them.
-        members: their numbers.
-        genomes: of the whole population.
-        seed: of the search.
-        threads: torch threads while they train.
+        make_member: makes one.
     """
 
-    def __init__(
-        self, make_member: MakeMember, members: Sequence[int], genomes: Sequence[Genome], seed: int, threads: int
-    ) -> None:
-        self.members = list(members)
-        self._threads = threads
-        self._made: dict[int, Member] = {member: make_member(member, genomes[member], seed) for member in self.members}
+    def __init__(self, make_member: MakeMember) -> None:
+        self._make_member = make_member
+        self._members: dict[int, tuple[Member, float]] = {}
+        self._proved = False
 
-    def advance(self, member: int, fraction_from: float, fraction_to: float) -> tuple[float, str | None]:
-        """Trains one member for an interval; returns its score, or NaN and why it is retired."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(self._threads)
-        try:
-            return advance_and_score(self._made[member], fraction_from, fraction_to)
-        finally:
-            torch.set_num_threads(before)
+    def carry_out(self, order: Order) -> Outcome:
+        """Trains, scores and saves one member.
 
-    def export(self, member: int) -> bytes:
-        """Returns a member's full state."""
-        buffer = io.BytesIO()
-        torch.save(self._made[member].state_dict(), buffer)
-        return buffer.getvalue()
-
-    def adopt(self, member: int, state: bytes | None, genome: Genome) -> None:
-        """Gives a member a state, unless it is to keep its own, and a genome."""
-        if state is not None:
-            self._made[member].load_state_dict(torch.load(io.BytesIO(state), map_location="cpu", weights_only=True))
-        self._made[member].set_genome(genome)
-
-    def save(self, path: Path) -> None:
-        """Writes the states of all members of the crew into one file."""
-        buffer = io.BytesIO()
-        torch.save({str(member): made.state_dict() for member, made in self._made.items()}, buffer)
-        write_bytes(path, buffer.getvalue())
-
-    def load(self, states: dict[int, bytes]) -> None:
-        """Takes states for the members that are of this crew."""
-        for member, state in states.items():
-            if member in self._made:
-                self._made[member].load_state_dict(torch.load(io.BytesIO(state), map_location="cpu", weights_only=True))
-
-    def close(self) -> None:
-        """Lets the members go."""
-        self._made.clear()
-
-
-class RemoteCrew:
-    """A crew in a worker process, commanded in the same words.
-
-    `advance` is split in two, so that several crews train at once.
-    """
-
-    def __init__(
-        self, make_member: MakeMember, members: Sequence[int], genomes: Sequence[Genome], seed: int, threads: int
-    ) -> None:
-        self.members = list(members)
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        arguments = (theirs, os.getpid(), make_member, self.members, list(genomes), seed, threads)
-        self._process = context.Process(target=_serve, args=arguments, daemon=False)
-        self._process.start()
-        theirs.close()
-        self._running = self.members[0]
-
-    def ask(self, command: str, *arguments: Any) -> None:
-        """Sends a command."""
-        if command == "advance":
-            self._running = arguments[0]
-        try:
-            self._connection.send((command, arguments))
-        except (BrokenPipeError, OSError) as error:
-            raise WorkerDied(self._running) from error
-
-    def answer(self) -> Any:
-        """Waits for the answer to the last command.
+        An error that another genome or another start may not meet (a RuntimeError, of which a non-finite loss and a
+        full device are kinds, or a lack of memory) retires the member.
 
         Raises:
-            WorkerDied: there will be none.
+            InputError: the user's fault, such as a genome that the member cannot take; it would hit every member.
+            OSError: the state cannot be written.
         """
+        began = time.perf_counter()
+        content = None
         try:
-            kind, value = self._connection.recv()
-        except (EOFError, OSError) as error:
-            raise WorkerDied(self._running) from error
-        if kind == "error":
-            raise value
-        return value
+            member = self._begin(order)
+            member.advance(order.start, order.stop)
+            score = float(member.score())
+            if order.save is not None and math.isfinite(score):
+                content = states.dump(member.state_dict())
+            self._members[order.member] = member, order.stop
+        except (RuntimeError, MemoryError, FloatingPointError) as error:
+            self._members.pop(order.member, None)
+            reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        else:
+            if content is not None and order.save is not None:
+                self._prove(content)
+                states.write(order.save, content, sync=order.sync)
+            return Outcome(order.member, score, "", time.perf_counter() - began)
+        # Outside the handler, where the traceback no longer holds the dead member's tensors.
+        _free_memory()
+        return Outcome(order.member, None, reason, time.perf_counter() - began)
 
-    @property
-    def connection(self) -> Connection:
-        """What to wait on for an answer."""
-        return self._connection
+    def _begin(self, order: Order) -> Member:
+        """Returns the member as it must be at the start of the order."""
+        # Whoever lags behind was trained on by another process since: it is stale, and only takes up memory.
+        for stale in [key for key, (_, stop) in self._members.items() if stop < order.start]:
+            del self._members[stale]
+        resident = self._members.get(order.member)
+        make = self._make_member
+        member = make(order.member, order.genome, order.seed) if resident is None else resident[0]
+        if order.source is not None and (order.replace or resident is None):
+            member.load_state_dict(states.read(order.source))
+            member.set_genome(order.genome)
+        return member
 
-    def call(self, command: str, *arguments: Any) -> Any:
-        """Sends a command and waits for the answer."""
-        self.ask(command, *arguments)
-        return self.answer()
-
-    def close(self) -> None:
-        """Ends the worker process."""
-        self._connection.close()
-        self._process.join(timeout=5)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+    def _prove(self, content: bytes) -> None:
+        """Reads the first state back, so that one that cannot be loaded shows at once and not at the first copy."""
+        if not self._proved:
+            states.parse(content)
+            self._proved = True
 
 
-def _serve(connection: Connection, parent: int, make_member: MakeMember, *arguments: Any) -> None:
-    """The worker's loop: a command in, an answer out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    tie_to_parent(parent)
-    torch.set_num_threads(arguments[-1])
-    crew: Crew | None = None
-    while True:
-        try:
-            command, values = connection.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            if crew is None:
-                crew = Crew(make_member, *arguments)
-            connection.send(("value", getattr(crew, command)(*values)))
-        except Exception as error:
-            connection.send(("error", error if isinstance(error, (InputError, RunError)) else RunError(f"{type(error).__name__}: {error}")))
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        with contextlib.suppress(RuntimeError):
+            torch.cuda.empty_cache()

@@ -1,107 +1,158 @@
-"""The lineage: who copied whom, when, and the schedule that the best member's ancestry makes."""
+"""The product of a search: who copied whom, when, what changed, and the schedule that the best member went through."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rolewise.errors import InputError
-from rolewise.files import read_json, write_json
+from rolewise import files
+from rolewise.search.genes import Change
 from rolewise.search.population import ranking
-from rolewise.search.space import Genome
+from rolewise.search.space import Genome, Space
 
 VERSION = 1
+TRUNCATION = "truncation"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One member gives up its state.
+
+    Args:
+        interval: how many intervals were over, from 1.
+        fraction: the same as a fraction of the training, in (0, 1].
+        target: the member.
+        donor: whose state it took, or None where the search was over by then.
+        reason: ``"truncation"`` for a low score, else why the member was retired.
+        changes: gene by gene, what explore did to the donor's genome.
+        genome: the target's genome from then on, or None with the donor.
+    """
+
+    interval: int
+    fraction: float
+    target: int
+    donor: int | None
+    reason: str
+    changes: dict[str, Change] = field(default_factory=dict)
+    genome: Genome | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields."""
+        return dict(vars(self))
+
+
+def lineage_of(events: Iterable[Event], member: int) -> tuple[Event, ...]:
+    """Returns the copies that made ``member`` what it is at the end, the first one first.
+
+    The member it all began with is the donor of the first event, or ``member`` itself where there is none.
+    """
+    chain = []
+    for event in sorted(events, key=lambda event: event.interval, reverse=True):
+        if event.target == member and event.donor is not None:
+            chain.append(event)
+            member = event.donor
+    return tuple(reversed(chain))
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """A finished search.
 
     Args:
-        scores: [P], at the end.
-        history: for each interval: ``fraction`` at its end, ``scores``, the ``genomes`` that it was trained under, and
-            the ``events`` (copies) after it.
-        images: how many images were trained on, where members say so.
+        space: what was searched.
+        seed: the search's seed.
+        quantile: share of the population replaced after each interval.
+        initial: genomes of the P members at the start.
+        history: for each interval the P scores after it, None for a retired member.
+        events: every copy and retirement, in order of interval and target.
+        runner: what ran it, ``"local"`` or ``"ray"``.
     """
 
-    scores: tuple[float, ...]
-    history: tuple[dict[str, Any], ...] = field(default=())
+    space: Space
+    seed: int
+    quantile: float
+    initial: tuple[Genome, ...]
+    history: tuple[tuple[float | None, ...], ...]
+    events: tuple[Event, ...]
+    runner: str = "local"
+
+    @property
+    def members(self) -> int:
+        """Number of members P."""
+        return len(self.initial)
+
+    @property
+    def intervals(self) -> int:
+        """Number of intervals."""
+        return len(self.history)
+
+    @property
+    def scores(self) -> tuple[float | None, ...]:
+        """Every member's last score."""
+        return self.history[-1]
 
     @property
     def best(self) -> int:
-        """The member with the highest last score."""
+        """The member with the highest last score; the lowest index among equals."""
         return ranking(self.scores)[0]
 
-    def ancestry(self, member: int | None = None) -> list[int]:
-        """Returns which member held the history of ``member`` (the best one) in each interval, first to last."""
+    @property
+    def lineage(self) -> tuple[Event, ...]:
+        """The copies that made the best member (see `lineage_of`)."""
+        return lineage_of(self.events, self.best)
+
+    def populations(self) -> list[tuple[Genome, ...]]:
+        """Returns for each interval the genomes that the P members trained with during it."""
+        genomes, populations = list(self.initial), []
+        for interval in range(1, self.intervals + 1):
+            populations.append(tuple(genomes))
+            for event in self.events:
+                if event.interval == interval and event.genome is not None:
+                    genomes[event.target] = event.genome
+        return populations
+
+    def path(self, member: int | None = None) -> list[int]:
+        """Returns for each interval which member the ancestor of ``member`` (default: the best) was."""
         current = self.best if member is None else member
-        path = []
-        for interval in reversed(self.history):
-            for event in interval["events"]:
-                if event["target"] == current:
-                    current = event["donor"]
-                    break
-            path.append(current)
-        return path[::-1]
+        path = [current] * self.intervals
+        for event in reversed(lineage_of(self.events, current)):
+            assert event.donor is not None
+            path[: event.interval] = [event.donor] * event.interval
+        return path
 
     def segments(self, member: int | None = None) -> list[tuple[float, Genome]]:
-        """Returns the schedule of genomes that the ancestry of ``member`` (the best one) was trained under.
+        """Returns the schedule that ``member`` (default: the best) went through, its ancestors included.
 
         Returns:
-            (start fraction, genome), equal neighbours merged.
+            (start as a fraction of training, genome), the first at 0; neighbours differ.
         """
         segments: list[tuple[float, Genome]] = []
-        start = 0.0
-        for interval, holder in zip(self.history, self.ancestry(member), strict=True):
-            genome = interval["genomes"][holder]
+        populations = self.populations()
+        for interval, ancestor in enumerate(self.path(member)):
+            genome = populations[interval][ancestor]
             if not segments or segments[-1][1] != genome:
-                segments.append((start, genome))
-            start = interval["fraction"]
+                segments.append((interval / self.intervals, genome))
         return segments
 
     def to_json(self) -> dict[str, Any]:
-        """Returns plain values."""
+        """Returns the content of ``lineage.json``; it holds no times, so equal searches give equal bytes."""
         return {
-            "version": VERSION,
             "kind": "lineage",
+            "version": VERSION,
+            "runner": self.runner,
+            "space": self.space.to_json(),
+            "seed": self.seed,
+            "quantile": self.quantile,
+            "members": self.members,
+            "intervals": self.intervals,
             "best": self.best,
-            "scores": [score if math.isfinite(score) else None for score in self.scores],
-            "history": list(self.history),
+            "initial": list(self.initial),
+            "history": [list(scores) for scores in self.history],
+            "events": [event.to_json() for event in self.events],
         }
 
     def save(self, path: Path) -> None:
-        """Writes the lineage as JSON."""
-        write_json(path, self.to_json())
-
-    @staticmethod
-    def load(path: Path) -> SearchResult:
-        """Reads a lineage file.
-
-        Raises:
-            InputError: it is missing, damaged or of another kind; the field is named.
-        """
-        value = read_json(path, "lineage")
-        if not isinstance(value, dict) or value.get("kind") != "lineage" or value.get("version") != VERSION:
-            raise InputError(f'lineage {path} must have kind "lineage" and version {VERSION}; it is damaged or of another kind')
-        scores, history = value.get("scores"), value.get("history")
-        if not isinstance(scores, list) or not scores or not isinstance(history, list):
-            raise InputError(f"lineage {path}: scores and history must be lists; it is damaged")
-        for number, interval in enumerate(history):
-            _check_interval(interval, len(scores), f"lineage {path}: history[{number}]")
-        if not all(score is None or isinstance(score, (int, float)) for score in scores):
-            raise InputError(f"lineage {path}: scores must be numbers; it is damaged")
-        return SearchResult(tuple(float("nan") if score is None else float(score) for score in scores), tuple(history))
-
-
-def _check_interval(interval: Any, members: int, where: str) -> None:
-    wanted = ("fraction", "scores", "genomes", "events")
-    if not isinstance(interval, dict) or any(key not in interval for key in wanted):
-        raise InputError(f"{where} must hold {', '.join(wanted)}; it is damaged")
-    if not isinstance(interval["genomes"], list) or len(interval["genomes"]) != members:
-        raise InputError(f"{where}: genomes must be {members}; it is damaged")
-    for event in interval["events"] if isinstance(interval["events"], list) else [None]:
-        known = range(members)
-        if not isinstance(event, dict) or event.get("target") not in known or event.get("donor") not in known:
-            raise InputError(f"{where}: events must name a target and a donor among {members} members; it is damaged")
+        """Writes ``lineage.json``."""
+        files.write_json(path, self.to_json())

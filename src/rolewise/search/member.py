@@ -1,59 +1,37 @@
-"""What a search needs of a member, and how a member's failure is told from the user's fault."""
+"""What a search asks of the thing it searches over: a member, and a function that makes one."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-from rolewise.errors import InputError
 from rolewise.search.space import Genome
 
 
 class Member(Protocol):
-    """One training in a search. Its score says how good it is now; its state says everything else."""
+    """One training in a population.
 
-    def set_genome(self, genome: Genome) -> None:
-        """Trains under this genome from now on."""
-        ...
+    Its draws come from its own generators, which are part of its state: then a search gives the same lineage whichever
+    process runs the member, and whether or not it was interrupted.
+    """
 
     def advance(self, fraction_from: float, fraction_to: float) -> None:
-        """Trains from one fraction of the search to another."""
-        ...
+        """Trains from one fraction of the whole training to another. May raise NonFiniteError."""
 
     def score(self) -> float:
-        """Returns how good it is; higher is better."""
-        ...
+        """Returns how good it is now on validation data, higher is better. Must not change the state."""
+
+    def set_genome(self, genome: Genome) -> None:
+        """Takes on a genome for the training to come. Draws nothing, and setting the same one twice changes nothing."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the full state, of tensors and plain values."""
-        ...
+        """Returns the whole state but the genome: tensors, numbers, text and plain containers of these."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes a full state, its own or another member's."""
-        ...
+        """Takes on another member's state. The genome that belongs to it is set right after."""
 
 
 class MakeMember(Protocol):
-    """Makes members; it can be sent to another process."""
+    """Makes a member: a function at the top of a module, or an instance of a class there, for workers import it."""
 
     def __call__(self, member: int, genome: Genome, seed: int) -> Member:
-        """Makes one member."""
-        ...
-
-
-def advance_and_score(member: Member, fraction_from: float, fraction_to: float) -> tuple[float, str | None]:
-    """Trains a member for one interval.
-
-    Returns:
-        Its score, and None; or NaN and why it must be retired.
-
-    Raises:
-        InputError: the user's fault, which no other member would escape.
-    """
-    try:
-        member.advance(fraction_from, fraction_to)
-        return float(member.score()), None
-    except InputError:
-        raise
-    except (RuntimeError, MemoryError, ArithmeticError) as error:
-        # Among them non-finite losses and a device without memory left.
-        return float("nan"), f"{type(error).__name__}: {error}"
+        """Returns member number ``member`` at the start of its training, with its own seed."""

@@ -1,33 +1,31 @@
-"""The population's step: scores in, copies and mutations out. Nothing here trains, waits or writes."""
+"""The population's step: scores in, copies and mutations out. Pure; runners only carry it out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
-from rolewise.errors import RunError
+from rolewise.errors import InputError, RunError
+from rolewise.search.genes import Change
 from rolewise.search.space import Genome, Space
 
 
 @dataclass(frozen=True)
 class Copy:
-    """One member takes another one's state and a mutation of its genome.
+    """One member takes over another one's whole state.
 
     Args:
-        target: who is replaced.
-        donor: who is copied.
-        reason: ``behind`` (among the worst), or why the target was retired.
-        changes: what the mutation moved, gene by gene.
+        target: index of the member that gives up its own state.
+        donor: index of the member that it becomes a copy of.
+        retired: the target had no finite score, rather than a low one.
     """
 
     target: int
     donor: int
-    reason: str
-    changes: dict[str, Any]
+    retired: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,70 +33,75 @@ class Decision:
     """What a step decided.
 
     Args:
-        copies: ordered by target.
-        genomes: of the whole population, from now on.
+        copies: who copies whom, by target; no donor is a target.
+        changes: for each target, gene by gene, what explore did to the donor's genome.
+        genomes: genome of every member from now on.
     """
 
     copies: tuple[Copy, ...]
+    changes: dict[int, dict[str, Change]]
     genomes: tuple[Genome, ...]
 
 
-def ranking(scores: Sequence[float]) -> list[int]:
-    """Returns the members from best to worst; equals in the order of their numbers, non-finite ones last."""
-    return sorted(range(len(scores)), key=lambda member: (not math.isfinite(scores[member]), -_finite(scores[member]), member))
+def ranking(scores: Sequence[float | None]) -> list[int]:
+    """Returns the members from best to worst; the lower index first among equals, those without a finite score last."""
 
+    def key(member: int) -> tuple[bool, float, int]:
+        score = scores[member]
+        if score is None or not math.isfinite(score):
+            return True, 0.0, member
+        return False, -score, member
 
-def _finite(score: float) -> float:
-    return score if math.isfinite(score) else 0.0
+    return sorted(range(len(scores)), key=key)
 
 
 def step(
     population: Sequence[Genome],
-    scores: Sequence[float],
+    scores: Sequence[float | None],
     generator: torch.Generator,
     space: Space,
-    *,
     quantile: float = 0.25,
-    retired: dict[int, str] | None = None,
 ) -> Decision:
-    """Decides who copies whom and how genomes mutate.
+    """Truncation selection: each of the worst copies one of the best, then explores.
 
-    Truncation: each of the worst ``quantile`` copies one drawn evenly from the best ``quantile``, and its genome is
-    mutated. Members whose score is not finite, or that are retired, are replaced as well, whatever their rank.
+    With P members, k = min(ceil(P quantile), floor(P / 2)). The worst k, and every member without a finite score, each
+    take the state of a member drawn uniformly out of the best k, and an explored version of its genome.
 
-    Source: Jaderberg et al. (2017), https://arxiv.org/abs/1711.09846, truncation selection; Ho et al. (2019).
-    Differs from source: all members are compared after the same amount of training.
+    Source: Jaderberg et al. (2017), section 4.1.1 (https://arxiv.org/abs/1711.09846); quantile .25 as in PBA (2019).
+    Differs from source: members without a finite score are replaced too, and ties go by index, so that the decision
+    depends on the arguments alone.
 
     Args:
-        population: genomes, P of them.
-        scores: [P], higher is better.
-        generator: of the draws.
-        space: how genomes mutate.
-        quantile: share that is replaced, in (0, 0.5]; at least one member where P >= 2.
-        retired: member -> reason.
+        population: genomes of the P members.
+        scores: their scores, higher is better; None, NaN or infinite for a member that is lost.
+        generator: source of the draws, consumed in the order of the targets.
+        space: how a genome is explored.
+        quantile: share of the population at either end, in [0, 0.5].
 
     Returns:
-        The decision; members that are not copied over keep their genomes.
+        The decision; nothing that was passed in is changed, save the generator.
 
     Raises:
-        RunError: no member is left.
+        InputError: the lengths differ or quantile is out of its range.
+        RunError: no member has a finite score.
     """
-    gone = dict(retired or {})
-    gone |= {member: "its score is not finite" for member, score in enumerate(scores) if not math.isfinite(score) and member not in gone}
-    alive = [member for member in ranking(scores) if member not in gone]
-    if not alive:
-        reasons = "; ".join(sorted(set(gone.values())))
-        raise RunError(f"every member of the population was retired ({reasons}); lower the learning rate or the loss weights")
-    count = max(1, int(len(population) * quantile)) if len(population) > 1 else 0
-    donors = alive[:count] or alive[:1]
-    # The alive ones fill up what the retired have not filled of the worst; a donor is never replaced.
-    behind = [member for member in alive[len(donors) :]][::-1][: max(0, count - len(gone))]
-    reasons_by_target = {**{member: "behind" for member in behind}, **gone}
-    genomes = [dict(genome) for genome in population]
-    copies = []
-    for target in sorted(reasons_by_target):
-        donor = donors[int(torch.randint(0, len(donors), (), generator=generator))]
-        mutated = space.explore(population[donor], generator)
-        copies.append(Copy(target, donor, reasons_by_target[target], space.describe(population[donor], mutated)))
-        genomes[target] = mutated
-    return Decision(tuple(copies), tuple(genomes))
+    members = len(population)
+    if len(scores) != members or members == 0:
+        raise InputError(f"scores must be one for each of the {members} members, got {len(scores)}")
+    if not 0 <= quantile <= 0.5:
+        raise InputError(f"quantile must be from 0 to 0.5, got {quantile}")
+    order = ranking(scores)
+    lost = {member for member in order if scores[member] is None or not math.isfinite(scores[member] or 0.0)}
+    if len(lost) == members:
+        raise RunError(f"none of the {members} members has a finite score; nothing is left to copy")
+    count = min(math.ceil(members * quantile), members // 2)
+    best = order[: max(1, min(count, members - len(lost)))]
+    worst = order[members - max(count, len(lost)) :]
+    genomes = list(population)
+    copies: list[Copy] = []
+    changes: dict[int, dict[str, Change]] = {}
+    for target in sorted(worst):
+        donor = best[int(torch.randint(0, len(best), (), generator=generator))]
+        genomes[target], changes[target] = space.explore(population[donor], generator)
+        copies.append(Copy(target, donor, retired=target in lost))
+    return Decision(tuple(copies), changes, tuple(genomes))
