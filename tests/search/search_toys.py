@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,8 @@ class Failing(Climber):
             os._exit(3)
         if self.kind == "nan":
             self.place = self.place * math.nan
+        elif self.kind == "threads":
+            self.place = self.place + torch.get_num_threads()
         elif self.kind != "state":
             raise ERRORS[self.kind]()
 
@@ -93,7 +96,7 @@ class Failing(Climber):
         return {"object": self} if self.kind == "state" else super().state_dict()
 
 
-ERRORS = {
+ERRORS: dict[str, Callable[[], BaseException]] = {
     "memory": MemoryError,
     "device": lambda: torch.OutOfMemoryError("device is full"),
     "loss": lambda: NonFiniteError(7, "kd", math.inf),
@@ -124,12 +127,14 @@ class FailingFactory:
 
 @dataclass
 class SlowFactory:
-    """Makes climbers that sleep before they move, so that a kill finds them at it."""
+    """Makes climbers that sleep before they move, so that a kill finds them at it, and notes who they run in."""
 
     seconds: float
+    pids: Path
 
     def __call__(self, member: int, genome: Genome, seed: int) -> Climber:
         """Makes one."""
+        (self.pids / str(os.getpid())).touch()
         return _Slow(climber(member, genome, seed).rate, seed, self.seconds)
 
 

@@ -41,8 +41,8 @@ class PolicySpace:
     r"""An augmentation policy as levels: for each copy of each op its probability and its magnitude.
 
     A value is ``[p, m, p, m, ...]``, ``copies`` times through ``ops`` in their order; p in 0..probability_levels, m in
-    0..magnitude_levels. Explore treats every entry by itself: with probability .2 a new level, uniform over all of
-    them; else the level moves by 0, 1, 2 or 3, up or down alike, and stops at the ends.
+    0..magnitude_levels. Explore treats every entry by itself: with probability ``resample`` a new level, uniform over
+    all; else the level moves by 0, 1, 2 or 3, up or down alike, and stops at the ends.
 
     Source: Ho et al. (2019), Population Based Augmentation, algorithm 1 (https://arxiv.org/abs/1905.05393), as used by
     Fu et al. (2020), https://arxiv.org/abs/2004.08861.
@@ -54,6 +54,7 @@ class PolicySpace:
         probability_levels: highest probability level; 10 there.
         magnitude_levels: highest magnitude level; 9 there.
         initial: ``"zeros"`` as published, or ``"random"`` for another uniform draw in each member.
+        resample: probability of a new level, in [0, 1]; .2 there.
 
     Raises:
         InputError: a setting is out of its range.
@@ -64,6 +65,7 @@ class PolicySpace:
     probability_levels: int = 10
     magnitude_levels: int = 9
     initial: str = "zeros"
+    resample: float = 0.2
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ops", tuple(self.ops))
@@ -77,6 +79,8 @@ class PolicySpace:
                 raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
         if self.initial not in ("zeros", "random"):
             raise InputError(f'initial must be "zeros" or "random", got {self.initial!r}')
+        if not is_number(self.resample) or not 0 <= self.resample <= 1:
+            raise InputError(f"resample must be a probability from 0 to 1, got {self.resample!r}")
 
     @property
     def length(self) -> int:
@@ -99,7 +103,7 @@ class PolicySpace:
         Both lists name only entries whose level is another one afterwards.
         """
         old = torch.tensor(value)
-        fresh = torch.rand(self.length, generator=generator) < 0.2
+        fresh = torch.rand(self.length, generator=generator) < self.resample
         uniform = self._uniform(generator)
         amount = torch.randint(0, 4, (self.length,), generator=generator)
         down = torch.rand(self.length, generator=generator) < 0.5
@@ -133,6 +137,7 @@ class PolicySpace:
             "probability_levels": self.probability_levels,
             "magnitude_levels": self.magnitude_levels,
             "initial": self.initial,
+            "resample": self.resample,
         }
 
     def _highest(self) -> torch.Tensor:
@@ -157,7 +162,7 @@ class Scalar:
     Args:
         low: smallest value.
         high: largest value, above ``low``.
-        initial: value of every member at the start, or ``"random"`` for another draw in each.
+        initial: value of every member at the start, or None for another draw in each.
         log: draw uniformly in the logarithm; ``low`` must then be positive.
         factors: what a value is multiplied by, positive.
         resample: probability of a new draw, in [0, 1].
@@ -168,7 +173,7 @@ class Scalar:
 
     low: float
     high: float
-    initial: float | str = "random"
+    initial: float | None = None
     log: bool = False
     factors: tuple[float, ...] = (0.8, 1.2)
     resample: float = 0.25
@@ -183,12 +188,12 @@ class Scalar:
             raise InputError(f"factors must be positive numbers, got {list(self.factors)}")
         if not is_number(self.resample) or not 0 <= self.resample <= 1:
             raise InputError(f"resample must be a probability from 0 to 1, got {self.resample!r}")
-        if self.initial != "random":
+        if self.initial is not None:
             self.check("initial", self.initial)
 
     def start(self, generator: torch.Generator) -> Value:
         """Returns the initial value, or a draw."""
-        return self._draw(generator) if isinstance(self.initial, str) else float(self.initial)
+        return self._draw(generator) if self.initial is None else float(self.initial)
 
     def explore(self, value: Value, generator: torch.Generator) -> tuple[Value, Change]:
         """Returns the explored number and ``{"how": "resampled" or "* factor", "old": ..., "new": ...}``."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rolewise.errors import InputError
+from rolewise.errors import InputError, Interrupted
 from rolewise.search.budget import SearchCost
 from rolewise.search.course import Course
 from rolewise.search.folder import Folder
@@ -53,6 +53,7 @@ def search(
     threads: int = 1,
     quantile: float = 0.25,
     on_progress: Callable[[Progress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
     cost: SearchCost | None = None,
 ) -> SearchResult:
     """Searches, or goes on with the search that ``folder`` holds, or returns its result when it is over.
@@ -72,10 +73,12 @@ def search(
         threads: torch's threads in each, this process included.
         quantile: share of the population replaced after each interval, in [0, 0.5].
         on_progress: called after each interval; what it raises ends the search, which may be resumed.
+        should_stop: asked after each interval but the last.
         cost: what one member costs, for the count of images in `Progress`.
 
     Raises:
         InputError: an argument is wrong, or ``folder`` holds another search or damaged files.
+        Interrupted: ``should_stop`` said yes; the next call goes on.
         RunError: no member is left, or a worker process does not start.
     """
     for name, value in (("workers", workers), ("threads", threads)):
@@ -101,6 +104,10 @@ def search(
                 mean = math.fsum(scores) / len(scores)
                 done = images * course.done // intervals
                 on_progress(Progress(course.done, intervals, max(scores), mean, done, earlier + spent, remaining))
+            if should_stop is not None and not course.over and should_stop():
+                raise Interrupted(
+                    f"stopped after interval {course.done} of {intervals}; the same call goes on from there"
+                )
     except BaseException:
         pool.close(at_once=True)
         raise

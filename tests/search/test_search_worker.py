@@ -1,0 +1,108 @@
+"""A worker's loop, here in a thread; and the members that live with it."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_toys import SPACE, FailingFactory, climber
+
+from rolewise.errors import InputError, RunError
+from rolewise.search import states
+from rolewise.search.crew import Crew, Order, Outcome
+from rolewise.search.worker import Raised, Ready, serve
+
+
+def order(folder: Path, member: int, interval: int, source: Path | None = None, replace: bool = False) -> Order:
+    genome = SPACE.start(pytest.importorskip("torch").Generator().manual_seed(member))
+    return Order(
+        member,
+        genome,
+        member,
+        (interval - 1) / 4,
+        interval / 4,
+        source,
+        replace,
+        states.place(folder, interval, member),
+        False,
+    )
+
+
+def talk(factory: object, orders: list[Order]) -> list[Any]:
+    """Runs a worker's loop in a thread and returns its replies."""
+    ours, theirs = Pipe()
+    ended: list[BaseException] = []
+
+    def loop() -> None:
+        try:
+            serve(theirs)
+        except EOFError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    ours.send_bytes(pickle.dumps(factory))
+    replies = [ours.recv()]
+    for each in orders:
+        ours.send(each)
+        replies.append(ours.recv())
+    ours.close()
+    thread.join(timeout=10)
+    assert not thread.is_alive(), "a worker ends when its parent hangs up"
+    return replies
+
+
+def test_replies(tmp_path: Path) -> None:
+    ready, first, second, third = talk(
+        FailingFactory((1, 2), "bug", at=0.0), [order(tmp_path, 0, 1), order(tmp_path, 1, 1), order(tmp_path, 0, 2)]
+    )
+    assert isinstance(ready, Ready) and isinstance(first, Outcome) and first.score is not None
+    assert isinstance(second, Raised) and isinstance(second.error, KeyError) and "search_toys.py" in second.trace
+    assert isinstance(third, Outcome) and third.score != first.score
+
+
+class Clumsy(Exception):
+    """An error that does not survive pickling."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__("clumsy")
+
+
+def clumsy(member: int, genome: object, seed: int) -> None:
+    raise Clumsy(1, 2)
+
+
+def test_error_that_cannot_travel_is_told_in_words(tmp_path: Path) -> None:
+    _, reply = talk(clumsy, [order(tmp_path, 0, 1)])
+    assert isinstance(reply.error, RunError) and "Clumsy: clumsy" in str(reply.error)
+
+
+def test_resident_member_goes_on_and_a_copy_begins_anew(tmp_path: Path) -> None:
+    crew = Crew(climber)
+    crew.carry_out(order(tmp_path, 0, 1))
+    crew.carry_out(order(tmp_path, 1, 1))
+    resident = crew.carry_out(order(tmp_path, 0, 2, states.place(tmp_path, 1, 0)))
+    elsewhere = Crew(climber).carry_out(order(tmp_path, 0, 2, states.place(tmp_path, 1, 0)))
+    assert resident.score == elsewhere.score, "a member that stays and one that is restored are the same"
+    copied = crew.carry_out(order(tmp_path, 1, 2, states.place(tmp_path, 1, 0), replace=True))
+    assert copied.score is not None and resident.score is not None
+    kept = Crew(climber).carry_out(order(tmp_path, 1, 2, states.place(tmp_path, 1, 1)))
+    assert copied.score != kept.score
+
+
+def test_stale_member_is_not_used(tmp_path: Path) -> None:
+    """Member 0 was trained elsewhere in interval 2; here it still stands after interval 1."""
+    here, elsewhere = Crew(climber), Crew(climber)
+    here.carry_out(order(tmp_path, 0, 1))
+    elsewhere.carry_out(order(tmp_path, 0, 2, states.place(tmp_path, 1, 0)))
+    back = here.carry_out(order(tmp_path, 0, 3, states.place(tmp_path, 2, 0)))
+    assert back.score == elsewhere.carry_out(order(tmp_path, 0, 3, states.place(tmp_path, 2, 0))).score
+
+
+def test_missing_source_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"checkpoint .*member-000\.pt cannot be read: No such file"):
+        Crew(climber).carry_out(order(tmp_path, 0, 2, states.place(tmp_path, 1, 0)))
