@@ -157,7 +157,6 @@ class SearchSection(Section):
     teacher_images: Count | None = None
     student_images: Count | None = None
     quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.25
-    resample: Fraction = 0.2
     initial: Literal["zeros", "random"] = "zeros"
     scalars: dict[Literal["learning_rate", "temperature", "label_weight"], ScalarSection] = {}
 

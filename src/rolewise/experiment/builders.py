@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from rolewise.augment import OPS, Policy, Schedule, build as build_augmentation
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig, StudentSection, TrainSection
-from rolewise.data import READERS
-from rolewise.distill import METHODS, Distiller, build_methods, method_settings
+from rolewise.distill import Distiller, build_methods
 from rolewise.errors import InputError
 from rolewise.experiment.world import World
-from rolewise.models import MODELS
 from rolewise.search import PolicySpace, Scalar, Space
-from rolewise.seeds import generator
+from rolewise.seeds import derive_seed
 from rolewise.train import OptimizerSettings, RateSchedule, TrainSettings
-
-
-def known_names() -> dict[str, Any]:
-    """Returns the registered names that a config is checked against."""
-    return {
-        "models": tuple(MODELS),
-        "readers": tuple(READERS),
-        "ops": tuple(OPS),
-        "methods": {name: method_settings(name) for name in METHODS},
-    }
 
 
 def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSettings:
@@ -37,7 +24,6 @@ def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSett
         batch_size=section.batch_size,
         optimizer=OptimizerSettings(**section.optimizer.model_dump()),
         schedule=RateSchedule(**section.schedule.model_dump()),
-        label_smoothing=section.label_smoothing,
         ema=section.ema,
         clip_norm=section.clip_norm,
         precision=section.precision,
@@ -57,7 +43,7 @@ def search_space(config: ExperimentConfig) -> Space:
     """Returns what a search mutates: the policy, and the scalars that the config opens."""
     section = config.search
     genes: dict[str, PolicySpace | Scalar] = {
-        "policy": PolicySpace(learned_ops(config), config.augment.copies, initial=section.initial, resample=section.resample)
+        "policy": PolicySpace(learned_ops(config), config.augment.copies, initial=section.initial)
     }
     for name, scalar in section.scalars.items():
         genes[name] = Scalar(scalar.low, scalar.high, log=scalar.log)
@@ -92,27 +78,20 @@ def distiller(
     student_section: StudentSection,
     student: nn.Module,
     teacher: nn.Module | None,
-    *,
-    temperature: float | None = None,
 ) -> Distiller:
     """Returns the loss of one student: with the methods where there is a teacher, the labels alone where not."""
     config = world.config
-    methods = [dict(method) for method in config.distill.methods] if teacher is not None else []
-    if temperature is not None:
-        for method in methods:
-            if "temperature" in method_settings(method["name"]):
-                method["temperature"] = temperature
-    example = world.source.batch(world.train[:2])
+    methods = build_methods([dict(method) for method in config.distill.methods]) if teacher is not None else []
     return Distiller(
         teacher,
         student,
-        build_methods(methods),
+        methods,
         label_weight=config.distill.label_weight if teacher is not None else 1.0,
         label_smoothing=student_section.train.label_smoothing,
         teacher_input=world.spec(config.teacher.model) if teacher is not None else None,
         student_input=world.spec(student_section.model),
-        example=example,
-        generator=generator(world.seed, "adapters", student_section.name),
+        example=world.source.batch(world.train[:2]),
+        generator=derive_seed(world.seed, "adapters", student_section.name),
     ).to(world.device)
 
 

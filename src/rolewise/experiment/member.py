@@ -10,7 +10,6 @@ from rolewise.augment import Schedule
 from rolewise.experiment import stages
 from rolewise.experiment.builders import policy
 from rolewise.search import Genome
-from rolewise.seeds import derive_seed
 from rolewise.train import Trainee, evaluate
 
 
@@ -67,7 +66,7 @@ class MemberFactory:
 
     def __call__(self, member: int, genome: Genome, seed: int) -> TrainingMember:
         """Makes one member with initial weights and draws of its own."""
-        built = stages.searching(self.root, self.stage, derive_seed(seed, "member", member))
+        built = stages.searching(self.root, self.stage, seed)
         made = TrainingMember(built.trainee, built.world, built.epochs)
         made.set_genome(genome)
         return made

@@ -51,7 +51,7 @@ def plan(run: RunFolder) -> Plan:
 def run_stage(
     run: RunFolder, stage: Stage, report: Callable[[str], None], should_stop: Callable[[], bool], search_workers: int
 ) -> None:
-    """Runs one stage to its end and marks it as done; does nothing to the mark where it was asked to stop."""
+    """Runs one stage to its end and marks it as done."""
     started = time.perf_counter()
     if stage.kind == "test":
         summary = run_test(run, stage)
@@ -59,8 +59,6 @@ def run_stage(
         summary = run_search(run, stage, report, should_stop, workers=search_workers)
     else:
         summary = run_training(run, stage, report, should_stop)
-    if should_stop():
-        return
     _add_seconds(run, stage, time.perf_counter() - started)
     finish(run, stage, summary)
 

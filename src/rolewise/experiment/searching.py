@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rolewise.augment import Schedule
+from rolewise.errors import Interrupted
 from rolewise.experiment import builders
 from rolewise.experiment.arms import Stage
 from rolewise.experiment.folder import RunFolder
@@ -36,6 +37,8 @@ def run_search(
 
     def on_progress(progress: Progress) -> None:
         report(f"interval {progress.interval}/{progress.intervals}, best {progress.best:.4f}")
+        if should_stop():
+            raise Interrupted(f"{stage.name} was stopped; run the same command again to go on")
 
     found = search(
         MemberFactory(run.root, stage),
@@ -48,7 +51,6 @@ def run_search(
         threads=config.threads,
         quantile=config.search.quantile,
         on_progress=on_progress,
-        should_stop=should_stop,
     )
     segments = found.segments()
     policies = [(start, builders.policy(config, genome["policy"])) for start, genome in segments]

@@ -14,7 +14,7 @@ from torch import nn
 from rolewise.augment import Schedule
 from rolewise.config.schema import ExperimentConfig, StudentSection
 from rolewise.distill import Distiller
-from rolewise.errors import InputError
+from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import builders
 from rolewise.experiment.arms import Stage, label, specs, stages_of
 from rolewise.experiment.folder import RunFolder
@@ -68,7 +68,7 @@ def trained_network(run: RunFolder, here: World, stage: Stage) -> nn.Module:
     return model.to(here.device).eval()
 
 
-def loss_of(run: RunFolder, here: World, stage: Stage, seed: int, temperature: float | None = None) -> Distiller:
+def loss_of(run: RunFolder, here: World, stage: Stage, seed: int) -> Distiller:
     """Builds a role's network and its loss, with its initial weights and, where it has one, its teacher."""
     config = here.config
     section = section_of(config, stage.role)
@@ -78,7 +78,7 @@ def loss_of(run: RunFolder, here: World, stage: Stage, seed: int, temperature: f
         teacher = trained_network(run, here, find_stage(config, stage.teacher))
         if section.init == "teacher":
             init_from(student, teacher)
-    return builders.distiller(here, section, student, teacher if stage.distilled else None, temperature=temperature)
+    return builders.distiller(here, section, student, teacher if stage.distilled else None)
 
 
 def searching(root: Path, stage: Stage, seed: int) -> Built:
@@ -161,17 +161,20 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
     """
     built = training(run, stage)
     folder, here, trainee = run.stage(stage.name), built.world, built.trainee
-    fit(trainee, folder, on_epoch=report, should_stop=should_stop)
-    summary: dict[str, Any] = {
-        "images": trainee.images_seen,
-        "parameters": count_parameters(trainee.model),
-    }
     seen = here.final_indices(section_of(here.config, stage.role).images, unseen=stage.unseen)
-    if not torch.isin(here.validation, seen).any():
-        metrics = evaluate(
-            trainee.model, here.source, here.validation, trainee.distiller.student_input, device=here.device
-        )
-        summary["validation_accuracy"] = metrics.accuracy
+    held_out = not bool(torch.isin(here.validation, seen).any())
+
+    def validate() -> float:
+        spec = trainee.distiller.student_input
+        return evaluate(trainee.model, here.source, here.validation, spec, device=here.device).accuracy
+
+    # Validation images that are trained on say nothing: then there is no validation curve.
+    finished = fit(trainee, folder, validate=validate if held_out else None, on_epoch=report, should_stop=should_stop)
+    if not finished:
+        raise Interrupted(f"{stage.name} was stopped; run the same command again to go on")
+    summary: dict[str, Any] = {"images": trainee.images_seen, "parameters": count_parameters(trainee.model)}
+    if held_out:
+        summary["validation_accuracy"] = validate()
     return summary
 
 

@@ -1,0 +1,110 @@
+"""Checks of a config against what is registered: models, methods, data sets, operations, augmentations."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from rolewise.augment import OPS, build as build_augmentation
+from rolewise.config.loading import Steps
+from rolewise.config.schema import LEARNED, AugmentationSpec, ExperimentConfig
+from rolewise.data import READERS
+from rolewise.distill import METHODS, configure, method_settings
+from rolewise.errors import InputError, near
+from rolewise.models import MODELS
+
+
+def check(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
+    """Yields (path, message) for every name or argument that nothing registered answers to."""
+    yield from _data(config)
+    yield from _model(("teacher", "model"), config.teacher.model.name, config.teacher.model.arguments)
+    for index, student in enumerate(config.students):
+        yield from _model(("students", index, "model"), student.model.name, student.model.arguments)
+    for index, method in enumerate(config.distill.methods):
+        yield from _method(("distill", "methods", index), method)
+    names = [method.get("name") for method in config.distill.methods]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield ("distill", "methods", index), f"must stand once, got {name!r} again; give one its taps instead"
+    if not config.distill.methods and any(config.arms.distill):
+        yield ("distill", "methods"), "must hold at least one where arms distill, got none; or set arms.distill to [false]"
+    for key, listed in (("ops", config.augment.ops or ()), ("base", config.augment.base), ("ranges", tuple(config.augment.ranges))):
+        for name in listed:
+            if name not in OPS:
+                yield ("augment", key), f"must name operations, got {name!r}{near(name, OPS)}"
+    if config.augment.ops is not None and not config.augment.ops:
+        yield ("augment", "ops"), "must name at least one operation, got none; leave it out to allow all"
+    yield from _arms(config)
+
+
+def _data(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
+    section = config.data
+    if ":" in section.name:
+        return
+    if section.name not in READERS:
+        yield ("data", "name"), f"must be a data set, got {section.name!r}{near(section.name, READERS)}"
+        return
+    known = list(inspect.signature(READERS[section.name]).parameters)[3:]
+    for key in section.arguments:
+        if key not in known:
+            yield ("data", "arguments", key), f'no such setting of "{section.name}"{near(key, known)}'
+    if section.name == "digits" and section.test is None:
+        yield ("data", "test"), "must say how many images to hold out: digits has no test set of its own; add test: 497"
+
+
+def _model(path: Steps, name: str, arguments: dict[str, Any]) -> Iterable[tuple[Steps, str]]:
+    if ":" in name:
+        return
+    if name not in MODELS:
+        yield (*path, "name"), f"must be a model or package.module:callable, got {name!r}{near(name, MODELS)}"
+        return
+    known = [key for key in inspect.signature(MODELS[name]).parameters if key not in ("num_classes", "channels", "size")]
+    for key in arguments:
+        if key not in known:
+            yield (*path, "arguments", key), f'no such setting of "{name}"{near(key, known)}'
+    widths = arguments.get("widths", [1])
+    if not isinstance(widths, list) or not widths or not all(type(width) is int and 1 <= width <= 4096 for width in widths):
+        yield (*path, "arguments", "widths"), f"must be a list of whole numbers from 1 to 4096, got {widths!r}"
+
+
+def _method(path: Steps, method: dict[str, Any]) -> Iterable[tuple[Steps, str]]:
+    name = method.get("name")
+    if not isinstance(name, str) or name not in METHODS:
+        yield (*path, "name"), f"must be a method, got {name!r}{near(str(name), METHODS)}"
+        return
+    settings = {key: value for key, value in method.items() if key != "name"}
+    known = method_settings(name)
+    for key in settings:
+        if key not in known:
+            yield (*path, key), f'no such setting of "{name}"{near(key, known)}'
+    for key in ("temperature",):
+        value = settings.get(key, 1)
+        if key in known and (isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0):
+            yield (*path, key), f"must be a positive number, got {value!r}"
+    try:
+        configure(name, **{key: value for key, value in settings.items() if key in known})
+    except (InputError, TypeError) as error:
+        yield path, f"must be well configured: {error}"
+
+
+def _arms(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
+    for index, spec in enumerate(config.arms.teacher):
+        if spec in ("teacher", "own_shuffled"):
+            yield ("arms", "teacher", index), f'must be "own" or a preset, got {spec!r}; the teacher\'s own schedule is "own"'
+        else:
+            yield from _augmentation(("arms", "teacher", index), spec, config)
+    for index, spec in enumerate(config.arms.student):
+        yield from _augmentation(("arms", "student", index), spec, config)
+    yield from _augmentation(("arms", "control"), config.arms.control, config)
+    if config.teacher.weights is not None and "own" in config.arms.teacher:
+        yield ("arms", "teacher"), 'must not hold "own" where teacher.weights gives a trained teacher; name what it was trained under'
+
+
+def _augmentation(path: Steps, spec: AugmentationSpec, config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
+    if isinstance(spec, str) and spec in LEARNED:
+        return
+    try:
+        build_augmentation(spec, ops=config.augment.ops, ranges=config.augment.ranges)
+    except (InputError, TypeError, ValueError, AttributeError) as error:
+        yield path, f"must be an augmentation: {error}"
