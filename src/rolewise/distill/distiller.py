@@ -159,10 +159,12 @@ class Distiller(nn.Module):
                 continue
             arguments.append([])
             for index, (student_path, teacher_path) in enumerate(pairs):
-                feature = _full(student_features[student_path])
+                feature = student_features[student_path]
                 if method.info.adapter is not None:
-                    feature = _full(self.adapters[f"{method.info.name}_{index}"](feature))
-                arguments[-1].append((feature, _full(teacher_features[teacher_path])))
+                    adapter = self.adapters[f"{method.info.name}_{index}"]
+                    # Half precision features of an autocast network meet a map in single precision.
+                    feature = adapter(feature.to(next(adapter.parameters()).dtype))
+                arguments[-1].append((_full(feature), _full(teacher_features[teacher_path])))
         with _without_autocast(student_logits.device.type):
             values = {
                 "labels": functional.cross_entropy(

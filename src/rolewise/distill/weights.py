@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rolewise.distill.checks import check_limit
 from rolewise.errors import InputError, near
 
 Shape = Literal["constant", "linear", "cosine", "step"]
@@ -18,7 +19,7 @@ class Weight:
     Args:
         start: the weight at the beginning, at least 0.
         end: the weight at the end, at least 0.
-        shape: ``constant`` (the start), ``linear``, ``cosine``, or ``step`` (start, then end from ``at`` on).
+        shape: ``linear``, ``cosine``, ``constant`` (the start), or ``step`` (start, then end from ``at`` on).
         at: the fraction of training at which a step happens, or until which the others move.
 
     Raises:
@@ -27,17 +28,16 @@ class Weight:
 
     start: float
     end: float
-    shape: Shape = "constant"
+    shape: Shape = "linear"
     at: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value in (("weight", self.start), ("weight.end", self.end)):
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-                raise InputError(f"{name} must be a number of at least 0, got {value!r}")
+            check_limit(name, value, "not negative")
         if self.shape not in ("constant", "linear", "cosine", "step"):
             raise InputError(f'weight.shape must be "constant", "linear", "cosine" or "step", got {self.shape!r}')
-        if not 0 < self.at <= 1:
-            raise InputError(f"weight.at must be above 0 and at most 1, got {self.at}")
+        if not isinstance(self.at, (int, float)) or not 0 < self.at <= 1:
+            raise InputError(f"weight.at must be above 0 and at most 1, got {self.at!r}")
 
     def __call__(self, progress: float) -> float:
         """Returns the weight at a fraction of training in [0, 1]."""

@@ -9,6 +9,10 @@ from torch.nn import functional
 from rolewise.distill.checks import check_limit, check_rows
 from rolewise.distill.registry import method
 
+#: Squared distance at or below which two examples count as equal: a relation between them would be rounding, and its
+#: gradient, which grows as the features shrink, would overflow.
+EQUAL = 1e-24
+
 
 @method(
     reads="features",
@@ -27,7 +31,7 @@ def rkd_loss(student: Tensor, teacher: Tensor, *, distance: float = 25.0, angle:
         + \frac{50}{B^2} \sum_{i,k} h(\phi^s_{ijk}, \phi^t_{ijk})
 
     with h the Huber loss that turns from square to straight at 1, and mu the mean of the distances that are not zero.
-    The direction from an example to an equal one is zero.
+    The direction from an example to an equal one (nearer than 1e-12) is zero.
 
     Source: Park et al. (2019), equations 5 to 10, https://arxiv.org/abs/1904.05068; weights of the authors' code.
     Differs from source: given for each example j; its mean over the batch is the authors' loss.
@@ -36,7 +40,7 @@ def rkd_loss(student: Tensor, teacher: Tensor, *, distance: float = 25.0, angle:
         student: [B, D] (maps are flattened).
         teacher: [B, D'], detached.
         distance: weight of the distances.
-        angle: weight of the angles; their memory grows with B^3.
+        angle: weight of the angles; memory grows with B^2 (B + D).
 
     Returns:
         [B], unreduced.
@@ -60,7 +64,7 @@ def rkd_loss(student: Tensor, teacher: Tensor, *, distance: float = 25.0, angle:
 
 def _distances(features: Tensor) -> Tensor:
     square = (features.unsqueeze(0) - features.unsqueeze(1)).square().sum(2)
-    apart = square > 0
+    apart = square > EQUAL
     # The root's gradient at zero is infinite: zeros are set aside before it and put back after it.
     lengths = torch.where(apart, square, 1.0).sqrt() * apart
     return lengths / (lengths.sum() / apart.sum().clamp_min(1)).clamp_min(1e-12)
@@ -69,6 +73,6 @@ def _distances(features: Tensor) -> Tensor:
 def _angles(features: Tensor) -> Tensor:
     difference = features.unsqueeze(0) - features.unsqueeze(1)
     square = difference.square().sum(2, keepdim=True)
-    apart = square > 0
+    apart = square > EQUAL
     unit = torch.where(apart, difference / torch.where(apart, square, 1.0).sqrt(), 0.0)
     return torch.bmm(unit, unit.transpose(1, 2))
