@@ -11,13 +11,15 @@ from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
+from rolewise.experiment import builders
 from rolewise.experiment.arms import Stage, stages_of
 from rolewise.experiment.executor import Update, execute
 from rolewise.experiment.folder import RunFolder, held, open_run
 from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import run_test, write_results
 from rolewise.experiment.searching import images_of_search, run_search
-from rolewise.experiment.stages import find_stage, finish, run_training, section_of
+from rolewise.experiment.stages import finish, run_training, section_of
+from rolewise.experiment.world import world
 from rolewise.files import read_json, write_json
 from rolewise.report import write_report
 
@@ -29,23 +31,29 @@ class Plan:
     Args:
         stages: all stages.
         done: how many of them are done already.
-        search_images: images that the searches train on, over all seeds.
-        training_images: images that the trainings of teachers and arms train on, over all seeds.
+        images: how many images each stage trains on, each as often as it is seen.
     """
 
     stages: list[Stage]
     done: int
-    search_images: int
-    training_images: int
+    images: dict[str, int]
+
+    @property
+    def search_images(self) -> int:
+        """Images that the searches train on, over all seeds."""
+        return sum(self.images[stage.name] for stage in self.stages if stage.kind == "search")
+
+    @property
+    def training_images(self) -> int:
+        """Images that the trainings of teachers and arms train on, over all seeds."""
+        return sum(self.images.values()) - self.search_images
 
 
-def plan(run: RunFolder) -> Plan:
-    """Counts a run's stages and the images that they train on."""
-    config = run.config()
-    stages = stages_of(config)
-    searches = sum(images_of_search(run, stage) for stage in stages if stage.kind == "search")
-    trainings = sum(_images_of_training(run, stage) for stage in stages if stage.kind in ("teacher", "arm"))
-    return Plan(stages, sum(run.is_done(stage.name) for stage in stages), searches, trainings)
+def plan(run: RunFolder, stages: list[Stage]) -> Plan:
+    """Counts the images that stages train on."""
+    counts = {"search": images_of_search, "teacher": _images_of_training, "arm": _images_of_training}
+    images = {stage.name: counts[stage.kind](run, stage) if stage.kind in counts else 0 for stage in stages}
+    return Plan(stages, sum(run.is_done(stage.name) for stage in stages), images)
 
 
 def run_stage(
@@ -70,7 +78,7 @@ def run(
     fresh: bool = False,
     only: Callable[[Stage], bool] | None = None,
     on_update: Callable[[Update], None] = lambda update: None,
-    on_plan: Callable[[Plan], None] = lambda plan: None,
+    on_plan: Callable[[Plan, list[Stage]], None] = lambda plan, todo: None,
 ) -> dict[str, Any]:
     """Runs an experiment, or goes on with it, and writes ``results.json`` and ``report.html``.
 
@@ -80,7 +88,7 @@ def run(
         fresh: start anew; what is there is moved aside.
         only: which stages are wanted; what they need is run as well. All by default.
         on_update: told what each stage does.
-        on_plan: told what is to be done, before anything is.
+        on_plan: told the whole plan and the stages that are left of it, before anything is done.
 
     Returns:
         The content of ``results.json``; empty where ``only`` left the comparison out.
@@ -91,19 +99,19 @@ def run(
     """
     folder = open_run(out, config, fresh=fresh)
     with held(folder):
-        on_plan(plan(folder))
         stages = stages_of(config)
         if only is not None:
             stages = with_needs(stages, only)
+        on_plan(plan(folder, stages), [stage for stage in stages if not folder.is_done(stage.name)])
         workers = config.workers or default_workers(config)
-        pool = min(workers, len(config.seeds))
+        # Stages of different seeds run side by side; with fewer seeds than workers a search spreads its members.
         execute(
             folder,
             stages,
             run_stage,
-            workers=max(pool, workers if only is None else 1),
+            workers=workers,
             threads=config.threads,
-            search_workers=max(1, workers // pool) if only is None else workers,
+            search_workers=max(1, workers // len(config.seeds)),
             on_update=on_update,
         )
         if only is not None:
@@ -132,9 +140,7 @@ def with_needs(stages: list[Stage], wanted: Callable[[Stage], bool]) -> list[Sta
 
 def default_workers(config: ExperimentConfig) -> int:
     """Returns how many processes this machine takes: its cores over the threads of each; one on a GPU."""
-    from rolewise.experiment.builders import device_of
-
-    if device_of(config.device).type != "cpu":
+    if builders.device_of(config.device).type != "cpu":
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // config.threads)
@@ -158,9 +164,6 @@ def _add_seconds(folder: RunFolder, stage: Stage, seconds: float) -> None:
 
 
 def _images_of_training(run: RunFolder, stage: Stage) -> int:
-    from rolewise.experiment import builders
-    from rolewise.experiment.world import world
-
     config = run.config()
     section = section_of(config, stage.role)
     images = section.images
@@ -168,6 +171,3 @@ def _images_of_training(run: RunFolder, stage: Stage) -> int:
         here = world(config, stage.seed, builders.device_of(config.device))
         images = len(here.final_indices(None, unseen=stage.unseen))
     return images * section.train.epochs
-
-
-__all__ = ["Plan", "default_workers", "find_stage", "plan", "run", "run_stage", "timing", "with_needs"]

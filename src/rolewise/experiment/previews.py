@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from rolewise.augment import apply
+from rolewise.augment import Schedule, apply
+from rolewise.augment import build as build_augmentation
+from rolewise.config.schema import ExperimentConfig
+from rolewise.data import read, stratified_subset
 from rolewise.experiment import builders
 from rolewise.experiment.arms import stages_of
 from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.world import world
 from rolewise.files import write_bytes
-from rolewise.augment import Schedule
 from rolewise.seeds import generator
 
 FRACTIONS = (0.0, 0.5, 1.0)
@@ -40,3 +43,38 @@ def write_previews(run: RunFolder, images: int = 8) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     write_bytes(run.root / "previews.npz", buffer.getvalue())
+
+
+def draw_preview(spec: str, out: Path, config: ExperimentConfig | None = None, images: int = 10) -> Path:
+    """Draws rows of images: clean, then under an augmentation at the beginning, the middle and the end of training.
+
+    Args:
+        spec: a preset or a schedule file.
+        out: the PNG to write.
+        config: takes data, operations and interpolation from there; digits by default.
+        images: columns.
+    """
+    from PIL import Image
+
+    section = config.augment if config is not None else None
+    schedule = build_augmentation(spec, ops=section.ops, ranges=section.ranges) if section else build_augmentation(spec)
+    raw = read(config.data.name, root=config.data.root, **config.data.arguments) if config else read("digits")
+    source = raw.train
+    chosen = stratified_subset(torch.arange(len(source)), source.labels, min(images, len(source)), 0)
+    clean = source.batch(chosen)
+    size = (clean.shape[1], clean.shape[2], clean.shape[3])
+    rows = [clean]
+    for fraction in FRACTIONS:
+        plan = schedule.at(fraction).draw(len(clean), size, generator(0, "preview", str(fraction)))
+        interpolation = section.interpolation if section else "bilinear"
+        rows.append(apply(clean, plan, interpolation=interpolation))
+    gap = torch.full((clean.shape[1], size[1], 1), 255, dtype=torch.uint8)
+    strips = [torch.cat([torch.cat([image, gap], 2) for image in row], 2) for row in rows]
+    line = torch.full((clean.shape[1], 1, strips[0].shape[2]), 255, dtype=torch.uint8)
+    page = torch.cat([torch.cat([strip, line], 1) for strip in strips], 1).permute(1, 2, 0).numpy()
+    scale = max(1, 64 // max(size[1:]))
+    picture = Image.fromarray(page[..., 0] if page.shape[2] == 1 else page)
+    buffer = io.BytesIO()
+    picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(buffer, "PNG")
+    write_bytes(out, buffer.getvalue())
+    return out

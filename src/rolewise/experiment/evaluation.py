@@ -1,0 +1,31 @@
+"""Evaluating one network of a run without touching the test set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rolewise.errors import InputError
+from rolewise.experiment import builders
+from rolewise.experiment.folder import existing_run
+from rolewise.experiment.stages import find_stage, section_of, trained_network
+from rolewise.experiment.world import world
+from rolewise.train import Metrics, evaluate
+
+
+def evaluate_stage(root: Path, name: str) -> Metrics:
+    """Evaluates a finished training on the validation images of its seed.
+
+    Raises:
+        InputError: it is no run folder, no training of it, or not finished.
+    """
+    run = existing_run(root)
+    config = run.config()
+    stage = find_stage(config, name)
+    if stage.kind not in ("teacher", "arm"):
+        raise InputError(f"stage must be a training, got {name!r}, which is a {stage.kind}")
+    if not run.is_done(name):
+        raise InputError(f"stage {name} is not finished; run: rolewise run {root / 'config.yaml'} --out {root}")
+    here = world(config, stage.seed, builders.device_of(config.device))
+    model = trained_network(run, here, stage)
+    spec = here.spec(section_of(config, stage.role).model)
+    return evaluate(model, here.source, here.validation, spec, device=here.device)
