@@ -1,4 +1,6 @@
-"""The report: reads a run folder, writes one page."""
-from pathlib import Path
-def write_report(run: Path) -> Path:
-    return run / "report.html"
+"""The report: reads a run folder and writes one page."""
+
+from rolewise.report.page import write_report
+from rolewise.report.summary import summary
+
+__all__ = ["summary", "write_report"]

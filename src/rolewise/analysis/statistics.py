@@ -1,0 +1,87 @@
+"""Means with intervals over seeds, and paired differences."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy import stats
+
+from rolewise.errors import InputError
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds.
+
+    Args:
+        mean: the mean.
+        sd: sample standard deviation; None with one seed.
+        low: lower end of the 95% interval; None with one seed.
+        high: its upper end.
+        p: two-sided p value that the mean is 0; None with one seed.
+        count: seeds.
+    """
+
+    mean: float
+    sd: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    count: int
+
+    @property
+    def exceeds_noise(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+def estimate(values: Sequence[float], level: float = 0.95) -> Estimate:
+    """Returns the mean and its Student interval.
+
+    Args:
+        values: one for each seed, finite.
+        level: of the interval.
+
+    Raises:
+        InputError: there is no value, or one is not finite.
+    """
+    if not values or not all(math.isfinite(value) for value in values):
+        raise InputError(f"values must be at least one finite number, got {list(values)}")
+    count, mean = len(values), statistics.fmean(values)
+    if count == 1:
+        return Estimate(mean, None, None, None, None, 1)
+    sd = statistics.stdev(values)
+    error = sd / math.sqrt(count)
+    half = float(stats.t.ppf((1 + level) / 2, count - 1)) * error
+    if error == 0:
+        p = 1.0 if mean == 0 else 0.0
+    else:
+        p = float(2 * stats.t.sf(abs(mean) / error, count - 1))
+    return Estimate(mean, sd, mean - half, mean + half, p, count)
+
+
+def paired(values: Sequence[float], control: Sequence[float]) -> Estimate:
+    """Returns the mean difference to a control, seed by seed.
+
+    Raises:
+        InputError: the two are not as many.
+    """
+    if len(values) != len(control):
+        raise InputError(f"values and control must be of the same seeds, got {len(values)} and {len(control)}")
+    return estimate([a - b for a, b in zip(values, control, strict=True)])
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Returns p values adjusted for their number.
+
+    Source: Holm (1979), A simple sequentially rejective multiple test procedure.
+    """
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted

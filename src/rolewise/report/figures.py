@@ -1,0 +1,171 @@
+"""The report's figures; each returns a data address, and none reads a file."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import numpy as np
+
+from rolewise.analysis import ArmRow
+from rolewise.report.style import COLOURS, FAINT, GREY, INK, as_image, figure
+
+
+def arms_figure(rows: list[ArmRow]) -> str:
+    """Draws each arm's mean and interval, with a dot for each seed; one panel for each student."""
+    students = list(dict.fromkeys(row.student for row in rows))
+    most = max(sum(row.student == student for row in rows) for student in students)
+    with figure(9, 0.27 * most + 1.0, 1, len(students)) as (made, axes):
+        for axis, student in zip(axes, students, strict=True):
+            mine = [row for row in rows if row.student == student][::-1]
+            for place, row in enumerate(mine):
+                colour = COLOURS[0] if row.distilled else COLOURS[1]
+                axis.plot([100 * value for value in row.values], [place] * len(row.values), ".", color=colour, alpha=0.35, ms=5)
+                estimate = row.accuracy
+                if estimate.low is not None and estimate.high is not None:
+                    axis.plot([100 * estimate.low, 100 * estimate.high], [place, place], color=colour, lw=1.6)
+                axis.plot(100 * estimate.mean, place, "o", color=colour, ms=5.5, mec="white")
+                if row.difference is None:
+                    axis.axvline(100 * estimate.mean, color=colour, lw=0.7, ls=":")
+            axis.set_yticks(range(len(mine)), [row.name for row in mine])
+            axis.set_title(student)
+            axis.set_xlabel("test accuracy, %")
+            axis.grid(axis="x", color=FAINT, lw=0.6)
+            axis.set_axisbelow(True)
+        return as_image(made)
+
+
+def lineage_figure(lineage: dict[str, Any], title: str) -> str:
+    """Draws a population over time: a line for each member, coloured by score; arrows from donors to targets."""
+    history, events = lineage["history"], lineage["events"]
+    scores = np.array([[np.nan if score is None else score for score in line] for line in history], float)
+    intervals, members = scores.shape
+    best_path = _path(events, lineage["best"], intervals)
+    with figure(9, 0.24 * members + 1.1) as (made, axes):
+        axis = axes[0]
+        for number in range(intervals):
+            axis.plot([number + 0.06, number + 0.94], [best_path[number]] * 2, color=INK, lw=6.5, solid_capstyle="butt")
+        mesh = axis.scatter(
+            np.repeat(np.arange(intervals) + 0.5, members),
+            np.tile(np.arange(members), intervals),
+            c=100 * scores.reshape(-1),
+            cmap="viridis",
+            s=38,
+            zorder=3,
+            edgecolors="white",
+            linewidths=0.6,
+        )
+        for event in events:
+            if event["donor"] is None:
+                continue
+            axis.annotate(
+                "",
+                xy=(event["interval"] + 0.12, event["target"]),
+                xytext=(event["interval"] - 0.12, event["donor"]),
+                arrowprops={"arrowstyle": "-|>", "color": GREY, "lw": 0.9, "shrinkA": 0, "shrinkB": 0},
+                zorder=2,
+            )
+        axis.set_xlim(0, intervals)
+        axis.set_ylim(members - 0.4, -0.6)
+        axis.set_yticks(range(members), [f"member {member}" for member in range(members)])
+        axis.set_xticks(range(intervals + 1), [f"{100 * tick / intervals:.0f}%" for tick in range(intervals + 1)])
+        axis.set_xlabel("training done; arrows: who copied whom; black: the best member's ancestry")
+        axis.set_title(title)
+        made.colorbar(mesh, ax=axis, label="validation accuracy, %", pad=0.01)
+        return as_image(made)
+
+
+def _path(events: list[dict[str, Any]], member: int, intervals: int) -> list[int]:
+    path = [member] * intervals
+    for event in sorted(events, key=lambda event: -event["interval"]):
+        if event["donor"] is not None and event["target"] == member:
+            member = event["donor"]
+            path[: event["interval"]] = [member] * event["interval"]
+    return path
+
+
+def effect_over_time(schedule: dict[str, Any], steps: int = 48) -> dict[str, np.ndarray]:
+    """Returns for each operation the sum over its triples of probability x strength, over fractions of training."""
+    segments = schedule["segments"]
+    ops = list(dict.fromkeys(triple[0] for segment in segments for triple in segment["augmentation"].get("triples", [])))
+    series = {op: np.zeros(steps) for op in ops}
+    for number, segment in enumerate(segments):
+        end = segments[number + 1]["start"] if number + 1 < len(segments) else 1.0
+        part = slice(round(segment["start"] * steps), round(end * steps))
+        for op, probability, strength in segment["augmentation"].get("triples", []):
+            series[op][part] += probability * strength
+    return series
+
+
+def schedules_figure(by_role: dict[str, list[dict[str, Any]]]) -> str:
+    """Draws the roles' schedules side by side: operations by time, mean over seeds of probability x strength."""
+    means = {}
+    for role, schedules in by_role.items():
+        each = [effect_over_time(schedule) for schedule in schedules]
+        ops = list(dict.fromkeys(op for series in each for op in series))
+        means[role] = {op: np.mean([series.get(op, np.zeros(48)) for series in each], axis=0) for op in ops}
+    ops = list(dict.fromkeys(op for series in means.values() for op in series))
+    top = max((float(values.max()) for series in means.values() for values in series.values()), default=0.0) or 1.0
+    with figure(9, 0.23 * max(len(ops), 3) + 1.0, 1, len(means), sharey=True) as (made, axes):
+        for axis, (role, series) in zip(axes, means.items(), strict=True):
+            picture = np.array([series.get(op, np.zeros(48)) for op in ops]) if ops else np.zeros((1, 48))
+            mesh = axis.imshow(picture, aspect="auto", cmap="magma_r", vmin=0, vmax=top, extent=(0, 100, len(ops) - 0.5, -0.5))
+            axis.set_yticks(range(len(ops)), ops)
+            axis.set_title(f"{role} (mean of {len(by_role[role])} seed{'s' if len(by_role[role]) != 1 else ''})")
+            axis.set_xlabel("training done, %")
+        made.colorbar(mesh, ax=axes, label="probability x strength", pad=0.01)
+        return as_image(made)
+
+
+def views_figure(previews: dict[str, np.ndarray], role: str) -> str:
+    """Draws images clean, and as a role sees them at the beginning, the middle and the end."""
+    rows = [("clean", previews["clean"])]
+    names = {"0": "beginning", "0.5": "middle", "1": "end"}
+    rows += [(names[key], previews[f"{role}/{key}"]) for key in names if f"{role}/{key}" in previews]
+    count = len(rows[0][1])
+    with figure(8, 8 / count * len(rows) + 0.2, len(rows), count) as (made, axes):
+        for number, axis in enumerate(axes):
+            label, images = rows[number // count]
+            image = images[number % count].transpose(1, 2, 0)
+            axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            if number % count == 0:
+                axis.set_ylabel(label, color=INK)
+        return as_image(made)
+
+
+def curves_figure(curves: dict[str, dict[str, list[list[dict[str, Any]]]]]) -> str:
+    """Draws learning curves: training loss and validation accuracy, mean over seeds, a line for each arm.
+
+    Args:
+        curves: student -> arm -> for each seed its epochs' records.
+    """
+    with figure(9, 2.6 * len(curves) + 0.2, len(curves), 2) as (made, axes):
+        for number, (student, arms) in enumerate(curves.items()):
+            loss_axis, accuracy_axis = axes[2 * number], axes[2 * number + 1]
+            for place, (arm, records) in enumerate(arms.items()):
+                colour = COLOURS[place % len(COLOURS)]
+                line = "-" if "+distill" in arm else "--"
+                x, y = _mean_curve(records, "train_loss")
+                loss_axis.plot(x, y, line, color=colour, lw=1)
+                x, y = _mean_curve(records, "validation_accuracy")
+                accuracy_axis.plot(x, [100 * value for value in y], line, color=colour, lw=1, label=arm)
+            loss_axis.set_title(f"{student}: training loss (its own loss: arms with and without distillation differ)")
+            loss_axis.set_yscale("log")
+            accuracy_axis.set_title(f"{student}: validation accuracy, %")
+            accuracy_axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+            for axis in (loss_axis, accuracy_axis):
+                axis.set_xlabel("training done, %")
+                axis.grid(color=FAINT, lw=0.6)
+        return as_image(made)
+
+
+def _mean_curve(records: list[list[dict[str, Any]]], key: str) -> tuple[list[float], list[float]]:
+    values: dict[float, list[float]] = {}
+    for record in records:
+        for entry in record:
+            if key in entry:
+                values.setdefault(entry["progress"], []).append(entry[key])
+    xs = sorted(values)
+    return [100 * x for x in xs], [statistics.fmean(values[x]) for x in xs]

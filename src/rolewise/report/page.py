@@ -1,0 +1,134 @@
+"""The page: one self-contained HTML file out of a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from rolewise.analysis import ArmRow, compare, verdict
+from rolewise.files import write_text
+from rolewise.report import figures
+from rolewise.report.folder import RunData, read_run
+
+
+def write_report(root: Path) -> Path:
+    """Writes ``report.html`` into a run folder, also of a run that is not finished.
+
+    Raises:
+        InputError: it is no run folder, or a file in it is damaged.
+    """
+    data = read_run(root)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("rolewise.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("report.html.j2").render(**_content(data))
+    path = root / "report.html"
+    write_text(path, page)
+    return path
+
+
+def _content(data: RunData) -> dict[str, Any]:
+    rows = compare(data.results) if data.results is not None else []
+    students = list(dict.fromkeys(row.student for row in rows))
+    missing = [] if data.results is not None else ["the comparison (the run is not finished: its test set is still sealed)"]
+    seeds = data.results["seeds"] if data.results is not None else []
+    first = min((int(name.split("/")[0].removeprefix("seed")) for name in data.lineages), default=0)
+    roles = list(dict.fromkeys(name.split("/")[1].removesuffix("-search") for name in data.lineages))
+    roles.sort(key=lambda role: role != "teacher")
+    return {
+        "name": data.name,
+        "missing": missing,
+        "verdicts": [verdict(rows, student) for student in students],
+        "seeds": seeds,
+        "tables": {student: [_row(row, data) for row in rows if row.student == student] for student in students},
+        "teachers": _teachers(data),
+        "arms_figure": figures.arms_figure(rows) if rows else None,
+        "lineages": {
+            role: figures.lineage_figure(data.lineages[name], f"{role}, seed {first}")
+            for role in roles
+            if (name := f"seed{first}/{role}-search") in data.lineages
+        },
+        "schedules_figure": _schedules(data, roles),
+        "views": {role: figures.views_figure(data.previews, role) for role in roles if f"{role}/0" in data.previews},
+        "curves_figure": _curves(data, students),
+        "costs": _costs(data),
+        "config": data.config,
+        "environment": data.environment,
+    }
+
+
+def _row(row: ArmRow, data: RunData) -> dict[str, Any]:
+    accuracy, difference = row.accuracy, row.difference
+    interval = "" if accuracy.low is None or accuracy.high is None else f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"
+    change = "control" if difference is None else f"{100 * difference.mean:+.1f}"
+    if difference is not None and difference.low is not None and difference.high is not None:
+        change += f" ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
+    spread = "" if accuracy.sd is None else f" ± {100 * accuracy.sd:.1f}"
+    return {
+        "name": row.name,
+        "accuracy": f"{100 * accuracy.mean:.1f}{spread}",
+        "interval": interval,
+        "change": change,
+        "adjusted": "" if row.adjusted is None else f"{row.adjusted:.2g}",
+        "clear": row.adjusted is not None and row.adjusted <= 0.05,
+        "images": f"{row.images:,}",
+        "seconds": _seconds(data, f"{row.student}-{row.name}"),
+    }
+
+
+def _seconds(data: RunData, what: str) -> str:
+    stages = (data.timing or {}).get("stages", {})
+    found = [seconds for name, seconds in stages.items() if name.split("/", 1)[1] == what]
+    return f"{sum(found) / len(found):.1f}" if found else ""
+
+
+def _teachers(data: RunData) -> list[dict[str, str]]:
+    teachers = []
+    for teacher in (data.results or {}).get("teachers", []):
+        values = list(teacher["test_accuracy"].values())
+        teachers.append(
+            {
+                "augmentation": teacher["augmentation"],
+                "parameters": f"{teacher['parameters']:,}",
+                "accuracy": f"{100 * sum(values) / len(values):.1f}",
+            }
+        )
+    return teachers
+
+
+def _schedules(data: RunData, roles: list[str]) -> str | None:
+    by_role = {
+        role: [schedule for name, schedule in data.schedules.items() if name.endswith(f"/{role}-search")] for role in roles
+    }
+    by_role = {role: schedules for role, schedules in by_role.items() if schedules}
+    return figures.schedules_figure(by_role) if by_role else None
+
+
+def _curves(data: RunData, students: list[str]) -> str | None:
+    curves: dict[str, dict[str, list[list[dict[str, Any]]]]] = {}
+    for name, record in data.records.items():
+        what = name.split("/", 1)[1]
+        for student in students:
+            if what.startswith(f"{student}-"):
+                curves.setdefault(student, {}).setdefault(what[len(student) + 1 :], []).append(record)
+    return figures.curves_figure(curves) if curves else None
+
+
+def _costs(data: RunData) -> list[dict[str, str]]:
+    """Returns what searching cost against training, for one seed on average."""
+    images = (data.results or {}).get("costs", {})
+    groups: dict[str, list[tuple[float, float]]] = {}
+    for name, number in images.items():
+        what = name.split("/", 1)[1]
+        kind = f"search of the {what.removesuffix('-search')}'s schedule" if what.endswith("-search") else "one training, on average"
+        groups.setdefault(kind, []).append((number, (data.timing or {}).get("stages", {}).get(name, 0.0)))
+    return [
+        {
+            "what": kind,
+            "images": f"{sum(number for number, _ in rows) / len(rows):,.0f}",
+            "seconds": f"{sum(seconds for _, seconds in rows) / len(rows):.1f}",
+        }
+        for kind, rows in groups.items()
+    ]

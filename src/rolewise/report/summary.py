@@ -1,0 +1,36 @@
+"""The report's table and sentence, for a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from rolewise.analysis import compare, verdict
+from rolewise.files import read_json
+
+
+def summary(root: Path) -> Group:
+    """Returns a table of arms and a verdict for each student of a finished run.
+
+    Raises:
+        InputError: the run has no results yet, or they are damaged.
+    """
+    rows = compare(read_json(root / "results.json", "the run's results"))
+    parts: list[Table | Text] = []
+    for student in dict.fromkeys(row.student for row in rows):
+        table = Table(title=f"\n{student}", title_justify="left", box=None, padding=(0, 2, 0, 0))
+        for heading, side in (("arm", "left"), ("test accuracy, %", "right"), ("difference to its control (95%)", "right")):
+            table.add_column(heading, justify=side)  # type: ignore[arg-type]
+        for row in (row for row in rows if row.student == student):
+            spread = "" if row.accuracy.sd is None else f" ± {100 * row.accuracy.sd:.1f}"
+            change = "control"
+            if row.difference is not None:
+                change = f"{100 * row.difference.mean:+.1f}"
+                if row.difference.low is not None and row.difference.high is not None:
+                    change += f" ({100 * row.difference.low:+.1f} to {100 * row.difference.high:+.1f})"
+            table.add_row(row.name, f"{100 * row.accuracy.mean:.1f}{spread}", change)
+        parts += [table, Text("\n" + verdict(rows, student))]
+    return Group(*parts)
