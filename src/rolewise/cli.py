@@ -33,10 +33,9 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Start anew; what is in the
 
 
 def _load(config: Path, settings: list[str] | None) -> Any:
-    from rolewise.config import load
-    from rolewise.experiment.checks import check
+    from rolewise.experiment import load
 
-    return load(config, settings or [], check=check)
+    return load(config, settings or [])
 
 
 @app.command()

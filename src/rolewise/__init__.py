@@ -1,0 +1,70 @@
+"""Rolewise: knowledge distillation in which teacher and student each get their own learned data augmentation."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rolewise.augment import Plan, Policy, Schedule, apply
+    from rolewise.config import ExperimentConfig
+    from rolewise.distill import Distiller, Method, Terms, configure
+    from rolewise.errors import InputError, Interrupted, NonFiniteError, RolewiseError, RunError
+    from rolewise.experiment import load, run
+    from rolewise.inputs import InputSpec
+    from rolewise.report import write_report
+    from rolewise.search import SearchResult, search
+    from rolewise.train import Trainee, evaluate, fit
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "augment": ("Plan", "Policy", "Schedule", "apply"),
+    "config": ("ExperimentConfig",),
+    "distill": ("Distiller", "Method", "Terms", "configure"),
+    "errors": ("InputError", "Interrupted", "NonFiniteError", "RolewiseError", "RunError"),
+    "experiment": ("load", "run"),
+    "inputs": ("InputSpec",),
+    "report": ("write_report",),
+    "search": ("SearchResult", "search"),
+    "train": ("Trainee", "evaluate", "fit"),
+}
+_ROOM = {name: room for room, names in _WHERE.items() for name in names}
+
+__all__ = [
+    "Distiller",
+    "ExperimentConfig",
+    "InputError",
+    "InputSpec",
+    "Interrupted",
+    "Method",
+    "NonFiniteError",
+    "Plan",
+    "Policy",
+    "RolewiseError",
+    "RunError",
+    "Schedule",
+    "SearchResult",
+    "Terms",
+    "Trainee",
+    "apply",
+    "configure",
+    "evaluate",
+    "fit",
+    "load",
+    "run",
+    "search",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a name when it is first asked for, so that ``import rolewise`` and ``rolewise --help`` are quick."""
+    if name in _ROOM:
+        return getattr(importlib.import_module(f"rolewise.{_ROOM[name]}"), name)
+    if not name.startswith("_"):
+        # Every distillation method is a function here: rolewise.kd(temperature=4, weight=0.9).
+        distill = importlib.import_module("rolewise.distill")
+        if name in distill.METHODS:
+            return getattr(distill, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
