@@ -1,0 +1,193 @@
+"""The Ray runner: the same members under Ray Tune's population-based training, over as many machines as Ray has."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rolewise.errors import InputError, RunError
+from rolewise.search import states
+from rolewise.search.course import Course
+from rolewise.search.lineage import TRUNCATION, Event, SearchResult
+from rolewise.search.member import MakeMember, Member
+from rolewise.search.space import Space
+from rolewise.seeds import generator
+
+
+def search_with_ray(
+    make_member: MakeMember,
+    space: Space,
+    *,
+    members: int,
+    intervals: int,
+    seed: int,
+    folder: Path,
+    threads: int = 1,
+    quantile: float = 0.25,
+) -> SearchResult:
+    """Searches under Ray Tune; the product is the same, and so is lineage.json.
+
+    Ray decides who copies whom, after each interval and by the same rule, but with draws of its own: the lineage is not
+    a function of the seed. A member that fails ends the search. Nothing is resumed: use the local runner for that.
+
+    Args:
+        make_member: makes a member; travels by cloudpickle.
+        space: what is searched.
+        members: P, at least 2.
+        intervals: at least 1.
+        seed: of the initial genomes, the members' own seeds and explore.
+        folder: where Ray's files (ray/) and lineage.json go; on a path that all machines share.
+        threads: torch's threads for each member.
+        quantile: share of the population replaced after each interval.
+
+    Raises:
+        InputError: an argument is wrong, or Ray is not installed.
+        RunError: a member failed.
+    """
+    course = Course(space, members=members, intervals=intervals, seed=seed, quantile=quantile)
+    if members < 2:
+        raise InputError(f"members must be at least 2 under Ray, got {members}")
+    history, log = fit(make_member, course, Path(folder), threads=threads, synchronous=True)
+    events = []
+    for target, donor, interval, configuration in log:
+        fraction = interval / intervals
+        genome, changes = configuration["genome"], configuration["changes"]
+        events.append(Event(interval, fraction, target, donor, TRUNCATION, changes, genome))
+    events.sort(key=lambda event: (event.interval, event.target))
+    result = SearchResult(space, seed, quantile, course.initial, history, tuple(events), runner="ray")
+    result.save(Path(folder) / "lineage.json")
+    return result
+
+
+def fit(
+    make_member: MakeMember, course: Course, folder: Path, *, threads: int, synchronous: bool
+) -> tuple[tuple[tuple[float, ...], ...], list[tuple[int, int, int, dict[str, Any]]]]:
+    """Runs Ray Tune's population-based training over members.
+
+    Args:
+        make_member: makes a member.
+        course: the search's settings.
+        folder: gets ray/.
+        threads: torch's threads for each member.
+        synchronous: compare members after equal numbers of intervals; else each with what the others have reached.
+
+    Returns:
+        Scores by interval and member; and Ray's log of copies: target, donor, intervals by then, the new config.
+    """
+    try:
+        # By name, so that the type checker sees the same with Ray and without.
+        tune: Any = importlib.import_module("ray.tune")
+        schedulers: Any = importlib.import_module("ray.tune.schedulers")
+    except ImportError as error:
+        raise InputError(f'the Ray runner needs ray[tune]: pip install "rolewise[ray]" ({error})') from error
+
+    explored = 0
+
+    def explore(configuration: dict[str, Any]) -> dict[str, Any]:
+        nonlocal explored
+        explored += 1
+        draws = generator(course.seed, "search", "ray", explored)
+        configuration["genome"], configuration["changes"] = course.space.explore(configuration["genome"], draws)
+        return configuration
+
+    scores: dict[int, list[float]] = {member: [] for member in range(course.members)}
+
+    class Scores(tune.Callback):  # type: ignore[misc]
+        def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:
+            scores[_number(trial.experiment_tag)].append(float(result["score"]))
+
+    trainable = tune.with_parameters(
+        _trainable(tune), make_member=make_member, seeds=course.seeds, intervals=course.intervals, threads=threads
+    )
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, {"cpu": threads}),
+        param_space={
+            "start": tune.grid_search([{"member": member} for member in range(course.members)]),
+            "genome": tune.sample_from(lambda spec: course.initial[spec.config["start"]["member"]]),
+            "changes": {},
+        },
+        tune_config=tune.TuneConfig(
+            metric="score",
+            mode="max",
+            reuse_actors=True,
+            scheduler=schedulers.PopulationBasedTraining(
+                time_attr="training_iteration",
+                perturbation_interval=1,
+                quantile_fraction=course.quantile,
+                custom_explore_fn=explore,
+                synch=synchronous,
+            ),
+        ),
+        run_config=tune.RunConfig(
+            name="ray",
+            storage_path=str(folder.resolve()),
+            stop={"training_iteration": course.intervals},
+            failure_config=tune.FailureConfig(fail_fast=True),
+            callbacks=[Scores()],
+            verbose=0,
+        ),
+    )
+    results = tuner.fit()
+    if results.errors:
+        raise RunError(f"a member failed under Ray: {results.errors[0]}; the local runner replaces such members")
+    path = folder / "ray" / "pbt_global.txt"
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    # Who reports last is logged with the interval before it, so the later one of the two is meant.
+    log = [(_number(line[0]), _number(line[1]), max(int(line[2]), int(line[3])), line[5]) for line in lines]
+    rows = tuple(tuple(scores[member][: course.intervals]) for member in range(course.members))
+    return tuple(zip(*rows, strict=False)), log
+
+
+def _trainable(tune: Any) -> Any:
+    """Returns the class whose steps are a member's intervals; made here because its base needs Ray."""
+
+    class Interval(tune.Trainable):  # type: ignore[misc]
+        def setup(
+            self, config: dict[str, Any], make_member: MakeMember, seeds: tuple[int, ...], intervals: int, threads: int
+        ) -> None:
+            torch.set_num_threads(threads)
+            self.make_member, self.seeds, self.intervals = make_member, seeds, intervals
+            self.done = 0
+            self.begin()
+
+        def begin(self) -> None:
+            number = self.config["start"]["member"]
+            self.member: Member = self.make_member(number, self.config["genome"], self.seeds[number])
+            self.left_over = False
+
+        def step(self) -> dict[str, Any]:
+            if self.left_over:
+                self.begin()
+            self.member.advance(self.done / self.intervals, (self.done + 1) / self.intervals)
+            self.done += 1
+            score = float(self.member.score())
+            if not math.isfinite(score):  # Ray would leave it as it is to the end
+                raise RunError(f"the member's score is {score}")
+            return {"score": score}
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            # The actor goes to another trial. Its member is of use only if that trial's state is loaded into it.
+            self.done, self.left_over = 0, True
+            return True
+
+        def save_checkpoint(self, checkpoint_dir: str) -> None:
+            content = states.dump({"member": self.member.state_dict(), "done": self.done})
+            (Path(checkpoint_dir) / "member.pt").write_bytes(content)
+
+        def load_checkpoint(self, checkpoint_dir: str) -> None:
+            state = states.read(Path(checkpoint_dir) / "member.pt")
+            self.member.load_state_dict(state["member"])
+            self.member.set_genome(self.config["genome"])
+            self.done, self.left_over = state["done"], False
+
+    return Interval
+
+
+def _number(tag: str) -> int:
+    """Returns a trial's number, which its tag begins with."""
+    return int(tag.split("_")[0])
