@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import Any
 
 import yaml
 
-from rolewise.config.faults import ConfigError, Fault, Place, dotted
+from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
+from rolewise.config.scalars import kind, plain, strange_character
 
-_INTEGER = re.compile(r"[-+]?\d{1,18}$")
-_NUMBER = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?$")
-#: A file deeper or larger than this is no config.
-_DEEPEST, _LARGEST = 30, 20_000
+#: A file deeper or larger than this is no config, and a few aliases can make a short file enormous.
+_DEEPEST, _LARGEST, _LARGEST_FILE, _LONGEST_CHAIN = 30, 20_000, 2**18, 20
+_TOO_MUCH = f"must be at most {_DEEPEST} levels deep and {_LARGEST} values large; make it flatter or smaller"
 
 
 @dataclass
@@ -25,19 +24,21 @@ class Document:
     Args:
         value: of plain mappings, lists, text, numbers, booleans and None.
         places: path -> file and line.
+        faults: what is wrong with single values as YAML; the rest can be read and checked all the same.
     """
 
     value: Any
-    places: dict[tuple[str | int, ...], Place] = field(default_factory=dict)
+    places: dict[Steps, Place] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
 
-    def place(self, path: tuple[str | int, ...]) -> Place:
+    def place(self, path: Steps) -> Place:
         """Returns where a path stands, or the nearest thing around it that stands anywhere."""
         while path and path not in self.places:
             path = path[:-1]
         return self.places.get(path, Place("", 0))
 
 
-def read_document(path: Path, _above: tuple[Path, ...] = ()) -> Document:
+def read_document(path: Path, _above: tuple[Path, ...] = (), _named_at: Place | None = None) -> Document:
     """Reads a YAML file and, where it says ``extends: other.yaml``, lays it over that file.
 
     Mappings are merged key by key; lists and values of the upper file replace those of the lower one.
@@ -46,163 +47,150 @@ def read_document(path: Path, _above: tuple[Path, ...] = ()) -> Document:
         ConfigError: the file is missing, no YAML, or extends itself.
     """
     where = Place(str(path), 1)
+    named = (_named_at, "extends") if _named_at else (where, "")
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError([Fault(where, "", f"cannot be read: {error.strerror or error}; check the path")]) from error
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+        chain = (*_above, path.resolve())
+    except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in the name; RuntimeError: a loop of links
+        why = getattr(error, "strerror", None) or error
+        text = f"must be a file that can be read, got {str(path)!r} ({why}); check the path"
+        raise ConfigError.of(*named, text) from error
+    if len(content) > _LARGEST_FILE:
+        raise ConfigError.of(*named, f"must be at most {_LARGEST_FILE // 1024} KiB large; is {path} a config?")
+    if chain[-1] in _above or len(chain) > _LONGEST_CHAIN:
+        raise ConfigError.of(*named, f"must not lead back to itself, got {path.name!r}; take it out of one file")
+    try:
+        document = parse(content.decode("utf-8"), str(path))
     except UnicodeDecodeError as error:
-        raise ConfigError([Fault(where, "", f"must be UTF-8 text ({error.reason} at byte {error.start}); save it so")]) from error
-    document = parse(text, str(path))
+        where = Place(str(path), content.count(b"\n", 0, error.start) + 1)
+        text = f"must be UTF-8 text, got byte {content[error.start]:#04x}; save it as UTF-8"
+        raise ConfigError.of(where, "", text) from error
     if not isinstance(document.value, dict):
-        raise ConfigError([Fault(where, "", f"must be a mapping of settings, got {_kind(document.value)}; see docs/config.md")])
+        text = f"must be a mapping of settings, got {kind(document.value)}; see docs/config.md"
+        raise ConfigError([*document.faults, Fault(where, "", text)])
     base = document.value.pop("extends", None)
     if base is None:
         return document
+    place = document.place(("extends",))
     if not isinstance(base, str):
-        raise ConfigError([Fault(document.place(("extends",)), "extends", f"must be a file's name, got {base!r}")])
-    below = (path.parent / base).resolve()
-    chain = (*_above, path.resolve())
-    if below in chain:
-        raise ConfigError([Fault(document.place(("extends",)), "extends", f"must not lead back to itself, got {base}")])
-    return merge(read_document(path.parent / base, chain), document)
+        text = f"must be the name of another file, got {kind(base)}; write extends: other.yaml"
+        raise ConfigError.of(place, "extends", text)
+    return merge(read_document(path.parent / base, chain, place), document)
 
 
-def parse(text: str, name: str) -> Document:
+class _Loader(yaml.BaseLoader):
+    """Composes nodes, knows which of them had a tag, and keeps the path to the place of a syntax error."""
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(text)
+        self.path: list[str | int] = []
+        self.file = name
+        self.tagged: list[yaml.Node] = []
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        step = index.value if isinstance(index, yaml.ScalarNode) else index
+        self.path += [step] if isinstance(step, (str, int)) else []
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if len(self.path) > _DEEPEST:
+            place = Place(self.file, event.start_mark.line + 1)
+            raise ConfigError.of(place, dotted(self.path[:3]), _TOO_MUCH)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        if getattr(event, "tag", None) and node is not None:
+            self.tagged.append(node)
+        del self.path[len(self.path) - isinstance(step, (str, int)) :]
+        return node
+
+
+def parse(yaml_text: str, name: str) -> Document:
     """Parses YAML text.
 
-    ``1e-3`` is a number; only ``true`` and ``false`` are booleans (``yes``, ``no``, ``on``, ``off`` are text).
+    ``1e-3`` is a number; only ``true`` and ``false`` are booleans (``yes``, ``no``, ``on``, ``off`` are text). A key
+    that stands twice, a tag, or a control character becomes a fault of the document.
 
     Raises:
-        ConfigError: it is no YAML, a key stands twice, or it holds a tag.
+        ConfigError: it is no YAML, or too deep or too large.
     """
+    loader: _Loader | None = None
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = _Loader(yaml_text, name)
+        node = loader.get_single_node()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        place = Place(name, mark.line + 1 if mark else 1)
-        raise ConfigError([Fault(place, "", f"must be YAML: {problem}; mend the line or the one before it")]) from error
-    except (RecursionError, ValueError) as error:
-        raise ConfigError([Fault(Place(name, 1), "", f"must be YAML of plain values ({error}); make it flatter")]) from error
-    document = Document(None)
-    faults: list[Fault] = []
+        line = mark.line + 1 if mark else yaml_text.count("\n", 0, getattr(error, "position", 0)) + 1
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
+        path = dotted(loader.path) if loader else ""
+        text = f"must be YAML: {problem}; mend this line or the one before it"
+        raise ConfigError.of(Place(name, line), path, text) from error
+    except (RecursionError, ValueError, OverflowError) as error:  # keys within keys; an escape beyond Unicode
+        path = dotted(loader.path) if loader else ""
+        raise ConfigError.of(Place(name, 1), path, f"must be YAML of plain values ({error}); write it so") from error
+    reader = _Reader(name, {id(tagged) for tagged in loader.tagged})
     if node is not None:
-        document.value = _convert(node, (), name, document, faults, [0])
-    if faults:
-        raise ConfigError(faults)
-    return document
+        reader.document.value = reader.value(node, ())
+    reader.document.places.setdefault((), Place(name, 1))
+    return reader.document
 
 
-def _convert(
-    node: yaml.Node, path: tuple[str | int, ...], name: str, document: Document, faults: list[Fault], count: list[int]
-) -> Any:
-    place = Place(name, node.start_mark.line + 1)
-    document.places[path] = place
-    count[0] += 1
-    if len(path) > _DEEPEST or count[0] > _LARGEST:
-        if count[0] <= _LARGEST + 1:
-            faults.append(Fault(place, dotted(path), f"must be at most {_DEEPEST} levels deep and {_LARGEST} values large"))
-        count[0] = _LARGEST + 1
-        return None
-    if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.split(":", 2)[2].startswith("python"):
-        faults.append(Fault(place, dotted(path), f"must not have a tag, got {node.tag}; write a plain value"))
-        return None
-    if isinstance(node, yaml.ScalarNode):
-        return _scalar(node)
-    if isinstance(node, yaml.SequenceNode):
-        return [_convert(child, (*path, index), name, document, faults, count) for index, child in enumerate(node.value)]
-    result: dict[str, Any] = {}
-    for key_node, child in node.value:
-        line = Place(name, key_node.start_mark.line + 1)
-        if not isinstance(key_node, yaml.ScalarNode):
-            faults.append(Fault(line, dotted(path), "must have text as keys; write a name before the colon"))
-            continue
-        key = str(key_node.value)
-        if key in result:
-            faults.append(Fault(line, dotted((*path, key)), "must stand once; remove one of the two"))
-            continue
-        result[key] = _convert(child, (*path, key), name, document, faults, count)
-        document.places[(*path, key)] = line
-    return result
+class _Reader:
+    """Turns nodes into plain values, and writes down where they stand."""
 
+    def __init__(self, name: str, tagged: set[int]) -> None:
+        self.document = Document(None)
+        self._name, self._tagged, self._count = name, tagged, 0
 
-def _scalar(node: yaml.ScalarNode) -> Any:
-    text = str(node.value)
-    if node.style in ("'", '"', "|", ">"):
-        return text
-    if text in ("", "~", "null", "Null", "NULL"):
-        return None
-    if text in ("true", "True", "TRUE"):
-        return True
-    if text in ("false", "False", "FALSE"):
-        return False
-    if _INTEGER.match(text):
-        return int(text)
-    if _NUMBER.match(text):
-        number = float(text)
-        return number if abs(number) != float("inf") else text
-    return text
+    def value(self, node: yaml.Node, path: Steps) -> Any:
+        place = self.document.places[path] = Place(self._name, node.start_mark.line + 1)
+        self._count += 1
+        if len(path) > _DEEPEST or self._count > _LARGEST:
+            raise ConfigError.of(place, dotted(path[:3]), _TOO_MUCH)
+        if id(node) in self._tagged:
+            tag = node.tag.split(":", 1)[-1]
+            return self._refuse(place, path, f"must not have a tag, got {tag!r}; write a plain value")
+        if isinstance(node, yaml.ScalarNode):
+            text = str(node.value)
+            if strange := strange_character(text):
+                return self._refuse(place, path, f"must be text without control characters, got {strange}; remove it")
+            return plain(text) if node.style is None else text
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(child, (*path, index)) for index, child in enumerate(node.value)]
+        result: dict[str, Any] = {}
+        for key_node, child in node.value:
+            line = Place(self._name, key_node.start_mark.line + 1)
+            key = str(key_node.value)
+            if not isinstance(key_node, yaml.ScalarNode) or id(key_node) in self._tagged:
+                self._refuse(line, path, "must have plain text as keys; write a name before the colon")
+            elif strange := strange_character(key):
+                self._refuse(line, path, f"must have keys without control characters, got {strange}; remove it")
+            elif key in result:
+                self._refuse(line, (*path, key), "must stand once, got it again; remove one of the two")
+            else:
+                result[key] = self.value(child, (*path, key))
+                self.document.places[(*path, key)] = line
+        return result
+
+    def _refuse(self, place: Place, path: Steps, message: str) -> None:
+        self.document.faults.append(Fault(place, dotted(path), message))
 
 
 def merge(lower: Document, upper: Document) -> Document:
     """Lays one document over another."""
-    value = _merged(lower.value, upper.value)
-    return Document(value, {**lower.places, **upper.places})
+    places = dict(lower.places)
+    value = _merged(lower.value, upper.value, (), places)
+    return Document(value, {**places, **upper.places}, [*lower.faults, *upper.faults])
 
 
-def _merged(lower: Any, upper: Any) -> Any:
+def _merged(lower: Any, upper: Any, path: Steps, places: dict[Steps, Place]) -> Any:
     if isinstance(lower, Mapping) and isinstance(upper, Mapping):
         result = dict(lower)
         for key, value in upper.items():
-            result[key] = _merged(lower[key], value) if key in lower else value
+            result[key] = _merged(lower[key], value, (*path, key), places) if key in lower else value
         return result
+    forget(places, path)
     return upper
 
 
-def override(document: Document, setting: str) -> None:
-    """Sets one value, as ``--set data.name=mnist`` or ``--set students[0].train.epochs=5`` does.
-
-    Raises:
-        ConfigError: the setting is not of that form, or leads through something that is no mapping or list.
-    """
-    path_text, equals, value_text = setting.partition("=")
-    place = Place(f"--set {setting}", 0)
-    if not equals or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[\d+\])*", path_text):
-        raise ConfigError([Fault(place, "", "must read path.to.key=value, such as students[0].train.epochs=5")])
-    steps = _steps(path_text)
-    value = parse(value_text, place.file).value
-    current = document.value
-    for position, step in enumerate(steps[:-1]):
-        following = _enter(current, step)
-        if following is None and isinstance(current, dict) and isinstance(step, str):
-            following = current[step] = {}
-        if not isinstance(following, (dict, list)):
-            around = dotted(tuple(steps[: position + 1]))
-            raise ConfigError([Fault(place, around, "must be a mapping or a list that has this place; check the path")])
-        current = following
-    last = steps[-1]
-    if isinstance(current, dict) and isinstance(last, str):
-        current[last] = value
-    elif isinstance(current, list) and isinstance(last, int) and last < len(current):
-        current[last] = value
-    else:
-        raise ConfigError([Fault(place, dotted(tuple(steps)), "must name a place that exists; check the path")])
-    document.places = {path: known for path, known in document.places.items() if path[: len(steps)] != tuple(steps)}
-    document.places[tuple(steps)] = place
-
-
-def _steps(path: str) -> list[str | int]:
-    return [int(index) if index else key for key, index in re.findall(r"([A-Za-z_]\w*)|\[(\d+)\]", path)]
-
-
-def _enter(current: Any, step: str | int) -> Any:
-    if isinstance(current, dict):
-        return current.get(step)
-    if isinstance(current, list) and isinstance(step, int) and step < len(current):
-        return current[step]
-    return None
-
-
-def _kind(value: Any) -> str:
-    kinds = {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}
-    return kinds.get(type(value), repr(value))
+def forget(places: dict[Steps, Place], path: Steps) -> None:
+    """Drops the places of a value that is replaced: they would name lines that have nothing to do with the new one."""
+    for known in [known for known in places if known[: len(path)] == path]:
+        del places[known]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from rolewise.errors import InputError
 
-Path = tuple[str | int, ...]
+#: The way to a setting: ("distill", "methods", 0, "weight").
+Steps = tuple[str | int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Place:
     """Where something stands.
 
@@ -41,21 +42,27 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        return "  ".join(part for part in (str(self.place), f"{self.path}: {self.message}" if self.path else self.message) if part)
+        return f"{self.place}  {self.path or 'the file'}: {self.message}"
 
 
 class ConfigError(InputError):
     """A config with at least one fault; the text lists all of them.
 
     Args:
-        faults: in the order in which they are to be read.
+        faults: in any order; they are read by file and line.
     """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        self.faults = list(faults)
+        self.faults = sorted(faults, key=lambda fault: fault.place)
+        width = max((len(str(fault.place)) for fault in self.faults if fault.place.line), default=0)
+        lines = [f"{fault.place!s:{width}}  {fault.path or 'the file'}: {fault.message}" for fault in self.faults]
         number = len(self.faults)
-        lines = [str(fault) for fault in self.faults]
         super().__init__("\n".join([*lines, f"{number} fault{'s' if number != 1 else ''}; nothing was started."]))
+
+    @classmethod
+    def of(cls, place: Place, path: str, message: str) -> ConfigError:
+        """Returns the error of one fault."""
+        return cls([Fault(place, path, message)])
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[list[Fault]]]:
         return ConfigError, (self.faults,)

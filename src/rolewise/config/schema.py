@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
+
+
+def _share(value: int | float) -> int | float:
+    if value < 2 if isinstance(value, int) else not 0 < value < 1:
+        raise ValueError(f"must be a number of images from 2 up or a fraction between 0 and 1, got {value!r}")
+    return value
+
+
+#: So many of the images, or such a fraction of them.
+Share = Annotated[int | float, AfterValidator(_share)]
 #: A preset's name, a schedule file, or a mapping with a ``name`` and the preset's arguments.
 AugmentationSpec = str | dict[str, Any]
 
-#: What a student may be trained under; the first four are made by the experiment, the rest are presets.
+#: What the experiment itself makes for a student to be trained under; every other name is a preset.
 LEARNED = ("own", "own_shuffled", "teacher")
 
 
@@ -30,8 +40,8 @@ class DataSection(Section):
     root: str | None = None
     download: bool = False
     arguments: dict[str, Any] = {}
-    validation: Annotated[int, Field(ge=2)] | Annotated[float, Field(gt=0, lt=1)] = 300
-    test: Annotated[int, Field(ge=2)] | Annotated[float, Field(gt=0, lt=1)] | None = None
+    validation: Share = 300
+    test: Share | None = None
     split_seed: int = 0
     limit: Count | None = None
     memory_budget_mb: Positive = 2048.0
@@ -82,6 +92,16 @@ class ModelSection(Section):
     std: tuple[Positive, ...] | None = None
     size: tuple[Count, Count] | None = None
 
+    @model_validator(mode="after")
+    def _both_or_none(self) -> ModelSection:
+        lengths = [None if values is None else len(values) for values in (self.mean, self.std)]
+        if lengths[0] != lengths[1] or lengths[0] == 0:
+            raise ValueError(
+                "mean and std must both have one number for each channel, or neither be given, "
+                f"got {' and '.join('nothing' if n is None else str(n) for n in lengths)}; give both"
+            )
+        return self
+
 
 class TeacherSection(Section):
     """The teacher: its network, its images and its training."""
@@ -127,7 +147,7 @@ class AugmentSection(Section):
     @classmethod
     def _sums_to_one(cls, counts: tuple[float, ...]) -> tuple[float, ...]:
         if abs(sum(counts) - 1) > 1e-6:
-            raise ValueError(f"must sum to 1, got {sum(counts):g}")
+            raise ValueError(f"must sum to 1, got {sum(counts):g}; change one of them")
         return counts
 
 
@@ -141,9 +161,9 @@ class ScalarSection(Section):
     @model_validator(mode="after")
     def _ordered(self) -> ScalarSection:
         if self.low >= self.high:
-            raise ValueError(f"low must be below high, got {self.low:g} and {self.high:g}")
+            raise ValueError(f"low must be below high, got {self.low:g} and {self.high:g}; lower it")
         if self.log and self.low <= 0:
-            raise ValueError(f"low must be positive on a log scale, got {self.low:g}")
+            raise ValueError(f"low must be above 0 on a log scale, got {self.low:g}; raise it or set log: false")
         return self
 
 
@@ -181,7 +201,7 @@ class ArmsSection(Section):
     @classmethod
     def _some(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if not values:
-            raise ValueError("must name at least one")
+            raise ValueError("must name at least one, got none; leave it out for the default")
         return values
 
 
@@ -206,12 +226,13 @@ class ExperimentConfig(Section):
     @classmethod
     def _distinct_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if not seeds or len(set(seeds)) != len(seeds):
-            raise ValueError("must hold at least one seed, each once")
+            raise ValueError(f"must hold at least one seed, each once, got {list(seeds)}; change the list")
         return seeds
 
-    @model_validator(mode="after")
-    def _distinct_students(self) -> ExperimentConfig:
-        names = [student.name for student in self.students]
+    @field_validator("students")
+    @classmethod
+    def _distinct_students(cls, students: tuple[StudentSection, ...]) -> tuple[StudentSection, ...]:
+        names = [student.name for student in students]
         if len(set(names)) != len(names) or "teacher" in names:
-            raise ValueError(f"students must have distinct names other than 'teacher', got {names}")
-        return self
+            raise ValueError(f"must have distinct names other than 'teacher', got {names}; rename one")
+        return students

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rolewise.augment import OPS, build as build_augmentation
-from rolewise.config.loading import Steps
+from rolewise.config.faults import Steps
 from rolewise.config.schema import LEARNED, AugmentationSpec, ExperimentConfig
 from rolewise.data import READERS
 from rolewise.distill import METHODS, configure, method_settings

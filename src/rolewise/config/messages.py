@@ -1,0 +1,138 @@
+"""The schema's findings in plain language: one fault for one setting, whatever its type is a union of."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from rolewise.config.document import Document
+from rolewise.config.faults import Fault, Steps, dotted
+from rolewise.config.scalars import show
+from rolewise.config.schema import ExperimentConfig
+from rolewise.errors import near
+
+_RULES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "dict_type": "a mapping",
+    "model_type": "a mapping of settings",
+    "tuple_type": "a list",
+    "string_pattern_mismatch": "of lower-case letters, digits, _ and -, starting with a letter or digit",
+}
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("above", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("below", "lt"),
+}
+
+
+def faults_of(error: ValidationError, document: Document) -> list[Fault]:
+    """Returns one fault for each setting that the schema refuses."""
+    found: dict[Steps, list[Mapping[str, Any]]] = {}
+    for item in error.errors(include_url=False):
+        found.setdefault(real_path(item, document.value), []).append(item)
+    return [
+        Fault(document.place(path), dotted(path), _message(items, path, value_at(document.value, path)))
+        for path, items in found.items()
+    ]
+
+
+def real_path(item: Mapping[str, Any], value: Any) -> Steps:
+    """Drops what pydantic puts into a path for the branches of a union: they are no keys of the document."""
+    path: list[str | int] = []
+    for position, step in enumerate(item["loc"]):
+        is_last = position == len(item["loc"]) - 1
+        in_mapping = isinstance(value, dict) and isinstance(step, str) and step in value
+        in_list = isinstance(value, list) and isinstance(step, int) and step < len(value)
+        if in_mapping or in_list:
+            value = value[step]
+        elif not (item["type"] == "missing" and is_last):
+            continue
+        path.append(step)
+    return tuple(path)
+
+
+def value_at(value: Any, path: Steps) -> Any:
+    """Returns what stands at a path; None where nothing does."""
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def _message(items: list[Mapping[str, Any]], path: Steps, got: Any) -> str:
+    first = items[0]
+    context = first.get("ctx", {})
+    if first["type"] == "missing":
+        return "must be given; add it"
+    if first["type"] == "extra_forbidden":
+        owner = dotted(path[:-1]) or "an experiment"
+        return f'no such setting of "{owner}"{near(str(path[-1]), _fields_at(path[:-1]))}'
+    if first["type"] == "value_error":
+        return str(context["error"])
+    if first["loc"][-1] == "[key]":
+        known = _words(context["expected"])
+        return f"must be one of {', '.join(known)}, got {show(path[-1])}{_meant(str(path[-1]), known)}"
+    phrases = list(dict.fromkeys(_rule(item) for item in items))
+    message = f"must be {' or '.join(phrases)}, got {show(got)}"
+    if first["type"] == "literal_error" and isinstance(got, str):
+        message += _meant(got, _words(context["expected"]))
+    elif got in ("yes", "no", "on", "off") and "true or false" in message:
+        message += f"; write {'true' if got in ('yes', 'on') else 'false'}"
+    return message
+
+
+def _rule(item: Mapping[str, Any]) -> str:
+    kind, context = item["type"], item.get("ctx", {})
+    if kind in _BOUNDS:
+        words, key = _BOUNDS[kind]
+        return f"{words} {context[key]:g}"
+    if kind == "literal_error":
+        return str(context["expected"])
+    if kind == "too_short":
+        return f"a list of at least {context['min_length']}"
+    if kind == "too_long":
+        return f"a list of at most {context['max_length']}"
+    if kind == "string_too_long":
+        return f"at most {context['max_length']} characters long"
+    return _RULES.get(kind, "of another kind (" + str(item["msg"]).lower() + ")")
+
+
+def _words(expected: str) -> list[str]:
+    return [word.strip("' ") for word in expected.replace(" or ", ",").split(",")]
+
+
+def _meant(got: str, known: list[str]) -> str:
+    hint = near(got, known)
+    return hint if "did you mean" in hint else ""
+
+
+def _fields_at(path: Steps) -> list[str]:
+    """Returns the settings that the schema knows at a path."""
+    kind: Any = ExperimentConfig
+    for step in path:
+        section = _section_in(kind)
+        # A place in a list and a key of a mapping of sections lead to the section that both hold.
+        if isinstance(step, str) and section is not None and step in section.model_fields:
+            kind = section.model_fields[step].annotation
+    section = _section_in(kind)
+    return list(section.model_fields) if section is not None else []
+
+
+def _section_in(kind: Any) -> type[BaseModel] | None:
+    # In Python 3.10 list[int] passes for a type.
+    if typing.get_origin(kind) is None and isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    for argument in typing.get_args(kind):
+        if (section := _section_in(argument)) is not None:
+            return section
+    return None

@@ -1,0 +1,68 @@
+"""Single settings laid over a document, as ``--set students[0].train.epochs=5`` gives them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from rolewise.config.document import Document, forget, parse
+from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
+
+_FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[[0-9]{1,6}\])*")
+_STEP = re.compile(r"([A-Za-z_]\w*)|\[([0-9]+)\]")
+
+
+def override(document: Document, setting: str) -> None:
+    """Sets one value.
+
+    Args:
+        document: changed in place.
+        setting: ``path.to.key=value``, the value in YAML.
+
+    Raises:
+        ConfigError: the setting is not of that form, or leads through something that is no mapping or list.
+    """
+    path_text, equals, value_text = setting.partition("=")
+    place = Place(f"--set {_printable(setting)}", 0)
+    path_text = path_text.strip()
+    if not equals or not _FORM.fullmatch(path_text):
+        raise ConfigError.of(place, "--set", "must read path.to.key=value, such as students[0].train.epochs=5")
+    steps: Steps = tuple(int(index) if index else key for key, index in _STEP.findall(path_text))
+    try:
+        given = parse(value_text, place.file)
+    except ConfigError as error:
+        raise ConfigError([Fault(place, path_text, fault.message) for fault in error.faults]) from error
+    if given.faults:
+        raise ConfigError([Fault(place, path_text, fault.message) for fault in given.faults])
+    current = document.value
+    for position, step in enumerate(steps):
+        _must_hold(current, step, steps[: position + 1], place)
+        if position == len(steps) - 1:
+            current[step] = given.value
+        elif isinstance(current, dict) and current.get(str(step)) is None:
+            current[step] = current = {}
+        else:
+            current = current[step]
+    forget(document.places, steps)
+    document.places[steps] = place
+
+
+def _must_hold(current: Any, step: str | int, path: Steps, place: Place) -> None:
+    around = dotted(path[:-1]) or "the file"
+    if isinstance(step, str):
+        if isinstance(current, dict):
+            return
+        remedy = f"name a place in it, such as {around}[0]" if isinstance(current, list) else "set the whole of it"
+        message = f'must be in a mapping, but "{around}" is none; {remedy}'
+    elif not isinstance(current, list):
+        message = f'must be in a list, but "{around}" is none in the file; set the whole of it'
+    elif step >= len(current):
+        rule = f"must be a place from 0 to {len(current) - 1}" if current else "must be in a list that is not empty"
+        message = f'{rule}, got {step}; to add to "{around}", set the whole list'
+    else:
+        return
+    raise ConfigError.of(place, dotted(path), message)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

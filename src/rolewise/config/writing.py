@@ -1,0 +1,73 @@
+"""An experiment written out, told apart from another, and compared with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from rolewise.config.faults import Steps, dotted
+from rolewise.config.scalars import plain, show
+from rolewise.config.schema import ExperimentConfig
+
+#: Settings that change how fast an experiment runs and nothing else.
+_SPEED = ("workers",)
+
+
+def as_values(config: ExperimentConfig) -> dict[str, Any]:
+    """Returns a config as plain values."""
+    values: dict[str, Any] = config.model_dump(mode="json")
+    return values
+
+
+def dump(config: ExperimentConfig) -> str:
+    """Returns a config as YAML with every default written out; reading it gives an equal config."""
+    return yaml.dump(as_values(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that this package's reading would take for something else, such as ``1e-3``; writes no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if isinstance(plain(value), str) else '"')
+
+
+_Dumper.add_representer(str, _text)
+
+
+def digest(config: ExperimentConfig) -> str:
+    """Returns what tells two experiments apart: a SHA-256 over everything that their results depend on."""
+    values = {key: value for key, value in as_values(config).items() if key not in _SPEED}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def differences(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
+    """Returns what differs between two configs, a line for each: ``path: old -> new``."""
+    before, after = dict(_leaves(as_values(old), ())), dict(_leaves(as_values(new), ()))
+    lines = []
+    for path in sorted({*before, *after}, key=dotted):
+        sides = [(path in side, side.get(path)) for side in (before, after)]
+        if path[0] not in _SPEED and sides[0] != sides[1]:
+            a, b = (show(value) if there else "(not there)" for there, value in sides)
+            lines.append(f"{dotted(path)}: {a} -> {b}")
+    return lines
+
+
+def _leaves(value: Any, path: Steps) -> Iterable[tuple[Steps, Any]]:
+    parts: Iterable[tuple[str | int, Any]]
+    if isinstance(value, dict) and value:
+        parts = value.items()
+    elif isinstance(value, list) and value:
+        parts = enumerate(value)
+    else:
+        yield path, value
+        return
+    for key, part in parts:
+        yield from _leaves(part, (*path, key))
