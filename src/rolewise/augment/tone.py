@@ -64,7 +64,8 @@ def tables(op: int, values: Tensor, images: Tensor) -> Tensor:
 def _autocontrast(images: Tensor, levels: Tensor) -> Tensor:
     flat = images.flatten(2)
     low, high = flat.amin(2, keepdim=True).double(), flat.amax(2, keepdim=True).double()
-    scale = 255.0 / (high - low).clamp_min(1)
+    # Not 255 / span, which torch computes as a reciprocal times 255, off in the last bit.
+    scale = torch.full_like(high, 255.0) / (high - low).clamp_min(1)
     stretched = (levels * scale - low * scale).clamp_(0, 255).floor().long()
     return torch.where(high > low, stretched, levels)
 

@@ -1,0 +1,44 @@
+"""Real data: a test that needs it skips where ROLEWISE_DATA is not set."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder that ROLEWISE_DATA names."""
+    folder = os.environ.get("ROLEWISE_DATA")
+    if not folder:
+        pytest.skip("ROLEWISE_DATA is not set; set it to a folder of data to run this test")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def restored(data_folder: Path, tmp_path_factory: pytest.TempPathFactory):
+    """Gives a set in its community's layout, restored once where the folder holds it compactly."""
+    target = tmp_path_factory.mktemp("data")
+    done: set[str] = set()
+
+    def restore(name: str, marker: str) -> Path:
+        if (data_folder / marker).exists():
+            return data_folder
+        if not (data_folder / "restore.py").is_file():
+            pytest.skip(f"ROLEWISE_DATA holds neither {marker} nor restore.py")
+        if name not in done:
+            subprocess.run([sys.executable, str(data_folder / "restore.py"), name, str(target)], check=True)
+            done.add(name)
+        return target
+
+    return restore
