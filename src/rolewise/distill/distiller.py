@@ -19,6 +19,8 @@ from rolewise.distill.terms import Terms
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
 
+NOTHING = contextlib.nullcontext()
+
 
 class Distiller(nn.Module):
     r"""Composes distillation methods with the labels' cross-entropy.
@@ -118,11 +120,10 @@ class Distiller(nn.Module):
             # First, because it leaves nothing behind: the student's activations are not yet in memory.
             teacher_logits, teacher_features = self._ask_teacher(images, teacher_images, student_batch)
         logits, features = self._student_taps.run(self.student, student_batch)
-        values = self._losses(logits, features, teacher_logits, teacher_features, labels)
+        parts = self._losses(logits, features, teacher_logits, teacher_features, labels)
         weights = {"labels": self.label_weight, **{some.info.name: some.weight(progress) for some in self.methods}}
-        parts, total = {}, None
-        for name, value in values.items():
-            parts[name] = part = value.mean() if self.reduction == "mean" else value.sum()
+        total = None
+        for name, part in parts.items():
             if weights[name]:  # 0 * inf is NaN: a term that is off must not spoil the others
                 total = part * weights[name] if total is None else total + part * weights[name]
         return Terms(logits.sum() * 0.0 if total is None else total, parts, logits, teacher_logits, weights)
@@ -150,32 +151,39 @@ class Distiller(nn.Module):
         teacher_features: dict[str, Tensor],
         labels: Tensor,
     ) -> dict[str, Tensor]:
-        """Returns each term, unreduced [B]."""
-        arguments: list[list[tuple[Tensor, Tensor]]] = []
-        for method, pairs in zip(self.methods, self._pairs, strict=True):
-            if method.info.reads == "logits":
-                assert teacher_logits is not None
-                arguments.append([(_full(student_logits), _full(teacher_logits))])
-                continue
-            arguments.append([])
-            for index, (student_path, teacher_path) in enumerate(pairs):
-                feature = student_features[student_path]
-                if method.info.adapter is not None:
-                    adapter = self.adapters[f"{method.info.name}_{index}"]
-                    # Half precision features of an autocast network meet a map in single precision.
-                    feature = adapter(feature.to(next(adapter.parameters()).dtype))
-                arguments[-1].append((_full(feature), _full(teacher_features[teacher_path])))
-        with _without_autocast(student_logits.device.type):
-            values = {
-                "labels": functional.cross_entropy(
-                    _full(student_logits), labels, label_smoothing=self.label_smoothing, reduction="none"
-                )
-            }
-            for method, pieces in zip(self.methods, arguments, strict=True):
+        """Returns each term, reduced to a scalar."""
+        logits = _full(student_logits)
+        pieces = [
+            [(logits, _full(teacher_logits))]
+            if method.info.reads == "logits" and teacher_logits is not None
+            else self._features(method, pairs, student_features, teacher_features)
+            for method, pairs in zip(self.methods, self._pairs, strict=True)
+        ]
+        parts = {}
+        with _without_autocast(logits.device.type):
+            parts["labels"] = functional.cross_entropy(
+                logits, labels, label_smoothing=self.label_smoothing, reduction=self.reduction
+            )
+            for method, some in zip(self.methods, pieces, strict=True):
                 settings = {**method.settings, "labels": labels} if method.info.wants_labels else method.settings
-                losses = [method.info.loss(*piece, **settings) for piece in pieces]
-                values[method.info.name] = losses[0] if len(losses) == 1 else torch.stack(losses).sum(0)
-        return values
+                losses = [method.info.loss(*piece, **settings) for piece in some]
+                loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum(0)
+                parts[method.info.name] = loss.mean() if self.reduction == "mean" else loss.sum()
+        return parts
+
+    def _features(
+        self, method: Method, pairs: list[tuple[str, str]], student: dict[str, Tensor], teacher: dict[str, Tensor]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Returns the pairs of features that a method's loss gets, the student's through the learned map if there is one."""
+        found = []
+        for index, (student_path, teacher_path) in enumerate(pairs):
+            feature = student[student_path]
+            if method.info.adapter is not None:
+                adapter = self.adapters[f"{method.info.name}_{index}"]
+                # Half precision features of an autocast network meet a map in single precision.
+                feature = adapter(feature.to(next(adapter.parameters()).dtype))
+            found.append((_full(feature), _full(teacher[teacher_path])))
+        return found
 
     @torch.no_grad()
     def _try(self, example: Tensor, generator: torch.Generator | int) -> None:
@@ -235,5 +243,4 @@ def _full(value: Tensor) -> Tensor:
 
 
 def _without_autocast(device: str) -> contextlib.AbstractContextManager[Any]:
-    on = torch.is_autocast_enabled(device)
-    return torch.autocast(device, enabled=False) if on else contextlib.nullcontext()
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else NOTHING

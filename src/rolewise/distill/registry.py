@@ -59,7 +59,7 @@ class Info:
         """The loss's own settings with their defaults; ``labels`` is none of them."""
         return {name: default for name, default in self.keywords.items() if name != "labels"}
 
-    @property
+    @cached_property
     def wants_labels(self) -> bool:
         """Whether the loss takes ``labels``, int64 [B] or soft [B, K]."""
         return "labels" in self.keywords

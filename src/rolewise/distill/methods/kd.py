@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -34,5 +35,6 @@ def kd_loss(student: Tensor, teacher: Tensor, *, temperature: float = 4.0) -> Te
     check_limit("temperature", temperature, "positive")
     target = functional.log_softmax(teacher / temperature, dim=1)
     predicted = functional.log_softmax(student / temperature, dim=1)
-    divergence = functional.kl_div(predicted, target, reduction="none", log_target=True)
-    return divergence.sum(1) * temperature**2
+    # One product over the classes, T^2 on the teacher's side of it: fewer steps to go back through.
+    divergence: Tensor = torch.linalg.vecdot(target.exp() * temperature**2, target - predicted)
+    return divergence
