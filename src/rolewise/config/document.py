@@ -145,7 +145,7 @@ class _Reader:
         if len(path) > _DEEPEST or self._count > _LARGEST:
             raise ConfigError.of(place, dotted(path[:3]), _TOO_MUCH)
         if id(node) in self._tagged:
-            tag = node.tag.split(":", 1)[-1]
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
             return self._refuse(place, path, f"must not have a tag, got {tag!r}; write a plain value")
         if isinstance(node, yaml.ScalarNode):
             text = str(node.value)
@@ -159,7 +159,7 @@ class _Reader:
             line = Place(self._name, key_node.start_mark.line + 1)
             key = str(key_node.value)
             if not isinstance(key_node, yaml.ScalarNode) or id(key_node) in self._tagged:
-                self._refuse(line, path, "must have plain text as keys; write a name before the colon")
+                self._refuse(line, path, "must have text as keys; write a name before the colon")
             elif strange := strange_character(key):
                 self._refuse(line, path, f"must have keys without control characters, got {strange}; remove it")
             elif key in result:

@@ -29,34 +29,53 @@ def mended(value: Any) -> tuple[ExperimentConfig | None, list[Steps]]:
         try:
             return ExperimentConfig.model_validate_json(json.dumps(value), strict=True), dropped
         except ValidationError as error:
-            for item in error.errors(include_url=False):
-                dropped.append(_take_out(value, real_path(item, value), item["type"] == "missing", len(dropped)))
+            faulty = {real_path(item, value): item["type"] == "missing" for item in error.errors(include_url=False)}
+            gone: list[Steps] = []
+            for path, missing in faulty.items():
+                if not any(path[: len(above)] == above for above in gone):
+                    replaceable = path not in dropped
+                    gone.append(_take_out(value, path, missing, replaceable, len(dropped) + len(gone)))
+            dropped += gone
     return None, dropped
 
 
-def _take_out(value: Any, path: Steps, missing: bool, number: int) -> Steps:
-    if missing and isinstance(path[-1], str):
-        container = value_at(value, path[:-1])
-        if isinstance(container, dict):
-            container[path[-1]] = _stand_in(path, number)
-            return path
-    # A place in a list cannot go without moving the others: the whole list goes.
+def _take_out(value: Any, path: Steps, missing: bool, replaceable: bool, number: int) -> Steps:
     while path:
-        container = value_at(value, path[:-1])
-        if isinstance(container, dict) and isinstance(path[-1], str):
-            container.pop(path[-1], None)
+        step, container = path[-1], value_at(value, path[:-1])
+        if isinstance(container, dict) and isinstance(step, str):
+            if missing:
+                container[step] = _settings(number).get(step)
+            else:
+                container.pop(step, None)
             return path
-        path = path[:-1]
+        # A place in a list cannot go without moving the others: another value stands in, or the whole list goes.
+        if isinstance(container, list) and isinstance(step, int) and replaceable and path[-2] in _places(number):
+            container[step] = _places(number)[str(path[-2])]
+            return path
+        path, missing = path[:-1], False
     return path
 
 
-def _stand_in(path: Steps, number: int) -> Any:
+def _settings(number: int) -> dict[str, Any]:
+    """What stands in for a setting that must be given."""
     model = {"name": "missing"}
+    name = f"missing{number}"
     return {
         "teacher": {"model": model},
-        "students": [{"name": "missing", "model": model}],
+        "students": [{"name": name, "model": model}],
         "model": model,
-        "name": f"missing{number}",
+        "name": name,
         "low": -1e30,
         "high": 1e30,
-    }.get(str(path[-1]))
+    }
+
+
+def _places(number: int) -> dict[str, Any]:
+    """What stands in for one place of a list whose other places are worth checking."""
+    name = f"missing{number}"
+    return {
+        "students": {"name": name, "model": {"name": name}},
+        "methods": {"name": name},
+        "student": "none",
+        "teacher": "none",
+    }

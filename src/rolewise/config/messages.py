@@ -23,7 +23,7 @@ _RULES = {
     "dict_type": "a mapping",
     "model_type": "a mapping of settings",
     "tuple_type": "a list",
-    "string_pattern_mismatch": "of lower-case letters, digits, _ and -, starting with a letter or digit",
+    "string_pattern_mismatch": "lower-case letters, digits, _ and -, starting with a letter or digit",
 }
 _BOUNDS = {
     "greater_than_equal": ("at least", "ge"),

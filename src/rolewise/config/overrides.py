@@ -23,7 +23,8 @@ def override(document: Document, setting: str) -> None:
         ConfigError: the setting is not of that form, or leads through something that is no mapping or list.
     """
     path_text, equals, value_text = setting.partition("=")
-    place = Place(f"--set {_printable(setting)}", 0)
+    label = setting.encode("utf-8", "backslashreplace").decode()
+    place = Place(f"--set {label if len(label) <= 60 else label[:57] + '...'}", 0)
     path_text = path_text.strip()
     if not equals or not _FORM.fullmatch(path_text):
         raise ConfigError.of(place, "--set", "must read path.to.key=value, such as students[0].train.epochs=5")
@@ -41,6 +42,7 @@ def override(document: Document, setting: str) -> None:
             current[step] = given.value
         elif isinstance(current, dict) and current.get(str(step)) is None:
             current[step] = current = {}
+            document.places[steps[: position + 1]] = place
         else:
             current = current[step]
     forget(document.places, steps)
@@ -62,7 +64,3 @@ def _must_hold(current: Any, step: str | int, path: Steps, place: Place) -> None
     else:
         return
     raise ConfigError.of(place, dotted(path), message)
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -20,6 +21,15 @@ def _share(value: int | float) -> int | float:
 
 #: So many of the images, or such a fraction of them.
 Share = Annotated[int | float, AfterValidator(_share)]
+
+
+def _device(name: str) -> str:
+    if not re.fullmatch("auto|(cpu|cuda|mps|xpu)(:[0-9]{1,3})?", name):
+        raise ValueError(f"must be auto, cpu, cuda, mps or xpu, with a number behind it such as cuda:1, got {name!r}")
+    return name
+
+
+Device = Annotated[str, AfterValidator(_device)]
 #: A preset's name, a schedule file, or a mapping with a ``name`` and the preset's arguments.
 AugmentationSpec = str | dict[str, Any]
 
@@ -210,13 +220,13 @@ class ExperimentConfig(Section):
 
     name: Name = "experiment"
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
-    device: str = "auto"
+    device: Device = "auto"
     workers: Annotated[int, Field(ge=0)] = 0
     threads: Count = 1
     retrain_on_validation: bool = False
     data: DataSection = DataSection()
     teacher: TeacherSection
-    students: Annotated[tuple[StudentSection, ...], Field(min_length=1)]
+    students: tuple[StudentSection, ...]
     distill: DistillSection = DistillSection()
     augment: AugmentSection = AugmentSection()
     search: SearchSection = SearchSection()
@@ -233,6 +243,8 @@ class ExperimentConfig(Section):
     @classmethod
     def _distinct_students(cls, students: tuple[StudentSection, ...]) -> tuple[StudentSection, ...]:
         names = [student.name for student in students]
+        if not names:
+            raise ValueError("must hold at least one student, got none; add one with a name and a model")
         if len(set(names)) != len(names) or "teacher" in names:
             raise ValueError(f"must have distinct names other than 'teacher', got {names}; rename one")
         return students

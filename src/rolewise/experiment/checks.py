@@ -85,7 +85,11 @@ def _method(path: Steps, method: dict[str, Any]) -> Iterable[tuple[Steps, str]]:
     try:
         configure(name, **{key: value for key, value in settings.items() if key in known})
     except (InputError, TypeError) as error:
-        yield path, f"must be well configured: {error}"
+        key, _, rule = str(error).partition(" ")
+        if key not in settings:
+            yield path, f"must be well configured: {error}"
+        elif key != "temperature":  # said above
+            yield (*path, key), rule
 
 
 def _arms(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
