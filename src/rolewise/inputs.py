@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +23,7 @@ class InputSpec:
         size: (H, W) in pixels, or None to take images as they are.
 
     Raises:
-        InputError: the lengths differ or a deviation is not positive.
+        InputError: the lengths differ, a mean is not finite, a deviation is not positive, or the size is not.
     """
 
     mean: tuple[float, ...]
@@ -34,8 +35,14 @@ class InputSpec:
         object.__setattr__(self, "std", tuple(float(value) for value in self.std))
         if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
             raise InputError(f"mean and std must both have 1 or 3 values, got {len(self.mean)} and {len(self.std)}")
-        if min(self.std) <= 0:
-            raise InputError(f"std must be positive, got {list(self.std)}")
+        if not all(math.isfinite(value) for value in self.mean):
+            raise InputError(f"mean must be finite, got {list(self.mean)}")
+        if not all(math.isfinite(value) and value > 0 for value in self.std):
+            raise InputError(f"std must be positive and finite, got {list(self.std)}")
+        if self.size is not None:
+            object.__setattr__(self, "size", tuple(int(value) for value in self.size))
+            if len(self.size) != 2 or min(self.size) < 1:
+                raise InputError(f"size must be two positive numbers, height and width, got {list(self.size)}")
 
     @property
     def channels(self) -> int:
@@ -54,10 +61,14 @@ def prepare(images: Tensor, spec: InputSpec) -> Tensor:
         [B, C', H', W'] floating point (float32 for uint8 images).
 
     Raises:
-        InputError: the images do not have four dimensions, or their channels do not fit.
+        InputError: the images do not have four dimensions, are of another integer type, or their channels do not fit.
     """
     if images.ndim != 4:
         raise InputError(f"images must have shape [B, C, H, W], got {list(images.shape)}")
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise InputError(
+            f"images must be uint8 or floating point, got {images.dtype}; convert them with .to(torch.uint8)"
+        )
     channels = images.shape[1]
     if channels != spec.channels:
         if channels != 1:
