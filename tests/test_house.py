@@ -1,0 +1,170 @@
+"""The habits that a reader of the source relies on, and that no linter of ours checks."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted((ROOT / "src" / "rolewise").rglob("*.py"))
+# Draws that take a generator, and therefore must be given one.
+TORCH_DRAWS = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson"}
+TENSOR_DRAWS = {"uniform_", "normal_", "bernoulli_", "random_", "exponential_", "log_normal_", "cauchy_", "geometric_"}
+NUMPY_STREAMS = {"default_rng", "Generator", "SeedSequence", "PCG64", "Philox", "BitGenerator"}
+# Absolute places of somebody's machine. /usr, /bin, /dev and /proc are everybody's.
+MACHINE_PATH = re.compile(
+    r"(?<![\w.:/~}-])/(?:home|root|Users|tmp|opt|mnt|media|srv|var|work|workspace|data|content)/\w"
+)
+
+
+def ids(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def dotted(node: ast.AST) -> str:
+    """Gives ``a.b.c`` for an attribute of an attribute of a name, and nothing for anything else."""
+    if isinstance(node, ast.Attribute):
+        parent = dotted(node.value)
+        return f"{parent}.{node.attr}" if parent else ""
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def global_draws(tree: ast.AST) -> Iterator[str]:
+    """Gives one line for each call that reads or moves a random state that everybody shares."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) and any(alias.name == "random" for alias in node.names):
+            yield f"{node.lineno}: import random"
+        if isinstance(node, ast.ImportFrom) and node.module in ("random", "numpy.random", "torch.random"):
+            yield f"{node.lineno}: from {node.module} import ..."
+        if not isinstance(node, ast.Call):
+            continue
+        name = dotted(node.func)
+        last = node.func.attr if isinstance(node.func, ast.Attribute) else name
+        given = any(keyword.arg in ("generator", None) for keyword in node.keywords)
+        numpy_global = re.fullmatch(r"(?:np|numpy)\.random\.(\w+)", name)
+        if (
+            re.fullmatch(r"torch\.(?:cuda\.|mps\.|random\.)?(?:manual_seed\w*|seed\w*|set_rng_state\w*)", name)
+            or (numpy_global and numpy_global[1] not in NUMPY_STREAMS)
+            or (name.startswith("torch.") and last in TORCH_DRAWS and name.count(".") == 1 and not given)
+            or (isinstance(node.func, ast.Attribute) and last in TENSOR_DRAWS and not given and "init." not in name)
+            or name in ("torch.rand_like", "torch.randn_like", "torch.randint_like")
+        ):
+            yield f"{node.lineno}: {name or last}"
+
+
+def undocumented(tree: ast.Module) -> Iterator[str]:
+    """Gives every public class, function and method that does not say what it is."""
+
+    def visit(node: ast.Module | ast.ClassDef, prefix: str) -> Iterator[str]:
+        for child in node.body:
+            if isinstance(child, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                if not child.name.startswith("_") and not ast.get_docstring(child):
+                    yield f"{child.lineno}: {prefix}{child.name}"
+                if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+                    yield from visit(child, f"{child.name}.")
+
+    if not ast.get_docstring(tree):
+        yield "1: the module"
+    yield from visit(tree, "")
+
+
+def texts() -> list[Path]:
+    """Gives every file of the project that a person reads."""
+    kinds = {".py", ".md", ".yaml", ".yml", ".toml", ".txt", ".json", ".html", ".j2", ".css"}
+    folders = ("src", "tests", "tools", "configs", "examples", "benchmarks", "docs")
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in kinds]
+    found += [path for path in ROOT.iterdir() if path.suffix in kinds or path.name == "Makefile"]
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(ROOT).parts))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_a_source_file_keeps_the_habits(path: Path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert path.name not in ("utils.py", "helpers.py", "misc.py", "common.py"), "name a file by what it says"
+    assert not list(undocumented(tree))
+    assert not list(global_draws(tree))
+
+
+def test_files_are_small():
+    lengths = {ids(path): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    assert len(lengths) > 50
+    assert median(lengths.values()) < 150
+    # Most under 150 lines, hardly one over 250, none out of all measure.
+    long = {path: length for path, length in lengths.items() if length > 250}
+    assert len(long) <= 0.03 * len(lengths), f"split what says two things: {long}"
+    assert max(lengths.values()) <= 350, f"split what says two things: {long}"
+
+
+def test_nothing_names_somebodys_machine():
+    assert len(texts()) > 100
+    found = [
+        f"{ids(path)}:{number}: {line.strip()[:100]}"
+        for path in texts()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if MACHINE_PATH.search(line) and path != Path(__file__).resolve()
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "torch.manual_seed(0)",
+        "torch.cuda.manual_seed_all(0)",
+        "torch.seed()",
+        "torch.random.manual_seed(0)",
+        "torch.set_rng_state(state)",
+        "np.random.seed(0)",
+        "numpy.random.rand(3)",
+        "np.random.shuffle(order)",
+        "import random",
+        "from random import shuffle",
+        "from numpy.random import rand",
+        "torch.rand(3)",
+        "torch.randperm(3, device=device)",
+        "torch.randn_like(images)",
+        "weights.uniform_(0, 1)",
+        "model.weight.data.normal_()",
+    ],
+)
+def test_a_planted_global_draw_is_caught(line: str):
+    assert len(list(global_draws(ast.parse(line)))) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "torch.rand(3, generator=generator)",
+        "torch.rand(3, **how)",
+        "weights.uniform_(0, 1, generator=generator)",
+        "np.random.default_rng(0).random(3)",
+        "torch.Generator().manual_seed(0)",
+        "gene.random(3)",
+    ],
+)
+def test_a_draw_from_a_generator_passes(line: str):
+    assert not list(global_draws(ast.parse(line)))
+
+
+def test_a_planted_gap_in_the_documentation_is_caught():
+    source = '''"""A module."""
+def open(): pass
+def _shut(): pass
+class Door:
+    """A door."""
+    def knock(self): pass
+    def _lock(self): pass
+'''
+    assert list(undocumented(ast.parse(source))) == ["2: open", "6: Door.knock"]
+    assert list(undocumented(ast.parse("x = 1"))) == ["1: the module"]
+
+
+@pytest.mark.parametrize("root", ["home", "root", "tmp", "work", "Users"])
+def test_a_planted_machine_path_is_caught(root: str):
+    assert MACHINE_PATH.search(f'open("/{root}/someone/file")')
+    assert not MACHINE_PATH.search(f"https://example.org/{root}/someone and docs/{root}/x and ./{root}/x")
