@@ -99,13 +99,17 @@ def distill(
     _run(config, out, settings, fresh, chosen)
     for folder in sorted(out.glob(f"stages/seed*/{student or '*'}-*+distill*")):
         done = json.loads((folder / "done.json").read_text())
-        _console.print(f"{folder}: validation accuracy {done.get('validation_accuracy', float('nan')):.4f}", soft_wrap=True)
+        _console.print(
+            f"{folder}: validation accuracy {done.get('validation_accuracy', float('nan')):.4f}", soft_wrap=True
+        )
 
 
 @app.command()
 def evaluate(
     run_folder: RunArgument,
-    stage: Annotated[str, typer.Argument(help="A training's stage, such as seed0/small-own+distill.", show_default=False)],
+    stage: Annotated[
+        str, typer.Argument(help="A training's stage, such as seed0/small-own+distill.", show_default=False)
+    ],
 ) -> None:
     """Evaluate one trained network of a run on the validation images of its seed.
 
@@ -114,7 +118,9 @@ def evaluate(
     from rolewise.experiment.evaluation import evaluate_stage
 
     metrics = evaluate_stage(run_folder, stage)
-    _console.print(f"validation accuracy {metrics.accuracy:.4f}, loss {metrics.loss:.4f}, {len(metrics.correct)} images")
+    _console.print(
+        f"validation accuracy {metrics.accuracy:.4f}, loss {metrics.loss:.4f}, {len(metrics.correct)} images"
+    )
 
 
 @app.command()
@@ -138,7 +144,9 @@ def report(
 def preview(
     augmentation: Annotated[str, typer.Argument(help="A preset or a schedule file.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="The picture to write (PNG).")] = Path("preview.png"),
-    config: Annotated[Path | None, typer.Option("--config", help="Takes data and operations from this experiment.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Takes data and operations from this experiment.")
+    ] = None,
 ) -> None:
     """Draw what an augmentation does to images at the beginning, the middle and the end of training.
 
@@ -159,7 +167,7 @@ def validate(config: ConfigFile, settings: Settings = None) -> None:
     from rolewise.experiment.arms import stages_of
 
     experiment = _load(config, settings)
-    kinds = [stage.kind for stage in stages_of(experiment)]
+    kinds: list[str] = [stage.kind for stage in stages_of(experiment)]
     counts = ", ".join(f"{kinds.count(kind)} {word}" for kind, word in _KINDS.items() if kinds.count(kind))
     _console.print(f"{config} is valid: {len(experiment.seeds)} seeds, {counts}.", soft_wrap=True)
 
@@ -207,7 +215,8 @@ def main() -> None:
     except InputError as error:
         _fail(str(error), 2)
     except Interrupted as error:
-        _fail(f"{error}\nStopped after {time.monotonic() - started:.0f} s; nothing is lost: run the same command again to go on.", 1)
+        seconds = time.monotonic() - started
+        _fail(f"{error}\nStopped after {seconds:.0f} s; nothing is lost: run the same command again to go on.", 1)
     except RolewiseError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -66,17 +67,23 @@ def test_effect_grows_with_strength(name: str) -> None:
     changes = []
     for level in range(0, 11, 2):
         values = torch.full((1, 1), level / 10 * OPS[name].range)
-        result = apply(images, Plan(torch.full((1, 1), INDEX[name]), values, torch.zeros(1, 1, 2)), interpolation="bilinear")
+        result = apply(
+            images, Plan(torch.full((1, 1), INDEX[name]), values, torch.zeros(1, 1, 2)), interpolation="bilinear"
+        )
         changes.append(float((result.float() - images.float()).abs().mean()))
     assert changes[0] == 0
-    assert all(after >= before - 0.5 for before, after in zip(changes, changes[1:], strict=False)), changes
+    assert all(after >= before - 0.5 for before, after in itertools.pairwise(changes)), changes
     assert changes[-1] > 0
 
 
 def test_order_is_kept() -> None:
     images = images_of(1, 1, 8, 8)
-    invert_then_move = Plan(torch.tensor([[INDEX["invert"], INDEX["translate_x"]]]), torch.tensor([[1.0, 0.5]]), torch.zeros(1, 2, 2))
-    move_then_invert = Plan(torch.tensor([[INDEX["translate_x"], INDEX["invert"]]]), torch.tensor([[0.5, 1.0]]), torch.zeros(1, 2, 2))
+    invert_then_move = Plan(
+        torch.tensor([[INDEX["invert"], INDEX["translate_x"]]]), torch.tensor([[1.0, 0.5]]), torch.zeros(1, 2, 2)
+    )
+    move_then_invert = Plan(
+        torch.tensor([[INDEX["translate_x"], INDEX["invert"]]]), torch.tensor([[0.5, 1.0]]), torch.zeros(1, 2, 2)
+    )
     first, second = apply(images, invert_then_move), apply(images, move_then_invert)
     assert torch.equal(first[..., :4], second[..., :4])
     assert (first[..., 4:] == 0).all() and (second[..., 4:] == 255).all()
@@ -125,7 +132,9 @@ def test_uniform_magnitude_and_signs() -> None:
     values = policy.draw(4000, (1, 8, 8), generator()).values
     assert values.abs().max() <= 15 and values.abs().mean() == pytest.approx(7.5, rel=0.05)
     assert (values > 0).float().mean().item() == pytest.approx(0.5, abs=0.03)
-    ranged = Policy((Triple("rotate", 1.0, 1.0),), counts=(0, 1), ranges={"rotate": 4.0}).draw(50, (1, 8, 8), generator())
+    ranged = Policy((Triple("rotate", 1.0, 1.0),), counts=(0, 1), ranges={"rotate": 4.0}).draw(
+        50, (1, 8, 8), generator()
+    )
     assert ranged.values.abs().unique().tolist() == [4.0]
 
 
@@ -183,7 +192,9 @@ def test_a_plan_is_saved_replayed_and_described(tmp_path: Path) -> None:
     plan.save(tmp_path / "plan.safetensors")
     again = Plan.load(tmp_path / "plan.safetensors")
     assert torch.equal(apply(images, plan), apply(images, again))
-    shown = Plan(torch.tensor([[INDEX["rotate"], INDEX["flip"], -1]]), torch.tensor([[-12.0, 1.0, 0.0]]), torch.zeros(1, 3, 2))
+    shown = Plan(
+        torch.tensor([[INDEX["rotate"], INDEX["flip"], -1]]), torch.tensor([[-12.0, 1.0, 0.0]]), torch.zeros(1, 3, 2)
+    )
     assert shown.describe(0) == ["rotate -12 degrees", "flip"]
 
 

@@ -47,7 +47,9 @@ def test_shuffled_in_time_keeps_segments_and_lengths() -> None:
         shuffled = schedule.shuffled(torch.Generator().manual_seed(seed))
         assert [policy for _, policy in shuffled.segments] != [policy for _, policy in schedule.segments]
         old = sorted(zip(schedule.lengths(), (p.triples[0].strength for _, p in schedule.segments), strict=True))
-        assert sorted(zip(shuffled.lengths(), (p.triples[0].strength for _, p in shuffled.segments), strict=True)) == old
+        assert (
+            sorted(zip(shuffled.lengths(), (p.triples[0].strength for _, p in shuffled.segments), strict=True)) == old
+        )
     constant = Schedule.constant(Policy())
     assert constant.shuffled(torch.Generator()).segments == constant.segments
 
@@ -66,8 +68,22 @@ def test_a_random_schedule_is_a_function_of_its_generator() -> None:
         ({"segments": []}, "start at 0"),
         ({"segments": [{"start": "a"}]}, "segments[0]"),
         ({"segments": [{"start": 0, "augmentation": {"kind": "magic"}}]}, "segments[0]"),
-        ({"segments": [{"start": 0, "augmentation": {"kind": "policy", "triples": [["rotat", 1, 1]], "counts": [1]}}]}, "rotate"),
-        ({"segments": [{"start": 0, "augmentation": {"kind": "policy", "triples": [["rotate", 2, 1]], "counts": [1]}}]}, "0 and 1"),
+        (
+            {
+                "segments": [
+                    {"start": 0, "augmentation": {"kind": "policy", "triples": [["rotat", 1, 1]], "counts": [1]}}
+                ]
+            },
+            "rotate",
+        ),
+        (
+            {
+                "segments": [
+                    {"start": 0, "augmentation": {"kind": "policy", "triples": [["rotate", 2, 1]], "counts": [1]}}
+                ]
+            },
+            "0 and 1",
+        ),
         ({"segments": [{"start": 0, "augmentation": {"kind": "policy", "triples": [], "counts": [0.5]}}]}, "sum to 1"),
         ({"segments": [{"start": 0, "augmentation": {"kind": "policy", "triples": [], "counts": [1], "x": 1}}]}, "x"),
     ],

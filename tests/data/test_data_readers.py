@@ -45,7 +45,10 @@ def write_cifar100(root: Path, count: int = 12) -> Path:
             b"coarse_labels": rng.integers(0, 20, count).tolist(),
         }
         (folder / part).write_bytes(pickle.dumps(record, protocol=2))
-    meta = {b"fine_label_names": [b"c%d" % i for i in range(100)], b"coarse_label_names": [b"s%d" % i for i in range(20)]}
+    meta = {
+        b"fine_label_names": [b"c%d" % i for i in range(100)],
+        b"coarse_label_names": [b"s%d" % i for i in range(20)],
+    }
     (folder / "meta").write_bytes(pickle.dumps(meta, protocol=2))
     return folder
 

@@ -77,7 +77,9 @@ def compare(results: Any) -> list[ArmRow]:
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"results must hold seeds and arms with their fields ({error!r}); the file is damaged") from error
+        raise InputError(
+            f"results must hold seeds and arms with their fields ({error!r}); the file is damaged"
+        ) from error
 
 
 def _adjusted(differences: dict[tuple[str, str], Estimate]) -> dict[tuple[str, str], float]:
@@ -127,7 +129,10 @@ def _effect(row: ArmRow) -> str:
     if not row.difference.exceeds_noise:
         return f"changed accuracy by {change} ({interval}), which is within the noise"
     if row.adjusted is not None and row.adjusted > 0.05:
-        return f"changed accuracy by {change} ({interval}), more than the noise of one comparison but not of all together (Holm p = {row.adjusted:.2f})"
+        return (
+            f"changed accuracy by {change} ({interval}), more than the noise of one comparison but not of all together "
+            f"(Holm p = {row.adjusted:.2f})"
+        )
     return f"changed accuracy by {change} ({interval}), more than the noise (Holm p = {row.adjusted:.2g})"
 
 

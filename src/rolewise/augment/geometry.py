@@ -1,4 +1,4 @@
-"""Geometric operations: one affine map for each image, sampled as Pillow samples (nearest in 16.16 fixed point, or bilinear)."""
+"""Geometric operations: one affine map for each image, sampled as Pillow samples (nearest or bilinear)."""
 
 from __future__ import annotations
 

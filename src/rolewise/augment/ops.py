@@ -22,7 +22,7 @@ class Op:
 
     Args:
         name: its key in `OPS`.
-        kind: how it is applied: by a 256-entry table, by blending with a degenerate image, by moving pixels, by erasing.
+        kind: by a 256-entry table, by blending with a degenerate image, by moving pixels, or by erasing.
         unit: the unit of its value.
         range: the value at strength 1; the value at strength 0 is 0, the identity.
         signed: whether the value's sign is drawn.
@@ -49,7 +49,9 @@ _TABLE = (
     Op("sharpness", "blend", "factor - 1", 0.9, True, "scales about the smoothed image"),
     Op("posterize", "tone", "bits removed", 4.0, False, "keeps the upper bits"),
     Op("solarize", "tone", "grey levels", 256.0, False, "inverts the pixels from 256 - value up"),
-    Op("autocontrast", "tone", "share", 1.0, False, "stretches each channel to the full range, blended in by the share"),
+    Op(
+        "autocontrast", "tone", "share", 1.0, False, "stretches each channel to the full range, blended in by the share"
+    ),
     Op("equalize", "tone", "share", 1.0, False, "flattens each channel's histogram, blended in by the share"),
     Op("invert", "tone", "share", 1.0, False, "inverts, blended in by the share"),
     Op("cutout", "erase", "fraction of the side", 0.6, False, "erases a square at a random place"),

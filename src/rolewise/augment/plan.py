@@ -82,7 +82,9 @@ class Plan:
         if ops.dtype != torch.int64 or not values.is_floating_point() or not draws.is_floating_point():
             raise InputError(f"plan {path} must hold ops int64, values and draws float32; save it anew")
         if ops.numel() and (int(ops.min()) < -1 or int(ops.max()) >= len(NAMES)):
-            raise InputError(f"plan {path}: ops must be -1 to {len(NAMES) - 1}, got {int(ops.min())} to {int(ops.max())}")
+            raise InputError(
+                f"plan {path}: ops must be -1 to {len(NAMES) - 1}, got {int(ops.min())} to {int(ops.max())}"
+            )
         if not (torch.isfinite(values).all() and torch.isfinite(draws).all()):
             raise InputError(f"plan {path}: values and draws must be finite; save it anew")
         return Plan(ops, values, draws)
@@ -121,7 +123,7 @@ def apply(images: Tensor, plan: Plan, *, interpolation: str = "nearest", fill: i
 
 
 def _apply_slot(images: Tensor, ops: Tensor, values: Tensor, draws: Tensor, interpolation: str, fill: int) -> None:
-    present = ops.unique().tolist()
+    present = torch.unique(ops).tolist()
     device = images.device
     chosen: list[Tensor] = []
     found: list[Tensor] = []
@@ -167,7 +169,7 @@ def _sharpness(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def _cutout(images: Tensor, values: Tensor, draws: Tensor) -> Tensor:
-    count, channels, height, width = images.shape
+    channels, height, width = images.shape[1:]
     half = (values * max(height, width) / 2 + 1e-4).floor().view(-1, 1)
     middle_x, middle_y = (draws[:, 0:1] * width).floor(), (draws[:, 1:2] * height).floor()
     x = torch.arange(width, device=images.device)

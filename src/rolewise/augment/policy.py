@@ -106,14 +106,17 @@ class Policy:
             InputError: the length does not fit or a level is out of range.
         """
         if not ops or len(vector) % (2 * len(ops)):
-            raise InputError(f"a policy vector must hold 2 levels for each of {len(ops)} operations, got {len(vector)} numbers")
+            raise InputError(
+                f"a policy vector must hold 2 levels for each of {len(ops)} operations, got {len(vector)} numbers"
+            )
         top = 10 if settings.get("scale") == "pba" else magnitude_levels
         triples = []
         for position in range(0, len(vector), 2):
             probability, level = vector[position], vector[position + 1]
             if not (0 <= probability <= probability_levels and 0 <= level <= magnitude_levels):
                 raise InputError(
-                    f"levels must be 0 to {probability_levels} and 0 to {magnitude_levels}, got {probability} and {level}"
+                    f"levels must be 0 to {probability_levels} and 0 to {magnitude_levels}, "
+                    f"got {probability} and {level}"
                 )
             name = ops[position // 2 % len(ops)]
             triples.append(Triple(name, probability / probability_levels, level / top))
@@ -145,7 +148,9 @@ class Policy:
         if self.scale == "pba":
             levels = (strengths * 10).round().int().tolist()
             side = max(size[1:])
-            full = torch.tensor([pba_value(name, level, side) for name, level in zip(names, levels, strict=True)])[picked]
+            full = torch.tensor([pba_value(name, level, side) for name, level in zip(names, levels, strict=True)])[
+                picked
+            ]
             share = torch.rand(num, slots, generator=generator) if self.magnitude == "uniform" else 1.0
         else:
             full = torch.tensor([range_of(name, self.ranges) for name in names])[picked]

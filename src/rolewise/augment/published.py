@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ def load_published(path: Path, epochs: int | None = None) -> Published:
         starts.append(now)
         if index + 1 < len(rows):
             now += rows[index + 1][3] - row[3] if rows[index + 1][3] > row[3] else 0
-    if any(a >= b for a, b in zip(starts, starts[1:], strict=False)) or starts[-1] >= length:
+    if any(a >= b for a, b in itertools.pairwise(starts)) or starts[-1] >= length:
         raise InputError(f"published log {path}: epochs must ascend below {length}, got {starts}; the log is damaged")
     return Published(tuple(vectors), tuple(starts), length)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         starts = [start for start, _ in self.segments]
-        if not starts or starts[0] != 0 or any(a >= b for a, b in zip(starts, starts[1:], strict=False)) or starts[-1] >= 1:
+        if not starts or starts[0] != 0 or any(a >= b for a, b in itertools.pairwise(starts)) or starts[-1] >= 1:
             raise InputError(f"segments must start at 0 and ascend below 1, got starts {starts}")
 
     @staticmethod
@@ -44,7 +45,12 @@ class Schedule:
 
     @staticmethod
     def from_vectors(
-        vectors: Sequence[Sequence[int]], starts: Sequence[float], *, ops: Sequence[str] = PBA_OPS, name: str = "", **settings: Any
+        vectors: Sequence[Sequence[int]],
+        starts: Sequence[float],
+        *,
+        ops: Sequence[str] = PBA_OPS,
+        name: str = "",
+        **settings: Any,
     ) -> Schedule:
         """Makes a schedule from policy vectors (see `Policy.from_vector`) and the fractions at which they begin."""
         policies = [Policy.from_vector(vector, ops=ops, **settings) for vector in vectors]
@@ -62,7 +68,7 @@ class Schedule:
     def lengths(self) -> list[float]:
         """Returns the length of each segment as a fraction of training."""
         starts = [start for start, _ in self.segments] + [1.0]
-        return [after - before for before, after in zip(starts, starts[1:], strict=False)]
+        return [after - before for before, after in itertools.pairwise(starts)]
 
     def shuffled(self, generator: torch.Generator) -> Schedule:
         """Returns the same segments, lengths kept, in another order: a control for whether the order matters.
@@ -94,7 +100,9 @@ class Schedule:
         if not isinstance(value, dict) or value.get("kind") != "schedule":
             raise InputError(f'{where} must be a mapping with kind "schedule"; it is damaged or of another kind')
         if value.get("version") != VERSION:
-            raise InputError(f"{where}: version must be {VERSION}, got {value.get('version')!r}; make it with this release")
+            raise InputError(
+                f"{where}: version must be {VERSION}, got {value.get('version')!r}; make it with this release"
+            )
         segments = value.get("segments")
         if not isinstance(segments, list):
             raise InputError(f"{where}: segments must be a list, got {type(segments).__name__}")
@@ -129,7 +137,11 @@ def augmentation_from_json(value: Any, where: str = "augmentation") -> Augmentat
     Raises:
         InputError: a field is missing, unknown or out of range; it is named.
     """
-    kinds = {"policy": _policy, "random_ops": _random_ops, "sub_policies": _sub_policies}
+    kinds: dict[str, Callable[[dict[str, Any]], Augmentation]] = {
+        "policy": _policy,
+        "random_ops": _random_ops,
+        "sub_policies": _sub_policies,
+    }
     if not isinstance(value, dict) or value.get("kind") not in kinds:
         raise InputError(f"{where}: augmentation must be a mapping whose kind is one of {', '.join(kinds)}")
     fields = {name: field for name, field in value.items() if name != "kind"}
@@ -195,7 +207,11 @@ def random_schedule(
     vectors = []
     for _ in range(segments):
         levels = torch.stack(
-            [torch.randint(0, 11, (len(ops) * copies,), generator=generator), torch.randint(0, 10, (len(ops) * copies,), generator=generator)], 1
+            [
+                torch.randint(0, 11, (len(ops) * copies,), generator=generator),
+                torch.randint(0, 10, (len(ops) * copies,), generator=generator),
+            ],
+            1,
         )
         vectors.append(levels.flatten().tolist())
     starts = [index / segments for index in range(segments)]

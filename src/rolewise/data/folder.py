@@ -74,5 +74,7 @@ def decode_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray
             pixels = np.asarray(fitted, np.uint8)
     except Exception as error:
         # Pillow's decoders fail in whatever way the bytes happen to lead to.
-        raise InputError(f"{path} cannot be read as an image ({type(error).__name__}: {error}); remove or replace it") from error
+        raise InputError(
+            f"{path} cannot be read as an image ({type(error).__name__}: {error}); remove or replace it"
+        ) from error
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))

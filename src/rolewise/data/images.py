@@ -18,8 +18,15 @@ from rolewise.errors import InputError
 class Source(Protocol):
     """Whatever images can be taken from by index."""
 
-    labels: Tensor
-    classes: tuple[str, ...]
+    @property
+    def labels(self) -> Tensor:
+        """int64 [N], in [0, K)."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """K names."""
+        ...
 
     @property
     def channels(self) -> int:

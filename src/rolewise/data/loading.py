@@ -49,12 +49,13 @@ def batches(
     end = len(order) - len(order) % batch_size if drop_last else len(order)
     parts = [order[start : min(start + batch_size, end)] for start in range(0, end, batch_size)]
     if isinstance(source, ImageData):
-        for part in parts:
-            yield _load(source, part, device)
+        for resident in parts:
+            yield _load(source, resident, device)
         return
     with ThreadPoolExecutor(1) as ahead:
         waiting: Future[Batch] | None = None
-        for part in [*parts, None]:
+        part: Tensor | None
+        for part in (*parts, None):
             ready = waiting
             waiting = ahead.submit(_load, source, part, device) if part is not None else None
             if ready is not None:

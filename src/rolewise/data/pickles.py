@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import pickle
 from pathlib import Path
@@ -12,8 +13,11 @@ import numpy as np
 from rolewise.errors import InputError
 
 #: What a pickled numpy array is made of, under the names of numpy 1 and 2.
-_ADMITTED = {
-    (module, name): getattr(np._core.multiarray, name) if hasattr(np, "_core") else getattr(np.core.multiarray, name)
+_MULTIARRAY: Any = importlib.import_module(
+    "numpy._core.multiarray" if hasattr(np, "_core") else "numpy.core.multiarray"
+)
+_ADMITTED: dict[tuple[str, str], Any] = {
+    (module, name): getattr(_MULTIARRAY, name)
     for module in ("numpy.core.multiarray", "numpy._core.multiarray")
     for name in ("_reconstruct", "scalar")
 } | {("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype}

@@ -51,7 +51,18 @@ _FASHION = {
     "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
     "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
 }
-_FASHION_CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+_FASHION_CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 
 
 def read(
@@ -65,8 +76,8 @@ def read(
     """Reads a data set.
 
     Args:
-        name: a registered name, or ``package.module:function``, which is called with ``arguments`` and returns a mapping
-            with ``images`` and ``labels``, and possibly ``test_images``, ``test_labels`` and ``classes``.
+        name: a registered name, or ``package.module:function``, which is called with ``arguments`` and returns a
+            mapping with ``images`` and ``labels``, and possibly ``test_images``, ``test_labels`` and ``classes``.
         root: the folder of data; else ``ROLEWISE_DATA``, else a cache folder.
         download: fetch what is missing.
         memory_budget_mb: sets whose pixels take more are streamed from disk.
@@ -116,7 +127,14 @@ def _idx(
     found = []
     for name, md5 in files.items():
         plain = name.removesuffix(".gz")
-        candidates = [f"{folder}/raw/{name}", f"{folder}/raw/{plain}", f"{folder}/{name}", f"{folder}/{plain}", name, plain]
+        candidates = [
+            f"{folder}/raw/{name}",
+            f"{folder}/raw/{plain}",
+            f"{folder}/{name}",
+            f"{folder}/{plain}",
+            name,
+            plain,
+        ]
         if download and not any((root / candidate).exists() for candidate in candidates):
             fetch(f"{address}/{name}", root / candidates[0], md5)
         path = find(root, candidates, folder, f"{address}/{name}")
@@ -128,7 +146,9 @@ def _idx(
 
 def _pair(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], where: str) -> ImageData:
     if images.ndim != 3 or labels.ndim != 1:
-        raise InputError(f"{where} must hold images of 3 dimensions and labels of 1, got {images.ndim} and {labels.ndim}")
+        raise InputError(
+            f"{where} must hold images of 3 dimensions and labels of 1, got {images.ndim} and {labels.ndim}"
+        )
     return ImageData(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels.astype(np.int64)), classes)
 
 
@@ -150,7 +170,9 @@ def read_idx(path: Path) -> np.ndarray:
     shape = tuple(int.from_bytes(content[at : at + 4], "big") for at in range(4, start, 4))
     size = int(np.prod([float(length) for length in shape]))
     if len(content) - start != size:
-        raise InputError(f"{path} must hold {size} bytes after its head, got {len(content) - start}; it is damaged, fetch it again")
+        raise InputError(
+            f"{path} must hold {size} bytes after its head, got {len(content) - start}; it is damaged, fetch it again"
+        )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
 
 
@@ -235,7 +257,9 @@ def npy(
     except Exception as error:
         raise InputError(f"{image_path} or {label_path} cannot be read as .npy ({error}); save them anew") from error
     if array.ndim != 4 or array.dtype != np.uint8 or array.shape[1] not in (1, 3):
-        raise InputError(f"{image_path} must be uint8 [N, C, H, W] with C 1 or 3, got {array.dtype} {list(array.shape)}")
+        raise InputError(
+            f"{image_path} must be uint8 [N, C, H, W] with C 1 or 3, got {array.dtype} {list(array.shape)}"
+        )
     target = _labels(numbers, str(label_path))
     classes = tuple(str(label) for label in range(int(target.max()) + 1 if len(target) else 0))
     if array.nbytes > memory_budget_mb * 1e6:
@@ -276,7 +300,10 @@ def from_arrays(arrays: Any, where: str) -> tuple[ImageData, ImageData | None]:
 def _images(value: Any, where: str) -> torch.Tensor:
     array = np.asarray(value)
     if array.dtype != np.uint8 or array.ndim not in (3, 4):
-        raise InputError(f"{where}: images must be uint8 [N, H, W], [N, H, W, C] or [N, C, H, W], got {array.dtype} {list(array.shape)}")
+        raise InputError(
+            f"{where}: images must be uint8 [N, H, W], [N, H, W, C] or [N, C, H, W], "
+            f"got {array.dtype} {list(array.shape)}"
+        )
     if array.ndim == 3:
         array = array[:, None]
     elif array.shape[1] not in (1, 3):

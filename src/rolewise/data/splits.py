@@ -42,7 +42,8 @@ def split(labels: Tensor, *, validation: int | float, test: int | float, seed: i
     sizes = [_size(name, value, total) for name, value in (("validation", validation), ("test", test))]
     if sum(sizes) >= total:
         raise InputError(
-            f"validation and test must leave examples to train on, got {sizes[0]} and {sizes[1]} of {total}; make them smaller"
+            f"validation and test must leave examples to train on, got {sizes[0]} and {sizes[1]} "
+            f"of {total}; make them smaller"
         )
     order = stratified_order(labels, seed)
     tested, validated, trained = order[: sizes[1]], order[sizes[1] : sum(sizes)], order[sum(sizes) :]
@@ -62,7 +63,7 @@ def stratified_order(labels: Tensor, seed: int) -> Tensor:
     order = torch.randperm(len(labels), generator=generator)
     shuffled = labels[order]
     rank = torch.empty(len(labels), dtype=torch.double)
-    for label in shuffled.unique():
+    for label in torch.unique(shuffled):
         members = (shuffled == label).nonzero().view(-1)
         # The k-th of n members stands at (k + u) / n of the whole order.
         offset = torch.rand((), generator=generator, dtype=torch.double)

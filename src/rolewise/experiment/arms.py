@@ -150,19 +150,27 @@ def _seed_stages(config: ExperimentConfig, seed: int) -> Iterable[Stage]:
                 )
                 yield teacher
             yield Stage(
-                search_name, "search", seed, student.name, "", teacher.name, distilled=True, unseen=True, needs=(teacher.name,)
+                search_name,
+                "search",
+                seed,
+                student.name,
+                "",
+                teacher.name,
+                distilled=True,
+                unseen=True,
+                needs=(teacher.name,),
             )
         for arm in own_arms:
-            needs = []
+            wanted = []
             arm_teacher = teachers[arm.teacher_augmentation] if arm.teacher_augmentation is not None else None
             if student.init == "teacher" and arm_teacher is None:
                 arm_teacher = teachers[searching_teacher(config)]
             if arm_teacher is not None:
-                needs.append(arm_teacher.name)
+                wanted.append(arm_teacher.name)
             if arm.student_augmentation in ("own", "own_shuffled"):
-                needs.append(search_name)
+                wanted.append(search_name)
             if arm.student_augmentation == "teacher":
-                needs.append(teacher_search.name)
+                wanted.append(teacher_search.name)
             yield Stage(
                 f"seed{seed}/{student.name}-{arm.name}",
                 "arm",
@@ -171,7 +179,7 @@ def _seed_stages(config: ExperimentConfig, seed: int) -> Iterable[Stage]:
                 arm.student_augmentation,
                 arm_teacher.name if arm_teacher else None,
                 arm.distilled,
-                needs=tuple(needs),
+                needs=tuple(wanted),
             )
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from rolewise.augment import OPS, Policy, Schedule, build as build_augmentation
+from rolewise.augment import OPS, Policy, Schedule
+from rolewise.augment import build as build_augmentation
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig, StudentSection, TrainSection
 from rolewise.distill import Distiller, build_methods
 from rolewise.errors import InputError

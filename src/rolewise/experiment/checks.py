@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
-from rolewise.augment import OPS, build as build_augmentation
+from rolewise.augment import OPS
+from rolewise.augment import build as build_augmentation
 from rolewise.config.faults import Steps
 from rolewise.config.schema import LEARNED, AugmentationSpec, ExperimentConfig
 from rolewise.data import READERS
@@ -28,8 +29,15 @@ def check(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
         if name in names[:index]:
             yield ("distill", "methods", index), f"must stand once, got {name!r} again; give one its taps instead"
     if not config.distill.methods and any(config.arms.distill):
-        yield ("distill", "methods"), "must hold at least one where arms distill, got none; or set arms.distill to [false]"
-    for key, listed in (("ops", config.augment.ops or ()), ("base", config.augment.base), ("ranges", tuple(config.augment.ranges))):
+        yield (
+            ("distill", "methods"),
+            "must hold at least one where arms distill, got none; or set arms.distill to [false]",
+        )
+    for key, listed in (
+        ("ops", config.augment.ops or ()),
+        ("base", config.augment.base),
+        ("ranges", tuple(config.augment.ranges)),
+    ):
         for name in listed:
             if name not in OPS:
                 yield ("augment", key), f"must name operations, got {name!r}{near(name, OPS)}"
@@ -59,12 +67,18 @@ def _model(path: Steps, name: str, arguments: dict[str, Any]) -> Iterable[tuple[
     if name not in MODELS:
         yield (*path, "name"), f"must be a model or package.module:callable, got {name!r}{near(name, MODELS)}"
         return
-    known = [key for key in inspect.signature(MODELS[name]).parameters if key not in ("num_classes", "channels", "size")]
+    known = [
+        key for key in inspect.signature(MODELS[name]).parameters if key not in ("num_classes", "channels", "size")
+    ]
     for key in arguments:
         if key not in known:
             yield (*path, "arguments", key), f'no such setting of "{name}"{near(key, known)}'
     widths = arguments.get("widths", [1])
-    if not isinstance(widths, list) or not widths or not all(type(width) is int and 1 <= width <= 4096 for width in widths):
+    if (
+        not isinstance(widths, list)
+        or not widths
+        or not all(type(width) is int and 1 <= width <= 4096 for width in widths)
+    ):
         yield (*path, "arguments", "widths"), f"must be a list of whole numbers from 1 to 4096, got {widths!r}"
 
 
@@ -95,20 +109,29 @@ def _method(path: Steps, method: dict[str, Any]) -> Iterable[tuple[Steps, str]]:
 def _arms(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
     for index, spec in enumerate(config.arms.teacher):
         if spec in ("teacher", "own_shuffled"):
-            yield ("arms", "teacher", index), f'must be "own" or a preset, got {spec!r}; the teacher\'s own schedule is "own"'
+            yield (
+                ("arms", "teacher", index),
+                f'must be "own" or a preset, got {spec!r}; the teacher\'s own schedule is "own"',
+            )
         else:
             yield from _augmentation(("arms", "teacher", index), spec, config)
     for index, spec in enumerate(config.arms.student):
         yield from _augmentation(("arms", "student", index), spec, config)
     yield from _augmentation(("arms", "control"), config.arms.control, config)
     if config.teacher.weights is not None and "own" in config.arms.teacher:
-        yield ("arms", "teacher"), 'must not hold "own" where teacher.weights gives a trained teacher; name what it was trained under'
+        yield (
+            ("arms", "teacher"),
+            'must not hold "own" where teacher.weights gives a trained teacher; name what it was trained under',
+        )
 
 
 def _augmentation(path: Steps, spec: AugmentationSpec, config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
     if isinstance(spec, str) and spec in LEARNED:
         return
+    # An unknown operation is one fault, where it stands, and none of every arm.
+    ops = tuple(name for name in config.augment.ops or () if name in OPS) or None
+    ranges = {name: value for name, value in config.augment.ranges.items() if name in OPS}
     try:
-        build_augmentation(spec, ops=config.augment.ops, ranges=config.augment.ranges)
+        build_augmentation(spec, ops=ops, ranges=ranges)
     except (InputError, TypeError, ValueError, AttributeError) as error:
         yield path, f"must be an augmentation: {error}"

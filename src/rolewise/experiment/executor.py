@@ -91,7 +91,7 @@ def _in_this_process(
             todo.remove(stage)
             started = time.perf_counter()
             on_update(Update(stage.name, "start"))
-            run_stage(run, stage, lambda text, name=stage.name: on_update(Update(name, text)), stopping.is_set, search_workers)
+            run_stage(run, stage, _teller(stage.name, on_update), stopping.is_set, search_workers)
             if stopping.is_set():
                 raise Interrupted("stopped")
             on_update(Update(stage.name, "done", time.perf_counter() - started))
@@ -99,6 +99,10 @@ def _in_this_process(
         torch.set_num_threads(before)
         if handler is not None:
             signal.signal(signal.SIGINT, handler)
+
+
+def _teller(name: str, on_update: Callable[[Update], None]) -> Callable[[str], None]:
+    return lambda text: on_update(Update(name, text))
 
 
 def _on_interrupt(stopping: threading.Event) -> Any:
@@ -195,5 +199,7 @@ def _work(root: Path, stage: Stage, run_stage: RunStage, search_workers: int) ->
     updates = _UPDATES
     started = time.perf_counter()
     updates.put(Update(stage.name, "start"))
-    run_stage(RunFolder(root), stage, lambda text: updates.put(Update(stage.name, text)), _STOPPING.is_set, search_workers)
+    run_stage(
+        RunFolder(root), stage, lambda text: updates.put(Update(stage.name, text)), _STOPPING.is_set, search_workers
+    )
     updates.put(Update(stage.name, "done", time.perf_counter() - started))

@@ -43,7 +43,9 @@ class RunFolder:
         """Returns what a finished stage said of itself."""
         value = read_json(self.stage(name) / "done.json", "the stage's summary")
         if not isinstance(value, dict):
-            raise InputError(f"{self.stage(name) / 'done.json'} must hold a mapping; delete the stage's folder to redo it")
+            raise InputError(
+                f"{self.stage(name) / 'done.json'} must hold a mapping; delete the stage's folder to redo it"
+            )
         return value
 
     def config(self) -> ExperimentConfig:
@@ -67,9 +69,10 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> Ru
         _move_aside(root)
     if run.exists():
         _check_same(root, config)
-    elif root.exists() and any(entry.name != ".lock" for entry in root.iterdir()):
-        if not (root / "config.yaml").exists():
-            raise InputError(f"--out must name a new folder or a run's, got {root}, which holds other files; choose another")
+    elif _holds_other_files(root):
+        raise InputError(
+            f"--out must name a new folder or a run's, got {root}, which holds other files; choose another"
+        )
     root.mkdir(parents=True, exist_ok=True)
     if not run.exists():
         write_text(root / "config.yaml", dump(config))
@@ -86,7 +89,9 @@ def existing_run(root: Path) -> RunFolder:
         InputError: it is no run folder.
     """
     if not (root / "run.json").is_file():
-        raise InputError(f"{root} is no run folder (it has no run.json); make one with: rolewise run CONFIG --out {root}")
+        raise InputError(
+            f"{root} is no run folder (it has no run.json); make one with: rolewise run CONFIG --out {root}"
+        )
     return RunFolder(root)
 
 
@@ -133,6 +138,12 @@ def _check_same(root: Path, config: ExperimentConfig) -> None:
         + "\n  ".join(lines or ["(its config.yaml was edited afterwards)"])
         + "\nchoose another --out, or start anew with --fresh (the old run is moved aside, not deleted)"
     )
+
+
+def _holds_other_files(root: Path) -> bool:
+    if not root.exists() or (root / "config.yaml").exists():
+        return False
+    return any(entry.name != ".lock" for entry in root.iterdir())
 
 
 def _move_aside(root: Path) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 from rolewise.augment import Schedule
 from rolewise.experiment import stages
+from rolewise.experiment.arms import Stage
 from rolewise.experiment.builders import policy
+from rolewise.experiment.world import World
 from rolewise.search import Genome
 from rolewise.train import Trainee, evaluate
 
@@ -21,7 +23,7 @@ class TrainingMember:
         epochs: how many epochs the whole search gives it.
     """
 
-    def __init__(self, trainee: Trainee, world: stages.World, epochs: int) -> None:
+    def __init__(self, trainee: Trainee, world: World, epochs: int) -> None:
         self._trainee = trainee
         self._world = world
         self._epochs = epochs
@@ -31,7 +33,7 @@ class TrainingMember:
         vector = genome["policy"]
         assert isinstance(vector, list)
         self._trainee.set_augmentation(Schedule.constant(policy(self._world.config, vector)))
-        self._trainee.set_scalars(**{name: value for name, value in genome.items() if name != "policy"})
+        self._trainee.set_scalars(**{name: value for name, value in genome.items() if isinstance(value, float)})
 
     def advance(self, fraction_from: float, fraction_to: float) -> None:
         """Trains from one fraction of the search to another, in whole epochs."""
@@ -62,7 +64,7 @@ class MemberFactory:
     """
 
     root: Path
-    stage: stages.Stage
+    stage: Stage
 
     def __call__(self, member: int, genome: Genome, seed: int) -> TrainingMember:
         """Makes one member with initial weights and draws of its own."""

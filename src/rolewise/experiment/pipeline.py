@@ -148,9 +148,7 @@ def default_workers(config: ExperimentConfig) -> int:
 
 def timing(folder: RunFolder) -> dict[str, Any]:
     """Returns the seconds that each stage took, over all the processes that worked on it."""
-    stages = {
-        stage.name: _seconds(folder, stage) for stage in stages_of(folder.config()) if folder.is_done(stage.name)
-    }
+    stages = {stage.name: _seconds(folder, stage) for stage in stages_of(folder.config()) if folder.is_done(stage.name)}
     return {"stages": stages, "total": sum(stages.values())}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,15 +30,14 @@ def write_previews(run: RunFolder, images: int = 8) -> None:
     here = world(config, seed, torch.device("cpu"))
     chosen = here.some(min(images, len(here.train)), here.train, "previews")
     clean = here.source.batch(chosen)
-    arrays = {"clean": clean.numpy()}
+    size = (clean.shape[1], clean.shape[2], clean.shape[3])
+    arrays: dict[str, Any] = {"clean": clean.numpy()}
     for stage in stages_of(config):
         if stage.kind != "search" or stage.seed != seed:
             continue
         schedule = Schedule.load(builders.schedule_file(run.stage(stage.name)))
         for fraction in FRACTIONS:
-            plan = schedule.at(fraction).draw(
-                len(clean), tuple(clean.shape[1:]), generator(seed, "preview", stage.role, str(fraction))
-            )
+            plan = schedule.at(fraction).draw(len(clean), size, generator(seed, "preview", stage.role, str(fraction)))
             seen = apply(clean, plan, interpolation=config.augment.interpolation, fill=config.augment.fill)
             arrays[f"{stage.role}/{fraction:g}"] = seen.numpy()
     buffer = io.BytesIO()

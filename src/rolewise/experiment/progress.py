@@ -36,7 +36,9 @@ class Display:
     def __enter__(self) -> Display:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar is not None:
             self._bar.stop()
 
@@ -79,7 +81,9 @@ class Display:
             note = f"{update.stage} {'' if finished else update.text}  {self._remaining()}"
             self._bar.update(self._bars[kind], advance=1 if finished else 0, note=note)
         elif finished:
-            self._console.print(f"{update.stage}  {update.seconds:.1f} s, {self._left} stages left{self._remaining()}", soft_wrap=True)
+            self._console.print(
+                f"{update.stage}  {update.seconds:.1f} s, {self._left} stages left{self._remaining()}", soft_wrap=True
+            )
 
     def _remaining(self) -> str:
         """Estimates by images trained on, which is nearer to the truth than by stages."""

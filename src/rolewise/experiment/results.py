@@ -51,9 +51,7 @@ def write_results(run: RunFolder) -> dict[str, Any]:
             for name in labels_of(config)
         ],
         "arms": [_arm(run, config, tests, arm) for arm in _all_arms(config)],
-        "costs": {
-            stage.name: run.summary(stage.name)["images"] for stage in stages_of(config) if stage.kind != "test"
-        },
+        "costs": {stage.name: run.summary(stage.name)["images"] for stage in stages_of(config) if stage.kind != "test"},
     }
     write_json(run.root / "results.json", results)
     return results

@@ -13,7 +13,7 @@ from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.member import MemberFactory
 from rolewise.experiment.stages import Report, section_of
 from rolewise.files import write_json
-from rolewise.search import Progress, search
+from rolewise.search import Genome, Progress, search
 from rolewise.seeds import derive_seed
 
 
@@ -53,12 +53,21 @@ def run_search(
         on_progress=on_progress,
     )
     segments = found.segments()
-    policies = [(start, builders.policy(config, genome["policy"])) for start, genome in segments]
+    policies = [(start, builders.policy(config, vector_of(genome))) for start, genome in segments]
     Schedule(tuple(policies), name=f"{stage.role}-own").save(builders.schedule_file(folder))
-    scalars = [(start, {name: value for name, value in genome.items() if name != "policy"}) for start, genome in segments]
+    scalars = [
+        (start, {name: value for name, value in genome.items() if name != "policy"}) for start, genome in segments
+    ]
     if config.search.scalars:
         write_json(folder / "scalars.json", scalars)
     return {"best": found.best, "score": found.scores[found.best], "images": images_of_search(run, stage)}
+
+
+def vector_of(genome: Genome) -> list[int]:
+    """Returns the policy's vector of levels in a genome."""
+    vector = genome["policy"]
+    assert isinstance(vector, list)
+    return vector
 
 
 def images_of_search(run: RunFolder, stage: Stage) -> int:

@@ -1,4 +1,4 @@
-"""The stages of the pipeline as plain functions: each reads the config and what earlier stages left, and fills its folder."""
+"""The stages of the pipeline as plain functions: each reads what earlier stages left and fills its folder."""
 
 from __future__ import annotations
 
@@ -133,7 +133,9 @@ def augmentation_of(run: RunFolder, config: ExperimentConfig, stage: Stage) -> S
         return Schedule.load(builders.schedule_file(run.stage(f"seed{stage.seed}/teacher-search")))
     if stage.augmentation in ("own", "own_shuffled"):
         own = Schedule.load(builders.schedule_file(run.stage(f"seed{stage.seed}/{stage.role}-search")))
-        return own.shuffled(generator(stage.seed, "shuffle", stage.role)) if stage.augmentation == "own_shuffled" else own
+        return (
+            own.shuffled(generator(stage.seed, "shuffle", stage.role)) if stage.augmentation == "own_shuffled" else own
+        )
     return builders.preset(config, specs(config)[stage.augmentation])
 
 

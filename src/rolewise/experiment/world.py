@@ -88,14 +88,18 @@ def world(config: ExperimentConfig, seed: int, device: torch.device) -> World:
     everything = torch.arange(len(train))
     if test is None:
         if section.test is None:
-            raise InputError(f"data.test must say how many images to hold out: {section.name!r} has no test set of its own")
+            raise InputError(
+                f"data.test must say how many images to hold out: {section.name!r} has no test set of its own"
+            )
         fixed = split(train.labels, validation=0, test=section.test, seed=derive_seed(section.split_seed, "test"))
         sealed = SealedTest(train, fixed.test)
         everything = fixed.train
     else:
         sealed = SealedTest(test, torch.arange(len(test)))
     if section.limit is not None:
-        everything = stratified_subset(everything, train.labels, section.limit, derive_seed(section.split_seed, "limit"))
+        everything = stratified_subset(
+            everything, train.labels, section.limit, derive_seed(section.split_seed, "limit")
+        )
     parts = split(train.labels[everything], validation=section.validation, test=0, seed=derive_seed(seed, "split"))
     indices = everything[parts.train]
     mean, std = _statistics(train, indices)

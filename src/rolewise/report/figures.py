@@ -20,7 +20,14 @@ def arms_figure(rows: list[ArmRow]) -> str:
             mine = [row for row in rows if row.student == student][::-1]
             for place, row in enumerate(mine):
                 colour = COLOURS[0] if row.distilled else COLOURS[1]
-                axis.plot([100 * value for value in row.values], [place] * len(row.values), ".", color=colour, alpha=0.35, ms=5)
+                axis.plot(
+                    [100 * value for value in row.values],
+                    [place] * len(row.values),
+                    ".",
+                    color=colour,
+                    alpha=0.35,
+                    ms=5,
+                )
                 estimate = row.accuracy
                 if estimate.low is not None and estimate.high is not None:
                     axis.plot([100 * estimate.low, 100 * estimate.high], [place, place], color=colour, lw=1.6)
@@ -87,7 +94,9 @@ def _path(events: list[dict[str, Any]], member: int, intervals: int) -> list[int
 def effect_over_time(schedule: dict[str, Any], steps: int = 48) -> dict[str, np.ndarray]:
     """Returns for each operation the sum over its triples of probability x strength, over fractions of training."""
     segments = schedule["segments"]
-    ops = list(dict.fromkeys(triple[0] for segment in segments for triple in segment["augmentation"].get("triples", [])))
+    ops = list(
+        dict.fromkeys(triple[0] for segment in segments for triple in segment["augmentation"].get("triples", []))
+    )
     series = {op: np.zeros(steps) for op in ops}
     for number, segment in enumerate(segments):
         end = segments[number + 1]["start"] if number + 1 < len(segments) else 1.0
@@ -109,7 +118,9 @@ def schedules_figure(by_role: dict[str, list[dict[str, Any]]]) -> str:
     with figure(9, 0.23 * max(len(ops), 3) + 1.0, 1, len(means), sharey=True) as (made, axes):
         for axis, (role, series) in zip(axes, means.items(), strict=True):
             picture = np.array([series.get(op, np.zeros(48)) for op in ops]) if ops else np.zeros((1, 48))
-            mesh = axis.imshow(picture, aspect="auto", cmap="magma_r", vmin=0, vmax=top, extent=(0, 100, len(ops) - 0.5, -0.5))
+            mesh = axis.imshow(
+                picture, aspect="auto", cmap="magma_r", vmin=0, vmax=top, extent=(0, 100, len(ops) - 0.5, -0.5)
+            )
             axis.set_yticks(range(len(ops)), ops)
             axis.set_title(f"{role} (mean of {len(by_role[role])} seed{'s' if len(by_role[role]) != 1 else ''})")
             axis.set_xlabel("training done, %")

@@ -32,7 +32,9 @@ def write_report(root: Path) -> Path:
 def _content(data: RunData) -> dict[str, Any]:
     rows = compare(data.results) if data.results is not None else []
     students = list(dict.fromkeys(row.student for row in rows))
-    missing = [] if data.results is not None else ["the comparison (the run is not finished: its test set is still sealed)"]
+    missing = (
+        [] if data.results is not None else ["the comparison (the run is not finished: its test set is still sealed)"]
+    )
     seeds = data.results["seeds"] if data.results is not None else []
     first = min((int(name.split("/")[0].removeprefix("seed")) for name in data.lineages), default=0)
     roles = list(dict.fromkeys(name.split("/")[1].removesuffix("-search") for name in data.lineages))
@@ -61,7 +63,11 @@ def _content(data: RunData) -> dict[str, Any]:
 
 def _row(row: ArmRow, data: RunData) -> dict[str, Any]:
     accuracy, difference = row.accuracy, row.difference
-    interval = "" if accuracy.low is None or accuracy.high is None else f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"
+    interval = (
+        ""
+        if accuracy.low is None or accuracy.high is None
+        else f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"
+    )
     change = "control" if difference is None else f"{100 * difference.mean:+.1f}"
     if difference is not None and difference.low is not None and difference.high is not None:
         change += f" ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
@@ -72,7 +78,7 @@ def _row(row: ArmRow, data: RunData) -> dict[str, Any]:
         "interval": interval,
         "change": change,
         "adjusted": "" if row.adjusted is None else f"{row.adjusted:.2g}",
-        "clear": row.adjusted is not None and row.adjusted <= 0.05,
+        "beyond": row.adjusted is not None and row.adjusted <= 0.05,
         "images": f"{row.images:,}",
         "seconds": _seconds(data, f"{row.student}-{row.name}"),
     }
@@ -100,7 +106,8 @@ def _teachers(data: RunData) -> list[dict[str, str]]:
 
 def _schedules(data: RunData, roles: list[str]) -> str | None:
     by_role = {
-        role: [schedule for name, schedule in data.schedules.items() if name.endswith(f"/{role}-search")] for role in roles
+        role: [schedule for name, schedule in data.schedules.items() if name.endswith(f"/{role}-search")]
+        for role in roles
     }
     by_role = {role: schedules for role, schedules in by_role.items() if schedules}
     return figures.schedules_figure(by_role) if by_role else None
@@ -122,7 +129,11 @@ def _costs(data: RunData) -> list[dict[str, str]]:
     groups: dict[str, list[tuple[float, float]]] = {}
     for name, number in images.items():
         what = name.split("/", 1)[1]
-        kind = f"search of the {what.removesuffix('-search')}'s schedule" if what.endswith("-search") else "one training, on average"
+        kind = (
+            f"search of the {what.removesuffix('-search')}'s schedule"
+            if what.endswith("-search")
+            else "one training, on average"
+        )
         groups.setdefault(kind, []).append((number, (data.timing or {}).get("stages", {}).get(name, 0.0)))
     return [
         {

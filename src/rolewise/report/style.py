@@ -6,18 +6,20 @@ import base64
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 INK, GREY, FAINT = "#1d2733", "#6b7785", "#dfe4ea"
 #: Told apart by people who do not see all colours (after Okabe and Ito).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c564b", "#000000")
 
-_STYLE = {
+_STYLE: Any = {
     "font.size": 9,
     "font.family": "DejaVu Sans",
     "axes.edgecolor": FAINT,
@@ -36,10 +38,14 @@ _STYLE = {
 
 
 @contextmanager
-def figure(width: float, height: float, rows: int = 1, columns: int = 1, **settings: object) -> Iterator[tuple[Figure, list[plt.Axes]]]:
+def figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, **settings: Any
+) -> Iterator[tuple[Figure, list[Axes]]]:
     """Gives a figure in the house's style and its axes, row by row; it is closed afterwards."""
     with plt.rc_context(_STYLE):
-        made, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained", **settings)  # type: ignore[arg-type]
+        made, axes = plt.subplots(
+            rows, columns, figsize=(width, height), squeeze=False, layout="constrained", **settings
+        )
         try:
             yield made, list(axes.flat)
         finally:

@@ -22,7 +22,11 @@ def summary(root: Path) -> Group:
     parts: list[Table | Text] = []
     for student in dict.fromkeys(row.student for row in rows):
         table = Table(title=f"\n{student}", title_justify="left", box=None, padding=(0, 2, 0, 0))
-        for heading, side in (("arm", "left"), ("test accuracy, %", "right"), ("difference to its control (95%)", "right")):
+        for heading, side in (
+            ("arm", "left"),
+            ("test accuracy, %", "right"),
+            ("difference to its control (95%)", "right"),
+        ):
             table.add_column(heading, justify=side)  # type: ignore[arg-type]
         for row in (row for row in rows if row.student == student):
             spread = "" if row.accuracy.sd is None else f" ± {100 * row.accuracy.sd:.1f}"

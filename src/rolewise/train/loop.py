@@ -27,7 +27,8 @@ def fit(
 
     Args:
         trainee: the training; its state is replaced where there is a checkpoint.
-        folder: gets ``record.jsonl`` (a line an epoch, no times), ``checkpoints/`` and at the end ``weights.safetensors``.
+        folder: gets ``record.jsonl`` (a line an epoch, no times), ``checkpoints/``, and at the end
+            ``weights.safetensors``.
         validate: returns the accuracy on images that are not trained on, for the learning curve alone.
         validations: how many times it is asked, evenly over training, the last epoch among them.
         on_epoch: told a line after each epoch.

@@ -29,8 +29,10 @@ def optimizer_of(settings: OptimizerSettings, parameters: Iterable[nn.Parameter]
             weight_decay=decay,
             fused=fused,
         )
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    kinds: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     if settings.name not in kinds:
         known = ("sgd", *kinds)
-        raise InputError(f"optimizer must be one of {', '.join(known)}, got {settings.name!r}{near(settings.name, known)}")
+        raise InputError(
+            f"optimizer must be one of {', '.join(known)}, got {settings.name!r}{near(settings.name, known)}"
+        )
     return kinds[settings.name](listed, lr=rate, betas=settings.betas, weight_decay=decay, fused=fused)

@@ -25,7 +25,9 @@ def rate(schedule: RateSchedule, progress: float) -> float:
         InputError: the schedule's name is unknown.
     """
     if schedule.name not in NAMES:
-        raise InputError(f"schedule must be one of {', '.join(NAMES)}, got {schedule.name!r}{near(schedule.name, NAMES)}")
+        raise InputError(
+            f"schedule must be one of {', '.join(NAMES)}, got {schedule.name!r}{near(schedule.name, NAMES)}"
+        )
     if schedule.name == "onecycle":
         top = schedule.warmup or 0.3
         if progress < top:

@@ -1,4 +1,4 @@
-"""A trainee: one training with its full state, advanced by epochs, each epoch a function of the state and a named seed."""
+"""A trainee: one training with its full state, advanced by epochs."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Scalars = Sequence[tuple[float, dict[str, float]]]
 class Trainee:
     """A training of one student (or of a teacher, on labels alone).
 
-    The draws of epoch e are those of the stream (seed, "epoch", e): nothing but weights, optimiser and the epoch need be
-    kept to go on exactly.
+    The draws of epoch e are those of the stream (seed, "epoch", e): nothing but weights, optimiser and the epoch need
+    be kept to go on exactly.
 
     Args:
         distiller: student, teacher and loss, on the device.
@@ -66,7 +66,9 @@ class Trainee:
             raise InputError('view "own" must have the teacher\'s augmentation, got none')
         self.distiller, self.indices, self.settings, self.seed = distiller, indices, settings, seed
         self.device = torch.device(device)
-        self.source = source.to(self.device) if isinstance(source, ImageData) and self.device.type != "cpu" else source
+        self.source: Source = (
+            source.to(self.device) if isinstance(source, ImageData) and self.device.type != "cpu" else source
+        )
         self.augmentation, self.teacher_augmentation, self.view = augmentation, teacher_augmentation, view
         self.scalars = list(scalars)
         self.epoch = 0
@@ -110,7 +112,9 @@ class Trainee:
         """Takes another augmentation of the student's images from now on."""
         self.augmentation = augmentation
 
-    def set_scalars(self, *, learning_rate: float | None = None, label_weight: float | None = None, temperature: float | None = None) -> None:
+    def set_scalars(
+        self, *, learning_rate: float | None = None, label_weight: float | None = None, temperature: float | None = None
+    ) -> None:
         """Takes other numbers from now on: the base learning rate, the labels' weight, the methods' temperature."""
         if learning_rate is not None:
             self.learning_rate = learning_rate

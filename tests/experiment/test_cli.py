@@ -1,0 +1,98 @@
+"""The command line as a user meets it: what it prints, how it exits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rolewise import cli
+from rolewise.experiment import load, run
+
+QUICK = Path(__file__).with_name("quick.yaml")
+SMALL = ("seeds=[0]", "arms.student=[none, own]", "arms.distill=[true]")
+
+
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
+    monkeypatch.setattr("sys.argv", ["rolewise", *arguments])
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as ending:
+        code = int(ending.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def rolewise(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    return lambda *arguments: call(capsys, monkeypatch, *arguments)
+
+
+def sets() -> list[str]:
+    return [part for setting in SMALL for part in ("--set", setting)]
+
+
+def test_run_ends_with_a_table_and_a_report(rolewise, tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    code, text, _ = rolewise("run", str(QUICK), "--out", str(out), *sets())
+    assert code == 0, text
+    assert "own+distill" in text and "one seed says nothing about noise" in text and "report.html" in text
+    assert "images to train on" in text and "stages left" in text
+    code, text, _ = rolewise("evaluate", str(out), "seed0/small-own+distill")
+    assert code == 0 and "validation accuracy" in text and "100 images" in text
+    (out / "report.html").unlink()
+    assert rolewise("report", str(out))[0] == 0 and (out / "report.html").is_file()
+
+
+def test_parts_of_an_experiment_share_its_folder(rolewise, tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    code, text, _ = rolewise("search", str(QUICK), "--out", str(out), "--role", "small", *sets())
+    assert code == 0 and "small-search/schedule.json" in text
+    code, text, _ = rolewise("train", str(QUICK), "--out", str(out), *sets())
+    assert code == 0 and "teacher-own/weights.safetensors" in text and "0 stages left" not in text
+    code, text, _ = rolewise("distill", str(QUICK), "--out", str(out), *sets())
+    assert code == 0 and "validation accuracy" in text
+    assert not (out / "results.json").exists()
+    assert rolewise("report", str(out))[0] == 0
+    assert "still sealed" in (out / "report.html").read_text()
+    schedule = str(next(out.rglob("schedule.json")))
+    for spec in (schedule, "trivialaugment"):
+        picture = tmp_path / "p.png"
+        code, _, _ = rolewise("preview", spec, "--out", str(picture), "--config", str(QUICK))
+        assert code == 0 and picture.read_bytes().startswith(b"\x89PNG")
+    assert run(load(QUICK, SMALL), out)["arms"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("run", "missing.yaml", "--out", "x"), "can be read"),
+        (("validate", str(QUICK), "--set", "search.members=1"), "must be at least 2"),
+        (("report", "nowhere"), "is no run folder"),
+        (("list", "modles"), 'did you mean "models"'),
+        (("search", str(QUICK), "--out", "x", "--role", "nobody"), "no stage"),
+        (("runn",), "No such command"),
+        (("run", str(QUICK)), "--out"),
+        (("preview", "randaugmen"), 'did you mean "randaugment"'),
+    ],
+)
+def test_bad_input_exits_with_two_and_says_why(rolewise, arguments, part, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = rolewise(*arguments)
+    assert code == 2 and part in err + out and "Traceback" not in err
+
+
+def test_validate_and_list(rolewise) -> None:
+    code, text, _ = rolewise("validate", str(QUICK))
+    assert code == 0 and "is valid" in text and "4 searches" in text
+    code, text, _ = rolewise("list")
+    assert code == 0 and all(word in text for word in ("resnet20", "kd", "digits", "trivialaugment", "rotate"))
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "search", "train", "distill", "evaluate", "report", "preview", "validate", "list"]
+)
+def test_every_command_has_help_with_an_example(rolewise, command: str) -> None:
+    code, text, _ = rolewise(command, "--help")
+    assert code == 0 and f"Example: rolewise {command}" in text

@@ -1,0 +1,219 @@
+"""The pipeline end to end: results, resume, what is refused, who saw what."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from rolewise.errors import InputError, Interrupted, RunError
+from rolewise.experiment import load, run
+from rolewise.experiment.arms import arms_of, control_of, label, stages_of
+from rolewise.experiment.evaluation import evaluate_stage
+from rolewise.experiment.executor import Update
+from rolewise.experiment.folder import existing_run, held, open_run
+from rolewise.experiment.pipeline import with_needs
+from rolewise.experiment.stages import augmentation_of, find_stage
+from rolewise.experiment.world import world
+
+QUICK = Path(__file__).with_name("quick.yaml")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "quick"
+    run(load(QUICK), folder)
+    return folder
+
+
+def results_of(folder: Path) -> bytes:
+    return (folder / "results.json").read_bytes()
+
+
+def test_results_hold_every_arm(finished: Path) -> None:
+    results = json.loads(results_of(finished))
+    assert [arm["name"] for arm in results["arms"]] == [
+        *("none+distill", "own+distill", "own_shuffled+distill", "teacher+distill", "trivialaugment+distill"),
+        *("none", "own", "own_shuffled", "teacher", "trivialaugment"),
+    ]
+    for arm in results["arms"]:
+        assert set(arm["test_accuracy"]) == {"0", "1"} and all(0 <= x <= 1 for x in arm["test_accuracy"].values())
+        assert arm["distilled"] == ("+distill" in arm["name"]) and arm["student"] == "small"
+        assert arm["teacher_augmentation"] == ("own" if arm["distilled"] else None)
+        assert arm["student_augmentation"] == arm["name"].removesuffix("+distill") and arm["images"] == 600
+    assert results["costs"]["seed0/teacher-search"] == 3 * 4 * 200
+    assert results["test_images"] == 300
+    assert (finished / "report.html").is_file() and (finished / "timing.json").is_file()
+    assert not list(finished.glob("stages/*/*/checkpoints")) and not list(finished.rglob("*.tmp"))
+
+
+def test_worker_processes_change_no_byte(finished: Path, tmp_path: Path) -> None:
+    run(load(QUICK, ["workers=2"]), tmp_path / "two")
+    assert results_of(tmp_path / "two") == results_of(finished)
+    for name in ("seed0/teacher-search/lineage.json", "seed1/small-own+distill/record.jsonl"):
+        assert (tmp_path / "two" / "stages" / name).read_bytes() == (finished / "stages" / name).read_bytes()
+
+
+def test_a_finished_run_is_not_run_again(finished: Path) -> None:
+    seen: list[Update] = []
+    before = results_of(finished)
+    run(load(QUICK), finished, on_update=seen.append)
+    assert seen == [] and results_of(finished) == before
+
+
+def test_another_config_is_refused_and_the_difference_shown(finished: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        run(load(QUICK, ["search.members=4", "workers=2"]), finished)
+    assert "search.members: 3 -> 4" in str(caught.value) and "workers" not in str(caught.value)
+    assert "--fresh" in str(caught.value)
+
+
+def test_fresh_moves_the_old_run_aside(tmp_path: Path) -> None:
+    folder = open_run(tmp_path / "r", load(QUICK)).root
+    again = open_run(tmp_path / "r", load(QUICK, ["search.members=4"]), fresh=True)
+    assert again.config().search.members == 4 and (tmp_path / "r.old-1" / "run.json").is_file() and folder == again.root
+
+
+def test_foreign_folders_and_two_at_a_time_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds other files"):
+        open_run(tmp_path, load(QUICK))
+    with pytest.raises(InputError, match="no run folder"):
+        existing_run(tmp_path)
+    folder = open_run(tmp_path / "r", load(QUICK))
+    with held(folder), pytest.raises(RunError, match="in use"), held(folder):
+        pass
+    (folder.root / "run.json").write_text('{"version": 9}')
+    with pytest.raises(InputError, match="version"):
+        open_run(tmp_path / "r", load(QUICK))
+
+
+def test_nobody_sees_the_validation_images_during_a_search() -> None:
+    for retrain in ("false", "true"):
+        config = load(QUICK, [f"retrain_on_validation={retrain}", "teacher.images=null"])
+        here = world(config, 0, torch.device("cpu"))
+        unseen = here.final_indices(None, unseen=True)
+        assert not torch.isin(here.validation, unseen).any()
+        assert not torch.isin(here.test.indices, torch.cat([unseen, here.validation])).any()
+        seen = torch.isin(here.validation, here.final_indices(None, unseen=False)).all().item()
+        assert seen == (retrain == "true")
+        stages = {stage.name: stage for stage in stages_of(config)}
+        teacher = stages[stages["seed0/small-search"].teacher]
+        assert teacher.unseen == (retrain == "true")
+        assert (stages["seed0/small-own+distill"].teacher == teacher.name) == (retrain == "false")
+
+
+def test_each_seed_divides_anew_and_keeps_the_test_set() -> None:
+    config = load(QUICK)
+    one, two = (world(config, seed, torch.device("cpu")) for seed in (0, 1))
+    assert torch.equal(one.test.indices, two.test.indices) and not torch.equal(one.validation, two.validation)
+
+
+def test_arms_stand_once_and_know_their_control() -> None:
+    config = load(QUICK, ["arms.teacher=[own, none]", "arms.student=[none, own, {name: randaugment, strength: 0.3}]"])
+    arms = {arm.name: arm for arm in arms_of(config, "small")}
+    assert list(arms)[:2] == ["none+distill@own", "none+distill@none"] and "none" in arms and len(arms) == 9
+    assert control_of(config, arms["own+distill@none"]) == "none+distill@none"
+    assert control_of(config, arms["randaugment-strength-0.3"]) == "none"
+    names = [stage.name for stage in stages_of(config)]
+    assert len(set(names)) == len(names)
+    assert label("runs/some schedule.json") == "some-schedule"
+    wanted = with_needs(stages_of(config), lambda stage: stage.name == "seed0/small-search")
+    assert [stage.name for stage in wanted] == ["seed0/teacher-search", "seed0/teacher-own", "seed0/small-search"]
+    with pytest.raises(InputError, match="no stage"):
+        with_needs(stages_of(config), lambda stage: False)
+
+
+def test_arms_train_under_what_their_names_say(finished: Path) -> None:
+    folder = existing_run(finished)
+    config = folder.config()
+    by = {
+        name: augmentation_of(folder, config, find_stage(config, f"seed0/small-{name}"))
+        for name in ("own", "own_shuffled", "teacher")
+    }
+    teacher = augmentation_of(folder, config, find_stage(config, "seed0/teacher-own"))
+    assert by["teacher"] == teacher != by["own"]
+    assert {str(a) for _, a in by["own_shuffled"].segments} == {str(a) for _, a in by["own"].segments}
+    with pytest.raises(InputError, match="no stage"):
+        find_stage(config, "seed0/nothing")
+
+
+def test_one_network_is_evaluated_without_the_test_set(finished: Path) -> None:
+    metrics = evaluate_stage(finished, "seed0/small-none")
+    done = json.loads((finished / "stages/seed0/small-none/done.json").read_text())
+    assert metrics.accuracy == done["validation_accuracy"] and len(metrics.correct) == 100
+    with pytest.raises(InputError, match="must be a training"):
+        evaluate_stage(finished, "seed0/test")
+
+
+def test_stopping_keeps_everything(tmp_path: Path, finished: Path) -> None:
+    def stop(update: Update) -> None:
+        if update.text == "done" and update.stage == "seed0/teacher-own":
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        run(load(QUICK), tmp_path / "r", on_update=stop)
+    assert not (tmp_path / "r" / "results.json").exists()
+    run(load(QUICK), tmp_path / "r")
+    assert results_of(tmp_path / "r") == results_of(finished)
+
+
+def test_scalars_are_searched_and_replayed(tmp_path: Path) -> None:
+    settings = ["seeds=[0]", "arms.student=[none, own]", "arms.distill=[true]", "distill.view=own"]
+    settings.append(
+        "search.scalars={learning_rate: {low: 0.001, high: 0.02, log: true}, temperature: {low: 1, high: 8}}"
+    )
+    run(load(QUICK, settings), tmp_path / "r")
+    scalars = json.loads((tmp_path / "r/stages/seed0/small-search/scalars.json").read_text())
+    assert scalars[0][0] == 0 and 0.001 <= scalars[0][1]["learning_rate"] <= 0.02
+    record = (tmp_path / "r/stages/seed0/small-own+distill/record.jsonl").read_text().splitlines()
+    assert json.loads(record[0])["learning_rate"] <= scalars[0][1]["learning_rate"]
+
+
+def test_a_student_may_begin_as_its_teacher(tmp_path: Path) -> None:
+    settings = ["seeds=[0]", "students[0].model.arguments.widths=[8, 12]", "teacher.train.epochs=12"]
+    settings += ["arms.student=[none]", "arms.teacher=[none]", "arms.distill=[false]"]
+    losses = {}
+    for init in ("teacher", "random"):
+        run(load(QUICK, [*settings, f"students[0].init={init}"]), tmp_path / init)
+        record = (tmp_path / init / "stages/seed0/small-none/record.jsonl").read_text().splitlines()
+        losses[init] = json.loads(record[0])["train_loss"]
+    assert losses["teacher"] < 0.85 * losses["random"]
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_with_the_same_bytes(tmp_path: Path, finished: Path) -> None:
+    rng = random.Random(0)
+    command = [sys.executable, "-m", "rolewise", "run", str(QUICK), "--out", str(tmp_path / "r"), "--set"]
+    kills = 0
+    for number in range(200):
+        workers = 1 + number % 2
+        process = subprocess.Popen(
+            [*command, f"workers={workers}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        # Somewhere after the start; the early ones hit searches, the late ones trainings and the report.
+        limit = time.monotonic() + rng.uniform(2.0, 4.5)
+        while process.poll() is None and time.monotonic() < limit:
+            time.sleep(0.02)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+            continue
+        assert process.returncode == 0
+        assert results_of(tmp_path / "r") == results_of(finished)
+        if kills >= 20:
+            break
+        (tmp_path / "r").rename(tmp_path / f"done-{number}")
+    assert kills >= 20

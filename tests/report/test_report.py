@@ -1,0 +1,106 @@
+"""The report: whole, partial, damaged, and opened in a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rolewise.errors import InputError
+from rolewise.experiment import load, run
+from rolewise.report import write_report
+
+QUICK = Path(__file__).parent.parent / "experiment" / "quick.yaml"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "quick"
+    run(load(QUICK, ["arms.student=[none, own]", "name=quick-report"]), folder)
+    return folder
+
+
+def test_it_is_one_file_that_needs_nothing_else(finished: Path) -> None:
+    page = (finished / "report.html").read_text()
+    assert not re.search(r"(src|href)=[\"'](?!data:)", page) and "<script" not in page and "@import" not in page
+    for part in (
+        "own+distill",
+        "95% interval",
+        "The schedules over time",
+        "What each role sees",
+        "What the searches did",
+    ):
+        assert part in page
+    assert all('alt="' in image for image in re.findall(r"<img[^>]*>", page)) and page.count("<img") >= 6
+
+
+def test_numbers_are_those_of_the_results(finished: Path) -> None:
+    results = json.loads((finished / "results.json").read_text())
+    page = (finished / "report.html").read_text()
+    for arm in results["arms"]:
+        values = list(arm["test_accuracy"].values())
+        assert f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1):.1f}" in page
+
+
+def test_text_is_escaped(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "r")
+    (tmp_path / "r" / "config.yaml").write_text("<script>alert(1)</script>")
+    page = write_report(tmp_path / "r").read_text()
+    assert "<script>" not in page and "&lt;script&gt;" in page
+
+
+def test_a_run_that_is_not_finished_is_reported_as_far_as_it_is(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "r")
+    for name in ("results.json", "timing.json", "previews.npz"):
+        (tmp_path / "r" / name).unlink()
+    record = next((tmp_path / "r").rglob("record.jsonl"))
+    record.write_text(record.read_text() + '{"epoch": 9')
+    page = write_report(tmp_path / "r").read_text()
+    assert "still sealed" in page and "What the searches did" in page
+
+
+def test_damaged_files_are_named(finished: Path, tmp_path: Path) -> None:
+    for name, content in (
+        ("results.json", "{"),
+        ("results.json", "[]"),
+        ("run.json", "3"),
+        ("results.json", '{"seeds": [0]}'),
+    ):
+        shutil.copytree(finished, tmp_path / "r", dirs_exist_ok=True)
+        (tmp_path / "r" / name).write_text(content)
+        with pytest.raises(InputError):
+            write_report(tmp_path / "r")
+
+
+def test_it_opens_in_a_browser(finished: Path, tmp_path: Path) -> None:
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+    ]
+    flags += ["--disable-sync", "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}"]
+    page = (finished / "report.html").as_uri()
+    for width in (1100, 390):
+        picture = tmp_path / f"{width}.png"
+        command = [browser, *flags, f"--window-size={width},3000", f"--screenshot={picture}", page]
+        subprocess.run(command, check=True, timeout=120, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        from PIL import Image
+
+        pixels = np.asarray(Image.open(picture).convert("RGB"))
+        # Ink all over the page: text, tables and figures were drawn.
+        dark = (pixels.min(axis=2) < 140).reshape(10, -1).mean(axis=1)
+        assert (dark > 0.002).sum() >= 7, dark
+    dump = subprocess.run(
+        [browser, *flags, "--dump-dom", page], check=True, timeout=120, capture_output=True, text=True
+    )
+    assert 'id="verdict"' in dump.stdout and "own+distill" in dump.stdout
