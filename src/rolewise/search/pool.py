@@ -157,7 +157,7 @@ class Processes:
 
     def _start(self) -> _Hand:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=work, args=(theirs, self._threads), daemon=True)  # type: ignore[attr-defined]
+        process = self._context.Process(target=work, args=(theirs, self._threads))  # type: ignore[attr-defined]
         process.start()
         theirs.close()
         return _Hand(process, ours)

@@ -93,7 +93,7 @@ def search(
     images = (cost.images if cost else 0) * members
     earlier, first, began = kept.seconds, course.done, time.monotonic()
     try:
-        while not course.over:
+        while course.done < intervals:
             start = time.monotonic()
             orders = kept.orders()
             line = kept.commit(orders, pool.run(orders), time.monotonic() - start)
@@ -104,7 +104,7 @@ def search(
                 mean = math.fsum(scores) / len(scores)
                 done = images * course.done // intervals
                 on_progress(Progress(course.done, intervals, max(scores), mean, done, earlier + spent, remaining))
-            if should_stop is not None and not course.over and should_stop():
+            if should_stop is not None and course.done < intervals and should_stop():
                 raise Interrupted(
                     f"stopped after interval {course.done} of {intervals}; the same call goes on from there"
                 )
