@@ -1,0 +1,190 @@
+"""Augmentation drawn for each image: Rolewise against kornia and against Pillow image by image, in one run.
+
+python benchmarks/augment.py [--json FILE] [--threads 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageEnhance, ImageOps
+
+from rolewise.augment import apply, build
+
+OPS = ["rotate", "translate_x", "translate_y", "shear_x", "shear_y", "brightness", "contrast", "color", "posterize"]
+OPS += ["solarize", "equalize", "sharpness", "autocontrast", "invert"]
+
+
+def ours(images: torch.Tensor) -> Callable[[], torch.Tensor]:
+    augmentation = build({"name": "randaugment", "ops": OPS}).at(0.0)
+    generator = torch.Generator().manual_seed(0)
+    size = tuple(images.shape[1:])
+    return lambda: apply(images, augmentation.draw(len(images), size, generator))
+
+
+def pillow(images: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """RandAugment image by image: the same operations, two for each, from tensor to tensor."""
+    rng = random.Random(0)
+
+    def sign(value: float) -> float:
+        return value if rng.random() < 0.5 else -value
+
+    def affine(image: Image.Image, data: tuple[float, ...]) -> Image.Image:
+        return image.transform(image.size, Image.Transform.AFFINE, data)
+
+    functions: list[Callable[[Image.Image], Image.Image]] = [
+        lambda image: image,
+        lambda image: image.rotate(sign(15)),
+        lambda image: affine(image, (1, 0, sign(0.15 * image.width), 0, 1, 0)),
+        lambda image: affine(image, (1, 0, 0, 0, 1, sign(0.15 * image.height))),
+        lambda image: affine(image, (1, sign(0.15), 0, 0, 1, 0)),
+        lambda image: affine(image, (1, 0, 0, sign(0.15), 1, 0)),
+        lambda image: ImageEnhance.Brightness(image).enhance(1 + sign(0.45)),
+        lambda image: ImageEnhance.Contrast(image).enhance(1 + sign(0.45)),
+        lambda image: ImageEnhance.Color(image).enhance(1 + sign(0.45)),
+        lambda image: ImageEnhance.Sharpness(image).enhance(1 + sign(0.45)),
+        lambda image: ImageOps.posterize(image, 6),
+        lambda image: ImageOps.solarize(image, 128),
+        ImageOps.equalize,
+        ImageOps.autocontrast,
+        ImageOps.invert,
+    ]
+
+    def run() -> torch.Tensor:
+        results = []
+        for array in images.permute(0, 2, 3, 1).numpy():
+            image = Image.fromarray(array)
+            for _ in range(2):
+                image = rng.choice(functions)(image)
+            results.append(np.asarray(image))
+        return torch.from_numpy(np.stack(results)).permute(0, 3, 1, 2)
+
+    return run
+
+
+def torchvision(images: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """Torchvision v2's RandAugment on each image."""
+    from torchvision.transforms import v2
+
+    transform = v2.RandAugment()
+    return lambda: torch.stack([transform(image) for image in images])
+
+
+def kornia(images: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """Kornia with its own parameters for each sample: each operation on the images that drew it, two for each image."""
+    import kornia.enhance as enhance
+    import kornia.geometry.transform as geometry
+
+    generator = torch.Generator().manual_seed(0)
+    height, width = images.shape[-2:]
+
+    def signs(count: int) -> torch.Tensor:
+        return torch.randint(0, 2, (count,), generator=generator) * 2.0 - 1.0
+
+    def shear(part: torch.Tensor, axis: int) -> torch.Tensor:
+        amounts = torch.zeros(len(part), 2)
+        amounts[:, axis] = 0.15 * signs(len(part))
+        return geometry.shear(part, amounts)
+
+    def move(part: torch.Tensor, axis: int, side: int) -> torch.Tensor:
+        amounts = torch.zeros(len(part), 2)
+        amounts[:, axis] = 0.15 * side * signs(len(part))
+        return geometry.translate(part, amounts)
+
+    functions: list[Callable[[torch.Tensor], torch.Tensor]] = [
+        lambda part: part,
+        lambda part: geometry.rotate(part, 15 * signs(len(part))),
+        lambda part: move(part, 0, width),
+        lambda part: move(part, 1, height),
+        lambda part: shear(part, 0),
+        lambda part: shear(part, 1),
+        lambda part: enhance.adjust_brightness(part, 0.45 * signs(len(part))),
+        lambda part: enhance.adjust_contrast(part, 1 + 0.45 * signs(len(part))),
+        lambda part: enhance.adjust_saturation(part, 1 + 0.45 * signs(len(part))),
+        lambda part: enhance.sharpness(part, 1 + 0.45 * signs(len(part))),
+        lambda part: enhance.posterize(part, torch.full((len(part),), 6)),
+        lambda part: enhance.solarize(part, torch.full((len(part),), 0.5)),
+        enhance.equalize,
+        lambda part: enhance.normalize_min_max(part),
+        enhance.invert,
+    ]
+
+    def run() -> torch.Tensor:
+        pixels = images.float() / 255
+        for _ in range(2):
+            drawn = torch.randint(0, len(functions), (len(images),), generator=generator)
+            for number, function in enumerate(functions):
+                rows = (drawn == number).nonzero().view(-1)
+                if len(rows):
+                    pixels[rows] = function(pixels[rows])
+        return (pixels * 255).clamp(0, 255).to(torch.uint8)
+
+    return run
+
+
+def measure(functions: dict[str, Callable[[], torch.Tensor]], rounds: int) -> dict[str, list[float]]:
+    """Times every function in turn, round by round, so that a drift of the machine meets all of them."""
+    for function in functions.values():
+        function()
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    rows = []
+    for side, count, rounds in ((32, 512, 9), (224, 512, 3)):
+        images = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8)
+        functions = {"rolewise": ours(images)}
+        for peer in (kornia, pillow, torchvision):
+            try:
+                functions[peer.__name__] = peer(images)
+            except (ImportError, RuntimeError) as error:
+                print(f"{peer.__name__} is left out: {str(error).splitlines()[0]}")
+        seconds = measure(functions, rounds)
+        for name, times in seconds.items():
+            ratios = [theirs / own for theirs, own in zip(times, seconds["rolewise"], strict=True)]
+            rows.append(
+                {
+                    "side": side,
+                    "batch": count,
+                    "name": name,
+                    "images_per_second": round(count / statistics.median(times)),
+                    "rolewise_is_faster_by": round(statistics.median(ratios), 2),
+                }
+            )
+    print(f"{'side':>5} {'':<12} {'images/s':>9} {'rolewise is faster by':>22}")
+    for row in rows:
+        print(
+            f"{row['side']:>5} {row['name']:<12} {row['images_per_second']:>9,} {row['rolewise_is_faster_by']:>21.1f}x"
+        )
+    if arguments.json:
+        content = {
+            "threads": arguments.threads,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "rows": rows,
+        }
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
