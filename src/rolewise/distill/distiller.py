@@ -174,7 +174,7 @@ class Distiller(nn.Module):
     def _features(
         self, method: Method, pairs: list[tuple[str, str]], student: dict[str, Tensor], teacher: dict[str, Tensor]
     ) -> list[tuple[Tensor, Tensor]]:
-        """Returns the pairs of features that a method's loss gets, the student's through the learned map if there is one."""
+        """Returns the pairs of features that a loss gets, the student's through its learned map if it has one."""
         found = []
         for index, (student_path, teacher_path) in enumerate(pairs):
             feature = student[student_path]
