@@ -1,45 +1,78 @@
 # make run: the main job on the embedded data, ending with a report. make test: the default tests. Both set up first.
+# PYTHON is the interpreter that makes the environment, VENV the folder where it stands.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+CONFIG := configs/digits.yaml
+OUT := runs/digits
+# One --quiet hides what is fetched, the second hides warnings; errors are shown.
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable
+# One stamp for each set of requirements that is installed.
 READY := $(VENV)/.ready
-DEV := $(VENV)/.dev
+TEST := $(VENV)/.ready-test
+DEV := $(VENV)/.ready-dev
 
-.PHONY: run test test-slow check docs setup bench clean
+.DEFAULT_GOAL := help
+.PHONY: help run test test-slow check format docs bench setup clean
+
+help:
+	@echo "make run        set up, run $(CONFIG) into $(OUT), write its report"
+	@echo "make test       set up, run the default tests; make test-slow runs the slow ones"
+	@echo "make check      formatting, lint and types; make format mends the first two"
+	@echo "make docs       the documentation, into site/"
+	@echo "make bench      the benchmarks, into benchmarks/results/"
+	@echo "make setup      everything that development needs, into $(VENV)/"
+	@echo "make clean      removes what was built and the caches; keeps $(VENV)/ and runs/"
 
 run: $(READY)
-	$(BIN)/rolewise run configs/digits.yaml --out runs/digits
+	$(BIN)/rolewise run $(CONFIG) --out $(OUT)
+	@echo "The report: $(OUT)/report.html"
 
-test: $(DEV)
+test: $(TEST)
 	$(BIN)/python -m pytest
 
-test-slow: $(DEV)
+test-slow: $(TEST)
 	$(BIN)/python -m pytest -m slow --timeout 1200
 
 check: $(DEV)
-	$(BIN)/ruff format --check src tests benchmarks examples
-	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+format: $(DEV)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
 docs: $(DEV)
-	$(PIP) --editable '.[docs]'
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation: site/index.html"
 
 bench: $(DEV)
-	$(PIP) --editable '.[bench]'
-	for name in benchmarks/*.py; do $(BIN)/python $$name || exit 1; done
+	for name in augment search step; do $(BIN)/python benchmarks/$$name.py --json benchmarks/results/$$name.json || exit 1; done
 
 setup: $(DEV)
 
-$(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) --editable .
-	touch $(READY)
+# An environment that was begun and not finished has no pip that runs: it is made anew.
+define ENVIRONMENT
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python must be 3.10 or newer, got %d.%d; choose another: make PYTHON=python3.12" % sys.version_info[:2])'
+@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+@echo "Installing into $(VENV); the first time takes a minute or more"
+endef
 
-$(DEV): $(READY)
-	$(PIP) --editable '.[dev]'
-	touch $(DEV)
+$(READY): pyproject.toml constraints.txt
+	$(ENVIRONMENT)
+	@$(PIP) .
+	@touch $@
+
+$(TEST): pyproject.toml constraints.txt
+	$(ENVIRONMENT)
+	@$(PIP) '.[test]'
+	@touch $(READY) $@
+
+$(DEV): pyproject.toml constraints.txt
+	$(ENVIRONMENT)
+	@$(PIP) '.[dev]'
+	@touch $(READY) $(TEST) $@
 
 clean:
-	rm -rf $(VENV) site runs
+	rm -rf site build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

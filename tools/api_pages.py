@@ -1,0 +1,53 @@
+"""A hook of mkdocs: one page of reference for each room, out of the docstrings, with nothing to keep in step."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+SOURCE = Path(__file__).resolve().parent.parent / "src"
+# Modules that hold nothing for a caller.
+HIDDEN = {"rolewise.__main__", "rolewise.cli"}
+
+
+def modules(room: Path) -> list[str]:
+    """Gives the dotted names of a room's modules that have something public, the room itself first."""
+    paths = [room] if room.suffix == ".py" else sorted(room.rglob("*.py"))
+    found = []
+    for path in paths:
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        has_own = any(
+            isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_") for node in body
+        )
+        if has_own and name not in HIDDEN:
+            found.append(name)
+    return sorted(found)
+
+
+def rooms() -> dict[str, list[str]]:
+    """Gives each page's name and its modules: the rooms, and what all of them stand on."""
+    package = SOURCE / "rolewise"
+    pages = {room.name: modules(room) for room in sorted(package.iterdir()) if (room / "__init__.py").is_file()}
+    pages["foundation"] = [name for path in sorted(package.glob("[!_]*.py")) for name in modules(path)]
+    return {name: found for name, found in pages.items() if found}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Puts the pages at the end of the navigation."""
+    pages: list[Any] = [{name: f"reference/{name}.md"} for name in rooms()]
+    config.nav = [*(config.nav or []), {"Reference": pages}]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Makes the pages."""
+    for room, names in rooms().items():
+        content = "\n\n".join([f"# {room}", *(f"::: {name}" for name in names)])
+        files.append(File.generated(config, f"reference/{room}.md", content=content + "\n"))
+    return files
