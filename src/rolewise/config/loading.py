@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from rolewise.config.messages import faults_of
 from rolewise.config.overrides import override
 from rolewise.config.schema import ExperimentConfig
 
+#: More of a wrong value than a person needs to find it.
+_LONG_QUOTE = re.compile(r"('[^']{57})[^']+(')")
 #: Looks at a well-formed config and returns (path, message) for whatever else is wrong, such as an unknown model.
 Check = Callable[[ExperimentConfig], Iterable[tuple[Steps, str]]]
 
@@ -55,7 +58,7 @@ def validate(document: Document, *, check: Check | None = None) -> ExperimentCon
         # Where the schema found faults, the check sees what is left, so that all faults come in one go.
         for steps, message in check(config):
             if dotted(steps) not in refused and not any(steps[: len(gone)] == gone for gone in dropped):
-                faults.append(Fault(document.place(steps), dotted(steps), message))
+                faults.append(Fault(document.place(steps), dotted(steps), _LONG_QUOTE.sub(r"\1...\2", message)))
     if faults or config is None:
         raise ConfigError(faults)
     return config

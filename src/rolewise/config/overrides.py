@@ -40,11 +40,11 @@ def override(document: Document, setting: str) -> None:
         _must_hold(current, step, steps[: position + 1], place)
         if position == len(steps) - 1:
             current[step] = given.value
-        elif isinstance(current, dict) and current.get(str(step)) is None:
+        elif isinstance(current, dict) and current.get(str(step)) is None and isinstance(steps[position + 1], str):
             current[step] = current = {}
             document.places[steps[: position + 1]] = place
         else:
-            current = current[step]
+            current = current.get(step) if isinstance(current, dict) else current[step]
     forget(document.places, steps)
     document.places[steps] = place
 
