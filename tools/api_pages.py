@@ -1,15 +1,20 @@
-"""A hook of mkdocs: one page of reference for each room, out of the docstrings, with nothing to keep in step."""
+"""A hook of mkdocs: one page of reference for each room, out of the docstrings, with nothing to keep in step.
+
+A module that a written page shows already (``::: rolewise.distill.weights``) is left to that page.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-SOURCE = Path(__file__).resolve().parent.parent / "src"
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src"
 # Modules that hold nothing for a caller.
 HIDDEN = {"rolewise.__main__", "rolewise.cli"}
 
@@ -30,12 +35,23 @@ def modules(room: Path) -> list[str]:
     return sorted(found)
 
 
+def shown() -> set[str]:
+    """Gives the modules that the written pages show."""
+    pages = (path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md"))
+    return {name for page in pages for name in re.findall(r"^::: (\S+)", page, re.M)}
+
+
 def rooms() -> dict[str, list[str]]:
     """Gives each page's name and its modules: the rooms, and what all of them stand on."""
     package = SOURCE / "rolewise"
     pages = {room.name: modules(room) for room in sorted(package.iterdir()) if (room / "__init__.py").is_file()}
     pages["foundation"] = [name for path in sorted(package.glob("[!_]*.py")) for name in modules(path)]
-    return {name: found for name, found in pages.items() if found}
+    elsewhere = shown()
+    left = {
+        page: [name for name in names if not any(f"{name}.".startswith(f"{other}.") for other in elsewhere)]
+        for page, names in pages.items()
+    }
+    return {page: names for page, names in left.items() if names}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
