@@ -114,40 +114,55 @@ def apply(images: Tensor, plan: Plan, *, interpolation: str = "nearest", fill: i
         raise InputError(f"plan must be for {len(images)} images, got one for {len(plan)}; draw it for this batch")
     if interpolation not in ("nearest", "bilinear"):
         raise InputError(f'interpolation must be "nearest" or "bilinear", got {interpolation!r}')
-    result = images.clone()
     if images.numel() == 0:
-        return result
-    for slot in range(plan.ops.shape[1]):
-        _apply_slot(result, plan.ops[:, slot], plan.values[:, slot], plan.draws[:, slot], interpolation, fill)
-    return result
+        return images.clone()
+    return _apply_slots(images, plan, interpolation, fill)
 
 
-def _apply_slot(images: Tensor, ops: Tensor, values: Tensor, draws: Tensor, interpolation: str, fill: int) -> None:
-    present = torch.unique(ops).tolist()
+#: Operations in the order in which a slot's images are laid out: tone together, geometric together.
+_RANK = torch.full((len(NAMES) + 1,), len(NAMES))
+_RANK[[*TONE, *GEOMETRIC, INDEX["color"], INDEX["sharpness"], INDEX["cutout"]]] = torch.arange(len(NAMES))
+
+
+def _apply_slots(images: Tensor, plan: Plan, interpolation: str, fill: int) -> Tensor:
+    """Sorts the images by operation for each slot, so that every operation works on one contiguous piece."""
     device = images.device
-    chosen: list[Tensor] = []
-    found: list[Tensor] = []
-    for op in (op for op in present if op in TONE):
-        rows = (ops == op).nonzero().view(-1)
-        part = images[rows.to(device)]
-        chosen.append(rows)
-        found.append(tables(op, values[rows].to(device), part).expand(len(rows), images.shape[1], 256))
-    if chosen:
-        where = torch.cat(chosen).to(device)
-        images[where] = look_up(images[where], torch.cat(found))
-    if any(op in GEOMETRIC for op in present):
-        rows = torch.isin(ops, torch.tensor(GEOMETRIC, device=ops.device)).nonzero().view(-1)
-        maps = matrices(ops[rows], values[rows], draws[rows], *images.shape[-2:]).to(device)
-        where = rows.to(device)
-        images[where] = warp(images[where], maps, interpolation, fill)
-    for op, function in ((INDEX["color"], _color), (INDEX["sharpness"], _sharpness)):
-        if op in present:
-            where = (ops == op).nonzero().view(-1).to(device)
-            images[where] = function(images[where], (values[ops == op] + 1).to(device).view(-1, 1, 1, 1))
-    if INDEX["cutout"] in present:
-        rows = (ops == INDEX["cutout"]).nonzero().view(-1)
-        where = rows.to(device)
-        images[where] = _cutout(images[where], values[rows].to(device), draws[rows].to(device))
+    place = torch.arange(len(images), device=plan.ops.device)
+    current = images.clone()
+    for slot in range(plan.ops.shape[1]):
+        ops = plan.ops[:, slot][place]
+        order = _RANK.to(ops.device)[ops].argsort(stable=True)
+        ops, place = ops[order], place[order]
+        current = current.index_select(0, order.to(device))
+        _apply_sorted(current, ops, plan.values[:, slot][place], plan.draws[:, slot][place], interpolation, fill)
+    return current.index_select(0, place.argsort().to(device))
+
+
+def _apply_sorted(images: Tensor, ops: Tensor, values: Tensor, draws: Tensor, interpolation: str, fill: int) -> None:
+    """Applies one slot in place; ``ops`` are in the order of `_RANK`."""
+    device = images.device
+    present, counts = torch.unique_consecutive(ops, return_counts=True)
+    start, toned, moved = 0, [], []
+    for op, count in zip(present.tolist(), counts.tolist(), strict=True):
+        part = slice(start, start + count)
+        start += count
+        if op in TONE:
+            toned.append((part, tables(op, values[part].to(device), images[part]).expand(count, images.shape[1], 256)))
+        elif op in GEOMETRIC:
+            moved.append(part)
+        elif op == INDEX["color"]:
+            images[part] = _color(images[part], (values[part] + 1).to(device).view(-1, 1, 1, 1))
+        elif op == INDEX["sharpness"]:
+            images[part] = _sharpness(images[part], (values[part] + 1).to(device).view(-1, 1, 1, 1))
+        elif op == INDEX["cutout"]:
+            images[part] = _cutout(images[part], values[part].to(device), draws[part].to(device))
+    if toned:
+        whole = slice(toned[0][0].start, toned[-1][0].stop)
+        images[whole] = look_up(images[whole], torch.cat([table for _, table in toned]))
+    if moved:
+        whole = slice(moved[0].start, moved[-1].stop)
+        maps = matrices(ops[whole], values[whole], draws[whole], *images.shape[-2:]).to(device)
+        images[whole] = warp(images[whole], maps, interpolation, fill)
 
 
 def _color(images: Tensor, factor: Tensor) -> Tensor:
