@@ -141,6 +141,26 @@ def test_the_teacher_stays_frozen_and_in_eval_mode() -> None:
     assert owned == {id(weight) for weight in distiller.trainable_parameters()}
 
 
+def test_nothing_of_the_teacher_carries_a_gradient() -> None:
+    images, labels = batch()
+    distiller = Distiller(network(0), network(1), [rw.kd(), rw.rkd(), rw.attention()])
+    assert distiller.teacher is not None
+    distiller.teacher.requires_grad_(True)  # somebody else's doing
+    terms = distiller(images, labels, teacher_images=images.clone().requires_grad_())
+    assert terms.teacher_logits is not None and not terms.teacher_logits.requires_grad
+    terms.total.backward()
+    assert all(weight.grad is None for weight in distiller.teacher.parameters())
+
+
+def test_maps_of_another_size_are_averaged_down() -> None:
+    student, teacher = torch.rand(2, 3, 4, 6), torch.rand(2, 5, 2, 12)
+    small, narrow = student.view(2, 3, 2, 2, 6).mean(3), teacher.view(2, 5, 2, 6, 2).mean(4)
+    loss = rw.METHODS["attention"].loss
+    torch.testing.assert_close(loss(student, teacher), loss(small, narrow))
+    loss = rw.METHODS["fitnets"].loss
+    torch.testing.assert_close(loss(student, teacher[:, :3]), loss(small, narrow[:, :3]))
+
+
 def test_the_teacher_follows_a_move() -> None:
     distiller = Distiller(network(0), network(1), [rw.kd()]).double()
     assert distiller.teacher is not None

@@ -116,6 +116,31 @@ def test_a_block_with_silent_convolutions_is_its_shortcut() -> None:
     torch.testing.assert_close(wide(-x), -x)
 
 
+def test_a_wide_block_that_changes_shape_activates_before_its_shortcut() -> None:
+    from rolewise.models.wide import WideBlock
+
+    block = WideBlock(2, 4, 2).eval()
+    nn.init.zeros_(block.conv2.weight)
+    assert block.shortcut is not None
+    nn.init.ones_(block.shortcut.weight)
+    x = torch.rand(1, 2, 4, 4) - 0.5
+    expected = (x / (1 + 1e-5) ** 0.5).relu().sum(1, keepdim=True)[:, :, ::2, ::2].expand(1, 4, 2, 2)
+    torch.testing.assert_close(block(x), expected)
+
+
+@pytest.mark.parametrize("name", ["resnet20", "wrn_16_2"])
+def test_residual_networks_start_as_their_papers_say(name: str) -> None:
+    # He et al. (2015): variance 2 / (places x outgoing channels), so that the gradient keeps its size.
+    model = build(name, num_classes=10, seed=3)
+    convolutions = [
+        module for module in model.modules() if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3)
+    ]
+    assert len(convolutions) > 10
+    for module in convolutions[-6:]:
+        assert module.weight.std().item() == pytest.approx((2 / (9 * module.out_channels)) ** 0.5, rel=0.05)
+        assert abs(module.weight.mean().item()) < 0.002
+
+
 def test_the_small_network_learns_digits() -> None:
     from sklearn.datasets import load_digits
 
