@@ -1,4 +1,4 @@
-"""An extension of griffe: a docstring's ``.. math::`` lines become formulas that the site sets."""
+"""An extension of griffe: a docstring's ``.. math::`` lines become formulas that the site sets, sources apart."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ import griffe
 _DIRECTIVE = re.compile(
     r"^(?P<indent>[ \t]*)\.\. math::[ \t]*(?P<first>.*)\n?(?P<rest>(?:(?P=indent)[ \t]+\S.*\n?)*)", re.M
 )
+
+
+# What says where a formula comes from begins a paragraph of its own.
+_SOURCE = re.compile(r"\n(?=[ \t]*(?:Source|Differs from source):)")
 
 
 def formulas(text: str) -> str:
@@ -30,4 +34,4 @@ class DocstringMath(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrites one object's docstring."""
         if obj.docstring is not None:
-            obj.docstring.value = formulas(obj.docstring.value)
+            obj.docstring.value = _SOURCE.sub("\n\n", formulas(obj.docstring.value))
