@@ -208,13 +208,13 @@ def own(count: int = 4, **wrong):
 
 
 def test_ones_own_function() -> None:
-    raw = read("test_data_readers:own", count=6)
+    raw = read(f"{__name__}:own", count=6)
     assert len(raw.train) == 6 and raw.train.channels == 3 and raw.test is None
     for wrong, part in (({"images": np.zeros((4, 6))}, "uint8"), ({"labels": np.zeros(4)}, "whole numbers")):
         with pytest.raises(InputError, match=part):
-            read("test_data_readers:own", **wrong)
+            read(f"{__name__}:own", **wrong)
     with pytest.raises(InputError, match="cannot be used"):
-        read("test_data_readers:nothing")
+        read(f"{__name__}:nothing")
     with pytest.raises(InputError, match='did you mean "mnist"'):
         read("mnits")
     with pytest.raises(InputError, match="digits"):

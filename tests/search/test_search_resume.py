@@ -228,32 +228,30 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize(
-    ("workers", "most"),
-    [(1, 2), (2, 2), pytest.param(1, 25, marks=pytest.mark.slow), pytest.param(2, 25, marks=pytest.mark.slow)],
-)
-def test_killed_at_random_moments(tmp_path: Path, whole: tuple[bytes, bytes], workers: int, most: int) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments(tmp_path: Path, whole: tuple[bytes, bytes], workers: int, kills: int) -> None:
     """SIGKILL to the search's process alone: its workers end by themselves, and the next start goes on."""
-    script, folder = tmp_path / "kill_me.py", tmp_path / "search"
+    script, moments = tmp_path / "kill_me.py", random.Random(kills + workers)
     script.write_text(SCRIPT)
-    (folder / "pids").mkdir(parents=True)
     paths = os.pathsep.join([str(Path(__file__).parent), *[path for path in sys.path if path]])
-    moments, kills = random.Random(most + workers), 0
-    while not (folder / "lineage.json").exists() and kills < most:
+    for kill in range(kills):
+        folder = tmp_path / f"search{kill // 4}"  # a search lasts for some four lives
+        pids = folder / "pids"
+        pids.mkdir(parents=True, exist_ok=True)
+        before = len(list(pids.iterdir()))
         process = subprocess.Popen(
             [sys.executable, str(script), str(folder), str(workers)], env={**os.environ, "PYTHONPATH": paths}
         )
-        begun = len(list((folder / "pids").iterdir()))
-        while process.poll() is None and len(list((folder / "pids").iterdir())) < begun + workers:
-            time.sleep(0.005)
+        while process.poll() is None and len(list(pids.iterdir())) < before + workers:
+            time.sleep(0.002)
         time.sleep(moments.uniform(0.0, 0.06))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        kills += 1
         deadline = time.monotonic() + 10
-        pids = [int(path.name) for path in (folder / "pids").iterdir()]
-        while any(alive(pid) for pid in pids):
+        while any(alive(int(path.name)) for path in pids.iterdir()):
             assert time.monotonic() < deadline, "a worker outlived the process that wanted its work"
             time.sleep(0.02)
-    search(SlowFactory(0.0, folder / "pids"), SPACE, folder=folder, **SETTINGS)
-    assert files_of(folder) == whole
+        if kill % 4 == 3 or kill == kills - 1:
+            search(SlowFactory(0.0, pids), SPACE, folder=folder, **SETTINGS)
+            assert files_of(folder) == whole
