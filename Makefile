@@ -26,7 +26,6 @@ help:
 
 run: $(READY)
 	$(BIN)/rolewise run $(CONFIG) --out $(OUT)
-	@echo "The report: $(OUT)/report.html"
 
 test: $(TEST)
 	$(BIN)/python -m pytest
