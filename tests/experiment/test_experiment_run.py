@@ -188,6 +188,18 @@ def test_a_student_may_begin_as_its_teacher(tmp_path: Path) -> None:
     assert losses["teacher"] < 0.85 * losses["random"]
 
 
+def test_a_trained_teacher_is_taken_from_its_file(tmp_path: Path, finished: Path) -> None:
+    weights = finished / "stages/seed0/teacher-own/weights.safetensors"
+    settings = ["seeds=[0]", "arms.teacher=[standard]", "arms.student=[none]", f"teacher.weights={weights}"]
+    results = run(load(QUICK, settings), tmp_path / "r")
+    known = json.loads(results_of(finished))["teachers"][0]["test_accuracy"]["0"]
+    # The same network; only the images' statistics, which a seed's training images give, are the same as well.
+    assert results["teachers"][0]["test_accuracy"]["0"] == known
+    assert (tmp_path / "r/stages/seed0/teacher-standard/weights.safetensors").read_bytes() == weights.read_bytes()
+    with pytest.raises(InputError, match="cannot be read"):
+        run(load(QUICK, [*settings[:3], f"teacher.weights={tmp_path / 'none'}"]), tmp_path / "other")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(tmp_path: Path, finished: Path) -> None:

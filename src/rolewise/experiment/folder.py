@@ -70,9 +70,7 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> Ru
     if run.exists():
         _check_same(root, config)
     elif _holds_other_files(root):
-        raise InputError(
-            f"--out must name a new folder or a run's, got {root}, which has other files; choose another"
-        )
+        raise InputError(f"--out must name a new folder or a run's, got {root}, which has other files; choose another")
     root.mkdir(parents=True, exist_ok=True)
     if not run.exists():
         write_text(root / "config.yaml", dump(config))

@@ -22,7 +22,7 @@ from rolewise.experiment.world import World, world
 from rolewise.files import read_json, write_json
 from rolewise.models import count_parameters, init_from
 from rolewise.seeds import derive_seed, generator
-from rolewise.train import Trainee, evaluate, fit, load_weights
+from rolewise.train import Trainee, evaluate, fit, load_weights, save_weights
 
 Report = Callable[[str], None]
 
@@ -161,6 +161,9 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
     Returns:
         The stage's summary: images trained on, and the validation accuracy where validation images were not trained on.
     """
+    config = run.config()
+    if stage.role == "teacher" and config.teacher.weights is not None:
+        return _take_teacher(run, config, stage)
     built = training(run, stage)
     folder, here, trainee = run.stage(stage.name), built.world, built.trainee
     seen = here.final_indices(section_of(here.config, stage.role).images, unseen=stage.unseen)
@@ -178,6 +181,15 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
     if held_out:
         summary["validation_accuracy"] = validate()
     return summary
+
+
+def _take_teacher(run: RunFolder, config: ExperimentConfig, stage: Stage) -> dict[str, Any]:
+    """Takes a trained teacher from a file; what it was trained on, nobody here can know."""
+    here = world(config, stage.seed, builders.device_of(config.device))
+    model = here.network(config.teacher.model, stage.role)
+    load_weights(model, Path(str(config.teacher.weights)))
+    save_weights(model, run.stage(stage.name) / "weights.safetensors")
+    return {"images": 0, "parameters": count_parameters(model)}
 
 
 def finish(run: RunFolder, stage: Stage, summary: dict[str, Any]) -> None:
