@@ -207,5 +207,5 @@ def _context(*modules: str) -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     own = [module for module in modules if module not in ("", "__main__", "builtins", "functools")]
-    context.set_forkserver_preload(["torch", __name__, *own])
+    context.set_forkserver_preload(["torch", "torch._dynamo", __name__, *own])
     return context
