@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
+import torch
 
 from rolewise.errors import InputError
-from rolewise.train import OptimizerSettings, RateSchedule, rate
-from rolewise.train.optimizers import optimizer_of
+from rolewise.train import OptimizerSettings, RateSchedule, TrainSettings, rate
 
 
 def test_multistep() -> None:
@@ -45,9 +46,56 @@ def test_onecycle_rises_then_falls() -> None:
     assert rate(schedule, 0.65) == pytest.approx((1 + math.cos(math.pi * 0.5)) / 2)
 
 
-def test_constant_and_unknown() -> None:
+def torchs(kind: type[Any], steps: int, **settings: Any) -> list[float]:
+    """The same schedule as torch has it, step by step."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = kind(optimizer, **settings)
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return found
+
+
+def test_they_are_torchs_own() -> None:
+    from torch.optim import lr_scheduler
+
+    steps = 200
+    fractions = [step / steps for step in range(steps)]
+    multistep = torchs(lr_scheduler.MultiStepLR, steps, milestones=[60, 120, 160], gamma=0.2)
+    assert [rate(RateSchedule("multistep", gamma=0.2), x) for x in fractions] == pytest.approx(multistep)
+    cosine = torchs(lr_scheduler.CosineAnnealingLR, steps, T_max=steps, eta_min=0.1)
+    assert [rate(RateSchedule("cosine", final=0.1), x) for x in fractions] == pytest.approx(cosine)
+    # torch's one cycle turns a step early, since its last step is to have the last rate: hence the tolerance.
+    onecycle = torchs(lr_scheduler.OneCycleLR, steps, max_lr=1.0, total_steps=steps + 1, final_div_factor=1e6)
+    assert [rate(RateSchedule("onecycle"), x) for x in fractions] == pytest.approx(onecycle, abs=0.02)
+
+
+def test_constant() -> None:
     assert rate(RateSchedule("constant"), 0.7) == 1
-    with pytest.raises(InputError, match='did you mean "cosine"'):
-        rate(RateSchedule("cosin"), 0.5)
-    with pytest.raises(InputError, match='did you mean "adam'):
-        optimizer_of(OptimizerSettings("adamm"), [])
+    assert rate(RateSchedule("constant", warmup=0.5), 0.25) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RateSchedule("cosin"), 'schedule must be .* did you mean "cosine"'),
+        (lambda: OptimizerSettings("adamm"), 'optimizer must be .* did you mean "adam'),
+        (lambda: OptimizerSettings(learning_rate=0), "learning_rate must be positive, got 0"),
+        (lambda: OptimizerSettings(learning_rate=math.nan), "learning_rate must be positive, got nan"),
+        (lambda: OptimizerSettings(momentum=1), "momentum must be at least 0 and below 1, got 1"),
+        (lambda: OptimizerSettings(betas=(0.9, 1.0)), "betas"),
+        (lambda: RateSchedule(milestones=(30, 60)), "milestones must be fractions"),
+        (lambda: RateSchedule(warmup=1.0), "warmup"),
+        (lambda: TrainSettings(0, 16), "epochs must be at least 1, got 0"),
+        (lambda: TrainSettings(1, 0), "batch_size"),
+        (lambda: TrainSettings(1, 1, ema=1.0), "ema"),
+        (lambda: TrainSettings(1, 1, clip_norm=0.0), "clip_norm"),
+        (lambda: TrainSettings(1, 1, precision="float8"), "precision must be one of"),
+        (lambda: TrainSettings(1, 1, interpolation="cubic"), "interpolation"),
+    ],
+)
+def test_settings_out_of_range_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()

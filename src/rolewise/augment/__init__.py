@@ -1,7 +1,8 @@
 """Augmentation: drawn for each image, applied to the batch."""
 
+from rolewise.augment.applying import apply
 from rolewise.augment.ops import OPS, PBA_OPS, Op
-from rolewise.augment.plan import Plan, apply
+from rolewise.augment.plan import Plan
 from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
 from rolewise.augment.presets import PRESETS, build
 from rolewise.augment.published import PUBLISHED_OPS, Published, load_published

@@ -2,114 +2,127 @@
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from rolewise.augment.ops import INDEX
+Array = NDArray[np.float64]
 
-GEOMETRIC = tuple(
-    INDEX[name] for name in ("rotate", "translate_x", "translate_y", "shear_x", "shear_y", "flip", "crop")
-)
+#: Maps are kept to this many pixels: a picture moved that far is gone, and whole numbers do not overflow.
+_FAR = 2.0**20
 
 
-def matrices(ops: Tensor, values: Tensor, draws: Tensor, height: int, width: int) -> Tensor:
+def affine_map(op: str, values: Array, draws: Array, height: int, width: int) -> Array:
     """Returns for each image the affine map from output to input coordinates.
 
     Args:
-        ops: [n], numbers of geometric operations.
-        values: [n], in each operation's unit.
+        op: the name of a geometric operation.
+        values: [n], in the operation's unit.
         draws: [n, 2] in [0, 1), the place of a crop.
         height: H in pixels.
         width: W in pixels.
 
     Returns:
-        [n, 6] float64 (a, b, c, d, e, f): x_in = a x + b y + c, y_in = d x + e y + f, in pixels from the upper left
-        corner, pixel centres at halves.
+        [n, 6] (a, b, c, d, e, f): x_in = a x + b y + c, y_in = d x + e y + f, in pixels from the upper left corner,
+        pixel centres at halves.
     """
-    value = values.double()
-    result = torch.zeros(len(ops), 6, dtype=torch.double, device=ops.device)
+    result = np.zeros((len(values), 6))
     result[:, 0] = result[:, 4] = 1
-    turn = ops == INDEX["rotate"]
-    # Pillow turns counter-clockwise for positive angles and rounds the matrix to 15 digits.
-    angle = torch.where(turn, -value * (math.pi / 180), 0.0)
-    cosine, sine = _round(angle.cos()), _round(angle.sin())
-    result[:, 0] = cosine
-    result[:, 1] = torch.where(turn, sine, torch.where(ops == INDEX["shear_x"], value, 0.0))
-    result[:, 3] = torch.where(turn, -sine, torch.where(ops == INDEX["shear_y"], value, 0.0))
-    result[:, 4] = cosine
-    mid_x, mid_y = width / 2, height / 2
-    result[:, 2] = torch.where(turn, mid_x - cosine * mid_x - sine * mid_y, 0.0)
-    result[:, 5] = torch.where(turn, mid_y + sine * mid_x - cosine * mid_y, 0.0)
-    # A whole number of pixels stays one although it was stored as a float32 fraction of the side.
-    result[:, 2] += torch.where(ops == INDEX["translate_x"], _snap(value * width), 0.0)
-    result[:, 5] += torch.where(ops == INDEX["translate_y"], _snap(value * height), 0.0)
-    mirrored = ops == INDEX["flip"]
-    result[:, 0] = torch.where(mirrored, -1.0, result[:, 0])
-    result[:, 2] = torch.where(mirrored, float(width), result[:, 2])
-    cropped = ops == INDEX["crop"]
-    for column, place, side in ((2, draws[:, 0], width), (5, draws[:, 1], height)):
-        pad = (value * side + 0.5).floor()
-        result[:, column] += torch.where(cropped, (place.double() * (2 * pad + 1)).floor() - pad, 0.0)
+    if op == "rotate":
+        # Pillow turns counter-clockwise for positive angles and rounds the matrix to 15 digits.
+        angle = np.radians(-values)
+        cosine, sine = (np.rint(part * 1e15) / 1e15 for part in (np.cos(angle), np.sin(angle)))
+        x, y = width / 2, height / 2
+        result[:, 0] = result[:, 4] = cosine
+        result[:, 1], result[:, 3] = sine, -sine
+        result[:, 2], result[:, 5] = x - cosine * x - sine * y, y + sine * x - cosine * y
+    elif op == "shear_x":
+        result[:, 1] = values
+    elif op == "shear_y":
+        result[:, 3] = values
+    elif op == "translate_x":
+        result[:, 2] = _snap(values * width)
+    elif op == "translate_y":
+        result[:, 5] = _snap(values * height)
+    elif op == "flip":
+        result[:, 0], result[:, 2] = -1, width
+    else:
+        assert op == "crop", op
+        for column, side in ((2, width), (5, height)):
+            pad = np.floor(values * side + 0.5)
+            result[:, column] = np.floor(draws[:, column // 3] * (2 * pad + 1)) - pad
     return result
 
 
-def _round(values: Tensor) -> Tensor:
-    return torch.round(values, decimals=15)
+def _snap(pixels: Array) -> Array:
+    """Makes a whole number of pixels whole again, which was stored as a float32 fraction of the side."""
+    nearest = np.round(pixels)
+    return np.where(np.abs(pixels - nearest) < 1e-5, nearest, pixels)
 
 
-def _snap(values: Tensor) -> Tensor:
-    nearest = values.round()
-    return torch.where((values - nearest).abs() < 1e-5, nearest, values)
+def warp(images: Tensor, maps: Array, interpolation: str, fill: Tensor) -> None:
+    """Moves the pixels of images, in place.
+
+    Args:
+        images: [n, C, H, W] uint8, contiguous.
+        maps: [n, 6] of `affine_map`.
+        interpolation: ``nearest`` or ``bilinear``.
+        fill: [C, 1, 1] uint8, on the images' device, what comes from outside.
+    """
+    (_bilinear if interpolation == "bilinear" else _nearest)(images, np.clip(maps, -_FAR, _FAR), fill)
 
 
-def warp(images: Tensor, maps: Tensor, interpolation: str, fill: int) -> Tensor:
-    """Moves the pixels of [n, C, H, W] uint8 by ``maps`` [n, 6]; what comes from outside is ``fill``."""
-    return _bilinear(images, maps, fill) if interpolation == "bilinear" else _nearest(images, maps, fill)
+def _sources(maps: Array, height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Returns the column and the row [n, H, W] that each pixel comes from, perhaps outside the image.
 
-
-def _nearest(images: Tensor, maps: Tensor, fill: int) -> Tensor:
-    count, channels, height, width = images.shape
-    shift = maps.clone()
-    shift[:, 2] += 0.5 * (maps[:, 0] + maps[:, 1])
-    shift[:, 5] += 0.5 * (maps[:, 3] + maps[:, 4])
-    fixed = (shift * 65536 + 0.5).floor().to(torch.int32)
-    across = torch.arange(width, dtype=torch.int32, device=images.device)
-    down = torch.arange(height, dtype=torch.int32, device=images.device).view(-1, 1)
-    a, b, c, d, e, f = (fixed[:, index].view(-1, 1, 1) for index in range(6))
+    In fixed point with 16 digits, as Pillow counts; in 64 bits where 32 might overflow.
+    """
+    moved = maps.copy()
+    moved[:, 2] += 0.5 * (maps[:, 0] + maps[:, 1])
+    moved[:, 5] += 0.5 * (maps[:, 3] + maps[:, 4])
+    reach = np.abs(moved).max(0, initial=0) * (width, height, 1, width, height, 1)
+    small = max(reach[:3].sum(), reach[3:].sum()) < 2**15 - 1
+    fixed = np.floor(moved * 65536 + 0.5).astype(np.int32 if small else np.int64)
+    a, b, c, d, e, f = torch.from_numpy(np.ascontiguousarray(fixed.T)).to(device).view(6, -1, 1, 1)
+    across = torch.arange(width, dtype=a.dtype, device=device)
+    down = torch.arange(height, dtype=a.dtype, device=device).view(-1, 1)
     # [n, H, 1] + [n, 1, W]: two small products instead of two full ones.
-    x = ((b * down + c) + a * across) >> 16
-    y = ((e * down + f) + d * across) >> 16
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    index = torch.where(inside, y * width + x, 0).view(count, 1, -1).long()
-    moved = images.reshape(count, channels, -1).gather(2, index.expand(count, channels, -1))
-    if fill:
-        return torch.where(inside.view(count, 1, -1), moved, fill).view_as(images).to(torch.uint8)
-    return (moved * inside.view(count, 1, -1)).view_as(images)
+    x = (b * down + c).add(a * across).bitwise_right_shift_(16)
+    y = (e * down + f).add(d * across).bitwise_right_shift_(16)
+    return x, y
 
 
-def _bilinear(images: Tensor, maps: Tensor, fill: int) -> Tensor:
+def _nearest(images: Tensor, maps: Array, fill: Tensor) -> None:
     count, channels, height, width = images.shape
-    across = torch.arange(width, dtype=torch.double, device=images.device) + 0.5
-    down = torch.arange(height, dtype=torch.double, device=images.device).view(-1, 1) + 0.5
-    a, b, c, d, e, f = (maps[:, index].view(-1, 1, 1) for index in range(6))
-    x = (b * down + c) + a * across
-    y = (e * down + f) + d * across
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    x, y = x - 0.5, y - 0.5
-    left, top = x.floor(), y.floor()
-    right_share, lower_share = (x - left).float().view(count, 1, -1), (y - top).float().view(count, 1, -1)
-    columns = [left.clamp(0, width - 1).int(), (left + 1).clamp(0, width - 1).int()]
-    rows = [top.clamp(0, height - 1).int(), (top + 1).clamp(0, height - 1).int()]
-    flat = images.reshape(count, channels, -1)
+    # A frame of one pixel stands for all that is outside: no mask is needed.
+    framed = fill.expand(count, channels, height + 2, width + 2).contiguous()
+    framed[:, :, 1:-1, 1:-1] = images
+    x, y = _sources(maps, height, width, images.device)
+    plane = (height + 2) * (width + 2)
+    dtype = torch.int32 if framed.numel() < 2**31 else torch.int64
+    corner = torch.arange(width + 3, count * channels * plane, plane, dtype=dtype, device=images.device)
+    place = y.clamp_(-1, height).mul_(width + 2).add_(x.clamp_(-1, width)).to(dtype)
+    index = place.view(count, 1, -1) + corner.view(count, channels, 1)
+    torch.index_select(framed.view(-1), 0, index.view(-1), out=images.view(-1))
 
-    def corner(row: int, column: int) -> Tensor:
-        index = (rows[row] * width + columns[column]).view(count, 1, -1).long()
-        return flat.gather(2, index.expand(count, channels, -1)).float()
 
-    upper = torch.lerp(corner(0, 0), corner(0, 1), right_share)
-    lower = torch.lerp(corner(1, 0), corner(1, 1), right_share)
-    # The small term keeps sums such as 0.3 * 10 + 0.7 * 10 from falling below the level that they stand for.
-    mixed = (torch.lerp(upper, lower, lower_share) + 1e-4).clamp_(0, 255).to(torch.uint8)
-    return torch.where(inside.view(count, 1, -1), mixed, fill).view_as(images).to(torch.uint8)
+def _bilinear(images: Tensor, maps: Array, fill: Tensor) -> None:
+    count, _, height, width = images.shape
+    x, y = _sources(maps, height, width, images.device)
+    # All bits set where a coordinate is outside; comparisons would take longer than these.
+    outside = x.neg().add_(width - 1).bitwise_or_(x).bitwise_or_(y).bitwise_or_(y.neg().add_(height - 1))
+    outside = outside.bitwise_right_shift_(31).to(torch.uint8).view(count, 1, height, width)
+    # Coordinates as grid_sample wants them: the image from -1 to 1. Products in double, one sum in float.
+    across, down = np.arange(width) + 0.5, np.arange(height) + 0.5
+    grid = torch.empty(count, height, width, 2, device=images.device)
+    for axis, side in ((0, width), (1, height)):
+        along, other, shift = (maps[:, 3 * axis + column, None] * (2 / side) for column in range(3))
+        by_row, by_column = other * down + (shift - 1), along * across
+        terms = torch.from_numpy(np.concatenate([by_row, by_column], 1)).float().to(images.device)
+        torch.add(terms[:, :height, None], terms[:, None, height:], out=grid[..., axis])
+    mixed = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    # Pillow truncates. The small term keeps a level from falling to the next lower one by float's rounding.
+    images.copy_(mixed.add_(1e-3 + 2e-5 * max(height, width)).short())
+    images.bitwise_and_(~outside).bitwise_or_(outside & fill)

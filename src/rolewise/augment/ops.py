@@ -13,7 +13,7 @@ from typing import Literal
 
 from rolewise.errors import InputError, near
 
-Kind = Literal["tone", "blend", "geometric", "erase"]
+Kind = Literal["tone", "enhance", "geometric", "erase"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Op:
 
     Args:
         name: its key in `OPS`.
-        kind: by a 256-entry table, by blending with a degenerate image, by moving pixels, or by erasing.
+        kind: by grey levels alone, by a step from a degenerate image, by moving pixels, or by erasing.
         unit: the unit of its value.
         range: the value at strength 1; the value at strength 0 is 0, the identity.
         signed: whether the value's sign is drawn.
@@ -43,17 +43,17 @@ _TABLE = (
     Op("translate_y", "geometric", "fraction of the height", 0.3, True, "moves along the column"),
     Op("shear_x", "geometric", "pixels for each row", 0.3, True, "shears along the row"),
     Op("shear_y", "geometric", "pixels for each column", 0.3, True, "shears along the column"),
-    Op("brightness", "tone", "factor - 1", 0.9, True, "scales towards black"),
-    Op("contrast", "tone", "factor - 1", 0.9, True, "scales about the mean grey level"),
-    Op("color", "blend", "factor - 1", 0.9, True, "scales about the pixel's grey level; identity for one channel"),
-    Op("sharpness", "blend", "factor - 1", 0.9, True, "scales about the smoothed image"),
+    Op("brightness", "enhance", "factor - 1", 0.9, True, "scales towards black"),
+    Op("contrast", "enhance", "factor - 1", 0.9, True, "scales about the mean grey level"),
+    Op("color", "enhance", "factor - 1", 0.9, True, "scales about the pixel's grey level; identity for one channel"),
+    Op("sharpness", "enhance", "factor - 1", 0.9, True, "scales about the smoothed image"),
     Op("posterize", "tone", "bits removed", 4.0, False, "keeps the upper bits"),
     Op("solarize", "tone", "grey levels", 256.0, False, "inverts the pixels from 256 - value up"),
     Op(
         "autocontrast", "tone", "share", 1.0, False, "stretches each channel to the full range, blended in by the share"
     ),
     Op("equalize", "tone", "share", 1.0, False, "flattens each channel's histogram, blended in by the share"),
-    Op("invert", "tone", "share", 1.0, False, "inverts, blended in by the share"),
+    Op("invert", "tone", "switch", 1.0, False, "inverts, at any strength above 0"),
     Op("cutout", "erase", "fraction of the side", 0.6, False, "erases a square at a random place"),
     Op("flip", "geometric", "switch", 1.0, False, "mirrors left and right"),
     Op("crop", "geometric", "fraction of the side", 0.125, False, "pads with the fill and crops at a random place"),

@@ -1,6 +1,6 @@
-"""Tone operations as tables: for each image and channel the new grey level of each of the 256 old ones.
+"""Tone operations: each grey level becomes another, the same all over the channel. Results are Pillow's to the level.
 
-The arithmetic is Pillow's (truncation where Pillow truncates), so that results agree to the grey level.
+Every function works in place on images [n, C, H, W] uint8, contiguous, with values [n], in the operation's unit.
 """
 
 from __future__ import annotations
@@ -8,86 +8,70 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rolewise.augment.ops import INDEX
 
-TONE = tuple(
-    INDEX[name] for name in ("brightness", "contrast", "posterize", "solarize", "autocontrast", "equalize", "invert")
-)
-
-
-def grey(images: Tensor) -> Tensor:
-    """Returns the luma [n, H, W] int32 of images [n, C, H, W] uint8, as Pillow's ``convert("L")`` computes it."""
-    if images.shape[1] == 1:
-        return images[:, 0].int()
-    red, green, blue = images[:, 0].int(), images[:, 1].int(), images[:, 2].int()
-    return (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
+def posterize(images: Tensor, values: Tensor) -> None:
+    """Removes the lowest bits."""
+    removed = (values + 0.5).clamp_(0, 8).int()
+    images.bitwise_and_(((255 >> removed) << removed).to(torch.uint8).view(-1, 1, 1, 1))
 
 
-def blend(degenerate: Tensor, image: Tensor, factor: Tensor) -> Tensor:
-    """Returns degenerate + factor (image - degenerate), cut off at 0 and 255 and truncated, as uint8."""
-    mixed = torch.addcmul(degenerate, image - degenerate, factor)
-    return mixed.clamp_(0, 255).to(torch.uint8)
+def solarize(images: Tensor, values: Tensor) -> None:
+    """Inverts the levels from 256 - value up."""
+    lowest = (256 - values).ceil_()
+    # A threshold of 256 does not fit into a byte; nothing is inverted then.
+    turn = (lowest < 256).view(torch.uint8).neg_().view(-1, 1, 1, 1)
+    above = images >= lowest.clamp_(0, 255).to(torch.uint8).view(-1, 1, 1, 1)
+    images.bitwise_xor_(above.view(torch.uint8).neg_().bitwise_and_(turn))
 
 
-def tables(op: int, values: Tensor, images: Tensor) -> Tensor:
-    """Returns the tables of one operation.
-
-    Args:
-        op: the operation's number.
-        values: [n], in the operation's unit.
-        images: [n, C, H, W] uint8; some operations read their statistics.
-
-    Returns:
-        [n, 1 or C, 256] uint8.
-    """
-    levels = torch.arange(256, device=images.device)
-    column = values.view(-1, 1, 1)
-    if op == INDEX["brightness"]:
-        return blend(torch.zeros(1, device=images.device), levels.float().view(1, 1, -1), column + 1)
-    if op == INDEX["contrast"]:
-        mean = (grey(images).double().mean(dim=(1, 2)) + 0.5).floor().float().view(-1, 1, 1)
-        return blend(mean, levels.float().view(1, 1, -1), column + 1)
-    if op == INDEX["posterize"]:
-        removed = (column + 0.5).floor().long()
-        return ((levels.view(1, 1, -1) >> removed) << removed).to(torch.uint8)
-    if op == INDEX["solarize"]:
-        return torch.where(levels.view(1, 1, -1) >= 256 - column, 255 - levels, levels).to(torch.uint8)
-    if op == INDEX["invert"]:
-        full = (255 - levels).view(1, 1, -1).expand(len(values), 1, 256)
-    elif op == INDEX["autocontrast"]:
-        full = _autocontrast(images, levels)
-    else:
-        full = _equalize(images, levels)
-    return (levels + column * (full - levels) + 0.5).floor().to(torch.uint8)
+def invert(images: Tensor, values: Tensor) -> None:
+    """Inverts where the value is above 0: half an inversion would be an even grey."""
+    images.bitwise_xor_((values > 0).view(torch.uint8).neg_().view(-1, 1, 1, 1))
 
 
-def _autocontrast(images: Tensor, levels: Tensor) -> Tensor:
+def autocontrast(images: Tensor, values: Tensor) -> None:
+    """Stretches each channel from its lowest level to 0 and from its highest to 255, blended in by the value."""
     flat = images.flatten(2)
     low, high = flat.amin(2, keepdim=True).double(), flat.amax(2, keepdim=True).double()
     # Not 255 / span, which torch computes as a reciprocal times 255, off in the last bit.
-    scale = torch.full_like(high, 255.0) / (high - low).clamp_min(1)
-    stretched = (levels * scale - low * scale).clamp_(0, 255).floor().long()
-    return torch.where(high > low, stretched, levels)
+    scale = torch.full_like(high, 255.0) / (high - low)
+    # A channel of one level stays as it is.
+    even = high == low
+    offset = (low * scale).masked_fill_(even, 0)
+    levels = torch.arange(256, dtype=torch.double, device=images.device)
+    table = (levels * scale.masked_fill_(even, 1)).sub_(offset).clamp_(0, 255).floor_()
+    _look_up(images, places(images), table.float(), values)
 
 
-def _equalize(images: Tensor, levels: Tensor) -> Tensor:
-    count, channels = images.shape[:2]
+def equalize(images: Tensor, values: Tensor) -> None:
+    """Makes each channel's histogram as flat as it can be, blended in by the value."""
+    count, channels, height, width = images.shape
     rows = count * channels
-    flat = images.reshape(rows, -1).long()
-    histogram = torch.zeros(rows, 256, dtype=torch.long, device=images.device)
-    histogram.scatter_add_(1, flat, torch.ones_like(flat))
-    last = histogram.gather(1, flat.amax(1, keepdim=True))
-    step = (flat.shape[1] - last) // 255
-    before = histogram.cumsum(1) - histogram
-    divisor = step.clamp_min(1)
-    table = ((before + divisor // 2) // divisor).clamp_max(255)
-    return torch.where(step > 0, table, levels).view(count, channels, 256)
+    # Whole numbers divided and rounded down are exact while they fit the mantissa.
+    dtype = torch.float if height * width < 2**22 else torch.double
+    index = places(images)
+    histogram = torch.bincount(index, minlength=rows * 256).view(rows, 256).to(dtype)
+    highest = images.view(rows, -1).amax(1, keepdim=True).long()
+    step = (height * width - histogram.gather(1, highest)).div_(255).floor_()
+    before = histogram.cumsum(1).sub_(histogram)
+    divisor = step.clamp(min=1)
+    table = before.add_((divisor / 2).floor_()).div_(divisor).floor_().clamp_(max=255)
+    levels = torch.arange(256, dtype=dtype, device=images.device)
+    # Channels with too few pixels off their highest level stay as they are.
+    table = torch.where(step > 0, table, levels).view(count, channels, 256)
+    _look_up(images, index, table.float(), values)
 
 
-def look_up(images: Tensor, table: Tensor) -> Tensor:
-    """Replaces every pixel of [n, C, H, W] uint8 by its entry in [n, 1 or C, 256]."""
-    count, channels = images.shape[:2]
-    # Numbers of 32 bits, which gather does not take: half the memory to move.
-    first = torch.arange(0, count * channels * 256, 256, dtype=torch.int32, device=images.device)
-    index = images.reshape(count * channels, -1) + first.unsqueeze(1)
-    return table.expand(count, channels, 256).reshape(-1).index_select(0, index.view(-1)).view_as(images)
+def places(images: Tensor) -> Tensor:
+    """Returns int32 [n C H W]: for each pixel its place in tables [n, C, 256] laid end to end."""
+    rows = images.shape[0] * images.shape[1]
+    # 32 bits are half the memory of what gather takes.
+    first = torch.arange(0, rows * 256, 256, dtype=torch.int32, device=images.device)
+    return images.view(rows, -1).int().add_(first.unsqueeze(1)).view(-1)
+
+
+def _look_up(images: Tensor, index: Tensor, table: Tensor, share: Tensor) -> None:
+    """Replaces every pixel by its entry in float tables [n, C, 256], blended in by the share [n]."""
+    levels = torch.arange(256, dtype=torch.float, device=images.device)
+    blended = table.sub_(levels).mul_(share.view(-1, 1, 1)).add_(levels).add_(0.5)
+    torch.index_select(blended.to(torch.uint8).view(-1), 0, index, out=images.view(-1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,28 +61,38 @@ def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
     write_bytes(folder / f"epoch-{epoch:06d}.safetensors", weights)
     # Second and last: a generation without this file does not count.
     write_bytes(folder / f"epoch-{epoch:06d}.pt", buffer.getvalue())
-    for old in sorted(folder.glob("epoch-*.pt"))[:-KEPT]:
+    kept = {path.stem for path in sorted(folder.glob("epoch-*.pt"))[-KEPT:]}
+    # Temporary files and halves of generations are what a killed process left.
+    leftovers = [path for path in folder.glob("epoch-*") if path.stem not in kept]
+    for old in [*leftovers, *folder.glob(".epoch-*.tmp")]:
         old.unlink(missing_ok=True)
-        old.with_suffix(".safetensors").unlink(missing_ok=True)
 
 
-def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+def load_checkpoint(folder: Path, take: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any] | None:
     """Returns the newest generation that is whole, or None where there is none at all.
 
+    Args:
+        folder: of the checkpoints.
+        take: is given the state; where it raises, as it does on the state of another network, the generation before
+            is tried.
+
     Raises:
-        InputError: there are checkpoints and all are damaged.
+        InputError: there are checkpoints and none can be used.
     """
     generations = sorted(folder.glob("epoch-*.pt"), reverse=True)
     faults = []
     for path in generations:
         try:
-            return _read(path)
+            state = _read(path)
+            if take is not None:
+                take(state)
+            return state
         except Exception as error:
             # A damaged archive fails in whatever way the bytes happen to lead to.
             faults.append(f"{path.name}: {error}")
     if faults:
         raise InputError(
-            f"no checkpoint in {folder} is whole ({'; '.join(faults)}); delete the folder to start this stage anew"
+            f"no checkpoint in {folder} can be used ({'; '.join(faults)}); delete the folder to start this stage anew"
         )
     return None
 
@@ -103,4 +114,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _flat(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # Copies, because safetensors refuses tensors that share memory, as tied weights do.
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}

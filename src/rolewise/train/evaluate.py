@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rolewise.data import Source, batches
+from rolewise.distill.taps import logits_of
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec, prepare
 
@@ -28,7 +29,8 @@ class Metrics:
     correct: Tensor
 
 
-@torch.inference_mode()
+# Not inference_mode: tensors that something keeps from within it could never take part in a gradient later.
+@torch.no_grad()
 def evaluate(
     model: nn.Module,
     source: Source,
@@ -41,7 +43,7 @@ def evaluate(
     """Evaluates a classifier.
 
     Args:
-        model: returns logits [B, K].
+        model: returns logits [B, K], or an object that has ``logits``.
         source: where the images are.
         indices: int64 [N], which of them.
         spec: what the model is fed; None for pixels in [0, 1].
@@ -53,14 +55,18 @@ def evaluate(
     """
     if not len(indices):
         raise InputError("an evaluation must have at least one image, got none")
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     correct, loss = [], 0.0
-    for batch in batches(source, indices, batch_size, device=device):
-        images = prepare(batch.images, spec) if spec is not None else batch.images.float() / 255
-        logits = model(images).float()
-        correct.append((logits.argmax(1) == batch.labels).cpu())
-        loss += float(functional.cross_entropy(logits, batch.labels, reduction="sum"))
-    model.train(training)
+    try:
+        for batch in batches(source, indices, batch_size, device=device):
+            images = prepare(batch.images, spec) if spec is not None else batch.images.float() / 255
+            logits = logits_of(model(images)).float()
+            correct.append((logits.argmax(1) == batch.labels).cpu())
+            loss += float(functional.cross_entropy(logits, batch.labels, reduction="sum"))
+    finally:
+        # Each its own: someone may keep a part of the network in eval mode.
+        for module, training in modes:
+            module.training = training
     hits = torch.cat(correct)
     return Metrics(int(hits.sum()) / len(hits), loss / len(hits), hits)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import math
 
-from rolewise.errors import InputError, near
 from rolewise.train.settings import RateSchedule
-
-NAMES = ("constant", "multistep", "cosine", "onecycle")
 
 
 def rate(schedule: RateSchedule, progress: float) -> float:
@@ -20,14 +17,7 @@ def rate(schedule: RateSchedule, progress: float) -> float:
     Args:
         schedule: its settings.
         progress: in [0, 1].
-
-    Raises:
-        InputError: the schedule's name is unknown.
     """
-    if schedule.name not in NAMES:
-        raise InputError(
-            f"schedule must be one of {', '.join(NAMES)}, got {schedule.name!r}{near(schedule.name, NAMES)}"
-        )
     if schedule.name == "onecycle":
         top = schedule.warmup or 0.3
         if progress < top:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from rolewise.errors import InputError, near
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+RATES = ("constant", "multistep", "cosine", "onecycle")
+PRECISIONS = ("float32", "bfloat16", "float16")
+INTERPOLATIONS = ("nearest", "bilinear")
 
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """The optimiser: ``sgd``, ``adam`` or ``adamw``, and its constants."""
+    """The optimiser: ``sgd``, ``adam`` or ``adamw``, and its constants.
+
+    Raises:
+        InputError: the name is unknown, or a number is out of range.
+    """
 
     name: str = "sgd"
     learning_rate: float = 0.1
@@ -16,16 +28,36 @@ class OptimizerSettings:
     weight_decay: float = 5e-4
     betas: tuple[float, float] = (0.9, 0.999)
 
+    def __post_init__(self) -> None:
+        _known("optimizer", self.name, OPTIMIZERS)
+        _holds("learning_rate", self.learning_rate, "positive", self.learning_rate > 0)
+        _holds("momentum", self.momentum, "at least 0 and below 1", 0 <= self.momentum < 1)
+        _holds("weight_decay", self.weight_decay, "at least 0", self.weight_decay >= 0)
+        inside = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        _holds("betas", self.betas, "two numbers, each at least 0 and below 1", inside)
+
 
 @dataclass(frozen=True)
 class RateSchedule:
-    """How the learning rate moves (see `rolewise.train.rates.rate`)."""
+    """How the learning rate moves (see `rolewise.train.rates.rate`).
+
+    Raises:
+        InputError: the name is unknown, or a number is out of range.
+    """
 
     name: str = "cosine"
     milestones: tuple[float, ...] = (0.3, 0.6, 0.8)
     gamma: float = 0.1
     warmup: float = 0.0
     final: float = 0.0
+
+    def __post_init__(self) -> None:
+        _known("schedule", self.name, RATES)
+        inside = all(0 <= milestone <= 1 for milestone in self.milestones)
+        _holds("milestones", self.milestones, "fractions of training in [0, 1]", inside)
+        _holds("gamma", self.gamma, "positive and at most 1", 0 < self.gamma <= 1)
+        _holds("warmup", self.warmup, "at least 0 and below 1", 0 <= self.warmup < 1)
+        _holds("final", self.final, "in [0, 1]", 0 <= self.final <= 1)
 
 
 @dataclass(frozen=True)
@@ -44,7 +76,10 @@ class TrainSettings:
         compile: whether the networks are compiled.
         interpolation: of geometric augmentation, ``nearest`` or ``bilinear``.
         fill: grey level of what comes from outside the image.
-        chunk: images that are augmented at once; whole batches of it.
+        chunk: images that are augmented at once; whole batches, and fewer of large images.
+
+    Raises:
+        InputError: a name is unknown, or a number is out of range.
     """
 
     epochs: int
@@ -59,3 +94,22 @@ class TrainSettings:
     interpolation: str = "nearest"
     fill: int = 0
     chunk: int = 2048
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "chunk"):
+            _holds(name, getattr(self, name), "at least 1", getattr(self, name) >= 1)
+        _holds("ema", self.ema, "above 0 and below 1, or None", self.ema is None or 0 < self.ema < 1)
+        _holds("clip_norm", self.clip_norm, "positive, or None", self.clip_norm is None or self.clip_norm > 0)
+        _known("precision", self.precision, PRECISIONS)
+        _known("interpolation", self.interpolation, INTERPOLATIONS)
+        _holds("fill", self.fill, "0 to 255", 0 <= self.fill <= 255)
+
+
+def _known(what: str, name: str, names: Sequence[str]) -> None:
+    if name not in names:
+        raise InputError(f"{what} must be one of {', '.join(names)}, got {name!r}{near(name, names)}")
+
+
+def _holds(what: str, value: object, rule: str, holds: bool) -> None:
+    if not holds:
+        raise InputError(f"{what} must be {rule}, got {value}")

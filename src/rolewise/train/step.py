@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.distill import Distiller
+from rolewise.train.ema import Average
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -23,9 +24,7 @@ def train_step(
     scaler: torch.amp.GradScaler | None = None,
     clip_norm: float | None = None,
     parameters: list[nn.Parameter],
-    average: list[Tensor] | None = None,
-    averaged: list[Tensor] | None = None,
-    ema: float | None = None,
+    average: Average | None = None,
 ) -> dict[str, Tensor]:
     """Does one step.
 
@@ -41,9 +40,7 @@ def train_step(
         scaler: of the loss, for float16.
         clip_norm: bound of the gradient's norm.
         parameters: what is trained.
-        average: the moving average's tensors, and
-        averaged: the student's tensors that they follow.
-        ema: the average's decay.
+        average: of the student's weights, to follow it.
 
     Returns:
         The terms of the loss, detached, and their weighted sum ``total``.
@@ -68,6 +65,6 @@ def train_step(
     else:
         scaler.step(optimizer)
         scaler.update()
-    if average is not None and averaged is not None and ema is not None:
-        torch._foreach_lerp_(average, [tensor.detach() for tensor in averaged], 1 - ema)
+    if average is not None:
+        average.update()
     return {**{name: value.detach() for name, value in terms.parts.items()}, "total": terms.total.detach()}

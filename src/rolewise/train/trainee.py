@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,21 +12,28 @@ from torch import Tensor, nn
 from rolewise.augment import Schedule, apply
 from rolewise.data import ImageData, Source, batches, shuffled
 from rolewise.distill import Distiller
-from rolewise.errors import InputError, NonFiniteError
+from rolewise.errors import InputError
 from rolewise.seeds import generator
+from rolewise.train.ema import Average
 from rolewise.train.optimizers import optimizer_of
 from rolewise.train.rates import rate
+from rolewise.train.record import Tally, check_weights
 from rolewise.train.settings import TrainSettings
 from rolewise.train.step import train_step
 
 Scalars = Sequence[tuple[float, dict[str, float]]]
+Views = tuple[Tensor, Tensor | None]
+
+#: Large images are augmented fewer at once: the work takes several times their bytes.
+CHUNK_BYTES = 1 << 24
 
 
 class Trainee:
     """A training of one student (or of a teacher, on labels alone).
 
-    The draws of epoch e are those of the stream (seed, "epoch", e): nothing but weights, optimiser and the epoch need
-    be kept to go on exactly.
+    The draws of epoch e are those of the stream (seed, "epoch", e), the teacher's own those of a stream beside it:
+    nothing but weights, optimiser and the epoch need be kept to go on exactly, and no view changes what the student
+    sees.
 
     Args:
         distiller: student, teacher and loss, on the device.
@@ -79,18 +84,14 @@ class Trainee:
         self.optimizer = optimizer_of(settings.optimizer, self._parameters)
         half = settings.precision == "float16" and self.device.type == "cuda"
         self._scaler = torch.amp.GradScaler("cuda") if half else None
-        self._average: nn.Module | None = None
-        if settings.ema is not None:
-            self._average = copy.deepcopy(distiller.student).requires_grad_(False)
-            for module in self._average.modules():
-                module._forward_hooks.clear()
+        self._average = Average(distiller.student, settings.ema) if settings.ema is not None else None
         if settings.compile:
             distiller.compile_networks()
 
     @property
     def model(self) -> nn.Module:
         """What is evaluated and kept: the student, or the moving average of its weights."""
-        return self._average if self._average is not None else self.distiller.student
+        return self._average.network if self._average is not None else self.distiller.student
 
     @property
     def progress(self) -> float:
@@ -106,7 +107,7 @@ class Trainee:
     @property
     def images_seen(self) -> int:
         """Images trained on so far, each as often as it was seen."""
-        return self.epoch * len(self.indices)
+        return self.epoch * min(len(self.indices), self.steps_per_epoch * self.settings.batch_size)
 
     def set_augmentation(self, augmentation: Schedule) -> None:
         """Takes another augmentation of the student's images from now on."""
@@ -121,12 +122,9 @@ class Trainee:
         if label_weight is not None:
             self.distiller.label_weight = label_weight
         if temperature is not None:
-            self.distiller.methods = tuple(
-                dataclasses.replace(method, settings={**method.settings, "temperature": temperature})
-                if "temperature" in method.info.settings
-                else method
-                for method in self.distiller.methods
-            )
+            for method in self.distiller.methods:
+                if "temperature" in method.info.settings:
+                    self.distiller.configure(method.info.name, temperature=temperature)
 
     def run_epochs(self, start: int, stop: int) -> list[dict[str, Any]]:
         """Trains the epochs from ``start`` to before ``stop``.
@@ -135,31 +133,30 @@ class Trainee:
             For each epoch its record: mean of the loss and of its terms, learning rate at its end.
 
         Raises:
-            NonFiniteError: a term is NaN or infinite; step and term are named.
+            InputError: ``start`` is not the epoch that comes next.
+            NonFiniteError: a term, or after the epoch a weight, is NaN or infinite; step and term are named.
         """
-        assert start == self.epoch, "epochs are run in order"
+        if start != self.epoch:
+            raise InputError(f"start must be {self.epoch}, the epoch that comes next, got {start}")
         return [self._run_epoch() for _ in range(start, stop)]
 
     def _run_epoch(self) -> dict[str, Any]:
         settings, epoch, steps = self.settings, self.epoch, self.steps_per_epoch
         self._follow_scalars()
         self.distiller.train()
-        stream = generator(self.seed, "epoch", epoch)
-        order = shuffled(self.indices, stream)[: steps * settings.batch_size]
-        per_chunk = max(1, settings.chunk // settings.batch_size) * settings.batch_size
-        sums: dict[str, float] = {}
-        step, learning_rate = epoch * steps, self.learning_rate
-        total_steps = steps * settings.epochs
-        average = list(self._average.state_dict().values()) if self._average is not None else None
-        averaged = list(self.distiller.student.state_dict().values()) if average is not None else None
-        for chunk in batches(self.source, order, per_chunk, device=self.device):
-            student_images, teacher_images = self._views(chunk.images, stream)
-            found: list[dict[str, Tensor]] = []
+        streams = generator(self.seed, "epoch", epoch), generator(self.seed, "epoch", epoch, "teacher")
+        order = shuffled(self.indices, streams[0])[: steps * settings.batch_size]
+        step, total_steps, learning_rate = epoch * steps, steps * settings.epochs, self.learning_rate
+        tally = Tally()
+        if self._average is not None:
+            self._average.attach(self.distiller.student)
+        for chunk in batches(self.source, order, self._chunk(), device=self.device):
+            student_images, teacher_images = self._views(chunk.images, *streams)
             for at in range(0, len(chunk.labels), settings.batch_size):
                 part = slice(at, at + settings.batch_size)
                 progress = step / total_steps
                 learning_rate = self.learning_rate * rate(settings.schedule, progress)
-                found.append(
+                tally.add(
                     train_step(
                         self.distiller,
                         self.optimizer,
@@ -172,16 +169,16 @@ class Trainee:
                         scaler=self._scaler,
                         clip_norm=settings.clip_norm,
                         parameters=self._parameters,
-                        average=_floating(average),
-                        averaged=_floating(averaged),
-                        ema=settings.ema,
+                        average=self._average,
                     )
                 )
                 step += 1
-            _add(sums, found, step - len(found))
-        _copy_rest(average, averaged)
+            tally.read(step)
+        check_weights(self.distiller, step - 1)
+        if self._average is not None:
+            self._average.take_counters()
         self.epoch += 1
-        terms = {name: value / steps for name, value in sums.items()}
+        terms = tally.means()
         return {
             "epoch": epoch + 1,
             "progress": self.progress,
@@ -190,15 +187,21 @@ class Trainee:
             "learning_rate": learning_rate,
         }
 
-    def _views(self, images: Tensor, stream: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """Returns what the student and the teacher see; None where the teacher sees the student's."""
-        student = self._augmented(images, self.augmentation, stream)
-        if self.view == "shared":
-            return student, None
+    def _chunk(self) -> int:
+        """Returns how many images are augmented at once: whole batches, since tiny ones are mostly overhead."""
+        height, width = self.source.size
+        count = min(self.settings.chunk, CHUNK_BYTES // (self.source.channels * height * width))
+        return max(1, count // self.settings.batch_size) * self.settings.batch_size
+
+    def _views(self, images: Tensor, student: torch.Generator, teacher: torch.Generator) -> Views:
+        """Returns what the student and the teacher see; None where the teacher sees the student's, or is not asked."""
+        seen = self._augmented(images, self.augmentation, student)
+        if self.view == "shared" or not self.distiller.methods:
+            return seen, None
         if self.view == "clean":
-            return student, images
+            return seen, images
         assert self.teacher_augmentation is not None
-        return student, self._augmented(images, self.teacher_augmentation, stream)
+        return seen, self._augmented(images, self.teacher_augmentation, teacher)
 
     def _augmented(self, images: Tensor, schedule: Schedule, stream: torch.Generator) -> Tensor:
         size = (images.shape[1], images.shape[2], images.shape[3])
@@ -226,7 +229,7 @@ class Trainee:
             "optimizer": self.optimizer.state_dict(),
         }
         if self._average is not None:
-            state["average"] = self._average.state_dict()
+            state["average"] = self._average.network.state_dict()
         if self._scaler is not None:
             state["scaler"] = self._scaler.state_dict()
         return copy.deepcopy(state)
@@ -241,33 +244,9 @@ class Trainee:
             self.distiller.load_state_dict(state["weights"])
             self.optimizer.load_state_dict(state["optimizer"])
             if self._average is not None:
-                self._average.load_state_dict(state["average"])
+                self._average.network.load_state_dict(state["average"])
             if self._scaler is not None:
                 self._scaler.load_state_dict(state["scaler"])
             self.epoch = int(state["epoch"])
-        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise InputError(f"the state must be that of the same network and optimiser ({error})") from error
-
-
-def _add(sums: dict[str, float], found: list[dict[str, Tensor]], first_step: int) -> None:
-    """Adds up the terms of some steps; read once for all of them, so that a device is not waited for at each."""
-    names = list(found[0])
-    rows = torch.stack([torch.stack([terms[name].float() for name in names]) for terms in found]).tolist()
-    for offset, row in enumerate(rows):
-        for name, value in zip(names, row, strict=True):
-            if not math.isfinite(value):
-                raise NonFiniteError(first_step + offset, name, value)
-            sums[name] = sums.get(name, 0.0) + value
-
-
-def _floating(tensors: list[Tensor] | None) -> list[Tensor] | None:
-    return None if tensors is None else [tensor for tensor in tensors if tensor.is_floating_point()]
-
-
-def _copy_rest(average: list[Tensor] | None, averaged: list[Tensor] | None) -> None:
-    """Counters of batch norm are no numbers to average: they are copied."""
-    if average is None or averaged is None:
-        return
-    for target, source in zip(average, averaged, strict=True):
-        if not target.is_floating_point():
-            target.copy_(source)

@@ -1,0 +1,49 @@
+"""A moving average of a network's weights."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+
+class Average:
+    r"""A copy of a network that follows it.
+
+    .. math:: a \leftarrow d \, a + (1 - d) \, w
+
+    for weights and norm statistics after every step; counters, which are no numbers to average, are taken over.
+
+    Args:
+        network: what is followed; the copy begins equal to it.
+        decay: d, in (0, 1).
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        for module in self.network.modules():
+            # The copy is evaluated, never tapped.
+            module._forward_hooks.clear()
+            module._forward_pre_hooks.clear()
+        self._decay = decay
+        self._pairs: list[tuple[Tensor, Tensor]] = []
+        self._floating: tuple[list[Tensor], list[Tensor]] = ([], [])
+
+    def attach(self, network: nn.Module) -> None:
+        """Looks up the tensors to follow; once an epoch, because that takes as long as a small network's step."""
+        own, other = self.network.state_dict(), network.state_dict()
+        self._pairs = [(own[name], other[name]) for name in own]
+        floating = [pair for pair in self._pairs if pair[0].is_floating_point()]
+        self._floating = ([target for target, _ in floating], [source for _, source in floating])
+
+    def update(self) -> None:
+        """Follows one step."""
+        targets, sources = self._floating
+        torch._foreach_lerp_(targets, sources, 1 - self._decay)
+
+    def take_counters(self) -> None:
+        """Takes over what is not averaged."""
+        for target, source in self._pairs:
+            if not target.is_floating_point():
+                target.copy_(source)
