@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,3 +169,16 @@ class Door:
 def test_a_planted_machine_path_is_caught(root: str):
     assert MACHINE_PATH.search(f'open("/{root}/someone/file")')
     assert not MACHINE_PATH.search(f"https://example.org/{root}/someone and docs/{root}/x and ./{root}/x")
+
+
+def test_the_readme_s_tables_are_those_of_the_committed_results():
+    spec = importlib.util.spec_from_file_location("results_table", ROOT / "tools" / "results_table.py")
+    assert spec is not None and spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    names = re.findall(r"<!-- results: (\w+) -->", readme)
+    assert names
+    for name in names:
+        made = tool.table(ROOT / "benchmarks" / "results" / f"{name}.json")
+        assert tool.put(readme, name, made) == readme, f"write the table of {name} anew with tools/results_table.py"
