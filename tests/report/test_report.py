@@ -64,6 +64,18 @@ def test_a_run_that_is_not_finished_is_reported_as_far_as_it_is(finished: Path, 
     assert "still sealed" in page and "What the searches did" in page
 
 
+def test_retired_members_are_named_with_the_reason(finished: Path, tmp_path: Path) -> None:
+    assert "No member failed" in (finished / "report.html").read_text()
+    shutil.copytree(finished, tmp_path / "r")
+    path = next((tmp_path / "r").rglob("lineage.json"))
+    lineage = json.loads(path.read_text())
+    event = {"interval": 1, "fraction": 0.5, "target": 1, "donor": 0, "reason": "out of memory", "changes": {}}
+    lineage["events"] = [{**event, "genome": None}]
+    path.write_text(json.dumps(lineage))
+    page = write_report(tmp_path / "r").read_text()
+    assert "after 50%: member 1 was retired (out of memory) and replaced by a copy of member 0" in page
+
+
 def test_damaged_files_are_named(finished: Path, tmp_path: Path) -> None:
     for name, content in (
         ("results.json", "{"),

@@ -52,6 +52,7 @@ def _content(data: RunData) -> dict[str, Any]:
             for role in roles
             if (name := f"seed{first}/{role}-search") in data.lineages
         },
+        "retired": _retired(data),
         "schedules_figure": _schedules(data, roles),
         "views": {role: figures.views_figure(data.previews, role) for role in roles if f"{role}/0" in data.previews},
         "curves_figure": _curves(data, students),
@@ -77,7 +78,7 @@ def _row(row: ArmRow, data: RunData) -> dict[str, Any]:
         "accuracy": f"{100 * accuracy.mean:.1f}{spread}",
         "interval": interval,
         "change": change,
-        "adjusted": "" if row.adjusted is None else f"{row.adjusted:.2g}",
+        "adjusted": "" if row.adjusted is None else f"{row.adjusted:.3f}",
         "beyond": row.adjusted is not None and row.adjusted <= 0.05,
         "images": f"{row.images:,}",
         "seconds": _seconds(data, f"{row.student}-{row.name}"),
@@ -102,6 +103,17 @@ def _teachers(data: RunData) -> list[dict[str, str]]:
             }
         )
     return teachers
+
+
+def _retired(data: RunData) -> list[str]:
+    """Returns a line for each member that a search gave up for another reason than a low score."""
+    return [
+        f"{name}, after {event['fraction']:.0%}: member {event['target']} was retired ({event['reason']}) and "
+        + ("not replaced" if event["donor"] is None else f"replaced by a copy of member {event['donor']}")
+        for name, lineage in data.lineages.items()
+        for event in lineage["events"]
+        if event["reason"] != "truncation"
+    ]
 
 
 def _schedules(data: RunData, roles: list[str]) -> str | None:
