@@ -167,6 +167,12 @@ def test_presets_draw_what_they_say() -> None:
         ({"name": "randaugment", "ops": ["rotat"]}, 'did you mean "rotate"'),
         ({"name": "fixed", "policy": [["rotate", 1]]}, "[operation, probability, strength]"),
         ({"name": "randaugment", "num_ops": -1}, "at least 0"),
+        ({"name": "randaugment", "num_ops": "x"}, "num_ops: "),
+        ({"name": "randaugment", "ops": 3}, "ops: "),
+        ({"name": "cutout", "size": "a"}, "size: "),
+        ({"name": "standard", "pad": -1}, "range of crop (fraction of the side) must be finite and at least 0, got -1"),
+        ({"name": "standard", "pad": float("nan")}, "got nan"),
+        ({"name": "fixed", "policy": [["rotat", 0.5, 1]]}, 'did you mean "rotate"'),
     ],
 )
 def test_wrong_presets_are_named(spec, part: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -81,8 +82,7 @@ class Policy:
             raise InputError(f'magnitude must be "fixed" or "uniform", got {self.magnitude!r}')
         if self.scale not in ("rolewise", "pba"):
             raise InputError(f'scale must be "rolewise" or "pba", got {self.scale!r}')
-        for name in (*self.base, *self.ranges):
-            check_op(name)
+        check_base(self.base, self.ranges)
 
     @staticmethod
     def from_vector(
@@ -204,8 +204,9 @@ class RandomOps:
             raise InputError(f"strength must be between 0 and 1, got {self.strength}")
         if not self.ops:
             raise InputError("ops must name at least one operation, got none")
-        for name in (*self.ops, *self.base, *self.ranges):
+        for name in self.ops:
             check_op(name)
+        check_base(self.base, self.ranges)
 
     def draw(self, num: int, size: tuple[int, int, int], generator: torch.Generator) -> Plan:
         """Draws a plan for ``num`` images of ``size`` (C, H, W)."""
@@ -256,8 +257,7 @@ class SubPolicies:
     def __post_init__(self) -> None:
         if not self.sequences or len({len(sequence) for sequence in self.sequences}) != 1:
             raise InputError("sequences must be at least one, all of the same length")
-        for name in (*self.base, *self.ranges):
-            check_op(name)
+        check_base(self.base, self.ranges)
 
     def draw(self, num: int, size: tuple[int, int, int], generator: torch.Generator) -> Plan:
         """Draws a plan for ``num`` images of ``size`` (C, H, W)."""
@@ -322,6 +322,21 @@ def range_of(name: str, ranges: dict[str, float]) -> float:
 def empty_plan(num: int) -> Plan:
     """Returns the plan that does nothing to ``num`` images."""
     return Plan(torch.empty(num, 0, dtype=torch.long), torch.empty(num, 0), torch.empty(num, 0, 2))
+
+
+def check_base(base: Sequence[str], ranges: dict[str, float]) -> None:
+    """Accepts names of operations, and ranges that mean something.
+
+    Raises:
+        InputError: an operation is unknown, or a range is negative or not finite.
+    """
+    for name in (*base, *ranges):
+        check_op(name)
+    for name, value in ranges.items():
+        if not 0 <= value < math.inf:
+            raise InputError(
+                f"the range of {name} ({OPS[name].unit}) must be finite and at least 0, got {value}; signs are drawn"
+            )
 
 
 def append_base(plan: Plan, base: tuple[str, ...], generator: torch.Generator, ranges: dict[str, float]) -> Plan:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import ValidationError, validate_call
 
 from rolewise.augment.ops import PBA_OPS, check_op
 from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
@@ -46,7 +48,7 @@ def randaugment(
     num_ops: int = 2, strength: float = 0.5, ops: Ops = None, ranges: Ranges = None, base: Sequence[str] = ()
 ) -> RandomOps:
     """``num_ops`` operations for each image, all at one strength (RandAugment)."""
-    return RandomOps(num_ops, float(strength), tuple(ops or PBA_OPS[:14]), dict(ranges or {}), tuple(base))
+    return RandomOps(num_ops, strength, tuple(ops or PBA_OPS[:14]), dict(ranges or {}), tuple(base))
 
 
 @PRESETS.add("trivialaugment")
@@ -57,19 +59,15 @@ def trivialaugment(ops: Ops = None, ranges: Ranges = None, base: Sequence[str] =
 
 @PRESETS.add("fixed")
 def fixed(
-    policy: Sequence[Sequence[Any]] = (),
+    policy: Sequence[tuple[str, float, float]] = (),
     counts: Sequence[float] = (0.2, 0.3, 0.5),
-    magnitude: str = "uniform",
+    magnitude: Literal["fixed", "uniform"] = "uniform",
     ranges: Ranges = None,
     base: Sequence[str] = (),
 ) -> Policy:
     """One's own policy: a list of [operation, probability, strength]."""
-    triples = []
-    for triple in policy:
-        if not isinstance(triple, (list, tuple)) or len(triple) != 3:
-            raise InputError(f"policy must list [operation, probability, strength], got {triple!r}")
-        triples.append(Triple(check_op(triple[0], "policy"), float(triple[1]), float(triple[2])))
-    return Policy(tuple(triples), tuple(counts), magnitude, ranges=dict(ranges or {}), base=tuple(base))  # type: ignore[arg-type]
+    triples = [Triple(check_op(op, "policy"), probability, strength) for op, probability, strength in policy]
+    return Policy(tuple(triples), tuple(counts), magnitude, ranges=dict(ranges or {}), base=tuple(base))
 
 
 @PRESETS.add("pba")
@@ -146,6 +144,11 @@ def build(
     if name in ("standard", "cutout"):
         given.pop("ranges", None)
     try:
-        return Schedule.constant(function(**{**given, **arguments}), name)
-    except (TypeError, ValueError) as error:
-        raise InputError(f'augmentation "{name}": {error}') from error
+        return Schedule.constant(validate_call(function)(**{**given, **arguments}), name)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}" for fault in error.errors()
+        ]
+        if any(fault["loc"][0] == "policy" for fault in error.errors()):
+            faults.append("a policy lists [operation, probability, strength]")
+        raise InputError(f'augmentation "{name}": {"; ".join(faults)}') from error
