@@ -123,8 +123,10 @@ def verdict(rows: list[ArmRow], student: str) -> str:
 
 
 def _effect(row: ArmRow) -> str:
-    assert row.difference is not None and row.difference.low is not None and row.difference.high is not None
+    assert row.difference is not None
     change = f"{100 * row.difference.mean:+.1f} points against {row.control}"
+    if row.difference.low is None or row.difference.high is None:
+        return f"changed accuracy by {change}, the same for every seed, so that its noise cannot be told"
     interval = f"95% interval {100 * row.difference.low:+.1f} to {100 * row.difference.high:+.1f}"
     if not row.difference.exceeds_noise:
         return f"changed accuracy by {change} ({interval}), which is within the noise"

@@ -19,9 +19,9 @@ class Estimate:
     Args:
         mean: the mean.
         sd: sample standard deviation; None with one seed.
-        low: lower end of the 95% interval; None with one seed.
-        high: its upper end.
-        p: two-sided p value that the mean is 0; None with one seed.
+        low: lower end of the 95% interval; None with one seed, or where all seeds agree: the noise is then unknown.
+        high: its upper end; None likewise.
+        p: two-sided p value that the mean is 0; None likewise.
         count: seeds.
     """
 
@@ -54,12 +54,12 @@ def estimate(values: Sequence[float], level: float = 0.95) -> Estimate:
     if count == 1:
         return Estimate(mean, None, None, None, None, 1)
     sd = statistics.stdev(values)
+    if sd <= 1e-12 * max(map(abs, values)):
+        # Equal but for rounding. An interval of no width would call this certain, whatever the number of seeds.
+        return Estimate(mean, sd, None, None, None, count)
     error = sd / math.sqrt(count)
     half = float(stats.t.ppf((1 + level) / 2, count - 1)) * error
-    if error == 0:
-        p = 1.0 if mean == 0 else 0.0
-    else:
-        p = float(2 * stats.t.sf(abs(mean) / error, count - 1))
+    p = float(2 * stats.t.sf(abs(mean) / error, count - 1))
     return Estimate(mean, sd, mean - half, mean + half, p, count)
 
 

@@ -78,8 +78,10 @@ class Display:
             self._left -= 1
             self._done_work += self._weights.get(update.stage, 0.0)
         if self._bar is not None:
-            note = f"{update.stage} {'' if finished else update.text}  {self._remaining()}"
-            self._bar.update(self._bars[kind], advance=1 if finished else 0, note=note)
+            bar = self._bars[kind]
+            self._bar.update(bar, advance=1 if finished else 0, note=f"{update.stage} {update.text}{self._remaining()}")
+            if self._bar.tasks[bar].finished:
+                self._bar.update(bar, note="")
         elif finished:
             self._console.print(
                 f"{update.stage}  {update.seconds:.1f} s, {self._left} stages left{self._remaining()}", soft_wrap=True
