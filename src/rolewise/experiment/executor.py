@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import queue
 import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -14,14 +12,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from rolewise.errors import Interrupted, RunError
 from rolewise.experiment.arms import PRIORITY, Stage
 from rolewise.experiment.folder import RunFolder
-from rolewise.processes import tie_to_parent
+from rolewise.processes import asked_to_stop, tie_to_parent
 
 #: Runs one stage to its end: (run folder, stage, report, should_stop, workers for a search).
 RunStage = Callable[[RunFolder, Stage, Callable[[str], None], Callable[[], bool], int], None]
@@ -81,41 +78,25 @@ def _in_this_process(
     search_workers: int,
     on_update: Callable[[Update], None],
 ) -> None:
-    stopping = threading.Event()
     before = torch.get_num_threads()
-    handler = _on_interrupt(stopping)
     torch.set_num_threads(threads)
     try:
-        while todo:
-            stage = _ready(todo, run.is_done)[0]
-            todo.remove(stage)
-            started = time.perf_counter()
-            on_update(Update(stage.name, "start"))
-            run_stage(run, stage, _teller(stage.name, on_update), stopping.is_set, search_workers)
-            if stopping.is_set():
-                raise Interrupted("stopped")
-            on_update(Update(stage.name, "done", time.perf_counter() - started))
+        with asked_to_stop() as stopping:
+            while todo:
+                stage = _ready(todo, run.is_done)[0]
+                todo.remove(stage)
+                started = time.perf_counter()
+                on_update(Update(stage.name, "start"))
+                run_stage(run, stage, _teller(stage.name, on_update), stopping.is_set, search_workers)
+                if stopping.is_set():
+                    raise Interrupted("stopped")
+                on_update(Update(stage.name, "done", time.perf_counter() - started))
     finally:
         torch.set_num_threads(before)
-        if handler is not None:
-            signal.signal(signal.SIGINT, handler)
 
 
 def _teller(name: str, on_update: Callable[[Update], None]) -> Callable[[str], None]:
     return lambda text: on_update(Update(name, text))
-
-
-def _on_interrupt(stopping: threading.Event) -> Any:
-    """The first Ctrl-C asks for a clean end, the second one breaks off."""
-    if threading.current_thread() is not threading.main_thread():
-        return None
-
-    def handle(number: int, frame: Any) -> None:
-        if stopping.is_set():
-            raise KeyboardInterrupt
-        stopping.set()
-
-    return signal.signal(signal.SIGINT, handle)
 
 
 def _over_processes(
@@ -136,28 +117,27 @@ def _over_processes(
         min(workers, max(1, len(todo))),
         mp_context=context,
         initializer=_start_worker,
-        initargs=(os.getpid(), threads, updates, stopping),
+        initargs=(threads, updates, stopping),
     )
     try:
-        while todo or running:
-            for stage in _ready(todo, lambda name: done.get(name, True)):
-                # No more than there are workers: what is ready later may matter more.
-                if len(running) >= workers or stopping.is_set():
+        with asked_to_stop() as asked:
+            while todo or running:
+                for stage in _ready(todo, lambda name: done.get(name, True)):
+                    # No more than there are workers: what is ready later may matter more.
+                    if len(running) >= workers or asked.is_set():
+                        break
+                    todo.remove(stage)
+                    running[pool.submit(_work, run.root, stage, run_stage, search_workers)] = stage
+                if not running:
                     break
-                todo.remove(stage)
-                running[pool.submit(_work, run.root, stage, run_stage, search_workers)] = stage
-            if not running:
-                break
-            try:
                 finished, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
-            except KeyboardInterrupt:
-                stopping.set()
-                finished = set()
-            _drain(updates, on_update)
-            for future in finished:
-                stage = running.pop(future)
-                future.result()
-                done[stage.name] = run.is_done(stage.name)
+                if asked.is_set():
+                    stopping.set()
+                _drain(updates, on_update)
+                for future in finished:
+                    stage = running.pop(future)
+                    future.result()
+                    done[stage.name] = run.is_done(stage.name)
         if stopping.is_set():
             raise Interrupted("stopped")
         _drain(updates, on_update)
@@ -185,13 +165,13 @@ _UPDATES: multiprocessing.Queue[Update] | None = None
 _STOPPING: Event | None = None
 
 
-def _start_worker(parent: int, threads: int, updates: multiprocessing.Queue[Update], stopping: Event) -> None:
+def _start_worker(threads: int, updates: multiprocessing.Queue[Update], stopping: Event) -> None:
     """Prepares a worker process: its threads, its way to report, and its end when the parent ends."""
     global _UPDATES, _STOPPING
     _UPDATES, _STOPPING = updates, stopping
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
-    tie_to_parent(parent)
+    tie_to_parent()
 
 
 def _work(root: Path, stage: Stage, run_stage: RunStage, search_workers: int) -> None:

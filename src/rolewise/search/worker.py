@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import multiprocessing
-import os
 import pickle
 import signal
-import sys
-import threading
 import traceback
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 
 import torch
 
 from rolewise.errors import RunError
+from rolewise.processes import tie_to_parent
 from rolewise.search.crew import Crew
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ def work(connection: Connection, threads: int) -> None:
     """
     # Ctrl-C reaches the whole process group: the parent decides what becomes of the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent()
+    tie_to_parent()
     torch.set_num_threads(threads)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         serve(connection)
@@ -77,26 +71,6 @@ def serve(connection: Connection) -> None:
             raise
         except BaseException as error:
             connection.send(_raised(error))
-
-
-def die_with_parent() -> None:
-    """Makes this process end when its parent ends, however that ends.
-
-    On Linux the kernel sees to it; but its parent may be the fork server, which outlives the process that wants the
-    work. So a thread also watches that one, and the parent's number for systems without either.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
-
-
-def _watch(parent: int) -> None:
-    process = multiprocessing.parent_process()
-    sentinels = [process.sentinel] if process is not None else []
-    while os.getppid() == parent and not wait(sentinels, timeout=1.0):
-        pass
-    os._exit(1)
 
 
 def _raised(error: BaseException) -> Raised:

@@ -9,8 +9,8 @@ from typing import Any
 
 from rolewise.errors import Interrupted
 from rolewise.files import write_text
+from rolewise.processes import asked_to_stop
 from rolewise.train.checkpoint import load_checkpoint, save_checkpoint, save_weights
-from rolewise.train.interrupts import asked_to_stop
 from rolewise.train.record import keep_first, line
 from rolewise.train.trainee import Trainee
 
