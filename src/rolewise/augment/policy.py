@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -10,6 +9,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
+from rolewise.augment.drawing import append_base, check_base, empty_plan, random_signs, range_of, walk
 from rolewise.augment.ops import INDEX, OPS, PBA_OPS, check_op, is_signed, pba_value
 from rolewise.augment.plan import Plan
 from rolewise.errors import InputError
@@ -286,70 +286,3 @@ class SubPolicies:
             "ranges": dict(self.ranges),
             "base": list(self.base),
         }
-
-
-def walk(order: Tensor, accepted: Tensor, wanted: Tensor, slots: int) -> Tensor:
-    """Takes the first accepted triples of each image's own order.
-
-    Args:
-        order: [B, K] int64, each row a permutation of the triples.
-        accepted: [B, K] bool, whether the triple at that place of the order passed its probability.
-        wanted: [B] int64, how many are to be taken.
-        slots: S, the most that any image takes.
-
-    Returns:
-        [B, S] int64: numbers of triples in the order in which they are applied, -1 where there is none.
-    """
-    place = accepted.long().cumsum(1) - 1
-    chosen = accepted & (place < wanted.unsqueeze(1))
-    result = torch.full((len(order), slots + 1), -1, dtype=torch.long)
-    # What is not chosen is written to a column of its own, which is cut off.
-    result.scatter_(1, torch.where(chosen, place, slots), order)
-    return result[:, :slots]
-
-
-def random_signs(signed: Tensor, generator: torch.Generator) -> Tensor:
-    """Returns +1 or -1 with equal probability where ``signed``, else +1."""
-    negative = torch.rand(signed.shape, generator=generator) < 0.5
-    return torch.where(signed & negative, -1.0, 1.0)
-
-
-def range_of(name: str, ranges: dict[str, float]) -> float:
-    """Returns an operation's value at strength 1."""
-    return ranges.get(name, OPS[name].range)
-
-
-def empty_plan(num: int) -> Plan:
-    """Returns the plan that does nothing to ``num`` images."""
-    return Plan(torch.empty(num, 0, dtype=torch.long), torch.empty(num, 0), torch.empty(num, 0, 2))
-
-
-def check_base(base: Sequence[str], ranges: dict[str, float]) -> None:
-    """Accepts names of operations, and ranges that mean something.
-
-    Raises:
-        InputError: an operation is unknown, or a range is negative or not finite.
-    """
-    for name in (*base, *ranges):
-        check_op(name)
-    for name, value in ranges.items():
-        if not 0 <= value < math.inf:
-            raise InputError(
-                f"the range of {name} ({OPS[name].unit}) must be finite and at least 0, got {value}; signs are drawn"
-            )
-
-
-def append_base(plan: Plan, base: tuple[str, ...], generator: torch.Generator, ranges: dict[str, float]) -> Plan:
-    """Appends operations that every image gets at strength 1, flip with probability 1/2."""
-    if not base:
-        return plan
-    num = len(plan)
-    shape = (num, len(base))
-    ops = torch.tensor([INDEX[name] for name in base]).expand(shape)
-    values = torch.tensor([range_of(name, ranges) for name in base]).expand(shape)
-    signed = torch.tensor([OPS[name].signed for name in base]).expand(shape)
-    coin = torch.rand(shape, generator=generator) < 0.5
-    ops = torch.where((ops == INDEX["flip"]) & coin, -1, ops)
-    values = torch.where(ops >= 0, values * random_signs(signed, generator), 0.0)
-    draws = torch.rand(*shape, 2, generator=generator)
-    return Plan(torch.cat([plan.ops, ops], 1), torch.cat([plan.values, values], 1), torch.cat([plan.draws, draws], 1))
