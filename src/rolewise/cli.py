@@ -164,7 +164,7 @@ def validate(config: ConfigFile, settings: Settings = None) -> None:
 
     Example: rolewise validate configs/digits.yaml
     """
-    from rolewise.experiment.arms import stages_of
+    from rolewise.experiment.graph import stages_of
 
     experiment = _load(config, settings)
     kinds: list[str] = [stage.kind for stage in stages_of(experiment)]

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
+from rolewise.config.networks import StudentSection, TeacherSection
+from rolewise.config.section import Count, Fraction, Name, Positive, Section
 
 
 def _share(value: int | float) -> int | float:
@@ -37,12 +35,6 @@ AugmentationSpec = str | dict[str, Any]
 LEARNED = ("own", "own_shuffled", "teacher")
 
 
-class Section(BaseModel):
-    """Base of every section: unknown keys are faults, and a section does not change once it is read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
-
-
 class DataSection(Section):
     """Which images, and how they are divided."""
 
@@ -55,81 +47,6 @@ class DataSection(Section):
     split_seed: int = 0
     limit: Count | None = None
     memory_budget_mb: Positive = 2048.0
-
-
-class OptimizerSection(Section):
-    """The optimiser and its constants."""
-
-    name: Literal["sgd", "adam", "adamw"] = "sgd"
-    learning_rate: Positive = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    nesterov: bool = True
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
-
-
-class RateSection(Section):
-    """How the learning rate moves, over fractions of training."""
-
-    name: Literal["constant", "multistep", "cosine", "onecycle"] = "cosine"
-    milestones: tuple[Fraction, ...] = (0.3, 0.6, 0.8)
-    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    final: Fraction = 0.0
-
-
-class TrainSection(Section):
-    """How a network is trained."""
-
-    epochs: Count = 100
-    batch_size: Count = 128
-    optimizer: OptimizerSection = OptimizerSection()
-    schedule: RateSection = RateSection()
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    clip_norm: Positive | None = None
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    channels_last: bool = False
-    compile: bool = False
-
-
-class ModelSection(Section):
-    """A registered model, or one by import path ``package.module:callable``."""
-
-    name: str
-    arguments: dict[str, Any] = {}
-    mean: tuple[float, ...] | None = None
-    std: tuple[Positive, ...] | None = None
-    size: tuple[Count, Count] | None = None
-
-    @model_validator(mode="after")
-    def _both_or_none(self) -> ModelSection:
-        lengths = [None if values is None else len(values) for values in (self.mean, self.std)]
-        if lengths[0] != lengths[1] or lengths[0] == 0:
-            raise ValueError(
-                "mean and std must both have one number for each channel, or neither be given, "
-                f"got {' and '.join('nothing' if n is None else str(n) for n in lengths)}; give both"
-            )
-        return self
-
-
-class TeacherSection(Section):
-    """The teacher: its network, its images and its training."""
-
-    model: ModelSection
-    images: Count | None = None
-    train: TrainSection = TrainSection()
-    weights: str | None = None
-
-
-class StudentSection(Section):
-    """A student: its network, its images and its training."""
-
-    name: Name
-    model: ModelSection
-    images: Count | None = None
-    train: TrainSection = TrainSection()
-    init: Literal["random", "teacher"] = "random"
 
 
 class DistillSection(Section):

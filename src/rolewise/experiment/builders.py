@@ -9,7 +9,8 @@ from torch import nn
 
 from rolewise.augment import OPS, Policy, Schedule
 from rolewise.augment import build as build_augmentation
-from rolewise.config.schema import AugmentationSpec, ExperimentConfig, StudentSection, TrainSection
+from rolewise.config.networks import StudentSection, TrainSection
+from rolewise.config.schema import AugmentationSpec, ExperimentConfig
 from rolewise.distill import Distiller, build_methods
 from rolewise.errors import InputError
 from rolewise.experiment.world import World

@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 
 from rolewise.errors import Interrupted, RunError
-from rolewise.experiment.arms import PRIORITY, Stage
 from rolewise.experiment.folder import RunFolder
+from rolewise.experiment.graph import PRIORITY, Stage
 from rolewise.processes import asked_to_stop, tie_to_parent
 
 #: Runs one stage to its end: (run folder, stage, report, should_stop, workers for a search).

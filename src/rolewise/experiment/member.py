@@ -8,8 +8,8 @@ from typing import Any
 
 from rolewise.augment import Schedule
 from rolewise.experiment import stages
-from rolewise.experiment.arms import Stage
 from rolewise.experiment.builders import policy
+from rolewise.experiment.graph import Stage
 from rolewise.experiment.world import World
 from rolewise.search import Genome
 from rolewise.train import Trainee, evaluate

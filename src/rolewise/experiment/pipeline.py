@@ -12,9 +12,9 @@ from typing import Any
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
 from rolewise.experiment import builders
-from rolewise.experiment.arms import Stage, stages_of
 from rolewise.experiment.executor import Update, execute
 from rolewise.experiment.folder import RunFolder, held, open_run
+from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import run_test, write_results
 from rolewise.experiment.searching import images_of_search, run_search

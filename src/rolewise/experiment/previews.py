@@ -14,8 +14,8 @@ from rolewise.augment import build as build_augmentation
 from rolewise.config.schema import ExperimentConfig
 from rolewise.data import read, stratified_subset
 from rolewise.experiment import builders
-from rolewise.experiment.arms import stages_of
 from rolewise.experiment.folder import RunFolder
+from rolewise.experiment.graph import stages_of
 from rolewise.experiment.world import world
 from rolewise.files import write_bytes
 from rolewise.seeds import generator

@@ -9,8 +9,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from rolewise.experiment.arms import PRIORITY, Stage
 from rolewise.experiment.executor import Update
+from rolewise.experiment.graph import PRIORITY, Stage
 from rolewise.experiment.pipeline import Plan
 
 _WORDS = {"search": "searches", "teacher": "teachers", "arm": "arms", "test": "tests"}

@@ -6,8 +6,9 @@ from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment import builders
-from rolewise.experiment.arms import Arm, Stage, arms_of, control_of, stages_of
+from rolewise.experiment.arms import Arm, arms_of, control_of
 from rolewise.experiment.folder import RunFolder
+from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.stages import labels_of, section_of, trained_network
 from rolewise.experiment.world import world
 from rolewise.files import read_json, write_json

@@ -8,8 +8,8 @@ from typing import Any
 from rolewise.augment import Schedule
 from rolewise.errors import Interrupted
 from rolewise.experiment import builders
-from rolewise.experiment.arms import Stage
 from rolewise.experiment.folder import RunFolder
+from rolewise.experiment.graph import Stage
 from rolewise.experiment.member import MemberFactory
 from rolewise.experiment.stages import Report, section_of
 from rolewise.files import write_json

@@ -12,12 +12,14 @@ import torch
 from torch import nn
 
 from rolewise.augment import Schedule
-from rolewise.config.schema import ExperimentConfig, StudentSection
+from rolewise.config.networks import StudentSection
+from rolewise.config.schema import ExperimentConfig
 from rolewise.distill import Distiller
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import builders
-from rolewise.experiment.arms import Stage, label, specs, stages_of
+from rolewise.experiment.arms import label, specs
 from rolewise.experiment.folder import RunFolder
+from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.world import World, world
 from rolewise.files import read_json, write_json
 from rolewise.models import count_parameters, init_from
@@ -129,22 +131,19 @@ def training(run: RunFolder, stage: Stage) -> Built:
 
 def augmentation_of(run: RunFolder, config: ExperimentConfig, stage: Stage) -> Schedule:
     """Returns the schedule that a training stage runs under: searched here, or a preset."""
-    if stage.augmentation == "teacher" or (stage.role == "teacher" and stage.augmentation == "own"):
-        return Schedule.load(builders.schedule_file(run.stage(f"seed{stage.seed}/teacher-search")))
-    if stage.augmentation in ("own", "own_shuffled"):
-        own = Schedule.load(builders.schedule_file(run.stage(f"seed{stage.seed}/{stage.role}-search")))
-        return (
-            own.shuffled(generator(stage.seed, "shuffle", stage.role)) if stage.augmentation == "own_shuffled" else own
-        )
+    if stage.schedule is not None:
+        schedule = Schedule.load(builders.schedule_file(run.stage(stage.schedule)))
+        shuffled = stage.augmentation == "own_shuffled"
+        return schedule.shuffled(generator(stage.seed, "shuffle", stage.role)) if shuffled else schedule
     return builders.preset(config, specs(config)[stage.augmentation])
 
 
 def scalar_segments(run: RunFolder, stage: Stage) -> list[tuple[float, dict[str, float]]]:
     """Returns the searched scalars (learning rate and the like) that go with a role's own schedule."""
-    own_search = f"seed{stage.seed}/{stage.role}-search"
-    if stage.augmentation != "own" or not (run.stage(own_search) / "scalars.json").is_file():
+    if stage.augmentation != "own" or stage.schedule is None:
         return []
-    segments = read_json(run.stage(own_search) / "scalars.json", "the searched scalars")
+    path = run.stage(stage.schedule) / "scalars.json"
+    segments = read_json(path, "the searched scalars") if path.is_file() else []
     return [(float(start), {str(name): float(value) for name, value in values.items()}) for start, values in segments]
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rolewise.config.schema import ExperimentConfig, ModelSection
+from rolewise.config.networks import ModelSection
+from rolewise.config.schema import ExperimentConfig
 from rolewise.data import SealedTest, Source, read, split, stratified_subset
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
