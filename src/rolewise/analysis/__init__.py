@@ -2,5 +2,6 @@
 
 from rolewise.analysis.comparison import ArmRow, compare, verdict
 from rolewise.analysis.statistics import Estimate, estimate, holm, paired
+from rolewise.analysis.teacher_deviation import teacher_deviation
 
-__all__ = ["ArmRow", "Estimate", "compare", "estimate", "holm", "paired", "verdict"]
+__all__ = ["ArmRow", "Estimate", "compare", "estimate", "holm", "paired", "teacher_deviation", "verdict"]

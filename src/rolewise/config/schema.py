@@ -31,8 +31,10 @@ Device = Annotated[str, AfterValidator(_device)]
 #: A preset's name, a schedule file, or a mapping with a ``name`` and the preset's arguments.
 AugmentationSpec = str | dict[str, Any]
 
+#: Searches of a student's schedule, by the name of the arm that trains under what they find.
+SEARCHES = ("own", "random_search", "grid_search", "screen", "screened_search")
 #: What the experiment itself makes for a student to be trained under; every other name is a preset.
-LEARNED = ("own", "own_shuffled", "teacher")
+LEARNED = (*SEARCHES, "own_shuffled", "teacher")
 
 
 class DataSection(Section):
@@ -94,6 +96,14 @@ class ScalarSection(Section):
         return self
 
 
+class ScreenSection(Section):
+    """Candidates that the teacher's outputs alone are asked about, without training a student."""
+
+    candidates: Count = 64
+    repeats: Annotated[int, Field(ge=2)] = 8
+    images: Count = 512
+
+
 class SearchSection(Section):
     """The population-based search of each role's schedule."""
 
@@ -106,6 +116,7 @@ class SearchSection(Section):
     quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     initial: Literal["zeros", "random"] = "zeros"
     scalars: dict[Literal["learning_rate", "temperature", "label_weight"], ScalarSection] = {}
+    screen: ScreenSection = ScreenSection()
 
 
 class ArmsSection(Section):

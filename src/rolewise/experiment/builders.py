@@ -7,14 +7,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from rolewise.augment import OPS, Policy, Schedule
+from rolewise.augment import OPS, Schedule
 from rolewise.augment import build as build_augmentation
 from rolewise.config.networks import StudentSection, TrainSection
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig
 from rolewise.distill import Distiller, build_methods
 from rolewise.errors import InputError
 from rolewise.experiment.world import World
-from rolewise.search import PolicySpace, Scalar, Space
 from rolewise.seeds import derive_seed
 from rolewise.train import OptimizerSettings, RateSchedule, TrainSettings
 
@@ -39,31 +38,6 @@ def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSett
 def learned_ops(config: ExperimentConfig) -> tuple[str, ...]:
     """Returns the operations that a search may use; by default the fifteen of population based augmentation."""
     return config.augment.ops or tuple(name for name in OPS if name not in ("flip", "crop"))
-
-
-def search_space(config: ExperimentConfig) -> Space:
-    """Returns what a search mutates: the policy, and the scalars that the config opens."""
-    section = config.search
-    genes: dict[str, PolicySpace | Scalar] = {
-        "policy": PolicySpace(learned_ops(config), config.augment.copies, initial=section.initial)
-    }
-    for name, scalar in section.scalars.items():
-        genes[name] = Scalar(scalar.low, scalar.high, log=scalar.log)
-    return Space(genes)
-
-
-def policy(config: ExperimentConfig, vector: list[int]) -> Policy:
-    """Returns the policy that a search's vector of levels stands for."""
-    section = config.augment
-    return Policy.from_vector(
-        vector,
-        ops=learned_ops(config),
-        counts=section.counts,
-        magnitude=section.magnitude,
-        scale=section.scale,
-        ranges=section.ranges,
-        base=section.base,
-    )
 
 
 def preset(config: ExperimentConfig, spec: AugmentationSpec) -> Schedule:

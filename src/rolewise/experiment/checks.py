@@ -108,7 +108,7 @@ def _method(path: Steps, method: dict[str, Any]) -> Iterable[tuple[Steps, str]]:
 
 def _arms(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
     for index, spec in enumerate(config.arms.teacher):
-        if spec in ("teacher", "own_shuffled"):
+        if spec != "own" and spec in LEARNED:
             yield (
                 ("arms", "teacher", index),
                 f'must be "own" or a preset, got {spec!r}; the teacher\'s own schedule is "own"',

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rolewise.config.networks import StudentSection
-from rolewise.config.schema import ExperimentConfig
+from rolewise.config.schema import SEARCHES, ExperimentConfig
 from rolewise.experiment.arms import Arm, arms_of, distinct, label, searching_teacher
 
 Kind = Literal["search", "teacher", "arm", "test"]
@@ -30,6 +30,7 @@ class Stage:
         distilled: whether the distillation loss is on.
         unseen: whether the search's validation images are left out although the final training has them.
         schedule: the search whose schedule it trains under, or None under a preset.
+        strategy: how a search searches, one of `rolewise.config.schema.SEARCHES`.
         needs: the stages that must be done before.
     """
 
@@ -42,7 +43,13 @@ class Stage:
     distilled: bool = False
     unseen: bool = False
     schedule: str | None = None
+    strategy: str = "own"
     needs: tuple[str, ...] = field(default=())
+
+    @property
+    def subject(self) -> str:
+        """What a search is for, such as ``teacher``, ``small`` or ``small@standard``: its folder without the ending."""
+        return self.name.split("/")[1].removesuffix("-search")
 
 
 def stages_of(config: ExperimentConfig) -> list[Stage]:
@@ -91,16 +98,26 @@ def _arm_stages(
     schedule = None
     if arm.student_augmentation == "teacher":
         schedule = teacher_search
-    elif arm.student_augmentation in ("own", "own_shuffled"):
+    elif arm.student_augmentation in (*SEARCHES, "own_shuffled"):
         asked = teacher
         if config.retrain_on_validation and config.teacher.images is None:
             asked = replace(teacher, name=teacher.name + "-unseen", unseen=True)
             yield asked
         # Under another teacher the student searches anew; the usual one stays unnamed.
         beside = "" if teacher.augmentation == searching_teacher(config) else f"@{teacher.augmentation}"
-        schedule = f"seed{seed}/{student.name}{beside}-search"
+        strategy = "own" if arm.student_augmentation == "own_shuffled" else arm.student_augmentation
+        how = "" if strategy == "own" else "-" + strategy.removesuffix("_search")
+        schedule = f"seed{seed}/{student.name}{how}{beside}-search"
         yield Stage(
-            schedule, "search", seed, student.name, "", asked.name, distilled=True, unseen=True, needs=(asked.name,)
+            schedule,
+            "search",
+            seed,
+            student.name,
+            teacher=asked.name,
+            distilled=True,
+            unseen=True,
+            strategy=strategy,
+            needs=(asked.name,),
         )
     taught = teacher.name if arm.distilled or student.init == "teacher" else None
     yield Stage(

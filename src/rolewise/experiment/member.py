@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.augment import Schedule
-from rolewise.experiment import stages
-from rolewise.experiment.builders import policy
+from rolewise.experiment import stages, strategies
 from rolewise.experiment.graph import Stage
 from rolewise.experiment.world import World
 from rolewise.search import Genome
@@ -29,11 +28,10 @@ class TrainingMember:
         self._epochs = epochs
 
     def set_genome(self, genome: Genome) -> None:
-        """Takes a policy, and the scalars that are searched, from now on."""
-        vector = genome["policy"]
-        assert isinstance(vector, list)
-        self._trainee.set_augmentation(Schedule.constant(policy(self._world.config, vector)))
-        self._trainee.set_scalars(**{name: value for name, value in genome.items() if isinstance(value, float)})
+        """Takes an augmentation, and the scalars that are searched, from now on."""
+        config = self._world.config
+        self._trainee.set_augmentation(Schedule.constant(strategies.augmentation(config, genome)))
+        self._trainee.set_scalars(**strategies.scalars(config, genome))
 
     def advance(self, fraction_from: float, fraction_to: float) -> None:
         """Trains from one fraction of the search to another, in whole epochs."""

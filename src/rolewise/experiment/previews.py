@@ -24,7 +24,7 @@ FRACTIONS = (0.0, 0.5, 1.0)
 
 
 def write_previews(run: RunFolder, images: int = 8) -> None:
-    """Writes ``previews.npz``: ``clean`` and ``<role>/<fraction>``, each uint8 [images, C, H, W], of the first seed."""
+    """Writes ``previews.npz`` of the first seed: ``clean`` and ``<search>/<fraction>``, uint8 [images, C, H, W]."""
     config = run.config()
     seed = config.seeds[0]
     here = world(config, seed, torch.device("cpu"))
@@ -37,9 +37,11 @@ def write_previews(run: RunFolder, images: int = 8) -> None:
             continue
         schedule = Schedule.load(builders.schedule_file(run.stage(stage.name)))
         for fraction in FRACTIONS:
-            plan = schedule.at(fraction).draw(len(clean), size, generator(seed, "preview", stage.role, str(fraction)))
+            plan = schedule.at(fraction).draw(
+                len(clean), size, generator(seed, "preview", stage.subject, str(fraction))
+            )
             seen = apply(clean, plan, interpolation=config.augment.interpolation, fill=config.augment.fill)
-            arrays[f"{stage.role}/{fraction:g}"] = seen.numpy()
+            arrays[f"{stage.subject}/{fraction:g}"] = seen.numpy()
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     write_bytes(run.root / "previews.npz", buffer.getvalue())

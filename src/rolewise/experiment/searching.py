@@ -7,10 +7,11 @@ from typing import Any
 
 from rolewise.augment import Schedule
 from rolewise.errors import Interrupted
-from rolewise.experiment import builders
+from rolewise.experiment import builders, strategies
 from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.graph import Stage
 from rolewise.experiment.member import MemberFactory
+from rolewise.experiment.screening import screened
 from rolewise.experiment.stages import Report, section_of
 from rolewise.files import write_json
 from rolewise.search import Genome, Progress, search
@@ -40,38 +41,41 @@ def run_search(
         if should_stop():
             raise Interrupted(f"{stage.name} was stopped; run the same command again to go on")
 
+    candidates = screened(run, stage) if stage.strategy in ("screen", "screened_search") else []
+    if stage.strategy == "screen":
+        _save(run, stage, [(0.0, candidates[0])])
+        return {"images": 0}
+    way = strategies.strategy(config, stage.strategy, candidates)
     found = search(
         MemberFactory(run.root, stage),
-        builders.search_space(config),
+        way.space,
         members=config.search.members,
         intervals=config.search.intervals,
-        seed=derive_seed(stage.seed, stage.role, "search"),
+        seed=derive_seed(stage.seed, stage.subject, "search"),
         folder=folder,
         workers=workers,
         threads=config.threads,
-        quantile=config.search.quantile,
+        quantile=way.quantile,
+        initial=way.initial,
         on_progress=on_progress,
     )
-    segments = found.segments()
-    policies = [(start, builders.policy(config, vector_of(genome))) for start, genome in segments]
-    Schedule(tuple(policies), name=f"{stage.role}-own").save(builders.schedule_file(folder))
-    scalars = [
-        (start, {name: value for name, value in genome.items() if name != "policy"}) for start, genome in segments
-    ]
-    if config.search.scalars:
-        write_json(folder / "scalars.json", scalars)
+    _save(run, stage, found.segments())
     return {"best": found.best, "score": found.scores[found.best], "images": images_of_search(run, stage)}
 
 
-def vector_of(genome: Genome) -> list[int]:
-    """Returns the policy's vector of levels in a genome."""
-    vector = genome["policy"]
-    assert isinstance(vector, list)
-    return vector
+def _save(run: RunFolder, stage: Stage, segments: list[tuple[float, Genome]]) -> None:
+    """Writes the schedule, and beside it the scalars where any are searched."""
+    config, folder = run.config(), run.stage(stage.name)
+    policies = [(start, strategies.augmentation(config, genome)) for start, genome in segments]
+    Schedule(tuple(policies), name=f"{stage.subject}-own").save(builders.schedule_file(folder))
+    if config.search.scalars:
+        write_json(folder / "scalars.json", [(start, strategies.scalars(config, genome)) for start, genome in segments])
 
 
 def images_of_search(run: RunFolder, stage: Stage) -> int:
     """Returns how many images a search trains on in all: members x epochs x images of one member."""
+    if stage.strategy == "screen":
+        return 0
     config = run.config()
     section, search_section = section_of(config, stage.role), config.search
     is_teacher = stage.role == "teacher"

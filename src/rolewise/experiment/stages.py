@@ -13,7 +13,7 @@ from torch import nn
 
 from rolewise.augment import Schedule
 from rolewise.config.networks import StudentSection
-from rolewise.config.schema import ExperimentConfig
+from rolewise.config.schema import SEARCHES, ExperimentConfig
 from rolewise.distill import Distiller
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import builders
@@ -140,7 +140,7 @@ def augmentation_of(run: RunFolder, config: ExperimentConfig, stage: Stage) -> S
 
 def scalar_segments(run: RunFolder, stage: Stage) -> list[tuple[float, dict[str, float]]]:
     """Returns the searched scalars (learning rate and the like) that go with a role's own schedule."""
-    if stage.augmentation != "own" or stage.schedule is None:
+    if stage.schedule is None or stage.augmentation not in SEARCHES:
         return []
     path = run.stage(stage.schedule) / "scalars.json"
     segments = read_json(path, "the searched scalars") if path.is_file() else []

@@ -63,10 +63,10 @@ def read_run(root: Path) -> RunData:
     stages = root / "stages"
     for folder in sorted(path for path in stages.glob("seed*/*") if path.is_dir()):
         name = f"{folder.parent.name}/{folder.name}"
+        if (folder / "schedule.json").is_file():
+            data.schedules[name] = read_json(folder / "schedule.json", "schedule")
         if (folder / "lineage.json").is_file():
             data.lineages[name] = read_json(folder / "lineage.json", "lineage")
-            if (folder / "schedule.json").is_file():
-                data.schedules[name] = read_json(folder / "schedule.json", "schedule")
         elif (folder / "record.jsonl").is_file():
             data.records[name] = _lines(folder / "record.jsonl")
     if (root / "previews.npz").is_file():

@@ -37,7 +37,7 @@ def _content(data: RunData) -> dict[str, Any]:
     )
     seeds = data.results["seeds"] if data.results is not None else []
     first = min((int(name.split("/")[0].removeprefix("seed")) for name in data.lineages), default=0)
-    roles = list(dict.fromkeys(name.split("/")[1].removesuffix("-search") for name in data.lineages))
+    roles = list(dict.fromkeys(name.split("/")[1].removesuffix("-search") for name in data.schedules))
     roles.sort(key=lambda role: role != "teacher")
     return {
         "name": data.name,
@@ -142,7 +142,7 @@ def _costs(data: RunData) -> list[dict[str, str]]:
     for name, number in images.items():
         what = name.split("/", 1)[1]
         kind = (
-            f"search of the {what.removesuffix('-search')}'s schedule"
+            f"search of a schedule: {what.removesuffix('-search')}"
             if what.endswith("-search")
             else "one training, on average"
         )

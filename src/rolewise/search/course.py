@@ -24,12 +24,22 @@ class Course:
         intervals: how many there will be.
         seed: of the initial genomes, the members' own seeds and the decisions.
         quantile: share of the population replaced after each interval.
+        initial: the members' first genomes; drawn from the space where None.
 
     Raises:
-        InputError: a number is out of its range.
+        InputError: a number is out of its range, or ``initial`` does not fit.
     """
 
-    def __init__(self, space: Space, *, members: int, intervals: int, seed: int, quantile: float) -> None:
+    def __init__(
+        self,
+        space: Space,
+        *,
+        members: int,
+        intervals: int,
+        seed: int,
+        quantile: float,
+        initial: Sequence[Genome] | None = None,
+    ) -> None:
         for name, value in (("members", members), ("intervals", intervals)):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
@@ -37,7 +47,14 @@ class Course:
             raise InputError(f"quantile must be from 0 to 0.5, got {quantile}")
         self.space, self.members, self.intervals = space, members, intervals
         self.seed, self.quantile = seed, quantile
-        self.initial = tuple(space.start(generator(seed, "search", "initial", member)) for member in range(members))
+        self._given = initial is not None
+        if initial is None:
+            initial = [space.start(generator(seed, "search", "initial", member)) for member in range(members)]
+        if len(initial) != members:
+            raise InputError(f"initial must hold a genome for each of the {members} members, got {len(initial)}")
+        for member, genome in enumerate(initial):
+            space.check(genome, f"initial[{member}]")
+        self.initial = tuple(initial)
         self.seeds = tuple(derive_seed(seed, "search", "member", member) for member in range(members))
         self.lines: list[Line] = []
         self.genomes: tuple[Genome, ...] = self.initial
@@ -60,7 +77,7 @@ class Course:
 
     def settings(self) -> dict[str, Any]:
         """Returns what makes this search this one, as JSON-able data."""
-        return {
+        settings = {
             "kind": "search",
             "version": 1,
             "space": self.space.to_json(),
@@ -69,6 +86,8 @@ class Course:
             "seed": self.seed,
             "quantile": self.quantile,
         }
+        # What is drawn follows from the rest.
+        return {**settings, "initial": list(self.initial)} if self._given else settings
 
     def take(self, outcomes: Mapping[int, Outcome]) -> Line:
         """Takes in what came of an interval, decides, and returns the line that says so.

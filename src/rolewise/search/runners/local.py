@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from rolewise.search.folder import Folder
 from rolewise.search.lineage import SearchResult
 from rolewise.search.member import MakeMember
 from rolewise.search.pool import Here, Pool, Processes
-from rolewise.search.space import Space
+from rolewise.search.space import Genome, Space
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def search(
     workers: int = 1,
     threads: int = 1,
     quantile: float = 0.25,
+    initial: Sequence[Genome] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     cost: SearchCost | None = None,
@@ -71,7 +72,9 @@ def search(
         folder: where record.jsonl, timing.jsonl, state/ and, at the end, lineage.json go.
         workers: processes; 1 trains in this one.
         threads: torch's threads in each, this process included.
-        quantile: share of the population replaced after each interval, in [0, 0.5].
+        quantile: share of the population replaced after each interval, in [0, 0.5]; with 0 nobody copies, and the
+            search is one among constant genomes.
+        initial: the members' first genomes; drawn from the space where None.
         on_progress: called after each interval; what it raises ends the search, which may be resumed.
         should_stop: asked after each interval but the last.
         cost: what one member costs, for the count of images in `Progress`.
@@ -84,7 +87,7 @@ def search(
     for name, value in (("workers", workers), ("threads", threads)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
-    course = Course(space, members=members, intervals=intervals, seed=seed, quantile=quantile)
+    course = Course(space, members=members, intervals=intervals, seed=seed, quantile=quantile, initial=initial)
     kept = Folder(Path(folder), course)
     if course.over:
         return kept.finish()
