@@ -3,5 +3,17 @@
 from rolewise.analysis.comparison import ArmRow, compare, verdict
 from rolewise.analysis.statistics import Estimate, estimate, holm, paired
 from rolewise.analysis.teacher_deviation import teacher_deviation
+from rolewise.analysis.twins import TwinRow, against_twins
 
-__all__ = ["ArmRow", "Estimate", "compare", "estimate", "holm", "paired", "teacher_deviation", "verdict"]
+__all__ = [
+    "ArmRow",
+    "Estimate",
+    "TwinRow",
+    "against_twins",
+    "compare",
+    "estimate",
+    "holm",
+    "paired",
+    "teacher_deviation",
+    "verdict",
+]

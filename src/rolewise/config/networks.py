@@ -74,6 +74,27 @@ class TeacherSection(Section):
     weights: str | None = None
 
 
+#: Bits of a value; None for floating point.
+Bits = Annotated[int, Field(ge=1, le=8)] | None
+
+
+class LayerBits(Section):
+    """The bits of the layers that a pattern matches."""
+
+    weights: Bits = None
+    activations: Bits = None
+
+
+class QuantiseSection(Section):
+    """A network whose layers compute at few bits."""
+
+    weights: Bits = 2
+    activations: Bits = 2
+    quantiser: Literal["dorefa", "pact", "lsq", "affine"] = "lsq"
+    keep: tuple[str, ...] = ("first", "last")
+    layers: dict[str, LayerBits] = {}
+
+
 class StudentSection(Section):
     """A student: its network, its images and its training."""
 
@@ -82,3 +103,4 @@ class StudentSection(Section):
     images: Count | None = None
     train: TrainSection = TrainSection()
     init: Literal["random", "teacher"] = "random"
+    quantise: QuantiseSection | None = None

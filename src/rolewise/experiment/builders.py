@@ -14,6 +14,7 @@ from rolewise.config.schema import AugmentationSpec, ExperimentConfig
 from rolewise.distill import Distiller, build_methods
 from rolewise.errors import InputError
 from rolewise.experiment.world import World
+from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
 from rolewise.train import OptimizerSettings, RateSchedule, TrainSettings
 
@@ -69,6 +70,24 @@ def distiller(
         example=world.source.batch(world.train[:2]),
         generator=derive_seed(world.seed, "adapters", student_section.name),
     ).to(world.device)
+
+
+def at_bits(section: StudentSection, network: nn.Module) -> nn.Module:
+    """Returns a student's network at the bits of its section; the network itself where there are none.
+
+    Raises:
+        InputError: a pattern of layers matches none, or a layer cannot be converted.
+    """
+    bits = section.quantise
+    if bits is None:
+        return network
+    return quantise(
+        network,
+        {"weights": bits.weights, "activations": bits.activations},
+        quantiser=bits.quantiser,
+        keep=bits.keep,
+        layers={pattern: own.model_dump() for pattern, own in bits.layers.items()},
+    )
 
 
 def device_of(name: str) -> torch.device:

@@ -83,8 +83,23 @@ def _arm(run: RunFolder, config: ExperimentConfig, tests: dict[int, dict[str, An
         "distilled": arm.distilled,
         "control": control_of(config, arm),
         "images": summary["images"],
-        "parameters": summary["parameters"],
+        **{key: summary[key] for key in ("parameters", "bytes", "macs", "bit_operations")},
+        **_bits(config, arm.student),
     } | _measured(config, tests, what)
+
+
+def _bits(config: ExperimentConfig, student: str) -> dict[str, Any]:
+    """Returns a student's bits, and the student that is the same in floating point, if there is one."""
+    section = section_of(config, student)
+    if section.quantise is None:
+        return {"weight_bits": 32, "activation_bits": 32, "twin": None}
+    plain = section.model_copy(update={"quantise": None})
+    twins = [other.name for other in config.students if other.model_copy(update={"name": student}) == plain]
+    return {
+        "weight_bits": section.quantise.weights or 32,
+        "activation_bits": section.quantise.activations or 32,
+        "twin": twins[0] if twins else None,
+    }
 
 
 def _summary(run: RunFolder, config: ExperimentConfig, what: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.world import World, world
 from rolewise.files import read_json, write_json
 from rolewise.models import count_parameters, init_from
+from rolewise.quant import operations, size_in_bytes
 from rolewise.seeds import derive_seed, generator
 from rolewise.train import Trainee, evaluate, fit, load_weights, save_weights
 
@@ -65,7 +66,8 @@ def find_stage(config: ExperimentConfig, name: str) -> Stage:
 
 def trained_network(run: RunFolder, here: World, stage: Stage) -> nn.Module:
     """Returns the network that a finished training stage left, in eval mode on the device."""
-    model = here.network(section_of(here.config, stage.role).model, stage.role)
+    section = section_of(here.config, stage.role)
+    model = builders.at_bits(section, here.network(section.model, stage.role))
     load_weights(model, run.stage(stage.name) / "weights.safetensors")
     return model.to(here.device).eval()
 
@@ -80,6 +82,7 @@ def loss_of(run: RunFolder, here: World, stage: Stage, seed: int) -> Distiller:
         teacher = trained_network(run, here, find_stage(config, stage.teacher))
         if section.init == "teacher":
             init_from(student, teacher)
+    student = builders.at_bits(section, student)
     return builders.distiller(here, section, student, teacher if stage.distilled else None)
 
 
@@ -176,7 +179,7 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
     finished = fit(trainee, folder, validate=validate if held_out else None, on_epoch=report, should_stop=should_stop)
     if not finished:
         raise Interrupted(f"{stage.name} was stopped; run the same command again to go on")
-    summary: dict[str, Any] = {"images": trainee.images_seen, "parameters": count_parameters(trainee.model)}
+    summary: dict[str, Any] = {"images": trainee.images_seen, **_cost(here, trainee.model)}
     if held_out:
         summary["validation_accuracy"] = validate()
     return summary
@@ -188,7 +191,19 @@ def _take_teacher(run: RunFolder, config: ExperimentConfig, stage: Stage) -> dic
     model = here.network(config.teacher.model, stage.role)
     load_weights(model, Path(str(config.teacher.weights)))
     save_weights(model, run.stage(stage.name) / "weights.safetensors")
-    return {"images": 0, "parameters": count_parameters(model)}
+    return {"images": 0, **_cost(here, model)}
+
+
+def _cost(here: World, model: nn.Module) -> dict[str, int]:
+    """Returns a network's parameters, the bytes of its weights, and the operations of one image."""
+    size = (here.source.channels, *here.source.size)
+    cost = operations(model, size)
+    return {
+        "parameters": count_parameters(model),
+        "bytes": size_in_bytes(model),
+        "macs": cost.macs,
+        "bit_operations": cost.bit_operations,
+    }
 
 
 def finish(run: RunFolder, stage: Stage, summary: dict[str, Any]) -> None:

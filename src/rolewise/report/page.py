@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from rolewise.analysis import ArmRow, compare, verdict
+from rolewise.analysis import ArmRow, Estimate, against_twins, compare, verdict
 from rolewise.files import write_text
 from rolewise.report import figures
 from rolewise.report.folder import RunData, read_run
@@ -53,6 +53,7 @@ def _content(data: RunData) -> dict[str, Any]:
             if (name := f"seed{first}/{role}-search") in data.lineages
         },
         "retired": _retired(data),
+        "bits": _bits(data),
         "schedules_figure": _schedules(data, roles),
         "views": {role: figures.views_figure(data.previews, role) for role in roles if f"{role}/0" in data.previews},
         "curves_figure": _curves(data, students),
@@ -69,13 +70,10 @@ def _row(row: ArmRow, data: RunData) -> dict[str, Any]:
         if accuracy.low is None or accuracy.high is None
         else f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"
     )
-    change = "control" if difference is None else f"{100 * difference.mean:+.1f}"
-    if difference is not None and difference.low is not None and difference.high is not None:
-        change += f" ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
-    spread = "" if accuracy.sd is None else f" ± {100 * accuracy.sd:.1f}"
+    change = "control" if difference is None else _change(difference)
     return {
         "name": row.name,
-        "accuracy": f"{100 * accuracy.mean:.1f}{spread}",
+        "accuracy": _with_spread(accuracy),
         "interval": interval,
         "change": change,
         "adjusted": "" if row.adjusted is None else f"{row.adjusted:.3f}",
@@ -103,6 +101,35 @@ def _teachers(data: RunData) -> list[dict[str, str]]:
             }
         )
     return teachers
+
+
+def _with_spread(accuracy: Estimate) -> str:
+    spread = "" if accuracy.sd is None else f" ± {100 * accuracy.sd:.1f}"
+    return f"{100 * accuracy.mean:.1f}{spread}"
+
+
+def _change(difference: Estimate) -> str:
+    change = f"{100 * difference.mean:+.1f}"
+    if difference.low is not None and difference.high is not None:
+        change += f" ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
+    return change
+
+
+def _bits(data: RunData) -> list[dict[str, Any]]:
+    """Returns students at few bits beside their float twins, by arm."""
+    rows = sorted(against_twins(data.results) if data.results is not None else [], key=lambda row: row.arm)
+    return [
+        {
+            "arm": row.arm,
+            "student": row.student,
+            "bits": f"W{row.weight_bits} A{row.activation_bits}",
+            "bytes": f"{row.bytes:,}",
+            "operations": f"{row.bit_operations / 1e6:,.1f}",
+            "accuracy": _with_spread(row.accuracy),
+            "change": "" if row.difference is None else _change(row.difference),
+        }
+        for row in rows
+    ]
 
 
 def _retired(data: RunData) -> list[str]:

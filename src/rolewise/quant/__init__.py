@@ -1,0 +1,41 @@
+"""Few bits: quantisers with straight-through gradients, conversion of any network, folding, counting."""
+
+from rolewise.quant.affine import AffineActivation, AffineWeight, symmetric_scale
+from rolewise.quant.codes import Codes, Grid
+from rolewise.quant.conversion import QUANTISERS, quantise, quantised_layers, restore
+from rolewise.quant.counting import Cost, operations, size_in_bytes
+from rolewise.quant.dorefa import DorefaActivation, DorefaWeight, dorefa_activation, dorefa_weight
+from rolewise.quant.folding import fold_batch_norm
+from rolewise.quant.layers import Quantised
+from rolewise.quant.lsq import LsqActivation, LsqWeight, first_step
+from rolewise.quant.pact import PactActivation, pact_activation
+from rolewise.quant.rounding import cut_to_grid, on_grid, round_through
+
+__all__ = [
+    "QUANTISERS",
+    "AffineActivation",
+    "AffineWeight",
+    "Codes",
+    "Cost",
+    "DorefaActivation",
+    "DorefaWeight",
+    "Grid",
+    "LsqActivation",
+    "LsqWeight",
+    "PactActivation",
+    "Quantised",
+    "cut_to_grid",
+    "dorefa_activation",
+    "dorefa_weight",
+    "first_step",
+    "fold_batch_norm",
+    "on_grid",
+    "operations",
+    "pact_activation",
+    "quantise",
+    "quantised_layers",
+    "restore",
+    "round_through",
+    "size_in_bytes",
+    "symmetric_scale",
+]

@@ -1,0 +1,107 @@
+"""Plain fake quantisation between the smallest and the largest value: for 8 bits, and without training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.quant.codes import Codes, Grid, check_bits
+from rolewise.quant.rounding import on_grid
+
+_NARROWEST = 1e-8
+
+
+def symmetric_scale(weight: Tensor, bits: int, per_channel: bool = True) -> Tensor:
+    """Returns the width of a level, max|w| / (2^(b-1) - 1): [C, 1, ...], or one number for the whole tensor.
+
+    Source: Jacob et al. (2018), https://arxiv.org/abs/1712.05877, with a range that is even about 0.
+
+    Args:
+        weight: [C, ...].
+        bits: b, 2 to 8.
+        per_channel: a scale for each output channel C.
+    """
+    size = weight.detach().abs()
+    largest = size.amax(tuple(range(1, weight.ndim)), keepdim=True) if per_channel and weight.ndim > 1 else size.max()
+    scale: Tensor = (largest / (2 ** (bits - 1) - 1)).clamp_min(_NARROWEST)
+    return scale
+
+
+class AffineWeight(nn.Module):
+    """Weights on even levels from -(2^(b-1) - 1) to 2^(b-1) - 1 about 0, between the weights' own ends.
+
+    Source: Jacob et al. (2018), Quantization and Training of Neural Networks, https://arxiv.org/abs/1712.05877.
+    Differs from source: symmetric, with a scale for each output channel.
+
+    Args:
+        weight: [C, ...]; only its shape matters.
+        bits: b, 2 to 8.
+        per_channel: a scale for each output channel C, or one for all.
+    """
+
+    def __init__(self, weight: Tensor, bits: int, per_channel: bool = True) -> None:
+        super().__init__()
+        self.bits = check_bits(bits, 2, "; for one bit take the quantiser dorefa")
+        self.per_channel = per_channel
+        self.upper = 2 ** (bits - 1) - 1
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Returns the weights that the layer computes with."""
+        scale = symmetric_scale(weight, self.bits, self.per_channel)
+        # The largest weight lies on the very end, and is to go on learning.
+        return on_grid(weight, scale, -self.upper, self.upper, margin=0.5)
+
+    def codes(self, weight: Tensor) -> Codes:
+        """Returns them as whole numbers."""
+        scale = symmetric_scale(weight, self.bits, self.per_channel)
+        levels = (weight.detach() / scale).clamp(-self.upper, self.upper).round()
+        return Codes((levels + self.upper).to(torch.uint8), scale, -scale * self.upper, self.bits)
+
+
+class AffineActivation(nn.Module):
+    """A layer's input on 2^b levels between ends that follow those of the batches while training.
+
+    Source: Jacob et al. (2018), section 3.1, https://arxiv.org/abs/1712.05877.
+    Differs from source: the first batch sets the ends, also in eval mode; then they move by a tenth with each.
+    """
+
+    ready: Tensor
+    ends: Tensor
+
+    def __init__(self, bits: int, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.bits, self.momentum = check_bits(bits), momentum
+        self.register_buffer("ready", torch.tensor(False))
+        self.register_buffer("ends", torch.tensor([0.0, 1.0]))
+        self._begun = False
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Returns the input that the layer computes with."""
+        if self.training or not self._begun:
+            self._follow(values)
+        scale, zero_point = self._levels()
+        return on_grid(values, scale, 0, 2**self.bits - 1, zero=zero_point, margin=0.5)
+
+    def grid(self) -> Grid:
+        """Returns the levels."""
+        scale, zero_point = self._levels()
+        return Grid(float(scale), int(zero_point), 0, 2**self.bits - 1)
+
+    def _levels(self) -> tuple[Tensor, Tensor]:
+        low, high = self.ends[0].clamp_max(0), self.ends[1].clamp_min(0)
+        scale = ((high - low) / (2**self.bits - 1)).clamp_min(_NARROWEST)
+        return scale, (-low / scale).round()
+
+    @torch.no_grad()
+    def _follow(self, values: Tensor) -> None:
+        now = torch.stack([values.amin().float(), values.amax().float()])
+        if not self._begun and not bool(self.ready):
+            self.ends.copy_(now)
+            self.ready.fill_(True)
+        elif self.training:
+            self.ends.lerp_(now, self.momentum)
+        self._begun = True
+
+    def _load_from_state_dict(self, *arguments: object) -> None:
+        self._begun = False
+        super()._load_from_state_dict(*arguments)

@@ -1,0 +1,144 @@
+"""Conversion of any float network to few bits, and back, without touching its source."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import Tensor, nn
+
+from rolewise.errors import InputError, near
+from rolewise.quant.affine import AffineActivation, AffineWeight
+from rolewise.quant.codes import check_bits
+from rolewise.quant.dorefa import DorefaActivation, DorefaWeight
+from rolewise.quant.layers import CLASSES, Quantised
+from rolewise.quant.lsq import LsqActivation, LsqWeight
+from rolewise.quant.pact import PactActivation
+
+Bits = int | Mapping[str, int | None] | None
+
+#: For each quantiser how weights and how activations are quantised. PACT says nothing of weights; its paper takes
+#: DoReFa's.
+QUANTISERS: dict[str, tuple[Callable[[Tensor, int], nn.Module], Callable[[int], nn.Module]]] = {
+    "dorefa": (DorefaWeight, DorefaActivation),
+    "pact": (DorefaWeight, PactActivation),
+    "lsq": (LsqWeight, LsqActivation),
+    "affine": (AffineWeight, AffineActivation),
+}
+
+
+def quantise(
+    model: nn.Module,
+    bits: Bits = 8,
+    *,
+    quantiser: str = "lsq",
+    layers: Mapping[str, Bits] | None = None,
+    keep: Sequence[str] = ("first", "last"),
+) -> nn.Module:
+    """Returns a copy of a network whose convolutions and linear layers compute at few bits.
+
+    Weights, taps and the names in the state dict stay; the quantisers' own parameters come beside them, as
+    ``<layer>.weight_quantiser.*`` and ``<layer>.activation_quantiser.*``. A layer's input is quantised where it enters
+    the layer.
+
+    Args:
+        model: any module with `torch.nn.Conv1d`, `Conv2d` or `Linear` in it.
+        bits: of weights and activations alike, or a mapping of ``weights`` and ``activations``; None leaves a part in
+            floating point.
+        quantiser: ``dorefa``, ``pact``, ``lsq`` or ``affine``.
+        layers: other bits for layers by path, with * and ?; of several patterns that match, the last counts.
+        keep: layers that stay in floating point: ``first`` and ``last``, in the order in which the network defines
+            them, or patterns.
+
+    Raises:
+        InputError: a name, a number or a pattern is wrong, or a layer cannot be converted.
+    """
+    if quantiser not in QUANTISERS:
+        raise InputError(
+            f"quantiser must be one of {', '.join(QUANTISERS)}, got {quantiser!r}{near(quantiser, QUANTISERS)}"
+        )
+    converted = copy.deepcopy(model)
+    found: dict[str, Any] = {
+        path: layer for path, layer in converted.named_modules() if isinstance(layer, tuple(CLASSES))
+    }
+    if not found:
+        raise InputError("model must have a convolution or a linear layer to quantise, got none")
+    kept = _kept(list(found), keep)
+    wanted = {path: _pair(bits, "bits") for path in found}
+    for pattern, own in (layers or {}).items():
+        for path in _matching(list(found), pattern, "layers"):
+            wanted[path] = _pair(own, f"layers[{pattern!r}]")
+    for path, layer in found.items():
+        if path not in kept and wanted[path] != (None, None):
+            _convert(path, layer, quantiser, *wanted[path])
+    return converted
+
+
+def restore(model: nn.Module) -> nn.Module:
+    """Returns a copy in floating point again, with the weights as they were trained, before any rounding."""
+    restored = copy.deepcopy(model)
+    floats = {quantised: kind for kind, quantised in CLASSES.items()}
+    layers: list[Any] = [layer for _, layer in quantised_layers(restored)]
+    for layer in layers:
+        del layer.weight_quantiser, layer.activation_quantiser
+        layer.__class__ = floats[type(layer)]
+    return restored
+
+
+def quantised_layers(model: nn.Module) -> Iterator[tuple[str, Quantised]]:
+    """Gives path and layer of every quantised layer."""
+    for path, layer in model.named_modules():
+        if isinstance(layer, Quantised):
+            yield path, layer
+
+
+def _convert(path: str, layer: Any, quantiser: str, weights: int | None, activations: int | None) -> None:
+    kind = type(layer)
+    if isinstance(layer, Quantised):
+        raise InputError(f"layer {path} must be in floating point, and is quantised already; restore the network first")
+    if kind not in CLASSES:
+        raise InputError(
+            f"layer {path} must be exactly Linear, Conv1d or Conv2d, got {kind.__name__}, whose own code would be "
+            "lost; keep it"
+        )
+    make_weight, make_activation = QUANTISERS[quantiser]
+    weight: Tensor = layer.weight
+    layer.__class__ = CLASSES[kind]
+    layer.weight_quantiser = None if weights is None else make_weight(weight, weights).to(weight.device)
+    layer.activation_quantiser = None if activations is None else make_activation(activations).to(weight.device)
+    layer.train(layer.training)
+
+
+def _pair(bits: Any, where: str) -> tuple[int | None, int | None]:
+    if isinstance(bits, Mapping):
+        if not bits or set(bits) - {"weights", "activations"}:
+            raise InputError(f"{where} must name weights and activations, got {sorted(map(str, bits))}")
+        pair = bits.get("weights"), bits.get("activations")
+    else:
+        pair = bits, bits
+    try:
+        weights, activations = (None if number is None or number == 32 else check_bits(number) for number in pair)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    return weights, activations
+
+
+def _kept(paths: list[str], keep: Sequence[str]) -> set[str]:
+    kept: set[str] = set()
+    for name in (keep,) if isinstance(keep, str) else keep:
+        if name in ("first", "last"):
+            kept.add(paths[0 if name == "first" else -1])
+        else:
+            kept.update(_matching(paths, name, "keep"))
+    return kept
+
+
+def _matching(paths: list[str], pattern: str, where: str) -> list[str]:
+    found = [path for path in paths if fnmatchcase(path, pattern)]
+    if not found:
+        raise InputError(
+            f"{where} must match layers of the network, got {pattern!r}, which matches none{near(pattern, paths)}"
+        )
+    return found

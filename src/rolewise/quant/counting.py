@@ -1,0 +1,64 @@
+"""What a network costs at its bits: operations, and bytes on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.quant.conversion import quantised_layers, restore
+from rolewise.quant.layers import CLASSES, Quantised
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Operations of one forward pass of one image.
+
+    Args:
+        macs: multiplications with an addition, of convolutions and linear layers.
+        bit_operations: each weighted by the bits of its weight times the bits of its input; 32 for floating point.
+    """
+
+    macs: int
+    bit_operations: int
+
+
+def operations(model: nn.Module, size: tuple[int, ...]) -> Cost:
+    """Counts the operations of one image.
+
+    Args:
+        model: float or quantised.
+        size: of one input, such as (C, H, W).
+    """
+    bits = {path: layer.weight_bits * layer.activation_bits for path, layer in quantised_layers(model)}
+    # On a float copy: an empty image is nothing that quantisers should learn their ranges from.
+    plain = restore(model).eval()
+    macs = bit_operations = 0
+
+    def count(path: str, layer: nn.Module, output: Tensor) -> None:
+        nonlocal macs, bit_operations
+        weight = layer.weight
+        assert isinstance(weight, Tensor)
+        # Each output value takes one product for every weight of its own output channel.
+        number = output.numel() // output.shape[0] * weight[0].numel()
+        macs, bit_operations = macs + number, bit_operations + number * bits.get(path, 32 * 32)
+
+    for path, layer in plain.named_modules():
+        if type(layer) in CLASSES:
+            layer.register_forward_hook(lambda module, _, output, path=path: count(path, module, output))
+    parameter = next(plain.parameters())
+    with torch.no_grad():
+        plain(torch.zeros(1, *size, device=parameter.device, dtype=parameter.dtype))
+    return Cost(macs, bit_operations)
+
+
+def size_in_bytes(model: nn.Module) -> int:
+    """Returns the bytes that the weights take: quantised ones packed at their bits, all else in 32 bits."""
+    bits = 0
+    for module in model.modules():
+        for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+            if not tensor.is_floating_point():
+                continue
+            bits += tensor.numel() * (module.weight_bits if isinstance(module, Quantised) and name == "weight" else 32)
+    return -(-bits // 8)

@@ -1,0 +1,105 @@
+"""Layers that compute with quantised weights and inputs: the float layers' own classes with two quantisers beside."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from rolewise.quant.codes import Codes, Grid
+
+
+class WeightQuantiser(Protocol):
+    """What quantises a layer's weight."""
+
+    bits: int
+
+    def __call__(self, weight: Tensor) -> Tensor:
+        """Returns the weights that the layer computes with."""
+        ...
+
+    def codes(self, weight: Tensor) -> Codes:
+        """Returns them as whole numbers."""
+        ...
+
+
+class ActivationQuantiser(Protocol):
+    """What quantises a layer's input."""
+
+    bits: int
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Returns the input that the layer computes with."""
+        ...
+
+    def grid(self) -> Grid:
+        """Returns the levels."""
+        ...
+
+
+class Quantised:
+    """What the quantised layers share. A layer without one of its quantisers keeps that part in floating point."""
+
+    weight: Tensor
+    weight_quantiser: WeightQuantiser | None
+    activation_quantiser: ActivationQuantiser | None
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of the weights; 32 for floating point."""
+        return self.weight_quantiser.bits if self.weight_quantiser is not None else 32
+
+    @property
+    def activation_bits(self) -> int:
+        """Bits of the input; 32 for floating point."""
+        return self.activation_quantiser.bits if self.activation_quantiser is not None else 32
+
+    def quantised_weight(self) -> Tensor:
+        """Returns the weights that the layer computes with."""
+        return self.weight_quantiser(self.weight) if self.weight_quantiser is not None else self.weight
+
+    def codes(self) -> Codes | None:
+        """Returns the weights as whole numbers; None where they stay in floating point."""
+        return self.weight_quantiser.codes(self.weight) if self.weight_quantiser is not None else None
+
+    def grid(self) -> Grid | None:
+        """Returns the input's levels; None where it stays in floating point."""
+        return self.activation_quantiser.grid() if self.activation_quantiser is not None else None
+
+    def quantised_input(self, values: Tensor) -> Tensor:
+        """Returns the input that the layer computes with."""
+        return self.activation_quantiser(values) if self.activation_quantiser is not None else values
+
+
+class QuantisedLinear(Quantised, nn.Linear):
+    """A linear layer at few bits."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Returns [..., out]."""
+        return nn.functional.linear(self.quantised_input(input), self.quantised_weight(), self.bias)
+
+
+class QuantisedConv1d(Quantised, nn.Conv1d):
+    """A convolution over one axis at few bits, grouped ones included."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Returns [B, C, L]."""
+        output: Tensor = self._conv_forward(self.quantised_input(input), self.quantised_weight(), self.bias)
+        return output
+
+
+class QuantisedConv2d(Quantised, nn.Conv2d):
+    """A convolution over two axes at few bits, grouped ones included."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Returns [B, C, H, W]."""
+        output: Tensor = self._conv_forward(self.quantised_input(input), self.quantised_weight(), self.bias)
+        return output
+
+
+#: The quantised class of each float one.
+CLASSES: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Linear: QuantisedLinear,
+    nn.Conv1d: QuantisedConv1d,
+    nn.Conv2d: QuantisedConv2d,
+}

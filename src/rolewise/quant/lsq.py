@@ -1,0 +1,110 @@
+"""LSQ: the width of a level is learned with the weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.quant.codes import Codes, Grid, check_bits
+from rolewise.quant.rounding import on_grid
+
+#: No step is narrower: a step of zero has no levels.
+_NARROWEST = 1e-8
+
+
+def first_step(values: Tensor, upper: int) -> Tensor:
+    """Returns the step to begin with, 2 mean|v| / sqrt(p); 1 / p where all values are zero.
+
+    Source: Esser et al. (2020), section 2.1, https://arxiv.org/abs/1902.08153.
+    """
+    mean = values.detach().abs().float().mean()
+    return torch.where(mean > 0, 2 * mean / math.sqrt(upper), torch.full_like(mean, 1 / upper))
+
+
+class LsqWeight(nn.Module):
+    """Weights on levels -2^(b-1) to 2^(b-1) - 1 of a learned step (see `rolewise.quant.rounding.on_grid`).
+
+    Source: Esser et al. (2020), https://arxiv.org/abs/1902.08153; the step's gradient times 1 / sqrt(N p), N weights.
+    Differs from source: none.
+
+    Raises:
+        InputError: bits is not 2 to 8; one bit would leave the levels -1 and 0.
+    """
+
+    def __init__(self, weight: Tensor, bits: int) -> None:
+        super().__init__()
+        self.bits = check_bits(bits, 2, "; for one bit take the quantiser dorefa")
+        self.lower, self.upper = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        self.step = nn.Parameter(first_step(weight, self.upper))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Returns the weights that the layer computes with."""
+        share = 1 / math.sqrt(weight.numel() * self.upper)
+        return on_grid(weight, _positive(self.step), self.lower, self.upper, share=share)
+
+    def codes(self, weight: Tensor) -> Codes:
+        """Returns them as whole numbers."""
+        step = _positive(self.step.detach())
+        levels = (weight.detach() / step).clamp(self.lower, self.upper).round()
+        return Codes((levels - self.lower).to(torch.uint8), step, step * self.lower, self.bits)
+
+
+class LsqActivation(nn.Module):
+    """A layer's input on levels of a learned step: 0 to 2^b - 1, or with a sign where the first batch has negatives.
+
+    The first batch that comes by sets the sign and the first step. The step's gradient is multiplied by
+    1 / sqrt(N p) with N values of one image.
+
+    Source: Esser et al. (2020), https://arxiv.org/abs/1902.08153.
+    Differs from source: whether there is a sign is seen from the data, not from the layer's place.
+    """
+
+    ready: Tensor
+    signed: Tensor
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = check_bits(bits)
+        self.step = nn.Parameter(torch.tensor(1.0))
+        self.register_buffer("ready", torch.tensor(False))
+        self.register_buffer("signed", torch.tensor(False))
+        self._ends: tuple[int, int] | None = None
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Returns the input that the layer computes with."""
+        if self._ends is None:
+            self._ends = self._begin(values)
+        lower, upper = self._ends
+        share = 1 / math.sqrt(max(1, values[0].numel()) * upper)
+        return on_grid(values, _positive(self.step), lower, upper, share=share)
+
+    def grid(self) -> Grid:
+        """Returns the levels."""
+        lower, upper = self._ends or self._range()
+        return Grid(float(_positive(self.step.detach())), 0, lower, upper)
+
+    @torch.no_grad()
+    def _begin(self, values: Tensor) -> tuple[int, int]:
+        if not bool(self.ready):
+            self.signed.fill_(bool((values < 0).any()))
+            self.step.copy_(first_step(values, self._range()[1]))
+            self.ready.fill_(True)
+        return self._range()
+
+    def _range(self) -> tuple[int, int]:
+        if not bool(self.signed):
+            return 0, 2**self.bits - 1
+        check_bits(self.bits, 2, "; its input has negative values, which one bit has no level for: keep the layer")
+        return -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
+
+    def _load_from_state_dict(self, *arguments: object) -> None:
+        # The sign may be another one from now on.
+        self._ends = None
+        super()._load_from_state_dict(*arguments)
+
+
+def _positive(step: Tensor) -> Tensor:
+    # A step that the optimiser took across zero means the same levels.
+    return step.abs().clamp_min(_NARROWEST)

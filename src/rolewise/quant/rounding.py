@@ -1,0 +1,125 @@
+"""Rounding to levels with straight-through gradients: the arithmetic that all quantisers share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import hardtanh
+
+
+class _Round(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return values.round()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+class _Grid(torch.autograd.Function):
+    # Kernels that go through memory once and make no masks: here a network at few bits spends its extra time.
+    @staticmethod
+    def forward(
+        ctx: Any, values: Tensor, step: Tensor, zero: Tensor | None, lower: int, upper: int, share: float, margin: float
+    ) -> Tensor:
+        scaled = values / step
+        if zero is not None:
+            scaled.add_(zero)
+        levels = hardtanh(scaled, lower, upper).round_()
+        ctx.save_for_backward(scaled, levels if ctx.needs_input_grad[1] else None)
+        ctx.ends, ctx.share = (lower - margin, upper + margin), share
+        return levels * step if zero is None else (levels - zero).mul_(step)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        scaled, levels = ctx.saved_tensors
+        inside = torch.ops.aten.hardtanh_backward(gradient, scaled, *ctx.ends)
+        step = None
+        if levels is not None:
+            # Inside the rounding error, outside the end of the range.
+            step = (_dot(inside, levels - scaled) + _dot(gradient - inside, levels)) * ctx.share
+        return inside, step, None, None, None, None, None
+
+
+class _Cut(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, height: Tensor, top: int) -> Tensor:
+        step = height / top
+        scaled = values / step
+        ctx.save_for_backward(scaled)
+        ctx.top = top
+        return hardtanh(scaled, 0, top).round_().mul_(step)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        (scaled,) = ctx.saved_tensors
+        inside = torch.ops.aten.hardtanh_backward(gradient, scaled, 0, ctx.top)
+        # This kernel keeps what is above a threshold; a value on the very top is cut too.
+        below = float(np.nextafter(np.float32(ctx.top), np.float32(0)))
+        above = torch.ops.aten.threshold_backward(gradient, scaled, below)
+        return inside, above.sum(dtype=torch.float32), None
+
+
+def round_through(values: Tensor) -> Tensor:
+    """Rounds to the nearest whole number, to the even one in the middle; the gradient passes as it is.
+
+    Source: Bengio et al. (2013), the straight-through estimator, https://arxiv.org/abs/1308.3432.
+    """
+    result: Tensor = _Round.apply(values)  # type: ignore[no-untyped-call]
+    return result
+
+
+def on_grid(
+    values: Tensor,
+    step: Tensor,
+    lower: int,
+    upper: int,
+    *,
+    zero: Tensor | None = None,
+    share: float = 1.0,
+    margin: float = 0.0,
+) -> Tensor:
+    r"""Rounds to whole multiples of a step between two ends.
+
+    .. math:: \hat v = s \cdot \bigl(\mathrm{round}(\mathrm{clip}(v / s + z, n, p)) - z\bigr)
+
+    The gradient to v passes between the ends and not outside. That to s, where it is learned, is round(v/s) - v/s
+    inside, n or p outside, times ``share``.
+
+    Source: Esser et al. (2020), Learned Step Size Quantization, equations 1 to 5, https://arxiv.org/abs/1902.08153.
+    Differs from source: the zero and the margin, which other quantisers need.
+
+    Args:
+        values: any shape.
+        step: s > 0, one number; where it takes no gradient, also one that broadcasts, such as [C, 1, 1, 1].
+        lower: n, the lowest level, at most 0.
+        upper: p, the highest level.
+        zero: z, the level of 0; None for 0. It takes no gradient.
+        share: what the step's gradient is multiplied by.
+        margin: in levels, how far beyond the ends the gradient still passes: 1/2 for all that rounds to a level.
+
+    Returns:
+        The shape of ``values``.
+    """
+    assert step.numel() == 1 or not step.requires_grad
+    result: Tensor = _Grid.apply(values, step, zero, lower, upper, share, margin)  # type: ignore[no-untyped-call]
+    return result
+
+
+def cut_to_grid(values: Tensor, height: Tensor, top: int) -> Tensor:
+    """Cuts values to [0, height] and rounds them to ``top`` steps between these (see `rolewise.quant.pact`)."""
+    result: Tensor = _Cut.apply(values, height, top)  # type: ignore[no-untyped-call]
+    return result
+
+
+def _dot(left: Tensor, right: Tensor) -> Tensor:
+    """Returns the sum of products, a number; over memory as it lies where both lie the same way."""
+    dense = left.is_contiguous() or (left.ndim == 4 and left.is_contiguous(memory_format=torch.channels_last))
+    if dense and left.stride() == right.stride() and left.dtype == torch.float32:
+        flat = (left.numel(),), (1,)
+        return torch.dot(left.as_strided(*flat), right.as_strided(*flat))
+    return (left * right).sum(dtype=torch.float32)
