@@ -8,6 +8,7 @@ from rolewise.quant.dorefa import DorefaActivation, DorefaWeight, dorefa_activat
 from rolewise.quant.folding import fold_batch_norm
 from rolewise.quant.layers import Quantised
 from rolewise.quant.lsq import LsqActivation, LsqWeight, first_step
+from rolewise.quant.packing import load_packed, pack, save_packed, unpack
 from rolewise.quant.pact import PactActivation, pact_activation
 from rolewise.quant.rounding import cut_to_grid, on_grid, round_through
 
@@ -29,13 +30,17 @@ __all__ = [
     "dorefa_weight",
     "first_step",
     "fold_batch_norm",
+    "load_packed",
     "on_grid",
     "operations",
+    "pack",
     "pact_activation",
     "quantise",
     "quantised_layers",
     "restore",
     "round_through",
+    "save_packed",
     "size_in_bytes",
     "symmetric_scale",
+    "unpack",
 ]

@@ -1,0 +1,165 @@
+"""Packed files: weights at their bits, everything that is needed to compute with them, and a reader.
+
+A packed file is a safetensors file. For every quantised layer at ``<path>`` it holds
+
+- ``<path>.weight.codes``: uint8, the codes of the weight in C order, each of ``bits`` bits, the first code in the
+  lowest bits of the first byte, codes going on across bytes; unused bits at the end are 0;
+- ``<path>.weight.scale`` and ``.offset``: float32, one number or [C, 1, ...]; weight = scale * code + offset;
+
+and every other tensor of the network (biases, norms, layers in floating point) under its own name. The metadata has
+one key, ``rolewise-packed``, whose value is JSON: ``version``, and ``layers``, for each path its ``shape``, ``bits``
+and, where the input is quantised, ``input`` with ``scale``, ``zero_point``, ``lower`` and ``upper``:
+input = scale * (clip(round(x / scale) + zero_point, lower, upper) - zero_point).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from rolewise.errors import InputError
+from rolewise.files import write_bytes
+from rolewise.quant.codes import Codes, Grid
+from rolewise.quant.conversion import quantised_layers, restore
+from rolewise.quant.layers import CLASSES
+from rolewise.quant.rounding import on_grid
+
+FORMAT, VERSION = "rolewise-packed", 1
+
+
+class FixedWeight(nn.Module):
+    """The weights of a packed file: on their levels already."""
+
+    def __init__(self, codes: Codes) -> None:
+        super().__init__()
+        self.bits, self._codes = codes.bits, codes
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Returns the weights as they are."""
+        return weight
+
+    def codes(self, weight: Tensor) -> Codes:
+        """Returns the codes that were read."""
+        return self._codes
+
+
+class FixedActivation(nn.Module):
+    """A layer's input on levels that do not move any more."""
+
+    scale: Tensor
+    zero: Tensor
+
+    def __init__(self, grid: Grid) -> None:
+        super().__init__()
+        self.bits = (grid.upper - grid.lower).bit_length()
+        self._grid = grid
+        self.register_buffer("scale", torch.tensor(grid.scale), persistent=False)
+        self.register_buffer("zero", torch.tensor(float(grid.zero_point)), persistent=False)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Returns the input that the layer computes with."""
+        zero = self.zero if self._grid.zero_point else None
+        return on_grid(values, self.scale, self._grid.lower, self._grid.upper, zero=zero)
+
+    def grid(self) -> Grid:
+        """Returns the levels."""
+        return self._grid
+
+
+def pack(codes: Tensor, bits: int) -> Tensor:
+    """Returns codes as a stream of bits, uint8 [ceil(N bits / 8)], lowest bits first.
+
+    Args:
+        codes: uint8, any shape, N values below 2^bits.
+        bits: 1 to 8.
+    """
+    rows = np.unpackbits(codes.cpu().numpy().reshape(-1, 1), axis=1, bitorder="little")[:, :bits]
+    return torch.from_numpy(np.packbits(rows.reshape(-1), bitorder="little"))
+
+
+def unpack(stream: Tensor, bits: int, count: int) -> Tensor:
+    """Returns ``count`` codes, uint8 [count], out of what `pack` made.
+
+    Raises:
+        InputError: the stream is not as long as that.
+    """
+    if stream.dtype != torch.uint8 or stream.numel() != -(-count * bits // 8):
+        raise InputError(f"codes must be {-(-count * bits // 8)} bytes, got {stream.numel()} of {stream.dtype}")
+    rows = np.unpackbits(stream.numpy(), count=count * bits, bitorder="little").reshape(count, bits)
+    return torch.from_numpy(np.packbits(rows, axis=1, bitorder="little").reshape(-1))
+
+
+def save_packed(model: nn.Module, path: Path) -> None:
+    """Writes a quantised network as a packed file (see the module's text for the layout).
+
+    Raises:
+        InputError: no layer has weights at few bits.
+    """
+    tensors = {name: tensor.detach().cpu() for name, tensor in restore(model).state_dict().items()}
+    layers: dict[str, Any] = {}
+    for name, layer in quantised_layers(model):
+        codes, grid = layer.codes(), layer.grid()
+        if codes is None:
+            continue
+        weight = tensors.pop(f"{name}.weight")
+        tensors[f"{name}.weight.codes"] = pack(codes.codes, codes.bits)
+        tensors[f"{name}.weight.scale"] = codes.scale.detach().float().cpu()
+        tensors[f"{name}.weight.offset"] = codes.offset.detach().float().cpu()
+        layers[name] = {"shape": list(weight.shape), "bits": codes.bits}
+        layers[name]["input"] = dict(vars(grid)) if grid is not None else None
+    if not layers:
+        raise InputError("a packed file must have layers at few bits, got none; save the float weights instead")
+    # One key: safetensors writes several in no fixed order, and equal networks are to give equal bytes.
+    metadata = {FORMAT: json.dumps({"version": VERSION, "layers": layers}, sort_keys=True)}
+    write_bytes(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata=metadata))
+
+
+def load_packed(model: nn.Module, path: Path) -> nn.Module:
+    """Returns a copy of a float network that computes as the packed one did, in eval mode.
+
+    Args:
+        model: the architecture; its own weights do not matter.
+        path: a packed file.
+
+    Raises:
+        InputError: the file is missing, damaged, of another kind or of another network.
+    """
+    where = f"packed file {path}"
+    try:
+        tensors = load(path.read_bytes())
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except OSError as error:
+        raise InputError(f"{where} cannot be read: {error.strerror or error}; check the path") from error
+    except (SafetensorError, ValueError) as error:
+        raise InputError(f"{where} is damaged or of another kind ({error})") from error
+    try:
+        head = json.loads(metadata.get(FORMAT, "{}"))
+        if head.get("version") != VERSION:
+            raise InputError(f"it must be of format {FORMAT} and version {VERSION}")
+        return _filled(model, tensors, head["layers"])
+    except (InputError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise InputError(f"{where} is damaged or of another network ({error})") from error
+
+
+def _filled(model: nn.Module, tensors: dict[str, Tensor], layers: dict[str, Any]) -> nn.Module:
+    made = copy.deepcopy(model)
+    for name, entry in layers.items():
+        shape, bits, ends = [int(side) for side in entry["shape"]], int(entry["bits"]), entry["input"]
+        stream, scale, offset = (tensors.pop(f"{name}.weight.{part}") for part in ("codes", "scale", "offset"))
+        codes = Codes(unpack(stream, bits, int(np.prod(shape))).view(shape), scale, offset, bits)
+        tensors[f"{name}.weight"] = codes.values()
+        layer: Any = made.get_submodule(name)
+        layer.__class__ = CLASSES[type(layer)]
+        layer.weight_quantiser = FixedWeight(codes)
+        layer.activation_quantiser = FixedActivation(Grid(**ends)) if ends is not None else None
+    made.load_state_dict(tensors)
+    return made.eval()

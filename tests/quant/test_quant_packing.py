@@ -1,0 +1,77 @@
+"""Packed files: every bit accounted for, the same outputs after reading, damage named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from rolewise.errors import InputError
+from rolewise.models import build
+from rolewise.quant import QUANTISERS, load_packed, pack, quantise, quantised_layers, save_packed, unpack
+
+
+def network(name: str = "small_cnn") -> torch.nn.Module:
+    return build(name, num_classes=10, channels=1, size=(8, 8), seed=0)
+
+
+def test_bits_by_hand() -> None:
+    # 1, 2, 3, 0 at two bits, lowest first: 00 11 10 01.
+    assert pack(torch.tensor([1, 2, 3, 0], dtype=torch.uint8), 2).tolist() == [0b00111001]
+    # 5, 3, 6 at three bits: 110 011 101 over two bytes.
+    assert pack(torch.tensor([5, 3, 6], dtype=torch.uint8), 3).tolist() == [0b10011101, 0b1]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 8), st.integers(0, 70), st.integers(0, 999))
+def test_unpacking_undoes_packing(bits: int, count: int, seed: int) -> None:
+    codes = torch.randint(0, 2**bits, (count,), generator=torch.Generator().manual_seed(seed)).to(torch.uint8)
+    stream = pack(codes, bits)
+    assert len(stream) == -(-count * bits // 8)
+    assert torch.equal(unpack(stream, bits, count), codes)
+
+
+@pytest.mark.parametrize("quantiser", list(QUANTISERS))
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_a_network_computes_the_same_after_reading(quantiser: str, bits: int, tmp_path: Path) -> None:
+    images = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    model = quantise(network("resnet8"), bits, quantiser=quantiser).train()
+    model(images)
+    model.eval()
+    save_packed(model, tmp_path / "model.safetensors")
+    again = load_packed(network("resnet8"), tmp_path / "model.safetensors")
+    assert torch.allclose(again(images), model(images), atol=1e-4)
+    assert [layer.weight_bits for _, layer in quantised_layers(again)] == [bits] * len(list(quantised_layers(model)))
+    assert next(layer.activation_bits for _, layer in quantised_layers(again)) == bits
+    # What was read can be written again, bit for bit.
+    save_packed(again, tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "model.safetensors").read_bytes()
+
+
+def test_two_bits_take_a_sixteenth(tmp_path: Path) -> None:
+    model = quantise(network(), {"weights": 2})
+    save_packed(model, tmp_path / "model.safetensors")
+    tensors = load_file(tmp_path / "model.safetensors")
+    path = next(path for path, _ in quantised_layers(model))
+    assert tensors[f"{path}.weight.codes"].numel() * 16 == model.state_dict()[f"{path}.weight"].numel() * 4
+
+
+def test_wrong_files_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(InputError, match="got none"):
+        save_packed(network(), path)
+    assert not path.exists()
+    with pytest.raises(InputError, match="cannot be read"):
+        load_packed(network(), path)
+    save_packed(quantise(network(), 4).eval(), path)
+    with pytest.raises(InputError, match="another network"):
+        load_packed(network("resnet8"), path)
+    whole = path.read_bytes()
+    for content in (b"", whole[:40], whole[: len(whole) // 2], b"x" * 100):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="packed file"):
+            load_packed(network(), path)
