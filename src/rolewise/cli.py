@@ -124,6 +124,29 @@ def evaluate(
 
 
 @app.command()
+def export(
+    run_folder: RunArgument,
+    stage: Annotated[
+        str, typer.Argument(help="A training's stage, such as seed0/w2a2-own+distill.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The file to write; a model card comes beside it.")],
+    form: Annotated[str, typer.Option("--format", help="onnx, or packed: weights at their bits.")] = "onnx",
+) -> None:
+    """Export one trained network of a run, run the file, and say how well the two agree.
+
+    Example: rolewise export runs/digits seed0/small-own+distill --format onnx --out small.onnx
+    """
+    from rolewise.experiment.exporting import export_stage
+
+    made = export_stage(run_folder, stage, form, out)
+    _console.print(
+        f"{made.path}: {made.path.stat().st_size:,} bytes; predicts as the trained network for {made.agreement:.2%} of "
+        f"{made.images:,} {made.part} images, accuracy {made.accuracy:.2%}\nCard: {made.card}",
+        soft_wrap=True,
+    )
+
+
+@app.command()
 def report(
     run_folder: RunArgument, show: Annotated[bool, typer.Option("--show", help="Open it in the browser.")] = False
 ) -> None:

@@ -6,10 +6,26 @@ from pathlib import Path
 
 from rolewise.errors import InputError
 from rolewise.experiment import builders
-from rolewise.experiment.folder import existing_run
+from rolewise.experiment.folder import RunFolder, existing_run
+from rolewise.experiment.graph import Stage
 from rolewise.experiment.stages import find_stage, section_of, trained_network
 from rolewise.experiment.world import world
 from rolewise.train import Metrics, evaluate
+
+
+def finished_training(root: Path, name: str) -> tuple[RunFolder, Stage]:
+    """Returns the run and the stage of a finished training.
+
+    Raises:
+        InputError: it is no run folder, no training of it, or not finished.
+    """
+    run = existing_run(root)
+    stage = find_stage(run.config(), name)
+    if stage.kind not in ("teacher", "arm"):
+        raise InputError(f"stage must be a training, got {name!r}, which is a {stage.kind}")
+    if not run.is_done(name):
+        raise InputError(f"stage {name} is not finished; run: rolewise run {root / 'config.yaml'} --out {root}")
+    return run, stage
 
 
 def evaluate_stage(root: Path, name: str) -> Metrics:
@@ -18,13 +34,8 @@ def evaluate_stage(root: Path, name: str) -> Metrics:
     Raises:
         InputError: it is no run folder, no training of it, or not finished.
     """
-    run = existing_run(root)
+    run, stage = finished_training(root, name)
     config = run.config()
-    stage = find_stage(config, name)
-    if stage.kind not in ("teacher", "arm"):
-        raise InputError(f"stage must be a training, got {name!r}, which is a {stage.kind}")
-    if not run.is_done(name):
-        raise InputError(f"stage {name} is not finished; run: rolewise run {root / 'config.yaml'} --out {root}")
     here = world(config, stage.seed, builders.device_of(config.device))
     model = trained_network(run, here, stage)
     spec = here.spec(section_of(config, stage.role).model)

@@ -1,0 +1,77 @@
+"""Students at few bits: trained beside their float twins, reported, exported, and the files run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rolewise.analysis import against_twins
+from rolewise.errors import InputError
+from rolewise.experiment import load, run
+from rolewise.experiment.exporting import export_stage
+
+QUICK = Path(__file__).parent / "quick.yaml"
+NETWORK = "model: {name: small_cnn, arguments: {widths: [8, 12]}}, init: teacher, images: 100"
+TRAIN = "train: {epochs: 4, batch_size: 50, optimizer: {name: adam, learning_rate: 0.01}}"
+STUDENTS = (
+    f"students=[{{name: float, {NETWORK}, {TRAIN}}},"
+    f"{{name: low, {NETWORK}, {TRAIN}, quantise: {{weights: 2, activations: 4}}}}]"
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "bits"
+    run(load(QUICK, [STUDENTS, "arms.student=[none, own]", "seeds=[0, 1]", "name=bits"]), folder)
+    return folder
+
+
+def test_results_name_bits_size_and_twin(finished: Path) -> None:
+    arms = json.loads((finished / "results.json").read_text())["arms"]
+    low = [arm for arm in arms if arm["student"] == "low"]
+    assert {(arm["weight_bits"], arm["activation_bits"], arm["twin"]) for arm in low} == {(2, 4, "float")}
+    plain = next(arm for arm in arms if arm["student"] == "float")
+    assert (plain["weight_bits"], plain["twin"]) == (32, None)
+    assert low[0]["bytes"] < plain["bytes"] and low[0]["bit_operations"] < plain["bit_operations"]
+    assert low[0]["macs"] == plain["macs"]
+
+
+def test_twins_are_compared_arm_by_arm(finished: Path) -> None:
+    results = json.loads((finished / "results.json").read_text())
+    rows = {(row.student, row.arm): row for row in against_twins(results)}
+    values = {(arm["student"], arm["name"]): list(arm["test_accuracy"].values()) for arm in results["arms"]}
+    for arm in ("none", "own+distill"):
+        found = rows["low", arm].difference
+        pairs = zip(values["low", arm], values["float", arm], strict=True)
+        assert found is not None and found.mean == pytest.approx(sum(a - b for a, b in pairs) / 2)
+        assert rows["float", arm].difference is None
+    assert "Accuracy against bits and size" in (finished / "report.html").read_text()
+    for arm in results["arms"]:
+        arm["weight_bits"] = arm["activation_bits"] = 32
+    assert against_twins(results) == []
+
+
+@pytest.mark.parametrize("form", ["onnx", "packed"])
+def test_an_exported_file_predicts_as_the_network(finished: Path, tmp_path: Path, form: str) -> None:
+    if form == "onnx":
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxscript")
+    made = export_stage(finished, "seed0/low-own+distill", form, tmp_path / "low.file")
+    assert (made.part, made.images) == ("test", 300) and made.agreement >= 0.995
+    arms = json.loads((finished / "results.json").read_text())["arms"]
+    kept = next(arm for arm in arms if arm["student"] == "low" and arm["name"] == "own+distill")
+    assert made.accuracy == pytest.approx(kept["test_accuracy"]["0"], abs=0.011)
+    card = made.card.read_text()
+    assert "W2 A4" in card and form in card and "low.file" in card
+
+
+def test_what_a_format_cannot_carry_is_refused(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="got none; save the float weights"):
+        export_stage(finished, "seed0/float-own", "packed", tmp_path / "x")
+    with pytest.raises(InputError, match='did you mean "onnx"'):
+        export_stage(finished, "seed0/float-own", "onxn", tmp_path / "x")
+    with pytest.raises(InputError, match="which is a search"):
+        export_stage(finished, "seed0/low-search", "onnx", tmp_path / "x")
+    assert not list(tmp_path.iterdir())
