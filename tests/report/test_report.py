@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rolewise.augment import build
 from rolewise.errors import InputError
 from rolewise.experiment import load, run
 from rolewise.report import write_report
+from rolewise.report.figures import effect_over_time
 
 QUICK = Path(__file__).parent.parent / "experiment" / "quick.yaml"
 
@@ -45,6 +47,16 @@ def test_numbers_are_those_of_the_results(finished: Path) -> None:
     for arm in results["arms"]:
         values = list(arm["test_accuracy"].values())
         assert f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1):.1f}" in page
+
+
+def test_effects_of_random_operations_are_drawn_too() -> None:
+    ops = ["rotate", "invert", "solarize", "cutout"]
+    plain = build({"name": "randaugment", "num_ops": 2, "strength": 0.5, "ops": ops})
+    effect = effect_over_time(plain.to_json())
+    assert list(effect) == ops
+    assert all(np.allclose(values, 2 / 4 * 0.5) for values in effect.values())
+    fixed = build({"name": "fixed", "policy": [["rotate", 0.5, 0.4], ["rotate", 0.5, 0.2]]})
+    assert np.allclose(effect_over_time(fixed.to_json())["rotate"], 0.3)
 
 
 def test_text_is_escaped(finished: Path, tmp_path: Path) -> None:

@@ -94,16 +94,25 @@ def _path(events: list[dict[str, Any]], member: int, intervals: int) -> list[int
 def effect_over_time(schedule: dict[str, Any], steps: int = 48) -> dict[str, np.ndarray]:
     """Returns for each operation the sum over its triples of probability x strength, over fractions of training."""
     segments = schedule["segments"]
-    ops = list(
-        dict.fromkeys(triple[0] for segment in segments for triple in segment["augmentation"].get("triples", []))
-    )
+    drawn = [_triples(segment["augmentation"]) for segment in segments]
+    ops = list(dict.fromkeys(op for triples in drawn for op, _, _ in triples))
     series = {op: np.zeros(steps) for op in ops}
     for number, segment in enumerate(segments):
         end = segments[number + 1]["start"] if number + 1 < len(segments) else 1.0
         part = slice(round(segment["start"] * steps), round(end * steps))
-        for op, probability, strength in segment["augmentation"].get("triples", []):
+        for op, probability, strength in drawn[number]:
             series[op][part] += probability * strength
     return series
+
+
+def _triples(augmentation: dict[str, Any]) -> list[tuple[str, float, float]]:
+    """Returns (operation, probability, strength), also of random operations, which all have the same."""
+    if augmentation.get("kind") == "random_ops":
+        # No strength stands for one that is drawn evenly.
+        strength = 0.5 if augmentation["strength"] is None else float(augmentation["strength"])
+        share = augmentation["num_ops"] / len(augmentation["ops"])
+        return [(op, share, strength) for op in augmentation["ops"]]
+    return [(op, probability, strength) for op, probability, strength in augmentation.get("triples", [])]
 
 
 def schedules_figure(by_role: dict[str, list[dict[str, Any]]]) -> str:
@@ -115,8 +124,12 @@ def schedules_figure(by_role: dict[str, list[dict[str, Any]]]) -> str:
         means[role] = {op: np.mean([series.get(op, np.zeros(48)) for series in each], axis=0) for op in ops}
     ops = list(dict.fromkeys(op for series in means.values() for op in series))
     top = max((float(values.max()) for series in means.values() for values in series.values()), default=0.0) or 1.0
-    with figure(9, 0.23 * max(len(ops), 3) + 1.0, 1, len(means), sharey=True) as (made, axes):
-        for axis, (role, series) in zip(axes, means.items(), strict=True):
+    columns = min(3, len(means))
+    rows = -(-len(means) // columns)
+    with figure(9, (0.23 * max(len(ops), 3) + 1.0) * rows, rows, columns, sharey=True) as (made, axes):
+        for axis in axes[len(means) :]:
+            axis.set_visible(False)
+        for axis, (role, series) in zip(axes, means.items(), strict=False):
             picture = np.array([series.get(op, np.zeros(48)) for op in ops]) if ops else np.zeros((1, 48))
             mesh = axis.imshow(
                 picture, aspect="auto", cmap="magma_r", vmin=0, vmax=top, extent=(0, 100, len(ops) - 0.5, -0.5)
