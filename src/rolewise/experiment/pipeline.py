@@ -12,6 +12,7 @@ from typing import Any
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
 from rolewise.experiment import builders
+from rolewise.experiment.estimate import estimated_seconds
 from rolewise.experiment.executor import Update, execute
 from rolewise.experiment.folder import RunFolder, held, open_run
 from rolewise.experiment.graph import Stage, stages_of
@@ -32,11 +33,15 @@ class Plan:
         stages: all stages.
         done: how many of them are done already.
         images: how many images each stage trains on, each as often as it is seen.
+        steps: how many optimiser steps each stage takes.
+        seconds: how long the stages that are left will take, roughly.
     """
 
     stages: list[Stage]
     done: int
     images: dict[str, int]
+    steps: dict[str, int]
+    seconds: float
 
     @property
     def search_images(self) -> int:
@@ -49,11 +54,19 @@ class Plan:
         return sum(self.images.values()) - self.search_images
 
 
-def plan(run: RunFolder, stages: list[Stage]) -> Plan:
-    """Counts the images that stages train on."""
+def plan(run: RunFolder, stages: list[Stage], workers: int) -> Plan:
+    """Counts the images that stages train on and the steps that they take, and estimates the time."""
+    config = run.config()
     counts = {"search": images_of_search, "teacher": _images_of_training, "arm": _images_of_training}
     images = {stage.name: counts[stage.kind](run, stage) if stage.kind in counts else 0 for stage in stages}
-    return Plan(stages, sum(run.is_done(stage.name) for stage in stages), images)
+    # Each epoch's last, smaller batch is counted by its share.
+    steps = {
+        stage.name: round(images[stage.name] / section_of(config, stage.role).train.batch_size)
+        for stage in stages
+        if images[stage.name]
+    }
+    todo = [stage for stage in stages if not run.is_done(stage.name)]
+    return Plan(stages, len(stages) - len(todo), images, steps, estimated_seconds(config, todo, images, workers))
 
 
 def run_stage(
@@ -102,8 +115,8 @@ def run(
         stages = stages_of(config)
         if only is not None:
             stages = with_needs(stages, only)
-        on_plan(plan(folder, stages), [stage for stage in stages if not folder.is_done(stage.name)])
         workers = config.workers or default_workers(config)
+        on_plan(plan(folder, stages, workers), [stage for stage in stages if not folder.is_done(stage.name)])
         # Stages of different seeds run side by side; with fewer seeds than workers a search spreads its members.
         execute(
             folder,

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rolewise.experiment.executor import Update
 from rolewise.experiment.graph import PRIORITY, Stage
 from rolewise.experiment.pipeline import Plan
+from rolewise.search.budget import duration
 
 _WORDS = {"search": "searches", "teacher": "teachers", "arm": "arms", "test": "tests"}
 
@@ -45,10 +46,11 @@ class Display:
     def plan(self, plan: Plan, todo: list[Stage]) -> None:
         """States the budget before anything starts."""
         self._started = time.monotonic()
-        images = plan.search_images + plan.training_images
+        images, steps = plan.search_images + plan.training_images, sum(plan.steps.values())
+        left = f"; {duration(plan.seconds)} to go at the least" if plan.seconds else ""
         self._console.print(
-            f"{self._out}: {len(plan.stages)} stages ({plan.done} done), {images:,} images to train on "
-            f"({plan.search_images:,} of them in searches)",
+            f"{self._out}: {len(plan.stages)} stages ({plan.done} done), {steps:,} steps on {images:,} images "
+            f"({plan.search_images:,} of them in searches){left}",
             soft_wrap=True,
         )
         self._kind = {stage.name: stage.kind for stage in todo}
@@ -93,4 +95,4 @@ class Display:
             return ""
         spent = time.monotonic() - self._started
         seconds = spent * (self._work - self._done_work) / self._done_work
-        return f", about {seconds:.0f} s to go" if seconds < 120 else f", about {seconds / 60:.0f} min to go"
+        return f", {duration(seconds)} to go"
