@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from rolewise.quant.codes import Codes, Grid, check_bits
 from rolewise.quant.rounding import on_grid
 
-_NARROWEST = 1e-8
-
 
 def symmetric_scale(weight: Tensor, bits: int, per_channel: bool = True) -> Tensor:
     """Returns the width of a level, max|w| / (2^(b-1) - 1): [C, 1, ...], or one number for the whole tensor.
@@ -23,8 +21,9 @@ def symmetric_scale(weight: Tensor, bits: int, per_channel: bool = True) -> Tens
     """
     size = weight.detach().abs()
     largest = size.amax(tuple(range(1, weight.ndim)), keepdim=True) if per_channel and weight.ndim > 1 else size.max()
-    scale: Tensor = (largest / (2 ** (bits - 1) - 1)).clamp_min(_NARROWEST)
-    return scale
+    scale: Tensor = largest / (2 ** (bits - 1) - 1)
+    # Where all weights are 0, or so small that in half precision nothing is left of their scale.
+    return torch.where(scale > 0, scale, 1.0)
 
 
 class AffineWeight(nn.Module):
@@ -89,7 +88,8 @@ class AffineActivation(nn.Module):
 
     def _levels(self) -> tuple[Tensor, Tensor]:
         low, high = self.ends[0].clamp_max(0), self.ends[1].clamp_min(0)
-        scale = ((high - low) / (2**self.bits - 1)).clamp_min(_NARROWEST)
+        scale = (high - low) / (2**self.bits - 1)
+        scale = torch.where(scale > 0, scale, 1.0)
         return scale, (-low / scale).round()
 
     @torch.no_grad()

@@ -29,6 +29,10 @@ QUANTISERS: dict[str, tuple[Callable[[Tensor, int], nn.Module], Callable[[int], 
 }
 
 
+# Modules of torch that read their layers' weights themselves, at least in eval mode: a quantiser would be passed by.
+_READ_WEIGHTS = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
+
+
 def quantise(
     model: nn.Module,
     bits: Bits = 8,
@@ -41,7 +45,7 @@ def quantise(
 
     Weights, taps and the names in the state dict stay; the quantisers' own parameters come beside them, as
     ``<layer>.weight_quantiser.*`` and ``<layer>.activation_quantiser.*``. A layer's input is quantised where it enters
-    the layer.
+    the layer. Layers inside torch's attention modules stay as they are: these read weights without calling layers.
 
     Args:
         model: any module with `torch.nn.Conv1d`, `Conv2d` or `Linear` in it.
@@ -60,8 +64,13 @@ def quantise(
             f"quantiser must be one of {', '.join(QUANTISERS)}, got {quantiser!r}{near(quantiser, QUANTISERS)}"
         )
     converted = copy.deepcopy(model)
+    passed_by = {
+        id(part) for module in converted.modules() if isinstance(module, _READ_WEIGHTS) for part in module.modules()
+    }
     found: dict[str, Any] = {
-        path: layer for path, layer in converted.named_modules() if isinstance(layer, tuple(CLASSES))
+        path: layer
+        for path, layer in converted.named_modules()
+        if isinstance(layer, tuple(CLASSES)) and id(layer) not in passed_by
     }
     if not found:
         raise InputError("model must have a convolution or a linear layer to quantise, got none")

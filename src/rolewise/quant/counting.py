@@ -54,11 +54,13 @@ def operations(model: nn.Module, size: tuple[int, ...]) -> Cost:
 
 
 def size_in_bytes(model: nn.Module) -> int:
-    """Returns the bytes that the weights take: quantised ones packed at their bits, all else in 32 bits."""
+    """Returns the bytes that weights take: quantised ones packed at their bits, all else in 32, shared ones once."""
     bits = 0
+    seen: set[int] = set()
     for module in model.modules():
         for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
-            if not tensor.is_floating_point():
+            if not tensor.is_floating_point() or id(tensor) in seen:
                 continue
+            seen.add(id(tensor))
             bits += tensor.numel() * (module.weight_bits if isinstance(module, Quantised) and name == "weight" else 32)
     return -(-bits // 8)

@@ -15,7 +15,7 @@ def dorefa_weight(weight: Tensor, bits: int) -> Tensor:
     .. math:: w_q = 2 q_k\Bigl(\frac{\tanh w}{2 \max |\tanh w|} + \frac12\Bigr) - 1, \quad
         q_k(x) = \frac{\mathrm{round}((2^k - 1) x)}{2^k - 1}
 
-    The gradient passes the rounding as it is and flows through tanh and the maximum.
+    The gradient passes the rounding as it is and flows through tanh and the maximum. At one bit it passes as it is.
 
     Source: Zhou et al. (2016), DoReFa-Net, equations 5 to 9, https://arxiv.org/abs/1606.06160.
     Differs from source: weights that are all zero stay zero.
@@ -32,7 +32,8 @@ def dorefa_weight(weight: Tensor, bits: int) -> Tensor:
         size = weight.abs().mean()
         # The sign of 0 is taken as positive, so that there are two levels.
         sign = torch.where(weight >= 0, 1.0, -1.0).to(weight.dtype)
-        return (sign - weight).detach() * size + weight * size
+        # Its gradient passes as it is, as in the released code: the size is taken as a constant. The difference is 0.
+        return (sign * size).detach() + (weight - weight.detach())
     bent = torch.tanh(weight)
     largest = bent.abs().max()
     if largest == 0:

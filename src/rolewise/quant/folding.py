@@ -34,20 +34,24 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
             f"model must be traceable by torch.fx to fold its batch norms, and is not ({error}); "
             "keep it as it is, or fold the parts that are"
         ) from error
-    modules = dict(folded.named_modules())
+    modules = dict(folded.named_modules(remove_duplicate=False))
+    # Layers whose weights the network's own code reads as well: others would change what it computes.
+    read = {str(node.target).rpartition(".")[0] for node in graph.nodes if node.op == "get_attr"}
     for node in graph.nodes:
         norm = modules.get(str(node.target)) if node.op == "call_module" else None
         before = node.args[0] if isinstance(norm, _NORMS) and node.args else None
         if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) != 1:
             continue
         layer = modules[str(before.target)]
+        assert isinstance(norm, _NORMS)
+        if norm.running_mean is None or read & {str(node.target), str(before.target)}:
+            continue
         calls = [
-            other for other in graph.nodes if other.op == "call_module" and other.target in (node.target, before.target)
+            other for other in graph.nodes if other.op == "call_module" and modules[str(other.target)] in (norm, layer)
         ]
         if len(calls) != 2:
             # A layer that is used twice cannot take in a norm that stands behind one of the uses.
             continue
-        assert isinstance(norm, _NORMS)
         if type(layer) in (nn.Conv1d, nn.Conv2d):
             fused: nn.Module = fuse_conv_bn_eval(layer, norm)
         elif type(layer) is nn.Linear:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -65,6 +65,14 @@ class Quantised:
     def grid(self) -> Grid | None:
         """Returns the input's levels; None where it stays in floating point."""
         return self.activation_quantiser.grid() if self.activation_quantiser is not None else None
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        super()._load_from_state_dict(state, prefix, *arguments)  # type: ignore[misc]
+        own = any(name.startswith(f"{prefix}weight_quantiser.") for name in state)
+        begin = getattr(self.weight_quantiser, "begin", None)
+        if begin is not None and f"{prefix}weight" in state and not own:
+            # A float checkpoint: the step of the weights that were there before would not fit these.
+            begin(self.weight.detach())
 
     def quantised_input(self, values: Tensor) -> Tensor:
         """Returns the input that the layer computes with."""

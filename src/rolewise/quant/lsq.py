@@ -10,9 +10,6 @@ from torch import Tensor, nn
 from rolewise.quant.codes import Codes, Grid, check_bits
 from rolewise.quant.rounding import on_grid
 
-#: No step is narrower: a step of zero has no levels.
-_NARROWEST = 1e-8
-
 
 def first_step(values: Tensor, upper: int) -> Tensor:
     """Returns the step to begin with, 2 mean|v| / sqrt(p); 1 / p where all values are zero.
@@ -44,6 +41,11 @@ class LsqWeight(nn.Module):
         share = 1 / math.sqrt(weight.numel() * self.upper)
         return on_grid(weight, _positive(self.step), self.lower, self.upper, share=share)
 
+    @torch.no_grad()
+    def begin(self, weight: Tensor) -> None:
+        """Sets the first step from other weights."""
+        self.step.copy_(first_step(weight, self.upper))
+
     def codes(self, weight: Tensor) -> Codes:
         """Returns them as whole numbers."""
         step = _positive(self.step.detach())
@@ -74,10 +76,8 @@ class LsqActivation(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Returns the input that the layer computes with."""
-        if self._ends is None:
-            self._ends = self._begin(values)
-        lower, upper = self._ends
-        share = 1 / math.sqrt(max(1, values[0].numel()) * upper)
+        lower, upper = self._ends or self._begin(values)
+        share = 1 / math.sqrt(max(1, values[:1].numel()) * upper)
         return on_grid(values, _positive(self.step), lower, upper, share=share)
 
     def grid(self) -> Grid:
@@ -88,10 +88,14 @@ class LsqActivation(nn.Module):
     @torch.no_grad()
     def _begin(self, values: Tensor) -> tuple[int, int]:
         if not bool(self.ready):
+            if not bool(values.any()):
+                # Nothing to learn a step from: the next batch decides.
+                return 0, 2**self.bits - 1
             self.signed.fill_(bool((values < 0).any()))
             self.step.copy_(first_step(values, self._range()[1]))
             self.ready.fill_(True)
-        return self._range()
+        self._ends = self._range()
+        return self._ends
 
     def _range(self) -> tuple[int, int]:
         if not bool(self.signed):
@@ -107,4 +111,4 @@ class LsqActivation(nn.Module):
 
 def _positive(step: Tensor) -> Tensor:
     # A step that the optimiser took across zero means the same levels.
-    return step.abs().clamp_min(_NARROWEST)
+    return step.abs().clamp_min(torch.finfo(step.dtype).tiny)

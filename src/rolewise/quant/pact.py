@@ -51,7 +51,9 @@ class PactActivation(nn.Module):
         """Returns the input that the layer computes with."""
         if not self._begun:
             self._begin(values)
-        return pact_activation(values, self.height.clamp_min(1e-6), self.bits)
+        # Where the optimiser took the height below the lowest, the gradient still reaches it: it can come back.
+        raised = self.height + (self.height.clamp_min(1e-6) - self.height).detach()
+        return pact_activation(values, raised, self.bits)
 
     def grid(self) -> Grid:
         """Returns the levels."""

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import hardtanh
 
+_BLOCK = 2**16
+
 
 class _Round(torch.autograd.Function):
     @staticmethod
@@ -21,28 +23,31 @@ class _Round(torch.autograd.Function):
 
 
 class _Grid(torch.autograd.Function):
-    # Kernels that go through memory once and make no masks: here a network at few bits spends its extra time.
+    # Kernels that go through memory once and make no masks: here a network at few bits spends its extra time. What is
+    # saved are tensors that the layers before and behind keep anyway.
     @staticmethod
     def forward(
         ctx: Any, values: Tensor, step: Tensor, zero: Tensor | None, lower: int, upper: int, share: float, margin: float
     ) -> Tensor:
-        scaled = values / step
+        levels = values / step
         if zero is not None:
-            scaled.add_(zero)
-        levels = hardtanh(scaled, lower, upper).round_()
-        ctx.save_for_backward(scaled, levels if ctx.needs_input_grad[1] else None)
+            levels.add_(zero)
+        levels.clamp_(lower, upper).round_()
+        rounded = levels.mul_(step) if zero is None else levels.sub_(zero).mul_(step)
+        ctx.save_for_backward(values, step, zero, rounded if ctx.needs_input_grad[1] else None)
         ctx.ends, ctx.share = (lower - margin, upper + margin), share
-        return levels * step if zero is None else (levels - zero).mul_(step)
+        return rounded
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        scaled, levels = ctx.saved_tensors
-        inside = torch.ops.aten.hardtanh_backward(gradient, scaled, *ctx.ends)
-        step = None
-        if levels is not None:
-            # Inside the rounding error, outside the end of the range.
-            step = (_dot(inside, levels - scaled) + _dot(gradient - inside, levels)) * ctx.share
-        return inside, step, None, None, None, None, None
+        values, step, zero, rounded = ctx.saved_tensors
+        inside, slope = _between(gradient, values, step, zero, *ctx.ends), None
+        if rounded is not None:
+            # The step times its slope is rounded - values inside, rounded outside. Nothing is divided before the sums,
+            # where a narrow step in half precision would make infinities.
+            slope = _dot(gradient, rounded) - _dot(inside, values)
+            slope = (slope / step.to(slope.dtype) * ctx.share).to(step.dtype)
+        return inside, slope, None, None, None, None, None
 
 
 class _Cut(torch.autograd.Function):
@@ -116,10 +121,29 @@ def cut_to_grid(values: Tensor, height: Tensor, top: int) -> Tensor:
     return result
 
 
+def _between(gradient: Tensor, values: Tensor, step: Tensor, zero: Tensor | None, lower: float, upper: float) -> Tensor:
+    """Returns the gradient where lower < values / step + zero < upper, and 0 elsewhere."""
+    inside: Tensor
+    if step.ndim == 0 and step.device.type == "cpu" and not torch.compiler.is_compiling():
+        # The ends as numbers spare passes over all values. Other devices would have to be waited for.
+        width, middle = float(step), 0.0 if zero is None else float(zero)
+        ends = (lower - middle) * width, (upper - middle) * width
+        inside = torch.ops.aten.hardtanh_backward(gradient, values, *ends)
+        return inside
+    scaled = values / step
+    if zero is not None:
+        scaled.add_(zero)
+    inside = torch.ops.aten.hardtanh_backward(gradient, scaled, lower, upper)
+    return inside
+
+
 def _dot(left: Tensor, right: Tensor) -> Tensor:
     """Returns the sum of products, a number; over memory as it lies where both lie the same way."""
+    alike = left.stride() == right.stride() and left.dtype == right.dtype and left.device.type == "cpu"
     dense = left.is_contiguous() or (left.ndim == 4 and left.is_contiguous(memory_format=torch.channels_last))
-    if dense and left.stride() == right.stride() and left.dtype == torch.float32:
-        flat = (left.numel(),), (1,)
-        return torch.dot(left.as_strided(*flat), right.as_strided(*flat))
-    return (left * right).sum(dtype=torch.float32)
+    if alike and dense and left.dtype in (torch.float32, torch.float64):
+        # In blocks, as one long sum in single precision would lose what is left when two of them are subtracted.
+        one, other = (torch.split(tensor.as_strided((tensor.numel(),), (1,)), _BLOCK) for tensor in (left, right))
+        return torch.stack([torch.dot(*pair) for pair in zip(one, other, strict=True)]).sum(dtype=torch.float64)
+    wide = torch.promote_types(left.dtype, torch.float32)
+    return (left.to(wide) * right.to(wide)).sum()
