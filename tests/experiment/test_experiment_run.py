@@ -214,7 +214,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(tmp_path: Path, finish
             assert process.stdout is not None
             # The first line says that work begins; from there on, any moment: searches, trainings, writes, the report.
             first = process.stdout.readline()
-            assert "images to train on" in first, first + process.stdout.read()
+            assert "steps on" in first, first + process.stdout.read()
             limit = time.monotonic() + rng.uniform(0.0, 2.5)
             while process.poll() is None and time.monotonic() < limit:
                 time.sleep(0.01)
