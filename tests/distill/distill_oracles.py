@@ -5,6 +5,7 @@ A new method's tests run by themselves; it needs its entries here.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ def attention(student: Array, teacher: Array) -> Array:
     return np.array(losses)
 
 
-def rkd(student: Array, teacher: Array, distance: float = 25.0, angle: float = 50.0) -> Array:
+def rkd(student: Array, teacher: Array, distance: float = 25.0, angle: float = 50.0, normalise: bool = False) -> Array:
     """Pair by pair and triple by triple."""
 
     def huber(x: float) -> float:
@@ -52,6 +53,7 @@ def rkd(student: Array, teacher: Array, distance: float = 25.0, angle: float = 5
 
     def relations(features: Array) -> tuple[Array, Array]:
         x = features.reshape(len(features), -1)
+        x = np.array([row / math.sqrt(sum(row**2)) for row in x]) if normalise else x
         num = len(x)
         lengths = np.array([[math.dist(x[i], x[j]) for j in range(num)] for i in range(num)])
         apart = [value for value in lengths.flat if value > 0]
@@ -73,10 +75,122 @@ def rkd(student: Array, teacher: Array, distance: float = 25.0, angle: float = 5
     )
 
 
-ORACLES: dict[str, Callable[..., Array]] = {"kd": kd, "fitnets": fitnets, "attention": attention, "rkd": rkd}
+def directions(student: Array, teacher: Array, candidates: int = 4) -> tuple[Array, Array]:
+    """The singular vectors of each image by themselves, from the library's own decomposition."""
+    ours, theirs = [], []
+    for s, t in zip(student, teacher, strict=True):
+        target = np.linalg.svd(t.reshape(len(t), -1).T, full_matrices=False)[2][0]
+        target = -target if target.sum() < 0 else target
+        found = list(np.linalg.svd(s.reshape(len(s), -1).T, full_matrices=False)[2][:candidates])
+        best = max(found, key=lambda vector: abs(float(np.dot(vector, target))))
+        ours.append(-best if np.dot(best, target) < 0 else best)
+        theirs.append(target)
+    return np.array(ours), np.array(theirs)
+
+
+def kd_svd(student: list[Array], teacher: list[Array], candidates: int = 4, spread: float = 8.0) -> Array:
+    """Entry by entry of each relation."""
+    stages = [directions(s, t, candidates) for s, t in zip(student, teacher, strict=True)]
+    losses = np.zeros(len(student[0]))
+    for before, after in itertools.pairwise(stages):
+        for image in range(len(losses)):
+            for d in range(after[0].shape[1]):
+                for e in range(before[0].shape[1]):
+                    s, t = (math.exp(-((after[r][image, d] - before[r][image, e]) ** 2) / spread) for r in (0, 1))
+                    losses[image] += (s - t) ** 2
+    return losses
+
+
+def _standardised(vectors: Array, weights: dict[str, Array], name: str) -> Array:
+    mapped = vectors @ weights[f"{name}.linear.weight"].T
+    scaled = (mapped - np.mean(mapped, 0)) / np.sqrt(np.var(mapped, 0) + 1e-5)
+    return scaled * weights[f"{name}.gain"] + weights[f"{name}.shift"]
+
+
+def _softmax(row: Array) -> Array:
+    powers = np.exp(row - max(row))
+    return powers / powers.sum()
+
+
+def mhgd(student: list[Array], teacher: list[Array], estimator: dict[str, Array], heads: int = 4) -> Array:
+    """Head by head, row by row."""
+    stages = [directions(s, t) for s, t in zip(student, teacher, strict=True)]
+    losses = np.zeros(len(student[0]))
+    for link, (before, after) in enumerate(itertools.pairwise(stages)):
+        width = (before[0].shape[1] + after[0].shape[1]) // 2
+        ends = [
+            [
+                _standardised(after[r], estimator, f"links.{link}.sender"),
+                _standardised(before[r], estimator, f"links.{link}.receiver"),
+            ]
+            for r in (0, 1)
+        ]
+        for head in range(heads):
+            part = slice(head * width, (head + 1) * width)
+            for row in range(len(losses)):
+                graphs = [[np.dot(sent[row, part], other[part]) for other in received] for sent, received in ends]
+                s, t = (_softmax(np.tanh(np.array(graph))) for graph in graphs)
+                losses[row] += sum(a * math.log(a / b) for a, b in zip(s, t, strict=True))
+    return losses
+
+
+def mhgd_estimator(teacher: list[Array], estimator: dict[str, Array], heads: int = 4) -> Array:
+    """The attention's own loss: one minus the cosine of each head's estimate."""
+    vectors = [directions(t, t)[1] for t in teacher]
+    losses = np.zeros(len(teacher[0]))
+    for link, (before, after) in enumerate(itertools.pairwise(vectors)):
+        weights = {k.removeprefix(f"links.{link}."): v for k, v in estimator.items() if f"links.{link}." in k}
+        out = after.shape[1]
+        width = (before.shape[1] + out) // 2
+        sent, received = _standardised(after, weights, "sender"), _standardised(before, weights, "receiver")
+        values = np.maximum(_standardised(before, weights, "value"), 0)
+        for head in range(heads):
+            part, own = slice(head * width, (head + 1) * width), slice(head * out, (head + 1) * out)
+            for row in range(len(losses)):
+                shares = _softmax(np.array([np.dot(sent[row, part], other[part]) for other in received]))
+                estimate = weights["out.weight"][own] @ (shares @ values) + weights["out.bias"][own]
+                cosine = np.dot(estimate, after[row]) / np.linalg.norm(estimate) / np.linalg.norm(after[row])
+                losses[row] += (1 - cosine) / heads
+    return losses
+
+
+def quantised(teacher: Array, bits: int = 4) -> Array:
+    """Each value put on the nearest level between its example's least and greatest."""
+    found = []
+    for t in teacher:
+        levels = np.linspace(t.min(), t.max(), 2**bits)
+        found.append(np.array([levels[np.argmin(abs(levels - value))] for value in t.flat]).reshape(t.shape))
+    return np.array(found)
+
+
+def qfr(student: Array, teacher: Array, bits: int = 4) -> Array:
+    """Mean of squares to what is left of the teacher's."""
+    return fitnets(student, quantised(teacher, bits))
+
+
+ORACLES: dict[str, Callable[..., Array]] = {
+    "kd": kd,
+    "fitnets": fitnets,
+    "attention": attention,
+    "rkd": rkd,
+    "kd_svd": kd_svd,
+    "mhgd": mhgd,
+    "qfr": qfr,
+}
+
+#: The losses of learned parts that have their own: (teacher, weights) -> [B].
+ESTIMATORS: dict[str, Callable[..., Array]] = {"mhgd": mhgd_estimator}
+
+#: The student's feature that is best, given the teacher's, where it is not the teacher's own.
+BEST: dict[str, Callable[[Array], Array]] = {"qfr": quantised}
 
 #: Settings other than the defaults, to try the oracle with.
-SETTINGS: dict[str, dict[str, Any]] = {"kd": {"temperature": 1.5}, "rkd": {"distance": 1.0, "angle": 3.0}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "kd": {"temperature": 1.5},
+    "rkd": {"distance": 1.0, "angle": 3.0, "normalise": True},
+    "kd_svd": {"candidates": 2, "spread": 0.5},
+    "qfr": {"bits": 2},
+}
 
 
 @dataclass
@@ -87,10 +201,13 @@ class Worked:
     teacher: Any
     losses: list[float]
     settings: dict[str, Any] = field(default_factory=dict)
+    #: Of the learned part that the loss gets; weights that are not here are zero.
+    weights: dict[str, Any] = field(default_factory=dict)
 
 
 _TRIANGLE = [[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]]  # sides 3, 4, 5: their mean is 4; cosines 0, 3/5, 4/5
 _EQUAL_SIDES = [[0.0, 0.0], [1.0, 0.0], [0.5, math.sqrt(3) / 2]]  # every side the mean; every cosine 1/2
+_NEAR = 1 / (1 + math.exp(-2 * math.tanh(0.25 / (0.25 + 1e-5))))
 
 WORKED: dict[str, list[Worked]] = {
     # At T = 2 the teacher says 3/4, 1/4 and the student 1/2, 1/2.
@@ -105,6 +222,30 @@ WORKED: dict[str, list[Worked]] = {
     "fitnets": [Worked([[1.0, 2.0]], [[3.0, 2.0]], [2.0])],
     # The student's map is (3, 4) / 5, the teacher's (1, 0): (0.16 + 0.64) / 2.
     "attention": [Worked([[[[math.sqrt(3), 2.0]]]], [[[[7.0, 0.0]]]], [0.4])],
+    # Vectors are their own directions: (3, 4) / 5 and (1, 0) against (1, 0) twice; with this spread R is 2 ** -(x * x).
+    "kd_svd": [
+        Worked(
+            [[[3.0, 4.0]], [[2.0, 0.0]]],
+            [[[1.0, 0.0]], [[1.0, 0.0]]],
+            [(2**-0.16 - 1) ** 2 + (2**-0.04 - 0.5) ** 2 + (2**-0.36 - 0.5) ** 2 + (2**-0.64 - 1) ** 2],
+            {"spread": 1 / math.log(2)},
+        )
+    ],
+    # Every head looks at the first entry alone. The teacher's images differ in it and get +-q; the student's later ones
+    # do not, so that they attend to both alike.
+    "mhgd": [
+        Worked(
+            [[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [1.0, 0.0]]],
+            [[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]],
+            [-2 * math.log(4 * _NEAR * (1 - _NEAR))] * 2,
+            weights={
+                **{f"links.0.{end}.linear.weight": [[1.0, 0.0], [0.0, 0.0]] * 4 for end in ("sender", "receiver")},
+                **{f"links.0.{end}.gain": [1.0] * 8 for end in ("sender", "receiver")},
+            },
+        )
+    ],
+    # One bit leaves 0 and 2: 0.4 becomes 0.
+    "qfr": [Worked([[0.0, 1.0, 2.0]], [[0.0, 0.4, 2.0]], [1 / 3], {"bits": 1})],
     "rkd": [
         Worked(_TRIANGLE, _EQUAL_SIDES, [1 / 96, 2 / 96, 1 / 96], {"distance": 1.0, "angle": 0.0}),
         Worked(_TRIANGLE, _EQUAL_SIDES, [0.25 / 9, 0.01 / 9, 0.09 / 9], {"distance": 0.0, "angle": 1.0}),
@@ -116,5 +257,8 @@ PINNED: dict[str, tuple[float, float]] = {
     "attention": (47.01756132365443, 6.540593900191721),
     "fitnets": (30.026956792149146, 2.2579503113678068),
     "kd": (1.941860882103779, 1.5563703140797247),
+    "kd_svd": (1.8231143495917166, 1.59809520748816),
+    "mhgd": (5.0131439705885, 3.947343645291893),
+    "qfr": (1.7654568117593734, 1.5579457718442382),
     "rkd": (12.40495237501633, 2.251567383045394),
 }

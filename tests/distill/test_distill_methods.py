@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from distill_oracles import ORACLES, PINNED, SETTINGS, WORKED
+from distill_oracles import BEST, ESTIMATORS, ORACLES, PINNED, SETTINGS, WORKED
 from torch import Tensor, nn
 
 from rolewise.distill import METHODS, Distiller, configure
@@ -18,16 +21,58 @@ from rolewise.models import build
 every_method = pytest.mark.parametrize("name", list(METHODS))
 
 
-def features(name: str, batch: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """What a method reads: logits [B, 5] or maps [B, 6, 3, 4] after a ReLU."""
+#: What a loss gets of one network: a tensor, or one of each stage.
+Given = Any
+#: The shapes of stages: the last has more channels than places.
+STAGES = ((6, 3, 4), (4, 2, 3), (7, 2, 2))
+
+
+def features(name: str, batch: int, seed: int, dtype: torch.dtype = torch.float64) -> Given:
+    """What a method reads: logits [B, 5], maps [B, 6, 3, 4] after a ReLU, or several such."""
     generator = torch.Generator().manual_seed(seed)
     if METHODS[name].reads == "logits":
         return 3 * torch.randn(batch, 5, generator=generator, dtype=dtype)
-    return torch.randn(batch, 6, 3, 4, generator=generator, dtype=dtype).relu()
+    if METHODS[name].reads == "stages":
+        return [torch.randn(batch, *shape, generator=generator, dtype=dtype).relu() for shape in STAGES]
+    return torch.randn(batch, *STAGES[0], generator=generator, dtype=dtype).relu()
 
 
-def pair(name: str, batch: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+def pair(name: str, batch: int, dtype: torch.dtype = torch.float64) -> tuple[Given, Given]:
     return features(name, batch, 1, dtype), features(name, batch, 2, dtype)
+
+
+def each(change: Callable[..., Any], *given: Given) -> Given:
+    """Applies to each stage what is written for one tensor."""
+    if isinstance(given[0], list):
+        return [change(*stages) for stages in zip(*given, strict=True)]
+    return change(*given)
+
+
+def tensors(given: Given) -> list[Tensor]:
+    return given if isinstance(given, list) else [given]
+
+
+def estimator_of(name: str, given: Given) -> nn.Module | None:
+    """The learned part that a loss gets, with weights of its own but always the same."""
+    make = METHODS[name].estimator
+    if make is None:
+        return None
+    made = make([some.shape for some in tensors(given)]).to(tensors(given)[0].dtype)
+    generator = torch.Generator().manual_seed(9)
+    for weight in made.parameters():
+        nn.init.normal_(weight, 0.0, 0.7, generator=generator)
+    return made
+
+
+def loss_of(name: str, given: Given) -> Callable[..., Tensor]:
+    """The method's loss, complete with its learned part."""
+    estimator = estimator_of(name, given)
+    loss = METHODS[name].loss
+    return loss if estimator is None else functools.partial(loss, estimator=estimator)
+
+
+def numpy_of(module: nn.Module) -> dict[str, np.ndarray]:
+    return {key: value.detach().numpy() for key, value in module.named_parameters()}
 
 
 def networks(seed: int = 0) -> tuple[nn.Module, nn.Module]:
@@ -57,63 +102,90 @@ def test_it_has_an_oracle_a_worked_value_and_a_pinned_training(name: str) -> Non
 def test_it_agrees_with_an_independent_computation(name: str, batch: int) -> None:
     student, teacher = pair(name, batch)
     for settings in ({}, SETTINGS.get(name, {})):
-        loss = METHODS[name].loss(student, teacher, **settings)
+        loss = loss_of(name, teacher)(student, teacher, **settings)
         assert loss.shape == (batch,)
-        expected = ORACLES[name](student.numpy(), teacher.numpy(), **settings)
+        estimator = estimator_of(name, teacher)
+        learned = {"estimator": numpy_of(estimator)} if estimator is not None else {}
+        expected = ORACLES[name](each(Tensor.numpy, student), each(Tensor.numpy, teacher), **settings, **learned)
         np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-9, atol=1e-12)
 
 
 @every_method
 def test_it_has_the_value_worked_by_hand(name: str) -> None:
     for case in WORKED[name]:
-        student, teacher = (torch.tensor(value, dtype=torch.float64) for value in (case.student, case.teacher))
-        loss = METHODS[name].loss(student, teacher, **case.settings)
+        stages = METHODS[name].reads == "stages"
+        student, teacher = (
+            [torch.tensor(stage, dtype=torch.float64) for stage in value]
+            if stages
+            else torch.tensor(value, dtype=torch.float64)
+            for value in (case.student, case.teacher)
+        )
+        settings = dict(case.settings)
+        estimator = estimator_of(name, teacher)
+        if estimator is not None:
+            for key, weight in estimator.named_parameters():
+                value = torch.tensor(case.weights.get(key, 0.0), dtype=weight.dtype)
+                weight.data = value.expand(weight.shape).clone()
+            settings["estimator"] = estimator
+        loss = METHODS[name].loss(student, teacher, **settings).detach()
         np.testing.assert_allclose(loss.numpy(), case.losses, rtol=1e-10)
 
 
 @every_method
 def test_an_equal_student_is_at_the_minimum(name: str) -> None:
     student, teacher = pair(name, 5)
-    assert METHODS[name].loss(student, teacher).min() > 0
-    equal = teacher.clone().requires_grad_()
-    loss = METHODS[name].loss(equal, teacher)
+    loss_function = loss_of(name, teacher)
+    assert loss_function(student, teacher).min() > 0
+    best = BEST.get(name, np.copy)
+    equal = each(lambda some: torch.from_numpy(best(some.numpy())).requires_grad_(), teacher)
+    loss = loss_function(equal, teacher)
     assert loss.detach().abs().max() < 1e-12
     loss.sum().backward()
-    assert equal.grad is not None and equal.grad.abs().max() < 1e-9
+    assert all(some.grad is not None and some.grad.abs().max() < 1e-9 for some in tensors(equal))
 
 
 @every_method
 def test_its_gradient_is_that_of_finite_differences(name: str) -> None:
     student, teacher = pair(name, 3)
-    student = student + 0.1 * torch.rand(student.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda s: METHODS[name].loss(s, teacher), student.requires_grad_())
+    generator = torch.Generator().manual_seed(4)
+    leaves = [
+        (some + 0.1 * torch.rand(some.shape, generator=generator, dtype=torch.float64)).requires_grad_()
+        for some in tensors(student)
+    ]
+    loss = loss_of(name, teacher)
+    stages = METHODS[name].reads == "stages"
+    assert torch.autograd.gradcheck(lambda *some: loss(list(some) if stages else some[0], teacher), leaves)
 
 
 @every_method
 def test_degenerate_examples_give_finite_gradients(name: str) -> None:
     _, teacher = pair(name, 4, torch.float32)
-    alike = teacher.clone()
-    alike[1] = alike[0]
-    for student in (torch.zeros_like(teacher), torch.ones_like(teacher), alike, 1e4 * teacher, 1e-20 * teacher):
-        for other in (teacher, alike, torch.zeros_like(teacher)):
-            leaf = student.clone().requires_grad_()
-            loss = METHODS[name].loss(leaf, other)
+    alike = each(lambda some: some[[0, 0, 2, 3]], teacher)
+    zeros, ones = each(torch.zeros_like, teacher), each(torch.ones_like, teacher)
+    large, small = each(lambda some: 1e4 * some, teacher), each(lambda some: 1e-20 * some, teacher)
+    loss_function = loss_of(name, teacher)
+    for student in (zeros, ones, alike, large, small):
+        for other in (teacher, alike, zeros):
+            leaf = each(lambda some: some.clone().requires_grad_(), student)
+            loss = loss_function(leaf, other)
             loss.sum().backward()
-            assert loss.isfinite().all() and leaf.grad is not None and leaf.grad.isfinite().all()
+            assert loss.isfinite().all()
+            assert all(some.grad is not None and some.grad.isfinite().all() for some in tensors(leaf))
 
 
 @every_method
 def test_a_permuted_batch_permutes_the_losses(name: str) -> None:
     student, teacher = pair(name, 6)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
-    loss = METHODS[name].loss(student, teacher)
-    torch.testing.assert_close(METHODS[name].loss(student[order], teacher[order]), loss[order])
+    loss_function = loss_of(name, teacher)
+    permuted = loss_function(*(each(lambda some: some[order], given) for given in (student, teacher)))
+    torch.testing.assert_close(permuted, loss_function(student, teacher)[order])
 
 
 @every_method
 def test_different_batches_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="got"):
-        METHODS[name].loss(features(name, 3, 1), features(name, 4, 2))
+        loss_of(name, features(name, 4, 2))(features(name, 3, 1), features(name, 4, 2))
 
 
 @every_method
@@ -126,7 +198,10 @@ def test_the_gradient_reaches_the_student_alone(name: str) -> None:
     reached = [weight.grad for weight in distiller.trainable_parameters() if weight.grad is not None]
     assert len(reached) >= 3 and all(gradient.isfinite().all() for gradient in reached)
     assert any(gradient.abs().sum() > 0 for gradient in reached)
-    assert all(weight.grad is not None for weight in distiller.adapters.parameters())
+    for key, module in distiller.adapters.items():
+        # A learned part with a loss of its own gets nothing from the method's.
+        own = key.endswith("_estimator")
+        assert all((weight.grad is None) == own for weight in module.parameters())
 
 
 @every_method
@@ -148,20 +223,20 @@ def test_half_precision_stays_finite_and_near(name: str, dtype: torch.dtype) -> 
 @every_method
 def test_large_half_precision_features_do_not_overflow(name: str) -> None:
     # 200 squared and summed is above float16's 65,504: the loss must not be computed in it.
-    class Given(nn.Module):
+    class Fixed(nn.Module):
         def __init__(self, seed: int) -> None:
             super().__init__()
-            self.place = nn.Identity()
-            self.values = nn.Parameter(
-                (200 * features(name, 4, seed).sign().abs() + seed * features(name, 4, seed)).half()
-            )
+            given = tensors(features(name, 4, seed))
+            self.places = nn.ModuleList(nn.Identity() for _ in given)
+            self.values = nn.ParameterList((200 * some.sign().abs() + seed * some).half() for some in given)
 
         def forward(self, images: Tensor) -> Tensor:
-            given: Tensor = self.place(self.values * 1)
-            return given.flatten(1)[:, :5]
+            seen = [place(value * 1) for place, value in zip(self.places, self.values, strict=True)]
+            return seen[0].flatten(1)[:, :5]
 
-    taps = {} if METHODS[name].reads == "logits" else {"student_taps": "place", "teacher_taps": "place"}
-    distiller = Distiller(Given(1), Given(2), [configure(name, **taps)], example=torch.zeros(4, 1, 1, 1))
+    paths = [f"places.{index}" for index in range(len(tensors(features(name, 4, 1))))]
+    taps = {} if METHODS[name].reads == "logits" else {"student_taps": paths, "teacher_taps": paths}
+    distiller = Distiller(Fixed(1), Fixed(2), [configure(name, **taps)], example=torch.zeros(4, 1, 1, 1))
     terms = distiller(torch.zeros(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64))
     assert terms.not_finite() is None and terms[name].dtype == torch.float32
 
@@ -195,12 +270,55 @@ def test_twenty_steps_are_as_they_were(name: str) -> None:
     assert (totals[0], totals[20]) == pytest.approx(PINNED[name], rel=1e-7)
 
 
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].estimator])
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_a_learned_part_s_own_loss_agrees_and_trains_it_alone(name: str, batch: int) -> None:
+    teacher = features(name, batch, 2)
+    estimator = estimator_of(name, teacher)
+    assert estimator is not None
+    loss = estimator(teacher)
+    np.testing.assert_allclose(
+        loss.detach().numpy(), ESTIMATORS[name](each(Tensor.numpy, teacher), numpy_of(estimator)), rtol=1e-9
+    )
+    term = f"{name}_estimator"
+    distiller = make(name)
+    own = list(distiller.adapters[term].parameters())
+    before = [weight.detach().clone() for weight in own]
+    terms = distiller(*batch_of(6))
+    assert terms.weights[term] == 1 and term in terms.named()
+    reached = torch.autograd.grad(terms[term], own, retain_graph=True)
+    assert any(gradient.abs().sum() > 0 for gradient in reached)
+    others = [weight for weight in distiller.trainable_parameters() if not any(weight is one for one in own)]
+    missed = torch.autograd.grad(terms[term], others, allow_unused=True, retain_graph=True)
+    assert all(gradient is None for gradient in missed)
+    # Through the total too it gets its own loss's gradient and nothing else, whatever the method weighs.
+    for got, wanted in zip(torch.autograd.grad(terms.total, own), reached, strict=True):
+        torch.testing.assert_close(got, wanted)
+    optimizer = torch.optim.Adam(distiller.trainable_parameters(), lr=0.01)
+    losses = []
+    for _ in range(30):
+        terms = distiller(*batch_of(16))
+        optimizer.zero_grad()
+        terms.total.backward()
+        optimizer.step()
+        losses.append(terms[term].item())
+    assert losses[-1] < 0.8 * losses[0]
+    assert all(not torch.equal(old, new) for old, new in zip(before, own, strict=True))
+
+
 @every_method
 def test_its_settings_have_limits(name: str) -> None:
     info = METHODS[name]
     for key, default in info.settings.items():
-        if isinstance(default, float):
+        if type(default) in (int, float):
             assert key in info.limits, f"{name}: say what {key} may be, in limits"
+        if isinstance(default, bool):
+            for text in ("no", 0, None):
+                with pytest.raises(InputError, match=rf'"{name}": {key} must be true or false'):
+                    configure(name, **{key: text})
+        if info.limits.get(key) == "count":
+            with pytest.raises(InputError, match="whole number"):
+                configure(name, **{key: 2.5})
         if key in info.limits:
             for wrong in (-1.0, math.nan, math.inf, "4", None, True):
                 with pytest.raises(InputError, match=rf'"{name}": {key} must be'):

@@ -55,6 +55,7 @@ def test_methods_come_out_of_sections_and_out_of_names() -> None:
     assert method_settings("rkd") == {
         "distance": 25.0,
         "angle": 50.0,
+        "normalise": False,
         "weight": 1.0,
         "student_taps": (),
         "teacher_taps": (),
@@ -64,7 +65,10 @@ def test_methods_come_out_of_sections_and_out_of_names() -> None:
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"temperature": 4}, "a method must have a name, got .*; known: attention, fitnets, kd, rkd"),
+        (
+            {"temperature": 4},
+            "a method must have a name, got .*; known: attention, fitnets, kd, kd_svd, mhgd, qfr, rkd",
+        ),
         ({"name": "dk"}, r"no method is called 'dk'"),
         ({"name": "kd", "temprature": 4}, r"no such setting of \"kd\": 'temprature'; did you mean \"temperature\""),
         ({"name": "kd", "temperature": 0}, '"kd": temperature must be a positive number, got 0'),

@@ -92,6 +92,7 @@ def test_constant() -> None:
         (lambda: TrainSettings(1, 0), "batch_size"),
         (lambda: TrainSettings(1, 1, ema=1.0), "ema"),
         (lambda: TrainSettings(1, 1, clip_norm=0.0), "clip_norm"),
+        (lambda: TrainSettings(1, 1, distill_gradient="limit"), 'distill_gradient must be .* did you mean "limited"'),
         (lambda: TrainSettings(1, 1, precision="float8"), "precision must be one of"),
         (lambda: TrainSettings(1, 1, interpolation="cubic"), "interpolation"),
     ],

@@ -40,6 +40,7 @@ class TrainSection(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     clip_norm: Positive | None = None
+    distill_gradient: Literal["sum", "limited"] = "sum"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = False
     compile: bool = False

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+from rolewise.distill.combinations import COMBINATIONS, build_methods, ii_kd
 from rolewise.distill.distiller import Distiller
-from rolewise.distill.registry import METHODS, Info, Method, build_methods, configure, discover, method, method_settings
+from rolewise.distill.gradients import limit_gradients
+from rolewise.distill.registry import METHODS, Info, Method, configure, discover, method, method_settings
 from rolewise.distill.terms import Terms
 from rolewise.distill.weights import Weight, weight_of
 
@@ -27,6 +29,7 @@ def __getattr__(name: str) -> Callable[..., Method]:
 
 
 __all__ = [
+    "COMBINATIONS",
     "METHODS",
     "Distiller",
     "Info",
@@ -35,6 +38,8 @@ __all__ = [
     "Weight",
     "build_methods",
     "configure",
+    "ii_kd",
+    "limit_gradients",
     "method",
     "method_settings",
     "weight_of",

@@ -1,12 +1,14 @@
-"""The learned maps of methods that have one, with initial weights that depend on a given seed alone."""
+"""The learned parts of methods that have one, with initial weights that depend on a given seed alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from rolewise.distill.losses import estimator_name
 from rolewise.distill.registry import Method
 from rolewise.seeds import derive_seed
 
@@ -14,11 +16,11 @@ from rolewise.seeds import derive_seed
 def make_adapters(
     methods: Sequence[Method],
     pairs: Sequence[Sequence[tuple[str, str]]],
-    student: dict[str, Tensor],
-    teacher: dict[str, Tensor],
+    student: Mapping[str, Tensor],
+    teacher: Mapping[str, Tensor],
     generator: torch.Generator | int,
 ) -> dict[str, nn.Module]:
-    """Returns a learned map for each pair of taps of each method that has one.
+    """Returns a learned map for each pair of taps of each method that has one, and its estimator if it has one.
 
     Args:
         methods: configured methods.
@@ -28,16 +30,23 @@ def make_adapters(
         generator: of the initial weights: a generator or a seed. Torch's global random state is left as it was.
 
     Returns:
-        ``<method>_<index of the pair>`` -> module.
+        ``<method>_<index of the pair>`` -> module, ``<method>_estimator`` -> module.
     """
     if isinstance(generator, torch.Generator):
         generator = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     made = {}
+
+    def add(name: str, make: Callable[[], nn.Module]) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derive_seed(generator, name))
+            made[name] = make()
+
     for method, some in zip(methods, pairs, strict=True):
-        for index, (student_path, teacher_path) in enumerate(some if method.info.adapter else ()):
-            assert method.info.adapter is not None
-            name = f"{method.info.name}_{index}"
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(derive_seed(generator, name))
-                made[name] = method.info.adapter(student[student_path].shape, teacher[teacher_path].shape)
+        adapter, estimator = method.info.adapter, method.info.estimator
+        shapes = [(student[ours].shape, teacher[theirs].shape) for ours, theirs in some]
+        for index, (student_shape, teacher_shape) in enumerate(shapes):
+            if adapter is not None:
+                add(f"{method.info.name}_{index}", partial(adapter, student_shape, teacher_shape))
+        if estimator is not None:
+            add(estimator_name(method), partial(estimator, [teacher_shape for _, teacher_shape in shapes]))
     return made

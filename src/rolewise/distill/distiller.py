@@ -13,9 +13,10 @@ from torch.nn import functional
 from rolewise.distill.adapters import make_adapters
 from rolewise.distill.checks import check_limit
 from rolewise.distill.guards import check_batch, check_roles, check_soft_labels
+from rolewise.distill.losses import Seen, estimator_name, full, losses_of, read
 from rolewise.distill.registry import Method, configure
 from rolewise.distill.taps import Taps, pairs_of
-from rolewise.distill.terms import Terms
+from rolewise.distill.terms import Terms, weighted_sum
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
 
@@ -83,7 +84,7 @@ class Distiller(nn.Module):
         self.adapters = nn.ModuleDict()
         if example is not None:
             self._try(example, generator)
-        elif any(method.info.adapter for method in methods):
+        elif any(method.info.adapter or method.info.estimator for method in methods):
             raise InputError("example must be a few images where a method learns a map between features, got none")
 
     @property
@@ -114,24 +115,21 @@ class Distiller(nn.Module):
         if labels.ndim == 2:
             check_soft_labels(self.methods)
         student_batch = prepare(images, self.student_input) if self.student_input is not None else images
-        teacher_logits: Tensor | None = None
-        teacher_features: dict[str, Tensor] = {}
-        if self.methods:
-            # First, because it leaves nothing behind: the student's activations are not yet in memory.
-            teacher_logits, teacher_features = self._ask_teacher(images, teacher_images, student_batch)
-        logits, features = self._student_taps.run(self.student, student_batch)
-        parts = self._losses(logits, features, teacher_logits, teacher_features, labels)
-        weights = {"labels": self.label_weight, **{some.info.name: some.weight(progress) for some in self.methods}}
-        total = None
-        for name, part in parts.items():
-            if weights[name]:  # 0 * inf is NaN: a term that is off must not spoil the others
-                total = part * weights[name] if total is None else total + part * weights[name]
-        return Terms(logits.sum() * 0.0 if total is None else total, parts, logits, teacher_logits, weights)
+        # The teacher first, because it leaves nothing behind: the student's activations are not yet in memory.
+        teacher = self._ask_teacher(images, teacher_images, student_batch) if self.methods else None
+        student = Seen(*self._student_taps.run(self.student, student_batch))
+        parts = self._losses(student, teacher, labels)
+        weights = {"labels": self.label_weight}
+        for method in self.methods:
+            weights[method.info.name] = method.weight(progress)
+            if method.info.estimator is not None:
+                weights[estimator_name(method)] = 1.0  # it moves nothing but that part's own weights
+        total = weighted_sum(parts, weights)
+        total = student.logits.sum() * 0.0 if total is None else total
+        return Terms(total, parts, student.logits, teacher.logits if teacher is not None else None, weights)
 
     @torch.no_grad()
-    def _ask_teacher(
-        self, images: Tensor, teacher_images: Tensor | None, student_batch: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def _ask_teacher(self, images: Tensor, teacher_images: Tensor | None, student_batch: Tensor) -> Seen:
         """The one place where the teacher is run; nothing of it carries a gradient."""
         teacher = self._teacher[0]
         if teacher.training:
@@ -141,22 +139,15 @@ class Distiller(nn.Module):
             batch = student_batch
         else:
             batch = prepare(seen, self.teacher_input) if self.teacher_input is not None else seen
-        return self._teacher_taps[0].run(teacher, batch)
+        return Seen(*self._teacher_taps[0].run(teacher, batch))
 
-    def _losses(
-        self,
-        student_logits: Tensor,
-        student_features: dict[str, Tensor],
-        teacher_logits: Tensor | None,
-        teacher_features: dict[str, Tensor],
-        labels: Tensor,
-    ) -> dict[str, Tensor]:
+    def _losses(self, student: Seen, teacher: Seen | None, labels: Tensor) -> dict[str, Tensor]:
         """Returns each term, reduced to a scalar."""
-        logits = _full(student_logits)
+        adapters = dict(self.adapters.items())
+        logits = full(student.logits)  # once, so that the terms' gradients are added before they become half again
+        student = Seen(logits, student.features)
         pieces = [
-            [(logits, _full(teacher_logits))]
-            if method.info.reads == "logits" and teacher_logits is not None
-            else self._features(method, pairs, student_features, teacher_features)
+            read(method, pairs, adapters, student, teacher) if teacher is not None else []
             for method, pairs in zip(self.methods, self._pairs, strict=True)
         ]
         parts = {}
@@ -165,25 +156,9 @@ class Distiller(nn.Module):
                 logits, labels, label_smoothing=self.label_smoothing, reduction=self.reduction
             )
             for method, some in zip(self.methods, pieces, strict=True):
-                settings = {**method.settings, "labels": labels} if method.info.wants_labels else method.settings
-                losses = [method.info.loss(*piece, **settings) for piece in some]
-                loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum(0)
-                parts[method.info.name] = loss.mean() if self.reduction == "mean" else loss.sum()
+                for name, loss in losses_of(method, some, labels, adapters).items():
+                    parts[name] = loss.mean() if self.reduction == "mean" else loss.sum()
         return parts
-
-    def _features(
-        self, method: Method, pairs: list[tuple[str, str]], student: dict[str, Tensor], teacher: dict[str, Tensor]
-    ) -> list[tuple[Tensor, Tensor]]:
-        """Returns the pairs of features that a loss gets, the student's through its learned map if it has one."""
-        found = []
-        for index, (student_path, teacher_path) in enumerate(pairs):
-            feature = student[student_path]
-            if method.info.adapter is not None:
-                adapter = self.adapters[f"{method.info.name}_{index}"]
-                # Half precision features of an autocast network meet a map in single precision.
-                feature = adapter(feature.to(next(adapter.parameters()).dtype))
-            found.append((_full(feature), _full(teacher[teacher_path])))
-        return found
 
     @torch.no_grad()
     def _try(self, example: Tensor, generator: torch.Generator | int) -> None:
@@ -194,13 +169,12 @@ class Distiller(nn.Module):
         self.student.eval()  # a few images must not move the norms' statistics
         try:
             batch = prepare(example, self.student_input) if self.student_input is not None else example
-            logits, features = self._student_taps.run(self.student, batch)
+            student = Seen(*self._student_taps.run(self.student, batch))
             if self.methods:
-                teacher_logits, teacher_features = self._ask_teacher(example, None, batch)
-                made = make_adapters(self.methods, self._pairs, features, teacher_features, generator)
+                teacher = self._ask_teacher(example, None, batch)
+                made = make_adapters(self.methods, self._pairs, student.features, teacher.features, generator)
                 self.adapters.update({name: module.to(place) for name, module in made.items()})
-                labels = torch.zeros(len(example), dtype=torch.int64, device=place)
-                self._losses(logits, features, teacher_logits, teacher_features, labels)
+                self._losses(student, teacher, torch.zeros(len(example), dtype=torch.int64, device=place))
         finally:
             for module, training in modes:
                 module.training = training
@@ -222,7 +196,7 @@ class Distiller(nn.Module):
         )
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
-        """Yields what an optimiser must move: the student's parameters, then those of learned maps."""
+        """Yields what an optimiser must move: the student's parameters, then those of learned parts."""
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
 
     def compile_networks(self, **settings: Any) -> None:
@@ -235,11 +209,6 @@ class Distiller(nn.Module):
             teacher._apply(fn)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
-
-
-def _full(value: Tensor) -> Tensor:
-    """Half precision made single; single and double stay."""
-    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
 
 
 def _without_autocast(device: str) -> contextlib.AbstractContextManager[Any]:

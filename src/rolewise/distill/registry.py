@@ -12,15 +12,19 @@ from typing import Any, Literal, TypeVar
 
 from torch import Tensor, nn
 
-from rolewise.distill.checks import Limit, check_limit
+from rolewise.distill.checks import Limit, check_limit, check_switch
 from rolewise.distill.weights import Weight, weight_of
 from rolewise.errors import InputError, near
 from rolewise.registry import Registry
 
 Loss = TypeVar("Loss", bound=Callable[..., Tensor])
-Reads = Literal["logits", "features"]
+Reads = Literal["logits", "features", "stages"]
 #: Makes the learned part of a method out of the shapes of the student's and the teacher's features.
 MakeAdapter = Callable[[Sequence[int], Sequence[int]], nn.Module]
+#: Makes a learned part with a loss of its own out of the shapes of the teacher's features.
+MakeEstimator = Callable[[Sequence[Sequence[int]]], nn.Module]
+#: Keywords of a loss that the Distiller gives, and nobody configures.
+GIVEN = ("labels", "estimator")
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,15 @@ class Info:
     Args:
         name: its key; also its file and its name in a config.
         loss: the function (student, teacher, **settings) -> [B]. With ``reads="features"`` it gets one pair of taps
-            at a time, and the terms of several pairs are added.
-        reads: logits, or features.
+            at a time, and the terms of several pairs are added; with ``reads="stages"`` all of them at once, as a
+            list of the student's and a list of the teacher's.
+        reads: logits, features, or stages.
         mixed_labels: whether it is sound when images are mixed: ``sound`` or ``unsound``.
         taps: the tap names that it reads by default, of both networks; those that a network lacks are left out.
         adapter: makes a learned module that is applied to the student's feature first, or None.
+        estimator: makes a learned module that the loss gets as ``estimator``, or None. Called with the teacher's
+            features it returns a loss of its own, [B], which becomes the term ``<name>_estimator`` of weight 1 and
+            alone trains it: the method's loss must detach its weights.
         weight: of the term where none is given.
         limits: for each numeric setting, ``positive`` or ``not negative``.
     """
@@ -45,6 +53,7 @@ class Info:
     mixed_labels: Literal["sound", "unsound"]
     taps: tuple[str, ...] = ()
     adapter: MakeAdapter | None = None
+    estimator: MakeEstimator | None = None
     weight: float = 1.0
     limits: Mapping[str, Limit] = field(default_factory=dict)
 
@@ -56,8 +65,8 @@ class Info:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The loss's own settings with their defaults; ``labels`` is none of them."""
-        return {name: default for name, default in self.keywords.items() if name != "labels"}
+        """The loss's own settings with their defaults; ``labels`` and ``estimator`` are none of them."""
+        return {name: default for name, default in self.keywords.items() if name not in GIVEN}
 
     @cached_property
     def wants_labels(self) -> bool:
@@ -103,6 +112,7 @@ def method(
     mixed_labels: Literal["sound", "unsound"],
     taps: tuple[str, ...] = (),
     adapter: MakeAdapter | None = None,
+    estimator: MakeEstimator | None = None,
     weight: float = 1.0,
     limits: Mapping[str, Limit] | None = None,
 ) -> Callable[[Loss], Loss]:
@@ -110,7 +120,7 @@ def method(
 
     def register(loss: Loss) -> Loss:
         name = loss.__name__.removesuffix("_loss")
-        METHODS.add(name)(Info(name, loss, reads, mixed_labels, taps, adapter, weight, limits or {}))
+        METHODS.add(name)(Info(name, loss, reads, mixed_labels, taps, adapter, estimator, weight, limits or {}))
         return loss
 
     return register
@@ -130,7 +140,7 @@ def method_settings(name: str) -> dict[str, Any]:
         InputError: there is no such method.
     """
     info = METHODS[name]
-    taps: dict[str, Any] = {"student_taps": (), "teacher_taps": ()} if info.reads == "features" else {}
+    taps: dict[str, Any] = {"student_taps": (), "teacher_taps": ()} if info.reads != "logits" else {}
     return {**info.settings, "weight": info.weight, **taps}
 
 
@@ -158,6 +168,8 @@ def configure(name: str, **settings: Any) -> Method:
     for key, value in settings.items():
         if key in info.limits:
             check_limit(f'"{name}": {key}', value, info.limits[key])
+        elif isinstance(known[key], bool):
+            check_switch(f'"{name}": {key}', value)
     return Method(info, settings, weight, student_taps, teacher_taps)
 
 
@@ -168,17 +180,14 @@ def _names(value: Any, key: str) -> tuple[str, ...]:
     return names
 
 
-def build_methods(sections: Sequence[dict[str, Any]]) -> list[Method]:
-    """Configures methods from mappings with a ``name`` and settings, as a config holds them.
+def build_method(section: Mapping[str, Any]) -> Method:
+    """Configures a method from a mapping with a ``name`` and settings, as a config holds it.
 
     Raises:
-        InputError: a section has no name, or what `configure` raises.
+        InputError: the section has no name, or what `configure` raises.
     """
-    built = []
-    for section in sections:
-        settings = dict(section)
-        name = settings.pop("name", None)
-        if not isinstance(name, str):
-            raise InputError(f"a method must have a name, got {section!r}; known: {', '.join(METHODS)}")
-        built.append(configure(name, **settings))
-    return built
+    settings = dict(section)
+    name = settings.pop("name", None)
+    if not isinstance(name, str):
+        raise InputError(f"a method must have a name, got {section!r}; known: {', '.join(METHODS)}")
+    return configure(name, **settings)

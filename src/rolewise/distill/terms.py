@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -10,13 +11,26 @@ from torch import Tensor
 from rolewise.errors import InputError, near
 
 
+def weighted_sum(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor | None:
+    """Returns the sum of terms times their weights, or None where every weight is 0.
+
+    A term whose weight is 0 is left out: 0 * inf is NaN, and a term that is off must not spoil the others.
+    """
+    total = None
+    for name, part in parts.items():
+        if weights[name]:
+            total = part * weights[name] if total is None else total + part * weights[name]
+    return total
+
+
 @dataclass(frozen=True)
 class Terms:
     """The loss of one batch, and what it is made of.
 
     Args:
         total: the weighted sum, scalar; what to call ``backward`` on.
-        parts: each term before its weight, reduced to a scalar: one for each method, and ``labels``.
+        parts: each term before its weight, reduced to a scalar: ``labels``, one for each method, and one for a learned
+            part that has a loss of its own.
         student_logits: [B, K].
         teacher_logits: [B, K] without a gradient, or None where the teacher was not asked.
         weights: what each term was multiplied with.
@@ -33,6 +47,16 @@ class Terms:
         if name not in self.parts:
             raise InputError(f"no term is called {name!r}{near(name, self.parts)}")
         return self.parts[name]
+
+    @property
+    def task(self) -> Tensor | None:
+        """The labels' term times its weight, or None where that is 0."""
+        return weighted_sum({"labels": self.parts["labels"]}, self.weights)
+
+    @property
+    def distillation(self) -> Tensor | None:
+        """The weighted sum of all other terms, or None where there are none."""
+        return weighted_sum({name: part for name, part in self.parts.items() if name != "labels"}, self.weights)
 
     def named(self) -> dict[str, Tensor]:
         """Returns ``total`` and every term as scalars without gradients, on the device they were made on."""

@@ -28,6 +28,7 @@ def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSett
         schedule=RateSchedule(**section.schedule.model_dump()),
         ema=section.ema,
         clip_norm=section.clip_norm,
+        distill_gradient=section.distill_gradient,
         precision=section.precision,
         channels_last=section.channels_last,
         compile=section.compile,

@@ -11,7 +11,7 @@ from rolewise.augment import build as build_augmentation
 from rolewise.config.faults import Steps
 from rolewise.config.schema import LEARNED, AugmentationSpec, ExperimentConfig
 from rolewise.data import READERS
-from rolewise.distill import METHODS, configure, method_settings
+from rolewise.distill import COMBINATIONS, METHODS, build_methods, configure, method_settings
 from rolewise.errors import InputError, near
 from rolewise.models import MODELS
 
@@ -24,10 +24,12 @@ def check(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
         yield from _model(("students", index, "model"), student.model.name, student.model.arguments)
     for index, method in enumerate(config.distill.methods):
         yield from _method(("distill", "methods", index), method)
-    names = [method.get("name") for method in config.distill.methods]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            yield ("distill", "methods", index), f"must stand once, got {name!r} again; give one its taps instead"
+    seen: set[str] = set()
+    for index, method in enumerate(config.distill.methods):
+        for name in _names(method):
+            if name in seen:
+                yield ("distill", "methods", index), f"must stand once, got {name!r} again; give one its taps instead"
+            seen.add(name)
     if not config.distill.methods and any(config.arms.distill):
         yield (
             ("distill", "methods"),
@@ -82,10 +84,22 @@ def _model(path: Steps, name: str, arguments: dict[str, Any]) -> Iterable[tuple[
         yield (*path, "arguments", "widths"), f"must be a list of whole numbers from 1 to 4096, got {widths!r}"
 
 
+def _names(method: dict[str, Any]) -> list[str]:
+    """Returns the methods that an entry stands for: one, or those of a combination."""
+    name = str(method.get("name"))
+    return [some.info.name for some in COMBINATIONS[name]()] if name in COMBINATIONS else [name]
+
+
 def _method(path: Steps, method: dict[str, Any]) -> Iterable[tuple[Steps, str]]:
     name = method.get("name")
+    if isinstance(name, str) and name in COMBINATIONS:
+        try:
+            build_methods([method])
+        except InputError as error:
+            yield path, f"must be well configured: {error}"
+        return
     if not isinstance(name, str) or name not in METHODS:
-        yield (*path, "name"), f"must be a method, got {name!r}{near(str(name), METHODS)}"
+        yield (*path, "name"), f"must be a method, got {name!r}{near(str(name), [*METHODS, *COMBINATIONS])}"
         return
     settings = {key: value for key, value in method.items() if key != "name"}
     known = method_settings(name)

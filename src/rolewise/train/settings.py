@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from rolewise.errors import InputError, near
 OPTIMIZERS = ("sgd", "adam", "adamw")
 RATES = ("constant", "multistep", "cosine", "onecycle")
 PRECISIONS = ("float32", "bfloat16", "float16")
+DISTILL_GRADIENTS = ("sum", "limited")
 INTERPOLATIONS = ("nearest", "bilinear")
 
 
@@ -71,6 +73,8 @@ class TrainSettings:
         schedule: of the learning rate.
         ema: decay of a moving average of the weights, which is then what is evaluated and kept; None for none.
         clip_norm: the gradient's norm is cut to this; None for no clipping.
+        distill_gradient: how distillation's gradient joins that of the labels: their ``sum``, or ``limited``, for each
+            tensor, to the share 1 / (1 + exp(-epoch)) of the labels' norm.
         precision: ``float32``, ``bfloat16`` or ``float16`` (mixed).
         channels_last: memory layout of images and weights.
         compile: whether the networks are compiled.
@@ -88,6 +92,7 @@ class TrainSettings:
     schedule: RateSchedule = field(default_factory=RateSchedule)
     ema: float | None = None
     clip_norm: float | None = None
+    distill_gradient: str = "sum"
     precision: str = "float32"
     channels_last: bool = False
     compile: bool = False
@@ -100,9 +105,14 @@ class TrainSettings:
             _holds(name, getattr(self, name), "at least 1", getattr(self, name) >= 1)
         _holds("ema", self.ema, "above 0 and below 1, or None", self.ema is None or 0 < self.ema < 1)
         _holds("clip_norm", self.clip_norm, "positive, or None", self.clip_norm is None or self.clip_norm > 0)
+        _known("distill_gradient", self.distill_gradient, DISTILL_GRADIENTS)
         _known("precision", self.precision, PRECISIONS)
         _known("interpolation", self.interpolation, INTERPOLATIONS)
         _holds("fill", self.fill, "0 to 255", 0 <= self.fill <= 255)
+
+    def distill_share(self, epoch: int) -> float | None:
+        """Returns the share of the labels' gradient that distillation's may have in an epoch; None for no bound."""
+        return 1 / (1 + math.exp(-epoch)) if self.distill_gradient == "limited" else None
 
 
 def _known(what: str, name: str, names: Sequence[str]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rolewise.distill import Distiller
+from rolewise.distill import Distiller, Terms, limit_gradients
+from rolewise.errors import InputError
 from rolewise.train.ema import Average
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -23,6 +24,7 @@ def train_step(
     precision: str = "float32",
     scaler: torch.amp.GradScaler | None = None,
     clip_norm: float | None = None,
+    share: float | None = None,
     parameters: list[nn.Parameter],
     average: Average | None = None,
 ) -> dict[str, Tensor]:
@@ -39,11 +41,16 @@ def train_step(
         precision: ``float32``, or a half precision for the forward passes.
         scaler: of the loss, for float16.
         clip_norm: bound of the gradient's norm.
+        share: bound of the distillation's gradient, as a share of the labels' for each tensor (see
+            `rolewise.distill.gradients.limit_gradients`); None for their plain sum.
         parameters: what is trained.
         average: of the student's weights, to follow it.
 
     Returns:
         The terms of the loss, detached, and their weighted sum ``total``.
+
+    Raises:
+        InputError: there is a ``share`` of the labels' gradient, and their weight is 0.
     """
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
@@ -53,10 +60,13 @@ def train_step(
         with torch.autocast(images.device.type, _DTYPES[precision]):
             terms = distiller(images, labels, teacher_images=teacher_images, progress=progress)
     optimizer.zero_grad(set_to_none=True)
-    if scaler is None:
+    if share is not None and terms.distillation is not None:
+        _backward_limited(terms, parameters, share, scaler)
+    elif scaler is None:
         terms.total.backward()
     else:
         scaler.scale(terms.total).backward()
+    if scaler is not None:
         scaler.unscale_(optimizer)
     if clip_norm is not None:
         nn.utils.clip_grad_norm_(parameters, clip_norm)
@@ -68,3 +78,26 @@ def train_step(
     if average is not None:
         average.update()
     return {**{name: value.detach() for name, value in terms.parts.items()}, "total": terms.total.detach()}
+
+
+def _backward_limited(
+    terms: Terms, parameters: list[nn.Parameter], share: float, scaler: torch.amp.GradScaler | None
+) -> None:
+    """Goes back twice through one forward pass, and leaves the joined gradients on the parameters."""
+    task, distillation = terms.task, terms.distillation
+    if task is None:
+        raise InputError(
+            'label_weight must be positive where distill_gradient is "limited", as it bounds by the gradient of the '
+            'labels, got 0; raise it or set distill_gradient to "sum"'
+        )
+    assert distillation is not None
+    if scaler is not None:
+        # The bound is in proportion to what it bounds: it may be taken of scaled gradients.
+        task, distillation = scaler.scale(task), scaler.scale(distillation)
+    first = torch.autograd.grad(task, parameters, retain_graph=True, allow_unused=True)
+    second = torch.autograd.grad(distillation, parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, limit_gradients(first, second, share), strict=True):
+        if gradient is not None and gradient.stride() != parameter.stride():
+            # Fused optimisers go through both in the order of memory.
+            gradient = torch.empty_like(parameter).copy_(gradient)
+        parameter.grad = gradient

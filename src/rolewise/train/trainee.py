@@ -168,6 +168,7 @@ class Trainee:
                         precision=settings.precision,
                         scaler=self._scaler,
                         clip_norm=settings.clip_norm,
+                        share=settings.distill_share(epoch),
                         parameters=self._parameters,
                         average=self._average,
                     )

@@ -20,7 +20,9 @@ EQUAL = 1e-24
     taps=("penultimate",),
     limits={"distance": "not negative", "angle": "not negative"},
 )
-def rkd_loss(student: Tensor, teacher: Tensor, *, distance: float = 25.0, angle: float = 50.0) -> Tensor:
+def rkd_loss(
+    student: Tensor, teacher: Tensor, *, distance: float = 25.0, angle: float = 50.0, normalise: bool = False
+) -> Tensor:
     r"""Huber distance between the relations of the batch in the two networks.
 
     .. math:: \psi_{ij} = \frac{\lVert x_i - x_j \rVert}{\mu}, \quad
@@ -34,13 +36,16 @@ def rkd_loss(student: Tensor, teacher: Tensor, *, distance: float = 25.0, angle:
     The direction from an example to an equal one (nearer than 1e-12) is zero.
 
     Source: Park et al. (2019), equations 5 to 10, https://arxiv.org/abs/1904.05068; weights of the authors' code.
-    Differs from source: given for each example j; its mean over the batch is the authors' loss.
+    Differs from source: given for each example j; its mean over the batch is the authors' loss. With ``normalise``,
+    ``distance=50``, ``angle=100`` and the taps ``logits`` it is the form of role-wise distillation's released code, but
+    for that code's Huber loss, whose straight part came out 1/2 too high (`rolewise.distill.combinations.ii_kd`).
 
     Args:
         student: [B, D] (maps are flattened).
         teacher: [B, D'], detached.
         distance: weight of the distances.
         angle: weight of the angles; memory grows with B^2 (B + D).
+        normalise: whether each example's features are brought to unit length first.
 
     Returns:
         [B], unreduced.
@@ -52,6 +57,8 @@ def rkd_loss(student: Tensor, teacher: Tensor, *, distance: float = 25.0, angle:
     check_limit("angle", angle, "not negative")
     student, teacher = student.flatten(1), teacher.flatten(1)
     check_rows(student, teacher)
+    if normalise:
+        student, teacher = _unit(student), _unit(teacher)
     total = torch.zeros(len(student), dtype=student.dtype, device=student.device)
     if distance:
         apart = functional.smooth_l1_loss(_distances(student), _distances(teacher), reduction="none")
@@ -60,6 +67,13 @@ def rkd_loss(student: Tensor, teacher: Tensor, *, distance: float = 25.0, angle:
         turned = functional.smooth_l1_loss(_angles(student), _angles(teacher), reduction="none")
         total = total + angle * turned.mean((1, 2))
     return total
+
+
+def _unit(features: Tensor) -> Tensor:
+    # As with relations: what is as short as that has no direction, and its gradient would overflow.
+    square = features.square().sum(1, keepdim=True)
+    long = square > EQUAL
+    return torch.where(long, features / torch.where(long, square, 1.0).sqrt(), 0.0)
 
 
 def _distances(features: Tensor) -> Tensor:

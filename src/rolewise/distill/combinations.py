@@ -1,0 +1,82 @@
+"""Named combinations of methods: one name in a config, or one function, stands for several terms."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rolewise.distill.checks import check_limit
+from rolewise.distill.registry import Method, build_method, configure
+from rolewise.distill.weights import weight_of
+from rolewise.errors import InputError, near
+from rolewise.registry import Registry
+
+COMBINATIONS: Registry[Callable[..., list[Method]]] = Registry("combination")
+
+
+@COMBINATIONS.add("ii_kd")
+def ii_kd(*, weight: float = 1.0, batch_size: int = 128, warmup: float = 0.0) -> list[Method]:
+    r"""Relations between examples and within them: the role-wise paper's combined loss, a reconstruction.
+
+    .. math:: L = L_\mathrm{MHGD} + L_\mathrm{RKD} + L_\mathrm{KD\text{-}SVD}
+
+    Source: the term ``MHGD-RKD-SVD`` of the code that Fu et al. (2020), https://arxiv.org/abs/2004.08861, released,
+    with unit weights. That this is the loss which the paper calls II-KD is inferred from that code and from the paper's
+    reviews: it is a reconstruction, not the paper's own definition.
+    Differs from source: as its three methods do; the Huber loss of ``rkd`` is the right one, and the attention of
+    ``mhgd`` is trained. The code bounds the gradient of this sum by that of the labels: set ``distill_gradient:
+    limited`` in the training's settings for that.
+
+    Args:
+        weight: of the sum.
+        batch_size: B. The code sums over the batch where ``kd_svd`` and ``mhgd`` are averaged here, so that its unit
+            weights are B of ours; ``rkd`` is an average in both.
+        warmup: the fraction of training before ``mhgd`` starts; its attention learns meanwhile.
+
+    Returns:
+        Three methods; both networks must name their stages and their logits.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    check_limit('"ii_kd": weight', weight, "not negative")
+    check_limit('"ii_kd": batch_size', batch_size, "count")
+    check_limit('"ii_kd": warmup', warmup, "not negative")
+    if warmup > 1:
+        raise InputError(f'"ii_kd": warmup must be a fraction of training, at most 1, got {warmup}')
+    summed = weight * batch_size
+    late = {"start": 0.0, "end": summed, "shape": "step", "at": warmup} if warmup else summed
+    taps = {"student_taps": "logits", "teacher_taps": "logits"}
+    return [
+        configure("rkd", distance=50.0, angle=100.0, normalise=True, weight=weight, **taps),
+        configure("kd_svd", weight=summed),
+        configure("mhgd", weight=weight_of(late)),
+    ]
+
+
+def build_methods(sections: Sequence[Mapping[str, Any]]) -> list[Method]:
+    """Configures methods from mappings with a ``name`` and settings, as a config holds them.
+
+    Args:
+        sections: each of a method, or of a combination, which gives several.
+
+    Raises:
+        InputError: a section has no name, a name or a setting is unknown, or a number is out of range.
+    """
+    built: list[Method] = []
+    for section in sections:
+        name = section.get("name")
+        if isinstance(name, str) and name in COMBINATIONS:
+            built += _combination(name, {key: value for key, value in section.items() if key != "name"})
+        else:
+            built.append(build_method(section))
+    return built
+
+
+def _combination(name: str, settings: dict[str, Any]) -> list[Method]:
+    known = inspect.signature(COMBINATIONS[name]).parameters
+    for key in settings:
+        if key not in known:
+            raise InputError(f'no such setting of "{name}": {key!r}{near(key, known)}')
+    return COMBINATIONS[name](**settings)

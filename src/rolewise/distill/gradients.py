@@ -1,0 +1,57 @@
+"""How the gradients of the task and of distillation are joined where they are not simply added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rolewise.distill.checks import check_limit
+from rolewise.errors import InputError
+
+
+def limit_gradients(
+    task: Sequence[Tensor | None], distillation: Sequence[Tensor | None], share: float
+) -> list[Tensor | None]:
+    r"""Adds two gradients, the second cut so that its norm is at most a share of the first's, tensor by tensor.
+
+    .. math:: g = g^\mathrm{task} + g^\mathrm{dist} \min\Big(1, \,
+        \sigma \frac{\lVert g^\mathrm{task} \rVert}{\lVert g^\mathrm{dist} \rVert}\Big)
+
+    Source: the update of the code that Fu et al. (2020), https://arxiv.org/abs/2004.08861, released, after Lee, Kim,
+    Song (2018), https://arxiv.org/abs/1807.06819; the share there is the logistic function of the epoch's number.
+    Differs from source: weight decay is no part of it, as the optimiser adds that; a tensor that the task does not
+    move, such as a method's own learned map, takes the second gradient whole.
+
+    Args:
+        task: for each tensor that is trained its gradient of the task's loss, or None where it has none.
+        distillation: likewise of the distillation's.
+        share: sigma, at least 0.
+
+    Returns:
+        For each tensor its gradient, or None where it has neither. What was given is not changed.
+
+    Raises:
+        InputError: the lists differ in length, or the share is negative.
+    """
+    check_limit("share", share, "not negative")
+    if len(task) != len(distillation):
+        raise InputError(f"task and distillation must be equally many, got {len(task)} and {len(distillation)}")
+    joined = [second if first is None else first for first, second in zip(task, distillation, strict=True)]
+    pairs = [
+        (index, first, second)
+        for index, (first, second) in enumerate(zip(task, distillation, strict=True))
+        if first is not None and second is not None
+    ]
+    if not pairs:
+        return joined
+    firsts, seconds = [first for _, first, _ in pairs], [second for _, _, second in pairs]
+    norms = [torch.stack(list(torch._foreach_norm(some))) for some in (firsts, seconds)]
+    tiny = torch.finfo(norms[1].dtype).tiny
+    factors = (share * norms[0] / norms[1].clamp_min(tiny)).clamp_max(1.0)
+    sums = torch._foreach_mul(seconds, list(factors.unbind()))
+    torch._foreach_add_(sums, firsts)
+    for (index, _, _), total in zip(pairs, sums, strict=True):
+        joined[index] = total
+    return joined
