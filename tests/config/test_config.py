@@ -147,6 +147,19 @@ def test_extends_lays_one_file_over_another(tmp_path: Path) -> None:
         load(tmp_path / "upper.yaml")
 
 
+def test_a_model_of_another_name_drops_the_arguments_below_it(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(DIGITS.read_text())
+    upper = tmp_path / "upper.yaml"
+    upper.write_text("extends: base.yaml\nteacher:\n  model: {name: resnet8}\n")
+    config = load_checked(upper)
+    assert config.teacher.model.arguments == {} and config.teacher.images == 1000
+    upper.write_text("extends: base.yaml\nteacher:\n  model: {name: small_cnn}\n")
+    assert load_checked(upper).teacher.model.arguments == {"widths": [32, 64]}
+    upper.write_text("extends: base.yaml\nteacher:\n  model: {name: resnet8, arguments: {shortcuts: pad}}\n")
+    with pytest.raises(ConfigError, match=r"upper.yaml:3 .*shortcuts"):
+        load_checked(upper)
+
+
 def test_workers_do_not_change_an_experiments_digest() -> None:
     one, two, other = (load(DIGITS, [f"workers={n}", f"data.split_seed={s}"]) for n, s in ((1, 0), (2, 0), (1, 1)))
     assert digest(one) == digest(two) != digest(other)

@@ -183,6 +183,10 @@ def merge(lower: Document, upper: Document) -> Document:
 def _merged(lower: Any, upper: Any, path: Steps, places: dict[Steps, Place]) -> Any:
     if isinstance(lower, Mapping) and isinstance(upper, Mapping):
         result = dict(lower)
+        if upper.get("name", lower.get("name")) != lower.get("name") and "arguments" in result:
+            # They are of the model or the data set that has been replaced.
+            forget(places, (*path, "arguments"))
+            del result["arguments"]
         for key, value in upper.items():
             result[key] = _merged(lower[key], value, (*path, key), places) if key in lower else value
         return result
