@@ -10,6 +10,7 @@ import pytest
 from rolewise.augment import RandomOps, Schedule
 from rolewise.errors import InputError
 from rolewise.experiment import load, run
+from rolewise.experiment.builders import preset
 from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.graph import stages_of
 from rolewise.experiment.screening import screened
@@ -45,6 +46,17 @@ def test_random_and_grid_search_copy_nobody_and_stay_constant(finished: Path) ->
         assert len(schedule.segments) == 1
         assert schedule.at(0.0) == augmentation(config, found.initial[found.best])
     assert isinstance(schedule.at(0.0), RandomOps)
+
+
+def test_presets_end_with_the_base_of_the_learned_policies() -> None:
+    config = load(QUICK, ["augment.base=[crop, flip]"])
+    assert (
+        preset(config, "randaugment").at(0.0).base == preset(config, "trivialaugment").at(0.0).base == ("crop", "flip")
+    )
+    assert preset(config, {"name": "randaugment", "base": []}).at(0.0).base == ()
+    assert preset(config, "none").at(0.0).base == ()
+    # Without one, presets that were published with one keep theirs.
+    assert preset(load(QUICK), "autoaugment").at(0.0).base == ("crop", "flip")
 
 
 def test_the_screen_puts_the_lowest_deviation_first(finished: Path) -> None:

@@ -43,12 +43,16 @@ def learned_ops(config: ExperimentConfig) -> tuple[str, ...]:
 
 
 def preset(config: ExperimentConfig, spec: AugmentationSpec) -> Schedule:
-    """Returns the schedule of a preset or a file; presets that pick among operations pick among the learned ones.
+    """Returns the schedule of a preset or a file.
+
+    Presets that pick among operations pick among the learned ones, and end with the base that learned policies end
+    with: a comparison must not be one of crops and mirror images.
 
     Raises:
         InputError: the name, an argument or the file is wrong.
     """
-    return build_augmentation(spec, ops=config.augment.ops, ranges=config.augment.ranges)
+    section = config.augment
+    return build_augmentation(spec, ops=section.ops, ranges=section.ranges, base=section.base or None)
 
 
 def distiller(
