@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from rolewise.quant.beginning import FromData, says_size
 from rolewise.quant.codes import Codes, Grid, check_bits
 from rolewise.quant.rounding import on_grid
 
@@ -57,51 +58,66 @@ class AffineWeight(nn.Module):
         return Codes((levels + self.upper).to(torch.uint8), scale, -scale * self.upper, self.bits)
 
 
-class AffineActivation(nn.Module):
+class AffineActivation(FromData):
     """A layer's input on 2^b levels between ends that follow those of the batches while training.
 
+    The first training batch sets the ends (see `rolewise.quant.beginning.FromData`), each later one moves them by a
+    tenth.
+
     Source: Jacob et al. (2018), section 3.1, https://arxiv.org/abs/1712.05877.
-    Differs from source: the first batch sets the ends, also in eval mode; then they move by a tenth with each.
+    Differs from source: none.
+
+    Args:
+        bits: b, 1 to 8.
+        momentum: the part of the way that the ends move with each batch, in (0, 1].
     """
 
-    ready: Tensor
     ends: Tensor
 
     def __init__(self, bits: int, momentum: float = 0.1) -> None:
-        super().__init__()
-        self.bits, self.momentum = check_bits(bits), momentum
-        self.register_buffer("ready", torch.tensor(False))
+        super().__init__(bits)
+        self.momentum = momentum
         self.register_buffer("ends", torch.tensor([0.0, 1.0]))
-        self._begun = False
 
     def forward(self, values: Tensor) -> Tensor:
         """Returns the input that the layer computes with."""
-        if self.training or not self._begun:
-            self._follow(values)
-        scale, zero_point = self._levels()
+        now = _ends(values) if self.training or not self.begun() else self.ends
+        if self.training:
+            self._follow(now)
+        scale, zero_point = self._levels(self.ends if self.begun() else now)
         return on_grid(values, scale, 0, 2**self.bits - 1, zero=zero_point, margin=0.5)
 
     def grid(self) -> Grid:
-        """Returns the levels."""
-        scale, zero_point = self._levels()
+        """Returns the levels.
+
+        Raises:
+            InputError: no training batch has set them.
+        """
+        self._check_begun()
+        scale, zero_point = self._levels(self.ends)
         return Grid(float(scale), int(zero_point), 0, 2**self.bits - 1)
 
-    def _levels(self) -> tuple[Tensor, Tensor]:
-        low, high = self.ends[0].clamp_max(0), self.ends[1].clamp_min(0)
+    def _levels(self, ends: Tensor) -> tuple[Tensor, Tensor]:
+        # At least single precision: the width of all levels together may be beyond what half precision holds.
+        ends = ends.to(torch.promote_types(ends.dtype, torch.float32))
+        low, high = ends[0].clamp_max(0), ends[1].clamp_min(0)
         scale = (high - low) / (2**self.bits - 1)
         scale = torch.where(scale > 0, scale, 1.0)
         return scale, (-low / scale).round()
 
     @torch.no_grad()
-    def _follow(self, values: Tensor) -> None:
-        now = torch.stack([values.amin().float(), values.amax().float()])
-        if not self._begun and not bool(self.ready):
+    def _follow(self, now: Tensor) -> None:
+        if self.begun():
+            # Ends that are not finite would stay so for ever.
+            self.ends.lerp_(torch.where(now.isfinite().all(), now.to(self.ends.dtype), self.ends), self.momentum)
+        elif says_size(now.abs().amax()):
             self.ends.copy_(now)
-            self.ready.fill_(True)
-        elif self.training:
-            self.ends.lerp_(now, self.momentum)
-        self._begun = True
+            self._begin()
 
-    def _load_from_state_dict(self, *arguments: object) -> None:
-        self._begun = False
-        super()._load_from_state_dict(*arguments)
+
+@torch.no_grad()
+def _ends(values: Tensor) -> Tensor:
+    """Returns the least and the greatest value, [2], at least in single precision; infinities where there is none."""
+    if not values.numel():
+        return torch.tensor([torch.inf, -torch.inf], device=values.device)
+    return torch.stack([values.amin(), values.amax()]).to(torch.promote_types(values.dtype, torch.float32))

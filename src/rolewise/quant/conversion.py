@@ -47,17 +47,22 @@ def quantise(
     ``<layer>.weight_quantiser.*`` and ``<layer>.activation_quantiser.*``. A layer's input is quantised where it enters
     the layer. Layers inside torch's attention modules stay as they are: these read weights without calling layers.
 
+    In ``layers`` and ``keep`` a pattern is a layer's path, a path with * and ?, or the path or pattern of modules
+    around layers, for all of these. A layer's own path counts before any other pattern: what ``layers`` names so is
+    quantised although ``keep`` holds it by another name, and has those bits.
+
     Args:
         model: any module with `torch.nn.Conv1d`, `Conv2d` or `Linear` in it.
         bits: of weights and activations alike, or a mapping of ``weights`` and ``activations``; None leaves a part in
             floating point.
         quantiser: ``dorefa``, ``pact``, ``lsq`` or ``affine``.
-        layers: other bits for layers by path, with * and ?; of several patterns that match, the last counts.
+        layers: other bits for layers by pattern; of several that match, the last counts.
         keep: layers that stay in floating point: ``first`` and ``last``, in the order in which the network defines
             them, or patterns.
 
     Raises:
-        InputError: a name, a number or a pattern is wrong, or a layer cannot be converted.
+        InputError: a name, a number or a pattern is wrong, a layer cannot be converted, or all that few bits are asked
+            for is kept.
     """
     if quantiser not in QUANTISERS:
         raise InputError(
@@ -74,14 +79,17 @@ def quantise(
     }
     if not found:
         raise InputError("model must have a convolution or a linear layer to quantise, got none")
-    kept = _kept(list(found), keep)
-    wanted = {path: _pair(bits, "bits") for path in found}
-    for pattern, own in (layers or {}).items():
-        for path in _matching(list(found), pattern, "layers"):
-            wanted[path] = _pair(own, f"layers[{pattern!r}]")
-    for path, layer in found.items():
-        if path not in kept and wanted[path] != (None, None):
-            _convert(path, layer, quantiser, *wanted[path])
+    wanted, named = _wanted(list(found), bits, layers or {})
+    kept = _kept(list(found), keep, named)
+    asked = [path for path, pair in wanted.items() if pair != (None, None)]
+    if asked and kept.issuperset(asked):
+        raise InputError(
+            f"keep must leave a layer to quantise, got {list(_listed(keep))}, which holds all of {', '.join(asked)}; "
+            "shorten it (keep=() holds none), or name layers by their own path in layers"
+        )
+    for path in asked:
+        if path not in kept:
+            _convert(path, found[path], quantiser, *wanted[path])
     return converted
 
 
@@ -92,6 +100,7 @@ def restore(model: nn.Module) -> nn.Module:
     layers: list[Any] = [layer for _, layer in quantised_layers(restored)]
     for layer in layers:
         del layer.weight_quantiser, layer.activation_quantiser
+        layer.__dict__.pop("path", None)
         layer.__class__ = floats[type(layer)]
     return restored
 
@@ -114,7 +123,10 @@ def _convert(path: str, layer: Any, quantiser: str, weights: int | None, activat
         )
     make_weight, make_activation = QUANTISERS[quantiser]
     weight: Tensor = layer.weight
+    if not weight.numel():
+        raise InputError(f"layer {path} must have weights, got the shape {list(weight.shape)}; keep it")
     layer.__class__ = CLASSES[kind]
+    layer.path = path
     layer.weight_quantiser = None if weights is None else make_weight(weight, weights).to(weight.device)
     layer.activation_quantiser = None if activations is None else make_activation(activations).to(weight.device)
     layer.train(layer.training)
@@ -134,20 +146,47 @@ def _pair(bits: Any, where: str) -> tuple[int | None, int | None]:
     return weights, activations
 
 
-def _kept(paths: list[str], keep: Sequence[str]) -> set[str]:
+def _wanted(
+    paths: list[str], bits: Bits, layers: Mapping[str, Bits]
+) -> tuple[dict[str, tuple[int | None, int | None]], set[str]]:
+    """Returns the bits of each layer, and which layers ``layers`` names by their own path."""
+    wanted = dict.fromkeys(paths, _pair(bits, "bits"))
+    for pattern in sorted(layers, key=paths.__contains__):
+        # In their order, but a layer's own path last.
+        for path in _matching(paths, pattern, "layers"):
+            wanted[path] = _pair(layers[pattern], f"layers[{pattern!r}]")
+    return wanted, set(layers).intersection(paths)
+
+
+def _kept(paths: list[str], keep: Sequence[str], named: set[str]) -> set[str]:
     kept: set[str] = set()
-    for name in (keep,) if isinstance(keep, str) else keep:
+    for name in _listed(keep):
         if name in ("first", "last"):
             kept.add(paths[0 if name == "first" else -1])
+        elif name in named:
+            raise InputError(f"keep must name other layers than layers does, got {name!r} in both; take it out of one")
         else:
             kept.update(_matching(paths, name, "keep"))
-    return kept
+    return kept - named
+
+
+def _listed(keep: Sequence[str]) -> Sequence[str]:
+    return (keep,) if isinstance(keep, str) else keep
 
 
 def _matching(paths: list[str], pattern: str, where: str) -> list[str]:
     found = [path for path in paths if fnmatchcase(path, pattern)]
     if not found:
+        found = [path for path in paths if any(fnmatchcase(around, pattern) for around in _around(path))]
+    if not found:
         raise InputError(
             f"{where} must match layers of the network, got {pattern!r}, which matches none{near(pattern, paths)}"
         )
     return found
+
+
+def _around(path: str) -> Iterator[str]:
+    """Gives the paths of the modules around a layer."""
+    while "." in path:
+        path = path.rpartition(".")[0]
+        yield path

@@ -34,13 +34,13 @@ def dorefa_weight(weight: Tensor, bits: int) -> Tensor:
         sign = torch.where(weight >= 0, 1.0, -1.0).to(weight.dtype)
         # Its gradient passes as it is, as in the released code: the size is taken as a constant. The difference is 0.
         return (sign * size).detach() + (weight - weight.detach())
-    bent = torch.tanh(weight)
+    # At least single precision: in half, the gradient of small weights is a difference of two infinities.
+    bent = torch.tanh(weight.to(torch.promote_types(weight.dtype, torch.float32)))
     largest = bent.abs().max()
-    if largest == 0:
-        return weight * 1.0
-    top = 2**bits - 1
-    result: Tensor = round_through((bent / (2 * largest) + 0.5) * top) * (2 / top) - 1
-    return result
+    some, top = largest > 0, 2**bits - 1
+    levels: Tensor = round_through((bent / (2 * torch.where(some, largest, 1.0)) + 0.5) * top) * (2 / top) - 1
+    # Chosen, not branched on: a branch would make the host wait for the device in each step.
+    return torch.where(some, levels.to(weight.dtype), weight)
 
 
 def dorefa_activation(values: Tensor, bits: int) -> Tensor:
@@ -57,7 +57,8 @@ def dorefa_activation(values: Tensor, bits: int) -> Tensor:
         InputError: bits is out of its range.
     """
     top = 2 ** check_bits(bits) - 1
-    return on_grid(values, torch.tensor(1 / top, device=values.device), 0, top)
+    # Filled, not copied there: a copy would make the host wait for the device in each step.
+    return on_grid(values, torch.full((), 1 / top, device=values.device), 0, top)
 
 
 class DorefaWeight(nn.Module):
@@ -73,14 +74,13 @@ class DorefaWeight(nn.Module):
 
     def codes(self, weight: Tensor) -> Codes:
         """Returns them as whole numbers."""
-        used = self(weight.detach())
+        used = self(weight.detach()).float()
+        if not bool(used.any()):
+            # With a scale of 1: readers divide by it.
+            return Codes(torch.zeros_like(used, dtype=torch.uint8), used.new_ones(()), used.new_zeros(()), self.bits)
         if self.bits == 1:
             size = used.abs().max()
             return Codes((used > 0).to(torch.uint8), 2 * size, -size, 1)
-        if not bool(used.any()) and not bool(weight.any()):
-            return Codes(
-                torch.zeros_like(used, dtype=torch.uint8), used.new_tensor(1.0), used.new_tensor(0.0), self.bits
-            )
         top = 2**self.bits - 1
         codes = ((used + 1) * (top / 2)).round().to(torch.uint8)
         return Codes(codes, used.new_tensor(2 / top), used.new_tensor(-1.0), self.bits)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from rolewise.errors import InputError
 from rolewise.quant.codes import Codes, Grid
 
 
@@ -40,6 +41,7 @@ class ActivationQuantiser(Protocol):
 class Quantised:
     """What the quantised layers share. A layer without one of its quantisers keeps that part in floating point."""
 
+    path = ""  # in the network, for what an error says
     weight: Tensor
     weight_quantiser: WeightQuantiser | None
     activation_quantiser: ActivationQuantiser | None
@@ -63,8 +65,17 @@ class Quantised:
         return self.weight_quantiser.codes(self.weight) if self.weight_quantiser is not None else None
 
     def grid(self) -> Grid | None:
-        """Returns the input's levels; None where it stays in floating point."""
-        return self.activation_quantiser.grid() if self.activation_quantiser is not None else None
+        """Returns the input's levels; None where it stays in floating point.
+
+        Raises:
+            InputError: they begin with the data, and no training batch has set them.
+        """
+        if self.activation_quantiser is None:
+            return None
+        try:
+            return self.activation_quantiser.grid()
+        except InputError as error:
+            raise InputError(f"layer {self.path}: {error}") from error
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *arguments: Any) -> None:
         super()._load_from_state_dict(state, prefix, *arguments)  # type: ignore[misc]
@@ -75,8 +86,17 @@ class Quantised:
             begin(self.weight.detach())
 
     def quantised_input(self, values: Tensor) -> Tensor:
-        """Returns the input that the layer computes with."""
-        return self.activation_quantiser(values) if self.activation_quantiser is not None else values
+        """Returns the input that the layer computes with.
+
+        Raises:
+            InputError: its quantiser has no levels for such values.
+        """
+        if self.activation_quantiser is None:
+            return values
+        try:
+            return self.activation_quantiser(values)
+        except InputError as error:
+            raise InputError(f"layer {self.path}: {error}") from error
 
 
 class QuantisedLinear(Quantised, nn.Linear):

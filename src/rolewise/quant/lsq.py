@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from rolewise.quant.beginning import FromData, says_size
 from rolewise.quant.codes import Codes, Grid, check_bits
 from rolewise.quant.rounding import on_grid
 
@@ -53,60 +54,75 @@ class LsqWeight(nn.Module):
         return Codes((levels - self.lower).to(torch.uint8), step, step * self.lower, self.bits)
 
 
-class LsqActivation(nn.Module):
+class LsqActivation(FromData):
     """A layer's input on levels of a learned step: 0 to 2^b - 1, or with a sign where the first batch has negatives.
 
-    The first batch that comes by sets the sign and the first step. The step's gradient is multiplied by
-    1 / sqrt(N p) with N values of one image.
+    The first training batch sets the sign and the first step (see `rolewise.quant.beginning.FromData`). The step's
+    gradient is multiplied by 1 / sqrt(N p) with N values of one image.
 
     Source: Esser et al. (2020), https://arxiv.org/abs/1902.08153.
     Differs from source: whether there is a sign is seen from the data, not from the layer's place.
+
+    Args:
+        bits: b, 1 to 8; 2 to 8 where the input has negative values.
     """
 
-    ready: Tensor
     signed: Tensor
 
     def __init__(self, bits: int) -> None:
-        super().__init__()
-        self.bits = check_bits(bits)
+        super().__init__(bits)
         self.step = nn.Parameter(torch.tensor(1.0))
-        self.register_buffer("ready", torch.tensor(False))
         self.register_buffer("signed", torch.tensor(False))
         self._ends: tuple[int, int] | None = None
 
     def forward(self, values: Tensor) -> Tensor:
-        """Returns the input that the layer computes with."""
-        lower, upper = self._ends or self._begin(values)
+        """Returns the input that the layer computes with.
+
+        Raises:
+            InputError: one bit, and the batch that sets the levels has negative values.
+        """
+        step, (lower, upper) = (self.step, self._range()) if self.begun() else self._first(values)
         share = 1 / math.sqrt(max(1, values[:1].numel()) * upper)
-        return on_grid(values, _positive(self.step), lower, upper, share=share)
+        return on_grid(values, _positive(step), lower, upper, share=share)
 
     def grid(self) -> Grid:
-        """Returns the levels."""
-        lower, upper = self._ends or self._range()
-        return Grid(float(_positive(self.step.detach())), 0, lower, upper)
+        """Returns the levels.
+
+        Raises:
+            InputError: no training batch has set them.
+        """
+        self._check_begun()
+        return Grid(float(_positive(self.step.detach())), 0, *self._range())
 
     @torch.no_grad()
-    def _begin(self, values: Tensor) -> tuple[int, int]:
-        if not bool(self.ready):
-            if not bool(values.any()):
-                # Nothing to learn a step from: the next batch decides.
-                return 0, 2**self.bits - 1
-            self.signed.fill_(bool((values < 0).any()))
-            self.step.copy_(first_step(values, self._range()[1]))
-            self.ready.fill_(True)
-        self._ends = self._range()
-        return self._ends
+    def _first(self, values: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        signed = bool((values < 0).any())
+        ends = _ends(signed, self.bits)
+        step = first_step(values, ends[1])
+        if not (self.training and says_size(values.abs().float().mean())):
+            return step, ends
+        self.signed.fill_(signed)
+        self.step.copy_(step)
+        self._ends = ends
+        self._begin()
+        return self.step, ends
 
     def _range(self) -> tuple[int, int]:
-        if not bool(self.signed):
-            return 0, 2**self.bits - 1
-        check_bits(self.bits, 2, "; its input has negative values, which one bit has no level for: keep the layer")
-        return -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
+        if self._ends is None:
+            self._ends = _ends(bool(self.signed), self.bits)
+        return self._ends
 
     def _load_from_state_dict(self, *arguments: object) -> None:
         # The sign may be another one from now on.
         self._ends = None
         super()._load_from_state_dict(*arguments)
+
+
+def _ends(signed: bool, bits: int) -> tuple[int, int]:
+    if not signed:
+        return 0, 2**bits - 1
+    check_bits(bits, 2, "; its input has negative values, which one bit has no level for: keep the layer")
+    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
 
 def _positive(step: Tensor) -> Tensor:

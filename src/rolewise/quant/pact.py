@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from rolewise.quant.beginning import FromData, says_size
 from rolewise.quant.codes import Grid, check_bits
 from rolewise.quant.rounding import cut_to_grid
 
@@ -31,43 +32,51 @@ def pact_activation(values: Tensor, height: Tensor, bits: int) -> Tensor:
     return cut_to_grid(values, height, 2 ** check_bits(bits) - 1)
 
 
-class PactActivation(nn.Module):
-    """`pact_activation` of a layer's input; the first batch sets the first height, three root mean squares.
+class PactActivation(FromData):
+    """`pact_activation` of a layer's input; the first training batch sets the first height, three root mean squares.
+
+    A batch without a positive value sets nothing (see `rolewise.quant.beginning.FromData`).
 
     Source: Choi et al. (2018), https://arxiv.org/abs/1805.06085.
     Differs from source: the height begins with the data, there with 10; no penalty on it is added to the loss.
+
+    Args:
+        bits: k, 1 to 8.
     """
 
-    ready: Tensor
-
     def __init__(self, bits: int) -> None:
-        super().__init__()
-        self.bits = check_bits(bits)
+        super().__init__(bits)
         self.height = nn.Parameter(torch.tensor(10.0))
-        self.register_buffer("ready", torch.tensor(False))
-        self._begun = False
 
     def forward(self, values: Tensor) -> Tensor:
         """Returns the input that the layer computes with."""
-        if not self._begun:
-            self._begin(values)
+        height = self.height if self.begun() else self._first(values)
         # Where the optimiser took the height below the lowest, the gradient still reaches it: it can come back.
-        raised = self.height + (self.height.clamp_min(1e-6) - self.height).detach()
+        raised = height + (self._raised(height) - height).detach()
         return pact_activation(values, raised, self.bits)
 
     def grid(self) -> Grid:
-        """Returns the levels."""
+        """Returns the levels.
+
+        Raises:
+            InputError: no training batch has set them.
+        """
+        self._check_begun()
         top = 2**self.bits - 1
-        return Grid(float(self.height.detach().clamp_min(1e-6)) / top, 0, 0, top)
+        return Grid(float(self._raised(self.height.detach())) / top, 0, 0, top)
 
     @torch.no_grad()
-    def _begin(self, values: Tensor) -> None:
-        if not bool(self.ready):
-            size = values.float().clamp_min(0).square().mean().sqrt() * 3
-            self.height.copy_(torch.where(size > 0, size, torch.ones_like(size)))
-            self.ready.fill_(True)
-        self._begun = True
+    def _first(self, values: Tensor) -> Tensor:
+        # Of positive values alone; the mean of none is no number, which counts as no size.
+        size = values.float().clamp_min(0).square().mean().sqrt() * 3
+        if not says_size(size):
+            return torch.ones_like(size)
+        if not self.training:
+            return size
+        self.height.copy_(size)
+        self._begin()
+        return self.height
 
-    def _load_from_state_dict(self, *arguments: object) -> None:
-        self._begun = False
-        super()._load_from_state_dict(*arguments)
+    def _raised(self, height: Tensor) -> Tensor:
+        # In half precision a height may be so low that nothing is left of the width of a level.
+        return height.clamp_min(max(1e-6, torch.finfo(height.dtype).tiny * (2**self.bits - 1)))

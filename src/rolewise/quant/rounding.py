@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import hardtanh
@@ -63,10 +62,11 @@ class _Cut(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         (scaled,) = ctx.saved_tensors
         inside = torch.ops.aten.hardtanh_backward(gradient, scaled, 0, ctx.top)
-        # This kernel keeps what is above a threshold; a value on the very top is cut too.
-        below = float(np.nextafter(np.float32(ctx.top), np.float32(0)))
+        # This kernel keeps what is above a threshold; a value on the very top is cut too. The threshold is the number
+        # next below it in the values' own precision.
+        below = ctx.top * (1 - torch.finfo(scaled.dtype).eps / 2)
         above = torch.ops.aten.threshold_backward(gradient, scaled, below)
-        return inside, above.sum(dtype=torch.float32), None
+        return inside, above.sum(dtype=torch.promote_types(scaled.dtype, torch.float32)), None
 
 
 def round_through(values: Tensor) -> Tensor:

@@ -1,0 +1,56 @@
+"""Levels that begin with the data: what the quantisers of activations that learn or follow their levels share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.errors import InputError
+from rolewise.quant.codes import check_bits
+
+
+class FromData(nn.Module):
+    """A quantiser whose levels the first training batch sets.
+
+    Until then each batch is rounded to levels of its own, of which nothing is kept: an evaluation, a probe or a trial
+    before training changes no state. A batch that says nothing of the values' size (no image, all zeros, values that
+    are not finite) sets nothing either, and the next one does.
+
+    Args:
+        bits: b, 1 to 8.
+    """
+
+    ready: Tensor
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = check_bits(bits)
+        self.register_buffer("ready", torch.tensor(False))
+        # What `ready` says, once it says yes: a device is asked until then, and not at each step.
+        self._begun = False
+
+    def begun(self) -> bool:
+        """Returns whether the levels are set."""
+        if not self._begun:
+            self._begun = bool(self.ready)
+        return self._begun
+
+    def _begin(self) -> None:
+        self.ready.fill_(True)
+        self._begun = True
+
+    def _check_begun(self) -> None:
+        if not self.begun():
+            raise InputError(
+                "levels of an input must be set by a training batch before they are read, got none with a value other "
+                "than 0; run one in training mode, or load a trained state"
+            )
+
+    def _load_from_state_dict(self, *arguments: object) -> None:
+        self._begun = False
+        super()._load_from_state_dict(*arguments)
+
+
+def says_size(size: Tensor) -> bool:
+    """Returns whether a batch's size is one that levels can be taken from: finite and above 0."""
+    return bool((size > 0) & size.isfinite())
