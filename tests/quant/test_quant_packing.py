@@ -67,7 +67,7 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     assert not path.exists()
     with pytest.raises(InputError, match="cannot be read"):
         load_packed(network(), path)
-    save_packed(quantise(network(), 4).eval(), path)
+    save_packed(quantise(network(), {"weights": 4}).eval(), path)
     with pytest.raises(InputError, match="another network"):
         load_packed(network("resnet8"), path)
     whole = path.read_bytes()
