@@ -8,10 +8,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+import distill_oracles_logits as logits
 import numpy as np
+from distill_worked import Worked
 
 Array = np.ndarray
 
@@ -176,6 +177,7 @@ ORACLES: dict[str, Callable[..., Array]] = {
     "kd_svd": kd_svd,
     "mhgd": mhgd,
     "qfr": qfr,
+    **logits.ORACLES,
 }
 
 #: The losses of learned parts that have their own: (teacher, weights) -> [B].
@@ -184,25 +186,20 @@ ESTIMATORS: dict[str, Callable[..., Array]] = {"mhgd": mhgd_estimator}
 #: The student's feature that is best, given the teacher's, where it is not the teacher's own.
 BEST: dict[str, Callable[[Array], Array]] = {"qfr": quantised}
 
+#: The loss of the best student where it is not zero, given what is read of the teacher.
+LEAST: dict[str, Callable[[Array], Array]] = logits.LEAST
+
+#: Settings under which an equal student is best, where it is not under the defaults.
+BEST_SETTINGS: dict[str, dict[str, Any]] = logits.BEST_SETTINGS
+
 #: Settings other than the defaults, to try the oracle with.
-SETTINGS: dict[str, dict[str, Any]] = {
-    "kd": {"temperature": 1.5},
-    "rkd": {"distance": 1.0, "angle": 3.0, "normalise": True},
-    "kd_svd": {"candidates": 2, "spread": 0.5},
-    "qfr": {"bits": 2},
+SETTINGS: dict[str, list[dict[str, Any]]] = {
+    "kd": [{"temperature": 1.5}],
+    "rkd": [{"distance": 1.0, "angle": 3.0, "normalise": True}],
+    "kd_svd": [{"candidates": 2, "spread": 0.5}],
+    "qfr": [{"bits": 2}],
+    **logits.SETTINGS,
 }
-
-
-@dataclass
-class Worked:
-    """A value worked by hand."""
-
-    student: Any
-    teacher: Any
-    losses: list[float]
-    settings: dict[str, Any] = field(default_factory=dict)
-    #: Of the learned part that the loss gets; weights that are not here are zero.
-    weights: dict[str, Any] = field(default_factory=dict)
 
 
 _TRIANGLE = [[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]]  # sides 3, 4, 5: their mean is 4; cosines 0, 3/5, 4/5
@@ -250,15 +247,21 @@ WORKED: dict[str, list[Worked]] = {
         Worked(_TRIANGLE, _EQUAL_SIDES, [1 / 96, 2 / 96, 1 / 96], {"distance": 1.0, "angle": 0.0}),
         Worked(_TRIANGLE, _EQUAL_SIDES, [0.25 / 9, 0.01 / 9, 0.09 / 9], {"distance": 0.0, "angle": 1.0}),
     ],
+    **logits.WORKED,
 }
 
 #: The total loss before and after 20 steps, in double precision; see test_twenty_steps_are_as_they_were.
 PINNED: dict[str, tuple[float, float]] = {
     "attention": (47.01756132365443, 6.540593900191721),
+    "dkd": (3.445582877805729, 1.738065957511266),
     "fitnets": (30.026956792149146, 2.2579503113678068),
     "kd": (1.941860882103779, 1.5563703140797247),
     "kd_svd": (1.8231143495917166, 1.59809520748816),
+    "logit_standardisation": (14.39161027928435, 3.004091821506903),
     "mhgd": (5.0131439705885, 3.947343645291893),
+    "mixstd": (3.0780612764096986, 2.0863944473194467),
     "qfr": (1.7654568117593734, 1.5579457718442382),
+    "reverse_kd": (1.9413588466927096, 1.557347670739472),
     "rkd": (12.40495237501633, 2.251567383045394),
+    "soft_cross_entropy": (3.5294536920870287, 3.1252831651725526),
 }

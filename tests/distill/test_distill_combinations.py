@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from distill_oracles import rkd
 
-from rolewise.distill import COMBINATIONS, METHODS, Distiller, build_methods, configure, ii_kd
+from rolewise.distill import COMBINATIONS, METHODS, Distiller, build_methods, configure, function_matching, ii_kd
 from rolewise.errors import InputError
+from rolewise.experiment import load
+from rolewise.experiment.checks import check
 from rolewise.models import build
 
 
@@ -44,6 +48,21 @@ def test_the_relations_of_ii_kd_are_those_of_normalised_logits() -> None:
     assert terms["rkd"].item() == pytest.approx(np.mean(rkd(*unit, 50.0, 100.0)), rel=1e-4)
     terms.total.backward()
     assert all(weight.grad.isfinite().all() for weight in distiller.trainable_parameters() if weight.grad is not None)
+
+
+def test_the_page_s_function_matching_is_a_right_config(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
+    section = page.split("### Function matching")[1].split("\n#")[0]
+    block = section.split("```yaml\n")[1].split("```")[0]
+    digits = Path(__file__).resolve().parents[2] / "configs" / "digits.yaml"
+    (tmp_path / "digits.yaml").write_text(digits.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "long.yaml").write_text(f"extends: digits.yaml\n{block}", encoding="utf-8")
+    config = load(tmp_path / "long.yaml")
+    assert not list(check(config))
+    assert (
+        build_methods(config.distill.methods) == function_matching() == [configure("kd", temperature=1.0, weight=1.0)]
+    )
+    assert (config.distill.label_weight, config.distill.view, config.students[0].train.epochs) == (0.0, "shared", 300)
 
 
 def test_the_lists_of_methods_and_combinations_share_no_name() -> None:

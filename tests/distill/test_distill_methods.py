@@ -2,94 +2,32 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from distill_oracles import BEST, ESTIMATORS, ORACLES, PINNED, SETTINGS, WORKED
+from distill_cases import (
+    batch_of,
+    each,
+    estimator_of,
+    features,
+    labels_of,
+    loss_of,
+    make,
+    networks,
+    numpy_of,
+    pair,
+    tensors,
+)
+from distill_oracles import BEST, BEST_SETTINGS, ESTIMATORS, LEAST, ORACLES, PINNED, SETTINGS, WORKED
 from torch import Tensor, nn
 
 from rolewise.distill import METHODS, Distiller, configure
 from rolewise.errors import InputError
-from rolewise.models import build
 
 every_method = pytest.mark.parametrize("name", list(METHODS))
-
-
-#: What a loss gets of one network: a tensor, or one of each stage.
-Given = Any
-#: The shapes of stages: the last has more channels than places.
-STAGES = ((6, 3, 4), (4, 2, 3), (7, 2, 2))
-
-
-def features(name: str, batch: int, seed: int, dtype: torch.dtype = torch.float64) -> Given:
-    """What a method reads: logits [B, 5], maps [B, 6, 3, 4] after a ReLU, or several such."""
-    generator = torch.Generator().manual_seed(seed)
-    if METHODS[name].reads == "logits":
-        return 3 * torch.randn(batch, 5, generator=generator, dtype=dtype)
-    if METHODS[name].reads == "stages":
-        return [torch.randn(batch, *shape, generator=generator, dtype=dtype).relu() for shape in STAGES]
-    return torch.randn(batch, *STAGES[0], generator=generator, dtype=dtype).relu()
-
-
-def pair(name: str, batch: int, dtype: torch.dtype = torch.float64) -> tuple[Given, Given]:
-    return features(name, batch, 1, dtype), features(name, batch, 2, dtype)
-
-
-def each(change: Callable[..., Any], *given: Given) -> Given:
-    """Applies to each stage what is written for one tensor."""
-    if isinstance(given[0], list):
-        return [change(*stages) for stages in zip(*given, strict=True)]
-    return change(*given)
-
-
-def tensors(given: Given) -> list[Tensor]:
-    return given if isinstance(given, list) else [given]
-
-
-def estimator_of(name: str, given: Given) -> nn.Module | None:
-    """The learned part that a loss gets, with weights of its own but always the same."""
-    make = METHODS[name].estimator
-    if make is None:
-        return None
-    made = make([some.shape for some in tensors(given)]).to(tensors(given)[0].dtype)
-    generator = torch.Generator().manual_seed(9)
-    for weight in made.parameters():
-        nn.init.normal_(weight, 0.0, 0.7, generator=generator)
-    return made
-
-
-def loss_of(name: str, given: Given) -> Callable[..., Tensor]:
-    """The method's loss, complete with its learned part."""
-    estimator = estimator_of(name, given)
-    loss = METHODS[name].loss
-    return loss if estimator is None else functools.partial(loss, estimator=estimator)
-
-
-def numpy_of(module: nn.Module) -> dict[str, np.ndarray]:
-    return {key: value.detach().numpy() for key, value in module.named_parameters()}
-
-
-def networks(seed: int = 0) -> tuple[nn.Module, nn.Module]:
-    arguments = {"num_classes": 5, "channels": 1, "size": (8, 8)}
-    student = build("small_cnn", widths=(4, 6), seed=seed + 1, **arguments)
-    return build("small_cnn", widths=(6, 8), seed=seed + 2, **arguments), student
-
-
-def batch_of(num: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(3)
-    images = torch.rand(num, 1, 8, 8, generator=generator, dtype=torch.float64).to(dtype)
-    return images, torch.randint(0, 5, (num,), generator=generator)
-
-
-def make(name: str, seed: int = 0) -> Distiller:
-    teacher, student = networks(seed)
-    return Distiller(teacher, student, [configure(name)], example=batch_of(2)[0], generator=seed)
 
 
 @every_method
@@ -101,13 +39,15 @@ def test_it_has_an_oracle_a_worked_value_and_a_pinned_training(name: str) -> Non
 @pytest.mark.parametrize("batch", [1, 2, 7])
 def test_it_agrees_with_an_independent_computation(name: str, batch: int) -> None:
     student, teacher = pair(name, batch)
-    for settings in ({}, SETTINGS.get(name, {})):
-        loss = loss_of(name, teacher)(student, teacher, **settings)
-        assert loss.shape == (batch,)
-        estimator = estimator_of(name, teacher)
-        learned = {"estimator": numpy_of(estimator)} if estimator is not None else {}
-        expected = ORACLES[name](each(Tensor.numpy, student), each(Tensor.numpy, teacher), **settings, **learned)
-        np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-9, atol=1e-12)
+    estimator = estimator_of(name, teacher)
+    for settings in ({}, *SETTINGS.get(name, [])):
+        for labels in labels_of(name, batch):
+            loss = loss_of(name, teacher, labels)(student, teacher, **settings)
+            assert loss.shape == (batch,)
+            given = {"estimator": numpy_of(estimator)} if estimator is not None else {}
+            given |= {"labels": labels.numpy()} if labels is not None else {}
+            expected = ORACLES[name](each(Tensor.numpy, student), each(Tensor.numpy, teacher), **settings, **given)
+            np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-9, atol=1e-12)
 
 
 @every_method
@@ -127,6 +67,9 @@ def test_it_has_the_value_worked_by_hand(name: str) -> None:
                 value = torch.tensor(case.weights.get(key, 0.0), dtype=weight.dtype)
                 weight.data = value.expand(weight.shape).clone()
             settings["estimator"] = estimator
+        if case.labels is not None:
+            labels = torch.tensor(case.labels)
+            settings["labels"] = labels.double() if labels.is_floating_point() else labels
         loss = METHODS[name].loss(student, teacher, **settings).detach()
         np.testing.assert_allclose(loss.numpy(), case.losses, rtol=1e-10)
 
@@ -134,12 +77,13 @@ def test_it_has_the_value_worked_by_hand(name: str) -> None:
 @every_method
 def test_an_equal_student_is_at_the_minimum(name: str) -> None:
     student, teacher = pair(name, 5)
-    loss_function = loss_of(name, teacher)
-    assert loss_function(student, teacher).min() > 0
+    loss_function = loss_of(name, teacher, **BEST_SETTINGS.get(name, {}))
+    least = torch.from_numpy(LEAST[name](teacher.numpy())) if name in LEAST else 0.0
+    assert (loss_function(student, teacher) - least).min() > 0
     best = BEST.get(name, np.copy)
     equal = each(lambda some: torch.from_numpy(best(some.numpy())).requires_grad_(), teacher)
     loss = loss_function(equal, teacher)
-    assert loss.detach().abs().max() < 1e-12
+    assert (loss.detach() - least).abs().max() < 1e-12
     loss.sum().backward()
     assert all(some.grad is not None and some.grad.abs().max() < 1e-9 for some in tensors(equal))
 
@@ -152,9 +96,12 @@ def test_its_gradient_is_that_of_finite_differences(name: str) -> None:
         (some + 0.1 * torch.rand(some.shape, generator=generator, dtype=torch.float64)).requires_grad_()
         for some in tensors(student)
     ]
-    loss = loss_of(name, teacher)
     stages = METHODS[name].reads == "stages"
-    assert torch.autograd.gradcheck(lambda *some: loss(list(some) if stages else some[0], teacher), leaves)
+    for labels in labels_of(name, 3):
+        loss = loss_of(name, teacher, labels)
+        assert torch.autograd.gradcheck(
+            lambda *some, loss=loss: loss(list(some) if stages else some[0], teacher), leaves
+        )
 
 
 @every_method
@@ -163,7 +110,8 @@ def test_degenerate_examples_give_finite_gradients(name: str) -> None:
     alike = each(lambda some: some[[0, 0, 2, 3]], teacher)
     zeros, ones = each(torch.zeros_like, teacher), each(torch.ones_like, teacher)
     large, small = each(lambda some: 1e4 * some, teacher), each(lambda some: 1e-20 * some, teacher)
-    loss_function = loss_of(name, teacher)
+    soft = labels_of(name, 4)[-1]
+    loss_function = loss_of(name, teacher, None if soft is None else soft.float())
     for student in (zeros, ones, alike, large, small):
         for other in (teacher, alike, zeros):
             leaf = each(lambda some: some.clone().requires_grad_(), student)
@@ -177,9 +125,10 @@ def test_degenerate_examples_give_finite_gradients(name: str) -> None:
 def test_a_permuted_batch_permutes_the_losses(name: str) -> None:
     student, teacher = pair(name, 6)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
-    loss_function = loss_of(name, teacher)
-    permuted = loss_function(*(each(lambda some: some[order], given) for given in (student, teacher)))
-    torch.testing.assert_close(permuted, loss_function(student, teacher)[order])
+    for labels in labels_of(name, 6):
+        moved = loss_of(name, teacher, None if labels is None else labels[order])
+        permuted = moved(*(each(lambda some: some[order], given) for given in (student, teacher)))
+        torch.testing.assert_close(permuted, loss_of(name, teacher, labels)(student, teacher)[order])
 
 
 @every_method
@@ -316,6 +265,11 @@ def test_its_settings_have_limits(name: str) -> None:
             for text in ("no", 0, None):
                 with pytest.raises(InputError, match=rf'"{name}": {key} must be true or false'):
                     configure(name, **{key: text})
+        if isinstance(default, str):
+            with pytest.raises(
+                InputError, match=rf'"{name}": {key} must be one of .*, got \'{default}x\'; did you mean'
+            ):
+                configure(name, **{key: default + "x"})
         if info.limits.get(key) == "count":
             with pytest.raises(InputError, match="whole number"):
                 configure(name, **{key: 2.5})

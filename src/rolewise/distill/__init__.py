@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from rolewise.distill.combinations import COMBINATIONS, build_methods, ii_kd
+from rolewise.distill.combinations import COMBINATIONS, build_methods, function_matching, ii_kd
 from rolewise.distill.distiller import Distiller
 from rolewise.distill.gradients import limit_gradients
+from rolewise.distill.heads import head_of
 from rolewise.distill.registry import METHODS, Info, Method, configure, discover, method, method_settings
 from rolewise.distill.terms import Terms
 from rolewise.distill.weights import Weight, weight_of
@@ -38,6 +39,8 @@ __all__ = [
     "Weight",
     "build_methods",
     "configure",
+    "function_matching",
+    "head_of",
     "ii_kd",
     "limit_gradients",
     "method",

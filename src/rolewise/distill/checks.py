@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from rolewise.errors import InputError
+from rolewise.errors import InputError, near
 
 Limit = Literal["positive", "not negative", "count"]
 
@@ -43,6 +43,12 @@ def check_switch(name: str, value: object) -> None:
     """Raises InputError unless ``value`` is true or false: in YAML ``yes`` is text, and would count as true."""
     if not isinstance(value, bool):
         raise InputError(f"{name} must be true or false, got {value!r}")
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raises InputError unless ``value`` is one of some names."""
+    if value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}{near(str(value), choices)}")
 
 
 def check_stages(name: str, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> None:

@@ -55,6 +55,32 @@ def ii_kd(*, weight: float = 1.0, batch_size: int = 128, warmup: float = 0.0) ->
     ]
 
 
+@COMBINATIONS.add("function_matching")
+def function_matching(*, weight: float = 1.0, temperature: float = 1.0) -> list[Method]:
+    r"""Function matching: the teacher's probabilities on the very image that the student sees, and nothing else.
+
+    .. math:: L = \mathrm{KL}(\mathrm{softmax}(t) \,\|\, \mathrm{softmax}(s))
+
+    It is a recipe rather than a loss: ``label_weight: 0``, ``view: shared`` (both networks get the same crop and the
+    same mixed image), images mixed or augmented strongly, and far more epochs than usual.
+
+    Source: Beyer et al. (2022), Knowledge distillation: a good teacher is patient and consistent,
+    https://arxiv.org/abs/2106.05237, section 3; temperature 1, mixup of Beta(1, 1).
+    Differs from source: none in the loss, which is ``kd`` at temperature 1; what stands beside it is up to the config.
+
+    Args:
+        weight: of the divergence.
+        temperature: T > 0, dimensionless.
+
+    Returns:
+        One method.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    return [configure("kd", temperature=temperature, weight=weight)]
+
+
 def build_methods(sections: Sequence[Mapping[str, Any]]) -> list[Method]:
     """Configures methods from mappings with a ``name`` and settings, as a config holds them.
 

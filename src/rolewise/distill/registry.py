@@ -8,11 +8,11 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from torch import Tensor, nn
 
-from rolewise.distill.checks import Limit, check_limit, check_switch
+from rolewise.distill.checks import Limit, check_choice, check_limit, check_switch
 from rolewise.distill.weights import Weight, weight_of
 from rolewise.errors import InputError, near
 from rolewise.registry import Registry
@@ -23,6 +23,8 @@ Reads = Literal["logits", "features", "stages"]
 MakeAdapter = Callable[[Sequence[int], Sequence[int]], nn.Module]
 #: Makes a learned part with a loss of its own out of the shapes of the teacher's features.
 MakeEstimator = Callable[[Sequence[Sequence[int]]], nn.Module]
+#: Tells of a method's settings how the student's logits are read that it trains (`rolewise.distill.heads`).
+ReadHead = Callable[..., float | None]
 #: Keywords of a loss that the Distiller gives, and nobody configures.
 GIVEN = ("labels", "estimator")
 
@@ -45,6 +47,8 @@ class Info:
             alone trains it: the method's loss must detach its weights.
         weight: of the term where none is given.
         limits: for each numeric setting, ``positive`` or ``not negative``.
+        head: for a method that is trained on logits divided by their own standard deviation, a function of its
+            settings that returns what they are multiplied with then, or None where these settings train raw ones.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Info:
     estimator: MakeEstimator | None = None
     weight: float = 1.0
     limits: Mapping[str, Limit] = field(default_factory=dict)
+    head: ReadHead | None = None
 
     @cached_property
     def keywords(self) -> dict[str, Any]:
@@ -67,6 +72,12 @@ class Info:
     def settings(self) -> dict[str, Any]:
         """The loss's own settings with their defaults; ``labels`` and ``estimator`` are none of them."""
         return {name: default for name, default in self.keywords.items() if name not in GIVEN}
+
+    @cached_property
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """The names that a setting may take, of each whose type is a ``Literal`` of names."""
+        hints = get_type_hints(self.loss)
+        return {name: get_args(hints[name]) for name in self.settings if get_origin(hints.get(name)) is Literal}
 
     @cached_property
     def wants_labels(self) -> bool:
@@ -115,12 +126,13 @@ def method(
     estimator: MakeEstimator | None = None,
     weight: float = 1.0,
     limits: Mapping[str, Limit] | None = None,
+    head: ReadHead | None = None,
 ) -> Callable[[Loss], Loss]:
     """Returns a decorator that registers a loss ``<name>_loss`` as the method ``<name>`` (see `Info`)."""
 
     def register(loss: Loss) -> Loss:
         name = loss.__name__.removesuffix("_loss")
-        METHODS.add(name)(Info(name, loss, reads, mixed_labels, taps, adapter, estimator, weight, limits or {}))
+        METHODS.add(name)(Info(name, loss, reads, mixed_labels, taps, adapter, estimator, weight, limits or {}, head))
         return loss
 
     return register
@@ -168,6 +180,8 @@ def configure(name: str, **settings: Any) -> Method:
     for key, value in settings.items():
         if key in info.limits:
             check_limit(f'"{name}": {key}', value, info.limits[key])
+        elif key in info.choices:
+            check_choice(f'"{name}": {key}', value, info.choices[key])
         elif isinstance(known[key], bool):
             check_switch(f'"{name}": {key}', value)
     return Method(info, settings, weight, student_taps, teacher_taps)

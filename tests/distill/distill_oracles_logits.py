@@ -1,0 +1,212 @@
+"""Independent computations and worked values of the methods that read logits alone, beside kd."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from distill_worked import Worked
+
+Array = np.ndarray
+
+
+def probabilities(row: Array, temperature: float = 1.0) -> Array:
+    """The softmax of one example."""
+    powers = np.exp((row - max(row)) / temperature)
+    return powers / powers.sum()
+
+
+def kl(p: Array, q: Array) -> float:
+    """From its definition, where a class of no probability says nothing."""
+    return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True) if a > 0)
+
+
+def shares(labels: Array, num_classes: int) -> Array:
+    """Classes as shares; shares as they are."""
+    return np.eye(num_classes)[labels] if labels.ndim == 1 else labels
+
+
+def reverse_kd(student: Array, teacher: Array, temperature: float = 4.0) -> Array:
+    """The student's probabilities come first."""
+    pairs = zip(student, teacher, strict=True)
+    return np.array([temperature**2 * kl(*(probabilities(z, temperature) for z in pair)) for pair in pairs])
+
+
+def soft_cross_entropy(student: Array, teacher: Array, temperature: float = 1.0) -> Array:
+    """Class by class."""
+    losses = []
+    for s, t in zip(student, teacher, strict=True):
+        p, q = probabilities(t, temperature), probabilities(s, temperature)
+        losses.append(-(temperature**2) * sum(a * math.log(b) for a, b in zip(p, q, strict=True)))
+    return np.array(losses)
+
+
+def logit_standardisation(student: Array, teacher: Array, temperature: float = 2.0) -> Array:
+    """From mean and standard deviation."""
+    losses = []
+    for s, t in zip(student, teacher, strict=True):
+        scaled = [(z - np.mean(z)) / np.std(z, ddof=1) for z in (t, s)]
+        losses.append(temperature**2 * kl(*(probabilities(z, temperature) for z in scaled)))
+    return np.array(losses)
+
+
+def mixstd(
+    student: Array,
+    teacher: Array,
+    labels: Array,
+    version: str = "final",
+    scale: float = 1.0,
+    temperature: float = 4.0,
+    label_share: float = 0.1,
+    teacher_share: float = 0.9,
+) -> Array:
+    """Each version for itself, as its table has it."""
+    losses = []
+    for s, t, y in zip(student, teacher, shares(labels, student.shape[1]), strict=True):
+        own, theirs = s / np.std(s, ddof=1), t / np.std(t, ddof=1)
+        if version in ("final", "no_mixup"):
+            task, distilled = own, kl(probabilities(theirs), probabilities(own))
+        elif version == "v1":
+            task, distilled = s, temperature**2 * kl(probabilities(t, temperature), probabilities(s, temperature))
+        elif version == "v2":
+            task, distilled = own * scale, scale**2 * kl(probabilities(theirs), probabilities(own))
+        elif version == "v3":
+            task, distilled = s, scale**2 * kl(probabilities(theirs), probabilities(own))
+        else:
+            task, distilled = scale * own, kl(probabilities(scale * theirs), probabilities(scale * own))
+        entropy = -sum(a * math.log(b) for a, b in zip(y, probabilities(task), strict=True))
+        losses.append(label_share * entropy + teacher_share * distilled)
+    return np.array(losses)
+
+
+def dkd(
+    student: Array,
+    teacher: Array,
+    labels: Array,
+    target: float = 1.0,
+    others: float = 8.0,
+    temperature: float = 4.0,
+) -> Array:
+    """The probabilities of the label's classes and of all others, gathered in lists."""
+    losses = []
+    for s, t, y in zip(student, teacher, shares(labels, student.shape[1]), strict=True):
+        p, q = probabilities(t, temperature), probabilities(s, temperature)
+        named = [c for c in range(len(y)) if y[c] > 0]
+        rest = [c for c in range(len(y)) if c not in named]
+        binary = kl(*(np.array([*some[named], sum(some[rest])]) for some in (p, q)))
+        among = kl(*(some[rest] / sum(some[rest]) for some in (p, q)))
+        losses.append(temperature**2 * (target * binary + others * among))
+    return np.array(losses)
+
+
+def entropy(teacher: Array) -> Array:
+    """What a soft-label cross-entropy cannot get below."""
+    return np.array([-sum(p * math.log(p) for p in probabilities(t)) for t in teacher])
+
+
+ORACLES: dict[str, Callable[..., Array]] = {
+    "reverse_kd": reverse_kd,
+    "soft_cross_entropy": soft_cross_entropy,
+    "logit_standardisation": logit_standardisation,
+    "mixstd": mixstd,
+    "dkd": dkd,
+}
+
+LEAST: dict[str, Callable[[Array], Array]] = {"soft_cross_entropy": entropy}
+
+BEST_SETTINGS: dict[str, dict[str, Any]] = {"mixstd": {"label_share": 0.0}}
+
+SETTINGS: dict[str, list[dict[str, Any]]] = {
+    "reverse_kd": [{"temperature": 1.5}],
+    "soft_cross_entropy": [{"temperature": 3.0}],
+    "logit_standardisation": [{"temperature": 0.5}],
+    "mixstd": [
+        {"version": "no_mixup", "label_share": 1.0, "teacher_share": 0.5},
+        {"version": "v1", "temperature": 2.0},
+        {"version": "v2", "scale": 3.0},
+        {"version": "v3", "scale": 3.0},
+        {"version": "dec2021", "scale": 3.0},
+    ],
+    "dkd": [{"target": 2.0, "others": 0.5, "temperature": 1.0}],
+}
+
+# Two classes have rescaled logits that are the square root of 2 apart, whatever they are; this share goes to one.
+_ROOT = math.sqrt(2)
+_SHARE = 1 / (1 + math.exp(-_ROOT))
+_APART = (2 * _SHARE - 1) * _ROOT
+_TO_THREE = math.log(3) / _ROOT
+
+WORKED: dict[str, list[Worked]] = {
+    # At T = 2 the teacher says 3/4, 1/4 and the student 1/2, 1/2.
+    "reverse_kd": [
+        Worked([[0.0, 0.0]], [[2 * math.log(3), 0.0]], [2 * math.log(2 / 3) + 2 * math.log(2)], {"temperature": 2.0})
+    ],
+    # At T = 2 the teacher says 3/4, 1/4 and the student 4/5, 1/5.
+    "soft_cross_entropy": [
+        Worked(
+            [[2 * math.log(4), 0.0]],
+            [[2 * math.log(3), 0.0]],
+            [-3 * math.log(0.8) - math.log(0.2)],
+            {"temperature": 2.0},
+        )
+    ],
+    # At this temperature the teacher says 3/4, 1/4 and the student 1/4, 3/4.
+    "logit_standardisation": [Worked([[0.0, 5.0]], [[9.0, 8.0]], [1 / math.log(3)], {"temperature": 1 / _TO_THREE})],
+    "mixstd": [
+        Worked(
+            [[0.0, 2.0]],
+            [[7.0, 1.0]],
+            [-0.05 * math.log(_SHARE * (1 - _SHARE)) + 0.9 * _APART],
+            labels=[[0.5, 0.5]],
+        ),
+        # At this scale the teacher says 3/4, 1/4 and the student 1/4, 3/4.
+        Worked(
+            [[0.0, 2.0]],
+            [[7.0, 1.0]],
+            [0.1 * math.log(4 / 3) + 0.45 * math.log(3)],
+            {"version": "dec2021", "scale": _TO_THREE},
+            labels=[1],
+        ),
+        Worked(
+            [[0.0, 2.0]],
+            [[7.0, 1.0]],
+            [0.1 * math.log(4 / 3) + 0.9 * _TO_THREE**2 * _APART],
+            {"version": "v2", "scale": _TO_THREE},
+            labels=[1],
+        ),
+        Worked(
+            [[0.0, math.log(3)]],
+            [[7.0, 1.0]],
+            [0.1 * math.log(4 / 3) + 3.6 * _APART],
+            {"version": "v3", "scale": 2.0},
+            labels=[1],
+        ),
+        Worked(
+            [[0.0, 0.0]],
+            [[2 * math.log(3), 0.0]],
+            [0.1 * math.log(2) + 3.6 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5))],
+            {"version": "v1", "temperature": 2.0},
+            labels=[0],
+        ),
+    ],
+    "dkd": [
+        # Teacher 1/2, 1/4, 1/4; student 1/4, 1/4, 1/2.
+        Worked(
+            [[0.0, 0.0, math.log(2)]],
+            [[math.log(2), 0.0, 0.0]],
+            [math.log(2) / 2 + math.log(2 / 3) / 2 + 4 * math.log(1.5) + 4 * math.log(0.75)],
+            {"temperature": 1.0},
+            labels=[0],
+        ),
+        # Teacher 3/8, 1/8, 1/4, 1/4; student 1/4, 1/4, 1/8, 3/8: the rest is a half in both.
+        Worked(
+            [[math.log(2), math.log(2), 0.0, math.log(3)]],
+            [[math.log(3), 0.0, math.log(2), math.log(2)]],
+            [3 / 8 * math.log(1.5) - math.log(2) / 8 + 4 * math.log(2) + 4 * math.log(2 / 3)],
+            {"temperature": 1.0},
+            labels=[[0.3, 0.7, 0.0, 0.0]],
+        ),
+    ],
+}
