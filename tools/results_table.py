@@ -1,21 +1,27 @@
-"""Prints the table of a run's results as Markdown, or writes it into a document between its marks.
+"""Tables of committed results: prints those of one run, or writes all that the documents hold anew.
 
-python tools/results_table.py RESULTS.json [DOCUMENT.md NAME]
+python tools/results_table.py [RESULTS.json ...]
 
-In the document the table stands between ``<!-- results: NAME -->`` and ``<!-- end -->``.
+In a document a table stands between ``<!-- results: NAME -->``, every arm of ``benchmarks/results/NAME.json``, or
+``<!-- bits: NAME NAME ... -->``, students at few bits beside their float twins, and ``<!-- end -->``.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from rolewise.analysis import ArmRow, compare
+from rolewise.analysis import ArmRow, Estimate, TwinRow, against_twins, compare
 from rolewise.files import read_json
 
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+MARK = re.compile(r"<!-- (results|bits): ([\w ]+) -->\n.*?<!-- end -->", re.S)
 
-def table(results: Path) -> str:
+
+def arms_table(results: Path) -> str:
     """Returns a row for each student and augmentation, with and without distillation side by side."""
     rows = compare(read_json(results, "the results"))
     lines = [
@@ -29,30 +35,64 @@ def table(results: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def bits_table(results: Sequence[Path]) -> str:
+    """Returns a row for each student, the float twins of several runs once, with the arms that all of them have."""
+    wanted = {
+        "own, distilled": ("own+distill@own", "own+distill"),
+        "own, distilled from a teacher without augmentation": ("own+distill@none",),
+        "none, distilled": ("none+distill@own", "none+distill"),
+        "none, not distilled": ("none",),
+    }
+    students: dict[str, dict[str, TwinRow]] = {}
+    for path in results:
+        for row in against_twins(read_json(path, "the results")):
+            students.setdefault(row.student, {})[row.arm] = row
+    shown = {
+        title: names
+        for title, names in wanted.items()
+        if all(any(name in arms for name in names) for arms in students.values())
+    }
+    lines = [
+        "| student | "
+        + " | ".join(f"{title} | to floating point (95%)" for title in shown)
+        + " | bytes | bit operations |",
+        "|---|" + "---|---|" * len(shown) + "---|---|",
+    ]
+    for student, arms in students.items():
+        rows = [next(arms[name] for name in names if name in arms) for names in shown.values()]
+        cells = [cell for row in rows for cell in (_percent(row.accuracy), _difference(row.difference, 2))]
+        lines.append(f"| {student} | {' | '.join(cells)} | {rows[0].bytes:,} | {rows[0].bit_operations:,} |")
+    return "\n".join(lines) + "\n"
+
+
 def _cells(row: ArmRow | None) -> tuple[str, str]:
-    if row is None:
-        return "", ""
-    spread = "" if row.accuracy.sd is None else f" ± {100 * row.accuracy.sd:.1f}"
-    difference = ""
-    if row.difference is not None and row.difference.low is not None and row.difference.high is not None:
-        mean, low, high = (100 * value for value in (row.difference.mean, row.difference.low, row.difference.high))
-        difference = f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
-    return f"{100 * row.accuracy.mean:.1f}{spread}", difference
+    return ("", "") if row is None else (_percent(row.accuracy), _difference(row.difference, 1))
 
 
-def put(text: str, name: str, content: str) -> str:
-    """Returns a document with the content between the marks of a name."""
-    start, end = f"<!-- results: {name} -->\n", "<!-- end -->"
-    found = re.sub(f"{re.escape(start)}.*?{end}", lambda _: f"{start}\n{content}\n{end}", text, count=1, flags=re.S)
-    if start not in text:
-        sys.exit(f"the document has no mark {start.strip()}")
-    return found
+def _percent(found: Estimate) -> str:
+    return f"{100 * found.mean:.1f}" + ("" if found.sd is None else f" ± {100 * found.sd:.1f}")
+
+
+def _difference(found: Estimate | None, digits: int) -> str:
+    if found is None or found.low is None or found.high is None:
+        return ""
+    mean, low, high = (f"{100 * value:+.{digits}f}" for value in (found.mean, found.low, found.high))
+    return f"{mean} ({low} to {high})"
+
+
+def renewed(text: str) -> str:
+    """Returns a document with every table in it made from the results as they are."""
+
+    def table(found: re.Match[str]) -> str:
+        paths = [ROOT / "benchmarks" / "results" / f"{name}.json" for name in found[2].split()]
+        made = arms_table(paths[0]) if found[1] == "results" else bits_table(paths)
+        return f"<!-- {found[1]}: {found[2]} -->\n\n{made}\n<!-- end -->"
+
+    return MARK.sub(table, text)
 
 
 if __name__ == "__main__":
-    made = table(Path(sys.argv[1]))
-    if len(sys.argv) == 2:
-        print(made)
-    else:
-        document = Path(sys.argv[2])
-        document.write_text(put(document.read_text(encoding="utf-8"), sys.argv[3], made), encoding="utf-8")
+    for name in sys.argv[1:]:
+        print(arms_table(Path(name)))
+    for document in () if sys.argv[1:] else DOCUMENTS:
+        document.write_text(renewed(document.read_text(encoding="utf-8")), encoding="utf-8")
