@@ -46,9 +46,7 @@ def trainee(quantiser: str = "lsq", ema: float | None = None) -> Trainee:
     teacher = build("small_cnn", num_classes=3, channels=1, size=(8, 8), seed=2, widths=[6, 8])
     methods = [configure("kd", weight=0.9), configure("fitnets", weight=0.1)]
     example = data().images[:2]
-    distiller = Distiller(
-        teacher, student(quantiser), methods, teacher_input=SPEC, student_input=SPEC, example=example
-    )
+    distiller = Distiller(teacher, student(quantiser), methods, teacher_input=SPEC, student_input=SPEC, example=example)
     settings = TrainSettings(4, 16, OptimizerSettings("sgd", 0.02), ema=ema)
     return Trainee(
         distiller, data(), torch.arange(60), augmentation=augmentation("randaugment"), settings=settings, seed=5
