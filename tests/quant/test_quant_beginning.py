@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,7 +72,8 @@ def test_each_batch_has_levels_of_its_own_until_one_trains(kind: type) -> None:
 
 def test_the_first_training_batch_sets_them_by_the_formulas() -> None:
     values = draws(6, 20) * 2
-    lsq, pact, affine = (kind(4) for kind in KINDS)
+    kinds: list[Any] = KINDS
+    lsq, pact, affine = (kind(4) for kind in kinds)
     for quantiser in (lsq, pact, affine):
         quantiser.eval()(values * 100)
         quantiser.train()(values)

@@ -151,8 +151,8 @@ def test_inputs(make: Any, bits: int, case: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("quantiser", list(QUANTISERS))
 @pytest.mark.parametrize("count", [0, 1])
 def test_networks_with_one_image_or_none(quantiser: str, count: int) -> None:
-    model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 3, 3), nn.Flatten(), nn.Linear(12, 2))
-    model = quantise(model, 4, quantiser=quantiser, keep=())
+    plain = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 3, 3), nn.Flatten(), nn.Linear(12, 2))
+    model = quantise(plain, 4, quantiser=quantiser, keep=())
     images = draws(count, 2, 4, 4)
     for mode in (False, True, False):
         logits = model.train(mode)(images)

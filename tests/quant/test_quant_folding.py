@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -149,14 +150,15 @@ def test_nothing_of_the_tracing_is_left_behind() -> None:
 
 def test_a_norm_over_another_axis_stays() -> None:
     # [B, 5, 3] of a linear layer: the norm is over the axis of 5, the layer's outputs are 3.
-    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(5)).eval()
+    model: Any = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(5)).eval()
     model[1].running_mean.fill_(2.0)
-    folded, values = fold_batch_norm(model), draws(2, 5, 4)
+    folded: Any = fold_batch_norm(model)
+    values = draws(2, 5, 4)
     assert isinstance(folded[1], nn.BatchNorm1d) and torch.equal(folded(values), model(values))
 
 
 def test_an_untraceable_network_names_the_way_out() -> None:
-    model = Branching()
+    model: Any = Branching()
     with pytest.raises(InputError, match=r"fold the parts that are, each by itself: model.part = fold_batch_norm"):
         fold_batch_norm(model)
     lived(model)
