@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,9 +47,7 @@ def trainee(quantiser: str = "lsq", ema: float | None = None) -> Trainee:
     teacher = build("small_cnn", num_classes=3, channels=1, size=(8, 8), seed=2, widths=[6, 8])
     methods = [configure("kd", weight=0.9), configure("fitnets", weight=0.1)]
     example = data().images[:2]
-    distiller = Distiller(
-        teacher, student(quantiser), methods, teacher_input=SPEC, student_input=SPEC, example=example
-    )
+    distiller = Distiller(teacher, student(quantiser), methods, teacher_input=SPEC, student_input=SPEC, example=example)
     settings = TrainSettings(4, 16, OptimizerSettings("sgd", 0.02), ema=ema)
     return Trainee(
         distiller, data(), torch.arange(60), augmentation=augmentation("randaugment"), settings=settings, seed=5
@@ -73,7 +72,8 @@ def test_each_batch_has_levels_of_its_own_until_one_trains(kind: type) -> None:
 
 def test_the_first_training_batch_sets_them_by_the_formulas() -> None:
     values = draws(6, 20) * 2
-    lsq, pact, affine = (kind(4) for kind in KINDS)
+    kinds: list[Any] = KINDS
+    lsq, pact, affine = (kind(4) for kind in kinds)
     for quantiser in (lsq, pact, affine):
         quantiser.eval()(values * 100)
         quantiser.train()(values)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from rolewise.quant.beginning import FromData, says_size
 from rolewise.quant.codes import Codes, Grid, check_bits
-from rolewise.quant.rounding import on_grid
+from rolewise.quant.rounding import on_grid, single
 
 
 def symmetric_scale(weight: Tensor, bits: int, per_channel: bool = True) -> Tensor:
@@ -23,7 +23,7 @@ def symmetric_scale(weight: Tensor, bits: int, per_channel: bool = True) -> Tens
     size = weight.detach().abs()
     largest = size.amax(tuple(range(1, weight.ndim)), keepdim=True) if per_channel and weight.ndim > 1 else size.max()
     scale: Tensor = largest / (2 ** (bits - 1) - 1)
-    # Where all weights are 0, or so small that in half precision nothing is left of their scale.
+    # Where all weights are 0, or so small that nothing is left of their scale.
     return torch.where(scale > 0, scale, 1.0)
 
 
@@ -47,14 +47,16 @@ class AffineWeight(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Returns the weights that the layer computes with."""
-        scale = symmetric_scale(weight, self.bits, self.per_channel)
+        wide = single(weight)
+        scale = symmetric_scale(wide, self.bits, self.per_channel)
         # The largest weight lies on the very end, and is to go on learning.
-        return on_grid(weight, scale, -self.upper, self.upper, margin=0.5)
+        return on_grid(wide, scale, -self.upper, self.upper, margin=0.5).to(weight.dtype)
 
     def codes(self, weight: Tensor) -> Codes:
         """Returns them as whole numbers."""
-        scale = symmetric_scale(weight, self.bits, self.per_channel)
-        levels = (weight.detach() / scale).clamp(-self.upper, self.upper).round()
+        wide = single(weight.detach())
+        scale = symmetric_scale(wide, self.bits, self.per_channel)
+        levels = (wide / scale).clamp(-self.upper, self.upper).round()
         return Codes((levels + self.upper).to(torch.uint8), scale, -scale * self.upper, self.bits)
 
 
@@ -99,8 +101,7 @@ class AffineActivation(FromData):
 
     def _levels(self, ends: Tensor) -> tuple[Tensor, Tensor]:
         # At least single precision: the width of all levels together may be beyond what half precision holds.
-        ends = ends.to(torch.promote_types(ends.dtype, torch.float32))
-        low, high = ends[0].clamp_max(0), ends[1].clamp_min(0)
+        low, high = single(ends)[0].clamp_max(0), single(ends)[1].clamp_min(0)
         scale = (high - low) / (2**self.bits - 1)
         scale = torch.where(scale > 0, scale, 1.0)
         return scale, (-low / scale).round()
@@ -120,4 +121,4 @@ def _ends(values: Tensor) -> Tensor:
     """Returns the least and the greatest value, [2], at least in single precision; infinities where there is none."""
     if not values.numel():
         return torch.tensor([torch.inf, -torch.inf], device=values.device)
-    return torch.stack([values.amin(), values.amax()]).to(torch.promote_types(values.dtype, torch.float32))
+    return single(torch.stack([values.amin(), values.amax()]))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.quant.codes import Codes, Grid, check_bits
-from rolewise.quant.rounding import on_grid, round_through
+from rolewise.quant.rounding import on_grid, round_through, single
 
 
 def dorefa_weight(weight: Tensor, bits: int) -> Tensor:
@@ -35,7 +35,7 @@ def dorefa_weight(weight: Tensor, bits: int) -> Tensor:
         # Its gradient passes as it is, as in the released code: the size is taken as a constant. The difference is 0.
         return (sign * size).detach() + (weight - weight.detach())
     # At least single precision: in half, the gradient of small weights is a difference of two infinities.
-    bent = torch.tanh(weight.to(torch.promote_types(weight.dtype, torch.float32)))
+    bent = torch.tanh(single(weight))
     largest = bent.abs().max()
     some, top = largest > 0, 2**bits - 1
     levels: Tensor = round_through((bent / (2 * torch.where(some, largest, 1.0)) + 0.5) * top) * (2 / top) - 1

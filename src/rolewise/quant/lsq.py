@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rolewise.quant.beginning import FromData, says_size
 from rolewise.quant.codes import Codes, Grid, check_bits
-from rolewise.quant.rounding import on_grid
+from rolewise.quant.rounding import on_grid, single
 
 
 def first_step(values: Tensor, upper: int) -> Tensor:
@@ -40,7 +40,8 @@ class LsqWeight(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         """Returns the weights that the layer computes with."""
         share = 1 / math.sqrt(weight.numel() * self.upper)
-        return on_grid(weight, _positive(self.step), self.lower, self.upper, share=share)
+        levels = on_grid(single(weight), _positive(single(self.step)), self.lower, self.upper, share=share)
+        return levels.to(weight.dtype)
 
     @torch.no_grad()
     def begin(self, weight: Tensor) -> None:
@@ -49,8 +50,8 @@ class LsqWeight(nn.Module):
 
     def codes(self, weight: Tensor) -> Codes:
         """Returns them as whole numbers."""
-        step = _positive(self.step.detach())
-        levels = (weight.detach() / step).clamp(self.lower, self.upper).round()
+        step = _positive(single(self.step.detach()))
+        levels = (single(weight.detach()) / step).clamp(self.lower, self.upper).round()
         return Codes((levels - self.lower).to(torch.uint8), step, step * self.lower, self.bits)
 
 

@@ -78,6 +78,11 @@ def round_through(values: Tensor) -> Tensor:
     return result
 
 
+def single(values: Tensor) -> Tensor:
+    """Returns values in at least single precision: levels of half precision would not be evenly apart."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def on_grid(
     values: Tensor,
     step: Tensor,
