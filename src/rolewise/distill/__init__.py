@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from rolewise.distill.combinations import COMBINATIONS, build_methods, ii_kd
 from rolewise.distill.distiller import Distiller
-from rolewise.distill.gradients import limit_gradients
+from rolewise.distill.gradients import limit_factors, limit_gradients
 from rolewise.distill.registry import METHODS, Info, Method, configure, discover, method, method_settings
 from rolewise.distill.terms import Terms
 from rolewise.distill.weights import Weight, weight_of
@@ -39,6 +39,7 @@ __all__ = [
     "build_methods",
     "configure",
     "ii_kd",
+    "limit_factors",
     "limit_gradients",
     "method",
     "method_settings",
