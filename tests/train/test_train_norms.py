@@ -70,9 +70,9 @@ def test_what_the_bound_leaves_is_what_it_leaves_tensor_by_tensor(share: float) 
     methods = [by_hand("kd", 2.0), by_hand("fitnets", 50.0), by_hand("mhgd", 0.3)]
     kept, whole = 0.0, 0.0
     for task, *parts in zip(labels, *methods, strict=True):
-        size = np.linalg.norm(sum(parts))
+        size = float(np.linalg.norm(sum(parts)))
         whole += size**2
-        kept += min(size, share * np.linalg.norm(task)) ** 2
+        kept += min(size, share * float(np.linalg.norm(task))) ** 2
     expected = math.sqrt(kept / whole)
     assert measured(share).to_json()["left"] == pytest.approx(expected, rel=1e-4)
     assert (expected < 0.9) == (share < 1)
