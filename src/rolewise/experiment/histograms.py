@@ -35,6 +35,7 @@ def write_histograms(run: RunFolder, stage: Stage) -> None:
         "student": stage.role,
         "augmentation": stage.augmentation,
         "distilled": stage.distilled,
+        "teacher": stage.teacher,
         "images": len(chosen),
         "layers": [layer.to_json() for layer in layer_histograms(model, batches)],
     }
