@@ -123,7 +123,7 @@ def test_the_record_holds_a_line_an_epoch_and_no_times(tmp_path: Path) -> None:
     record = [json.loads(text) for text in (tmp_path / "record.jsonl").read_text().splitlines()]
     assert [entry["epoch"] for entry in record] == [1, 2, 3, 4]
     assert [entry.get("validation_accuracy") for entry in record] == [None, 0.25, None, 0.25]
-    assert set(record[0]) == {"epoch", "progress", "train_loss", "terms", "learning_rate"}
+    assert set(record[0]) == {"epoch", "progress", "train_loss", "terms", "learning_rate", "gradients"}
     assert set(record[0]["terms"]) == {"labels", "kd", "fitnets"}
     # The total is the weighted sum: the labels count 1, kd 0.9, fitnets 0.1.
     terms = record[0]["terms"]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from rolewise.distill.combinations import COMBINATIONS, build_methods, function_matching, ii_kd
 from rolewise.distill.distiller import Distiller
-from rolewise.distill.gradients import limit_gradients
+from rolewise.distill.gradients import limit_factors, limit_gradients
 from rolewise.distill.heads import head_of
 from rolewise.distill.registry import METHODS, Info, Method, configure, discover, method, method_settings
 from rolewise.distill.terms import Terms
@@ -42,6 +42,7 @@ __all__ = [
     "function_matching",
     "head_of",
     "ii_kd",
+    "limit_factors",
     "limit_gradients",
     "method",
     "method_settings",

@@ -21,6 +21,7 @@ from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
 
 NOTHING = contextlib.nullcontext()
+_KEPT = "rolewise-buffers-kept"
 
 
 class Distiller(nn.Module):
@@ -200,7 +201,15 @@ class Distiller(nn.Module):
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
 
     def compile_networks(self, **settings: Any) -> None:
-        """Compiles both networks in place; taps and state dicts stay as they are."""
+        """Compiles both networks in place; taps and state dicts stay as they are.
+
+        From then on torch keeps the buffers of every compiled graph in this process until the graph goes: gradients
+        that are limited or measured go back through one more than once.
+        """
+        torch._functorch.config.donated_buffer = False
+        # Torch's cache on disk does not tell such graphs from others, and those would give wrong gradients.
+        if _KEPT not in torch.compiler.config.cache_key_tag:
+            torch.compiler.config.cache_key_tag += _KEPT
         for network in (self.student, *self._teacher):
             network.compile(**settings)
 

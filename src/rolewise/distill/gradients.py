@@ -47,11 +47,16 @@ def limit_gradients(
     if not pairs:
         return joined
     firsts, seconds = [first for _, first, _ in pairs], [second for _, _, second in pairs]
-    norms = [torch.stack(list(torch._foreach_norm(some))) for some in (firsts, seconds)]
-    tiny = torch.finfo(norms[1].dtype).tiny
-    factors = (share * norms[0] / norms[1].clamp_min(tiny)).clamp_max(1.0)
+    factors = limit_factors(firsts, seconds, share)
     sums = torch._foreach_mul(seconds, list(factors.unbind()))
     torch._foreach_add_(sums, firsts)
     for (index, _, _), total in zip(pairs, sums, strict=True):
         joined[index] = total
     return joined
+
+
+def limit_factors(task: Sequence[Tensor], distillation: Sequence[Tensor], share: float) -> Tensor:
+    """Returns what `limit_gradients` multiplies each of the second tensors with: [N], in [0, 1]."""
+    norms = [torch.stack(list(torch._foreach_norm(list(some)))) for some in (task, distillation)]
+    tiny = torch.finfo(norms[1].dtype).tiny
+    return (share * norms[0] / norms[1].clamp_min(tiny)).clamp_max(1.0)

@@ -16,6 +16,7 @@ from rolewise.experiment.estimate import estimated_seconds
 from rolewise.experiment.executor import Update, execute
 from rolewise.experiment.folder import RunFolder, held, open_run
 from rolewise.experiment.graph import Stage, stages_of
+from rolewise.experiment.histograms import write_histograms
 from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import run_test, write_results
 from rolewise.experiment.searching import images_of_search, run_search
@@ -80,6 +81,7 @@ def run_stage(
         summary = run_search(run, stage, report, should_stop, workers=search_workers)
     else:
         summary = run_training(run, stage, report, should_stop)
+        write_histograms(run, stage)
     _add_seconds(run, stage, time.perf_counter() - started)
     finish(run, stage, summary)
 

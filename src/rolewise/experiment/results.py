@@ -47,8 +47,7 @@ def write_results(run: RunFolder) -> dict[str, Any]:
         "test_images": next(iter(tests.values()))["test_images"],
         "control": {arm.name: control_of(config, arm) for arm in _all_arms(config)},
         "teachers": [
-            {"augmentation": name, "parameters": _summary(run, config, f"teacher-{name}")["parameters"]}
-            | _measured(config, tests, f"teacher-{name}")
+            {"augmentation": name} | _cost(run, config, f"teacher-{name}") | _measured(config, tests, f"teacher-{name}")
             for name in labels_of(config)
         ],
         "arms": [_arm(run, config, tests, arm) for arm in _all_arms(config)],
@@ -74,7 +73,6 @@ def _all_arms(config: ExperimentConfig) -> list[Arm]:
 
 def _arm(run: RunFolder, config: ExperimentConfig, tests: dict[int, dict[str, Any]], arm: Arm) -> dict[str, Any]:
     what = f"{arm.student}-{arm.name}"
-    summary = _summary(run, config, what)
     return {
         "name": arm.name,
         "student": arm.student,
@@ -82,8 +80,8 @@ def _arm(run: RunFolder, config: ExperimentConfig, tests: dict[int, dict[str, An
         "student_augmentation": arm.student_augmentation,
         "distilled": arm.distilled,
         "control": control_of(config, arm),
-        "images": summary["images"],
-        **{key: summary[key] for key in ("parameters", "bytes", "macs", "bit_operations")},
+        "images": _summary(run, config, what)["images"],
+        **_cost(run, config, what),
         **_bits(config, arm.student),
     } | _measured(config, tests, what)
 
@@ -100,6 +98,11 @@ def _bits(config: ExperimentConfig, student: str) -> dict[str, Any]:
         "activation_bits": section.quantise.activations or 32,
         "twin": twins[0] if twins else None,
     }
+
+
+def _cost(run: RunFolder, config: ExperimentConfig, what: str) -> dict[str, Any]:
+    summary = _summary(run, config, what)
+    return {key: summary[key] for key in ("parameters", "bytes", "macs", "bit_operations")}
 
 
 def _summary(run: RunFolder, config: ExperimentConfig, what: str) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def curves_figure(curves: dict[str, dict[str, list[list[dict[str, Any]]]]]) -> s
                 loss_axis.plot(x, y, line, color=colour, lw=1)
                 x, y = _mean_curve(records, "validation_accuracy")
                 accuracy_axis.plot(x, [100 * value for value in y], line, color=colour, lw=1, label=arm)
-            loss_axis.set_title(f"{student}: training loss (its own loss: arms with and without distillation differ)")
+            loss_axis.set_title(f"{student}: training loss")
             loss_axis.set_yscale("log")
             accuracy_axis.set_title(f"{student}: validation accuracy, %")
             accuracy_axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -28,6 +28,7 @@ class RunData:
         records: stage -> its epochs' records.
         lineages: stage -> content of lineage.json.
         schedules: stage -> content of schedule.json.
+        histograms: stage -> content of histograms.json.
         previews: name -> uint8 [n, C, H, W].
     """
 
@@ -40,6 +41,7 @@ class RunData:
     records: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     lineages: dict[str, dict[str, Any]] = field(default_factory=dict)
     schedules: dict[str, dict[str, Any]] = field(default_factory=dict)
+    histograms: dict[str, dict[str, Any]] = field(default_factory=dict)
     previews: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -69,6 +71,9 @@ def read_run(root: Path) -> RunData:
             data.lineages[name] = read_json(folder / "lineage.json", "lineage")
         elif (folder / "record.jsonl").is_file():
             data.records[name] = _lines(folder / "record.jsonl")
+        histograms = _optional(folder / "histograms.json")
+        if histograms is not None:
+            data.histograms[name] = histograms
     if (root / "previews.npz").is_file():
         with np.load(io.BytesIO((root / "previews.npz").read_bytes()), allow_pickle=False) as arrays:
             data.previews = {name: arrays[name] for name in arrays.files}

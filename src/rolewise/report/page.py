@@ -7,9 +7,11 @@ from typing import Any
 
 import jinja2
 
-from rolewise.analysis import ArmRow, Estimate, against_twins, compare, verdict
+from rolewise.analysis import ArmRow, compare, verdict
 from rolewise.files import write_text
-from rolewise.report import figures
+from rolewise.report import bits, figures, measured
+from rolewise.report.cells import with_interval, with_spread
+from rolewise.report.costs import costs_table
 from rolewise.report.folder import RunData, read_run
 
 
@@ -53,11 +55,14 @@ def _content(data: RunData) -> dict[str, Any]:
             if (name := f"seed{first}/{role}-search") in data.lineages
         },
         "retired": _retired(data),
-        "bits": _bits(data),
+        "bits": bits.twins_table(data),
+        "size_figure": bits.size_figure(data, rows),
+        "histograms": bits.histograms(data),
         "schedules_figure": _schedules(data, roles),
         "views": {role: figures.views_figure(data.previews, role) for role in roles if f"{role}/0" in data.previews},
         "curves_figure": _curves(data, students),
-        "costs": _costs(data),
+        "gradients_figure": _gradients(data, rows),
+        "costs": costs_table(data),
         "config": data.config,
         "environment": data.environment,
     }
@@ -70,10 +75,10 @@ def _row(row: ArmRow, data: RunData) -> dict[str, Any]:
         if accuracy.low is None or accuracy.high is None
         else f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"
     )
-    change = "control" if difference is None else _change(difference)
+    change = "control" if difference is None else with_interval(difference)
     return {
         "name": row.name,
-        "accuracy": _with_spread(accuracy),
+        "accuracy": with_spread(accuracy),
         "interval": interval,
         "change": change,
         "adjusted": "" if row.adjusted is None else f"{row.adjusted:.3f}",
@@ -101,35 +106,6 @@ def _teachers(data: RunData) -> list[dict[str, str]]:
             }
         )
     return teachers
-
-
-def _with_spread(accuracy: Estimate) -> str:
-    spread = "" if accuracy.sd is None else f" ± {100 * accuracy.sd:.1f}"
-    return f"{100 * accuracy.mean:.1f}{spread}"
-
-
-def _change(difference: Estimate) -> str:
-    change = f"{100 * difference.mean:+.1f}"
-    if difference.low is not None and difference.high is not None:
-        change += f" ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
-    return change
-
-
-def _bits(data: RunData) -> list[dict[str, Any]]:
-    """Returns students at few bits beside their float twins, by arm."""
-    rows = sorted(against_twins(data.results) if data.results is not None else [], key=lambda row: row.arm)
-    return [
-        {
-            "arm": row.arm,
-            "student": row.student,
-            "bits": f"W{row.weight_bits} A{row.activation_bits}",
-            "bytes": f"{row.bytes:,}",
-            "operations": f"{row.bit_operations / 1e6:,.1f}",
-            "accuracy": _with_spread(row.accuracy),
-            "change": "" if row.difference is None else _change(row.difference),
-        }
-        for row in rows
-    ]
 
 
 def _retired(data: RunData) -> list[str]:
@@ -162,23 +138,13 @@ def _curves(data: RunData, students: list[str]) -> str | None:
     return figures.curves_figure(curves) if curves else None
 
 
-def _costs(data: RunData) -> list[dict[str, str]]:
-    """Returns what searching cost against training, for one seed on average."""
-    images = (data.results or {}).get("costs", {})
-    groups: dict[str, list[tuple[float, float]]] = {}
-    for name, number in images.items():
-        what = name.split("/", 1)[1]
-        kind = (
-            f"search of a schedule: {what.removesuffix('-search')}"
-            if what.endswith("-search")
-            else "one training, on average"
-        )
-        groups.setdefault(kind, []).append((number, (data.timing or {}).get("stages", {}).get(name, 0.0)))
-    return [
-        {
-            "what": kind,
-            "images": f"{sum(number for number, _ in rows) / len(rows):,.0f}",
-            "seconds": f"{sum(seconds for _, seconds in rows) / len(rows):.1f}",
-        }
-        for kind, rows in groups.items()
-    ]
+def _gradients(data: RunData, rows: list[ArmRow]) -> str | None:
+    """Draws one training of each student in which gradients were measured: of the first seed, its own schedule."""
+    chosen: dict[str, list[dict[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: row.augmentation != "own"):
+        assert data.results is not None
+        record = data.records.get(f"seed{data.results['seeds'][0]}/{row.student}-{row.name}", [])
+        if any("gradients" in entry for entry in record):
+            chosen.setdefault(row.student, record)
+    students = [student for student in dict.fromkeys(row.student for row in rows) if student in chosen]
+    return measured.gradients_figure({student: chosen[student] for student in students}) if students else None

@@ -11,6 +11,7 @@ from rolewise.errors import Interrupted
 from rolewise.files import write_text
 from rolewise.processes import asked_to_stop
 from rolewise.train.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from rolewise.train.gradients import measured_epochs
 from rolewise.train.record import keep_first, line
 from rolewise.train.trainee import Trainee
 
@@ -24,6 +25,7 @@ def fit(
     on_epoch: Callable[[str], None] = lambda line: None,
     should_stop: Callable[[], bool] = lambda: False,
     seconds_between_checkpoints: float = 15.0,
+    measurements: int = 20,
 ) -> bool:
     """Trains to the last epoch; goes on from the newest checkpoint in the folder that can be used.
 
@@ -36,6 +38,8 @@ def fit(
         on_epoch: told a line after each epoch: loss, images a second, time to go.
         should_stop: asked after each epoch; where it says yes, a checkpoint is written and the loop ends.
         seconds_between_checkpoints: at least, so that short trainings do not spend their time on writing.
+        measurements: epochs, at most, at whose first step the gradients of the labels and of each method are measured
+            for the record; 0 for none. They change nothing else, and without methods there are none.
 
     Returns:
         Whether the training is finished.
@@ -48,6 +52,8 @@ def fit(
     checkpoints, epochs = folder / "checkpoints", trainee.settings.epochs
     lines = _resume(trainee, folder, checkpoints)
     asked = {round((index + 1) * epochs / validations) for index in range(validations)} | {epochs}
+    methods = trainee.distiller.methods
+    measured = measured_epochs(epochs, trainee.steps_per_epoch, 1 + len(methods), measurements if methods else 0)
     first, began = trainee.epoch, time.monotonic()
     written = began
     with (
@@ -57,7 +63,7 @@ def fit(
     ):
         while trainee.epoch < epochs:
             started, seen = time.monotonic(), trainee.images_seen
-            entry: dict[str, Any] = trainee.run_epochs(trainee.epoch, trainee.epoch + 1)[0]
+            entry: dict[str, Any] = trainee.run_epochs(trainee.epoch, trainee.epoch + 1, measured=measured)[0]
             seconds = time.monotonic() - started
             speed = (trainee.images_seen - seen) / max(seconds, 1e-9)
             if validate is not None and trainee.epoch in asked:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from rolewise.distill import Distiller, Terms, limit_gradients
 from rolewise.errors import InputError
 from rolewise.train.ema import Average
+from rolewise.train.gradients import GradientNorms, gradient_norms
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -27,6 +28,7 @@ def train_step(
     share: float | None = None,
     parameters: list[nn.Parameter],
     average: Average | None = None,
+    measured: list[GradientNorms] | None = None,
 ) -> dict[str, Tensor]:
     """Does one step.
 
@@ -45,6 +47,7 @@ def train_step(
             `rolewise.distill.gradients.limit_gradients`); None for their plain sum.
         parameters: what is trained.
         average: of the student's weights, to follow it.
+        measured: gets the norms of this step's gradients, where they are wanted; the step stays the same.
 
     Returns:
         The terms of the loss, detached, and their weighted sum ``total``.
@@ -59,6 +62,9 @@ def train_step(
     else:
         with torch.autocast(images.device.type, _DTYPES[precision]):
             terms = distiller(images, labels, teacher_images=teacher_images, progress=progress)
+    if measured is not None:
+        student = [weight for weight in distiller.student.parameters() if weight.requires_grad]
+        measured.append(gradient_norms(terms, student, scaler=scaler, share=share))
     optimizer.zero_grad(set_to_none=True)
     if share is not None and terms.distillation is not None:
         _backward_limited(terms, parameters, share, scaler)

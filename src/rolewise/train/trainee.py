@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rolewise.augment import Schedule, apply
+from rolewise.augment import Schedule
 from rolewise.data import ImageData, Source, batches, shuffled
 from rolewise.distill import Distiller
 from rolewise.errors import InputError
 from rolewise.seeds import generator
 from rolewise.train.ema import Average
+from rolewise.train.gradients import GradientNorms
 from rolewise.train.optimizers import optimizer_of
 from rolewise.train.rates import rate
 from rolewise.train.record import Tally, check_weights
 from rolewise.train.settings import TrainSettings
 from rolewise.train.step import train_step
+from rolewise.train.views import both_views, chunk_size
 
 Scalars = Sequence[tuple[float, dict[str, float]]]
-Views = tuple[Tensor, Tensor | None]
-
-#: Large images are augmented fewer at once: the work takes several times their bytes.
-CHUNK_BYTES = 1 << 24
 
 
 class Trainee:
@@ -126,11 +124,17 @@ class Trainee:
                 if "temperature" in method.info.settings:
                     self.distiller.configure(method.info.name, temperature=temperature)
 
-    def run_epochs(self, start: int, stop: int) -> list[dict[str, Any]]:
+    def run_epochs(self, start: int, stop: int, *, measured: Collection[int] = ()) -> list[dict[str, Any]]:
         """Trains the epochs from ``start`` to before ``stop``.
 
+        Args:
+            start: the epoch that comes next.
+            stop: the epoch to end before.
+            measured: epochs, from 0, at whose first step the gradients' norms are measured.
+
         Returns:
-            For each epoch its record: mean of the loss and of its terms, learning rate at its end.
+            For each epoch its record: mean of the loss and of its terms, learning rate at its end, and the gradients'
+            norms where they were measured.
 
         Raises:
             InputError: ``start`` is not the epoch that comes next.
@@ -138,19 +142,19 @@ class Trainee:
         """
         if start != self.epoch:
             raise InputError(f"start must be {self.epoch}, the epoch that comes next, got {start}")
-        return [self._run_epoch() for _ in range(start, stop)]
+        return [self._run_epoch(epoch in measured) for epoch in range(start, stop)]
 
-    def _run_epoch(self) -> dict[str, Any]:
+    def _run_epoch(self, measured: bool) -> dict[str, Any]:
         settings, epoch, steps = self.settings, self.epoch, self.steps_per_epoch
         self._follow_scalars()
         self.distiller.train()
         streams = generator(self.seed, "epoch", epoch), generator(self.seed, "epoch", epoch, "teacher")
         order = shuffled(self.indices, streams[0])[: steps * settings.batch_size]
         step, total_steps, learning_rate = epoch * steps, steps * settings.epochs, self.learning_rate
-        tally = Tally()
+        tally, norms, first = Tally(), list[GradientNorms](), step
         if self._average is not None:
             self._average.attach(self.distiller.student)
-        for chunk in batches(self.source, order, self._chunk(), device=self.device):
+        for chunk in batches(self.source, order, chunk_size(self.source, settings), device=self.device):
             student_images, teacher_images = self._views(chunk.images, *streams)
             for at in range(0, len(chunk.labels), settings.batch_size):
                 part = slice(at, at + settings.batch_size)
@@ -171,6 +175,7 @@ class Trainee:
                         share=settings.distill_share(epoch),
                         parameters=self._parameters,
                         average=self._average,
+                        measured=norms if measured and step == first else None,
                     )
                 )
                 step += 1
@@ -186,30 +191,20 @@ class Trainee:
             "train_loss": terms.pop("total"),
             "terms": terms,
             "learning_rate": learning_rate,
+            **({"gradients": norms[0].to_json()} if norms else {}),
         }
 
-    def _chunk(self) -> int:
-        """Returns how many images are augmented at once: whole batches, since tiny ones are mostly overhead."""
-        height, width = self.source.size
-        count = min(self.settings.chunk, CHUNK_BYTES // (self.source.channels * height * width))
-        return max(1, count // self.settings.batch_size) * self.settings.batch_size
-
-    def _views(self, images: Tensor, student: torch.Generator, teacher: torch.Generator) -> Views:
+    def _views(self, images: Tensor, *streams: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Returns what the student and the teacher see; None where the teacher sees the student's, or is not asked."""
-        seen = self._augmented(images, self.augmentation, student)
-        if self.view == "shared" or not self.distiller.methods:
-            return seen, None
-        if self.view == "clean":
-            return seen, images
-        assert self.teacher_augmentation is not None
-        return seen, self._augmented(images, self.teacher_augmentation, teacher)
-
-    def _augmented(self, images: Tensor, schedule: Schedule, stream: torch.Generator) -> Tensor:
-        size = (images.shape[1], images.shape[2], images.shape[3])
-        plan = schedule.at(self.progress).draw(len(images), size, stream)
-        if not plan.ops.shape[1]:
-            return images
-        return apply(images, plan, interpolation=self.settings.interpolation, fill=self.settings.fill)
+        return both_views(
+            images,
+            self.view if self.distiller.methods else "shared",
+            self.augmentation,
+            self.teacher_augmentation,
+            progress=self.progress,
+            streams=(streams[0], streams[1]),
+            settings=self.settings,
+        )
 
     def _layout(self, images: Tensor) -> Tensor:
         return images.contiguous(memory_format=torch.channels_last) if self.settings.channels_last else images

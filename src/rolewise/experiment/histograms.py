@@ -1,0 +1,42 @@
+"""What the report draws of a student at few bits: its weights and inputs about their levels, when its training ends."""
+
+from __future__ import annotations
+
+import torch
+
+from rolewise.experiment import builders
+from rolewise.experiment.folder import RunFolder
+from rolewise.experiment.graph import Stage
+from rolewise.experiment.stages import section_of, trained_network
+from rolewise.experiment.world import world
+from rolewise.files import write_json
+from rolewise.inputs import prepare
+from rolewise.quant.histograms import layer_histograms
+
+#: Validation images whose way through the network is looked at, and how many at once.
+IMAGES, BATCH = 256, 64
+
+
+def write_histograms(run: RunFolder, stage: Stage) -> None:
+    """Writes ``histograms.json`` into a training's folder where its network has few bits.
+
+    It is made of the weights on disk and of validation images, unaugmented and always the same: an interrupted run
+    writes the same bytes.
+    """
+    config = run.config()
+    section = section_of(config, stage.role)
+    if section.quantise is None:
+        return
+    here = world(config, stage.seed, builders.device_of(config.device))
+    model, spec = trained_network(run, here, stage), here.spec(section.model)
+    chosen = here.some(min(IMAGES, len(here.validation)), here.validation, "histograms")
+    batches = [prepare(here.source.batch(part).to(here.device), spec) for part in torch.split(chosen, BATCH)]
+    content = {
+        "student": stage.role,
+        "augmentation": stage.augmentation,
+        "distilled": stage.distilled,
+        "teacher": stage.teacher,
+        "images": len(chosen),
+        "layers": [layer.to_json() for layer in layer_histograms(model, batches)],
+    }
+    write_json(run.stage(stage.name) / "histograms.json", content)

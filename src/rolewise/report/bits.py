@@ -1,0 +1,123 @@
+"""Students at few bits in the report: beside their float twins, against size, and about their levels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rolewise.analysis import ArmRow, against_twins, estimate
+from rolewise.errors import InputError
+from rolewise.report import measured
+from rolewise.report.cells import with_interval, with_spread
+from rolewise.report.folder import RunData
+from rolewise.report.measured import Point
+
+#: Layers that are drawn of a network at most.
+LAYERS = 8
+
+
+def twins_table(data: RunData) -> list[dict[str, Any]]:
+    """Returns students at few bits beside their float twins, by arm; none where all are in floating point."""
+    rows = sorted(against_twins(data.results) if data.results is not None else [], key=lambda row: row.arm)
+    return [
+        {
+            "arm": row.arm,
+            "student": row.student,
+            "bits": f"W{row.weight_bits} A{row.activation_bits}",
+            "bytes": f"{row.bytes:,}",
+            "operations": f"{row.bit_operations / 1e6:,.1f}",
+            "accuracy": with_spread(row.accuracy),
+            "change": "" if row.difference is None else with_interval(row.difference),
+        }
+        for row in rows
+    ]
+
+
+def size_figure(data: RunData, rows: list[ArmRow]) -> str | None:
+    """Draws accuracy against size where a student has few bits: its own schedule and the control, distilled."""
+    if data.results is None or not against_twins(data.results):
+        return None
+    arms = {(arm["student"], arm["name"]): arm for arm in data.results["arms"]}
+    teacher = _first_teacher(data)
+    shown = _shown([row for row in rows if arms[row.student, row.name]["teacher_augmentation"] in (teacher, None)])
+    several = len({_bits(arm) for arm in arms.values()}) < len({student for student, _ in arms})
+    points = [
+        Point(
+            arm=row.name,
+            label=f"{row.student} {_bits(arm)}" if several else _bits(arm),
+            network=arm["twin"] or row.student,
+            low=_bits(arm) != "float",
+            bytes=arm["bytes"],
+            bit_operations=arm["bit_operations"],
+            accuracy=row.accuracy,
+        )
+        for row in shown
+        for arm in [arms[row.student, row.name]]
+    ]
+    # Runs of an earlier release do not say what their teachers cost.
+    points += [
+        Point("teacher", "teacher", "", False, found["bytes"], found["bit_operations"], estimate(values))
+        for found in data.results["teachers"]
+        if found["augmentation"] == teacher and "bytes" in found
+        for values in [[float(value) for value in found["test_accuracy"].values()]]
+    ]
+    return measured.size_figure(points)
+
+
+def _first_teacher(data: RunData) -> str | None:
+    """Returns the teacher that is drawn where there are several: the one under its own schedule, or the first."""
+    names = [teacher["augmentation"] for teacher in (data.results or {}).get("teachers", [])]
+    return "own" if "own" in names else names[0] if names else None
+
+
+def _shown(rows: list[ArmRow]) -> list[ArmRow]:
+    """Returns the arms under the students' own schedules, with distillation if any has it, and their controls."""
+    some = [row for row in rows if row.distilled] or rows
+    own = {row.name for row in some if row.augmentation == "own"}
+    controls = {row.control for row in some if not own or row.name in own}
+    return [row for row in some if row.name in own | controls]
+
+
+def _bits(arm: dict[str, Any]) -> str:
+    if arm["weight_bits"] == arm["activation_bits"] == 32:
+        return "float"
+    return f"W{arm['weight_bits']}A{arm['activation_bits']}"
+
+
+def histograms(data: RunData) -> list[dict[str, Any]]:
+    """Draws, for each student at few bits, the layers of one training: of the first seed, distilled, its own schedule.
+
+    Raises:
+        InputError: a file of histograms is damaged.
+    """
+    try:
+        by_student: dict[str, list[str]] = {}
+        for name, content in data.histograms.items():
+            if content["layers"]:
+                by_student.setdefault(content["student"], []).append(name)
+        return [
+            _drawn(student, name, data.histograms[name])
+            for student, names in by_student.items()
+            for name in [min(names, key=lambda name: _rank(name, data.histograms[name]))]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"histograms.json must list layers and their counts ({error!r}); it is damaged") from error
+
+
+def _rank(name: str, content: dict[str, Any]) -> tuple[int, bool, bool, bool, str]:
+    seed = int(name.split("/")[0].removeprefix("seed"))
+    others = content["teacher"] != f"seed{seed}/teacher-own"
+    return seed, not content["distilled"], content["augmentation"] != "own", others, name
+
+
+def _drawn(student: str, name: str, content: dict[str, Any]) -> dict[str, Any]:
+    layers = content["layers"]
+    count = min(LAYERS, len(layers))
+    places = [round(index * (len(layers) - 1) / max(1, count - 1)) for index in range(count)]
+    return {
+        "student": student,
+        "training": name,
+        "images": content["images"],
+        "layers": len(layers),
+        "drawn": count,
+        "figure": measured.histograms_figure([layers[place] for place in places]),
+    }

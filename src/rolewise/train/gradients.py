@@ -1,0 +1,120 @@
+"""How large the gradients of the labels and of each method are, measured beside a step that is left as it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.distill import Terms, limit_factors
+
+#: Steps of a training for each backward pass of a measurement, which takes a third of a step to a half of one: less
+#: than 2% of all. A training too short for that many is measured at so few epochs anyway.
+STEPS_A_PASS, FEWEST = 25, 4
+
+
+@dataclass(frozen=True)
+class GradientNorms:
+    """Norms over the student's parameters, each term's after its weight.
+
+    Args:
+        terms: ``labels`` and each method; scalars, as all here. Terms that do not reach the student are left out.
+        distillation: of the sum of the methods' gradients, before any bound; None where there are none.
+        left: where it is bounded by the labels', the norm of what is left as a share of the norm before, in [0, 1].
+    """
+
+    terms: dict[str, Tensor]
+    distillation: Tensor | None = None
+    left: Tensor | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields as numbers; None for one that is not finite, as scaled gradients in float16 may be."""
+        fields: dict[str, Any] = {"terms": {name: _number(norm) for name, norm in self.terms.items()}}
+        more = {"distillation": self.distillation, "left": self.left}
+        return fields | {name: _number(value) for name, value in more.items() if value is not None}
+
+
+def measured_epochs(epochs: int, steps_per_epoch: int, passes: int, most: int = 20) -> frozenset[int]:
+    """Returns the epochs, from 0, at whose first step gradients are measured: spread evenly, first and last included.
+
+    Args:
+        epochs: of the whole training.
+        steps_per_epoch: optimiser steps of one.
+        passes: backward passes of one measurement: how many terms there are.
+        most: how many epochs at most; 0 for none.
+    """
+    count = min(most, epochs, max(FEWEST, epochs * steps_per_epoch // (STEPS_A_PASS * passes)))
+    return frozenset(round(index * (epochs - 1) / max(1, count - 1)) for index in range(count))
+
+
+def gradient_norms(
+    terms: Terms,
+    parameters: Sequence[nn.Parameter],
+    *,
+    scaler: torch.amp.GradScaler | None = None,
+    share: float | None = None,
+) -> GradientNorms:
+    r"""Measures the gradients of one batch's terms, and leaves graph, gradients and random streams as they are.
+
+    .. math:: \lVert w_m \nabla_\theta \ell_m \rVert, \quad \Big\lVert \sum_m w_m \nabla_\theta \ell_m \Big\rVert
+
+    Args:
+        terms: of a forward pass whose graph is still there.
+        parameters: theta, the student's; what only a method moves would say nothing beside the labels.
+        scaler: of the loss, for float16: gradients are taken of scaled terms, and their norms scaled back.
+        share: bound of the distillation's gradient (see `rolewise.distill.limit_gradients`), or None.
+    """
+    norms: dict[str, Tensor] = {}
+    labels: list[Tensor | None] = []
+    methods: list[Tensor | None] = []
+    for name, part in terms.parts.items():
+        if not terms.weights[name] or not part.requires_grad:
+            continue
+        loss = part * terms.weights[name]
+        gradients = torch.autograd.grad(
+            loss if scaler is None else scaler.scale(loss), parameters, retain_graph=True, allow_unused=True
+        )
+        if all(gradient is None for gradient in gradients):
+            continue
+        norms[name] = _norm(gradients)
+        if name == "labels":
+            labels = list(gradients)
+        else:
+            methods = [_sum(*pair) for pair in zip(methods, gradients, strict=True)] if methods else list(gradients)
+    distillation = _norm(methods) if methods else None
+    left = _left(labels, methods, share) if share is not None and labels and methods else None
+    if scaler is not None:
+        scale = scaler.scale(torch.ones((), device=parameters[0].device))
+        norms = {name: norm / scale for name, norm in norms.items()}
+        distillation = None if distillation is None else distillation / scale
+    return GradientNorms(norms, distillation, left)
+
+
+def _norm(gradients: Sequence[Tensor | None]) -> Tensor:
+    each = torch._foreach_norm([gradient for gradient in gradients if gradient is not None])
+    norm: Tensor = torch.linalg.vector_norm(torch.stack([norm.float() for norm in each]))
+    return norm
+
+
+def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    return other if one is None else one if other is None else one + other
+
+
+def _left(labels: Sequence[Tensor | None], methods: Sequence[Tensor | None], share: float) -> Tensor:
+    """Returns the share of the distillation's norm that the bound leaves; tensors without labels' gradient are free."""
+    kept: list[Tensor | None] = []
+    for task, distillation in zip(labels, methods, strict=True):
+        if task is None or distillation is None:
+            kept.append(distillation)
+        else:
+            kept.append(distillation * limit_factors([task], [distillation], share))
+    return _norm(kept) / _norm(methods)
+
+
+def _number(value: Tensor) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
