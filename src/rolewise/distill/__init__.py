@@ -5,6 +5,7 @@ from collections.abc import Callable
 from rolewise.distill.combinations import COMBINATIONS, build_methods, ii_kd
 from rolewise.distill.distiller import Distiller
 from rolewise.distill.gradients import limit_gradients
+from rolewise.distill.mixed import Pairs, isotonic
 from rolewise.distill.registry import METHODS, Info, Method, configure, discover, method, method_settings
 from rolewise.distill.terms import Terms
 from rolewise.distill.weights import Weight, weight_of
@@ -34,11 +35,13 @@ __all__ = [
     "Distiller",
     "Info",
     "Method",
+    "Pairs",
     "Terms",
     "Weight",
     "build_methods",
     "configure",
     "ii_kd",
+    "isotonic",
     "limit_gradients",
     "method",
     "method_settings",
