@@ -140,7 +140,7 @@ class Distiller(nn.Module):
                 weights[estimator_name(method)] = 1.0  # it moves nothing but that part's own weights
         total = weighted_sum(parts, weights)
         total = student.logits.sum() * 0.0 if total is None else total
-        return Terms(total, parts, student.logits, teacher.target(1.0) if teacher is not None else None, weights)
+        return Terms(total, parts, student.logits, teacher.logits if teacher is not None else None, weights)
 
     @torch.no_grad()
     def _ask_teacher(self, images: Tensor, teacher_images: Tensor | None, student_batch: Tensor) -> Seen:
