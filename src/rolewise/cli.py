@@ -170,6 +170,7 @@ def preview(
     config: Annotated[
         Path | None, typer.Option("--config", help="Takes data and operations from this experiment.")
     ] = None,
+    role: Annotated[str, typer.Option(help="teacher, or a student's name: mixed as its images are.")] = "",
 ) -> None:
     """Draw what an augmentation does to images at the beginning, the middle and the end of training.
 
@@ -178,7 +179,7 @@ def preview(
     from rolewise.experiment.previews import draw_preview
 
     experiment = _load(config, None) if config is not None else None
-    _console.print(f"Picture: {draw_preview(augmentation, out, experiment)}", soft_wrap=True)
+    _console.print(f"Picture: {draw_preview(augmentation, out, experiment, role=role)}", soft_wrap=True)
 
 
 @app.command()

@@ -243,7 +243,7 @@ def test_one_fault_for_a_setting_of_several_types(tmp_path: Path) -> None:
         "teacher.model.mean=[]": "mean and std must both have one number for each channel, or neither be given, "
         "got 0 and nothing; give both",
         "search.scalars.temperatur={low: 1, high: 2}": "must be one of learning_rate, temperature, label_weight, "
-        "got 'temperatur'; did you mean \"temperature\"?",
+        "mix_share, mix_alpha, got 'temperatur'; did you mean \"temperature\"?",
         "search.scalars.temperature={low: 1, hig: 2, high: 3}": 'no such setting of "search.scalars.temperature"; '
         'did you mean "high"?',
         "device=gpu": "must be auto, cpu, cuda, mps or xpu, with a number behind it such as cuda:1, got 'gpu'",

@@ -75,6 +75,8 @@ def test_parts_of_an_experiment_share_its_folder(rolewise, tmp_path: Path) -> No
         (("runn",), "No such command"),
         (("run", str(QUICK)), "--out"),
         (("preview", "randaugmen"), 'did you mean "randaugment"'),
+        (("preview", "none", "--role", "smal", "--config", str(QUICK)), 'did you mean "small"'),
+        (("preview", "none", "--role", "small"), "add --config"),
     ],
 )
 def test_bad_input_exits_with_two_and_says_why(rolewise, arguments, part, tmp_path: Path, monkeypatch) -> None:

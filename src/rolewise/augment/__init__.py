@@ -1,6 +1,9 @@
 """Augmentation: drawn for each image, applied to the batch."""
 
 from rolewise.augment.applying import apply
+from rolewise.augment.mix import Mix
+from rolewise.augment.mix_batch import cutmix_batch, mix_images, mix_labels, mixup_batch
+from rolewise.augment.mix_plan import MixPlan
 from rolewise.augment.ops import OPS, PBA_OPS, Op
 from rolewise.augment.plan import Plan
 from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
@@ -14,6 +17,8 @@ __all__ = [
     "PRESETS",
     "PUBLISHED_OPS",
     "Augmentation",
+    "Mix",
+    "MixPlan",
     "Op",
     "Plan",
     "Policy",
@@ -25,6 +30,10 @@ __all__ = [
     "apply",
     "augmentation_from_json",
     "build",
+    "cutmix_batch",
     "load_published",
+    "mix_images",
+    "mix_labels",
+    "mixup_batch",
     "random_schedule",
 ]

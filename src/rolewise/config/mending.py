@@ -65,6 +65,7 @@ def _settings(number: int) -> dict[str, Any]:
         "students": [{"name": name, "model": model}],
         "model": model,
         "name": name,
+        "start": 1.0,
         "low": -1e30,
         "high": 1e30,
     }

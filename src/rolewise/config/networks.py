@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from rolewise.config.section import Count, Fraction, Name, Positive, Section
 
@@ -66,12 +66,66 @@ class ModelSection(Section):
         return self
 
 
+class MovingSection(Section):
+    """A number over training."""
+
+    start: Annotated[float, Field(ge=0)]
+    end: Annotated[float, Field(ge=0)] | None = None
+    shape: Literal["constant", "linear", "cosine", "step"] = "linear"
+    at: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Where it begins and where it ends."""
+        return self.start, self.start if self.end is None else self.end
+
+
+#: A number, or how it moves over training.
+Moving = float | MovingSection
+
+
+class MixSection(Section):
+    """How a network's images are mixed while it is trained."""
+
+    method: Literal["none", "mixup", "cutmix"] = "none"
+    alpha: Moving = 1.0
+    share: Moving = 1.0
+    share_kind: Literal["exact", "legacy"] = "exact"
+    ratio: Literal["sample", "batch"] = "sample"
+    fold: bool = False
+    pairs: Literal["any", "within", "across", "student_entropy", "teacher_entropy"] = "any"
+    entropy_rule: Literal["pick", "unix"] = "pick"
+    sharpness: Positive = 1000.0
+    clean_too: bool = False
+
+    @field_validator("alpha", "share")
+    @classmethod
+    def _in_range(cls, value: Moving, info: ValidationInfo) -> Moving:
+        ends = value.ends if isinstance(value, MovingSection) else (value, value)
+        if info.field_name == "alpha" and min(ends) <= 0:
+            raise ValueError(f"must be above 0, got {min(ends):g}; set method: none to mix nothing")
+        if info.field_name == "share" and not 0 <= min(ends) <= max(ends) <= 1:
+            wrong = min(ends) if min(ends) < 0 else max(ends)
+            raise ValueError(f"must be a share of the batch between 0 and 1, got {wrong:g}; change it")
+        return value
+
+    @model_validator(mode="after")
+    def _unix_mixes_by_itself(self) -> MixSection:
+        if self.pairs.endswith("entropy") and self.entropy_rule == "unix":
+            if self.method == "cutmix":
+                raise ValueError('method must be "mixup" for the entropy_rule "unix", got "cutmix"; change one of them')
+            if self.share != 1:
+                raise ValueError('share must be 1 for the entropy_rule "unix", which sets it itself; leave it out')
+        return self
+
+
 class TeacherSection(Section):
     """The teacher: its network, its images and its training."""
 
     model: ModelSection
     images: Count | None = None
     train: TrainSection = TrainSection()
+    mix: MixSection = MixSection()
     weights: str | None = None
 
 
@@ -103,5 +157,6 @@ class StudentSection(Section):
     model: ModelSection
     images: Count | None = None
     train: TrainSection = TrainSection()
+    mix: MixSection = MixSection()
     init: Literal["random", "teacher"] = "random"
     quantise: QuantiseSection | None = None

@@ -57,6 +57,7 @@ class DistillSection(Section):
     methods: tuple[dict[str, Any], ...] = ({"name": "kd", "temperature": 4.0, "weight": 0.9},)
     label_weight: Annotated[float, Field(ge=0)] = 0.1
     view: Literal["shared", "clean", "own"] = "shared"
+    mixed_targets: Literal["image", "outputs", "isotonic"] = "image"
 
 
 class AugmentSection(Section):
@@ -115,7 +116,7 @@ class SearchSection(Section):
     student_images: Count | None = None
     quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     initial: Literal["zeros", "random"] = "zeros"
-    scalars: dict[Literal["learning_rate", "temperature", "label_weight"], ScalarSection] = {}
+    scalars: dict[Literal["learning_rate", "temperature", "label_weight", "mix_share", "mix_alpha"], ScalarSection] = {}
     screen: ScreenSection = ScreenSection()
 
 

@@ -6,6 +6,7 @@ from rolewise.distill.combinations import COMBINATIONS, build_methods, function_
 from rolewise.distill.distiller import Distiller
 from rolewise.distill.gradients import limit_factors, limit_gradients
 from rolewise.distill.heads import head_of
+from rolewise.distill.mixed import Pairs, isotonic
 from rolewise.distill.registry import METHODS, Info, Method, configure, discover, method, method_settings
 from rolewise.distill.terms import Terms
 from rolewise.distill.weights import Weight, weight_of
@@ -35,6 +36,7 @@ __all__ = [
     "Distiller",
     "Info",
     "Method",
+    "Pairs",
     "Terms",
     "Weight",
     "build_methods",
@@ -42,6 +44,7 @@ __all__ = [
     "function_matching",
     "head_of",
     "ii_kd",
+    "isotonic",
     "limit_factors",
     "limit_gradients",
     "method",

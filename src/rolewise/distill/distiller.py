@@ -14,6 +14,7 @@ from rolewise.distill.adapters import make_adapters
 from rolewise.distill.checks import check_limit
 from rolewise.distill.guards import check_batch, check_roles, check_soft_labels
 from rolewise.distill.losses import Seen, estimator_name, full, losses_of, read
+from rolewise.distill.mixed import Pairs, check_pairs
 from rolewise.distill.registry import Method, configure
 from rolewise.distill.taps import Taps, pairs_of
 from rolewise.distill.terms import Terms, weighted_sum
@@ -94,7 +95,13 @@ class Distiller(nn.Module):
         return self._teacher[0] if self._teacher else None
 
     def forward(
-        self, images: Tensor, labels: Tensor, *, teacher_images: Tensor | None = None, progress: float = 0.0
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        teacher_images: Tensor | None = None,
+        progress: float = 0.0,
+        pairs: Pairs | None = None,
     ) -> Terms:
         """Returns the terms of one batch.
 
@@ -104,6 +111,8 @@ class Distiller(nn.Module):
             labels: int64 [B], or soft labels [B, K] that sum to 1.
             teacher_images: what the teacher sees instead, of the same examples in the same order.
             progress: the fraction of training done, in [0, 1], for weights that move.
+            pairs: how the images were mixed, where the teacher's outputs are to be made to fit (see
+                `rolewise.distill.mixed.Pairs`); with ``outputs`` the teacher's images are those before mixing.
 
         Returns:
             The terms; ``total`` is what to call ``backward`` on.
@@ -112,12 +121,17 @@ class Distiller(nn.Module):
             InputError: shapes do not fit, or soft labels meet a method that is not sound with them.
         """
         declared = self.student_input is not None and (self.teacher_input is not None or not self.methods)
-        check_batch(images, labels, teacher_images, declared=declared)
+        unmixed = pairs is not None and pairs.targets == "outputs"
+        check_batch(images, labels, None if unmixed else teacher_images, declared=declared)
+        if pairs is not None:
+            check_pairs(self.methods, pairs, len(images), teacher_images)
         if labels.ndim == 2:
             check_soft_labels(self.methods)
         student_batch = prepare(images, self.student_input) if self.student_input is not None else images
         # The teacher first, because it leaves nothing behind: the student's activations are not yet in memory.
         teacher = self._ask_teacher(images, teacher_images, student_batch) if self.methods else None
+        if teacher is not None and pairs is not None:
+            teacher = Seen(teacher.logits, teacher.features, pairs)
         student = Seen(*self._student_taps.run(self.student, student_batch))
         parts = self._losses(student, teacher, labels)
         weights = {"labels": self.label_weight}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from rolewise.distill.mixed import Pairs, temperature_of
 from rolewise.distill.registry import Method
 
 Paths = Sequence[tuple[str, str]]
@@ -20,10 +21,16 @@ class Seen:
     Args:
         logits: [B, K].
         features: what was tapped, by path.
+        pairs: how mixed images came about, where the logits are to be made to fit; None where they stay.
     """
 
     logits: Tensor
     features: Mapping[str, Tensor]
+    pairs: Pairs | None = None
+
+    def target(self, temperature: float) -> Tensor:
+        """Returns the logits, made to fit mixed images where these are asked for at a temperature."""
+        return self.logits if self.pairs is None else self.pairs.logits(full(self.logits), temperature)
 
 
 def estimator_name(method: Method) -> str:
@@ -39,7 +46,7 @@ def read(
     This is done as the networks ran, under autocast where they did; what it returns is at least single precision.
     """
     if method.info.reads == "logits":
-        return [(full(student.logits), full(teacher.logits))]
+        return [(full(student.logits), full(teacher.target(temperature_of(method))))]
     found = []
     for index, (student_path, teacher_path) in enumerate(pairs):
         feature = student.features[student_path]

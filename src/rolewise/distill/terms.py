@@ -32,7 +32,7 @@ class Terms:
         parts: each term before its weight, reduced to a scalar: ``labels``, one for each method, and one for a learned
             part that has a loss of its own.
         student_logits: [B, K].
-        teacher_logits: [B, K] without a gradient, or None where the teacher was not asked.
+        teacher_logits: [B, K] without a gradient, as the teacher gave them, or None where it was not asked.
         weights: what each term was multiplied with.
     """
 

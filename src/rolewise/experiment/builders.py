@@ -7,16 +7,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from rolewise.augment import OPS, Schedule
+from rolewise.augment import OPS, Mix, Schedule
 from rolewise.augment import build as build_augmentation
-from rolewise.config.networks import StudentSection, TrainSection
+from rolewise.config.networks import MixSection, Moving, MovingSection, StudentSection, TrainSection
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig
-from rolewise.distill import Distiller, build_methods
+from rolewise.distill import Distiller, Weight, build_methods, weight_of
 from rolewise.errors import InputError
 from rolewise.experiment.world import World
 from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
-from rolewise.train import OptimizerSettings, RateSchedule, TrainSettings
+from rolewise.train import Mixing, OptimizerSettings, RateSchedule, TrainSettings
 
 
 def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSettings:
@@ -35,6 +35,33 @@ def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSett
         interpolation=config.augment.interpolation,
         fill=config.augment.fill,
     )
+
+
+def mixing(section: MixSection, config: ExperimentConfig) -> Mixing | None:
+    """Returns how a role's images are mixed; None where they are not."""
+    if section.method == "none":
+        return None
+    by_entropy = section.pairs.endswith("entropy")
+    return Mixing(
+        mix=Mix(
+            section.method,
+            share_kind=section.share_kind,
+            ratio=section.ratio,
+            fold=section.fold,
+            pairs="any" if by_entropy else section.pairs,
+        ),
+        alpha=_over_time(section.alpha),
+        share=_over_time(section.share),
+        by=section.pairs if by_entropy else None,
+        rule=section.entropy_rule,
+        sharpness=section.sharpness,
+        clean_too=section.clean_too,
+        targets=config.distill.mixed_targets,
+    )
+
+
+def _over_time(value: Moving) -> Weight:
+    return weight_of(value.model_dump(exclude_none=True) if isinstance(value, MovingSection) else value)
 
 
 def learned_ops(config: ExperimentConfig) -> tuple[str, ...]:

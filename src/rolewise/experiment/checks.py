@@ -13,6 +13,7 @@ from rolewise.config.schema import LEARNED, AugmentationSpec, ExperimentConfig
 from rolewise.data import READERS
 from rolewise.distill import COMBINATIONS, METHODS, build_methods, configure, method_settings
 from rolewise.errors import InputError, near
+from rolewise.experiment.mix_checks import check_mixing
 from rolewise.models import MODELS
 
 
@@ -46,6 +47,7 @@ def check(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
     if config.augment.ops is not None and not config.augment.ops:
         yield ("augment", "ops"), "must name at least one operation, got none; leave it out to allow all"
     yield from _arms(config)
+    yield from check_mixing(config)
 
 
 def _data(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:

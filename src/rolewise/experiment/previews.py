@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from rolewise.augment import Schedule, apply
+from rolewise.augment import Schedule, apply, mix_images
 from rolewise.augment import build as build_augmentation
 from rolewise.config.schema import ExperimentConfig
 from rolewise.data import read, stratified_subset
+from rolewise.errors import InputError, near
 from rolewise.experiment import builders
 from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.graph import stages_of
+from rolewise.experiment.stages import section_of
 from rolewise.experiment.world import world
 from rolewise.files import write_bytes
 from rolewise.seeds import generator
+from rolewise.train import Mixing
 
 FRACTIONS = (0.0, 0.5, 1.0)
 
@@ -41,13 +44,30 @@ def write_previews(run: RunFolder, images: int = 8) -> None:
                 len(clean), size, generator(seed, "preview", stage.subject, str(fraction))
             )
             seen = apply(clean, plan, interpolation=config.augment.interpolation, fill=config.augment.fill)
-            arrays[f"{stage.subject}/{fraction:g}"] = seen.numpy()
+            mixing = builders.mixing(section_of(config, stage.role).mix, config)
+            stream = generator(seed, "preview", stage.subject, str(fraction), "mix")
+            arrays[f"{stage.subject}/{fraction:g}"] = _mixed(
+                seen, here.source.labels[chosen], mixing, fraction, stream
+            ).numpy()
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     write_bytes(run.root / "previews.npz", buffer.getvalue())
 
 
-def draw_preview(spec: str, out: Path, config: ExperimentConfig | None = None, images: int = 10) -> Path:
+def _mixed(
+    images: torch.Tensor, labels: torch.Tensor, mixing: Mixing | None, fraction: float, stream: torch.Generator
+) -> torch.Tensor:
+    """Returns images as a role has them mixed, in grey levels; pairs by entropy, which need a network, as any."""
+    if mixing is None:
+        return images
+    plan = mixing.at(fraction).draw(labels.cpu(), (images.shape[2], images.shape[3]), stream)
+    mixed = mix_images(images, plan)
+    return mixed if mixed.dtype == torch.uint8 else (mixed * 255).round().to(torch.uint8)
+
+
+def draw_preview(
+    spec: str, out: Path, config: ExperimentConfig | None = None, images: int = 10, role: str = ""
+) -> Path:
     """Draws rows of images: clean, then under an augmentation at the beginning, the middle and the end of training.
 
     Args:
@@ -55,8 +75,14 @@ def draw_preview(spec: str, out: Path, config: ExperimentConfig | None = None, i
         out: the PNG to write.
         config: takes data, operations and interpolation from there; digits by default.
         images: columns.
+        role: of the config; its images are mixed as that role's are.
+
+    Raises:
+        InputError: a role is given without a config, or is none of it.
     """
     from PIL import Image
+
+    mixing = _mixing_of(role, config) if role else None
 
     section = config.augment if config is not None else None
     schedule = build_augmentation(spec, ops=section.ops, ranges=section.ranges) if section else build_augmentation(spec)
@@ -69,7 +95,9 @@ def draw_preview(spec: str, out: Path, config: ExperimentConfig | None = None, i
     for fraction in FRACTIONS:
         plan = schedule.at(fraction).draw(len(clean), size, generator(0, "preview", str(fraction)))
         interpolation = section.interpolation if section else "bilinear"
-        rows.append(apply(clean, plan, interpolation=interpolation))
+        stream = generator(0, "preview", str(fraction), "mix")
+        seen = apply(clean, plan, interpolation=interpolation)
+        rows.append(_mixed(seen, source.labels[chosen], mixing, fraction, stream))
     gap = torch.full((clean.shape[1], size[1], 1), 255, dtype=torch.uint8)
     strips = [torch.cat([torch.cat([image, gap], 2) for image in row], 2) for row in rows]
     line = torch.full((clean.shape[1], 1, strips[0].shape[2]), 255, dtype=torch.uint8)
@@ -80,3 +108,11 @@ def draw_preview(spec: str, out: Path, config: ExperimentConfig | None = None, i
     picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(buffer, "PNG")
     write_bytes(out, buffer.getvalue())
     return out
+
+
+def _mixing_of(role: str, config: ExperimentConfig | None) -> Mixing | None:
+    roles = ["teacher", *(student.name for student in config.students)] if config is not None else []
+    if config is None or role not in roles:
+        rule = f"one of {', '.join(roles)}" if roles else "of a config; add --config"
+        raise InputError(f"role must be {rule}, got {role!r}{near(role, roles)}")
+    return builders.mixing(section_of(config, role).mix, config)

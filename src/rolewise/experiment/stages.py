@@ -42,7 +42,11 @@ class Built:
 def teacher_section(config: ExperimentConfig) -> StudentSection:
     """Returns the teacher as a network that is trained on labels alone."""
     teacher = config.teacher
-    return StudentSection(name="role-teacher", model=teacher.model, images=teacher.images, train=teacher.train)
+    mix = teacher.mix
+    if mix.pairs == "teacher_entropy":
+        # Of a training, the network that is trained is its student.
+        mix = mix.model_copy(update={"pairs": "student_entropy"})
+    return StudentSection(name="role-teacher", model=teacher.model, images=teacher.images, train=teacher.train, mix=mix)
 
 
 def section_of(config: ExperimentConfig, role: str) -> StudentSection:
@@ -107,6 +111,7 @@ def searching(root: Path, stage: Stage, seed: int) -> Built:
         settings=settings,
         seed=seed,
         device=here.device,
+        mixing=builders.mixing(section.mix, config),
     )
     return Built(trainee, here, epochs)
 
@@ -128,6 +133,7 @@ def training(run: RunFolder, stage: Stage) -> Built:
         seed=derive_seed(stage.seed, stage.role, "training"),
         device=here.device,
         scalars=scalars,
+        mixing=builders.mixing(section.mix, config),
     )
     return Built(trainee, here, section.train.epochs)
 

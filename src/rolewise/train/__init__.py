@@ -3,6 +3,7 @@
 from rolewise.train.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
 from rolewise.train.evaluate import Metrics, evaluate
 from rolewise.train.loop import fit
+from rolewise.train.mixing import Mixing
 from rolewise.train.rates import rate
 from rolewise.train.settings import OptimizerSettings, RateSchedule, TrainSettings
 from rolewise.train.step import train_step
@@ -10,6 +11,7 @@ from rolewise.train.trainee import Trainee
 
 __all__ = [
     "Metrics",
+    "Mixing",
     "OptimizerSettings",
     "RateSchedule",
     "TrainSettings",

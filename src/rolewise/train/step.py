@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rolewise.distill import Distiller, Terms, limit_gradients
+from rolewise.distill import Distiller, Pairs, Terms, limit_gradients
 from rolewise.errors import InputError
 from rolewise.train.ema import Average
 from rolewise.train.gradients import GradientNorms, gradient_norms
@@ -20,6 +20,7 @@ def train_step(
     labels: Tensor,
     teacher_images: Tensor | None,
     *,
+    pairs: Pairs | None = None,
     progress: float,
     learning_rate: float,
     precision: str = "float32",
@@ -38,6 +39,7 @@ def train_step(
         images: uint8 [B, C, H, W] as the student sees them.
         labels: int64 [B] or soft [B, K].
         teacher_images: as the teacher sees them; None for the student's.
+        pairs: how images were mixed, where the teacher's outputs are to be made to fit.
         progress: fraction of training done, in [0, 1].
         learning_rate: of this step.
         precision: ``float32``, or a half precision for the forward passes.
@@ -58,10 +60,10 @@ def train_step(
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
     if precision == "float32":
-        terms = distiller(images, labels, teacher_images=teacher_images, progress=progress)
+        terms = distiller(images, labels, teacher_images=teacher_images, progress=progress, pairs=pairs)
     else:
         with torch.autocast(images.device.type, _DTYPES[precision]):
-            terms = distiller(images, labels, teacher_images=teacher_images, progress=progress)
+            terms = distiller(images, labels, teacher_images=teacher_images, progress=progress, pairs=pairs)
     if measured is not None:
         student = [weight for weight in distiller.student.parameters() if weight.requires_grad]
         measured.append(gradient_norms(terms, student, scaler=scaler, share=share))

@@ -13,15 +13,15 @@ from rolewise.augment import Schedule
 from rolewise.data import ImageData, Source, batches, shuffled
 from rolewise.distill import Distiller
 from rolewise.errors import InputError
-from rolewise.seeds import generator
 from rolewise.train.ema import Average
 from rolewise.train.gradients import GradientNorms
+from rolewise.train.mixing import Mixing
 from rolewise.train.optimizers import optimizer_of
 from rolewise.train.rates import rate
 from rolewise.train.record import Tally, check_weights
 from rolewise.train.settings import TrainSettings
 from rolewise.train.step import train_step
-from rolewise.train.views import both_views, chunk_size
+from rolewise.train.views import Views, at_once
 
 Scalars = Sequence[tuple[float, dict[str, float]]]
 
@@ -29,9 +29,9 @@ Scalars = Sequence[tuple[float, dict[str, float]]]
 class Trainee:
     """A training of one student (or of a teacher, on labels alone).
 
-    The draws of epoch e are those of the stream (seed, "epoch", e), the teacher's own those of a stream beside it:
-    nothing but weights, optimiser and the epoch need be kept to go on exactly, and no view changes what the student
-    sees.
+    The draws of epoch e are those of the stream (seed, "epoch", e), the teacher's own and those of mixing each those of
+    a stream beside it: nothing but weights, optimiser and the epoch need be kept to go on exactly, and no view changes
+    what the student sees.
 
     Args:
         distiller: student, teacher and loss, on the device.
@@ -43,10 +43,12 @@ class Trainee:
         settings: of the training.
         seed: of all draws.
         device: where to train.
-        scalars: (start fraction, values) of ``learning_rate``, ``temperature``, ``label_weight``, to be followed.
+        scalars: (start fraction, values) of `set_scalars`, to be followed.
+        mixing: how images are mixed; None for not at all.
 
     Raises:
-        InputError: the view is unknown, or ``own`` without the teacher's augmentation.
+        InputError: the view is unknown, ``own`` without the teacher's augmentation, or mixing does not go with the
+            methods.
     """
 
     def __init__(
@@ -62,18 +64,21 @@ class Trainee:
         teacher_augmentation: Schedule | None = None,
         view: str = "shared",
         scalars: Scalars = (),
+        mixing: Mixing | None = None,
     ) -> None:
         if view not in ("shared", "clean", "own"):
             raise InputError(f'view must be "shared", "clean" or "own", got {view!r}')
         if view == "own" and teacher_augmentation is None:
             raise InputError('view "own" must have the teacher\'s augmentation, got none')
+        if mixing is not None:
+            mixing.check(distiller)
         self.distiller, self.indices, self.settings, self.seed = distiller, indices, settings, seed
         self.device = torch.device(device)
         self.source: Source = (
             source.to(self.device) if isinstance(source, ImageData) and self.device.type != "cpu" else source
         )
         self.augmentation, self.teacher_augmentation, self.view = augmentation, teacher_augmentation, view
-        self.scalars = list(scalars)
+        self.scalars, self.mixing = list(scalars), mixing
         self.epoch = 0
         self.learning_rate = settings.optimizer.learning_rate
         if settings.channels_last:
@@ -112,9 +117,15 @@ class Trainee:
         self.augmentation = augmentation
 
     def set_scalars(
-        self, *, learning_rate: float | None = None, label_weight: float | None = None, temperature: float | None = None
+        self,
+        *,
+        learning_rate: float | None = None,
+        label_weight: float | None = None,
+        temperature: float | None = None,
+        mix_share: float | None = None,
+        mix_alpha: float | None = None,
     ) -> None:
-        """Takes other numbers from now on: the base learning rate, the labels' weight, the methods' temperature."""
+        """Takes other numbers from now on: learning rate, labels' weight, methods' temperature, how much is mixed."""
         if learning_rate is not None:
             self.learning_rate = learning_rate
         if label_weight is not None:
@@ -123,6 +134,8 @@ class Trainee:
             for method in self.distiller.methods:
                 if "temperature" in method.info.settings:
                     self.distiller.configure(method.info.name, temperature=temperature)
+        if self.mixing is not None:
+            self.mixing = self.mixing.with_scalars(mix_share, mix_alpha)
 
     def run_epochs(self, start: int, stop: int, *, measured: Collection[int] = ()) -> list[dict[str, Any]]:
         """Trains the epochs from ``start`` to before ``stop``.
@@ -133,8 +146,8 @@ class Trainee:
             measured: epochs, from 0, at whose first step the gradients' norms are measured.
 
         Returns:
-            For each epoch its record: mean of the loss and of its terms, learning rate at its end, and the gradients'
-            norms where they were measured.
+            For each epoch its record: mean of the loss and of its terms, learning rate at its end, the gradients' norms
+            where they were measured, and the share of images that were mixed where any are.
 
         Raises:
             InputError: ``start`` is not the epoch that comes next.
@@ -148,25 +161,35 @@ class Trainee:
         settings, epoch, steps = self.settings, self.epoch, self.steps_per_epoch
         self._follow_scalars()
         self.distiller.train()
-        streams = generator(self.seed, "epoch", epoch), generator(self.seed, "epoch", epoch, "teacher")
-        order = shuffled(self.indices, streams[0])[: steps * settings.batch_size]
+        views = Views(
+            self.distiller,
+            settings,
+            len(self.source.classes),
+            augmentation=self.augmentation,
+            teacher_augmentation=self.teacher_augmentation,
+            view=self.view,
+            mixing=self.mixing,
+            progress=self.progress,
+            seed=self.seed,
+            epoch=epoch,
+        )
+        order = shuffled(self.indices, views.stream)[: steps * settings.batch_size]
         step, total_steps, learning_rate = epoch * steps, steps * settings.epochs, self.learning_rate
         tally, norms, first = Tally(), list[GradientNorms](), step
         if self._average is not None:
             self._average.attach(self.distiller.student)
-        for chunk in batches(self.source, order, chunk_size(self.source, settings), device=self.device):
-            student_images, teacher_images = self._views(chunk.images, *streams)
-            for at in range(0, len(chunk.labels), settings.batch_size):
-                part = slice(at, at + settings.batch_size)
+        for chunk in batches(self.source, order, at_once(self.source, settings), device=self.device):
+            for given in views.steps(chunk):
                 progress = step / total_steps
                 learning_rate = self.learning_rate * rate(settings.schedule, progress)
                 tally.add(
                     train_step(
                         self.distiller,
                         self.optimizer,
-                        self._layout(student_images[part]),
-                        chunk.labels[part],
-                        self._layout(teacher_images[part]) if teacher_images is not None else None,
+                        given.images,
+                        given.labels,
+                        given.teacher_images,
+                        pairs=given.pairs,
                         progress=progress,
                         learning_rate=learning_rate,
                         precision=settings.precision,
@@ -192,22 +215,8 @@ class Trainee:
             "terms": terms,
             "learning_rate": learning_rate,
             **({"gradients": norms[0].to_json()} if norms else {}),
+            **({"mixed_share": views.mixed_share} if views.mixed_share is not None else {}),
         }
-
-    def _views(self, images: Tensor, *streams: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """Returns what the student and the teacher see; None where the teacher sees the student's, or is not asked."""
-        return both_views(
-            images,
-            self.view if self.distiller.methods else "shared",
-            self.augmentation,
-            self.teacher_augmentation,
-            progress=self.progress,
-            streams=(streams[0], streams[1]),
-            settings=self.settings,
-        )
-
-    def _layout(self, images: Tensor) -> Tensor:
-        return images.contiguous(memory_format=torch.channels_last) if self.settings.channels_last else images
 
     def _follow_scalars(self) -> None:
         current: dict[str, float] = {}

@@ -1,0 +1,142 @@
+"""A training step with mixed images against the same step without, in one run.
+
+python benchmarks/mixing.py [--json FILE] [--threads 1] [--quick]
+
+Each side is a training with its own copy of the networks; in every round each trains one epoch of the same images, in
+an order that rotates. What is timed is a whole epoch: draws, augmentation, mixing, forward, loss, backward, optimiser.
+Figures are ratios of one round to the side without mixing, their median over all rounds, and a 95% interval of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rolewise.augment import Mix, build
+from rolewise.data import ImageData
+from rolewise.distill import Distiller, configure, weight_of
+from rolewise.inputs import InputSpec
+from rolewise.models import build as network
+from rolewise.train import Mixing, OptimizerSettings, Trainee, TrainSettings
+
+#: Student, teacher, channels, side, classes, batch, steps of an epoch, rounds.
+CASES: dict[str, tuple[tuple[str, dict[str, Any]], tuple[str, dict[str, Any]], int, int, int, int, int, int]] = {
+    "small CNN 16-32, 8x8, labels alone": (
+        ("small_cnn", {"widths": [16, 32]}),
+        ("", {}),
+        *(1, 8, 10, 50, 40, 60),
+    ),
+    "small CNN 16-32 <- 32-64, 8x8, KD": (
+        ("small_cnn", {"widths": [16, 32]}),
+        ("small_cnn", {"widths": [32, 64]}),
+        *(1, 8, 10, 50, 40, 60),
+    ),
+    "ResNet-20, 32x32, labels alone": (("resnet20", {}), ("", {}), *(3, 32, 100, 128, 3, 12)),
+}
+SIDES: dict[str, Mixing | None] = {
+    "no mixing": None,
+    "no mixing, again": None,  # what the measurement cannot tell
+    "mixup": Mixing(),
+    "mixup, alpha .2": Mixing(alpha=weight_of(0.2)),
+    "mixup, a tenth": Mixing(share=weight_of(0.1)),
+    "cutmix": Mixing(Mix("cutmix")),
+    "mixup, isotonic": Mixing(targets="isotonic"),
+    "cutmix, picked": Mixing(Mix("cutmix"), by="student_entropy"),
+    "mixup, clean too": Mixing(clean_too=True),
+}
+
+
+def trainee(case: str, mixing: Mixing | None) -> Trainee:
+    """Returns a training on random images under crop and flip."""
+    (name, arguments), (teacher_name, teacher_arguments), channels, side, classes, batch, steps, _ = CASES[case]
+    generator = torch.Generator().manual_seed(0)
+    count = batch * steps
+    images = torch.randint(0, 256, (count, channels, side, side), dtype=torch.uint8, generator=generator)
+    source = ImageData(images, torch.arange(count) % classes, tuple(map(str, range(classes))))
+    spec = InputSpec((0.5,) * channels, (0.25,) * channels)
+    shape: dict[str, Any] = {"num_classes": classes, "channels": channels, "size": (side, side)}
+    student = network(name, seed=1, **shape, **arguments)
+    teacher = network(teacher_name, seed=2, **shape, **teacher_arguments) if teacher_name else None
+    distiller = Distiller(
+        teacher,
+        student,
+        [configure("kd")] if teacher is not None else [],
+        student_input=spec,
+        teacher_input=spec if teacher is not None else None,
+    )
+    settings = TrainSettings(10_000, batch, OptimizerSettings("sgd", 1e-3), channels_last=True)
+    return Trainee(
+        distiller,
+        source,
+        torch.arange(count),
+        augmentation=build("standard"),
+        settings=settings,
+        seed=0,
+        mixing=mixing,
+    )
+
+
+def measure(case: str, rounds: int) -> dict[str, Any]:
+    """Times all sides in turns; milliseconds for each step, and ratios to no mixing."""
+    sides = {
+        name: trainee(case, mixing) for name, mixing in SIDES.items() if CASES[case][1][0] or name != "mixup, isotonic"
+    }
+    names, steps = list(sides), CASES[case][6]
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(rounds + 1):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            made = sides[name]
+            start = time.perf_counter()
+            made.run_epochs(made.epoch, made.epoch + 1)
+            if turn:
+                seconds[name].append((time.perf_counter() - start) / steps)
+    plain = seconds["no mixing"]
+    return {
+        "case": case,
+        "batch": CASES[case][5],
+        "rounds": rounds,
+        "milliseconds": {name: 1000 * statistics.median(values) for name, values in seconds.items()},
+        "ratios_to_no_mixing": {name: ratio(values, plain) for name, values in seconds.items() if name != "no mixing"},
+    }
+
+
+def ratio(values: list[float], reference: list[float]) -> dict[str, float]:
+    """The median of the rounds' ratios, and a 95% bootstrap interval of it."""
+    ratios = [value / other for value, other in zip(values, reference, strict=True)]
+    draw = random.Random(0)
+    medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(500))
+    return {"median": statistics.median(ratios), "low": medians[12], "high": medians[487]}
+
+
+def main() -> None:
+    """Prints a table; with ``--json`` writes it too."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: for a look, not for a claim")
+    parser.add_argument("--threads", type=int, default=1, help="torch's threads")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    found = []
+    for case, settings in CASES.items():
+        found.append(measure(case, max(3, settings[-1] // 5) if arguments.quick else settings[-1]))
+        print(f"\n{case}, batch {found[-1]['batch']}, {found[-1]['rounds']} rounds")
+        for name, milliseconds in found[-1]["milliseconds"].items():
+            other = found[-1]["ratios_to_no_mixing"].get(name)
+            compared = f"{other['median']:.3f} ({other['low']:.3f} to {other['high']:.3f})" if other else "1"
+            print(f"  {name:18s} {milliseconds:9.3f} ms   x {compared}")
+    if arguments.json:
+        machine = {"python": platform.python_version(), "torch": torch.__version__, "threads": arguments.threads}
+        content = {"benchmark": "mixing", "machine": machine, "results": found}
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

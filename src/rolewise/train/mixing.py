@@ -1,0 +1,104 @@
+"""Mixing over a training: how strong and how much at each moment, and which network decides what is mixed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.augment import Mix
+from rolewise.augment.mix_pick import UNIX_SHARPNESS, entropy
+from rolewise.distill import Distiller, Weight, weight_of
+from rolewise.distill.guards import check_soft_labels
+from rolewise.distill.mixed import TARGETS, Targets, check_outputs
+from rolewise.distill.taps import logits_of
+from rolewise.errors import InputError, near
+from rolewise.inputs import InputSpec, prepare
+
+#: Pairs that a network decides on, beside those of `rolewise.augment.mix.PAIRS`.
+BY_ENTROPY = ("student_entropy", "teacher_entropy")
+RULES = ("pick", "unix")
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """How a network's images are mixed while it is trained.
+
+    Args:
+        mix: method, kind of share and ratio, and pairs; its ``alpha`` and ``share`` are those that follow.
+        alpha: of the ratios' Beta distribution over training, taken anew at each epoch.
+        share: of mixed images over training, likewise.
+        by: ``student_entropy`` or ``teacher_entropy``, where that network decides what is mixed; else None. While a
+            teacher is trained it is the Distiller's student.
+        rule: how it decides: ``pick`` draws each batch twice and keeps the half of highest entropy; ``unix`` is
+            UNIX-KD's rule, for mixup, without a share.
+        sharpness: of ``unix``, positive.
+        clean_too: whether each batch is its clean images followed by the mixed ones, in one forward pass: it costs
+            1 + share times the step.
+        targets: what the teacher says of mixed images (see `rolewise.distill.mixed.Pairs`).
+
+    Raises:
+        InputError: a name is unknown, a number out of range, or a combination means nothing.
+    """
+
+    mix: Mix = field(default_factory=Mix)
+    alpha: Weight = field(default_factory=lambda: weight_of(1.0))
+    share: Weight = field(default_factory=lambda: weight_of(1.0))
+    by: str | None = None
+    rule: str = "pick"
+    sharpness: float = UNIX_SHARPNESS
+    clean_too: bool = False
+    targets: Targets = "image"
+
+    def __post_init__(self) -> None:
+        for what, value, names in (
+            ("pairs", self.by or BY_ENTROPY[0], BY_ENTROPY),
+            ("entropy_rule", self.rule, RULES),
+            ("mixed_targets", self.targets, TARGETS),
+        ):
+            if value not in names:
+                raise InputError(f"{what} must be one of {', '.join(names)}, got {value!r}{near(str(value), names)}")
+        for alpha, share in ((self.alpha.start, self.share.start), (self.alpha.end, self.share.end)):
+            replace(self.mix, alpha=alpha, share=share)
+        if self.sharpness <= 0:
+            raise InputError(f"sharpness must be positive, got {self.sharpness}")
+        if self.by is not None and self.rule == "unix" and self.mix.method != "mixup":
+            raise InputError(f'method must be "mixup" for the entropy_rule "unix", got {self.mix.method!r}')
+        if self.by is not None and self.rule == "unix" and (self.share.start, self.share.end) != (1, 1):
+            raise InputError('share must be 1 for the entropy_rule "unix", which says itself how many images are mixed')
+
+    @property
+    def unix(self) -> bool:
+        """Whether UNIX-KD's rule draws the pairs."""
+        return self.by is not None and self.rule == "unix"
+
+    def at(self, progress: float) -> Mix:
+        """Returns what plans are drawn from at a fraction of training in [0, 1]."""
+        return replace(self.mix, alpha=self.alpha(progress), share=self.share(progress))
+
+    def with_scalars(self, share: float | None, alpha: float | None) -> Mixing:
+        """Returns the same with another constant share or alpha; what is None stays."""
+        share_now = self.share if share is None or self.unix else weight_of(share)
+        return replace(self, share=share_now, alpha=self.alpha if alpha is None else weight_of(alpha))
+
+    def check(self, distiller: Distiller) -> None:
+        """Raises InputError where mixing does not go with the networks or the methods."""
+        check_soft_labels(distiller.methods)
+        if self.targets == "outputs":
+            for method in distiller.methods:
+                check_outputs(method)
+        if self.by == "teacher_entropy" and distiller.teacher is None:
+            raise InputError('pairs must be others than "teacher_entropy" where there is no teacher')
+
+
+@torch.no_grad()
+def entropies(network: nn.Module, images: Tensor, spec: InputSpec | None) -> Tensor:
+    """Returns the entropy [B] of what a network says of images, in eval mode; nothing of it stays behind."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        return entropy(logits_of(network(prepare(images, spec) if spec is not None else images)))
+    finally:
+        for module, training in modes:
+            module.training = training
