@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import distill_oracles_logits as logits
+import distill_oracles_relations as relations
 import numpy as np
 from distill_worked import Worked
 
@@ -178,6 +179,7 @@ ORACLES: dict[str, Callable[..., Array]] = {
     "mhgd": mhgd,
     "qfr": qfr,
     **logits.ORACLES,
+    **relations.ORACLES,
 }
 
 #: The losses of learned parts that have their own: (teacher, weights) -> [B].
@@ -199,6 +201,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "kd_svd": [{"candidates": 2, "spread": 0.5}],
     "qfr": [{"bits": 2}],
     **logits.SETTINGS,
+    **relations.SETTINGS,
 }
 
 
@@ -248,20 +251,27 @@ WORKED: dict[str, list[Worked]] = {
         Worked(_TRIANGLE, _EQUAL_SIDES, [0.25 / 9, 0.01 / 9, 0.09 / 9], {"distance": 0.0, "angle": 1.0}),
     ],
     **logits.WORKED,
+    **relations.WORKED,
 }
 
 #: The total loss before and after 20 steps, in double precision; see test_twenty_steps_are_as_they_were.
 PINNED: dict[str, tuple[float, float]] = {
     "attention": (47.01756132365443, 6.540593900191721),
+    "correlation": (1.7467730359988562, 1.5479722182969553),
+    "dist": (4.4489055358079685, 2.125020168540453),
     "dkd": (3.445582877805729, 1.738065957511266),
     "fitnets": (30.026956792149146, 2.2579503113678068),
+    "fsp": (2.25560391632252, 1.5942819555697376),
     "kd": (1.941860882103779, 1.5563703140797247),
     "kd_svd": (1.8231143495917166, 1.59809520748816),
     "logit_standardisation": (14.39161027928435, 3.004091821506903),
     "mhgd": (5.0131439705885, 3.947343645291893),
     "mixstd": (3.0780612764096986, 2.0863944473194467),
+    "nst": (18.534550267695764, 7.6896581857878825),
+    "pkt": (2.0242063680718743, 1.5843820009383511),
     "qfr": (1.7654568117593734, 1.5579457718442382),
     "reverse_kd": (1.9413588466927096, 1.557347670739472),
     "rkd": (12.40495237501633, 2.251567383045394),
+    "similarity": (11.508595367546338, 1.7539461704982486),
     "soft_cross_entropy": (3.5294536920870287, 3.1252831651725526),
 }

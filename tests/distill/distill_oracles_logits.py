@@ -101,6 +101,18 @@ def dkd(
     return np.array(losses)
 
 
+def dist(student: Array, teacher: Array, inter: float = 1.0, intra: float = 1.0, temperature: float = 1.0) -> Array:
+    """Correlations of the examples; distances of unit columns, which are those of the classes."""
+    p, q = (np.array([probabilities(z, temperature) for z in some]) for some in (teacher, student))
+    num, num_classes = p.shape
+    losses = inter * np.array([1 - np.corrcoef(*rows)[0, 1] for rows in zip(p, q, strict=True)])
+    for c in range(num_classes if num > 1 else 0):
+        columns = [some[:, c] - np.mean(some[:, c]) for some in (p, q)]
+        unit = [column / np.linalg.norm(column) for column in columns]
+        losses += intra * num / num_classes / 2 * (unit[0] - unit[1]) ** 2
+    return temperature**2 * losses
+
+
 def entropy(teacher: Array) -> Array:
     """What a soft-label cross-entropy cannot get below."""
     return np.array([-sum(p * math.log(p) for p in probabilities(t)) for t in teacher])
@@ -112,6 +124,7 @@ ORACLES: dict[str, Callable[..., Array]] = {
     "logit_standardisation": logit_standardisation,
     "mixstd": mixstd,
     "dkd": dkd,
+    "dist": dist,
 }
 
 LEAST: dict[str, Callable[[Array], Array]] = {"soft_cross_entropy": entropy}
@@ -129,6 +142,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         {"version": "v3", "scale": 3.0},
         {"version": "dec2021", "scale": 3.0},
     ],
+    "dist": [{"inter": 2.0, "intra": 0.5, "temperature": 3.0}],
     "dkd": [{"target": 2.0, "others": 0.5, "temperature": 1.0}],
 }
 
@@ -139,6 +153,12 @@ _APART = (2 * _SHARE - 1) * _ROOT
 _TO_THREE = math.log(3) / _ROOT
 
 WORKED: dict[str, list[Worked]] = {
+    # Of two classes and of two examples, correlations are 1 or -1: a student that has them the wrong way round.
+    "dist": [
+        Worked([[0.0, 2.0], [3.0, 0.0]], [[1.0, 0.0], [0.0, 5.0]], [4.0, 4.0]),
+        Worked([[0.0, 2.0], [3.0, 0.0]], [[1.0, 0.0], [0.0, 5.0]], [8.0, 8.0], {"inter": 0.0, "temperature": 2.0}),
+        Worked([[0.0, 2.0]], [[1.0, 0.0]], [2.0]),
+    ],
     # At T = 2 the teacher says 3/4, 1/4 and the student 1/2, 1/2.
     "reverse_kd": [
         Worked([[0.0, 0.0]], [[2 * math.log(3), 0.0]], [2 * math.log(2 / 3) + 2 * math.log(2)], {"temperature": 2.0})

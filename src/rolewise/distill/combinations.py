@@ -65,7 +65,7 @@ def function_matching(*, weight: float = 1.0, temperature: float = 1.0) -> list[
     same mixed image), images mixed or augmented strongly, and far more epochs than usual.
 
     Source: Beyer et al. (2022), Knowledge distillation: a good teacher is patient and consistent,
-    https://arxiv.org/abs/2106.05237, section 3; temperature 1, mixup of Beta(1, 1).
+    https://arxiv.org/abs/2106.05237; temperature 1, images mixed at Beta(1, 1).
     Differs from source: none in the loss, which is ``kd`` at temperature 1; what stands beside it is up to the config.
 
     Args:

@@ -119,7 +119,7 @@ def pairs_of(method: Method, student: nn.Module, teacher: nn.Module) -> list[tup
     if method.student_taps:
         students = [resolve(student, name, "student") for name in method.student_taps]
         return list(zip(students, [resolve(teacher, name, "teacher") for name in method.teacher_taps], strict=True))
-    student_taps, teacher_taps = taps_of(student), taps_of(teacher)
+    student_taps, teacher_taps = names_of(student), names_of(teacher)
     shared = [name for name in method.info.taps if name in student_taps and name in teacher_taps]
     if not shared:
         raise InputError(
@@ -129,13 +129,20 @@ def pairs_of(method: Method, student: nn.Module, teacher: nn.Module) -> list[tup
     return [(resolve(student, name, "student"), resolve(teacher, name, "teacher")) for name in shared]
 
 
+def names_of(network: nn.Module) -> dict[str, str]:
+    """Returns a network's tap names with their paths, ``last_stage`` among them where it names its stages."""
+    taps = taps_of(network)
+    stages = {int(name[5:]): path for name, path in taps.items() if name[:5] == "stage" and name[5:].isdigit()}
+    return {**taps, "last_stage": stages[max(stages)]} if stages else taps
+
+
 def resolve(network: nn.Module, name: str, role: str) -> str:
     """Returns the path that a tap's name stands for, or the path itself.
 
     Raises:
         InputError: the network has no such place; the near names are given.
     """
-    taps = taps_of(network)
+    taps = names_of(network)
     path = taps.get(name, name)
     module, colon, side = path.partition(":")
     paths = [known for known, _ in network.named_modules() if known]

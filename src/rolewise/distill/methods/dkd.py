@@ -45,7 +45,7 @@ def dkd_loss(
     same targets as plain ones; a label that says the same of all classes has all of them. With one-hot labels this is
     DKD exactly.
 
-    Source: Zhao et al. (2022), equations 5 to 8, https://arxiv.org/abs/2203.08679; alpha = 1, beta = 8, T = 4 and the
+    Source: Zhao et al. (2022), https://arxiv.org/abs/2203.08679; alpha = 1, beta = 8, T = 4 and the
     labels' weight 1 of the authors' code for CIFAR-100. There the term's weight rises from 0 to 1 over the first 20 of
     240 epochs: ``weight={"start": 0, "end": 1, "at": 0.083}``. For ImageNet it has beta = 0.5 and T = 1.
     Differs from source: mixed labels, which it does not have; the target is left out of q, not pushed down by 1000;

@@ -19,7 +19,7 @@ def reverse_kd_loss(student: Tensor, teacher: Tensor, *, temperature: float = 4.
     Where ``kd``, the forward direction, makes the student cover every class that the teacher thinks possible, this one
     makes it leave out those that the teacher thinks impossible. Both may stand beside each other, each with its weight.
 
-    Source: Gu et al. (2024), MiniLLM, section 2.1, https://arxiv.org/abs/2306.08543, which states it for sequences.
+    Source: Gu et al. (2024), MiniLLM, https://arxiv.org/abs/2306.08543, which states it for sequences.
     Differs from source: over classes and exact, where the source samples the student's sequences; temperature, T^2 and
     weight are those of ``kd``.
 

@@ -1,0 +1,49 @@
+"""Neuron selectivity transfer: the student's channels, as a set, look at the places that the teacher's look at."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from rolewise.distill.checks import check_rows
+from rolewise.distill.maps import same_size
+from rolewise.distill.registry import method
+from rolewise.errors import InputError
+
+
+@method(reads="features", mixed_labels="sound", taps=("stage1", "stage2", "stage3", "stage4"), weight=50.0)
+def nst_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    r"""Squared maximum mean discrepancy of the two sets of channels, under a quadratic kernel.
+
+    .. math:: \ell_b = \frac{1}{D'^2} \sum_{d,e} \langle f^t_d, f^t_e \rangle^2
+        + \frac{1}{D^2} \sum_{d,e} \langle f^s_d, f^s_e \rangle^2
+        - \frac{2}{D D'} \sum_{d,e} \langle f^s_d, f^t_e \rangle^2
+
+    with f_d channel d of the example's map as a vector over places, of unit length. Channels are matched as a set, so
+    that the widths may differ.
+
+    Source: Huang and Wang (2017), https://arxiv.org/abs/1707.01219; the kernel
+    without a constant and the weight 50 of RepDistiller.
+    Differs from source: larger maps are averaged down to the smaller size, as in RepDistiller.
+
+    Args:
+        student: [B, D, H, W].
+        teacher: [B, D', H', W'], detached.
+
+    Returns:
+        [B], unreduced, at least 0 but for rounding.
+
+    Raises:
+        InputError: one of them is not a map, or the batches differ in size.
+    """
+    if student.ndim != 4 or teacher.ndim != 4:
+        got = f"{list(student.shape)} and {list(teacher.shape)}"
+        raise InputError(f"nst must tap maps [B, D, H, W], got {got}; choose other taps")
+    check_rows(student, teacher)
+    ours, theirs = (functional.normalize(features.flatten(2), dim=2) for features in same_size(student, teacher))
+    return _kernel(theirs, theirs) + _kernel(ours, ours) - 2 * _kernel(ours, theirs)
+
+
+def _kernel(first: Tensor, second: Tensor) -> Tensor:
+    """Returns the mean over pairs of channels, [B]."""
+    return (first @ second.transpose(1, 2)).square().mean((1, 2))

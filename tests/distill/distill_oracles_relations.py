@@ -1,0 +1,127 @@
+"""Independent computations and worked values of the methods that compare relations: of examples, channels, stages."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from distill_worked import Worked
+
+Array = np.ndarray
+
+
+def unit(vector: Array) -> Array:
+    """Of length 1, or zero."""
+    length = math.sqrt(sum(value**2 for value in vector.flat))
+    return vector / length if length else vector
+
+
+def similarity(student: Array, teacher: Array) -> Array:
+    """Row by row of products."""
+    num = len(student)
+    losses = []
+    for i in range(num):
+        rows = [unit(np.array([np.dot(some[i].flat, some[j].flat) for j in range(num)])) for some in (student, teacher)]
+        losses.append(sum((rows[0] - rows[1]) ** 2) / num)
+    return np.array(losses)
+
+
+def nst(student: Array, teacher: Array) -> Array:
+    """Pair by pair of channels."""
+
+    def kernel(first: Array, second: Array) -> float:
+        return float(np.mean([np.dot(unit(a).flat, unit(b).flat) ** 2 for a in first for b in second]))
+
+    pairs = zip(student, teacher, strict=True)
+    return np.array([kernel(t, t) + kernel(s, s) - 2 * kernel(s, t) for s, t in pairs])
+
+
+def pkt(student: Array, teacher: Array) -> Array:
+    """Neighbour by neighbour."""
+    num = len(student)
+    losses = []
+    for i in range(num):
+        rows = []
+        for some in (student, teacher):
+            near = [(1 + np.dot(unit(some[i]).flat, unit(some[j]).flat)) / 2 for j in range(num)]
+            rows.append([value / sum(near) for value in near])
+        losses.append(sum(t * math.log(t / s) for s, t in zip(*rows, strict=True)) / num)
+    return np.array(losses)
+
+
+def correlation(student: Array, teacher: Array, gamma: float = 0.4, order: int = 2) -> Array:
+    """Power by power."""
+    num = len(student)
+    losses = np.zeros(num)
+    for i in range(num):
+        for j in range(num):
+            values = []
+            for some in (student, teacher):
+                cosine = np.dot(unit(some[i]).flat, unit(some[j]).flat)
+                powers = [(2 * gamma * cosine) ** p / math.factorial(p) for p in range(order + 1)]
+                values.append(math.exp(-2 * gamma) * sum(powers))
+            losses[i] += (values[0] - values[1]) ** 2 / num
+    return losses
+
+
+def fsp(student: list[Array], teacher: list[Array]) -> Array:
+    """Entry by entry; a larger map is pooled cell by cell, as adaptive pooling divides it."""
+
+    def pooled(features: Array, size: tuple[int, int]) -> Array:
+        (height, width), (rows, columns) = features.shape[1:], size
+        cells = np.zeros((len(features), rows, columns))
+        for r, c in itertools.product(range(rows), range(columns)):
+            top, bottom = r * height // rows, -(-(r + 1) * height // rows)
+            left, right = c * width // columns, -(-(c + 1) * width // columns)
+            cells[:, r, c] = features[:, top:bottom, left:right].mean((1, 2))
+        return cells
+
+    losses = np.zeros(len(student[0]))
+    for (s0, s1), (t0, t1) in zip(itertools.pairwise(student), itertools.pairwise(teacher), strict=True):
+        for image in range(len(losses)):
+            flows = []
+            for before, after in ((s0[image], s1[image]), (t0[image], t1[image])):
+                height, width = (min(before.shape[k], after.shape[k]) for k in (1, 2))
+                first, second = pooled(before, (height, width)), pooled(after, (height, width))
+                flows.append(np.array([[np.mean(a * b) for b in second] for a in first]))
+            losses[image] += np.mean((flows[0] - flows[1]) ** 2)
+    return losses
+
+
+ORACLES: dict[str, Callable[..., Array]] = {
+    "similarity": similarity,
+    "nst": nst,
+    "pkt": pkt,
+    "correlation": correlation,
+    "fsp": fsp,
+}
+
+SETTINGS: dict[str, list[dict[str, Any]]] = {"correlation": [{"gamma": 1.5, "order": 4}]}
+
+_HALF = math.sqrt(0.5)
+_NEAR = math.exp(-0.8)
+
+# Two examples at a right angle against two that are alike.
+_APART, _ALIKE = [[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [1.0, 1.0]]
+
+WORKED: dict[str, list[Worked]] = {
+    # Rows of similarities: (1, 0) against (1, 1) over its length.
+    "similarity": [Worked(_APART, _ALIKE, [((1 - _HALF) ** 2 + 0.5) / 2] * 2)],
+    # One channel looks at one of two places, the teacher's two at both: 1, (1 + 1 + 0 + 0) / 4, and (1 + 0) / 2.
+    "nst": [Worked([[[[3.0, 0.0]]]], [[[[1.0, 0.0]], [[0.0, 5.0]]]], [0.5 + 1 - 1])],
+    # Neighbours 2/3 and 1/3 against halves.
+    "pkt": [
+        Worked(
+            _APART,
+            _ALIKE,
+            [(math.log(3 / 4) + math.log(3 / 2)) / 4] * 2,
+        )
+    ],
+    # exp(-0.8) (1 + 0.8 + 0.32) for what is alike, exp(-0.8) at a right angle; only the pairs differ.
+    "correlation": [Worked(_APART, _ALIKE, [(1.12 * _NEAR) ** 2 / 2] * 2)],
+    # Vectors: the products (2, 3) x 1 against (1, 3) x 2.
+    "fsp": [Worked([[[2.0, 3.0]], [[1.0]]], [[[1.0, 3.0]], [[2.0]]], [(0 + 9) / 2])],
+}
