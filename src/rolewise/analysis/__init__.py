@@ -1,22 +1,69 @@
-"""Analysis: reads results, says what they support."""
+"""Analysis: reads results and networks, says what they support."""
 
+from rolewise.analysis.calibration import (
+    Reliability,
+    adaptive_calibration_error,
+    classwise_calibration_error,
+    expected_calibration_error,
+    maximum_calibration_error,
+    reliability,
+)
 from rolewise.analysis.comparison import ArmRow, compare, verdict
+from rolewise.analysis.fidelity import (
+    Fidelity,
+    agreement_reliability,
+    average_predictive_kl,
+    fidelity,
+    predictive_kl,
+    top1_agreement,
+)
 from rolewise.analysis.prediction import Predictions, predict
+from rolewise.analysis.scores import (
+    BrierParts,
+    accuracy,
+    brier_decomposition,
+    brier_score,
+    negative_log_likelihood,
+    top_k_accuracy,
+)
 from rolewise.analysis.statistics import Estimate, estimate, holm, paired
 from rolewise.analysis.teacher_deviation import teacher_deviation
+from rolewise.analysis.temperature import TemperatureEffect, TemperatureFit, fit_temperature, temperature_effect
 from rolewise.analysis.twins import TwinRow, against_twins
 
 __all__ = [
     "ArmRow",
+    "BrierParts",
     "Estimate",
+    "Fidelity",
     "Predictions",
+    "Reliability",
+    "TemperatureEffect",
+    "TemperatureFit",
     "TwinRow",
+    "accuracy",
+    "adaptive_calibration_error",
     "against_twins",
+    "agreement_reliability",
+    "average_predictive_kl",
+    "brier_decomposition",
+    "brier_score",
+    "classwise_calibration_error",
     "compare",
     "estimate",
+    "expected_calibration_error",
+    "fidelity",
+    "fit_temperature",
     "holm",
+    "maximum_calibration_error",
+    "negative_log_likelihood",
     "paired",
     "predict",
+    "predictive_kl",
+    "reliability",
     "teacher_deviation",
+    "temperature_effect",
+    "top1_agreement",
+    "top_k_accuracy",
     "verdict",
 ]

@@ -78,7 +78,7 @@ def scaled(logits: Tensor, head: Head = "raw") -> Tensor:
     A network that was trained on standardised logits, each sample's own, has logits of any size; only the
     standardised head speaks of what it learned. Its confidence has a cap: 0.724 for 10 classes, 0.9955 for 100.
 
-    Source: Sun et al. (2024), Logit standardization in knowledge distillation, equation 9,
+    Source: Sun et al. (2024), Logit standardization in knowledge distillation,
     https://arxiv.org/abs/2403.01427, at base temperature 1.
     Differs from source: the mean is not taken off, which no softmax sees; the deviation is the unbiased one, without
     a small constant, and constant logits give zeros (uniform probabilities).
@@ -102,15 +102,24 @@ def scaled(logits: Tensor, head: Head = "raw") -> Tensor:
     return (logits / deviation.masked_fill(constant, 1)).masked_fill(constant, 0)
 
 
-def batches_on(
-    batches: Iterable[Any], device: torch.device, spec: InputSpec | None = None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Gives each batch's network input and labels on a device.
+def answer(model: nn.Module, images: Tensor, spec: InputSpec | None = None, head: Head = "raw") -> Tensor:
+    """Returns the logits [B, K] of a head, for images in [0, 1] or uint8; gradients reach the images' own pixels.
+
+    Args:
+        model: returns logits, or an object that has ``logits``.
+        images: [B, C, H, W].
+        spec: what the network is fed; None to feed it the images as they are.
+        head: see `scaled`.
+    """
+    return scaled(logits_of(model(prepare(images, spec) if spec is not None else images)), head)
+
+
+def batches_on(batches: Iterable[Any], device: torch.device | str) -> Iterator[tuple[Tensor, Tensor]]:
+    """Gives each batch's floating point images and its labels on a device; uint8 images become [0, 1].
 
     Args:
         batches: of (images [B, C, H, W], labels int64 [B]), or of `rolewise.data.Batch`; what follows is left alone.
         device: where to.
-        spec: what the network is fed; None to feed it floating point images as they are, and uint8 ones in [0, 1].
 
     Raises:
         InputError: a batch is not of images and as many labels.
@@ -125,11 +134,7 @@ def batches_on(
                 f"labels must be classes int64 [B] of the {len(images)} images, got {labels.dtype} "
                 f"{list(labels.shape)}; soft labels are for training"
             )
-        if spec is not None:
-            images = prepare(images, spec)
-        elif images.dtype == torch.uint8:
-            images = images.float() / 255
-        yield images, labels.long()
+        yield images.float() / 255 if images.dtype == torch.uint8 else images, labels.long()
 
 
 # Not inference_mode: a tensor made within it could never take part in a gradient later.
@@ -162,13 +167,44 @@ def predict(
     where = torch.device(device) if device is not None else device_of(model)
     logits, labels = [], []
     with evaluating(model):
-        for images, answers in batches_on(batches, where, spec):
-            logits.append(scaled(logits_of(model(images)), head).cpu())
-            labels.append(answers.cpu())
+        for images, classes in batches_on(batches, where):
+            logits.append(answer(model, images, spec, head).cpu())
+            labels.append(classes.cpu())
     if not sum(map(len, logits)):
         raise InputError("batches must give at least one image, got none")
     found = Predictions(torch.cat(logits), torch.cat(labels))
-    low, high, classes = int(found.labels.min()), int(found.labels.max()), found.logits.shape[1]
+    check_labels(found.labels, *found.logits.shape)
+    return found
+
+
+def check_labels(labels: Tensor, count: int, classes: int) -> None:
+    """Checks that labels are int64 [N] of ``count`` images in ``classes`` classes.
+
+    Raises:
+        InputError: they are not.
+    """
+    if labels.shape != (count,) or labels.dtype != torch.int64:
+        raise InputError(f"labels must be int64 [{count}], got {labels.dtype} {list(labels.shape)}")
+    low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise InputError(f"labels must be in [0, {classes - 1}] for {classes} logits, got {low} to {high}")
-    return found
+
+
+def check_logits(logits: Tensor, name: str = "logits") -> Tensor:
+    """Returns finite logits [N, K] in float64, in which every instrument computes.
+
+    Args:
+        logits: what `predict` gave, or anything alike.
+        name: what an error calls them.
+
+    Raises:
+        InputError: they are not [N, K] with N at least 1 and K at least 2, or not all finite.
+    """
+    if logits.ndim != 2 or len(logits) < 1 or logits.shape[1] < 2:
+        raise InputError(f"{name} must be [N, K] with N at least 1 and K at least 2, got {list(logits.shape)}")
+    if not bool(logits.isfinite().all()):
+        row = int((~logits.isfinite()).any(1).nonzero()[0])
+        raise InputError(
+            f"{name} must be finite, got {logits[row].tolist()[:8]} for image {row}; the network or its input is broken"
+        )
+    return logits.detach().double()
