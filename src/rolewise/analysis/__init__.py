@@ -26,6 +26,8 @@ from rolewise.analysis.scores import (
     negative_log_likelihood,
     top_k_accuracy,
 )
+from rolewise.analysis.slopes import input_gradient_norm, jacobian_norm, sampled_lipschitz
+from rolewise.analysis.smoothness import LinearityGap, linearity_gap, mean_entropy
 from rolewise.analysis.statistics import Estimate, estimate, holm, paired
 from rolewise.analysis.teacher_deviation import teacher_deviation
 from rolewise.analysis.temperature import TemperatureEffect, TemperatureFit, fit_temperature, temperature_effect
@@ -36,6 +38,7 @@ __all__ = [
     "BrierParts",
     "Estimate",
     "Fidelity",
+    "LinearityGap",
     "Predictions",
     "Reliability",
     "TemperatureEffect",
@@ -55,12 +58,17 @@ __all__ = [
     "fidelity",
     "fit_temperature",
     "holm",
+    "input_gradient_norm",
+    "jacobian_norm",
+    "linearity_gap",
     "maximum_calibration_error",
+    "mean_entropy",
     "negative_log_likelihood",
     "paired",
     "predict",
     "predictive_kl",
     "reliability",
+    "sampled_lipschitz",
     "teacher_deviation",
     "temperature_effect",
     "top1_agreement",
