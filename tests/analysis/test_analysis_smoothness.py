@@ -158,7 +158,7 @@ def test_modes_come_back_and_a_caller_under_no_grad_is_served() -> None:
     model = network()
     with torch.no_grad():
         inside = input_gradient_norm(model, batches(3, 2))
-    assert model.training and model[4].training
+    assert model.training and model[4].training and all(weight.requires_grad for weight in model.parameters())
     torch.testing.assert_close(inside, input_gradient_norm(model, batches(3, 2)))
 
 

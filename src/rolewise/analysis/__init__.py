@@ -17,6 +17,8 @@ from rolewise.analysis.fidelity import (
     predictive_kl,
     top1_agreement,
 )
+from rolewise.analysis.landscape import LossLine, LossPlane, loss_line, loss_plane, random_loss_plane
+from rolewise.analysis.measures import UNITS, measure
 from rolewise.analysis.prediction import Predictions, predict
 from rolewise.analysis.scores import (
     BrierParts,
@@ -32,13 +34,17 @@ from rolewise.analysis.statistics import Estimate, estimate, holm, paired
 from rolewise.analysis.teacher_deviation import teacher_deviation
 from rolewise.analysis.temperature import TemperatureEffect, TemperatureFit, fit_temperature, temperature_effect
 from rolewise.analysis.twins import TwinRow, against_twins
+from rolewise.analysis.weights import filter_normalised_direction, recompute_batch_norm
 
 __all__ = [
+    "UNITS",
     "ArmRow",
     "BrierParts",
     "Estimate",
     "Fidelity",
     "LinearityGap",
+    "LossLine",
+    "LossPlane",
     "Predictions",
     "Reliability",
     "TemperatureEffect",
@@ -56,17 +62,23 @@ __all__ = [
     "estimate",
     "expected_calibration_error",
     "fidelity",
+    "filter_normalised_direction",
     "fit_temperature",
     "holm",
     "input_gradient_norm",
     "jacobian_norm",
     "linearity_gap",
+    "loss_line",
+    "loss_plane",
     "maximum_calibration_error",
     "mean_entropy",
+    "measure",
     "negative_log_likelihood",
     "paired",
     "predict",
     "predictive_kl",
+    "random_loss_plane",
+    "recompute_batch_norm",
     "reliability",
     "sampled_lipschitz",
     "teacher_deviation",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import torch
@@ -52,7 +53,7 @@ def input_gradient_norm(
         check_labels(labels, *logits.shape)
         # Images do not touch in eval mode: the gradient of the sum is each one's own.
         (gradient,) = torch.autograd.grad(functional.cross_entropy(logits, labels, reduction="sum"), images)
-        return torch.linalg.vector_norm(gradient.flatten(1).double(), dim=1)
+        return _lengths(gradient.double())
 
     return _for_each(model, batches, device, lengths)
 
@@ -106,7 +107,7 @@ def sampled_lipschitz(
             for _ in range(samples):
                 moved = images + radius * _directions(images, generator)
                 there = _output(check_logits(answer(model, moved, spec, head)), output)
-                steepest = torch.maximum(steepest, torch.linalg.vector_norm(there - here, dim=1) / radius)
+                steepest = torch.maximum(steepest, _lengths(there - here) / radius)
         return steepest
 
     return _for_each(model, batches, device, slopes)
@@ -117,7 +118,7 @@ def jacobian_norm(
     batches: Iterable[Any],
     *,
     generator: torch.Generator,
-    iterations: int = 20,
+    iterations: int = 10,
     output: Output = "probabilities",
     spec: InputSpec | None = None,
     head: Head = "raw",
@@ -162,11 +163,11 @@ def jacobian_norm(
         v, length = _directions(images, generator), found.new_zeros(len(found))
         for _ in range(iterations):
             (pushed,) = torch.autograd.grad(pulled, w, v, retain_graph=True)
-            length = torch.linalg.vector_norm(pushed, dim=1)
+            length = _lengths(pushed)
             (back,) = torch.autograd.grad(found, images, pushed, retain_graph=True)
             v = _unit(back)
         (pushed,) = torch.autograd.grad(pulled, w, v)
-        return torch.maximum(length, torch.linalg.vector_norm(pushed, dim=1)).detach().double()
+        return torch.maximum(length, _lengths(pushed)).detach().double()
 
     return _for_each(model, batches, device, values)
 
@@ -178,13 +179,26 @@ def _for_each(
     measured: Callable[[Tensor, Tensor], Tensor],
 ) -> Tensor:
     found = []
-    with evaluating(model), torch.enable_grad():
+    with evaluating(model), _frozen(model), torch.enable_grad():
         for images, labels in batches_on(batches, torch.device(device) if device is not None else device_of(model)):
             if len(images):
                 found.append(measured(images.detach().clone(), labels).cpu())
     if not found:
         raise InputError("batches must give at least one image, got none")
     return torch.cat(found)
+
+
+@contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    # Only the images' gradients are wanted; the weights' would cost a graph of their own.
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in learned:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_()
 
 
 def _differentiable(logits: Tensor) -> Tensor:
@@ -211,4 +225,9 @@ def _unit(vectors: Tensor) -> Tensor:
     # A gradient of float32 may be so small that its square is 0.
     size = vectors.flatten(1).abs().amax(1).clamp(min=1e-30).view(-1, *[1] * (vectors.ndim - 1))
     scaled = vectors / size
-    return scaled / torch.linalg.vector_norm(scaled.flatten(1), dim=1).clamp(min=1e-30).view_as(size)
+    return scaled / _lengths(scaled).clamp(min=1e-30).view_as(size)
+
+
+def _lengths(vectors: Tensor) -> Tensor:
+    lengths: Tensor = torch.linalg.vector_norm(vectors.flatten(1), dim=1)
+    return lengths
