@@ -74,6 +74,9 @@ def test_errors_by_hand() -> None:
     found = reliability(logits, labels, bins=10)
     assert found.counts.tolist() == [0, 0, 0, 0, 0, 2, 0, 0, 1, 0]
     assert found.gaps[5] == pytest.approx(-0.1) and found.gaps[0].isnan()
+    # A confidence on an edge belongs below it; one that is certain to the last bin.
+    edges = torch.tensor([[0.0, 0.0], [800.0, 0.0]], dtype=torch.float64)
+    assert reliability(edges, labels[:2], bins=2).counts.tolist() == [1, 1]
     # By mass, what is equal stays together: one bin stays empty instead of parting the two .6 by their order.
     assert reliability(logits, labels, bins=3, binning="mass").counts.tolist() == [2, 0, 1]
 
