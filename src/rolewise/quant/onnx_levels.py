@@ -1,0 +1,180 @@
+"""Weights as whole numbers in an ONNX file: the levels of a layer's codes behind a DequantizeLinear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rolewise.errors import InputError
+from rolewise.quant.codes import Codes, Grid
+from rolewise.quant.onnx_graph import Graph, Product, constant, operation, write
+
+_LARGEST = 2.0**30
+
+
+@dataclass(frozen=True)
+class Levels:
+    r"""A weight as whole numbers.
+
+    .. math:: w = s \,(l - z) + h
+
+    Args:
+        levels: l, int8 or uint8, in the weight's shape.
+        scale: s [C], positive; a folded norm's factor is part of it.
+        zero: z.
+        shift: h [C], where the levels lie between whole numbers; else None.
+    """
+
+    levels: NDArray[Any]
+    scale: NDArray[np.float64]
+    zero: int = 0
+    shift: NDArray[np.float64] | None = None
+
+
+def levels_of(path: str, codes: Codes, factor: NDArray[np.float64]) -> Levels:
+    """Returns codes, times a factor for each output channel, as levels of 8 bits.
+
+    A negative factor negates its channel's levels; of these, -128 alone has no counterpart and becomes 127.
+
+    Args:
+        path: of the layer, for the error.
+        codes: of the weight.
+        factor: [C].
+
+    Raises:
+        InputError: there are no 8-bit integers for these codes.
+    """
+    shape = (-1,) + (1,) * (codes.codes.ndim - 1)
+    numbers = codes.codes.cpu().numpy().astype(np.int64)
+    scale, offset = (
+        np.broadcast_to(part.double().cpu().numpy().reshape(-1), len(factor)) for part in (codes.scale, codes.offset)
+    )
+    values = numbers * scale.reshape(shape) + offset.reshape(shape)
+    # A channel that is multiplied by 0 has no scale: its levels are 0.
+    width = np.where(factor == 0, 1.0, scale * np.abs(factor))
+    sign = np.sign(factor).astype(np.int64).reshape(shape)
+    for times in (1, 2):
+        zero = np.rint(-offset / scale * times).reshape(shape)
+        levels = numbers * times - zero
+        exact = np.allclose(levels * (scale / times).reshape(shape), values, rtol=1e-5, atol=1e-7)
+        if exact and levels.min() >= -128 and levels.max() <= 127:
+            return Levels(np.minimum(levels * sign, 127).astype(np.int8), width / times)
+    top = 2**codes.bits - 1
+    if codes.bits == 8 and np.allclose(-offset / scale, top / 2, rtol=1e-5):
+        # Levels at halves on either side of 0: the codes themselves, with a shift of half a level. A negated code is
+        # the one as far from the other end.
+        flipped = np.where(sign < 0, top - numbers, numbers)
+        live = factor != 0
+        return Levels(np.where(sign == 0, 128, flipped).astype(np.uint8), width, 128, np.where(live, width / 2, 0.0))
+    raise InputError(
+        f"format onnx has no 8-bit integers for layer {path}, in whose levels zero lies neither on one nor midway; "
+        "use the quantiser lsq, affine, dorefa or pact, or format packed"
+    )
+
+
+def store(graph: Graph, product: Product, levels: Levels, *, narrow: bool, whole_bias: bool) -> None:
+    """Puts levels in place of a product's weight.
+
+    Args:
+        graph: whose weight still is in floating point.
+        product: which.
+        levels: of its weight.
+        narrow: 4 bits a level in the file where they fit; a runtime makes int8 of them when it loads the file.
+        whole_bias: the bias becomes int32 where the input has few bits.
+    """
+    name = product.weight.name
+    times = np.ones(len(levels.scale), np.int64)
+    if product.bias is not None and product.grid is not None and levels.shift is None:
+        levels, times = _fine_enough(levels, product.bias, product.grid)
+        if whole_bias:
+            width = product.grid.scale * (levels.scale / times).astype(np.float32).astype(np.float64)
+            _store_bias(graph, product, np.rint(product.bias / width).astype(np.int32), width)
+    nodes: list[Any] = []
+    if narrow and levels.shift is None and product.codes is not None and product.codes.bits <= 4:
+        stored = _store_narrow(graph, name, levels.levels, times, nodes)
+    else:
+        stored = constant(graph, f"{name}.levels", (levels.levels * _column(times, levels)).astype(levels.levels.dtype))
+    scale = levels.scale / times
+    single = bool((scale == scale[0]).all())
+    inputs = [
+        stored,
+        constant(graph, f"{name}.scale", np.asarray(scale[0] if single else scale, np.float32)),
+        constant(graph, f"{name}.zero", np.full(() if single else scale.shape, levels.zero, levels.levels.dtype)),
+    ]
+    nodes.append(operation("DequantizeLinear", inputs, f"{name}.values", **({} if single else {"axis": 0})))
+    if levels.shift is not None:
+        shift = constant(graph, f"{name}.shift", _column(levels.shift, levels).astype(np.float32))
+        nodes.append(operation("Add", [nodes[-1].outputs[0], shift], f"{name}.shifted"))
+    product.weight.replace_all_uses_with(nodes[-1].outputs[0])
+    graph.initializers.pop(name)
+    graph.insert_before(graph[0], nodes)
+
+
+def _fine_enough(levels: Levels, bias: NDArray[np.float64], grid: Grid) -> tuple[Levels, NDArray[np.int64]]:
+    """Returns levels, and for each channel by what they are to be multiplied, so that the bias is sharp and fits int32.
+
+    The bias is counted in units of the input's scale times the weight's: few levels make coarse units. Multiplied, they
+    stand for the same weights in finer ones. They stay so small that two products fit int16, in which CPUs without
+    VNNI add them.
+    """
+    largest = 255 if grid.lower < 0 else grid.upper
+    room = min(127, 32767 // (2 * largest))
+    times = np.maximum(
+        1, room // np.maximum(1, np.abs(levels.levels.astype(np.int64)).reshape(len(bias), -1).max(axis=1))
+    )
+    needed = np.abs(bias) / (_LARGEST * grid.scale)
+    scale = np.maximum(levels.scale, needed)
+    # A channel that is almost nothing but bias: its weights take coarser levels.
+    times = np.where(levels.scale / times < needed, 1, times)
+    coarser = np.rint(levels.levels * _column(levels.scale / scale, levels)).astype(levels.levels.dtype)
+    return Levels(coarser, scale), times
+
+
+def _column(numbers: NDArray[Any], levels: Levels) -> NDArray[Any]:
+    return numbers.reshape((-1,) + (1,) * (levels.levels.ndim - 1))
+
+
+def _store_bias(graph: Graph, product: Product, levels: NDArray[np.int32], width: NDArray[np.float64]) -> None:
+    name = f"{product.weight.name.removesuffix('.weight')}.bias_levels"
+    write(graph, product.node, 2, name, levels)
+    inputs = [
+        product.node.inputs[2],
+        constant(graph, f"{name}.scale", width.astype(np.float32)),
+        constant(graph, f"{name}.zero", np.zeros(len(levels), np.int32)),
+    ]
+    node = operation("DequantizeLinear", inputs, f"{name}.values", axis=0)
+    graph.insert_before(graph[0], node)
+    product.node.replace_input_with(2, node.outputs[0])
+
+
+def _store_narrow(graph: Graph, name: str, levels: NDArray[np.int8], times: NDArray[np.int64], nodes: list[Any]) -> Any:
+    """Stores levels in 4 bits, counted from the lowest of their channel where they do not fit as they are."""
+    import onnx_ir as ir
+
+    wide = levels.astype(np.int32)
+    shape = (-1,) + (1,) * (wide.ndim - 1)
+    low, apart, kind = np.zeros((1,) * wide.ndim, np.int32), 1, ir.DataType.INT4
+    if wide.min() < -8 or wide.max() > 7:
+        low, kind = wide.min(axis=tuple(range(1, wide.ndim)), keepdims=True), ir.DataType.UINT4
+        apart = 2 if (wide - low).max() > 15 else 1
+    counted = (wide - low) // apart
+    if (counted * apart + low != wide).any():
+        return constant(graph, f"{name}.levels", levels * times.reshape(shape).astype(np.int8))
+    nodes.append(
+        operation(
+            "Cast",
+            [constant(graph, f"{name}.levels", counted.astype(np.uint8 if low.any() else np.int8), kind)],
+            f"{name}.wide",
+            to=int(ir.DataType.INT32),
+        )
+    )
+    factor = (apart * times).astype(np.int32).reshape(shape)
+    for operator, numbers, idle in (("Mul", factor, 1), ("Add", low * times.astype(np.int32).reshape(shape), 0)):
+        if (numbers != idle).any():
+            part = constant(graph, f"{name}.{operator.lower()}", numbers)
+            nodes.append(operation(operator, [nodes[-1].outputs[0], part], f"{name}.{operator.lower()}ed"))
+    nodes.append(operation("Cast", [nodes[-1].outputs[0]], f"{name}.levels8", to=int(ir.DataType.INT8)))
+    return nodes[-1].outputs[0]
