@@ -88,11 +88,16 @@ def test_parts_have_grids_and_settings_of_their_own(tmp_path: Path) -> None:
 
 
 def test_settings_that_the_file_leaves_to_the_default_may_be_axes(tmp_path: Path) -> None:
-    text = "teacher: {model: {name: small_cnn, arguments: {widths: [4]}}}\nstudents: [{name: a, model: {name: small_cnn, arguments: {widths: [4]}}}]\ndata: {test: 100}\narms: {teacher: [none]}\n"
-    experiment = "\n".join("  " + line for line in text.splitlines())
-    (tmp_path / "s.yaml").write_text(
-        f"name: s\nexperiment:\n{experiment}\ngrid: {{distill.methods.0.temperature: [2]}}"
-    )
+    model = "model: {name: small_cnn, arguments: {widths: [4]}}"
+    lines = [
+        f"teacher: {{{model}}}",
+        f"students: [{{name: a, {model}}}]",
+        "data: {test: 100}",
+        "arms: {teacher: [none]}",
+    ]
+    experiment = "\n".join(f"  {line}" for line in lines)
+    grid = "grid: {distill.methods.0.temperature: [2]}"
+    (tmp_path / "s.yaml").write_text(f"name: s\nexperiment:\n{experiment}\n{grid}")
     assert load_study(tmp_path / "s.yaml").cells[0].config.distill.methods[0]["temperature"] == 2
 
 
