@@ -1,4 +1,4 @@
-"""The command line: run, search, train, distill, evaluate, report, preview, validate, list."""
+"""The command line: run, study, search, train, distill, evaluate, report, preview, validate, list."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from rolewise.errors import InputError, Interrupted, RolewiseError
+from rolewise.errors import InputError, Interrupted, RolewiseError, RunError
 
 app = typer.Typer(
     add_completion=False,
@@ -49,6 +49,40 @@ def run(config: ConfigFile, out: RunOption, settings: Settings = None, fresh: Fr
 
     _console.print(summary(out), soft_wrap=True)
     _console.print(f"\nResults: {out / 'results.json'}\nReport:  {out / 'report.html'}", soft_wrap=True)
+
+
+@app.command()
+def study(
+    config: Annotated[Path, typer.Argument(help="The study's YAML file.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="The study folder; made, or gone on with.", show_default=False)],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Change the study: --set seeds=[0,1]")] = None,
+    fresh: Fresh = False,
+    extend: Annotated[bool, typer.Option("--extend", help="Go on in the folder of another study.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Try again what failed.")] = False,
+) -> None:
+    """Run a grid over settings of an experiment, or go on with it; every distinct training runs once.
+
+    Example: rolewise study configs/studies/temperature_digits.yaml --out runs/temperature
+    """
+    from rolewise.experiment.study import load_study, run_study
+    from rolewise.experiment.study.progress import StudyDisplay
+    from rolewise.report import study_sentences
+
+    read = load_study(config, settings or [])
+    with StudyDisplay(_console, out) as display:
+        made = run_study(
+            read, out, fresh=fresh, extend=extend, retry=retry, on_plan=display.plan, on_event=display.update
+        )
+    for title, sentences in study_sentences(out):
+        _console.print("\n".join(["", title, *(f"- {sentence}" for sentence in sentences)]), soft_wrap=True)
+    _console.print(f"\nTable:  {out / 'results.csv'}\nReport: {out / 'report.html'}", soft_wrap=True)
+    if not made.parquet:
+        _console.print("No results.parquet: pyarrow is not installed (pip install rolewise[study]).")
+    if made.failed:
+        raise RunError(
+            f"{len(made.failed)} of {len(made.rows)} rows failed, the first ({made.failed[0]['cell']}, seed "
+            f"{made.failed[0]['seed']}): {made.failed[0]['reason']}\nTry them again with --retry."
+        )
 
 
 @app.command()
@@ -150,14 +184,17 @@ def export(
 def report(
     run_folder: RunArgument, show: Annotated[bool, typer.Option("--show", help="Open it in the browser.")] = False
 ) -> None:
-    """Write a run's report anew, also of a run that is not finished.
+    """Write a run's or a study's report anew, also of one that is not finished.
 
     Example: rolewise report runs/digits
     """
     from rolewise.experiment.folder import existing_run
-    from rolewise.report import write_report
+    from rolewise.report import write_report, write_study_report
 
-    path = write_report(existing_run(run_folder).root)
+    if (run_folder / "study.json").is_file():
+        path = write_study_report(run_folder)
+    else:
+        path = write_report(existing_run(run_folder).root)
     _console.print(f"Report: {path}", soft_wrap=True)
     if show:
         webbrowser.open(path.resolve().as_uri())
@@ -184,12 +221,25 @@ def preview(
 
 @app.command()
 def validate(config: ConfigFile, settings: Settings = None) -> None:
-    """Check a config and say what it would run; all faults at once.
+    """Check a config, or a study, and say what it would run; all faults at once.
 
     Example: rolewise validate configs/digits.yaml
     """
+    from rolewise.config.study import is_study
     from rolewise.experiment.graph import stages_of
 
+    if is_study(config):
+        from rolewise.experiment.study import load_study
+        from rolewise.experiment.study.graph import graph_of
+
+        read = load_study(config, settings or [])
+        graph = graph_of(read)
+        _console.print(
+            f"{config} is valid: {len(read.cells)} cells, {len(read.seeds)} seeds, {len(graph.trainings)} stages to "
+            f"train ({sum(map(len, graph.keys.values())) - len(graph.trainings)} more are shared between cells).",
+            soft_wrap=True,
+        )
+        return
     experiment = _load(config, settings)
     kinds: list[str] = [stage.kind for stage in stages_of(experiment)]
     counts = ", ".join(f"{kinds.count(kind)} {word}" for kind, word in _KINDS.items() if kinds.count(kind))

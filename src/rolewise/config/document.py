@@ -38,7 +38,7 @@ class Document:
         return self.places.get(path, Place("", 0))
 
 
-def read_document(path: Path, _above: tuple[Path, ...] = (), _named_at: Place | None = None) -> Document:
+def read_document(path: Path, _above: tuple[Path, ...] = (), _named_at: tuple[Place, str] | None = None) -> Document:
     """Reads a YAML file and, where it says ``extends: other.yaml``, lays it over that file.
 
     Mappings are merged key by key; lists and values of the upper file replace those of the lower one.
@@ -47,7 +47,7 @@ def read_document(path: Path, _above: tuple[Path, ...] = (), _named_at: Place | 
         ConfigError: the file is missing, no YAML, or extends itself.
     """
     where = Place(str(path), 1)
-    named = (_named_at, "extends") if _named_at else (where, "")
+    named = _named_at or (where, "")
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)
@@ -76,7 +76,7 @@ def read_document(path: Path, _above: tuple[Path, ...] = (), _named_at: Place | 
     if not isinstance(base, str):
         text = f"must be the name of another file, got {kind(base)}; write extends: other.yaml"
         raise ConfigError.of(place, "extends", text)
-    return merge(read_document(path.parent / base, chain, place), document)
+    return merge(read_document(path.parent / base, chain, (place, "extends")), document)
 
 
 class _Loader(yaml.BaseLoader):

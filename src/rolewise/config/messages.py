@@ -33,13 +33,22 @@ _BOUNDS = {
 }
 
 
-def faults_of(error: ValidationError, document: Document) -> list[Fault]:
-    """Returns one fault for each setting that the schema refuses."""
+def faults_of(
+    error: ValidationError, document: Document, kind: type[BaseModel] = ExperimentConfig, owner: str = "an experiment"
+) -> list[Fault]:
+    """Returns one fault for each setting that the schema refuses.
+
+    Args:
+        error: what the schema said.
+        document: what it said it of.
+        kind: the schema.
+        owner: what the whole document is called.
+    """
     found: dict[Steps, list[Mapping[str, Any]]] = {}
     for item in error.errors(include_url=False):
         found.setdefault(real_path(item, document.value), []).append(item)
     return [
-        Fault(document.place(path), dotted(path), _message(items, path, value_at(document.value, path)))
+        Fault(document.place(path), dotted(path), _message(items, path, value_at(document.value, path), kind, owner))
         for path, items in found.items()
     ]
 
@@ -69,14 +78,14 @@ def value_at(value: Any, path: Steps) -> Any:
     return value
 
 
-def _message(items: list[Mapping[str, Any]], path: Steps, got: Any) -> str:
+def _message(items: list[Mapping[str, Any]], path: Steps, got: Any, kind: type[BaseModel], whole: str) -> str:
     first = items[0]
     context = first.get("ctx", {})
     if first["type"] == "missing":
         return "must be given; add it"
     if first["type"] == "extra_forbidden":
-        owner = dotted(path[:-1]) or "an experiment"
-        return f'no such setting of "{owner}"{near(str(path[-1]), _fields_at(path[:-1]))}'
+        owner = dotted(path[:-1]) or whole
+        return f'no such setting of "{owner}"{near(str(path[-1]), _fields_at(path[:-1], kind))}'
     if first["type"] == "value_error":
         return str(context["error"])
     if first["loc"][-1] == "[key]":
@@ -116,9 +125,9 @@ def _meant(got: str, known: list[str]) -> str:
     return hint if "did you mean" in hint else ""
 
 
-def _fields_at(path: Steps) -> list[str]:
+def _fields_at(path: Steps, whole: type[BaseModel]) -> list[str]:
     """Returns the settings that the schema knows at a path."""
-    kind: Any = ExperimentConfig
+    kind: Any = whole
     for step in path:
         section = _section_in(kind)
         # A place in a list and a key of a mapping of sections lead to the section that both hold.

@@ -9,6 +9,7 @@ from rolewise.config.document import Document, forget, parse
 from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
 
 _FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[[0-9]{1,6}\])*")
+_PATH = re.compile(r"[A-Za-z_]\w*(\.([A-Za-z_]\w*|[0-9]{1,6})|\[[0-9]{1,6}\])*", re.ASCII)
 _STEP = re.compile(r"([A-Za-z_]\w*)|\[([0-9]+)\]")
 
 
@@ -35,11 +36,33 @@ def override(document: Document, setting: str) -> None:
         raise ConfigError([Fault(place, path_text, fault.message) for fault in error.faults]) from error
     if given.faults:
         raise ConfigError([Fault(place, path_text, fault.message) for fault in given.faults])
+    assign(document, steps, given.value, place)
+
+
+def steps_of(path: str) -> Steps | None:
+    """Returns the steps of ``students[0].train.epochs`` or ``students.0.train.epochs``; None where it is no path."""
+    if not _PATH.fullmatch(path):
+        return None
+    return tuple(int(step) if step.isdecimal() else step for step in re.findall(r"\w+", path))
+
+
+def assign(document: Document, steps: Steps, value: Any, place: Place) -> None:
+    """Sets the value at a path, and remembers where it was given.
+
+    Args:
+        document: changed in place.
+        steps: the path; mappings that are missing on the way are made.
+        value: of plain mappings, lists, text, numbers, booleans and None.
+        place: where it stands.
+
+    Raises:
+        ConfigError: the path leads through something that is no mapping or list.
+    """
     current = document.value
     for position, step in enumerate(steps):
         _must_hold(current, step, steps[: position + 1], place)
         if position == len(steps) - 1:
-            current[step] = given.value
+            current[step] = value
         elif isinstance(current, dict) and current.get(str(step)) is None and isinstance(steps[position + 1], str):
             current[step] = current = {}
             document.places[steps[: position + 1]] = place

@@ -25,7 +25,13 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
 
 def dump(config: ExperimentConfig) -> str:
     """Returns a config as YAML with every default written out; reading it gives an equal config."""
-    return yaml.dump(as_values(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return dump_values(as_values(config))
+
+
+def dump_values(values: Any) -> str:
+    """Returns plain values as YAML that this package reads back as the same values."""
+    text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return text
 
 
 class _Dumper(yaml.SafeDumper):
@@ -50,7 +56,12 @@ def digest(config: ExperimentConfig) -> str:
 
 def differences(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
     """Returns what differs between two configs, a line for each: ``path: old -> new``."""
-    before, after = dict(_leaves(as_values(old), ())), dict(_leaves(as_values(new), ()))
+    return value_differences(as_values(old), as_values(new))
+
+
+def value_differences(old: Any, new: Any) -> list[str]:
+    """Returns what differs between two mappings of plain values, as `differences` does."""
+    before, after = dict(_leaves(old, ())), dict(_leaves(new, ()))
     lines = []
     for path in sorted({*before, *after}, key=dotted):
         sides = [(path in side, side.get(path)) for side in (before, after)]

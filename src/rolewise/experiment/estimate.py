@@ -38,15 +38,15 @@ def estimated_seconds(config: ExperimentConfig, todo: Iterable[Stage], images: d
     before = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     try:
-        training = {role: _training(here, role) for role in dict.fromkeys(stage.role for stage in stages)}
-        asking = _asking(here) if any(stage.distilled for stage in stages) else 0.0
+        training = {role: training_seconds(here, role) for role in dict.fromkeys(stage.role for stage in stages)}
+        asking = asking_seconds(here) if any(stage.distilled for stage in stages) else 0.0
     finally:
         torch.set_num_threads(before)
     each = [images[stage.name] * (training[stage.role] + asking * stage.distilled) for stage in stages]
     return sum(each) / min(workers, len(each))
 
 
-def _training(here: World, role: str) -> float:
+def training_seconds(here: World, role: str) -> float:
     """Returns seconds for one image of a role's training."""
     section = section_of(here.config, role)
     model = builders.at_bits(section, here.network(section.model, role)).to(here.device).train()
@@ -59,7 +59,7 @@ def _training(here: World, role: str) -> float:
     return _fastest(step, here.device) / len(batch)
 
 
-def _asking(here: World) -> float:
+def asking_seconds(here: World) -> float:
     """Returns seconds for one image that the teacher is asked about."""
     section = here.config.teacher
     model = here.network(section.model, "teacher").to(here.device).eval()

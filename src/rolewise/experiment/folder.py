@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import importlib.metadata
 import os
 import platform
@@ -50,7 +51,18 @@ class RunFolder:
 
     def config(self) -> ExperimentConfig:
         """Reads the config that the run was made with."""
-        return load(self.root / "config.yaml")
+        path = self.root / "config.yaml"
+        try:
+            state = path.stat()
+        except OSError:
+            return load(path)  # which says what is wrong
+        return _config(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _config(path: Path, modified: int, size: int) -> ExperimentConfig:
+    # Every stage asks several times, and a study has hundreds of stages.
+    return load(path)
 
 
 def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> RunFolder:
@@ -66,7 +78,7 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> Ru
     """
     run = root / "run.json"
     if fresh and run.exists():
-        _move_aside(root)
+        move_aside(root)
     if run.exists():
         _check_same(root, config)
     elif _holds_other_files(root):
@@ -144,7 +156,8 @@ def _holds_other_files(root: Path) -> bool:
     return any(entry.name != ".lock" for entry in root.iterdir())
 
 
-def _move_aside(root: Path) -> None:
+def move_aside(root: Path) -> None:
+    """Moves a folder to ``<root>.old-<k>``, the first k that is free."""
     number = 1
     while (target := root.with_name(f"{root.name}.old-{number}")).exists():
         number += 1

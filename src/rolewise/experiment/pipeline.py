@@ -58,8 +58,7 @@ class Plan:
 def plan(run: RunFolder, stages: list[Stage], workers: int) -> Plan:
     """Counts the images that stages train on and the steps that they take, and estimates the time."""
     config = run.config()
-    counts = {"search": images_of_search, "teacher": _images_of_training, "arm": _images_of_training}
-    images = {stage.name: counts[stage.kind](run, stage) if stage.kind in counts else 0 for stage in stages}
+    images = {stage.name: images_of(run, stage) for stage in stages}
     # Each epoch's last, smaller batch is counted by its share.
     steps = {
         stage.name: round(images[stage.name] / section_of(config, stage.role).train.batch_size)
@@ -68,6 +67,12 @@ def plan(run: RunFolder, stages: list[Stage], workers: int) -> Plan:
     }
     todo = [stage for stage in stages if not run.is_done(stage.name)]
     return Plan(stages, len(stages) - len(todo), images, steps, estimated_seconds(config, todo, images, workers))
+
+
+def images_of(run: RunFolder, stage: Stage) -> int:
+    """Returns how many images a stage trains on, each as often as it is seen."""
+    counts = {"search": images_of_search, "teacher": _images_of_training, "arm": _images_of_training}
+    return counts[stage.kind](run, stage) if stage.kind in counts else 0
 
 
 def run_stage(

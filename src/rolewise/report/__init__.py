@@ -1,6 +1,7 @@
-"""The report: reads a run folder and writes one page."""
+"""The reports: read a run folder or a study folder and write one page."""
 
 from rolewise.report.page import write_report
+from rolewise.report.study_page import study_sentences, write_study_report
 from rolewise.report.summary import summary
 
-__all__ = ["summary", "write_report"]
+__all__ = ["study_sentences", "summary", "write_report", "write_study_report"]

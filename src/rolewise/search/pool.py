@@ -86,7 +86,7 @@ class Processes:
                 "define it at the top of a module, or use one worker"
             ) from error
         self._threads = threads
-        self._context = _context(type(make_member).__module__, getattr(make_member, "__module__", ""))
+        self._context = start_context(type(make_member).__module__, getattr(make_member, "__module__", ""))
         self._homes: dict[int, int] = {}
         self._hands: list[_Hand] = []
         try:
@@ -112,7 +112,7 @@ class Processes:
                     raise reply.error from RunError(f"in a worker process:\n{reply.trace}")
                 if reply is None:
                     assert hand.order is not None
-                    reply = Outcome(hand.order.member, None, _cause_of_death(hand.process), 0.0)
+                    reply = Outcome(hand.order.member, None, cause_of_death(hand.process), 0.0)
                     self._restart(place)
                 outcomes[reply.member] = reply
                 self._hands[place].order = None
@@ -171,8 +171,7 @@ class Processes:
             raise reply.error from RunError(f"in a worker process:\n{reply.trace}")
         if not isinstance(reply, Ready):
             raise RunError(
-                f"a worker process did not start: {_cause_of_death(hand.process)}; "
-                "see the text above, or use one worker"
+                f"a worker process did not start: {cause_of_death(hand.process)}; see the text above, or use one worker"
             )
 
     def _restart(self, place: int) -> None:
@@ -191,14 +190,15 @@ def _receive(hand: _Hand) -> Any:
         return None
 
 
-def _cause_of_death(process: BaseProcess) -> str:
+def cause_of_death(process: BaseProcess) -> str:
+    """Returns how a worker process ended."""
     process.join(timeout=5)
     code = process.exitcode
     how = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
     return f"its worker process ended {how}" + ("; was memory short?" if code == -9 else "")
 
 
-def _context(*modules: str) -> BaseContext:
+def start_context(*modules: str) -> BaseContext:
     """Returns the way to start processes: from a server that has torch loaded already where there is one.
 
     The server lasts as long as this process, so that every search after the first starts its workers in milliseconds.

@@ -1,0 +1,97 @@
+"""What a study will cost, stated before it starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from rolewise.config import ExperimentConfig
+from rolewise.experiment import builders
+from rolewise.experiment.estimate import asking_seconds, training_seconds
+from rolewise.experiment.pipeline import images_of
+from rolewise.experiment.stages import section_of
+from rolewise.experiment.study.folder import StudyFolder
+from rolewise.experiment.study.graph import Graph, Job
+from rolewise.experiment.world import world
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What a study will do, stated before it starts.
+
+    Args:
+        cells: how many.
+        rows: of the table.
+        stages: searches and trainings if every cell did its own.
+        jobs: searches and trainings that are run, each shared by all cells that need it.
+        done: how many of them are done already.
+        images: how many images each job that is left trains on, by its key.
+        seconds: how long they will take, roughly.
+        workers: processes.
+    """
+
+    cells: int
+    rows: int
+    stages: int
+    jobs: int
+    done: int
+    images: dict[str, int] = field(repr=False)
+    seconds: float
+    workers: int
+
+
+def plan_of(folder: StudyFolder, graph: Graph, rows: int, workers: int) -> StudyPlan:
+    """Counts what is left to do and estimates the time: a few steps of each kind of network are timed."""
+    left = [job for job in graph.trainings if not folder.is_done(job.key) and folder.failure(job.key) is None]
+    images = {job.key: _images(folder, job) for job in left}
+    return StudyPlan(
+        cells=len(graph.keys),
+        rows=rows,
+        stages=sum(map(len, graph.keys.values())),
+        jobs=len(graph.trainings),
+        done=sum(folder.is_done(job.key) for job in graph.trainings),
+        images=images,
+        seconds=_seconds(folder, left, images, workers),
+        workers=workers,
+    )
+
+
+def _images(folder: StudyFolder, job: Job) -> int:
+    return images_of(folder.cell(job.cell), job.stage)
+
+
+def _seconds(folder: StudyFolder, left: Sequence[Job], images: dict[str, int], workers: int) -> float:
+    """Returns the longest of: the work spread over the workers, and the longest single job."""
+    rates: dict[str, float] = {}
+    each = []
+    for job in left:
+        config = folder.cell(job.cell).config()
+        rate = _rate(config, "training", job.stage.role, rates)
+        if job.stage.distilled:
+            rate += _rate(config, "asking", job.stage.role, rates)
+        each.append(images[job.key] * rate)
+    return max([sum(each) / max(1, min(workers, len(each))), *each], default=0.0)
+
+
+def _rate(config: ExperimentConfig, what: str, role: str, known: dict[str, float]) -> float:
+    """Returns seconds for one image; measured once for all cells in which nothing that it depends on differs."""
+    section = section_of(config, role)
+    parts: list[Any] = [what, config.data, section.model, section.quantise, config.threads, section.train.batch_size]
+    parts += [config.teacher.model, config.device] if what == "asking" else [config.device]
+    key = json.dumps([part.model_dump(mode="json") if hasattr(part, "model_dump") else part for part in parts])
+    if key not in known:
+        here = world(config, config.seeds[0], builders.device_of(config.device))
+        before = torch.get_num_threads()
+        torch.set_num_threads(config.threads)
+        try:
+            known[key] = training_seconds(here, role) if what == "training" else asking_seconds(here)
+        except Exception:
+            # What cannot be timed cannot be run either: the job itself will say why.
+            known[key] = 0.0
+        finally:
+            torch.set_num_threads(before)
+    return known[key]

@@ -1,0 +1,123 @@
+"""What a person sees while a study runs: a table that moves in a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from rolewise.experiment.study.execution import Event
+from rolewise.experiment.study.graph import Graph
+from rolewise.experiment.study.planning import StudyPlan
+from rolewise.search.budget import duration
+
+#: Between two lines of a log, so that a study of thousands of stages is not thousands of lines.
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+class StudyDisplay:
+    """Shows the plan, then how far each part is.
+
+    Args:
+        console: where to.
+        out: the study folder.
+    """
+
+    def __init__(self, console: Console, out: Path) -> None:
+        self._console, self._out = console, out
+        self._live: Live | None = None
+        self._plan: StudyPlan | None = None
+        self._open: dict[str, set[str]] = {}
+        self._totals: dict[str, int] = {}
+        self._failed: set[str] = set()
+        self._images = 0
+        self._left = 0
+        self._now: dict[str, str] = {}
+        self._began = self._said = time.monotonic()
+
+    def __enter__(self) -> StudyDisplay:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def plan(self, plan: StudyPlan, graph: Graph) -> None:
+        """States what will be done before anything is."""
+        self._plan, self._left, self._began = plan, len(plan.images), time.monotonic()
+        shared = plan.stages - plan.jobs
+        left = f"; {duration(plan.seconds)} to go at the least" if plan.seconds else ""
+        self._console.print(
+            f"{self._out}: {plan.cells} cells, {plan.rows} rows; {plan.jobs:,} stages to train ({plan.done:,} done; "
+            f"{shared:,} more are shared between cells), {sum(plan.images.values()):,} images left, "
+            f"{plan.workers} worker{'s' if plan.workers != 1 else ''}{left}",
+            soft_wrap=True,
+        )
+        for cell, keys in graph.keys.items():
+            self._open[cell] = set(keys.values()) & set(plan.images)
+            self._totals[_part(cell)] = self._totals.get(_part(cell), 0) + 1
+        if self._console.is_terminal:
+            self._live = Live(self._table(), console=self._console, refresh_per_second=4)
+            self._live.start()
+
+    def update(self, event: Event) -> None:
+        """Shows what happened to a job."""
+        job, told = event.job, event.told
+        if told.kind == "moves":
+            self._now[job.key] = f"{job.name}: {told.text}"
+        else:
+            self._now.pop(job.key, None)
+        if told.kind in ("done", "failed") and not job.measure:
+            self._left -= 1
+            self._images += self._plan.images.get(job.key, 0) if self._plan is not None else 0
+            for keys in self._open.values():
+                keys.discard(job.key)
+        if told.kind == "failed":
+            self._failed.add(job.key)
+            self._console.print(f"failed: {job.name}: {told.text}", soft_wrap=True, markup=False)
+        if self._live is not None:
+            self._live.update(self._table())
+        elif told.kind in ("done", "failed") and not job.measure and (self._due() or not self._left):
+            self._console.print(self._line(), soft_wrap=True)
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        if now - self._said < _SECONDS_BETWEEN_LINES:
+            return False
+        self._said = now
+        return True
+
+    def _line(self) -> str:
+        cells = sum(not keys for keys in self._open.values())
+        failed = f", {len(self._failed)} failed" if self._failed else ""
+        return f"{cells} of {len(self._open)} cells, {self._left} stages left{failed}{self._rate()}"
+
+    def _rate(self) -> str:
+        """Estimates by images trained on, which is nearer to the truth than by stages."""
+        spent = time.monotonic() - self._began
+        if self._plan is None or not self._images:
+            return ""
+        rate = self._images / max(spent, 1e-9)
+        left = sum(self._plan.images.values()) - self._images
+        return f", {rate:,.0f} images/s" + (f", {duration(left / rate)} to go" if left else "")
+
+    def _table(self) -> Group:
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
+        for heading in ("part", "cells done", ""):
+            table.add_column(heading, justify="right" if heading == "cells done" else "left")
+        for part, total in self._totals.items():
+            done = sum(not keys for cell, keys in self._open.items() if _part(cell) == part)
+            table.add_row(part, f"{done} of {total}", "█" * round(30 * done / total))
+        running = [Text(text, style="dim", overflow="ellipsis", no_wrap=True) for text in self._now.values()]
+        return Group(table, Text(self._line()), *running)
+
+
+def _part(cell: str) -> str:
+    return cell.rpartition("-")[0]

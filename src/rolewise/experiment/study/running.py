@@ -1,0 +1,144 @@
+"""A study from its file to its table and its page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rolewise.analysis.measurements import measure_fault
+from rolewise.config.study import Study
+from rolewise.config.study import load_study as _load_study
+from rolewise.experiment import builders
+from rolewise.experiment.checks import check
+from rolewise.experiment.folder import RunFolder, held
+from rolewise.experiment.study.execution import Event, execute
+from rolewise.experiment.study.folder import StudyFolder, make_cell, open_study
+from rolewise.experiment.study.graph import Graph, graph_of
+from rolewise.experiment.study.planning import StudyPlan, plan_of
+from rolewise.experiment.study.pool import Here, Pool, Processes
+from rolewise.experiment.study.table import Ledger, Row
+from rolewise.processes import asked_to_stop
+from rolewise.report import write_study_report
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What came of a study.
+
+    Args:
+        root: the study folder.
+        rows: the table: one row for each cell, seed and arm.
+        parquet: whether ``results.parquet`` was written.
+    """
+
+    root: Path
+    rows: list[Row]
+    parquet: bool
+
+    @property
+    def failed(self) -> list[Row]:
+        """The rows that failed, each with its ``reason``."""
+        return [row for row in self.rows if row["status"] == "failed"]
+
+
+def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
+    """Reads a study and checks every cell and every name in it.
+
+    Args:
+        path: the YAML file.
+        overrides: settings of the study such as ``seeds=[0]``.
+
+    Raises:
+        ConfigError: all faults in one go.
+    """
+    return _load_study(path, overrides, check=check, measure_fault=measure_fault)
+
+
+def run_study(
+    study: Study,
+    out: Path,
+    *,
+    fresh: bool = False,
+    extend: bool = False,
+    retry: bool = False,
+    isolate: bool = True,
+    on_plan: Callable[[StudyPlan, Graph], None] = lambda plan, graph: None,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> StudyResult:
+    """Runs a study, or goes on with it, and writes its table and its page.
+
+    Args:
+        study: the study (see `load_study`).
+        out: the study folder.
+        fresh: start anew; what is there is moved aside.
+        extend: go on in the folder of another study; what both need is not run again.
+        retry: try again what failed.
+        isolate: use worker processes even where it is one, so that a cell that runs out of memory ends no other.
+        on_plan: told what will be done, before anything is.
+        on_event: told what happens to each job.
+
+    Raises:
+        InputError: the folder belongs to another study, or something named in the config is wrong.
+        RunError: the study could not go on; it is kept and can be resumed. A cell that fails is no such error.
+    """
+    folder = open_study(out, study, fresh=fresh, extend=extend)
+    with held(RunFolder(out)), asked_to_stop() as asked:
+        graph = graph_of(study)
+        for cell in study.cells:
+            make_cell(folder, cell.name, cell.config, graph.keys[cell.name])
+        if retry:
+            folder.forgive()
+        ledger = Ledger(study, graph, folder)
+        workers = study.workers or _default_workers(study)
+        on_plan(plan_of(folder, graph, len(ledger.write()), workers), graph)
+        todo = [job for job in (*graph.trainings, *graph.measurements) if not folder.is_done(job.key)]
+        if todo:
+            pool: Pool = Processes(out, min(workers, len(todo))) if isolate else Here(out, asked.is_set)
+            try:
+                _run(folder, graph, ledger, pool, asked.is_set, on_event)
+            finally:
+                pool.close()
+                # Also of a study that was stopped: the table says how far it is.
+                rows = ledger.write()
+        rows = ledger.write()
+        parquet = ledger.write_parquet()
+        write_study_report(out)
+        return StudyResult(out, rows, parquet)
+
+
+def _run(
+    folder: StudyFolder,
+    graph: Graph,
+    ledger: Ledger,
+    pool: Pool,
+    asked: Callable[[], bool],
+    on_event: Callable[[Event], None],
+) -> None:
+    """Runs all trainings, then opens the test set: until then the table has validation accuracies alone."""
+    left: dict[str, set[str]] = {cell: set(keys.values()) for cell, keys in graph.keys.items()}
+
+    def on(event: Event) -> None:
+        if event.told.kind in ("done", "failed"):
+            finished = [cell for cell, keys in left.items() if event.job.key in keys]
+            for cell in finished:
+                left[cell].discard(event.job.key)
+            # A cell's last stage, or a failure, is worth a new table.
+            if event.told.kind == "failed" or any(not left[cell] for cell in finished):
+                ledger.write()
+        on_event(event)
+
+    for key in [job.key for job in graph.trainings if folder.is_done(job.key)]:
+        for keys in left.values():
+            keys.discard(key)
+    execute(folder, graph.trainings, pool, asked, on)
+    execute(folder, graph.measurements, pool, asked, on_event)
+
+
+def _default_workers(study: Study) -> int:
+    """Returns how many processes this machine takes: its cores over the threads of each; one on a GPU."""
+    if any(builders.device_of(cell.config.device).type != "cpu" for cell in study.cells):
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // max(cell.config.threads for cell in study.cells))

@@ -1,0 +1,127 @@
+"""Reads a study folder for its page, also of a study that is not finished."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rolewise.analysis.effects import Level
+from rolewise.errors import InputError
+from rolewise.files import read_json
+
+#: Columns of the table that are neither an axis nor a metric, and what they hold; the rest are metrics.
+_KINDS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("part", "cell", "student", "arm", "status", "reason"), str),
+    **dict.fromkeys(("seed", "images", "parameters"), int),
+    "distilled": lambda text: text == "true",
+}
+#: What is measured, but is no result of its own.
+_ASIDE = ("validation_accuracy", "teacher_accuracy")
+
+
+@dataclass
+class StudyData:
+    """What a study's page is made of.
+
+    Args:
+        root: the study folder.
+        name: the study's name.
+        parts: axes with their levels, by part.
+        best: whether a best cell is to be named.
+        rows: of the table, with ``seconds``.
+        metrics: columns that were measured on the test set, accuracy first.
+        config: the text of study.yaml.
+        environment: content of environment.json.
+    """
+
+    root: Path
+    name: str
+    parts: dict[str, dict[str, list[Level]]]
+    best: bool
+    rows: list[dict[str, Any]]
+    metrics: list[str]
+    config: str
+    environment: dict[str, Any]
+
+
+def read_study(root: Path) -> StudyData:
+    """Reads a study folder.
+
+    Raises:
+        InputError: it is none, or a file in it is damaged; the file is named.
+    """
+    record = read_json(root / "study.json", "the study's record")
+    try:
+        parts = {part["name"]: {axis: list(levels) for axis, levels in part["axes"]} for part in record["parts"]}
+        rows, metrics = read_table(root / "results.csv", parts)
+        _add_seconds(root / "timing.csv", rows)
+        name, best = str(record["name"]), bool(record["best"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"the study in {root} is damaged or from another release ({error!r})") from error
+    text = root / "study.yaml"
+    known = root / "environment.json"
+    return StudyData(
+        root=root,
+        name=name,
+        parts=parts,
+        best=best,
+        rows=rows,
+        metrics=metrics,
+        config=text.read_text(encoding="utf-8") if text.is_file() else "",
+        environment=read_json(known, "the environment") if known.is_file() else {},
+    )
+
+
+def read_table(
+    path: Path, parts: Mapping[str, Mapping[str, Sequence[Level]]]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Reads ``results.csv``: each value in the kind that it was written from, and the names of the metrics.
+
+    Args:
+        path: the file.
+        parts: axes with their levels, by part.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            lines, columns = list(reader), list(reader.fieldnames or [])
+    except (OSError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read ({error}); run the study again to write it anew") from error
+    axes = {axis for levels in parts.values() for axis in levels}
+    metrics = [name for name in columns if name not in _KINDS and name not in axes and name not in _ASIDE]
+    rows = []
+    for number, line in enumerate(lines, 2):
+        try:
+            levels = {axis: {_text(level): level for level in known} for axis, known in parts[line["part"]].items()}
+            row = {name: levels[name][text] for name, text in line.items() if name in levels}
+            row |= {name: _value(name, text) for name, text in line.items() if name not in axes}
+        except (KeyError, ValueError, TypeError) as error:
+            raise InputError(f"{path}:{number} is damaged ({error!r}); run the study again to write it anew") from error
+        rows.append(row)
+    return rows, sorted(metrics, key=lambda name: name != "accuracy")
+
+
+def _text(level: Level) -> str:
+    return str(level).lower() if isinstance(level, bool) else str(level)
+
+
+def _value(name: str, text: str) -> Any:
+    return _KINDS.get(name, float)(text) if text else None
+
+
+def _add_seconds(path: Path, rows: list[dict[str, Any]]) -> None:
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", newline="") as file:
+        times = {(t["cell"], t["seed"], t["student"], t["arm"]): t["seconds"] for t in csv.DictReader(file)}
+    for row in rows:
+        text = times.get((row["cell"], str(row["seed"]), row["student"], row["arm"]))
+        row["seconds"] = float(text) if text else None

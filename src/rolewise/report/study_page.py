@@ -1,0 +1,196 @@
+"""The page of a study: one self-contained HTML file out of a study folder."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from rolewise.analysis.effects import Contrast, Group, Level, contrasts
+from rolewise.analysis.statistics import estimate
+from rolewise.analysis.study_sentences import best_sentence, effect_sentences, unit_of
+from rolewise.files import write_text
+from rolewise.report.study_figures import contrast_name, effects_figure, heat_figure
+from rolewise.report.study_folder import StudyData, read_study
+
+
+def write_study_report(root: Path) -> Path:
+    """Writes ``report.html`` into a study folder, also of a study that is not finished.
+
+    Raises:
+        InputError: it is no study folder, or a file in it is damaged.
+    """
+    data = read_study(root)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("rolewise.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    path = root / "report.html"
+    write_text(path, environment.get_template("study.html.j2").render(**_content(data)))
+    return path
+
+
+def short_labels(axes: Sequence[str]) -> dict[str, str]:
+    """Returns for each axis the shortest end of its key that no other axis shares; places in lists are left out."""
+    words = {axis: [word for word in axis.replace("[", ".").replace("]", "").split(".")] for axis in axes}
+    labels = {}
+    for axis in axes:
+        for count in range(1, len(words[axis]) + 1):
+            end = words[axis][-count:]
+            if end[0].isdecimal():
+                continue
+            if sum(other[-count:] == end for other in words.values()) == 1:
+                break
+        labels[axis] = ".".join(word for word in end if not word.isdecimal()) or axis
+    return labels if len(set(labels.values())) == len(labels) else {axis: axis for axis in axes}
+
+
+def study_sentences(root: Path) -> list[tuple[str, list[str]]]:
+    """Returns what a study supports, for a terminal: a title for each part, student and arm, and its sentences."""
+    found = []
+    for part in _parts(read_study(root)):
+        found += [(group["title"], group["sentences"]) for group in part["groups"]]
+    return found
+
+
+def _content(data: StudyData) -> dict[str, Any]:
+    states = [row["status"] for row in data.rows]
+    parts = _parts(data)
+    for part in parts:
+        part["cells"] = _cells(data, part["name"], part["labels"])
+        for group in part["groups"]:
+            group["metrics"] = [_metric(data, part, group, metric) for metric in data.metrics]
+    return {
+        "name": data.name,
+        "parts": parts,
+        "counts": {state: states.count(state) for state in ("done", "trained", "waiting", "failed")},
+        "rows": len(data.rows),
+        "seeds": len({row["seed"] for row in data.rows}),
+        "failures": _failures(data),
+        "config": data.config,
+        "environment": data.environment,
+    }
+
+
+def _parts(data: StudyData) -> list[dict[str, Any]]:
+    parts = []
+    for name, axes in data.parts.items():
+        rows = [row for row in data.rows if row["part"] == name]
+        labels = short_labels(list(axes))
+        found = contrasts(rows, axes, "accuracy")
+        told = effect_sentences(found, "accuracy", labels)
+        groups = []
+        for group in dict.fromkeys((row["part"], row["student"], row["arm"]) for row in rows):
+            sentences = told.get(group, []) or ["There is nothing to compare yet."]
+            groups.append({"key": group, "title": _title(group, data), "sentences": sentences})
+        best = best_sentence(rows, list(axes), labels) if data.best else None
+        parts.append({"name": name, "axes": axes, "labels": labels, "rows": rows, "groups": groups, "best": best})
+    return parts
+
+
+def _title(group: Group, data: StudyData) -> str:
+    part, student, arm = group
+    return f"{part}: {student}, {arm}" if len(data.parts) > 1 else f"{student}, {arm}"
+
+
+def _metric(data: StudyData, part: dict[str, Any], group: dict[str, Any], metric: str) -> dict[str, Any]:
+    """Returns the figures and the contrasts of one metric of one part, student and arm."""
+    axes: Mapping[str, Sequence[Level]] = part["axes"]
+    mine = [row for row in part["rows"] if (row["part"], row["student"], row["arm"]) == group["key"]]
+    found = [one for one in contrasts(part["rows"], axes, metric) if one.group == group["key"]]
+    unit, names = unit_of(metric), list(axes)
+    shown = [names[:3]] if names else []
+    for one in found:
+        pair = [one.axis, one.other[0]] if one.other is not None and one.supported else []
+        if pair and pair not in shown and pair != names[:2]:
+            shown.append(pair)
+    maps = [
+        {
+            "picture": heat_figure(mine, axes, pair, part["labels"], metric, unit),
+            "axes": [part["labels"][axis] for axis in pair],
+            "averaged": [part["labels"][axis] for axis in names if axis not in pair],
+        }
+        for pair in shown
+    ]
+    judged = [one for one in found if one.difference is not None]
+    return {
+        "name": unit.name,
+        "maps": maps,
+        "effects": effects_figure(found, part["labels"], unit) if judged else None,
+        "contrasts": [_contrast(one, part["labels"], metric) for one in judged],
+        "sentences": effect_sentences(found, metric, part["labels"]).get(group["key"], []),
+    }
+
+
+def _contrast(one: Contrast, labels: Mapping[str, str], metric: str) -> dict[str, Any]:
+    unit, difference = unit_of(metric), one.difference
+    assert difference is not None
+    interval = ""
+    if difference.low is not None and difference.high is not None:
+        interval = f"{unit.change(difference.low)} to {unit.change(difference.high)}"
+    return {
+        "name": contrast_name(one, labels),
+        "difference": unit.change(difference.mean),
+        "interval": interval,
+        "adjusted": "" if one.adjusted is None else f"{one.adjusted:.3f}",
+        "beyond": one.supported,
+        "seeds": one.seeds,
+        "left_out": one.left_out,
+    }
+
+
+def _cells(data: StudyData, part: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in data.rows:
+        if row["part"] == part:
+            groups.setdefault((row["cell"], row["student"], row["arm"]), []).append(row)
+    return [_cell(name, rows, data.metrics, list(labels)) for name, rows in groups.items()]
+
+
+def _cell(
+    name: tuple[str, str, str], rows: list[dict[str, Any]], metrics: Sequence[str], axes: Sequence[str]
+) -> dict[str, Any]:
+    done = [row for row in rows if row["status"] == "done"]
+    values = []
+    for metric in metrics:
+        numbers = [row[metric] for row in done if row.get(metric) is not None]
+        values.append(_spread(numbers, metric) if numbers else "")
+    first = next((row for row in rows if row.get("parameters") is not None), {})
+    seconds = [row["seconds"] for row in rows if row.get("seconds") is not None]
+    return {
+        "cell": name[0],
+        "what": f"{name[1]}, {name[2]}",
+        "levels": [str(rows[0][axis]) for axis in axes],
+        "values": values,
+        "seeds": f"{len(done)} of {len(rows)}",
+        "whole": len(done) == len(rows),
+        "validation": _mean([row.get("validation_accuracy") for row in rows]),
+        "teacher": _mean([row.get("teacher_accuracy") for row in rows]),
+        "parameters": f"{first['parameters']:,}" if first else "",
+        "images": f"{first['images']:,}" if first else "",
+        "seconds": f"{statistics.fmean(seconds):.1f}" if seconds else "",
+    }
+
+
+def _spread(numbers: Sequence[float], metric: str) -> str:
+    unit, found = unit_of(metric), estimate(numbers)
+    spread = "" if found.sd is None else f" ± {unit.value(found.sd)}"
+    interval = ""
+    if found.low is not None and found.high is not None and metric == "accuracy":
+        interval = f" ({unit.value(found.low)} to {unit.value(found.high)})"
+    return f"{unit.value(found.mean)}{spread}{interval}"
+
+
+def _mean(numbers: Sequence[float | None]) -> str:
+    known = [number for number in numbers if number is not None]
+    return f"{100 * statistics.fmean(known):.1f}" if known else ""
+
+
+def _failures(data: StudyData) -> list[dict[str, Any]]:
+    return [
+        {"cell": row["cell"], "seed": row["seed"], "what": f"{row['student']}, {row['arm']}", "reason": row["reason"]}
+        for row in data.rows
+        if row["status"] == "failed"
+    ]
