@@ -71,6 +71,12 @@ OTHER: dict[str, Any] = {
     "students[0].quantise.layers": {"classifier": {"weights": 2}},
     "distill.methods": [{"name": "kd", "temperature": 2.0}],
     "distill.view": "clean",
+    "distill.mixed_targets": "outputs",
+    "*.mix.method": "mixup",
+    "*.mix.share_kind": "legacy",
+    "*.mix.ratio": "batch",
+    "*.mix.pairs": "within",
+    "*.mix.entropy_rule": "unix",
     "augment.ops": ["rotate"],
     "augment.counts": [0.5, 0.5],
     "augment.magnitude": "fixed",
@@ -184,7 +190,7 @@ def test_every_stage_s_key_depends_on_what_it_reads(tmp_path: Path, monkeypatch:
     assert count > 200
     # Read and of no effect: the number of images is given, so that nothing is added to them; a preset without
     # operations does not draw from those that are read beside it; a search has epochs and images of its own.
-    no_effect = {"retrain_on_validation", "augment.ops", "augment.ranges", "search.screen"}
+    no_effect = {"retrain_on_validation", "augment.ops", "augment.ranges", "augment.base", "search.screen"}
     assert {path for _, path in unread if not path.startswith("search.screen")} <= no_effect, unread
     assert {name for name, path in unread if path.startswith("augment")} <= {PLAIN, TAUGHT, STUDENT_SEARCH}
 
