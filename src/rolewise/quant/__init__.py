@@ -11,6 +11,7 @@ from rolewise.quant.lsq import LsqActivation, LsqWeight, first_step
 from rolewise.quant.packing import load_packed, pack, save_packed, unpack
 from rolewise.quant.pact import PactActivation, pact_activation
 from rolewise.quant.rounding import cut_to_grid, on_grid, round_through
+from rolewise.quant.sensitivity import LayerSensitivity, Sensitivity, sensitivity
 
 __all__ = [
     "QUANTISERS",
@@ -21,10 +22,12 @@ __all__ = [
     "DorefaActivation",
     "DorefaWeight",
     "Grid",
+    "LayerSensitivity",
     "LsqActivation",
     "LsqWeight",
     "PactActivation",
     "Quantised",
+    "Sensitivity",
     "cut_to_grid",
     "dorefa_activation",
     "dorefa_weight",
@@ -40,6 +43,7 @@ __all__ = [
     "restore",
     "round_through",
     "save_packed",
+    "sensitivity",
     "size_in_bytes",
     "symmetric_scale",
     "unpack",

@@ -175,7 +175,7 @@ def _listed(keep: Sequence[str]) -> Sequence[str]:
 
 
 def _matching(paths: list[str], pattern: str, where: str) -> list[str]:
-    found = [path for path in paths if fnmatchcase(path, pattern)]
+    found = [path for path in paths if path == pattern or fnmatchcase(path, pattern)]
     if not found:
         found = [path for path in paths if any(fnmatchcase(around, pattern) for around in _around(path))]
     if not found:
