@@ -18,8 +18,9 @@ def standardised(logits: Tensor, *, multiplier: float = 1.0, centred: bool = Fal
     fitted to ``z`` on images of their own afterwards. Its accuracy is the same either way.
 
     Source: the loss MIXSTD in the code of Choi et al. (2023), https://arxiv.org/abs/2211.03946.
-    Differs from source: logits that are constant up to rounding (their largest distance from the mean is at most 8
-    machine epsilons of the largest logit) are divided by 1, where the source divides by 0; their softmax is uniform.
+    Differs from source: logits that are constant up to rounding are divided by 1, where the source divides by 0; their
+    softmax is uniform. That is where the largest distance from the mean is at most 8 machine epsilons of the largest
+    logit, or the root of the least number (1e-19 in single precision).
 
     Args:
         logits: floating point [..., K], K at least 2; half precision is made single.

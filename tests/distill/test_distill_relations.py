@@ -30,6 +30,20 @@ def test_a_turned_or_scaled_batch_of_any_width_says_the_same(name: str) -> None:
     assert same == (name != "similarity")  # which sees how large each feature is
 
 
+def test_pkt_of_opposite_features_is_finite() -> None:
+    ahead = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
+    alike = torch.ones(2, 2, dtype=torch.float64)
+    # Probabilities 1 and 1e-7 against halves, over the batch of two.
+    far, near = 1e-7 / (1 + 1e-7), 1 / (1 + 1e-7)
+    expected = -(np.log(4 * far * near)) / 4
+    leaf = ahead.requires_grad_()
+    value = METHODS["pkt"].loss(leaf, alike)
+    assert value.detach().numpy() == pytest.approx([expected] * 2)
+    value.sum().backward()
+    assert leaf.grad is not None and leaf.grad.isfinite().all()
+    assert METHODS["pkt"].loss(alike, ahead.detach()).numpy() == pytest.approx([np.log(2) / 2] * 2, rel=1e-5)
+
+
 def test_nst_takes_channels_as_a_set_and_refuses_vectors() -> None:
     loss = METHODS["nst"].loss
     student, teacher = features("nst", 3, 1), features("nst", 3, 2)

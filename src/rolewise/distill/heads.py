@@ -13,7 +13,8 @@ def head_of(methods: Sequence[Method], label_weight: float) -> float | None:
     A loss that divides the logits z by their own standard deviation s trains no scale of z. Where every term that reads
     logits is such a one, raw probabilities mean nothing, nor does a loss or a calibration error that is computed from
     them. Give m to `rolewise.logits.standardised`, or fit a temperature to z on images of their own. As soon as one
-    term reads raw logits, which the labels' own does, it trains their scale, and z is read as it is.
+    term reads raw logits, which the labels' own does, it trains their scale, and z is read as it is; where that term's
+    weight is small the scale comes slowly, and a fitted temperature is the safer reading there too.
 
     Args:
         methods: configured methods.

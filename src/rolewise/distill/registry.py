@@ -75,9 +75,11 @@ class Info:
 
     @cached_property
     def choices(self) -> dict[str, tuple[str, ...]]:
-        """The names that a setting may take, of each whose type is a ``Literal`` of names."""
-        hints = get_type_hints(self.loss)
-        return {name: get_args(hints[name]) for name in self.settings if get_origin(hints.get(name)) is Literal}
+        """The names that a setting may take, of each that is text and whose type is a ``Literal`` of names."""
+        named = [name for name, default in self.settings.items() if isinstance(default, str)]
+        # Types are looked up only where there is such a setting: elsewhere they need not exist at run time.
+        hints = get_type_hints(self.loss) if named else {}
+        return {name: get_args(hints[name]) for name in named if get_origin(hints.get(name)) is Literal}
 
     @cached_property
     def wants_labels(self) -> bool:
