@@ -213,6 +213,11 @@ def test_beyond_the_ends_variances_stop_at_none_and_overflow_is_nan() -> None:
     broken = loss_line(linear(0).float(), linear(1).float(), pairs, positions=(0.0, 1.0, 1e39))
     assert broken.loss.isnan().tolist() == broken.accuracy.isnan().tolist() == [False, False, True]
     assert broken.barrier == 0
+    # A network that is broken spoils nothing of which it has no part.
+    with torch.no_grad():
+        two[0].weight[0] = float("nan")
+    half = loss_line(one, two, pairs, positions=(0.0, 0.5, 1.0))
+    assert half.loss.isnan().tolist() == [False, True, True] and half.loss[0] == own_loss(one, pairs)
 
 
 def test_other_inputs_are_refused() -> None:
