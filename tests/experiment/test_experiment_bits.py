@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from rolewise.analysis import against_twins
-from rolewise.errors import InputError
+from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import load, run
 from rolewise.experiment.exporting import export_stage
+from rolewise.experiment.folder import RunFolder
+from rolewise.experiment.pipeline import run_stage
+from rolewise.experiment.stages import find_stage
+from rolewise.experiment.world import SealedTest
 
 QUICK = Path(__file__).parent / "quick.yaml"
 NETWORK = "model: {name: small_cnn, arguments: {widths: [8, 12]}}, init: teacher, images: 100"
@@ -75,3 +80,38 @@ def test_what_a_format_cannot_carry_is_refused(finished: Path, tmp_path: Path) -
     with pytest.raises(InputError, match="which is a search"):
         export_stage(finished, "seed0/low-search", "onnx", tmp_path / "x")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_training_at_few_bits_leaves_histograms_and_no_other_does(finished: Path) -> None:
+    stages = finished / "stages"
+    found = {str(path.parent.relative_to(stages)) for path in stages.rglob("histograms.json")}
+    arms = ("none", "own", "none+distill", "own+distill")
+    assert found == {f"seed{seed}/low-{arm}" for seed in (0, 1) for arm in arms}
+    content = json.loads((stages / "seed1/low-own+distill/histograms.json").read_text())
+    layers = content.pop("layers")
+    expected = {"student": "low", "augmentation": "own", "distilled": True, "teacher": "seed1/teacher-own"}
+    assert content == {**expected, "images": 100}
+    weights, inputs = layers[0]["weights"], layers[0]["inputs"]
+    assert len(layers) == 1 and (weights["bits"], inputs["bits"]) == (2, 4)
+    assert sum(weights["counts"]) == 8 * 12 * 9 and len(inputs["levels"]) == 16
+    # 100 images, 8 channels of 8 x 8 values before the second convolution.
+    assert sum(inputs["counts"]) % (100 * 8) == 0
+
+
+def test_histograms_are_the_same_after_an_interruption_and_never_of_test_images(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished, tmp_path / "r")
+    folder = RunFolder(tmp_path / "r")
+    stage = find_stage(folder.config(), "seed0/low-own+distill")
+    own = folder.stage(stage.name)
+    names = ("histograms.json", "record.jsonl", "weights.safetensors", "done.json")
+    kept = {name: (own / name).read_bytes() for name in names}
+    shutil.rmtree(own)
+    monkeypatch.setattr(SealedTest, "open", lambda *given: pytest.fail("the test set was opened"))
+    with pytest.raises(Interrupted):
+        run_stage(folder, stage, lambda text: None, lambda: True, 1)
+    assert not (own / "histograms.json").exists()
+    run_stage(folder, stage, lambda text: None, lambda: False, 1)
+    assert {name: (own / name).read_bytes() for name in names} == kept
+    assert any("gradients" in json.loads(line) for line in kept["record.jsonl"].decode().splitlines())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,31 +41,25 @@ def draw_partners(
     return torch.empty_like(order).scatter_(1, order, order.gather(1, found))
 
 
-def draw_ratios(
-    shape: tuple[int, ...],
-    alpha: float,
-    generator: torch.Generator | None,
-    *,
-    fold: bool = False,
-    draws: Tensor | None = None,
-) -> Tensor:
-    """Draws ratios of Beta(alpha, alpha), double precision.
+def draw_ratios(shape: tuple[int, ...], alpha: float, generator: torch.Generator, *, fold: bool = False) -> Tensor:
+    r"""Draws ratios of Beta(alpha, alpha), double precision.
 
-    Each is the quantile of one even draw, so that under the same draws a larger ``alpha`` moves every ratio towards
-    one half.
+    .. math:: r = \sigma(\log g - \log g'), \quad g = h \, u^{1 / \alpha}, \quad h \sim \Gamma(\alpha + 1)
+
+    with u even in (0, 1]: then g is Gamma(alpha), also where alpha is so small that it underflows.
 
     Args:
         shape: of the result.
         alpha: above 0.
         generator: of the draws.
         fold: whether r becomes max(r, 1 - r).
-        draws: [*shape] in [0, 1), instead of the generator's.
     """
-    u = torch.rand(shape, generator=generator, dtype=torch.double) if draws is None else draws.double()
+    u = torch.rand((2, *shape) if alpha != 1 else shape, generator=generator, dtype=torch.double)
     if alpha != 1:
-        from scipy.special import betaincinv
-
-        u = torch.from_numpy(np.asarray(betaincinv(alpha, alpha, u.numpy())))
+        # The one draw of gamma variables that takes a generator.
+        gamma = torch._standard_gamma(torch.full_like(u, alpha + 1), generator=generator)
+        logs = gamma.log_().add_((1 - u).log_(), alpha=1 / alpha)
+        u = (logs[0] - logs[1]).sigmoid_()
     return torch.maximum(u, 1 - u) if fold else u
 
 

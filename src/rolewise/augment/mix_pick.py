@@ -87,6 +87,8 @@ def unix_plan(
     if partners is None:
         partners = draw_partners(torch.zeros(1, count, dtype=torch.int64), generator)[0]
     if shares is None:
+        if generator is None:
+            raise InputError("generator must be given where something is to be drawn, got None")
         shares = draw_ratios((count if ratio == "sample" else 1,), alpha, generator)
     ranked = scores.cpu().sort(descending=True, stable=True).indices[:kept]
     step = torch.sigmoid(sharpness * (torch.arange(kept) / count - (2 * clean - 1) / (2 * count)).double())

@@ -140,9 +140,15 @@ def _curves(data: RunData, students: list[str]) -> str | None:
 
 def _gradients(data: RunData, rows: list[ArmRow]) -> str | None:
     """Draws one training of each student in which gradients were measured: of the first seed, its own schedule."""
+    if data.results is None:
+        return None
+    arms = {(arm["student"], arm["name"]): arm for arm in data.results["arms"]}
     chosen: dict[str, list[dict[str, Any]]] = {}
-    for row in sorted(rows, key=lambda row: row.augmentation != "own"):
-        assert data.results is not None
+
+    def rank(row: ArmRow) -> tuple[bool, bool]:
+        return row.augmentation != "own", arms[row.student, row.name]["teacher_augmentation"] != "own"
+
+    for row in sorted(rows, key=rank):
         record = data.records.get(f"seed{data.results['seeds'][0]}/{row.student}-{row.name}", [])
         if any("gradients" in entry for entry in record):
             chosen.setdefault(row.student, record)
