@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rolewise.data import Batch
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
+from rolewise.logits import standardised
 
 Head = Literal["raw", "standardised"]
 
@@ -70,18 +71,10 @@ def logits_of(output: Any) -> Tensor:
 
 
 def scaled(logits: Tensor, head: Head = "raw") -> Tensor:
-    r"""Returns the logits that a head takes the softmax of.
+    """Returns the logits that a head takes the softmax of: as they are, or each sample's by its standard deviation.
 
-    .. math:: \text{raw: } z, \quad \text{standardised: } z / s(z), \quad
-        s(z) = \sqrt{\tfrac{1}{K - 1} \sum_k (z_k - \bar z)^2}
-
-    A network that was trained on standardised logits, each sample's own, has logits of any size; only the
-    standardised head speaks of what it learned. Its confidence has a cap: 0.724 for 10 classes, 0.9955 for 100.
-
-    Source: Sun et al. (2024), Logit standardization in knowledge distillation,
-    https://arxiv.org/abs/2403.01427, at base temperature 1.
-    Differs from source: the mean is not taken off, which no softmax sees; the deviation is the unbiased one, without
-    a small constant, and constant logits give zeros (uniform probabilities).
+    A network that was trained on standardised logits has logits of any size; only the standardised head speaks of what
+    it learned (see `rolewise.logits.standardised`).
 
     Args:
         logits: [N, K].
@@ -97,9 +90,7 @@ def scaled(logits: Tensor, head: Head = "raw") -> Tensor:
         return logits
     if head != "standardised":
         raise InputError(f"head must be a known one, got {head!r}{near(str(head), get_args(Head))}")
-    deviation = logits.std(1, keepdim=True)
-    constant = deviation == 0
-    return (logits / deviation.masked_fill(constant, 1)).masked_fill(constant, 0)
+    return standardised(logits)
 
 
 def answer(model: nn.Module, images: Tensor, spec: InputSpec | None = None, head: Head = "raw") -> Tensor:
