@@ -41,15 +41,13 @@ def test_a_plain_network_is_sound(network: nn.Module, unseen: tuple[Tensor, Tens
         generator=torch.Generator().manual_seed(0),
         draws=16,
         surrogate=network,
-        tolerance=0.02,
     )
     assert found.suspicious == ()
     assert found.accuracy["clean"] > 0.9 and found.accuracy["pgd_unbounded"] == 0
     assert found.accuracy["pgd"] < found.accuracy["noise"]
     names = [finding.name for finding in found.findings]
     assert names == [
-        *("one_step", "more_steps", "larger_bound", "unbounded", "noise", "black_box", "transfer"),
-        *("objective", "vanishing"),
+        *("one_step", "more_steps", "larger_bound", "unbounded", "noise", "black_box", "transfer", "vanishing"),
     ]
 
 
@@ -66,10 +64,11 @@ def test_rounding_pixels_is_seen(network: nn.Module, unseen: tuple[Tensor, Tenso
 def test_large_logits_mask_the_raw_head_alone(network: nn.Module, unseen: tuple[Tensor, Tensor]) -> None:
     large = Around(network, factor=1e4)
     raw, standardised = check(large, unseen), check(large, unseen, head="standardised")
-    assert {"vanishing", "unbounded", "objective"} <= set(raw.suspicious)
+    assert {"vanishing", "unbounded", "black_box"} <= set(raw.suspicious)
+    assert raw.accuracy["pgd_margin"] < raw.accuracy["pgd"] - 0.2
     # Dividing by the deviation takes the size off, to the last rounding: as if the logits had not been enlarged.
     assert standardised.accuracy == check(network, unseen, head="standardised").accuracy
-    assert {"vanishing", "unbounded"}.isdisjoint(standardised.suspicious)
+    assert standardised.suspicious == ()
 
 
 def test_wrong_arguments_are_named(network: nn.Module, unseen: tuple[Tensor, Tensor]) -> None:

@@ -17,6 +17,7 @@ from rolewise.analysis.robustness.gradient_free import nes, random_search
 from rolewise.analysis.robustness.objectives import gradient_of, pixels_of
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
+from rolewise.seeds import generator as stream
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def masking_check(
     draws: int = 32,
     surrogate: nn.Module | None = None,
     surrogate_spec: InputSpec | None = None,
-    tolerance: float = 0.01,
+    tolerance: float = 0.02,
     spec: InputSpec | None = None,
     head: Head = "raw",
     device: torch.device | str | None = None,
@@ -83,12 +84,12 @@ def masking_check(
     | ``noise`` | random points break no image that PGD does not |
     | ``black_box`` | a gradient estimated from answers (`nes`) leaves no fewer images right than PGD |
     | ``transfer`` | PGD on another network, given as ``surrogate``, leaves no fewer images right than PGD |
-    | ``objective`` | PGD on the margin leaves no fewer images right than PGD on the cross-entropy |
     | ``vanishing`` | no image has a gradient that is zero or not finite |
 
     Source: Athalye, Carlini, Wagner (2018), section 3.1, https://arxiv.org/abs/1802.00420.
-    Differs from source: ``more_steps``, ``objective`` and ``vanishing`` are added; the black-box attack is one of
-    differences, beside that by transfer.
+    Differs from source: ``more_steps`` and ``vanishing`` are added; the black-box attack is one of differences, beside
+    that by transfer. Accuracy under PGD on the margin stands beside the findings: where it is far below that on the
+    cross-entropy, attack the margin.
 
     Args:
         model: a classifier of images in [0, 1]. It is not moved.
@@ -117,21 +118,27 @@ def masking_check(
     for images, labels in batches_on(batches, where):
         pixels = pixels_of(images)
         common: dict[str, Any] = {"norm": norm, "spec": spec, "head": head}
-        climb = {**common, "generator": generator, "epsilon": epsilon, "steps": steps}
+        # Every climb begins at the same random points, so that chance parts them less.
+        seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+
+        def climb(seed: int = seed, common: dict[str, Any] = common, **changes: Any) -> dict[str, Any]:
+            own = stream(seed, "masking", device=generator.device)
+            return {**common, "generator": own, "epsilon": epsilon, "steps": steps, **changes}
+
         everything = diameter(pixels[:1].numel(), norm)
         attacked = {
             "clean": pixels,
             "fgsm": fgsm(model, pixels, labels, epsilon=epsilon, **common),
-            "pgd": pgd(model, pixels, labels, **climb),
-            "pgd_more_steps": pgd(model, pixels, labels, **{**climb, "steps": 5 * steps}),
-            "pgd_double": pgd(model, pixels, labels, **{**climb, "epsilon": 2 * epsilon}),
-            "pgd_unbounded": pgd(model, pixels, labels, **{**climb, "epsilon": everything, "steps": 5 * steps}),
-            "pgd_margin": pgd(model, pixels, labels, **climb, objective="margin"),
+            "pgd": pgd(model, pixels, labels, **climb()),
+            "pgd_more_steps": pgd(model, pixels, labels, **climb(steps=5 * steps)),
+            "pgd_double": pgd(model, pixels, labels, **climb(epsilon=2 * epsilon)),
+            "pgd_unbounded": pgd(model, pixels, labels, **climb(epsilon=everything, steps=5 * steps)),
+            "pgd_margin": pgd(model, pixels, labels, **climb(objective="margin")),
             "noise": random_search(model, pixels, labels, epsilon=epsilon, generator=generator, draws=draws, **common),
-            "black_box": nes(model, pixels, labels, **climb, draws=draws),
+            "black_box": nes(model, pixels, labels, **climb(draws=draws)),
         }
         if surrogate is not None:
-            attacked["transfer"] = pgd(surrogate, pixels, labels, **{**climb, "spec": surrogate_spec})
+            attacked["transfer"] = pgd(surrogate, pixels, labels, **climb(spec=surrogate_spec))
         clean = correct(model, pixels, labels, spec)
         for name, moved in attacked.items():
             right.setdefault(name, []).append(clean & correct(model, moved, labels, spec))
@@ -150,7 +157,6 @@ def masking_check(
         ("unbounded", "no image stays right without a bound", accuracy["pgd_unbounded"], 0.0),
         ("noise", "noise breaks no image that PGD does not", share(hits["pgd"] & ~hits["noise"]), 0.0),
         ("black_box", "PGD leaves no more images right than an attack without gradients", white, accuracy["black_box"]),
-        ("objective", "PGD leaves no more images right than PGD on the margin", white, accuracy["pgd_margin"]),
         ("vanishing", "no image has a gradient of zero", share(torch.cat(vanishing)), 0.0),
     ]
     if surrogate is not None:
