@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.analysis.corruptions.table import check, chosen, corrupt
-from rolewise.analysis.prediction import batches_on, device_of, evaluating
-from rolewise.analysis.robustness.objectives import answers, pixels_of
+from rolewise.analysis.prediction import answer, batches_on, device_of, evaluating
+from rolewise.analysis.robustness.objectives import pixels_of
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
 from rolewise.seeds import generator as stream
@@ -159,4 +159,4 @@ def relative_error(table: CorruptionTable, baseline: CorruptionTable) -> Relativ
 @torch.no_grad()
 def _right(model: nn.Module, images: Tensor, labels: Tensor, spec: InputSpec | None) -> int:
     with evaluating(model):
-        return int((answers(model, pixels_of(images), spec).argmax(1) == labels).sum())
+        return int((answer(model, pixels_of(images), spec).argmax(1) == labels).sum())

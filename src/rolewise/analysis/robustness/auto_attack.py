@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rolewise.analysis.prediction import Head, evaluating
+from rolewise.analysis.prediction import Head, answer, evaluating
 from rolewise.analysis.robustness.attacks import check_bound
 from rolewise.analysis.robustness.balls import Norm
-from rolewise.analysis.robustness.objectives import answers, pixels_of
+from rolewise.analysis.robustness.objectives import pixels_of
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
 
@@ -76,7 +76,7 @@ def auto_attack(
         return pixels
     with evaluating(model), gradients_kept(model):
         with torch.no_grad():
-            classes = answers(model, pixels[:1], spec, head).shape[1]
+            classes = answer(model, pixels[:1], spec, head).shape[1]
         if classes < 3:
             raise InputError(f"model must tell at least 3 classes apart for AutoAttack, got {classes}; use pgd")
         seed = int(torch.randint(2**32, (), generator=generator, device=generator.device))
@@ -146,7 +146,7 @@ class _Seen(nn.Module):
         self.model, self.spec, self.head = model, spec, head
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return answers(self.model, pixels, self.spec, self.head)
+        return answer(self.model, pixels, self.spec, self.head)
 
 
 def _art() -> tuple[Any, Any]:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rolewise.analysis.prediction import Head, batches_on, device_of, evaluating
+from rolewise.analysis.prediction import Head, answer, batches_on, device_of, evaluating
 from rolewise.analysis.robustness.attacks import Attack
-from rolewise.analysis.robustness.objectives import answers, pixels_of
+from rolewise.analysis.robustness.objectives import pixels_of
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
 
@@ -100,7 +100,7 @@ def robust_accuracy(
 def correct(model: nn.Module, pixels: Tensor, labels: Tensor, spec: InputSpec | None) -> Tensor:
     """Returns bool [B] on the CPU: which images in [0, 1] are classified rightly."""
     with evaluating(model):
-        return (answers(model, pixels, spec).argmax(1) == labels).cpu()
+        return (answer(model, pixels, spec).argmax(1) == labels).cpu()
 
 
 def share(hits: Tensor) -> float:

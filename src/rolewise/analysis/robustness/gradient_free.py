@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rolewise.analysis.prediction import Head, evaluating
+from rolewise.analysis.prediction import Head, answer, evaluating
 from rolewise.analysis.robustness.attacks import ascend, check_bound, starts
 from rolewise.analysis.robustness.balls import Norm, uniform
-from rolewise.analysis.robustness.objectives import Best, answers, loss_of, pixels_of
+from rolewise.analysis.robustness.objectives import Best, loss_of, pixels_of
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
 
@@ -115,7 +115,7 @@ def nes(
         for _ in range(draws):
             direction = torch.randn(at.shape, generator=generator, device=generator.device, dtype=at.dtype).to(at)
             above, below = (
-                loss_of(answers(model, at + side * width * direction, spec, head), labels, "margin") for side in (1, -1)
+                loss_of(answer(model, at + side * width * direction, spec, head), labels, "margin") for side in (1, -1)
             )
             total += (above - below).view(-1, 1, 1, 1) * direction
         return total / (2 * draws * width)

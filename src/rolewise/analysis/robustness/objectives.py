@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rolewise.analysis.prediction import Head, logits_of, scaled
+from rolewise.analysis.prediction import Head, answer
 from rolewise.errors import InputError, near
-from rolewise.inputs import InputSpec, prepare
+from rolewise.inputs import InputSpec
 
 Objective = Literal["cross_entropy", "margin"]
 
@@ -36,18 +36,6 @@ def pixels_of(images: Tensor) -> Tensor:
             "normalisation to spec"
         )
     return images if images.dtype == torch.float64 else images.float()
-
-
-def answers(model: nn.Module, pixels: Tensor, spec: InputSpec | None, head: Head = "raw") -> Tensor:
-    """Returns a head's logits [B, K] of images in [0, 1]; the network's normalisation is part of it.
-
-    Args:
-        model: in the mode that it is in.
-        pixels: [B, C, H, W] in [0, 1].
-        spec: what the network is fed; None to feed it the pixels as they are.
-        head: see `rolewise.analysis.prediction.scaled`.
-    """
-    return scaled(logits_of(model(prepare(pixels, spec) if spec is not None else pixels)), head)
 
 
 def loss_of(logits: Tensor, labels: Tensor, objective: Objective = "cross_entropy") -> Tensor:
@@ -95,7 +83,7 @@ def gradient_of(
     def gradient(pixels: Tensor) -> Tensor:
         with torch.enable_grad():
             leaf = pixels.detach().requires_grad_()
-            total = loss_of(answers(model, leaf, spec, head), labels, objective).sum()
+            total = loss_of(answer(model, leaf, spec, head), labels, objective).sum()
             if not total.requires_grad:
                 return torch.zeros_like(pixels)
             (found,) = torch.autograd.grad(total, leaf, allow_unused=True)
@@ -118,7 +106,7 @@ class Best:
     def __init__(
         self, model: nn.Module, labels: Tensor, spec: InputSpec | None, head: Head, objective: Objective
     ) -> None:
-        self._ask: Callable[[Tensor], Tensor] = functools.partial(answers, model, spec=spec, head=head)
+        self._ask: Callable[[Tensor], Tensor] = functools.partial(answer, model, spec=spec, head=head)
         self._labels, self._objective = labels, objective
         self._kept: tuple[Tensor, Tensor, Tensor] | None = None
 
