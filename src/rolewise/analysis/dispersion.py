@@ -13,6 +13,8 @@ from rolewise.errors import InputError
 def class_means(features: Tensor, labels: Tensor) -> Tensor:
     """Returns the mean of each class's features, [K, D], float64, K the largest label plus one.
 
+    Source: none; templates of networks without a linear layer at their end.
+
     Args:
         features: [N, ...].
         labels: int64 [N].

@@ -37,6 +37,9 @@ class Plane:
 def class_templates(model: nn.Module, tap: str = "logits") -> Tensor:
     """Returns the rows of the last linear layer's weight, [K, D], float64 on the CPU.
 
+    Source: Müller, Kornblith, Hinton (2019), section 2, https://arxiv.org/abs/1906.02629, where they are the templates.
+    Differs from source: the bias, which counts there as one more coordinate, is left out.
+
     Args:
         model: a classifier.
         tap: of that layer, see `rolewise.analysis.features.place_of`.
