@@ -17,6 +17,8 @@ SOURCES = sorted((ROOT / "src" / "rolewise").rglob("*.py"))
 TORCH_DRAWS = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson"}
 TENSOR_DRAWS = {"uniform_", "normal_", "bernoulli_", "random_", "exponential_", "log_normal_", "cauchy_", "geometric_"}
 NUMPY_STREAMS = {"default_rng", "Generator", "SeedSequence", "PCG64", "Philox", "BitGenerator"}
+# Files that seed the shared streams for a library that draws from them, and put them back.
+GUARDS = {"auto_attack.py"}
 # Absolute places of somebody's machine. /usr, /bin, /dev and /proc are everybody's.
 MACHINE_PATH = re.compile(
     r"(?<![\w.:/~}-])/(?:home|root|Users|tmp|opt|mnt|media|srv|var|work|workspace|data|content)/\w"
@@ -88,7 +90,7 @@ def test_a_source_file_keeps_the_habits(path: Path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert path.name not in ("utils.py", "helpers.py", "misc.py", "common.py"), "name a file by what it says"
     assert not list(undocumented(tree))
-    assert not list(global_draws(tree))
+    assert path.name in GUARDS or not list(global_draws(tree))
 
 
 def test_files_are_small():
