@@ -23,7 +23,7 @@ def faults_of(tmp_path: Path, text: str, overrides: tuple[str, ...] = ()) -> lis
     return [str(fault).replace(str(path), "c.yaml") for fault in caught.value.faults]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_config_that_ships_is_valid_and_round_trips(path: Path, tmp_path: Path) -> None:
     config = load_checked(path)
     (tmp_path / "again.yaml").write_text(dump(config))

@@ -126,7 +126,9 @@ def _contrast(
             terms = _terms(combination, varied, present)
             if all(cell in cells for cell, _ in terms):
                 difference = sum(sign * cells[cell] for cell, sign in terms)
-                by_seed.setdefault(seed, {})[combination] = difference
+                # What is left by rounding is no difference.
+                small = 1e-12 * max(abs(cells[cell]) for cell, _ in terms)
+                by_seed.setdefault(seed, {})[combination] = 0.0 if abs(difference) <= small else difference
     common = [one for one in rest if by_seed and all(one in found for found in by_seed.values())]
     means = [sum(found[one] for one in common) / len(common) for found in by_seed.values()] if common else []
     (_, axis, level), *others = varied

@@ -120,7 +120,8 @@ def _evidence(one: Contrast, unit: Unit) -> str:
     assert one.difference is not None and one.difference.low is not None and one.difference.high is not None
     interval = f"95% interval {unit.change(one.difference.low)} to {unit.change(one.difference.high)}"
     p = "" if one.adjusted is None else f", Holm p = {one.adjusted:.2g}"
-    left = f"; {one.left_out} combinations left out" if one.left_out else ""
+    count = "1 combination" if one.left_out == 1 else f"{one.left_out} combinations"
+    left = f"; {count} left out" if one.left_out else ""
     return f"{interval}{p}, {one.seeds} seeds{left}"
 
 

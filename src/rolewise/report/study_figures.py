@@ -26,12 +26,14 @@ class Square:
         half: half of the 95% interval's width; None with one seed.
         note: what stands there instead of a mean.
         failed: whether a row of it failed.
+        cells: how many cells it is a mean over.
     """
 
     mean: float | None
     half: float | None = None
     note: str = ""
     failed: bool = False
+    cells: int = 0
 
 
 def square(rows: Sequence[Mapping[str, Any]], metric: str) -> Square:
@@ -46,7 +48,8 @@ def square(rows: Sequence[Mapping[str, Any]], metric: str) -> Square:
     for row in rows:
         seeds.setdefault(row["seed"], []).append(float(row[metric]))
     found = estimate([math.fsum(values) / len(values) for values in seeds.values()])
-    return Square(found.mean, None if found.high is None else found.high - found.mean)
+    cells = len({row["cell"] for row in rows})
+    return Square(found.mean, None if found.high is None else found.high - found.mean, cells=cells)
 
 
 def heat_figure(
@@ -79,6 +82,7 @@ def heat_figure(
         for p in panels
     ]
     means = [one.mean for grid in grids for line in grid for one in line if one.mean is not None]
+    most = max((one.cells for grid in grids for line in grid for one in line), default=0)
     low, high = (min(means), max(means)) if means else (0.0, 1.0)
     high = high if high > low else low + 1e-9
     beside = min(len(panels), max(1, 6 // max(1, len(columns))), 3)
@@ -89,7 +93,7 @@ def heat_figure(
             axis.set_visible(False)
         mesh = None
         for axis, panel, grid in zip(axes, panels, grids, strict=False):
-            mesh = _panel(axis, grid, low, high, unit)
+            mesh = _panel(axis, grid, low, high, most, unit)
             axis.set_yticks(range(len(levels[down])), [_short(level) for level in levels[down]])
             axis.set_xticks(range(len(columns)), [_short(level) for level in columns] if across else [""])
             axis.set_ylabel(labels[down])
@@ -103,7 +107,7 @@ def heat_figure(
         return as_image(made)
 
 
-def _panel(axis: Axes, grid: list[list[Square]], low: float, high: float, unit: Unit) -> Any:
+def _panel(axis: Axes, grid: list[list[Square]], low: float, high: float, most: int, unit: Unit) -> Any:
     picture = np.array([[np.nan if one.mean is None else unit.scale * one.mean for one in line] for line in grid])
     mesh = axis.imshow(picture, aspect="auto", cmap="cividis", vmin=unit.scale * low, vmax=unit.scale * high)
     for y, line in enumerate(grid):
@@ -115,7 +119,11 @@ def _panel(axis: Axes, grid: list[list[Square]], low: float, high: float, unit: 
                 axis.text(x, y, one.note, ha="center", va="center", fontsize=7.5, color=GREY, bbox=back)
                 continue
             colour = "white" if (one.mean - low) / (high - low) < 0.55 else INK
-            text = unit.value(one.mean) + ("" if one.half is None else f"\n± {unit.value(one.half)}")
+            text = (
+                unit.value(one.mean)
+                + ("*" if one.cells < most else "")
+                + ("" if one.half is None else f"\n± {unit.value(one.half)}")
+            )
             axis.text(x, y, text, ha="center", va="center", fontsize=8, color=colour, linespacing=1.25)
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)

@@ -95,6 +95,8 @@ def read_table(
             lines, columns = list(reader), list(reader.fieldnames or [])
     except (OSError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error}); run the study again to write it anew") from error
+    if missing := [name for name in (*_KINDS, "accuracy") if name not in columns]:
+        raise InputError(f"{path} must have the columns {', '.join(missing)}; run the study again to write it anew")
     axes = {axis for levels in parts.values() for axis in levels}
     metrics = [name for name in columns if name not in _KINDS and name not in axes and name not in _ASIDE]
     rows = []

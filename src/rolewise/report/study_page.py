@@ -52,6 +52,7 @@ def study_sentences(root: Path) -> list[tuple[str, list[str]]]:
     found = []
     for part in _parts(read_study(root)):
         found += [(group["title"], group["sentences"]) for group in part["groups"]]
+        found += [(f"{part['name']}: the best cell", [part["best"]])] if part["best"] else []
     return found
 
 
@@ -134,7 +135,7 @@ def _contrast(one: Contrast, labels: Mapping[str, str], metric: str) -> dict[str
         "name": contrast_name(one, labels),
         "difference": unit.change(difference.mean),
         "interval": interval,
-        "adjusted": "" if one.adjusted is None else f"{one.adjusted:.3f}",
+        "adjusted": "" if one.adjusted is None else "<0.001" if one.adjusted < 0.001 else f"{one.adjusted:.3f}",
         "beyond": one.supported,
         "seeds": one.seeds,
         "left_out": one.left_out,

@@ -33,6 +33,7 @@ class Ledger:
     def __init__(self, study: Study, graph: Graph, folder: StudyFolder) -> None:
         self._study, self._graph, self._folder = study, graph, folder
         self._summaries: dict[str, dict[str, Any]] = {}
+        self._seconds: dict[str, float | None] = {}
         self.axes = list(dict.fromkeys(axis for part in study.parts for axis in part.axes))
 
     def summary(self, key: str) -> dict[str, Any] | None:
@@ -90,14 +91,16 @@ class Ledger:
                 row[column] = value
         return row | {"status": "done"}
 
-    def seconds(self) -> list[Row]:
+    def seconds(self, rows: list[Row]) -> list[Row]:
         """Returns the seconds that each row's own training took, over all the processes that worked on it."""
         found = []
-        for row in self.rows():
+        for row in rows:
             key = self._graph.keys[row["cell"]][f"seed{row['seed']}/{row['student']}-{row['arm']}"]
-            path = self._folder.store(key) / "seconds.json"
-            seconds = float(read_json(path, "a stage's seconds")) if path.is_file() else None
-            found.append({name: row[name] for name in ("cell", "seed", "student", "arm")} | {"seconds": seconds})
+            if key not in self._seconds and self.summary(key) is not None:
+                path = self._folder.store(key) / "seconds.json"
+                self._seconds[key] = float(read_json(path, "a stage's seconds")) if path.is_file() else None
+            known = {name: row[name] for name in ("cell", "seed", "student", "arm")}
+            found.append(known | {"seconds": self._seconds.get(key)})
         return found
 
     def write(self) -> list[Row]:
@@ -107,7 +110,7 @@ class Ledger:
         """
         rows = self.rows()
         write_text(self._folder.root / "results.csv", as_csv(rows, self.columns(rows)))
-        times = self.seconds()
+        times = self.seconds(rows)
         write_text(self._folder.root / "timing.csv", as_csv(times, list(times[0])))
         return rows
 
@@ -119,7 +122,7 @@ class Ledger:
         except ImportError:
             return False
         rows = self.rows()
-        whole = [row | {"seconds": time["seconds"]} for row, time in zip(rows, self.seconds(), strict=True)]
+        whole = [row | {"seconds": time["seconds"]} for row, time in zip(rows, self.seconds(rows), strict=True)]
         names = [*self.columns(rows), "seconds"]
         table = pyarrow.table({name: _column([row.get(name) for row in whole]) for name in names})
         buffer = io.BytesIO()

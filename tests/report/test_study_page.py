@@ -1,0 +1,167 @@
+"""The page of a study, out of a folder written by hand: whole, partial, with failures, damaged, in a browser."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rolewise.analysis.effects import Level
+from rolewise.errors import InputError
+from rolewise.report import study_sentences, write_study_report
+from rolewise.report.study_figures import square
+from rolewise.report.study_folder import _KINDS, read_study
+from rolewise.report.study_page import short_labels
+
+MIXING: dict[str, list[Level]] = {
+    "distill.methods.0.temperature": [1, 4.5],
+    "teacher_mixing": ["vanilla", "mixup", "partial"],
+    "students.0.mix.share": [0.0, 0.1, 0.5],
+    "flag": [True, False],
+}
+SIZES: dict[str, list[Level]] = {"students.0.model.arguments.widths": ["[4, 6]", "[8, 12]"]}
+
+
+def folder(root: Path, *, best: bool = True, seeds: int = 3, text: str = "a mean of <b>x</b>") -> Path:
+    """A study of two parts; in the first one cell is left out, one fails at one seed and one is not finished."""
+    stream = np.random.default_rng(0)
+    rows: list[dict[str, Any]] = []
+    parts = []
+    for part, axes in (("mixing", MIXING), ("sizes", SIZES)):
+        cells = []
+        for number, levels in enumerate(itertools.product(*axes.values())):
+            named = dict(zip(axes, levels, strict=True))
+            cells.append([f"{part}-{number:03d}", named])
+            if part == "mixing" and levels == (1, "vanilla", 0.0, True):
+                continue
+            for seed in range(seeds):
+                accuracy = 0.7 + 0.1 * (named.get("teacher_mixing") == "mixup") + 0.01 * stream.standard_normal()
+                row: dict[str, Any] = {
+                    "part": part,
+                    "cell": cells[-1][0],
+                    **named,
+                    "seed": seed,
+                    "student": "s",
+                    "arm": "none+distill",
+                }
+                row |= {"distilled": True, "status": "done", "accuracy": accuracy, "ece": 0.1}
+                row |= {"validation_accuracy": accuracy, "images": 100, "parameters": 1234}
+                if seed == 1 and levels == (4.5, "vanilla", 0.5, False):
+                    row |= {"status": "failed", "reason": text, "accuracy": None, "ece": None}
+                if levels == (4.5, "partial", 0.5, True):
+                    row |= {"status": "trained", "accuracy": None, "ece": None}
+                rows.append(
+                    {
+                        name: str(value).lower() if value is True or value is False else value
+                        for name, value in row.items()
+                    }
+                )
+        parts.append({"name": part, "axes": [[axis, levels] for axis, levels in axes.items()], "cells": cells})
+    root.mkdir()
+    record = {"version": 1, "name": "mixing", "study": "x", "seeds": [*range(seeds)], "measure": ["accuracy"]}
+    (root / "study.json").write_text(json.dumps({**record, "best": best, "parts": parts}))
+    columns = ["part", "cell", *MIXING, *SIZES, "seed", "student", "arm", "distilled", "status", "reason"]
+    columns += ["accuracy", "ece", "validation_accuracy", "teacher_accuracy", "images", "parameters"]
+    with (root / "results.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    (root / "study.yaml").write_text("name: <script>alert(1)</script>")
+    return root
+
+
+def test_values_come_back_in_the_kind_that_they_were(tmp_path: Path) -> None:
+    data = read_study(folder(tmp_path / "s"))
+    first = data.rows[0]
+    assert (first["flag"], first["distill.methods.0.temperature"], first["students.0.mix.share"]) == (False, 1, 0.0)
+    assert (first["seed"], first["distilled"], first["reason"], first["images"]) == (0, True, None, 100)
+    assert data.rows[-1]["students.0.model.arguments.widths"] == "[8, 12]" and "flag" not in data.rows[-1]
+    assert data.metrics == ["accuracy", "ece"]
+
+
+def test_the_page_says_what_failed_and_what_is_to_come(tmp_path: Path) -> None:
+    root = folder(tmp_path / "s")
+    page = write_study_report(root).read_text()
+    assert not re.search(r"(src|href)=[\"'](?!data:|#)", page) and "<script" not in page and "@import" not in page
+    assert all('alt="' in image for image in re.findall(r"<img[^>]*>", page))
+    assert "1 of 111 rows failed" in page and "a mean of &lt;b&gt;x&lt;/b&gt;" in page and "3 trained" in page
+    assert "teacher_mixing: mixup instead of vanilla raises accuracy by" in page and "combinations left out" in page
+    assert "Chosen on validation: temperature" in page
+    # Accuracy with a heat map of three axes in each part, and the same for every further metric.
+    assert page.count("<details><summary>ece") == 2 and page.count("<img") >= 8
+    said = study_sentences(root)
+    titles = ["mixing: s, none+distill", "mixing: the best cell", "sizes: s, none+distill", "sizes: the best cell"]
+    assert [title for title, _ in said] == titles
+    assert "widths: [8, 12] instead of [4, 6] cannot be told apart" in said[2][1][0]
+    assert said[1][1][0].startswith("Chosen on validation: temperature")
+    assert len(study_sentences(folder(tmp_path / "t", best=False))) == 2
+
+
+def test_a_square_with_a_failure_has_no_mean() -> None:
+    rows = [
+        {"cell": cell, "seed": seed, "status": "done", "accuracy": value}
+        for cell, seed, value in (("a", 0, 0.8), ("b", 0, 0.6), ("a", 1, 0.9), ("b", 1, 0.9))
+    ]
+    whole = square(rows, "accuracy")
+    # Means of 0.7 and 0.9 over seeds: half of the interval is 12.7 x 0.1.
+    assert whole.mean == pytest.approx(0.8) and whole.half == pytest.approx(12.706205 * 0.1)
+    assert whole.cells == 2
+    broken = square([*rows, {"seed": 2, "status": "failed", "accuracy": None}], "accuracy")
+    assert broken.mean is None and broken.failed and broken.note == "1 of 5\nfailed"
+    assert square([*rows, {"seed": 2, "status": "trained"}], "accuracy").note == "1 of 5\nto come"
+    assert square([], "accuracy").note == "not in\nthe grid"
+
+
+def test_axes_are_named_as_shortly_as_they_can_be() -> None:
+    assert short_labels(["distill.methods.0.temperature", "size"]) == {
+        "distill.methods.0.temperature": "temperature",
+        "size": "size",
+    }
+    assert short_labels(["teacher.train.epochs", "students[0].train.epochs"]) == {
+        "teacher.train.epochs": "teacher.train.epochs",
+        "students[0].train.epochs": "students.train.epochs",
+    }
+    same = ["students.0.images", "students.1.images"]
+    assert short_labels(same) == {axis: axis for axis in same}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("study.json", "[]"),
+        ("study.json", "{"),
+        ("results.csv", "part,cell\nmixing"),
+        ("results.csv", f"{','.join(_KINDS)},accuracy\nelsewhere,x"),
+        ("results.csv", None),
+        ("study.json", None),
+    ],
+)
+def test_a_damaged_folder_is_named(tmp_path: Path, name: str, content: str | None) -> None:
+    root = folder(tmp_path / "s")
+    (root / name).unlink()
+    if content is not None:
+        (root / name).write_text(content)
+    with pytest.raises(InputError, match=re.escape(name) if content != "[]" else "damaged"):
+        write_study_report(root)
+
+
+def test_it_opens_in_a_browser(tmp_path: Path) -> None:
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no browser is on the path")
+    page = write_study_report(folder(tmp_path / "s"))
+    result = subprocess.run(
+        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.resolve().as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 0 and "What failed" in result.stdout and "The cells" in result.stdout
