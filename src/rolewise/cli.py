@@ -1,4 +1,4 @@
-"""The command line: run, study, search, train, distill, evaluate, report, preview, validate, list."""
+"""The command line: run, study, search, train, distill, evaluate, export, report, preview, validate, list."""
 
 from __future__ import annotations
 
@@ -160,19 +160,42 @@ def evaluate(
 @app.command()
 def export(
     run_folder: RunArgument,
-    stage: Annotated[
-        str, typer.Argument(help="A training's stage, such as seed0/w2a2-own+distill.", show_default=False)
+    out: Annotated[
+        Path, typer.Option("--out", help="The file to write; a model card comes beside it.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option("--out", help="The file to write; a model card comes beside it.")],
-    form: Annotated[str, typer.Option("--format", help="onnx, or packed: weights at their bits.")] = "onnx",
+    stage: Annotated[
+        str,
+        typer.Argument(
+            help="A training's stage; by default, of the first seed, the last student with few bits, under its own "
+            "augmentation and distilled where there is that.",
+            show_default=False,
+        ),
+    ] = "",
+    form: Annotated[
+        str, typer.Option("--format", help="onnx; packed: weights at their bits; torch: a torch.export program.")
+    ] = "onnx",
 ) -> None:
-    """Export one trained network of a run, run the file, and say how well the two agree.
+    """Export one trained network of a run, run the file, and set it beside floating point.
+
+    Example: rolewise export runs/digits_w4a4 --format onnx --out w4a4.onnx
 
     Example: rolewise export runs/digits seed0/small-own+distill --format onnx --out small.onnx
     """
-    from rolewise.experiment.exporting import export_stage
+    from rolewise.experiment.exporting import default_stage, export_stage
+    from rolewise.experiment.model_card import cells, headings
 
+    if not stage:
+        stage = default_stage(run_folder)
+        _console.print(f"Stage: {stage} (name another to export that)", soft_wrap=True)
     made = export_stage(run_folder, stage, form, out)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for index, heading in enumerate(headings()):
+        table.add_column(heading, justify="right" if index else "left")
+    for row in made.rows:
+        table.add_row(*cells(row))
+    _console.print(table)
+    for remark in made.remarks:
+        _console.print(remark, soft_wrap=True)
     _console.print(
         f"{made.path}: {made.path.stat().st_size:,} bytes; predicts as the trained network for {made.agreement:.2%} of "
         f"{made.images:,} {made.part} images, accuracy {made.accuracy:.2%}\nCard: {made.card}",

@@ -2,48 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import tempfile
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rolewise.data import Source
 from rolewise.errors import InputError, near
+from rolewise.experiment import deployment
+from rolewise.experiment.deployment import OnnxFile, Predict, Subject
 from rolewise.experiment.evaluation import finished_training
-from rolewise.experiment.folder import RunFolder
-from rolewise.experiment.graph import Stage
+from rolewise.experiment.folder import RunFolder, existing_run
+from rolewise.experiment.graph import Stage, stages_of
+from rolewise.experiment.latency import in_turns, torch_threads
+from rolewise.experiment.model_card import (
+    BATCHES,
+    THREADS,
+    Exported,
+    Row,
+    bits_of,
+    card,
+    remark_on_grids,
+    remark_on_time,
+)
 from rolewise.experiment.stages import section_of, trained_network
 from rolewise.experiment.world import World, world
-from rolewise.files import read_json, write_text
+from rolewise.files import write_text
 from rolewise.inputs import InputSpec, prepare
-from rolewise.quant import load_packed, operations, quantised_layers, save_packed, size_in_bytes
-from rolewise.quant.onnx_export import save_onnx
+from rolewise.quant import operations, quantised_layers, restore
 
-FORMATS = ("onnx", "packed")
+FORMATS = ("onnx", "packed", "torch")
+#: Training images that ends of grids are taken from, at most.
+_CALIBRATION = 512
 
 
-@dataclass(frozen=True)
-class Exported:
-    """A file that was written and tried.
+def default_stage(root: Path) -> str:
+    """Returns the training to export where none is named.
+
+    Of the first seed and of the last student with few bits, or of the last one where none has few: under its own
+    augmentation, or the first arm's where there is no such arm; distilled where that exists.
 
     Args:
-        path: the file.
-        card: its model card.
-        agreement: share of images for which the file and the network predict the same class.
-        accuracy: of the file on these images, in [0, 1].
-        images: how many.
-        part: which images: ``test``, or ``validation`` where the run is not finished and its test set still sealed.
+        root: the run folder.
     """
-
-    path: Path
-    card: Path
-    agreement: float
-    accuracy: float
-    images: int
-    part: str
+    config = existing_run(root).config()
+    few = [student.name for student in config.students if student.quantise is not None]
+    role = (few or [student.name for student in config.students])[-1]
+    arms = [stage for stage in stages_of(config) if stage.kind == "arm" and stage.role == role]
+    own = [stage for stage in arms if stage.augmentation == "own"]
+    same = own or [stage for stage in arms if stage.augmentation == arms[0].augmentation]
+    return ([stage for stage in same if stage.distilled] or same)[0].name
 
 
 def export_stage(root: Path, name: str, form: str, out: Path) -> Exported:
@@ -52,7 +63,7 @@ def export_stage(root: Path, name: str, form: str, out: Path) -> Exported:
     Args:
         root: the run folder.
         name: the training's stage.
-        form: ``onnx`` or ``packed``.
+        form: ``onnx``, ``packed`` or ``torch``.
         out: the file; the model card is written beside it, its name with .md behind it.
 
     Raises:
@@ -61,31 +72,56 @@ def export_stage(root: Path, name: str, form: str, out: Path) -> Exported:
     if form not in FORMATS:
         raise InputError(f"format must be one of {', '.join(FORMATS)}, got {form!r}{near(form, FORMATS)}")
     run, stage = finished_training(root, name)
-    config = run.config()
-    here = world(config, stage.seed, torch.device("cpu"))
-    section = section_of(config, stage.role)
-    spec, model = here.spec(section.model), trained_network(run, here, stage).cpu()
-    if form == "packed":
-        save_packed(model, out)
-        predict = _of_network(load_packed(here.network(section.model, stage.role), out), spec)
-    else:
+    here = world(run.config(), stage.seed, torch.device("cpu"))
+    subject = _subject(run, here, stage)
+    made = None
+    if form == "onnx":
         # Before anything is written: a file that cannot be tried is not exported.
-        runtime = _runtime()
-        size = (spec.channels, *(spec.size or here.source.size))
-        save_onnx(model, out, size=size, mean=spec.mean, std=spec.std)
-        predict = _of_onnx(runtime, out, spec)
+        deployment.runtime()
+        made = deployment.write_onnx(subject, out)
+        predict = deployment.of_onnx(out)
+    elif form == "packed":
+        deployment.write_packed(subject, out)
+        predict = deployment.of_packed(subject, out)
+    else:
+        deployment.write_program(subject, out)
+        predict = deployment.of_program(out)
     source, indices, part = _images(run, here, stage)
-    theirs, ours = _classes(predict, source, indices), _classes(_of_network(model, spec), source, indices)
-    made = Exported(
-        out,
-        out.with_name(out.name + ".md"),
-        float((theirs == ours).float().mean()),
-        float((theirs == source.labels[indices].cpu()).float().mean()),
-        len(indices),
-        part,
+    images, labels = _pixels(source, indices, subject.spec), source.labels[indices].cpu()
+    theirs = deployment.classes(predict, images)
+    ours = deployment.classes(deployment.of_network(subject), images)
+    agreement, accuracy = (float((theirs == other).float().mean()) for other in (ours, labels))
+    with tempfile.TemporaryDirectory() as folder:
+        rows = _rows(subject, form, out, accuracy, images, labels, Path(folder))
+        remarks = [remark_on_time(form)]
+        if made is not None and list(quantised_layers(subject.model)):
+            remarks.append(remark_on_grids(made, part, _without(subject, made, images, Path(folder))))
+    result = Exported(
+        out, out.with_name(out.name + ".md"), form, agreement, accuracy, len(indices), part, rows, tuple(remarks)
     )
-    write_text(made.card, _card(run, here, stage, model, made, form))
-    return made
+    write_text(result.card, card(run, stage, subject.spec, subject.size, subject.model, result))
+    return result
+
+
+def _subject(run: RunFolder, here: World, stage: Stage) -> Subject:
+    section = section_of(run.config(), stage.role)
+    spec = here.spec(section.model)
+    seen = here.final_indices(section.images, unseen=stage.unseen)
+    # Spread over all of them, as they may be sorted by class.
+    chosen = seen[:: -(-len(seen) // _CALIBRATION)]
+    return Subject(
+        trained_network(run, here, stage).cpu(),
+        partial(here.network, section.model, stage.role),
+        spec,
+        (spec.channels, *(spec.size or here.source.size)),
+        _pixels(here.source, chosen, spec),
+    )
+
+
+def _pixels(source: Source, indices: Tensor, spec: InputSpec) -> Tensor:
+    """Returns images as a file takes them: float32 in [0, 1], of the network's channels and size."""
+    plain = InputSpec((0.0,) * spec.channels, (1.0,) * spec.channels, spec.size)
+    return torch.cat([prepare(source.batch(part), plain).cpu() for part in torch.split(indices, 256)])
 
 
 def _images(run: RunFolder, here: World, stage: Stage) -> tuple[Source, Tensor, str]:
@@ -95,75 +131,57 @@ def _images(run: RunFolder, here: World, stage: Stage) -> tuple[Source, Tensor, 
     return here.source, here.validation, "validation"
 
 
-def _classes(predict: Callable[[Tensor], Tensor], source: Source, indices: Tensor) -> Tensor:
-    return torch.cat([predict(source.batch(part)).argmax(1) for part in torch.split(indices, 256)])
-
-
-def _of_network(model: nn.Module, spec: InputSpec) -> Callable[[Tensor], Tensor]:
-    model.eval()
-
-    @torch.no_grad()
-    def predict(images: Tensor) -> Tensor:
-        logits: Tensor = model(prepare(images, spec))
-        return logits
-
-    return predict
-
-
-def _runtime() -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError(f"format onnx is tried in onnxruntime ({error}); pip install 'rolewise[export]'") from error
-    return onnxruntime
-
-
-def _of_onnx(runtime: Any, path: Path, spec: InputSpec) -> Callable[[Tensor], Tensor]:
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3
-    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    # The file normalises by itself; channels and size are the caller's.
-    plain = InputSpec((0.0,) * spec.channels, (1.0,) * spec.channels, spec.size)
-    return lambda images: torch.from_numpy(session.run(None, {"images": prepare(images, plain).numpy()})[0])
-
-
-def _card(run: RunFolder, here: World, stage: Stage, model: nn.Module, made: Exported, form: str) -> str:
-    config, section = run.config(), section_of(run.config(), stage.role)
-    spec = here.spec(section.model)
-    size = (spec.channels, *(spec.size or here.source.size))
-    bits = sorted({f"W{layer.weight_bits} A{layer.activation_bits}" for _, layer in quantised_layers(model)})
-    cost = operations(model, size)
-    rows = {
-        "network": f"{section.model.name} {section.model.arguments or ''}".strip(),
-        "layers at few bits": f"{len(list(quantised_layers(model)))} ({', '.join(bits)})" if bits else "none",
-        "trained as": f"{stage.name} of the experiment {config.name}",
-        "augmentation": stage.augmentation,
-        "distilled": f"from {stage.teacher}" if stage.distilled else "no",
-        "data": f"{config.data.name}, {here.num_classes} classes",
-        "input": "float32 [B, C, H, W] in [0, 1], "
-        + ("normalised by the file itself" if form == "onnx" else "to be normalised as below")
-        + f"; C, H, W = {', '.join(map(str, size))}",
-        "mean, standard deviation": f"{_numbers(spec.mean)}; {_numbers(spec.std)}",
-        "file": f"{made.path.name}, {form}, {made.path.stat().st_size:,} bytes",
-        "weights at their bits": f"{size_in_bytes(model):,} bytes",
-        "multiplications an image": f"{cost.macs:,}; {cost.bit_operations:,} weighted by bits",
-        f"accuracy of the file ({made.part} images)": f"{made.accuracy:.2%} of {made.images:,}",
-        "predictions equal to the trained network's": f"{made.agreement:.2%}",
-        "versions": ", ".join(f"{key} {value}" for key, value in _versions(run).items()),
-    }
-    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
-    return (
-        f"# {made.path.stem}\n\n| | |\n|---|---|\n{table}\n\n"
-        "One training of one seed: see the run's report for means, intervals and controls.\n"
+def _rows(
+    subject: Subject, form: str, out: Path, accuracy: float, images: Tensor, labels: Tensor, folder: Path
+) -> tuple[Row, ...]:
+    """Returns the float network's file and the one that was written, side by side."""
+    cost = operations(subject.model, subject.size)
+    kinds = {"onnx": "ONNX", "packed": "packed", "torch": "torch program"}
+    own = Row(
+        f"{bits_of(subject.model)}, {kinds[form]}", accuracy, out.stat().st_size, cost.macs, cost.bit_operations, {}
     )
+    runs: dict[str, Predict] = {}
+    if form == "onnx":
+        runs["own"] = deployment.of_onnx(out, THREADS)
+    elif form == "torch":
+        runs["own"] = deployment.of_program(out)
+    rows = [own]
+    if form != "onnx" or list(quantised_layers(subject.model)):
+        rows = [*_float_row(subject, images, labels, folder, runs), own]
+    times = _times(runs, subject.size)
+    names = ["float", "own"][-len(rows) :]
+    return tuple(replace(row, milliseconds=times.get(name, {})) for row, name in zip(rows, names, strict=True))
 
 
-def _numbers(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:.6g}" for value in values)
+def _float_row(subject: Subject, images: Tensor, labels: Tensor, folder: Path, runs: dict[str, Predict]) -> list[Row]:
+    """Returns the row of the same weights in float32; none where ONNX is not installed, or cannot hold the network."""
+    twin, path = restore(subject.model), folder / "float.onnx"
+    try:
+        deployment.write_onnx(replace(subject, model=twin), path)
+    except InputError:
+        return []
+    accuracy = float((deployment.classes(deployment.of_onnx(path), images) == labels).float().mean())
+    cost = operations(twin, subject.size)
+    if runs:
+        runs["float"] = deployment.of_onnx(path, THREADS)
+    return [Row("float32, ONNX", accuracy, path.stat().st_size, cost.macs, cost.bit_operations, {})]
 
 
-def _versions(run: RunFolder) -> dict[str, str]:
-    path = run.root / "environment.json"
-    known = read_json(path, "the run's environment") if path.is_file() else {}
-    packages = known.get("packages", {})
-    return {key: str(packages[key]) for key in ("rolewise", "torch") if key in packages}
+def _times(runs: dict[str, Predict], size: tuple[int, int, int]) -> dict[str, dict[int, float]]:
+    times: dict[str, dict[int, float]] = {name: {} for name in runs}
+    with torch_threads(THREADS):
+        for batch in BATCHES if runs else ():
+            images = torch.rand(batch, *size, generator=torch.Generator().manual_seed(0))
+            found = in_turns({name: partial(run, images) for name, run in runs.items()})
+            for name, milliseconds in found.items():
+                times[name][batch] = milliseconds
+    return times
+
+
+def _without(subject: Subject, made: OnnxFile, images: Tensor, folder: Path) -> float | None:
+    """Returns for how many images a file without the further grids predicts as the network."""
+    if not made.kept or not made.contents.grids:
+        return None
+    path = folder / "own.onnx"
+    deployment.write_onnx(subject, path, exact=True)
+    return deployment.agreement(deployment.of_onnx(path), deployment.of_network(subject), images)

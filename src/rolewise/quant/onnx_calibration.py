@@ -130,7 +130,10 @@ def _share(
     """Puts one value on one grid for all its readers."""
     gentle = [grid for grid in learned if is_whole(grid) and seen.outside[grid] <= _CUT * seen.count]
     covering = [grid for grid in gentle if not seen.outside[grid]]
-    shared = min(covering, key=lambda grid: grid.scale) if covering else _between(seen)
+    if covering:
+        shared = min(covering, key=lambda grid: grid.scale)
+    else:
+        shared = _between(seen, [grid.scale for grid in learned if grid not in gentle])
     readers = [use for use in value.uses() if use.node.op_type != "QuantizeLinear"]
     made = put_grid(graph, value, shared)
     for use in readers:
@@ -149,7 +152,16 @@ def _share(
             graph.insert_after(made.nodes[-1], own.nodes)
 
 
-def _between(seen: _Seen) -> Grid:
+def _between(seen: _Seen, coarser: list[float]) -> Grid:
+    """Returns 256 levels that reach over all that was seen.
+
+    Where another grid lies behind this one, its step is an odd number of these levels: then its borders between two
+    levels lie midway between two of these, and rounding twice is rounding once.
+    """
     low, high = min(seen.low, 0.0), max(seen.high, 0.0)
     scale = (high - low) / 255 or 1.0
+    steps = [step for step in coarser if step >= scale]
+    if steps:
+        times = int(min(steps) / scale)
+        scale = min(steps) / (times - (times % 2 == 0))
     return Grid(scale, round(-low / scale), 0, 255)

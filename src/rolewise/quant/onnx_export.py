@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,20 @@ from rolewise.quant.deployed import Deployed
 from rolewise.quant.onnx_calibration import add_grids
 from rolewise.quant.onnx_graph import Product, exported, fold_norms, products
 from rolewise.quant.onnx_grids import put_input_grids
-from rolewise.quant.onnx_levels import levels_of, store
+from rolewise.quant.onnx_levels import levels_of, nearest, store
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an ONNX file holds beside the network.
+
+    Args:
+        grids: 8-bit grids that the network was not trained with.
+        narrow: whether some weights take 4 bits in the file.
+    """
+
+    grids: int
+    narrow: bool
 
 
 def save_onnx(
@@ -27,14 +41,17 @@ def save_onnx(
     std: tuple[float, ...],
     calibration: Tensor | None = None,
     narrow: bool = True,
-) -> None:
+) -> Contents:
     """Writes an ONNX file that takes ``images`` [B, C, H, W] in [0, 1] and gives ``logits`` [B, K].
 
     Batch norms right behind a convolution or a linear layer become part of it. Weights at few bits are stored as
     integers behind a DequantizeLinear; a layer's input at few bits goes through QuantizeLinear, Clip where it has fewer
-    than 256 levels, and DequantizeLinear. All else is in floating point. With ``calibration``, what integer
-    convolutions give and what they add up to gets 8-bit grids that the network was not trained with, between the
-    smallest and the largest value that these images bring about: then a runtime can compute whole blocks in integers.
+    than 256 levels, and DequantizeLinear. All else is in floating point, and the file computes what the network does.
+
+    With ``calibration`` the file is for speed: what integer convolutions give and what they add up to gets 8-bit grids
+    that the network was not trained with, between the smallest and the largest value that these images bring about,
+    biases are rounded to int32, and weights whose levels lie at halves move to the nearest of 255 whole ones. Then a
+    runtime can compute the blocks of a residual network in integers from end to end.
 
     Args:
         model: float or quantised, in eval mode.
@@ -42,9 +59,11 @@ def save_onnx(
         size: (C, H, W).
         mean: of each channel, that the network was trained with.
         std: likewise.
-        calibration: images [N, C, H, W] in [0, 1] from the training images, or None for no more grids than the
-            network's own.
-        narrow: weights of at most 4 bits take 4 bits in the file, not 8.
+        calibration: images [N, C, H, W] in [0, 1] from the training images, or None for the network's own grids alone.
+        narrow: weights of at most 4 bits take 4 bits in the file, where ONNX Runtime, if it is installed, loads that.
+
+    Returns:
+        What the file holds.
 
     Raises:
         InputError: onnx is not installed, the network cannot be exported, or its weights' levels do not fit 8 bits.
@@ -55,26 +74,37 @@ def save_onnx(
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise InputError(f"format onnx needs onnx and onnxscript ({error}); pip install 'rolewise[export]'") from error
+    few = any(layer.weight_bits <= 4 for _, layer in quantised_layers(model))
     plain = Deployed(restore(model), mean, std).cpu().eval()
-    document = exported(plain, size)
-    found = _quantised(document.graph, plain, model)
-    levels = [levels_of(each.path, each.codes, each.factor) if each.codes is not None else None for each in found]
-    for each in found:
-        _write_weight(document.graph, each)
-    grids = put_input_grids(document.graph, found)
-    if calibration is not None:
-        whole = [
-            each
-            for each, own in zip(found, levels, strict=True)
-            if each.grid is not None and own is not None and own.shift is None
-        ]
-        add_grids(document, whole, grids, calibration)
-    for each, own in zip(found, levels, strict=True):
-        if own is not None:
-            store(document.graph, each, own, narrow=narrow, whole_bias=calibration is not None)
-    proto = ir.to_proto(document)
+    for small in (True, False) if narrow and few else (False,):
+        document = exported(plain, size)
+        grids = _at_bits(document, plain, model, calibration, narrow=small)
+        proto = ir.to_proto(document)
+        content: bytes = proto.SerializeToString()
+        if not small or _loads(content):
+            break
     onnx.checker.check_model(proto, full_check=True)
-    write_bytes(path, proto.SerializeToString())
+    write_bytes(path, content)
+    return Contents(grids, small)
+
+
+def _at_bits(document: Any, plain: nn.Module, model: nn.Module, calibration: Tensor | None, *, narrow: bool) -> int:
+    """Puts the float network of a document at the bits of a model, and returns how many grids came for speed."""
+    graph, added = document.graph, 0
+    found = _quantised(graph, plain, model)
+    levels = {each.path: levels_of(each.path, each.codes, each.factor) for each in found if each.codes is not None}
+    for each in found:
+        _write_weight(each)
+    grids = put_input_grids(graph, found)
+    if calibration is not None:
+        levels = {path: nearest(own) for path, own in levels.items()}
+        added = add_grids(document, [each for each in found if each.grid and each.path in levels], grids, calibration)
+    for path, own in levels.items():
+        uses = [each for each in found if each.path == path]
+        # A layer that is used more than once may see inputs on several grids: its bias stays as it is.
+        whole = calibration is not None and len(uses) == 1
+        store(graph, uses[0], own, narrow=narrow, whole_bias=whole)
+    return added
 
 
 def _quantised(graph: Any, plain: nn.Module, model: nn.Module) -> list[Product]:
@@ -84,7 +114,8 @@ def _quantised(graph: Any, plain: nn.Module, model: nn.Module) -> list[Product]:
     for path in layers:
         if not any(product.path == path for product in found):
             raise InputError(
-                f"layer {path} must be a convolution or a matrix product in the exported graph, found none"
+                f"layer {path} must be a convolution or a matrix product in the exported graph, found none; "
+                "use format packed or torch"
             )
     fold_norms(graph, found)
     for product in found:
@@ -93,15 +124,26 @@ def _quantised(graph: Any, plain: nn.Module, model: nn.Module) -> list[Product]:
     return found
 
 
-def _write_weight(graph: Any, product: Product) -> None:
+def _write_weight(product: Product) -> None:
     """Writes the weight as it counts, in floating point: rounded where it has few bits, times the norm's factor."""
-    old = product.weight.const_value.numpy() if product.codes is None else product.codes.values().cpu().numpy()
-    shape = (-1,) + (1,) * (old.ndim - 1)
-    product.weight.const_value = constant_like(product.weight.name, old * product.factor.reshape(shape))
-
-
-def constant_like(name: str, array: Any) -> Any:
-    """Returns float32 values as a tensor."""
     import onnx_ir as ir
 
-    return ir.Tensor(np.asarray(array, np.float32), name=name)
+    value = product.weight
+    old = value.const_value.numpy() if product.codes is None else product.codes.values().detach().cpu().numpy()
+    new = (old * product.factor.reshape((-1,) + (1,) * (old.ndim - 1))).astype(np.float32)
+    value.const_value = ir.Tensor(new, name=value.name)
+
+
+def _loads(content: bytes) -> bool:
+    """Whether ONNX Runtime takes a file; without it, nothing is known against it."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return True
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception:
+        return False
+    return True

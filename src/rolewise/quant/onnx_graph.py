@@ -88,7 +88,9 @@ def exported(plain: nn.Module, size: tuple[int, int, int]) -> Any:
             )
     except Exception as error:
         # The exporter runs the network's own code and may fail in any way.
-        raise InputError(f"model must be exportable by torch.onnx, and is not ({error}); try format packed") from error
+        raise InputError(
+            f"model must be exportable by torch.onnx, and is not ({error}); use format packed or torch"
+        ) from error
     finally:
         logger.setLevel(level)
     assert program is not None

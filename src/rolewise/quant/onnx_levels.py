@@ -53,6 +53,8 @@ def levels_of(path: str, codes: Codes, factor: NDArray[np.float64]) -> Levels:
         np.broadcast_to(part.double().cpu().numpy().reshape(-1), len(factor)) for part in (codes.scale, codes.offset)
     )
     values = numbers * scale.reshape(shape) + offset.reshape(shape)
+    # Weights that are all zero have no scale.
+    scale = np.where(scale == 0, 1.0, scale)
     # A channel that is multiplied by 0 has no scale: its levels are 0.
     width = np.where(factor == 0, 1.0, scale * np.abs(factor))
     sign = np.sign(factor).astype(np.int64).reshape(shape)
@@ -71,8 +73,17 @@ def levels_of(path: str, codes: Codes, factor: NDArray[np.float64]) -> Levels:
         return Levels(np.where(sign == 0, 128, flipped).astype(np.uint8), width, 128, np.where(live, width / 2, 0.0))
     raise InputError(
         f"format onnx has no 8-bit integers for layer {path}, in whose levels zero lies neither on one nor midway; "
-        "use the quantiser lsq, affine, dorefa or pact, or format packed"
+        "use format packed or torch"
     )
+
+
+def nearest(levels: Levels) -> Levels:
+    """Returns levels without a shift: those that have one move to the nearest of 255 even about 0."""
+    if levels.shift is None:
+        return levels
+    # From -127.5 to 127.5 onto -127 to 127.
+    exact = levels.levels.astype(np.float64) - levels.zero + _column(levels.shift / levels.scale, levels)
+    return Levels(np.rint(exact * (127 / 127.5)).astype(np.int8), levels.scale * (127.5 / 127))
 
 
 def store(graph: Graph, product: Product, levels: Levels, *, narrow: bool, whole_bias: bool) -> None:
@@ -88,8 +99,9 @@ def store(graph: Graph, product: Product, levels: Levels, *, narrow: bool, whole
     name = product.weight.name
     times = np.ones(len(levels.scale), np.int64)
     if product.bias is not None and product.grid is not None and levels.shift is None:
-        levels, times = _fine_enough(levels, product.bias, product.grid)
+        times = _multiples(levels, product.grid)
         if whole_bias:
+            levels, times = _roomy(levels, times, product.bias, product.grid.scale)
             width = product.grid.scale * (levels.scale / times).astype(np.float32).astype(np.float64)
             _store_bias(graph, product, np.rint(product.bias / width).astype(np.int32), width)
     nodes: list[Any] = []
@@ -113,24 +125,27 @@ def store(graph: Graph, product: Product, levels: Levels, *, narrow: bool, whole
     graph.insert_before(graph[0], nodes)
 
 
-def _fine_enough(levels: Levels, bias: NDArray[np.float64], grid: Grid) -> tuple[Levels, NDArray[np.int64]]:
-    """Returns levels, and for each channel by what they are to be multiplied, so that the bias is sharp and fits int32.
+def _multiples(levels: Levels, grid: Grid) -> NDArray[np.int64]:
+    """Returns for each channel by what its levels are to be multiplied, and its scale divided.
 
-    The bias is counted in units of the input's scale times the weight's: few levels make coarse units. Multiplied, they
-    stand for the same weights in finer ones. They stay so small that two products fit int16, in which CPUs without
-    VNNI add them.
+    A bias in whole numbers is counted in units of the input's scale times the weight's, and few levels make coarse
+    units. The multiples stay so small that two products fit int16, in which CPUs without VNNI add them.
     """
     largest = 255 if grid.lower < 0 else grid.upper
     room = min(127, 32767 // (2 * largest))
-    times = np.maximum(
-        1, room // np.maximum(1, np.abs(levels.levels.astype(np.int64)).reshape(len(bias), -1).max(axis=1))
-    )
-    needed = np.abs(bias) / (_LARGEST * grid.scale)
+    height = np.abs(levels.levels.astype(np.int64)).reshape(len(levels.scale), -1).max(axis=1)
+    times: NDArray[np.int64] = np.maximum(1, room // np.maximum(1, height))
+    return times
+
+
+def _roomy(
+    levels: Levels, times: NDArray[np.int64], bias: NDArray[np.float64], step: float
+) -> tuple[Levels, NDArray[np.int64]]:
+    """Returns levels and multiples whose units leave the bias in int32; coarser levels where a channel is mere bias."""
+    needed = np.abs(bias) / (_LARGEST * step)
     scale = np.maximum(levels.scale, needed)
-    # A channel that is almost nothing but bias: its weights take coarser levels.
-    times = np.where(levels.scale / times < needed, 1, times)
     coarser = np.rint(levels.levels * _column(levels.scale / scale, levels)).astype(levels.levels.dtype)
-    return Levels(coarser, scale), times
+    return Levels(coarser, scale), np.where(levels.scale / times < needed, 1, times)
 
 
 def _column(numbers: NDArray[Any], levels: Levels) -> NDArray[Any]:

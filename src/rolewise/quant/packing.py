@@ -29,49 +29,9 @@ from rolewise.errors import InputError
 from rolewise.files import write_bytes
 from rolewise.quant.codes import Codes, Grid
 from rolewise.quant.conversion import quantised_layers, restore
-from rolewise.quant.layers import CLASSES
-from rolewise.quant.rounding import on_grid
+from rolewise.quant.fixed import fix
 
 FORMAT, VERSION = "rolewise-packed", 1
-
-
-class FixedWeight(nn.Module):
-    """The weights of a packed file: on their levels already."""
-
-    def __init__(self, codes: Codes) -> None:
-        super().__init__()
-        self.bits, self._codes = codes.bits, codes
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """Returns the weights as they are."""
-        return weight
-
-    def codes(self, weight: Tensor) -> Codes:
-        """Returns the codes that were read."""
-        return self._codes
-
-
-class FixedActivation(nn.Module):
-    """A layer's input on levels that do not move any more."""
-
-    scale: Tensor
-    zero: Tensor
-
-    def __init__(self, grid: Grid) -> None:
-        super().__init__()
-        self.bits = (grid.upper - grid.lower).bit_length()
-        self._grid = grid
-        self.register_buffer("scale", torch.tensor(grid.scale), persistent=False)
-        self.register_buffer("zero", torch.tensor(float(grid.zero_point)), persistent=False)
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Returns the input that the layer computes with."""
-        zero = self.zero if self._grid.zero_point else None
-        return on_grid(values, self.scale, self._grid.lower, self._grid.upper, zero=zero)
-
-    def grid(self) -> Grid:
-        """Returns the levels."""
-        return self._grid
 
 
 def pack(codes: Tensor, bits: int) -> Tensor:
@@ -116,7 +76,9 @@ def save_packed(model: nn.Module, path: Path) -> None:
         layers[name] = {"shape": list(weight.shape), "bits": codes.bits}
         layers[name]["input"] = dict(vars(grid)) if grid is not None else None
     if not layers:
-        raise InputError("a packed file must have layers at few bits, got none; save the float weights instead")
+        raise InputError(
+            "format packed must have layers at few bits, got none; use format onnx or torch for a float network"
+        )
     # One key: safetensors writes several in no fixed order, and equal networks are to give equal bytes.
     metadata = {FORMAT: json.dumps({"version": VERSION, "layers": layers}, sort_keys=True)}
     write_bytes(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata=metadata))
@@ -157,9 +119,6 @@ def _filled(model: nn.Module, tensors: dict[str, Tensor], layers: dict[str, Any]
         stream, scale, offset = (tensors.pop(f"{name}.weight.{part}") for part in ("codes", "scale", "offset"))
         codes = Codes(unpack(stream, bits, int(np.prod(shape))).view(shape), scale, offset, bits)
         tensors[f"{name}.weight"] = codes.values()
-        layer: Any = made.get_submodule(name)
-        layer.__class__ = CLASSES[type(layer)]
-        layer.weight_quantiser = FixedWeight(codes)
-        layer.activation_quantiser = FixedActivation(Grid(**ends)) if ends is not None else None
+        fix(made.get_submodule(name), codes, Grid(**ends) if ends is not None else None)
     made.load_state_dict(tensors)
     return made.eval()

@@ -1,0 +1,72 @@
+"""Torch programs: a network with its input's normalisation, as `torch.export` writes it, for PyTorch alone."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.errors import InputError
+from rolewise.files import write_bytes
+from rolewise.quant.deployed import Deployed
+from rolewise.quant.fixed import fixed
+
+
+def save_program(
+    model: nn.Module, path: Path, *, size: tuple[int, int, int], mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    """Writes a program that takes images [B, C, H, W] in [0, 1] and gives logits [B, K], for any B.
+
+    Weights at few bits are float32 values on their levels; the inputs of their layers are rounded as in the network.
+
+    Args:
+        model: float or quantised.
+        path: the file, usually .pt2.
+        size: (C, H, W).
+        mean: of each channel, that the network was trained with.
+        std: likewise.
+
+    Raises:
+        InputError: torch cannot export the network.
+    """
+    deployed = Deployed(fixed(model), mean, std).cpu().eval().requires_grad_(False)
+    example = torch.rand(2, *size, generator=torch.Generator().manual_seed(0))
+    content = io.BytesIO()
+    try:
+        with warnings.catch_warnings():
+            # The exporter warns of its own libraries.
+            warnings.simplefilter("ignore")
+            program = torch.export.export(deployed, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+            torch.export.save(program, content)
+    except Exception as error:
+        # The exporter runs the network's own code and may fail in any way.
+        raise InputError(
+            f"model must be exportable by torch.export, and is not ({error}); use format onnx or packed"
+        ) from error
+    write_bytes(path, content.getvalue())
+
+
+def load_program(path: Path) -> Callable[[Tensor], Tensor]:
+    """Returns what the program in a file computes, without gradients.
+
+    Raises:
+        InputError: the file is missing, damaged or of another kind.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = torch.export.load(path).module()
+    except Exception as error:
+        # A damaged file may fail in any way.
+        raise InputError(f"torch program {path} is missing, damaged or of another kind ({error})") from error
+
+    @torch.no_grad()
+    def run(images: Tensor) -> Tensor:
+        logits: Tensor = module(images)
+        return logits
+
+    return run
