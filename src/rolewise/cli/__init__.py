@@ -1,0 +1,44 @@
+"""The command line: run, study, search, train, distill, evaluate, export, report, preview, validate, list."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import typer
+
+from rolewise.cli import experiments, outcomes, overview
+from rolewise.cli.options import app
+from rolewise.errors import InputError, Interrupted, RolewiseError
+
+__all__ = ["app", "experiments", "main", "outcomes", "overview"]
+
+
+def main() -> None:
+    """Runs the command line; exits with 0, 1 (the run failed) or 2 (bad input)."""
+    started = time.monotonic()
+    try:
+        app(standalone_mode=False)
+    except InputError as error:
+        _fail(str(error), 2)
+    except Interrupted as error:
+        seconds = time.monotonic() - started
+        _fail(f"{error}\nStopped after {seconds:.0f} s; nothing is lost: run the same command again to go on.", 1)
+    except RolewiseError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("Stopped; run the same command again to go on from the last checkpoint.", 1)
+    except typer.Exit as ending:
+        raise SystemExit(ending.exit_code) from None
+    except Exception as error:
+        # Click's own faults: an unknown command or option. Anything else is ours and keeps its traceback.
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        raise SystemExit(2) from None
+
+
+def _fail(text: str, code: int) -> None:
+    print(text, file=sys.stderr)
+    raise SystemExit(code)

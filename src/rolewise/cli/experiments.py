@@ -1,0 +1,121 @@
+"""Commands that train: run, study, search, train, distill."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rolewise.cli.options import ConfigFile, Fresh, RunOption, Settings, app, console, load_experiment
+from rolewise.errors import RunError
+
+
+@app.command()
+def run(config: ConfigFile, out: RunOption, settings: Settings = None, fresh: Fresh = False) -> None:
+    """Run a whole experiment, or go on with it, and write its report.
+
+    Example: rolewise run configs/digits.yaml --out runs/digits
+    """
+    _run(config, out, settings, fresh, None)
+    from rolewise.report import summary
+
+    console.print(summary(out), soft_wrap=True)
+    console.print(f"\nResults: {out / 'results.json'}\nReport:  {out / 'report.html'}", soft_wrap=True)
+
+
+@app.command()
+def study(
+    config: Annotated[Path, typer.Argument(help="The study's YAML file.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="The study folder; made, or gone on with.", show_default=False)],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Change the study: --set seeds=[0,1]")] = None,
+    fresh: Fresh = False,
+    extend: Annotated[bool, typer.Option("--extend", help="Go on in the folder of another study.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Try again what failed.")] = False,
+) -> None:
+    """Run a grid over settings of an experiment, or go on with it; every distinct training runs once.
+
+    Example: rolewise study configs/studies/temperature_digits.yaml --out runs/temperature
+    """
+    from rolewise.experiment.study import load_study, run_study
+    from rolewise.experiment.study.progress import StudyDisplay
+    from rolewise.report import study_sentences
+
+    read = load_study(config, settings or [])
+    with StudyDisplay(console, out) as display:
+        made = run_study(
+            read, out, fresh=fresh, extend=extend, retry=retry, on_plan=display.plan, on_event=display.update
+        )
+    for title, sentences in study_sentences(out):
+        console.print("\n".join(["", title, *(f"- {sentence}" for sentence in sentences)]), soft_wrap=True)
+    console.print(f"\nTable:  {out / 'results.csv'}\nReport: {out / 'report.html'}", soft_wrap=True)
+    if not made.parquet:
+        console.print("No results.parquet: pyarrow is not installed (pip install rolewise[study]).")
+    if made.failed:
+        raise RunError(
+            f"{len(made.failed)} of {len(made.rows)} rows failed, the first ({made.failed[0]['cell']}, seed "
+            f"{made.failed[0]['seed']}): {made.failed[0]['reason']}\nTry them again with --retry."
+        )
+
+
+@app.command()
+def search(
+    config: ConfigFile,
+    out: RunOption,
+    role: Annotated[str, typer.Option(help="teacher, or a student's name.")] = "teacher",
+    settings: Settings = None,
+    fresh: Fresh = False,
+) -> None:
+    """Search one role's augmentation schedule (and what that needs: a student's search needs a teacher).
+
+    Example: rolewise search configs/digits.yaml --out runs/digits --role teacher
+    """
+    _run(config, out, settings, fresh, lambda stage: stage.kind == "search" and stage.role == role)
+    for schedule in sorted(out.glob(f"stages/seed*/{role}-search/schedule.json")):
+        console.print(f"Schedule: {schedule}", soft_wrap=True)
+
+
+@app.command()
+def train(config: ConfigFile, out: RunOption, settings: Settings = None, fresh: Fresh = False) -> None:
+    """Train the teachers of an experiment (searching their schedule first, where they train under their own).
+
+    Example: rolewise train configs/digits.yaml --out runs/digits
+    """
+    _run(config, out, settings, fresh, lambda stage: stage.kind == "teacher")
+    for weights in sorted(out.glob("stages/seed*/teacher-*/weights.safetensors")):
+        console.print(f"Teacher: {weights}", soft_wrap=True)
+
+
+@app.command()
+def distill(
+    config: ConfigFile,
+    out: RunOption,
+    student: Annotated[str, typer.Option(help="The student's name; all by default.")] = "",
+    settings: Settings = None,
+    fresh: Fresh = False,
+) -> None:
+    """Train the arms that distil, with everything that they need; the test set stays sealed.
+
+    Example: rolewise distill configs/digits.yaml --out runs/digits --student small
+    """
+    wanted = student
+
+    def chosen(stage: Any) -> bool:
+        return stage.kind == "arm" and bool(stage.distilled) and wanted in ("", stage.role)
+
+    _run(config, out, settings, fresh, chosen)
+    for folder in sorted(out.glob(f"stages/seed*/{student or '*'}-*+distill*")):
+        done = json.loads((folder / "done.json").read_text())
+        console.print(
+            f"{folder}: validation accuracy {done.get('validation_accuracy', float('nan')):.4f}", soft_wrap=True
+        )
+
+
+def _run(config: Path, out: Path, settings: list[str] | None, fresh: bool, only: Any) -> None:
+    from rolewise.experiment.pipeline import run as run_pipeline
+    from rolewise.experiment.progress import Display
+
+    experiment = load_experiment(config, settings)
+    with Display(console, out) as display:
+        run_pipeline(experiment, out, fresh=fresh, only=only, on_update=display.update, on_plan=display.plan)

@@ -1,0 +1,32 @@
+"""What the commands share: the application, the console, the arguments that several take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Distillation in which teacher and student each get their own learned augmentation.\n\n"
+    "Example: rolewise run configs/digits.yaml --out runs/digits",
+)
+console = Console(highlight=False)
+
+ConfigFile = Annotated[Path, typer.Argument(help="The experiment's YAML file.", show_default=False)]
+RunOption = Annotated[Path, typer.Option("--out", help="The run folder; made, or gone on with.", show_default=False)]
+RunArgument = Annotated[Path, typer.Argument(help="The run folder.", show_default=False)]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set students[0].train.epochs=5")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start anew; what is in the folder is moved aside.")]
+
+
+def load_experiment(config: Path, settings: list[str] | None) -> Any:
+    """Returns an experiment, checked (see `rolewise.experiment.load`)."""
+    from rolewise.experiment import load
+
+    return load(config, settings or [])

@@ -1,0 +1,95 @@
+"""Commands on what a run left: evaluate, export, report."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from rolewise.cli.options import RunArgument, app, console
+
+
+@app.command()
+def evaluate(
+    run_folder: RunArgument,
+    stage: Annotated[
+        str, typer.Argument(help="A training's stage, such as seed0/small-own+distill.", show_default=False)
+    ],
+) -> None:
+    """Evaluate one trained network of a run on the validation images of its seed.
+
+    Example: rolewise evaluate runs/digits seed0/small-own+distill
+    """
+    from rolewise.experiment.evaluation import evaluate_stage
+
+    metrics = evaluate_stage(run_folder, stage)
+    console.print(f"validation accuracy {metrics.accuracy:.4f}, loss {metrics.loss:.4f}, {len(metrics.correct)} images")
+
+
+@app.command()
+def export(
+    run_folder: RunArgument,
+    out: Annotated[
+        Path, typer.Option("--out", help="The file to write; a model card comes beside it.", show_default=False)
+    ],
+    stage: Annotated[
+        str,
+        typer.Argument(
+            help="A training's stage; by default, of the first seed, the last student with few bits, under its own "
+            "augmentation and distilled where there is that.",
+            show_default=False,
+        ),
+    ] = "",
+    form: Annotated[
+        str, typer.Option("--format", help="onnx; packed: weights at their bits; torch: a torch.export program.")
+    ] = "onnx",
+) -> None:
+    """Export one trained network of a run, run the file, and set it beside floating point.
+
+    Example: rolewise export runs/digits_w4a4 --format onnx --out w4a4.onnx
+
+    Example: rolewise export runs/digits seed0/small-own+distill --format onnx --out small.onnx
+    """
+    from rolewise.experiment.exporting import default_stage, export_stage
+    from rolewise.experiment.model_card import cells, headings
+
+    if not stage:
+        stage = default_stage(run_folder)
+        console.print(f"Stage: {stage} (name another to export that)", soft_wrap=True)
+    made = export_stage(run_folder, stage, form, out)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for index, heading in enumerate(headings()):
+        table.add_column(heading, justify="right" if index else "left")
+    for row in made.rows:
+        table.add_row(*cells(row))
+    console.print(table)
+    for remark in made.remarks:
+        console.print(remark, soft_wrap=True)
+    console.print(
+        f"{made.path}: {made.path.stat().st_size:,} bytes; predicts as the trained network for {made.agreement:.2%} of "
+        f"{made.images:,} {made.part} images, accuracy {made.accuracy:.2%}\nCard: {made.card}",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def report(
+    run_folder: RunArgument, show: Annotated[bool, typer.Option("--show", help="Open it in the browser.")] = False
+) -> None:
+    """Write a run's or a study's report anew, also of one that is not finished.
+
+    Example: rolewise report runs/digits
+    """
+    from rolewise.experiment.folder import existing_run
+    from rolewise.report import write_report, write_study_report
+
+    if (run_folder / "study.json").is_file():
+        path = write_study_report(run_folder)
+    else:
+        path = write_report(existing_run(run_folder).root)
+    console.print(f"Report: {path}", soft_wrap=True)
+    if show:
+        webbrowser.open(path.resolve().as_uri())

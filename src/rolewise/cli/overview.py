@@ -1,0 +1,84 @@
+"""Commands that train nothing: preview, validate, list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from rolewise.cli.options import ConfigFile, Settings, app, console, load_experiment
+from rolewise.errors import InputError
+
+
+@app.command()
+def preview(
+    augmentation: Annotated[str, typer.Argument(help="A preset or a schedule file.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="The picture to write (PNG).")] = Path("preview.png"),
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Takes data and operations from this experiment.")
+    ] = None,
+    role: Annotated[str, typer.Option(help="teacher, or a student's name: mixed as its images are.")] = "",
+) -> None:
+    """Draw what an augmentation does to images at the beginning, the middle and the end of training.
+
+    Example: rolewise preview randaugment --out preview.png
+    """
+    from rolewise.experiment.previews import draw_preview
+
+    experiment = load_experiment(config, None) if config is not None else None
+    console.print(f"Picture: {draw_preview(augmentation, out, experiment, role=role)}", soft_wrap=True)
+
+
+@app.command()
+def validate(config: ConfigFile, settings: Settings = None) -> None:
+    """Check a config, or a study, and say what it would run; all faults at once.
+
+    Example: rolewise validate configs/digits.yaml
+    """
+    from rolewise.config.study import is_study
+    from rolewise.experiment.graph import stages_of
+
+    if is_study(config):
+        from rolewise.experiment.study import load_study
+        from rolewise.experiment.study.graph import graph_of
+
+        read = load_study(config, settings or [])
+        graph = graph_of(read)
+        console.print(
+            f"{config} is valid: {len(read.cells)} cells, {len(read.seeds)} seeds, {len(graph.trainings)} stages to "
+            f"train ({sum(map(len, graph.keys.values())) - len(graph.trainings)} more are shared between cells).",
+            soft_wrap=True,
+        )
+        return
+    experiment = load_experiment(config, settings)
+    kinds: list[str] = [stage.kind for stage in stages_of(experiment)]
+    counts = ", ".join(f"{kinds.count(kind)} {word}" for kind, word in _KINDS.items() if kinds.count(kind))
+    console.print(f"{config} is valid: {len(experiment.seeds)} seeds, {counts}.", soft_wrap=True)
+
+
+_KINDS = {"search": "searches", "teacher": "teachers", "arm": "students trained", "test": "test evaluations"}
+
+
+@app.command("list")
+def list_names(
+    what: Annotated[str, typer.Argument(help="models, methods, data, augmentations or ops; all by default.")] = "",
+) -> None:
+    """List what is registered: models, methods, data sets, augmentations, operations.
+
+    Example: rolewise list methods
+    """
+    from rolewise.experiment.catalogue import catalogue
+
+    groups = catalogue()
+    if what and what not in groups:
+        from rolewise.errors import near
+
+        raise InputError(f"list must be of {', '.join(groups)}, got {what!r}{near(what, groups)}")
+    for group, rows in groups.items():
+        if what in ("", group):
+            table = Table(title=group, title_justify="left", box=None, padding=(0, 2, 0, 0), show_header=False)
+            for name, text in rows:
+                table.add_row(name, text)
+            console.print(table)
