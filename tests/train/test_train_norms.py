@@ -15,7 +15,7 @@ from train_toys import SPEC, data, trainee, weights
 from rolewise.distill import Distiller, Terms, configure
 from rolewise.models import build
 from rolewise.quant import quantise
-from rolewise.train import fit, train_step
+from rolewise.train import Mixing, fit, train_step
 from rolewise.train.gradients import GradientNorms, gradient_norms, measured_epochs
 
 
@@ -153,6 +153,15 @@ def test_a_training_and_its_record_stay_the_same_but_for_the_field(settings: dic
     first.run_epochs(0, 2)
     second.load_state_dict(first.state_dict())
     assert second.run_epochs(2, 3, measured={0, 2})[0]["gradients"] == fields[2]
+
+
+def test_mixed_images_are_measured_too_and_stay_the_same() -> None:
+    plain, watched = trainee("adam"), trainee("adam")
+    plain.mixing = watched.mixing = Mixing()
+    plain.run_epochs(0, 2)
+    records = watched.run_epochs(0, 2, measured={1})
+    assert torch.equal(weights(plain), weights(watched))
+    assert set(records[1]["gradients"]["terms"]) == {"labels", "kd", "fitnets"} and records[1]["mixed_share"] > 0
 
 
 def test_a_fit_measures_some_epochs_and_only_where_there_are_methods(tmp_path: Path) -> None:

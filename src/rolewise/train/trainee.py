@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -19,11 +19,10 @@ from rolewise.train.mixing import Mixing
 from rolewise.train.optimizers import optimizer_of
 from rolewise.train.rates import rate
 from rolewise.train.record import Tally, check_weights
+from rolewise.train.scalars import Scalars, scalars_at
 from rolewise.train.settings import TrainSettings
 from rolewise.train.step import train_step
 from rolewise.train.views import Views, at_once
-
-Scalars = Sequence[tuple[float, dict[str, float]]]
 
 
 class Trainee:
@@ -159,7 +158,7 @@ class Trainee:
 
     def _run_epoch(self, measured: bool) -> dict[str, Any]:
         settings, epoch, steps = self.settings, self.epoch, self.steps_per_epoch
-        self._follow_scalars()
+        self.set_scalars(**scalars_at(self.scalars, self.progress))
         self.distiller.train()
         views = Views(
             self.distiller,
@@ -217,14 +216,6 @@ class Trainee:
             **({"gradients": norms[0].to_json()} if norms else {}),
             **({"mixed_share": views.mixed_share} if views.mixed_share is not None else {}),
         }
-
-    def _follow_scalars(self) -> None:
-        current: dict[str, float] = {}
-        for start, values in self.scalars:
-            if start <= self.progress + 1e-9:
-                current = values
-        if current:
-            self.set_scalars(**current)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns everything that the rest of the training depends on."""
