@@ -3,7 +3,8 @@
 python benchmarks/mixing.py [--json FILE] [--threads 1] [--quick]
 
 Each side is a training with its own copy of the networks; in every round each trains one epoch of the same images, in
-an order that rotates. What is timed is a whole epoch: draws, augmentation, mixing, forward, loss, backward, optimiser.
+an order that rotates. What is timed is a whole epoch: draws, augmentation, mixing, forward, loss, backward, optimiser;
+in CPU time, which other work on the machine moves less than the clock's.
 Figures are ratios of one round to the side without mixing, their median over all rounds, and a 95% interval of it.
 """
 
@@ -94,10 +95,10 @@ def measure(case: str, rounds: int) -> dict[str, Any]:
     for turn in range(rounds + 1):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             made = sides[name]
-            start = time.perf_counter()
+            start = time.process_time()
             made.run_epochs(made.epoch, made.epoch + 1)
             if turn:
-                seconds[name].append((time.perf_counter() - start) / steps)
+                seconds[name].append((time.process_time() - start) / steps)
     plain = seconds["no mixing"]
     return {
         "case": case,
