@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rolewise.config import ConfigError
-from rolewise.config.study import is_study
+from rolewise.config.study_loading import is_study
 from rolewise.config.writing import dump_values
 from rolewise.experiment.study import load_study
 

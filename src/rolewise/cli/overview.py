@@ -37,7 +37,7 @@ def validate(config: ConfigFile, settings: Settings = None) -> None:
 
     Example: rolewise validate configs/digits.yaml
     """
-    from rolewise.config.study import is_study
+    from rolewise.config.study_loading import is_study
     from rolewise.experiment.graph import stages_of
 
     if is_study(config):

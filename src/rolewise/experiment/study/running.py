@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rolewise.analysis.measurements import measure_fault
 from rolewise.config.study import Study
-from rolewise.config.study import load_study as _load_study
+from rolewise.config.study_loading import load_study as _load_study
 from rolewise.experiment import builders
 from rolewise.experiment.checks import check
 from rolewise.experiment.folder import RunFolder, held
