@@ -117,7 +117,9 @@ def verdict(rows: list[ArmRow], student: str) -> str:
         closing += f", which {_effect(best)}"
     rivals = [row for row in mine if row is not best and not paired(best.values, row.values).exceeds_noise]
     if rivals:
-        closing += f"; {len(rivals)} of the other {len(mine) - 1} arms cannot be told from it"
+        others = len(mine) - 1
+        which = "the other arm" if others == 1 else f"{len(rivals)} of the other {others} arms"
+        closing += f"; {which} cannot be told from it"
     opening = f"{student}, {count} seeds: " + ("; ".join(sentences) + ". " if sentences else "")
     return opening + closing + "."
 

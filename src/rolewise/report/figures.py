@@ -162,24 +162,29 @@ def views_figure(previews: dict[str, np.ndarray], role: str) -> str:
 def curves_figure(curves: dict[str, dict[str, list[list[dict[str, Any]]]]]) -> str:
     """Draws learning curves: training loss and validation accuracy, mean over seeds, a line for each arm.
 
+    Where no arm has a validation accuracy, because its images were trained on, there is no panel for it.
+
     Args:
         curves: student -> arm -> for each seed its epochs' records.
     """
-    with figure(9, 2.6 * len(curves) + 0.2, len(curves), 2) as (made, axes):
+    # Title and factor of each.
+    keys = {"train_loss": ("training loss", 1), "validation_accuracy": ("validation accuracy, %", 100)}
+    lines = [records for arms in curves.values() for records in arms.values()]
+    shown = [key for key in keys if any(_mean_curve(records, key)[0] for records in lines)]
+    with figure(9, 2.6 * len(curves) + 0.2, len(curves), len(shown)) as (made, axes):
         for number, (student, arms) in enumerate(curves.items()):
-            loss_axis, accuracy_axis = axes[2 * number], axes[2 * number + 1]
+            panels = dict(zip(shown, axes[len(shown) * number :], strict=False))
             for place, (arm, records) in enumerate(arms.items()):
                 colour = COLOURS[place % len(COLOURS)]
                 line = "-" if "+distill" in arm else "--"
-                x, y = _mean_curve(records, "train_loss")
-                loss_axis.plot(x, y, line, color=colour, lw=1)
-                x, y = _mean_curve(records, "validation_accuracy")
-                accuracy_axis.plot(x, [100 * value for value in y], line, color=colour, lw=1, label=arm)
-            loss_axis.set_title(f"{student}: training loss")
-            loss_axis.set_yscale("log")
-            accuracy_axis.set_title(f"{student}: validation accuracy, %")
-            accuracy_axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
-            for axis in (loss_axis, accuracy_axis):
+                for key, axis in panels.items():
+                    x, y = _mean_curve(records, key)
+                    y = [keys[key][1] * value for value in y]
+                    axis.plot(x, y, line, color=colour, lw=1, label=arm)
+            panels["train_loss"].set_yscale("log")
+            panels[shown[-1]].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+            for key, axis in panels.items():
+                axis.set_title(f"{student}: {keys[key][0]}")
                 axis.set_xlabel("training done, %")
                 axis.grid(color=FAINT, lw=0.6)
         return as_image(made)
