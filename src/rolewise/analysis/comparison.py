@@ -118,8 +118,12 @@ def verdict(rows: list[ArmRow], student: str) -> str:
     rivals = [row for row in mine if row is not best and not paired(best.values, row.values).exceeds_noise]
     if rivals:
         others = len(mine) - 1
-        which = "the other arm" if others == 1 else f"{len(rivals)} of the other {others} arms"
-        closing += f"; {which} cannot be told from it"
+        if others == 1:
+            closing += "; the other arm cannot be told from it"
+        elif len(rivals) == others:
+            closing += f"; none of the other {others} arms can be told from it"
+        else:
+            closing += f"; {len(rivals)} of the other {others} arms cannot be told from it"
     opening = f"{student}, {count} seeds: " + ("; ".join(sentences) + ". " if sentences else "")
     return opening + closing + "."
 
