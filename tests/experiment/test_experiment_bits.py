@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from rolewise import cli
 from rolewise.analysis import against_twins
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import load, run
-from rolewise.experiment.exporting import export_stage
-from rolewise.experiment.folder import RunFolder
+from rolewise.experiment.exporting import default_stage, export_stage
+from rolewise.experiment.folder import RunFolder, open_run
+from rolewise.experiment.latency import in_turns
 from rolewise.experiment.pipeline import run_stage
 from rolewise.experiment.stages import find_stage
 from rolewise.experiment.world import SealedTest
@@ -58,22 +60,71 @@ def test_twins_are_compared_arm_by_arm(finished: Path) -> None:
     assert against_twins(results) == []
 
 
-@pytest.mark.parametrize("form", ["onnx", "packed"])
+@pytest.mark.parametrize("form", ["onnx", "packed", "torch"])
 def test_an_exported_file_predicts_as_the_network(finished: Path, tmp_path: Path, form: str) -> None:
-    if form == "onnx":
-        pytest.importorskip("onnxruntime")
-        pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
     made = export_stage(finished, "seed0/low-own+distill", form, tmp_path / "low.file")
     assert (made.part, made.images) == ("test", 300) and made.agreement >= 0.995
     arms = json.loads((finished / "results.json").read_text())["arms"]
-    kept = next(arm for arm in arms if arm["student"] == "low" and arm["name"] == "own+distill")
-    assert made.accuracy == pytest.approx(kept["test_accuracy"]["0"], abs=0.011)
+    arm = next(arm for arm in arms if arm["student"] == "low" and arm["name"] == "own+distill")
+    assert made.accuracy == pytest.approx(arm["test_accuracy"]["0"], abs=0.011)
     card = made.card.read_text()
     assert "W2 A4" in card and form in card and "low.file" in card
+    plain, low = made.rows
+    # The float twin holds the weights as they were trained, before any rounding.
+    assert plain.name == "float32, ONNX" and low.name.startswith("W2 A4")
+    assert plain.macs == low.macs == arm["macs"]
+    assert plain.bit_operations == 1024 * plain.macs and low.bit_operations == arm["bit_operations"]
+    assert low.size == (tmp_path / "low.file").stat().st_size and low.accuracy == made.accuracy
+    timed = {1, 64} if form != "packed" else set()
+    assert all(set(row.milliseconds) == timed and all(row.milliseconds.values()) for row in made.rows)
+    for row in made.rows:
+        assert f"| {row.name} | {row.accuracy:.2%} | {row.size:,} | {row.macs:,} | {row.bit_operations:,} |" in card
+    assert ("no time of its own" if form == "packed" else "1 thread") in card
+    assert ("training images" in card) == (form == "onnx")
+
+
+def test_the_stage_that_is_exported_by_default(finished: Path, tmp_path: Path) -> None:
+    assert default_stage(finished) == "seed0/low-own+distill"
+    cases = {
+        "arms.distill=[false]": "seed0/low-own",
+        "arms.student=[none]": "seed0/low-none+distill",
+        f"students=[{{name: first, {NETWORK}, {TRAIN}}}, {{name: second, {NETWORK}, {TRAIN}}}]": (
+            "seed0/second-own+distill"
+        ),
+    }
+    for index, (setting, stage) in enumerate(cases.items()):
+        config = load(QUICK, [STUDENTS, "arms.student=[none, own]", "seeds=[0, 1]", setting])
+        folder = open_run(tmp_path / str(index), config).root
+        assert default_stage(folder) == stage
+
+
+def test_the_command_says_what_it_chose(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    out = tmp_path / "low.onnx"
+    monkeypatch.setattr("sys.argv", ["rolewise", "export", str(finished), "--out", str(out)])
+    cli.main()
+    text = capsys.readouterr().out
+    assert "Stage: seed0/low-own+distill (name another to export that)" in text
+    assert "float32, ONNX" in text and "W2 A4, ONNX" in text and "ms, batch 64" in text
+    assert "of 300 test images" in text and str(out) in text
+
+
+def test_runs_are_timed_in_turns() -> None:
+    order: list[str] = []
+    found = in_turns({name: lambda name=name: order.append(name) for name in "ab"}, seconds=0, least=3)
+    assert order == ["a", "b"] * 4 and set(found) == {"a", "b"}
+    order.clear()
+    in_turns({name: lambda name=name: order.append(name) for name in "ab"}, seconds=1000, most=5)
+    assert order == ["a", "b"] * 6
 
 
 def test_what_a_format_cannot_carry_is_refused(finished: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="got none; save the float weights"):
+    with pytest.raises(InputError, match="got none; use format onnx or torch"):
         export_stage(finished, "seed0/float-own", "packed", tmp_path / "x")
     with pytest.raises(InputError, match='did you mean "onnx"'):
         export_stage(finished, "seed0/float-own", "onxn", tmp_path / "x")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from rolewise.cli.options import RunArgument, app, console
 
@@ -54,18 +53,13 @@ def export(
     Example: rolewise export runs/digits seed0/small-own+distill --format onnx --out small.onnx
     """
     from rolewise.experiment.exporting import default_stage, export_stage
-    from rolewise.experiment.model_card import cells, headings
+    from rolewise.experiment.model_card import plain_table
 
     if not stage:
         stage = default_stage(run_folder)
         console.print(f"Stage: {stage} (name another to export that)", soft_wrap=True)
     made = export_stage(run_folder, stage, form, out)
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for index, heading in enumerate(headings()):
-        table.add_column(heading, justify="right" if index else "left")
-    for row in made.rows:
-        table.add_row(*cells(row))
-    console.print(table)
+    console.print(plain_table(made.rows), soft_wrap=True)
     for remark in made.remarks:
         console.print(remark, soft_wrap=True)
     console.print(

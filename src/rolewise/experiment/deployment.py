@@ -33,7 +33,7 @@ class Subject:
         plain: builds a network of the same kind in floating point.
         spec: what it is fed.
         size: (C, H, W).
-        training: images [N, C, H, W] in [0, 1] that it was trained on, as they are without augmentation.
+        training: images [N, C, H, W] in [0, 1] from the training images, without augmentation.
     """
 
     model: nn.Module

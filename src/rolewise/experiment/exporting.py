@@ -106,9 +106,9 @@ def export_stage(root: Path, name: str, form: str, out: Path) -> Exported:
 def _subject(run: RunFolder, here: World, stage: Stage) -> Subject:
     section = section_of(run.config(), stage.role)
     spec = here.spec(section.model)
-    seen = here.final_indices(section.images, unseen=stage.unseen)
-    # Spread over all of them, as they may be sorted by class.
-    chosen = seen[:: -(-len(seen) // _CALIBRATION)]
+    # Spread over all of them, as they may be sorted by class. Labels are not looked at: a student that was trained on
+    # few labelled images may see them too.
+    chosen = here.train[:: -(-len(here.train) // _CALIBRATION)]
     return Subject(
         trained_network(run, here, stage).cpu(),
         partial(here.network, section.model, stage.role),

@@ -67,13 +67,24 @@ class Exported:
     remarks: tuple[str, ...]
 
 
-def headings() -> list[str]:
-    """Returns the headings of the comparison."""
-    return ["file", "accuracy", "bytes", "multiplications", "weighted by bits", *(f"ms, batch {n}" for n in BATCHES)]
+def table(rows: tuple[Row, ...]) -> list[list[str]]:
+    """Returns the comparison as cells, the headings first."""
+    head = ["file", "accuracy", "bytes", "MACs", "bit operations", *(f"ms, batch {batch}" for batch in BATCHES)]
+    return [head, *map(_cells, rows)]
 
 
-def cells(row: Row) -> list[str]:
-    """Returns one row of the comparison."""
+def plain_table(rows: tuple[Row, ...]) -> str:
+    """Returns the comparison as lines of text, the columns beneath one another."""
+    cells = table(rows)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(text.rjust(width) if index else text.ljust(width) for index, (text, width) in enumerate(pairs))
+        for pairs in (list(zip(line, widths, strict=True)) for line in cells)
+    ]
+    return "\n".join(lines)
+
+
+def _cells(row: Row) -> list[str]:
     times = [f"{row.milliseconds[batch]:.3g}" if batch in row.milliseconds else "-" for batch in BATCHES]
     return [row.name, f"{row.accuracy:.2%}", f"{row.size:,}", f"{row.macs:,}", f"{row.bit_operations:,}", *times]
 
@@ -93,19 +104,21 @@ def remark_on_grids(made: OnnxFile, part: str, without: float | None) -> str:
         without: agreement on these of a file with the network's own grids alone.
     """
     if made.fidelity is None:
-        return "No further grids: some layer's input or weight is in floating point, and so is what lies between."
+        return "No further grids: the weights or the input of some layer are in floating point."
     share = f"{made.fidelity:.2%} of {made.images:,} training images"
     if not made.kept:
         return (
-            f"Partly in floating point: in integers throughout, the file would predict as the network for {share} "
-            f"only, less than {FAITHFUL:.1%}. It may be slower than float32."
+            f"Partly in floating point: with the further 8-bit grids that integers need, the file would predict as the "
+            f"network for {share}, less than {FAITHFUL:.1%}. It may be slower than float32."
         )
     text = (
-        f"In integers throughout, for speed: {made.contents.grids} further 8-bit grids, on sums and on what is added "
-        "up, which the network was not trained with, between the ends that training images gave; biases in int32. "
-        f"With them the file predicts as the network for {share}"
+        f"For speed, what lies between layers at few bits is in integers: biases in int32, and {made.contents.grids} "
+        "further 8-bit grids, on sums and on what is added up, which the network was not trained with, between the "
+        f"ends that training images gave. The file predicts as the network for {share}"
     )
-    return text + (f"; without them, for {without:.2%} of the {part} images." if without is not None else ".")
+    return text + (
+        f"; without the further grids, for {without:.2%} of the {part} images." if without is not None else "."
+    )
 
 
 def remark_on_time(form: str) -> str:
@@ -149,11 +162,12 @@ def card(
         "predictions equal to the trained network's": f"{made.agreement:.2%}",
         "versions": ", ".join(f"{key} {value}" for key, value in _versions(run).items()),
     }
-    table = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
-    lines = [headings(), ["---"] * len(headings()), *map(cells, made.rows)]
+    known = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
+    lines = table(made.rows)
+    lines.insert(1, ["---"] * len(lines[0]))
     compared = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return (
-        f"# {made.path.stem}\n\n| | |\n|---|---|\n{table}\n\n## Beside floating point\n\n{compared}\n\n"
+        f"# {made.path.stem}\n\n| | |\n|---|---|\n{known}\n\n## Beside floating point\n\n{compared}\n\n"
         + "\n".join(f"- {remark}" for remark in made.remarks)
         + "\n\nOne training of one seed: see the run's report for means, intervals and controls.\n"
     )

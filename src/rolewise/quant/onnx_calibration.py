@@ -75,9 +75,7 @@ def add_grids(model: Any, products: list[Product], inputs: Grids, images: Tensor
     if not values:
         return 0
     seen = _observe(model, learned, images)
-    for value in values:
-        _share(graph, value, learned[value], seen[value], products, inputs)
-    return len(values)
+    return sum(_share(graph, value, learned[value], seen[value], products, inputs) for value in values)
 
 
 def _behind(value: Value) -> Value:
@@ -126,8 +124,8 @@ def _observe(model: Any, learned: dict[Value, list[Grid]], images: Tensor) -> di
 
 def _share(
     graph: Graph, value: Value, learned: list[Grid], seen: _Seen, products: list[Product], inputs: Grids
-) -> None:
-    """Puts one value on one grid for all its readers."""
+) -> bool:
+    """Puts one value on one grid for all its readers, and returns whether it is one that none of them had."""
     gentle = [grid for grid in learned if is_whole(grid) and seen.outside[grid] <= _CUT * seen.count]
     covering = [grid for grid in gentle if not seen.outside[grid]]
     if covering:
@@ -150,6 +148,7 @@ def _share(
             # It cuts, or has fewer levels: the layer goes on reading its own grid, now behind the shared one.
             own.nodes[0].replace_input_with(0, made.output)
             graph.insert_after(made.nodes[-1], own.nodes)
+    return shared not in learned
 
 
 def _between(seen: _Seen, coarser: list[float]) -> Grid:

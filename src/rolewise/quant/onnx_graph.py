@@ -94,7 +94,14 @@ def exported(plain: nn.Module, size: tuple[int, int, int]) -> Any:
     finally:
         logger.setLevel(level)
     assert program is not None
-    return program.model
+    model = program.model
+    model.graph.metadata_props.clear()
+    for node in model.graph:
+        # Where in the Python code each stems from: more bytes than a small network has.
+        node.metadata_props.clear()
+        for output in node.outputs:
+            output.metadata_props.clear()
+    return model
 
 
 def products(graph: Graph, plain: nn.Module) -> list[Product]:

@@ -59,7 +59,7 @@ def load_program(path: Path) -> Callable[[Tensor], Tensor]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            module = torch.export.load(path).module()
+            module = torch.export.load(io.BytesIO(path.read_bytes())).module()
     except Exception as error:
         # A damaged file may fail in any way.
         raise InputError(f"torch program {path} is missing, damaged or of another kind ({error})") from error
