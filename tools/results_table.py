@@ -74,8 +74,10 @@ def _percent(found: Estimate) -> str:
 
 
 def _difference(found: Estimate | None, digits: int) -> str:
-    if found is None or found.low is None or found.high is None:
+    if found is None:
         return ""
+    if found.low is None or found.high is None:
+        return f"{100 * found.mean:+.{digits}f} in every seed"
     mean, low, high = (f"{100 * value:+.{digits}f}" for value in (found.mean, found.low, found.high))
     return f"{mean} ({low} to {high})"
 

@@ -98,3 +98,10 @@ def test_validate_and_list(rolewise) -> None:
 def test_every_command_has_help_with_an_example(rolewise, command: str) -> None:
     code, text, _ = rolewise(command, "--help")
     assert code == 0 and f"Example: rolewise {command}" in text
+
+
+@pytest.mark.parametrize("arguments", [["run", str(QUICK), "--out"], ["preview", "none", "--out"]])
+def test_a_place_that_cannot_be_written_is_named(rolewise, arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, text = rolewise(*arguments, str(tmp_path / "file" / "below"))
+    assert code == 2 and str(tmp_path / "file") in text and "give a place" in text

@@ -14,6 +14,10 @@ from rolewise.errors import InputError, Interrupted, RolewiseError
 __all__ = ["app", "experiments", "main", "outcomes", "overview"]
 
 
+#: A path that was given is of another kind, or not for this user.
+_WRONG_PLACE = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+
+
 def main() -> None:
     """Runs the command line; exits with 0, 1 (the run failed) or 2 (bad input)."""
     started = time.monotonic()
@@ -26,6 +30,11 @@ def main() -> None:
         _fail(f"{error}\nStopped after {seconds:.0f} s; nothing is lost: run the same command again to go on.", 1)
     except RolewiseError as error:
         _fail(str(error), 1)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        if isinstance(error, _WRONG_PLACE):
+            _fail(f"{place}{error.strerror}; give a place that can be read and written", 2)
+        _fail(f"{place}{error.strerror or error}; mend that and run the same command again to go on", 1)
     except KeyboardInterrupt:
         _fail("Stopped; run the same command again to go on from the last checkpoint.", 1)
     except typer.Exit as ending:
