@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "analysis": {"data", "models"},
     "report": {"analysis"},
 }
-SEES_EVERYTHING = {"experiment", "cli", "__init__", "__main__"}
+SEES_EVERYTHING = {"experiment", "cli", "cli_advice", "__init__", "__main__"}
 # What a room may not import from outside the package: a search never meets a network.
 FORBIDDEN_OUTSIDE = {"search": {"torch.nn", "torch.optim"}}
 

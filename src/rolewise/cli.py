@@ -1,4 +1,4 @@
-"""The command line: run, study, search, train, distill, evaluate, report, preview, validate, list."""
+"""The command line: run, study, search, train, distill, evaluate, export, report, preview, advise, validate, list."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from rolewise import cli_advice
 from rolewise.errors import InputError, Interrupted, RolewiseError, RunError
 
 app = typer.Typer(
@@ -219,6 +220,10 @@ def preview(
     _console.print(f"Picture: {draw_preview(augmentation, out, experiment, role=role)}", soft_wrap=True)
 
 
+app.command()(cli_advice.advise)
+app.command()(cli_advice.regret)
+
+
 @app.command()
 def validate(config: ConfigFile, settings: Settings = None) -> None:
     """Check a config, or a study, and say what it would run; all faults at once.
@@ -282,10 +287,10 @@ def _run(config: Path, out: Path, settings: list[str] | None, fresh: bool, only:
 
 
 def main() -> None:
-    """Runs the command line; exits with 0, 1 (the run failed) or 2 (bad input)."""
+    """Runs the command line; exits with 0, 1 (the run failed), 2 (bad input) or 3 (advise --check found a fault)."""
     started = time.monotonic()
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except InputError as error:
         _fail(str(error), 2)
     except Interrupted as error:
@@ -295,8 +300,6 @@ def main() -> None:
         _fail(str(error), 1)
     except KeyboardInterrupt:
         _fail("Stopped; run the same command again to go on from the last checkpoint.", 1)
-    except typer.Exit as ending:
-        raise SystemExit(ending.exit_code) from None
     except Exception as error:
         # Click's own faults: an unknown command or option. Anything else is ours and keeps its traceback.
         show = getattr(error, "show", None)
@@ -304,6 +307,9 @@ def main() -> None:
             raise
         show()
         raise SystemExit(2) from None
+    # What `typer.Exit` was raised with comes back as a value here.
+    if isinstance(code, int) and code:
+        raise SystemExit(code)
 
 
 def _fail(text: str, code: int) -> None:
