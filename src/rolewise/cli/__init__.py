@@ -1,4 +1,4 @@
-"""The command line: run, study, search, train, distill, evaluate, export, report, preview, validate, list."""
+"""The command line: run, study, search, train, distill, evaluate, export, report, preview, advise, validate, list."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 
 import typer
 
-from rolewise.cli import experiments, outcomes, overview
+from rolewise.cli import experiments, outcomes, overview, proposals
 from rolewise.cli.options import app
 from rolewise.errors import InputError, Interrupted, RolewiseError
 
-__all__ = ["app", "experiments", "main", "outcomes", "overview"]
+__all__ = ["app", "experiments", "main", "outcomes", "overview", "proposals"]
 
 
 #: A path that was given is of another kind, or not for this user.
@@ -19,10 +19,10 @@ _WRONG_PLACE = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirec
 
 
 def main() -> None:
-    """Runs the command line; exits with 0, 1 (the run failed) or 2 (bad input)."""
+    """Runs the command line; exits with 0, 1 (the run failed), 2 (bad input) or 3 (advise --check found a fault)."""
     started = time.monotonic()
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except InputError as error:
         _fail(str(error), 2)
     except Interrupted as error:
@@ -37,8 +37,6 @@ def main() -> None:
         _fail(f"{place}{error.strerror or error}; mend that and run the same command again to go on", 1)
     except KeyboardInterrupt:
         _fail("Stopped; run the same command again to go on from the last checkpoint.", 1)
-    except typer.Exit as ending:
-        raise SystemExit(ending.exit_code) from None
     except Exception as error:
         # Click's own faults: an unknown command or option. Anything else is ours and keeps its traceback.
         show = getattr(error, "show", None)
@@ -46,6 +44,9 @@ def main() -> None:
             raise
         show()
         raise SystemExit(2) from None
+    # What `typer.Exit` was raised with comes back as a value here.
+    if isinstance(code, int) and code:
+        raise SystemExit(code)
 
 
 def _fail(text: str, code: int) -> None:

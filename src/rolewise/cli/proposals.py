@@ -1,0 +1,90 @@
+"""The commands that advise: advise and regret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rolewise.cli.options import app, console
+from rolewise.errors import InputError
+
+#: Exit code of ``advise --check`` where a fault was found.
+FAULTY = 3
+
+
+@app.command()
+def advise(
+    config: Annotated[Path, typer.Argument(help="The experiment's YAML file.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="A folder, or one file: .json, .md or .yaml.", show_default=False)],
+    teacher: Annotated[
+        Path | None, typer.Option("--teacher", help="The teacher's weights (safetensors).", show_default=False)
+    ] = None,
+    run: Annotated[
+        tuple[Path, str] | None,
+        typer.Option("--run", help="A run's finished teacher: RUN seed0/teacher-own.", show_default=False),
+    ] = None,
+    student: Annotated[str, typer.Option(help="The student's name; the first by default.", show_default=False)] = "",
+    student_weights: Annotated[
+        Path | None, typer.Option(help="Weights of a trained student, to compare with.", show_default=False)
+    ] = None,
+    images: Annotated[int, typer.Option(help="The most images that a network is asked about at once.")] = 1000,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting: --set students[0].train.epochs=5")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 3 where the teacher has a fault.")] = False,
+) -> None:
+    """Ask a trained teacher what is cheap to ask, and propose how to distil, with reasons and cost.
+
+    Example: rolewise advise configs/digits.yaml --run runs/digits seed0/teacher-own --out advice
+    """
+    from rolewise.experiment import load
+    from rolewise.experiment.advice import Effort
+    from rolewise.experiment.advice.display import show
+    from rolewise.experiment.advice.planning import advise_experiment, taught_by
+    from rolewise.experiment.advice.writing import check_out, write_advice
+
+    check_out(out)
+    experiment = load(config, settings or [])
+    taught = taught_by(experiment, teacher, run)
+    # A moving line of what is done; nothing of it stays, and nothing is shown where there is no terminal.
+    with console.status("starting") as line:
+        advice = advise_experiment(
+            experiment,
+            taught,
+            student=student or None,
+            student_weights=student_weights,
+            effort=Effort(images=images),
+            on_step=line.update,
+        )
+    written = write_advice(advice, out, config, settings or [])
+    show(advice, console)
+    console.print("\n" + "\n".join(f"Written: {path}" for path in written), soft_wrap=True)
+    if check and advice.faults:
+        raise typer.Exit(FAULTY)
+
+
+@app.command()
+def regret(
+    table: Annotated[Path, typer.Argument(help="A study's folder, or its results.csv.", show_default=False)],
+    advice: Annotated[Path, typer.Option("--advice", help="The proposed config, advice.yaml.", show_default=False)],
+    at: Annotated[
+        list[str] | None, typer.Option("--at", help="A level that holds: --at size=large", show_default=False)
+    ] = None,
+    metric: Annotated[str, typer.Option(help="The column that is compared; higher is better.")] = "accuracy",
+    arm: Annotated[str, typer.Option(help="The arm, where the table has several.", show_default=False)] = "",
+) -> None:
+    """Compare a proposal with the best cell of a finished grid, over seeds.
+
+    Example: rolewise regret runs/temperature --advice advice/advice.yaml --at size=large
+    """
+    from rolewise.analysis.regret import regret_sentence
+    from rolewise.experiment import load
+    from rolewise.experiment.advice.judging import judged
+
+    if metric.endswith("loss"):
+        raise InputError(f"metric must be one of which higher is better, got {metric!r}")
+    found = judged(table, load(advice), at or [], metric=metric, arm=arm)
+    how = (" points", 100.0) if metric.endswith("accuracy") else ("", 1.0)
+    console.print(regret_sentence(found, *how), soft_wrap=True)
