@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 import time
 
-import typer
-
 from rolewise.cli import experiments, outcomes, overview, proposals
 from rolewise.cli.options import app
 from rolewise.errors import InputError, Interrupted, RolewiseError
