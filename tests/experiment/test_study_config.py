@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rolewise.config import ConfigError
+from rolewise.config.measures import Asked
 from rolewise.config.study import is_study
 from rolewise.config.writing import dump_values
 from rolewise.experiment.study import load_study
@@ -109,7 +110,7 @@ def test_a_study_written_out_is_the_same_study(tmp_path: Path) -> None:
 
 def test_the_study_itself_can_be_changed_from_the_command_line(tmp_path: Path) -> None:
     made = study(tmp_path, "grid: {distill.label_weight: [0.2]}", ("seeds=[7]", "workers=3", "best=true"))
-    assert (made.seeds, made.workers, made.best, made.measure) == ((7,), 3, True, ("accuracy",))
+    assert (made.seeds, made.workers, made.best, made.measure) == ((7,), 3, True, (Asked("accuracy"),))
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,10 @@ def test_the_study_itself_can_be_changed_from_the_command_line(tmp_path: Path) -
         ("grid: {}\nseeds: [1, 1]", "must hold at least one seed, each once"),
         ("grid: {}\nmeasure: [accurac]", "measure[0]: must be a measurement or package.module:function"),
         ("grid: {}\nmeasure: [accuracy, accuracy]", "each once"),
+        ("grid: {}\nmeasure: [accuracy, {name: accuracy}]", "each once"),
+        ("grid: {}\nmeasure: [{radii: [3]}]", "measure[0].name: must be the name of a measurement, got nothing"),
+        ("grid: {}\nmeasure: [{name: robustness, radii: [0]}]", "measure[0].radii: must hold a positive number, got 0"),
+        ("grid: {}\nmeasure: [3]", "measure[0]: must be text or a mapping, got 3"),
         ("grid: {}\nexperiment: {}", "must have either base: (a file) or experiment:"),
         (
             "grid: {a: {x: {}, y: {}, z: {}}, distill.label_weight: {from: 0, to: 1, steps: 1000}, "

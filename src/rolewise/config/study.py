@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +15,7 @@ from rolewise.config.axes import Axes, Axis, Level, Scalar, Setting, product_siz
 from rolewise.config.document import Document, read_document
 from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
 from rolewise.config.loading import Check, validate
+from rolewise.config.measures import Asked, MeasureFaults, asked, entry_faults
 from rolewise.config.messages import faults_of
 from rolewise.config.overrides import assign, override
 from rolewise.config.schema import ExperimentConfig
@@ -47,7 +48,7 @@ class StudySection(Section):
     set: dict[str, Any] = {}
     seeds: tuple[Annotated[int, Field(ge=0)], ...] | None = None
     workers: Annotated[int, Field(ge=0)] = 0
-    measure: tuple[str, ...] = ("accuracy",)
+    measure: tuple[str | dict[str, Any], ...] = ("accuracy",)
     best: bool = False
     grid: dict[str, Any] | None = None
     exclude: tuple[dict[str, Any], ...] = ()
@@ -105,7 +106,7 @@ class Study:
     parts: tuple[Part, ...]
     seeds: tuple[int, ...]
     workers: int
-    measure: tuple[str, ...]
+    measure: tuple[Asked, ...]
     best: bool
     values: dict[str, Any] = field(repr=False)
 
@@ -129,7 +130,7 @@ def load_study(
     overrides: Sequence[str] = (),
     *,
     check: Check | None = None,
-    measure_fault: Callable[[str], str] = lambda name: "",
+    measure_faults: MeasureFaults = lambda name, settings: {},
 ) -> Study:
     """Reads a study from a YAML file; every cell is checked as an experiment is.
 
@@ -137,7 +138,7 @@ def load_study(
         path: the file.
         overrides: settings of the study such as ``seeds=[0]``, laid over it.
         check: further checks of a cell's experiment, of names that the config cannot know itself.
-        measure_fault: says what is wrong with the name of a measurement; empty where nothing is.
+        measure_faults: says what is wrong with a measurement and its settings.
 
     Raises:
         ConfigError: all faults, each with file, line, dotted path and remedy.
@@ -148,16 +149,14 @@ def load_study(
             override(document, setting)
         except ConfigError as error:
             document.faults += error.faults
-    return _Reading(document, Path(path).parent, check, measure_fault).study()
+    return _Reading(document, Path(path).parent, check, measure_faults).study()
 
 
 class _Reading:
     """Reads one study and collects its faults."""
 
-    def __init__(
-        self, document: Document, folder: Path, check: Check | None, measure_fault: Callable[[str], str]
-    ) -> None:
-        self.document, self.folder, self.check, self.measure_fault = document, folder, check, measure_fault
+    def __init__(self, document: Document, folder: Path, check: Check | None, measure_faults: MeasureFaults) -> None:
+        self.document, self.folder, self.check, self.measure_faults = document, folder, check, measure_faults
         self.axes = Axes(document)
         self.faults: dict[tuple[Place, str, str], Fault] = {}
         self._add(document.faults)
@@ -193,7 +192,7 @@ class _Reading:
     def _made(self, section: StudySection, parts: list[Part], base: Document) -> Study:
         values = {key: value for key, value in self.document.value.items() if key != "base"}
         seeds = parts[0].cells[0].config.seeds
-        measure = tuple(dict.fromkeys((ALWAYS, *section.measure)))
+        measure = (Asked(ALWAYS), *(one for one in asked(section.measure) if one.name != ALWAYS))
         values |= {"experiment": base.value, "seeds": list(seeds)}
         return Study(section.name, tuple(parts), seeds, section.workers, measure, section.best, copy.deepcopy(values))
 
@@ -224,11 +223,8 @@ class _Reading:
             self._fault((), "must have exclude and include in its parts where it has parts; move them there")
         if section.seeds is not None and not _distinct(section.seeds):
             self._fault(("seeds",), f"must hold at least one seed, each once, got {list(section.seeds)}")
-        for at, name in enumerate(section.measure):
-            if message := self.measure_fault(name):
-                self._fault(("measure", at), message)
-        if not _distinct(section.measure):
-            self._fault(("measure",), f"must name at least one measurement, each once, got {list(section.measure)}")
+        for path, message in entry_faults(section.measure, self.measure_faults):
+            self._fault(("measure", *path), message)
 
     @staticmethod
     def _parts(section: StudySection) -> list[tuple[str, PartSection, Steps]]:

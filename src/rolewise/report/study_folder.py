@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rolewise.analysis.columns import COLUMNS
 from rolewise.analysis.effects import Level
 from rolewise.errors import InputError
 from rolewise.files import read_json
@@ -108,7 +109,8 @@ def read_table(
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"{path}:{number} is damaged ({error!r}); run the study again to write it anew") from error
         rows.append(row)
-    return rows, sorted(metrics, key=lambda name: name != "accuracy")
+    order = {name: place for place, name in enumerate(COLUMNS)}
+    return rows, sorted(metrics, key=lambda name: order.get(name, len(order)))
 
 
 def _text(level: Level) -> str:

@@ -122,7 +122,12 @@ def _layout(study: Study) -> dict[str, Any]:
     for part in study.parts:
         axes: list[tuple[str, list[Scalar]]] = [(axis, list(levels)) for axis, levels in part.axes.items()]
         parts.append({"name": part.name, "axes": axes, "cells": [[cell.name, cell.levels] for cell in part.cells]})
-    known = {"seeds": list(study.seeds), "measure": list(study.measure), "best": study.best, "parts": parts}
+    known = {
+        "seeds": list(study.seeds),
+        "measure": [one.plain for one in study.measure],
+        "best": study.best,
+        "parts": parts,
+    }
     # Pairs become lists in JSON; comparing needs the same here.
     layout: dict[str, Any] = json.loads(json.dumps(known))
     return layout
