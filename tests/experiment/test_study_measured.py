@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from rolewise.analysis import linearity_gap
+from rolewise.errors import InputError
 from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.stages import find_stage, section_of, trained_network
 from rolewise.experiment.study import load_study, run_study
 from rolewise.experiment.study.execution import Event
 from rolewise.experiment.world import world
 from rolewise.inputs import prepare
+from rolewise.report import study_sentences
 from rolewise.seeds import generator
 
 HERE = Path(__file__).parent
@@ -102,3 +104,32 @@ def test_what_else_is_measured_moves_no_number_and_trains_nothing(finished: Path
     seen.clear()
     run_study(load_study(tmp_path / "s.yaml"), finished, isolate=False, extend=True, on_event=seen.append)
     assert not seen and table(finished) == before
+
+
+def test_a_question_may_be_asked_afterwards_and_is_answered_on_the_page(finished: Path, tmp_path: Path) -> None:
+    asked = """
+questions:
+  - ask: Does a mixed teacher <teach> better?
+    of: {teacher_mixing: mixup}
+    against: {teacher_mixing: vanilla}
+  - {ask: "Do labels do?", of: {part: labels}, against: {part: distilled}, metric: nll, wanted: lower}
+"""
+    (tmp_path / "s.yaml").write_text(TEXT + asked)
+    seen: list[Event] = []
+    run_study(load_study(tmp_path / "s.yaml"), finished, isolate=False, on_event=seen.append)
+    assert not seen
+    page = (finished / "report.html").read_text()
+    assert "Does a mixed teacher &lt;teach&gt; better?" in page
+    title, (first, second) = study_sentences(finished)[0]
+    rows = [row for row in table(finished) if row["part"] == "distilled"]
+    mean = {
+        name: sum(float(row["accuracy"]) for row in rows if row["teacher_mixing"] == name) / 4
+        for name in ("mixup", "vanilla")
+    }
+    assert title == "Questions" and first.startswith("Does a mixed teacher <teach> better? ")
+    assert f"({100 * mean['mixup']:.1f} against {100 * mean['vanilla']:.1f})" in first
+    assert "over 2 questions, 2 seeds, mean over 2 combinations of the rest" in first and "nats in nll" in second
+    # Anything else that differs is another study.
+    (tmp_path / "s.yaml").write_text(TEXT.replace("radii: [16]", "radii: [8]") + asked)
+    with pytest.raises(InputError, match="made by another study"):
+        run_study(load_study(tmp_path / "s.yaml"), finished, isolate=False)

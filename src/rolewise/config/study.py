@@ -18,6 +18,7 @@ from rolewise.config.loading import Check, validate
 from rolewise.config.measures import Asked, MeasureFaults, asked, entry_faults
 from rolewise.config.messages import faults_of
 from rolewise.config.overrides import assign, override
+from rolewise.config.questions import Question, QuestionSection, question, question_faults
 from rolewise.config.schema import ExperimentConfig
 from rolewise.config.section import Name, Section
 from rolewise.config.writing import as_values
@@ -50,6 +51,7 @@ class StudySection(Section):
     workers: Annotated[int, Field(ge=0)] = 0
     measure: tuple[str | dict[str, Any], ...] = ("accuracy",)
     best: bool = False
+    questions: tuple[QuestionSection, ...] = ()
     grid: dict[str, Any] | None = None
     exclude: tuple[dict[str, Any], ...] = ()
     include: tuple[dict[str, Any], ...] = ()
@@ -99,6 +101,7 @@ class Study:
         workers: processes; 0 for as many as the machine takes.
         measure: what is measured on the test set at the end.
         best: whether the cell with the highest validation accuracy is to be named.
+        questions: that its page answers.
         values: the study as plain values with the experiment in it; reading them gives an equal study.
     """
 
@@ -108,6 +111,7 @@ class Study:
     workers: int
     measure: tuple[Asked, ...]
     best: bool
+    questions: tuple[Question, ...]
     values: dict[str, Any] = field(repr=False)
 
     @property
@@ -187,14 +191,34 @@ class _Reading:
         self._add(self.axes.faults)
         if self.faults or base is None:
             raise self._error()
-        return self._made(section, parts, base)
+        questions = self._questions(section, parts)
+        if self.faults:
+            raise self._error()
+        return self._made(section, parts, base, questions)
 
-    def _made(self, section: StudySection, parts: list[Part], base: Document) -> Study:
+    def _questions(self, section: StudySection, parts: list[Part]) -> tuple[Question, ...]:
+        known: dict[str, list[Scalar]] = {"part": [part.name for part in parts]}
+        cells = [cell for part in parts for cell in part.cells]
+        students = [[student.name for student in cell.config.students] for cell in cells]
+        known["student"] = [name for names in students for name in names]
+        for part in parts:
+            for axis, levels in part.axes.items():
+                known.setdefault(axis, []).extend(levels)
+        rows = [
+            {"part": cell.part, "student": names, **cell.levels} for cell, names in zip(cells, students, strict=True)
+        ]
+        for at, one in enumerate(section.questions):
+            for path, message in question_faults(one, known, rows):
+                self._fault(("questions", at, *path), message)
+        return () if self.faults else tuple(question(one, known) for one in section.questions)
+
+    def _made(self, section: StudySection, parts: list[Part], base: Document, questions: tuple[Question, ...]) -> Study:
         values = {key: value for key, value in self.document.value.items() if key != "base"}
         seeds = parts[0].cells[0].config.seeds
         measure = (Asked(ALWAYS), *(one for one in asked(section.measure) if one.name != ALWAYS))
         values |= {"experiment": base.value, "seeds": list(seeds)}
-        return Study(section.name, tuple(parts), seeds, section.workers, measure, section.best, copy.deepcopy(values))
+        own = (section.workers, measure, section.best, questions)
+        return Study(section.name, tuple(parts), seeds, *own, copy.deepcopy(values))
 
     def _base(self, section: StudySection) -> Document | None:
         """Returns the experiment that cells change, with its defaults written out where it is sound by itself."""

@@ -11,6 +11,7 @@ import jinja2
 
 from rolewise.analysis.columns import column_of
 from rolewise.analysis.effects import Contrast, Group, Level, contrasts
+from rolewise.analysis.questions import Answer, answers
 from rolewise.analysis.statistics import estimate
 from rolewise.analysis.study_sentences import best_sentence, effect_sentences, unit_of
 from rolewise.files import write_text
@@ -49,12 +50,21 @@ def short_labels(axes: Sequence[str]) -> dict[str, str]:
 
 
 def study_sentences(root: Path) -> list[tuple[str, list[str]]]:
-    """Returns what a study supports, for a terminal: a title for each part, student and arm, and its sentences."""
-    found = []
-    for part in _parts(read_study(root)):
+    """Returns what a study supports, for a terminal: answers, then for each part, student and arm its sentences."""
+    data = read_study(root)
+    told = [f"{one.ask} {one.sentence}" for one in answered(data)]
+    found = [("Questions", told)] if told else []
+    for part in _parts(data):
         found += [(group["title"], group["sentences"]) for group in part["groups"]]
         found += [(f"{part['name']}: the best cell", [part["best"]])] if part["best"] else []
     return found
+
+
+def answered(data: StudyData) -> list[Answer]:
+    """Returns the answers to the study's questions."""
+    return answers(
+        data.rows, list(dict.fromkeys(axis for axes in data.parts.values() for axis in axes)), data.questions
+    )
 
 
 def _content(data: StudyData) -> dict[str, Any]:
@@ -73,6 +83,7 @@ def _content(data: StudyData) -> dict[str, Any]:
     return {
         "name": data.name,
         "parts": parts,
+        "answers": answered(data),
         "counts": {state: states.count(state) for state in ("done", "trained", "waiting", "failed")},
         "rows": len(data.rows),
         "seeds": len({row["seed"] for row in data.rows}),
