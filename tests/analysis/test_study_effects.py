@@ -171,7 +171,7 @@ def test_other_metrics_are_said_in_their_own_unit() -> None:
         row["loss"] = 1.0 + 0.5 * (row["mix"] == "mixup") + 0.01 * row["seed"] * (row["size"] == "large")
         row["loss"] += 0.001 * np.random.default_rng(row["seed"]).standard_normal() * (row["mix"] == "mixup")
     lines = effect_sentences(contrasts(rows, AXES, "loss"), "loss", LABELS)["grid", "s", "taught"]
-    assert lines[2].startswith("mix: mixup instead of vanilla raises loss by 0.500 (95% interval +0.4")
+    assert lines[2].startswith("mix: mixup instead of vanilla raises loss by 0.500 nats (95% interval +0.4")
 
 
 @pytest.mark.parametrize("broken", [False, True])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rolewise.config import ConfigError
+from rolewise.config.measures import Asked
 from rolewise.config.study_loading import is_study
 from rolewise.config.writing import dump_values
 from rolewise.experiment.study import load_study
@@ -109,7 +110,56 @@ def test_a_study_written_out_is_the_same_study(tmp_path: Path) -> None:
 
 def test_the_study_itself_can_be_changed_from_the_command_line(tmp_path: Path) -> None:
     made = study(tmp_path, "grid: {distill.label_weight: [0.2]}", ("seeds=[7]", "workers=3", "best=true"))
-    assert (made.seeds, made.workers, made.best, made.measure) == ((7,), 3, True, ("accuracy",))
+    assert (made.seeds, made.workers, made.best, made.measure) == ((7,), 3, True, (Asked("accuracy"),))
+
+
+QUESTION = """grid:
+  distill.label_weight: [1, 0.5]
+  students.0.model.arguments.widths: [[4, 6], [8, 12]]
+  flag: {one: {}, two: {}}
+questions:
+  - {ask: "Is it?", """
+
+
+def test_questions_name_levels_or_lists_of_them(tmp_path: Path) -> None:
+    made = study(tmp_path, QUESTION + "of: {students.0.model.arguments.widths: [4, 6]}, against: {flag: [one, two]}}")
+    (one,) = made.questions
+    assert one.of == {"students.0.model.arguments.widths": ("[4, 6]",)} and one.against == {"flag": ("one", "two")}
+    assert (one.metric, one.wanted) == ("accuracy", "higher") and one.plain["of"] == {
+        "students.0.model.arguments.widths": ["[4, 6]"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (
+            "of: {flg: 1}, against: {flag: one}}",
+            "of.flg: must be an axis, part, student or arm, got 'flg'; did you mean \"flag\"",
+        ),
+        ("of: {flag: 2}, against: {flag: one}}", "of.flag: must be a level of flag, or a list of some, got 2"),
+        (
+            "of: {flag: [one, 2]}, against: {flag: one}}",
+            "of.flag: must be a level of flag, or a list of some, got ['one', 2]",
+        ),
+        ("of: {distill.label_weight: true}, against: {flag: one}}", "label_weight: must be a level of"),
+        (
+            "of: {student: tall}, against: {flag: one}}",
+            "of.student: must be a level of student, or a list of some, got",
+        ),
+        ("of: {flag: one}, against: {flag: one}}", "must compare two different things"),
+        ("of: {flag: one}, against: {flag: two}, wanted: more}", "wanted: must be 'higher' or 'lower', got 'more'"),
+        ("of: {flag: one}}", "against: must be given; add it"),
+        (
+            "of: {flag: one, distill.label_weight: 1}, against: {flag: two}}\n"
+            "exclude: [{flag: one, distill.label_weight: 1}]",
+            "of: must hold for a cell of the study, got none",
+        ),
+    ],
+)
+def test_each_fault_of_a_question_is_named(tmp_path: Path, text: str, part: str) -> None:
+    found = faults(tmp_path, QUESTION + text)
+    assert len(found) == 1 and "questions[0]" in found[0] and part in found[0], found
 
 
 @pytest.mark.parametrize(
@@ -144,6 +194,10 @@ def test_the_study_itself_can_be_changed_from_the_command_line(tmp_path: Path) -
         ("grid: {}\nseeds: [1, 1]", "must hold at least one seed, each once"),
         ("grid: {}\nmeasure: [accurac]", "measure[0]: must be a measurement or package.module:function"),
         ("grid: {}\nmeasure: [accuracy, accuracy]", "each once"),
+        ("grid: {}\nmeasure: [accuracy, {name: accuracy}]", "each once"),
+        ("grid: {}\nmeasure: [{radii: [3]}]", "measure[0].name: must be the name of a measurement, got nothing"),
+        ("grid: {}\nmeasure: [{name: robustness, radii: [0]}]", "measure[0].radii: must hold a positive number, got 0"),
+        ("grid: {}\nmeasure: [3]", "measure[0]: must be text or a mapping, got 3"),
         ("grid: {}\nexperiment: {}", "must have either base: (a file) or experiment:"),
         (
             "grid: {a: {x: {}, y: {}, z: {}}, distill.label_weight: {from: 0, to: 1, steps: 1000}, "

@@ -12,6 +12,7 @@ import pytest
 
 from rolewise.augment import build
 from rolewise.config import ExperimentConfig, as_values, dotted
+from rolewise.config.measures import Asked
 from rolewise.config.section import Section
 from rolewise.experiment import load
 from rolewise.experiment.folder import RunFolder, open_run
@@ -304,4 +305,6 @@ def test_a_schedule_file_is_its_content(tmp_path: Path) -> None:
 
 
 def test_measurements_belong_to_a_network_and_to_what_is_measured() -> None:
-    assert len({measure_key("a", ["accuracy"]), measure_key("b", ["accuracy"]), measure_key("a", ["x:y"])}) == 3
+    plain, other, stronger = Asked("accuracy"), Asked("x:y"), Asked("robustness", {"radii": [16]})
+    wanted = [("a", [plain]), ("b", [plain]), ("a", [other]), ("a", [stronger]), ("a", [Asked("robustness")])]
+    assert len({measure_key(training, measure) for training, measure in wanted}) == 5

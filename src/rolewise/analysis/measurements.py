@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rolewise.analysis.asking import Batches, Measure, setting_fault
+from rolewise.analysis.study_measures import (
+    calibration_columns,
+    corruption_columns,
+    fidelity_columns,
+    geometry_columns,
+    robustness_columns,
+    smoothness_columns,
+)
 from rolewise.errors import InputError, near
 from rolewise.registry import Registry
-
-#: The test set as (inputs [B, C, H, W] as the network wants them, labels int64 [B]); may be gone through again.
-Batches = Iterable[tuple[Tensor, Tensor]]
-#: Takes a network in eval mode, which returns logits [B, K] or an object that has ``logits``, and the test set.
-#: Gradients are on: who needs none says ``torch.no_grad``. Returns finite numbers by the name of their column.
-Measure = Callable[[nn.Module, Batches], Mapping[str, float]]
 
 MEASURES: Registry[Measure] = Registry("measurement")
 
 
 @MEASURES.add("accuracy")
 @torch.no_grad()
-def accuracy(model: nn.Module, batches: Batches) -> dict[str, float]:
+def accuracy(model: nn.Module, batches: Batches) -> dict[str, float | None]:
     """Returns the share of images that are classified rightly, and the mean cross-entropy in nats.
 
     Args:
@@ -40,6 +44,14 @@ def accuracy(model: nn.Module, batches: Batches) -> dict[str, float]:
     if not count:
         raise InputError("a measurement must have at least one image, got none")
     return {"accuracy": hits / count, "loss": loss / count}
+
+
+MEASURES.add("calibration")(calibration_columns)
+MEASURES.add("smoothness")(smoothness_columns)
+MEASURES.add("fidelity")(fidelity_columns)
+MEASURES.add("robustness")(robustness_columns)
+MEASURES.add("corruptions")(corruption_columns)
+MEASURES.add("geometry")(geometry_columns)
 
 
 def measure_of(name: str) -> Measure:
@@ -60,8 +72,14 @@ def measure_of(name: str) -> Measure:
     return function  # type: ignore[no-any-return]
 
 
-def measure_fault(name: str) -> str:
-    """Returns what is wrong with the name of a measurement; empty where nothing is. Nothing is imported."""
-    if ":" in name or name in MEASURES:
-        return ""
-    return f"must be a measurement or package.module:function, got {name!r}{near(name, MEASURES)}"
+def measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Returns what is wrong with a measurement that a study asks for: by setting, and ``""`` for its name.
+
+    Nothing is imported: the settings of a function that is given by its path are its own affair.
+    """
+    if ":" in name:
+        return {}
+    if name not in MEASURES:
+        return {"": f"must be a measurement or package.module:function, got {name!r}{near(name, MEASURES)}"}
+    found = {key: setting_fault(MEASURES[name], key, value) for key, value in settings.items()}
+    return {key: message for key, message in found.items() if message}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rolewise.analysis.columns import column_of
 from rolewise.analysis.effects import Contrast, Group
 from rolewise.analysis.statistics import Estimate, estimate, paired
 
@@ -37,10 +38,11 @@ class Unit:
 
 
 def unit_of(metric: str) -> Unit:
-    """Returns how a metric is said: accuracies in percent, everything else as it is."""
-    if metric.endswith("accuracy"):
-        return Unit(metric.replace("_", " "), 100, " points", 1)
-    return Unit(metric.replace("_", " "), 1, "", 3)
+    """Returns how a metric is said: shares of images in percent, everything else as it is."""
+    column, name = column_of(metric), metric.replace("_", " ")
+    if column.percent:
+        return Unit(name, 100, " points", column.digits)
+    return Unit(name, 1, " nats" if column.unit == "nats" else "", column.digits)
 
 
 def effect_sentences(found: Sequence[Contrast], metric: str, labels: Mapping[str, str]) -> dict[Group, list[str]]:

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from rolewise.config.axes import Scalar
+from rolewise.config.measures import Asked
+from rolewise.config.questions import Question, QuestionSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.config.section import Name, Section
 
@@ -30,8 +32,9 @@ class StudySection(Section):
     set: dict[str, Any] = {}
     seeds: tuple[Annotated[int, Field(ge=0)], ...] | None = None
     workers: Annotated[int, Field(ge=0)] = 0
-    measure: tuple[str, ...] = ("accuracy",)
+    measure: tuple[str | dict[str, Any], ...] = ("accuracy",)
     best: bool = False
+    questions: tuple[QuestionSection, ...] = ()
     grid: dict[str, Any] | None = None
     exclude: tuple[dict[str, Any], ...] = ()
     include: tuple[dict[str, Any], ...] = ()
@@ -81,6 +84,7 @@ class Study:
         workers: processes; 0 for as many as the machine takes.
         measure: what is measured on the test set at the end.
         best: whether the cell with the highest validation accuracy is to be named.
+        questions: that its page answers.
         values: the study as plain values with the experiment in it; reading them gives an equal study.
     """
 
@@ -88,8 +92,9 @@ class Study:
     parts: tuple[Part, ...]
     seeds: tuple[int, ...]
     workers: int
-    measure: tuple[str, ...]
+    measure: tuple[Asked, ...]
     best: bool
+    questions: tuple[Question, ...]
     values: dict[str, Any] = field(repr=False)
 
     @property

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from rolewise.config.axes import Axes, Axis, Level, Setting, product_size, settings_of
+from rolewise.config.axes import Axes, Axis, Level, Scalar, Setting, product_size, settings_of
 from rolewise.config.document import Document, read_document
 from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
 from rolewise.config.loading import Check, validate
+from rolewise.config.measures import Asked, MeasureFaults, asked, entry_faults
 from rolewise.config.messages import faults_of
 from rolewise.config.overrides import assign, override
+from rolewise.config.questions import Question, question, question_faults
 from rolewise.config.study import Cell, Part, PartSection, Study, StudySection
 from rolewise.config.writing import as_values
 
@@ -41,7 +43,7 @@ def load_study(
     overrides: Sequence[str] = (),
     *,
     check: Check | None = None,
-    measure_fault: Callable[[str], str] = lambda name: "",
+    measure_faults: MeasureFaults = lambda name, settings: {},
 ) -> Study:
     """Reads a study from a YAML file; every cell is checked as an experiment is.
 
@@ -49,7 +51,7 @@ def load_study(
         path: the file.
         overrides: settings of the study such as ``seeds=[0]``, laid over it.
         check: further checks of a cell's experiment, of names that the config cannot know itself.
-        measure_fault: says what is wrong with the name of a measurement; empty where nothing is.
+        measure_faults: says what is wrong with a measurement and its settings.
 
     Raises:
         ConfigError: all faults, each with file, line, dotted path and remedy.
@@ -60,16 +62,14 @@ def load_study(
             override(document, setting)
         except ConfigError as error:
             document.faults += error.faults
-    return _Reading(document, Path(path).parent, check, measure_fault).study()
+    return _Reading(document, Path(path).parent, check, measure_faults).study()
 
 
 class _Reading:
     """Reads one study and collects its faults."""
 
-    def __init__(
-        self, document: Document, folder: Path, check: Check | None, measure_fault: Callable[[str], str]
-    ) -> None:
-        self.document, self.folder, self.check, self.measure_fault = document, folder, check, measure_fault
+    def __init__(self, document: Document, folder: Path, check: Check | None, measure_faults: MeasureFaults) -> None:
+        self.document, self.folder, self.check, self.measure_faults = document, folder, check, measure_faults
         self.axes = Axes(document)
         self.faults: dict[tuple[Place, str, str], Fault] = {}
         self._add(document.faults)
@@ -100,14 +100,34 @@ class _Reading:
         self._add(self.axes.faults)
         if self.faults or base is None:
             raise self._error()
-        return self._made(section, parts, base)
+        questions = self._questions(section, parts)
+        if self.faults:
+            raise self._error()
+        return self._made(section, parts, base, questions)
 
-    def _made(self, section: StudySection, parts: list[Part], base: Document) -> Study:
+    def _questions(self, section: StudySection, parts: list[Part]) -> tuple[Question, ...]:
+        known: dict[str, list[Scalar]] = {"part": [part.name for part in parts]}
+        cells = [cell for part in parts for cell in part.cells]
+        students = [[student.name for student in cell.config.students] for cell in cells]
+        known["student"] = [name for names in students for name in names]
+        for part in parts:
+            for axis, levels in part.axes.items():
+                known.setdefault(axis, []).extend(levels)
+        rows = [
+            {"part": cell.part, "student": names, **cell.levels} for cell, names in zip(cells, students, strict=True)
+        ]
+        for at, one in enumerate(section.questions):
+            for path, message in question_faults(one, known, rows):
+                self._fault(("questions", at, *path), message)
+        return () if self.faults else tuple(question(one, known) for one in section.questions)
+
+    def _made(self, section: StudySection, parts: list[Part], base: Document, questions: tuple[Question, ...]) -> Study:
         values = {key: value for key, value in self.document.value.items() if key != "base"}
         seeds = parts[0].cells[0].config.seeds
-        measure = tuple(dict.fromkeys((ALWAYS, *section.measure)))
+        measure = (Asked(ALWAYS), *(one for one in asked(section.measure) if one.name != ALWAYS))
         values |= {"experiment": base.value, "seeds": list(seeds)}
-        return Study(section.name, tuple(parts), seeds, section.workers, measure, section.best, copy.deepcopy(values))
+        own = (section.workers, measure, section.best, questions)
+        return Study(section.name, tuple(parts), seeds, *own, copy.deepcopy(values))
 
     def _base(self, section: StudySection) -> Document | None:
         """Returns the experiment that cells change, with its defaults written out where it is sound by itself."""
@@ -136,11 +156,8 @@ class _Reading:
             self._fault((), "must have exclude and include in its parts where it has parts; move them there")
         if section.seeds is not None and not _distinct(section.seeds):
             self._fault(("seeds",), f"must hold at least one seed, each once, got {list(section.seeds)}")
-        for at, name in enumerate(section.measure):
-            if message := self.measure_fault(name):
-                self._fault(("measure", at), message)
-        if not _distinct(section.measure):
-            self._fault(("measure",), f"must name at least one measurement, each once, got {list(section.measure)}")
+        for path, message in entry_faults(section.measure, self.measure_faults):
+            self._fault(("measure", *path), message)
 
     @staticmethod
     def _parts(section: StudySection) -> list[tuple[str, PartSection, Steps]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rolewise.analysis.columns import COLUMNS
 from rolewise.analysis.effects import Level
 from rolewise.errors import InputError
 from rolewise.files import read_json
@@ -31,6 +32,7 @@ class StudyData:
         name: the study's name.
         parts: axes with their levels, by part.
         best: whether a best cell is to be named.
+        questions: that the page answers, as the study's record holds them.
         rows: of the table, with ``seconds``.
         metrics: columns that were measured on the test set, accuracy first.
         config: the text of study.yaml.
@@ -41,6 +43,7 @@ class StudyData:
     name: str
     parts: dict[str, dict[str, list[Level]]]
     best: bool
+    questions: list[dict[str, Any]]
     rows: list[dict[str, Any]]
     metrics: list[str]
     config: str
@@ -58,7 +61,7 @@ def read_study(root: Path) -> StudyData:
         parts = {part["name"]: {axis: list(levels) for axis, levels in part["axes"]} for part in record["parts"]}
         rows, metrics = read_table(root / "results.csv", parts)
         _add_seconds(root / "timing.csv", rows)
-        name, best = str(record["name"]), bool(record["best"])
+        name, best, questions = str(record["name"]), bool(record["best"]), list(record.get("questions", []))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
@@ -70,6 +73,7 @@ def read_study(root: Path) -> StudyData:
         name=name,
         parts=parts,
         best=best,
+        questions=questions,
         rows=rows,
         metrics=metrics,
         config=text.read_text(encoding="utf-8") if text.is_file() else "",
@@ -108,7 +112,8 @@ def read_table(
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"{path}:{number} is damaged ({error!r}); run the study again to write it anew") from error
         rows.append(row)
-    return rows, sorted(metrics, key=lambda name: name != "accuracy")
+    order = {name: place for place, name in enumerate(COLUMNS)}
+    return rows, sorted(metrics, key=lambda name: order.get(name, len(order)))
 
 
 def _text(level: Level) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 
 import jinja2
 
+from rolewise.analysis.columns import column_of
 from rolewise.analysis.effects import Contrast, Group, Level, contrasts
+from rolewise.analysis.questions import Answer, answers
 from rolewise.analysis.statistics import estimate
 from rolewise.analysis.study_sentences import best_sentence, effect_sentences, unit_of
 from rolewise.files import write_text
@@ -48,28 +50,45 @@ def short_labels(axes: Sequence[str]) -> dict[str, str]:
 
 
 def study_sentences(root: Path) -> list[tuple[str, list[str]]]:
-    """Returns what a study supports, for a terminal: a title for each part, student and arm, and its sentences."""
-    found = []
-    for part in _parts(read_study(root)):
+    """Returns what a study supports, for a terminal: answers, then for each part, student and arm its sentences."""
+    data = read_study(root)
+    told = [f"{one.ask} {one.sentence}" for one in answered(data)]
+    found = [("Questions", told)] if told else []
+    for part in _parts(data):
         found += [(group["title"], group["sentences"]) for group in part["groups"]]
         found += [(f"{part['name']}: the best cell", [part["best"]])] if part["best"] else []
     return found
 
 
+def answered(data: StudyData) -> list[Answer]:
+    """Returns the answers to the study's questions."""
+    return answers(
+        data.rows, list(dict.fromkeys(axis for axes in data.parts.values() for axis in axes)), data.questions
+    )
+
+
 def _content(data: StudyData) -> dict[str, Any]:
     states = [row["status"] for row in data.rows]
     parts = _parts(data)
+    leading = [metric for metric in data.metrics if column_of(metric).leads]
     for part in parts:
-        part["cells"] = _cells(data, part["name"], part["labels"])
-        for group in part["groups"]:
-            group["metrics"] = [_metric(data, part, group, metric) for metric in data.metrics]
+        part["cells"] = _cells(data, part["name"], part["labels"], leading)
+        for metric in leading:
+            if metric != leading[0] and all(row.get(metric) is None for row in part["rows"]):
+                continue
+            found = contrasts(part["rows"], part["axes"], metric)
+            for group in part["groups"]:
+                made = _metric(part, group, metric, found, figure=metric == leading[0])
+                group.setdefault("metrics", []).append(made)
     return {
         "name": data.name,
         "parts": parts,
+        "answers": answered(data),
         "counts": {state: states.count(state) for state in ("done", "trained", "waiting", "failed")},
         "rows": len(data.rows),
         "seeds": len({row["seed"] for row in data.rows}),
         "failures": _failures(data),
+        "metrics": [unit_of(metric).name for metric in leading],
         "config": data.config,
         "environment": data.environment,
     }
@@ -96,11 +115,13 @@ def _title(group: Group, data: StudyData) -> str:
     return f"{part}: {student}, {arm}" if len(data.parts) > 1 else f"{student}, {arm}"
 
 
-def _metric(data: StudyData, part: dict[str, Any], group: dict[str, Any], metric: str) -> dict[str, Any]:
-    """Returns the figures and the contrasts of one metric of one part, student and arm."""
+def _metric(
+    part: dict[str, Any], group: dict[str, Any], metric: str, of_part: Sequence[Contrast], *, figure: bool
+) -> dict[str, Any]:
+    """Returns the contrasts of one metric of one part, student and arm, its maps, and a figure of the contrasts."""
     axes: Mapping[str, Sequence[Level]] = part["axes"]
     mine = [row for row in part["rows"] if (row["part"], row["student"], row["arm"]) == group["key"]]
-    found = [one for one in contrasts(part["rows"], axes, metric) if one.group == group["key"]]
+    found = [one for one in of_part if one.group == group["key"]]
     unit, names = unit_of(metric), list(axes)
     shown = [names[:3]] if names else []
     for one in found:
@@ -119,7 +140,7 @@ def _metric(data: StudyData, part: dict[str, Any], group: dict[str, Any], metric
     return {
         "name": unit.name,
         "maps": maps,
-        "effects": effects_figure(found, part["labels"], unit) if judged else None,
+        "effects": effects_figure(found, part["labels"], unit) if judged and figure else None,
         "contrasts": [_contrast(one, part["labels"], metric) for one in judged],
         "sentences": effect_sentences(found, metric, part["labels"]).get(group["key"], []),
     }
@@ -142,12 +163,12 @@ def _contrast(one: Contrast, labels: Mapping[str, str], metric: str) -> dict[str
     }
 
 
-def _cells(data: StudyData, part: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+def _cells(data: StudyData, part: str, labels: Mapping[str, str], metrics: Sequence[str]) -> list[dict[str, Any]]:
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in data.rows:
         if row["part"] == part:
             groups.setdefault((row["cell"], row["student"], row["arm"]), []).append(row)
-    return [_cell(name, rows, data.metrics, list(labels)) for name, rows in groups.items()]
+    return [_cell(name, rows, metrics, list(labels)) for name, rows in groups.items()]
 
 
 def _cell(

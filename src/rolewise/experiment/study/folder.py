@@ -20,8 +20,8 @@ from rolewise.experiment.folder import RunFolder, environment, move_aside
 from rolewise.files import read_json, write_json, write_text
 
 VERSION = 1
-#: Settings that change how fast a study runs and nothing else.
-_SPEED = ("workers",)
+#: Settings that change how fast a study runs, or what its page asks of the table, and nothing else.
+_ASIDE = ("workers", "questions")
 
 
 @dataclass(frozen=True)
@@ -122,14 +122,19 @@ def _layout(study: Study) -> dict[str, Any]:
     for part in study.parts:
         axes: list[tuple[str, list[Scalar]]] = [(axis, list(levels)) for axis, levels in part.axes.items()]
         parts.append({"name": part.name, "axes": axes, "cells": [[cell.name, cell.levels] for cell in part.cells]})
-    known = {"seeds": list(study.seeds), "measure": list(study.measure), "best": study.best, "parts": parts}
+    known = {
+        "seeds": list(study.seeds),
+        "measure": [one.plain for one in study.measure],
+        "best": study.best,
+        "parts": parts,
+    }
     # Pairs become lists in JSON; comparing needs the same here.
     layout: dict[str, Any] = json.loads(json.dumps(known))
     return layout
 
 
 def _slow(study_values: Any) -> dict[str, Any]:
-    return {key: value for key, value in study_values.items() if key not in _SPEED}
+    return {key: value for key, value in study_values.items() if key not in _ASIDE}
 
 
 def _digest(study: Study) -> str:
@@ -142,7 +147,7 @@ def _check_same(root: Path, study: Study, record: dict[str, Any], extend: bool) 
     known = _mapping(root / "study.json")
     if known.get("version") != VERSION:
         raise InputError(f"{root / 'study.json'} must have version {VERSION}; it is damaged or from another release")
-    if known == record or extend:
+    if extend or all(known.get(key) == value for key, value in record.items() if key not in _ASIDE):
         return
     from rolewise.config.document import read_document
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rolewise.config.measures import Asked
 from rolewise.config.study import Study
 from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.study.keys import measure_key, stage_keys
@@ -26,7 +27,7 @@ class Job:
     cell: str
     stage: Stage
     needs: tuple[str, ...]
-    measure: tuple[str, ...]
+    measure: tuple[Asked, ...]
     threads: int
 
     @property

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.config import ExperimentConfig, as_values
+from rolewise.config.measures import Asked
 from rolewise.config.schema import SEARCHES
 from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
@@ -37,9 +38,10 @@ def stage_keys(config: ExperimentConfig) -> dict[str, str]:
     return keys
 
 
-def measure_key(training: str, measure: Iterable[str]) -> str:
+def measure_key(training: str, measure: Iterable[Asked]) -> str:
     """Returns the key of the measurements of a training's network."""
-    return digest({"version": VERSION, "kind": "measure", "training": training, "measure": list(measure)})
+    wanted = [one.plain for one in measure]
+    return digest({"version": VERSION, "kind": "measure", "training": training, "measure": wanted})
 
 
 def digest(values: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rolewise.analysis.measurements import measure_fault
+from rolewise.analysis.measurements import measure_faults
 from rolewise.config.study import Study
 from rolewise.config.study_loading import load_study as _load_study
 from rolewise.experiment import builders
@@ -53,7 +53,7 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
     Raises:
         ConfigError: all faults in one go.
     """
-    return _load_study(path, overrides, check=check, measure_fault=measure_fault)
+    return _load_study(path, overrides, check=check, measure_faults=measure_faults)
 
 
 def run_study(

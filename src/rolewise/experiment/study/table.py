@@ -84,10 +84,12 @@ class Ledger:
         if measured is None:
             reason = self._folder.failure(own)
             return row | {"status": "trained" if reason is None else "failed", "reason": reason}
-        for name in self._study.measure:
-            for column, value in measured["measured"][name].items():
+        for asked in self._study.measure:
+            for column, value in measured["measured"][asked.name].items():
                 if column in self.axes:
-                    raise InputError(f"the measurement {name!r} must not name a column as an axis, got {column!r}")
+                    raise InputError(
+                        f"the measurement {asked.name!r} must not name a column as an axis, got {column!r}"
+                    )
                 row[column] = value
         return row | {"status": "done"}
 

@@ -1,0 +1,66 @@
+"""The columns that measurements make: their units, how they are written, and which of them a page leads with."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is known of a column.
+
+    Args:
+        unit: of the number in the table.
+        leads: whether a page draws it; the others are in the table alone.
+        percent: whether a page writes it times 100, and differences in points.
+        digits: after the point, on a page.
+    """
+
+    unit: str
+    leads: bool = False
+    percent: bool = False
+    digits: int = 3
+
+
+_SHARE, _ERROR, _NATS, _SPREAD = "share in [0, 1]", "number in [0, 1]", "nats", "squared units of the features"
+
+#: Columns of the registered measurements, in their order.
+COLUMNS: dict[str, Column] = {
+    "accuracy": Column(_SHARE, True, True, 1),
+    "loss": Column(_NATS, True),
+    "nll": Column(_NATS),
+    "brier": Column("number in [0, 2]"),
+    "ece": Column(_ERROR, True),
+    "nll_standardised": Column(_NATS),
+    "brier_standardised": Column("number in [0, 2]"),
+    "ece_standardised": Column(_ERROR, True),
+    "fitted_temperature": Column("ratio"),
+    "nll_at_temperature": Column(_NATS, True),
+    "brier_at_temperature": Column("number in [0, 2]"),
+    "ece_at_temperature": Column(_ERROR, True),
+    "entropy": Column(_NATS, True),
+    "entropy_standardised": Column(_NATS),
+    "linearity_gap": Column(_NATS, True),
+    "linearity_gap_standardised": Column(_NATS),
+    "agreement": Column(_SHARE, True, True, 1),
+    "agreement_teacher_wrong": Column("share in [0, 1] of the images on which the teacher is wrong", False, True, 1),
+    "teacher_student_kl": Column(_NATS, True),
+    "teacher_student_kl_standardised": Column(_NATS),
+    "corruption_accuracy": Column(_SHARE, True, True, 1),
+    "dispersion_within": Column(_SPREAD),
+    "dispersion_between": Column(_SPREAD),
+    "dispersion_ratio": Column("ratio", True),
+    "collapse": Column("ratio"),
+}
+#: ``pgd_8_accuracy``: under PGD within 8 levels of 255, through the weaker head; ``pgd_8_raw_accuracy``: through one.
+ATTACKED = re.compile(r"(fgsm|pgd)_([0-9.]+)(?:_(raw|standardised))?_accuracy")
+
+
+def column_of(name: str) -> Column:
+    """Returns what is known of a column; one of a measurement of one's own leads, and is written as it is."""
+    if name in COLUMNS:
+        return COLUMNS[name]
+    if found := ATTACKED.fullmatch(name):
+        return Column(_SHARE, found[1] == "pgd" and found[3] is None, True, 1)
+    return Column("", True, name.endswith("accuracy"), 1 if name.endswith("accuracy") else 3)
