@@ -9,6 +9,7 @@ from rolewise.analysis.calibration import (
     reliability,
 )
 from rolewise.analysis.comparison import ArmRow, compare, verdict
+from rolewise.analysis.faults import FAULTS, Fault, Sanity, Thresholds
 from rolewise.analysis.fidelity import (
     Fidelity,
     agreement_reliability,
@@ -20,6 +21,8 @@ from rolewise.analysis.fidelity import (
 from rolewise.analysis.landscape import LossLine, LossPlane, loss_line, loss_plane, random_loss_plane
 from rolewise.analysis.measures import UNITS, measure
 from rolewise.analysis.prediction import Predictions, predict
+from rolewise.analysis.regret import Regret, regret
+from rolewise.analysis.sanity import teacher_faults
 from rolewise.analysis.scores import (
     BrierParts,
     accuracy,
@@ -37,18 +40,23 @@ from rolewise.analysis.twins import TwinRow, against_twins
 from rolewise.analysis.weights import filter_normalised_direction, recompute_batch_norm
 
 __all__ = [
+    "FAULTS",
     "UNITS",
     "ArmRow",
     "BrierParts",
     "Estimate",
+    "Fault",
     "Fidelity",
     "LinearityGap",
     "LossLine",
     "LossPlane",
     "Predictions",
+    "Regret",
     "Reliability",
+    "Sanity",
     "TemperatureEffect",
     "TemperatureFit",
+    "Thresholds",
     "TwinRow",
     "accuracy",
     "adaptive_calibration_error",
@@ -79,9 +87,11 @@ __all__ = [
     "predictive_kl",
     "random_loss_plane",
     "recompute_batch_norm",
+    "regret",
     "reliability",
     "sampled_lipschitz",
     "teacher_deviation",
+    "teacher_faults",
     "temperature_effect",
     "top1_agreement",
     "top_k_accuracy",
