@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rolewise.distill import Distiller, Method, Terms, configure
     from rolewise.errors import InputError, Interrupted, NonFiniteError, RolewiseError, RunError
     from rolewise.experiment import load, run
+    from rolewise.experiment.advice import advise
     from rolewise.inputs import InputSpec
     from rolewise.report import write_report
     from rolewise.search import SearchResult, search
@@ -24,6 +25,7 @@ _WHERE = {
     "distill": ("Distiller", "Method", "Terms", "configure"),
     "errors": ("InputError", "Interrupted", "NonFiniteError", "RolewiseError", "RunError"),
     "experiment": ("load", "run"),
+    "experiment.advice": ("advise",),
     "inputs": ("InputSpec",),
     "report": ("write_report",),
     "search": ("SearchResult", "search"),
@@ -47,6 +49,7 @@ __all__ = [
     "SearchResult",
     "Terms",
     "Trainee",
+    "advise",
     "apply",
     "configure",
     "evaluate",

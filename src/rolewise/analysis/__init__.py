@@ -21,6 +21,7 @@ from rolewise.analysis.corruptions import (
 )
 from rolewise.analysis.dispersion import Dispersion, class_means, dispersion
 from rolewise.analysis.embedding import Components, Neighbours, pca, tsne
+from rolewise.analysis.faults import FAULTS, Fault, Sanity, Thresholds
 from rolewise.analysis.features import Features, features_of
 from rolewise.analysis.fidelity import (
     Fidelity,
@@ -34,6 +35,7 @@ from rolewise.analysis.geometry import Plane, ProjectedPairs, class_templates, p
 from rolewise.analysis.landscape import LossLine, LossPlane, loss_line, loss_plane, random_loss_plane
 from rolewise.analysis.measures import UNITS, measure
 from rolewise.analysis.prediction import Predictions, predict
+from rolewise.analysis.regret import Regret, regret
 from rolewise.analysis.robustness import (
     Attack,
     Finding,
@@ -47,6 +49,7 @@ from rolewise.analysis.robustness import (
     random_search,
     robust_accuracy,
 )
+from rolewise.analysis.sanity import teacher_faults
 from rolewise.analysis.scores import (
     BrierParts,
     accuracy,
@@ -66,6 +69,7 @@ from rolewise.analysis.weights import filter_normalised_direction, recompute_bat
 
 __all__ = [
     "CORRUPTIONS",
+    "FAULTS",
     "UNITS",
     "ArmRow",
     "Attack",
@@ -75,6 +79,7 @@ __all__ = [
     "CorruptionTable",
     "Dispersion",
     "Estimate",
+    "Fault",
     "Features",
     "Fidelity",
     "Finding",
@@ -86,12 +91,15 @@ __all__ = [
     "Plane",
     "Predictions",
     "ProjectedPairs",
+    "Regret",
     "RelativeError",
     "Reliability",
     "RobustAccuracy",
+    "Sanity",
     "Similarity",
     "TemperatureEffect",
     "TemperatureFit",
+    "Thresholds",
     "TwinRow",
     "accuracy",
     "adaptive_calibration_error",
@@ -141,11 +149,13 @@ __all__ = [
     "random_loss_plane",
     "random_search",
     "recompute_batch_norm",
+    "regret",
     "relative_error",
     "reliability",
     "robust_accuracy",
     "sampled_lipschitz",
     "teacher_deviation",
+    "teacher_faults",
     "temperature_effect",
     "template_plane",
     "top1_agreement",

@@ -125,6 +125,14 @@ def norms_of(model: nn.Module) -> list[_BatchNorm]:
     return [module for module in model.modules() if isinstance(module, _BatchNorm) and module.running_mean is not None]
 
 
+def untouched(model: nn.Module) -> bool:
+    """Returns whether its batch norms have the statistics that they begin with, as if they had never seen an image."""
+    norms = norms_of(model)
+    means = [norm.running_mean for norm in norms if norm.running_mean is not None]
+    variances = [norm.running_var for norm in norms if norm.running_var is not None]
+    return bool(norms) and all(not bool(some.any()) for some in means) and all(bool((v == 1).all()) for v in variances)
+
+
 def _normalisations(spec: InputSpec, train_images: Tensor) -> list[tuple[str, InputSpec]]:
     mean, std = statistics_of(train_images)
     times = spec.channels // len(mean)

@@ -146,7 +146,7 @@ def _whole(
     cells: dict[str, dict[int, Mapping[str, Any]]] = {}
     for row in rows:
         by_seed = cells.setdefault(str(row["cell"]), {})
-        if row["status"] == "done" and row.get(metric) is not None:
+        if row["status"] == "done" and _is_number(row.get(metric)):
             by_seed[int(row["seed"])] = row
     whole = {name: by_seed for name, by_seed in cells.items() if len(by_seed) == len(seeds)}
     return whole, len(cells) - len(whole)
@@ -174,7 +174,7 @@ def _distance(
     return total
 
 
-def _is_number(value: Level) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

@@ -10,7 +10,15 @@ from torch import Tensor, nn
 
 from rolewise.analysis.faults import FAULTS, REMEDIES, Fault, Sanity, Thresholds, Tried
 from rolewise.analysis.mistakes import class_order, more_often_right, reordered_hits, smallest_gain
-from rolewise.analysis.readings import Correction, Reading, answers, corrections, plain_spec, recomputed_norms
+from rolewise.analysis.readings import (
+    Correction,
+    Reading,
+    answers,
+    corrections,
+    plain_spec,
+    recomputed_norms,
+    untouched,
+)
 from rolewise.analysis.rivals import Rival, left_in_training, rivals_of
 from rolewise.analysis.statistics import holm
 from rolewise.errors import InputError
@@ -177,7 +185,8 @@ def _round(
         if more_often_right(*(one[: min(len(hits[best]), len(hits[index]))] for one in (hits[best], hits[index])))
         > 0.05
     ]
-    names = list(FAULTS)
+    # Statistics that no image has moved say themselves what is wrong.
+    names = ["norm_mode", *FAULTS] if untouched(case.teacher) else list(FAULTS)
     chosen = min(alike, key=lambda index: (names.index(tried[index].fault), -tried[index].after))
     tried[chosen] = replace(tried[chosen], taken=True)
     also = tuple(tried[index].label for index in alike if index != chosen)

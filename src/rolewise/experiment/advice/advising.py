@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from rolewise.analysis.faults import Thresholds
+from rolewise.analysis.prediction import device_of
 from rolewise.analysis.readings import plain_spec
 from rolewise.analysis.sanity import teacher_faults
 from rolewise.augment import Mix, Schedule, random_schedule
@@ -52,7 +53,7 @@ def advise(
     """Measures what is cheap, and proposes how to distil; of anyone's own networks.
 
     Args:
-        teacher: returns logits [B, K]; it and the student are copied.
+        teacher: returns logits [B, K]; it and the student are copied, and measured on its device.
         student: likewise, trained or not.
         train: uint8 images that the student is trained on.
         validation: uint8 images that it is not; never those of the final test.
@@ -76,9 +77,10 @@ def advise(
     spec = plain_spec(train.batch(torch.arange(1)))
     streams = [torch.Generator().manual_seed(policy_seed(seed, number)) for number in range(effort.policies)]
     policies = [random_schedule(stream, segments=1) for stream in streams]
+    device = device_of(teacher)
     case = Case(
         teacher=copy.deepcopy(teacher),
-        student=copy.deepcopy(student),
+        student=copy.deepcopy(student).to(device),
         train=sample(train, effort.images, seed),
         validation=sample(validation, effort.images, seed),
         teacher_input=teacher_input or spec,
@@ -92,6 +94,7 @@ def advise(
         work=work or Work(),
         effort=effort,
         seed=seed,
+        device=device,
         on_step=on_step,
     )
     return advise_case(case, thresholds)
@@ -132,7 +135,7 @@ def advise_case(case: Case, thresholds: Thresholds | None = None) -> Advice:
         notes.append("Nothing is proposed: what would undo the teacher's faults is no setting. Mend it and ask again.")
         return Advice(case.title, sanity, teacher, student, {}, (), (), (), {}, None, None, tuple(notes))
     soft, right = softness(case, spec, case.train)
-    degrees, labels = rules.temperature(soft), rules.label_weight(right)
+    degrees, labels = rules.temperature(soft, _steps(case)), rules.label_weight(right)
     found = deviations(case, spec)
     methods = rules.configured(case.methods, degrees.value, labels.value)
     case.on_step("student: gradients")
@@ -178,10 +181,15 @@ def _schedule(case: Case, chosen: Any) -> Schedule:
     return case.policies[0] if chosen == "screen" else build_augmentation("none")
 
 
+def _steps(case: Case) -> int:
+    """Returns how many steps one training of the student takes."""
+    return max(1, -(-case.train.whole // case.settings.batch_size)) * case.settings.epochs
+
+
 def _cost(case: Case, seconds: float, chosen: str) -> Cost:
     """Returns what the proposal is expected to take."""
     size, work, epochs = case.settings.batch_size, case.work, case.settings.epochs
-    steps = max(1, -(-case.train.whole // size)) * epochs
+    steps = _steps(case)
     each = (work.search_images or case.train.whole) * (work.search_epochs or epochs) / size
     trainings = work.trainings * len({*work.controls, chosen})
     return Cost(seconds, steps, steps * seconds, trainings, work.members * each * seconds, work.members)

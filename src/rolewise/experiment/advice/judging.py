@@ -11,7 +11,7 @@ from rolewise.analysis.regret import Regret, regret
 from rolewise.config import ExperimentConfig, as_values
 from rolewise.config.overrides import steps_of
 from rolewise.config.scalars import plain
-from rolewise.errors import InputError
+from rolewise.errors import InputError, near
 
 Row = dict[str, Any]
 
@@ -28,16 +28,17 @@ def read_table(path: Path) -> tuple[list[Row], list[str]]:
     file = path / "results.csv" if path.is_dir() else path
     try:
         with file.open(encoding="utf-8", newline="") as text:
-            reader = csv.DictReader(text)
-            rows = [{name: plain(cell or "") for name, cell in row.items()} for row in reader]
-            columns = list(reader.fieldnames or [])
+            lines = list(csv.reader(text))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"the table {file} cannot be read: {why}; name a study's folder or its results.csv") from error
+    columns = lines[0] if lines else []
     if columns[:2] != ["part", "cell"] or "seed" not in columns or "status" not in columns:
-        raise InputError(
-            f"the table {file} must be a study's results.csv (part, cell, axes, seed, ...); check the path"
-        )
+        raise InputError(f"the table {file} must be a study's results.csv (part, cell, axes, seed); check the path")
+    for number, line in enumerate(lines[1:], 2):
+        if len(line) != len(columns):
+            raise InputError(f"{file}:{number} must have {len(columns)} cells, got {len(line)}; the file is damaged")
+    rows = [dict(zip(columns, map(plain, line), strict=True)) for line in lines[1:]]
     return rows, columns[2 : columns.index("seed")]
 
 
@@ -82,6 +83,8 @@ def judged(
         if not equals:
             raise InputError(f"--at must read axis=level, got {setting!r}")
         fixed[axis] = plain(level)
+    if rows and metric not in rows[0]:
+        raise InputError(f"--metric must be a column of the table, got {metric!r}{near(metric, rows[0])}")
     mine = [row for row in rows if not arm or row.get("arm") == arm]
     if not mine:
         arms = sorted({str(row.get("arm")) for row in rows})

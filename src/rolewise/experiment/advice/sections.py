@@ -84,7 +84,7 @@ def _faults(advice: Advice, whole: bool) -> Part:
         )
         for one in sanity.rivals
     ]
-    columns = ("fault", "instead", "images", "as it is", "instead", "adjusted p")
+    columns = ("fault", "tried instead", "images", "as it is", "with it", "adjusted p")
     return Part("Is the teacher fed and read as it was trained?", tuple(sentences), columns, tuple(rows), below)
 
 
@@ -117,9 +117,10 @@ def _candidates(advice: Advice) -> Part:
     rows = [_row(one) for one in advice.candidates]
     below = (
         "T.stddev is how much the teacher's mean answer moves from sample to sample; lower is expected to be better "
-        "(Wang et al., 2022). Right is of the student's training images under the augmentation.",
+        "(Wang et al., 2022). Right is the share of the student's training images, so augmented, that the teacher is "
+        "right about; entropy is a share of log K.",
     )
-    columns = ("augmentation", "T.stddev", "to none", "95% interval", "right", "entropy, share of log K")
+    columns = ("augmentation", "T.stddev", "to none", "95% interval", "right", "entropy")
     return Part("What the teacher says of augmented images", (), columns, tuple(rows), below)
 
 
