@@ -126,6 +126,7 @@ def _layout(study: Study) -> dict[str, Any]:
         "seeds": list(study.seeds),
         "measure": [one.plain for one in study.measure],
         "best": study.best,
+        "questions": [one.plain for one in study.questions],
         "parts": parts,
     }
     # Pairs become lists in JSON; comparing needs the same here.
@@ -133,13 +134,13 @@ def _layout(study: Study) -> dict[str, Any]:
     return layout
 
 
-def _slow(study_values: Any) -> dict[str, Any]:
+def _binding(study_values: Any) -> dict[str, Any]:
     return {key: value for key, value in study_values.items() if key not in _ASIDE}
 
 
 def _digest(study: Study) -> str:
-    values = _slow(study.values)
-    values["experiment"] = _slow(values["experiment"])
+    values = _binding(study.values)
+    values["experiment"] = _binding(values["experiment"])
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
