@@ -77,9 +77,13 @@ def _difference(found: Estimate | None, digits: int) -> str:
     if found is None:
         return ""
     if found.low is None or found.high is None:
-        return f"{100 * found.mean:+.{digits}f} in every seed"
-    mean, low, high = (f"{100 * value:+.{digits}f}" for value in (found.mean, found.low, found.high))
+        return f"{_points(found.mean, digits)} in every seed"
+    mean, low, high = (_points(value, digits) for value in (found.mean, found.low, found.high))
     return f"{mean} ({low} to {high})"
+
+
+def _points(value: float, digits: int) -> str:
+    return f"{round(100 * value, digits) + 0.0:+.{digits}f}"  # no -0.0
 
 
 def renewed(text: str) -> str:
