@@ -40,6 +40,13 @@ class Network(nn.Module):
         return 3 * self.last(self.first(images))
 
 
+class Small(Network):
+    """The same answers, a fifth as loud."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) / 5
+
+
 LEVELS = torch.randint(256, (40, 1, 8, 8), generator=stream(1)).to(torch.uint8)
 LABELS = torch.arange(40) % 4
 HELD = torch.randint(256, (24, 1, 8, 8), generator=stream(2)).to(torch.uint8)
@@ -108,6 +115,14 @@ def test_smoothness_has_the_same_pairs_for_both_heads_and_its_own_seed() -> None
     for head, name in (("raw", ""), ("standardised", "_standardised")):
         gap = linearity_gap(Network(3), given(), generator=stream(5), head=head)
         assert found[f"linearity_gap{name}"] == gap.mean
+    # Neither number hangs on the size of the logits at the fitted temperature, which takes it away; as it is both do.
+    temperature = columns("calibration")["fitted_temperature"] or 0.0
+    p = probabilities(predict(Network(3), given()).logits.double() / temperature)
+    assert found["entropy_at_temperature"] == pytest.approx(-(p * np.log(p)).sum(1).mean(), abs=1e-5)
+    small = answered(MEASURES["smoothness"], Small(3), given(), offered(5))
+    for column in ("entropy", "linearity_gap"):
+        assert small[f"{column}_at_temperature"] == pytest.approx(found[f"{column}_at_temperature"], rel=1e-3)
+        assert small[column] != pytest.approx(found[column], rel=0.1)
     assert columns("smoothness", 5) == found != columns("smoothness", 6)
 
 
@@ -122,6 +137,10 @@ def test_fidelity_asks_the_teacher_about_its_own_inputs() -> None:
     z, t = (one / one.std(1, keepdim=True) for one in (ours, theirs))
     p, q = probabilities(t), probabilities(z)
     assert found["teacher_student_kl_standardised"] == pytest.approx((p * np.log(p / q)).sum(1).mean(), abs=1e-6)
+    temperature = columns("calibration")["fitted_temperature"] or 0.0
+    q = probabilities(predict(Network(3), given()).logits.double() / temperature)
+    p = probabilities(predict(Network(7), given(OTHER)).logits)
+    assert found["teacher_student_kl_at_temperature"] == pytest.approx((p * np.log(p / q)).sum(1).mean(), abs=1e-6)
     sure = {**offered(), "teacher": lambda: Sure()}
     assert answered(MEASURES["fidelity"], Network(3), given(), sure)["agreement_teacher_wrong"] is None
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,10 +15,12 @@ from rolewise.errors import InputError
 from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.stages import find_stage, section_of, trained_network
 from rolewise.experiment.study import load_study, run_study
+from rolewise.experiment.study.choosing import choose
 from rolewise.experiment.study.execution import Event
+from rolewise.experiment.study.pictures import confused
 from rolewise.experiment.world import world
 from rolewise.inputs import prepare
-from rolewise.report import study_sentences
+from rolewise.report import study_sentences, write_study_report
 from rolewise.seeds import generator
 
 HERE = Path(__file__).parent
@@ -50,8 +54,15 @@ def table(folder: Path) -> list[dict[str, str]]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mixing")
     (folder / "s.yaml").write_text(TEXT)
-    run_study(load_study(folder / "s.yaml"), folder / "r", isolate=False)
+    with pytest.MonkeyPatch.context() as patched:
+        without_page(patched)
+        run_study(load_study(folder / "s.yaml"), folder / "r", isolate=False)
     return folder / "r"
+
+
+def without_page(patched: pytest.MonkeyPatch) -> None:
+    """The page's many figures are drawn where they are looked at."""
+    patched.setattr("rolewise.experiment.study.running.write_study_report", lambda root: root)
 
 
 def test_every_measurement_has_its_columns_and_who_has_no_teacher_no_fidelity(finished: Path) -> None:
@@ -83,7 +94,10 @@ def test_a_number_is_that_of_the_instrument_with_the_study_s_own_stream(finished
     assert float(row["linearity_gap"]) == gap.mean
 
 
-def test_what_else_is_measured_moves_no_number_and_trains_nothing(finished: Path, tmp_path: Path) -> None:
+def test_what_else_is_measured_moves_no_number_and_trains_nothing(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_page(monkeypatch)
     start = TEXT.index("measure:")
     text = (
         TEXT[:start]
@@ -133,3 +147,103 @@ questions:
     (tmp_path / "s.yaml").write_text(TEXT.replace("radii: [16]", "radii: [8]") + asked)
     with pytest.raises(InputError, match="made by another study"):
         run_study(load_study(tmp_path / "s.yaml"), finished, isolate=False)
+
+
+def test_pictures_are_of_the_control_the_best_and_the_worst(finished: Path) -> None:
+    said = json.loads((finished / "pictures.json").read_text())
+    held = np.load(finished / "pictures.npz")
+    rows = [row for row in table(finished) if row["part"] == "distilled"]
+    means: dict[str, float] = {}
+    for row in rows:
+        means[row["cell"]] = means.get(row["cell"], 0.0) + float(row["validation_accuracy"])
+    chosen = {word: one["cell"] for one in said["chosen"] for word in one["what"].split(" and ")}
+    assert chosen["control"] == "distilled-000"
+    assert means[chosen["best"]] == max(means.values()) and means[chosen["worst"]] == min(means.values())
+    for number, one in enumerate(said["chosen"]):
+        mine = [row for row in rows if row["cell"] == one["cell"]]
+        for how, column in (("raw", "ece"), ("fitted", "ece_at_temperature")):
+            counts, hits = (held[f"reliability/{number}/{how}/{part}"] for part in ("counts", "accuracy"))
+            # All images of both seeds; what they get right is the cells' accuracy.
+            assert counts.sum() == 2 * 300
+            right = np.nansum(counts * hits) / 600
+            assert right == pytest.approx(np.mean([float(row["accuracy"]) for row in mine]))
+            assert column in mine[0]
+    assert [one["role"] for one in said["planes"]][:2] == ["teacher", "teacher"] and len(said["planes"]) == 2 + len(
+        said["chosen"]
+    )
+    assert [one["mix"] for one in said["planes"]][:2] == ["", "mixup"]
+    for number, plane in enumerate(said["planes"]):
+        assert set(held[f"plane/{number}/labels"]) == set(plane["classes"]) and len(set(plane["classes"])) == 3
+        assert len(held[f"plane/{number}/clean"]) == len(held[f"plane/{number}/labels"])
+
+
+def test_mixed_images_are_what_their_labels_say(finished: Path) -> None:
+    said = json.loads((finished / "pictures.json").read_text())
+    held = np.load(finished / "pictures.npz")
+    assert [row["role"] for row in said["mixed"]] == ["", "teacher", "small"]
+    clean = held["mixed/0"].astype(float)
+    classes = [row[0][0] for row in said["mixed"][0]["labels"]]
+    for number in (1, 2):
+        for image, shares in zip(held[f"mixed/{number}"].astype(float), said["mixed"][number]["labels"], strict=True):
+            assert sum(share for _, share in shares) == pytest.approx(1, abs=0.011)
+            # Of the classes named, some two images blended in these shares give this image, to rounding.
+            of = [[clean[k] for k, name in enumerate(classes) if name == wanted] for wanted, _ in shares]
+            if len(shares) == 1:
+                continue
+            tried = [a * shares[0][1] + b * shares[1][1] for a in of[0] for b in of[1]]
+            assert min(np.abs(image - one).max() for one in tried) <= 255 * 0.01 + 1
+
+
+def test_pictures_are_drawn_once_and_again_where_the_networks_change(finished: Path, tmp_path: Path) -> None:
+    before = (finished / "pictures.npz").stat().st_mtime_ns
+    (tmp_path / "s.yaml").write_text(TEXT)
+    with pytest.MonkeyPatch.context() as patched:
+        without_page(patched)
+        run_study(load_study(tmp_path / "s.yaml"), finished, isolate=False)
+    assert (finished / "pictures.npz").stat().st_mtime_ns == before
+    (finished / "pictures.json").unlink()
+    run_study(load_study(tmp_path / "s.yaml"), finished, isolate=False)
+    assert (finished / "pictures.npz").stat().st_mtime_ns > before
+    page = (finished / "report.html").read_text()
+    for title in (
+        "Accuracy, calibration, smoothness",
+        "Reliability",
+        "Accuracy under attack",
+        "plane of three classes",
+    ):
+        assert f"{title}" in page
+    assert "What each role sees" in page
+    (finished / "pictures.npz").write_bytes(b"none")
+    with pytest.raises(InputError, match=r"pictures.npz or pictures.json is damaged"):
+        write_study_report(finished)
+
+
+def test_the_classes_of_a_plane_are_those_that_are_confused() -> None:
+    labels = torch.tensor([0, 1, 2, 3, 3, 3, 2, 1])
+    answers = torch.tensor([0, 1, 2, 1, 1, 3, 3, 2])
+    logits = 5.0 * torch.nn.functional.one_hot(answers, 5)
+    # 1 and 3 twice, then 2 with 3 and with 1, once each.
+    assert confused(logits, labels) == (1, 3, 2)
+    # Nothing confused: the next best answer decides.
+    unsure = torch.tensor([[9.0, 0, 1, 0], [0, 9, 0, 2], [1, 0, 9, 0], [0, 2, 0, 9]])
+    assert confused(unsure, torch.arange(4))[:2] == (1, 3)
+    with pytest.raises(InputError, match="three classes"):
+        confused(torch.zeros(2, 2), torch.zeros(2, dtype=torch.int64))
+
+
+def row(cell: str, seed: int, validation: float | None, **more: object) -> dict:
+    found = {"part": "p", "cell": cell, "student": "s", "arm": "a", "seed": seed, "status": "done", "accuracy": 0.5}
+    return found | {"validation_accuracy": validation} | more
+
+
+def test_who_is_chosen() -> None:
+    rows = [row(cell, seed, value) for cell, value in (("a", 0.5), ("b", 0.9), ("c", 0.2)) for seed in (1, 0)]
+    assert [(one.what, one.cell) for one in choose(rows)] == [("control", "a"), ("best", "b"), ("worst", "c")]
+    assert [one["seed"] for one in choose(rows)[0].rows] == [0, 1]
+    rows += [row("d", 0, 0.99, student="t"), row("e", 0, 0.99, status="failed")]
+    assert len(choose(rows)) == 3
+    assert [one.what for one in choose(rows[:4])] == ["control and worst", "best"]
+    assert [one.what for one in choose(rows[:2])] == ["control"] and choose([]) == []
+    # Where validation says nothing, the test does.
+    rows = [row("a", 0, None, accuracy=0.7), row("b", 0, 0.9, accuracy=0.6)]
+    assert [(one.what, one.cell) for one in choose(rows)] == [("control and best", "a"), ("worst", "b")]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rolewise.analysis.columns import COLUMNS
+from rolewise.analysis.columns import ATTACKED, COLUMNS
 from rolewise.analysis.effects import Level
 from rolewise.errors import InputError
 from rolewise.files import read_json
@@ -112,8 +112,15 @@ def read_table(
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"{path}:{number} is damaged ({error!r}); run the study again to write it anew") from error
         rows.append(row)
-    order = {name: place for place, name in enumerate(COLUMNS)}
-    return rows, sorted(metrics, key=lambda name: order.get(name, len(order)))
+    return rows, sorted(metrics, key=_place)
+
+
+def _place(metric: str) -> tuple[int, str, float]:
+    """Returns where a metric stands: as measurements list them, then by attack and radius, then as they came."""
+    if metric in COLUMNS:
+        return list(COLUMNS).index(metric), "", 0.0
+    found = ATTACKED.fullmatch(metric)
+    return (len(COLUMNS), found[1], float(found[2])) if found else (len(COLUMNS) + 1, "", 0.0)
 
 
 def _text(level: Level) -> str:

@@ -17,6 +17,7 @@ from rolewise.analysis.study_sentences import best_sentence, effect_sentences, u
 from rolewise.files import write_text
 from rolewise.report.study_figures import contrast_name, effects_figure, heat_figure
 from rolewise.report.study_folder import StudyData, read_study
+from rolewise.report.study_pictures import pictures
 
 
 def write_study_report(root: Path) -> Path:
@@ -84,6 +85,7 @@ def _content(data: StudyData) -> dict[str, Any]:
         "name": data.name,
         "parts": parts,
         "answers": answered(data),
+        "pictures": pictures(data, {part["name"]: part["labels"] for part in parts}),
         "counts": {state: states.count(state) for state in ("done", "trained", "waiting", "failed")},
         "rows": len(data.rows),
         "seeds": len({row["seed"] for row in data.rows}),

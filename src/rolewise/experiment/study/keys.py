@@ -19,6 +19,8 @@ from rolewise.files import sha256
 
 #: Raised when the same config comes to train something else.
 VERSION = 1
+#: Raised when a registered measurement comes to give other columns or other numbers of the same network.
+MEASURED = 2
 #: Settings that no result depends on, or that stages read through parts of their own, below. What is not named here
 #: or there is in every key: a setting that a later release adds is shared too rarely rather than wrongly.
 _ASIDE = (
@@ -41,7 +43,7 @@ def stage_keys(config: ExperimentConfig) -> dict[str, str]:
 def measure_key(training: str, measure: Iterable[Asked]) -> str:
     """Returns the key of the measurements of a training's network."""
     wanted = [one.plain for one in measure]
-    return digest({"version": VERSION, "kind": "measure", "training": training, "measure": wanted})
+    return digest({"version": MEASURED, "kind": "measure", "training": training, "measure": wanted})
 
 
 def digest(values: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from rolewise.experiment.folder import RunFolder, held
 from rolewise.experiment.study.execution import Event, execute
 from rolewise.experiment.study.folder import StudyFolder, make_cell, open_study
 from rolewise.experiment.study.graph import Graph, graph_of
+from rolewise.experiment.study.pictures import write_pictures
 from rolewise.experiment.study.planning import StudyPlan, plan_of
 from rolewise.experiment.study.pool import Here, Pool, Processes
 from rolewise.experiment.study.table import Ledger, Row
@@ -104,6 +105,7 @@ def run_study(
                 rows = ledger.write()
         rows = ledger.write()
         parquet = ledger.write_parquet()
+        write_pictures(folder, study, graph, rows)
         write_study_report(out)
         return StudyResult(out, rows, parquet)
 
