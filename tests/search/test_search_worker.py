@@ -14,7 +14,8 @@ from search_toys import SPACE, FailingFactory, climber
 from rolewise.errors import InputError, RunError
 from rolewise.search import states
 from rolewise.search.crew import Crew, Order, Outcome
-from rolewise.search.worker import Raised, Ready, serve
+from rolewise.search.worker import serve
+from rolewise.workers import Raised, Ready
 
 
 def order(folder: Path, member: int, interval: int, source: Path | None = None, replace: bool = False) -> Order:

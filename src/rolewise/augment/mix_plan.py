@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
 from rolewise.errors import InputError
 from rolewise.files import write_bytes
+from rolewise.tensors import read_tensors
 
 
 @dataclass(frozen=True)
@@ -114,16 +114,14 @@ class MixPlan:
             InputError: the file is missing, damaged or of another kind; file and field are named.
         """
         where = f"mix plan {path}"
+        content, _ = read_tensors(path, where)
         try:
-            content = load(path.read_bytes())
             plan = MixPlan(content["sources"], content["partners"], content["ratios"], content.get("boxes"))
             highest = max((int(some.max()) for some in (plan.sources, plan.partners) if len(some)), default=0)
             return plan.check(highest + 1, where)
-        except OSError as error:
-            raise InputError(f"{where} cannot be read: {error.strerror or error}; check the path") from error
         except KeyError as error:
             raise InputError(f"{where} must hold {error}; it is damaged or of another kind") from error
-        except (SafetensorError, ValueError) as error:
+        except ValueError as error:
             raise InputError(f"{where} is damaged or of another kind ({error}); save it anew") from error
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
 from rolewise.augment.ops import NAMES, OPS
 from rolewise.errors import InputError
 from rolewise.files import write_bytes
+from rolewise.tensors import read_tensors
 
 
 @dataclass(frozen=True)
@@ -96,17 +96,12 @@ class Plan:
             InputError: the file is missing, damaged or of another kind; file and field are named.
         """
         where = f"plan {path}"
+        content, metadata = read_tensors(path, where)
         try:
-            content = load(path.read_bytes())
-            with safe_open(path, framework="pt") as file:
-                names = (file.metadata() or {}).get("ops")
             ops, values, draws = (content[name] for name in ("ops", "values", "draws"))
-        except OSError as error:
-            raise InputError(f"{where} cannot be read: {error.strerror or error}; check the path") from error
         except KeyError as error:
             raise InputError(f"{where} must hold {error}; it is damaged or of another kind") from error
-        except (SafetensorError, ValueError) as error:
-            raise InputError(f"{where} is damaged or of another kind ({error}); save it anew") from error
+        names = metadata.get("ops")
         if names != ",".join(NAMES):
             raise InputError(f"{where}: metadata ops must name this release's operations, got {names!r}; draw it anew")
         try:

@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from rolewise.errors import InputError
@@ -30,6 +29,7 @@ from rolewise.files import write_bytes
 from rolewise.quant.codes import Codes, Grid
 from rolewise.quant.conversion import quantised_layers, restore
 from rolewise.quant.fixed import fix
+from rolewise.tensors import read_tensors
 
 FORMAT, VERSION = "rolewise-packed", 1
 
@@ -95,14 +95,7 @@ def load_packed(model: nn.Module, path: Path) -> nn.Module:
         InputError: the file is missing, damaged, of another kind or of another network.
     """
     where = f"packed file {path}"
-    try:
-        tensors = load(path.read_bytes())
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except OSError as error:
-        raise InputError(f"{where} cannot be read: {error.strerror or error}; check the path") from error
-    except (SafetensorError, ValueError) as error:
-        raise InputError(f"{where} is damaged or of another kind ({error})") from error
+    tensors, metadata = read_tensors(path, where)
     try:
         head = json.loads(metadata.get(FORMAT, "{}"))
         if head.get("version") != VERSION:

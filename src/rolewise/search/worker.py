@@ -4,34 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-import signal
 import traceback
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 import torch
 
 from rolewise.errors import RunError
-from rolewise.processes import tie_to_parent
 from rolewise.search.crew import Crew
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A worker can take orders."""
-
-
-@dataclass(frozen=True)
-class Raised:
-    """An order, or the start, ended in an error that the whole search must end with.
-
-    Args:
-        error: the error itself.
-        trace: its traceback, as text, because a traceback does not travel between processes.
-    """
-
-    error: BaseException
-    trace: str
+from rolewise.workers import Raised, Ready, begin_work
 
 
 def work(connection: Connection, threads: int) -> None:
@@ -41,9 +21,7 @@ def work(connection: Connection, threads: int) -> None:
         connection: first brings the pickled factory of members, then orders; takes the replies.
         threads: threads that torch may use in this process.
     """
-    # Ctrl-C reaches the whole process group: the parent decides what becomes of the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    tie_to_parent()
+    begin_work()
     torch.set_num_threads(threads)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         serve(connection)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.files import write_bytes
+from rolewise.tensors import read_tensors
 
 #: How many generations are kept: a damaged one falls back to the one before.
 KEPT = 2
@@ -32,12 +32,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     Raises:
         InputError: the file is missing, damaged, or of another network.
     """
-    try:
-        weights = load(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"weights {path} cannot be read: {error.strerror or error}; check the path") from error
-    except (SafetensorError, ValueError) as error:
-        raise InputError(f"weights {path} are damaged or of another kind ({error})") from error
+    weights, _ = read_tensors(path, f"file of weights {path}")
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

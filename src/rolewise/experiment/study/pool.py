@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from rolewise.errors import RunError
 from rolewise.experiment.study.graph import Job
 from rolewise.experiment.study.working import Told, carry_out, free_memory, work
-from rolewise.search.pool import cause_of_death, start_context
+from rolewise.workers import Died, Hands, start_context
 
 
 class Pool(Protocol):
@@ -75,15 +70,6 @@ class Here:
         """See `Pool`: nothing was started."""
 
 
-@dataclass
-class _Hand:
-    """One worker process, and the job that it is at."""
-
-    process: BaseProcess
-    connection: Connection
-    job: Job | None = None
-
-
 class Processes:
     """Carries out jobs in worker processes; one that dies is started again, and its job has failed.
 
@@ -96,53 +82,27 @@ class Processes:
     """
 
     def __init__(self, root: Path, workers: int) -> None:
-        self._root = root
-        self._context = start_context("rolewise.experiment.study.working")
-        self._stopping = self._context.Event()
-        self._hands: list[_Hand] = []
-        try:
-            for _ in range(workers):
-                self._hands.append(self._start())
-            for hand in self._hands:
-                self._await_ready(hand)
-        except BaseException:
-            self.close()
-            raise
+        context = start_context("rolewise.experiment.study.working")
+        self._stopping = context.Event()
+        self._hands: Hands[Job] = Hands(workers, work, (root, self._stopping), context)
 
     @property
     def free(self) -> int:
         """See `Pool`."""
-        return sum(hand.job is None for hand in self._hands)
+        return len(self._hands.idle)
 
     def take(self, job: Job) -> None:
         """See `Pool`."""
-        place = next(place for place, hand in enumerate(self._hands) if hand.job is None)
-        if not self._hands[place].process.is_alive():
-            self._restart(place)
-        hand = self._hands[place]
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it just died: the pipe's end will tell
-            hand.connection.send(job)
-        hand.job = job
+        self._hands.give(self._hands.idle[0], job)
 
     def listen(self, seconds: float) -> Iterator[Told]:
         """See `Pool`."""
-        sources: dict[Any, int] = {}
-        for place, hand in enumerate(self._hands):
-            if hand.job is not None:
-                sources[hand.connection] = sources[hand.process.sentinel] = place
-        for place in sorted({sources[source] for source in wait(list(sources), timeout=seconds)}):
-            hand = self._hands[place]
-            while hand.job is not None:
-                try:
-                    if not hand.connection.poll():
-                        break
-                    told: Told = hand.connection.recv()
-                except (EOFError, ConnectionResetError):
-                    told = Told(hand.job.key, "failed", cause_of_death(hand.process))
-                    self._restart(place)
-                    hand.job = None
-                if told.kind != "moves":
-                    hand.job = None
+        for place in self._hands.stirring(seconds):
+            while (job := self._hands.job(place)) is not None and (told := self._hands.hear(place)) is not None:
+                if isinstance(told, Died):
+                    told = Told(job.key, "failed", told.cause)
+                elif told.kind != "moves":
+                    self._hands.done(place)
                 yield told
 
     def stop(self) -> None:
@@ -150,37 +110,5 @@ class Processes:
         self._stopping.set()
 
     def close(self) -> None:
-        """Hangs up, so that the workers end, and kills those that do not."""
-        for hand in self._hands:
-            if hand.job is not None:
-                hand.process.kill()
-            hand.connection.close()
-        for hand in self._hands:
-            hand.process.join(timeout=5)
-            if hand.process.is_alive():
-                hand.process.kill()
-                hand.process.join()
-        self._hands = []
-
-    def _start(self) -> _Hand:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=work, args=(theirs, self._root, self._stopping))  # type: ignore[attr-defined]
-        process.start()
-        theirs.close()
-        return _Hand(process, ours)
-
-    def _await_ready(self, hand: _Hand) -> None:
-        wait([hand.connection, hand.process.sentinel])
-        try:
-            hand.connection.recv()
-        except (EOFError, ConnectionResetError) as error:
-            raise RunError(
-                f"a worker process did not start: {cause_of_death(hand.process)}; see the text above"
-            ) from error
-
-    def _restart(self, place: int) -> None:
-        dead = self._hands[place]
-        dead.connection.close()
-        dead.process.join()
-        self._hands[place] = self._start()
-        self._await_ready(self._hands[place])
+        """See `Pool`: hangs up, so that the workers end, and kills those that have a job."""
+        self._hands.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import signal
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from rolewise.experiment.study.folder import StudyFolder
 from rolewise.experiment.study.graph import Job
 from rolewise.experiment.study.measuring import measured
 from rolewise.files import write_json
-from rolewise.processes import tie_to_parent
+from rolewise.workers import Ready, begin_work
 
 #: More of an error than a table needs.
 _LONGEST = 400
@@ -91,11 +90,9 @@ def work(connection: Connection, root: Path, stopping: Event) -> None:
         root: the study folder.
         stopping: set where jobs are to end at their next checkpoint.
     """
-    # Ctrl-C reaches the whole process group: the parent decides what becomes of the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    tie_to_parent()
+    begin_work()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        connection.send(None)
+        connection.send(Ready())
         while True:
             job = connection.recv()
             told = carry_out(root, job, connection.send, stopping.is_set)
