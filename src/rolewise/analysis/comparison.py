@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rolewise.analysis.statistics import Estimate, estimate, holm, paired
+from rolewise.analysis.statistics import Estimate, adjusted_together, estimate, paired
 from rolewise.errors import InputError
 
 
@@ -85,9 +85,9 @@ def compare(results: Any) -> list[ArmRow]:
 def _adjusted(differences: dict[tuple[str, str], Estimate]) -> dict[tuple[str, str], float]:
     result: dict[tuple[str, str], float] = {}
     for student in {student for student, _ in differences}:
-        keys = [key for key, value in differences.items() if key[0] == student and value.p is not None]
-        ps = [differences[key].p or 0.0 for key in keys]
-        result |= dict(zip(keys, holm(ps), strict=True))
+        keys = [key for key in differences if key[0] == student]
+        ps, _ = adjusted_together([differences[key] for key in keys])
+        result |= {key: p for key, p in zip(keys, ps, strict=True) if p is not None}
     return result
 
 

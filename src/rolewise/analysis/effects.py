@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rolewise.analysis.statistics import Estimate, estimate, holm
+from rolewise.analysis.statistics import Estimate, adjusted_together, estimate
 
 Level = str | int | float | bool
 #: A part of the study, a student and an arm: differences are taken within it.
@@ -88,7 +88,8 @@ def contrasts(rows: Sequence[Mapping[str, Any]], axes: Mapping[str, Sequence[Lev
         for (one, first), (two, second) in itertools.combinations(enumerate(axes), 2):
             for a, b in itertools.product(present[first][1:], present[second][1:]):
                 found.append(_contrast(group, values, present, [(one, first, a), (two, second, b)]))
-    return _adjusted(found)
+    ps, family = adjusted_together([one.difference for one in found])
+    return [replace(one, adjusted=p, family=family) for one, p in zip(found, ps, strict=True)]
 
 
 Values = dict[int, dict[Combination, float]]
@@ -158,12 +159,3 @@ def _terms(
             cell[at] = level if taken else present[axis][0]
         terms.append((tuple(cell), -1 if chosen.count(False) % 2 else 1))
     return terms
-
-
-def _adjusted(found: list[Contrast]) -> list[Contrast]:
-    places = [at for at, one in enumerate(found) if one.difference is not None and one.difference.p is not None]
-    ps = [estimated.p or 0.0 for at in places if (estimated := found[at].difference) is not None]
-    result = [replace(one, family=len(places)) for one in found]
-    for at, p in zip(places, holm(ps), strict=True):
-        result[at] = replace(result[at], adjusted=p)
-    return result

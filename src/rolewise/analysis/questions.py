@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from rolewise.analysis.statistics import Estimate, estimate, holm
+from rolewise.analysis.statistics import Estimate, adjusted_together, estimate
 from rolewise.analysis.study_sentences import unit_of
 
 #: What rows are paired by beside the axes.
@@ -96,12 +96,8 @@ def answers(
         questions: mappings of ``ask``, ``of``, ``against`` (levels by key, each a list), ``metric``, ``wanted``.
     """
     found = [_answer(rows, axes, question) for question in questions]
-    judged = [at for at, one in enumerate(found) if one.difference is not None and one.difference.p is not None]
-    ps = [known.p or 0.0 for at in judged if (known := found[at].difference) is not None]
-    result = [replace(one, family=len(judged)) for one in found]
-    for at, p in zip(judged, holm(ps), strict=True):
-        result[at] = replace(result[at], adjusted=p)
-    return result
+    ps, family = adjusted_together([one.difference for one in found])
+    return [replace(one, adjusted=p, family=family) for one, p in zip(found, ps, strict=True)]
 
 
 def _answer(rows: Sequence[Mapping[str, Any]], axes: Sequence[str], question: Mapping[str, Any]) -> Answer:

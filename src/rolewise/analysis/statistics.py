@@ -85,3 +85,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = highest
     return adjusted
+
+
+def adjusted_together(differences: Sequence[Estimate | None]) -> tuple[list[float | None], int]:
+    """Returns the p value of each difference adjusted for all of them (see `holm`), and how many have one.
+
+    Args:
+        differences: None, or without a p value, where nothing could be compared; nothing is adjusted for these.
+    """
+    ps = [one.p if one is not None else None for one in differences]
+    known = [at for at, p in enumerate(ps) if p is not None]
+    for at, p in zip(known, holm([ps[at] or 0.0 for at in known]), strict=True):
+        ps[at] = p
+    return ps, len(known)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from rolewise.config.document import Document, read_document
+from rolewise.config.document import Document
 from rolewise.config.faults import ConfigError, Fault, Steps, dotted
 from rolewise.config.mending import mended
 from rolewise.config.messages import faults_of
-from rolewise.config.overrides import override
+from rolewise.config.overrides import read_overridden
 from rolewise.config.schema import ExperimentConfig
 
 #: More of a wrong value than a person needs to find it.
@@ -33,13 +33,7 @@ def load(path: Path | str, overrides: Sequence[str] = (), *, check: Check | None
     Raises:
         ConfigError: all faults, each with file, line, dotted path and remedy.
     """
-    document = read_document(Path(path))
-    for setting in overrides:
-        try:
-            override(document, setting)
-        except ConfigError as error:
-            document.faults += error.faults
-    return validate(document, check=check)
+    return validate(read_overridden(path, overrides), check=check)
 
 
 def validate(document: Document, *, check: Check | None = None) -> ExperimentConfig:

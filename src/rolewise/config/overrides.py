@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from rolewise.config.document import Document, forget, parse
+from rolewise.config.document import Document, forget, parse, read_document
 from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
 
 _FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[[0-9]{1,6}\])*")
@@ -37,6 +39,21 @@ def override(document: Document, setting: str) -> None:
     if given.faults:
         raise ConfigError([Fault(place, path_text, fault.message) for fault in given.faults])
     assign(document, steps, given.value, place)
+
+
+def read_overridden(path: Path | str, settings: Sequence[str]) -> Document:
+    """Reads a YAML file and lays settings over it; those that cannot be laid are among the document's faults.
+
+    Raises:
+        ConfigError: as in `read_document`.
+    """
+    document = read_document(Path(path))
+    for setting in settings:
+        try:
+            override(document, setting)
+        except ConfigError as error:
+            document.faults += error.faults
+    return document
 
 
 def steps_of(path: str) -> Steps | None:

@@ -16,7 +16,7 @@ from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
 from rolewise.config.loading import Check, validate
 from rolewise.config.measures import Asked, MeasureFaults, asked, entry_faults
 from rolewise.config.messages import faults_of
-from rolewise.config.overrides import assign, override
+from rolewise.config.overrides import assign, read_overridden
 from rolewise.config.questions import Question, question, question_faults
 from rolewise.config.study import Cell, Part, PartSection, Study, StudySection
 from rolewise.config.writing import as_values
@@ -56,13 +56,7 @@ def load_study(
     Raises:
         ConfigError: all faults, each with file, line, dotted path and remedy.
     """
-    document = read_document(Path(path))
-    for setting in overrides:
-        try:
-            override(document, setting)
-        except ConfigError as error:
-            document.faults += error.faults
-    return _Reading(document, Path(path).parent, check, measure_faults).study()
+    return _Reading(read_overridden(path, overrides), Path(path).parent, check, measure_faults).study()
 
 
 class _Reading:
