@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from rolewise.config.measures import Asked
@@ -51,6 +52,14 @@ class Graph:
     measurements: tuple[Job, ...]
     keys: dict[str, dict[str, str]]
     stages: dict[str, dict[str, Stage]]
+
+    def measurable(self, failed: Collection[str]) -> list[Job]:
+        """Returns the measurements of networks whose training, and all that it needs, is not among the failed."""
+        gone = set(failed)
+        for job in self.trainings:
+            if gone.intersection(job.needs):
+                gone.add(job.key)
+        return [job for job in self.measurements if not gone.intersection(job.needs)]
 
 
 def graph_of(study: Study) -> Graph:

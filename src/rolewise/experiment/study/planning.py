@@ -32,6 +32,7 @@ class StudyPlan:
         images: how many images each job that is left trains on, by its key.
         seconds: how long they will take, roughly.
         workers: processes.
+        measurements: keys of the measurements that are left, of each network once all are trained.
     """
 
     cells: int
@@ -42,11 +43,16 @@ class StudyPlan:
     images: dict[str, int] = field(repr=False)
     seconds: float
     workers: int
+    measurements: frozenset[str] = field(repr=False)
 
 
 def plan_of(folder: StudyFolder, graph: Graph, rows: int, workers: int) -> StudyPlan:
     """Counts what is left to do and estimates the time: a few steps of each kind of network are timed."""
-    left = [job for job in graph.trainings if not folder.is_done(job.key) and folder.failure(job.key) is None]
+    failed = {job.key for job in graph.trainings if folder.failure(job.key) is not None}
+    left, unmeasured = (
+        [job for job in jobs if not folder.is_done(job.key) and folder.failure(job.key) is None]
+        for jobs in (graph.trainings, graph.measurable(failed))
+    )
     images = {job.key: _images(folder, job) for job in left}
     return StudyPlan(
         cells=len(graph.keys),
@@ -57,6 +63,7 @@ def plan_of(folder: StudyFolder, graph: Graph, rows: int, workers: int) -> Study
         images=images,
         seconds=_seconds(folder, left, images, workers),
         workers=workers,
+        measurements=frozenset(job.key for job in unmeasured),
     )
 
 

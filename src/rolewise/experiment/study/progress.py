@@ -32,11 +32,14 @@ class StudyDisplay:
         self._console, self._out = console, out
         self._live: Live | None = None
         self._plan: StudyPlan | None = None
+        self._graph: Graph | None = None
         self._open: dict[str, set[str]] = {}
         self._totals: dict[str, int] = {}
         self._failed: set[str] = set()
         self._images = 0
         self._left = 0
+        self._measured = self._measurable = 0
+        self._measuring_since = 0.0
         self._now: dict[str, str] = {}
         self._began = self._said = time.monotonic()
 
@@ -51,7 +54,7 @@ class StudyDisplay:
 
     def plan(self, plan: StudyPlan, graph: Graph) -> None:
         """States what will be done before anything is."""
-        self._plan, self._left, self._began = plan, len(plan.images), time.monotonic()
+        self._plan, self._graph, self._left, self._began = plan, graph, len(plan.images), time.monotonic()
         shared = plan.stages - plan.jobs
         left = f"; {duration(plan.seconds)} to go at the least" if plan.seconds else ""
         self._console.print(
@@ -74,7 +77,12 @@ class StudyDisplay:
             self._now[job.key] = f"{job.name}: {told.text}"
         else:
             self._now.pop(job.key, None)
-        if told.kind in ("done", "failed") and not job.measure:
+        ended = told.kind in ("done", "failed")
+        if ended and job.measure:
+            self._measured += 1
+            self._measurable = self._measurable or self._count_measurable()
+        elif ended:
+            self._measuring_since = time.monotonic()
             self._left -= 1
             self._images += self._plan.images.get(job.key, 0) if self._plan is not None else 0
             for keys in self._open.values():
@@ -84,8 +92,16 @@ class StudyDisplay:
             self._console.print(f"failed: {job.name}: {told.text}", soft_wrap=True, markup=False)
         if self._live is not None:
             self._live.update(self._table())
-        elif told.kind in ("done", "failed") and not job.measure and (self._due() or not self._left):
+        elif ended and (self._due() or self._last(event)):
             self._console.print(self._line(), soft_wrap=True)
+
+    def _last(self, event: Event) -> bool:
+        """Returns whether an event ends the trainings or the measurements."""
+        return self._measured == self._measurable if event.job.measure else not self._left
+
+    def _count_measurable(self) -> int:
+        assert self._plan is not None and self._graph is not None
+        return sum(job.key in self._plan.measurements for job in self._graph.measurable(self._failed))
 
     def _due(self) -> bool:
         now = time.monotonic()
@@ -97,7 +113,14 @@ class StudyDisplay:
     def _line(self) -> str:
         cells = sum(not keys for keys in self._open.values())
         failed = f", {len(self._failed)} failed" if self._failed else ""
-        return f"{cells} of {len(self._open)} cells, {self._left} stages left{failed}{self._rate()}"
+        how_far = self._measuring() if self._measured else f"{self._left} stages left"
+        return f"{cells} of {len(self._open)} cells, {how_far}{failed}{'' if self._measured else self._rate()}"
+
+    def _measuring(self) -> str:
+        left = self._measurable - self._measured
+        spent = time.monotonic() - (self._measuring_since or self._began)
+        to_go = f", {duration(left * spent / self._measured)} to go" if left else "; the page is being written"
+        return f"{self._measured} of {self._measurable} networks measured{to_go}"
 
     def _rate(self) -> str:
         """Estimates by images trained on, which is nearer to the truth than by stages."""
