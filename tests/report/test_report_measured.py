@@ -171,13 +171,13 @@ def test_figures_stand_odd_values() -> None:
         "cut": 0.1,
         "counts": [5, 0, 0],
     }
-    assert measured.histograms_figure([one, layer("b")]).startswith("data:image/png")
+    assert measured.histograms_figure([one, layer("b")]).startswith("data:image/webp")
     terms = {"labels": 1.0, "kd": None, "fitnets": 0.0}
     entries = [
         {"epoch": 1, "progress": 0.5, "gradients": {"terms": terms, "distillation": None, "left": None}},
         {"epoch": 2, "progress": 1.0, "gradients": {"terms": {"labels": 2.0}}},
     ]
-    assert measured.gradients_figure({"a": entries, "b": entries[1:]}).startswith("data:image/png")
+    assert measured.gradients_figure({"a": entries, "b": entries[1:]}).startswith("data:image/webp")
 
 
 def test_gradients_are_those_of_the_student_s_own_schedule(low: Path, drawn: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ def rows(**more: float | None) -> list[dict[str, Any]]:
 
 
 def size(address: str | None) -> tuple[int, int]:
-    assert address is not None and address.startswith("data:image/png;base64,")
+    assert address is not None and address.startswith("data:image/webp;base64,")
     return Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).size
 
 
