@@ -3,7 +3,8 @@
 python tools/results_table.py [RESULTS.json ...]
 
 In a document a table stands between ``<!-- results: NAME -->``, every arm of ``benchmarks/results/NAME.json``, or
-``<!-- bits: NAME NAME ... -->``, students at few bits beside their float twins, and ``<!-- end -->``.
+``<!-- bits: NAME NAME ... -->``, students at few bits beside their float twins, or ``<!-- study: NAME -->``, the
+questions of the study in ``benchmarks/results/NAME``, and ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rolewise.analysis import ArmRow, Estimate, TwinRow, against_twins, compare
+from rolewise.analysis.questions import Answer
+from rolewise.analysis.study_sentences import unit_of
 from rolewise.files import read_json
+from rolewise.report.study_folder import read_study
+from rolewise.report.study_page import answered
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-MARK = re.compile(r"<!-- (results|bits): ([\w ]+) -->\n.*?<!-- end -->", re.S)
+MARK = re.compile(r"<!-- (results|bits|study): ([\w ]+) -->\n.*?<!-- end -->", re.S)
 
 
 def arms_table(results: Path) -> str:
@@ -65,6 +70,22 @@ def bits_table(results: Sequence[Path]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def answers_table(folder: Path) -> str:
+    """Returns a row for each question of a study, with what its table answers."""
+    lines = ["| question | answer | difference (95%) | p (Holm) |", "|---|---|---|---|"]
+    lines += [f"| {one.ask} | {one.verdict} | {_answered(one)} |" for one in answered(read_study(folder))]
+    return "\n".join(lines) + "\n"
+
+
+def _answered(one: Answer) -> str:
+    found, unit = one.difference, unit_of(one.metric)
+    if found is None or found.low is None or found.high is None or one.adjusted is None:
+        return "not finished | "
+    mean, low, high = (unit.change(value) for value in (found.mean, found.low, found.high))
+    of = "" if one.metric == "accuracy" else f" in {unit.name}"
+    return f"{mean} ({low} to {high}){of} | {one.adjusted:.2g}"
+
+
 def _cells(row: ArmRow | None) -> tuple[str, str]:
     return ("", "") if row is None else (_percent(row.accuracy), _difference(row.difference, 1))
 
@@ -90,8 +111,12 @@ def renewed(text: str) -> str:
     """Returns a document with every table in it made from the results as they are."""
 
     def table(found: re.Match[str]) -> str:
-        paths = [ROOT / "benchmarks" / "results" / f"{name}.json" for name in found[2].split()]
-        made = arms_table(paths[0]) if found[1] == "results" else bits_table(paths)
+        names = [ROOT / "benchmarks" / "results" / name for name in found[2].split()]
+        if found[1] == "study":
+            made = answers_table(names[0])
+        else:
+            paths = [name.with_suffix(".json") for name in names]
+            made = arms_table(paths[0]) if found[1] == "results" else bits_table(paths)
         return f"<!-- {found[1]}: {found[2]} -->\n\n{made}\n<!-- end -->"
 
     return MARK.sub(table, text)
