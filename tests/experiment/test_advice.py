@@ -17,7 +17,7 @@ from torch.nn import functional
 from rolewise.augment import Schedule
 from rolewise.data import ImageData
 from rolewise.errors import InputError
-from rolewise.experiment.advice import Advice, Case, Effort, Work, advise, rules
+from rolewise.experiment.advice import Advice, Case, Effort, Work, advise, image_rules, rules
 from rolewise.experiment.advice.case import preset_candidates, sample
 from rolewise.experiment.advice.deviation import Candidate, deviations, ratio_of
 from rolewise.experiment.advice.networks import network_measures, softness
@@ -246,6 +246,22 @@ def test_labels_count_more_where_the_teacher_errs():
     assert (rules.label_weight(0.99).value, rules.label_weight(0.7).value) == (0.1, 0.5)
 
 
+def test_hintons_method_rescales_logits_where_training_is_long_and_classes_are_many():
+    given = [{"name": "attention"}, {"name": "kd", "temperature": 4, "weight": 0.9}]
+    found, choice = rules.rescaled(given, 1000, 10)
+    assert found == [{"name": "attention"}, rules.RESCALED]
+    assert choice is not None and choice.setting == "distill.methods[1].name" and "3.2 points" in choice.reason
+    moving = [{"name": "kd", "weight": {"start": 1.0, "end": 0.0}}]
+    for methods, steps, classes in (
+        (given, 60, 10),
+        (given, 1000, 9),
+        (moving, 1000, 10),
+        ([*given, {"name": "logit_standardisation"}], 1000, 10),
+        ([{"name": "dkd"}], 1000, 10),
+    ):
+        assert rules.rescaled(methods, steps, classes) == (methods, None)
+
+
 def test_only_methods_that_soften_raw_logits_get_the_temperature():
     given = [{"name": "kd", "weight": 0.4}, {"name": "logit_standardisation"}, {"name": "attention"}, {"name": "ii_kd"}]
     found = rules.configured(given, 2.0, 0.5)
@@ -263,24 +279,27 @@ def test_weights_move_no_further_than_to_the_bound(ratio: float, weight: float):
 
 def test_the_augmentation_has_the_lowest_deviation_of_those_that_the_teacher_knows():
     lost = candidate("cutout", 0.5, 0.4)
-    found = rules.augmentation([NONE, candidate("standard", 0.9), candidate("randaugment", 0.8), lost], 200, 0)
+    found = image_rules.augmentation([NONE, candidate("standard", 0.9), candidate("randaugment", 0.8), lost], 200, 0)
     assert found.value == "randaugment" and "left out: cutout" in found.reason
-    assert rules.augmentation([NONE, candidate("standard", 1.1), lost], 200, 0).value == "none"
-    assert rules.augmentation([NONE, candidate("standard", 0.9)], 50, 0).value == "none"
+    assert image_rules.augmentation([NONE, candidate("standard", 1.1), lost], 200, 0).value == "none"
+    assert image_rules.augmentation([NONE, candidate("standard", 0.9)], 50, 0).value == "none"
     policy = candidate("random policy 1", 0.6, kind="policy")
-    assert rules.augmentation([NONE, candidate("standard", 0.9), policy], 200, 0).value == "screen"
-    assert rules.augmentation([NONE, policy], 200, 0).value == "none"
+    assert image_rules.augmentation([NONE, candidate("standard", 0.9), policy], 200, 0).value == "screen"
+    assert image_rules.augmentation([NONE, policy], 200, 0).value == "none"
 
 
 def test_mixing_follows_the_deviation_and_the_teachers_smoothness():
     kd = [{"name": "kd"}]
     mixes = [candidate("mixup", 0.8, None, "mixing"), candidate("cutmix", 0.7, None, "mixing")]
-    choice, section = rules.mixing([NONE, *mixes], 200, kd, 0.5)
-    assert section == {"method": "cutmix", "alpha": 1.0, "share": rules.SHARE} and "0.5 nats" in choice.reason
+    choice, section = image_rules.mixing([NONE, *mixes], 200, kd, 0.5)
+    assert section == {"method": "cutmix", "alpha": 1.0, "share": image_rules.SHARE} and "0.5 nats" in choice.reason
     smooth = candidate("none", 1.0, entropy=0.4)
-    assert rules.mixing([smooth, *mixes], 200, kd, None)[1]["share"] == rules.LITTLE
-    assert rules.mixing([NONE, candidate("mixup", 1.2, None, "mixing")], 200, kd, 0.5)[1] == {"method": "none"}
-    assert rules.mixing([NONE, *mixes], 50, kd, 0.5)[1] == {"method": "none"}
+    assert image_rules.mixing([smooth, *mixes], 200, kd, None)[1]["share"] == image_rules.LITTLE
+    # Without a lower deviation anywhere it is mixup, of which gains are known; with one, the lowest.
+    worse = [candidate("mixup", 1.2, None, "mixing"), candidate("cutmix", 1.1, None, "mixing")]
+    assert image_rules.mixing([NONE, *worse], 200, kd, 0.5)[1]["method"] == "mixup"
+    assert image_rules.mixing([NONE, *mixes], 200, [{"name": "rkd"}], 0.5)[1]["method"] == "cutmix"
+    assert image_rules.mixing([NONE, *mixes], 50, kd, 0.5)[1] == {"method": "none"}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rolewise import cli
+from rolewise.config.study_loading import load_study
 from rolewise.data import SealedTest
 from rolewise.experiment import load, run
 from rolewise.experiment.advice.judging import proposed, read_table
@@ -158,6 +159,53 @@ def test_regret_of_a_proposal(rolewise, tmp_path: Path):
     (tmp_path / "results.csv").write_text(f"{HEAD}\n{TABLE}grid,grid-003\n")
     assert "results.csv:8 must have 12 cells, got 2" in rolewise("regret", tmp_path, "--advice", advice)[2]
     assert "must be a study's results.csv" in rolewise("regret", advice, "--advice", advice)[2]
+
+
+NAMED = """name: named
+base: {base}
+seeds: [0, 1]
+grid:
+  mixing:
+    clean: {{}}
+    half: {{students.0.mix: {{method: mixup, share: 0.5}}}}
+    all: {{students.0.mix: {{method: mixup}}}}
+  softening:
+    kd: {{distill: {{methods: [{{name: kd, temperature: 4.0}}], label_weight: 0.1}}}}
+    standardised:
+      distill: {{methods: [{{name: logit_standardisation, temperature: 2, weight: 9}}], label_weight: 0.1}}
+"""
+
+
+def test_a_proposal_is_placed_in_a_grid_of_named_levels(rolewise, tmp_path: Path):
+    study = tmp_path / "study.yaml"
+    study.write_text(NAMED.format(base=QUICK))
+    rows = [
+        f"grid,{cell.name},{cell.levels['mixing']},{cell.levels['softening']},{seed},{student},{arm},"
+        f"{str(arm != 'none').lower()},done,,{0.5 + at / 20 + seed / 100},{0.5 + at / 20}"
+        for at, cell in enumerate(load_study(study).cells)
+        for seed in (0, 1)
+        for student in ("small", "other")
+        for arm in ("none", "none+distill")
+    ]
+    head = "part,cell,mixing,softening,seed,student,arm,distilled,status,reason,accuracy,validation_accuracy"
+    (tmp_path / "results.csv").write_text("\n".join([head, *rows]) + "\n")
+    advice = tmp_path / "advice.yaml"
+
+    def said(mix: str, methods: str, *arguments: object) -> str:
+        students = f"students: [{{name: small, model: {{name: small_cnn}}, images: 100, mix: {mix}}}]"
+        advice.write_text(f"extends: {QUICK}\n{students}\ndistill: {{methods: [{methods}]}}\n")
+        code, text, error = rolewise("regret", tmp_path, "--advice", advice, *arguments)
+        assert code == 0, text + error
+        return " ".join(text.split())
+
+    text = said("{method: mixup, share: 0.5}", "{name: kd, temperature: 4.0, weight: 0.9}")
+    # The third of six cells, each .05 better than the one before.
+    assert text.startswith("grid-002 (mixing half, softening kd; ") and "is 15.0 points" in text
+    text = said("{method: none}", "{name: logit_standardisation, temperature: 2, weight: 9}")
+    assert text.startswith("grid-001 (mixing clean, softening standardised; the proposal itself) is 20.0 points"), text
+    text = said("{method: mixup, share: 0.8}", "{name: kd, temperature: 1.0}", "--at", "softening=standardised")
+    assert text.startswith("grid-005 (mixing all, softening standardised; the proposal's nearest, at distance"), text
+    assert said("{method: none}", "{name: kd}", "--at", "student=other", "--arm", "none")
 
 
 @pytest.mark.parametrize("command", ["advise", "regret"])

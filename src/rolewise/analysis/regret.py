@@ -14,6 +14,8 @@ from rolewise.analysis.statistics import Estimate, estimate
 from rolewise.errors import InputError, near
 
 Chosen = Literal["validation", "other seeds"]
+#: What a comparison is within; may be among the levels that hold.
+_COLUMNS = ("part", "student", "arm")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ def regret(
     where: Mapping[str, Level] | None = None,
     metric: str = "accuracy",
     select: str = "validation_accuracy",
+    distances: Mapping[str, float] | None = None,
 ) -> Regret:
     r"""Returns how far a proposal's nearest cell is below the best cell of a grid.
 
@@ -70,23 +73,27 @@ def regret(
         axes: names of the columns that the grid varies.
         proposal: a value for each axis that ``where`` does not fix. Numbers may lie between the levels: the nearest is
             taken, by logarithms where all levels are positive.
-        where: levels that hold, such as the size of the student that the advice was for.
+        where: levels that hold, such as the size of the student that the advice was for; also of part, student and arm.
         metric: column to compare; higher is better.
         select: column to choose by.
+        distances: of each cell from the proposal, by its name, where they are known otherwise; the proposal is not
+            looked at then.
 
     Raises:
         InputError: an axis has no value, a level is not in the grid, a student or an arm is not the only one, no cell
             is finished for every seed, or there is one seed alone.
     """
     fixed = dict(where or {})
-    _check(rows, axes, proposal, fixed)
+    _check(rows, axes, proposal, fixed, distances is not None)
     mine = [row for row in rows if all(row[axis] == level for axis, level in fixed.items())]
     if not mine:
         raise InputError(f"rows must hold {_said(fixed)}, got none; look at the table's levels")
-    for column in ("student", "arm", "part"):
+    for column in _COLUMNS:
         found = sorted({str(row.get(column)) for row in mine})
         if len(found) > 1:
-            raise InputError(f"rows must be of one {column}, got {', '.join(found)}; choose one")
+            raise InputError(
+                f"rows must be of one {column}, got {', '.join(found)}; choose one, such as {column}={found[0]}"
+            )
     seeds = sorted({int(row["seed"]) for row in mine})
     whole, left_out = _whole(mine, seeds, metric)
     if not whole:
@@ -95,8 +102,10 @@ def regret(
         raise InputError(f"regret must be over at least two seeds, got {len(seeds)}; run more")
     free = [axis for axis in axes if axis not in fixed]
     cells = {name: {axis: by_seed[seeds[0]][axis] for axis in axes} for name, by_seed in whole.items()}
-    distances = {name: _distance(levels, proposal, free, list(cells.values())) for name, levels in cells.items()}
-    nearest = min(cells, key=lambda name: distances[name])
+    if distances is None:
+        known = list(cells.values())
+        distances = {name: distance(levels, proposal, free, known) for name, levels in cells.items()}
+    nearest = min(cells, key=distances.__getitem__)
     values = {name: {seed: float(by_seed[seed][metric]) for seed in seeds} for name, by_seed in whole.items()}
     held = {name: [by_seed[seed].get(select) for seed in seeds] for name, by_seed in whole.items()}
     if all(score is not None for scores in held.values() for score in scores):
@@ -124,14 +133,18 @@ def regret(
 
 
 def _check(
-    rows: Sequence[Mapping[str, Any]], axes: Sequence[str], proposal: Mapping[str, Level], fixed: Mapping[str, Level]
+    rows: Sequence[Mapping[str, Any]],
+    axes: Sequence[str],
+    proposal: Mapping[str, Level],
+    fixed: Mapping[str, Level],
+    placed: bool,
 ) -> None:
     if not rows:
         raise InputError("rows must hold at least one, got none")
     for name in (*proposal, *fixed):
-        if name not in axes:
+        if name not in axes and not (name in fixed and name in _COLUMNS):
             raise InputError(f"an axis must be one of the grid's, got {name!r}{near(name, axes)}")
-    for axis in axes:
+    for axis in () if placed else axes:
         if axis not in proposal and axis not in fixed:
             levels = list(dict.fromkeys(row[axis] for row in rows))
             raise InputError(
@@ -152,20 +165,27 @@ def _whole(
     return whole, len(cells) - len(whole)
 
 
-def _distance(
-    levels: Mapping[str, Level],
-    proposal: Mapping[str, Level],
-    free: Sequence[str],
-    grid: Sequence[Mapping[str, Level]],
+def distance(
+    levels: Mapping[str, Any], proposal: Mapping[str, Any], axes: Sequence[str], grid: Sequence[Mapping[str, Any]]
 ) -> float:
-    """Returns the sum over the axes of the distance to the proposal, in units of the axis's range."""
+    """Returns how far a cell is from a proposal: the sum over the axes, in units of each axis's range.
+
+    Numbers are compared by logarithms where all of an axis are positive; what is no number, or is lacking on one side,
+    is at distance 1 unless it is the same.
+
+    Args:
+        levels: of the cell.
+        proposal: likewise; what either lacks is None.
+        axes: that count.
+        grid: levels of all cells, for the ranges.
+    """
     total = 0.0
-    for axis in free:
-        wanted, here = proposal[axis], levels[axis]
-        known = [one[axis] for one in grid]
-        if not all(_is_number(value) for value in (wanted, here, *known)):
+    for axis in axes:
+        wanted, here = proposal.get(axis), levels.get(axis)
+        if not (_is_number(wanted) and _is_number(here)):
             total += wanted != here
             continue
+        known = [one[axis] for one in grid if _is_number(one.get(axis))]
         numbers = [float(value) for value in (wanted, here, *known)]
         if min(numbers) > 0:
             numbers = [math.log(number) for number in numbers]

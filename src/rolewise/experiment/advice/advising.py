@@ -17,7 +17,7 @@ from rolewise.augment import Mix, Schedule, random_schedule
 from rolewise.augment import build as build_augmentation
 from rolewise.data import Source
 from rolewise.distill import METHODS, build_methods, weight_of
-from rolewise.experiment.advice import rules
+from rolewise.experiment.advice import image_rules, rules
 from rolewise.experiment.advice.case import CANDIDATES, Case, Effort, Work, policy_seed, preset_candidates, sample
 from rolewise.experiment.advice.deviation import deviations
 from rolewise.experiment.advice.networks import network_measures, softness
@@ -135,20 +135,22 @@ def advise_case(case: Case, thresholds: Thresholds | None = None) -> Advice:
         notes.append("Nothing is proposed: what would undo the teacher's faults is no setting. Mend it and ask again.")
         return Advice(case.title, sanity, teacher, student, {}, (), (), (), {}, None, None, tuple(notes))
     soft, right = softness(case, spec, case.train)
+    given, softening = rules.rescaled(case.methods, _steps(case), len(case.train.classes))
     degrees, labels = rules.temperature(soft, _steps(case)), rules.label_weight(right)
     found = deviations(case, spec)
-    methods = rules.configured(case.methods, degrees.value, labels.value)
+    methods = rules.configured(given, degrees.value, labels.value)
     case.on_step("student: gradients")
     measured = pulls(case, spec, methods)
     methods, weighed = rules.weights(methods, measured, labels.value)
     epochs = case.settings.epochs
-    seen = rules.augmentation(found, epochs, case.seed)
-    mixed, mix = rules.mixing(found, epochs, methods, teacher.get("linearity_gap"))
+    seen = image_rules.augmentation(found, epochs, case.seed)
+    mixed, mix = image_rules.mixing(found, epochs, methods, teacher.get("linearity_gap"))
     case.on_step("student: a step's time")
     schedule = _schedule(case, seen.value)
     how = Mixing(Mix(mix["method"]), share=weight_of(mix["share"])) if mix["method"] != "none" else None
     timed = speed(case, spec, methods, labels.value, schedule, how)
-    choices = [degrees] if any(rules.softened(str(method["name"])) for method in methods) else []
+    choices = [softening] if softening is not None else []
+    choices += [degrees] if any(rules.softened(str(method["name"])) for method in methods) else []
     overlay: dict[str, Any] = {
         "distill": {"methods": methods, "label_weight": labels.value},
         "mix": mix,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rolewise.analysis.regret import Regret, regret
+from rolewise.analysis.regret import Regret, distance, regret
 from rolewise.config import ExperimentConfig, as_values
 from rolewise.config.overrides import steps_of
 from rolewise.config.scalars import plain
+from rolewise.config.study_loading import load_study
 from rolewise.errors import InputError, near
 
 Row = dict[str, Any]
@@ -61,17 +62,65 @@ def proposed(config: ExperimentConfig, axes: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def distances(study: Path, cells: Iterable[str], config: ExperimentConfig, student: str) -> dict[str, float]:
+    """Returns how far each cell of a study is from a proposed config, over the settings in which cells differ.
+
+    This places a proposal also in grids whose levels are named sets of settings.
+
+    Args:
+        study: the study's ``study.yaml``.
+        cells: names of those that are compared.
+        config: the proposal.
+        student: the one whose settings count; in the proposal, where it has another name, the first.
+
+    Raises:
+        ConfigError: the study cannot be read.
+    """
+    wanted = set(cells)
+    known = {
+        cell.name: _flat(_of_one_student(as_values(cell.config), student))
+        for cell in load_study(study).cells
+        if cell.name in wanted
+    }
+    proposal = _flat(_of_one_student(as_values(config), student))
+    paths = dict.fromkeys(path for settings in known.values() for path in settings)
+    differing = [path for path in paths if len({repr(settings.get(path)) for settings in known.values()}) > 1]
+    grid = list(known.values())
+    return {name: distance(settings, proposal, differing, grid) for name, settings in known.items()}
+
+
+def _of_one_student(values: dict[str, Any], student: str) -> dict[str, Any]:
+    students = values.pop("students")
+    return values | {"student": next((one for one in students if one["name"] == student), students[0])}
+
+
+def _flat(values: Any, path: str = "") -> dict[str, Any]:
+    """Returns nested settings by their dotted path; a list of plain values is one setting."""
+    if isinstance(values, dict):
+        inside = values.items()
+    elif isinstance(values, list) and any(isinstance(value, dict) for value in values):
+        inside = {str(at): value for at, value in enumerate(values)}.items()
+    else:
+        return {path: values}
+    return {
+        key: value for name, inner in inside for key, value in _flat(inner, f"{path}.{name}" if path else name).items()
+    }
+
+
 def judged(
     table: Path, config: ExperimentConfig, where: Sequence[str], *, metric: str = "accuracy", arm: str = ""
 ) -> Regret:
     """Returns the regret of a proposed config in a study's grid.
 
+    Of a study of several students, the proposal's is looked at; of several arms, those that distil.
+
     Args:
-        table: ``results.csv`` or the study's folder.
+        table: the study's folder, with its ``study.yaml``, by which cells are placed; or ``results.csv`` alone, whose
+            axes must be paths of settings or be among ``where``.
         config: the proposal.
         where: settings such as ``size=large`` for axes that the config does not name, or that are to hold.
         metric: the column that is compared.
-        arm: of the table; empty where there is one alone.
+        arm: of the table; empty where there is one alone that distils.
 
     Raises:
         InputError: a setting is malformed, or as in `rolewise.analysis.regret.regret`.
@@ -85,9 +134,18 @@ def judged(
         fixed[axis] = plain(level)
     if rows and metric not in rows[0]:
         raise InputError(f"--metric must be a column of the table, got {metric!r}{near(metric, rows[0])}")
-    mine = [row for row in rows if not arm or row.get("arm") == arm]
+    mine = [row for row in rows if (row.get("arm") == arm if arm else row.get("distilled") is not False)]
     if not mine:
         arms = sorted({str(row.get("arm")) for row in rows})
         raise InputError(f"--arm must be one of the table's, got {arm!r}; known: {', '.join(arms)}")
-    known = {axis: value for axis, value in proposed(config, axes).items() if axis not in fixed}
-    return regret(mine, axes, known, where=fixed, metric=metric)
+    students = dict.fromkeys(str(row.get("student")) for row in mine)
+    own = config.students[0].name
+    if "student" not in fixed and own in students:
+        fixed["student"] = own
+    study = table / "study.yaml"
+    if not study.is_file():
+        known = {axis: value for axis, value in proposed(config, axes).items() if axis not in fixed}
+        return regret(mine, axes, known, where=fixed, metric=metric)
+    cells = {str(row["cell"]) for row in mine if all(row.get(axis) == level for axis, level in fixed.items())}
+    placed = distances(study, cells, config, str(fixed.get("student", own)))
+    return regret(mine, axes, {}, where=fixed, metric=metric, distances=placed)
