@@ -152,7 +152,8 @@ def weights(
     found, choices = [], []
     for at, method in enumerate(methods):
         entry, pull = dict(method), by_name.get(str(method.get("name")))
-        if pull is None or isinstance(entry.get("weight"), dict) or not pull.ratio > 0:
+        # What is known of the rescaled logits is of the weight that their authors use.
+        if pull is None or entry == RESCALED or isinstance(entry.get("weight"), dict) or not pull.ratio > 0:
             found.append(entry)
             continue
         ratio = pull.ratio / labels
