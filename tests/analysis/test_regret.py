@@ -77,6 +77,13 @@ def test_the_grids_own_best_has_a_regret_of_nothing():
     assert found.regret.mean == 0 and found.distance == 0 and "the same for every seed" in regret_sentence(found)
 
 
+def test_a_proposal_above_what_was_chosen_is_said_to_be_above():
+    validation = {cell: [0.5] * 3 for cell in TABLE} | {(1, 0.1): [0.6, 0.6, 0.6]}
+    found = regret(grid(TABLE, validation=validation), AXES, {"temperature": 4, "weight": 0.1})
+    said = regret_sentence(found)
+    assert "is 11.0 points (95% interval +4.4 to +17.6) above the best of 4 cells" in said, said
+
+
 @pytest.mark.parametrize(
     ("temperature", "cell", "distance"), [(3, "grid-001", 0.1038), (1.9, "grid-000", 0.2315), (100, "grid-002", 0.6610)]
 )

@@ -223,13 +223,15 @@ def regret_sentence(found: Regret, unit: str = " points", scale: float = 100.0) 
     how = "chosen on validation" if found.chosen == "validation" else "chosen for each seed on the others"
     left = f"; {found.left_out} unfinished cells left out" if found.left_out else ""
     return (
-        f"{found.cell} ({levels}; {exact}) is {_estimated(found.regret, unit, scale)} below the best of {found.cells} "
-        f"cells in {found.metric} ({names}; {how}{left}). The mean of all cells is "
-        f"{_estimated(found.beside, unit, scale)} below it."
+        f"{found.cell} ({levels}; {exact}) is {_below(found.regret, unit, scale)} the best of {found.cells} cells in "
+        f"{found.metric} ({names}; {how}{left}). The mean of all cells is {_below(found.beside, unit, scale)} it."
     )
 
 
-def _estimated(value: Estimate, unit: str, scale: float) -> str:
+def _below(value: Estimate, unit: str, scale: float) -> str:
+    """Says how far something is below something else, or above it where the difference is negative."""
+    where, sign = ("below", scale) if value.mean >= 0 else ("above", -scale)
     if value.low is None or value.high is None:
-        return f"{scale * value.mean:.1f}{unit} (the same for every seed)"
-    return f"{scale * value.mean:.1f}{unit} (95% interval {scale * value.low:+.1f} to {scale * value.high:+.1f})"
+        return f"{sign * value.mean:.1f}{unit} (the same for every seed) {where}"
+    low, high = sorted((sign * value.low, sign * value.high))
+    return f"{sign * value.mean:.1f}{unit} (95% interval {low:+.1f} to {high:+.1f}) {where}"
