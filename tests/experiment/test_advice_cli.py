@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rolewise import cli
 from rolewise.config.study_loading import load_study
 from rolewise.data import SealedTest
 from rolewise.experiment import load, run
@@ -27,17 +27,12 @@ EFFORT = ("--images", "150")
 
 
 @pytest.fixture
-def rolewise(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def rolewise(rolewise: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
+    """As elsewhere, with what is printed in one line: a terminal of 80 columns breaks sentences."""
+
     def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["rolewise", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ending:
-            code = int(ending.code or 0)
-        captured = capsys.readouterr()
-        # A terminal of 80 columns breaks sentences.
-        return code, " ".join(captured.out.split()), captured.err
+        code, text, error = rolewise(*arguments)
+        return code, " ".join(text.split()), error
 
     return call
 

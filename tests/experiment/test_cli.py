@@ -6,27 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rolewise import cli
 from rolewise.experiment import load, run
 
 QUICK = Path(__file__).with_name("quick.yaml")
 SMALL = ("seeds=[0]", "arms.student=[none, own]", "arms.distill=[true]")
-
-
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr("sys.argv", ["rolewise", *arguments])
-    code = 0
-    try:
-        cli.main()
-    except SystemExit as ending:
-        code = int(ending.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-@pytest.fixture
-def rolewise(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    return lambda *arguments: call(capsys, monkeypatch, *arguments)
 
 
 def sets() -> list[str]:

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from rolewise import cli
 from rolewise.errors import InputError, Interrupted, RunError
 from rolewise.experiment import run
 from rolewise.experiment.evaluation import evaluate_stage
@@ -225,24 +224,13 @@ def test_a_full_disk_ends_the_study_and_blames_no_cell(tmp_path: Path, monkeypat
     assert not run_study(study, tmp_path / "r", isolate=False).failed
 
 
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr("sys.argv", ["rolewise", *arguments])
-    code = 0
-    try:
-        cli.main()
-    except SystemExit as ending:
-        code = int(ending.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-def test_the_command_line(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line(rolewise, tmp_path: Path) -> None:
     out = tmp_path / "r"
     small(tmp_path, "grid: {students.0.train.optimizer.learning_rate: [1e-2, 1e30]}")
     config = str(tmp_path / "s.yaml")
-    code, text, _ = call(capsys, monkeypatch, "validate", config)
+    code, text, _ = rolewise("validate", config)
     assert code == 0 and "2 cells, 1 seeds, 3 stages to train (1 more are shared between cells)" in text
-    code, text, fault = call(capsys, monkeypatch, "study", config, "--out", str(out), "--set", "seeds=[0, 1]")
+    code, text, fault = rolewise("study", config, "--out", str(out), "--set", "seeds=[0, 1]")
     assert code == 1 and "2 of 4 rows failed" in fault and "--retry" in fault
     assert "2 cells, 4 rows; 6 stages to train (0 done; 2 more are shared between cells)" in text
     assert "2 of 2 cells, 0 stages left, 2 failed" in text
@@ -251,9 +239,9 @@ def test_the_command_line(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatc
     assert "failed: grid-001 seed0/small-none+distill" in text
     assert "cannot be judged" in text or "nothing to compare" in text
     (out / "report.html").unlink()
-    assert call(capsys, monkeypatch, "report", str(out))[0] == 0 and (out / "report.html").is_file()
+    assert rolewise("report", str(out))[0] == 0 and (out / "report.html").is_file()
     (tmp_path / "bad.yaml").write_text(f"name: s\nbase: {HERE / 'quick.yaml'}\ngrid: {{search.members: [1]}}")
-    code, _, fault = call(capsys, monkeypatch, "study", str(tmp_path / "bad.yaml"), "--out", str(out))
+    code, _, fault = rolewise("study", str(tmp_path / "bad.yaml"), "--out", str(out))
     assert code == 2 and "search.members: must be at least 2, got 1" in fault and "nothing was started" in fault
 
 
