@@ -182,3 +182,16 @@ def test_operations_and_bytes_by_hand() -> None:
     assert not any(bool(value) for name, value in low.state_dict().items() if name.endswith("ready"))
     # 72 weights of 2 bits instead of 32, and one learned step for weights and one for inputs.
     assert size_in_bytes(low) == size_in_bytes(model) - 72 * 4 + 72 * 2 // 8 + 2 * 4
+
+
+def test_operations_of_layers_whose_first_axis_is_no_batch() -> None:
+    class TokensFirst(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mixing, self.head = nn.Linear(4, 6), nn.Linear(6, 3)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.head(self.mixing(images.flatten(2).permute(2, 0, 1)).mean(0))
+
+    # The first layer runs at each of the 5 x 2 places.
+    assert operations(TokensFirst(), (4, 5, 2)).macs == 10 * 4 * 6 + 6 * 3

@@ -40,8 +40,9 @@ def operations(model: nn.Module, size: tuple[int, ...]) -> Cost:
         nonlocal macs, bit_operations
         weight = layer.weight
         assert isinstance(weight, Tensor)
-        # Each output value takes one product for every weight of its own output channel.
-        number = output.numel() // output.shape[0] * weight[0].numel()
+        # Each output value takes one product for every weight of its own output channel. All are of the one image,
+        # whatever the first axis is: tokens may come first, or windows.
+        number = output.numel() * weight[0].numel()
         macs, bit_operations = macs + number, bit_operations + number * bits.get(path, 32 * 32)
 
     for path, layer in plain.named_modules():
