@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from torch import nn
 
 from rolewise.errors import InputError
 from rolewise.models import build
@@ -50,6 +51,49 @@ def test_a_network_computes_the_same_after_reading(quantiser: str, bits: int, tm
     # What was read can be written again, bit for bit.
     save_packed(again, tmp_path / "again.safetensors")
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "model.safetensors").read_bytes()
+
+
+class Shared(nn.Module):
+    """One layer by two names, and two that share a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(6, 6)
+        self.again, self.tied, self.head = self.one, nn.Linear(6, 6), nn.Linear(6, 6)
+        self.head.weight = self.tied.weight
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        values = self.again(self.one(values).relu()).relu()
+        return self.head(self.tied(values).relu())
+
+
+# Inputs alone at few bits; a layer of two names; a weight that both, one or none of its layers has at few bits.
+MIXED: list[tuple[dict[str, int | None], dict[str, dict[str, int | None]], tuple[str, ...]]] = [
+    ({"activations": 2}, {}, ()),
+    ({"weights": 2, "activations": 2}, {"tied": {"activations": 3}}, ()),
+    ({"weights": 2}, {}, ()),
+    ({"weights": 2}, {}, ("tied",)),
+    ({"weights": 2}, {}, ("tied", "head")),
+]
+
+
+@pytest.mark.parametrize(("bits", "layers", "keep"), MIXED)
+def test_mixed_bits_and_shared_layers_compute_the_same_after_reading(
+    bits: dict[str, int | None], layers: dict[str, dict[str, int | None]], keep: tuple[str, ...], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    plain, values = Shared(), torch.randn(20, 6)
+    model = quantise(plain, bits, layers=layers, keep=keep).train()
+    model(values)
+    model.eval()
+    assert not torch.allclose(model(values), plain(values), atol=1e-3)
+    save_packed(model, tmp_path / "model.safetensors")
+    again = load_packed(Shared(), tmp_path / "model.safetensors")
+    torch.testing.assert_close(again(values), model(values))
+    pairs = [
+        [(layer.weight_bits, layer.activation_bits) for _, layer in quantised_layers(net)] for net in (model, again)
+    ]
+    assert pairs[0] == pairs[1]
 
 
 def test_two_bits_take_a_sixteenth(tmp_path: Path) -> None:

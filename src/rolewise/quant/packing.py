@@ -6,10 +6,11 @@ A packed file is a safetensors file. For every quantised layer at ``<path>`` it 
   lowest bits of the first byte, codes going on across bytes; unused bits at the end are 0;
 - ``<path>.weight.scale`` and ``.offset``: float32, one number or [C, 1, ...]; weight = scale * code + offset;
 
-and every other tensor of the network (biases, norms, layers in floating point) under its own name. The metadata has
-one key, ``rolewise-packed``, whose value is JSON: ``version``, and ``layers``, for each path its ``shape``, ``bits``
-and, where the input is quantised, ``input`` with ``scale``, ``zero_point``, ``lower`` and ``upper``:
-input = scale * (clip(round(x / scale) + zero_point, lower, upper) - zero_point).
+and every other tensor of the network (biases, norms, weights in floating point) under its own name. The metadata has
+one key, ``rolewise-packed``, whose value is JSON: ``version``, and ``layers``, for each path its ``shape`` and
+``bits``, where the weight is quantised, and, where the input is, ``input`` with ``scale``, ``zero_point``, ``lower``
+and ``upper``: input = scale * (clip(round(x / scale) + zero_point, lower, upper) - zero_point). A layer that the
+network holds by several names has its weight under the first.
 """
 
 from __future__ import annotations
@@ -61,27 +62,30 @@ def save_packed(model: nn.Module, path: Path) -> None:
     """Writes a quantised network as a packed file (see the module's text for the layout).
 
     Raises:
-        InputError: no layer has weights at few bits.
+        InputError: no layer has few bits.
     """
     tensors = {name: tensor.detach().cpu() for name, tensor in restore(model).state_dict().items()}
     layers: dict[str, Any] = {}
     for name, layer in quantised_layers(model):
         codes, grid = layer.codes(), layer.grid()
+        layers[name] = {"input": dict(vars(grid)) if grid is not None else None}
         if codes is None:
             continue
-        weight = tensors.pop(f"{name}.weight")
+        for other in _names_of(model, name):
+            del tensors[f"{other}.weight"]
         tensors[f"{name}.weight.codes"] = pack(codes.codes, codes.bits)
         tensors[f"{name}.weight.scale"] = codes.scale.detach().float().cpu()
         tensors[f"{name}.weight.offset"] = codes.offset.detach().float().cpu()
-        layers[name] = {"shape": list(weight.shape), "bits": codes.bits}
-        layers[name]["input"] = dict(vars(grid)) if grid is not None else None
+        layers[name] |= {"shape": list(codes.codes.shape), "bits": codes.bits}
     if not layers:
         raise InputError(
             "format packed must have layers at few bits, got none; use format onnx or torch for a float network"
         )
     # One key: safetensors writes several in no fixed order, and equal networks are to give equal bytes.
     metadata = {FORMAT: json.dumps({"version": VERSION, "layers": layers}, sort_keys=True)}
-    write_bytes(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata=metadata))
+    # Copied: safetensors refuses tensors that share their memory, as tied weights do.
+    alone = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    write_bytes(path, save(alone, metadata=metadata))
 
 
 def load_packed(model: nn.Module, path: Path) -> nn.Module:
@@ -108,10 +112,18 @@ def load_packed(model: nn.Module, path: Path) -> nn.Module:
 def _filled(model: nn.Module, tensors: dict[str, Tensor], layers: dict[str, Any]) -> nn.Module:
     made = copy.deepcopy(model)
     for name, entry in layers.items():
-        shape, bits, ends = [int(side) for side in entry["shape"]], int(entry["bits"]), entry["input"]
-        stream, scale, offset = (tensors.pop(f"{name}.weight.{part}") for part in ("codes", "scale", "offset"))
-        codes = Codes(unpack(stream, bits, int(np.prod(shape))).view(shape), scale, offset, bits)
-        tensors[f"{name}.weight"] = codes.values()
+        codes, ends = None, entry["input"]
+        if "bits" in entry:
+            shape, bits = [int(side) for side in entry["shape"]], int(entry["bits"])
+            stream, scale, offset = (tensors.pop(f"{name}.weight.{part}") for part in ("codes", "scale", "offset"))
+            codes = Codes(unpack(stream, bits, int(np.prod(shape))).view(shape), scale, offset, bits)
+            tensors |= {f"{other}.weight": codes.values() for other in _names_of(made, name)}
         fix(made.get_submodule(name), codes, Grid(**ends) if ends is not None else None)
     made.load_state_dict(tensors)
     return made.eval()
+
+
+def _names_of(model: nn.Module, path: str) -> list[str]:
+    """Returns all names that a network has for one of its layers; each stands in the state dict."""
+    layer = model.get_submodule(path)
+    return [name for name, module in model.named_modules(remove_duplicate=False) if module is layer]
