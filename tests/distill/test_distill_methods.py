@@ -51,6 +51,17 @@ def test_it_agrees_with_an_independent_computation(name: str, batch: int) -> Non
 
 
 @every_method
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("whose", [0, 1])
+def test_what_is_not_finite_in_either_network_shows_in_the_loss(name: str, value: float, whose: int) -> None:
+    given = pair(name, 4)
+    for stage in tensors(given[whose]):
+        stage[1].view(-1)[0] = value
+    for settings in ({}, *SETTINGS.get(name, [])):
+        assert not loss_of(name, given[1])(*given, **settings).isfinite().all(), settings
+
+
+@every_method
 def test_it_has_the_value_worked_by_hand(name: str) -> None:
     for case in WORKED[name]:
         stages = METHODS[name].reads == "stages"

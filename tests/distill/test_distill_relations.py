@@ -44,6 +44,21 @@ def test_pkt_of_opposite_features_is_finite() -> None:
     assert METHODS["pkt"].loss(alike, ahead.detach()).numpy() == pytest.approx([np.log(2) / 2] * 2, rel=1e-5)
 
 
+@pytest.mark.parametrize("name", ["similarity", "pkt", "correlation", "rkd"])
+def test_an_example_without_a_feature_leaves_the_gradient_as_large_as_it_was(name: str) -> None:
+    loss, teacher = METHODS[name].loss, vectors(1)
+    settings = {"normalise": True} if name == "rkd" else {}
+
+    def gradient(first: Tensor) -> Tensor:
+        student = torch.cat([first, vectors(0)[1:]]).requires_grad_()
+        loss(student, teacher, **settings).mean().backward()
+        assert student.grad is not None
+        return student.grad
+
+    usual, without = gradient(vectors(0)[:1]), gradient(torch.zeros(1, 4, dtype=torch.float64))
+    assert without[1:].norm() > 0 and without.norm() < 10 * usual.norm()
+
+
 def test_nst_takes_channels_as_a_set_and_refuses_vectors() -> None:
     loss = METHODS["nst"].loss
     student, teacher = features("nst", 3, 1), features("nst", 3, 2)

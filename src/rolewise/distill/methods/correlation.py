@@ -6,9 +6,9 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from rolewise.distill.checks import check_limit, check_rows
+from rolewise.distill.lengths import unit
 from rolewise.distill.registry import method
 
 
@@ -53,8 +53,8 @@ def correlation_loss(student: Tensor, teacher: Tensor, *, gamma: float = 0.4, or
 
 
 def _kernel(features: Tensor, gamma: float, order: int) -> Tensor:
-    unit = functional.normalize(features, dim=1)
-    cosine = unit @ unit.T
+    directions = unit(features)
+    cosine = directions @ directions.T
     total = torch.ones_like(cosine)
     for power in range(1, order + 1):
         total = total + (2 * gamma) ** power / math.factorial(power) * cosine**power

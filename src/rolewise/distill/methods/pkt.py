@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional
 
 from rolewise.distill.checks import check_rows
+from rolewise.distill.lengths import unit
 from rolewise.distill.registry import method
 
 #: The least nearness of two examples.
@@ -23,7 +23,7 @@ def pkt_loss(student: Tensor, teacher: Tensor) -> Tensor:
     an image with itself among them, of the authors' code; weight 30000 of RepDistiller.
     Differs from source: given for each example, whose mean over the batch is that code's. There 1e-7 is added to
     lengths and within the logarithm; here half of 1 + cos is at least 1e-7, so that equal features are exactly the
-    least. A feature that is zero has the cosine 0 with all.
+    least. A feature that is zero has the cosine 0 with all, and no gradient.
 
     Args:
         student: [B, D] (maps are flattened).
@@ -41,6 +41,6 @@ def pkt_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def _neighbours(features: Tensor) -> Tensor:
-    unit = functional.normalize(features, dim=1)
-    nearness = ((1 + unit @ unit.T) / 2).clamp_min(EPSILON)
+    directions = unit(features)
+    nearness = ((1 + directions @ directions.T) / 2).clamp_min(EPSILON)
     return nearness / nearness.sum(1, keepdim=True)

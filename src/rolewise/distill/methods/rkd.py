@@ -7,11 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from rolewise.distill.checks import check_limit, check_rows
+from rolewise.distill.lengths import EQUAL, unit
 from rolewise.distill.registry import method
-
-#: Squared distance at or below which two examples count as equal: a relation between them would be rounding, and its
-#: gradient, which grows as the features shrink, would overflow.
-EQUAL = 1e-24
 
 
 @method(
@@ -58,7 +55,7 @@ def rkd_loss(
     student, teacher = student.flatten(1), teacher.flatten(1)
     check_rows(student, teacher)
     if normalise:
-        student, teacher = _unit(student), _unit(teacher)
+        student, teacher = unit(student), unit(teacher)
     total = torch.zeros(len(student), dtype=student.dtype, device=student.device)
     if distance:
         apart = functional.smooth_l1_loss(_distances(student), _distances(teacher), reduction="none")
@@ -69,16 +66,9 @@ def rkd_loss(
     return total
 
 
-def _unit(features: Tensor) -> Tensor:
-    # As with relations: what is as short as that has no direction, and its gradient would overflow.
-    square = features.square().sum(1, keepdim=True)
-    long = square > EQUAL
-    return torch.where(long, features / torch.where(long, square, 1.0).sqrt(), 0.0)
-
-
 def _distances(features: Tensor) -> Tensor:
     square = (features.unsqueeze(0) - features.unsqueeze(1)).square().sum(2)
-    apart = square > EQUAL
+    apart = ~(square <= EQUAL)  # NaN too, so that it shows in the loss
     # The root's gradient at zero is infinite: zeros are set aside before it and put back after it.
     lengths = torch.where(apart, square, 1.0).sqrt() * apart
     return lengths / (lengths.sum() / apart.sum().clamp_min(1)).clamp_min(1e-12)
@@ -87,6 +77,6 @@ def _distances(features: Tensor) -> Tensor:
 def _angles(features: Tensor) -> Tensor:
     difference = features.unsqueeze(0) - features.unsqueeze(1)
     square = difference.square().sum(2, keepdim=True)
-    apart = square > EQUAL
-    unit = torch.where(apart, difference / torch.where(apart, square, 1.0).sqrt(), 0.0)
-    return torch.bmm(unit, unit.transpose(1, 2))
+    apart = ~(square <= EQUAL)
+    directions = torch.where(apart, difference / torch.where(apart, square, 1.0).sqrt(), 0.0)
+    return torch.bmm(directions, directions.transpose(1, 2))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional
 
 from rolewise.distill.checks import check_rows
+from rolewise.distill.lengths import unit
 from rolewise.distill.registry import method
 
 
@@ -34,7 +34,7 @@ def similarity_loss(student: Tensor, teacher: Tensor) -> Tensor:
         InputError: the batches differ in size.
     """
     check_rows(student, teacher)
-    ours, theirs = (functional.normalize(_gram(features.flatten(1)), dim=1) for features in (student, teacher))
+    ours, theirs = (unit(_gram(features.flatten(1))) for features in (student, teacher))
     return (ours - theirs).square().mean(1)
 
 
