@@ -100,3 +100,16 @@ def test_parts_in_floating_point_and_inputs_without_levels_are_left_out() -> Non
     assert inputs_only[0].weights is None and inputs_only[0].inputs is not None
     assert untrained[0].inputs is None and nobody[0].inputs is None
     assert inputs_only[0].to_json()["weights"] is None
+
+
+def test_an_input_that_is_given_by_name_is_counted_too() -> None:
+    class ByName(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(8, 2)
+
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            return self.head(input=values)
+
+    found = layer_histograms(quantise(ByName(), 2, quantiser="dorefa", keep=()), [torch.rand(5, 8)])[0].inputs
+    assert found is not None and sum(found.counts) == 40

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -83,7 +84,7 @@ def layer_histograms(model: nn.Module, batches: Sequence[Tensor], *, bins: int =
     counters = {path: counter for path, layer in layers.items() if (counter := _counter(layer, bins)) is not None}
     modes = [(module, module.training) for module in model.modules()]
     hooks = [
-        layer.register_forward_pre_hook(lambda _, inputs, path=path: counters[path].take(inputs[0]))
+        layer.register_forward_pre_hook(partial(_take, counters[path]), with_kwargs=True)
         for path, layer in layers.items()
         if path in counters and isinstance(layer, nn.Module)
     ]
@@ -149,6 +150,11 @@ class _Counter:
             self.cut / self.number,
             int((self.used > 0).sum()),
         )
+
+
+def _take(counter: _Counter, layer: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+    """Counts a layer's input; called by torch before the layer."""
+    counter.take(inputs[0] if inputs else named["input"])
 
 
 def _counter(layer: Quantised, bins: int) -> _Counter | None:
