@@ -195,3 +195,15 @@ def test_a_runtime_without_four_bits_gets_eight(tmp_path: Path, monkeypatch: pyt
     kinds = {tensor.data_type for tensor in onnx.load(tmp_path / "model.onnx").graph.initializer}
     assert not kinds & {onnx.TensorProto.INT4, onnx.TensorProto.UINT4}
     assert logits(tmp_path / "model.onnx", images).shape == (64, 10)
+
+
+def test_four_bits_of_one_sign_that_a_norm_turns_fit_the_file(tmp_path: Path) -> None:
+    # Levels from -8 to 0, times -1: from 0 to 8, which no INT4 holds.
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 1, 3), nn.BatchNorm2d(1), nn.Flatten()).eval()
+    weight = torch.linspace(-8, 0, 36).round().view(1, 4, 3, 3)
+    model[2].weight.data, model[3].weight.data = 0.1 * weight, torch.tensor([-1.0])
+    low = quantise(model, {"weights": 4}, keep=("first",))
+    low[2].weight_quantiser.step.data.fill_(0.1)
+    assert save_onnx(low, tmp_path / "turned.onnx", **FORM).narrow
+    images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(logits(tmp_path / "turned.onnx", images), low(normalised(images)), atol=1e-4)

@@ -181,7 +181,11 @@ def _store_narrow(graph: Graph, name: str, levels: NDArray[np.int8], times: NDAr
     nodes.append(
         operation(
             "Cast",
-            [constant(graph, f"{name}.levels", counted.astype(np.uint8 if low.any() else np.int8), kind)],
+            [
+                constant(
+                    graph, f"{name}.levels", counted.astype(np.int8 if kind == ir.DataType.INT4 else np.uint8), kind
+                )
+            ],
             f"{name}.wide",
             to=int(ir.DataType.INT32),
         )
