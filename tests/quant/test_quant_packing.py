@@ -13,7 +13,8 @@ from torch import nn
 
 from rolewise.errors import InputError
 from rolewise.models import build
-from rolewise.quant import QUANTISERS, load_packed, pack, quantise, quantised_layers, save_packed, unpack
+from rolewise.quant import QUANTISERS, Codes, Grid, load_packed, pack, quantise, quantised_layers, save_packed, unpack
+from rolewise.quant.fixed import fix
 
 
 def network(name: str = "small_cnn") -> torch.nn.Module:
@@ -94,6 +95,13 @@ def test_mixed_bits_and_shared_layers_compute_the_same_after_reading(
         [(layer.weight_bits, layer.activation_bits) for _, layer in quantised_layers(net)] for net in (model, again)
     ]
     assert pairs[0] == pairs[1]
+
+
+def test_what_is_read_goes_where_the_network_is() -> None:
+    layer = nn.Linear(4, 3, device="meta")
+    fix(layer, Codes(torch.zeros(3, 4, dtype=torch.uint8), torch.ones(()), torch.zeros(()), 2), Grid(0.5, 0, 0, 3))
+    devices = {tensor.device.type for tensor in (*layer.parameters(), *layer.buffers())}
+    assert devices == {"meta"} and layer(torch.ones(2, 4, device="meta")).shape == (2, 3)
 
 
 def test_two_bits_take_a_sixteenth(tmp_path: Path) -> None:

@@ -55,11 +55,12 @@ class FixedActivation(nn.Module):
 
 def fix(layer: Any, codes: Codes | None, grid: Grid | None) -> None:
     """Makes a layer compute on given levels: its class becomes the quantised one, its weight the codes' values."""
-    layer.__class__ = CLASSES.get(type(layer), type(layer))
+    layer.__class__, device = CLASSES.get(type(layer), type(layer)), layer.weight.device
     if codes is not None:
-        layer.weight = nn.Parameter(codes.values().to(layer.weight.dtype), requires_grad=False)
+        # Codes that were read from a file are on the CPU, wherever the layer is.
+        layer.weight = nn.Parameter(codes.values().to(device, layer.weight.dtype), requires_grad=False)
     layer.weight_quantiser = FixedWeight(codes) if codes is not None else None
-    layer.activation_quantiser = FixedActivation(grid) if grid is not None else None
+    layer.activation_quantiser = FixedActivation(grid).to(device) if grid is not None else None
 
 
 def fixed(model: nn.Module) -> nn.Module:
