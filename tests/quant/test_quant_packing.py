@@ -97,6 +97,14 @@ def test_mixed_bits_and_shared_layers_compute_the_same_after_reading(
     assert pairs[0] == pairs[1]
 
 
+def test_a_network_of_one_layer(tmp_path: Path) -> None:
+    plain, values = nn.Linear(6, 3), torch.rand(5, 6, generator=torch.Generator().manual_seed(0))
+    model = quantise(plain, 2, keep=()).train()
+    model(values)
+    save_packed(model.eval(), tmp_path / "model.safetensors")
+    torch.testing.assert_close(load_packed(plain, tmp_path / "model.safetensors")(values), model(values))
+
+
 def test_what_is_read_goes_where_the_network_is() -> None:
     layer = nn.Linear(4, 3, device="meta")
     fix(layer, Codes(torch.zeros(3, 4, dtype=torch.uint8), torch.ones(()), torch.zeros(()), 2), Grid(0.5, 0, 0, 3))

@@ -71,8 +71,8 @@ def save_packed(model: nn.Module, path: Path) -> None:
         layers[name] = {"input": dict(vars(grid)) if grid is not None else None}
         if codes is None:
             continue
-        for other in _names_of(model, name):
-            del tensors[f"{other}.weight"]
+        for key in _weights_of(model, name):
+            del tensors[key]
         tensors[f"{name}.weight.codes"] = pack(codes.codes, codes.bits)
         tensors[f"{name}.weight.scale"] = codes.scale.detach().float().cpu()
         tensors[f"{name}.weight.offset"] = codes.offset.detach().float().cpu()
@@ -117,13 +117,14 @@ def _filled(model: nn.Module, tensors: dict[str, Tensor], layers: dict[str, Any]
             shape, bits = [int(side) for side in entry["shape"]], int(entry["bits"])
             stream, scale, offset = (tensors.pop(f"{name}.weight.{part}") for part in ("codes", "scale", "offset"))
             codes = Codes(unpack(stream, bits, int(np.prod(shape))).view(shape), scale, offset, bits)
-            tensors |= {f"{other}.weight": codes.values() for other in _names_of(made, name)}
+            tensors |= dict.fromkeys(_weights_of(made, name), codes.values())
         fix(made.get_submodule(name), codes, Grid(**ends) if ends is not None else None)
     made.load_state_dict(tensors)
     return made.eval()
 
 
-def _names_of(model: nn.Module, path: str) -> list[str]:
-    """Returns all names that a network has for one of its layers; each stands in the state dict."""
+def _weights_of(model: nn.Module, path: str) -> list[str]:
+    """Returns the names in a network's state dict of one layer's weight: as many as the network has for the layer."""
     layer = model.get_submodule(path)
-    return [name for name, module in model.named_modules(remove_duplicate=False) if module is layer]
+    names = [name for name, module in model.named_modules(remove_duplicate=False) if module is layer]
+    return [f"{name}.weight" if name else "weight" for name in names]
