@@ -56,7 +56,8 @@ def quantise(
         bits: of weights and activations alike, or a mapping of ``weights`` and ``activations``; None leaves a part in
             floating point.
         quantiser: ``dorefa``, ``pact``, ``lsq`` or ``affine``.
-        layers: other bits for layers by pattern; of several that match, the last counts.
+        layers: other bits for layers by pattern; of several that match, the last counts. A part that a mapping does not
+            name is in floating point there, whatever ``bits`` says.
         keep: layers that stay in floating point: ``first`` and ``last``, in the order in which the network defines
             them, or patterns.
 
