@@ -155,6 +155,13 @@ def test_levels_at_halves_by_hand() -> None:
     assert near.levels[0, 2] * near.scale[0] == pytest.approx(255.0)
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-8])
+def test_two_levels_lie_on_either_side_of_zero_however_small(size: float) -> None:
+    codes = Codes(torch.tensor([[0, 1]], dtype=torch.uint8), torch.tensor(2 * size), torch.tensor(-size), 1)
+    found = levels_of("layer", codes, np.ones(1))
+    assert (found.scale[:, None] * found.levels / size).tolist() == [[pytest.approx(-1), pytest.approx(1)]]
+
+
 def test_levels_that_do_not_fit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, _ = trained("lsq", 4)
     layer = dict(quantised_layers(model))["stages.0.0.conv1"]

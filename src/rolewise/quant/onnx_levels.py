@@ -52,7 +52,6 @@ def levels_of(path: str, codes: Codes, factor: NDArray[np.float64]) -> Levels:
     scale, offset = (
         np.broadcast_to(part.double().cpu().numpy().reshape(-1), len(factor)) for part in (codes.scale, codes.offset)
     )
-    values = numbers * scale.reshape(shape) + offset.reshape(shape)
     # Weights that are all zero have no scale.
     scale = np.where(scale == 0, 1.0, scale)
     # A channel that is multiplied by 0 has no scale: its levels are 0.
@@ -61,7 +60,8 @@ def levels_of(path: str, codes: Codes, factor: NDArray[np.float64]) -> Levels:
     for times in (1, 2):
         zero = np.rint(-offset / scale * times).reshape(shape)
         levels = numbers * times - zero
-        exact = np.allclose(levels * (scale / times).reshape(shape), values, rtol=1e-5, atol=1e-7)
+        # In levels, not in weights: however small these are, half a level is no rounding.
+        exact = np.allclose(zero.reshape(-1) / times, -offset / scale, rtol=1e-5, atol=1e-5)
         if exact and levels.min() >= -128 and levels.max() <= 127:
             return Levels(np.minimum(levels * sign, 127).astype(np.int8), width / times)
     top = 2**codes.bits - 1
