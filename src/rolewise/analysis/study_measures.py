@@ -58,7 +58,7 @@ def smoothness_columns(
     """Entropy of the answers, and how far the answer to a mixed image is from the mixed answers.
 
     Of both heads, and of the raw one at a temperature fitted on validation: logits of any size, as rescaled losses
-    leave them, are as smooth as they are small, so that only the last compares networks of different losses. Costs 19
+    leave them, are as smooth as they are small, so that only the last compares networks of different losses. Costs 21
     passes over the test set and one over the validation images.
 
     Args:
