@@ -136,6 +136,8 @@ def test_features_are_those_of_the_layer() -> None:
     assert torch.equal(found.values["body"], found.values["body.1"].relu())
     assert torch.equal(found.values["fc:input"], found.values["body"]) and torch.equal(found.labels, labels)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    twice = features_of(model, [(images, labels)], ["body", "body"])
+    assert list(twice.values) == ["body"] and torch.equal(twice.values["body"], found.values["body"])
     with pytest.raises(InputError, match="must run in every forward pass"):
         features_of(model, [(images, labels)], ["unused"])
     with pytest.raises(InputError, match="at least one image"):

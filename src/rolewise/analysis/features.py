@@ -68,7 +68,7 @@ def tapped(model: nn.Module, taps: Sequence[str]) -> Iterator[dict[str, Tensor]]
 
     handles = []
     try:
-        for tap in taps:
+        for tap in dict.fromkeys(taps):
             module, of_input = place_of(model, tap)
             if of_input:
                 handles.append(module.register_forward_pre_hook(lambda _, given, tap=tap: keep(tap, given[0])))
