@@ -136,6 +136,8 @@ def test_features_are_those_of_the_layer() -> None:
     assert torch.equal(found.values["body"], found.values["body.1"].relu())
     assert torch.equal(found.values["fc:input"], found.values["body"]) and torch.equal(found.labels, labels)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    twice = features_of(model, [(images, labels)], ["body", "body"])
+    assert list(twice.values) == ["body"] and torch.equal(twice.values["body"], found.values["body"])
     with pytest.raises(InputError, match="must run in every forward pass"):
         features_of(model, [(images, labels)], ["unused"])
     with pytest.raises(InputError, match="at least one image"):
@@ -156,6 +158,15 @@ def test_dispersion_by_hand() -> None:
     assert class_means(features, torch.tensor([0, 0, 1, 1])).tolist() == [[0, 0], [4, 0]]
     same = dispersion(torch.tensor([[0.0, 1], [0, -1]]).repeat(2, 1), torch.tensor([0, 0, 1, 1]))
     assert same.ratio == same.collapse == float("inf")
+    # The same five points in each class, in another order: the means differ by their last bits alone.
+    points = torch.randn(5, 4, generator=seeded(), dtype=torch.double)
+    mixed = torch.cat([points[torch.randperm(5, generator=seeded(index))] for index in range(3)])
+    rounded = dispersion(mixed, torch.arange(3).repeat_interleave(5))
+    assert rounded.between == 0 and rounded.ratio == rounded.collapse == float("inf") and rounded.within > 1
+    # However small, a true distance counts.
+    close = torch.tensor([[1.0], [1.0], [1 + 1e-12], [1 + 1e-12]], dtype=torch.double)
+    near = dispersion(close, torch.tensor([0, 0, 1, 1]))
+    assert near.between > 0 and near.ratio == 0
 
 
 @pytest.mark.parametrize("dimensions", [3, 30])
@@ -182,6 +193,12 @@ def test_dispersion_is_numpys(dimensions: int) -> None:
             dispersion(features, wrong)
     with pytest.raises(InputError, match="at least two classes"):
         dispersion(features, labels * 0)
+    with pytest.raises(InputError, match="labels must be at least 0, got -1"):
+        dispersion(features, labels - 1)
+    features[7, 1] = float("nan")
+    for measure in (dispersion, class_means):
+        with pytest.raises(InputError, match="features must be finite, got others for image 7"):
+            measure(features, labels)
 
 
 def test_principal_components_are_the_svds() -> None:

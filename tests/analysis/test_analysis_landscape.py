@@ -191,6 +191,12 @@ def test_batch_norms_are_computed_as_torch_does_and_nothing_else_moves() -> None
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     with pytest.raises(InputError, match="train_batches must give at least one image"):
         recompute_batch_norm(model, [])
+    # What cannot be computed leaves the network as it was.
+    with pytest.raises(RuntimeError, match="channels"):
+        recompute_batch_norm(model, [*batches(6), (training[0][0][:, :1], training[0][1])])
+    torch.testing.assert_close(model[1].running_mean, theirs[1].running_mean)
+    torch.testing.assert_close(model[1].running_var, theirs[1].running_var)
+    assert model[1].momentum == momentum and model.training
     recompute_batch_norm(linear(0), [])
 
 

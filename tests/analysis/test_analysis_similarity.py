@@ -147,6 +147,18 @@ def test_a_matrix_over_taps() -> None:
     assert plain.values[0, 1] == plain.values[1, 0] == pytest.approx(cka(first.body(images), first(images)), abs=1e-6)
 
 
+def test_rows_and_columns_keep_the_order_asked_for_whichever_layer_runs_first() -> None:
+    first, second = Net(0, 4), Net(50, 6)
+    images = torch.rand(24, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    batches = [(part, torch.zeros(len(part)).long()) for part in images.split(12)]
+    places = ["body.0", "body", "fc"]
+    forward = cka_matrix(first, second, batches, first_taps=places, second_taps=places)
+    turned = cka_matrix(first, second, batches, first_taps=places[::-1], second_taps=["body", "fc", "body.0"])
+    assert turned.first == ("fc", "body", "body.0") and turned.second == ("body", "fc", "body.0")
+    torch.testing.assert_close(turned.values, forward.values.flip(0)[:, [1, 2, 0]])
+    assert not torch.allclose(forward.values, forward.values.flip(0), atol=0.05)
+
+
 def test_wrong_arguments_are_named() -> None:
     model, images = Net(0, 4), torch.rand(9, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     batches = [(part, torch.zeros(len(part)).long()) for part in images.split(6)]

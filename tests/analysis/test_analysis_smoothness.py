@@ -154,6 +154,20 @@ def test_a_flat_network_and_one_in_single_precision() -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
 
 
+def test_a_network_that_is_sure_has_the_same_slopes_in_single_precision() -> None:
+    # Probabilities of 1 - 1e-9 and so: the pull away from the sure class is half of the whole, and rounds to nothing.
+    model, _ = linear(12)
+    pairs = batches(6, 6)
+    pairs = [(x, model(x).argmax(1)) for x, _ in pairs]
+    single = [(x.float(), y) for x, y in pairs]
+    sure = 1 - model(pairs[0][0]).softmax(1).amax(1)
+    assert bool((sure < 1e-8).any())
+    slopes = jacobian_norm(model, pairs, generator=stream(0)), input_gradient_norm(model, pairs)
+    model.float()
+    torch.testing.assert_close(jacobian_norm(model, single, generator=stream(0)), slopes[0], rtol=1e-3, atol=0)
+    torch.testing.assert_close(input_gradient_norm(model, single), slopes[1], rtol=1e-3, atol=0)
+
+
 def test_modes_come_back_and_a_caller_under_no_grad_is_served() -> None:
     model = network()
     with torch.no_grad():

@@ -126,6 +126,27 @@ def test_smoothness_has_the_same_pairs_for_both_heads_and_its_own_seed() -> None
     assert columns("smoothness", 5) == found != columns("smoothness", 6)
 
 
+def test_a_fitted_temperature_takes_any_size_of_the_logits_away() -> None:
+    class Faint(Network):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) / 5000
+
+    for name in ("calibration", "smoothness", "fidelity"):
+        found, faint = columns(name), answered(MEASURES[name], Faint(3), given(), offered())
+        compared = [column for column in found if column.endswith("_at_temperature")]
+        assert compared and all(faint[column] == pytest.approx(found[column], rel=1e-3) for column in compared)
+    loud, quiet = columns("calibration"), answered(MEASURES["calibration"], Faint(3), given(), offered())
+    assert 5000 * (quiet["fitted_temperature"] or 0) == pytest.approx(loud["fitted_temperature"], rel=1e-4)
+    # Answers that are all the same have no size, and no temperature but 1.
+    flat = answered(MEASURES["calibration"], Constant(), given(), offered())
+    assert flat["fitted_temperature"] == 1 and flat["nll"] == pytest.approx(math.log(4))
+
+
+class Constant(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.full((len(images), 4), 7.0)
+
+
 def test_fidelity_asks_the_teacher_about_its_own_inputs() -> None:
     found = columns("fidelity")
     ours, theirs = predict(Network(3), given()).logits, predict(Network(7), given(OTHER)).logits

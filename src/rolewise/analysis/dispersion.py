@@ -20,7 +20,7 @@ def class_means(features: Tensor, labels: Tensor) -> Tensor:
         labels: int64 [N].
 
     Raises:
-        InputError: they are not as many, or a class below the largest label has no features.
+        InputError: they are not as many or not finite, or a class below the largest label has no features.
     """
     flat = _checked(features, labels)
     counts = torch.bincount(labels)
@@ -65,7 +65,7 @@ def dispersion(features: Tensor, labels: Tensor) -> Dispersion:
         labels: int64 [N], every class from 0 up at least once, two classes at least.
 
     Raises:
-        InputError: shapes do not fit, or a class has no features.
+        InputError: shapes do not fit, features are not finite, or a class has no features.
     """
     flat = _checked(features, labels)
     means = class_means(flat, labels)
@@ -82,6 +82,9 @@ def dispersion(features: Tensor, labels: Tensor) -> Dispersion:
     kept = lengths > lengths.max() * max(centred.shape) * torch.finfo(torch.double).eps
     spread = ((around @ directions[kept].T).square() * weights.unsqueeze(1)).sum(0)
     within, between = float(by_class.mean()), float(centred.square().sum(1).mean())
+    if float(lengths.max()) <= 8 * torch.finfo(torch.double).eps * len(means) * float(flat.abs().max()):
+        # Means that coincide but for rounding, which parted by it would give ratios of 1e33.
+        between = 0.0
     return Dispersion(
         within=within,
         between=between,
@@ -97,4 +100,9 @@ def _checked(features: Tensor, labels: Tensor) -> Tensor:
             f"features and labels must be [N, ...] and int64 [N], got {list(features.shape)} and {labels.dtype} "
             f"{list(labels.shape)}"
         )
+    if not bool(features.isfinite().all()):
+        row = int((~features.flatten(1).isfinite()).any(1).nonzero()[0])
+        raise InputError(f"features must be finite, got others for image {row}; the network or its input is broken")
+    if len(labels) and int(labels.min()) < 0:
+        raise InputError(f"labels must be at least 0, got {int(labels.min())}; leave out images without a class")
     return features.detach().flatten(1).double()

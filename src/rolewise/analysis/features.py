@@ -68,7 +68,7 @@ def tapped(model: nn.Module, taps: Sequence[str]) -> Iterator[dict[str, Tensor]]
 
     handles = []
     try:
-        for tap in taps:
+        for tap in dict.fromkeys(taps):
             module, of_input = place_of(model, tap)
             if of_input:
                 handles.append(module.register_forward_pre_hook(lambda _, given, tap=tap: keep(tap, given[0])))
@@ -84,7 +84,7 @@ def tapped(model: nn.Module, taps: Sequence[str]) -> Iterator[dict[str, Tensor]]
 def features_in(
     model: nn.Module, images: Tensor, taps: Sequence[str], spec: InputSpec | None = None
 ) -> dict[str, Tensor]:
-    """Returns what some layers give for one batch, tap -> [B, ...], in eval mode.
+    """Returns what some layers give for one batch, tap -> [B, ...] in the order of ``taps``, in eval mode.
 
     Args:
         model: any network.
@@ -100,7 +100,8 @@ def features_in(
         missing = [tap for tap in taps if tap not in seen]
         if missing:
             raise InputError(f"tap {missing[0]!r} must run in every forward pass, got none; tap another module")
-        return dict(seen)
+        # Hooks fill it as layers run; callers that zip values with names count on the order they asked in.
+        return {tap: seen[tap] for tap in taps}
 
 
 def features_of(

@@ -202,10 +202,11 @@ def _frozen(model: nn.Module) -> Iterator[None]:
 
 
 def _differentiable(logits: Tensor) -> Tensor:
+    """Returns finite logits in float64, with their graph: 1 - p of a sure answer is 0 in single precision."""
     check_logits(logits)
     if not logits.requires_grad:
         raise InputError("model must be differentiable in its images, and is not; does it run under no_grad?")
-    return logits
+    return logits.double()
 
 
 def _output(logits: Tensor, output: Output) -> Tensor:

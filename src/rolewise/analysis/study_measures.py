@@ -15,11 +15,11 @@ from rolewise.analysis.corruptions import corruption_accuracy, corruption_names
 from rolewise.analysis.dispersion import dispersion
 from rolewise.analysis.features import features_of
 from rolewise.analysis.fidelity import average_predictive_kl, fidelity
-from rolewise.analysis.prediction import Head, logits_of, predict, scaled
+from rolewise.analysis.prediction import Head, check_logits, logits_of, predict, scaled
 from rolewise.analysis.robustness import Attack, fgsm, pgd, robust_accuracy
 from rolewise.analysis.scores import brier_score, negative_log_likelihood
 from rolewise.analysis.smoothness import linearity_gap, mean_entropy
-from rolewise.analysis.temperature import fit_temperature
+from rolewise.analysis.temperature import TemperatureFit, fit_temperature
 from rolewise.inputs import InputSpec
 
 
@@ -38,7 +38,7 @@ def calibration_columns(
         bins: of equal width, of the calibration error.
     """
     logits, labels = predict(model, batches)
-    fit = fit_temperature(*predict(model, validation))
+    fit = _fitted(model, validation)
     heads = {"": logits, "_standardised": scaled(logits, "standardised"), "_at_temperature": fit.apply(logits.double())}
     found: dict[str, float | None] = {}
     for name, read in heads.items():
@@ -58,7 +58,7 @@ def smoothness_columns(
     """Entropy of the answers, and how far the answer to a mixed image is from the mixed answers.
 
     Of both heads, and of the raw one at a temperature fitted on validation: logits of any size, as rescaled losses
-    leave them, are as smooth as they are small, so that only the last compares networks of different losses. Costs 19
+    leave them, are as smooth as they are small, so that only the last compares networks of different losses. Costs 21
     passes over the test set and one over the validation images.
 
     Args:
@@ -67,7 +67,7 @@ def smoothness_columns(
         validation: other images, which the temperature is fitted on.
         generator: draws who is mixed with whom, the same pairs for each head.
     """
-    temperature = fit_temperature(*predict(model, validation)).temperature
+    temperature = _fitted(model, validation).temperature
     state = generator.get_state()
     entropies: dict[str, float | None] = {}
     gaps: dict[str, float | None] = {}
@@ -81,6 +81,16 @@ def smoothness_columns(
         entropies[f"entropy{name}"] = mean_entropy(predict(read, batches, head=head).logits)
         gaps[f"linearity_gap{name}"] = linearity_gap(read, batches, generator=generator, head=head).mean
     return entropies | gaps
+
+
+def _fitted(model: nn.Module, validation: Batches) -> TemperatureFit:
+    """Returns the temperature that fits validation images, within a hundredth and a hundred of the logits' own size.
+
+    Rescaled losses leave logits of any size: bounds that know none would stop the fit of small ones, and unseen.
+    """
+    logits, labels = predict(model, validation)
+    size = float(check_logits(logits).std(1).mean()) or 1.0
+    return fit_temperature(logits, labels, bounds=(0.01 * size, 100 * size))
 
 
 class Cooled(nn.Module):
@@ -120,7 +130,7 @@ def fidelity_columns(
     told = predict(teacher, teacher_batches).logits
     found = fidelity(logits, told, labels)
     ours, theirs = (scaled(one, "standardised") for one in (logits, told))
-    cooled = fit_temperature(*predict(model, validation)).apply(logits.double())
+    cooled = _fitted(model, validation).apply(logits.double())
     return {
         "agreement": found.agreement,
         "agreement_teacher_wrong": found.agreement_teacher_wrong,

@@ -122,7 +122,7 @@ def recompute_batch_norm(
         device: likewise.
 
     Raises:
-        InputError: there is no image.
+        InputError: there is no image. The statistics are then as before, as after any other error.
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.running_mean is not None]
     if not norms:
@@ -131,19 +131,24 @@ def recompute_batch_norm(
     with evaluating(model), _cumulative(norms):
         for images, _ in batches_on(batches, where):
             answer(model, images, spec)
-    if images is None:
-        raise InputError("train_batches must give at least one image, got none")
+        if images is None:
+            raise InputError("train_batches must give at least one image, got none")
 
 
 @contextmanager
 def _cumulative(norms: Sequence[_BatchNorm]) -> Iterator[None]:
     momenta = [norm.momentum for norm in norms]
+    held = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers()]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # torch's word for the mean over all batches
         norm.train()
     try:
         yield
+    except BaseException:
+        for buffer, content in held:
+            buffer.copy_(content)
+        raise
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

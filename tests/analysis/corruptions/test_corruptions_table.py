@@ -178,3 +178,5 @@ def test_wrong_arguments_are_named(photographs: Tensor) -> None:
             corruption_accuracy(Bright(0.5), grey_batches(), generator=seeded(), **change)
     with pytest.raises(InputError, match="at least one image"):
         corruption_accuracy(Bright(0.5), [], generator=seeded())
+    with pytest.raises(InputError, match="logits must be finite"):
+        corruption_accuracy(Bright(float("nan")), grey_batches(), generator=seeded(), names=["fog"])

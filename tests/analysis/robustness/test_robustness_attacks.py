@@ -203,3 +203,20 @@ def test_more_wrong_arguments_are_named() -> None:
         random_search(Linear(WEIGHT), MIDDLE, LABELS, epsilon=0.1, draws=0, generator=seeded())
     with pytest.raises(InputError, match="draws and width must be"):
         nes(Linear(WEIGHT), MIDDLE, LABELS, epsilon=0.1, width=0, generator=seeded())
+
+
+def test_answers_that_are_not_finite_are_refused_and_not_taken_for_the_first_class() -> None:
+    for bias in (float("nan"), float("inf")):
+        with pytest.raises(InputError, match=r"logits must be finite, got .* for image 0"):
+            robust_accuracy(Linear(WEIGHT, bias), [(MIDDLE, LABELS)], fgsm, epsilons=[0.1], heads=("standardised",))
+
+    class Broken(Linear):
+        """Answers as it should, but for the images that an attack has moved far."""
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits = super().forward(images)
+            return logits.masked_fill((images.flatten(1) > 0.8).any(1, keepdim=True), torch.nan)
+
+    assert robust_accuracy(Broken(WEIGHT), [(MIDDLE, LABELS)], fgsm, epsilons=[0.1])[0].count == 2
+    with pytest.raises(InputError, match="logits must be finite"):
+        robust_accuracy(Broken(WEIGHT), [(MIDDLE, LABELS)], fgsm, epsilons=[0.1, 0.4])

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rolewise.analysis.corruptions.table import check, chosen, corrupt
-from rolewise.analysis.prediction import answer, batches_on, device_of, evaluating
+from rolewise.analysis.prediction import batches_on, device_of
+from rolewise.analysis.robustness.curves import correct
 from rolewise.analysis.robustness.objectives import pixels_of
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
@@ -86,7 +87,8 @@ def corruption_accuracy(
         device: where images are corrupted; None for the network's own.
 
     Raises:
-        InputError: there is no image, no name or no strength, or an image cannot be corrupted.
+        InputError: there is no image, no name or no strength, an image cannot be corrupted, or the logits are not
+            finite.
     """
     if not strengths or (names is not None and not names):
         raise InputError(f"names and strengths must hold at least one, got {names} and {list(strengths)}")
@@ -103,9 +105,10 @@ def corruption_accuracy(
                     check(name, strength, images)
                     streams[name, strength] = stream(seed, name, strength, device=generator.device)
         count += len(images)
-        hits[None] += _right(model, images, labels, spec)
+        hits[None] += int(correct(model, pixels_of(images), labels, spec).sum())
         for key, own in streams.items():
-            hits[key] = hits.get(key, 0) + _right(model, corrupt(images, *key, own), labels, spec)
+            corrupted = pixels_of(corrupt(images, *key, own))
+            hits[key] = hits.get(key, 0) + int(correct(model, corrupted, labels, spec).sum())
     if not count:
         raise InputError("batches must give at least one image, got none")
     accuracy = {
@@ -154,9 +157,3 @@ def relative_error(table: CorruptionTable, baseline: CorruptionTable) -> Relativ
         added,
         math.fsum(known) / len(known) if len(known) == len(added) else None,
     )
-
-
-@torch.no_grad()
-def _right(model: nn.Module, images: Tensor, labels: Tensor, spec: InputSpec | None) -> int:
-    with evaluating(model):
-        return int((answer(model, pixels_of(images), spec).argmax(1) == labels).sum())

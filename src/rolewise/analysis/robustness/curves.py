@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rolewise.analysis.prediction import Head, answer, batches_on, device_of, evaluating
+from rolewise.analysis.prediction import Head, answer, batches_on, check_logits, device_of, evaluating
 from rolewise.analysis.robustness.attacks import Attack
 from rolewise.analysis.robustness.objectives import pixels_of
 from rolewise.errors import InputError
@@ -66,7 +66,8 @@ def robust_accuracy(
         One row for each radius, in their order.
 
     Raises:
-        InputError: there is no image, no radius or no head, or the attack refuses its arguments.
+        InputError: there is no image, no radius or no head, the attack refuses its arguments, or the logits are not
+            finite.
     """
     if not epsilons or not heads:
         raise InputError(f"epsilons and heads must hold at least one, got {list(epsilons)} and {list(heads)}")
@@ -98,9 +99,15 @@ def robust_accuracy(
 
 @torch.no_grad()
 def correct(model: nn.Module, pixels: Tensor, labels: Tensor, spec: InputSpec | None) -> Tensor:
-    """Returns bool [B] on the CPU: which images in [0, 1] are classified rightly."""
+    """Returns bool [B] on the CPU: which images in [0, 1] are classified rightly.
+
+    Raises:
+        InputError: the logits are not finite. The largest of them would be the first NaN, a class like any other.
+    """
+    if not len(pixels):
+        return torch.zeros(0, dtype=torch.bool)
     with evaluating(model):
-        return (answer(model, pixels, spec).argmax(1) == labels).cpu()
+        return (check_logits(answer(model, pixels, spec)).argmax(1) == labels).cpu()
 
 
 def share(hits: Tensor) -> float:

@@ -107,7 +107,7 @@ def masking_check(
         device: where the images go; None for the network's own.
 
     Raises:
-        InputError: there is no image, or an argument is out of its range.
+        InputError: there is no image, an argument is out of its range, or the logits are not finite.
     """
     check_bound(epsilon, norm)
     if not epsilon > 0 or not 0 <= tolerance <= 1:
