@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from rolewise import workers
 from rolewise.errors import InputError, RunError
 from rolewise.tensors import read_tensors
 from rolewise.workers import Died, Hands, Raised, Ready, begin_work, start_context
@@ -69,6 +71,49 @@ def test_a_worker_dies_and_the_others_go_on(hands: Hands[int]) -> None:
     assert answers(hands, 1) == ["working", 8] and hands.job(1) == 4
     hands.done(1)
     assert hands.idle == [0, 1]
+
+
+def break_off(connection: Connection) -> None:
+    """A worker that ends in the middle of a long message, as one that is killed does."""
+    begin_work()
+    connection.send(Ready())
+    connection.recv()
+    os.write(connection.fileno(), (1000).to_bytes(4, "big") + b"half")
+    os._exit(9)
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_message_has_died() -> None:
+    hands: Hands[int] = Hands(1, break_off, (), start_context(__name__))
+    try:
+        hands.give(0, 1)
+        assert answers(hands, 0) == [Died("its worker process ended with exit code 9")]
+    finally:
+        hands.close()
+
+
+def test_what_a_worker_sends_just_before_its_end_is_heard() -> None:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+
+    class Ending:
+        """A process that sends its result and ends while it is looked at."""
+
+        exitcode = 0
+
+        def is_alive(self) -> bool:
+            if not theirs.closed:
+                theirs.send("result")
+                theirs.close()
+            return False
+
+        def join(self, timeout: float) -> None:
+            pass
+
+    hand = workers._Hand(Ending(), ours)
+    assert [workers._receive(hand), workers._receive(hand)] == [
+        "result",
+        Died("its worker process ended with exit code 0"),
+    ]
 
 
 def test_a_worker_that_cannot_begin_says_why() -> None:

@@ -199,11 +199,13 @@ def start_context(*modules: str) -> BaseContext:
 
 def _receive(hand: _Hand[Any]) -> Any:
     try:
+        # In this order: what it sent between the two, and then ended, is still heard.
+        alive = hand.process.is_alive()
         if hand.connection.poll():
             return hand.connection.recv()
-        if hand.process.is_alive():
+        if alive:
             return None
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):  # an OSError also where it ended in the middle of a message
         pass
     return Died(_cause_of_death(hand.process))
 

@@ -159,6 +159,29 @@ def test_one_seed_supports_nothing() -> None:
     ]
 
 
+def test_a_grid_of_its_diagonal_alone_is_not_blamed_on_the_seeds() -> None:
+    axes: dict[str, list[Level]] = {"temperature": [1, 4], "size": ["small", "large"]}
+    kept = {(1, "small"), (4, "large")}
+    rows = [row for row in table(none, axes=axes) if (row["temperature"], row["size"]) in kept]
+    lines = effect_sentences(contrasts(rows, axes, "accuracy"), "accuracy", LABELS)["grid", "s", "taught"]
+    assert len(lines) == 2 and all("cannot be judged: no combination" in line for line in lines)
+
+
+def test_a_level_that_one_seed_alone_has_finished_is_not_said_of_every_seed() -> None:
+    rows = table(
+        lambda levels: 0.02 * (levels["temperature"] == 16), axes={"temperature": [1, 4, 16]}, seeds=3, noise=0
+    )
+    for row in rows:
+        if row["seed"] > 0 and row["temperature"] == 16:
+            row |= {"status": "failed", "accuracy": None}
+    found = contrasts(rows, {"temperature": [1, 4, 16]}, "accuracy")
+    lines = effect_sentences(found, "accuracy", LABELS)["grid", "s", "taught"]
+    assert "every seed gives the same number" in lines[0]
+    assert lines[1] == (
+        "temperature: 16 instead of 1: +2.0 points in accuracy, of one seed, which says nothing about noise."
+    )
+
+
 def test_arms_are_told_apart_and_share_the_family() -> None:
     found = contrasts(table(none, arms=("taught", "plain")), AXES, "accuracy")
     assert {one.group for one in found} == {("grid", "s", "taught"), ("grid", "s", "plain")}

@@ -149,6 +149,13 @@ def test_booleans_are_no_numbers() -> None:
     assert found.difference is not None and found.difference.mean == pytest.approx(0.51)
 
 
+def test_a_level_that_is_whole_in_one_part_and_not_in_another_is_one_level() -> None:
+    rows = [row | ({"loss": 1.0} if row.get("loss") == 1 and row["teacher"] == "mixup" else {}) for row in table()]
+    question = ask({"loss": [1.0]}, {"loss": [4]})
+    assert one(rows, question) == one(table(), question)
+    assert one(rows, question).combinations == 8 and one(rows, question).left_out == 0
+
+
 def test_noise_alone_is_answered_yes_or_no_as_rarely_as_is_stated() -> None:
     questions = [CLAIM, ask({"teacher": ["mixup"]}, {"teacher": ["vanilla"]}), ask({"loss": ["std"]}, {"loss": [4]})]
     told = 0

@@ -162,6 +162,11 @@ def test_each_fault_of_a_question_is_named(tmp_path: Path, text: str, part: str)
     assert len(found) == 1 and "questions[0]" in found[0] and part in found[0], found
 
 
+def test_a_fault_of_a_question_lists_each_student_once(tmp_path: Path) -> None:
+    (found,) = faults(tmp_path, QUESTION + "of: {student: big}, against: {flag: two}}")
+    assert found.endswith("or a list of some, got 'big'; known: small")
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
@@ -184,6 +189,8 @@ def test_each_fault_of_a_question_is_named(tmp_path: Path, text: str, part: str)
         ("grid: {distill.label_weight: [0.1]}\nexclude: [{distill.label_weigt: 1}]", "must be an axis of this grid"),
         ("grid: {distill.label_weight: [0.1]}\nexclude: [{distill.label_weight: 1}]", "must be a level of"),
         ("grid: {a: {b: {}}, c: {d: {}}}\nexclude: [{a: b}, {c: d, a: b}]\ninclude: [{a: b}]", "add c"),
+        ("grid: {a: {b: {}, c: {}}}\nexclude: [{a: b}, {a: c}]", "s.yaml:4  exclude: must leave a cell of the grid"),
+        ("parts: {p: {grid: {a: {b: {}}}, exclude: [{a: b}]}}", "parts.p.exclude: must leave a cell of the grid"),
         ("grid: {a: {b: {}}}\ninclude: [{a: b}]", "must not stand in the grid already"),
         ("grid: {a: {b: {}}}\ninclude: [{}]", "must be a mapping of axes to levels"),
         ("parts: {a: {grid: {}}}\ngrid: {}", "must have either grid: or parts:"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,18 @@ def test_mixed_images_are_what_their_labels_say(finished: Path) -> None:
                 continue
             tried = [a * shares[0][1] + b * shares[1][1] for a in of[0] for b in of[1]]
             assert min(np.abs(image - one).max() for one in tried) <= 255 * 0.01 + 1
+
+
+def test_pictures_know_their_cells_after_those_were_renamed(finished: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "r"
+    shutil.copytree(finished, copy, symlinks=True)
+    (tmp_path / "s.yaml").write_text(TEXT.replace("  distilled:", "  taught:"))
+    with pytest.MonkeyPatch.context() as patched:
+        without_page(patched)
+        run_study(load_study(tmp_path / "s.yaml"), copy, extend=True, isolate=False)
+    said = json.loads((copy / "pictures.json").read_text())
+    cells = {row["cell"] for row in table(copy)}
+    assert {one["cell"] for one in said["chosen"]} <= cells and {one["cell"] for one in said["planes"]} <= cells
 
 
 def test_pictures_are_drawn_once_and_again_where_the_networks_change(finished: Path, tmp_path: Path) -> None:

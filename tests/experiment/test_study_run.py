@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +18,10 @@ from pyarrow import parquet
 from rolewise.errors import InputError, Interrupted, RunError
 from rolewise.experiment import run
 from rolewise.experiment.evaluation import evaluate_stage
+from rolewise.experiment.folder import RunFolder, held
 from rolewise.experiment.study import load_study, run_study
 from rolewise.experiment.study.execution import Event
+from rolewise.experiment.study.folder import open_study
 
 HERE = Path(__file__).parent
 STUDY = HERE / "study.yaml"
@@ -126,6 +129,19 @@ def test_another_study_is_refused_the_difference_shown_and_extended_where_that_i
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="has other files"):
         run_study(first, tmp_path / "mine")
+
+
+def test_a_study_at_work_is_neither_moved_aside_nor_bound_to_another(tmp_path: Path, finished: Path) -> None:
+    folder = tmp_path / "r"
+    shutil.copytree(finished, folder, symlinks=True)
+    other = small(tmp_path, "grid: {distill.label_weight: [0.1]}")
+    before = {name: (folder / name).read_bytes() for name in ("study.json", "study.yaml")}
+    with held(RunFolder(folder)):
+        for how in ({"fresh": True}, {"extend": True}):
+            with pytest.raises(RunError, match="in use by another process"):
+                open_study(folder, other, **how)
+    assert before == {name: (folder / name).read_bytes() for name in before}
+    assert not (tmp_path / "r.old-1").exists()
 
 
 def test_the_test_set_stays_sealed_until_every_training_has_ended(tmp_path: Path, finished: Path) -> None:

@@ -117,6 +117,7 @@ def test_a_square_with_a_failure_has_no_mean() -> None:
     broken = square([*rows, {"seed": 2, "status": "failed", "accuracy": None}], "accuracy")
     assert broken.mean is None and broken.failed and broken.note == "1 of 5\nfailed"
     assert square([*rows, {"seed": 2, "status": "trained"}], "accuracy").note == "1 of 5\nto come"
+    assert square([row | {"agreement": None} for row in rows], "agreement").note == "not\nmeasured"
     assert square([], "accuracy").note == "not in\nthe grid"
 
 
@@ -140,6 +141,7 @@ def test_axes_are_named_as_shortly_as_they_can_be() -> None:
         ("study.json", "{"),
         ("results.csv", "part,cell\nmixing"),
         ("results.csv", f"{','.join(_KINDS)},accuracy\nelsewhere,x"),
+        ("results.csv", f"{','.join(_KINDS)},accuracy\n"),
         ("results.csv", None),
         ("study.json", None),
     ],
@@ -151,6 +153,33 @@ def test_a_damaged_folder_is_named(tmp_path: Path, name: str, content: str | Non
         (root / name).write_text(content)
     with pytest.raises(InputError, match=re.escape(name) if content != "[]" else "damaged"):
         write_study_report(root)
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "why"),
+    [("accuracy", "nan", "accuracy is nan"), ("seed", "", "no seed"), ("status", "", "no status")],
+)
+def test_a_row_that_was_edited_is_named_with_its_line(tmp_path: Path, column: str, text: str, why: str) -> None:
+    table = folder(tmp_path / "s") / "results.csv"
+    with table.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows([lines[0], lines[1] | {column: text}, *lines[2:]])
+    with pytest.raises(InputError, match=rf"results.csv:3 is damaged .*{why}"):
+        write_study_report(table.parent)
+
+
+def test_a_table_that_is_cut_off_or_no_text_is_named(tmp_path: Path) -> None:
+    table = folder(tmp_path / "s") / "results.csv"
+    whole = table.read_bytes()
+    table.write_bytes(whole.rstrip()[: whole.rstrip().rindex(b",")])
+    with pytest.raises(InputError, match=r"results.csv:\d+ is damaged .*not \d+ cells"):
+        read_study(table.parent)
+    table.write_bytes(whole + b"\xff")
+    with pytest.raises(InputError, match=r"results.csv cannot be read \(it is no UTF-8 text\); run the study again"):
+        read_study(table.parent)
 
 
 def test_it_opens_in_a_browser(tmp_path: Path) -> None:

@@ -136,9 +136,10 @@ def _answer(rows: Sequence[Mapping[str, Any]], axes: Sequence[str], question: Ma
 
 
 def _fits(row: Mapping[str, Any], side: Mapping[str, Sequence[Any]]) -> bool:
-    # True is 1 in Python, and not in a table.
+    # True is 1 in Python, and not in a table. 1.0 is 1 in both: one part may have 1 and another 1.0.
     return all(
-        any(type(row.get(key)) is type(one) and row[key] == one for one in levels) for key, levels in side.items()
+        any(isinstance(row.get(key), bool) is isinstance(one, bool) and row.get(key) == one for one in levels)
+        for key, levels in side.items()
     )
 
 

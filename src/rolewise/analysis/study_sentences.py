@@ -67,7 +67,7 @@ def effect_sentences(found: Sequence[Contrast], metric: str, labels: Mapping[str
 
 
 def _unknown(mine: Sequence[Contrast]) -> list[str]:
-    if mine and max(one.seeds for one in mine) < 2:
+    if mine and max(one.seeds for one in mine) == 1:
         return ["One seed says nothing about noise: no difference is supported. Run more seeds."]
     return []
 
@@ -76,6 +76,9 @@ def _main(one: Contrast, unit: Unit, labels: Mapping[str, str]) -> str:
     what = f"{labels[one.axis]}: {one.level} instead of {one.reference}"
     if one.difference is None:
         return f"{what} cannot be judged: no combination of the other axes is finished at both levels."
+    if one.seeds == 1:
+        change = f"{unit.change(one.difference.mean)}{unit.unit} in {unit.name}"
+        return f"{what}: {change}, of one seed, which says nothing about noise."
     if one.untouched:
         return f"{what} makes no difference whatsoever: every seed gives the same number to the last digit."
     if one.difference.low is None:

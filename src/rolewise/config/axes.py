@@ -157,6 +157,8 @@ class Axes:
                 self._fault((*path, "include", at), "must not stand in the grid already; take it out")
             else:
                 cells.append({name: extra[name] for name in axes})
+        if not cells:
+            self._fault((*path, "exclude"), "must leave a cell of the grid, got none that is left; take one out")
         return cells
 
     def _assignment(

@@ -103,7 +103,7 @@ class _Reading:
         known: dict[str, list[Scalar]] = {"part": [part.name for part in parts]}
         cells = [cell for part in parts for cell in part.cells]
         students = [[student.name for student in cell.config.students] for cell in cells]
-        known["student"] = [name for names in students for name in names]
+        known["student"] = list(dict.fromkeys(name for names in students for name in names))
         for part in parts:
             for axis, levels in part.axes.items():
                 known.setdefault(axis, []).extend(levels)

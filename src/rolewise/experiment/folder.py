@@ -157,8 +157,13 @@ def _holds_other_files(root: Path) -> bool:
 
 
 def move_aside(root: Path) -> None:
-    """Moves a folder to ``<root>.old-<k>``, the first k that is free."""
+    """Moves a run's or a study's folder to ``<root>.old-<k>``, the first k that is free.
+
+    Raises:
+        RunError: another process is at work in it.
+    """
     number = 1
     while (target := root.with_name(f"{root.name}.old-{number}")).exists():
         number += 1
-    root.rename(target)
+    with held(RunFolder(root)):
+        root.rename(target)

@@ -42,8 +42,11 @@ def square(rows: Sequence[Mapping[str, Any]], metric: str) -> Square:
         return Square(None, note="not in\nthe grid")
     if failed := sum(row["status"] == "failed" for row in rows):
         return Square(None, note=f"{failed} of {len(rows)}\nfailed", failed=True)
-    if waiting := sum(row.get(metric) is None for row in rows):
+    if waiting := sum(row["status"] != "done" for row in rows):
         return Square(None, note=f"{waiting} of {len(rows)}\nto come")
+    if any(row.get(metric) is None for row in rows):
+        # Such as the agreement with its teacher of a network that nobody taught.
+        return Square(None, note="not\nmeasured")
     seeds: dict[int, list[float]] = {}
     for row in rows:
         seeds.setdefault(row["seed"], []).append(float(row[metric]))

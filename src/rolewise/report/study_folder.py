@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ _KINDS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("seed", "images", "parameters"), int),
     "distilled": lambda text: text == "true",
 }
+#: What every row has, whatever has become of it.
+_NEEDED = ("part", "cell", "seed", "student", "arm", "distilled", "status")
 #: What is measured, but is no result of its own.
 _ASIDE = ("validation_accuracy", "teacher_accuracy")
 
@@ -97,15 +100,18 @@ def read_table(
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             lines, columns = list(reader), list(reader.fieldnames or [])
-    except (OSError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error}); run the study again to write it anew") from error
-    if missing := [name for name in (*_KINDS, "accuracy") if name not in columns]:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
+        raise InputError(f"{path} cannot be read ({why}); run the study again to write it anew") from error
+    axes = dict.fromkeys(axis for levels in parts.values() for axis in levels)
+    if missing := [name for name in (*_KINDS, "accuracy", *axes) if name not in columns]:
         raise InputError(f"{path} must have the columns {', '.join(missing)}; run the study again to write it anew")
-    axes = {axis for levels in parts.values() for axis in levels}
     metrics = [name for name in columns if name not in _KINDS and name not in axes and name not in _ASIDE]
     rows = []
     for number, line in enumerate(lines, 2):
         try:
+            if None in line or None in line.values():
+                raise ValueError(f"not {len(columns)} cells")
             levels = {axis: {_text(level): level for level in known} for axis, known in parts[line["part"]].items()}
             row = {name: levels[name][text] for name, text in line.items() if name in levels}
             row |= {name: _value(name, text) for name, text in line.items() if name not in axes}
@@ -128,7 +134,14 @@ def _text(level: Level) -> str:
 
 
 def _value(name: str, text: str) -> Any:
-    return _KINDS.get(name, float)(text) if text else None
+    if not text:
+        if name in _NEEDED:
+            raise ValueError(f"no {name}")
+        return None
+    value = _KINDS.get(name, float)(text)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name} is {text}")
+    return value
 
 
 def _add_seconds(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -16,7 +16,7 @@ from rolewise.config.study import Study
 from rolewise.config.writing import dump_values, value_differences
 from rolewise.errors import InputError
 from rolewise.experiment.folder import VERSION as RUN_VERSION
-from rolewise.experiment.folder import RunFolder, environment, move_aside
+from rolewise.experiment.folder import RunFolder, environment, held, move_aside
 from rolewise.files import read_json, write_json, write_text
 
 VERSION = 1
@@ -76,6 +76,7 @@ def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = 
 
     Raises:
         InputError: the folder belongs to another study (the difference is shown) or to none at all.
+        RunError: the folder would be moved or bound anew, and another process is at work in it.
     """
     made = root / "study.json"
     known = {"version": VERSION, "name": study.name, "study": _digest(study), **_layout(study)}
@@ -88,11 +89,13 @@ def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = 
             f"--out must name a new folder or a study's, got {root}, which has other files; choose another"
         )
     if not made.exists() or read_json(made, "the study's record") != known:
-        write_text(root / "study.yaml", dump_values(study.values))
-        if not (root / "environment.json").exists():
-            write_json(root / "environment.json", environment(study.cells[0].config))
-        # Written last: a folder with study.json is whole.
-        write_json(made, known)
+        # Where a process is at work, its table would not be that of the study that the folder says.
+        with held(RunFolder(root)) if made.exists() else contextlib.nullcontext():
+            write_text(root / "study.yaml", dump_values(study.values))
+            if not (root / "environment.json").exists():
+                write_json(root / "environment.json", environment(study.cells[0].config))
+            # Written last: a folder with study.json is whole.
+            write_json(made, known)
     return StudyFolder(root)
 
 

@@ -53,6 +53,8 @@ def write_pictures(folder: StudyFolder, study: Study, graph: Graph, rows: Sequen
     known = {
         "version": VERSION,
         "networks": networks,
+        # A study that was extended may have the same networks in other cells, by which the page finds their levels.
+        "chosen": [one.plain for one in chosen],
         "measure": sorted(wanted),
         "mixings": [one.plain for one in mixings],
     }
@@ -60,7 +62,7 @@ def write_pictures(folder: StudyFolder, study: Study, graph: Graph, rows: Sequen
     if record.is_file() and read_json(record, "the record of the pictures").get("key") == key:
         return
     arrays: dict[str, Any] = {}
-    said: dict[str, Any] = {"key": key, "chosen": [one.plain for one in chosen]}
+    said: dict[str, Any] = {"key": key, "chosen": known["chosen"]}
     before = torch.get_num_threads()
     torch.set_num_threads(study.cells[0].config.threads)
     try:

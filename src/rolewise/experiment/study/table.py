@@ -88,7 +88,8 @@ class Ledger:
             for column, value in measured["measured"][asked.name].items():
                 if column in self.axes:
                     raise InputError(
-                        f"the measurement {asked.name!r} must not name a column as an axis, got {column!r}"
+                        f"the measurement {asked.name!r} must not name a column as an axis, got {column!r}; rename "
+                        "the axis and go on with --extend: nothing is trained again"
                     )
                 row[column] = value
         return row | {"status": "done"}
