@@ -147,6 +147,7 @@ def test_regret_of_a_proposal(rolewise, tmp_path: Path):
         (("--at", "size=large", "--arm", "own"), "known: none+distill"),
         (("--at", "size=small"), "finished for every seed"),
         (("--at", "size=large", "--metric", "loss"), "higher is better"),
+        (("--at", "size=large", "--metric", "ece"), "higher is better"),
         (("--at", "size=large", "--metric", "acuracy"), 'did you mean "accuracy"'),
     ):
         code, _, error = rolewise("regret", tmp_path, "--advice", advice, *arguments)

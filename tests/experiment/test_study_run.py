@@ -256,6 +256,10 @@ def test_the_command_line(rolewise, tmp_path: Path) -> None:
     assert "cannot be judged" in text or "nothing to compare" in text
     (out / "report.html").unlink()
     assert rolewise("report", str(out))[0] == 0 and (out / "report.html").is_file()
+    code, _, fault = rolewise("run", config, "--out", str(tmp_path / "x"))
+    assert code == 2 and f"run it by: rolewise study {config}" in fault
+    code, _, fault = rolewise("study", str(HERE / "quick.yaml"), "--out", str(tmp_path / "x"))
+    assert code == 2 and "must be a study, and is an experiment" in fault and not (tmp_path / "x").exists()
     (tmp_path / "bad.yaml").write_text(f"name: s\nbase: {HERE / 'quick.yaml'}\ngrid: {{search.members: [1]}}")
     code, _, fault = rolewise("study", str(tmp_path / "bad.yaml"), "--out", str(out))
     assert code == 2 and "search.members: must be at least 2, got 1" in fault and "nothing was started" in fault

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from rolewise.cli.options import ConfigFile, Fresh, RunOption, Settings, app, console, load_experiment
-from rolewise.errors import RunError
+from rolewise.errors import InputError, RunError
 
 
 @app.command()
@@ -38,10 +38,17 @@ def study(
 
     Example: rolewise study configs/studies/temperature_digits.yaml --out runs/temperature
     """
+    from rolewise.config.document import read_document
+    from rolewise.config.study_loading import is_study
     from rolewise.experiment.study import load_study, run_study
     from rolewise.experiment.study.progress import StudyDisplay
     from rolewise.report import study_sentences
 
+    if not is_study(config) and "students" in read_document(config).value:
+        raise InputError(
+            f"{config} must be a study, and is an experiment (it has no grid); run it by: rolewise run {config}, or "
+            "name it as the base of a study"
+        )
     read = load_study(config, settings or [])
     with StudyDisplay(console, out) as display:
         made = run_study(

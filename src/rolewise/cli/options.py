@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from rolewise.errors import InputError
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -27,6 +29,11 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Start anew; what is in the
 
 def load_experiment(config: Path, settings: list[str] | None) -> Any:
     """Returns an experiment, checked (see `rolewise.experiment.load`)."""
+    from rolewise.config.study_loading import is_study
     from rolewise.experiment import load
 
+    if is_study(config):
+        raise InputError(
+            f"{config} must be an experiment, and is a study (it has a grid); run it by: rolewise study {config}"
+        )
     return load(config, settings or [])

@@ -79,11 +79,12 @@ def regret(
 
     Example: rolewise regret runs/temperature --advice advice/advice.yaml --at size=large
     """
+    from rolewise.analysis.columns import COLUMNS
     from rolewise.analysis.regret import regret_sentence
     from rolewise.experiment import load
     from rolewise.experiment.advice.judging import judged
 
-    if metric.endswith("loss"):
+    if metric.endswith("loss") or (metric in COLUMNS and not COLUMNS[metric].percent):
         raise InputError(f"metric must be one of which higher is better, got {metric!r}")
     found = judged(table, load(advice), at or [], metric=metric, arm=arm)
     how = (" points", 100.0) if metric.endswith("accuracy") else ("", 1.0)

@@ -84,13 +84,16 @@ def plane_figure(arrays: Arrays, planes: Sequence[Mapping[str, Any]], names: Seq
 
 
 _PARTS = ("clean", "labels", "mixed", "pairs", "corners")
+#: Images of each class that a plane shows, and as many mixed ones: more would cover one another.
+_MOST_POINTS = 60
 
 
 def _plane(axis: Axes, points: Mapping[str, Any], classes: Sequence[int]) -> None:
     for place, index in enumerate(classes):
-        mine = points["clean"][points["labels"] == index]
+        mine = points["clean"][points["labels"] == index][:_MOST_POINTS]
         axis.plot(mine[:, 0], mine[:, 1], "o", ms=3, color=COLOURS[place], alpha=0.55, mew=0)
-    axis.plot(points["mixed"][:, 0], points["mixed"][:, 1], "x", ms=3, color=INK, alpha=0.6, mew=0.7)
+    mixed = points["mixed"][: len(classes) * _MOST_POINTS]
+    axis.plot(mixed[:, 0], mixed[:, 1], "x", ms=3, color=INK, alpha=0.6, mew=0.7)
     axis.set_aspect("equal", adjustable="datalim")
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(True)

@@ -25,7 +25,8 @@ _CAPTIONS = {
     "attack": "Through the weaker of the raw and the standardised head, in the maximum norm; mean over seeds, shaded: "
     "its 95% interval.",
     "plane": "Penultimate features of test images, first seed, on the plane through the rows of the last layer of the "
-    "three classes that the control confuses most on validation images; crosses: pairs of them, mixed half and half.",
+    "three classes that the control confuses most on validation images, at the most 60 of each; crosses: as many "
+    "pairs of them, mixed half and half.",
     "mixed": "The same training images as they are, and mixed as each role has a batch of them when training begins, "
     "with the shares of the label.",
 }
