@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
 
-from rolewise.report.study_looks import mix_name, mixed_figure, plane_figure, reliability_figure
+from rolewise.report.study_looks import _plane, mix_name, mixed_figure, plane_figure, reliability_figure
 from rolewise.report.study_tradeoffs import attack_figure, tradeoff_figure
+from rolewise.report.style import figure
 
 LEVELS: dict[str, list[Any]] = {"teacher": ["vanilla", "mixup"], "mixing": ["clean", "all", "half"]}
 LABELS = {"teacher": "teacher", "mixing": "mixing"}
@@ -92,3 +93,14 @@ def test_reliability_planes_and_mixed_images_are_drawn() -> None:
         assert size(mixed_figure(pictures, mixed))
     mix = {"method": "cutmix", "share": {"start": 1.0, "end": 0.25, "shape": "linear"}, "share_kind": "legacy"}
     assert mix_name(mix) == "cutmix\nshare 1 to 0.25\nshare kind legacy"
+
+
+def test_a_plane_of_many_images_shows_some_of_each_class_and_of_each_pair() -> None:
+    labels = np.arange(3000) % 3
+    # Mixed points lie pair of classes by pair; here each pair has its own place.
+    points = {"clean": np.stack([labels, labels], 1), "labels": labels, "mixed": np.repeat(np.eye(3)[:, :2], 1000, 0)}
+    with figure(2, 2) as (_, (axis,)):
+        _plane(axis, points, (0, 1, 2))
+        drawn = [np.stack(line.get_data(), 1) for line in axis.lines]
+    assert [len(some) for some in drawn[:3]] == [60] * 3 and 170 <= len(drawn[3]) <= 180
+    assert all((np.abs(drawn[3] - place).sum(1) == 0).sum() >= 55 for place in np.eye(3)[:, :2])

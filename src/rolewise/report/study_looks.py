@@ -92,7 +92,8 @@ def _plane(axis: Axes, points: Mapping[str, Any], classes: Sequence[int]) -> Non
     for place, index in enumerate(classes):
         mine = points["clean"][points["labels"] == index][:_MOST_POINTS]
         axis.plot(mine[:, 0], mine[:, 1], "o", ms=3, color=COLOURS[place], alpha=0.55, mew=0)
-    mixed = points["mixed"][: len(classes) * _MOST_POINTS]
+    # They lie pair of classes by pair: some of each.
+    mixed = points["mixed"][:: max(1, -(-len(points["mixed"]) // (len(classes) * _MOST_POINTS)))]
     axis.plot(mixed[:, 0], mixed[:, 1], "x", ms=3, color=INK, alpha=0.6, mew=0.7)
     axis.set_aspect("equal", adjustable="datalim")
     axis.set(xticks=[], yticks=[])
