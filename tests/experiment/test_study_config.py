@@ -8,7 +8,7 @@ import pytest
 
 from rolewise.config import ConfigError
 from rolewise.config.measures import Asked
-from rolewise.config.study_loading import is_study
+from rolewise.config.study_loading import kind_of
 from rolewise.config.writing import dump_values
 from rolewise.experiment.study import load_study
 
@@ -30,8 +30,8 @@ def faults(tmp_path: Path, text: str) -> list[str]:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "studies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_studies_that_come_with_it_are_sound(path: Path) -> None:
-    assert is_study(path) and load_study(path).cells
-    assert not is_study(ROOT / "configs" / "digits.yaml")
+    assert kind_of(path) == "study" and load_study(path).cells
+    assert kind_of(ROOT / "configs" / "digits.yaml") == "experiment"
 
 
 def test_a_grid_is_a_product_without_what_is_excluded_and_with_what_is_included(tmp_path: Path) -> None:

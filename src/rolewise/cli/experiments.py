@@ -38,13 +38,12 @@ def study(
 
     Example: rolewise study configs/studies/temperature_digits.yaml --out runs/temperature
     """
-    from rolewise.config.document import read_document
-    from rolewise.config.study_loading import is_study
+    from rolewise.config.study_loading import kind_of
     from rolewise.experiment.study import load_study, run_study
     from rolewise.experiment.study.progress import StudyDisplay
     from rolewise.report import study_sentences
 
-    if not is_study(config) and "students" in read_document(config).value:
+    if kind_of(config) == "experiment":
         raise InputError(
             f"{config} must be a study, and is an experiment (it has no grid); run it by: rolewise run {config}, or "
             "name it as the base of a study"

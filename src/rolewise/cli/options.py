@@ -29,10 +29,10 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Start anew; what is in the
 
 def load_experiment(config: Path, settings: list[str] | None) -> Any:
     """Returns an experiment, checked (see `rolewise.experiment.load`)."""
-    from rolewise.config.study_loading import is_study
+    from rolewise.config.study_loading import kind_of
     from rolewise.experiment import load
 
-    if is_study(config):
+    if kind_of(config) == "study":
         raise InputError(
             f"{config} must be an experiment, and is a study (it has a grid); run it by: rolewise study {config}"
         )

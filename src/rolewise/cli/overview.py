@@ -37,10 +37,10 @@ def validate(config: ConfigFile, settings: Settings = None) -> None:
 
     Example: rolewise validate configs/digits.yaml
     """
-    from rolewise.config.study_loading import is_study
+    from rolewise.config.study_loading import kind_of
     from rolewise.experiment.graph import stages_of
 
-    if is_study(config):
+    if kind_of(config) == "study":
         from rolewise.experiment.study import load_study
         from rolewise.experiment.study.graph import graph_of
 

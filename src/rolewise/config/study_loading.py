@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -29,13 +29,16 @@ ALWAYS = "accuracy"
 ONLY = "grid"
 
 
-def is_study(path: Path | str) -> bool:
-    """Returns whether a YAML file describes a study and not an experiment.
+def kind_of(path: Path | str) -> Literal["study", "experiment"] | None:
+    """Returns what a YAML file describes, by the keys that only the one or the other has; None where it has neither.
 
     Raises:
         ConfigError: the file cannot be read.
     """
-    return bool({"grid", "parts"} & set(read_document(Path(path)).value))
+    keys = read_document(Path(path)).value.keys()
+    if {"grid", "parts"} & keys:
+        return "study"
+    return "experiment" if "students" in keys else None
 
 
 def load_study(
