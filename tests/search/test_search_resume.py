@@ -153,7 +153,7 @@ def change(line: int, key: str, value: Any) -> Callable[[list[Any]], None]:
         (change(1, "events", []), "line 2 does not follow"),
         (change(1, "events", [1]), r"line 2: events\[0\] must be an object"),
         (lambda lines: lines.pop(0), "line 1 must be interval 1"),
-        (lambda lines: lines.insert(0, "broken"), "line 1 must be interval 1"),
+        (lambda lines: lines.insert(0, "broken"), "line 1 does not fit its digest"),
     ],
 )
 def test_damaged_record_is_refused(tmp_path: Path, damage: Callable[[list[Any]], None], message: str) -> None:

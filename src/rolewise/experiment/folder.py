@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from rolewise.config import ExperimentConfig, differences, digest, load
 from rolewise.errors import InputError, RunError
 from rolewise.experiment.inputs import check_inputs, inputs_of
+from rolewise.experiment.lock import locked
 from rolewise.experiment.made_from import ANEW, MADE, VERSION, read_record, write_record
 from rolewise.seals import DONE, check_file, finished, product, remedy_of
 
@@ -111,6 +112,9 @@ def _config(path: Path, modified: int, size: int) -> ExperimentConfig:
 def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> RunFolder:
     """Makes a run folder, or finds the one that the same config and the same inputs made.
 
+    A folder in which no work was done yet, such as that of a run that failed before its first stage, takes the config
+    as it is now.
+
     Args:
         root: the folder; made with its parents where it is missing.
         config: the experiment.
@@ -119,6 +123,7 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> Ru
     Raises:
         InputError: the folder belongs to another config or to other inputs (the difference is shown) or to no run at
             all; or an input cannot be read.
+        RunError: the folder would be moved or take another config, and another process is at work in it.
     """
     run = root / "run.json"
     # Before anything is made or moved: what cannot be read binds no folder.
@@ -126,8 +131,11 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> Ru
     if fresh and (run.exists() or (root / "stages").exists()):
         move_aside(root)
     if run.exists():
-        _check_same(root, config, read)
-    elif (root / "stages").exists():
+        if holds_work(root / "stages"):
+            _check_same(root, config, read)
+        elif not _is_bound_to(root, config, read):
+            unbind(root, "stages", "run.json", *MADE)
+    elif holds_work(root / "stages"):
         raise InputError(
             f"{run} is missing, so nobody knows what the stages beside it were made from; put it back, or start anew "
             "with --fresh (what is there is moved aside)"
@@ -158,14 +166,44 @@ def held(run: RunFolder) -> Iterator[None]:
     """Holds the run folder for this process; the lock goes with the process, however it ends.
 
     Raises:
-        RunError: another process holds it.
+        RunError: another process holds it; the message names that process.
     """
-    with open(run.root / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunError(f"{run.root} is in use by another process; wait for it or choose another --out") from error
+    with locked(run.root):
         yield
+
+
+def holds_work(folder: Path) -> bool:
+    """Returns whether stages below a folder left anything to resume; empty files and settings alone are nothing."""
+    return any(
+        path.is_file() and path.name != "settings.json" and path.stat().st_size > 0 for path in folder.rglob("*")
+    )
+
+
+def unbind(root: Path, stages: str, *records: str) -> None:
+    """Frees a folder in which no work was done from its config, so that another config takes it.
+
+    Args:
+        root: a run's or a study's folder.
+        stages: name of the folder that holds its stages.
+        records: names of the files that bind it to its config.
+
+    Raises:
+        RunError: another process is at work in it.
+    """
+    with locked(root):
+        if holds_work(root / stages):  # another process was faster
+            raise RunError(f"{root} has just been used by another process; run the same command again")
+        shutil.rmtree(root / stages, ignore_errors=True)
+        for record in records:
+            (root / record).unlink(missing_ok=True)
+
+
+def _is_bound_to(root: Path, config: ExperimentConfig, read: dict[str, str]) -> bool:
+    try:
+        _check_same(root, config, read)
+    except InputError:
+        return False
+    return True
 
 
 def _check_same(root: Path, config: ExperimentConfig, read: dict[str, str]) -> None:

@@ -25,6 +25,7 @@ from rolewise.experiment.world import world
 from rolewise.files import as_json, sha256
 from rolewise.report import write_report
 from rolewise.seals import SECONDS, seconds_of, write_product, write_sealed
+from rolewise.threads import torch_threads
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def run(
         RunError: the run could not go on; it is kept and can be resumed.
     """
     folder = open_run(out, config, fresh=fresh)
-    with held(folder):
+    with held(folder), torch_threads(config.threads):
         stages = stages_of(config)
         if only is not None:
             stages = with_needs(stages, only)

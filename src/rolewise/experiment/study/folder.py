@@ -15,7 +15,7 @@ from rolewise.config.axes import Scalar
 from rolewise.config.study import Study
 from rolewise.config.writing import dump_values, value_differences
 from rolewise.errors import InputError
-from rolewise.experiment.folder import RunFolder, held, move_aside
+from rolewise.experiment.folder import RunFolder, held, holds_work, move_aside
 from rolewise.experiment.inputs import check_inputs, inputs_of, module_inputs
 from rolewise.experiment.made_from import ANEW, environment, read_record, write_record
 from rolewise.files import sha256, write_json, write_text
@@ -96,6 +96,8 @@ class StudyFolder:
 def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = False) -> StudyFolder:
     """Makes a study folder, or finds the one that the same study made.
 
+    A folder in which no work was done yet takes the study as it is now.
+
     Args:
         root: the folder; made with its parents where it is missing.
         study: the study.
@@ -123,7 +125,7 @@ def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = 
         raise InputError(
             f"--out must name a new folder or a study's, got {root}, which has other files; choose another"
         )
-    if not made.exists() or not all((root / name).exists() for name in _MADE) or _bound_to(made) != known:
+    if not made.exists() or not all((root / name).exists() for name in _MADE) or not _is_bound_to(made, known):
         # Where a process is at work, its table would not be that of the study that the folder says.
         with held(RunFolder(root)) if made.exists() else contextlib.nullcontext():
             write_text(root / "study.yaml", dump_values(study.values))
@@ -134,8 +136,12 @@ def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = 
     return StudyFolder(root)
 
 
-def _bound_to(made: Path) -> dict[str, Any]:
-    return {name: value for name, value in read_record(made, VERSION).items() if name != "files"}
+def _is_bound_to(made: Path, wanted: dict[str, Any]) -> bool:
+    try:
+        known = read_record(made, VERSION)
+    except InputError:
+        return False  # no work was done in it, or it would have been refused
+    return {name: value for name, value in known.items() if name != "files"} == wanted
 
 
 def study_inputs(study: Study) -> dict[str, str]:
@@ -205,6 +211,8 @@ def _digest(study: Study) -> str:
 
 
 def _check_same(root: Path, study: Study, record: dict[str, Any], extend: bool) -> None:
+    if not holds_work(root / "store"):
+        return
     known = read_record(root / "study.json", VERSION)
     for name in known["files"]:
         if (root / name).exists():
