@@ -2,6 +2,7 @@
 
 from rolewise.data import folder  # noqa: F401  (it fills the registry)
 from rolewise.data.download import ChecksumWarning, data_root
+from rolewise.data.fingerprint import fingerprint
 from rolewise.data.images import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.data.loading import Batch, batches, shuffled
 from rolewise.data.readers import READERS, RawData, from_arrays, read
@@ -21,6 +22,7 @@ __all__ = [
     "StreamedFiles",
     "batches",
     "data_root",
+    "fingerprint",
     "from_arrays",
     "read",
     "shuffled",
