@@ -183,7 +183,8 @@ def test_an_image_folder_resident_and_streamed_give_the_same(tmp_path: Path) -> 
     (tmp_path / "train" / "cat" / "0.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"0\.png"):
         read("image_folder", root=tmp_path, size=8)
-    (tmp_path / "empty" / "a").mkdir(parents=True)
+    for name in ("a", "b"):
+        (tmp_path / "empty" / name).mkdir(parents=True)
     with pytest.raises(InputError, match="must hold images"):
         read("image_folder", root=tmp_path, folder="empty")
 

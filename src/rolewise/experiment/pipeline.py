@@ -24,6 +24,7 @@ from rolewise.experiment.stages import finish, run_training, section_of
 from rolewise.experiment.world import world
 from rolewise.files import read_json, write_json
 from rolewise.report import write_report
+from rolewise.threads import torch_threads
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def run(
         RunError: the run could not go on; it is kept and can be resumed.
     """
     folder = open_run(out, config, fresh=fresh)
-    with held(folder):
+    with held(folder), torch_threads(config.threads):
         stages = stages_of(config)
         if only is not None:
             stages = with_needs(stages, only)
