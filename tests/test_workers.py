@@ -17,12 +17,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rolewise import workers
 from rolewise.errors import InputError, Interrupted, RunError
 from rolewise.tensors import read_tensors
-from rolewise.worker_output import warning_in
-from rolewise.worker_process import Raised, Ready, jobs, start_context, stop_check
-from rolewise.workers import Died, Hands
+from rolewise.workers import hands as workers
+from rolewise.workers.hands import Died, Hands
+from rolewise.workers.output import warning_in
+from rolewise.workers.process import Raised, Ready, jobs, start_context, stop_check
 
 
 def double(connection: Connection, factor: int) -> None:
@@ -257,7 +257,7 @@ def test_files_of_tensors_are_named_in_their_faults(tmp_path: Path) -> None:
     tensors, metadata = read_tensors(path, "plan a")
     assert tensors["x"].tolist() == [0, 1, 2] and metadata == {"of": "a test"}
     path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(InputError, match=r"plan a is damaged or of another kind .*; save it anew"):
+    with pytest.raises(InputError, match=r"plan a is damaged: .*; save it anew"):
         read_tensors(path, "plan a")
     with pytest.raises(InputError, match="plan b cannot be read: No such file or directory; check the path"):
         read_tensors(tmp_path / "b", "plan b")

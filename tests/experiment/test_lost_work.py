@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from search_toys import SPACE, SlowFactory, climber
 
-from rolewise import workers
 from rolewise.experiment import load, run
 from rolewise.experiment.study import load_study, run_study
 from rolewise.search import search
+from rolewise.workers import hands as workers
 
 HERE = Path(__file__).parent
 PRODUCTS = ("results.json", "results.csv", "lineage.json", "record.jsonl", "weights.safetensors", "schedule.json")

@@ -11,7 +11,7 @@ from test_search_local import files_of, run
 
 from rolewise.errors import InputError, RunError
 from rolewise.search import SearchResult
-from rolewise.workers import MOST_LOSSES
+from rolewise.workers.hands import MOST_LOSSES
 
 
 def retired(result: SearchResult) -> list[tuple[int, int, int | None, str]]:

@@ -15,7 +15,7 @@ from rolewise.errors import InputError, RunError
 from rolewise.search import states
 from rolewise.search.crew import Crew, Order, Outcome
 from rolewise.search.worker import work
-from rolewise.worker_process import Raised, Ready
+from rolewise.workers.process import Raised, Ready
 
 
 def order(folder: Path, member: int, interval: int, source: Path | None = None, replace: bool = False) -> Order:

@@ -13,8 +13,8 @@ from rolewise.errors import InputError
 from rolewise.search.crew import Crew, Order, Outcome
 from rolewise.search.member import MakeMember
 from rolewise.search.worker import work
-from rolewise.worker_process import Raised, start_context
-from rolewise.workers import Died, Hands
+from rolewise.workers.hands import Died, Hands
+from rolewise.workers.process import Raised, start_context
 
 
 class Pool(Protocol):

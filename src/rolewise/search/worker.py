@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 import torch
 
 from rolewise.search.crew import Crew
-from rolewise.worker_process import Ready, jobs, raised
+from rolewise.workers.process import Ready, jobs, raised
 
 
 def work(connection: Connection, threads: int) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from rolewise.errors import RunError
 from rolewise.processes import tie_to_parent
+from rolewise.threads import wait_passively
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def start_context(*modules: str) -> BaseContext:
     Args:
         modules: to be loaded by the server beside torch.
     """
+    wait_passively()
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
