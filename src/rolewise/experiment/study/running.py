@@ -22,6 +22,7 @@ from rolewise.experiment.study.pool import Here, Pool, Processes
 from rolewise.experiment.study.table import Ledger, Row
 from rolewise.processes import asked_to_stop
 from rolewise.report import write_study_report
+from rolewise.seals import check_stage
 from rolewise.threads import torch_threads
 
 
@@ -92,6 +93,8 @@ def run_study(
             make_cell(folder, cell.name, cell.config, graph.keys[cell.name])
         if retry:
             folder.forgive()
+        for job in (*graph.trainings, *graph.measurements):
+            check_stage(folder.store(job.key))
         ledger = Ledger(study, graph, folder)
         workers = study.workers or _default_workers(study)
         on_plan(plan_of(folder, graph, len(ledger.write()), workers), graph)
