@@ -5,6 +5,7 @@ from rolewise.data.arguments import argument_faults
 from rolewise.data.arrays import from_arrays
 from rolewise.data.division import Division, divide
 from rolewise.data.download import data_root
+from rolewise.data.fingerprint import fingerprint
 from rolewise.data.images import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.data.loading import Batch, batches, shuffled
 from rolewise.data.notices import ChecksumWarning, DataWarning
@@ -31,6 +32,7 @@ __all__ = [
     "check_parts",
     "data_root",
     "divide",
+    "fingerprint",
     "from_arrays",
     "read",
     "shuffled",

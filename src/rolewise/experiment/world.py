@@ -84,7 +84,7 @@ class World:
 
 def world(config: ExperimentConfig, seed: int, device: torch.device) -> World:
     """Reads the data and divides it: the test set is the same for all seeds, the rest is drawn anew for each."""
-    divided = _cached(config)
+    divided = _division(config)
     source, usable = divided.source, divided.usable
     parts = split(source.labels[usable], validation=config.data.validation, test=0, seed=derive_seed(seed, "split"))
     indices = usable[parts.train]
@@ -93,25 +93,38 @@ def world(config: ExperimentConfig, seed: int, device: torch.device) -> World:
     return World(config, seed, device, source, indices, usable[parts.validation], sealed, mean, std)
 
 
+def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
+    """Returns an experiment's images as they were read: for training, and the test images where the set has its own."""
+    section = config.data
+    key = section.model_dump_json()
+    if key in _LOADED and section.limit is None:
+        known = _LOADED[key]
+        if known.test_source is known.source:
+            return known.source, None
+        if section.test is None:
+            return known.source, known.test_source
+    raw = read(
+        section.name,
+        root=section.root,
+        download=section.download,
+        memory_budget_mb=section.memory_budget_mb,
+        **section.arguments,
+    )
+    _LOADED.clear()
+    # What the config leaves out is let go of, and not held by every process to the end.
+    _LOADED[key] = divide(
+        raw.train, raw.test, name=raw.name, test=section.test, limit=section.limit, split_seed=section.split_seed
+    )
+    return raw.train, raw.test
+
+
 _LOADED: dict[str, Division] = {}
 
 
-def _cached(config: ExperimentConfig) -> Division:
+def _division(config: ExperimentConfig) -> Division:
     key = config.data.model_dump_json()
     if key not in _LOADED:
-        _LOADED.clear()
-        section = config.data
-        raw = read(
-            section.name,
-            root=section.root,
-            download=section.download,
-            memory_budget_mb=section.memory_budget_mb,
-            **section.arguments,
-        )
-        # What is not used is let go of here, and not held by every process to the end.
-        _LOADED[key] = divide(
-            raw.train, raw.test, name=raw.name, test=section.test, limit=section.limit, split_seed=section.split_seed
-        )
+        sources(config)
     return _LOADED[key]
 
 
