@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rolewise.config import ConfigError
-from rolewise.data import ImageData, StreamedArray, divide, split, stratified_subset
+from rolewise.data import DataWarning, ImageData, StreamedArray, divide, split, stratified_subset
 from rolewise.errors import InputError
 from rolewise.experiment import load
 from rolewise.experiment.world import world
@@ -54,6 +54,11 @@ def test_a_test_part_of_the_sets_own_is_divided_too() -> None:
     assert numbers(share.test_source, share.test) == numbers(some.test_source, some.test)
     other = divide(train, part, name="x", test=20, limit=None, split_seed=1)
     assert numbers(other.test_source, other.test) != numbers(some.test_source, some.test)
+
+
+def test_a_limit_that_leaves_classes_without_an_image_is_said() -> None:
+    with pytest.warns(DataWarning, match="data.limit: 3 leaves 1 of 4 classes without an image"):
+        divide(made(40), made(20), name="x", test=None, limit=3, split_seed=0)
 
 
 def test_images_on_disk_stay_there() -> None:
