@@ -11,6 +11,7 @@ from typing import Any
 
 from rolewise.analysis.columns import ATTACKED, COLUMNS
 from rolewise.analysis.effects import Level
+from rolewise.csv_cells import as_cell, text_of
 from rolewise.errors import InputError
 from rolewise.files import read_json
 
@@ -99,7 +100,9 @@ def read_table(
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
-            lines, columns = list(reader), list(reader.fieldnames or [])
+            columns = [text_of(cell) for cell in reader.fieldnames or []]
+            reader.fieldnames = columns
+            lines = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
         raise InputError(f"{path} cannot be read ({why}); run the study again to write it anew") from error
@@ -112,7 +115,7 @@ def read_table(
         try:
             if None in line or None in line.values():
                 raise ValueError(f"not {len(columns)} cells")
-            levels = {axis: {_text(level): level for level in known} for axis, known in parts[line["part"]].items()}
+            levels = {axis: _by_cell(known) for axis, known in parts[text_of(line["part"])].items()}
             row = {name: levels[name][text] for name, text in line.items() if name in levels}
             row |= {name: _value(name, text) for name, text in line.items() if name not in axes}
         except (KeyError, ValueError, TypeError) as error:
@@ -129,8 +132,9 @@ def _place(metric: str) -> tuple[int, str, float]:
     return (len(COLUMNS), found[1], float(found[2])) if found else (len(COLUMNS) + 1, "", 0.0)
 
 
-def _text(level: Level) -> str:
-    return str(level).lower() if isinstance(level, bool) else str(level)
+def _by_cell(levels: Sequence[Level]) -> dict[str, Level]:
+    # Tables of an earlier release do not quote text.
+    return {text_of(as_cell(level)): level for level in levels} | {as_cell(level): level for level in levels}
 
 
 def _value(name: str, text: str) -> Any:
@@ -138,7 +142,7 @@ def _value(name: str, text: str) -> Any:
         if name in _NEEDED:
             raise ValueError(f"no {name}")
         return None
-    value = _KINDS.get(name, float)(text)
+    value = _KINDS.get(name, float)(text_of(text))
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name} is {text}")
     return value
@@ -148,7 +152,10 @@ def _add_seconds(path: Path, rows: list[dict[str, Any]]) -> None:
     if not path.is_file():
         return
     with path.open(encoding="utf-8", newline="") as file:
-        times = {(t["cell"], t["seed"], t["student"], t["arm"]): t["seconds"] for t in csv.DictReader(file)}
+        times = {
+            tuple(text_of(t[key]) for key in ("cell", "seed", "student", "arm")): t["seconds"]
+            for t in csv.DictReader(file)
+        }
     for row in rows:
         text = times.get((row["cell"], str(row["seed"]), row["student"], row["arm"]))
         row["seconds"] = float(text) if text else None
