@@ -46,7 +46,7 @@ def validate(config: ConfigFile, settings: Settings = None) -> None:
         from rolewise.experiment.study.graph import graph_of
 
         read = load_study(config, settings or [])
-        graph = graph_of(read)
+        graph = graph_of(read, read=False)
         shared = sum(map(len, graph.keys.values())) - len(graph.trainings)
         console.print(
             f"{config} is valid: {counted(len(read.cells), 'cell')}, {counted(len(read.seeds), 'seed')}, "
