@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from torch import Tensor, nn
 
-from rolewise.distill.checks import Limit, check_choice, check_limit, check_switch
+from rolewise.distill.absent import unknown_method
+from rolewise.distill.checks import Limit
+from rolewise.distill.settings import named, setting_faults, tap_names
 from rolewise.distill.weights import Weight, weight_of
-from rolewise.errors import InputError, near
+from rolewise.errors import InputError
 from rolewise.registry import Registry
 
 Loss = TypeVar("Loss", bound=Callable[..., Tensor])
@@ -46,9 +48,11 @@ class Info:
             features it returns a loss of its own, [B], which becomes the term ``<name>_estimator`` of weight 1 and
             alone trains it: the method's loss must detach its weights.
         weight: of the term where none is given.
-        limits: for each numeric setting, ``positive`` or ``not negative``.
+        limits: for each numeric setting, which of `rolewise.distill.checks.BOUNDS` it keeps.
         head: for a method that is trained on logits divided by their own standard deviation, a function of its
             settings that returns what they are multiplied with then, or None where these settings train raw ones.
+        alone: whether an example's loss is that of the example alone, whatever else is in its batch; only then may
+            several processes share a batch.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Info:
     weight: float = 1.0
     limits: Mapping[str, Limit] = field(default_factory=dict)
     head: ReadHead | None = None
+    alone: bool = False
 
     @cached_property
     def keywords(self) -> dict[str, Any]:
@@ -129,12 +134,14 @@ def method(
     weight: float = 1.0,
     limits: Mapping[str, Limit] | None = None,
     head: ReadHead | None = None,
+    alone: bool = False,
 ) -> Callable[[Loss], Loss]:
     """Returns a decorator that registers a loss ``<name>_loss`` as the method ``<name>`` (see `Info`)."""
 
     def register(loss: Loss) -> Loss:
         name = loss.__name__.removesuffix("_loss")
-        METHODS.add(name)(Info(name, loss, reads, mixed_labels, taps, adapter, estimator, weight, limits or {}, head))
+        rest = taps, adapter, estimator, weight, limits or {}, head, alone
+        METHODS.add(name)(Info(name, loss, reads, mixed_labels, *rest))
         return loss
 
     return register
@@ -153,6 +160,8 @@ def method_settings(name: str) -> dict[str, Any]:
     Raises:
         InputError: there is no such method.
     """
+    if name not in METHODS:
+        raise unknown_method(name, METHODS)
     info = METHODS[name]
     taps: dict[str, Any] = {"student_taps": (), "teacher_taps": ()} if info.reads != "logits" else {}
     return {**info.settings, "weight": info.weight, **taps}
@@ -169,31 +178,21 @@ def configure(name: str, **settings: Any) -> Method:
     Raises:
         InputError: the name or a setting is unknown, a number is out of range, or the taps do not come in pairs.
     """
+    for error in method_faults(name, settings):
+        raise error
+    weight = weight_of(settings.pop("weight", METHODS[name].weight))
+    student_taps, teacher_taps = (tap_names(settings.pop(key, ()), key) for key in ("student_taps", "teacher_taps"))
+    return Method(METHODS[name], settings, weight, student_taps, teacher_taps)
+
+
+def method_faults(name: str, settings: Mapping[str, Any]) -> Iterator[InputError]:
+    """Gives an error for every setting of a method that is wrong, each with its path (see `configure`).
+
+    Raises:
+        InputError: there is no such method.
+    """
     known = method_settings(name)
-    info = METHODS[name]
-    for key in settings:
-        if key not in known:
-            raise InputError(f'no such setting of "{name}": {key!r}{near(key, known)}')
-    weight = weight_of(settings.pop("weight", info.weight))
-    student_taps, teacher_taps = (_names(settings.pop(key, ()), key) for key in ("student_taps", "teacher_taps"))
-    if len(student_taps) != len(teacher_taps):
-        got = f"{len(student_taps)} and {len(teacher_taps)}"
-        raise InputError(f'"{name}": student_taps and teacher_taps must be equally many, got {got}')
-    for key, value in settings.items():
-        if key in info.limits:
-            check_limit(f'"{name}": {key}', value, info.limits[key])
-        elif key in info.choices:
-            check_choice(f'"{name}": {key}', value, info.choices[key])
-        elif isinstance(known[key], bool):
-            check_switch(f'"{name}": {key}', value)
-    return Method(info, settings, weight, student_taps, teacher_taps)
-
-
-def _names(value: Any, key: str) -> tuple[str, ...]:
-    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else (None,)
-    if not all(isinstance(name, str) for name in names):
-        raise InputError(f"{key} must be a tap's name, a module path or a list of these, got {value!r}")
-    return names
+    yield from setting_faults(name, known, METHODS[name].limits, METHODS[name].choices, settings)
 
 
 def build_method(section: Mapping[str, Any]) -> Method:
@@ -202,8 +201,5 @@ def build_method(section: Mapping[str, Any]) -> Method:
     Raises:
         InputError: the section has no name, or what `configure` raises.
     """
-    settings = dict(section)
-    name = settings.pop("name", None)
-    if not isinstance(name, str):
-        raise InputError(f"a method must have a name, got {section!r}; known: {', '.join(METHODS)}")
+    name, settings = named(section, METHODS)
     return configure(name, **settings)

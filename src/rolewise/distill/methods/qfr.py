@@ -14,9 +14,10 @@ from rolewise.distill.width import width_map
 @method(
     reads="features",
     mixed_labels="sound",
+    alone=True,
     taps=("penultimate",),
     adapter=width_map,
-    limits={"bits": "count"},
+    limits={"bits": "few"},
 )
 def qfr_loss(student: Tensor, teacher: Tensor, *, bits: int = 4) -> Tensor:
     r"""Mean squared difference of the student's feature to the teacher's, rounded to a few levels.
@@ -44,7 +45,7 @@ def qfr_loss(student: Tensor, teacher: Tensor, *, bits: int = 4) -> Tensor:
     Raises:
         InputError: the widths differ, or bits is not a whole number of at least 1.
     """
-    check_limit("bits", bits, "count")
+    check_limit("bits", bits, "few")
     student, teacher = same_size(student, teacher)
     check_same_shape(student, teacher, "features [B, D, ...]", student.ndim)
     flat = teacher.flatten(1)

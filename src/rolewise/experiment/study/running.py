@@ -22,6 +22,7 @@ from rolewise.experiment.study.pool import Here, Pool, Processes
 from rolewise.experiment.study.table import Ledger, Row
 from rolewise.processes import asked_to_stop
 from rolewise.report import write_study_report
+from rolewise.threads import torch_threads
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def run_study(
                 rows = ledger.write()
         rows = ledger.write()
         parquet = ledger.write_parquet()
-        write_pictures(folder, study, graph, rows)
+        with torch_threads(study.cells[0].config.threads):
+            write_pictures(folder, study, graph, rows)
         write_study_report(out)
         return StudyResult(out, rows, parquet)
 
