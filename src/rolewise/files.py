@@ -11,9 +11,30 @@ from typing import Any
 
 from rolewise.errors import InputError
 
+#: What a user may give as a path.
+AnyPath = str | os.PathLike[str]
 
-def write_bytes(path: Path, content: bytes) -> None:
+
+def as_path(path: AnyPath, what: str = "path") -> Path:
+    """Returns a path that was given as text or as a path.
+
+    Args:
+        path: what was given.
+        what: what errors call it.
+
+    Raises:
+        InputError: it is neither, or empty text.
+    """
+    if isinstance(path, Path):
+        return path
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str) or not os.fspath(path):
+        raise InputError(f"{what} must be a path, as text or as a pathlib.Path, got {path!r}")
+    return Path(path)
+
+
+def write_bytes(path: AnyPath, content: bytes) -> None:
     """Writes a file so that a reader sees the old content or the new, never a part of it."""
+    path = as_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Opened the ordinary way, not by tempfile, so that the file gets the permissions that the user's umask gives.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
@@ -43,17 +64,17 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: AnyPath, text: str) -> None:
     """Writes UTF-8 text as `write_bytes` does."""
     write_bytes(path, text.encode())
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: AnyPath, value: Any) -> None:
     """Writes JSON with sorted keys: equal values give equal bytes. NaN is refused."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
-def read_json(path: Path, what: str) -> Any:
+def read_json(path: AnyPath, what: str) -> Any:
     """Reads a JSON file.
 
     Args:
@@ -63,6 +84,7 @@ def read_json(path: Path, what: str) -> Any:
     Raises:
         InputError: the file is missing, unreadable or not JSON.
     """
+    path = as_path(path, what)
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except OSError as error:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 from torch import Tensor
 
 from rolewise.errors import InputError
+from rolewise.files import AnyPath, as_path
 
 
-def read_tensors(path: Path, where: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(path: AnyPath, where: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Reads a safetensors file.
 
     Args:
@@ -24,6 +23,7 @@ def read_tensors(path: Path, where: str) -> tuple[dict[str, Tensor], dict[str, s
     Raises:
         InputError: the file is missing, damaged or of another kind.
     """
+    path = as_path(path)
     try:
         tensors = load(path.read_bytes())
         with safe_open(path, framework="pt") as file:

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
@@ -22,7 +21,7 @@ from rolewise.experiment.results import run_test, write_results
 from rolewise.experiment.searching import images_of_search, run_search
 from rolewise.experiment.stages import finish, run_training, section_of
 from rolewise.experiment.world import world
-from rolewise.files import read_json, write_json
+from rolewise.files import AnyPath, as_path, read_json, write_json
 from rolewise.report import write_report
 from rolewise.threads import torch_threads
 
@@ -94,7 +93,7 @@ def run_stage(
 
 def run(
     config: ExperimentConfig,
-    out: Path,
+    out: AnyPath,
     *,
     fresh: bool = False,
     only: Callable[[Stage], bool] | None = None,
@@ -118,6 +117,7 @@ def run(
         InputError: the folder belongs to another config, or something named in the config is wrong.
         RunError: the run could not go on; it is kept and can be resumed.
     """
+    out = as_path(out, "out")
     folder = open_run(out, config, fresh=fresh)
     with held(folder), torch_threads(config.threads):
         stages = stages_of(config)
