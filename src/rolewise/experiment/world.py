@@ -107,6 +107,11 @@ def world(config: ExperimentConfig, seed: int, device: torch.device) -> World:
     return World(config, seed, device, train, indices, everything[parts.validation], sealed, mean, std)
 
 
+def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
+    """Returns an experiment's images as they were read: for training, and the test images where the set has its own."""
+    return _cached(config)
+
+
 _LOADED: dict[str, tuple[Source, Source | None]] = {}
 
 
