@@ -94,7 +94,7 @@ def _in_this_process(
                 on_update(Update(stage.name, "start"))
                 run_stage(run, stage, _teller(stage.name, on_update), stopping.is_set, search_workers)
                 if stopping.is_set():
-                    raise Interrupted("stopped")
+                    raise Interrupted("the run was stopped")
                 on_update(Update(stage.name, "done", time.perf_counter() - started))
     finally:
         torch.set_num_threads(before)
@@ -162,7 +162,7 @@ def _over_processes(
             raise
         hands.close()
         if asked.is_set():
-            raise Interrupted("stopped")
+            raise Interrupted("the run was stopped")
 
 
 def _listen(hands: Hands[Stage], done: dict[str, bool], on_update: Callable[[Update], None]) -> None:

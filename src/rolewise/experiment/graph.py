@@ -57,7 +57,7 @@ def next_stops(stages: Sequence[Stage]) -> str:
     parts = {"search": "this interval of ", "teacher": "this epoch of ", "arm": "this epoch of "}
     named = [parts.get(stage.kind, "") + stage.name for stage in stages[:2]]
     more = [f"{len(stages) - 2} more"] if len(stages) > 2 else []
-    return " and ".join([*named, *more]) or "what is being written"
+    return " and ".join([*named, *more]) or "the work under way"
 
 
 def stages_of(config: ExperimentConfig) -> list[Stage]:
