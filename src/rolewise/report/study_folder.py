@@ -15,7 +15,7 @@ from rolewise.analysis.effects import Level
 from rolewise.csv_cells import as_cell, text_of
 from rolewise.errors import InputError
 from rolewise.files import read_json, read_text
-from rolewise.seals import check_file, is_early, read_sealed, top_product
+from rolewise.seals import check_file, is_early, read_made, top_product
 
 #: Columns of the table that are neither an axis nor a metric, and what they hold; the rest are metrics.
 _KINDS: dict[str, Callable[[str], Any]] = {
@@ -62,10 +62,7 @@ def read_study(root: Path) -> StudyData:
     Raises:
         InputError: it is none, or a file in it is damaged; the file is named.
     """
-    record = read_json(root / "study.json", "the study's record")
-    early = is_early(record)
-    if not early:
-        record = read_sealed(root / "study.json", "the study's record", "put it back, or start anew with --fresh")
+    record, early = read_made(root / "study.json"), is_early(root / "study.json")
 
     def find(name: str) -> Path:
         """Checks the content of a file, where the study has kept its digest."""
