@@ -11,16 +11,20 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "rolewise"
 
 FOUNDATION = {
+    "csv_cells",
     "errors",
     "files",
     "inputs",
     "logits",
+    "own_sources",
     "processes",
     "registry",
+    "seals",
     "seeds",
     "taps",
     "tensors",
     "threads",
+    "words",
     "workers",
 }
 LEAVES = {"data", "augment", "models", "quant", "distill"}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from rolewise.errors import InputError
 
 
+@runtime_checkable
 class Source(Protocol):
     """Whatever images can be taken from by index."""
 
@@ -137,10 +138,10 @@ class StreamedFiles:
     def batch(self, indices: Tensor) -> Tensor:
         """Returns uint8 images [B, C, H, W]."""
         chosen = [self.paths[index] for index in indices.tolist()]
-        images = list(self._pool.map(self._decode, chosen))
-        if not images:
-            return torch.empty(0, self.channels, *self.size, dtype=torch.uint8)
-        return torch.from_numpy(np.stack(images))
+        images = np.empty((len(chosen), self.channels, *self.size), np.uint8)
+        for at, image in enumerate(self._pool.map(self._decode, chosen)):
+            images[at] = image
+        return torch.from_numpy(images)
 
 
 class StreamedArray:

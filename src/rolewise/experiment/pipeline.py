@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
@@ -20,10 +19,11 @@ from rolewise.experiment.histograms import write_histograms
 from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import run_test, write_results
 from rolewise.experiment.searching import images_of_search, run_search
-from rolewise.experiment.stages import finish, run_training, section_of
+from rolewise.experiment.stages import TIMES, finish, run_training, section_of
 from rolewise.experiment.world import world
-from rolewise.files import read_json, write_json
+from rolewise.files import AnyPath, as_json, as_path, sha256
 from rolewise.report import write_report
+from rolewise.seals import SECONDS, check_stage, seconds_of, write_product, write_sealed
 from rolewise.threads import torch_threads
 
 
@@ -94,7 +94,7 @@ def run_stage(
 
 def run(
     config: ExperimentConfig,
-    out: Path,
+    out: AnyPath,
     *,
     fresh: bool = False,
     only: Callable[[Stage], bool] | None = None,
@@ -118,11 +118,14 @@ def run(
         InputError: the folder belongs to another config, or something named in the config is wrong.
         RunError: the run could not go on; it is kept and can be resumed.
     """
+    out = as_path(out, "out")
     folder = open_run(out, config, fresh=fresh)
     with held(folder), torch_threads(config.threads):
         stages = stages_of(config)
         if only is not None:
             stages = with_needs(stages, only)
+        for stage in stages:
+            check_stage(folder.stage(stage.name))
         workers = config.workers or default_workers(config)
         on_plan(plan(folder, stages, workers), [stage for stage in stages if not folder.is_done(stage.name)])
         # Stages of different seeds run side by side; with fewer seeds than workers a search spreads its members.
@@ -139,7 +142,7 @@ def run(
             return {}
         write_previews(folder)
         results = write_results(folder)
-        write_json(out / "timing.json", timing(folder))
+        write_product(out / "timing.json", as_json(timing(folder)))
         write_report(out)
         return results
 
@@ -174,12 +177,13 @@ def timing(folder: RunFolder) -> dict[str, Any]:
 
 
 def _seconds(folder: RunFolder, stage: Stage) -> float:
-    path = folder.stage(stage.name) / "seconds.json"
-    return float(read_json(path, "a stage's seconds")) if path.is_file() else 0.0
+    return seconds_of(folder.stage(stage.name)) or 0.0
 
 
 def _add_seconds(folder: RunFolder, stage: Stage, seconds: float) -> None:
-    write_json(folder.stage(stage.name) / "seconds.json", round(_seconds(folder, stage) + seconds, 3))
+    place = folder.stage(stage.name)
+    files = {name: sha256(place / name) for name in TIMES if name != SECONDS and (place / name).is_file()}
+    write_sealed(place / SECONDS, {"seconds": round(_seconds(folder, stage) + seconds, 3), "files": files})
 
 
 def _images_of_training(run: RunFolder, stage: Stage) -> int:

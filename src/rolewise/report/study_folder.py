@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from typing import Any
 
 from rolewise.analysis.columns import ATTACKED, COLUMNS
 from rolewise.analysis.effects import Level
+from rolewise.csv_cells import as_cell, text_of
 from rolewise.errors import InputError
-from rolewise.files import read_json
+from rolewise.files import read_json, read_text
+from rolewise.seals import check_file, is_early, read_made, top_product
 
 #: Columns of the table that are neither an axis nor a metric, and what they hold; the rest are metrics.
 _KINDS: dict[str, Callable[[str], Any]] = {
@@ -59,18 +62,27 @@ def read_study(root: Path) -> StudyData:
     Raises:
         InputError: it is none, or a file in it is damaged; the file is named.
     """
-    record = read_json(root / "study.json", "the study's record")
+    record, early = read_made(root / "study.json"), is_early(root / "study.json")
+
+    def find(name: str) -> Path:
+        """Checks the content of a file, where the study has kept its digest."""
+        if early or not (root / name).exists():
+            return root / name
+        if name in record.get("files", {}):
+            remedy = "put it back, or delete it and run the same command again"
+            return check_file(root / name, record["files"][name], remedy)
+        return top_product(root / name)
+
     try:
         parts = {part["name"]: {axis: list(levels) for axis, levels in part["axes"]} for part in record["parts"]}
-        rows, metrics = read_table(root / "results.csv", parts)
-        _add_seconds(root / "timing.csv", rows)
+        rows, metrics = read_table(find("results.csv"), parts)
+        _add_seconds(find("timing.csv"), rows)
         name, best, questions = str(record["name"]), bool(record["best"]), list(record.get("questions", []))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"the study in {root} is damaged or from another release ({error!r})") from error
-    text = root / "study.yaml"
-    known = root / "environment.json"
+    text, known = find("study.yaml"), find("environment.json")
     return StudyData(
         root=root,
         name=name,
@@ -79,7 +91,7 @@ def read_study(root: Path) -> StudyData:
         questions=questions,
         rows=rows,
         metrics=metrics,
-        config=text.read_text(encoding="utf-8") if text.is_file() else "",
+        config=read_text(text, "study") if text.is_file() else "",
         environment=read_json(known, "the environment") if known.is_file() else {},
     )
 
@@ -97,11 +109,12 @@ def read_table(
         InputError: the file is missing or damaged.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            lines, columns = list(reader), list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
+        reader = csv.DictReader(io.StringIO(read_text(path, "table"), newline=""))
+        columns = [text_of(cell) for cell in reader.fieldnames or []]
+        reader.fieldnames = columns
+        lines = list(reader)
+    except (InputError, csv.Error) as error:
+        why = str(error).removeprefix(f"table {path} ")
         raise InputError(f"{path} cannot be read ({why}); run the study again to write it anew") from error
     axes = dict.fromkeys(axis for levels in parts.values() for axis in levels)
     if missing := [name for name in (*_KINDS, "accuracy", *axes) if name not in columns]:
@@ -112,7 +125,7 @@ def read_table(
         try:
             if None in line or None in line.values():
                 raise ValueError(f"not {len(columns)} cells")
-            levels = {axis: {_text(level): level for level in known} for axis, known in parts[line["part"]].items()}
+            levels = {axis: _by_cell(known) for axis, known in parts[text_of(line["part"])].items()}
             row = {name: levels[name][text] for name, text in line.items() if name in levels}
             row |= {name: _value(name, text) for name, text in line.items() if name not in axes}
         except (KeyError, ValueError, TypeError) as error:
@@ -129,8 +142,9 @@ def _place(metric: str) -> tuple[int, str, float]:
     return (len(COLUMNS), found[1], float(found[2])) if found else (len(COLUMNS) + 1, "", 0.0)
 
 
-def _text(level: Level) -> str:
-    return str(level).lower() if isinstance(level, bool) else str(level)
+def _by_cell(levels: Sequence[Level]) -> dict[str, Level]:
+    # Tables of an earlier release do not quote text.
+    return {text_of(as_cell(level)): level for level in levels} | {as_cell(level): level for level in levels}
 
 
 def _value(name: str, text: str) -> Any:
@@ -138,7 +152,7 @@ def _value(name: str, text: str) -> Any:
         if name in _NEEDED:
             raise ValueError(f"no {name}")
         return None
-    value = _KINDS.get(name, float)(text)
+    value = _KINDS.get(name, float)(text_of(text))
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name} is {text}")
     return value
@@ -147,8 +161,8 @@ def _value(name: str, text: str) -> Any:
 def _add_seconds(path: Path, rows: list[dict[str, Any]]) -> None:
     if not path.is_file():
         return
-    with path.open(encoding="utf-8", newline="") as file:
-        times = {(t["cell"], t["seed"], t["student"], t["arm"]): t["seconds"] for t in csv.DictReader(file)}
+    lines = csv.DictReader(io.StringIO(read_text(path, "table of times"), newline=""))
+    times = {tuple(text_of(one[key]) for key in ("cell", "seed", "student", "arm")): one["seconds"] for one in lines}
     for row in rows:
         text = times.get((row["cell"], str(row["seed"]), row["student"], row["arm"]))
         row["seconds"] = float(text) if text else None

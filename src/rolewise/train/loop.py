@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rolewise.errors import Interrupted
-from rolewise.files import write_text
+from rolewise.errors import InputError, Interrupted
+from rolewise.files import AnyPath, as_path, naming, write_text
 from rolewise.processes import asked_to_stop
 from rolewise.train.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from rolewise.train.given import check_count
 from rolewise.train.gradients import measured_epochs
 from rolewise.train.record import keep_first, line
 from rolewise.train.trainee import Trainee
@@ -18,7 +19,7 @@ from rolewise.train.trainee import Trainee
 
 def fit(
     trainee: Trainee,
-    folder: Path,
+    folder: AnyPath,
     *,
     validate: Callable[[], float] | None = None,
     validations: int = 20,
@@ -45,10 +46,15 @@ def fit(
         Whether the training is finished.
 
     Raises:
-        InputError: there are checkpoints and none can be used.
+        InputError: there are checkpoints and none can be used, or an argument is wrong.
         Interrupted: Ctrl-C was pressed; there is a checkpoint of the epoch's end.
         NonFiniteError: the training failed.
     """
+    if not isinstance(trainee, Trainee):
+        raise InputError(f"trainee must be a rolewise.Trainee, got {type(trainee).__name__}; make one")
+    for name, count in (("validations", validations), ("measurements", measurements)):
+        check_count(name, count)
+    folder = as_path(folder, "folder")
     checkpoints, epochs = folder / "checkpoints", trainee.settings.epochs
     lines = _resume(trainee, folder, checkpoints)
     asked = {round((index + 1) * epochs / validations) for index in range(validations)} | {epochs}
@@ -69,12 +75,14 @@ def fit(
             if validate is not None and trainee.epoch in asked:
                 entry["validation_accuracy"] = validate()
             lines.append(line(entry))
-            record.write(lines[-1])
-            record.flush()
-            timing.write(
-                line({"epoch": trainee.epoch, "seconds": round(seconds, 4), "images_per_second": round(speed)})
-            )
-            timing.flush()
+            with naming(folder / "record.jsonl"):
+                record.write(lines[-1])
+                record.flush()
+            with naming(folder / "timing.jsonl"):
+                timing.write(
+                    line({"epoch": trainee.epoch, "seconds": round(seconds, 4), "images_per_second": round(speed)})
+                )
+                timing.flush()
             now = time.monotonic()
             to_go = (now - began) / (trainee.epoch - first) * (epochs - trainee.epoch)
             on_epoch(
