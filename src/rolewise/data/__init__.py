@@ -4,7 +4,7 @@ from rolewise.data import readers  # noqa: F401  (they fill the registry)
 from rolewise.data.arguments import argument_faults
 from rolewise.data.arrays import from_arrays
 from rolewise.data.download import data_root
-from rolewise.data.fingerprint import fingerprint
+from rolewise.data.fingerprint import fingerprint, state_of
 from rolewise.data.images import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.data.loading import Batch, batches, shuffled
 from rolewise.data.notices import ChecksumWarning, DataWarning
@@ -34,6 +34,7 @@ __all__ = [
     "read",
     "shuffled",
     "split",
+    "state_of",
     "stratified_order",
     "stratified_subset",
 ]
