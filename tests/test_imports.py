@@ -10,7 +10,19 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "rolewise"
 
-FOUNDATION = {"errors", "files", "inputs", "logits", "processes", "registry", "seeds", "taps", "tensors", "workers"}
+FOUNDATION = {
+    "errors",
+    "files",
+    "importing",
+    "inputs",
+    "logits",
+    "processes",
+    "registry",
+    "seeds",
+    "taps",
+    "tensors",
+    "workers",
+}
 LEAVES = {"data", "augment", "models", "quant", "distill"}
 # Room -> the rooms it may import beside itself and the foundation. A room that is not here is refused, so that whoever
 # adds one decides where it stands.

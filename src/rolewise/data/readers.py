@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import importlib
+import inspect
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import torch
 from rolewise.data.download import check_md5, data_root, extract, fetch, find
 from rolewise.data.images import ImageData, Source, StreamedArray
 from rolewise.data.pickles import load_plain
-from rolewise.errors import InputError
+from rolewise.errors import InputError, RolewiseError
+from rolewise.importing import failed, import_path
 from rolewise.registry import Registry
 
 
@@ -86,6 +87,18 @@ def read(
     Raises:
         InputError: the name is unknown, a file is missing or damaged, an argument is wrong.
     """
+    return read_with(name, arguments, root=root, download=download, memory_budget_mb=memory_budget_mb)
+
+
+def read_with(
+    name: str,
+    arguments: Mapping[str, Any],
+    *,
+    root: str | os.PathLike[str] | None,
+    download: bool,
+    memory_budget_mb: float,
+) -> RawData:
+    """Reads a data set whose own arguments may be called anything, ``root`` included (see `read`)."""
     if ":" in name:
         train, test = _own(name, arguments)
         return RawData(train, test, name)
@@ -267,13 +280,20 @@ def npy(
     return ImageData(torch.from_numpy(np.array(array)), target, classes), None
 
 
-def _own(name: str, arguments: dict[str, Any]) -> tuple[Source, Source | None]:
-    module, _, attribute = name.partition(":")
+def _own(name: str, arguments: Mapping[str, Any]) -> tuple[Source, Source | None]:
+    function = import_path(name, "function")
     try:
-        function = getattr(importlib.import_module(module), attribute)
+        inspect.signature(function).bind(**arguments)
+    except TypeError as error:
+        raise InputError(f'data.arguments must be those of "{name}", and are not: {error}; change them') from error
+    except ValueError:
+        pass  # a callable that does not tell its arguments
+    try:
         arrays = function(**arguments)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise InputError(f'"{name}" cannot be used ({error}); it must read package.module:function') from error
+    except RolewiseError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise failed(f'the data function "{name}"', name.partition(":")[0], error) from error
     return from_arrays(arrays, f'"{name}"')
 
 

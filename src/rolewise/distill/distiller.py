@@ -235,4 +235,6 @@ class Distiller(nn.Module):
 
 
 def _without_autocast(device: str) -> contextlib.AbstractContextManager[Any]:
-    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else NOTHING
+    # Torch knows no autocast of the meta device, where networks are tried without weights.
+    on = device != "meta" and torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if on else NOTHING

@@ -21,6 +21,7 @@ from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import run_test, write_results
 from rolewise.experiment.searching import images_of_search, run_search
 from rolewise.experiment.stages import finish, run_training, section_of
+from rolewise.experiment.trial import refuse_faults
 from rolewise.experiment.world import world
 from rolewise.files import read_json, write_json
 from rolewise.report import write_report
@@ -117,6 +118,7 @@ def run(
         InputError: the folder belongs to another config, or something named in the config is wrong.
         RunError: the run could not go on; it is kept and can be resumed.
     """
+    refuse_faults(config)
     folder = open_run(out, config, fresh=fresh)
     with held(folder):
         stages = stages_of(config)
