@@ -27,6 +27,21 @@ def test_near_names_the_close_one_before_all():
     assert near("temprature", ["weight", "temperature"]) == '; did you mean "temperature"?'
     assert near("zzz", ["weight", "temperature"]) == "; known: temperature, weight"
     assert near("zzz", []) == "; none exist"
+    # Alike in letters, and another word all the same.
+    assert near("crd", ["rkd", "kd"]) == "; known: kd, rkd"
+    assert near("review_kd", ["reverse_kd", "kd"]) == "; known: kd, reverse_kd"
+    assert near("sdg", ["sgd", "adam"]) == '; did you mean "sgd"?'
+    assert near("temp", ["weight", "temperature"]) == '; did you mean "temperature"?'
+
+
+def test_an_error_carries_the_way_to_the_setting() -> None:
+    error = InputError.at(("weight", "end"), "must be positive, got 0", owner="kd")
+    assert str(error) == '"kd": weight.end must be positive, got 0'
+    assert (error.path, error.rule) == (("weight", "end"), "must be positive, got 0")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.path, again.rule) == (str(error), error.path, error.rule)
+    plain = InputError("nothing was given")
+    assert (str(plain), plain.path, plain.rule) == ("nothing was given", (), "nothing was given")
 
 
 def test_a_non_finite_error_survives_the_way_out_of_a_worker():

@@ -21,6 +21,7 @@ FOUNDATION = {
     "seeds",
     "taps",
     "tensors",
+    "threads",
     "workers",
 }
 LEAVES = {"data", "augment", "models", "quant", "distill"}

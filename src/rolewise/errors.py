@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class RolewiseError(Exception):
@@ -11,7 +11,31 @@ class RolewiseError(Exception):
 
 
 class InputError(RolewiseError, ValueError):
-    """Something given is wrong: a value, a name, a file. The command line exits with 2."""
+    """Something given is wrong: a value, a name, a file. The command line exits with 2.
+
+    Args:
+        message: the whole sentence.
+        path: the way to the setting that is wrong, from what was given inwards, such as ("weight", "end"); empty where
+            no single setting is.
+        rule: the sentence without the setting's name, to stand behind its key; the whole one by default.
+    """
+
+    def __init__(self, message: str = "", *, path: Sequence[str | int] = (), rule: str = "") -> None:
+        super().__init__(message)
+        self.path = tuple(path)
+        self.rule = rule or message
+
+    @classmethod
+    def at(cls, path: Sequence[str | int], rule: str, *, owner: str = "") -> InputError:
+        """Returns the error of one setting: its dotted name, then the rule.
+
+        Args:
+            path: the way to the setting.
+            rule: what must be, what was given, and the remedy.
+            owner: what the setting belongs to, such as the name of a method; it stands in front.
+        """
+        name = f'"{owner}": {dotted(path)}' if owner else dotted(path)
+        return InputError(f"{name} {rule}", path=path, rule=rule)
 
 
 class RunError(RolewiseError, RuntimeError):
@@ -43,6 +67,14 @@ class NonFiniteError(RunError):
         return NonFiniteError, (self.step, self.term, self.value)
 
 
+def dotted(path: Sequence[str | int]) -> str:
+    """Returns ``distill.methods[0].weight`` for ("distill", "methods", 0, "weight")."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else (f".{step}" if text else step)
+    return text
+
+
 def near(name: str, known: Iterable[str]) -> str:
     """Returns the remedy for an unknown name: the near ones, or all of them where none is near.
 
@@ -54,7 +86,32 @@ def near(name: str, known: Iterable[str]) -> str:
         A clause that starts with ``; ``, to be set behind the error's sentence.
     """
     names = sorted(known)
-    matches = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(name, names, n=len(names), cutoff=0.6) if names else []
+    # A word that was not written out comes behind slips of the pen.
+    begun = [known for known in names if len(name) > 2 and known.lower().startswith(name.lower())]
+    matches = list(dict.fromkeys([*(match for match in close if _is_near(name, match)), *begun]))[:3]
     if matches:
         return "; did you mean " + " or ".join(f'"{match}"' for match in matches) + "?"
     return "; known: " + ", ".join(names) if names else "; none exist"
+
+
+def _is_near(name: str, known: str) -> bool:
+    """Whether one is a slip of the other, a third of its letters at most; or begins with it."""
+    shorter, longer = sorted((name.lower(), known.lower()), key=len)
+    begins = len(shorter) > 2 and longer.startswith(shorter)
+    return begins or _slips(shorter, longer) <= max(1, len(longer) // 3)
+
+
+def _slips(one: str, other: str) -> int:
+    """Returns how many letters must be put in, left out, changed or swapped with their neighbour."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for at, letter in enumerate(one):
+        above, row = row, [at + 1]
+        for place, wanted in enumerate(other):
+            costs = [above[place + 1] + 1, row[place] + 1, above[place] + (letter != wanted)]
+            if at and place and letter == other[place - 1] and one[at - 1] == wanted:
+                costs.append(before[place - 1] + 1)
+            row.append(min(costs))
+        before = above
+    return row[-1]

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from rolewise.errors import RunError
 from rolewise.processes import tie_to_parent
+from rolewise.threads import wait_passively
 
 Job = TypeVar("Job")
 
@@ -189,6 +190,7 @@ def start_context(*modules: str) -> BaseContext:
     Args:
         modules: to be loaded by the server beside torch.
     """
+    wait_passively()
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

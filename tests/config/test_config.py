@@ -69,8 +69,11 @@ def test_all_faults_come_in_one_go_with_lines_paths_and_remedies(tmp_path: Path)
         ("students[1].name=small", "distinct names"),
         ("distill.methods[0].name=kdd", "must be a method"),
         ("distill.methods=[{name: ii_k}]", 'did you mean "ii_kd"'),
-        ("distill.methods=[{name: ii_kd, wieght: 1}]", 'no such setting of "ii_kd": \'wieght\'; did you mean "weight"'),
-        ("distill.methods=[{name: ii_kd, batch_size: 0}]", "batch_size must be a whole number of at least 1, got 0"),
+        (
+            "distill.methods=[{name: ii_kd, wieght: 1}]",
+            'methods[0].wieght: no such setting of "ii_kd"; did you mean "weight"',
+        ),
+        ("distill.methods=[{name: ii_kd, batch_size: 0}]", "batch_size: must be a whole number of at least 1, got 0"),
         ("distill.methods=[{name: ii_kd}, {name: rkd}]", "must stand once, got 'rkd' again"),
         ("distill.methods=[{name: rkd, normalise: yes}]", "must be true or false, got 'yes'"),
         ("distill.methods=[{name: qfr, bits: 2.5}]", "must be a whole number of at least 1, got 2.5"),

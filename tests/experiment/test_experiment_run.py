@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rolewise.errors import InputError, Interrupted, RunError
+from rolewise.errors import InputError, Interrupted, NonFiniteError, RunError
 from rolewise.experiment import load, run
 from rolewise.experiment.arms import arms_of, control_of, label
 from rolewise.experiment.evaluation import evaluate_stage
@@ -89,11 +92,50 @@ def test_foreign_folders_and_two_at_a_time_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no run folder"):
         existing_run(tmp_path)
     folder = open_run(tmp_path / "r", load(QUICK))
-    with held(folder), pytest.raises(RunError, match="in use"), held(folder):
-        pass
+    for _ in range(2):  # the refusal leaves the note of the process that holds the folder as it is
+        with held(folder), pytest.raises(RunError) as caught, held(folder):
+            pass
+        assert re.fullmatch(
+            rf"{re.escape(str(folder.root))} is in use by process {os.getpid()} on {re.escape(platform.node())} "
+            r"\(.+\) since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}; wait for it, or choose another --out",
+            str(caught.value),
+        )
+        with held(folder):
+            pass
+    with held(folder):
+        (folder.root / ".lock").write_text("half a no")
+        with pytest.raises(RunError, match="in use by another process; wait"), held(folder):
+            pass
     (folder.root / "run.json").write_text('{"version": 9}')
     with pytest.raises(InputError, match="version"):
         open_run(tmp_path / "r", load(QUICK))
+
+
+def test_a_run_that_failed_before_its_first_stage_takes_the_corrected_config(tmp_path: Path) -> None:
+    settings = ["seeds=[0]", "arms.teacher=[standard]", "arms.student=[none]", "arms.distill=[false]"]
+    wrong = load(QUICK, [*settings, "students[0].train.optimizer={name: sgd, learning_rate: 1e30}"])
+    with pytest.raises(NonFiniteError):
+        run(wrong, tmp_path / "r", only=lambda stage: stage.kind == "arm")
+    assert (tmp_path / "r/stages/seed0/small-none/record.jsonl").read_bytes() == b"", "it began, and left no work"
+    right = load(QUICK, settings)
+    assert run(right, tmp_path / "r") == run(right, tmp_path / "fresh")
+    assert (tmp_path / "r/config.yaml").read_bytes() == (tmp_path / "fresh/config.yaml").read_bytes()
+    with pytest.raises(InputError, match=r"students.*learning_rate"):
+        run(wrong, tmp_path / "r")
+    # A stage that has begun, and one that has ended, hold the folder.
+    for left in ("stages/seed0/small-none/record.jsonl", "stages/seed0/teacher-search/state/000001/member-000.pt"):
+        began = open_run(tmp_path / left.replace("/", "-"), right)
+        (began.root / left).parent.mkdir(parents=True)
+        (began.root / left).write_text("{}")
+        with pytest.raises(InputError, match="was made by another config"):
+            open_run(began.root, wrong)
+
+
+def test_a_folder_at_work_takes_no_other_config(tmp_path: Path) -> None:
+    folder = open_run(tmp_path / "r", load(QUICK))
+    with held(folder), pytest.raises(RunError, match="in use by process"):
+        open_run(tmp_path / "r", load(QUICK, ["search.members=4"]))
+    assert folder.config().search.members == 3
 
 
 def test_nobody_sees_the_validation_images_during_a_search() -> None:

@@ -138,10 +138,20 @@ def test_a_study_at_work_is_neither_moved_aside_nor_bound_to_another(tmp_path: P
     before = {name: (folder / name).read_bytes() for name in ("study.json", "study.yaml")}
     with held(RunFolder(folder)):
         for how in ({"fresh": True}, {"extend": True}):
-            with pytest.raises(RunError, match="in use by another process"):
+            with pytest.raises(RunError, match=r"in use by process \d+ on .* since .*; wait for it"):
                 open_study(folder, other, **how)
     assert before == {name: (folder / name).read_bytes() for name in before}
     assert not (tmp_path / "r.old-1").exists()
+
+
+def test_a_study_in_which_nothing_has_begun_takes_the_corrected_file(tmp_path: Path) -> None:
+    open_study(tmp_path / "r", small(tmp_path, "grid: {distill.label_weight: [0.1]}"))
+    other = small(tmp_path, "grid: {distill.label_weight: [0.2]}")
+    folder = open_study(tmp_path / "r", other)
+    assert "0.2" in (folder.root / "study.yaml").read_text()
+    folder.fail("some-key", "its loss is not finite")
+    with pytest.raises(InputError, match="was made by another study"):
+        open_study(tmp_path / "r", small(tmp_path, "grid: {distill.label_weight: [0.3]}"))
 
 
 def test_the_test_set_stays_sealed_until_every_training_has_ended(tmp_path: Path, finished: Path) -> None:

@@ -133,12 +133,16 @@ def build(
     arguments = dict(spec) if isinstance(spec, dict) else {"name": spec}
     name = arguments.pop("name", None)
     if not isinstance(name, str):
-        raise InputError(f"an augmentation must have a name, got {spec!r}")
+        raise InputError(
+            f"an augmentation must have a name, got {spec!r}", path=("name",), rule=f"must be text, got {name!r}"
+        )
     function = PRESETS[name]
     parameters = inspect.signature(function).parameters
     for key in arguments:
         if key not in parameters:
-            raise InputError(f'no such setting of "{name}": {key!r}{near(key, parameters)}')
+            hint = near(key, parameters)
+            rule = f'no such setting of "{name}"{hint}'
+            raise InputError(f'no such setting of "{name}": {key!r}{hint}', path=(key,), rule=rule)
     defaults = {"ops": ops, "ranges": ranges, "base": base}
     given = {key: value for key, value in defaults.items() if value is not None and key in parameters}
     if name in ("standard", "cutout"):
@@ -151,4 +155,7 @@ def build(
         ]
         if any(fault["loc"][0] == "policy" for fault in error.errors()):
             faults.append("a policy lists [operation, probability, strength]")
-        raise InputError(f'augmentation "{name}": {"; ".join(faults)}') from error
+        text, places = f'augmentation "{name}": {"; ".join(faults)}', {fault["loc"][0] for fault in error.errors()}
+        # A value that came with the call and not with the spec has no place in it.
+        path = tuple(places) if len(places) == 1 and places <= set(arguments) else ()
+        raise InputError(text, path=path, rule=f"must be an argument of {text}") from error

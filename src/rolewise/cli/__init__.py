@@ -8,6 +8,7 @@ import time
 from rolewise.cli import experiments, outcomes, overview, proposals
 from rolewise.cli.options import app
 from rolewise.errors import InputError, Interrupted, RolewiseError
+from rolewise.threads import wait_passively
 
 __all__ = ["app", "experiments", "main", "outcomes", "overview", "proposals"]
 
@@ -18,6 +19,8 @@ _WRONG_PLACE = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirec
 
 def main() -> None:
     """Runs the command line; exits with 0, 1 (the run failed), 2 (bad input) or 3 (advise --check found a fault)."""
+    # Before any command loads torch.
+    wait_passively()
     started = time.monotonic()
     try:
         code = app(standalone_mode=False)

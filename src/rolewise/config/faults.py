@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rolewise.errors import InputError
+from rolewise.errors import dotted as dotted
 
 #: The way to a setting: ("distill", "methods", 0, "weight").
 Steps = tuple[str | int, ...]
@@ -68,11 +69,3 @@ class ConfigError(InputError):
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[list[Fault]]]:
         return ConfigError, (self.faults,)
-
-
-def dotted(path: Sequence[str | int]) -> str:
-    """Returns ``distill.methods[0].weight`` for ("distill", "methods", 0, "weight")."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else (f".{step}" if text else step)
-    return text

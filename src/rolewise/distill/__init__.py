@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from rolewise.distill.combinations import COMBINATIONS, build_methods, function_matching, ii_kd
+from rolewise.distill.combinations import COMBINATIONS, build_methods, function_matching, ii_kd, section_faults
 from rolewise.distill.distiller import Distiller
 from rolewise.distill.gradients import limit_factors, limit_gradients
 from rolewise.distill.heads import head_of
@@ -49,5 +49,6 @@ __all__ = [
     "limit_gradients",
     "method",
     "method_settings",
+    "section_faults",
     "weight_of",
 ]

@@ -10,7 +10,17 @@ from torch import Tensor
 
 from rolewise.errors import InputError, near
 
-Limit = Literal["positive", "not negative", "count"]
+Limit = Literal["positive", "not negative", "temperature", "count", "few"]
+#: Beyond these, single precision loses what a number stands for, or overflows. At a temperature of 1,000 the divergence
+#: of logits is their squared difference already; below 0.001 softmax is the largest logit alone.
+BOUNDS: dict[Limit, tuple[float, float]] = {
+    "positive": (1e-9, 10**9),
+    "not negative": (0, 10**9),
+    "temperature": (1e-3, 1000),
+    "count": (1, 10**6),
+    "few": (1, 32),
+}
+_WHOLE = ("count", "few")
 
 
 def check_same_shape(student: Tensor, teacher: Tensor, what: str, dimensions: int) -> None:
@@ -27,28 +37,41 @@ def check_rows(student: Tensor, teacher: Tensor) -> None:
         raise InputError(f"student and teacher must hold the same examples, got {len(student)} and {len(teacher)}")
 
 
-def check_limit(name: str, value: object, limit: Limit) -> None:
-    """Raises InputError unless ``value`` is a finite number within a limit; a ``count`` is whole and at least 1."""
-    if limit == "count":
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
+def check_limit(name: str, value: object, limit: Limit, *, owner: str = "") -> None:
+    """Raises InputError unless ``value`` is a number within a limit (see `BOUNDS`).
+
+    Args:
+        name: of the setting; dots lead to settings inside others.
+        value: what was given.
+        limit: ``count`` and ``few`` are whole numbers.
+        owner: the method that the setting belongs to.
+    """
+    low, high = BOUNDS[limit]
+    if limit in _WHOLE:
+        kind, right = "a whole number of at least 1", isinstance(value, int) and not isinstance(value, bool)
+        right = right and value >= 1  # type: ignore[operator]
+    else:
+        kind = "a number of at least 0" if limit == "not negative" else "a positive number"
+        right = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+        right = right and (value > 0 or (value == 0 and not low))  # type: ignore[operator]
+    if right and low <= value <= high:  # type: ignore[operator]
         return
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or value < 0 or (value == 0 and limit == "positive"):  # type: ignore[operator]
-        rule = "a positive number" if limit == "positive" else "a number of at least 0"
-        raise InputError(f"{name} must be {rule}, got {value!r}")
+    if right:
+        kind = f"at least {low:g}" if value < low else f"at most {high:,}"  # type: ignore[operator]
+    raise InputError.at(name.split("."), f"must be {kind}, got {value!r}", owner=owner)
 
 
-def check_switch(name: str, value: object) -> None:
+def check_switch(name: str, value: object, *, owner: str = "") -> None:
     """Raises InputError unless ``value`` is true or false: in YAML ``yes`` is text, and would count as true."""
     if not isinstance(value, bool):
-        raise InputError(f"{name} must be true or false, got {value!r}")
+        raise InputError.at(name.split("."), f"must be true or false, got {value!r}", owner=owner)
 
 
-def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+def check_choice(name: str, value: object, choices: Sequence[str], *, owner: str = "") -> None:
     """Raises InputError unless ``value`` is one of some names."""
     if value not in choices:
-        raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}{near(str(value), choices)}")
+        rule = f"must be one of {', '.join(choices)}, got {value!r}{near(str(value), choices)}"
+        raise InputError.at(name.split("."), rule, owner=owner)
 
 
 def check_stages(name: str, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> None:

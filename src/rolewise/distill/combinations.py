@@ -6,10 +6,11 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from rolewise.distill.absent import unknown_method
 from rolewise.distill.checks import check_limit
-from rolewise.distill.registry import Method, build_method, configure
+from rolewise.distill.registry import METHODS, Method, configure, method_faults, named, no_setting
 from rolewise.distill.weights import weight_of
-from rolewise.errors import InputError, near
+from rolewise.errors import InputError
 from rolewise.registry import Registry
 
 COMBINATIONS: Registry[Callable[..., list[Method]]] = Registry("combination")
@@ -40,11 +41,11 @@ def ii_kd(*, weight: float = 1.0, batch_size: int = 128, warmup: float = 0.0) ->
     Raises:
         InputError: a number is out of range.
     """
-    check_limit('"ii_kd": weight', weight, "not negative")
-    check_limit('"ii_kd": batch_size', batch_size, "count")
-    check_limit('"ii_kd": warmup', warmup, "not negative")
+    check_limit("weight", weight, "not negative", owner="ii_kd")
+    check_limit("batch_size", batch_size, "count", owner="ii_kd")
+    check_limit("warmup", warmup, "not negative", owner="ii_kd")
     if warmup > 1:
-        raise InputError(f'"ii_kd": warmup must be a fraction of training, at most 1, got {warmup}')
+        raise InputError.at(("warmup",), f"must be a fraction of training, at most 1, got {warmup}", owner="ii_kd")
     summed = weight * batch_size
     late = {"start": 0.0, "end": summed, "shape": "step", "at": warmup} if warmup else summed
     taps = {"student_taps": "logits", "teacher_taps": "logits"}
@@ -92,17 +93,35 @@ def build_methods(sections: Sequence[Mapping[str, Any]]) -> list[Method]:
     """
     built: list[Method] = []
     for section in sections:
-        name = section.get("name")
-        if isinstance(name, str) and name in COMBINATIONS:
-            built += _combination(name, {key: value for key, value in section.items() if key != "name"})
-        else:
-            built.append(build_method(section))
+        for error in section_faults(section):
+            raise error
+        name, settings = named(section)
+        built += COMBINATIONS[name](**settings) if name in COMBINATIONS else [configure(name, **settings)]
     return built
 
 
-def _combination(name: str, settings: dict[str, Any]) -> list[Method]:
+def section_faults(section: object) -> list[InputError]:
+    """Returns an error for everything that is wrong with a method's section in a config, each with its path.
+
+    Args:
+        section: a mapping with the ``name`` of a method or of a combination, and settings.
+    """
+    try:
+        name, settings = named(section)
+        if name not in COMBINATIONS:
+            if name not in METHODS:
+                raise unknown_method(name, [*METHODS, *COMBINATIONS])
+            return list(method_faults(name, settings))
+    except InputError as error:
+        return [error]
     known = inspect.signature(COMBINATIONS[name]).parameters
-    for key in settings:
-        if key not in known:
-            raise InputError(f'no such setting of "{name}": {key!r}{near(key, known)}')
-    return COMBINATIONS[name](**settings)
+    faults = [no_setting(name, key, known) for key in settings if key not in known]
+    settings = {key: value for key, value in settings.items() if key in known}
+    # Each by itself, so that all are found; then all of them, for what they are together.
+    for some in (*({key: value} for key, value in settings.items()), settings if not faults else {}):
+        try:
+            COMBINATIONS[name](**some)
+        except InputError as error:
+            if str(error) not in map(str, faults):
+                faults.append(error)
+    return faults

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from torch import Tensor, nn
 
+from rolewise.distill.absent import unknown_method
 from rolewise.distill.checks import Limit, check_choice, check_limit, check_switch
 from rolewise.distill.weights import Weight, weight_of
 from rolewise.errors import InputError, near
@@ -46,7 +47,7 @@ class Info:
             features it returns a loss of its own, [B], which becomes the term ``<name>_estimator`` of weight 1 and
             alone trains it: the method's loss must detach its weights.
         weight: of the term where none is given.
-        limits: for each numeric setting, ``positive`` or ``not negative``.
+        limits: for each numeric setting, which of `rolewise.distill.checks.BOUNDS` it keeps.
         head: for a method that is trained on logits divided by their own standard deviation, a function of its
             settings that returns what they are multiplied with then, or None where these settings train raw ones.
     """
@@ -153,6 +154,8 @@ def method_settings(name: str) -> dict[str, Any]:
     Raises:
         InputError: there is no such method.
     """
+    if name not in METHODS:
+        raise unknown_method(name, METHODS)
     info = METHODS[name]
     taps: dict[str, Any] = {"student_taps": (), "teacher_taps": ()} if info.reads != "logits" else {}
     return {**info.settings, "weight": info.weight, **taps}
@@ -169,30 +172,65 @@ def configure(name: str, **settings: Any) -> Method:
     Raises:
         InputError: the name or a setting is unknown, a number is out of range, or the taps do not come in pairs.
     """
-    known = method_settings(name)
-    info = METHODS[name]
-    for key in settings:
-        if key not in known:
-            raise InputError(f'no such setting of "{name}": {key!r}{near(key, known)}')
-    weight = weight_of(settings.pop("weight", info.weight))
+    for error in method_faults(name, settings):
+        raise error
+    weight = weight_of(settings.pop("weight", METHODS[name].weight))
     student_taps, teacher_taps = (_names(settings.pop(key, ()), key) for key in ("student_taps", "teacher_taps"))
-    if len(student_taps) != len(teacher_taps):
-        got = f"{len(student_taps)} and {len(teacher_taps)}"
-        raise InputError(f'"{name}": student_taps and teacher_taps must be equally many, got {got}')
+    return Method(METHODS[name], settings, weight, student_taps, teacher_taps)
+
+
+def method_faults(name: str, settings: Mapping[str, Any]) -> Iterator[InputError]:
+    """Gives an error for every setting of a method that is wrong, each with its path.
+
+    Args:
+        name: the method.
+        settings: as for `configure`.
+
+    Raises:
+        InputError: there is no such method.
+    """
+    if name not in METHODS:
+        raise unknown_method(name, METHODS)
+    known, info = method_settings(name), METHODS[name]
+    taps: dict[str, int] = {}
     for key, value in settings.items():
-        if key in info.limits:
-            check_limit(f'"{name}": {key}', value, info.limits[key])
-        elif key in info.choices:
-            check_choice(f'"{name}": {key}', value, info.choices[key])
-        elif isinstance(known[key], bool):
-            check_switch(f'"{name}": {key}', value)
-    return Method(info, settings, weight, student_taps, teacher_taps)
+        try:
+            if key not in known:
+                raise no_setting(name, key, known)
+            if key == "weight":
+                weight_of(value)
+            elif key in ("student_taps", "teacher_taps"):
+                taps[key] = len(_names(value, key))
+            elif key in info.limits:
+                check_limit(key, value, info.limits[key], owner=name)
+            elif key in info.choices:
+                check_choice(key, value, info.choices[key], owner=name)
+            elif isinstance(known[key], bool):
+                check_switch(key, value, owner=name)
+        except InputError as error:
+            yield error
+    if len({"student_taps", "teacher_taps"} & set(settings)) == len(taps) and len(set(_pair(taps))) > 1:
+        rule = f"must be equally many, got {' and '.join(map(str, _pair(taps)))}"
+        path, both = (next(iter(taps)),), "student_taps and teacher_taps"
+        yield InputError(f'"{name}": {both} {rule}', path=path, rule=f"{both} {rule}")
+
+
+def no_setting(owner: str, key: str, known: Iterable[str]) -> InputError:
+    """Returns the error for a setting that its owner does not have."""
+    hint = near(key, known)
+    return InputError(
+        f'no such setting of "{owner}": {key!r}{hint}', path=(key,), rule=f'no such setting of "{owner}"{hint}'
+    )
+
+
+def _pair(taps: Mapping[str, int]) -> tuple[int, int]:
+    return taps.get("student_taps", 0), taps.get("teacher_taps", 0)
 
 
 def _names(value: Any, key: str) -> tuple[str, ...]:
     names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else (None,)
     if not all(isinstance(name, str) for name in names):
-        raise InputError(f"{key} must be a tap's name, a module path or a list of these, got {value!r}")
+        raise InputError.at((key,), f"must be a tap's name, a module path or a list of these, got {value!r}")
     return names
 
 
@@ -202,8 +240,17 @@ def build_method(section: Mapping[str, Any]) -> Method:
     Raises:
         InputError: the section has no name, or what `configure` raises.
     """
-    settings = dict(section)
-    name = settings.pop("name", None)
-    if not isinstance(name, str):
-        raise InputError(f"a method must have a name, got {section!r}; known: {', '.join(METHODS)}")
+    name, settings = named(section)
     return configure(name, **settings)
+
+
+def named(section: object) -> tuple[str, dict[str, Any]]:
+    """Returns the name and the settings of a method's section.
+
+    Raises:
+        InputError: it is no mapping of settings, or has no name.
+    """
+    if not isinstance(section, Mapping) or not isinstance(section.get("name"), str):
+        rule = f"must have a name, got {section!r}; known: {', '.join(METHODS)}"
+        raise InputError(f"a method {rule}", path=("name",), rule=rule)
+    return section["name"], {str(key): value for key, value in section.items() if key != "name"}

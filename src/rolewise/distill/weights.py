@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from rolewise.distill.checks import check_limit
+from rolewise.distill.checks import check_choice, check_limit
 from rolewise.errors import InputError, near
 
 Shape = Literal["constant", "linear", "cosine", "step"]
@@ -32,12 +32,11 @@ class Weight:
     at: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, value in (("weight", self.start), ("weight.end", self.end)):
+        for name, value in (("weight.start", self.start), ("weight.end", self.end)):
             check_limit(name, value, "not negative")
-        if self.shape not in ("constant", "linear", "cosine", "step"):
-            raise InputError(f'weight.shape must be "constant", "linear", "cosine" or "step", got {self.shape!r}')
-        if not isinstance(self.at, (int, float)) or not 0 < self.at <= 1:
-            raise InputError(f"weight.at must be above 0 and at most 1, got {self.at!r}")
+        check_choice("weight.shape", self.shape, get_args(Shape))
+        if isinstance(self.at, bool) or not isinstance(self.at, (int, float)) or not 0 < self.at <= 1:
+            raise InputError.at(("weight", "at"), f"must be above 0 and at most 1, got {self.at!r}")
 
     def __call__(self, progress: float) -> float:
         """Returns the weight at a fraction of training in [0, 1]."""
@@ -63,8 +62,11 @@ def weight_of(value: Any) -> Weight:
         fields = ("start", "end", "shape", "at")
         for key in value:
             if key not in fields:
-                raise InputError(f"no such setting of weight: {key!r}{near(str(key), fields)}")
+                hint = near(str(key), fields)
+                rule = f'no such setting of "weight"{hint}'
+                raise InputError(f"no such setting of weight: {key!r}{hint}", path=("weight", str(key)), rule=rule)
         if "start" not in value:
-            raise InputError("weight must have a start, got none")
+            raise InputError.at(("weight",), "must have a start, got none; add it")
         return Weight(**{"end": value["start"], **value})
+    check_limit("weight", value, "not negative")
     return Weight(value, value)

@@ -11,7 +11,7 @@ from rolewise.augment import build as build_augmentation
 from rolewise.config.faults import Steps
 from rolewise.config.schema import LEARNED, AugmentationSpec, ExperimentConfig
 from rolewise.data import READERS
-from rolewise.distill import COMBINATIONS, METHODS, build_methods, configure, method_settings
+from rolewise.distill import COMBINATIONS, section_faults
 from rolewise.errors import InputError, near
 from rolewise.experiment.mix_checks import check_mixing
 from rolewise.models import GIVEN, MODELS
@@ -96,33 +96,8 @@ def _names(method: dict[str, Any]) -> list[str]:
 
 
 def _method(path: Steps, method: dict[str, Any]) -> Iterable[tuple[Steps, str]]:
-    name = method.get("name")
-    if isinstance(name, str) and name in COMBINATIONS:
-        try:
-            build_methods([method])
-        except InputError as error:
-            yield path, f"must be well configured: {error}"
-        return
-    if not isinstance(name, str) or name not in METHODS:
-        yield (*path, "name"), f"must be a method, got {name!r}{near(str(name), [*METHODS, *COMBINATIONS])}"
-        return
-    settings = {key: value for key, value in method.items() if key != "name"}
-    known = method_settings(name)
-    for key in settings:
-        if key not in known:
-            yield (*path, key), f'no such setting of "{name}"{near(key, known)}'
-    for key in ("temperature",):
-        value = settings.get(key, 1)
-        if key in known and (isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0):
-            yield (*path, key), f"must be a positive number, got {value!r}"
-    try:
-        configure(name, **{key: value for key, value in settings.items() if key in known})
-    except (InputError, TypeError) as error:
-        key, _, rule = str(error).partition(" ")
-        if key not in settings:
-            yield path, f"must be well configured: {error}"
-        elif key != "temperature":  # said above
-            yield (*path, key), rule
+    for error in section_faults(method):
+        yield (*path, *error.path), error.rule
 
 
 def _arms(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
@@ -152,5 +127,9 @@ def _augmentation(path: Steps, spec: AugmentationSpec, config: ExperimentConfig)
     ranges = {name: value for name, value in config.augment.ranges.items() if name in OPS}
     try:
         build_augmentation(spec, ops=ops, ranges=ranges)
-    except (InputError, TypeError, ValueError, AttributeError) as error:
+    except InputError as error:
+        # A name alone has no settings: what is wrong with it, is wrong here.
+        below = error.path if isinstance(spec, dict) else ()
+        yield (*path, *below), error.rule if below else f"must be an augmentation: {error}"
+    except (TypeError, ValueError, AttributeError) as error:
         yield path, f"must be an augmentation: {error}"

@@ -15,6 +15,7 @@ from rolewise.experiment.graph import Stage
 from rolewise.experiment.stages import section_of
 from rolewise.experiment.world import World, world
 from rolewise.inputs import prepare
+from rolewise.threads import torch_threads
 
 _STEPS = 3
 
@@ -35,13 +36,9 @@ def estimated_seconds(config: ExperimentConfig, todo: Iterable[Stage], images: d
     if not stages:
         return 0.0
     here = world(config, config.seeds[0], builders.device_of(config.device))
-    before = torch.get_num_threads()
-    torch.set_num_threads(config.threads)
-    try:
+    with torch_threads(config.threads):
         training = {role: training_seconds(here, role) for role in dict.fromkeys(stage.role for stage in stages)}
         asking = asking_seconds(here) if any(stage.distilled for stage in stages) else 0.0
-    finally:
-        torch.set_num_threads(before)
     each = [images[stage.name] * (training[stage.role] + asking * stage.distilled) for stage in stages]
     return sum(each) / min(workers, len(each))
 

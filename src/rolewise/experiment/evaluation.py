@@ -10,6 +10,7 @@ from rolewise.experiment.folder import RunFolder, existing_run
 from rolewise.experiment.graph import Stage
 from rolewise.experiment.stages import find_stage, section_of, trained_network
 from rolewise.experiment.world import world
+from rolewise.threads import torch_threads
 from rolewise.train import Metrics, evaluate
 
 
@@ -36,7 +37,8 @@ def evaluate_stage(root: Path, name: str) -> Metrics:
     """
     run, stage = finished_training(root, name)
     config = run.config()
-    here = world(config, stage.seed, builders.device_of(config.device))
-    model = trained_network(run, here, stage)
-    spec = here.spec(section_of(config, stage.role).model)
-    return evaluate(model, here.source, here.validation, spec, device=here.device)
+    with torch_threads(config.threads):
+        here = world(config, stage.seed, builders.device_of(config.device))
+        model = trained_network(run, here, stage)
+        spec = here.spec(section_of(config, stage.role).model)
+        return evaluate(model, here.source, here.validation, spec, device=here.device)

@@ -19,6 +19,7 @@ from rolewise.errors import Interrupted, RunError
 from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.graph import PRIORITY, Stage
 from rolewise.processes import asked_to_stop, tie_to_parent
+from rolewise.threads import wait_passively
 
 #: Runs one stage to its end: (run folder, stage, report, should_stop, workers for a search).
 RunStage = Callable[[RunFolder, Stage, Callable[[str], None], Callable[[], bool], int], None]
@@ -108,6 +109,7 @@ def _over_processes(
     search_workers: int,
     on_update: Callable[[Update], None],
 ) -> None:
+    wait_passively()
     context = multiprocessing.get_context("spawn")
     updates: multiprocessing.Queue[Update] = context.Queue()
     stopping = context.Event()

@@ -17,7 +17,7 @@ from rolewise.experiment.deployment import OnnxFile, Predict, Subject
 from rolewise.experiment.evaluation import finished_training
 from rolewise.experiment.folder import RunFolder, existing_run
 from rolewise.experiment.graph import Stage, stages_of
-from rolewise.experiment.latency import in_turns, torch_threads
+from rolewise.experiment.latency import in_turns
 from rolewise.experiment.model_card import (
     BATCHES,
     THREADS,
@@ -33,6 +33,7 @@ from rolewise.experiment.world import World, world
 from rolewise.files import write_text
 from rolewise.inputs import InputSpec, prepare
 from rolewise.quant import operations, quantised_layers, restore
+from rolewise.threads import torch_threads
 
 FORMATS = ("onnx", "packed", "torch")
 #: Training images that ends of grids are taken from, at most.
@@ -72,6 +73,12 @@ def export_stage(root: Path, name: str, form: str, out: Path) -> Exported:
     if form not in FORMATS:
         raise InputError(f"format must be one of {', '.join(FORMATS)}, got {form!r}{near(form, FORMATS)}")
     run, stage = finished_training(root, name)
+    threads = run.config().threads
+    with torch_threads(threads):
+        return _exported(run, stage, form, out, threads)
+
+
+def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int) -> Exported:
     here = world(run.config(), stage.seed, torch.device("cpu"))
     subject = _subject(run, here, stage)
     made = None
@@ -79,7 +86,7 @@ def export_stage(root: Path, name: str, form: str, out: Path) -> Exported:
         # Before anything is written: a file that cannot be tried is not exported.
         deployment.runtime()
         made = deployment.write_onnx(subject, out)
-        predict = deployment.of_onnx(out)
+        predict = deployment.of_onnx(out, threads)
     elif form == "packed":
         deployment.write_packed(subject, out)
         predict = deployment.of_packed(subject, out)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import importlib.metadata
 import os
 import platform
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ import torch
 
 from rolewise.config import ExperimentConfig, differences, digest, dump, load
 from rolewise.errors import InputError, RunError
+from rolewise.experiment.lock import locked
 from rolewise.files import read_json, write_json, write_text
 
 VERSION = 1
@@ -68,6 +69,9 @@ def _config(path: Path, modified: int, size: int) -> ExperimentConfig:
 def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> RunFolder:
     """Makes a run folder, or finds the one that the same config made.
 
+    A folder in which no work was done yet, such as that of a run that failed before its first stage, takes the config
+    as it is now.
+
     Args:
         root: the folder; made with its parents where it is missing.
         config: the experiment.
@@ -75,12 +79,15 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> Ru
 
     Raises:
         InputError: the folder belongs to another config (the difference is shown) or to no run at all.
+        RunError: the folder would be moved or take another config, and another process is at work in it.
     """
     run = root / "run.json"
     if fresh and run.exists():
         move_aside(root)
     if run.exists():
         _check_same(root, config)
+        if read_json(run, "the run's record").get("config") != digest(config):
+            unbind(root, "stages", "run.json")
     elif _holds_other_files(root):
         raise InputError(f"--out must name a new folder or a run's, got {root}, which has other files; choose another")
     root.mkdir(parents=True, exist_ok=True)
@@ -110,14 +117,35 @@ def held(run: RunFolder) -> Iterator[None]:
     """Holds the run folder for this process; the lock goes with the process, however it ends.
 
     Raises:
-        RunError: another process holds it.
+        RunError: another process holds it; the message names that process.
     """
-    with open(run.root / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunError(f"{run.root} is in use by another process; wait for it or choose another --out") from error
+    with locked(run.root):
         yield
+
+
+def holds_work(folder: Path) -> bool:
+    """Returns whether stages below a folder left anything to resume; empty files and settings alone are nothing."""
+    return any(
+        path.is_file() and path.name != "settings.json" and path.stat().st_size > 0 for path in folder.rglob("*")
+    )
+
+
+def unbind(root: Path, stages: str, record: str) -> None:
+    """Frees a folder in which no work was done from its config, so that another config takes it.
+
+    Args:
+        root: a run's or a study's folder.
+        stages: name of the folder that holds its stages.
+        record: name of the file that binds it to its config.
+
+    Raises:
+        RunError: another process is at work in it.
+    """
+    with locked(root):
+        if holds_work(root / stages):  # another process was faster
+            raise RunError(f"{root} has just been used by another process; run the same command again")
+        shutil.rmtree(root / stages, ignore_errors=True)
+        (root / record).unlink(missing_ok=True)
 
 
 def environment(config: ExperimentConfig) -> dict[str, Any]:
@@ -140,7 +168,7 @@ def _check_same(root: Path, config: ExperimentConfig) -> None:
     known = read_json(root / "run.json", "the run's record")
     if not isinstance(known, dict) or known.get("version") != VERSION:
         raise InputError(f"{root / 'run.json'} must have version {VERSION}; it is damaged or from another release")
-    if known.get("config") == digest(config):
+    if known.get("config") == digest(config) or not holds_work(root / "stages"):
         return
     lines = differences(load(root / "config.yaml"), config)
     raise InputError(

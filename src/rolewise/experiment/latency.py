@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-
-import torch
+from collections.abc import Callable, Mapping
 
 
 def in_turns(
@@ -33,14 +30,3 @@ def in_turns(
             run()
             times[name].append(time.perf_counter() - start)
     return {name: 1000 * statistics.median(found) for name, found in times.items()}
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Lets torch compute with so many threads inside the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -25,6 +25,7 @@ from rolewise.experiment.trial import refuse_faults
 from rolewise.experiment.world import world
 from rolewise.files import read_json, write_json
 from rolewise.report import write_report
+from rolewise.threads import torch_threads
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def run(
     """
     refuse_faults(config)
     folder = open_run(out, config, fresh=fresh)
-    with held(folder):
+    with held(folder), torch_threads(config.threads):
         stages = stages_of(config)
         if only is not None:
             stages = with_needs(stages, only)

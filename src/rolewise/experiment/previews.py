@@ -21,6 +21,7 @@ from rolewise.experiment.stages import section_of
 from rolewise.experiment.world import world
 from rolewise.files import write_bytes
 from rolewise.seeds import generator
+from rolewise.threads import torch_threads
 from rolewise.train import Mixing
 
 FRACTIONS = (0.0, 0.5, 1.0)
@@ -80,9 +81,13 @@ def draw_preview(
     Raises:
         InputError: a role is given without a config, or is none of it.
     """
-    from PIL import Image
-
     mixing = _mixing_of(role, config) if role else None
+    with torch_threads(config.threads if config is not None else 1):
+        return _drawn(spec, out, config, images, mixing)
+
+
+def _drawn(spec: str, out: Path, config: ExperimentConfig | None, images: int, mixing: Mixing | None) -> Path:
+    from PIL import Image
 
     section = config.augment if config is not None else None
     schedule = build_augmentation(spec, ops=section.ops, ranges=section.ranges) if section else build_augmentation(spec)

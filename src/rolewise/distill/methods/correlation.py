@@ -16,7 +16,7 @@ from rolewise.distill.registry import method
     reads="features",
     mixed_labels="sound",
     taps=("penultimate",),
-    limits={"gamma": "positive", "order": "count"},
+    limits={"gamma": "positive", "order": "few"},
 )
 def correlation_loss(student: Tensor, teacher: Tensor, *, gamma: float = 0.4, order: int = 2) -> Tensor:
     r"""Squared difference of the Gaussian kernel between examples, expanded to a few terms.
@@ -46,7 +46,7 @@ def correlation_loss(student: Tensor, teacher: Tensor, *, gamma: float = 0.4, or
         InputError: the batches differ in size, or a setting is out of range.
     """
     check_limit("gamma", gamma, "positive")
-    check_limit("order", order, "count")
+    check_limit("order", order, "few")
     check_rows(student, teacher)
     ours, theirs = (_kernel(features.flatten(1), gamma, order) for features in (student, teacher))
     return (ours - theirs).square().mean(1)

@@ -13,7 +13,7 @@ from rolewise.logits import standardised
 @method(
     reads="logits",
     mixed_labels="sound",
-    limits={"inter": "not negative", "intra": "not negative", "temperature": "positive"},
+    limits={"inter": "not negative", "intra": "not negative", "temperature": "temperature"},
 )
 def dist_loss(
     student: Tensor, teacher: Tensor, *, inter: float = 1.0, intra: float = 1.0, temperature: float = 1.0
@@ -50,7 +50,7 @@ def dist_loss(
     check_same_shape(student, teacher, "logits [B, K]", 2)
     check_limit("inter", inter, "not negative")
     check_limit("intra", intra, "not negative")
-    check_limit("temperature", temperature, "positive")
+    check_limit("temperature", temperature, "temperature")
     num, num_classes = student.shape
     ours, theirs = (functional.softmax(logits / temperature, dim=1) for logits in (student, teacher))
     total = inter * _apart(ours, theirs).sum(1)

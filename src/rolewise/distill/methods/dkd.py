@@ -14,7 +14,7 @@ from rolewise.distill.registry import method
 @method(
     reads="logits",
     mixed_labels="sound",
-    limits={"target": "not negative", "others": "not negative", "temperature": "positive"},
+    limits={"target": "not negative", "others": "not negative", "temperature": "temperature"},
 )
 def dkd_loss(
     student: Tensor,
@@ -68,7 +68,7 @@ def dkd_loss(
     check_same_shape(student, teacher, "logits [B, K]", 2)
     check_limit("target", target, "not negative")
     check_limit("others", others, "not negative")
-    check_limit("temperature", temperature, "positive")
+    check_limit("temperature", temperature, "temperature")
     targets = target_set(labels, student.shape[1])
     # Where nothing is left beside the targets, the rest is given all classes, and its two terms are dropped.
     rest = ~targets | targets.all(1, keepdim=True)

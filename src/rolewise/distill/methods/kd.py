@@ -10,7 +10,7 @@ from rolewise.distill.checks import check_limit, check_same_shape
 from rolewise.distill.registry import method
 
 
-@method(reads="logits", mixed_labels="sound", weight=0.9, limits={"temperature": "positive"})
+@method(reads="logits", mixed_labels="sound", weight=0.9, limits={"temperature": "temperature"})
 def kd_loss(student: Tensor, teacher: Tensor, *, temperature: float = 4.0) -> Tensor:
     r"""Divergence of the student's softened class probabilities from the teacher's.
 
@@ -32,7 +32,7 @@ def kd_loss(student: Tensor, teacher: Tensor, *, temperature: float = 4.0) -> Te
         InputError: the shapes differ, or temperature is not positive.
     """
     check_same_shape(student, teacher, "logits [B, K]", 2)
-    check_limit("temperature", temperature, "positive")
+    check_limit("temperature", temperature, "temperature")
     target = functional.log_softmax(teacher / temperature, dim=1)
     predicted = functional.log_softmax(student / temperature, dim=1)
     # One product over the classes, T^2 on the teacher's side of it: fewer steps to go back through.

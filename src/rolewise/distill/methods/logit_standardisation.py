@@ -16,7 +16,7 @@ def head(*, temperature: float = 2.0, **_: object) -> float:
     return 1 / temperature
 
 
-@method(reads="logits", mixed_labels="sound", weight=9.0, limits={"temperature": "positive"}, head=head)
+@method(reads="logits", mixed_labels="sound", weight=9.0, limits={"temperature": "temperature"}, head=head)
 def logit_standardisation_loss(student: Tensor, teacher: Tensor, *, temperature: float = 2.0) -> Tensor:
     r"""Divergence of the student's standardised and softened logits from the teacher's.
 
@@ -43,7 +43,7 @@ def logit_standardisation_loss(student: Tensor, teacher: Tensor, *, temperature:
         InputError: the shapes differ, there are fewer than two classes, or temperature is not positive.
     """
     check_same_shape(student, teacher, "logits [B, K]", 2)
-    check_limit("temperature", temperature, "positive")
+    check_limit("temperature", temperature, "temperature")
     ours, theirs = (
         functional.log_softmax(standardised(logits, multiplier=1 / temperature, centred=True), dim=1)
         for logits in (student, teacher)

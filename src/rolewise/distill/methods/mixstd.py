@@ -30,7 +30,7 @@ def head(*, version: Version = "final", scale: float = 1.0, label_share: float =
     mixed_labels="sound",
     limits={
         "scale": "positive",
-        "temperature": "positive",
+        "temperature": "temperature",
         "label_share": "not negative",
         "teacher_share": "not negative",
     },
@@ -92,7 +92,7 @@ def mixstd_loss(
     check_same_shape(student, teacher, "logits [B, K]", 2)
     check_choice("version", version, get_args(Version))
     check_limit("scale", scale, "positive")
-    check_limit("temperature", temperature, "positive")
+    check_limit("temperature", temperature, "temperature")
     if scale != 1 and version not in SCALED:
         raise InputError(f'scale must be 1 in version "{version}", got {scale}; choose one of {", ".join(SCALED)}')
     if version == "v1":

@@ -16,7 +16,7 @@ from rolewise.distill.width import width_map
     mixed_labels="sound",
     taps=("penultimate",),
     adapter=width_map,
-    limits={"bits": "count"},
+    limits={"bits": "few"},
 )
 def qfr_loss(student: Tensor, teacher: Tensor, *, bits: int = 4) -> Tensor:
     r"""Mean squared difference of the student's feature to the teacher's, rounded to a few levels.
@@ -44,7 +44,7 @@ def qfr_loss(student: Tensor, teacher: Tensor, *, bits: int = 4) -> Tensor:
     Raises:
         InputError: the widths differ, or bits is not a whole number of at least 1.
     """
-    check_limit("bits", bits, "count")
+    check_limit("bits", bits, "few")
     student, teacher = same_size(student, teacher)
     check_same_shape(student, teacher, "features [B, D, ...]", student.ndim)
     flat = teacher.flatten(1)

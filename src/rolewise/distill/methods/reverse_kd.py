@@ -10,7 +10,7 @@ from rolewise.distill.divergences import divergence
 from rolewise.distill.registry import method
 
 
-@method(reads="logits", mixed_labels="sound", weight=0.9, limits={"temperature": "positive"})
+@method(reads="logits", mixed_labels="sound", weight=0.9, limits={"temperature": "temperature"})
 def reverse_kd_loss(student: Tensor, teacher: Tensor, *, temperature: float = 4.0) -> Tensor:
     r"""Divergence of the teacher's softened class probabilities from the student's.
 
@@ -35,6 +35,6 @@ def reverse_kd_loss(student: Tensor, teacher: Tensor, *, temperature: float = 4.
         InputError: the shapes differ, or temperature is not positive.
     """
     check_same_shape(student, teacher, "logits [B, K]", 2)
-    check_limit("temperature", temperature, "positive")
+    check_limit("temperature", temperature, "temperature")
     ours, theirs = (functional.log_softmax(logits / temperature, dim=1) for logits in (student, teacher))
     return temperature**2 * divergence(ours, theirs)

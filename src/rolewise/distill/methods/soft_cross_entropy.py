@@ -10,7 +10,7 @@ from rolewise.distill.checks import check_limit, check_same_shape
 from rolewise.distill.registry import method
 
 
-@method(reads="logits", mixed_labels="sound", limits={"temperature": "positive"})
+@method(reads="logits", mixed_labels="sound", limits={"temperature": "temperature"})
 def soft_cross_entropy_loss(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
     r"""Cross-entropy of the student's softened probabilities under the teacher's.
 
@@ -34,7 +34,7 @@ def soft_cross_entropy_loss(student: Tensor, teacher: Tensor, *, temperature: fl
         InputError: the shapes differ, or temperature is not positive.
     """
     check_same_shape(student, teacher, "logits [B, K]", 2)
-    check_limit("temperature", temperature, "positive")
+    check_limit("temperature", temperature, "temperature")
     target = functional.softmax(teacher / temperature, dim=1)
     predicted = functional.log_softmax(student / temperature, dim=1)
     found: Tensor = -(temperature**2) * torch.linalg.vecdot(target, predicted)

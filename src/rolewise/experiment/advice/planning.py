@@ -26,6 +26,7 @@ from rolewise.experiment.stages import section_of, trained_network
 from rolewise.experiment.world import World, world
 from rolewise.models import init_from
 from rolewise.seeds import derive_seed, generator
+from rolewise.threads import torch_threads
 from rolewise.train import load_weights
 
 
@@ -102,9 +103,10 @@ def advise_experiment(
     if name not in names:
         raise InputError(f"student must be one of the config's, got {name!r}{near(name, names)}")
     seed = taught.stage.seed if taught.stage is not None else config.seeds[0]
-    here = world(config, seed, builders.device_of(config.device))
-    case = _case(here, section_of(config, name), taught, student_weights, effort or Effort(), on_step)
-    advice = advise_case(case)
+    with torch_threads(config.threads):
+        here = world(config, seed, builders.device_of(config.device))
+        case = _case(here, section_of(config, name), taught, student_weights, effort or Effort(), on_step)
+        advice = advise_case(case)
     return replace(advice, overlay=overlay(config, name, taught, advice)) if advice.overlay else advice
 
 

@@ -16,7 +16,7 @@ from rolewise.config.study import Study
 from rolewise.config.writing import dump_values, value_differences
 from rolewise.errors import InputError
 from rolewise.experiment.folder import VERSION as RUN_VERSION
-from rolewise.experiment.folder import RunFolder, environment, held, move_aside
+from rolewise.experiment.folder import RunFolder, environment, held, holds_work, move_aside
 from rolewise.files import read_json, write_json, write_text
 
 VERSION = 1
@@ -67,6 +67,8 @@ class StudyFolder:
 
 def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = False) -> StudyFolder:
     """Makes a study folder, or finds the one that the same study made.
+
+    A folder in which no work was done yet takes the study as it is now.
 
     Args:
         root: the folder; made with its parents where it is missing.
@@ -151,7 +153,11 @@ def _check_same(root: Path, study: Study, record: dict[str, Any], extend: bool) 
     known = _mapping(root / "study.json")
     if known.get("version") != VERSION:
         raise InputError(f"{root / 'study.json'} must have version {VERSION}; it is damaged or from another release")
-    if extend or all(known.get(key) == value for key, value in record.items() if key not in _ASIDE):
+    if (
+        extend
+        or not holds_work(root / "store")
+        or all(known.get(key) == value for key, value in record.items() if key not in _ASIDE)
+    ):
         return
     from rolewise.config.document import read_document
 

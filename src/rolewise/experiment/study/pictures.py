@@ -63,17 +63,12 @@ def write_pictures(folder: StudyFolder, study: Study, graph: Graph, rows: Sequen
         return
     arrays: dict[str, Any] = {}
     said: dict[str, Any] = {"key": key, "chosen": known["chosen"]}
-    before = torch.get_num_threads()
-    torch.set_num_threads(study.cells[0].config.threads)
-    try:
-        if "calibration" in wanted:
-            arrays |= _reliability(folder, graph, chosen)
-        if "geometry" in wanted:
-            said["planes"] = _planes(folder, graph, chosen, arrays)
-        if mixings:
-            said["mixed"] = draw_mixings(study, mixings, arrays)
-    finally:
-        torch.set_num_threads(before)
+    if "calibration" in wanted:
+        arrays |= _reliability(folder, graph, chosen)
+    if "geometry" in wanted:
+        said["planes"] = _planes(folder, graph, chosen, arrays)
+    if mixings:
+        said["mixed"] = draw_mixings(study, mixings, arrays)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     write_bytes(folder.root / "pictures.npz", buffer.getvalue())

@@ -25,6 +25,7 @@ from rolewise.experiment.trial import Trial
 from rolewise.importing import search_in
 from rolewise.processes import asked_to_stop
 from rolewise.report import write_study_report
+from rolewise.threads import torch_threads
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def run_study(
                 rows = ledger.write()
         rows = ledger.write()
         parquet = ledger.write_parquet()
-        write_pictures(folder, study, graph, rows)
+        with torch_threads(study.cells[0].config.threads):
+            write_pictures(folder, study, graph, rows)
         write_study_report(out)
         return StudyResult(out, rows, parquet)
 

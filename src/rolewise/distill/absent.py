@@ -1,0 +1,74 @@
+"""Names under which other papers and libraries know a method: what is here under another name, and what is not here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rolewise.errors import InputError, near
+
+#: The name elsewhere -> the name here.
+ALIASES = {
+    "at": "attention",
+    "cc": "correlation",
+    "cckd": "correlation",
+    "distkd": "dist",
+    "fitnet": "fitnets",
+    "hint": "fitnets",
+    "kl": "kd",
+    "kl_div": "kd",
+    "logit_stand": "logit_standardisation",
+    "logit_standardization": "logit_standardisation",
+    "ls": "logit_standardisation",
+    "lskd": "logit_standardisation",
+    "sp": "similarity",
+    "spkd": "similarity",
+    "vanilla_kd": "kd",
+}
+#: Methods of the field that nobody has written here, in words.
+ABSENT = {
+    "ab": "the distillation of activation boundaries",
+    "cat_kd": "the transfer of class attention",
+    "crd": "contrastive representation distillation",
+    "ctkd": "the curriculum of temperatures",
+    "dml": "deep mutual learning",
+    "ft": "factor transfer",
+    "ickd": "the inter-channel correlation",
+    "mgd": "masked generative distillation",
+    "mlkd": "the alignment of logits at several levels",
+    "mlld": "the alignment of logits at several levels",
+    "nkd": "normalised distillation",
+    "norm": "the N-to-one matching of representations",
+    "ofa": "distillation between architectures of other kinds",
+    "ofakd": "distillation between architectures of other kinds",
+    "ofd": "the overhaul of feature distillation",
+    "overhaul": "the overhaul of feature distillation",
+    "reviewkd": "the knowledge review",
+    "semckd": "the calibration of layers by attention",
+    "simkd": "the reuse of the teacher's classifier",
+    "srrl": "softmax regression representation learning",
+    "sskd": "self-supervision beside distillation",
+    "tfkd": "distillation without a teacher",
+    "ttm": "transformed teacher matching",
+    "vid": "variational information distillation",
+    "wsld": "weighted soft labels",
+}
+
+
+def unknown_method(name: object, known: Iterable[str]) -> InputError:
+    """Returns the error for a method that nobody has registered.
+
+    Args:
+        name: what was given.
+        known: names of methods and of combinations.
+    """
+    names, text = sorted(known), str(name)
+    word = text.lower().replace("-", "_").removesuffix("_loss")
+    plain = {key.replace("_", ""): key for key in (*ALIASES, *ABSENT)}.get(word.replace("_", ""), "")
+    if ALIASES.get(plain) in names:
+        hint = f'; did you mean "{ALIASES[plain]}"?'
+    elif plain in ABSENT and plain not in names:
+        hint = f"; {ABSENT[plain]} is not among the methods here, which are {', '.join(names)}"
+    else:
+        hint = near(text, names)
+    rule = f"must be a method, got {name!r}{hint}"
+    return InputError(f"no method is called {name!r}{hint}", path=("name",), rule=rule)
