@@ -41,10 +41,11 @@ def validate(config: ConfigFile, settings: Settings = None) -> None:
     from rolewise.experiment.graph import stages_of
 
     if kind_of(config) == "study":
+        from rolewise.cli.foreign import announced, say
         from rolewise.experiment.study import load_study
         from rolewise.experiment.study.graph import graph_of
 
-        read = load_study(config, settings or [])
+        read = announced(config, settings or [], lambda: load_study(config, settings or [], on_note=say))
         graph = graph_of(read)
         console.print(
             f"{config} is valid: {len(read.cells)} cells, {len(read.seeds)} seeds, {len(graph.trainings)} stages to "

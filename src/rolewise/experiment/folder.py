@@ -181,7 +181,8 @@ def _check_same(root: Path, config: ExperimentConfig) -> None:
 def _holds_other_files(root: Path) -> bool:
     if not root.exists() or (root / "config.yaml").exists():
         return False
-    return any(entry.name != ".lock" for entry in root.iterdir())
+    # A traceback is of a config that named faulty code, before there was a run.
+    return any(entry.name not in (".lock", "traceback.txt") for entry in root.iterdir())
 
 
 def move_aside(root: Path) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
 from rolewise.experiment import builders
-from rolewise.experiment.estimate import estimated_seconds
+from rolewise.experiment.estimate import estimated_seconds, stage_times
 from rolewise.experiment.executor import Update, execute
+from rolewise.experiment.failures import blamed
 from rolewise.experiment.folder import RunFolder, held, open_run
 from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.histograms import write_histograms
@@ -37,7 +38,8 @@ class Plan:
         done: how many of them are done already.
         images: how many images each stage trains on, each as often as it is seen.
         steps: how many optimiser steps each stage takes.
-        seconds: how long the stages that are left will take, roughly.
+        seconds: how long the stages that are left will take at least, roughly.
+        times: the same of each of them, in seconds of one process.
     """
 
     stages: list[Stage]
@@ -45,6 +47,7 @@ class Plan:
     images: dict[str, int]
     steps: dict[str, int]
     seconds: float
+    times: dict[str, float]
 
     @property
     def search_images(self) -> int:
@@ -68,7 +71,8 @@ def plan(run: RunFolder, stages: list[Stage], workers: int) -> Plan:
         if images[stage.name]
     }
     todo = [stage for stage in stages if not run.is_done(stage.name)]
-    return Plan(stages, len(stages) - len(todo), images, steps, estimated_seconds(config, todo, images, workers))
+    times = stage_times(config, todo, images)
+    return Plan(stages, len(stages) - len(todo), images, steps, estimated_seconds(times.values(), workers), times)
 
 
 def images_of(run: RunFolder, stage: Stage) -> int:
@@ -82,13 +86,14 @@ def run_stage(
 ) -> None:
     """Runs one stage to its end and marks it as done."""
     started = time.perf_counter()
-    if stage.kind == "test":
-        summary = run_test(run, stage)
-    elif stage.kind == "search":
-        summary = run_search(run, stage, report, should_stop, workers=search_workers)
-    else:
-        summary = run_training(run, stage, report, should_stop)
-        write_histograms(run, stage)
+    with blamed(run.config(), stage.name, run.stage(stage.name)):
+        if stage.kind == "test":
+            summary = run_test(run, stage)
+        elif stage.kind == "search":
+            summary = run_search(run, stage, report, should_stop, workers=search_workers)
+        else:
+            summary = run_training(run, stage, report, should_stop)
+            write_histograms(run, stage)
     _add_seconds(run, stage, time.perf_counter() - started)
     finish(run, stage, summary)
 
@@ -186,6 +191,8 @@ def _add_seconds(folder: RunFolder, stage: Stage, seconds: float) -> None:
 
 def _images_of_training(run: RunFolder, stage: Stage) -> int:
     config = run.config()
+    if stage.role == "teacher" and config.teacher.weights is not None:
+        return 0  # taken from a file
     section = section_of(config, stage.role)
     images = section.images
     if images is None:

@@ -47,14 +47,14 @@ class Display:
         """States the budget before anything starts."""
         self._started = time.monotonic()
         images, steps = plan.search_images + plan.training_images, sum(plan.steps.values())
-        left = f"; {duration(plan.seconds)} to go at the least" if plan.seconds else ""
+        left = f"; at least {duration(plan.seconds)} to go" if plan.seconds else ""
         self._console.print(
             f"{self._out}: {len(plan.stages)} stages ({plan.done} done), {steps:,} steps on {images:,} images "
             f"({plan.search_images:,} of them in searches){left}",
             soft_wrap=True,
         )
         self._kind = {stage.name: stage.kind for stage in todo}
-        self._weights = {stage.name: plan.images.get(stage.name, 0.0) for stage in todo}
+        self._weights = {stage.name: plan.times.get(stage.name, 0.0) for stage in todo}
         self._left, self._work = len(todo), sum(self._weights.values())
         if not self._console.is_terminal:
             return
@@ -90,7 +90,7 @@ class Display:
             )
 
     def _remaining(self) -> str:
-        """Estimates by images trained on, which is nearer to the truth than by stages."""
+        """Estimates by the times that were planned, which is nearer to the truth than by stages."""
         if not self._done_work or not self._left:
             return ""
         spent = time.monotonic() - self._started

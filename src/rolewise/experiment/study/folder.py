@@ -86,7 +86,11 @@ def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = 
         move_aside(root)
     if made.exists():
         _check_same(root, study, known, extend)
-    elif root.exists() and not (root / "study.yaml").exists() and any(e.name != ".lock" for e in root.iterdir()):
+    elif (
+        root.exists()
+        and not (root / "study.yaml").exists()
+        and any(e.name not in (".lock", "traceback.txt") for e in root.iterdir())
+    ):
         raise InputError(
             f"--out must name a new folder or a study's, got {root}, which has other files; choose another"
         )

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-import torch
-
 from rolewise.config import digest
 from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
 from rolewise.config.networks import ModelSection, StudentSection, TrainSection
@@ -23,6 +21,7 @@ from rolewise.experiment.trial.images import Images, images_of
 from rolewise.experiment.trial.networks import CPU, Network, built, try_network
 from rolewise.experiment.trial.pairs import bits_fault, init_fault, method_faults
 from rolewise.importing import ForeignError, import_path
+from rolewise.threads import torch_threads
 
 #: Digests of experiments in which this process has found no fault.
 _SOUND: set[str] = set()
@@ -50,7 +49,8 @@ class Trial:
         faults = list(check(config))
         yield from faults
         wrong = [steps for steps, _ in faults]
-        tried = list(self._try(config, lambda *path: any(_along(steps, path) for steps in wrong)))
+        with torch_threads(config.threads):
+            tried = list(self._try(config, lambda *path: any(_along(steps, path) for steps in wrong)))
         yield from tried
         if not faults and not tried:
             _SOUND.add(digest(config))
@@ -186,11 +186,7 @@ def _network(model: ModelSection, images: Images, train: TrainSection | None, de
     moments = _MOMENTS[train.optimizer.name] if train is not None else 0
     if train is not None and train.optimizer.name == "sgd" and not train.optimizer.momentum:
         moments = 0
-    threads = torch.get_num_threads()
-    try:
-        return try_network(model, images, trained=train is not None, device=where, moments=moments)
-    finally:
-        torch.set_num_threads(threads)  # code of somebody else may have changed it
+    return try_network(model, images, trained=train is not None, device=where, moments=moments)
 
 
 def refuse_faults(config: ExperimentConfig) -> None:
