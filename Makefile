@@ -5,6 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CONFIG := configs/digits.yaml
 OUT := runs/digits
+# JOBS processes share the tests: each begins with a run of neighbours, which share fixtures, and then takes from the others.
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 # One --quiet hides what is fetched, the second hides warnings; errors are shown.
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt --editable
 # One stamp for each set of requirements that is installed.
@@ -28,10 +31,10 @@ run: $(READY)
 	$(BIN)/rolewise run $(CONFIG) --out $(OUT)
 
 test: $(TEST)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-slow: $(TEST)
-	$(BIN)/python -m pytest -m slow --timeout 1200
+	$(PYTEST) -m slow --timeout 1200
 
 check: $(DEV)
 	$(BIN)/ruff format --check .

@@ -1,20 +1,22 @@
 """Augmentation drawn for each image: Rolewise against kornia, torchvision v2 and plain Pillow, in one run.
 
-python benchmarks/augment.py [--json FILE] [--threads 2]
+python benchmarks/augment.py [--json FILE] [--threads 2] [--device cuda] [--quick]
+
+On a GPU the images of Rolewise and kornia are there; Pillow and torchvision have theirs on the CPU, as in use.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import random
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import quiet
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
@@ -61,7 +63,7 @@ def pillow(images: torch.Tensor) -> Callable[[], torch.Tensor]:
 
     def run() -> torch.Tensor:
         results = []
-        for array in images.permute(0, 2, 3, 1).numpy():
+        for array in images.cpu().permute(0, 2, 3, 1).numpy():
             image = Image.fromarray(array)
             for _ in range(2):
                 image = rng.choice(functions)(image)
@@ -88,7 +90,7 @@ def torchvision(images: torch.Tensor) -> Callable[[], torch.Tensor]:
     from torchvision.transforms import v2
 
     transform = v2.RandAugment(num_ops=2, magnitude=15)
-    pictures = [Image.fromarray(array) for array in images.permute(0, 2, 3, 1).numpy()]
+    pictures = [Image.fromarray(array) for array in images.cpu().permute(0, 2, 3, 1).numpy()]
     return lambda: torch.stack([v2.functional.pil_to_tensor(transform(picture)) for picture in pictures])
 
 
@@ -125,15 +127,15 @@ def kornia_sorted(images: torch.Tensor) -> Callable[[], torch.Tensor]:
     height, width = images.shape[-2:]
 
     def signs(count: int) -> torch.Tensor:
-        return torch.randint(0, 2, (count,), generator=generator) * 2.0 - 1.0
+        return (torch.randint(0, 2, (count,), generator=generator) * 2.0 - 1.0).to(images.device)
 
     def shear(part: torch.Tensor, axis: int) -> torch.Tensor:
-        amounts = torch.zeros(len(part), 2)
+        amounts = torch.zeros(len(part), 2, device=images.device)
         amounts[:, axis] = 0.15 * signs(len(part))
         return geometry.shear(part, amounts)
 
     def move(part: torch.Tensor, axis: int, side: int) -> torch.Tensor:
-        amounts = torch.zeros(len(part), 2)
+        amounts = torch.zeros(len(part), 2, device=images.device)
         amounts[:, axis] = 0.15 * side * signs(len(part))
         return geometry.translate(part, amounts)
 
@@ -148,8 +150,8 @@ def kornia_sorted(images: torch.Tensor) -> Callable[[], torch.Tensor]:
         lambda part: enhance.adjust_contrast(part, 1 + 0.45 * signs(len(part))),
         lambda part: enhance.adjust_saturation(part, 1 + 0.45 * signs(len(part))),
         lambda part: enhance.sharpness(part, 1 + 0.45 * signs(len(part))),
-        lambda part: enhance.posterize(part, torch.full((len(part),), 6)),
-        lambda part: enhance.solarize(part, torch.full((len(part),), 0.5)),
+        lambda part: enhance.posterize(part, torch.full((len(part),), 6, device=images.device)),
+        lambda part: enhance.solarize(part, torch.full((len(part),), 0.5, device=images.device)),
         enhance.equalize,
         lambda part: enhance.normalize_min_max(part),
         enhance.invert,
@@ -158,7 +160,7 @@ def kornia_sorted(images: torch.Tensor) -> Callable[[], torch.Tensor]:
     def run() -> torch.Tensor:
         pixels = images.float() / 255
         for _ in range(2):
-            drawn = torch.randint(0, len(functions), (len(images),), generator=generator)
+            drawn = torch.randint(0, len(functions), (len(images),), generator=generator).to(images.device)
             for number, function in enumerate(functions):
                 rows = (drawn == number).nonzero().view(-1)
                 if len(rows):
@@ -168,16 +170,19 @@ def kornia_sorted(images: torch.Tensor) -> Callable[[], torch.Tensor]:
     return run
 
 
-def measure(functions: dict[str, Callable[[], torch.Tensor]], rounds: int) -> dict[str, list[float]]:
+def measure(
+    functions: dict[str, Callable[[], torch.Tensor]], rounds: int, device: torch.device
+) -> dict[str, list[float]]:
     """Times every function in turn, round by round, so that a drift of the machine meets all of them."""
     for function in functions.values():
         function()
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
+        quiet.beat()
         for name, function in functions.items():
-            start = time.perf_counter()
+            start = quiet.now(device)
             function()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(quiet.now(device) - start)
     return seconds
 
 
@@ -185,18 +190,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu or cuda")
+    parser.add_argument("--quick", action="store_true", help="few images, once: for a look, not for a claim")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    quiet.begin(arguments.threads)
     rows = []
-    for side, count, rounds in ((32, 512, 9), (224, 512, 3)):
-        images = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8)
+    sizes = ((32, 512, 9), (224, 512, 3)) if not arguments.quick else ((32, 64, 2),)
+    for side, count, rounds in sizes:
+        images = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8).to(arguments.device)
         functions = {"rolewise": ours(images)}
         for peer in (kornia, kornia_sorted, pillow, torchvision):
             try:
                 functions[peer.__name__] = peer(images)
             except (ImportError, RuntimeError) as error:
                 print(f"{peer.__name__} is left out: {str(error).splitlines()[0]}")
-        seconds = measure(functions, rounds)
+        seconds = measure(functions, rounds, arguments.device)
         for name, times in seconds.items():
             ratios = [theirs / own for theirs, own in zip(times, seconds["rolewise"], strict=True)]
             rows.append(
@@ -213,14 +221,9 @@ def main() -> None:
         print(
             f"{row['side']:>5} {row['name']:<14} {row['images_per_second']:>9,} {row['rolewise_is_faster_by']:>21.1f}x"
         )
-    if arguments.json:
-        content = {
-            "threads": arguments.threads,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "rows": rows,
-        }
-        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+    machine: dict[str, Any] = {"python": platform.python_version(), "torch": torch.__version__}
+    machine |= {"threads": arguments.threads, "device": quiet.name_of(arguments.device)}
+    quiet.write(arguments.json, {**machine, "rows": rows}, claim=not arguments.quick)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import Any
 
 import onnx
 import onnxruntime
+import quiet
 import torch
 from torch import Tensor, nn
 
@@ -58,6 +59,7 @@ def measured(runs: dict[str, Any], rounds: int) -> dict[str, list[float]]:
     """Returns the seconds of each run, round for round; the first two rounds warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 2):
+        quiet.beat()
         for name, run in runs.items():
             start = time.perf_counter()
             run()
@@ -106,7 +108,7 @@ def main() -> None:
                 files[name]["time"] = profile(path, images)
                 print(f"         time at batch 64: {files[name]['time']}")
         for threads in arguments.threads:
-            torch.set_num_threads(threads)
+            quiet.begin(threads)
             sessions = {name: session(Path(folder) / f"{name.replace(' ', '')}.onnx", threads) for name in models}
             for batch, rounds in BATCHES.items():
                 part = images[:batch]
@@ -132,10 +134,9 @@ def main() -> None:
                         }
                     )
                     print(f"  {name:<8} {milliseconds:9.2f} ms   {ratio:.2f} times as fast as float32")
-    if arguments.json:
-        versions = {"python": platform.python_version(), "torch": torch.__version__}
-        versions |= {"onnxruntime": onnxruntime.__version__}
-        arguments.json.write_text(json.dumps({**versions, "files": files, "rows": rows}, indent=2) + "\n")
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    versions |= {"onnxruntime": onnxruntime.__version__}
+    quiet.write(arguments.json, {**versions, "files": files, "rows": rows})
 
 
 @torch.inference_mode()

@@ -6,13 +6,13 @@ python benchmarks/losses.py [--json FILE] [--threads 1]
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import quiet
 import torch
 
 import rolewise as rw
@@ -79,12 +79,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    quiet.begin(arguments.threads)
     rows = []
     for case, networks in CASES.items():
         steps = {name: step(networks, *some) for name, some in losses().items()}
         seconds: dict[str, list[float]] = {name: [] for name in steps}
         for number in range(arguments.rounds + 1):
+            quiet.beat()
             for name, run in steps.items():
                 start = time.perf_counter()
                 run()
@@ -97,10 +98,9 @@ def main() -> None:
                 {"case": case, "name": name, "milliseconds": 1000 * statistics.median(times), "ratio_to_kd": ratio}
             )
             print(f"  {name:<16} {1000 * statistics.median(times):9.1f} ms   x {ratio:.2f}")
-    if arguments.json:
-        content = {"threads": arguments.threads, "batch": BATCH, "rounds": arguments.rounds}
-        versions = {"python": platform.python_version(), "torch": torch.__version__}
-        arguments.json.write_text(json.dumps({**content, **versions, "rows": rows}, indent=2) + "\n")
+    content = {"threads": arguments.threads, "batch": BATCH, "rounds": arguments.rounds}
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    quiet.write(arguments.json, {**content, **versions, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ Figures are ratios of one round to the side without mixing, their median over al
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import random
 import statistics
@@ -19,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import quiet
 import torch
 
 from rolewise.augment import Mix, build
@@ -93,6 +93,7 @@ def measure(case: str, rounds: int) -> dict[str, Any]:
     names, steps = list(sides), CASES[case][6]
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(rounds + 1):
+        quiet.beat()
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             made = sides[name]
             start = time.process_time()
@@ -124,7 +125,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds: for a look, not for a claim")
     parser.add_argument("--threads", type=int, default=1, help="torch's threads")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    quiet.begin(arguments.threads)
     found = []
     for case, settings in CASES.items():
         found.append(measure(case, max(3, settings[-1] // 5) if arguments.quick else settings[-1]))
@@ -133,10 +134,8 @@ def main() -> None:
             other = found[-1]["ratios_to_no_mixing"].get(name)
             compared = f"{other['median']:.3f} ({other['low']:.3f} to {other['high']:.3f})" if other else "1"
             print(f"  {name:18s} {milliseconds:9.3f} ms   x {compared}")
-    if arguments.json:
-        machine = {"python": platform.python_version(), "torch": torch.__version__, "threads": arguments.threads}
-        content = {"benchmark": "mixing", "machine": machine, "results": found}
-        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+    machine = {"python": platform.python_version(), "torch": torch.__version__, "threads": arguments.threads}
+    quiet.write(arguments.json, {"benchmark": "mixing", "machine": machine, "results": found})
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ python benchmarks/quant.py [--json FILE] [--threads 1]
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import quiet
 import torch
 from torch.nn import functional
 
@@ -47,12 +47,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    quiet.begin(arguments.threads)
     rows = []
     for case, (name, channels, side, batch, rounds) in CASES.items():
         steps = {kind or "float": step(name, channels, side, batch, kind) for kind in (None, *QUANTISERS)}
         seconds: dict[str, list[float]] = {kind: [] for kind in steps}
         for number in range(rounds + 2):
+            quiet.beat()
             for kind, run in steps.items():
                 start = time.perf_counter()
                 run()
@@ -65,9 +66,8 @@ def main() -> None:
                 {"case": case, "name": kind, "milliseconds": 1000 * statistics.median(times), "ratio_to_float": ratio}
             )
             print(f"  {kind:<8} {1000 * statistics.median(times):8.2f} ms   x {ratio:.2f}")
-    if arguments.json:
-        content = {"threads": arguments.threads, "python": platform.python_version(), "torch": torch.__version__}
-        arguments.json.write_text(json.dumps({**content, "rows": rows}, indent=2) + "\n")
+    content = {"threads": arguments.threads, "python": platform.python_version(), "torch": torch.__version__}
+    quiet.write(arguments.json, {**content, "rows": rows})
 
 
 if __name__ == "__main__":

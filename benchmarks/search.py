@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import tempfile
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import quiet
 import torch
 from torch import nn
 from torch.nn import functional
@@ -136,9 +136,11 @@ class Training:
 def timed(name: str, seconds: dict[str, float]) -> Iterator[Path]:
     """Times a block that works in an empty folder; the best of several times is kept."""
     with tempfile.TemporaryDirectory() as folder:
+        quiet.beat()
         start = time.perf_counter()
         yield Path(folder)
         passed = time.perf_counter() - start
+        quiet.beat()
     seconds[name] = min(passed, seconds.get(name, passed))
     print(f"  {name:<40}{passed:8.2f} s", flush=True)
 
@@ -208,6 +210,7 @@ def main() -> None:
     size = parser.parse_args()
     for name, setting in QUICKEST.items():
         os.environ.setdefault(name, setting)
+    quiet.begin(torch.get_num_threads())
     seconds: dict[str, float] = {}
     print(f"{size.members} members, {size.intervals} intervals, {size.epochs} epochs of 1,000 digits each")
     digits(1)  # scikit-learn is loaded outside of what is timed
@@ -232,9 +235,8 @@ def main() -> None:
     ratios["one_worker_over_two"] = seconds["local, 1 worker, longer"] / seconds["local, 2 workers, longer"]
     for name, value in ratios.items():
         print(f"  {name:<46}{value:8.2f}")
-    if size.json:
-        keep = {name: getattr(size, name) for name in ("members", "intervals", "epochs", "long_epochs", "repeats")}
-        size.json.write_text(json.dumps({"settings": keep, "seconds": seconds, "ratios": ratios}, indent=2) + "\n")
+    keep = {name: getattr(size, name) for name in ("members", "intervals", "epochs", "long_epochs", "repeats")}
+    quiet.write(size.json, {"settings": keep, "seconds": seconds, "ratios": ratios})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A distillation step of the Distiller against the same step written by hand, and against torchdistill.
 
-    python benchmarks/step.py [--json FILE] [--quick] [--threads N]
+    python benchmarks/step.py [--json FILE] [--quick] [--threads N] [--device cuda]
 
 Each side has its own copy of the same networks and an optimiser of its own. In every round each side takes its turn, in
 an order that rotates, so that the machine's moods fall on all alike; figures are ratios of one round, their median over
@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import platform
 import random
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import quiet
 import torch
 import torchdistill_box
 from torch import Tensor, nn
@@ -142,13 +141,13 @@ def by_distiller(case: Case, teacher: nn.Module, student: nn.Module, spec: Input
     return step
 
 
-def sides_of(case: Case, box: Any | None) -> dict[str, Step]:
+def sides_of(case: Case, box: Any | None, device: torch.device) -> dict[str, Step]:
     """Returns the contenders, each with networks of its own."""
     shape: dict[str, Any] = {"num_classes": case.classes, "channels": case.channels, "size": case.size}
-    teacher = build(case.teacher, seed=0, **shape, **case.teacher_arguments).eval().requires_grad_(False)
-    student = build(case.student, seed=1, **shape, **case.arguments).train()
+    teacher = build(case.teacher, seed=0, **shape, **case.teacher_arguments).eval().requires_grad_(False).to(device)
+    student = build(case.student, seed=1, **shape, **case.arguments).train().to(device)
     spec = InputSpec((0.4,) * case.channels, (0.3,) * case.channels)
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) * 255 for values in (spec.mean, spec.std))
+    mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) * 255 for values in (spec.mean, spec.std))
 
     def prepare(images: Tensor) -> Tensor:
         return (images.float() - mean) / std
@@ -164,13 +163,13 @@ def sides_of(case: Case, box: Any | None) -> dict[str, Step]:
     return sides
 
 
-def measure(case: Case, box: Any | None) -> dict[str, Any]:
+def measure(case: Case, box: Any | None, device: torch.device) -> dict[str, Any]:
     """Times all sides in turns; milliseconds for each step, and ratios to the hand-written one."""
     generator = torch.Generator().manual_seed(0)
     shape = (case.batch, case.channels, *case.size)
-    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-    labels = torch.randint(0, case.classes, (case.batch,), generator=generator)
-    sides = sides_of(case, box)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).to(device)
+    labels = torch.randint(0, case.classes, (case.batch,), generator=generator).to(device)
+    sides = sides_of(case, box, device)
     losses = {name: [float(step(images, labels)) for _ in range(3)] for name, step in sides.items()}
     for name, values in losses.items():
         if any(abs(value - hand) > 1e-4 * abs(hand) for value, hand in zip(values, losses["by hand"], strict=True)):
@@ -180,11 +179,12 @@ def measure(case: Case, box: Any | None) -> dict[str, Any]:
     names = list(sides)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(case.rounds):
+        quiet.beat()
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            start = time.perf_counter()
+            start = quiet.now(device)
             for _ in range(case.steps):
                 sides[name](images, labels)
-            seconds[name].append((time.perf_counter() - start) / case.steps)
+            seconds[name].append((quiet.now(device) - start) / case.steps)
     ratios = {name: ratio(values, seconds["by hand"]) for name, values in seconds.items() if name != "by hand"}
     return {
         "case": case.title,
@@ -209,8 +209,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: for a look, not for a claim")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch's threads")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu or cuda")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    quiet.begin(arguments.threads)
     box, note = None, ""
     try:
         box, note = torchdistill_box.box_class()
@@ -219,16 +220,19 @@ def main() -> None:
     print(note)
     found = []
     for case in cases(arguments.quick):
-        found.append(measure(case, box))
+        found.append(measure(case, box, arguments.device))
         print(f"\n{case.title}, batch {case.batch}, {case.rounds} rounds")
         for name, milliseconds in found[-1]["milliseconds"].items():
             other = found[-1]["ratios_to_by_hand"].get(name)
             compared = f"{other['median']:.3f} ({other['low']:.3f} to {other['high']:.3f})" if other else "1"
             print(f"  {name:16s} {milliseconds:9.3f} ms   x {compared}")
-    if arguments.json:
-        machine = {"python": platform.python_version(), "torch": torch.__version__, "threads": arguments.threads}
-        content = {"benchmark": "step", "torchdistill": note, "machine": machine, "results": found}
-        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+    machine: dict[str, Any] = {"python": platform.python_version(), "torch": torch.__version__}
+    machine |= {"threads": arguments.threads, "device": quiet.name_of(arguments.device)}
+    quiet.write(
+        arguments.json,
+        {"benchmark": "step", "torchdistill": note, "machine": machine, "results": found},
+        claim=not arguments.quick,
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 INSTALL = "python -m pip install --no-deps torchdistill"
@@ -87,7 +86,7 @@ def make_step(
         "criterion": {"key": "WeightedSumLoss", "kwargs": {"sub_terms": terms}},
         "optimizer": {"key": "SGD", "kwargs": {"lr": settings.learning_rate, "momentum": 0.9}},
     }
-    made = box(teacher, student, {}, config, torch.device("cpu"), None, False, 1.0)
+    made = box(teacher, student, {}, config, next(student.parameters()).device, None, False, 1.0)
     teacher.eval()
 
     def step(images: Tensor, labels: Tensor) -> Tensor:

@@ -1,19 +1,37 @@
-"""Real data: a test that needs it skips where ROLEWISE_DATA is not set."""
+"""What all tests share: threads, signals, real data (ROLEWISE_DATA), the device of numeric tests (ROLEWISE_DEVICE)."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+# Before torch is loaded, and for the processes that tests start: several test processes share the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
+
+# A shell starts what runs in the background with Ctrl-C ignored, and what tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    """The device that ROLEWISE_DEVICE names, on which numeric tests compute; the CPU by default."""
+    found = torch.device(os.environ.get("ROLEWISE_DEVICE", "cpu"))
+    if found.type == "cuda" and not torch.cuda.is_available():
+        pytest.skip(f"ROLEWISE_DEVICE is {found}, and torch finds no GPU")
+    return found
 
 
 @pytest.fixture(scope="session")

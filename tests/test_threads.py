@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -51,3 +53,16 @@ def test_threads_are_set_back_after_an_error() -> None:
         assert torch.get_num_threads() == before + 2
         raise KeyError
     assert torch.get_num_threads() == before
+
+
+def test_tests_that_press_ctrl_c_pass_in_a_background_shell_too() -> None:
+    code = "import runpy, signal, sys; runpy.run_path(sys.argv[1]); print(signal.getsignal(signal.SIGINT).__name__)"
+    conftest = Path(__file__).with_name("conftest.py")
+    made = subprocess.run(
+        [sys.executable, "-c", code, str(conftest)],
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert made.stdout == "default_int_handler\n"

@@ -1,31 +1,62 @@
-"""Files that are whole or not there: written to a temporary name, synced, then renamed."""
+"""Files that are whole or not there: written to a temporary name, synced, then renamed; read where they are regular."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import json
 import os
 import secrets
+import stat
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rolewise.errors import InputError
 
+#: Bytes of a JSON file, a table or a log, at the most. What is larger is none of ours, and would fill the memory.
+LARGEST_TEXT = 64 * 2**20
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Gives errors of the disk that come up inside the name of their file, which a full disk's do not have."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file so that a reader sees the old content or the new, never a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Opened the ordinary way, not by tempfile, so that the file gets the permissions that the user's umask gives.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Writes a file so that a reader sees the old content or the new, never a part of it.
+
+    Raises:
+        OSError: the disk is full, or the place cannot be written; the file is named.
+    """
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Opened the ordinary way, not by tempfile, so that the file gets the permissions that the user's umask gives.
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):  # the first error is the one to tell
+                temporary.unlink(missing_ok=True)
+            raise
     sync_folder(path.parent)
 
 
@@ -50,7 +81,80 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON with sorted keys: equal values give equal bytes. NaN is refused."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    write_bytes(path, as_json(value))
+
+
+def as_json(value: Any) -> bytes:
+    """Returns a value as the JSON that `write_json` writes."""
+    return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def open_regular(path: Path, what: str) -> BinaryIO:
+    """Opens a file to be read; pipes, devices and folders, which may have no end, are refused.
+
+    Args:
+        path: the file.
+        what: what it should be, for the error: ``"schedule"``.
+
+    Raises:
+        InputError: it is missing, cannot be read, or is no regular file.
+    """
+    try:
+        # Asked before it is opened, since opening a pipe waits for a writer; and again of what was opened.
+        _check_regular(os.stat(path), path, what)
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        file = os.fdopen(handle, "rb")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        if isinstance(error, InputError):
+            raise
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{what} {path} cannot be read: {why}; check the path") from error
+    try:
+        _check_regular(os.fstat(handle), path, what)
+    except InputError:
+        file.close()
+        raise
+    return file
+
+
+def _check_regular(state: os.stat_result, path: Path, what: str) -> None:
+    if not stat.S_ISREG(state.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(state.st_mode), "something else")
+        raise InputError(f"{what} {path} must be a regular file, got {kind}; check the path")
+
+
+def read_bytes(path: Path, what: str, *, largest: int = LARGEST_TEXT) -> bytes:
+    """Reads a regular file of a bounded size.
+
+    Args:
+        path: the file.
+        what: what it should be, for the error.
+        largest: bytes, at the most.
+
+    Raises:
+        InputError: it is missing, cannot be read, is no regular file, or is too large.
+    """
+    with open_regular(path, what) as file:
+        try:
+            content = file.read(largest + 1) if os.fstat(file.fileno()).st_size <= largest else b""
+            size = max(len(content), os.fstat(file.fileno()).st_size)
+        except OSError as error:
+            raise InputError(f"{what} {path} cannot be read: {error.strerror or error}; check the disk") from error
+    if size > largest:
+        raise InputError(f"{what} {path} must be at most {largest:,} bytes, got {size:,}; it is of another kind")
+    return content
+
+
+def read_text(path: Path, what: str) -> str:
+    """Reads UTF-8 text as `read_bytes` does.
+
+    Raises:
+        InputError: as there, or it is no UTF-8.
+    """
+    try:
+        return read_bytes(path, what).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{what} {path} must be UTF-8 text ({error}); it is damaged or of another kind") from error
 
 
 def read_json(path: Path, what: str) -> Any:
@@ -61,12 +165,11 @@ def read_json(path: Path, what: str) -> Any:
         what: what it should be, for the error: ``"schedule"``.
 
     Raises:
-        InputError: the file is missing, unreadable or not JSON.
+        InputError: the file is missing, unreadable, no regular file, too large or not JSON.
     """
+    content = read_bytes(path, what)
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except OSError as error:
-        raise InputError(f"{what} {path} cannot be read: {error.strerror or error}; check the path") from error
+        return json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{what} {path} is not valid JSON ({error}); it is damaged or of another kind") from error
 
@@ -75,10 +178,21 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file's content in hexadecimal."""
+def sha256(path: Path, what: str = "file") -> str:
+    """Returns the SHA-256 of a regular file's content in hexadecimal; read once while the file stays as it is.
+
+    Raises:
+        InputError: it is missing, cannot be read or is no regular file.
+    """
+    with open_regular(path, what) as file:
+        state = os.fstat(file.fileno())
+    return _sha256(path, what, state.st_mtime_ns, state.st_size, state.st_ino)
+
+
+@functools.lru_cache(maxsize=4096)
+def _sha256(path: Path, what: str, modified: int, size: int, number: int) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path, what) as file, naming(path):
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()

@@ -128,3 +128,11 @@ def file_of(module: str) -> str | None:
     if spec is None:
         return None
     return spec.origin or next(iter(spec.submodule_search_locations or ()), None)
+
+
+def folders_of(modules: Iterable[str]) -> list[str]:
+    """Returns the folders in which modules, or their packages, are found, so that they can be found there again."""
+    files = [Path(file) for file in map(file_of, modules) if file is not None]
+    # A package is found where its folder stands; one without an __init__.py is that folder itself.
+    found = [file.parent.parent if file.name == "__init__.py" else file.parent for file in files]
+    return list(dict.fromkeys(str(folder.resolve()) for folder in found))

@@ -6,6 +6,22 @@ import hashlib
 
 import torch
 
+from rolewise.errors import InputError
+
+#: The largest seed: torch's generators take signed numbers of 64 bits.
+LARGEST_SEED = 2**63 - 1
+
+
+def check_seed(name: str, seed: object) -> None:
+    """Raises InputError unless a seed is a whole number from 0 to 2^63 - 1.
+
+    Args:
+        name: what the error calls it.
+        seed: what was given.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+        raise InputError(f"{name} must be a whole number from 0 to 2^63 - 1, got {seed!r}")
+
 
 def derive_seed(seed: int, *names: str | int) -> int:
     """Returns the seed of the stream that ``names`` calls, out of an experiment's seed.

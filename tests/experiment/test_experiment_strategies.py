@@ -15,6 +15,7 @@ from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.graph import stages_of
 from rolewise.experiment.screening import screened
 from rolewise.experiment.strategies import augmentation, grid
+from rolewise.seals import write_sealed
 from rolewise.search.lineage_file import load_lineage
 
 QUICK = Path(__file__).parent / "quick.yaml"
@@ -61,7 +62,7 @@ def test_presets_end_with_the_base_of_the_learned_policies() -> None:
 
 def test_the_screen_puts_the_lowest_deviation_first(finished: Path) -> None:
     folder = finished / "stages/seed0"
-    entries = json.loads((folder / "small-screen-search/screen.json").read_text())
+    entries = json.loads((folder / "small-screen-search/screen.json").read_text())["candidates"]
     assert len(entries) == 6 and len({entry["deviation"] for entry in entries}) == 6
     ranked = sorted(entries, key=lambda entry: entry["deviation"])
     chosen = Schedule.load(folder / "small-screen-search/schedule.json").at(0.0)
@@ -75,6 +76,9 @@ def test_a_damaged_screen_is_named(finished: Path) -> None:
     path = finished / "stages/seed0/small-screen-search/screen.json"
     kept = path.read_text()
     path.write_text('[{"genome": 3}]')
+    with pytest.raises(InputError, match=r"screen\.json is damaged.*delete it to screen anew"):
+        screened(RunFolder(finished), stage)
+    write_sealed(path, {"candidates": [{"genome": 3}]})
     with pytest.raises(InputError, match=r"screen\.json must list genomes"):
         screened(RunFolder(finished), stage)
     path.write_text(kept)

@@ -132,7 +132,11 @@ def changed(config: ExperimentConfig, path: tuple, value: Any) -> ExperimentConf
 
 
 def keys(config: ExperimentConfig) -> dict[str, str]:
-    return {name.removeprefix("seed0/"): key for name, key in stage_keys(config).items() if name.startswith("seed0/")}
+    return {
+        name.removeprefix("seed0/"): key
+        for name, key in stage_keys(config, read=False).items()
+        if name.startswith("seed0/")
+    }
 
 
 def moved(before: dict[str, str], after: dict[str, str]) -> set[str]:
@@ -307,4 +311,4 @@ def test_a_schedule_file_is_its_content(tmp_path: Path) -> None:
 def test_measurements_belong_to_a_network_and_to_what_is_measured() -> None:
     plain, other, stronger = Asked("accuracy"), Asked("x:y"), Asked("robustness", {"radii": [16]})
     wanted = [("a", [plain]), ("b", [plain]), ("a", [other]), ("a", [stronger]), ("a", [Asked("robustness")])]
-    assert len({measure_key(training, measure) for training, measure in wanted}) == 5
+    assert len({measure_key(training, measure, read=False) for training, measure in wanted}) == 5

@@ -14,8 +14,10 @@ import pytest
 from rolewise.augment import build
 from rolewise.errors import InputError
 from rolewise.experiment import load, run
+from rolewise.files import sha256
 from rolewise.report import write_report
 from rolewise.report.figures import effect_over_time
+from rolewise.seals import write_sealed
 
 QUICK = Path(__file__).parent.parent / "experiment" / "quick.yaml"
 
@@ -61,7 +63,10 @@ def test_effects_of_random_operations_are_drawn_too() -> None:
 
 def test_text_is_escaped(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, tmp_path / "r")
+    record = json.loads((tmp_path / "r" / "run.json").read_text())
     (tmp_path / "r" / "config.yaml").write_text("<script>alert(1)</script>")
+    record["files"]["config.yaml"] = sha256(tmp_path / "r" / "config.yaml")
+    write_sealed(tmp_path / "r" / "run.json", record)
     page = write_report(tmp_path / "r").read_text()
     assert "<script>" not in page and "&lt;script&gt;" in page
 
@@ -72,6 +77,7 @@ def test_a_run_that_is_not_finished_is_reported_as_far_as_it_is(finished: Path, 
         (tmp_path / "r" / name).unlink()
     record = next((tmp_path / "r").rglob("record.jsonl"))
     record.write_text(record.read_text() + '{"epoch": 9')
+    (record.parent / "done.json").unlink()
     page = write_report(tmp_path / "r").read_text()
     assert "still sealed" in page and "What the searches did" in page
 
@@ -84,6 +90,9 @@ def test_retired_members_are_named_with_the_reason(finished: Path, tmp_path: Pat
     event = {"interval": 1, "fraction": 0.5, "target": 1, "donor": 0, "reason": "out of memory", "changes": {}}
     lineage["events"] = [{**event, "genome": None}]
     path.write_text(json.dumps(lineage))
+    done = json.loads((path.parent / "done.json").read_text())
+    done["files"]["lineage.json"] = sha256(path)
+    write_sealed(path.parent / "done.json", done)
     page = write_report(tmp_path / "r").read_text()
     assert "after 50%: member 1 was retired (out of memory) and replaced by a copy of member 0" in page
 
@@ -97,8 +106,17 @@ def test_damaged_files_are_named(finished: Path, tmp_path: Path) -> None:
     ):
         shutil.copytree(finished, tmp_path / "r", dirs_exist_ok=True)
         (tmp_path / "r" / name).write_text(content)
-        with pytest.raises(InputError):
+        with pytest.raises(InputError, match=name):
             write_report(tmp_path / "r")
+
+
+def test_a_run_of_the_first_version_which_kept_no_digests_is_still_shown(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "r")
+    (tmp_path / "r" / "products.json").unlink()
+    (tmp_path / "r" / "run.json").write_text('{"version": 1, "name": "quick", "config": "x"}')
+    for done in (tmp_path / "r").rglob("done.json"):
+        done.write_text("{}")
+    assert 'id="verdict"' in write_report(tmp_path / "r").read_text()
 
 
 def test_it_opens_in_a_browser(finished: Path, tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_a_table_that_is_cut_off_or_no_text_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"results.csv:\d+ is damaged .*not \d+ cells"):
         read_study(table.parent)
     table.write_bytes(whole + b"\xff")
-    with pytest.raises(InputError, match=r"results.csv cannot be read \(it is no UTF-8 text\); run the study again"):
+    with pytest.raises(InputError, match=r"results.csv cannot be read \(must be UTF-8 text .*; run the study again"):
         read_study(table.parent)
 
 

@@ -19,6 +19,7 @@ from search_toys import SPACE, Climber, SlowFactory, climber
 from test_search_local import SETTINGS, files_of, run
 
 from rolewise.errors import InputError
+from rolewise.seals import seal
 from rolewise.search import Progress, Scalar, Space, record, search, states
 
 
@@ -152,7 +153,7 @@ def change(line: int, key: str, value: Any) -> Callable[[list[Any]], None]:
         (change(1, "events", []), "line 2 does not follow"),
         (change(1, "events", [1]), r"line 2: events\[0\] must be an object"),
         (lambda lines: lines.pop(0), "line 1 must be interval 1"),
-        (lambda lines: lines.insert(0, "broken"), "line 1 must be interval 1"),
+        (lambda lines: lines.insert(0, "broken"), "line 1 does not fit its digest"),
     ],
 )
 def test_damaged_record_is_refused(tmp_path: Path, damage: Callable[[list[Any]], None], message: str) -> None:
@@ -161,10 +162,24 @@ def test_damaged_record_is_refused(tmp_path: Path, damage: Callable[[list[Any]],
     path = tmp_path / "record.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     damage(lines)
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    # With digests that fit, as somebody's program may write them: nothing is believed for its digest alone.
+    sealed = [seal(line) if isinstance(line, dict) else line for line in lines]
+    path.write_text("".join(json.dumps(line) + "\n" for line in sealed))
     with pytest.raises(InputError, match=message) as caught:
         run(tmp_path)
     assert str(path) in str(caught.value) and "to begin the search anew" in str(caught.value)
+
+
+def test_a_digit_that_changed_in_the_record_is_noticed_where_all_still_fits(tmp_path: Path) -> None:
+    with pytest.raises(Stop):
+        run(tmp_path, on_progress=stop_at(3))
+    path = tmp_path / "record.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    best = max(range(6), key=lambda member: lines[0]["scores"][member])
+    lines[0]["scores"][best] += 1e-9  # the order of the members stays
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(InputError, match="line 1 does not fit its digest"):
+        run(tmp_path)
 
 
 def test_garbage_inside_the_record_is_refused_and_timing_does_not_matter(

@@ -11,6 +11,7 @@ from typing import Any
 
 from rolewise.augment.schedule import Schedule
 from rolewise.errors import InputError
+from rolewise.files import read_text
 
 #: The order of the operations in the published vectors: that of a Python 2 dictionary, not that of the source file.
 PUBLISHED_OPS: tuple[str, ...] = (
@@ -66,10 +67,7 @@ def load_published(path: Path, epochs: int | None = None) -> Published:
     Raises:
         InputError: the file is missing, or a line is not of that form; it is named.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"published log {path} cannot be read ({error}); check the path") from error
+    lines = read_text(Path(path), "published log").splitlines()
     rows = [_row(line, f"published log {path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not rows:
         raise InputError(f"published log {path} must hold at least one line, got none")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from rolewise.cli.options import ConfigFile, Fresh, RunOption, Settings, app, console, load_experiment
 from rolewise.errors import InputError, RunError
+from rolewise.seals import finished
 
 
 @app.command()
@@ -113,7 +113,7 @@ def distill(
 
     _run(config, out, settings, fresh, chosen)
     for folder in sorted(out.glob(f"stages/seed*/{student or '*'}-*+distill*")):
-        done = json.loads((folder / "done.json").read_text())
+        done = finished(folder) or {}
         console.print(
             f"{folder}: validation accuracy {done.get('validation_accuracy', float('nan')):.4f}", soft_wrap=True
         )

@@ -46,7 +46,7 @@ def validate(config: ConfigFile, settings: Settings = None) -> None:
         from rolewise.experiment.study.graph import graph_of
 
         read = announced(config, settings or [], lambda: load_study(config, settings or [], on_note=say))
-        graph = graph_of(read)
+        graph = graph_of(read, read=False)
         console.print(
             f"{config} is valid: {len(read.cells)} cells, {len(read.seeds)} seeds, {len(graph.trainings)} stages to "
             f"train ({sum(map(len, graph.keys.values())) - len(graph.trainings)} more are shared between cells).",

@@ -46,9 +46,9 @@ class DataSection(Section):
     arguments: dict[str, Any] = {}
     validation: Share = 300
     test: Share | None = None
-    split_seed: int = 0
+    split_seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     limit: Count | None = None
-    memory_budget_mb: Positive = 2048.0
+    memory_budget_mb: Annotated[float, Field(gt=0, le=1e9)] = 2048.0
 
 
 class DistillSection(Section):

@@ -1,16 +1,22 @@
 """Data: readers, splits, and batches of uint8 images."""
 
-from rolewise.data import folder  # noqa: F401  (it fills the registry)
-from rolewise.data.download import ChecksumWarning, data_root
+from rolewise.data import readers  # noqa: F401  (they fill the registry)
+from rolewise.data.arguments import argument_faults
+from rolewise.data.arrays import from_arrays
+from rolewise.data.download import data_root
+from rolewise.data.fingerprint import fingerprint
 from rolewise.data.images import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.data.loading import Batch, batches, shuffled
-from rolewise.data.readers import READERS, RawData, from_arrays, read, read_with
+from rolewise.data.notices import ChecksumWarning, DataWarning
+from rolewise.data.reading import check_parts, read, read_with
+from rolewise.data.registry import READERS, RawData
 from rolewise.data.splits import Opened, SealedTest, Splits, split, stratified_order, stratified_subset
 
 __all__ = [
     "READERS",
     "Batch",
     "ChecksumWarning",
+    "DataWarning",
     "ImageData",
     "Opened",
     "RawData",
@@ -19,8 +25,11 @@ __all__ = [
     "Splits",
     "StreamedArray",
     "StreamedFiles",
+    "argument_faults",
     "batches",
+    "check_parts",
     "data_root",
+    "fingerprint",
     "from_arrays",
     "read",
     "read_with",

@@ -7,16 +7,16 @@ import os
 import tarfile
 import urllib.error
 import urllib.request
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from rolewise.data.limits import check_kind
+from rolewise.data.notices import ChecksumWarning, warn
 from rolewise.errors import InputError
 from rolewise.files import write_bytes
 
-
-class ChecksumWarning(UserWarning):
-    """A file differs from the official one."""
+#: No file that is fetched is nearly so large; an address that never ends is left.
+_LARGEST_DOWNLOAD = 1 << 30
 
 
 def data_root(root: str | os.PathLike[str] | None) -> Path:
@@ -24,14 +24,22 @@ def data_root(root: str | os.PathLike[str] | None) -> Path:
     return Path(root or os.environ.get("ROLEWISE_DATA") or Path.home() / ".cache" / "rolewise" / "data").expanduser()
 
 
-def find(root: Path, candidates: Sequence[str], dataset: str, address: str) -> Path:
+def find(root: Path, candidates: Sequence[str], dataset: str, address: str, kind: str = "a file") -> Path:
     """Returns the first of several places that exists.
 
+    Args:
+        root: the folder of data.
+        candidates: paths below it.
+        dataset: its name, for the error.
+        address: where it can be had, for the error.
+        kind: ``a file`` or ``a folder``; a pipe or a device is neither.
+
     Raises:
-        InputError: none does; file, folder and address are named.
+        InputError: none does, and file, folder and address are named; or it is of another kind.
     """
     for candidate in candidates:
         if (root / candidate).exists():
+            check_kind(root / candidate, kind)
             return root / candidate
     raise InputError(
         f"{dataset} was not found: {candidates[0]} is missing in {root}; get it from {address}, "
@@ -41,11 +49,12 @@ def find(root: Path, candidates: Sequence[str], dataset: str, address: str) -> P
 
 def check_md5(path: Path, md5: str) -> None:
     """Warns where a file is not the official one."""
-    found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    if found != md5:
-        warnings.warn(
-            f"{path} has md5 {found}, the official file has {md5}; it is used as it is", ChecksumWarning, stacklevel=3
-        )
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    if digest.hexdigest() != md5:
+        warn(f"{path} has md5 {digest.hexdigest()}, the official file has {md5}; it is used as it is", ChecksumWarning)
 
 
 def fetch(address: str, target: Path, md5: str, timeout: float = 30.0) -> None:
@@ -62,6 +71,8 @@ def fetch(address: str, target: Path, md5: str, timeout: float = 30.0) -> None:
             while piece := answer.read(1 << 20):
                 pieces.append(piece)
                 got += len(piece)
+                if got > _LARGEST_DOWNLOAD:
+                    raise ValueError(f"more than {_LARGEST_DOWNLOAD:,} bytes came")
                 percent = 100 * got // total if total else 0
                 if percent // 10 > shown:
                     shown = percent // 10

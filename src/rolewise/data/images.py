@@ -137,10 +137,10 @@ class StreamedFiles:
     def batch(self, indices: Tensor) -> Tensor:
         """Returns uint8 images [B, C, H, W]."""
         chosen = [self.paths[index] for index in indices.tolist()]
-        images = list(self._pool.map(self._decode, chosen))
-        if not images:
-            return torch.empty(0, self.channels, *self.size, dtype=torch.uint8)
-        return torch.from_numpy(np.stack(images))
+        images = np.empty((len(chosen), self.channels, *self.size), np.uint8)
+        for at, image in enumerate(self._pool.map(self._decode, chosen)):
+            images[at] = image
+        return torch.from_numpy(images)
 
 
 class StreamedArray:

@@ -8,7 +8,8 @@ from typing import Any
 
 from rolewise.distill.absent import unknown_method
 from rolewise.distill.checks import check_limit
-from rolewise.distill.registry import METHODS, Method, configure, method_faults, named, no_setting
+from rolewise.distill.registry import METHODS, Method, configure, method_faults
+from rolewise.distill.settings import named, no_setting
 from rolewise.distill.weights import weight_of
 from rolewise.errors import InputError
 from rolewise.registry import Registry
@@ -95,7 +96,7 @@ def build_methods(sections: Sequence[Mapping[str, Any]]) -> list[Method]:
     for section in sections:
         for error in section_faults(section):
             raise error
-        name, settings = named(section)
+        name, settings = named(section, METHODS)
         built += COMBINATIONS[name](**settings) if name in COMBINATIONS else [configure(name, **settings)]
     return built
 
@@ -107,7 +108,7 @@ def section_faults(section: object) -> list[InputError]:
         section: a mapping with the ``name`` of a method or of a combination, and settings.
     """
     try:
-        name, settings = named(section)
+        name, settings = named(section, METHODS)
         if name not in COMBINATIONS:
             if name not in METHODS:
                 raise unknown_method(name, [*METHODS, *COMBINATIONS])

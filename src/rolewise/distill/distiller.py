@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -10,19 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rolewise.distill import guards
 from rolewise.distill.adapters import make_adapters
-from rolewise.distill.checks import check_limit
-from rolewise.distill.guards import check_batch, check_roles, check_soft_labels
+from rolewise.distill.checks import check_choice, check_limit
 from rolewise.distill.losses import Seen, estimator_name, full, losses_of, read
 from rolewise.distill.mixed import Pairs, check_pairs
+from rolewise.distill.ranks import check_plain
 from rolewise.distill.registry import Method, configure
+from rolewise.distill.roles import check_networks, enter, freeze
+from rolewise.distill.running import keep_buffers, without_autocast
 from rolewise.distill.taps import Taps, pairs_of
 from rolewise.distill.terms import Terms, weighted_sum
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
-
-NOTHING = contextlib.nullcontext()
-_KEPT = "rolewise-buffers-kept"
 
 
 class Distiller(nn.Module):
@@ -48,7 +47,8 @@ class Distiller(nn.Module):
         generator: of the initial weights of learned maps: a generator or a seed.
 
     Raises:
-        InputError: methods without a teacher, an unknown tap, no example where one is needed, a number out of range.
+        InputError: methods without a teacher, an unknown tap, no example where one is needed, a number out of range, or
+            a network that another Distiller, which is still there, has in the other role.
     """
 
     def __init__(
@@ -67,27 +67,28 @@ class Distiller(nn.Module):
     ) -> None:
         super().__init__()
         check_limit("label_weight", label_weight, "not negative")
-        if not 0 <= label_smoothing < 1:
-            raise InputError(f"label_smoothing must be at least 0 and below 1, got {label_smoothing}")
-        if reduction not in ("mean", "sum"):
-            raise InputError(f'reduction must be "mean" or "sum", got {reduction!r}')
-        check_roles(teacher, student, methods)
+        guards.check_smoothing(label_smoothing)
+        check_choice("reduction", reduction, ("mean", "sum"))
+        guards.check_parts(teacher_input, student_input, example, generator)
+        check_networks(teacher, student)
+        self.methods = guards.methods_of(methods, teacher=teacher is not None)
+        pairs = [pairs_of(method, student, teacher) if teacher is not None else [] for method in self.methods]
         self.student = student
         # In a list, so that it is no submodule: its weights do not belong to what is trained and saved.
-        self._teacher = [teacher.eval().requires_grad_(False)] if teacher is not None else []
-        self.methods = tuple(methods)
+        self._teacher = [freeze(teacher)] if teacher is not None else []
         self.label_weight = label_weight
         self.label_smoothing = label_smoothing
         self.reduction = reduction
         self.teacher_input, self.student_input = teacher_input, student_input
-        self._pairs = [pairs_of(method, student, teacher) if teacher is not None else [] for method in methods]
+        self._pairs, self._calls = pairs, 0  # of forward passes: which of them look at the labels' values
         self._student_taps = Taps(student, [path for pairs in self._pairs for path, _ in pairs])
         self._teacher_taps = [Taps(net, [path for pairs in self._pairs for _, path in pairs]) for net in self._teacher]
         self.adapters = nn.ModuleDict()
         if example is not None:
             self._try(example, generator)
-        elif any(method.info.adapter or method.info.estimator for method in methods):
+        elif any(method.info.adapter or method.info.estimator for method in self.methods):
             raise InputError("example must be a few images where a method learns a map between features, got none")
+        enter(self)
 
     @property
     def teacher(self) -> nn.Module | None:
@@ -97,7 +98,7 @@ class Distiller(nn.Module):
     def forward(
         self,
         images: Tensor,
-        labels: Tensor,
+        labels: Tensor | None = None,
         *,
         teacher_images: Tensor | None = None,
         progress: float = 0.0,
@@ -108,7 +109,7 @@ class Distiller(nn.Module):
         Args:
             images: [B, C, H, W] as the student sees them; uint8, or floating point in [0, 1], where an input is
                 declared, and what the network takes where none is.
-            labels: int64 [B], or soft labels [B, K] that sum to 1.
+            labels: int64 [B], from 0 to K - 1, or soft labels [B, K] that sum to 1; must be given.
             teacher_images: what the teacher sees instead, of the same examples in the same order.
             progress: the fraction of training done, in [0, 1], for weights that move.
             pairs: how the images were mixed, where the teacher's outputs are to be made to fit (see
@@ -118,21 +119,28 @@ class Distiller(nn.Module):
             The terms; ``total`` is what to call ``backward`` on.
 
         Raises:
-            InputError: shapes do not fit, or soft labels meet a method that is not sound with them.
+            InputError: shapes do not fit, labels are no classes and no shares that add up to 1, soft labels meet a
+                method that is not sound with them, or several processes train on what is no plain sum.
         """
-        declared = self.student_input is not None and (self.teacher_input is not None or not self.methods)
         unmixed = pairs is not None and pairs.targets == "outputs"
-        check_batch(images, labels, None if unmixed else teacher_images, declared=declared)
+        declared = self.student_input is not None and (self.teacher_input is not None or not self.methods)
+        labels = guards.check_batch(images, labels, None if unmixed else teacher_images, declared=declared)
         if pairs is not None:
             check_pairs(self.methods, pairs, len(images), teacher_images)
         if labels.ndim == 2:
-            check_soft_labels(self.methods)
+            guards.check_soft_labels(self.methods)
+        if learning := self.training and torch.is_grad_enabled():
+            check_plain(self.methods, dict(self.adapters.items()), self.reduction)
         student_batch = prepare(images, self.student_input) if self.student_input is not None else images
         # The teacher first, because it leaves nothing behind: the student's activations are not yet in memory.
         teacher = self._ask_teacher(images, teacher_images, student_batch) if self.methods else None
         if teacher is not None and pairs is not None:
             teacher = Seen(teacher.logits, teacher.features, pairs)
         student = Seen(*self._student_taps.run(self.student, student_batch))
+        self._calls += 1
+        guards.check_logits(student.logits, images, labels, learning=learning)
+        if guards.due(self._calls, labels):
+            guards.check_labels(labels, student.logits.shape[1])
         parts = self._losses(student, teacher, labels)
         weights = {"labels": self.label_weight}
         for method in self.methods:
@@ -146,8 +154,7 @@ class Distiller(nn.Module):
     @torch.no_grad()
     def _ask_teacher(self, images: Tensor, teacher_images: Tensor | None, student_batch: Tensor) -> Seen:
         """The one place where the teacher is run; nothing of it carries a gradient."""
-        teacher = self._teacher[0]
-        if teacher.training:
+        if (teacher := self._teacher[0]).training:
             teacher.eval()
         seen = images if teacher_images is None else teacher_images
         if seen is images and self.teacher_input == self.student_input:
@@ -166,7 +173,8 @@ class Distiller(nn.Module):
             for method, pairs in zip(self.methods, self._pairs, strict=True)
         ]
         parts = {}
-        with _without_autocast(logits.device.type):
+        labels = labels.to(logits.dtype) if labels.ndim == 2 else labels  # torch takes no other
+        with without_autocast(logits.device.type):
             parts["labels"] = functional.cross_entropy(
                 logits, labels, label_smoothing=self.label_smoothing, reduction=self.reduction
             )
@@ -200,8 +208,7 @@ class Distiller(nn.Module):
         Raises:
             InputError: there is no such method here, or a setting is wrong.
         """
-        names = [method.info.name for method in self.methods]
-        if name not in names:
+        if name not in (names := [method.info.name for method in self.methods]):
             raise InputError(f"no method here is called {name!r}{near(name, names)}")
         if "student_taps" in settings or "teacher_taps" in settings:
             raise InputError("taps must stay as they are; make a new Distiller for others")
@@ -211,7 +218,7 @@ class Distiller(nn.Module):
         )
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
-        """Yields what an optimiser must move: the student's parameters, then those of learned parts."""
+        """Gives what an optimiser must move: the student's parameters, then those of learned parts."""
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
 
     def compile_networks(self, **settings: Any) -> None:
@@ -220,21 +227,16 @@ class Distiller(nn.Module):
         From then on torch keeps the buffers of every compiled graph in this process until the graph goes: gradients
         that are limited or measured go back through one more than once.
         """
-        torch._functorch.config.donated_buffer = False
-        # Torch's cache on disk does not tell such graphs from others, and those would give wrong gradients.
-        if _KEPT not in torch.compiler.config.cache_key_tag:
-            torch.compiler.config.cache_key_tag += _KEPT
+        keep_buffers()
         for network in (self.student, *self._teacher):
             network.compile(**settings)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        enter(self)  # copies and pickles do not come through __init__
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Distiller:
         for teacher in self._teacher:
             teacher._apply(fn)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
-
-
-def _without_autocast(device: str) -> contextlib.AbstractContextManager[Any]:
-    # Torch knows no autocast of the meta device, where networks are tried without weights.
-    on = device != "meta" and torch.is_autocast_enabled(device)
-    return torch.autocast(device, enabled=False) if on else NOTHING

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from rolewise.distill.checks import check_limit
+from rolewise.distill.ranks import check_one_rank
 from rolewise.errors import InputError
 
 
@@ -33,9 +34,15 @@ def limit_gradients(
         For each tensor its gradient, or None where it has neither. What was given is not changed.
 
     Raises:
-        InputError: the lists differ in length, or the share is negative.
+        InputError: the lists differ in length, the share is negative, or several processes train together.
     """
-    check_limit("share", share, "not negative")
+    check_one_rank(
+        "gradients that are limited",
+        "each process would limit by its own part of the batch, and nothing would average them; train in one process, "
+        'or add the gradients plainly (distill_gradient "sum", terms.total.backward())',
+    )
+    if not 0 <= share < math.inf:
+        raise InputError(f"share must be a number of at least 0, got {share}")
     if len(task) != len(distillation):
         raise InputError(f"task and distillation must be equally many, got {len(task)} and {len(distillation)}")
     joined = [second if first is None else first for first, second in zip(task, distillation, strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -13,9 +13,10 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from torch import Tensor, nn
 
 from rolewise.distill.absent import unknown_method
-from rolewise.distill.checks import Limit, check_choice, check_limit, check_switch
+from rolewise.distill.checks import Limit
+from rolewise.distill.settings import named, setting_faults, tap_names
 from rolewise.distill.weights import Weight, weight_of
-from rolewise.errors import InputError, near
+from rolewise.errors import InputError
 from rolewise.registry import Registry
 
 Loss = TypeVar("Loss", bound=Callable[..., Tensor])
@@ -50,6 +51,8 @@ class Info:
         limits: for each numeric setting, which of `rolewise.distill.checks.BOUNDS` it keeps.
         head: for a method that is trained on logits divided by their own standard deviation, a function of its
             settings that returns what they are multiplied with then, or None where these settings train raw ones.
+        alone: whether an example's loss is that of the example alone, whatever else is in its batch; only then may
+            several processes share a batch.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Info:
     weight: float = 1.0
     limits: Mapping[str, Limit] = field(default_factory=dict)
     head: ReadHead | None = None
+    alone: bool = False
 
     @cached_property
     def keywords(self) -> dict[str, Any]:
@@ -130,12 +134,14 @@ def method(
     weight: float = 1.0,
     limits: Mapping[str, Limit] | None = None,
     head: ReadHead | None = None,
+    alone: bool = False,
 ) -> Callable[[Loss], Loss]:
     """Returns a decorator that registers a loss ``<name>_loss`` as the method ``<name>`` (see `Info`)."""
 
     def register(loss: Loss) -> Loss:
         name = loss.__name__.removesuffix("_loss")
-        METHODS.add(name)(Info(name, loss, reads, mixed_labels, taps, adapter, estimator, weight, limits or {}, head))
+        rest = taps, adapter, estimator, weight, limits or {}, head, alone
+        METHODS.add(name)(Info(name, loss, reads, mixed_labels, *rest))
         return loss
 
     return register
@@ -175,63 +181,18 @@ def configure(name: str, **settings: Any) -> Method:
     for error in method_faults(name, settings):
         raise error
     weight = weight_of(settings.pop("weight", METHODS[name].weight))
-    student_taps, teacher_taps = (_names(settings.pop(key, ()), key) for key in ("student_taps", "teacher_taps"))
+    student_taps, teacher_taps = (tap_names(settings.pop(key, ()), key) for key in ("student_taps", "teacher_taps"))
     return Method(METHODS[name], settings, weight, student_taps, teacher_taps)
 
 
 def method_faults(name: str, settings: Mapping[str, Any]) -> Iterator[InputError]:
-    """Gives an error for every setting of a method that is wrong, each with its path.
-
-    Args:
-        name: the method.
-        settings: as for `configure`.
+    """Gives an error for every setting of a method that is wrong, each with its path (see `configure`).
 
     Raises:
         InputError: there is no such method.
     """
-    if name not in METHODS:
-        raise unknown_method(name, METHODS)
-    known, info = method_settings(name), METHODS[name]
-    taps: dict[str, int] = {}
-    for key, value in settings.items():
-        try:
-            if key not in known:
-                raise no_setting(name, key, known)
-            if key == "weight":
-                weight_of(value)
-            elif key in ("student_taps", "teacher_taps"):
-                taps[key] = len(_names(value, key))
-            elif key in info.limits:
-                check_limit(key, value, info.limits[key], owner=name)
-            elif key in info.choices:
-                check_choice(key, value, info.choices[key], owner=name)
-            elif isinstance(known[key], bool):
-                check_switch(key, value, owner=name)
-        except InputError as error:
-            yield error
-    if len({"student_taps", "teacher_taps"} & set(settings)) == len(taps) and len(set(_pair(taps))) > 1:
-        rule = f"must be equally many, got {' and '.join(map(str, _pair(taps)))}"
-        path, both = (next(iter(taps)),), "student_taps and teacher_taps"
-        yield InputError(f'"{name}": {both} {rule}', path=path, rule=f"{both} {rule}")
-
-
-def no_setting(owner: str, key: str, known: Iterable[str]) -> InputError:
-    """Returns the error for a setting that its owner does not have."""
-    hint = near(key, known)
-    return InputError(
-        f'no such setting of "{owner}": {key!r}{hint}', path=(key,), rule=f'no such setting of "{owner}"{hint}'
-    )
-
-
-def _pair(taps: Mapping[str, int]) -> tuple[int, int]:
-    return taps.get("student_taps", 0), taps.get("teacher_taps", 0)
-
-
-def _names(value: Any, key: str) -> tuple[str, ...]:
-    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else (None,)
-    if not all(isinstance(name, str) for name in names):
-        raise InputError.at((key,), f"must be a tap's name, a module path or a list of these, got {value!r}")
-    return names
+    known = method_settings(name)
+    yield from setting_faults(name, known, METHODS[name].limits, METHODS[name].choices, settings)
 
 
 def build_method(section: Mapping[str, Any]) -> Method:
@@ -240,17 +201,5 @@ def build_method(section: Mapping[str, Any]) -> Method:
     Raises:
         InputError: the section has no name, or what `configure` raises.
     """
-    name, settings = named(section)
+    name, settings = named(section, METHODS)
     return configure(name, **settings)
-
-
-def named(section: object) -> tuple[str, dict[str, Any]]:
-    """Returns the name and the settings of a method's section.
-
-    Raises:
-        InputError: it is no mapping of settings, or has no name.
-    """
-    if not isinstance(section, Mapping) or not isinstance(section.get("name"), str):
-        rule = f"must have a name, got {section!r}; known: {', '.join(METHODS)}"
-        raise InputError(f"a method {rule}", path=("name",), rule=rule)
-    return section["name"], {str(key): value for key, value in section.items() if key != "name"}

@@ -10,7 +10,7 @@ from rolewise.augment import OPS
 from rolewise.augment import build as build_augmentation
 from rolewise.config.faults import Steps
 from rolewise.config.schema import LEARNED, AugmentationSpec, ExperimentConfig
-from rolewise.data import READERS
+from rolewise.data import READERS, argument_faults
 from rolewise.distill import COMBINATIONS, section_faults
 from rolewise.errors import InputError, near
 from rolewise.experiment.mix_checks import check_mixing
@@ -57,10 +57,8 @@ def _data(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
     if section.name not in READERS:
         yield ("data", "name"), f"must be a data set, got {section.name!r}{near(section.name, READERS)}"
         return
-    known = list(inspect.signature(READERS[section.name]).parameters)[3:]
-    for key in section.arguments:
-        if key not in known:
-            yield ("data", "arguments", key), f'no such setting of "{section.name}"{near(key, known)}'
+    for key, fault in argument_faults(section.name, section.arguments):
+        yield ("data", "arguments", key), fault
     if section.name == "digits" and section.test is None:
         yield ("data", "test"), "must say how many images to hold out: digits has no test set of its own; add test: 497"
 

@@ -39,13 +39,13 @@ def keep_traceback(root: Path, text: str) -> Path | None:
 
 
 @contextmanager
-def blamed(config: ExperimentConfig, stage: str, folder: Path) -> Iterator[None]:
+def blamed(config: ExperimentConfig, stage: str, root: Path) -> Iterator[None]:
     """Turns what code named by a config raises inside the block into one line.
 
     Args:
         config: the experiment, whose import paths say which code is meant.
         stage: what is being done.
-        folder: gets the traceback.
+        root: the run folder, which gets the traceback.
 
     Raises:
         RunError: in place of what was raised, with the module and its line.
@@ -53,7 +53,7 @@ def blamed(config: ExperimentConfig, stage: str, folder: Path) -> Iterator[None]
     try:
         yield
     except ForeignError as error:
-        raise RunError(f"{stage}: {error}. {_kept(folder, error)}") from error
+        raise RunError(f"{stage}: {error}. {_kept(root, error)}") from error
     except (RolewiseError, *_MEMORY):
         raise
     except Exception as error:
@@ -63,14 +63,14 @@ def blamed(config: ExperimentConfig, stage: str, folder: Path) -> Iterator[None]
             raise
         text = " ".join(str(error).split())[:300]
         raise RunError(
-            f"{stage}: code that is not Rolewise's raised {type(error).__name__}: {text} ({place}); mend it and run "
-            f"the same command again to go on. {_kept(folder, error)}"
+            f"{stage}: code that is not Rolewise's raised {type(error).__name__}: {text} ({place}); mend it, and start "
+            f"anew with --fresh where stages are done, since the code as it was made them. {_kept(root, error)}"
         ) from error
 
 
-def _kept(folder: Path, error: BaseException) -> str:
-    path = folder / TRACEBACK
-    folder.mkdir(parents=True, exist_ok=True)
+def _kept(root: Path, error: BaseException) -> str:
+    # Not in the stage's folder: a traceback is no work that would bind the run to its config.
+    path = root / TRACEBACK
     write_text(path, _text(error))
     return f"Traceback: {path}"
 

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.metadata
-import os
-import platform
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from rolewise.config import ExperimentConfig, differences, digest, dump, load
+from rolewise.config import ExperimentConfig, differences, digest, load
 from rolewise.errors import InputError, RunError
+from rolewise.experiment.inputs import check_inputs, inputs_of
 from rolewise.experiment.lock import locked
-from rolewise.files import read_json, write_json, write_text
-
-VERSION = 1
+from rolewise.experiment.made_from import ANEW, MADE, VERSION, read_record, write_record
+from rolewise.files import read_json
+from rolewise.importing import search_in
+from rolewise.seals import DONE, check_file, finished, product, remedy_of
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Names what lies where in a run folder.
+    """Names what lies where in a run folder, and checks what is read there.
 
     Args:
         root: the folder.
@@ -38,25 +35,73 @@ class RunFolder:
         return self.root / "stages" / name
 
     def is_done(self, name: str) -> bool:
-        """Returns whether a stage has ended; its ``done.json`` is written last."""
-        return (self.stage(name) / "done.json").is_file()
+        """Returns whether a stage has ended; its ``done.json`` is written last.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        return self._finished(name) is not None
 
     def summary(self, name: str) -> dict[str, Any]:
-        """Returns what a finished stage said of itself."""
-        value = read_json(self.stage(name) / "done.json", "the stage's summary")
-        if not isinstance(value, dict):
+        """Returns what a finished stage said of itself.
+
+        Raises:
+            InputError: it is not finished, or what it said is damaged.
+        """
+        found = self._finished(name)
+        if found is None:
+            raise InputError(f"{self.stage(name) / DONE} is missing: the stage is not finished; run the run's command")
+        return found
+
+    def _finished(self, name: str) -> dict[str, Any] | None:
+        folder = self.stage(name)
+        found = finished(folder)
+        # In a study the folder is a link into its store, where cells share stages that each calls as it likes.
+        known, wanted = ("key", folder.resolve().name) if folder.is_symlink() else ("stage", name)
+        if found is not None and found.get(known) != wanted:
             raise InputError(
-                f"{self.stage(name) / 'done.json'} must hold a mapping; delete the stage's folder to redo it"
+                f"{folder / DONE} must be of {known} {wanted}, got {found.get(known)!r}: it is from elsewhere; "
+                + remedy_of(folder)
             )
-        return value
+        return found
+
+    def product(self, name: str, file: str) -> Path | None:
+        """Returns a file that a stage left, its content checked against its ``done.json``; None where there is none.
+
+        Raises:
+            InputError: the file is damaged or gone.
+        """
+        self._finished(name)
+        return product(self.stage(name), file)
+
+    def needed(self, name: str, file: str) -> Path:
+        """Returns a file that a stage must have left, as `product` does.
+
+        Raises:
+            InputError: it is damaged or gone, or the finished stage has not left it.
+        """
+        path = self.product(name, file)
+        if path is None and self.is_done(name):
+            folder = self.stage(name)
+            raise InputError(f"{folder / DONE} must list {file}, which the stage leaves; {remedy_of(folder)}")
+        return path or self.stage(name) / file
+
+    def record(self) -> dict[str, Any]:
+        """Returns what the run was made from.
+
+        Raises:
+            InputError: the record is damaged, or of an earlier version.
+        """
+        return read_record(self.root / "run.json", VERSION)
 
     def config(self) -> ExperimentConfig:
-        """Reads the config that the run was made with."""
-        path = self.root / "config.yaml"
-        try:
-            state = path.stat()
-        except OSError:
-            return load(path)  # which says what is wrong
+        """Reads the config that the run was made with.
+
+        Raises:
+            InputError: it is not what was written there.
+        """
+        path = check_file(self.root / "config.yaml", self.record()["files"]["config.yaml"], ANEW)
+        state = path.stat()
         return _config(path, state.st_mtime_ns, state.st_size)
 
 
@@ -67,7 +112,7 @@ def _config(path: Path, modified: int, size: int) -> ExperimentConfig:
 
 
 def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> RunFolder:
-    """Makes a run folder, or finds the one that the same config made.
+    """Makes a run folder, or finds the one that the same config and the same inputs made.
 
     A folder in which no work was done yet, such as that of a run that failed before its first stage, takes the config
     as it is now.
@@ -78,24 +123,30 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> Ru
         fresh: move what another run left there aside, to ``<root>.old-<k>``, instead of going on with it.
 
     Raises:
-        InputError: the folder belongs to another config (the difference is shown) or to no run at all.
+        InputError: the folder belongs to another config or to other inputs (the difference is shown) or to no run at
+            all; or an input cannot be read.
         RunError: the folder would be moved or take another config, and another process is at work in it.
     """
     run = root / "run.json"
-    if fresh and run.exists():
+    # Before anything is made or moved: what cannot be read binds no folder.
+    read = inputs_of(config)
+    if fresh and (run.exists() or (root / "stages").exists()):
         move_aside(root)
     if run.exists():
-        _check_same(root, config)
-        if read_json(run, "the run's record").get("config") != digest(config):
-            unbind(root, "stages", "run.json")
+        if holds_work(root / "stages"):
+            _check_same(root, config, read)
+        elif not _is_bound_to(root, config, read):
+            unbind(root, "stages", "run.json", *MADE)
+    elif holds_work(root / "stages"):
+        raise InputError(
+            f"{run} is missing, so nobody knows what the stages beside it were made from; put it back, or start anew "
+            "with --fresh (what is there is moved aside)"
+        )
     elif _holds_other_files(root):
         raise InputError(f"--out must name a new folder or a run's, got {root}, which has other files; choose another")
     root.mkdir(parents=True, exist_ok=True)
-    if not run.exists():
-        write_text(root / "config.yaml", dump(config))
-        write_json(root / "environment.json", environment(config))
-        # Written last: a folder with run.json is whole.
-        write_json(run, {"version": VERSION, "name": config.name, "config": digest(config)})
+    if not run.exists() or not all((root / name).exists() for name in MADE):
+        write_record(root, config, read)
     return RunFolder(root)
 
 
@@ -109,7 +160,17 @@ def existing_run(root: Path) -> RunFolder:
         raise InputError(
             f"{root} is no run folder (it has no run.json); make one with: rolewise run CONFIG --out {root}"
         )
+    _search_modules(root)
     return RunFolder(root)
+
+
+def _search_modules(root: Path) -> None:
+    """Lets a user's own modules be found where they were when the run was made, and in the current folder."""
+    folders: list[str] = []
+    with contextlib.suppress(InputError):  # whoever needs the environment says what is wrong with it
+        known = read_json(root / "environment.json", "the run's environment")
+        folders = [str(folder) for folder in known.get("modules", [])] if isinstance(known, dict) else []
+    search_in(Path.cwd(), *folders)
 
 
 @contextlib.contextmanager
@@ -130,13 +191,13 @@ def holds_work(folder: Path) -> bool:
     )
 
 
-def unbind(root: Path, stages: str, record: str) -> None:
+def unbind(root: Path, stages: str, *records: str) -> None:
     """Frees a folder in which no work was done from its config, so that another config takes it.
 
     Args:
         root: a run's or a study's folder.
         stages: name of the folder that holds its stages.
-        record: name of the file that binds it to its config.
+        records: names of the files that bind it to its config.
 
     Raises:
         RunError: another process is at work in it.
@@ -145,37 +206,32 @@ def unbind(root: Path, stages: str, record: str) -> None:
         if holds_work(root / stages):  # another process was faster
             raise RunError(f"{root} has just been used by another process; run the same command again")
         shutil.rmtree(root / stages, ignore_errors=True)
-        (root / record).unlink(missing_ok=True)
+        for record in records:
+            (root / record).unlink(missing_ok=True)
 
 
-def environment(config: ExperimentConfig) -> dict[str, Any]:
-    """Returns what the report says of the machine and the software."""
-    packages = {}
-    for name in ("rolewise", "torch", "numpy", "scikit-learn", "pydantic", "safetensors"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            packages[name] = importlib.metadata.version(name)
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "device": config.device,
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "packages": packages,
-    }
+def _is_bound_to(root: Path, config: ExperimentConfig, read: dict[str, str]) -> bool:
+    try:
+        _check_same(root, config, read)
+    except InputError:
+        return False
+    return True
 
 
-def _check_same(root: Path, config: ExperimentConfig) -> None:
-    known = read_json(root / "run.json", "the run's record")
-    if not isinstance(known, dict) or known.get("version") != VERSION:
-        raise InputError(f"{root / 'run.json'} must have version {VERSION}; it is damaged or from another release")
-    if known.get("config") == digest(config) or not holds_work(root / "stages"):
-        return
-    lines = differences(load(root / "config.yaml"), config)
-    raise InputError(
-        f"{root} was made by another config; it differs in\n  "
-        + "\n  ".join(lines or ["(its config.yaml was edited afterwards)"])
-        + "\nchoose another --out, or start anew with --fresh (the old run is moved aside, not deleted)"
-    )
+def _check_same(root: Path, config: ExperimentConfig, read: dict[str, str]) -> None:
+    known = read_record(root / "run.json", VERSION)
+    for name in known["files"]:
+        if (root / name).exists():
+            check_file(root / name, known["files"][name], ANEW)
+    if known.get("config") != digest(config):
+        there = (root / "config.yaml").exists()
+        lines = differences(load(root / "config.yaml"), config) if there else ["(its config.yaml is missing)"]
+        raise InputError(
+            f"{root} was made by another config; it differs in\n  "
+            + "\n  ".join(lines)
+            + "\nchoose another --out, or start anew with --fresh (the old run is moved aside, not deleted)"
+        )
+    check_inputs(root, known["read"], read)
 
 
 def _holds_other_files(root: Path) -> bool:

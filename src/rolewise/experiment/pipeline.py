@@ -21,11 +21,12 @@ from rolewise.experiment.histograms import write_histograms
 from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import run_test, write_results
 from rolewise.experiment.searching import images_of_search, run_search
-from rolewise.experiment.stages import finish, run_training, section_of
+from rolewise.experiment.stages import TIMES, finish, run_training, section_of
 from rolewise.experiment.trial import refuse_faults
 from rolewise.experiment.world import world
-from rolewise.files import read_json, write_json
+from rolewise.files import as_json, sha256
 from rolewise.report import write_report
+from rolewise.seals import SECONDS, seconds_of, write_product, write_sealed
 from rolewise.threads import torch_threads
 
 
@@ -86,7 +87,7 @@ def run_stage(
 ) -> None:
     """Runs one stage to its end and marks it as done."""
     started = time.perf_counter()
-    with blamed(run.config(), stage.name, run.stage(stage.name)):
+    with blamed(run.config(), stage.name, run.root):
         if stage.kind == "test":
             summary = run_test(run, stage)
         elif stage.kind == "search":
@@ -146,7 +147,7 @@ def run(
             return {}
         write_previews(folder)
         results = write_results(folder)
-        write_json(out / "timing.json", timing(folder))
+        write_product(out / "timing.json", as_json(timing(folder)))
         write_report(out)
         return results
 
@@ -181,12 +182,13 @@ def timing(folder: RunFolder) -> dict[str, Any]:
 
 
 def _seconds(folder: RunFolder, stage: Stage) -> float:
-    path = folder.stage(stage.name) / "seconds.json"
-    return float(read_json(path, "a stage's seconds")) if path.is_file() else 0.0
+    return seconds_of(folder.stage(stage.name)) or 0.0
 
 
 def _add_seconds(folder: RunFolder, stage: Stage, seconds: float) -> None:
-    write_json(folder.stage(stage.name) / "seconds.json", round(_seconds(folder, stage) + seconds, 3))
+    place = folder.stage(stage.name)
+    files = {name: sha256(place / name) for name in TIMES if name != SECONDS and (place / name).is_file()}
+    write_sealed(place / SECONDS, {"seconds": round(_seconds(folder, stage) + seconds, 3), "files": files})
 
 
 def _images_of_training(run: RunFolder, stage: Stage) -> int:

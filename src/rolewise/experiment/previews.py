@@ -20,6 +20,7 @@ from rolewise.experiment.graph import stages_of
 from rolewise.experiment.stages import section_of
 from rolewise.experiment.world import world
 from rolewise.files import write_bytes
+from rolewise.seals import write_product
 from rolewise.seeds import generator
 from rolewise.threads import torch_threads
 from rolewise.train import Mixing
@@ -52,7 +53,7 @@ def write_previews(run: RunFolder, images: int = 8) -> None:
             ).numpy()
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    write_bytes(run.root / "previews.npz", buffer.getvalue())
+    write_product(run.root / "previews.npz", buffer.getvalue())
 
 
 def _mixed(

@@ -47,7 +47,7 @@ class Display:
         """States the budget before anything starts."""
         self._started = time.monotonic()
         images, steps = plan.search_images + plan.training_images, sum(plan.steps.values())
-        left = f"; at least {duration(plan.seconds)} to go" if plan.seconds else ""
+        left = f"; at least {duration(plan.seconds).removeprefix('about ')} to go" if plan.seconds else ""
         self._console.print(
             f"{self._out}: {len(plan.stages)} stages ({plan.done} done), {steps:,} steps on {images:,} images "
             f"({plan.search_images:,} of them in searches){left}",

@@ -11,7 +11,8 @@ from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.stages import labels_of, section_of, trained_network
 from rolewise.experiment.world import world
-from rolewise.files import read_json, write_json
+from rolewise.files import as_json, read_json
+from rolewise.seals import top_product, write_product
 from rolewise.train import evaluate
 
 VERSION = 1
@@ -53,7 +54,7 @@ def write_results(run: RunFolder) -> dict[str, Any]:
         "arms": [_arm(run, config, tests, arm) for arm in _all_arms(config)],
         "costs": {stage.name: run.summary(stage.name)["images"] for stage in stages_of(config) if stage.kind != "test"},
     }
-    write_json(run.root / "results.json", results)
+    write_product(run.root / "results.json", as_json(results))
     return results
 
 
@@ -63,7 +64,7 @@ def read_results(run: RunFolder) -> dict[str, Any]:
     Raises:
         InputError: the run has none yet, or the file is damaged.
     """
-    results: dict[str, Any] = read_json(run.root / "results.json", "the run's results")
+    results: dict[str, Any] = read_json(top_product(run.root / "results.json"), "the run's results")
     return results
 
 

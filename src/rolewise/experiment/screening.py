@@ -16,8 +16,8 @@ from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.stages import section_of, trained_network
 from rolewise.experiment.world import World, world
-from rolewise.files import read_json, write_json
 from rolewise.inputs import prepare
+from rolewise.seals import read_sealed, write_sealed
 from rolewise.search import Genome
 from rolewise.seeds import generator
 
@@ -30,8 +30,8 @@ def screened(run: RunFolder, stage: Stage) -> list[Genome]:
     """
     path = run.stage(stage.name) / "screen.json"
     if not path.is_file():
-        write_json(path, _screen(run, stage))
-    value = read_json(path, "a screen's record")
+        write_sealed(path, {"candidates": _screen(run, stage)})
+    value = read_sealed(path, "a screen's record", "delete it to screen anew").get("candidates", ())
     try:
         return [entry["genome"] for entry in sorted(value, key=lambda entry: float(entry["deviation"]))]
     except (TypeError, KeyError, ValueError) as error:

@@ -21,13 +21,17 @@ from rolewise.experiment.arms import label, specs
 from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.world import World, world
-from rolewise.files import read_json, write_json
+from rolewise.files import read_json
 from rolewise.models import count_parameters, init_from
 from rolewise.quant import operations, size_in_bytes
+from rolewise.seals import DONE, SECONDS, digests, write_sealed
 from rolewise.seeds import derive_seed, generator
 from rolewise.train import Trainee, evaluate, fit, load_weights, save_weights
 
 Report = Callable[[str], None]
+WEIGHTS = "weights.safetensors"
+#: What a stage leaves that tells how long it took. Equal runs have equal digests, so these are kept apart.
+TIMES = ("timing.jsonl", SECONDS)
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,8 @@ def trained_network(run: RunFolder, here: World, stage: Stage) -> nn.Module:
     """Returns the network that a finished training stage left, in eval mode on the device."""
     section = section_of(here.config, stage.role)
     model = builders.at_bits(section, here.network(section.model, stage.role))
-    load_weights(model, run.stage(stage.name) / "weights.safetensors")
+    # Its content is checked before it is read; of a stage that is just ending nothing is known yet.
+    load_weights(model, run.needed(stage.name, WEIGHTS))
     return model.to(here.device).eval()
 
 
@@ -141,7 +146,8 @@ def training(run: RunFolder, stage: Stage) -> Built:
 def augmentation_of(run: RunFolder, config: ExperimentConfig, stage: Stage) -> Schedule:
     """Returns the schedule that a training stage runs under: searched here, or a preset."""
     if stage.schedule is not None:
-        schedule = Schedule.load(builders.schedule_file(run.stage(stage.schedule)))
+        name = builders.schedule_file(run.stage(stage.schedule)).name
+        schedule = Schedule.load(run.needed(stage.schedule, name))
         shuffled = stage.augmentation == "own_shuffled"
         return schedule.shuffled(generator(stage.seed, "shuffle", stage.role)) if shuffled else schedule
     return builders.preset(config, specs(config)[stage.augmentation])
@@ -151,8 +157,8 @@ def scalar_segments(run: RunFolder, stage: Stage) -> list[tuple[float, dict[str,
     """Returns the searched scalars (learning rate and the like) that go with a role's own schedule."""
     if stage.schedule is None or stage.augmentation not in SEARCHES:
         return []
-    path = run.stage(stage.schedule) / "scalars.json"
-    segments = read_json(path, "the searched scalars") if path.is_file() else []
+    path = run.product(stage.schedule, "scalars.json")
+    segments = read_json(path, "the searched scalars") if path is not None else []
     return [(float(start), {str(name): float(value) for name, value in values.items()}) for start, values in segments]
 
 
@@ -196,7 +202,7 @@ def _take_teacher(run: RunFolder, config: ExperimentConfig, stage: Stage) -> dic
     here = world(config, stage.seed, builders.device_of(config.device))
     model = here.network(config.teacher.model, stage.role)
     load_weights(model, Path(str(config.teacher.weights)))
-    save_weights(model, run.stage(stage.name) / "weights.safetensors")
+    save_weights(model, run.stage(stage.name) / WEIGHTS)
     return {"images": 0, **_cost(here, stage, model)}
 
 
@@ -212,10 +218,16 @@ def _cost(here: World, stage: Stage, model: nn.Module) -> dict[str, int]:
 
 
 def finish(run: RunFolder, stage: Stage, summary: dict[str, Any]) -> None:
-    """Marks a stage as done; from now on it is not run again. Checkpoints, no longer needed, go."""
-    folder = run.stage(stage.name)
-    write_json(folder / "done.json", {"stage": stage.name, "kind": stage.kind, **summary})
-    for leftover in ("checkpoints", "state"):
+    """Marks a stage as done, with the digests of all that it leaves; from now on it is not run again.
+
+    Checkpoints, no longer needed, go.
+    """
+    folder, passing = run.stage(stage.name), ("checkpoints", "state")
+    files = digests(folder, leave_out=(*passing, *TIMES, DONE, "failed.json"))
+    # In a study the folder is a link into its store, where what is the same in several cells lies once.
+    key = {"key": folder.resolve().name} if folder.is_symlink() else {}
+    write_sealed(folder / DONE, {"stage": stage.name, "kind": stage.kind, **key, **summary, "files": files})
+    for leftover in passing:
         shutil.rmtree(folder / leftover, ignore_errors=True)
 
 

@@ -112,13 +112,9 @@ def world(config: ExperimentConfig, seed: int, device: torch.device) -> World:
     return World(config, seed, device, train, indices, everything[parts.validation], sealed, mean, std)
 
 
-def source_of(config: ExperimentConfig) -> Source:
-    """Reads the images that may be trained on, or takes those that were read last where they are the same.
-
-    Raises:
-        InputError: the data cannot be read.
-    """
-    return _cached(config)[0]
+def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
+    """Returns an experiment's images as they were read: for training, and the test images where the set has its own."""
+    return _cached(config)
 
 
 _LOADED: dict[str, tuple[Source, Source | None]] = {}

@@ -14,6 +14,7 @@ from rolewise.errors import InputError
 from rolewise.files import write_bytes
 from rolewise.quant.deployed import Deployed
 from rolewise.quant.fixed import fixed
+from rolewise.tensors import read_head_first
 
 
 def save_program(
@@ -59,7 +60,7 @@ def load_program(path: Path) -> Callable[[Tensor], Tensor]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            module = torch.export.load(io.BytesIO(path.read_bytes())).module()
+            module = torch.export.load(io.BytesIO(read_head_first(path, "file"))).module()
     except Exception as error:
         # A damaged file may fail in any way.
         raise InputError(f"torch program {path} is missing, damaged or of another kind ({error})") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,12 @@ from typing import Any
 import numpy as np
 
 from rolewise.errors import InputError
-from rolewise.files import read_json
+from rolewise.files import read_bytes, read_json, read_text
+from rolewise.seals import check_file, is_early, product, read_sealed, top_product
+
+#: What a run writes at its end.
+PRODUCED = ("results.json", "timing.json", "previews.npz")
+_PREVIEWS = 2**30
 
 
 @dataclass
@@ -52,36 +58,64 @@ def read_run(root: Path) -> RunData:
         InputError: it is none, or a file in it is damaged; the file is named.
     """
     run = read_json(root / "run.json", "the run's record")
-    if not isinstance(run, dict):
-        raise InputError(f"{root / 'run.json'} must hold a mapping; it is damaged")
+    if is_early(run):
+        # Made when nothing had a digest: it is shown as it is.
+        top: Callable[[Path], Path | None] = _there
+        left: Callable[[Path, str], Path | None] = _left
+    else:
+        run = read_sealed(root / "run.json", "the run's record", "put it back, or start anew with --fresh")
+        top, left = _checked_top(run.get("files")), product
+    text = top(root / "config.yaml")
     data = RunData(
         root=root,
         name=str(run.get("name", root.name)),
-        config=(root / "config.yaml").read_text(encoding="utf-8") if (root / "config.yaml").is_file() else "",
-        results=_optional(root / "results.json"),
-        timing=_optional(root / "timing.json"),
-        environment=_optional(root / "environment.json") or {},
+        config=read_text(text, "config") if text is not None else "",
+        results=_mapping(top(root / "results.json")),
+        timing=_mapping(top(root / "timing.json")),
+        environment=_mapping(top(root / "environment.json")) or {},
     )
     stages = root / "stages"
     for folder in sorted(path for path in stages.glob("seed*/*") if path.is_dir()):
         name = f"{folder.parent.name}/{folder.name}"
-        if (folder / "schedule.json").is_file():
-            data.schedules[name] = read_json(folder / "schedule.json", "schedule")
-        if (folder / "lineage.json").is_file():
-            data.lineages[name] = read_json(folder / "lineage.json", "lineage")
-        elif (folder / "record.jsonl").is_file():
-            data.records[name] = _lines(folder / "record.jsonl")
-        histograms = _optional(folder / "histograms.json")
+        if (schedule := left(folder, "schedule.json")) is not None:
+            data.schedules[name] = read_json(schedule, "schedule")
+        if (lineage := left(folder, "lineage.json")) is not None:
+            data.lineages[name] = read_json(lineage, "lineage")
+        elif (record := left(folder, "record.jsonl")) is not None:
+            data.records[name] = _lines(record)
+        histograms = _mapping(left(folder, "histograms.json"))
         if histograms is not None:
             data.histograms[name] = histograms
-    if (root / "previews.npz").is_file():
-        with np.load(io.BytesIO((root / "previews.npz").read_bytes()), allow_pickle=False) as arrays:
+    if (previews := top(root / "previews.npz")) is not None:
+        with np.load(io.BytesIO(read_bytes(previews, "previews", largest=_PREVIEWS)), allow_pickle=False) as arrays:
             data.previews = {name: arrays[name] for name in arrays.files}
     return data
 
 
-def _optional(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
+def _there(path: Path) -> Path | None:
+    return path if path.is_file() else None
+
+
+def _left(folder: Path, name: str) -> Path | None:
+    return _there(folder / name)
+
+
+def _checked_top(files: Any) -> Callable[[Path], Path | None]:
+    """Returns what finds a file at the top of a folder and checks its content, by the record or ``products.json``."""
+    known = files if isinstance(files, dict) else {}
+
+    def find(path: Path) -> Path | None:
+        if not path.exists():
+            return None
+        if path.name in known:
+            return check_file(path, known[path.name], "put it back, or delete it and run the same command again")
+        return top_product(path) if path.name in PRODUCED else None
+
+    return find
+
+
+def _mapping(path: Path | None) -> dict[str, Any] | None:
+    if path is None:
         return None
     value = read_json(path, "a file of the run")
     if not isinstance(value, dict):
@@ -91,7 +125,7 @@ def _optional(path: Path) -> dict[str, Any] | None:
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     entries = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_text(path, "record").splitlines():
         try:
             entries.append(json.loads(line))
         except ValueError:

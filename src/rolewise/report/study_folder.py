@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from typing import Any
 from rolewise.analysis.columns import ATTACKED, COLUMNS
 from rolewise.analysis.effects import Level
 from rolewise.errors import InputError
-from rolewise.files import read_json
+from rolewise.files import read_json, read_text
+from rolewise.seals import check_file, is_early, read_sealed, top_product
 
 #: Columns of the table that are neither an axis nor a metric, and what they hold; the rest are metrics.
 _KINDS: dict[str, Callable[[str], Any]] = {
@@ -60,17 +62,29 @@ def read_study(root: Path) -> StudyData:
         InputError: it is none, or a file in it is damaged; the file is named.
     """
     record = read_json(root / "study.json", "the study's record")
+    early = is_early(record)
+    if not early:
+        record = read_sealed(root / "study.json", "the study's record", "put it back, or start anew with --fresh")
+
+    def find(name: str) -> Path:
+        """Checks the content of a file, where the study has kept its digest."""
+        if early or not (root / name).exists():
+            return root / name
+        if name in record.get("files", {}):
+            remedy = "put it back, or delete it and run the same command again"
+            return check_file(root / name, record["files"][name], remedy)
+        return top_product(root / name)
+
     try:
         parts = {part["name"]: {axis: list(levels) for axis, levels in part["axes"]} for part in record["parts"]}
-        rows, metrics = read_table(root / "results.csv", parts)
-        _add_seconds(root / "timing.csv", rows)
+        rows, metrics = read_table(find("results.csv"), parts)
+        _add_seconds(find("timing.csv"), rows)
         name, best, questions = str(record["name"]), bool(record["best"]), list(record.get("questions", []))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"the study in {root} is damaged or from another release ({error!r})") from error
-    text = root / "study.yaml"
-    known = root / "environment.json"
+    text, known = find("study.yaml"), find("environment.json")
     return StudyData(
         root=root,
         name=name,
@@ -79,7 +93,7 @@ def read_study(root: Path) -> StudyData:
         questions=questions,
         rows=rows,
         metrics=metrics,
-        config=text.read_text(encoding="utf-8") if text.is_file() else "",
+        config=read_text(text, "study") if text.is_file() else "",
         environment=read_json(known, "the environment") if known.is_file() else {},
     )
 
@@ -97,11 +111,10 @@ def read_table(
         InputError: the file is missing or damaged.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            lines, columns = list(reader), list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
+        reader = csv.DictReader(io.StringIO(read_text(path, "table"), newline=""))
+        lines, columns = list(reader), list(reader.fieldnames or [])
+    except (InputError, csv.Error) as error:
+        why = str(error).removeprefix(f"table {path} ")
         raise InputError(f"{path} cannot be read ({why}); run the study again to write it anew") from error
     axes = dict.fromkeys(axis for levels in parts.values() for axis in levels)
     if missing := [name for name in (*_KINDS, "accuracy", *axes) if name not in columns]:
@@ -147,8 +160,8 @@ def _value(name: str, text: str) -> Any:
 def _add_seconds(path: Path, rows: list[dict[str, Any]]) -> None:
     if not path.is_file():
         return
-    with path.open(encoding="utf-8", newline="") as file:
-        times = {(t["cell"], t["seed"], t["student"], t["arm"]): t["seconds"] for t in csv.DictReader(file)}
+    lines = csv.DictReader(io.StringIO(read_text(path, "table of times"), newline=""))
+    times = {(t["cell"], t["seed"], t["student"], t["arm"]): t["seconds"] for t in lines}
     for row in rows:
         text = times.get((row["cell"], str(row["seed"]), row["student"], row["arm"]))
         row["seconds"] = float(text) if text else None

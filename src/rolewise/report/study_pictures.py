@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from rolewise.errors import InputError
+from rolewise.files import read_json, read_text
 from rolewise.report.study_folder import StudyData
 from rolewise.report.study_looks import mixed_figure, plane_figure, reliability_figure
 from rolewise.report.study_tradeoffs import attack_figure, tradeoff_figure
+from rolewise.seals import is_early, top_product
 
 _CAPTIONS = {
     "tradeoffs": "Each dot is a cell, a mean over seeds, its logits at the temperature that fits validation images, "
@@ -88,8 +90,10 @@ def read_pictures(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     record, path = root / "pictures.json", root / "pictures.npz"
     if not record.is_file() or not path.is_file():
         return {}, {}
+    if not is_early(read_json(root / "study.json", "the study's record")):
+        record, path = top_product(record), top_product(path)
     try:
-        said = json.loads(record.read_text(encoding="utf-8"))
+        said = json.loads(read_text(record, "the record of the pictures"))
         with np.load(path, allow_pickle=False) as held:
             return dict(said), {name: held[name] for name in held.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rolewise import files
 from rolewise.errors import InputError
+from rolewise.files import naming
+from rolewise.seals import SEAL, is_whole, seal
 from rolewise.search.lineage import Event
 from rolewise.search.lineage_file import parse_event
 from rolewise.search.space import Genome, Space
+
+#: Bytes of a record, at the most.
+_LARGEST = 2**30
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,9 @@ class Line:
 
 
 def append(path: Path, value: dict[str, Any], *, sync: bool = False) -> None:
-    """Appends one line of JSON; a reader drops a last line that was not finished."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(value, sort_keys=True, allow_nan=False) + "\n")
+    """Appends one line of JSON with its digest; a reader drops a last line that was not finished."""
+    with naming(path), path.open("a", encoding="utf-8") as file:
+        file.write(_sealed(value))
         if sync:
             file.flush()
             os.fsync(file.fileno())
@@ -59,19 +64,22 @@ def read(path: Path) -> list[Any]:
     """Returns the values in a file of JSON lines, without a last one that is not whole; none where there is no file.
 
     Raises:
-        InputError: a line that others follow is not JSON.
+        InputError: a line that others follow is not JSON, or one does not fit its digest.
     """
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
+    if not path.exists():
         return []
+    lines = files.read_bytes(path, "record", largest=_LARGEST).split(b"\n")
     values = []
     for index, line in enumerate(lines[:-1]):
         try:
-            values.append(json.loads(line))
+            value = json.loads(line)
         except (ValueError, RecursionError) as error:
             if index < len(lines) - 2:
                 raise InputError(f"line {index + 1} is not JSON") from error
+            continue
+        if not is_whole(value):
+            raise InputError(f"line {index + 1} does not fit its digest")
+        values.append({name: part for name, part in value.items() if name != SEAL})
     return values
 
 
@@ -102,7 +110,11 @@ def parse(values: Sequence[Any], space: Space, members: int, intervals: int) -> 
 
 def rewrite(path: Path, values: Sequence[dict[str, Any]]) -> None:
     """Writes the lines anew, whole or not at all."""
-    files.write_text(path, "".join(json.dumps(value, sort_keys=True, allow_nan=False) + "\n" for value in values))
+    files.write_text(path, "".join(map(_sealed, values)))
+
+
+def _sealed(value: Mapping[str, Any]) -> str:
+    return json.dumps(seal(value), sort_keys=True, allow_nan=False) + "\n"
 
 
 def settle(path: Path, settings: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import shutil
@@ -12,17 +11,16 @@ from typing import Any
 import torch
 
 from rolewise.errors import InputError
-
-_SEAL = b"rolewise"
-_TAIL = len(_SEAL) + hashlib.sha256().digest_size
+from rolewise.files import naming
+from rolewise.seals import seal_bytes, unseal_bytes
+from rolewise.tensors import read_head_first
 
 
 def dump(state: dict[str, Any]) -> bytes:
     """Returns a state as the bytes of a file that `torch.load` reads, with a digest behind it."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    content = buffer.getvalue()
-    return content + _SEAL + hashlib.sha256(content).digest()
+    return seal_bytes(buffer.getvalue())
 
 
 def parse(content: bytes) -> dict[str, Any]:
@@ -31,7 +29,7 @@ def parse(content: bytes) -> dict[str, Any]:
     Raises:
         InputError: the bytes are not whole, or hold something other than tensors and plain containers.
     """
-    inner = _sealed(content)
+    inner = unseal_bytes(content)
     try:
         # The zip reader of torch takes no notice of wrong checksums, hence the digest; weights_only keeps code out.
         state = torch.load(io.BytesIO(inner), weights_only=True, map_location="cpu")
@@ -56,12 +54,13 @@ def write(path: Path, content: bytes, *, sync: bool) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with naming(path):
+        with temporary.open("wb") as file:
+            file.write(content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -70,7 +69,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing or damaged.
     """
-    content = _content(path)
+    content = read_head_first(path, "checkpoint")
     try:
         return parse(content)
     except InputError as error:
@@ -83,9 +82,9 @@ def check(path: Path) -> None:
     Raises:
         InputError: the file is missing or damaged.
     """
-    content = _content(path)
+    content = read_head_first(path, "checkpoint")
     try:
-        _sealed(content)
+        unseal_bytes(content)
     except InputError as error:
         raise InputError(f"checkpoint {path}: {error}") from error
 
@@ -105,18 +104,3 @@ def discard(folder: Path, keep: set[int]) -> None:
     for interval in generations(folder):
         if interval not in keep:
             shutil.rmtree(folder / f"{interval:06d}", ignore_errors=True)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"checkpoint {path} cannot be read: {error.strerror or error}") from error
-
-
-def _sealed(content: bytes) -> memoryview:
-    """Returns the content in front of its digest, which must fit."""
-    view = memoryview(content)
-    if content[-_TAIL:] != _SEAL + hashlib.sha256(view[:-_TAIL]).digest():
-        raise InputError("it is damaged: its digest does not fit its content")
-    return view[:-_TAIL]

@@ -14,8 +14,10 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from rolewise.errors import InputError
-from rolewise.files import write_bytes
-from rolewise.tensors import read_tensors
+from rolewise.files import sha256, write_bytes
+from rolewise.seals import seal_bytes, unseal_bytes
+from rolewise.tensors import read_head, read_head_first, read_tensors, shapes_in
+from rolewise.train.weights import check_fit
 
 #: How many generations are kept: a damaged one falls back to the one before.
 KEPT = 2
@@ -32,11 +34,14 @@ def load_weights(model: nn.Module, path: Path) -> None:
     Raises:
         InputError: the file is missing, damaged, or of another network.
     """
-    weights, _ = read_tensors(path, f"file of weights {path}")
+    where = f"file of weights {path}"
+    # The head first: of another network's file nothing else is read.
+    check_fit({name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}, shapes_in(path, where), path)
+    weights, _ = read_tensors(path, where)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise InputError(f"weights {path} are those of another network: {error}") from error
+        raise InputError(f"weights {path} are those of another network: {str(error).splitlines()[-1]}") from error
 
 
 def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
@@ -53,9 +58,10 @@ def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
     weights = save(_flat(tensors))
     buffer = io.BytesIO()
     torch.save({**rest, "sha256": hashlib.sha256(weights).hexdigest()}, buffer)
+    # Sealed too: the zip reader of torch takes no notice of wrong checksums.
     write_bytes(folder / f"epoch-{epoch:06d}.safetensors", weights)
     # Second and last: a generation without this file does not count.
-    write_bytes(folder / f"epoch-{epoch:06d}.pt", buffer.getvalue())
+    write_bytes(folder / f"epoch-{epoch:06d}.pt", seal_bytes(buffer.getvalue()))
     kept = {path.stem for path in sorted(folder.glob("epoch-*.pt"))[-KEPT:]}
     # Temporary files and halves of generations are what a killed process left.
     leftovers = [path for path in folder.glob("epoch-*") if path.stem not in kept]
@@ -96,13 +102,16 @@ def _read(path: Path) -> dict[str, Any]:
     with warnings.catch_warnings():
         # Of damaged bytes torch first warns that they look like another protocol's, then fails.
         warnings.simplefilter("ignore")
-        state = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+        state = torch.load(
+            io.BytesIO(unseal_bytes(read_head_first(path, "checkpoint"))), map_location="cpu", weights_only=True
+        )
     if not isinstance(state, dict) or "sha256" not in state:
         raise InputError("it is no checkpoint")
-    content = path.with_suffix(".safetensors").read_bytes()
-    if hashlib.sha256(content).hexdigest() != state.pop("sha256"):
+    weights = path.with_suffix(".safetensors")
+    read_head(weights, f"weights {weights}")
+    if sha256(weights, "weights") != state.pop("sha256"):
         raise InputError("its weights are damaged")
-    for name, tensor in load(content).items():
+    for name, tensor in load(weights.read_bytes()).items():
         part, _, key = name.partition("/")
         state.setdefault(part, {})[key] = tensor
     return state

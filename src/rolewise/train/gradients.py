@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.distill import Terms, limit_factors
+from rolewise.distill.ranks import check_one_rank
 
 #: Steps of a training for each backward pass of a measurement, which takes a third of a step to a half of one: less
 #: than 2% of all. A training too short for that many is measured at so few epochs anyway.
@@ -67,7 +68,11 @@ def gradient_norms(
         parameters: theta, the student's; what only a method moves would say nothing beside the labels.
         scaler: of the loss, for float16: gradients are taken of scaled terms, and their norms scaled back.
         share: bound of the distillation's gradient (see `rolewise.distill.limit_gradients`), or None.
+
+    Raises:
+        InputError: several processes train together.
     """
+    check_one_rank("gradients that are measured", "each process sees those of its own part of the batch; measure none")
     norms: dict[str, Tensor] = {}
     labels: list[Tensor | None] = []
     methods: list[Tensor | None] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.errors import Interrupted
-from rolewise.files import write_text
+from rolewise.files import naming, write_text
 from rolewise.processes import asked_to_stop
 from rolewise.train.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from rolewise.train.gradients import measured_epochs
@@ -69,12 +69,14 @@ def fit(
             if validate is not None and trainee.epoch in asked:
                 entry["validation_accuracy"] = validate()
             lines.append(line(entry))
-            record.write(lines[-1])
-            record.flush()
-            timing.write(
-                line({"epoch": trainee.epoch, "seconds": round(seconds, 4), "images_per_second": round(speed)})
-            )
-            timing.flush()
+            with naming(folder / "record.jsonl"):
+                record.write(lines[-1])
+                record.flush()
+            with naming(folder / "timing.jsonl"):
+                timing.write(
+                    line({"epoch": trainee.epoch, "seconds": round(seconds, 4), "images_per_second": round(speed)})
+                )
+                timing.flush()
             now = time.monotonic()
             to_go = (now - began) / (trainee.epoch - first) * (epochs - trainee.epoch)
             on_epoch(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.errors import NonFiniteError
-from rolewise.files import write_text
+from rolewise.files import read_bytes, write_text
 
 
 class Tally:
@@ -73,5 +73,6 @@ def line(entry: dict[str, Any]) -> str:
 
 def keep_first(path: Path, count: int) -> None:
     """Cuts a file of lines to its first ``count``; a last line that was half written goes too."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) if path.is_file() else []
+    content = read_bytes(path, "record").decode("utf-8", errors="replace") if path.exists() else ""
+    lines = content.splitlines(keepends=True)
     write_text(path, "".join(text for text in lines[:count] if text.endswith("\n")))

@@ -55,7 +55,8 @@ def train_step(
         The terms of the loss, detached, and their weighted sum ``total``.
 
     Raises:
-        InputError: there is a ``share`` of the labels' gradient, and their weight is 0.
+        InputError: there is a ``share`` of the labels' gradient, and their weight is 0; or there is one, or norms are
+            wanted, and several processes train together.
     """
     for group in optimizer.param_groups:
         group["lr"] = learning_rate

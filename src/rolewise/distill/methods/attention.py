@@ -11,7 +11,9 @@ from rolewise.distill.registry import method
 from rolewise.errors import InputError
 
 
-@method(reads="features", mixed_labels="sound", taps=("stage1", "stage2", "stage3", "stage4"), weight=1000.0)
+@method(
+    reads="features", mixed_labels="sound", alone=True, taps=("stage1", "stage2", "stage3", "stage4"), weight=1000.0
+)
 def attention_loss(student: Tensor, teacher: Tensor) -> Tensor:
     r"""Mean squared difference of the normalised attention maps.
 

@@ -14,6 +14,7 @@ from rolewise.distill.registry import method
 @method(
     reads="logits",
     mixed_labels="sound",
+    alone=True,
     limits={"target": "not negative", "others": "not negative", "temperature": "temperature"},
 )
 def dkd_loss(

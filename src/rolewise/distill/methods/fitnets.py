@@ -32,7 +32,7 @@ def regressor(student_shape: Sequence[int], teacher_shape: Sequence[int]) -> nn.
     return nn.Conv2d(student_shape[1], teacher_shape[1], 1)
 
 
-@method(reads="features", mixed_labels="sound", taps=("stage2",), adapter=regressor, weight=100.0)
+@method(reads="features", mixed_labels="sound", alone=True, taps=("stage2",), adapter=regressor, weight=100.0)
 def fitnets_loss(student: Tensor, teacher: Tensor) -> Tensor:
     r"""Mean squared difference of the student's regressed feature to the teacher's.
 

@@ -10,7 +10,7 @@ from rolewise.distill.checks import check_limit, check_same_shape
 from rolewise.distill.registry import method
 
 
-@method(reads="logits", mixed_labels="sound", weight=0.9, limits={"temperature": "temperature"})
+@method(reads="logits", mixed_labels="sound", alone=True, weight=0.9, limits={"temperature": "temperature"})
 def kd_loss(student: Tensor, teacher: Tensor, *, temperature: float = 4.0) -> Tensor:
     r"""Divergence of the student's softened class probabilities from the teacher's.
 

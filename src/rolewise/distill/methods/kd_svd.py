@@ -16,6 +16,7 @@ from rolewise.distill.width import width_map
 @method(
     reads="stages",
     mixed_labels="sound",
+    alone=True,
     taps=("stage1", "stage2", "stage3", "stage4"),
     adapter=width_map,
     limits={"candidates": "count", "spread": "positive"},

@@ -28,6 +28,7 @@ def head(*, version: Version = "final", scale: float = 1.0, label_share: float =
 @method(
     reads="logits",
     mixed_labels="sound",
+    alone=True,
     limits={
         "scale": "positive",
         "temperature": "temperature",

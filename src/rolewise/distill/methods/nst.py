@@ -11,7 +11,7 @@ from rolewise.distill.registry import method
 from rolewise.errors import InputError
 
 
-@method(reads="features", mixed_labels="sound", taps=("stage1", "stage2", "stage3", "stage4"), weight=50.0)
+@method(reads="features", mixed_labels="sound", alone=True, taps=("stage1", "stage2", "stage3", "stage4"), weight=50.0)
 def nst_loss(student: Tensor, teacher: Tensor) -> Tensor:
     r"""Squared maximum mean discrepancy of the two sets of channels, under a quadratic kernel.
 

@@ -14,6 +14,7 @@ from rolewise.distill.width import width_map
 @method(
     reads="features",
     mixed_labels="sound",
+    alone=True,
     taps=("penultimate",),
     adapter=width_map,
     limits={"bits": "few"},

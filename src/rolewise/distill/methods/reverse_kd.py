@@ -10,7 +10,7 @@ from rolewise.distill.divergences import divergence
 from rolewise.distill.registry import method
 
 
-@method(reads="logits", mixed_labels="sound", weight=0.9, limits={"temperature": "temperature"})
+@method(reads="logits", mixed_labels="sound", alone=True, weight=0.9, limits={"temperature": "temperature"})
 def reverse_kd_loss(student: Tensor, teacher: Tensor, *, temperature: float = 4.0) -> Tensor:
     r"""Divergence of the teacher's softened class probabilities from the student's.
 

@@ -10,7 +10,7 @@ from rolewise.distill.checks import check_limit, check_same_shape
 from rolewise.distill.registry import method
 
 
-@method(reads="logits", mixed_labels="sound", limits={"temperature": "temperature"})
+@method(reads="logits", mixed_labels="sound", alone=True, limits={"temperature": "temperature"})
 def soft_cross_entropy_loss(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
     r"""Cross-entropy of the student's softened probabilities under the teacher's.
 

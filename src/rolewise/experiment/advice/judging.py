@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from rolewise.config.overrides import steps_of
 from rolewise.config.scalars import plain
 from rolewise.config.study_loading import load_study
 from rolewise.errors import InputError, near
+from rolewise.files import read_text
+from rolewise.seals import PRODUCTS, top_product
 
 Row = dict[str, Any]
 
@@ -28,10 +31,12 @@ def read_table(path: Path) -> tuple[list[Row], list[str]]:
     """
     file = path / "results.csv" if path.is_dir() else path
     try:
-        with file.open(encoding="utf-8", newline="") as text:
-            lines = list(csv.reader(text))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = getattr(error, "strerror", None) or error
+        # Beside a table that was copied alone there are no digests.
+        if (file.parent / PRODUCTS).exists():
+            top_product(file)
+        lines = list(csv.reader(io.StringIO(read_text(file, "table"), newline="")))
+    except csv.Error as error:
+        why = error
         raise InputError(f"the table {file} cannot be read: {why}; name a study's folder or its results.csv") from error
     columns = lines[0] if lines else []
     if columns[:2] != ["part", "cell"] or "seed" not in columns or "status" not in columns:

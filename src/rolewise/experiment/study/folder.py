@@ -10,18 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rolewise.config import digest, dump
+from rolewise.config import ExperimentConfig, digest
 from rolewise.config.axes import Scalar
 from rolewise.config.study import Study
 from rolewise.config.writing import dump_values, value_differences
 from rolewise.errors import InputError
-from rolewise.experiment.folder import VERSION as RUN_VERSION
-from rolewise.experiment.folder import RunFolder, environment, held, holds_work, move_aside
-from rolewise.files import read_json, write_json, write_text
+from rolewise.experiment.folder import RunFolder, held, holds_work, move_aside
+from rolewise.experiment.inputs import check_inputs, inputs_of, module_inputs
+from rolewise.experiment.made_from import ANEW, environment, read_record, write_record
+from rolewise.files import sha256, write_json, write_text
+from rolewise.seals import DONE, check_file, finished, read_sealed, remedy_of, write_sealed
 
-VERSION = 1
+VERSION = 2
 #: Settings that change how fast a study runs, or what its page asks of the table, and nothing else.
 _ASIDE = ("workers", "questions")
+#: Why a stage failed.
+FAILED = "failed.json"
+#: What the study's record holds the digests of.
+_MADE = ("study.yaml", "environment.json")
 
 
 @dataclass(frozen=True)
@@ -43,25 +49,47 @@ class StudyFolder:
         return self.root / "store" / key
 
     def is_done(self, key: str) -> bool:
-        """Returns whether the stage of that key has ended well."""
-        return (self.store(key) / "done.json").is_file()
+        """Returns whether the stage of that key has ended well.
+
+        Raises:
+            InputError: its ``done.json`` is damaged.
+        """
+        return self._finished(key) is not None
 
     def summary(self, key: str) -> dict[str, Any]:
         """Returns what the finished stage of that key said of itself."""
-        return _mapping(self.store(key) / "done.json")
+        found = self._finished(key)
+        if found is None:
+            raise InputError(
+                f"{self.store(key) / DONE} is missing: that stage is not finished; run the study's command"
+            )
+        return found
+
+    def _finished(self, key: str) -> dict[str, Any] | None:
+        place = self.store(key)
+        found = finished(place)
+        if found is not None and found.get("key") != key:
+            raise InputError(
+                f"{place / DONE} must be of key {key}, got {found.get('key')!r}: it is from elsewhere; "
+                + remedy_of(place)
+            )
+        return found
 
     def failure(self, key: str) -> str | None:
         """Returns why the stage of that key failed; None where it did not."""
-        path = self.store(key) / "failed.json"
-        return str(_mapping(path).get("reason", "unknown")) if path.is_file() else None
+        path = self.store(key) / FAILED
+        if not path.is_file():
+            return None
+        remedy = f"delete {path} to try that stage again"
+        return str(read_sealed(path, "the record of a failure", remedy).get("reason", "unknown"))
 
     def fail(self, key: str, reason: str, trace: str = "") -> None:
         """Keeps why a stage failed; it is not tried again unless that is asked for."""
-        write_json(self.store(key) / "failed.json", {"reason": reason, "trace": trace})
+        write_sealed(self.store(key) / FAILED, {"reason": reason, "trace": trace})
 
     def forgive(self) -> None:
         """Forgets all failures, so that what failed is tried again."""
-        for path in self.root.glob("store/*/failed.json"):
+        for path in self.root.glob(f"store/*/{FAILED}"):
             path.unlink()
 
 
@@ -81,11 +109,18 @@ def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = 
         RunError: the folder would be moved or bound anew, and another process is at work in it.
     """
     made = root / "study.json"
-    known = {"version": VERSION, "name": study.name, "study": _digest(study), **_layout(study)}
-    if fresh and made.exists():
+    # Before anything is made or moved: what cannot be read binds no folder.
+    read = study_inputs(study)
+    known = {"version": VERSION, "name": study.name, "study": _digest(study), **_layout(study), "read": read}
+    if fresh and (made.exists() or (root / "store").exists()):
         move_aside(root)
     if made.exists():
         _check_same(root, study, known, extend)
+    elif (root / "store").exists():
+        raise InputError(
+            f"{made} is missing, so nobody knows what the stages beside it were made from; put it back, or start anew "
+            "with --fresh (what is there is moved aside)"
+        )
     elif (
         root.exists()
         and not (root / "study.yaml").exists()
@@ -94,24 +129,40 @@ def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = 
         raise InputError(
             f"--out must name a new folder or a study's, got {root}, which has other files; choose another"
         )
-    if not made.exists() or read_json(made, "the study's record") != known:
+    if not made.exists() or not all((root / name).exists() for name in _MADE) or not _is_bound_to(made, known):
         # Where a process is at work, its table would not be that of the study that the folder says.
         with held(RunFolder(root)) if made.exists() else contextlib.nullcontext():
             write_text(root / "study.yaml", dump_values(study.values))
             if not (root / "environment.json").exists():
                 write_json(root / "environment.json", environment(study.cells[0].config))
             # Written last: a folder with study.json is whole.
-            write_json(made, known)
+            write_sealed(made, {**known, "files": {name: sha256(root / name) for name in _MADE}})
     return StudyFolder(root)
 
 
-def make_cell(folder: StudyFolder, name: str, config: Any, keys: dict[str, str]) -> None:
+def _is_bound_to(made: Path, wanted: dict[str, Any]) -> bool:
+    try:
+        known = read_record(made, VERSION)
+    except InputError:
+        return False  # no work was done in it, or it would have been refused
+    return {name: value for name, value in known.items() if name != "files"} == wanted
+
+
+def study_inputs(study: Study) -> dict[str, str]:
+    """Returns the SHA-256 of everything that a study reads, by what it is.
+
+    Raises:
+        InputError: something cannot be read; it is named.
+    """
+    found = module_inputs(*(one.name for one in study.measure))
+    for cell in study.cells:
+        found |= inputs_of(cell.config)
+    return found
+
+
+def make_cell(folder: StudyFolder, name: str, config: ExperimentConfig, keys: dict[str, str]) -> None:
     """Makes a cell's run folder, with a link into the store for each of its stages."""
     run = folder.cell(name)
-    record = {"version": RUN_VERSION, "name": config.name, "config": digest(config)}
-    whole = run.root / "run.json"
-    if not whole.is_file() or read_json(whole, "the cell's record") != record:
-        write_text(run.root / "config.yaml", dump(config))
     for stage, key in keys.items():
         link, target = run.stage(stage), folder.store(key)
         target.mkdir(parents=True, exist_ok=True)
@@ -121,8 +172,18 @@ def make_cell(folder: StudyFolder, name: str, config: Any, keys: dict[str, str])
             with contextlib.suppress(FileNotFoundError):
                 link.unlink()
             link.symlink_to(relative, target_is_directory=True)
-    if not whole.is_file() or read_json(whole, "the cell's record") != record:
-        write_json(whole, record)
+    read = inputs_of(config)
+    if not _is_made(run, config, read):
+        write_record(run.root, config, read, environs=False)
+
+
+def _is_made(run: RunFolder, config: ExperimentConfig, read: dict[str, str]) -> bool:
+    try:
+        known = run.record()
+        run.config()
+    except InputError:
+        return False  # missing, or damaged: it is all in the study, and written anew
+    return (known["name"], known["config"], known["read"]) == (config.name, digest(config), read)
 
 
 def _layout(study: Study) -> dict[str, Any]:
@@ -154,15 +215,16 @@ def _digest(study: Study) -> str:
 
 
 def _check_same(root: Path, study: Study, record: dict[str, Any], extend: bool) -> None:
-    known = _mapping(root / "study.json")
-    if known.get("version") != VERSION:
-        raise InputError(f"{root / 'study.json'} must have version {VERSION}; it is damaged or from another release")
-    if (
-        extend
-        or not holds_work(root / "store")
-        or all(known.get(key) == value for key, value in record.items() if key not in _ASIDE)
-    ):
+    if not holds_work(root / "store"):
         return
+    known = read_record(root / "study.json", VERSION)
+    for name in known["files"]:
+        if (root / name).exists():
+            check_file(root / name, known["files"][name], ANEW)
+    if extend:
+        return
+    if all(known.get(key) == value for key, value in record.items() if key not in (*_ASIDE, "read")):
+        return check_inputs(root, known["read"], record["read"], "go on with what both need by --extend, ")
     from rolewise.config.document import read_document
 
     lines = value_differences(read_document(root / "study.yaml").value, study.values)
@@ -172,10 +234,3 @@ def _check_same(root: Path, study: Study, record: dict[str, Any], extend: bool) 
         + "\nchoose another --out, go on with what both need by --extend, or start anew with --fresh "
         "(the old study is moved aside, not deleted)"
     )
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    value = read_json(path, "a file of the study")
-    if not isinstance(value, dict):
-        raise InputError(f"{path} must hold a mapping; it is damaged")
-    return value

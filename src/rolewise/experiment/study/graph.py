@@ -62,14 +62,22 @@ class Graph:
         return [job for job in self.measurements if not gone.intersection(job.needs)]
 
 
-def graph_of(study: Study) -> Graph:
-    """Returns the jobs of a study, in the order of its cells, so that cells are finished one after another."""
+def graph_of(study: Study, *, read: bool = True) -> Graph:
+    """Returns the jobs of a study, in the order of its cells, so that cells are finished one after another.
+
+    Args:
+        study: the study.
+        read: let the keys take in what is read (see `stage_keys`); not needed to count jobs.
+
+    Raises:
+        InputError: something cannot be read.
+    """
     trainings: dict[str, Job] = {}
     measurements: dict[str, Job] = {}
     keys: dict[str, dict[str, str]] = {}
     stages: dict[str, dict[str, Stage]] = {}
     for cell in study.cells:
-        keys[cell.name] = stage_keys(cell.config)
+        keys[cell.name] = stage_keys(cell.config, read=read)
         stages[cell.name] = {stage.name: stage for stage in stages_of(cell.config) if stage.kind != "test"}
         for stage in stages[cell.name].values():
             key = keys[cell.name][stage.name]
@@ -77,6 +85,6 @@ def graph_of(study: Study) -> Graph:
             threads = cell.config.threads
             trainings.setdefault(key, Job(key, cell.name, stage, needs, (), threads))
             if stage.kind in ("teacher", "arm"):
-                own = measure_key(key, study.measure)
+                own = measure_key(key, study.measure, read=read)
                 measurements.setdefault(own, Job(own, cell.name, stage, (key,), study.measure, threads))
     return Graph(tuple(trainings.values()), tuple(measurements.values()), keys, stages)

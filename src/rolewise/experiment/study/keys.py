@@ -11,14 +11,16 @@ from typing import Any
 from rolewise.config import ExperimentConfig, as_values
 from rolewise.config.measures import Asked
 from rolewise.config.schema import SEARCHES
+from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
 from rolewise.experiment.graph import Stage, stages_of
+from rolewise.experiment.inputs import data_inputs, module_inputs
 from rolewise.experiment.stages import section_of
 from rolewise.files import sha256
 
 #: Raised when the same config comes to train something else.
-VERSION = 1
+VERSION = 2
 #: Raised when a registered measurement comes to give other columns or other numbers of the same network.
 MEASURED = 3
 #: Settings that no result depends on, or that stages read through parts of their own, below. What is not named here
@@ -31,19 +33,36 @@ _ASIDE = (
 _POLICIES = ("ops", "copies", "counts", "magnitude", "scale", "ranges", "base")
 
 
-def stage_keys(config: ExperimentConfig) -> dict[str, str]:
-    """Returns the content key of every search and training of an experiment, by the stage's name."""
+def stage_keys(config: ExperimentConfig, *, read: bool = True) -> dict[str, str]:
+    """Returns the content key of every search and training of an experiment, by the stage's name.
+
+    Args:
+        config: the experiment.
+        read: take in the images and the user's own modules; without them keys tell stages of one study apart, but not
+            what they are made from.
+
+    Raises:
+        InputError: something cannot be read.
+    """
     keys: dict[str, str] = {}
     for stage in stages_of(config):
         if stage.kind != "test":
-            keys[stage.name] = digest(dependencies(config, stage, keys))
+            made_from = _read(config, stage) if read else {}
+            keys[stage.name] = digest({**dependencies(config, stage, keys), "read": made_from})
     return keys
 
 
-def measure_key(training: str, measure: Iterable[Asked]) -> str:
+def _read(config: ExperimentConfig, stage: Stage) -> dict[str, str]:
+    """Returns the digests of the images, and of the network where it is the user's own; a teacher has its own key."""
+    return {**data_inputs(config), **module_inputs(section_of(config, stage.role).model.name)}
+
+
+def measure_key(training: str, measure: Iterable[Asked], *, read: bool = True) -> str:
     """Returns the key of the measurements of a training's network."""
-    wanted = [one.plain for one in measure]
-    return digest({"version": MEASURED, "kind": "measure", "training": training, "measure": wanted})
+    wanted = list(measure)
+    own = module_inputs(*(one.name for one in wanted)) if read else {}
+    known = {"version": MEASURED, "kind": "measure", "training": training, "measure": [one.plain for one in wanted]}
+    return digest({**known, "read": own})
 
 
 def digest(values: Mapping[str, Any]) -> str:
@@ -115,6 +134,6 @@ def _schedule(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]) -
 
 def _content(path: str) -> str:
     try:
-        return sha256(Path(path))
-    except OSError:
+        return sha256(Path(path), "file of weights")
+    except InputError:
         return f"{path}, which cannot be read"

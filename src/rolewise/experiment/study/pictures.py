@@ -24,7 +24,8 @@ from rolewise.experiment.study.keys import digest
 from rolewise.experiment.study.measuring import Part
 from rolewise.experiment.study.mixings import draw_mixings, mixings_of
 from rolewise.experiment.world import World, world
-from rolewise.files import read_json, write_bytes, write_json
+from rolewise.files import as_json, read_json
+from rolewise.seals import top_product, write_product
 from rolewise.seeds import generator
 
 #: Raised when the same networks come to be drawn in another way.
@@ -58,9 +59,11 @@ def write_pictures(folder: StudyFolder, study: Study, graph: Graph, rows: Sequen
         "measure": sorted(wanted),
         "mixings": [one.plain for one in mixings],
     }
-    key, record = digest(known), folder.root / "pictures.json"
-    if record.is_file() and read_json(record, "the record of the pictures").get("key") == key:
-        return
+    key, record, kept = digest(known), folder.root / "pictures.json", folder.root / "pictures.npz"
+    if record.exists() and kept.exists():
+        top_product(kept)
+        if read_json(top_product(record), "the record of the pictures").get("key") == key:
+            return
     arrays: dict[str, Any] = {}
     said: dict[str, Any] = {"key": key, "chosen": known["chosen"]}
     if "calibration" in wanted:
@@ -71,9 +74,9 @@ def write_pictures(folder: StudyFolder, study: Study, graph: Graph, rows: Sequen
         said["mixed"] = draw_mixings(study, mixings, arrays)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    write_bytes(folder.root / "pictures.npz", buffer.getvalue())
+    write_product(kept, buffer.getvalue())
     # Last: where it stands, the arrays are whole.
-    write_json(record, said)
+    write_product(record, as_json(said))
 
 
 def _stage(row: Row) -> str:

@@ -56,7 +56,7 @@ class StudyDisplay:
         """States what will be done before anything is."""
         self._plan, self._graph, self._left, self._began = plan, graph, len(plan.images), time.monotonic()
         shared = plan.stages - plan.jobs
-        left = f"; at least {duration(plan.seconds)} to go" if plan.seconds else ""
+        left = f"; at least {duration(plan.seconds).removeprefix('about ')} to go" if plan.seconds else ""
         self._console.print(
             f"{self._out}: {plan.cells} cells, {plan.rows} rows; {plan.jobs:,} stages to train ({plan.done:,} done; "
             f"{shared:,} more are shared between cells), {sum(plan.images.values()):,} images left, "

@@ -13,7 +13,7 @@ from rolewise.experiment.graph import Stage
 from rolewise.experiment.study.folder import StudyFolder
 from rolewise.experiment.study.graph import Graph
 from rolewise.experiment.study.keys import measure_key
-from rolewise.files import read_json, write_bytes, write_text
+from rolewise.seals import seconds_of, write_product
 
 Row = dict[str, Any]
 _BEFORE = ("part", "cell")
@@ -100,8 +100,7 @@ class Ledger:
         for row in rows:
             key = self._graph.keys[row["cell"]][f"seed{row['seed']}/{row['student']}-{row['arm']}"]
             if key not in self._seconds and self.summary(key) is not None:
-                path = self._folder.store(key) / "seconds.json"
-                self._seconds[key] = float(read_json(path, "a stage's seconds")) if path.is_file() else None
+                self._seconds[key] = seconds_of(self._folder.store(key))
             known = {name: row[name] for name in ("cell", "seed", "student", "arm")}
             found.append(known | {"seconds": self._seconds.get(key)})
         return found
@@ -112,9 +111,9 @@ class Ledger:
         Times are in a file of their own, so that an interrupted study ends with the same bytes.
         """
         rows = self.rows()
-        write_text(self._folder.root / "results.csv", as_csv(rows, self.columns(rows)))
+        write_product(self._folder.root / "results.csv", as_csv(rows, self.columns(rows)).encode())
         times = self.seconds(rows)
-        write_text(self._folder.root / "timing.csv", as_csv(times, list(times[0])))
+        write_product(self._folder.root / "timing.csv", as_csv(times, list(times[0])).encode())
         return rows
 
     def write_parquet(self) -> bool:
@@ -130,7 +129,7 @@ class Ledger:
         table = pyarrow.table({name: _column([row.get(name) for row in whole]) for name in names})
         buffer = io.BytesIO()
         parquet.write_table(table, buffer)
-        write_bytes(self._folder.root / "results.parquet", buffer.getvalue())
+        write_product(self._folder.root / "results.parquet", buffer.getvalue())
         return True
 
 

@@ -19,7 +19,7 @@ from rolewise.experiment.pipeline import run_stage
 from rolewise.experiment.study.folder import StudyFolder
 from rolewise.experiment.study.graph import Job
 from rolewise.experiment.study.measuring import measured
-from rolewise.files import write_json
+from rolewise.seals import DONE, write_sealed
 from rolewise.workers import Ready, begin_work
 
 #: More of an error than a table needs.
@@ -52,7 +52,8 @@ def carry_out(root: Path, job: Job, tell: Callable[[Told], None], should_stop: C
     torch.set_num_threads(job.threads)
     try:
         if job.measure:
-            write_json(folder.store(job.key) / "done.json", measured(run, job.stage, job.measure))
+            found = {"key": job.key, "files": {}, **measured(run, job.stage, job.measure)}
+            write_sealed(folder.store(job.key) / DONE, found)
         else:
             run_stage(run, job.stage, lambda text: tell(Told(job.key, "moves", text)), should_stop, 1)
         return Told(job.key, "done")

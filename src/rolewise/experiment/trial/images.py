@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rolewise.config.networks import ModelSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
-from rolewise.experiment.world import source_of
+from rolewise.experiment.world import sources
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def images_of(config: ExperimentConfig) -> Images:
         return Images(3, (32, 32), 20) if coarse else _FIXED[name]
     try:
         data = config.data.model_copy(update={"download": False})
-        source = source_of(config.model_copy(update={"data": data}))
+        source, _ = sources(config.model_copy(update={"data": data}))
     except InputError:
         if name in _USUAL:
             return _USUAL[name]

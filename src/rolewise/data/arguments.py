@@ -1,0 +1,89 @@
+"""The settings of readers: a rule for each, checked before anything is read."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rolewise.data.registry import READERS
+from rolewise.errors import near
+
+#: The largest side of an image, in pixels.
+LARGEST_SIDE = 8192
+#: What `rolewise.data.read` gives every reader, ahead of its own settings.
+_COMMON = 3
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a setting must be.
+
+    Args:
+        words: completes "must be".
+        holds: whether a value is so.
+    """
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def one_of(*choices: str) -> Rule:
+    """Returns the rule of a choice."""
+    return Rule(" or ".join(f'"{choice}"' for choice in choices), lambda value: value in choices)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and "\0" not in value
+
+
+def _is_side(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= LARGEST_SIDE
+
+
+def _are_classes(value: Any) -> bool:
+    some = isinstance(value, (list, tuple)) and len(value) >= 2 and all(map(_is_text, value))
+    return some and len(set(value)) == len(value)
+
+
+TEXT = Rule("text: a name or a path", _is_text)
+MAYBE_TEXT = Rule("text: a name or a path", lambda value: value is None or _is_text(value))
+SIZE = Rule(
+    f"a whole number of pixels from 1 to {LARGEST_SIDE}, or two of them, [height, width]",
+    lambda value: (
+        _is_side(value) or (isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_side, value)))
+    ),
+)
+FLAG = Rule("true or false", lambda value: type(value) is bool)
+GREY_LEVEL = Rule("a whole number from 0 to 255", lambda value: type(value) is int and 0 <= value <= 255)
+CLASSES = Rule("a list of two or more distinct names", lambda value: value is None or _are_classes(value))
+
+
+def argument_faults(name: str, arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields (setting, fault) for every setting that a registered reader does not have or that breaks its rule.
+
+    Args:
+        name: the registered name of a data set.
+        arguments: the settings given.
+    """
+    reader = READERS[name]
+    known = dict(list(inspect.signature(reader).parameters.items())[_COMMON:])
+    hints = typing.get_type_hints(reader, include_extras=True)
+    for key, value in arguments.items():
+        if key not in known:
+            yield key, f'no such setting of "{name}"{near(key, known) if known else "; it has none"}'
+            continue
+        for rule in getattr(hints.get(key), "__metadata__", ()):
+            if isinstance(rule, Rule) and not rule.holds(value):
+                yield key, f"must be {rule.words}, got {shown(value)}"
+    for key, parameter in known.items():
+        if parameter.default is parameter.empty and key not in arguments:
+            yield key, "must be given; add it"
+
+
+def shown(value: Any) -> str:
+    """Returns a value for a message, cut where it is long."""
+    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

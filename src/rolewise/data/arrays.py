@@ -1,0 +1,140 @@
+"""Data out of arrays: which shapes and types they may have, and the remedy for each other one that people have."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from rolewise.data.images import ImageData
+from rolewise.data.labels import label_problem, numbered
+from rolewise.data.notices import warn
+from rolewise.errors import InputError
+
+#: What a mapping of arrays may hold.
+NAMES = ("images", "labels", "test_images", "test_labels", "classes")
+_LAYOUTS = "uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3"
+
+
+def from_arrays(arrays: Any, where: str) -> tuple[ImageData, ImageData | None]:
+    """Makes data out of a mapping of arrays.
+
+    Args:
+        arrays: ``images`` uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3 (where both of the last fit,
+            [N, C, H, W]); ``labels``, whole numbers [N]; possibly ``test_images`` and ``test_labels`` likewise, and
+            ``classes``, K names. Without ``classes`` the labels must use every number from 0 to K - 1.
+        where: what the arrays come from, for errors.
+
+    Returns:
+        The training images and the test images, None where there are none.
+
+    Raises:
+        InputError: one is missing, or its shape, type or range is wrong; the remedy is named.
+    """
+    if not isinstance(arrays, Mapping):
+        raise InputError(f"{where} must be a mapping with images and labels, got {type(arrays).__name__}")
+    has_test = check_names(arrays, where)
+    found = {name: np.asarray(arrays[name]) for name in NAMES[:4] if name in arrays}
+    for prefix in ("", "test_")[: 1 + has_test]:
+        images, labels = found[f"{prefix}images"], found[f"{prefix}labels"]
+        for problem in (
+            image_problem(images.dtype, images.shape, f"{prefix}images"),
+            label_problem(labels.dtype, labels.shape, len(images) if images.ndim else 0, f"{prefix}labels"),
+        ):
+            if problem:
+                raise InputError(f"{where}: {problem}")
+    classes = class_names(arrays["classes"], where) if arrays.get("classes") is not None else None
+    labels, test_labels, names = numbered(found["labels"], found.get("test_labels"), classes, where)
+    train = _data(found["images"], labels, names, where)
+    return train, _data(found["test_images"], test_labels, names, where) if test_labels is not None else None
+
+
+def check_names(found: Iterable[str], where: str, rename: str = "rename them") -> bool:
+    """Checks that images and labels are there, and says which arrays are left out.
+
+    Args:
+        found: the names of the arrays that are there.
+        where: what holds them.
+        rename: the remedy for other names.
+
+    Returns:
+        Whether there is a test part.
+
+    Raises:
+        InputError: images or labels are missing; the names found and wanted are listed.
+    """
+    names = [str(name) for name in found]
+    missing = [name for name in NAMES[:2] if name not in names]
+    has_test = "test_images" in names or "test_labels" in names
+    missing += [name for name in NAMES[2:4] if has_test and name not in names]
+    others = [name for name in names if name not in NAMES]
+    listed = ", ".join(names[:12]) or "nothing"
+    if missing:
+        raise InputError(
+            f"{where} must hold {' and '.join(missing)}, got {listed}; {rename} "
+            "(wanted: images, labels, and possibly test_images, test_labels, classes)"
+        )
+    if others:
+        warn(f"{where}: {', '.join(others[:12])} left out; read are {', '.join(n for n in names if n in NAMES)}")
+    return has_test
+
+
+def image_problem(dtype: np.dtype[Any], shape: Sequence[int], name: str) -> str | None:
+    """Returns what is wrong with an array of images by its type and shape alone, and the remedy; None if nothing is."""
+    rule = f"{name} must be {_LAYOUTS}, got {dtype} {list(shape)}"
+    if dtype.kind == "O":
+        return f"{rule}; bring them to one size and stack them with np.stack"
+    if len(shape) == 2:
+        side = math.isqrt(shape[1])
+        example = f"[{side}, {side}]" if side * side == shape[1] else "[H, W]"
+        return f"{rule}; give each row its shape, such as {example}, with {name}.reshape"
+    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[1] not in (1, 3) and shape[3] not in (1, 3)):
+        if len(shape) == 4 and 4 in (shape[1], shape[3]):
+            return f"{rule}; a fourth channel is alpha: put the images on a background first"
+        return f"{rule}; bring them into one of these shapes"
+    if 0 in shape:
+        return f"{name} must not be empty, got {list(shape)}"
+    if dtype.kind == "f":
+        return f"{rule}; where they are 0 to 1, take ({name} * 255).round().astype(np.uint8)"
+    if dtype.kind == "b":
+        return f"{rule}; take {name}.astype(np.uint8) * 255"
+    if dtype == np.uint16:
+        return f"{rule}; where they use all 16 bits, take ({name} / 257).round().astype(np.uint8)"
+    if dtype != np.uint8:
+        return f"{rule}; where they are 0 to 255, take {name}.astype(np.uint8)"
+    return None
+
+
+def channels_first(images: np.ndarray) -> np.ndarray:
+    """Returns images [N, H, W], [N, H, W, C] or [N, C, H, W] as a view [N, C, H, W]."""
+    if images.ndim == 3:
+        return images[:, None]
+    return images if images.shape[1] in (1, 3) else images.transpose(0, 3, 1, 2)
+
+
+def class_names(value: Any, where: str) -> tuple[str, ...]:
+    """Returns the names of classes.
+
+    Raises:
+        InputError: they are no list of names or numbers, or two are the same.
+    """
+    array = np.asarray(value)
+    if array.ndim != 1 or array.dtype.kind not in "USiuO":
+        raise InputError(f"{where}: classes must be a list of names, got {array.dtype} {list(array.shape)}")
+    names = tuple(one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in array.tolist())
+    twice = [one for one, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError(f"{where}: classes must be distinct names, got {', '.join(twice[:4])} more than once")
+    return names
+
+
+def _data(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], where: str) -> ImageData:
+    try:
+        pixels = np.ascontiguousarray(channels_first(images))
+        return ImageData(torch.from_numpy(pixels), torch.from_numpy(labels), classes)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error

@@ -1,0 +1,36 @@
+"""Data out of a function of the user's own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from rolewise.data.arrays import from_arrays
+from rolewise.data.images import Source
+from rolewise.errors import InputError, RolewiseError
+from rolewise.importing import failed, import_path
+
+
+def read_own(name: str, arguments: Mapping[str, Any]) -> tuple[Source, Source | None]:
+    """Calls ``package.module:function`` and makes data of the arrays that it returns.
+
+    Raises:
+        InputError: there is no such function, it takes other arguments, or what it returns is no data set (see
+            `from_arrays`).
+        ForeignError: it raised.
+    """
+    function = import_path(name, "function")
+    try:
+        inspect.signature(function).bind(**arguments)
+    except TypeError as error:
+        raise InputError(f'data.arguments must be those of "{name}", and are not: {error}; change them') from error
+    except ValueError:
+        pass  # a callable that does not tell its arguments
+    try:
+        arrays = function(**arguments)
+    except RolewiseError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise failed(f'the data function "{name}"', name.partition(":")[0], error) from error
+    return from_arrays(arrays, f'"{name}"')

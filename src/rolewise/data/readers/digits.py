@@ -1,0 +1,20 @@
+"""scikit-learn's handwritten digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from rolewise.data.images import ImageData, Source
+from rolewise.data.registry import READERS
+
+
+@READERS.add("digits")
+def digits(root: Path, download: bool, memory_budget_mb: float) -> tuple[Source, None]:
+    """1,797 handwritten digits, 8x8, that come with scikit-learn; no test set of its own."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = torch.from_numpy(bunch.images).div(16).mul(255).round().to(torch.uint8).unsqueeze(1)
+    return ImageData(images, torch.from_numpy(bunch.target).long(), tuple(str(digit) for digit in range(10))), None

@@ -1,0 +1,94 @@
+"""One .npz file with images and labels."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from rolewise.data.arguments import CLASSES, TEXT, Rule
+from rolewise.data.arrays import NAMES, check_names, from_arrays, image_problem
+from rolewise.data.download import find
+from rolewise.data.heads import Head, read_head
+from rolewise.data.images import Source
+from rolewise.data.labels import label_problem
+from rolewise.data.limits import MOST_EXPANSION, check_memory
+from rolewise.data.registry import READERS
+from rolewise.errors import InputError
+
+
+def _renames(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        key in NAMES and isinstance(name, str) and name for key, name in value.items()
+    )
+
+
+_RENAMES = Rule(f"a mapping of {', '.join(NAMES)} to the names in the file", _renames)
+
+
+@READERS.add("npz")
+def npz(
+    root: Path,
+    download: bool,
+    memory_budget_mb: float,
+    file: Annotated[str, TEXT] = "data.npz",
+    names: Annotated[dict[str, str], _RENAMES] = {},  # noqa: B006 (never changed)
+    classes: Annotated[list[str] | None, CLASSES] = None,
+) -> tuple[Source, Source | None]:
+    """A .npz file with ``images`` uint8 [N, H, W(, C)] or [N, C, H, W], ``labels`` [N], and ``test_...`` likewise."""
+    path = find(root, [file], file, "whoever made it")
+    renamed = {name: key for key, name in names.items()}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {
+                renamed.get(info.filename.removesuffix(".npy"), info.filename.removesuffix(".npy")): info
+                for info in archive.infolist()
+            }
+            has_test = check_names(
+                members, str(path), "rename them, or name them in data.arguments, such as names: {images: x_train}"
+            )
+            wanted = {name: members[name] for name in NAMES if name in members}
+            heads = {name: _head(archive, info) for name, info in wanted.items()}
+            _check(heads, has_test, path)
+            arrays: dict[str, Any] = {name: _read(archive, info) for name, info in wanted.items()}
+    except InputError:
+        raise
+    except Exception as error:
+        # A damaged archive fails in whatever way the bytes happen to lead to.
+        raise InputError(f"{path} cannot be read as .npz ({type(error).__name__}: {error}); save it anew") from error
+    return from_arrays(arrays | ({"classes": classes} if classes is not None else {}), str(path))
+
+
+def _head(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Head:
+    with archive.open(info) as stream:
+        head = read_head(stream)
+    # The archive gives the unpacked size twice, and one that its packed bytes cannot reach is made up.
+    packed = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    possible = min(info.file_size, info.compress_size * MOST_EXPANSION if packed else info.file_size) - head.start
+    if head.dtype.kind != "O" and head.nbytes > possible:
+        raise ValueError(f"{info.filename} must hold {head.nbytes:,} bytes, got at most {max(0, possible):,}")
+    return head
+
+
+def _check(heads: dict[str, Head], has_test: bool, path: Path) -> None:
+    """Checks types, shapes and sizes before any content is read."""
+    for prefix in ("", "test_")[: 1 + has_test]:
+        images, labels = heads[f"{prefix}images"], heads[f"{prefix}labels"]
+        for problem in (
+            image_problem(images.dtype, images.shape, f"{prefix}images"),
+            label_problem(labels.dtype, labels.shape, images.shape[0] if images.shape else 0, f"{prefix}labels"),
+        ):
+            if problem:
+                raise InputError(f"{path}: {problem}")
+    if "classes" in heads and heads["classes"].dtype.kind == "O":
+        raise InputError(f"{path}: classes must be an array of text, got objects; save np.array(classes, dtype=str)")
+    size = sum(head.nbytes for head in heads.values())
+    check_memory(2 * size, str(path), "save images and labels as two .npy files, which are read from disk")
+
+
+def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(info) as stream:
+        array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+    return array

@@ -1,0 +1,65 @@
+"""What must not be done where several processes train one student: anything but a plain sum of means over examples.
+
+`torch.nn.parallel.DistributedDataParallel` averages the gradients that ``backward`` leaves, each process's of its own
+part of the batch. That is the gradient of the whole batch where the loss is a mean over examples, and of nothing that
+anybody wants where it is not: so that is refused, until training over ranks is built in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import distributed, nn
+
+from rolewise.distill.registry import Method
+from rolewise.errors import InputError
+
+
+def ranks() -> int:
+    """Returns how many processes train together; 1 where there is no process group."""
+    if not distributed.is_available() or not distributed.is_initialized():
+        return 1
+    return distributed.get_world_size()
+
+
+def check_one_rank(what: str, remedy: str) -> None:
+    """Raises InputError where several processes train together.
+
+    Args:
+        what: cannot be done then, as the beginning of a sentence.
+        remedy: what to do.
+    """
+    if (number := ranks()) > 1:
+        raise InputError(f"{what} must be in one process, got a group of {number}: {remedy}")
+
+
+def check_plain(methods: Sequence[Method], parts: Mapping[str, nn.Module], reduction: str) -> None:
+    """Raises InputError where several processes train together and the loss is no plain sum of means over examples.
+
+    Args:
+        methods: whose terms are added.
+        parts: learned maps and other learned parts, by name.
+        reduction: of each term over the batch.
+    """
+    number = ranks()
+    if number == 1:
+        return
+    if reduction != "mean":
+        raise InputError(
+            f'reduction must be "mean" where {number} processes train together, as their gradients are averaged, '
+            f"got {reduction!r}"
+        )
+    for method in methods:
+        name, info = method.info.name, method.info
+        if info.estimator is not None or not info.alone:
+            reason = "which relates the examples of a batch" if info.estimator is None else "whose learned part does"
+            raise InputError(
+                f'methods must take each example by itself where {number} processes train together, got "{name}", '
+                f"{reason}, and each process has a part of the batch; train in one process, or leave it out"
+            )
+    for name, part in parts.items():
+        if next(part.buffers(), None) is not None:
+            raise InputError(
+                f'learned maps must have no buffers where {number} processes train together, got "{name}", whose '
+                "buffers of all processes but the first would be lost; train in one process"
+            )

@@ -1,0 +1,87 @@
+"""What is wrong with the settings that a method is given: every fault, each with the way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from rolewise.distill.checks import Limit, check_choice, check_limit, check_switch
+from rolewise.distill.weights import weight_of
+from rolewise.errors import InputError, near
+
+_TAPS = ("student_taps", "teacher_taps")
+
+
+def setting_faults(
+    owner: str,
+    known: Mapping[str, Any],
+    limits: Mapping[str, Limit],
+    choices: Mapping[str, tuple[str, ...]],
+    settings: Mapping[str, Any],
+) -> Iterator[InputError]:
+    """Gives an error for every setting that is wrong.
+
+    Args:
+        owner: the method's name.
+        known: its settings with their defaults, ``weight`` and taps among them.
+        limits: of its numbers.
+        choices: of its settings that take certain names alone.
+        settings: what was given.
+    """
+    taps: dict[str, int] = {}
+    for key, value in settings.items():
+        try:
+            if key not in known:
+                raise no_setting(owner, key, known)
+            if key == "weight":
+                weight_of(value)
+            elif key in _TAPS:
+                taps[key] = len(tap_names(value, key))
+            elif key in limits:
+                check_limit(key, value, limits[key], owner=owner)
+            elif key in choices:
+                check_choice(key, value, choices[key], owner=owner)
+            elif isinstance(known[key], bool):
+                check_switch(key, value, owner=owner)
+        except InputError as error:
+            yield error
+    numbers = [taps.get(key, 0) for key in _TAPS]
+    # Taps that are wrong in themselves are said to be that.
+    if numbers[0] != numbers[1] and all(key in taps for key in _TAPS if key in settings):
+        rule = f"student_taps and teacher_taps must be equally many, got {numbers[0]} and {numbers[1]}"
+        yield InputError(f'"{owner}": {rule}', path=(next(iter(taps)),), rule=rule)
+
+
+def no_setting(owner: str, key: str, known: Iterable[str]) -> InputError:
+    """Returns the error for a setting that its owner does not have."""
+    hint = near(key, known)
+    rule = f'no such setting of "{owner}"'
+    return InputError(f"{rule}: {key!r}{hint}", path=(key,), rule=f"{rule}{hint}")
+
+
+def tap_names(value: Any, key: str) -> tuple[str, ...]:
+    """Returns tap names or module paths, of which one may be given by itself.
+
+    Raises:
+        InputError: it is neither text nor a list of text.
+    """
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else (None,)
+    if not all(isinstance(name, str) for name in names):
+        raise InputError.at((key,), f"must be a tap's name, a module path or a list of these, got {value!r}")
+    return names
+
+
+def named(section: object, known: Iterable[str]) -> tuple[str, dict[str, Any]]:
+    """Returns the name and the settings of a method's section in a config.
+
+    Args:
+        section: what stands there.
+        known: the names there are.
+
+    Raises:
+        InputError: it is no mapping of settings, or has no name.
+    """
+    if not isinstance(section, Mapping) or not isinstance(section.get("name"), str):
+        rule = f"must have a name, got {section!r}; known: {', '.join(known)}"
+        raise InputError(f"a method {rule}", path=("name",), rule=rule)
+    return section["name"], {str(key): value for key, value in section.items() if key != "name"}

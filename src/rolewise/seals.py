@@ -1,0 +1,223 @@
+"""Digests of what is left on disk: values that carry their own, and folders that list their files'.
+
+A bit that flips in a finished file would otherwise be read as another number. JSON that this package reads again holds
+the SHA-256 of its own values; that of the other files in its folder stands in it, and is checked when they are read.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from rolewise.errors import InputError
+from rolewise.files import read_json, sha256, write_bytes, write_json
+
+#: Where a value keeps its own digest.
+SEAL = "sha256"
+#: Written last into a finished stage's folder.
+DONE = "done.json"
+#: How long a stage took, beside it.
+SECONDS = "seconds.json"
+#: Digests of what stands beside it at the top of a run's or a study's folder.
+PRODUCTS = "products.json"
+
+_MARK, _TAIL = b"rolewise", 8 + hashlib.sha256().digest_size
+
+
+def seal(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns plain values with their digest among them."""
+    plain = {str(key): inner for key, inner in value.items() if key != SEAL}
+    return {**plain, SEAL: _digest(plain)}
+
+
+def is_whole(value: Any) -> bool:
+    """Returns whether a value is a mapping that holds its own digest."""
+    return isinstance(value, dict) and value.get(SEAL) == _digest({k: v for k, v in value.items() if k != SEAL})
+
+
+def is_early(value: Any) -> bool:
+    """Returns whether a folder's record is of the first version, when nothing had a digest."""
+    return isinstance(value, dict) and value.get("version") == 1 and SEAL not in value
+
+
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes a mapping of plain values as JSON with its digest."""
+    write_json(path, seal(value))
+
+
+def read_sealed(path: Path, what: str, remedy: str) -> dict[str, Any]:
+    """Reads what `write_sealed` wrote, without the digest; once while the file stays as it is.
+
+    Args:
+        path: the file.
+        what: what it should be, for the error.
+        remedy: what to do where it is damaged: ``"delete the stage's folder to redo it"``.
+
+    Raises:
+        InputError: it is missing, damaged, edited, or of another kind.
+    """
+    try:
+        state = path.stat()
+        found = _read_sealed(path, state.st_mtime_ns, state.st_size, state.st_ino)
+    except (OSError, InputError) as error:
+        why = str(error).partition(f"{path} ")[2] or f"cannot be read ({getattr(error, 'strerror', error)})"
+        raise InputError(f"{what} {path} {why.partition('; ')[0]}; {remedy}") from error
+    # A copy, since what was read is kept.
+    copy: dict[str, Any] = json.loads(found)
+    return copy
+
+
+@functools.lru_cache(maxsize=4096)
+def _read_sealed(path: Path, modified: int, size: int, number: int) -> str:
+    value = read_json(path, "file")
+    if not is_whole(value):
+        raise InputError(f"file {path} is damaged, or was edited: its digest does not fit its content")
+    del value[SEAL]
+    return json.dumps(value)
+
+
+def _digest(value: Mapping[str, Any]) -> str:
+    # Through JSON first, where numbers as keys become text: what is read back must give the same.
+    plain = json.loads(json.dumps(value, allow_nan=False))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def seal_bytes(content: bytes) -> bytes:
+    """Returns bytes with their digest behind them."""
+    return content + _MARK + hashlib.sha256(content).digest()
+
+
+def unseal_bytes(content: bytes) -> memoryview:
+    """Returns the bytes in front of their digest.
+
+    Raises:
+        InputError: it does not fit them.
+    """
+    view = memoryview(content)
+    if content[-_TAIL:] != _MARK + hashlib.sha256(view[:-_TAIL]).digest():
+        raise InputError("it is damaged: its digest does not fit its content")
+    return view[:-_TAIL]
+
+
+def digests(folder: Path, leave_out: Collection[str] = ()) -> dict[str, str]:
+    """Returns the digest of every file in a folder and below it, by its path inside.
+
+    Args:
+        folder: which one.
+        leave_out: paths inside that are not wanted, and what is below them.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if path.is_file() and not {str(inside), inside.parts[0]} & set(leave_out) and path.suffix != ".tmp":
+            found[inside.as_posix()] = sha256(path)
+    return found
+
+
+def check_file(path: Path, digest: object, remedy: str) -> Path:
+    """Returns the path of a file whose content is what it was.
+
+    Args:
+        path: the file.
+        digest: what its SHA-256 must be.
+        remedy: what to do where it is not.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    if not path.exists():
+        raise InputError(f"{path} is missing; {remedy}")
+    found = sha256(path)
+    if found != digest:
+        raise InputError(f"{path} is damaged, or was edited: it is not what was written there; {remedy}")
+    return path
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """Returns what a finished stage said of itself, or None where the stage is not finished.
+
+    Raises:
+        InputError: its ``done.json`` is damaged.
+    """
+    path = folder / DONE
+    if not path.exists():
+        return None
+    found = read_sealed(path, "the stage's summary", remedy_of(folder))
+    if not isinstance(found.get("files"), dict):
+        raise InputError(f"{path} must list the stage's files; {remedy_of(folder)}")
+    return found
+
+
+def product(folder: Path, name: str) -> Path | None:
+    """Returns a file that a stage left, its content checked; None where the stage has left none of that name.
+
+    Of a stage that is not finished nothing is known: its files are taken as they are.
+
+    Raises:
+        InputError: the file is damaged or gone.
+    """
+    done = finished(folder)
+    if done is None:
+        return folder / name if (folder / name).is_file() else None
+    if name not in done["files"]:
+        return None
+    return check_file(folder / name, done["files"][name], remedy_of(folder))
+
+
+def remedy_of(folder: Path) -> str:
+    """Returns what to do where a finished stage's file is damaged."""
+    return f"delete the folder {folder.resolve()} and run the same command again to redo the stage"
+
+
+def seconds_of(folder: Path) -> float | None:
+    """Returns how long a stage took, over all the processes that worked on it; None where nobody knows.
+
+    Raises:
+        InputError: the file that holds it is damaged.
+    """
+    path = folder / SECONDS
+    if not path.exists():
+        return None
+    remedy = f"delete {path.resolve()}; nothing but the times depends on it"
+    seconds = read_sealed(path, "the stage's seconds", remedy).get("seconds")
+    if not isinstance(seconds, (int, float)):
+        raise InputError(f"{path} must hold a number of seconds; {remedy}")
+    return float(seconds)
+
+
+def write_product(path: Path, content: bytes) -> None:
+    """Writes a file at the top of a run's or a study's folder, its digest into ``products.json`` beside it.
+
+    The digest is written first, and the one before is kept: whenever a process is killed, the file that is there has
+    one of the two.
+    """
+    kept = path.parent / PRODUCTS
+    known = _products(path.parent) if kept.exists() else {}
+    new, before = hashlib.sha256(content).hexdigest(), known.get(path.name, [])
+    if new not in before[:1]:
+        write_sealed(kept, {**known, path.name: [new, *before[:1]]})
+    write_bytes(path, content)
+
+
+def top_product(path: Path) -> Path:
+    """Returns the path of a file that `write_product` wrote, its content checked.
+
+    Raises:
+        InputError: it is damaged, or ``products.json`` is.
+    """
+    known = _products(path.parent).get(path.name, [])
+    if not path.exists() or sha256(path) not in known:
+        raise InputError(f"{path} is damaged, or was edited: it is not what was written there; {_ANEW}")
+    return path
+
+
+#: What stands at the top is made of what the stages left.
+_ANEW = "delete it and run the same command again to write it anew"
+
+
+def _products(folder: Path) -> dict[str, list[str]]:
+    return read_sealed(folder / PRODUCTS, "the list of digests", _ANEW)

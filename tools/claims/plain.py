@@ -1,0 +1,52 @@
+"""Sentences that look like results and are none of ours: what each is instead, and why nobody need derive it.
+
+A sentence stands here by its document and its beginning. ``source`` is another's figure, ``rule`` a setting, a
+definition or what a word means, ``held`` a figure that the named test holds, ``shown`` the output of a short example
+whose document says that it shows what comes out, and ``once`` a time or size that was measured once: its document
+must call it "measured once", since its figures are not committed.
+"""
+
+from __future__ import annotations
+
+KINDS = ("source", "rule", "held", "shown", "once")
+
+PLAIN: tuple[tuple[str, str, str], ...] = (
+    ("advise.md", "A correction is a fault found where it gains at least 2 points", "rule"),
+    ("advise.md", "A fault that costs less than the thresholds is not found", "rule"),
+    ("advise.md", "| label weight |", "rule"),
+    ("advise.md", "| method weights |", "rule"),
+    ("advise.md", "| augmentation |", "rule"),
+    ("analysis.md", "| accuracy | 0.970", "shown"),
+    ("analysis.md", "| likelihood (`nll`)", "shown"),
+    ("analysis.md", "| calibration error (`ece`)", "shown"),
+    ("analysis.md", "| temperature | 0.785", "shown"),
+    ("analysis.md", "| calibration error at it", "shown"),
+    ("analysis.md", "| agreement | 1.000", "shown"),
+    ("analysis.md", "| divergence from the teacher", "shown"),
+    ("analysis.md", "| linearity gap, nats", "shown"),
+    ("analysis.md", "| steepest sampled slope", "shown"),
+    ("analysis.md", "- **Few images.** A calibration error is biased upwards", "rule"),
+    ("methods.md", "- The loss is the same for `a z + b`", "rule"),
+    ("methods.md", "- **Learned parts with a loss of their own**", "rule"),
+    ("methods.md", "`benchmarks/step.py` times a whole step", "rule"),
+    ("mixing.md", "What it calls 10% is 40.7% at batch 64", "source"),
+    ("quant.md", "`rolewise export` takes at most 512 training images", "rule"),
+    ("quant.md", "| ResNet-8, ", "once"),
+    ("quant.md", "| small CNN 16-32, ", "once"),
+    ("report.md", "It begins with the sentence that a careful reader would write", "rule"),
+    ("robustness.md", "PGD worse than FGSM", "rule"),
+    ("search.md", "It asks for a *member*", "rule"),
+    ("search.md", "(2020) published left 32.4%", "held"),
+    ("study.md", "| `calibration` |", "rule"),
+    ("study.md", '"Raises" and "lowers" stand', "rule"),
+    ("study.md", '"cannot be told apart" everywhere else', "rule"),
+    ("study.md", 'The answer is "yes" or "no"', "rule"),
+    ("training.md", "| `channels_last`, `compile` |", "once"),
+    ("training.md", "There are up to 20 such epochs", "rule"),
+    ("training.md", "1.2% more time", "once"),
+)
+
+
+def plain(document: str, sentence: str) -> str | None:
+    """Returns what a sentence is instead of a result; None where nobody said."""
+    return next((kind for name, begins, kind in PLAIN if name == document and sentence.startswith(begins)), None)

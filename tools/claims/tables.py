@@ -1,0 +1,188 @@
+"""Tables of committed results, each with a line that says what its intervals are adjusted for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from claims.bits import LOSSES, losses
+from claims.digits import SEARCHES
+from claims.figures import Arms, Estimate, Figures, interval, p, percent, points
+from rolewise.analysis import ArmRow, TwinRow
+from rolewise.analysis.questions import Answer
+from rolewise.analysis.study_sentences import unit_of
+
+ALONE = "95% intervals are each for one comparison, unadjusted"
+
+
+def bold(text: str, *, where: bool) -> str:
+    """Returns a cell, bold where it is to be."""
+    return f"**{text}**" if where and text else text
+
+
+def arms_table(figures: Figures, name: str) -> str:
+    """Returns a row for each student and augmentation, with and without distillation side by side."""
+    arms = figures.arms(name)
+    lines = [
+        "| student | augmentation | distilled | difference to none (95%) | not distilled | difference to none (95%) |",
+        "|---|---|---|---|---|---|",
+    ]
+    found = {(row.student, row.augmentation, row.distilled): row for row in arms.rows}
+    for student, augmentation in dict.fromkeys((row.student, row.augmentation) for row in arms.rows):
+        cells = [cell for way in (True, False) for cell in _cells(arms, found.get((student, augmentation, way)))]
+        lines.append(f"| {student} | {augmentation} | {' | '.join(cells)} |")
+    return _table(lines, f"{_accuracy(arms)} {_adjusted(arms)}")
+
+
+def searches_table(figures: Figures, name: str) -> str:
+    """Returns a row for each way of finding a schedule, the students side by side."""
+    arms = figures.arms(name)
+    lines = ["| arm | small | difference to none (95%) | tiny | difference to none (95%) |", "|---|---|---|---|---|"]
+    for augmentation, title in SEARCHES.items():
+        cells = [cell for who in ("small", "tiny") for cell in _cells(arms, arms.row(who, f"{augmentation}+distill"))]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return _table(lines, f"{_accuracy(arms)} {_adjusted(arms)}")
+
+
+def bits_table(figures: Figures, names: str) -> str:
+    """Returns a row for each student, the float twins of several runs once, with the arms that all of them have."""
+    wanted = {
+        "own, distilled": ("own+distill@own", "own+distill"),
+        "own, distilled from a teacher without augmentation": ("own+distill@none",),
+        "none, distilled": ("none+distill@own", "none+distill"),
+        "none, not distilled": ("none",),
+    }
+    runs = [figures.arms(name) for name in names.split()]
+    students: dict[str, dict[str, TwinRow]] = {}
+    for run in runs:
+        for row in run.twins():
+            students.setdefault(row.student, {})[row.arm] = row
+    shown = {
+        title: arms
+        for title, arms in wanted.items()
+        if all(any(arm in held for arm in arms) for held in students.values())
+    }
+    lines = [
+        "| student | "
+        + " | ".join(f"{title} | to floating point (95%)" for title in shown)
+        + " | bytes | bit operations |",
+        "|---|" + "---|---|" * len(shown) + "---|---|",
+    ]
+    number = 0
+    for student, held in students.items():
+        rows = [next(held[arm] for arm in arms if arm in held) for arms in shown.values()]
+        number += sum(row.difference is not None for row in rows)
+        cells = [cell for row in rows for cell in (percent(row.accuracy), difference(row.difference, 2))]
+        lines.append(f"| {student} | {' | '.join(cells)} | {rows[0].bytes:,} | {rows[0].bit_operations:,} |")
+    return _table(lines, f"{_accuracy(runs[0])} {ALONE}, of {number}.")
+
+
+def losses_table(figures: Figures, name: str) -> str:
+    """Returns a row for each loss against the labels alone."""
+    table, (found, ps) = figures.table(name), losses(figures)
+    lines = ["| loss | accuracy | to labels alone (95%) | p (Holm) |", "|---|---|---|---|"]
+    lines.append(f"| labels alone | {percent(table.over_seeds(term='labels'))} | | |")
+    for term, title in LOSSES.items():
+        lines.append(
+            f"| {title} | {percent(table.over_seeds(term=term))} | {difference(found[term], 1)} | {p(ps[term])} |"
+        )
+    return _table(lines, f"{ALONE}; p is adjusted for all {len(ps)}.")
+
+
+def answers_table(figures: Figures, name: str) -> str:
+    """Returns a row for each question of a study, with what its table answers."""
+    answers = figures.table(name).answers
+    lines = ["| question | answer | difference (95%) | p (Holm) |", "|---|---|---|---|"]
+    lines += [f"| {one.ask} | {one.verdict} | {_answered(one)} |" for one in answers]
+    return _table(lines, f"{ALONE}; p is adjusted for all {len(answers)} questions.")
+
+
+def places_table(figures: Figures, name: str) -> str:
+    """Returns a row for each size, with both kinds of network."""
+    table = figures.table(name)
+    lines = ["| widths, images | `average` | `keep` | difference (95%) |", "|---|---|---|---|"]
+    for size in dict.fromkeys(row["size"] for row in table.rows):
+        kinds = [percent(table.over_seeds(size=size, places=places)) for places in ("average", "keep")]
+        change = difference(table.difference({"places": "keep"}, {"places": "average"}, size=size), 1)
+        lines.append(f"| {size.removesuffix(' images')} | {' | '.join(kinds)} | {change} |")
+    return _table(lines, f"{ALONE}.")
+
+
+def steps_table(figures: Figures, name: str) -> str:
+    """Returns a row for each step that was timed by hand and otherwise."""
+    held = figures.json(name)
+    version = held["torchdistill"].split(" (")[0]
+    lines = [f"| step | by hand | Distiller | {version} | by hand, again |", "|---|---|---|---|---|"]
+    for one in held["results"]:
+        ratios = one["ratios_to_by_hand"]
+        cells = [
+            f"{ratios[who]['median']:.3f} ({ratios[who]['low']:.3f} to {ratios[who]['high']:.3f})"
+            for who in ("rolewise", "torchdistill", "by hand, again")
+        ]
+        lines.append(f"| {one['case']} | {one['milliseconds']['by hand']:.1f} ms | {' | '.join(cells)} |")
+    return _table(lines, None)
+
+
+def splits_table(figures: Figures, names: str) -> str:
+    """Returns a row for each arm of the small and the tiny student, with its difference to none on two test sets."""
+    first, second = (figures.arms(name) for name in names.split())
+    lines = [
+        "| student | augmentation | distilled: first test set | another | not distilled: first test set | another |",
+        "|---|---|---|---|---|---|",
+    ]
+    for student, augmentation in dict.fromkeys((row.student, row.augmentation) for row in first.compared):
+        cells = [
+            _cells(arms, arms.row(student, f"{augmentation}{way}"))[1]
+            for way in ("+distill", "")
+            for arms in (first, second)
+        ]
+        lines.append(f"| {student} | {augmentation} | {' | '.join(cells)} |")
+    return _table(lines, f"Differences to none in points over {first.seeds} seeds. {_adjusted(first, ' and test set')}")
+
+
+TABLES: dict[str, Callable[[Figures, str], str]] = {
+    "results": arms_table,
+    "searches": searches_table,
+    "bits": bits_table,
+    "losses": losses_table,
+    "study": answers_table,
+    "places": places_table,
+    "step": steps_table,
+    "splits": splits_table,
+}
+
+
+def difference(found: Estimate | None, digits: int) -> str:
+    """Returns a difference with its interval, for a cell."""
+    if found is None:
+        return ""
+    if found.low is None or found.high is None:
+        return f"{points(found.mean, digits)} in every seed"
+    return f"{points(found.mean, digits)} ({interval(found, digits)})"
+
+
+def _table(lines: Sequence[str], caption: str | None) -> str:
+    return "\n".join(lines) + "\n" + (f"\n{caption}\n" if caption else "")
+
+
+def _accuracy(arms: Arms) -> str:
+    return f"Test accuracy in percent at the last epoch, mean ± standard deviation over {arms.seeds} seeds."
+
+
+def _adjusted(arms: Arms, what: str = "") -> str:
+    return f"{ALONE}; bold: Holm's p is at most .05 among all {arms.family} differences of the table{what}."
+
+
+def _cells(arms: Arms, row: ArmRow | None) -> tuple[str, str]:
+    if row is None:
+        return "", ""
+    firm = row.difference is not None and arms.together(row.student, row.name) <= 0.05
+    return percent(row.accuracy), bold(difference(row.difference, 1), where=firm)
+
+
+def _answered(one: Answer) -> str:
+    found, unit = one.difference, unit_of(one.metric)
+    if found is None or found.low is None or found.high is None or one.adjusted is None:
+        return "not finished | "
+    mean, low, high = (unit.change(value) for value in (found.mean, found.low, found.high))
+    of = "" if one.metric == "accuracy" else f" in {unit.name}"
+    return f"{mean} ({low} to {high}){of} | {one.adjusted:.2g}"
