@@ -37,11 +37,12 @@ def validate(config: ConfigFile, settings: Settings = None) -> None:
 
     Example: rolewise validate configs/digits.yaml
     """
+    from rolewise.cli.foreign import announced, say
     from rolewise.config.study_loading import kind_of
     from rolewise.experiment.graph import stages_of
+    from rolewise.experiment.trial import export_notes
 
     if kind_of(config) == "study":
-        from rolewise.cli.foreign import announced, say
         from rolewise.experiment.study import load_study
         from rolewise.experiment.study.graph import graph_of
 
@@ -56,6 +57,8 @@ def validate(config: ConfigFile, settings: Settings = None) -> None:
     experiment = load_experiment(config, settings)
     kinds: list[str] = [stage.kind for stage in stages_of(experiment)]
     counts = ", ".join(f"{kinds.count(kind)} {word}" for kind, word in _KINDS.items() if kinds.count(kind))
+    for note in export_notes(experiment):
+        say(note)
     console.print(f"{config} is valid: {len(experiment.seeds)} seeds, {counts}.", soft_wrap=True)
 
 

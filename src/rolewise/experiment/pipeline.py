@@ -132,7 +132,9 @@ def run(
         if only is not None:
             stages = with_needs(stages, only)
         workers = config.workers or default_workers(config)
-        on_plan(plan(folder, stages, workers), [stage for stage in stages if not folder.is_done(stage.name)])
+        with blamed(config, "the estimate of the time", out):
+            planned = plan(folder, stages, workers)
+        on_plan(planned, [stage for stage in stages if not folder.is_done(stage.name)])
         # Stages of different seeds run side by side; with fewer seeds than workers a search spreads its members.
         execute(
             folder,

@@ -42,4 +42,4 @@ def shown(number: float) -> str:
         if number < 1000:
             return f"{number:.3g} {unit}"
         number /= 1000
-    return f"{number:,.3g} TB"
+    return f"{number:,.0f} TB"
