@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+from safetensors.torch import save_file
+
 from rolewise.experiment import load
 from rolewise.experiment.estimate import estimated_seconds, evaluated, stage_times
 from rolewise.experiment.folder import open_run
@@ -52,7 +55,7 @@ def test_evaluations_are_counted_by_network() -> None:
 
 def test_a_teacher_from_a_file_is_not_counted_as_a_training(tmp_path: Path) -> None:
     weights = tmp_path / "teacher.safetensors"
-    weights.write_bytes(b"")
+    save_file({"weight": torch.zeros(1)}, weights)
     config = load(QUICK, ["seeds=[0]", "arms.student=[none]", "arms.teacher=[none]", f"teacher.weights={weights}"])
     run = open_run(tmp_path / "r", config)
     teacher = next(stage for stage in stages_of(config) if stage.kind == "teacher")

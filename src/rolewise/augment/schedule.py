@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ import torch
 from rolewise.augment.ops import PBA_OPS
 from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
 from rolewise.errors import InputError
-from rolewise.files import read_json, write_json
+from rolewise.files import AnyPath, read_json, write_json
 
 VERSION = 1
 
@@ -117,12 +116,12 @@ class Schedule:
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
 
-    def save(self, path: Path) -> None:
+    def save(self, path: AnyPath) -> None:
         """Writes the schedule as JSON."""
         write_json(path, self.to_json())
 
     @staticmethod
-    def load(path: Path) -> Schedule:
+    def load(path: AnyPath) -> Schedule:
         """Reads a schedule file.
 
         Raises:

@@ -24,12 +24,13 @@ def read_own(name: str, arguments: Mapping[str, Any]) -> tuple[Source, Source | 
     try:
         inspect.signature(function).bind(**arguments)
     except TypeError as error:
-        raise InputError(f'data.arguments must be those of "{name}", and are not: {error}; change them') from error
+        rule = f'must be those of "{name}", and are not: {error}; change them'
+        raise InputError.at(("data", "arguments"), rule) from error
     except ValueError:
         pass  # a callable that does not tell its arguments
     try:
         arrays = function(**arguments)
-    except RolewiseError:
+    except (RolewiseError, MemoryError):
         raise
     except (Exception, SystemExit) as error:
         raise failed(f'the data function "{name}"', name.partition(":")[0], error) from error

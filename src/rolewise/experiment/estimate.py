@@ -25,7 +25,7 @@ from rolewise.train import Trainee, evaluate
 
 _TIMES = 3
 #: Seconds of work below which a timing is mostly of what surrounds it.
-_ENOUGH = 0.1
+_ENOUGH = 0.03
 #: As many images as one evaluation takes at once.
 _EVALUATED = 512
 #: How often a training is validated over its epochs, and once at its end.

@@ -82,6 +82,8 @@ def construct(
         torch.default_generator.manual_seed(seed)
         try:
             model = function(**settings)
+        except MemoryError:
+            raise  # nobody's code is at fault
         except (Exception, SystemExit) as error:
             if isinstance(error, RolewiseError) or (isinstance(name, str) and ":" not in name):
                 raise InputError(f'model "{title}": {error}') from error

@@ -9,23 +9,25 @@ from typing import Any
 
 import jinja2
 
+from rolewise.analysis.cautions import fixed_test_set, looked_at
 from rolewise.analysis.columns import column_of
 from rolewise.analysis.effects import Contrast, Group, Level, contrasts
 from rolewise.analysis.questions import Answer, answers
 from rolewise.analysis.statistics import estimate
 from rolewise.analysis.study_sentences import best_sentence, effect_sentences, unit_of
-from rolewise.files import write_text
+from rolewise.files import AnyPath, as_path, write_text
 from rolewise.report.study_figures import contrast_name, effects_figure, heat_figure
 from rolewise.report.study_folder import StudyData, read_study
 from rolewise.report.study_pictures import pictures
 
 
-def write_study_report(root: Path) -> Path:
+def write_study_report(root: AnyPath) -> Path:
     """Writes ``report.html`` into a study folder, also of a study that is not finished.
 
     Raises:
         InputError: it is no study folder, or a file in it is damaged.
     """
+    root = as_path(root, "root")
     data = read_study(root)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("rolewise.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -50,14 +52,16 @@ def short_labels(axes: Sequence[str]) -> dict[str, str]:
     return labels if len(set(labels.values())) == len(labels) else {axis: axis for axis in axes}
 
 
-def study_sentences(root: Path) -> list[tuple[str, list[str]]]:
+def study_sentences(root: AnyPath) -> list[tuple[str, list[str]]]:
     """Returns what a study supports, for a terminal: answers, then for each part, student and arm its sentences."""
-    data = read_study(root)
+    data = read_study(as_path(root, "root"))
     told = [f"{one.ask} {one.sentence}" for one in answered(data)]
     found = [("Questions", told)] if told else []
     for part in _parts(data):
         found += [(group["title"], group["sentences"]) for group in part["groups"]]
         found += [(f"{part['name']}: the best cell", [part["best"]])] if part["best"] else []
+    cautions = _cautions(data)
+    found += [("How far this reaches", cautions)] if cautions else []
     return found
 
 
@@ -85,6 +89,7 @@ def _content(data: StudyData) -> dict[str, Any]:
         "name": data.name,
         "parts": parts,
         "answers": answered(data),
+        "cautions": _cautions(data),
         "pictures": pictures(data, {part["name"]: part["labels"] for part in parts}),
         "counts": {state: states.count(state) for state in ("done", "trained", "waiting", "failed")},
         "rows": len(data.rows),
@@ -94,6 +99,20 @@ def _content(data: StudyData) -> dict[str, Any]:
         "config": data.config,
         "environment": data.environment,
     }
+
+
+def comparisons(data: StudyData) -> tuple[int, int]:
+    """Returns how many metrics a study's page compares, and how many contrasts of all of them it can judge."""
+    leading = [metric for metric in data.metrics if column_of(metric).leads]
+    rows = {name: [row for row in data.rows if row["part"] == name] for name in data.parts}
+    found = [one for metric in leading for name in rows for one in contrasts(rows[name], data.parts[name], metric)]
+    return len(leading), sum(one.difference is not None for one in found)
+
+
+def _cautions(data: StudyData) -> list[str]:
+    """Returns what the page's intervals do not hold, and how many comparisons it makes; nothing where it makes none."""
+    metrics, judged = comparisons(data)
+    return [looked_at(metrics, judged, len(data.questions)), fixed_test_set()] if judged or data.questions else []
 
 
 def _parts(data: StudyData) -> list[dict[str, Any]]:

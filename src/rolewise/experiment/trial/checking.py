@@ -65,10 +65,11 @@ class Trial:
         if faulty("data") or any(steps[0] == "data" for steps, _ in absent):
             return
         images = self._once(["images", config.data], lambda: images_of(config))
-        if isinstance(images, Exception):
-            if ":" in config.data.name:
-                key = "name" if isinstance(images, ForeignError) else "arguments"
-                yield ("data", key), str(images)
+        if isinstance(images, InputError):
+            if isinstance(images, ForeignError):
+                yield ("data", "name"), str(images)
+            elif ":" in config.data.name:
+                yield images.path or ("data",), images.rule
             else:
                 self._note(f"The networks were not tried, since the data cannot be read here: {images}")
             return
@@ -165,6 +166,8 @@ class Trial:
                 if isinstance(error, ForeignError):
                     self.traces.append("".join(traceback.format_exception(error)))
                 self._known[text] = error.with_traceback(None)
+            except MemoryError:
+                self._known[text] = InputError("must fit into the memory that is free, and does not; make it smaller")
         return self._known[text]
 
     def _note(self, text: str) -> None:
