@@ -84,6 +84,14 @@ def test_what_could_be_either_is_refused(tmp_path: Path, folders: tuple[str, ...
     assert all(part in found for part in parts), found
 
 
+def test_a_name_in_another_encoding_can_be_written(tmp_path: Path) -> None:
+    try:
+        pictures(tmp_path, "dog", "eel", os.fsdecode(b"caf\xe9"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    assert folder(tmp_path).train.classes == ("caf\ufffd", "dog", "eel")
+
+
 def test_a_class_may_be_called_as_a_part_is(tmp_path: Path) -> None:
     pictures(tmp_path, "bus", "car", "train")
     assert folder(tmp_path).train.classes == ("bus", "car", "train")

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rolewise.data import READERS, argument_faults, read
+from rolewise.data import READERS, argument_faults, read, reader_settings
 from rolewise.data.download import fetch
 from rolewise.data.idx import read_idx
 from rolewise.data.limits import free_memory
 from rolewise.data.pickles import load_plain
 from rolewise.errors import InputError
+from rolewise.experiment.catalogue import catalogue
 
 
 def idx(*shape: int, kind: int = 8, body: bytes = b"") -> bytes:
@@ -143,6 +144,8 @@ def test_every_setting_of_a_reader_has_a_rule_that_its_default_keeps(name: str) 
         assert not list(argument_faults(name, {key: parameter.default}))
         assert [fault for _, fault in argument_faults(name, {key: object()}) if "must be" in fault]
     assert [key for key, _ in argument_faults(name, {"nonsense": 1})] == ["nonsense"]
+    shown = dict(catalogue()["data"])[name]
+    assert all(f"{key}=" in shown for key in reader_settings(name))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Data: readers, splits, and batches of uint8 images."""
 
 from rolewise.data import readers  # noqa: F401  (they fill the registry)
-from rolewise.data.arguments import argument_faults
+from rolewise.data.arguments import argument_faults, reader_settings
 from rolewise.data.arrays import from_arrays
 from rolewise.data.division import Division, divide
 from rolewise.data.download import data_root
@@ -35,6 +35,7 @@ __all__ = [
     "fingerprint",
     "from_arrays",
     "read",
+    "reader_settings",
     "shuffled",
     "split",
     "stratified_order",

@@ -91,7 +91,8 @@ class StudyDisplay:
                 keys.discard(job.key)
         if told.kind == "failed":
             self._failed.add(job.key)
-            self._console.print(f"failed: {job.name}: {told.text}", soft_wrap=True, markup=False)
+        if told.kind in ("failed", "lost"):
+            self._console.print(f"{told.kind}: {job.name}: {told.text}", soft_wrap=True, markup=False)
         if self._live is not None:
             self._live.update(self._table())
         elif ended and (self._due() or self._last(event)):
