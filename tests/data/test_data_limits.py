@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rolewise.data import READERS, argument_faults, read
+from rolewise.data import READERS, argument_faults, read, reader_settings
 from rolewise.data.download import fetch
 from rolewise.data.idx import read_idx
 from rolewise.data.limits import free_memory
 from rolewise.data.pickles import load_plain
 from rolewise.errors import InputError
+from rolewise.experiment.catalogue import catalogue
 
 
 def idx(*shape: int, kind: int = 8, body: bytes = b"") -> bytes:
@@ -116,6 +117,17 @@ def test_only_regular_files_are_read(tmp_path: Path, kind: str) -> None:
             read("cifar100", root=tmp_path)
 
 
+def test_a_missing_file_is_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    with pytest.raises(InputError, match=r"batches\.meta is missing"):
+        read("cifar10", root=tmp_path)
+    (tmp_path / "cifar-10-batches-py" / "batches.meta").symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"batches\.meta must be a file, got a link that leads nowhere"):
+        read("cifar10", root=tmp_path)
+    with pytest.raises(InputError, match=r"data\.npz is missing; set data\.root to the folder it is in"):
+        read("npz", root=tmp_path)
+
+
 def test_a_download_that_never_ends_is_left(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("rolewise.data.download._LARGEST_DOWNLOAD", 10)
     (tmp_path / "long").write_bytes(bytes(100))
@@ -132,6 +144,8 @@ def test_every_setting_of_a_reader_has_a_rule_that_its_default_keeps(name: str) 
         assert not list(argument_faults(name, {key: parameter.default}))
         assert [fault for _, fault in argument_faults(name, {key: object()}) if "must be" in fault]
     assert [key for key, _ in argument_faults(name, {"nonsense": 1})] == ["nonsense"]
+    shown = dict(catalogue()["data"])[name]
+    assert all(f"{key}=" in shown for key in reader_settings(name))
 
 
 @pytest.mark.parametrize(

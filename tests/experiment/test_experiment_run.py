@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import platform
 import random
@@ -26,6 +27,7 @@ from rolewise.experiment.graph import stages_of
 from rolewise.experiment.pipeline import with_needs
 from rolewise.experiment.stages import augmentation_of, find_stage
 from rolewise.experiment.world import world
+from rolewise.seals import write_sealed
 
 QUICK = Path(__file__).with_name("quick.yaml")
 
@@ -58,11 +60,42 @@ def test_results_hold_every_arm(finished: Path) -> None:
     assert not list(finished.glob("stages/*/*/checkpoints")) and not list(finished.rglob("*.tmp"))
 
 
-def test_worker_processes_change_no_byte(finished: Path, tmp_path: Path) -> None:
-    run(load(QUICK, ["workers=2"]), tmp_path / "two")
-    assert results_of(tmp_path / "two") == results_of(finished)
+def test_worker_processes_and_their_deaths_change_no_byte(finished: Path, tmp_path: Path) -> None:
+    seen: list[str] = []
+    moments: set[str] = set()
+
+    def kill(update: Update) -> None:
+        seen.append(f"{update.stage} {update.text}")
+        # Once in a search and once in a training: both workers.
+        moment = update.text[:9]
+        if moment in ("interval ", "epoch 3/6") and moment not in moments:
+            moments.add(moment)
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    run(load(QUICK, ["workers=2"]), tmp_path / "r", on_update=kill)
+    lost = [text for text in seen if "lost" in text]
+    assert len(lost) >= 3 and all(
+        "(was memory short?); it begins again from its last checkpoint" in text for text in lost
+    )
+    assert results_of(tmp_path / "r") == results_of(finished)
     for name in ("seed0/teacher-search/lineage.json", "seed1/small-own+distill/record.jsonl"):
-        assert (tmp_path / "two" / "stages" / name).read_bytes() == (finished / "stages" / name).read_bytes()
+        assert (tmp_path / "r" / "stages" / name).read_bytes() == (finished / "stages" / name).read_bytes()
+
+
+def test_a_stage_that_is_lost_three_times_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(QUICK.parent)
+    settings = ["seeds=[0]", "arms.teacher=[standard]", "arms.student=[none]", "arms.distill=[false]", "workers=2"]
+    config = load(QUICK, [*settings, "students[0].model={name: 'study_toys:killed'}"])
+    seen: list[str] = []
+    with pytest.raises(RunError) as caught:
+        run(config, tmp_path / "r", on_update=lambda update: seen.append(f"{update.stage} {update.text}"))
+    assert str(caught.value) == (
+        "seed0/small-none: its work was lost 3 times, the last time because its worker process ended by signal 9 (was "
+        "memory short?); the run is kept: run the same command again, with fewer workers if memory is short"
+    )
+    assert sum(text.startswith("seed0/small-none lost") for text in seen) == 2
+    assert (tmp_path / "r/stages/seed0/teacher-standard/done.json").is_file(), "what else was under way is kept"
 
 
 def test_a_finished_run_is_not_run_again(finished: Path) -> None:
@@ -106,14 +139,25 @@ def test_foreign_folders_and_two_at_a_time_are_refused(tmp_path: Path) -> None:
         (folder.root / ".lock").write_text("half a no")
         with pytest.raises(RunError, match="in use by another process; wait"), held(folder):
             pass
-    (folder.root / "run.json").write_text('{"version": 9}')
-    with pytest.raises(InputError, match="version"):
+    (folder.stage("seed0/teacher-own")).mkdir(parents=True)
+    (folder.stage("seed0/teacher-own") / "record.jsonl").write_text("{}\n")
+    known = json.loads((folder.root / "run.json").read_text())
+    write_sealed(folder.root / "run.json", {**known, "version": 9})
+    with pytest.raises(InputError, match=r"must have version 2, got 9.*--fresh"):
         open_run(tmp_path / "r", load(QUICK))
+    (folder.root / "run.json").write_text(json.dumps({**known, "version": 9}))
+    with pytest.raises(InputError, match=r"run\.json is damaged.*--fresh"):
+        open_run(tmp_path / "r", load(QUICK))
+    (folder.root / "run.json").write_text('{"version": 1, "name": "quick", "config": "0"}')
+    with pytest.raises(InputError, match=r"made by an earlier version of Rolewise.*--fresh"):
+        open_run(tmp_path / "r", load(QUICK))
+    assert open_run(tmp_path / "r", load(QUICK), fresh=True).record()["version"] == 2
 
 
 def test_a_run_that_failed_before_its_first_stage_takes_the_corrected_config(tmp_path: Path) -> None:
     settings = ["seeds=[0]", "arms.teacher=[standard]", "arms.student=[none]", "arms.distill=[false]"]
-    wrong = load(QUICK, [*settings, "students[0].train.optimizer={name: sgd, learning_rate: 1e30}"])
+    away = ["students[0].train.optimizer={name: sgd, learning_rate: 1000, weight_decay: 1000}"]
+    wrong = load(QUICK, [*settings, *away, "students[0].train.batch_size=4"])
     with pytest.raises(NonFiniteError):
         run(wrong, tmp_path / "r", only=lambda stage: stage.kind == "arm")
     assert (tmp_path / "r/stages/seed0/small-none/record.jsonl").read_bytes() == b"", "it began, and left no work"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import nn
 
 from rolewise.errors import InputError
 from rolewise.models import build
-from rolewise.quant import Codes, quantise, quantised_layers
+from rolewise.quant import QUANTISERS, Codes, quantise, quantised_layers
 from rolewise.quant import onnx_export as exporter
 from rolewise.quant.onnx_export import save_onnx
 from rolewise.quant.onnx_levels import levels_of, nearest
@@ -21,6 +22,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+KINDS = ("default", "unoptimised", "further_grids")
 FORM = {"size": (3, 16, 16), "mean": MEAN, "std": STD}
 
 
@@ -69,7 +71,15 @@ def operators(path: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     ("quantiser", "bits"),
-    [("lsq", 8), ("lsq", 4), ("dorefa", 8), slow("affine", 8), slow("dorefa", 4), slow("dorefa", 1), slow("pact", 2)],
+    [
+        ("lsq", 8),
+        ("lsq", 4),
+        ("dorefa", 8),
+        *(slow("affine", bits) for bits in (2, 4, 8)),
+        *(slow("dorefa", bits) for bits in (1, 2, 4)),
+        *(slow("pact", bits) for bits in (2, 4, 8)),
+        slow("lsq", 2),
+    ],
 )
 def test_the_file_computes_as_the_network(quantiser: str, bits: int, tmp_path: Path) -> None:
     model, images = trained(quantiser, bits)
@@ -82,10 +92,48 @@ def test_the_file_computes_as_the_network(quantiser: str, bits: int, tmp_path: P
     # A value at the edge between two levels may fall to either side, as it does where the network itself computes in
     # double precision. -128 becomes 127 where a channel's sign turns.
     allowed = 1e-4 + 3 * float((again - expected).abs().median()) + (0.01 * float(expected.std()) if bits == 8 else 0)
-    for count in (1, 64):
-        found = logits(path, images[:count], exact=True)
-        assert bool((found.argmax(1) == expected[:count].argmax(1)).float().mean() >= 0.98)
-    assert float((found - expected).abs().median()) < allowed
+    for exact in (True, False):
+        # The default session must not round what the network does not: it rounds biases where it can.
+        for count in (1, 64):
+            found = logits(path, images[:count], exact=exact)
+            assert bool((found.argmax(1) == expected[:count].argmax(1)).float().mean() >= 0.98)
+        assert float((found - expected).abs().median()) < allowed
+
+
+class Chain(nn.Module):
+    """Layers on whose way to the next levels stand a maximum, a reshaping, a cut with computed ends, and nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 1)
+        self.fourth, self.fifth = nn.Linear(200, 32), nn.Linear(32, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.max_pool2d(self.first(x), 2).relu()
+        x = nn.functional.hardtanh(self.second(x), 0.0, 1.0)
+        x = self.third(x).flatten(1)
+        return self.fifth(self.fourth(x).relu())
+
+
+@pytest.mark.parametrize(("quantiser", "weights", "activations"), [("lsq", None, 2), ("affine", 4, 4)])
+def test_a_default_session_rounds_neither_biases_nor_weights(
+    quantiser: str, weights: int | None, activations: int, tmp_path: Path
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    model: nn.Module = Chain()
+    images = torch.rand(256, 3, 16, 16, generator=generator)
+    for parameter in model.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator) * 0.2
+    model = quantise(model, {"weights": weights, "activations": activations}, quantiser=quantiser, keep=()).train()
+    model(normalised(images))
+    model.eval()
+    path = tmp_path / "model.onnx"
+    save_onnx(model, path, **FORM)
+    with torch.no_grad():
+        expected = model(normalised(images))
+    found = logits(path, images)
+    # Values at the very edge between two levels may fall to either side.
+    assert float((found - expected).abs().amax(1).sort().values[250]) < 1e-5 * float(expected.abs().max())
 
 
 @pytest.mark.parametrize("name", ["resnet8", "small_cnn"])
@@ -214,3 +262,19 @@ def test_four_bits_of_one_sign_that_a_norm_turns_fit_the_file(tmp_path: Path) ->
     assert save_onnx(low, tmp_path / "turned.onnx", **FORM).narrow
     images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(logits(tmp_path / "turned.onnx", images), low(normalised(images)), atol=1e-4)
+
+
+def test_the_documented_agreement_is_the_measured_one() -> None:
+    root = Path(__file__).resolve().parents[2]
+    rows = json.loads((root / "benchmarks/results/onnx_agreement.json").read_text())["rows"]
+    assert {(row["quantiser"], row["bits"]) for row in rows} == {
+        (name, bits) for name in QUANTISERS for bits in (2, 4, 8)
+    }
+    assert min(row["default"] for row in rows) == 1.0
+    page = (root / "docs/quant.md").read_text()
+    table = page[page.index("| default session | optimisations off |") :].split("\n\n")[0].splitlines()[2:]
+    measured = [
+        [f"W{row['bits']} A{row['bits']}", *(f"{100 * row[kind]:.1f}".replace("100.0", "100") for kind in KINDS)]
+        for row in rows
+    ]
+    assert [[cell.strip().split(", ")[-1] for cell in line.split("|")[1:-1]] for line in table] == measured

@@ -31,8 +31,8 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("methods.md", "`benchmarks/step.py` times a whole step", "rule"),
     ("mixing.md", "What it calls 10% is 40.7% at batch 64", "source"),
     ("quant.md", "`rolewise export` takes at most 512 training images", "rule"),
-    ("quant.md", "| ResNet-8, ", "once"),
-    ("quant.md", "| small CNN 16-32, ", "once"),
+    ("quant.md", "8}`): for a ResNet-8 with random weights", "once"),
+    ("quant.md", "Outputs that are not rounded", "once"),
     ("report.md", "It begins with the sentence that a careful reader would write", "rule"),
     ("robustness.md", "PGD worse than FGSM", "rule"),
     ("search.md", "It asks for a *member*", "rule"),
@@ -42,6 +42,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("study.md", '"cannot be told apart" everywhere else', "rule"),
     ("study.md", 'The answer is "yes" or "no"', "rule"),
     ("training.md", "| `channels_last`, `compile` |", "once"),
+    ("training.md", "On small images a second thread brings little", "once"),
     ("training.md", "There are up to 20 such epochs", "rule"),
     ("training.md", "1.2% more time", "once"),
 )

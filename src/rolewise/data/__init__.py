@@ -1,8 +1,9 @@
 """Data: readers, splits, and batches of uint8 images."""
 
 from rolewise.data import readers  # noqa: F401  (they fill the registry)
-from rolewise.data.arguments import argument_faults
+from rolewise.data.arguments import argument_faults, reader_settings
 from rolewise.data.arrays import from_arrays
+from rolewise.data.division import Division, divide
 from rolewise.data.download import data_root
 from rolewise.data.fingerprint import fingerprint
 from rolewise.data.images import ImageData, Source, StreamedArray, StreamedFiles
@@ -17,6 +18,7 @@ __all__ = [
     "Batch",
     "ChecksumWarning",
     "DataWarning",
+    "Division",
     "ImageData",
     "Opened",
     "RawData",
@@ -29,9 +31,11 @@ __all__ = [
     "batches",
     "check_parts",
     "data_root",
+    "divide",
     "fingerprint",
     "from_arrays",
     "read",
+    "reader_settings",
     "shuffled",
     "split",
     "stratified_order",

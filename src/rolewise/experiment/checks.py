@@ -15,6 +15,7 @@ from rolewise.distill import COMBINATIONS, section_faults
 from rolewise.errors import InputError, near
 from rolewise.experiment.mix_checks import check_mixing
 from rolewise.experiment.scalar_checks import check_scalars
+from rolewise.experiment.weight_checks import check_weights
 from rolewise.models import MODELS
 
 
@@ -50,6 +51,7 @@ def check(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
     yield from _arms(config)
     yield from check_mixing(config)
     yield from check_scalars(config)
+    yield from check_weights(config)
 
 
 def _data(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:

@@ -6,6 +6,7 @@ from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.folder import RunFolder, existing_run
 from rolewise.experiment.graph import Stage
+from rolewise.experiment.inputs import check_inputs, inputs_of
 from rolewise.experiment.stages import find_stage, section_of, trained_network
 from rolewise.experiment.world import world
 from rolewise.files import AnyPath, as_path
@@ -17,15 +18,17 @@ def finished_training(root: AnyPath, name: str) -> tuple[RunFolder, Stage]:
     """Returns the run and the stage of a finished training.
 
     Raises:
-        InputError: it is no run folder, no training of it, or not finished.
+        InputError: it is no run folder, no training of it, or not finished; or what it was made from has changed.
     """
     root = as_path(root, "root")
     run = existing_run(root)
-    stage = find_stage(run.config(), name)
+    config = run.config()
+    stage = find_stage(config, name)
     if stage.kind not in ("teacher", "arm"):
         raise InputError(f"stage must be a training, got {name!r}, which is a {stage.kind}")
     if not run.is_done(name):
         raise InputError(f"stage {name} is not finished; run: rolewise run {root / 'config.yaml'} --out {root}")
+    check_inputs(root, run.record()["read"], inputs_of(config))
     return run, stage
 
 

@@ -23,7 +23,7 @@ from rolewise.experiment.stages import TIMES, finish, run_training, section_of
 from rolewise.experiment.world import world
 from rolewise.files import AnyPath, as_json, as_path, sha256
 from rolewise.report import write_report
-from rolewise.seals import SECONDS, seconds_of, write_product, write_sealed
+from rolewise.seals import SECONDS, check_stage, seconds_of, write_product, write_sealed
 from rolewise.threads import torch_threads
 
 
@@ -124,6 +124,8 @@ def run(
         stages = stages_of(config)
         if only is not None:
             stages = with_needs(stages, only)
+        for stage in stages:
+            check_stage(folder.stage(stage.name))
         workers = config.workers or default_workers(config)
         on_plan(plan(folder, stages, workers), [stage for stage in stages if not folder.is_done(stage.name)])
         # Stages of different seeds run side by side; with fewer seeds than workers a search spreads its members.

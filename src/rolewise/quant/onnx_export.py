@@ -14,7 +14,7 @@ from rolewise.quant.conversion import quantised_layers, restore
 from rolewise.quant.deployed import Deployed
 from rolewise.quant.onnx_calibration import add_grids
 from rolewise.quant.onnx_graph import Product, exported, fold_norms, products
-from rolewise.quant.onnx_grids import put_input_grids
+from rolewise.quant.onnx_grids import keep_bias, put_input_grids
 from rolewise.quant.onnx_levels import levels_of, nearest, store
 
 
@@ -45,7 +45,9 @@ def save_onnx(
 
     Batch norms right behind a convolution or a linear layer become part of it. Weights at few bits are stored as
     integers behind a DequantizeLinear; a layer's input at few bits goes through QuantizeLinear, Clip where it has fewer
-    than 256 levels, and DequantizeLinear. All else is in floating point, and the file computes what the network does.
+    than 256 levels, and DequantizeLinear. All else is in floating point, and the file computes what the network does,
+    in ONNX Runtime's default session too: a bias that the runtime would round to int32 is subtracted, negated, behind
+    its layer.
 
     With ``calibration`` the file is for speed: what integer convolutions give and what they add up to gets 8-bit grids
     that the network was not trained with, between the smallest and the largest value that these images bring about,
@@ -98,6 +100,10 @@ def _at_bits(document: Any, plain: nn.Module, model: nn.Module, calibration: Ten
     if calibration is not None:
         levels = {path: nearest(own) for path, own in levels.items()}
         added = add_grids(document, [each for each in found if each.grid and each.path in levels], grids, calibration)
+    else:
+        for each in found:
+            if each.grid is not None:
+                keep_bias(graph, each)
     for path, own in levels.items():
         uses = [each for each in found if each.path == path]
         # A layer that is used more than once may see inputs on several grids: its bias stays as it is.

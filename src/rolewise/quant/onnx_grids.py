@@ -1,4 +1,7 @@
-"""Levels of activations in an ONNX file: QuantizeLinear and DequantizeLinear where layers read their inputs."""
+"""Levels of activations in an ONNX file: QuantizeLinear and DequantizeLinear where layers read their inputs.
+
+And biases where no runtime rounds them.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,9 @@ class Gridded:
         """What comes out, in floating point."""
         return self.nodes[-1].outputs[0]
 
+
+#: Operators that bring two values together: no rounding moves past them.
+_MEETINGS = ("Add", "Sub", "Mul", "Div", "Sum", "Concat", "Conv", "Gemm", "MatMul")
 
 #: By value and grid.
 Grids = dict[tuple[Value, Grid], Gridded]
@@ -82,3 +88,46 @@ def _before_maximum(graph: Graph, value: Value, grid: Grid) -> None:
         return
     lower = -128 if grid.lower < 0 else 0
     node.replace_input_with(0, put_grid(graph, node.inputs[0], replace(grid, lower=lower, upper=lower + 255)).output)
+
+
+def keep_bias(graph: Graph, product: Product) -> None:
+    """Takes a bias out of a product between two grids and subtracts its negative behind the product.
+
+    ONNX Runtime rounds a constant bias of such a product to int32, and a weight in floating point to int8, whatever
+    that changes. A bias that is added would be put back into a product whose weight is in floating point; one that is
+    subtracted stays, and x - (-b) is x + b to the last bit.
+
+    Args:
+        graph: with the grids of its inputs.
+        product: whose input is on a grid.
+    """
+    node = product.node
+    if product.bias is None or not _is_rounded(node.outputs[0]):
+        return
+    shape = (-1, *(1,) * (node.inputs[1].shape.rank() - 2)) if node.op_type == "Conv" else (-1,)
+    name = f"{node.outputs[0].name}.bias"
+    negative = (-product.bias.astype(np.float32)).reshape(shape)
+    old = node.inputs[2]
+    node.resize_inputs(2)
+    if not old.uses():
+        graph.initializers.pop(old.name, None)
+    behind = operation("Sub", [node.outputs[0], constant(graph, f"{name}.negative", negative)], name)
+    node.outputs[0].replace_all_uses_with(behind.outputs[0])
+    behind.replace_input_with(0, node.outputs[0])
+    graph.insert_after(node, behind)
+
+
+def _is_rounded(value: Value) -> bool:
+    """Whether a value ends in a QuantizeLinear alone, which a runtime may move in front of all that comes before."""
+    while not value.is_graph_output():
+        # Others look at a value's shape or type alone, and go when a runtime has worked these out.
+        readers = [use.node for use in value.uses() if use.node.op_type not in ("Shape", "CastLike")]
+        if len(readers) != 1:
+            return False
+        node = readers[0]
+        if node.op_type == "QuantizeLinear":
+            return True
+        if node.op_type in _MEETINGS:
+            return False
+        value = node.outputs[0]
+    return False

@@ -36,7 +36,7 @@ def image_folder(
     test: Annotated[str | None, MAYBE_TEXT] = None,
 ) -> tuple[Source, Source | None]:
     """Image files by class; each is scaled to cover ``size`` (H, W) and cropped in the middle."""
-    path = find(root, [folder], folder, "whoever made it", "a folder")
+    path = find(root, [folder], folder, None, "a folder")
     layout = find_layout(path, train, test)
     parts = [layout.train] + ([layout.test] if layout.test is not None else [])
     classes = _classes(layout)
@@ -46,11 +46,13 @@ def image_folder(
     height, width = (size, size) if isinstance(size, int) else (size[0], size[1])
     channels = 1 if grayscale else 3
     decode = functools.partial(decode_image, size=(height, width), channels=channels, background=background)
+    # A name in another encoding than UTF-8 cannot be written into a report as it is.
+    shown = tuple(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for name in classes)
     sources: list[Source] = []
     for part in listings:
         files = [file for listing in part for file in listing.images]
         labels = torch.tensor([label for label, listing in enumerate(part) for _ in listing.images])
-        streamed = StreamedFiles(files, labels, classes, decode, channels, (height, width))
+        streamed = StreamedFiles(files, labels, shown, decode, channels, (height, width))
         pixels = len(files) * channels * height * width
         if pixels > memory_budget_mb * 1e6:
             sources.append(streamed)
@@ -58,7 +60,7 @@ def image_folder(
         check_memory(
             pixels, str(path), "lower data.memory_budget_mb, so that they stay on disk, or data.arguments.size"
         )
-        sources.append(ImageData(streamed.batch(torch.arange(len(files))), labels, classes))
+        sources.append(ImageData(streamed.batch(torch.arange(len(files))), labels, shown))
     return sources[0], sources[1] if len(sources) > 1 else None
 
 
@@ -66,8 +68,10 @@ def _classes(layout: Layout) -> tuple[str, ...]:
     """Returns the names of the classes' folders, which must be the same in both parts."""
     names = [entry.name for entry in subfolders(layout.train)]
     if len(names) < 2:
+        loose = loose_images(layout.train)
         raise InputError(
             f"{layout.train} must hold one folder for each of at least two classes, got {', '.join(names) or 'none'}"
+            + (f" and {counted(loose, 'image')} outside of them; sort them into folders" if loose else "")
         )
     if layout.test is not None:
         tested = [entry.name for entry in subfolders(layout.test)]

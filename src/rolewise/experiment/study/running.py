@@ -13,9 +13,10 @@ from rolewise.config.study_loading import load_study as _load_study
 from rolewise.experiment import builders
 from rolewise.experiment.checks import check
 from rolewise.experiment.folder import RunFolder, held
+from rolewise.experiment.graph import next_stops
 from rolewise.experiment.study.execution import Event, execute
 from rolewise.experiment.study.folder import StudyFolder, make_cell, open_study
-from rolewise.experiment.study.graph import Graph, graph_of
+from rolewise.experiment.study.graph import Graph, Job, graph_of
 from rolewise.experiment.study.pictures import write_pictures
 from rolewise.experiment.study.planning import StudyPlan, plan_of
 from rolewise.experiment.study.pool import Here, Pool, Processes
@@ -23,6 +24,7 @@ from rolewise.experiment.study.table import Ledger, Row
 from rolewise.files import AnyPath, as_path
 from rolewise.processes import asked_to_stop
 from rolewise.report import write_study_report
+from rolewise.seals import check_stage
 from rolewise.threads import torch_threads
 
 
@@ -88,20 +90,23 @@ def run_study(
     """
     out = as_path(out, "out")
     folder = open_study(out, study, fresh=fresh, extend=extend)
-    with held(RunFolder(out)), asked_to_stop() as asked:
+    now: list[Job] = []
+    with held(RunFolder(out)), asked_to_stop(lambda: _next_stops(now)) as asked:
         graph = graph_of(study)
         for cell in study.cells:
             make_cell(folder, cell.name, cell.config, graph.keys[cell.name])
         if retry:
             folder.forgive()
+        for job in (*graph.trainings, *graph.measurements):
+            check_stage(folder.store(job.key))
         ledger = Ledger(study, graph, folder)
         workers = study.workers or _default_workers(study)
         on_plan(plan_of(folder, graph, len(ledger.write()), workers), graph)
         todo = [job for job in (*graph.trainings, *graph.measurements) if not folder.is_done(job.key)]
         if todo:
-            pool: Pool = Processes(out, min(workers, len(todo))) if isolate else Here(out, asked.is_set)
+            pool: Pool = Processes(out, min(workers, len(todo)), asked.is_set) if isolate else Here(out, asked.is_set)
             try:
-                _run(folder, graph, ledger, pool, asked.is_set, on_event)
+                _run(folder, graph, ledger, pool, asked.is_set, on_event, now)
             finally:
                 pool.close()
                 # Also of a study that was stopped: the table says how far it is.
@@ -121,6 +126,7 @@ def _run(
     pool: Pool,
     asked: Callable[[], bool],
     on_event: Callable[[Event], None],
+    now: list[Job],
 ) -> None:
     """Runs all trainings, then opens the test set: until then the table has validation accuracies alone."""
     left: dict[str, set[str]] = {cell: set(keys.values()) for cell, keys in graph.keys.items()}
@@ -138,8 +144,15 @@ def _run(
     for key in [job.key for job in graph.trainings if folder.is_done(job.key)]:
         for keys in left.values():
             keys.discard(key)
-    execute(folder, graph.trainings, pool, asked, on)
-    execute(folder, graph.measurements, pool, asked, on_event)
+    execute(folder, graph.trainings, pool, asked, on, now)
+    execute(folder, graph.measurements, pool, asked, on_event, now)
+
+
+def _next_stops(jobs: Sequence[Job]) -> str:
+    """Names where the jobs under way can be stopped."""
+    trained = next_stops([job.stage for job in jobs if not job.measure])
+    measured = sum(bool(job.measure) for job in jobs)
+    return trained if not measured else "this measurement" if measured == 1 else f"these {measured} measurements"
 
 
 def _default_workers(study: Study) -> int:
