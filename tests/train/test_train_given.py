@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import distributed, nn
-from train_toys import SPEC, data, trainee
+from train_toys import SPEC, data, trainee, weights
 
 from rolewise.augment import build
 from rolewise.errors import InputError, NonFiniteError
@@ -146,3 +146,18 @@ def test_images_that_are_not_finite_are_named() -> None:
     assert why(distiller, images, None, 5, "labels").startswith("images are not finite")
     assert why(distiller, images.nan_to_num(), images, 5, "labels").startswith("the teacher's images are not finite")
     assert why(distiller, images.nan_to_num(), None, 5, "labels") == ""
+
+
+def test_chunks_of_another_size_give_another_network_and_the_docs_say_so() -> None:
+    made = {chunk: weights(trained(chunk)) for chunk in (16, 48)}
+    assert not torch.equal(made[16], made[48]), "chunk changes nothing any more: say so in docs/training.md"
+    assert torch.equal(made[48], weights(trained(48)))
+    root = Path(__file__).resolve().parents[2]
+    assert "**`chunk` changes the results**" in (root / "docs" / "training.md").read_text()
+    assert "it changes the results" in (TrainSettings.__doc__ or "")
+
+
+def trained(chunk: int) -> Trainee:
+    made = trainee(epochs=1, distilled=False, chunk=chunk)
+    made.run_epochs(0, 1)
+    return made
