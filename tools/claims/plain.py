@@ -34,6 +34,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("quant.md", "8}`): for a ResNet-8 with random weights", "once"),
     ("quant.md", "Outputs that are not rounded", "once"),
     ("report.md", "It begins with the sentence that a careful reader would write", "rule"),
+    ("report.md", "`±` is a standard deviation over seeds", "rule"),
     ("robustness.md", "PGD worse than FGSM", "rule"),
     ("search.md", "It asks for a *member*", "rule"),
     ("search.md", "(2020) published left 32.4%", "held"),
