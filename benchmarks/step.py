@@ -55,12 +55,12 @@ class Case:
     learning_rate: float = 0.001
 
 
-def cases(quick: bool) -> list[Case]:
+def cases(quick: bool, own: int | None = None) -> list[Case]:
     """What is measured: a step of a millisecond, where overhead shows most, and one of a usual size."""
     widths: tuple[dict[str, Any], dict[str, Any]] = ({"widths": [16, 32]}, {"widths": [32, 64]})
     small = ("small_cnn", "small_cnn", *widths)
-    rounds = 60 if quick else 400
-    large = 4 if quick else 24
+    rounds = own or (60 if quick else 400)
+    large = own or (4 if quick else 24)
     stages = ("stages.0", "stages.1", "stages.2")
     return [
         Case("small CNN 16-32 <- 32-64, 8x8, KD", *small, 128, 10, 1, (8, 8), (), 5, rounds),
@@ -208,6 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: for a look, not for a claim")
+    parser.add_argument("--rounds", type=int, help="of every case; by default as many as its size wants")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch's threads")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu or cuda")
     arguments = parser.parse_args()
@@ -219,7 +220,7 @@ def main() -> None:
         note = f"torchdistill left out: {error}"
     print(note)
     found = []
-    for case in cases(arguments.quick):
+    for case in cases(arguments.quick, arguments.rounds):
         found.append(measure(case, box, arguments.device))
         print(f"\n{case.title}, batch {case.batch}, {case.rounds} rounds")
         for name, milliseconds in found[-1]["milliseconds"].items():

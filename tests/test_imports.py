@@ -11,6 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "rolewise"
 
 FOUNDATION = {
+    "csv_cells",
     "errors",
     "files",
     "inputs",
@@ -23,6 +24,7 @@ FOUNDATION = {
     "taps",
     "tensors",
     "threads",
+    "words",
     "workers",
 }
 LEAVES = {"data", "augment", "models", "quant", "distill"}

@@ -15,6 +15,27 @@ from typing import Any, BinaryIO
 
 from rolewise.errors import InputError
 
+#: What a user may give as a path.
+AnyPath = str | os.PathLike[str]
+
+
+def as_path(path: AnyPath, what: str = "path") -> Path:
+    """Returns a path that was given as text or as a path.
+
+    Args:
+        path: what was given.
+        what: what errors call it.
+
+    Raises:
+        InputError: it is neither, or empty text.
+    """
+    if isinstance(path, Path):
+        return path
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str) or not os.fspath(path):
+        raise InputError(f"{what} must be a path, as text or as a pathlib.Path, got {path!r}")
+    return Path(path)
+
+
 #: Bytes of a JSON file, a table or a log, at the most. What is larger is none of ours, and would fill the memory.
 LARGEST_TEXT = 64 * 2**20
 
@@ -37,12 +58,13 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: AnyPath, content: bytes) -> None:
     """Writes a file so that a reader sees the old content or the new, never a part of it.
 
     Raises:
         OSError: the disk is full, or the place cannot be written; the file is named.
     """
+    path = as_path(path)
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Opened the ordinary way, not by tempfile, so that the file gets the permissions that the user's umask gives.
@@ -74,12 +96,12 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: AnyPath, text: str) -> None:
     """Writes UTF-8 text as `write_bytes` does."""
     write_bytes(path, text.encode())
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: AnyPath, value: Any) -> None:
     """Writes JSON with sorted keys: equal values give equal bytes. NaN is refused."""
     write_bytes(path, as_json(value))
 
@@ -157,7 +179,7 @@ def read_text(path: Path, what: str) -> str:
         raise InputError(f"{what} {path} must be UTF-8 text ({error}); it is damaged or of another kind") from error
 
 
-def read_json(path: Path, what: str) -> Any:
+def read_json(path: AnyPath, what: str) -> Any:
     """Reads a JSON file.
 
     Args:
@@ -167,6 +189,7 @@ def read_json(path: Path, what: str) -> Any:
     Raises:
         InputError: the file is missing, unreadable, no regular file, too large or not JSON.
     """
+    path = as_path(path, what)
     content = read_bytes(path, what)
     try:
         return json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)

@@ -39,9 +39,24 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, dict) and value.get(SEAL) == _digest({k: v for k, v in value.items() if k != SEAL})
 
 
-def is_early(value: Any) -> bool:
-    """Returns whether a folder's record is of the first version, when nothing had a digest."""
+def is_early(path: Path) -> bool:
+    """Returns whether a folder's record is of the first version, when nothing had a digest; not where it is damaged."""
+    try:
+        value = read_json(path, "the record")
+    except InputError:
+        return False
     return isinstance(value, dict) and value.get("version") == 1 and SEAL not in value
+
+
+def read_made(path: Path) -> dict[str, Any]:
+    """Reads ``run.json`` or ``study.json`` to show what it is of, also of the first version.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    if is_early(path):
+        return dict(read_json(path, "the record"))
+    return read_sealed(path, "the record", "put it back, or start anew with --fresh (what is there is moved aside)")
 
 
 def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
@@ -168,6 +183,23 @@ def product(folder: Path, name: str) -> Path | None:
     return check_file(folder / name, done["files"][name], remedy_of(folder))
 
 
+def check_stage(folder: Path) -> None:
+    """Makes sure that every file of a finished stage is what the stage left; of an unfinished one nothing is known.
+
+    Raises:
+        InputError: a file is damaged or gone.
+    """
+    done = finished(folder)
+    if done is None:
+        return
+    for name, digest in done["files"].items():
+        check_file(folder / name, digest, remedy_of(folder))
+    if seconds_of(folder) is not None:
+        for name, digest in read_sealed(folder / SECONDS, "the stage's seconds", _TIMES).get("files", {}).items():
+            if (folder / name).exists():
+                check_file(folder / name, digest, _TIMES)
+
+
 def remedy_of(folder: Path) -> str:
     """Returns what to do where a finished stage's file is damaged."""
     return f"delete the folder {folder.resolve()} and run the same command again to redo the stage"
@@ -182,7 +214,7 @@ def seconds_of(folder: Path) -> float | None:
     path = folder / SECONDS
     if not path.exists():
         return None
-    remedy = f"delete {path.resolve()}; nothing but the times depends on it"
+    remedy = _TIMES
     seconds = read_sealed(path, "the stage's seconds", remedy).get("seconds")
     if not isinstance(seconds, (int, float)):
         raise InputError(f"{path} must hold a number of seconds; {remedy}")
@@ -215,6 +247,7 @@ def top_product(path: Path) -> Path:
     return path
 
 
+_TIMES = "delete it; nothing but the times that are shown depends on it"
 #: What stands at the top is made of what the stages left.
 _ANEW = "delete it and run the same command again to write it anew"
 

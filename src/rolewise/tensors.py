@@ -13,7 +13,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from rolewise.errors import InputError
-from rolewise.files import open_regular
+from rolewise.files import AnyPath, as_path, open_regular
 
 #: Bytes of a safetensors head, at the most: the format's own bound.
 _LARGEST_HEAD = 100_000_000
@@ -21,7 +21,7 @@ _LARGEST_HEAD = 100_000_000
 _PICKLE = b"\x80"
 
 
-def read_tensors(path: Path, where: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(path: AnyPath, where: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Reads a safetensors file.
 
     Args:
@@ -34,6 +34,7 @@ def read_tensors(path: Path, where: str) -> tuple[dict[str, Tensor], dict[str, s
     Raises:
         InputError: the file is missing, damaged or of another kind.
     """
+    path = as_path(path)
     head = read_head(path, where)
     try:
         return load(path.read_bytes()), dict(head.get("__metadata__", {}))

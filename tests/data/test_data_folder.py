@@ -72,6 +72,7 @@ def test_a_validation_part_is_said_or_asked_about(tmp_path: Path) -> None:
         (("fold1/cat", "fold1/dog", "fold2/cat", "fold2/dog"), ["fold1, fold2, which look like parts", "cat, dog"]),
         (("set/cat", "set/dog"), ["one folder alone, set", "data.arguments.folder"]),
         (("cat",), ["at least two classes, got cat"]),
+        (("",), ["at least two classes, got none and 2 images outside of them; sort them into folders"]),
         (("train/cat", "train/dog", "test/cat"), ["1 folder is missing there: dog", "test must hold"]),
         (("train/cat", "train/dog", "test/cat", "test/dog", "test/bird"), ["train must hold", "missing there: bird"]),
         (("train/cat", "train/dog", "test/Cat", "test/dog"), ["missing there: cat", "spelt alike"]),
@@ -90,7 +91,8 @@ def test_a_class_may_be_called_as_a_part_is(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "car")
     pictures(tmp_path, "test")
     assert folder(tmp_path, train=".").train.classes == ("test", "train")
-    assert "must be a folder, got nothing" in refusal(tmp_path, train="missing")
+    assert "missing is missing" in refusal(tmp_path, train="missing")
+    assert "gone is missing; set data.root" in refusal(tmp_path, folder="gone")
 
 
 def test_hidden_files_and_folders_are_skipped_at_every_depth(tmp_path: Path) -> None:

@@ -116,6 +116,17 @@ def test_only_regular_files_are_read(tmp_path: Path, kind: str) -> None:
             read("cifar100", root=tmp_path)
 
 
+def test_a_missing_file_is_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    with pytest.raises(InputError, match=r"batches\.meta is missing"):
+        read("cifar10", root=tmp_path)
+    (tmp_path / "cifar-10-batches-py" / "batches.meta").symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"batches\.meta must be a file, got a link that leads nowhere"):
+        read("cifar10", root=tmp_path)
+    with pytest.raises(InputError, match=r"data\.npz is missing; set data\.root to the folder it is in"):
+        read("npz", root=tmp_path)
+
+
 def test_a_download_that_never_ends_is_left(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("rolewise.data.download._LARGEST_DOWNLOAD", 10)
     (tmp_path / "long").write_bytes(bytes(100))

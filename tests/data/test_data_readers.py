@@ -165,9 +165,8 @@ def write_images(root: Path, parts: tuple[str, ...] = ("train", "test")) -> None
         for label, name in enumerate(("cat", "dog")):
             (root / part / name).mkdir(parents=True)
             for number in range(3):
-                Image.new("RGB", (20, 10), (100 * label, 10 * number, 50 * at)).save(
-                    root / part / name / f"{number}.png"
-                )
+                colour = (100 * label, 10 * number, 50 * at)
+                Image.new("RGB", (20, 10), colour).save(root / part / name / f"{number}.png")
 
 
 def test_an_image_folder_resident_and_streamed_give_the_same(tmp_path: Path) -> None:

@@ -130,6 +130,14 @@ grid,grid-002,4,small,1,small,none+distill,true,failed,,,
 """
 
 
+def test_text_that_is_quoted_in_a_table_is_text(tmp_path: Path):
+    head, first, *_ = f"{HEAD}\n{TABLE}".splitlines()
+    quoted = first.replace("grid-000,1,large", "'-1,-1,'=4")
+    (tmp_path / "results.csv").write_text(f"{head}\n{quoted}\n")
+    [row], _ = read_table(tmp_path)
+    assert (row["cell"], row["size"], row["distill.methods.0.temperature"]) == ("-1", "=4", -1)
+
+
 def test_regret_of_a_proposal(rolewise, tmp_path: Path):
     (tmp_path / "results.csv").write_text(f"{HEAD}\n{TABLE}")
     rows, axes = read_table(tmp_path)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from rolewise.experiment import load, run
+from rolewise.search import budget
+from rolewise.words import counted
 
 QUICK = Path(__file__).with_name("quick.yaml")
 SMALL = ("seeds=[0]", "arms.student=[none, own]", "arms.distill=[true]")
@@ -66,6 +68,26 @@ def test_bad_input_exits_with_two_and_says_why(rolewise, arguments, part, tmp_pa
     monkeypatch.chdir(tmp_path)
     code, out, err = rolewise(*arguments)
     assert code == 2 and part in err + out and "Traceback" not in err
+
+
+def test_one_of_a_thing_is_said_in_the_singular(rolewise, tmp_path: Path) -> None:
+    settings = [part for one in ("seeds=[0]", "arms.student=[none]", "arms.distill=[true]") for part in ("--set", one)]
+    code, text, _ = rolewise("validate", str(QUICK), *settings)
+    assert code == 0
+    assert "1 seed, " in text and "1 teacher, " in text and "1 student trained, 1 test evaluation." in text
+    code, text, _ = rolewise("validate", str(QUICK), "--set", "seeds=[0, 1]")
+    assert "2 seeds, " in text and "2 test evaluations." in text and " searches, " in text
+    assert str(budget(1, 1, 1, steps_per_member=1)).startswith("1 member x 1 interval: 1 step, 1 image")
+    assert [counted(one, "search", "searches") for one in (0, 1, 1200)] == ["0 searches", "1 search", "1,200 searches"]
+
+
+def test_what_is_printed_keeps_its_brackets_and_colons(rolewise, tmp_path: Path) -> None:
+    text = rolewise("list", "augmentations")[1]
+    assert "a list of [operation, probability, strength]" in " ".join(text.split()) and "``" not in text
+    odd = tmp_path / "a[bold]b :smile: [1].yaml"
+    odd.write_text(QUICK.read_text())
+    code, text, _ = rolewise("validate", str(odd))
+    assert code == 0 and f"{odd} is valid" in text.replace("\n", "")
 
 
 def test_validate_and_list(rolewise) -> None:

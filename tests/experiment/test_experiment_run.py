@@ -26,6 +26,7 @@ from rolewise.experiment.graph import stages_of
 from rolewise.experiment.pipeline import with_needs
 from rolewise.experiment.stages import augmentation_of, find_stage
 from rolewise.experiment.world import world
+from rolewise.seals import write_sealed
 
 QUICK = Path(__file__).with_name("quick.yaml")
 
@@ -106,9 +107,19 @@ def test_foreign_folders_and_two_at_a_time_are_refused(tmp_path: Path) -> None:
         (folder.root / ".lock").write_text("half a no")
         with pytest.raises(RunError, match="in use by another process; wait"), held(folder):
             pass
-    (folder.root / "run.json").write_text('{"version": 9}')
-    with pytest.raises(InputError, match="version"):
+    (folder.stage("seed0/teacher-own")).mkdir(parents=True)
+    (folder.stage("seed0/teacher-own") / "record.jsonl").write_text("{}\n")
+    known = json.loads((folder.root / "run.json").read_text())
+    write_sealed(folder.root / "run.json", {**known, "version": 9})
+    with pytest.raises(InputError, match=r"must have version 2, got 9.*--fresh"):
         open_run(tmp_path / "r", load(QUICK))
+    (folder.root / "run.json").write_text(json.dumps({**known, "version": 9}))
+    with pytest.raises(InputError, match=r"run\.json is damaged.*--fresh"):
+        open_run(tmp_path / "r", load(QUICK))
+    (folder.root / "run.json").write_text('{"version": 1, "name": "quick", "config": "0"}')
+    with pytest.raises(InputError, match=r"made by an earlier version of Rolewise.*--fresh"):
+        open_run(tmp_path / "r", load(QUICK))
+    assert open_run(tmp_path / "r", load(QUICK), fresh=True).record()["version"] == 2
 
 
 def test_a_run_that_failed_before_its_first_stage_takes_the_corrected_config(tmp_path: Path) -> None:

@@ -120,7 +120,8 @@ def test_a_default_session_rounds_neither_biases_nor_weights(
     quantiser: str, weights: int | None, activations: int, tmp_path: Path
 ) -> None:
     generator = torch.Generator().manual_seed(0)
-    model, images = Chain(), torch.rand(256, 3, 16, 16, generator=generator)
+    model: nn.Module = Chain()
+    images = torch.rand(256, 3, 16, 16, generator=generator)
     for parameter in model.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator) * 0.2
     model = quantise(model, {"weights": weights, "activations": activations}, quantiser=quantiser, keep=()).train()

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from rolewise.analysis.effects import Level
+from rolewise.csv_cells import as_csv
 from rolewise.errors import InputError
 from rolewise.report import study_sentences, write_study_report
 from rolewise.report.study_figures import square
@@ -85,6 +86,33 @@ def test_values_come_back_in_the_kind_that_they_were(tmp_path: Path) -> None:
     assert (first["seed"], first["distilled"], first["reason"], first["images"]) == (0, True, None, 100)
     assert data.rows[-1]["students.0.model.arguments.widths"] == "[8, 12]" and "flag" not in data.rows[-1]
     assert data.metrics == ["accuracy", "ece"]
+
+
+def test_levels_and_reasons_that_look_like_formulas_come_back(tmp_path: Path) -> None:
+    axes: dict[str, list[Level]] = {"=mix": ["=1+1", "-1", -1, "@a", "plain"]}
+    root = tmp_path / "s"
+    root.mkdir()
+    part = "+part"
+    record = {"version": 1, "name": "formulas", "seeds": [0], "best": False, "questions": []}
+    (root / "study.json").write_text(
+        json.dumps({**record, "parts": [{"name": part, "axes": [["=mix", axes["=mix"]]]}]})
+    )
+    columns = ["part", "cell", "=mix", "seed", "student", "arm", "distilled", "status", "reason", "accuracy"]
+    columns += ["images", "parameters"]
+    rows = [
+        {"part": part, "cell": f"-{place}", "=mix": level, "seed": 0, "student": "=s", "arm": "@a", "distilled": True}
+        | {"status": "failed", "reason": "-inf is no loss", "accuracy": -0.5}
+        for place, level in enumerate(axes["=mix"])
+    ]
+    (root / "results.csv").write_text(as_csv(rows, columns))
+    (root / "timing.csv").write_text(
+        as_csv([row | {"seconds": 1.5} for row in rows], ["cell", "seed", "student", "arm", "seconds"])
+    )
+    assert not re.search(r"(?:^|,)[=+@]", (root / "results.csv").read_text(), re.M)
+    found = read_study(root).rows
+    assert [row["=mix"] for row in found] == axes["=mix"] and [type(row["=mix"]) for row in found][1:3] == [str, int]
+    assert found[0]["reason"] == "-inf is no loss" and found[0]["part"] == part and found[0]["student"] == "=s"
+    assert {row["accuracy"] for row in found} == {-0.5} and {row["seconds"] for row in found} == {1.5}
 
 
 def test_the_page_says_what_failed_and_what_is_to_come(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import functools
 import json
 import statistics
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ class Figures:
     """
 
     def __init__(self, moved: int | None = None) -> None:
-        self._generator = None if moved is None else np.random.default_rng(moved)
+        self._moved = moved
         self._held: dict[tuple[str, str], Any] = {}
 
     def _once(self, kind: str, name: str, read: Callable[[], Any]) -> Any:
@@ -42,18 +43,15 @@ class Figures:
             self._held[kind, name] = read()
         return self._held[kind, name]
 
-    def _shift(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: self._shift(one) for key, one in value.items()}
-        if isinstance(value, list):
-            return [self._shift(one) for one in value]
-        if self._generator is None or not isinstance(value, float):
-            return value
-        return value * (1 - self._generator.random() / 3)
+    def _shift(self, content: Any, name: str) -> Any:
+        if self._moved is None:
+            return content
+        # Of the name, so that it does not matter who looks first.
+        return _moved(content, np.random.default_rng([self._moved, zlib.crc32(name.encode())]))
 
     def json(self, name: str) -> Any:
         """Returns the content of ``benchmarks/results/NAME.json``."""
-        return self._once("json", name, lambda: self._shift(_json(RESULTS / f"{name}.json")))
+        return self._once("json", name, lambda: self._shift(_json(RESULTS / f"{name}.json"), name))
 
     def arms(self, name: str) -> Arms:
         """Returns the arms of a run's committed results."""
@@ -65,9 +63,9 @@ class Figures:
         def read() -> Table:
             folder = RESULTS / name
             if not folder.is_dir():
-                return Table(self._shift(_rows(folder.with_suffix(".csv"))))
+                return Table(self._shift(_rows(folder.with_suffix(".csv")), name))
             data = read_study(folder)
-            data.rows = self._shift(data.rows)
+            data.rows = self._shift(data.rows, name)
             return Table(data.rows, data.parts, answered(data))
 
         return self._once("table", name, read)
@@ -76,6 +74,14 @@ class Figures:
     def config(path: str) -> Any:
         """Returns a file of ``configs/``: settings, which are not measured and do not move."""
         return yaml.safe_load((ROOT / "configs" / path).read_text(encoding="utf-8"))
+
+
+def _moved(value: Any, generator: np.random.Generator) -> Any:
+    if isinstance(value, dict):
+        return {key: _moved(one, generator) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_moved(one, generator) for one in value]
+    return value * (1 - generator.random() / 3) if isinstance(value, float) else value
 
 
 @functools.cache

@@ -44,6 +44,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("study.md", '"cannot be told apart" everywhere else', "rule"),
     ("study.md", 'The answer is "yes" or "no"', "rule"),
     ("training.md", "| `channels_last`, `compile` |", "once"),
+    ("training.md", "On small images a second thread brings little", "once"),
     ("training.md", "There are up to 20 such epochs", "rule"),
     ("training.md", "1.2% more time", "once"),
 )

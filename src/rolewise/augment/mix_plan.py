@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from safetensors.torch import save
 from torch import Tensor
 
 from rolewise.errors import InputError
-from rolewise.files import write_bytes
+from rolewise.files import AnyPath, write_bytes
 from rolewise.tensors import read_tensors
 
 
@@ -99,7 +98,7 @@ class MixPlan:
                 raise InputError(f"{where}: boxes must be int64 (top, left, bottom, right) in ascending order")
         return self
 
-    def save(self, path: Path) -> None:
+    def save(self, path: AnyPath) -> None:
         """Writes the plan as a safetensors file."""
         tensors = {"sources": self.sources, "partners": self.partners, "ratios": self.ratios}
         if self.boxes is not None:
@@ -107,7 +106,7 @@ class MixPlan:
         write_bytes(path, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
 
     @staticmethod
-    def load(path: Path) -> MixPlan:
+    def load(path: AnyPath) -> MixPlan:
         """Reads a plan that `save` wrote.
 
         Raises:

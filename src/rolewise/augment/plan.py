@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from rolewise.augment.ops import NAMES, OPS
 from rolewise.errors import InputError
-from rolewise.files import write_bytes
+from rolewise.files import AnyPath, write_bytes
 from rolewise.tensors import read_tensors
 
 
@@ -82,14 +81,14 @@ class Plan:
             raise InputError(f"{where}: draws must be at least 0 and below 1, got {draws.min()} to {draws.max()}")
         return self
 
-    def save(self, path: Path) -> None:
+    def save(self, path: AnyPath) -> None:
         """Writes the plan as a safetensors file, with the names of the operations that its numbers stand for."""
         tensors = {"ops": self.ops, "values": self.values, "draws": self.draws}
         content = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
         write_bytes(path, save(content, metadata={"ops": ",".join(NAMES)}))
 
     @staticmethod
-    def load(path: Path) -> Plan:
+    def load(path: AnyPath) -> Plan:
         """Reads a plan that `save` wrote.
 
         Raises:

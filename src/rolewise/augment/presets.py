@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 from pydantic import ValidationError, validate_call
 
+from rolewise.augment.autoaugment_policies import POLICIES
 from rolewise.augment.ops import PBA_OPS, check_op
 from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
 from rolewise.augment.schedule import Schedule
+from rolewise.augment.torchvision_spaces import TorchvisionOps, TorchvisionPolicy
 from rolewise.errors import InputError, near
 from rolewise.registry import Registry
 
@@ -57,6 +59,28 @@ def trivialaugment(ops: Ops = None, ranges: Ranges = None, base: Sequence[str] =
     return RandomOps(1, None, tuple(ops or PBA_OPS[:14]), dict(ranges or {}), tuple(base))
 
 
+@PRESETS.add("randaugment_torchvision")
+def randaugment_torchvision(
+    num_ops: int = 2, magnitude: int = 9, bins: int = 31, base: Sequence[str] = ()
+) -> TorchvisionOps:
+    """RandAugment as in torchvision: its fourteen choices, at level ``magnitude`` of ``bins``."""
+    return TorchvisionOps("randaugment", num_ops, magnitude, bins, tuple(base))
+
+
+@PRESETS.add("trivialaugment_wide")
+def trivialaugment_wide(bins: int = 31, base: Sequence[str] = ()) -> TorchvisionOps:
+    """TrivialAugment on its Wide space, as in torchvision: one of fourteen choices, at an evenly drawn level."""
+    return TorchvisionOps("trivialaugment_wide", 1, None, bins, tuple(base))
+
+
+@PRESETS.add("autoaugment_torchvision")
+def autoaugment_torchvision(
+    policy: Literal["imagenet", "cifar10", "svhn"] = "imagenet", base: Sequence[str] = ()
+) -> TorchvisionPolicy:
+    """AutoAugment as in torchvision: the policy found on ImageNet, CIFAR-10 or SVHN."""
+    return TorchvisionPolicy(policy, tuple(base))
+
+
 @PRESETS.add("fixed")
 def fixed(
     policy: Sequence[tuple[str, float, float]] = (),
@@ -80,38 +104,8 @@ def pba(probability: float = 0.3, level: int = 5, base: Sequence[str] = ("crop",
 @PRESETS.add("autoaugment")
 def autoaugment(base: Sequence[str] = ("crop", "flip"), ranges: Ranges = None) -> SubPolicies:
     """The policy that AutoAugment found for CIFAR-10 (Cubuk et al., 2019, table 7)."""
-    sequences = tuple(tuple(Triple(op, p / 10, m / 10) for op, p, m in row) for row in _CIFAR10)
+    sequences = tuple(tuple(Triple(op, p / 10, m / 10) for op, p, m in row) for row in POLICIES["cifar10"])
     return SubPolicies(sequences, dict(ranges or {}), tuple(base))
-
-
-# (operation, probability in tenths, magnitude in tenths); operations without a magnitude have 10.
-_CIFAR10: tuple[tuple[tuple[str, int, int], ...], ...] = (
-    (("invert", 1, 10), ("contrast", 2, 6)),
-    (("rotate", 7, 2), ("translate_x", 3, 9)),
-    (("sharpness", 8, 1), ("sharpness", 9, 3)),
-    (("shear_y", 5, 8), ("translate_y", 7, 9)),
-    (("autocontrast", 5, 10), ("equalize", 9, 10)),
-    (("shear_y", 2, 7), ("posterize", 3, 7)),
-    (("color", 4, 3), ("brightness", 6, 7)),
-    (("sharpness", 3, 9), ("brightness", 7, 9)),
-    (("equalize", 6, 10), ("equalize", 5, 10)),
-    (("contrast", 6, 7), ("sharpness", 6, 5)),
-    (("color", 7, 7), ("translate_x", 5, 8)),
-    (("equalize", 3, 10), ("autocontrast", 4, 10)),
-    (("translate_y", 4, 3), ("sharpness", 2, 6)),
-    (("brightness", 9, 6), ("color", 2, 8)),
-    (("solarize", 5, 2), ("invert", 0, 10)),
-    (("equalize", 2, 10), ("autocontrast", 6, 10)),
-    (("equalize", 2, 10), ("equalize", 6, 10)),
-    (("color", 9, 9), ("equalize", 6, 10)),
-    (("autocontrast", 8, 10), ("solarize", 2, 8)),
-    (("brightness", 1, 3), ("color", 7, 0)),
-    (("solarize", 4, 5), ("autocontrast", 9, 10)),
-    (("translate_y", 9, 9), ("translate_y", 7, 9)),
-    (("autocontrast", 9, 10), ("solarize", 8, 3)),
-    (("equalize", 8, 10), ("invert", 1, 10)),
-    (("translate_y", 7, 9), ("autocontrast", 9, 10)),
-)
 
 
 def build(

@@ -6,12 +6,11 @@ import ast
 import itertools
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rolewise.augment.schedule import Schedule
 from rolewise.errors import InputError
-from rolewise.files import read_text
+from rolewise.files import AnyPath, as_path, read_text
 
 #: The order of the operations in the published vectors: that of a Python 2 dictionary, not that of the source file.
 PUBLISHED_OPS: tuple[str, ...] = (
@@ -53,7 +52,7 @@ class Published:
         return Schedule.from_vectors(self.vectors, starts, ops=PUBLISHED_OPS, name=name, scale="pba", base=base)
 
 
-def load_published(path: Path, epochs: int | None = None) -> Published:
+def load_published(path: AnyPath, epochs: int | None = None) -> Published:
     """Reads the lineage of one member from a published log.
 
     Each line is [target, donor, target's epoch, donor's epoch, donor's config, new config]. Lines before the last break
@@ -67,7 +66,8 @@ def load_published(path: Path, epochs: int | None = None) -> Published:
     Raises:
         InputError: the file is missing, or a line is not of that form; it is named.
     """
-    lines = read_text(Path(path), "published log").splitlines()
+    path = as_path(path)
+    lines = read_text(path, "published log").splitlines()
     rows = [_row(line, f"published log {path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not rows:
         raise InputError(f"published log {path} must hold at least one line, got none")

@@ -18,7 +18,8 @@ app = typer.Typer(
     help="Distillation in which teacher and student each get their own learned augmentation.\n\n"
     "Example: rolewise run configs/digits.yaml --out runs/digits",
 )
-console = Console(highlight=False)
+# What is printed are paths, settings and docstrings: brackets and colons in them are theirs, and no styles or pictures.
+console = Console(highlight=False, markup=False, emoji=False)
 
 ConfigFile = Annotated[Path, typer.Argument(help="The experiment's YAML file.", show_default=False)]
 RunOption = Annotated[Path, typer.Option("--out", help="The run folder; made, or gone on with.", show_default=False)]

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rolewise.cli.options import RunArgument, app, console
+from rolewise.words import counted
 
 
 @app.command()
@@ -25,7 +26,8 @@ def evaluate(
     from rolewise.experiment.evaluation import evaluate_stage
 
     metrics = evaluate_stage(run_folder, stage)
-    console.print(f"validation accuracy {metrics.accuracy:.4f}, loss {metrics.loss:.4f}, {len(metrics.correct)} images")
+    images = counted(len(metrics.correct), "image")
+    console.print(f"validation accuracy {metrics.accuracy:.4f}, loss {metrics.loss:.4f}, {images}")
 
 
 @app.command()

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from rolewise.cli.options import ConfigFile, Settings, app, console, load_experiment
 from rolewise.errors import InputError
+from rolewise.words import counted
 
 
 @app.command()
@@ -46,19 +47,26 @@ def validate(config: ConfigFile, settings: Settings = None) -> None:
 
         read = load_study(config, settings or [])
         graph = graph_of(read, read=False)
+        shared = sum(map(len, graph.keys.values())) - len(graph.trainings)
         console.print(
-            f"{config} is valid: {len(read.cells)} cells, {len(read.seeds)} seeds, {len(graph.trainings)} stages to "
-            f"train ({sum(map(len, graph.keys.values())) - len(graph.trainings)} more are shared between cells).",
+            f"{config} is valid: {counted(len(read.cells), 'cell')}, {counted(len(read.seeds), 'seed')}, "
+            f"{counted(len(graph.trainings), 'stage')} to "
+            f"train ({shared:,} more {'is' if shared == 1 else 'are'} shared between cells).",
             soft_wrap=True,
         )
         return
     experiment = load_experiment(config, settings)
     kinds: list[str] = [stage.kind for stage in stages_of(experiment)]
-    counts = ", ".join(f"{kinds.count(kind)} {word}" for kind, word in _KINDS.items() if kinds.count(kind))
-    console.print(f"{config} is valid: {len(experiment.seeds)} seeds, {counts}.", soft_wrap=True)
+    counts = ", ".join(counted(kinds.count(kind), *words) for kind, words in _KINDS.items() if kinds.count(kind))
+    console.print(f"{config} is valid: {counted(len(experiment.seeds), 'seed')}, {counts}.", soft_wrap=True)
 
 
-_KINDS = {"search": "searches", "teacher": "teachers", "arm": "students trained", "test": "test evaluations"}
+_KINDS = {
+    "search": ("search", "searches"),
+    "teacher": ("teacher",),
+    "arm": ("student trained", "students trained"),
+    "test": ("test evaluation",),
+}
 
 
 @app.command("list")

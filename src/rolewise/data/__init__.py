@@ -3,6 +3,7 @@
 from rolewise.data import readers  # noqa: F401  (they fill the registry)
 from rolewise.data.arguments import argument_faults
 from rolewise.data.arrays import from_arrays
+from rolewise.data.division import Division, divide
 from rolewise.data.download import data_root
 from rolewise.data.fingerprint import fingerprint
 from rolewise.data.images import ImageData, Source, StreamedArray, StreamedFiles
@@ -18,6 +19,7 @@ __all__ = [
     "Batch",
     "ChecksumWarning",
     "DataWarning",
+    "Division",
     "ImageData",
     "Opened",
     "RawData",
@@ -31,6 +33,7 @@ __all__ = [
     "channel_statistics",
     "check_parts",
     "data_root",
+    "divide",
     "fingerprint",
     "from_arrays",
     "read",

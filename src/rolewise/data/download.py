@@ -13,7 +13,7 @@ from pathlib import Path
 from rolewise.data.limits import check_kind
 from rolewise.data.notices import ChecksumWarning, warn
 from rolewise.errors import InputError
-from rolewise.files import write_bytes
+from rolewise.files import open_regular, write_bytes
 
 #: No file that is fetched is nearly so large; an address that never ends is left.
 _LARGEST_DOWNLOAD = 1 << 30
@@ -24,14 +24,14 @@ def data_root(root: str | os.PathLike[str] | None) -> Path:
     return Path(root or os.environ.get("ROLEWISE_DATA") or Path.home() / ".cache" / "rolewise" / "data").expanduser()
 
 
-def find(root: Path, candidates: Sequence[str], dataset: str, address: str, kind: str = "a file") -> Path:
+def find(root: Path, candidates: Sequence[str], dataset: str, address: str | None, kind: str = "a file") -> Path:
     """Returns the first of several places that exists.
 
     Args:
         root: the folder of data.
         candidates: paths below it.
         dataset: its name, for the error.
-        address: where it can be had, for the error.
+        address: where it can be had, for the error; None where it is the user's own.
         kind: ``a file`` or ``a folder``; a pipe or a device is neither.
 
     Raises:
@@ -41,6 +41,10 @@ def find(root: Path, candidates: Sequence[str], dataset: str, address: str, kind
         if (root / candidate).exists():
             check_kind(root / candidate, kind)
             return root / candidate
+    if address is None:
+        raise InputError(
+            f"{root / candidates[0]} is missing; set data.root to the folder it is in, or name it in data.arguments"
+        )
     raise InputError(
         f"{dataset} was not found: {candidates[0]} is missing in {root}; get it from {address}, "
         "or set data.download to true where there is a network, or data.root to its folder"
@@ -50,7 +54,7 @@ def find(root: Path, candidates: Sequence[str], dataset: str, address: str, kind
 def check_md5(path: Path, md5: str) -> None:
     """Warns where a file is not the official one."""
     digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
+    with open_regular(path, "file") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     if digest.hexdigest() != md5:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 
+from rolewise.errors import InputError
 from rolewise.files import sha256
 
 _GLANCE = 4096
@@ -31,7 +32,7 @@ def _divided(files: Sequence[Path], key: Callable[[Path], Hashable]) -> list[lis
     for path in files:
         try:
             found[key(path)].append(path)
-        except OSError:
+        except (OSError, InputError):
             continue
     return [group for group in found.values() if len(group) > 1]
 

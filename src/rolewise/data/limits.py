@@ -31,8 +31,10 @@ def kind_of(path: Path) -> str | None:
 def check_kind(path: Path, wanted: str) -> None:
     """Raises InputError unless a path leads to ``a file`` or to ``a folder``; a pipe would never end."""
     found = kind_of(path)
+    if found is None and not path.is_symlink():
+        raise InputError(f"{path} is missing, or may not be read; it must be {wanted}")
     if found != wanted:
-        raise InputError(f"{path} must be {wanted}, got {found or 'nothing (a broken link?)'}; check the path")
+        raise InputError(f"{path} must be {wanted}, got {found or 'a link that leads nowhere'}; check the path")
 
 
 def check_memory(needed: int, what: str, remedy: str) -> None:

@@ -49,16 +49,12 @@ def is_hidden(name: str) -> bool:
 
 def subfolders(folder: Path) -> list[Path]:
     """Returns the folders in a folder, sorted; hidden ones are left out."""
-    with os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if not is_hidden(entry.name) and entry.is_dir())
+    return sorted(Path(entry.path) for entry in _entries(folder) if not is_hidden(entry.name) and entry.is_dir())
 
 
 def holds_images(folder: Path) -> bool:
     """Returns whether a folder holds an image itself, not in a folder below it."""
-    with os.scandir(folder) as entries:
-        return any(
-            not is_hidden(entry.name) and _ending(entry.name) in ENDINGS and entry.is_file() for entry in entries
-        )
+    return loose_images(folder) > 0
 
 
 def list_images(folder: Path) -> Listing:
@@ -83,9 +79,16 @@ def list_images(folder: Path) -> Listing:
 
 
 def loose_images(folder: Path) -> int:
-    """Returns how many images lie in a folder beside its classes' folders."""
-    with os.scandir(folder) as entries:
-        return sum(not is_hidden(one.name) and _ending(one.name) in ENDINGS and one.is_file() for one in entries)
+    """Returns how many images lie in a folder itself, beside its folders."""
+    return sum(not is_hidden(one.name) and _ending(one.name) in ENDINGS and one.is_file() for one in _entries(folder))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read: {error.strerror or error}; check its permissions") from error
 
 
 def _walk(folder: Path, left_out: Counter[str], seen: set[str]) -> Iterator[os.DirEntry[str]]:
@@ -94,12 +97,7 @@ def _walk(folder: Path, left_out: Counter[str], seen: set[str]) -> Iterator[os.D
     if real in seen:
         return
     seen.add(real)
-    try:
-        with os.scandir(folder) as content:
-            entries = list(content)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be read: {error.strerror or error}; check its permissions") from error
-    for entry in entries:
+    for entry in _entries(folder):
         if is_hidden(entry.name):
             # Copies below a hidden folder, and hidden images, are worth a word; the marks of a file system are not.
             if entry.is_dir() or (_ending(entry.name) in ENDINGS and not entry.name.startswith("._")):

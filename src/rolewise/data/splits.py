@@ -39,7 +39,7 @@ def split(labels: Tensor, *, validation: int | float, test: int | float, seed: i
         InputError: the parts do not fit into N examples.
     """
     total = len(labels)
-    sizes = [_size(name, value, total) for name, value in (("validation", validation), ("test", test))]
+    sizes = [count_of(name, value, total) for name, value in (("validation", validation), ("test", test))]
     if sum(sizes) >= total:
         raise InputError(
             f"validation and test must leave examples to train on, got {sizes[0]} and {sizes[1]} "
@@ -50,7 +50,12 @@ def split(labels: Tensor, *, validation: int | float, test: int | float, seed: i
     return Splits(trained.sort().values, validated.sort().values, tested.sort().values)
 
 
-def _size(name: str, value: int | float, total: int) -> int:
+def count_of(name: str, value: int | float, total: int) -> int:
+    """Returns a number of examples that is given as such or as a share of ``total`` below 1.
+
+    Raises:
+        InputError: it is negative.
+    """
     size = round(value * total) if isinstance(value, float) and value < 1 else int(value)
     if size < 0:
         raise InputError(f"{name} must be at least 0, got {value}")

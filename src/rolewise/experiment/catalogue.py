@@ -26,4 +26,4 @@ def catalogue() -> dict[str, list[tuple[str, str]]]:
 
 
 def _first_line(function: object) -> str:
-    return (inspect.getdoc(function) or "").split("\n")[0]
+    return (inspect.getdoc(function) or "").split("\n")[0].replace("``", "`")

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.folder import RunFolder, existing_run
 from rolewise.experiment.graph import Stage
+from rolewise.experiment.inputs import check_inputs, inputs_of
 from rolewise.experiment.stages import find_stage, section_of, trained_network
 from rolewise.experiment.world import world
+from rolewise.files import AnyPath, as_path
 from rolewise.threads import torch_threads
 from rolewise.train import Metrics, evaluate
 
 
-def finished_training(root: Path, name: str) -> tuple[RunFolder, Stage]:
+def finished_training(root: AnyPath, name: str) -> tuple[RunFolder, Stage]:
     """Returns the run and the stage of a finished training.
 
     Raises:
-        InputError: it is no run folder, no training of it, or not finished.
+        InputError: it is no run folder, no training of it, or not finished; or what it was made from has changed.
     """
+    root = as_path(root, "root")
     run = existing_run(root)
-    stage = find_stage(run.config(), name)
+    config = run.config()
+    stage = find_stage(config, name)
     if stage.kind not in ("teacher", "arm"):
         raise InputError(f"stage must be a training, got {name!r}, which is a {stage.kind}")
     if not run.is_done(name):
         raise InputError(f"stage {name} is not finished; run: rolewise run {root / 'config.yaml'} --out {root}")
+    check_inputs(root, run.record()["read"], inputs_of(config))
     return run, stage
 
 
-def evaluate_stage(root: Path, name: str) -> Metrics:
+def evaluate_stage(root: AnyPath, name: str) -> Metrics:
     """Evaluates a finished training on the validation images of its seed.
 
     Raises:

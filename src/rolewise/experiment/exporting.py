@@ -30,7 +30,7 @@ from rolewise.experiment.model_card import (
 )
 from rolewise.experiment.stages import section_of, trained_network
 from rolewise.experiment.world import World, world
-from rolewise.files import write_text
+from rolewise.files import AnyPath, as_path, write_text
 from rolewise.inputs import InputSpec, prepare
 from rolewise.quant import operations, quantised_layers, restore
 from rolewise.threads import torch_threads
@@ -40,7 +40,7 @@ FORMATS = ("onnx", "packed", "torch")
 _CALIBRATION = 512
 
 
-def default_stage(root: Path) -> str:
+def default_stage(root: AnyPath) -> str:
     """Returns the training to export where none is named.
 
     Of the first seed and of the last student with few bits, or of the last one where none has few: under its own
@@ -49,7 +49,7 @@ def default_stage(root: Path) -> str:
     Args:
         root: the run folder.
     """
-    config = existing_run(root).config()
+    config = existing_run(as_path(root, "root")).config()
     few = [student.name for student in config.students if student.quantise is not None]
     role = (few or [student.name for student in config.students])[-1]
     arms = [stage for stage in stages_of(config) if stage.kind == "arm" and stage.role == role]
@@ -58,7 +58,7 @@ def default_stage(root: Path) -> str:
     return ([stage for stage in same if stage.distilled] or same)[0].name
 
 
-def export_stage(root: Path, name: str, form: str, out: Path) -> Exported:
+def export_stage(root: AnyPath, name: str, form: str, out: AnyPath) -> Exported:
     """Exports one trained network of a run and runs the file on the run's own images.
 
     Args:
@@ -75,7 +75,7 @@ def export_stage(root: Path, name: str, form: str, out: Path) -> Exported:
     run, stage = finished_training(root, name)
     threads = run.config().threads
     with torch_threads(threads):
-        return _exported(run, stage, form, out, threads)
+        return _exported(run, stage, form, as_path(out, "out"), threads)
 
 
 def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int) -> Exported:

@@ -13,7 +13,7 @@ import torch
 
 from rolewise.config import ExperimentConfig, digest, dump
 from rolewise.errors import InputError
-from rolewise.files import read_json, sha256, write_json, write_text
+from rolewise.files import sha256, write_json, write_text
 from rolewise.seals import is_early, read_sealed, write_sealed
 
 VERSION = 2
@@ -30,21 +30,16 @@ def read_record(path: Path, version: int) -> dict[str, Any]:
         InputError: it is missing, damaged, or of another version.
     """
     remedy = "start anew with --fresh (what is there is moved aside)"
-    try:
-        known = read_json(path, "the record")
-    except InputError as error:
-        raise InputError(f"{error}; {remedy}") from error
-    if is_early(known):
+    if is_early(path):
         raise InputError(
             f"{path.parent} was made by an earlier version of Rolewise, which kept no digests of what it wrote; its "
             f"report can still be written, but to go on, {remedy}"
         )
-    found = known.get("version") if isinstance(known, dict) else None
-    if found != version:
-        raise InputError(
-            f"{path} must have version {version}, got {found!r}; it is damaged or from another release; {remedy}"
-        )
     known = read_sealed(path, "the record", remedy)
+    if known.get("version") != version:
+        raise InputError(
+            f"{path} must have version {version}, got {known.get('version')!r}; it is from another release; {remedy}"
+        )
     if not isinstance(known.get("files"), dict) or not isinstance(known.get("read"), dict):
         raise InputError(f"{path} must hold the digests of files and of what was read; it is damaged; {remedy}")
     return known

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
@@ -22,9 +21,9 @@ from rolewise.experiment.results import run_test, write_results
 from rolewise.experiment.searching import images_of_search, run_search
 from rolewise.experiment.stages import TIMES, finish, run_training, section_of
 from rolewise.experiment.world import world
-from rolewise.files import as_json, sha256
+from rolewise.files import AnyPath, as_json, as_path, sha256
 from rolewise.report import write_report
-from rolewise.seals import SECONDS, seconds_of, write_product, write_sealed
+from rolewise.seals import SECONDS, check_stage, seconds_of, write_product, write_sealed
 from rolewise.threads import torch_threads
 
 
@@ -95,7 +94,7 @@ def run_stage(
 
 def run(
     config: ExperimentConfig,
-    out: Path,
+    out: AnyPath,
     *,
     fresh: bool = False,
     only: Callable[[Stage], bool] | None = None,
@@ -119,11 +118,14 @@ def run(
         InputError: the folder belongs to another config, or something named in the config is wrong.
         RunError: the run could not go on; it is kept and can be resumed.
     """
+    out = as_path(out, "out")
     folder = open_run(out, config, fresh=fresh)
     with held(folder), torch_threads(config.threads):
         stages = stages_of(config)
         if only is not None:
             stages = with_needs(stages, only)
+        for stage in stages:
+            check_stage(folder.stage(stage.name))
         workers = config.workers or default_workers(config)
         on_plan(plan(folder, stages, workers), [stage for stage in stages if not folder.is_done(stage.name)])
         # Stages of different seeds run side by side; with fewer seeds than workers a search spreads its members.

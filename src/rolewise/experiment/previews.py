@@ -11,8 +11,8 @@ import torch
 
 from rolewise.augment import Schedule, apply, mix_images
 from rolewise.augment import build as build_augmentation
-from rolewise.config.schema import ExperimentConfig
-from rolewise.data import read, stratified_subset
+from rolewise.config.schema import DataSection, ExperimentConfig
+from rolewise.data import RawData, read, stratified_subset
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders
 from rolewise.experiment.folder import RunFolder
@@ -92,8 +92,7 @@ def _drawn(spec: str, out: Path, config: ExperimentConfig | None, images: int, m
 
     section = config.augment if config is not None else None
     schedule = build_augmentation(spec, ops=section.ops, ranges=section.ranges) if section else build_augmentation(spec)
-    raw = read(config.data.name, root=config.data.root, **config.data.arguments) if config else read("digits")
-    source = raw.train
+    source = _images(config.data).train if config else read("digits").train
     chosen = stratified_subset(torch.arange(len(source)), source.labels, min(images, len(source)), 0)
     clean = source.batch(chosen)
     size = (clean.shape[1], clean.shape[2], clean.shape[3])
@@ -114,6 +113,16 @@ def _drawn(spec: str, out: Path, config: ExperimentConfig | None, images: int, m
     picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(buffer, "PNG")
     write_bytes(out, buffer.getvalue())
     return out
+
+
+def _images(section: DataSection) -> RawData:
+    return read(
+        section.name,
+        root=section.root,
+        download=section.download,
+        memory_budget_mb=section.memory_budget_mb,
+        **section.arguments,
+    )
 
 
 def _mixing_of(role: str, config: ExperimentConfig | None) -> Mixing | None:

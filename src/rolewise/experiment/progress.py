@@ -13,6 +13,7 @@ from rolewise.experiment.executor import Update
 from rolewise.experiment.graph import PRIORITY, Stage
 from rolewise.experiment.pipeline import Plan
 from rolewise.search.budget import duration
+from rolewise.words import counted
 
 _WORDS = {"search": "searches", "teacher": "teachers", "arm": "arms", "test": "tests"}
 
@@ -49,7 +50,8 @@ class Display:
         images, steps = plan.search_images + plan.training_images, sum(plan.steps.values())
         left = f"; {duration(plan.seconds)} to go at the least" if plan.seconds else ""
         self._console.print(
-            f"{self._out}: {len(plan.stages)} stages ({plan.done} done), {steps:,} steps on {images:,} images "
+            f"{self._out}: {counted(len(plan.stages), 'stage')} ({plan.done} done), {counted(steps, 'step')} on "
+            f"{counted(images, 'image')} "
             f"({plan.search_images:,} of them in searches){left}",
             soft_wrap=True,
         )
@@ -86,7 +88,8 @@ class Display:
                 self._bar.update(bar, note="")
         elif finished:
             self._console.print(
-                f"{update.stage}  {update.seconds:.1f} s, {self._left} stages left{self._remaining()}", soft_wrap=True
+                f"{update.stage}  {update.seconds:.1f} s, {counted(self._left, 'stage')} left{self._remaining()}",
+                soft_wrap=True,
             )
 
     def _remaining(self) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rolewise.config.networks import ModelSection
 from rolewise.config.schema import ExperimentConfig
-from rolewise.data import SealedTest, Source, channel_statistics, read, split, stratified_subset
+from rolewise.data import Division, SealedTest, Source, channel_statistics, divide, read, split, stratified_subset
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
 from rolewise.models import build
@@ -92,50 +92,46 @@ class World:
 
 def world(config: ExperimentConfig, seed: int, device: torch.device) -> World:
     """Reads the data and divides it: the test set is the same for all seeds, the rest is drawn anew for each."""
-    train, test = _cached(config)
-    section = config.data
-    everything = torch.arange(len(train))
-    if test is None:
-        if section.test is None:
-            raise InputError(
-                f"data.test must say how many images to hold out: {section.name!r} has no test set of its own"
-            )
-        fixed = split(train.labels, validation=0, test=section.test, seed=derive_seed(section.split_seed, "test"))
-        sealed = SealedTest(train, fixed.test)
-        everything = fixed.train
-    else:
-        sealed = SealedTest(test, torch.arange(len(test)))
-    if section.limit is not None:
-        everything = stratified_subset(
-            everything, train.labels, section.limit, derive_seed(section.split_seed, "limit")
-        )
-    parts = split(train.labels[everything], validation=section.validation, test=0, seed=derive_seed(seed, "split"))
-    indices = everything[parts.train]
-    return World(config, seed, device, train, indices, everything[parts.validation], sealed)
+    divided = _division(config)
+    source, usable = divided.source, divided.usable
+    parts = split(source.labels[usable], validation=config.data.validation, test=0, seed=derive_seed(seed, "split"))
+    indices = usable[parts.train]
+    sealed = SealedTest(divided.test_source, divided.test)
+    return World(config, seed, device, source, indices, usable[parts.validation], sealed)
 
 
 def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
     """Returns an experiment's images as they were read: for training, and the test images where the set has its own."""
-    return _cached(config)
-
-
-_LOADED: dict[str, tuple[Source, Source | None]] = {}
-
-
-def _cached(config: ExperimentConfig) -> tuple[Source, Source | None]:
     section = config.data
-    # How the images are divided changes nothing about them.
-    key = section.model_dump_json(include={"name", "root", "download", "memory_budget_mb", "arguments"})
+    key = section.model_dump_json()
+    if key in _LOADED and section.limit is None:
+        known = _LOADED[key]
+        if known.test_source is known.source:
+            return known.source, None
+        if section.test is None:
+            return known.source, known.test_source
+    raw = read(
+        section.name,
+        root=section.root,
+        download=section.download,
+        memory_budget_mb=section.memory_budget_mb,
+        **section.arguments,
+    )
+    _LOADED.clear()
+    # What the config leaves out is let go of, and not held by every process to the end.
+    _LOADED[key] = divide(
+        raw.train, raw.test, name=raw.name, test=section.test, limit=section.limit, split_seed=section.split_seed
+    )
+    return raw.train, raw.test
+
+
+_LOADED: dict[str, Division] = {}
+
+
+def _division(config: ExperimentConfig) -> Division:
+    key = config.data.model_dump_json()
     if key not in _LOADED:
-        _LOADED.clear()
-        raw = read(
-            section.name,
-            root=section.root,
-            download=section.download,
-            memory_budget_mb=section.memory_budget_mb,
-            **section.arguments,
-        )
-        _LOADED[key] = (raw.train, raw.test)
+        sources(config)
     return _LOADED[key]
 
 

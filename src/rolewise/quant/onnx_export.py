@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
 from rolewise.errors import InputError
-from rolewise.files import write_bytes
+from rolewise.files import AnyPath, write_bytes
 from rolewise.quant.conversion import quantised_layers, restore
 from rolewise.quant.deployed import Deployed
 from rolewise.quant.onnx_calibration import add_grids
@@ -34,7 +33,7 @@ class Contents:
 
 def save_onnx(
     model: nn.Module,
-    path: Path,
+    path: AnyPath,
     *,
     size: tuple[int, int, int],
     mean: tuple[float, ...],

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import copy
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from rolewise.errors import InputError
-from rolewise.files import write_bytes
+from rolewise.files import AnyPath, write_bytes
 from rolewise.quant.codes import Codes, Grid
 from rolewise.quant.conversion import quantised_layers, restore
 from rolewise.quant.fixed import fix
@@ -58,7 +57,7 @@ def unpack(stream: Tensor, bits: int, count: int) -> Tensor:
     return torch.from_numpy(np.packbits(rows, axis=1, bitorder="little").reshape(-1))
 
 
-def save_packed(model: nn.Module, path: Path) -> None:
+def save_packed(model: nn.Module, path: AnyPath) -> None:
     """Writes a quantised network as a packed file (see the module's text for the layout).
 
     Raises:
@@ -88,7 +87,7 @@ def save_packed(model: nn.Module, path: Path) -> None:
     write_bytes(path, save(alone, metadata=metadata))
 
 
-def load_packed(model: nn.Module, path: Path) -> nn.Module:
+def load_packed(model: nn.Module, path: AnyPath) -> nn.Module:
     """Returns a copy of a float network that computes as the packed one did, in eval mode.
 
     Args:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from rolewise.errors import InputError
-from rolewise.files import write_bytes
+from rolewise.files import AnyPath, as_path, write_bytes
 from rolewise.quant.deployed import Deployed
 from rolewise.quant.fixed import fixed
 from rolewise.tensors import read_head_first
 
 
 def save_program(
-    model: nn.Module, path: Path, *, size: tuple[int, int, int], mean: tuple[float, ...], std: tuple[float, ...]
+    model: nn.Module, path: AnyPath, *, size: tuple[int, int, int], mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
     """Writes a program that takes images [B, C, H, W] in [0, 1] and gives logits [B, K], for any B.
 
@@ -51,12 +50,13 @@ def save_program(
     write_bytes(path, content.getvalue())
 
 
-def load_program(path: Path) -> Callable[[Tensor], Tensor]:
+def load_program(path: AnyPath) -> Callable[[Tensor], Tensor]:
     """Returns what the program in a file computes, without gradients.
 
     Raises:
         InputError: the file is missing, damaged or of another kind.
     """
+    path = as_path(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ import numpy as np
 
 from rolewise.errors import InputError
 from rolewise.files import read_bytes, read_json, read_text
-from rolewise.seals import check_file, is_early, product, read_sealed, top_product
+from rolewise.seals import check_file, is_early, product, read_made, top_product
 
 #: What a run writes at its end.
 PRODUCED = ("results.json", "timing.json", "previews.npz")
@@ -57,13 +57,12 @@ def read_run(root: Path) -> RunData:
     Raises:
         InputError: it is none, or a file in it is damaged; the file is named.
     """
-    run = read_json(root / "run.json", "the run's record")
-    if is_early(run):
+    run = read_made(root / "run.json")
+    if is_early(root / "run.json"):
         # Made when nothing had a digest: it is shown as it is.
         top: Callable[[Path], Path | None] = _there
         left: Callable[[Path, str], Path | None] = _left
     else:
-        run = read_sealed(root / "run.json", "the run's record", "put it back, or start anew with --fresh")
         top, left = _checked_top(run.get("files")), product
     text = top(root / "config.yaml")
     data = RunData(

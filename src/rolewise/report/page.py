@@ -8,19 +8,20 @@ from typing import Any
 import jinja2
 
 from rolewise.analysis import ArmRow, compare, verdict
-from rolewise.files import write_text
+from rolewise.files import AnyPath, as_path, write_text
 from rolewise.report import bits, figures, measured
 from rolewise.report.cells import with_interval, with_spread
 from rolewise.report.costs import costs_table
 from rolewise.report.folder import RunData, read_run
 
 
-def write_report(root: Path) -> Path:
+def write_report(root: AnyPath) -> Path:
     """Writes ``report.html`` into a run folder, also of a run that is not finished.
 
     Raises:
         InputError: it is no run folder, or a file in it is damaged.
     """
+    root = as_path(root, "root")
     data = read_run(root)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("rolewise.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True

@@ -12,9 +12,10 @@ from typing import Any
 
 from rolewise.analysis.columns import ATTACKED, COLUMNS
 from rolewise.analysis.effects import Level
+from rolewise.csv_cells import as_cell, text_of
 from rolewise.errors import InputError
 from rolewise.files import read_json, read_text
-from rolewise.seals import check_file, is_early, read_sealed, top_product
+from rolewise.seals import check_file, is_early, read_made, top_product
 
 #: Columns of the table that are neither an axis nor a metric, and what they hold; the rest are metrics.
 _KINDS: dict[str, Callable[[str], Any]] = {
@@ -61,10 +62,7 @@ def read_study(root: Path) -> StudyData:
     Raises:
         InputError: it is none, or a file in it is damaged; the file is named.
     """
-    record = read_json(root / "study.json", "the study's record")
-    early = is_early(record)
-    if not early:
-        record = read_sealed(root / "study.json", "the study's record", "put it back, or start anew with --fresh")
+    record, early = read_made(root / "study.json"), is_early(root / "study.json")
 
     def find(name: str) -> Path:
         """Checks the content of a file, where the study has kept its digest."""
@@ -112,7 +110,9 @@ def read_table(
     """
     try:
         reader = csv.DictReader(io.StringIO(read_text(path, "table"), newline=""))
-        lines, columns = list(reader), list(reader.fieldnames or [])
+        columns = [text_of(cell) for cell in reader.fieldnames or []]
+        reader.fieldnames = columns
+        lines = list(reader)
     except (InputError, csv.Error) as error:
         why = str(error).removeprefix(f"table {path} ")
         raise InputError(f"{path} cannot be read ({why}); run the study again to write it anew") from error
@@ -125,7 +125,7 @@ def read_table(
         try:
             if None in line or None in line.values():
                 raise ValueError(f"not {len(columns)} cells")
-            levels = {axis: {_text(level): level for level in known} for axis, known in parts[line["part"]].items()}
+            levels = {axis: _by_cell(known) for axis, known in parts[text_of(line["part"])].items()}
             row = {name: levels[name][text] for name, text in line.items() if name in levels}
             row |= {name: _value(name, text) for name, text in line.items() if name not in axes}
         except (KeyError, ValueError, TypeError) as error:
@@ -142,8 +142,9 @@ def _place(metric: str) -> tuple[int, str, float]:
     return (len(COLUMNS), found[1], float(found[2])) if found else (len(COLUMNS) + 1, "", 0.0)
 
 
-def _text(level: Level) -> str:
-    return str(level).lower() if isinstance(level, bool) else str(level)
+def _by_cell(levels: Sequence[Level]) -> dict[str, Level]:
+    # Tables of an earlier release do not quote text.
+    return {text_of(as_cell(level)): level for level in levels} | {as_cell(level): level for level in levels}
 
 
 def _value(name: str, text: str) -> Any:
@@ -151,7 +152,7 @@ def _value(name: str, text: str) -> Any:
         if name in _NEEDED:
             raise ValueError(f"no {name}")
         return None
-    value = _KINDS.get(name, float)(text)
+    value = _KINDS.get(name, float)(text_of(text))
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name} is {text}")
     return value
@@ -161,7 +162,7 @@ def _add_seconds(path: Path, rows: list[dict[str, Any]]) -> None:
     if not path.is_file():
         return
     lines = csv.DictReader(io.StringIO(read_text(path, "table of times"), newline=""))
-    times = {(t["cell"], t["seed"], t["student"], t["arm"]): t["seconds"] for t in lines}
+    times = {tuple(text_of(one[key]) for key in ("cell", "seed", "student", "arm")): one["seconds"] for one in lines}
     for row in rows:
         text = times.get((row["cell"], str(row["seed"]), row["student"], row["arm"]))
         row["seconds"] = float(text) if text else None

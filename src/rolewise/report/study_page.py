@@ -14,18 +14,19 @@ from rolewise.analysis.effects import Contrast, Group, Level, contrasts
 from rolewise.analysis.questions import Answer, answers
 from rolewise.analysis.statistics import estimate
 from rolewise.analysis.study_sentences import best_sentence, effect_sentences, unit_of
-from rolewise.files import write_text
+from rolewise.files import AnyPath, as_path, write_text
 from rolewise.report.study_figures import contrast_name, effects_figure, heat_figure
 from rolewise.report.study_folder import StudyData, read_study
 from rolewise.report.study_pictures import pictures
 
 
-def write_study_report(root: Path) -> Path:
+def write_study_report(root: AnyPath) -> Path:
     """Writes ``report.html`` into a study folder, also of a study that is not finished.
 
     Raises:
         InputError: it is no study folder, or a file in it is damaged.
     """
+    root = as_path(root, "root")
     data = read_study(root)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("rolewise.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -50,9 +51,9 @@ def short_labels(axes: Sequence[str]) -> dict[str, str]:
     return labels if len(set(labels.values())) == len(labels) else {axis: axis for axis in axes}
 
 
-def study_sentences(root: Path) -> list[tuple[str, list[str]]]:
+def study_sentences(root: AnyPath) -> list[tuple[str, list[str]]]:
     """Returns what a study supports, for a terminal: answers, then for each part, student and arm its sentences."""
-    data = read_study(root)
+    data = read_study(as_path(root, "root"))
     told = [f"{one.ask} {one.sentence}" for one in answered(data)]
     found = [("Questions", told)] if told else []
     for part in _parts(data):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rolewise.errors import InputError
-from rolewise.files import read_json, read_text
+from rolewise.files import read_text
 from rolewise.report.study_folder import StudyData
 from rolewise.report.study_looks import mixed_figure, plane_figure, reliability_figure
 from rolewise.report.study_tradeoffs import attack_figure, tradeoff_figure
@@ -90,7 +90,7 @@ def read_pictures(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     record, path = root / "pictures.json", root / "pictures.npz"
     if not record.is_file() or not path.is_file():
         return {}, {}
-    if not is_early(read_json(root / "study.json", "the study's record")):
+    if not is_early(root / "study.json"):
         record, path = top_product(record), top_product(path)
     try:
         said = json.loads(read_text(record, "the record of the pictures"))

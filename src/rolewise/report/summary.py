@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from rolewise.analysis import compare, verdict
-from rolewise.files import read_json
+from rolewise.files import AnyPath, as_path, read_json
 
 
-def summary(root: Path) -> Group:
+def summary(root: AnyPath) -> Group:
     """Returns a table of arms and a verdict for each student of a finished run.
 
     Raises:
         InputError: the run has no results yet, or they are damaged.
     """
-    rows = compare(read_json(root / "results.json", "the run's results"))
+    rows = compare(read_json(as_path(root, "root") / "results.json", "the run's results"))
     parts: list[Table | Text] = []
     for student in dict.fromkeys(row.student for row in rows):
         table = Table(title=f"\n{student}", title_justify="left", box=None, padding=(0, 2, 0, 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rolewise.errors import InputError
+from rolewise.words import counted
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Budget:
     seconds: float | None = None
 
     def __str__(self) -> str:
-        size = f"{self.members} members x {self.intervals} intervals: {self.steps:,} steps, {self.images:,} images"
+        course = f"{counted(self.members, 'member')} x {counted(self.intervals, 'interval')}"
+        size = f"{course}: {counted(self.steps, 'step')}, {counted(self.images, 'image')}"
         scored = f" and {self.validation_images:,} to score" if self.validation_images else ""
         return f"{size}{scored}, " + (
             "time known after the first interval" if self.seconds is None else duration(self.seconds)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rolewise import files
@@ -153,6 +152,6 @@ class SearchResult:
             "events": [event.to_json() for event in self.events],
         }
 
-    def save(self, path: Path) -> None:
+    def save(self, path: files.AnyPath) -> None:
         """Writes ``lineage.json``."""
         files.write_json(path, self.to_json())

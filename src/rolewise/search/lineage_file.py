@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rolewise import files
@@ -13,7 +12,7 @@ from rolewise.search.lineage import VERSION, Event, SearchResult
 from rolewise.search.space import Space
 
 
-def load_lineage(path: Path) -> SearchResult:
+def load_lineage(path: files.AnyPath) -> SearchResult:
     """Reads and checks a ``lineage.json``.
 
     Raises:

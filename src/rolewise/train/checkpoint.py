@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from rolewise.errors import InputError
-from rolewise.files import sha256, write_bytes
+from rolewise.files import AnyPath, as_path, sha256, write_bytes
 from rolewise.seals import seal_bytes, unseal_bytes
 from rolewise.tensors import read_head, read_head_first, read_tensors, shapes_in
 from rolewise.train.weights import check_fit
@@ -23,17 +23,18 @@ from rolewise.train.weights import check_fit
 KEPT = 2
 
 
-def save_weights(model: nn.Module, path: Path) -> None:
+def save_weights(model: nn.Module, path: AnyPath) -> None:
     """Writes a network's state dict as safetensors."""
     write_bytes(path, save(_flat(model.state_dict())))
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: AnyPath) -> None:
     """Reads what `save_weights` wrote into a network of the same kind.
 
     Raises:
         InputError: the file is missing, damaged, or of another network.
     """
+    path = as_path(path)
     where = f"file of weights {path}"
     # The head first: of another network's file nothing else is read.
     check_fit({name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}, shapes_in(path, where), path)
@@ -44,7 +45,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         raise InputError(f"weights {path} are those of another network: {str(error).splitlines()[-1]}") from error
 
 
-def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
+def save_checkpoint(folder: AnyPath, epoch: int, state: dict[str, Any]) -> None:
     """Writes one generation and removes those that are too old.
 
     Args:
@@ -52,6 +53,7 @@ def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
         epoch: names the generation.
         state: of `Trainee.state_dict`.
     """
+    folder = as_path(folder, "folder")
     rest = {name: value for name, value in state.items() if name not in ("weights", "average")}
     tensors = {f"weights/{name}": tensor for name, tensor in state["weights"].items()}
     tensors |= {f"average/{name}": tensor for name, tensor in state.get("average", {}).items()}
@@ -69,7 +71,7 @@ def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
         old.unlink(missing_ok=True)
 
 
-def load_checkpoint(folder: Path, take: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any] | None:
+def load_checkpoint(folder: AnyPath, take: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any] | None:
     """Returns the newest generation that is whole, or None where there is none at all.
 
     Args:
@@ -80,6 +82,7 @@ def load_checkpoint(folder: Path, take: Callable[[dict[str, Any]], None] | None 
     Raises:
         InputError: there are checkpoints and none can be used.
     """
+    folder = as_path(folder, "folder")
     generations = sorted(folder.glob("epoch-*.pt"), reverse=True)
     faults = []
     for path in generations:

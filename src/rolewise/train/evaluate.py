@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from rolewise.data import Source, batches
 from rolewise.distill.taps import logits_of
-from rolewise.errors import InputError
 from rolewise.inputs import InputSpec, prepare
+from rolewise.train.given import check_count, check_indices
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ def evaluate(
         device: where the model is.
 
     Raises:
-        InputError: there is no image.
+        InputError: there is no image, or an argument is wrong.
     """
-    if not len(indices):
-        raise InputError("an evaluation must have at least one image, got none")
+    check_indices(indices, source)
+    check_count("batch_size", batch_size, least=1)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     correct, loss = [], 0.0

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rolewise.errors import Interrupted
-from rolewise.files import naming, write_text
+from rolewise.errors import InputError, Interrupted
+from rolewise.files import AnyPath, as_path, naming, write_text
 from rolewise.processes import asked_to_stop
 from rolewise.train.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from rolewise.train.given import check_count
 from rolewise.train.gradients import measured_epochs
 from rolewise.train.record import keep_first, line
 from rolewise.train.trainee import Trainee
@@ -18,7 +19,7 @@ from rolewise.train.trainee import Trainee
 
 def fit(
     trainee: Trainee,
-    folder: Path,
+    folder: AnyPath,
     *,
     validate: Callable[[], float] | None = None,
     validations: int = 20,
@@ -45,10 +46,15 @@ def fit(
         Whether the training is finished.
 
     Raises:
-        InputError: there are checkpoints and none can be used.
+        InputError: there are checkpoints and none can be used, or an argument is wrong.
         Interrupted: Ctrl-C was pressed; there is a checkpoint of the epoch's end.
         NonFiniteError: the training failed.
     """
+    if not isinstance(trainee, Trainee):
+        raise InputError(f"trainee must be a rolewise.Trainee, got {type(trainee).__name__}; make one")
+    for name, count in (("validations", validations), ("measurements", measurements)):
+        check_count(name, count)
+    folder = as_path(folder, "folder")
     checkpoints, epochs = folder / "checkpoints", trainee.settings.epochs
     lines = _resume(trainee, folder, checkpoints)
     asked = {round((index + 1) * epochs / validations) for index in range(validations)} | {epochs}

@@ -13,7 +13,9 @@ from rolewise.augment import Schedule
 from rolewise.data import ImageData, Source, batches, shuffled
 from rolewise.distill import Distiller
 from rolewise.errors import InputError
+from rolewise.seeds import check_seed
 from rolewise.train.ema import Average
+from rolewise.train.given import check_given, check_seen
 from rolewise.train.gradients import GradientNorms
 from rolewise.train.mixing import Mixing
 from rolewise.train.optimizers import optimizer_of
@@ -46,8 +48,8 @@ class Trainee:
         mixing: how images are mixed; None for not at all.
 
     Raises:
-        InputError: the view is unknown, ``own`` without the teacher's augmentation, or mixing does not go with the
-            methods.
+        InputError: something is of another kind than is said here, the view is unknown, ``own`` without the teacher's
+            augmentation, mixing does not go with the methods, or several processes train together.
     """
 
     def __init__(
@@ -65,10 +67,9 @@ class Trainee:
         scalars: Scalars = (),
         mixing: Mixing | None = None,
     ) -> None:
-        if view not in ("shared", "clean", "own"):
-            raise InputError(f'view must be "shared", "clean" or "own", got {view!r}')
-        if view == "own" and teacher_augmentation is None:
-            raise InputError('view "own" must have the teacher\'s augmentation, got none')
+        check_given(distiller, source, indices, settings)
+        check_seen(augmentation, teacher_augmentation, view)
+        check_seed("seed", seed)
         if mixing is not None:
             mixing.check(distiller)
         self.distiller, self.indices, self.settings, self.seed = distiller, indices, settings, seed

@@ -36,7 +36,7 @@ def image_folder(
     test: Annotated[str | None, MAYBE_TEXT] = None,
 ) -> tuple[Source, Source | None]:
     """Image files by class; each is scaled to cover ``size`` (H, W) and cropped in the middle."""
-    path = find(root, [folder], folder, "whoever made it", "a folder")
+    path = find(root, [folder], folder, None, "a folder")
     layout = find_layout(path, train, test)
     parts = [layout.train] + ([layout.test] if layout.test is not None else [])
     classes = _classes(layout)
@@ -66,8 +66,10 @@ def _classes(layout: Layout) -> tuple[str, ...]:
     """Returns the names of the classes' folders, which must be the same in both parts."""
     names = [entry.name for entry in subfolders(layout.train)]
     if len(names) < 2:
+        loose = loose_images(layout.train)
         raise InputError(
             f"{layout.train} must hold one folder for each of at least two classes, got {', '.join(names) or 'none'}"
+            + (f" and {counted(loose, 'image')} outside of them; sort them into folders" if loose else "")
         )
     if layout.test is not None:
         tested = [entry.name for entry in subfolders(layout.test)]

@@ -29,7 +29,7 @@ def npy(
     classes: Annotated[list[str] | None, CLASSES] = None,
 ) -> tuple[Source, None]:
     """Two .npy files, ``images`` uint8 [N, H, W(, C)] or [N, C, H, W] and ``labels`` [N]; large ones stay on disk."""
-    image_path, label_path = (find(root, [name], name, "whoever made it") for name in (images, labels))
+    image_path, label_path = (find(root, [name], name, None) for name in (images, labels))
     image_head, label_head = _head(image_path), _head(label_path)
     for path, problem in (
         (image_path, image_problem(image_head.dtype, image_head.shape, "images")),

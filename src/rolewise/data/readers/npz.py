@@ -38,7 +38,7 @@ def npz(
     classes: Annotated[list[str] | None, CLASSES] = None,
 ) -> tuple[Source, Source | None]:
     """A .npz file with ``images`` uint8 [N, H, W(, C)] or [N, C, H, W], ``labels`` [N], and ``test_...`` likewise."""
-    path = find(root, [file], file, "whoever made it")
+    path = find(root, [file], file, None)
     renamed = {name: key for key, name in names.items()}
     try:
         with zipfile.ZipFile(path) as archive:

@@ -13,6 +13,7 @@ from rolewise.config import ExperimentConfig, as_values
 from rolewise.config.overrides import steps_of
 from rolewise.config.scalars import plain
 from rolewise.config.study_loading import load_study
+from rolewise.csv_cells import is_quoted, text_of
 from rolewise.errors import InputError, near
 from rolewise.files import read_text
 from rolewise.seals import PRODUCTS, top_product
@@ -38,14 +39,18 @@ def read_table(path: Path) -> tuple[list[Row], list[str]]:
     except csv.Error as error:
         why = error
         raise InputError(f"the table {file} cannot be read: {why}; name a study's folder or its results.csv") from error
-    columns = lines[0] if lines else []
+    columns = [text_of(cell) for cell in lines[0]] if lines else []
     if columns[:2] != ["part", "cell"] or "seed" not in columns or "status" not in columns:
         raise InputError(f"the table {file} must be a study's results.csv (part, cell, axes, seed); check the path")
     for number, line in enumerate(lines[1:], 2):
         if len(line) != len(columns):
             raise InputError(f"{file}:{number} must have {len(columns)} cells, got {len(line)}; the file is damaged")
-    rows = [dict(zip(columns, map(plain, line), strict=True)) for line in lines[1:]]
+    rows = [dict(zip(columns, map(_value, line), strict=True)) for line in lines[1:]]
     return rows, columns[2 : columns.index("seed")]
+
+
+def _value(cell: str) -> Any:
+    return text_of(cell) if is_quoted(cell) else plain(cell)
 
 
 def proposed(config: ExperimentConfig, axes: Sequence[str]) -> dict[str, Any]:

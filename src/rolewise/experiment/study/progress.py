@@ -15,6 +15,7 @@ from rolewise.experiment.study.execution import Event
 from rolewise.experiment.study.graph import Graph
 from rolewise.experiment.study.planning import StudyPlan
 from rolewise.search.budget import duration
+from rolewise.words import counted
 
 #: Between two lines of a log, so that a study of thousands of stages is not thousands of lines.
 _SECONDS_BETWEEN_LINES = 5.0
@@ -58,9 +59,10 @@ class StudyDisplay:
         shared = plan.stages - plan.jobs
         left = f"; {duration(plan.seconds)} to go at the least" if plan.seconds else ""
         self._console.print(
-            f"{self._out}: {plan.cells} cells, {plan.rows} rows; {plan.jobs:,} stages to train ({plan.done:,} done; "
-            f"{shared:,} more are shared between cells), {sum(plan.images.values()):,} images left, "
-            f"{plan.workers} worker{'s' if plan.workers != 1 else ''}{left}",
+            f"{self._out}: {counted(plan.cells, 'cell')}, {counted(plan.rows, 'row')}; "
+            f"{counted(plan.jobs, 'stage')} to train ({plan.done:,} done; "
+            f"{shared:,} more {'is' if shared == 1 else 'are'} shared between cells), "
+            f"{counted(sum(plan.images.values()), 'image')} left, {counted(plan.workers, 'worker')}{left}",
             soft_wrap=True,
         )
         for cell, keys in graph.keys.items():
@@ -113,14 +115,16 @@ class StudyDisplay:
     def _line(self) -> str:
         cells = sum(not keys for keys in self._open.values())
         failed = f", {len(self._failed)} failed" if self._failed else ""
-        how_far = self._measuring() if self._measured else f"{self._left} stages left"
-        return f"{cells} of {len(self._open)} cells, {how_far}{failed}{'' if self._measured else self._rate()}"
+        how_far = self._measuring() if self._measured else f"{counted(self._left, 'stage')} left"
+        return (
+            f"{cells} of {counted(len(self._open), 'cell')}, {how_far}{failed}{'' if self._measured else self._rate()}"
+        )
 
     def _measuring(self) -> str:
         left = self._measurable - self._measured
         spent = time.monotonic() - (self._measuring_since or self._began)
         to_go = f", {duration(left * spent / self._measured)} to go" if left else "; the page is being written"
-        return f"{self._measured} of {self._measurable} networks measured{to_go}"
+        return f"{self._measured} of {counted(self._measurable, 'network')} measured{to_go}"
 
     def _rate(self) -> str:
         """Estimates by images trained on, which is nearer to the truth than by stages."""

@@ -20,8 +20,10 @@ from rolewise.experiment.study.pictures import write_pictures
 from rolewise.experiment.study.planning import StudyPlan, plan_of
 from rolewise.experiment.study.pool import Here, Pool, Processes
 from rolewise.experiment.study.table import Ledger, Row
+from rolewise.files import AnyPath, as_path
 from rolewise.processes import asked_to_stop
 from rolewise.report import write_study_report
+from rolewise.seals import check_stage
 from rolewise.threads import torch_threads
 
 
@@ -60,7 +62,7 @@ def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
 
 def run_study(
     study: Study,
-    out: Path,
+    out: AnyPath,
     *,
     fresh: bool = False,
     extend: bool = False,
@@ -85,6 +87,7 @@ def run_study(
         InputError: the folder belongs to another study, or something named in the config is wrong.
         RunError: the study could not go on; it is kept and can be resumed. A cell that fails is no such error.
     """
+    out = as_path(out, "out")
     folder = open_study(out, study, fresh=fresh, extend=extend)
     with held(RunFolder(out)), asked_to_stop() as asked:
         graph = graph_of(study)
@@ -92,6 +95,8 @@ def run_study(
             make_cell(folder, cell.name, cell.config, graph.keys[cell.name])
         if retry:
             folder.forgive()
+        for job in (*graph.trainings, *graph.measurements):
+            check_stage(folder.store(job.key))
         ledger = Ledger(study, graph, folder)
         workers = study.workers or _default_workers(study)
         on_plan(plan_of(folder, graph, len(ledger.write()), workers), graph)

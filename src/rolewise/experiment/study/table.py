@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from typing import Any
 
 from rolewise.config.study import Study
+from rolewise.csv_cells import as_csv
 from rolewise.errors import InputError
 from rolewise.experiment.arms import arms_of
 from rolewise.experiment.graph import Stage
@@ -133,20 +133,6 @@ class Ledger:
         return True
 
 
-def as_csv(rows: list[Row], columns: list[str]) -> str:
-    """Returns rows as CSV: nothing for None, ``true`` and ``false``, numbers to their last digit."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_cell(row.get(column)) for column in columns])
-    return text.getvalue()
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _column(values: list[Any]) -> list[Any]:
     """Returns values of one kind: numbers and words in one axis become text, since a column has one type."""
     kinds = {type(value) for value in values if value is not None}
@@ -154,7 +140,11 @@ def _column(values: list[Any]) -> list[Any]:
         return values
     if kinds <= {int, float}:
         return [None if value is None else float(value) for value in values]
-    return [None if value is None else _cell(value) for value in values]
+    return [None if value is None else _word(value) for value in values]
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _what(stage: Stage) -> str:

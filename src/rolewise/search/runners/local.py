@@ -6,9 +6,9 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rolewise.errors import InputError, Interrupted
+from rolewise.files import AnyPath, as_path
 from rolewise.search.budget import SearchCost
 from rolewise.search.course import Course
 from rolewise.search.folder import Folder
@@ -48,7 +48,7 @@ def search(
     members: int,
     intervals: int,
     seed: int,
-    folder: Path,
+    folder: AnyPath,
     workers: int = 1,
     threads: int = 1,
     quantile: float = 0.25,
@@ -88,7 +88,7 @@ def search(
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
     course = Course(space, members=members, intervals=intervals, seed=seed, quantile=quantile, initial=initial)
-    kept = Folder(Path(folder), course)
+    kept = Folder(as_path(folder, "folder"), course)
     if course.over:
         return kept.finish()
     workers = min(workers, members)

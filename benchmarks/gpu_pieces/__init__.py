@@ -1,0 +1,1 @@
+"""The pieces of `gpu.py`: what is measured on a GPU, how it is run in parts, and where it runs."""

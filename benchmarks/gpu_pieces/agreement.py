@@ -1,0 +1,165 @@
+"""What a device computes against what the CPU does: draws, operations, losses, a short training.
+
+python benchmarks/gpu_pieces/agreement.py --part operations --device cuda --json FILE [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rolewise.augment import OPS, Mix, Plan, Policy, Triple, apply, build, mix_images, mix_labels
+from rolewise.data import read
+from rolewise.distill import METHODS, Distiller, configure
+from rolewise.files import write_json
+from rolewise.inputs import InputSpec
+from rolewise.models import build as network
+from rolewise.seeds import generator
+from rolewise.train import OptimizerSettings, Trainee, TrainSettings, evaluate
+
+SPEC = InputSpec((0.3,), (0.4,))
+
+
+def images_of(count: int, channels: int, side: int) -> Tensor:
+    """Returns uint8 [count, channels, side, side] on the CPU, always the same."""
+    shape = (count, channels, side, side)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator(0, "images", count, channels, side))
+
+
+def draws(device: torch.device, quick: bool = False) -> dict[str, Any]:
+    """Compares what is drawn and mixed for images on the device and on the CPU: plans, order, mixed images, labels."""
+    count = 64 if quick else 2048
+    images, labels = images_of(count, 3, 32), torch.arange(count) % 10
+    found: dict[str, Any] = {"images": count}
+    for method in ("mixup", "cutmix"):
+        plan = Mix(method).draw(labels, (32, 32), generator(0, method), batch_size=32)
+        mine, theirs = mix_images(images, plan), mix_images(images.to(device), plan.to(device)).cpu()
+        soft = mix_labels(labels.to(device), plan.to(device), 10).cpu() - mix_labels(labels, plan, 10)
+        found[method] = differences(mine, theirs) | {"labels_differ_by": float(soft.abs().max())}
+    for name in ("randaugment", "trivialaugment", "standard"):
+        plans = [build(name).at(0.5).draw(count, (3, 32, 32), generator(0, name)) for _ in range(2)]
+        moved = plans[1].to(device).to("cpu")
+        same = all(torch.equal(a, b) for a, b in zip(parts(plans[0]), parts(moved), strict=True))
+        theirs = apply(images.to(device), plans[1].to(device)).cpu()
+        found[name] = {"draws_equal": same} | differences(apply(images, plans[0]), theirs)
+    return found
+
+
+def parts(plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the tensors of a plan."""
+    return plan.ops, plan.values, plan.draws
+
+
+def operations(device: torch.device, quick: bool = False) -> dict[str, Any]:
+    """Compares every operation's images to the byte, for both interpolations, grey and coloured."""
+    found: dict[str, Any] = {}
+    for name in OPS:
+        policy = Policy((Triple(name, 1.0, 0.8),), counts=(0, 1))
+        for channels in (1, 3):
+            for side in (8,) if quick else (28, 32, 224):
+                images = images_of(16 if quick else 64, channels, side)
+                plan = policy.draw(len(images), (channels, side, side), generator(1, name))
+                for interpolation in ("nearest", "bilinear"):
+                    mine = apply(images, plan, interpolation=interpolation)
+                    theirs = apply(images.to(device), plan, interpolation=interpolation).cpu()
+                    found[f"{name} {channels}x{side}x{side} {interpolation}"] = differences(mine, theirs)
+    return found
+
+
+def differences(mine: Tensor, theirs: Tensor) -> dict[str, Any]:
+    """Returns the share of values that differ, and by how much at most."""
+    gap = (mine.double() - theirs.double()).abs()
+    return {"differ": float((gap > 0).double().mean()), "by": float(gap.max())}
+
+
+def losses(device: torch.device, quick: bool = False) -> dict[str, Any]:
+    """Compares every method's loss and the student's gradient, relative to their size, in two precisions."""
+    found: dict[str, Any] = {}
+    images, labels = images_of(16, 1, 8), torch.arange(16) % 5
+    for name in METHODS:
+        for dtype in (torch.float64, torch.float32):
+            values = []
+            for place in (torch.device("cpu"), device):
+                shape: dict[str, Any] = {"num_classes": 5, "channels": 1, "size": (8, 8)}
+                teacher = network("small_cnn", widths=(6, 8), seed=2, **shape)
+                student = network("small_cnn", widths=(4, 6), seed=1, **shape)
+                pixels = images.to(dtype) / 255
+                distiller = Distiller(teacher, student, [configure(name)], example=pixels[:2].float(), generator=0)
+                distiller = distiller.to(place, dtype)
+                total = distiller(pixels.to(place), labels.to(place)).total
+                gradients = torch.autograd.grad(total, list(distiller.student.parameters()), allow_unused=True)
+                flat = [one.flatten() for one in gradients if one is not None]
+                values.append((total.detach().cpu().double(), torch.cat(flat).cpu().double()))
+            (mine, own), (theirs, other) = values
+            found[f"{name} {str(dtype).removeprefix('torch.')}"] = {
+                "loss": float(mine),
+                "relative": float((mine - theirs).abs() / mine.abs()),
+                "gradient_relative": float((own - other).norm() / own.norm()),
+            }
+    return found
+
+
+def training(device: torch.device, quick: bool = False) -> dict[str, Any]:
+    """Trains the same small student on both, twice on the device, and compares weights and accuracy on digits."""
+    source = read("digits").train
+    train, held = torch.arange(1000), torch.arange(1000, len(source))
+    found: dict[str, Any] = {}
+    weights: dict[str, Tensor] = {}
+    for name, place in (("cpu", torch.device("cpu")), ("device", device), ("device again", device)):
+        shape: dict[str, Any] = {"num_classes": 10, "channels": 1, "size": (8, 8)}
+        teacher = network("small_cnn", widths=(32, 64), seed=2, **shape)
+        student = network("small_cnn", widths=(16, 32), seed=1, **shape)
+        methods = [configure("kd", weight=0.9)]
+        distiller = Distiller(teacher, student, methods, label_weight=0.1, teacher_input=SPEC, student_input=SPEC)
+        settings = TrainSettings(1 if quick else 20, 50, OptimizerSettings("adam", 0.01))
+        trainee = Trainee(
+            distiller.to(place),
+            source,
+            train,
+            augmentation=build("randaugment"),
+            settings=settings,
+            seed=3,
+            device=place,
+        )
+        began = time.perf_counter()
+        trainee.run_epochs(0, settings.epochs)
+        metrics = evaluate(trainee.model, source, held, SPEC, device=place)
+        weights[name] = torch.cat([weight.detach().cpu().flatten() for weight in trainee.model.parameters()])
+        found[name] = {"accuracy": metrics.accuracy, "loss": metrics.loss, "seconds": time.perf_counter() - began}
+    size = weights["cpu"].norm()
+    found["weights_relative"] = float((weights["cpu"] - weights["device"]).norm() / size)
+    found["weights_equal_again"] = torch.equal(weights["device"], weights["device again"])
+    return found
+
+
+PARTS: dict[str, Callable[[torch.device, bool], dict[str, Any]]] = {
+    "draws": draws,
+    "operations": operations,
+    "losses": losses,
+    "training": training,
+}
+
+
+def main() -> None:
+    """Writes the figures of one part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=PARTS, required=True)
+    parser.add_argument("--device", type=torch.device, required=True)
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--quick", action="store_true", help="few images, one epoch")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    found = PARTS[given.part](given.device, given.quick)
+    for name, value in found.items():
+        print(name, value)
+    write_json(given.json, {"part": given.part, "device": str(given.device), "figures": found})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Cells of CSV files: text that a spreadsheet would take for a formula is quoted, and read back as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+#: What a spreadsheet begins a formula with, or skips before one; and the quote itself, so that quoting can be undone.
+_ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+
+
+def as_cell(value: Any) -> str:
+    """Returns a value as a cell: nothing for None, ``true`` and ``false``, numbers to their last digit.
+
+    Text that begins with ``=``, ``+``, ``-``, ``@`` or white space that hides them gets an apostrophe in front, by
+    which spreadsheets show it and do not compute it. A number keeps its sign: it is no text.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    return f"'{text}" if isinstance(value, str) and text.startswith(_ACTIVE) else text
+
+
+def is_quoted(cell: str) -> bool:
+    """Returns whether `as_cell` put an apostrophe in front: such a cell is text, whatever it looks like."""
+    return cell[:1] == "'" and cell[1:].startswith(_ACTIVE)
+
+
+def text_of(cell: str) -> str:
+    """Returns the text that a cell was made from."""
+    return cell[1:] if is_quoted(cell) else cell
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Returns rows as CSV with a line of headings.
+
+    Args:
+        rows: values by column; a missing one is an empty cell.
+        columns: which, and in which order.
+    """
+    lines = [[as_cell(column) for column in columns]]
+    lines += [[as_cell(row.get(column)) for column in columns] for row in rows]
+    return "".join(",".join(map(_field, line)) + "\n" for line in lines)
+
+
+def _field(cell: str) -> str:
+    # The standard library's writer leaves a carriage return bare, which its reader then takes for the end of the row.
+    return '"' + cell.replace('"', '""') + '"' if any(one in cell for one in ',"\r\n') else cell

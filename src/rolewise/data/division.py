@@ -1,0 +1,86 @@
+"""The division that is the same for every seed: which images are tested on, and which of the others are used at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rolewise.data.images import ImageData, Source
+from rolewise.data.notices import warn
+from rolewise.data.splits import count_of, split, stratified_subset
+from rolewise.errors import InputError
+from rolewise.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class Division:
+    """Images to train, validate and search on, and images to test on.
+
+    Args:
+        source: holds the first.
+        usable: int64, indices into ``source``, ascending.
+        test_source: holds the second; it may be ``source``.
+        test: int64, indices into ``test_source``, ascending.
+    """
+
+    source: Source
+    usable: Tensor
+    test_source: Source
+    test: Tensor
+
+
+def divide(
+    train: Source, test_part: Source | None, *, name: str, test: int | float | None, limit: int | None, split_seed: int
+) -> Division:
+    """Divides a data set; where only some of its images are used, the others are not held.
+
+    Args:
+        train: the training images.
+        test_part: the set's own test images, or None.
+        name: of the data set, for errors.
+        test: how many images are tested on, or their share where it is below 1: of the set's own test part, by class,
+            or held out of ``train`` where there is none. None takes the whole test part.
+        limit: how many of the remaining training images are used, by class; None for all.
+        split_seed: of the draws.
+
+    Raises:
+        InputError: there are not so many, or ``test`` is None and the set has no test part.
+    """
+    usable = torch.arange(len(train))
+    test_source, tested = (train, usable[:0]) if test_part is None else (test_part, torch.arange(len(test_part)))
+    stream = derive_seed(split_seed, "test")
+    if test_part is None:
+        if test is None:
+            raise InputError(f"data.test must be the number of images to hold out: {name!r} has no test set of its own")
+        fixed = split(train.labels, validation=0, test=test, seed=stream)
+        usable, tested = fixed.train, fixed.test
+    elif test is not None:
+        count = count_of("data.test", test, len(test_part))
+        if not 1 <= count <= len(test_part):
+            raise InputError(
+                f"data.test must be 1 to {len(test_part)}, the size of the set's own test part, got {test}"
+            )
+        if count < len(test_part):
+            test_source, tested = _some(test_part, stratified_subset(tested, test_part.labels, count, stream))
+    if limit is not None:
+        if limit > len(usable):
+            raise InputError(f"data.limit must be at most the {len(usable)} training images, got {limit}")
+        chosen = stratified_subset(usable, train.labels, limit, derive_seed(split_seed, "limit"))
+        left, there = (int((train.labels[part].bincount() > 0).sum()) for part in (chosen, usable))
+        if left < there:
+            warn(f"data.limit: {limit} leaves {there - left} of {there} classes without an image; raise it")
+        if test_part is None:
+            test_source, tested = _some(train, tested)
+        train, usable = _some(train, chosen)
+    return Division(train, usable, test_source, tested)
+
+
+def _some(source: Source, indices: Tensor) -> tuple[Source, Tensor]:
+    """Returns a source of some images alone, which holds no others, and its indices."""
+    if isinstance(source, ImageData):
+        source = ImageData(source.images[indices], source.labels[indices], source.classes)
+        return source, torch.arange(len(indices))
+    # On disk nothing is held.
+    return source, indices
