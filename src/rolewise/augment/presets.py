@@ -49,13 +49,26 @@ def cutout(size: float = 0.5, pad: float = 0.125) -> Policy:
 def randaugment(
     num_ops: int = 2, strength: float = 0.5, ops: Ops = None, ranges: Ranges = None, base: Sequence[str] = ()
 ) -> RandomOps:
-    """``num_ops`` operations for each image, all at one strength (RandAugment)."""
+    """``num_ops`` operations for each image, all at one strength (RandAugment).
+
+    Source: Cubuk et al. (2020), https://arxiv.org/abs/1909.13719.
+    Differs from source: the ranges are those of `rolewise.augment.OPS` and `invert` is among the fourteen operations;
+    ``autocontrast`` and ``equalize`` grow with the strength, so that at .5 they are blended in by half, where the
+    source applies them whole. `randaugment_torchvision` has the source's choices, levels and signs.
+    """
     return RandomOps(num_ops, strength, tuple(ops or PBA_OPS[:14]), dict(ranges or {}), tuple(base))
 
 
 @PRESETS.add("trivialaugment")
 def trivialaugment(ops: Ops = None, ranges: Ranges = None, base: Sequence[str] = ()) -> RandomOps:
-    """One operation for each image, at a strength drawn evenly (TrivialAugment)."""
+    """One operation for each image, at a strength drawn evenly (TrivialAugment).
+
+    Source: Müller and Hutter (2021), https://arxiv.org/abs/2103.10158.
+    Differs from source: not the Wide space, which `trivialaugment_wide` has. Here the largest shear is .3 (there .99),
+    translation .3 of the side (32 pixels, all of a 32x32 image), rotation 30 degrees (135), change of a factor .9
+    (.99), removal of bits 4 (6); ``autocontrast`` and ``equalize`` are blended in by the drawn strength, half on
+    average (whole there); `invert` is one choice more.
+    """
     return RandomOps(1, None, tuple(ops or PBA_OPS[:14]), dict(ranges or {}), tuple(base))
 
 
@@ -95,15 +108,33 @@ def fixed(
 
 
 @PRESETS.add("pba")
-def pba(probability: float = 0.3, level: int = 5, base: Sequence[str] = ("crop", "flip")) -> Policy:
-    """All fifteen operations, twice each, on the original scale, at one probability and level (0 to 9)."""
+def pba(
+    probability: float = 0.3, level: int = 5, ranges: Ranges = None, base: Sequence[str] = ("crop", "flip")
+) -> Policy:
+    """All fifteen operations, twice each, on the original scale, at one probability and level (0 to 9).
+
+    The source's own training ends with a hole of 16 pixels at 32: ``base=("crop", "flip", "cutout"),
+    ranges={"cutout": 0.5}``. The ranges are those of ``base``; the fifteen operations have the original levels.
+
+    Source: Ho et al. (2019), https://arxiv.org/abs/1905.05393.
+    Differs from source: a crop is moved by -4 to 4 pixels at 32 (there -4 to 3, of nine offsets the last is never
+    drawn), and what comes from outside the image has the grey level of the fill, by default black, where the source
+    has the data's mean: on CIFAR-10 that is about two standard deviations brighter. ``augment.fill`` (121 there), or
+    `rolewise.augment.apply`'s ``fill`` with one level for each channel, sets it.
+    """
     triples = tuple(Triple(name, probability, level / 10) for name in PBA_OPS * 2)
-    return Policy(triples, scale="pba", base=tuple(base))
+    return Policy(triples, scale="pba", ranges=dict(ranges or {}), base=tuple(base))
 
 
 @PRESETS.add("autoaugment")
 def autoaugment(base: Sequence[str] = ("crop", "flip"), ranges: Ranges = None) -> SubPolicies:
-    """The policy that AutoAugment found for CIFAR-10 (Cubuk et al., 2019, table 7)."""
+    """The policy that AutoAugment found for CIFAR-10 (Cubuk et al., 2019, table 7).
+
+    Source: https://arxiv.org/abs/1805.09501.
+    Differs from source: level m is strength m / 10 of the ranges of `rolewise.augment.OPS`, so that a translation at
+    level 9 is .27 of the side (8.6 pixels at 32; in torchvision 14). `autoaugment_torchvision` has torchvision's
+    levels, and the policies of other data too.
+    """
     sequences = tuple(tuple(Triple(op, p / 10, m / 10) for op, p, m in row) for row in POLICIES["cifar10"])
     return SubPolicies(sequences, dict(ranges or {}), tuple(base))
 
@@ -139,7 +170,7 @@ def build(
             raise InputError(f'no such setting of "{name}": {key!r}{hint}', path=(key,), rule=rule)
     defaults = {"ops": ops, "ranges": ranges, "base": base}
     given = {key: value for key, value in defaults.items() if value is not None and key in parameters}
-    if name in ("standard", "cutout"):
+    if name in ("standard", "cutout", "pba"):
         given.pop("ranges", None)
     try:
         return Schedule.constant(validate_call(function)(**{**given, **arguments}), name)
