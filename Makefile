@@ -16,7 +16,7 @@ TEST := $(VENV)/.ready-test
 DEV := $(VENV)/.ready-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow check format docs bench setup clean
+.PHONY: help run test test-slow check format docs bench gpu setup clean
 
 help:
 	@echo "make run        set up, run $(CONFIG) into $(OUT), write its report"
@@ -24,6 +24,7 @@ help:
 	@echo "make check      formatting, lint and types; make format mends the first two"
 	@echo "make docs       the documentation, into site/"
 	@echo "make bench      the benchmarks, into benchmarks/results/"
+	@echo "make gpu        the next 9 minutes of what is measured on a GPU; GPU='--list' says what is left"
 	@echo "make setup      everything that development needs, into $(VENV)/"
 	@echo "make clean      removes what was built and the caches; keeps $(VENV)/ and runs/"
 
@@ -51,6 +52,10 @@ docs: $(DEV)
 
 bench: $(DEV)
 	for name in augment search step quant losses mixing deploy onnx_agreement; do OMP_WAIT_POLICY=PASSIVE $(BIN)/python benchmarks/$$name.py --json benchmarks/results/$$name.json || exit 1; done
+
+# Whatever Python has a torch for this GPU: nothing is installed but from a folder of wheels, by GPU='--wheels DIR'.
+gpu:
+	$(PYTHON) benchmarks/gpu.py $(GPU)
 
 setup: $(DEV)
 

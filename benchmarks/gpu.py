@@ -46,10 +46,11 @@ def main() -> None:
         failed = _run(chosen, given.out, about, began + 60 * given.minutes - _RESERVE)
     minutes = _show(chosen, given.out)
     if given.list:
+        print(f"about {minutes:.0f} minutes are left" if minutes else "nothing is left")
         return
     for name in failed:
         print(f"failed: {name}; see {given.out / name.replace(':', os.sep)}.log")
-    print("everything is done" if not minutes else f"about {minutes:.0f} minutes are left; the same command goes on")
+    print("nothing is left" if not minutes else f"about {minutes:.0f} minutes are left; the same command goes on")
     if failed:
         raise SystemExit(1)
 

@@ -11,12 +11,20 @@ from gpu_pieces.running import Records
 
 def left(step: Step, records: Records) -> tuple[float, str]:
     """Returns the minutes that a step still takes, and how that is known."""
+    from rolewise.errors import RolewiseError
+
     if records.result(step.name).is_file():
         return 0.0, "done"
     spent = records.spent(step.name) / 60
-    share = share_done(step.folder) if step.folder is not None and len(step_names(records)) == 1 else 0.0
+    share = 0.0
+    if step.folder is not None and len(step_names(records)) == 1:
+        try:
+            share = share_done(step.folder)
+        except RolewiseError as error:
+            return step.minutes, f"its folder cannot be gone on with: {error}"
     if share > 0 and spent > 0:
-        return spent * (1 - share) / share, f"{share:.0%} of its epochs in {spent:.1f} min"
+        # What follows the last epoch, measurements and a page, takes its time too.
+        return max(0.1, spent * (1 - share) / share), f"{share:.0%} of its epochs in {spent:.1f} min"
     if spent:
         return max(step.least, step.minutes - spent), f"a guess, {spent:.1f} min spent"
     return step.minutes, "a guess"

@@ -36,8 +36,6 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("quant.md", "`rolewise export` takes at most 512 training images", "rule"),
     ("quant.md", "That moved up to 15% of the predictions", "once"),
     ("quant.md", "This file is for agreement, and slower than float32", "once"),
-    ("quant.md", "| ResNet-8, ", "held"),
-    ("quant.md", "| small CNN 16-32, ", "held"),
     ("report.md", "It begins with the sentence that a careful reader would write", "rule"),
     ("robustness.md", "PGD worse than FGSM", "rule"),
     ("search.md", "It asks for a *member*", "rule"),
