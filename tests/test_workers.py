@@ -4,33 +4,45 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import time
+import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from rolewise import workers
-from rolewise.errors import InputError, RunError
+from rolewise.errors import InputError, Interrupted, RunError
 from rolewise.tensors import read_tensors
-from rolewise.workers import Died, Hands, Raised, Ready, begin_work, start_context
+from rolewise.workers import hands as workers
+from rolewise.workers.hands import Died, Hands
+from rolewise.workers.output import warning_in
+from rolewise.workers.process import Raised, Ready, jobs, start_context, stop_check
 
 
 def double(connection: Connection, factor: int) -> None:
-    """A worker that multiplies, after a word in between; it dies of 13."""
-    begin_work()
+    """A worker that multiplies, after a word in between; it dies of 13, and of a path at which there is no file yet."""
     connection.send(Ready())
-    try:
-        while True:
-            job = connection.recv()
-            if job == 13:
-                os._exit(7)
+    for job in jobs(connection):
+        if job == 13:
+            os._exit(7)
+        if isinstance(job, Path) and not job.exists():
+            job.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if job == "until stopped":
             connection.send("working")
-            connection.send(factor * job)
-    except (EOFError, BrokenPipeError):
-        pass
+            should_stop = stop_check(connection)
+            while not should_stop():
+                time.sleep(0.01)
+            connection.send("stopped")
+            continue
+        connection.send("working")
+        connection.send(factor * job if isinstance(job, int) else "did it")
 
 
 def refuse(connection: Connection) -> None:
@@ -65,17 +77,132 @@ def test_a_worker_dies_and_the_others_go_on(hands: Hands[int]) -> None:
     assert hands.idle == [0, 1] and hands.stirring(0) == []
     hands.give(1, 13)
     assert hands.idle == [0] and hands.job(1) == 13
-    assert answers(hands, 1) == [Died("its worker process ended with exit code 7")]
-    assert hands.idle == [0, 1], "it was started again, without a job"
+    # Three times in all, then it is over.
+    for losses in (1, 2):
+        assert answers(hands, 1) == [Died("its worker process ended with exit code 7", losses, again=True)]
+        assert hands.idle == [0] and hands.job(1) == 13 and hands.jobs == [13]
+    died = Died("its worker process ended with exit code 7", 3, again=False)
+    assert answers(hands, 1) == [died] and hands.idle == [0, 1]
+    assert died.reason == "its work was lost 3 times, the last time because its worker process ended with exit code 7"
     hands.give(1, 4)
     assert answers(hands, 1) == ["working", 8] and hands.job(1) == 4
     hands.done(1)
     assert hands.idle == [0, 1]
 
 
+def test_lost_work_is_done_again_and_the_next_job_begins_without_a_loss(hands: Hands[Any], tmp_path: Path) -> None:
+    cause = "its worker process ended by signal 9 (was memory short?)"
+    for name in ("one", "two"):
+        hands.give(0, tmp_path / name)
+        assert answers(hands, 0) == [Died(cause, 1, again=True)]
+        assert answers(hands, 0) == ["working", "did it"]
+        hands.done(0)
+
+
+def test_a_worker_that_dies_without_a_job_is_replaced(hands: Hands[Any]) -> None:
+    os.kill(hands._hands[0].process.pid or 0, signal.SIGKILL)
+    hands._hands[0].process.join()
+    hands.give(0, 5)
+    assert answers(hands, 0) == ["working", 10]
+
+
+def test_stopping_reaches_the_busy_and_begins_nothing_again(hands: Hands[Any]) -> None:
+    hands.give(0, "until stopped")
+    hands.give(1, "until stopped")
+    heard: dict[int, list[Any]] = {0: [], 1: []}
+    while not all(heard.values()):
+        for place in hands.stirring(30):
+            heard[place].append(hands.hear(place))
+    assert heard == {0: ["working"], 1: ["working"]}
+    os.kill(hands._hands[1].process.pid or 0, signal.SIGKILL)
+    hands._hands[1].process.join()
+    hands.stop()
+    while hands.jobs:
+        for place in hands.stirring(30):
+            heard[place].append(hands.hear(place))
+            hands.done(place)
+    assert heard[0] == ["working", "stopped"] and heard[1][1] == replace(heard[1][1], losses=1, again=False)
+    # Stop was for that job alone.
+    hands.give(0, 6)
+    assert answers(hands, 0) == ["working", 12]
+
+
+def late(connection: Connection, folder: Path, deaths: int) -> None:
+    """A worker that dies at its first starts."""
+    number = len(list(folder.iterdir()))
+    if number < deaths:
+        (folder / str(number)).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    double(connection, 3)
+
+
+def test_a_worker_that_dies_while_it_starts_is_started_again(tmp_path: Path) -> None:
+    hands: Hands[int] = Hands(1, late, (tmp_path, 2), start_context(__name__))
+    hands.give(0, 2)
+    assert answers(hands, 0) == ["working", 6]
+    hands.close()
+    (tmp_path / "more").mkdir()
+    with pytest.raises(RunError, match="did not start in 3 attempts: its worker process ended by signal 9"):
+        Hands(1, late, (tmp_path / "more", 3), start_context(__name__))
+
+
+def test_starting_can_be_broken_off() -> None:
+    with pytest.raises(Interrupted, match="stopped while worker processes were starting"):
+        Hands(1, never, (), start_context(__name__), should_stop=lambda: True)
+
+
+def never(connection: Connection) -> None:
+    """A worker that is never ready."""
+    time.sleep(600)
+
+
+def talkative(connection: Connection, number: int) -> None:
+    """A worker that warns, and prints as C++ code does."""
+    connection.send(Ready())
+    for job in jobs(connection):
+        warnings.simplefilter("always")
+        for _ in range(2):
+            warnings.warn("colours are odd\nin this set", UserWarning, stacklevel=1)
+        os.write(2, f"[W1126 14:12:57.{os.getpid()} kernels.cpp:57] no such kernel\n".encode())
+        print(f"job {job}")
+        connection.send("done")
+
+
+def test_what_workers_print_is_passed_on_and_each_warning_once(capsys: pytest.CaptureFixture[str]) -> None:
+    hands: Hands[int] = Hands(2, talkative, (0,), start_context(__name__))
+    for place in (0, 1):
+        hands.give(place, place)
+    for place in (0, 1):
+        while hands.hear(place) is None:
+            hands.stirring(30)
+        hands.done(place)
+    hands.close()
+    lines = capsys.readouterr().err.splitlines()
+    assert sorted(line for line in lines if line.startswith("job")) == ["job 0", "job 1"]
+    assert sum("no such kernel" in line for line in lines) == 1
+    assert [line.partition(" (")[0] for line in lines if "Warning" in line] == [
+        "UserWarning: colours are odd in this set"
+    ]
+    assert len(lines) == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("[W1126 14:12:57.123456789 NNPACK.cpp:57] Could not", "NNPACK.cpp:57] Could not"),
+        ("[W1126 14:12:57.1 4242 a.cpp:5] x", "a.cpp:5] x"),
+        ("FutureWarning: x (a.py:3)", "FutureWarning: x (a.py:3)"),
+        ("/a/b.py:3: UserWarning: x", "/a/b.py:3: UserWarning: x"),
+        ("Traceback (most recent call last):", None),
+        ("    raise Warning: no", None),
+    ],
+)
+def test_a_warning_is_known_again_whenever_it_comes(line: str, key: str | None) -> None:
+    assert warning_in(line) == key
+
+
 def break_off(connection: Connection) -> None:
     """A worker that ends in the middle of a long message, as one that is killed does."""
-    begin_work()
     connection.send(Ready())
     connection.recv()
     os.write(connection.fileno(), (1000).to_bytes(4, "big") + b"half")
@@ -86,7 +213,7 @@ def test_a_worker_that_dies_in_the_middle_of_a_message_has_died() -> None:
     hands: Hands[int] = Hands(1, break_off, (), start_context(__name__))
     try:
         hands.give(0, 1)
-        assert answers(hands, 0) == [Died("its worker process ended with exit code 9")]
+        assert answers(hands, 0) == [Died("its worker process ended with exit code 9", 1, again=True)]
     finally:
         hands.close()
 
@@ -130,7 +257,7 @@ def test_files_of_tensors_are_named_in_their_faults(tmp_path: Path) -> None:
     tensors, metadata = read_tensors(path, "plan a")
     assert tensors["x"].tolist() == [0, 1, 2] and metadata == {"of": "a test"}
     path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(InputError, match=r"plan a is damaged or of another kind .*; save it anew"):
+    with pytest.raises(InputError, match=r"plan a is damaged: .*; save it anew"):
         read_tensors(path, "plan a")
     with pytest.raises(InputError, match="plan b cannot be read: No such file or directory; check the path"):
         read_tensors(tmp_path / "b", "plan b")

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
 from types import FrameType
 
@@ -37,24 +37,43 @@ def _watch(parent: int) -> None:
 
 
 @contextlib.contextmanager
-def asked_to_stop() -> Iterator[threading.Event]:
-    """Gives an event that the first Ctrl-C sets, to ask for a clean end; the second one breaks off.
+def asked_to_stop(waiting_for: Callable[[], str] = lambda: "the next checkpoint") -> Iterator[threading.Event]:
+    """Yields an event that the first Ctrl-C sets, to request a clean end; the second one breaks off.
 
-    Where somebody else handles Ctrl-C already, or outside the main thread, the event is never set.
+    The first one is confirmed at once by a line on ``sys.stderr``. Where Ctrl-C has another handler already, or outside
+    the main thread, the event is never set.
+
+    Args:
+        waiting_for: names what will be waited for, for that line.
     """
-    asked = threading.Event()
+    asked, awake, over = threading.Event(), threading.Event(), False
 
     def handle(number: int, frame: FrameType | None) -> None:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
+        awake.set()
+
+    def confirm() -> None:
+        # In a thread of its own: a handler that prints may find the main thread in the middle of printing.
+        awake.wait()
+        if not over:
+            line = f"Ctrl-C: stopping after {waiting_for()}. Press it again to stop at once; checkpoints are kept."
+            with contextlib.suppress(OSError, ValueError):  # nobody reads, or it is closed
+                print(line, file=sys.stderr, flush=True)
 
     ours = threading.current_thread() is threading.main_thread()
     ours = ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if ours:
-        signal.signal(signal.SIGINT, handle)
+    if not ours:
+        yield asked
+        return
+    confirming = threading.Thread(target=confirm, daemon=True)
+    confirming.start()
+    signal.signal(signal.SIGINT, handle)
     try:
         yield asked
     finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        over = not awake.is_set()
+        awake.set()
+        confirming.join(timeout=1)

@@ -40,6 +40,8 @@ def refusal(**arrays: Any) -> str:
         ("images", np.array([None] * 6), "np.stack"),
         ("images", IMAGES[:0], "must not be empty"),
         ("images", np.uint8(3), "one of these shapes"),
+        ("images", [[[1]], [[1, 2]]], "np.stack"),
+        ("labels", [[1], [1, 2]], "np.stack"),
         ("labels", LABELS[:, None], "labels[:, 0]"),
         ("labels", np.eye(3)[LABELS], "labels.argmax(1)"),
         ("labels", LABELS / 1, "labels.astype(np.int64)"),
@@ -92,6 +94,16 @@ def test_test_arrays_are_held_against_training_arrays(tmp_path: Path) -> None:
     assert "must hold test_labels" in refusal(test_images=IMAGES)
 
 
+def test_test_images_that_are_training_images_are_said() -> None:
+    arrays = {"images": IMAGES, "labels": LABELS, "test_labels": LABELS[:3]}
+    from_arrays({**arrays, "test_images": IMAGES[:3] // 2}, "mine")
+    test = np.stack([IMAGES[0] // 2, IMAGES[4], IMAGES[2]])
+    with pytest.warns(
+        DataWarning, match=r"mine: 2 test images are training images, such as test_images\[1\] and images\[4\]"
+    ):
+        from_arrays({**arrays, "test_images": test}, "mine")
+
+
 def test_a_data_set_has_two_classes_or_more(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", images=IMAGES, labels=LABELS * 0)
     with pytest.raises(InputError, match="at least two classes, got 1"):
@@ -114,7 +126,7 @@ def test_the_three_layouts_are_one_picture(tmp_path: Path) -> None:
 
 
 def test_other_names_are_listed_and_can_be_given(tmp_path: Path) -> None:
-    np.savez(tmp_path / "data.npz", x_train=IMAGES, y_train=LABELS, x_test=IMAGES, y_test=LABELS)
+    np.savez(tmp_path / "data.npz", x_train=IMAGES, y_train=LABELS, x_test=IMAGES // 2, y_test=LABELS)
     with pytest.raises(InputError) as caught:
         read("npz", root=tmp_path)
     listed = "must hold images and labels, got x_train, y_train, x_test, y_test"
@@ -124,6 +136,11 @@ def test_other_names_are_listed_and_can_be_given(tmp_path: Path) -> None:
     assert raw.test is not None and len(raw.test) == 6 and raw.train.classes == ("a", "b", "c")
     with pytest.warns(DataWarning, match="x_test, y_test left out; read are images, labels"):
         assert read("npz", root=tmp_path, names={"images": "x_train", "labels": "y_train"}).test is None
+    with pytest.raises(InputError, match=r"names\.images gives, and it is not there; did you mean \"x_train\""):
+        read("npz", root=tmp_path, names={"images": "x_trian"})
+    np.savez(tmp_path / "both.npz", images=IMAGES, labels=LABELS, pictures=IMAGES // 2)
+    raw = read("npz", root=tmp_path, file="both.npz", names={"images": "pictures"})
+    assert np.array_equal(raw.train.batch(torch.arange(6))[:, 0].numpy(), IMAGES // 2)
     with pytest.raises(InputError, match="names: must be a mapping of images, labels"):
         read("npz", root=tmp_path, names={"pictures": "x_train"})
     with pytest.raises(InputError, match="must be a mapping with images and labels, got list"):

@@ -114,6 +114,16 @@ def test_a_file_is_a_picture_whatever_it_is_called(tmp_path: Path) -> None:
         decoded(tmp_path / "a.png")
 
 
+def test_a_picture_that_memory_has_no_room_for_is_refused_by_its_head(tmp_path: Path, monkeypatch) -> None:
+    Image.new("1", (5000, 4000)).save(tmp_path / "a.png")
+    monkeypatch.setattr("rolewise.data.limits.free_memory", lambda: 10**8)
+    monkeypatch.setattr(Image.Image, "convert", lambda *_, **__: pytest.fail("it was decoded"))
+    with pytest.raises(
+        InputError, match=r"a\.png \(5,000 x 4,000 pixels\) takes 0\.2 GB, and this machine has 0\.1 GB"
+    ):
+        decoded(tmp_path / "a.png")
+
+
 def test_a_folder_of_both_reads_them_alike(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()

@@ -104,7 +104,7 @@ def test_an_experiment_tests_on_as_many_as_its_config_names(tmp_path: Path) -> N
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (80, 8, 8)).astype(np.uint8)
     labels = np.arange(80) % 4
-    np.savez(tmp_path / "data.npz", images=images, labels=labels, test_images=images, test_labels=labels)
+    np.savez(tmp_path / "data.npz", images=images, labels=labels, test_images=images // 2, test_labels=labels)
     for data, train, test in (("limit: 40", 30, 80), ("limit: 40, test: 20", 30, 20), ("test: 0.5", 70, 40)):
         here = world(config(tmp_path, data), 0, torch.device("cpu"))
         assert (len(here.train), len(here.validation), len(here.test)) == (train, 10, test)

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rolewise.data import READERS, argument_faults, read
+from rolewise.data import READERS, argument_faults, read, reader_settings
 from rolewise.data.download import fetch
 from rolewise.data.idx import read_idx
 from rolewise.data.limits import free_memory
 from rolewise.data.pickles import load_plain
 from rolewise.errors import InputError
+from rolewise.experiment.catalogue import catalogue
 
 
 def idx(*shape: int, kind: int = 8, body: bytes = b"") -> bytes:
@@ -127,6 +128,14 @@ def test_a_missing_file_is_called_missing(tmp_path: Path) -> None:
         read("npz", root=tmp_path)
 
 
+@pytest.mark.parametrize("root", ["x" * 5000, "a\0b", "~nobody-of-this-name/x"])
+@pytest.mark.parametrize("name", ["mnist", "cifar100", "image_folder", "npz", "npy"])
+def test_a_place_that_cannot_be_is_missing(tmp_path: Path, monkeypatch, root: str, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="is missing"):
+        read(name, root=root)
+
+
 def test_a_download_that_never_ends_is_left(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("rolewise.data.download._LARGEST_DOWNLOAD", 10)
     (tmp_path / "long").write_bytes(bytes(100))
@@ -143,6 +152,8 @@ def test_every_setting_of_a_reader_has_a_rule_that_its_default_keeps(name: str) 
         assert not list(argument_faults(name, {key: parameter.default}))
         assert [fault for _, fault in argument_faults(name, {key: object()}) if "must be" in fault]
     assert [key for key, _ in argument_faults(name, {"nonsense": 1})] == ["nonsense"]
+    shown = dict(catalogue()["data"])[name]
+    assert all(f"{key}=" in shown for key in reader_settings(name))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import platform
 import random
@@ -59,11 +60,42 @@ def test_results_hold_every_arm(finished: Path) -> None:
     assert not list(finished.glob("stages/*/*/checkpoints")) and not list(finished.rglob("*.tmp"))
 
 
-def test_worker_processes_change_no_byte(finished: Path, tmp_path: Path) -> None:
-    run(load(QUICK, ["workers=2"]), tmp_path / "two")
-    assert results_of(tmp_path / "two") == results_of(finished)
+def test_worker_processes_and_their_deaths_change_no_byte(finished: Path, tmp_path: Path) -> None:
+    seen: list[str] = []
+    moments: set[str] = set()
+
+    def kill(update: Update) -> None:
+        seen.append(f"{update.stage} {update.text}")
+        # Once in a search and once in a training: both workers.
+        moment = update.text[:9]
+        if moment in ("interval ", "epoch 3/6") and moment not in moments:
+            moments.add(moment)
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    run(load(QUICK, ["workers=2"]), tmp_path / "r", on_update=kill)
+    lost = [text for text in seen if "lost" in text]
+    assert len(lost) >= 3 and all(
+        "(was memory short?); it begins again from its last checkpoint" in text for text in lost
+    )
+    assert results_of(tmp_path / "r") == results_of(finished)
     for name in ("seed0/teacher-search/lineage.json", "seed1/small-own+distill/record.jsonl"):
-        assert (tmp_path / "two" / "stages" / name).read_bytes() == (finished / "stages" / name).read_bytes()
+        assert (tmp_path / "r" / "stages" / name).read_bytes() == (finished / "stages" / name).read_bytes()
+
+
+def test_a_stage_that_is_lost_three_times_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(QUICK.parent)
+    settings = ["seeds=[0]", "arms.teacher=[standard]", "arms.student=[none]", "arms.distill=[false]", "workers=2"]
+    config = load(QUICK, [*settings, "students[0].model={name: 'study_toys:killed'}"])
+    seen: list[str] = []
+    with pytest.raises(RunError) as caught:
+        run(config, tmp_path / "r", on_update=lambda update: seen.append(f"{update.stage} {update.text}"))
+    assert str(caught.value) == (
+        "seed0/small-none: its work was lost 3 times, the last time because its worker process ended by signal 9 (was "
+        "memory short?); the run is kept: run the same command again, with fewer workers if memory is short"
+    )
+    assert sum(text.startswith("seed0/small-none lost") for text in seen) == 2
+    assert (tmp_path / "r/stages/seed0/teacher-standard/done.json").is_file(), "what else was under way is kept"
 
 
 def test_a_finished_run_is_not_run_again(finished: Path) -> None:

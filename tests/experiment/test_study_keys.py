@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from rolewise.augment import build
 from rolewise.config import ExperimentConfig, as_values, dotted
@@ -288,14 +290,14 @@ def test_a_search_s_own_numbers_take_the_place_of_the_training_s() -> None:
 def test_a_given_teacher_is_its_file_s_content(tmp_path: Path) -> None:
     settings = ["seeds=[0]", "arms.teacher=[none]", "arms.student=[none]"]
     weights = tmp_path / "w.safetensors"
-    weights.write_bytes(b"one")
+    save_file({"x": torch.zeros(1)}, weights)
     given = load(QUICK, [*settings, f"teacher.weights={weights}"])
     first = keys(given)
     assert moved(first, keys(changed(given, ("teacher", "train", "epochs"), 9))) == set()
     elsewhere = tmp_path / "v.safetensors"
-    elsewhere.write_bytes(b"one")
+    save_file({"x": torch.zeros(1)}, elsewhere)
     assert keys(changed(given, ("teacher", "weights"), str(elsewhere))) == first
-    weights.write_bytes(b"two")
+    save_file({"x": torch.ones(1)}, weights)
     assert moved(first, keys(given)) == {"teacher-none", "small-none+distill"}
 
 

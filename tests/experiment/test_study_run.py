@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import multiprocessing
 import random
 import shutil
 import signal
@@ -195,7 +196,9 @@ def test_what_fails_is_named_and_the_others_go_on(tmp_path: Path, monkeypatch: p
         **dict.fromkeys(("killed", "memory", "wild", "teacherless", "many"), "failed"),
         "sound": "done",
     }
-    assert rows["killed"]["reason"] == "its worker process ended by signal 9; was memory short?"
+    assert rows["killed"]["reason"] == (
+        "its work was lost 3 times, the last time because its worker process ended by signal 9 (was memory short?)"
+    )
     assert rows["memory"]["reason"] == "MemoryError" and "the loss term" in rows["wild"]["reason"]
     assert rows["teacherless"]["reason"].startswith("its teacher failed: the loss term")
     assert "may be trained on" in rows["many"]["reason"]
@@ -213,8 +216,23 @@ def test_what_fails_is_named_and_the_others_go_on(tmp_path: Path, monkeypatch: p
     assert [row["model"] for row in result.failed] == ["wild", "teacherless", "many"]
 
 
-def test_workers_change_no_byte(tmp_path: Path, finished: Path) -> None:
-    run_study(load_study(STUDY, ["workers=2"]), tmp_path / "r")
+def test_workers_and_their_deaths_change_no_byte(tmp_path: Path, finished: Path) -> None:
+    seen: list[Event] = []
+
+    def kill(event: Event) -> None:
+        seen.append(event)
+        kinds = [one.told.kind for one in seen]
+        # Once in a training and, after the last of 14, once in a measurement.
+        if (event.told.kind == "moves" and kinds.count("moves") == 1) or (
+            event.told.kind == "done" and kinds.count("done") == 15
+        ):
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    result = run_study(load_study(STUDY, ["workers=2"]), tmp_path / "r", on_event=kill)
+    lost = [event for event in seen if event.told.kind == "lost"]
+    assert any(event.job.measure for event in lost) and any(not event.job.measure for event in lost)
+    assert "begins again from its last checkpoint" in lost[0].told.text and not result.failed
     assert results_of(tmp_path / "r") == results_of(finished)
 
 

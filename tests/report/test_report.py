@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -10,13 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from rich.console import Console
 
+from rolewise.analysis import compare
 from rolewise.augment import build
 from rolewise.errors import InputError
 from rolewise.experiment import load, run
 from rolewise.files import sha256
 from rolewise.report import write_report
-from rolewise.report.figures import effect_over_time
+from rolewise.report.figures import curves_figure, effect_over_time
+from rolewise.report.style import COLOURS, GREY, INK, colours
+from rolewise.report.summary import summary
 from rolewise.seals import write_sealed
 
 QUICK = Path(__file__).parent.parent / "experiment" / "quick.yaml"
@@ -49,6 +56,43 @@ def test_numbers_are_those_of_the_results(finished: Path) -> None:
     for arm in results["arms"]:
         values = list(arm["test_accuracy"].values())
         assert f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1):.1f}" in page
+
+
+def test_the_page_and_the_terminal_say_how_far_the_results_reach(finished: Path) -> None:
+    page = html.unescape((finished / "report.html").read_text())
+    results = json.loads((finished / "results.json").read_text())
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(summary(finished))
+    for text in (page, " ".join(captured.get().split())):
+        assert f"one fixed test set: {results['test_images']} images, which give an accuracy of" in text
+        assert "a standard error of" in text and "share many of them" in text
+    together = compare(results)[0].family[1]
+    assert f"for all\n{together or ''}" in page and "unadjusted" in page
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 24, 60])
+def test_no_two_things_of_a_figure_have_one_colour(count: int) -> None:
+    found = colours(count)
+    assert len(set(found)) == len(found) == count and found[:8] == list(COLOURS)[:count]
+    shades = np.array([to_rgb(one) for one in found[:24]])
+    apart = np.abs(shades[:, None] - shades[None]).sum(2) + 9 * np.eye(len(shades))
+    assert apart.min() > 0.1
+    assert all(np.abs(shades - to_rgb(other)).sum(1).min() > 0.1 for other in (INK, GREY))
+
+
+def test_lines_of_one_panel_differ_in_colour_or_dashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    arms = [f"{name}{way}" for name in "abcdefghijk" for way in ("", "+distill")]
+    record = [{"progress": at, "train_loss": 1.0, "validation_accuracy": 0.5} for at in (0.5, 1.0)]
+    drawn = []
+
+    def looked(made: Figure) -> str:
+        drawn.extend({(line.get_color(), line.get_linestyle()) for line in axis.lines} for axis in made.axes)
+        return ""
+
+    monkeypatch.setattr("rolewise.report.figures.as_image", looked)
+    curves_figure({"s": {arm: [record] for arm in arms}})
+    assert [len(looks) for looks in drawn] == [len(arms)] * 2
 
 
 def test_effects_of_random_operations_are_drawn_too() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import itertools
 import json
 import re
@@ -20,7 +21,7 @@ from rolewise.errors import InputError
 from rolewise.report import study_sentences, write_study_report
 from rolewise.report.study_figures import square
 from rolewise.report.study_folder import _KINDS, read_study
-from rolewise.report.study_page import short_labels
+from rolewise.report.study_page import comparisons, short_labels
 
 MIXING: dict[str, list[Level]] = {
     "distill.methods.0.temperature": [1, 4.5],
@@ -127,10 +128,27 @@ def test_the_page_says_what_failed_and_what_is_to_come(tmp_path: Path) -> None:
     assert page.count("<details><summary>ece") == 2 and page.count("<img") >= 6
     said = study_sentences(root)
     titles = ["mixing: s, none+distill", "mixing: the best cell", "sizes: s, none+distill", "sizes: the best cell"]
+    titles.append("How far this reaches")
     assert [title for title, _ in said] == titles
     assert "widths: [8, 12] instead of [4, 6] cannot be told apart" in said[2][1][0]
     assert said[1][1][0].startswith("Chosen on validation: temperature")
-    assert len(study_sentences(folder(tmp_path / "t", best=False))) == 2
+    assert len(study_sentences(folder(tmp_path / "t", best=False))) == 3
+
+
+def test_the_page_says_how_much_it_looked_at_and_what_no_interval_holds(tmp_path: Path) -> None:
+    root = folder(tmp_path / "s")
+    metrics, judged = comparisons(read_study(root))
+    page = html.unescape(write_study_report(root).read_text())
+    # Accuracy and ece; of each 1 + 2 + 2 + 1 main effects and their 13 pairs, and one of sizes, some without a cell.
+    assert metrics == 2 and 2 * 10 < judged <= 2 * (6 + 13 + 1)
+    [lines] = [lines for title, lines in study_sentences(root) if title == "How far this reaches"]
+    assert f"looks at 2 metrics with {judged} contrasts in all. p values are adjusted" in lines[0]
+    assert (
+        "some stand out by luck" in lines[0] and "one fixed test set" in lines[1] and "share many of them" in lines[1]
+    )
+    assert all(line in page for line in lines)
+    # One meaning of the sign on a page: a standard deviation. Intervals are written with both ends.
+    assert "with half of its 95% interval" not in page and page.count("Mean ± standard deviation") == 1
 
 
 def test_a_square_with_a_failure_has_no_mean() -> None:
@@ -140,7 +158,8 @@ def test_a_square_with_a_failure_has_no_mean() -> None:
     ]
     whole = square(rows, "accuracy")
     # Means of 0.7 and 0.9 over seeds: half of the interval is 12.7 x 0.1.
-    assert whole.mean == pytest.approx(0.8) and whole.half == pytest.approx(12.706205 * 0.1)
+    assert whole.mean == pytest.approx(0.8)
+    assert whole.ends == pytest.approx((0.8 - 12.706205 * 0.1, 0.8 + 12.706205 * 0.1))
     assert whole.cells == 2
     broken = square([*rows, {"seed": 2, "status": "failed", "accuracy": None}], "accuracy")
     assert broken.mean is None and broken.failed and broken.note == "1 of 5\nfailed"

@@ -67,9 +67,9 @@ def climber(member: int, genome: Genome, seed: int) -> Climber:
 class Failing(Climber):
     """A climber that fails once its fraction passes a point."""
 
-    def __init__(self, rate: float, seed: int, kind: str, at: float, once: Path | None) -> None:
+    def __init__(self, rate: float, seed: int, kind: str, at: float, once: Path | None, deaths: Path | None) -> None:
         super().__init__(rate, seed)
-        self.kind, self.at, self.once = kind, at, once
+        self.kind, self.at, self.once, self.deaths = kind, at, once, deaths
 
     def advance(self, fraction_from: float, fraction_to: float) -> None:
         """Fails in its own way."""
@@ -80,6 +80,9 @@ class Failing(Climber):
             if self.once.exists():
                 return
             self.once.touch()
+        if self.deaths is not None:
+            with self.deaths.open("a") as file:
+                file.write("x")
         if self.kind == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if self.kind == "exit":
@@ -115,6 +118,7 @@ class FailingFactory:
     kind: str
     at: float = 0.5
     once: Path | None = None
+    deaths: Path | None = None
 
     def __call__(self, member: int, genome: Genome, seed: int) -> Climber:
         """Makes one."""
@@ -122,7 +126,7 @@ class FailingFactory:
         assert isinstance(rate, float)
         if member not in self.members:
             return Climber(rate, seed)
-        return Failing(rate, seed, self.kind, self.at, self.once)
+        return Failing(rate, seed, self.kind, self.at, self.once, self.deaths)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from test_search_local import files_of, run
 
 from rolewise.errors import InputError, RunError
 from rolewise.search import SearchResult
+from rolewise.workers.hands import MOST_LOSSES
 
 
 def retired(result: SearchResult) -> list[tuple[int, int, int | None, str]]:
@@ -43,12 +45,28 @@ def test_failing_members_are_replaced(tmp_path: Path, kind: str, reason: str, wo
     assert files_of(tmp_path) == files_of(tmp_path / "other")
 
 
-@pytest.mark.parametrize(("kind", "reason"), [("kill", "by signal 9; was memory short?"), ("exit", "with exit code 3")])
-def test_dying_worker_is_started_again(tmp_path: Path, kind: str, reason: str) -> None:
-    result = run(tmp_path / "died", make=FailingFactory((2,), kind), workers=2)
-    told = retired(result)
-    assert [event[:2] for event in told] == [(3, 2)] and reason in told[0][3]
-    # All others go on from their checkpoints: the same search as one whose member fails inside its process.
+@pytest.mark.parametrize("kind", ["kill", "exit"])
+@pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
+def test_work_lost_with_a_worker_is_done_again(tmp_path: Path, kind: str, at: float) -> None:
+    undisturbed = run(tmp_path / "undisturbed")
+    result = run(tmp_path / "lost", make=FailingFactory((2,), kind, at, tmp_path / "once"), workers=2)
+    assert (tmp_path / "once").exists(), "the worker has died"
+    assert result.to_json() == undisturbed.to_json() and files_of(tmp_path / "lost") == files_of(
+        tmp_path / "undisturbed"
+    )
+    timing = [json.loads(line) for line in (tmp_path / "lost" / "timing.jsonl").read_text().splitlines()]
+    assert [line.get("losses") for line in timing] == [{"2": 1} if index == int(at * 5) else None for index in range(5)]
+
+
+@pytest.mark.parametrize(("kind", "cause"), [("kill", "by signal 9 (was memory short?)"), ("exit", "with exit code 3")])
+def test_a_member_that_is_lost_three_times_is_retired(tmp_path: Path, kind: str, cause: str) -> None:
+    result = run(tmp_path / "died", make=FailingFactory((2,), kind, deaths=tmp_path / "deaths"), workers=2)
+    assert (tmp_path / "deaths").read_text() == "x" * MOST_LOSSES
+    ((interval, member, _, reason),) = retired(result)
+    assert (interval, member) == (3, 2)
+    assert reason == f"its work was lost 3 times, the last time because its worker process ended {cause}"
+    assert reason in (tmp_path / "died" / "lineage.json").read_text()
+    # All others go on from their states: the same search as one whose member fails inside its process.
     failed = run(tmp_path / "failed", make=FailingFactory((2,), "memory"))
     assert result.history == failed.history
     assert result.populations() == failed.populations()
@@ -95,7 +113,7 @@ def test_state_that_cannot_be_loaded_shows_in_the_first_interval(tmp_path: Path)
 
 def test_worker_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rolewise.search.pool.work", abandon)
-    with pytest.raises(RunError, match="a worker process did not start: its worker process ended with exit code 4"):
+    with pytest.raises(RunError, match="did not start in 3 attempts: its worker process ended with exit code 4; see"):
         run(tmp_path, workers=2)
 
 

@@ -14,8 +14,8 @@ from search_toys import SPACE, FailingFactory, climber
 from rolewise.errors import InputError, RunError
 from rolewise.search import states
 from rolewise.search.crew import Crew, Order, Outcome
-from rolewise.search.worker import serve
-from rolewise.workers import Raised, Ready
+from rolewise.search.worker import work
+from rolewise.workers.process import Raised, Ready
 
 
 def order(folder: Path, member: int, interval: int, source: Path | None = None, replace: bool = False) -> Order:
@@ -40,7 +40,7 @@ def talk(factory: object, orders: list[Order]) -> list[Any]:
 
     def loop() -> None:
         try:
-            serve(theirs)
+            work(theirs, 1)
         except EOFError as error:
             ended.append(error)
 

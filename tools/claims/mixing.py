@@ -8,8 +8,8 @@ from typing import Any
 from claims.cautions import TOTAL
 from claims.figures import RESULTS, Estimate, Figures, Table, count, interval, p, points, size
 from claims.telling import Told, aside, paragraph, told
-from rolewise.analysis.columns import column_of
 from rolewise.report.study_folder import read_study
+from rolewise.report.study_page import comparisons
 
 TEMPERATURES = ("kd T=4", "kd T=1")
 RESCALED = ("mixstd final", "mixstd v3", "logit std")
@@ -21,10 +21,9 @@ def trainings(table: Table) -> int:
     return len(table.rows) + len(table.parts["distilled"]["teacher_mixing"]) * table.seeds
 
 
-def looked_at(name: str, table: Table) -> tuple[int, int]:
-    """Returns how many metrics a study's page compares, and how many contrasts each of them has."""
-    leading = [metric for metric in read_study(RESULTS / name).metrics if column_of(metric).leads]
-    return len(leading), sum(len(table.contrasts(part)) for part in table.parts)
+def looked_at(name: str) -> tuple[int, int]:
+    """Returns how many metrics a study's page compares, and how many contrasts of all of them."""
+    return comparisons(read_study(RESULTS / name))
 
 
 def mixed(table: Table, loss: str) -> Estimate:
@@ -110,7 +109,7 @@ def costs(figures: Figures) -> Iterator[Told]:
 def how_many(figures: Figures) -> Iterator[Told]:
     """Beside the questions on digits."""
     table = figures.table("mixup_digits")
-    metrics, each = looked_at("mixup_digits", table)
+    metrics, each = looked_at("mixup_digits")
     held = figures.arms("digits").test_images
     yield aside(
         f"`mixup_digits.yaml`, {count(table.seeds)} seeds, two students; its table and its page are in "
@@ -118,9 +117,9 @@ def how_many(figures: Figures) -> Iterator[Told]:
         "the two sides share; p is adjusted for all the questions, the interval for nothing."
     )
     yield aside(
-        f"The page looks at {count(metrics)} metrics with {each} contrasts each, and adjusts within a metric and a "
-        f"part only: among {metrics * each:,} contrasts some stand out by luck. The questions were stated before, and "
-        "are adjusted for one another.",
+        f"The page looks at {count(metrics)} metrics with {each:,} contrasts in all, and adjusts within a metric and "
+        "a part only: among so many some stand out by luck. The questions were stated before, and are adjusted for "
+        "one another.",
         begins=True,
     )
     yield aside(
@@ -244,14 +243,14 @@ def _heads(table: Table) -> Iterator[Told]:
 def fashion_how_many(figures: Figures) -> Iterator[Told]:
     """Beside the questions on Fashion-MNIST."""
     table, settings = figures.table("mixup_fashion_mnist"), figures.config("studies/mixup_fashion_mnist.yaml")
-    metrics, each = looked_at("mixup_fashion_mnist", table)
+    metrics, each = looked_at("mixup_fashion_mnist")
     base = figures.config("fashion_mnist.yaml")
     free = TOTAL["fashion_mnist"]
     student = settings["set"]["students"][0]
     yield aside(
         f"`mixup_fashion_mnist.yaml`, {count(table.seeds)} seeds, a student of {student['images']:,} labelled images "
         f"for {student['train']['epochs']} epochs, half of the grid; in `benchmarks/results/mixup_fashion_mnist`. The "
-        f"page looks at {count(metrics)} metrics with {each} contrasts each. All seeds are tested on the same "
+        f"page looks at {count(metrics)} metrics with {each} contrasts in all. All seeds are tested on the same "
         f"{figures.arms('fashion_mnist').test_images:,} images, and their teachers share "
         f"{100 * (free - base['data']['validation']) / free:.0f}% of what they learn from."
     )

@@ -122,6 +122,22 @@ def steps_table(figures: Figures, name: str) -> str:
     return _table(lines, None)
 
 
+def agreement_table(figures: Figures, name: str) -> str:
+    """Returns a row for each network that was exported, with the share of images on which the file agrees with it."""
+    words = {"resnet8": "ResNet-8", "small_cnn": "small CNN 16-32"}
+    words |= {"dorefa": "DoReFa", "pact": "PACT", "lsq": "LSQ", "affine": "affine"}
+    held = figures.json(name)
+    lines = [
+        "| network, quantiser, bits | default session | optimisations off | with further grids |",
+        "|---|---|---|---|",
+    ]
+    for one in held["rows"]:
+        title = f"{words[one['network']]}, {words[one['quantiser']]}, W{one['bits']} A{one['bits']}"
+        shares = [f"{round(100 * one[kind], 1):g}" for kind in ("default", "unoptimised", "further_grids")]
+        lines.append(f"| {title} | {' | '.join(shares)} |")
+    return _table(lines, f"Percent of {held['images']} images that no network was trained on.")
+
+
 def splits_table(figures: Figures, names: str) -> str:
     """Returns a row for each arm of the small and the tiny student, with its difference to none on two test sets."""
     first, second = (figures.arms(name) for name in names.split())
@@ -148,6 +164,7 @@ TABLES: dict[str, Callable[[Figures, str], str]] = {
     "places": places_table,
     "step": steps_table,
     "splits": splits_table,
+    "agreement": agreement_table,
 }
 
 

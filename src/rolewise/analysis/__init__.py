@@ -8,7 +8,7 @@ from rolewise.analysis.calibration import (
     maximum_calibration_error,
     reliability,
 )
-from rolewise.analysis.comparison import ArmRow, compare, verdict
+from rolewise.analysis.comparison import ArmRow, caution, compare, verdict
 from rolewise.analysis.corruptions import (
     CORRUPTIONS,
     Corruption,
@@ -109,6 +109,7 @@ __all__ = [
     "average_predictive_kl",
     "brier_decomposition",
     "brier_score",
+    "caution",
     "cka",
     "cka_matrix",
     "class_means",

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from rolewise.analysis.cautions import fixed_test_set
 from rolewise.analysis.statistics import Estimate, adjusted_together, estimate, paired
 from rolewise.errors import InputError
+from rolewise.words import counted
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class ArmRow:
         control: the arm that it is compared with.
         difference: to that arm, paired by seed; None for the control itself.
         adjusted: p value adjusted for the number of arms compared of this student (Holm); None likewise.
+        together: p value adjusted for all arms compared, of all students (Holm); None likewise.
+        family: how many differences ``adjusted`` is for, and ``together``.
         images: trained on, for one seed.
     """
 
@@ -36,6 +40,8 @@ class ArmRow:
     difference: Estimate | None
     adjusted: float | None
     images: int
+    together: float | None = None
+    family: tuple[int, int] = (0, 0)
 
 
 def compare(results: Any) -> list[ArmRow]:
@@ -58,7 +64,9 @@ def compare(results: Any) -> list[ArmRow]:
             if arm["name"] != arm["control"]:
                 own, control = values[arm["student"], arm["name"]], values[arm["student"], arm["control"]]
                 differences[arm["student"], arm["name"]] = paired(own, control)
-        adjusted = _adjusted(differences)
+        adjusted, sizes = _adjusted(differences)
+        ps, number = adjusted_together([*differences.values()])
+        together = dict(zip(differences, ps, strict=True))
         return [
             ArmRow(
                 name=arm["name"],
@@ -71,6 +79,8 @@ def compare(results: Any) -> list[ArmRow]:
                 difference=differences.get((arm["student"], arm["name"])),
                 adjusted=adjusted.get((arm["student"], arm["name"])),
                 images=int(arm["images"]),
+                together=together.get((arm["student"], arm["name"])),
+                family=(sizes.get(arm["student"], 0), number),
             )
             for arm in results["arms"]
         ]
@@ -82,13 +92,17 @@ def compare(results: Any) -> list[ArmRow]:
         ) from error
 
 
-def _adjusted(differences: dict[tuple[str, str], Estimate]) -> dict[tuple[str, str], float]:
+def _adjusted(
+    differences: dict[tuple[str, str], Estimate],
+) -> tuple[dict[tuple[str, str], float], dict[str, int]]:
+    """Returns each difference's p value adjusted for those of its student, and how many these are."""
     result: dict[tuple[str, str], float] = {}
+    sizes: dict[str, int] = {}
     for student in {student for student, _ in differences}:
         keys = [key for key in differences if key[0] == student]
-        ps, _ = adjusted_together([differences[key] for key in keys])
+        ps, sizes[student] = adjusted_together([differences[key] for key in keys])
         result |= {key: p for key, p in zip(keys, ps, strict=True) if p is not None}
-    return result
+    return result, sizes
 
 
 def verdict(rows: list[ArmRow], student: str) -> str:
@@ -124,7 +138,7 @@ def verdict(rows: list[ArmRow], student: str) -> str:
             closing += f"; none of the other {others} arms can be told from it"
         else:
             closing += f"; {len(rivals)} of the other {others} arms cannot be told from it"
-    opening = f"{student}, {count} seeds: " + ("; ".join(sentences) + ". " if sentences else "")
+    opening = f"{student}, {counted(count, 'seed')}: " + ("; ".join(sentences) + ". " if sentences else "")
     return opening + closing + "."
 
 
@@ -136,12 +150,38 @@ def _effect(row: ArmRow) -> str:
     interval = f"95% interval {100 * row.difference.low:+.1f} to {100 * row.difference.high:+.1f}"
     if not row.difference.exceeds_noise:
         return f"changed accuracy by {change} ({interval}), which is within the noise"
-    if row.adjusted is not None and row.adjusted > 0.05:
-        return (
-            f"changed accuracy by {change} ({interval}), more than the noise of one comparison but not of all together "
-            f"(Holm p = {row.adjusted:.2f})"
-        )
-    return f"changed accuracy by {change} ({interval}), more than the noise (Holm p = {row.adjusted:.2g})"
+    return f"changed accuracy by {change} ({interval}), {_beyond(row)}"
+
+
+def _beyond(row: ArmRow) -> str:
+    """Says how far a difference that is beyond the noise of one comparison is beyond that of all that were made."""
+    mine, every = row.family
+    if row.adjusted is None or row.together is None:
+        return "more than the noise"
+    if every < 2:
+        return f"more than the noise (p = {row.adjusted:.2g})"
+    own = f"this student's {mine} comparisons" if mine > 1 else "this student's one comparison"
+    if row.adjusted > 0.05:
+        return f"more than the noise of one comparison but not of {own} together (Holm p = {row.adjusted:.2g})"
+    if every == mine:
+        return f"more than the noise of {own} (Holm p = {row.adjusted:.2g})"
+    whether = "and" if row.together <= 0.05 else "but not"
+    return (
+        f"more than the noise of {own} (Holm p = {row.adjusted:.2g}) {whether} of all {every} of the run "
+        f"({row.together:.2g})"
+    )
+
+
+def caution(results: Any, rows: list[ArmRow]) -> str:
+    """Returns what the intervals of a run do not hold.
+
+    Args:
+        results: the content of ``results.json``.
+        rows: of `compare`.
+    """
+    best = max((row.accuracy.mean for row in rows), default=None)
+    images = results.get("test_images") if isinstance(results, dict) else None
+    return fixed_test_set(best, images if isinstance(images, int) else None)
 
 
 def percent(value: float) -> str:

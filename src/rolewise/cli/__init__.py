@@ -16,6 +16,10 @@ __all__ = ["app", "experiments", "main", "outcomes", "overview", "proposals"]
 #: A path that was given is of another kind, or not for this user.
 _WRONG_PLACE = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 
+#: What typer makes of a KeyboardInterrupt.
+_BROKEN_OFF = 130
+_STOPPED = "Stopped; run the same command again to go on from the last checkpoint."
+
 
 def main() -> None:
     """Runs the command line; exits with 0, 1 (the run failed), 2 (bad input) or 3 (advise --check found a fault)."""
@@ -37,7 +41,7 @@ def main() -> None:
             _fail(f"{place}{error.strerror}; give a place that can be read and written", 2)
         _fail(f"{place}{error.strerror or error}; mend that and run the same command again to go on", 1)
     except KeyboardInterrupt:
-        _fail("Stopped; run the same command again to go on from the last checkpoint.", 1)
+        _fail(_STOPPED, 1)
     except Exception as error:
         # Click's own faults: an unknown command or option. Anything else is ours and keeps its traceback.
         show = getattr(error, "show", None)
@@ -45,7 +49,9 @@ def main() -> None:
             raise
         show()
         raise SystemExit(2) from None
-    # What `typer.Exit` was raised with comes back as a value here.
+    # What `typer.Exit` was raised with comes back as a value here, and so does a Ctrl-C that broke off.
+    if code == _BROKEN_OFF:
+        _fail(_STOPPED, 1)
     if isinstance(code, int) and code:
         raise SystemExit(code)
 

@@ -11,6 +11,8 @@ import yaml
 
 from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
 from rolewise.config.scalars import kind, plain, strange_character
+from rolewise.errors import InputError
+from rolewise.files import open_regular
 
 #: A file deeper or larger than this is no config, and a few aliases can make a short file enormous.
 _DEEPEST, _LARGEST, _LARGEST_FILE, _LONGEST_CHAIN = 30, 20_000, 2**18, 20
@@ -49,11 +51,12 @@ def read_document(path: Path, _above: tuple[Path, ...] = (), _named_at: tuple[Pl
     where = Place(str(path), 1)
     named = _named_at or (where, "")
     try:
-        with path.open("rb") as file:
+        with open_regular(path, "config") as file:
             content = file.read(_LARGEST_FILE + 1)
         chain = (*_above, path.resolve())
-    except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in the name; RuntimeError: a loop of links
-        why = getattr(error, "strerror", None) or error
+    except (OSError, InputError, RuntimeError) as error:  # RuntimeError: a loop of links
+        why = getattr(error, "strerror", None) or str(error).removeprefix(f"config {path} ").partition("; ")[0]
+        why = why.removeprefix("cannot be read: ")
         text = f"must be a file that can be read, got {str(path)!r} ({why}); check the path"
         raise ConfigError.of(*named, text) from error
     if len(content) > _LARGEST_FILE:

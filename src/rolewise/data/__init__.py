@@ -1,15 +1,15 @@
 """Data: readers, splits, and batches of uint8 images."""
 
 from rolewise.data import readers  # noqa: F401  (they fill the registry)
-from rolewise.data.arguments import argument_faults
+from rolewise.data.arguments import argument_faults, reader_settings
 from rolewise.data.arrays import from_arrays
 from rolewise.data.division import Division, divide
 from rolewise.data.download import data_root
-from rolewise.data.fingerprint import fingerprint
+from rolewise.data.fingerprint import fingerprint, state_of
 from rolewise.data.images import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.data.loading import Batch, batches, shuffled
 from rolewise.data.notices import ChecksumWarning, DataWarning
-from rolewise.data.reading import check_parts, read
+from rolewise.data.reading import check_parts, read, read_with
 from rolewise.data.registry import READERS, RawData
 from rolewise.data.splits import Opened, SealedTest, Splits, split, stratified_order, stratified_subset
 
@@ -35,8 +35,11 @@ __all__ = [
     "fingerprint",
     "from_arrays",
     "read",
+    "read_with",
+    "reader_settings",
     "shuffled",
     "split",
+    "state_of",
     "stratified_order",
     "stratified_subset",
 ]

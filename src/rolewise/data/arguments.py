@@ -61,6 +61,12 @@ GREY_LEVEL = Rule("a whole number from 0 to 255", lambda value: type(value) is i
 CLASSES = Rule("a list of two or more distinct names", lambda value: value is None or _are_classes(value))
 
 
+def reader_settings(name: str) -> dict[str, Any]:
+    """Returns a registered reader's settings with their defaults; `inspect.Parameter.empty` where there is none."""
+    parameters = list(inspect.signature(READERS[name]).parameters.items())[_COMMON:]
+    return {key: parameter.default for key, parameter in parameters}
+
+
 def argument_faults(name: str, arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yields (setting, fault) for every setting that a registered reader does not have or that breaks its rule.
 
@@ -68,9 +74,8 @@ def argument_faults(name: str, arguments: Mapping[str, Any]) -> Iterator[tuple[s
         name: the registered name of a data set.
         arguments: the settings given.
     """
-    reader = READERS[name]
-    known = dict(list(inspect.signature(reader).parameters.items())[_COMMON:])
-    hints = typing.get_type_hints(reader, include_extras=True)
+    known = reader_settings(name)
+    hints = typing.get_type_hints(READERS[name], include_extras=True)
     for key, value in arguments.items():
         if key not in known:
             yield key, f'no such setting of "{name}"{near(key, known) if known else "; it has none"}'
@@ -78,8 +83,8 @@ def argument_faults(name: str, arguments: Mapping[str, Any]) -> Iterator[tuple[s
         for rule in getattr(hints.get(key), "__metadata__", ()):
             if isinstance(rule, Rule) and not rule.holds(value):
                 yield key, f"must be {rule.words}, got {shown(value)}"
-    for key, parameter in known.items():
-        if parameter.default is parameter.empty and key not in arguments:
+    for key, default in known.items():
+        if default is inspect.Parameter.empty and key not in arguments:
             yield key, "must be given; add it"
 
 

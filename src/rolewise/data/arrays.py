@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ import torch
 
 from rolewise.data.images import ImageData
 from rolewise.data.labels import label_problem, numbered
-from rolewise.data.notices import warn
+from rolewise.data.notices import counted, warn
 from rolewise.errors import InputError
 
 #: What a mapping of arrays may hold.
@@ -38,7 +39,7 @@ def from_arrays(arrays: Any, where: str) -> tuple[ImageData, ImageData | None]:
     if not isinstance(arrays, Mapping):
         raise InputError(f"{where} must be a mapping with images and labels, got {type(arrays).__name__}")
     has_test = check_names(arrays, where)
-    found = {name: np.asarray(arrays[name]) for name in NAMES[:4] if name in arrays}
+    found = {name: _array(arrays[name], name, where) for name in NAMES[:4] if name in arrays}
     for prefix in ("", "test_")[: 1 + has_test]:
         images, labels = found[f"{prefix}images"], found[f"{prefix}labels"]
         for problem in (
@@ -50,11 +51,15 @@ def from_arrays(arrays: Any, where: str) -> tuple[ImageData, ImageData | None]:
     classes = class_names(arrays["classes"], where) if arrays.get("classes") is not None else None
     labels, test_labels, names = numbered(found["labels"], found.get("test_labels"), classes, where)
     train = _data(found["images"], labels, names, where)
-    return train, _data(found["test_images"], test_labels, names, where) if test_labels is not None else None
+    if test_labels is None:
+        return train, None
+    test = _data(found["test_images"], test_labels, names, where)
+    _warn_of_copies(train, test, where)
+    return train, test
 
 
 def check_names(found: Iterable[str], where: str, rename: str = "rename them") -> bool:
-    """Checks that images and labels are there, and says which arrays are left out.
+    """Checks that images and labels are there, and warns of arrays that are left out.
 
     Args:
         found: the names of the arrays that are there.
@@ -122,7 +127,7 @@ def class_names(value: Any, where: str) -> tuple[str, ...]:
     Raises:
         InputError: they are no list of names or numbers, or two are the same.
     """
-    array = np.asarray(value)
+    array = _array(value, "classes", where)
     if array.ndim != 1 or array.dtype.kind not in "USiuO":
         raise InputError(f"{where}: classes must be a list of names, got {array.dtype} {list(array.shape)}")
     names = tuple(one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in array.tolist())
@@ -130,6 +135,31 @@ def class_names(value: Any, where: str) -> tuple[str, ...]:
     if twice:
         raise InputError(f"{where}: classes must be distinct names, got {', '.join(twice[:4])} more than once")
     return names
+
+
+def _array(value: Any, name: str, where: str) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except Exception as error:
+        # Lists of unequal lengths, tensors on another device, and whatever else is no array.
+        raise InputError(f"{where}: {name} must be an array ({error}); make it one with np.stack") from error
+
+
+def _warn_of_copies(train: ImageData, test: ImageData, where: str) -> None:
+    """Warns of test images that are training images, to the byte."""
+    if train.images.shape[1:] != test.images.shape[1:]:
+        return
+    known = {_digest(image): index for index, image in enumerate(train.images.numpy())}
+    same = [(known[mark], at) for at, image in enumerate(test.images.numpy()) if (mark := _digest(image)) in known]
+    if same:
+        warn(
+            f"{where}: {counted(len(same), 'test image is a training image', 'test images are training images')}, such "
+            f"as test_images[{same[0][1]}] and images[{same[0][0]}]; the test accuracy counts what was trained on"
+        )
+
+
+def _digest(image: np.ndarray) -> bytes:
+    return hashlib.blake2b(image.data, digest_size=16).digest()
 
 
 def _data(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], where: str) -> ImageData:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rolewise.data.limits import check_memory
 from rolewise.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _FORMATS = ("PNG", "JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "BMP", "DIB", "GIF", "PPM", "TIFF", "TGA", "ICO")
 _WITH_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 _SIXTEEN_BITS = {"I;16", "I;16L", "I;16B", "I;16N"}
+#: Pixels from which on memory is looked at; asking costs more than decoding a small picture.
+_LARGE = 1 << 24
 _PLAIN = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"}
 
 
@@ -43,10 +46,13 @@ def decode_image(path: Path, size: tuple[int, int], channels: int, background: i
 
     try:
         with Image.open(path, formats=_formats()) as image:
+            _check_room(image, path)
             flat = _flattened(image, "L" if channels == 1 else "RGB", background)
             pixels = np.asarray(ImageOps.fit(flat, (size[1], size[0])), np.uint8)
     except _NoRule as error:
         raise InputError(f"{path} {error}") from error
+    except InputError:
+        raise
     except Exception as error:
         # Pillow's decoders fail in whatever way the bytes happen to lead to.
         raise InputError(
@@ -57,6 +63,14 @@ def decode_image(path: Path, size: tuple[int, int], channels: int, background: i
 
 class _NoRule(Exception):
     """A picture is of a kind that 8 bits cannot hold without a choice that is the user's."""
+
+
+def _check_room(image: Image.Image, path: Path) -> None:
+    """Refuses a picture by the size in its head, before its pixels are decoded."""
+    pixels = image.width * image.height
+    if pixels > _LARGE:
+        # Four bytes for each pixel, and three pictures at a time: as stored, on its background, converted.
+        check_memory(12 * pixels, f"{path} ({image.width:,} x {image.height:,} pixels)", "make it smaller")
 
 
 @functools.lru_cache(maxsize=1)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import queue
-import signal
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 
 from rolewise.errors import Interrupted, RunError
 from rolewise.experiment.folder import RunFolder
-from rolewise.experiment.graph import PRIORITY, Stage
-from rolewise.processes import asked_to_stop, tie_to_parent
-from rolewise.threads import wait_passively
+from rolewise.experiment.graph import PRIORITY, Stage, next_stops
+from rolewise.processes import asked_to_stop
+from rolewise.workers.hands import MOST_LOSSES, Died, Hands
+from rolewise.workers.process import Raised, Ready, jobs, raised, start_context, stop_check
 
 #: Runs one stage to its end: (run folder, stage, report, should_stop, workers for a search).
 RunStage = Callable[[RunFolder, Stage, Callable[[str], None], Callable[[], bool], int], None]
@@ -27,7 +23,10 @@ RunStage = Callable[[RunFolder, Stage, Callable[[str], None], Callable[[], bool]
 
 @dataclass(frozen=True)
 class Update:
-    """What a stage says while it runs; ``text`` is ``start`` and ``done`` at its ends."""
+    """Progress of a stage; ``text`` is ``start`` and ``done`` at its ends, and begins with ``lost`` if its worker died.
+
+    A stage that was lost begins again, with another ``start``, from its last checkpoint.
+    """
 
     stage: str
     text: str
@@ -46,6 +45,8 @@ def execute(
 ) -> None:
     """Runs every stage that is not done, in this process or over several.
 
+    A stage whose worker process dies begins again from its last checkpoint; one that is lost three times ends the run.
+
     Args:
         run: the run folder.
         stages: all stages; each one's needs are among them.
@@ -57,6 +58,7 @@ def execute(
 
     Raises:
         Interrupted: Ctrl-C was pressed.
+        RunError: a stage was lost with its worker process three times.
         RolewiseError: what a stage raised.
     """
     todo = [stage for stage in stages if not run.is_done(stage.name)]
@@ -82,15 +84,17 @@ def _in_this_process(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with asked_to_stop() as stopping:
+        now: list[Stage] = []
+        with asked_to_stop(lambda: next_stops(now)) as stopping:
             while todo:
                 stage = _ready(todo, run.is_done)[0]
                 todo.remove(stage)
+                now[:] = [stage]
                 started = time.perf_counter()
                 on_update(Update(stage.name, "start"))
                 run_stage(run, stage, _teller(stage.name, on_update), stopping.is_set, search_workers)
                 if stopping.is_set():
-                    raise Interrupted("stopped")
+                    raise Interrupted("the run was stopped")
                 on_update(Update(stage.name, "done", time.perf_counter() - started))
     finally:
         torch.set_num_threads(before)
@@ -98,6 +102,17 @@ def _in_this_process(
 
 def _teller(name: str, on_update: Callable[[Update], None]) -> Callable[[str], None]:
     return lambda text: on_update(Update(name, text))
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A stage has ended in a worker process.
+
+    Args:
+        seconds: how long it took; None where it was stopped at a checkpoint.
+    """
+
+    seconds: float | None
 
 
 def _over_processes(
@@ -109,79 +124,101 @@ def _over_processes(
     search_workers: int,
     on_update: Callable[[Update], None],
 ) -> None:
-    wait_passively()
-    context = multiprocessing.get_context("spawn")
-    updates: multiprocessing.Queue[Update] = context.Queue()
-    stopping = context.Event()
-    done = {stage.name: run.is_done(stage.name) for stage in todo}
-    running: dict[Future[None], Stage] = {}
-    pool = ProcessPoolExecutor(
-        min(workers, max(1, len(todo))),
-        mp_context=context,
-        initializer=_start_worker,
-        initargs=(threads, updates, stopping),
-    )
-    try:
-        with asked_to_stop() as asked:
-            while todo or running:
-                for stage in _ready(todo, lambda name: done.get(name, True)):
-                    # No more than there are workers: what is ready later may matter more.
-                    if len(running) >= workers or asked.is_set():
-                        break
-                    todo.remove(stage)
-                    running[pool.submit(_work, run.root, stage, run_stage, search_workers)] = stage
-                if not running:
-                    break
-                finished, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
-                if asked.is_set():
-                    stopping.set()
-                _drain(updates, on_update)
-                for future in finished:
-                    stage = running.pop(future)
-                    future.result()
-                    done[stage.name] = run.is_done(stage.name)
-        if stopping.is_set():
-            raise Interrupted("stopped")
-        _drain(updates, on_update)
-    except BrokenProcessPool as error:
-        raise RunError(
-            "a worker process died (killed, or out of memory); the run is kept: run the same command again, "
-            "with fewer workers if memory is short"
-        ) from error
-    finally:
-        stopping.set()
-        pool.shutdown(wait=True, cancel_futures=True)
-        updates.close()
-        updates.cancel_join_thread()
-
-
-def _drain(updates: multiprocessing.Queue[Update], on_update: Callable[[Update], None]) -> None:
-    while True:
+    if not todo:
+        return
+    now: list[Stage] = []
+    with asked_to_stop(lambda: next_stops(now)) as asked:
+        hands: Hands[Stage] = Hands(
+            min(workers, len(todo)),
+            _work,
+            (run.root, run_stage, threads, search_workers),
+            start_context(run_stage.__module__),
+            should_stop=asked.is_set,
+        )
+        done = {stage.name: False for stage in todo}
         try:
-            on_update(updates.get_nowait())
-        except queue.Empty:
-            return
+            try:
+                while todo or hands.jobs:
+                    # No more than there are workers: what is ready later may matter more.
+                    ready = [] if asked.is_set() else _ready(todo, lambda name: done.get(name, True))
+                    for place, stage in zip(hands.idle, ready, strict=False):
+                        todo.remove(stage)
+                        hands.give(place, stage)
+                        on_update(Update(stage.name, "start"))
+                    now[:] = hands.jobs
+                    if not now:
+                        break
+                    _listen(hands, done, on_update)
+                    if asked.is_set():
+                        hands.stop()
+            except Exception:
+                # The others keep what they have trained since their last checkpoint.
+                hands.stop()
+                while hands.jobs:
+                    _drain(hands)
+                raise
+        except BaseException:
+            hands.close(at_once=True)
+            raise
+        hands.close()
+        if asked.is_set():
+            raise Interrupted("the run was stopped")
 
 
-_UPDATES: multiprocessing.Queue[Update] | None = None
-_STOPPING: Event | None = None
+def _listen(hands: Hands[Stage], done: dict[str, bool], on_update: Callable[[Update], None]) -> None:
+    """Takes what the workers sent, after waiting for a fifth of a second at the most."""
+    for place in hands.stirring(0.2):
+        while (stage := hands.job(place)) is not None and (heard := hands.hear(place)) is not None:
+            if isinstance(heard, Raised):
+                hands.done(place)
+                heard.raise_here()
+            if isinstance(heard, _Ended):
+                hands.done(place)
+                done[stage.name] = heard.seconds is not None
+                if heard.seconds is not None:
+                    on_update(Update(stage.name, "done", heard.seconds))
+            elif isinstance(heard, Died):
+                if heard.losses >= MOST_LOSSES:
+                    raise RunError(
+                        f"{stage.name}: {heard.reason}; the run is kept: run the same command again, with fewer "
+                        "workers if memory is short"
+                    )
+                again = "; it begins again from its last checkpoint" if heard.again else ""
+                on_update(Update(stage.name, f"lost: {heard.cause}{again}"))
+                if heard.again:
+                    on_update(Update(stage.name, "start"))
+            else:
+                on_update(Update(stage.name, heard))
 
 
-def _start_worker(threads: int, updates: multiprocessing.Queue[Update], stopping: Event) -> None:
-    """Prepares a worker process: its threads, its way to report, and its end when the parent ends."""
-    global _UPDATES, _STOPPING
-    _UPDATES, _STOPPING = updates, stopping
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _drain(hands: Hands[Stage]) -> None:
+    """Waits for the stages that were stopped; what else they send no longer matters."""
+    for place in hands.stirring(0.2):
+        while hands.job(place) is not None and (heard := hands.hear(place)) is not None:
+            if isinstance(heard, (Raised, _Ended)):
+                hands.done(place)
+
+
+def _work(connection: Connection, root: Path, run_stage: RunStage, threads: int, search_workers: int) -> None:
+    """Runs stages in a worker process, one after another, until the parent hangs up.
+
+    Args:
+        connection: brings stages; takes lines of progress, and `_Ended` or `Raised` at each end.
+        root: the run folder.
+        run_stage: runs one stage.
+        threads: torch threads.
+        search_workers: processes that one search may use in turn.
+    """
     torch.set_num_threads(threads)
-    tie_to_parent()
-
-
-def _work(root: Path, stage: Stage, run_stage: RunStage, search_workers: int) -> None:
-    assert _UPDATES is not None and _STOPPING is not None
-    updates = _UPDATES
-    started = time.perf_counter()
-    updates.put(Update(stage.name, "start"))
-    run_stage(
-        RunFolder(root), stage, lambda text: updates.put(Update(stage.name, text)), _STOPPING.is_set, search_workers
-    )
-    updates.put(Update(stage.name, "done", time.perf_counter() - started))
+    connection.send(Ready())
+    for stage in jobs(connection):
+        started = time.perf_counter()
+        try:
+            run_stage(RunFolder(root), stage, connection.send, stop_check(connection), search_workers)
+            connection.send(_Ended(time.perf_counter() - started))
+        except Interrupted:
+            connection.send(_Ended(None))
+        except (BrokenPipeError, ConnectionResetError):
+            raise
+        except BaseException as error:
+            connection.send(raised(error))

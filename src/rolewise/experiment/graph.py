@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -50,6 +50,14 @@ class Stage:
     def subject(self) -> str:
         """What a search is for, such as ``teacher``, ``small`` or ``small@standard``: its folder without the ending."""
         return self.name.split("/")[1].removesuffix("-search")
+
+
+def next_stops(stages: Sequence[Stage]) -> str:
+    """Names where the stages under way can be stopped, such as ``this epoch of seed0/teacher-own``."""
+    parts = {"search": "this interval of ", "teacher": "this epoch of ", "arm": "this epoch of "}
+    named = [parts.get(stage.kind, "") + stage.name for stage in stages[:2]]
+    more = [f"{len(stages) - 2} more"] if len(stages) > 2 else []
+    return " and ".join([*named, *more]) or "the work under way"
 
 
 def stages_of(config: ExperimentConfig) -> list[Stage]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rolewise.analysis import ArmRow
-from rolewise.report.style import COLOURS, FAINT, GREY, INK, as_image, figure
+from rolewise.report.style import COLOURS, FAINT, GREY, INK, as_image, colours, figure
 
 
 def arms_figure(rows: list[ArmRow]) -> str:
@@ -171,11 +171,13 @@ def curves_figure(curves: dict[str, dict[str, list[list[dict[str, Any]]]]]) -> s
     keys = {"train_loss": ("training loss", 1), "validation_accuracy": ("validation accuracy, %", 100)}
     lines = [records for arms in curves.values() for records in arms.values()]
     shown = [key for key in keys if any(_mean_curve(records, key)[0] for records in lines)]
+    kinds = list(dict.fromkeys(_without_distillation(arm) for arms in curves.values() for arm in arms))
+    shades = dict(zip(kinds, colours(len(kinds)), strict=True))
     with figure(9, 2.6 * len(curves) + 0.2, len(curves), len(shown)) as (made, axes):
         for number, (student, arms) in enumerate(curves.items()):
             panels = dict(zip(shown, axes[len(shown) * number :], strict=False))
-            for place, (arm, records) in enumerate(arms.items()):
-                colour = COLOURS[place % len(COLOURS)]
+            for arm, records in arms.items():
+                colour = shades[_without_distillation(arm)]
                 line = "-" if "+distill" in arm else "--"
                 for key, axis in panels.items():
                     x, y = _mean_curve(records, key)
@@ -188,6 +190,11 @@ def curves_figure(curves: dict[str, dict[str, list[list[dict[str, Any]]]]]) -> s
                 axis.set_xlabel("training done, %")
                 axis.grid(color=FAINT, lw=0.6)
         return as_image(made)
+
+
+def _without_distillation(arm: str) -> str:
+    """Returns what a line's colour says of an arm: its augmentation, and its teacher's; dashes say the rest."""
+    return arm.replace("+distill", "")
 
 
 def _mean_curve(records: list[list[dict[str, Any]]], key: str) -> tuple[list[float], list[float]]:

@@ -12,7 +12,7 @@ from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, Null
 from matplotlib.transforms import ScaledTranslation
 
 from rolewise.analysis import Estimate
-from rolewise.report.style import COLOURS, FAINT, GREY, INK, as_image, figure
+from rolewise.report.style import COLOURS, FAINT, GREY, INK, as_image, colours, figure
 
 #: More levels than these are drawn as the range that they fill.
 LEVELS = 16
@@ -121,7 +121,7 @@ def _marker(arm: str) -> str:
 
 
 def _colour(arm: str, place: int) -> str:
-    return INK if arm == "teacher" else COLOURS[place % len(COLOURS)]
+    return INK if arm == "teacher" else colours(place + 1)[place]
 
 
 def histograms_figure(layers: list[dict[str, Any]]) -> str:
@@ -204,7 +204,7 @@ def _draw_norms(axis: Axes, entries: list[dict[str, Any]]) -> None:
         _draw_line(axis, entries, values, color=GREY, label="all methods", alpha=0.35, lw=4, marker="")
     for place, name in enumerate(names):
         values = [entry["gradients"]["terms"].get(name) for entry in entries]
-        colour = INK if name == "labels" else COLOURS[(place - 1) % len(COLOURS)]
+        colour = INK if name == "labels" else colours(max(1, place))[max(1, place) - 1]
         _draw_line(axis, entries, values, color=colour, label=name)
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from rolewise.analysis import ArmRow, compare, verdict
+from rolewise.analysis import ArmRow, caution, compare, verdict
 from rolewise.files import AnyPath, as_path, write_text
 from rolewise.report import bits, figures, measured
 from rolewise.report.cells import with_interval, with_spread
@@ -46,6 +46,8 @@ def _content(data: RunData) -> dict[str, Any]:
         "name": data.name,
         "missing": missing,
         "verdicts": [verdict(rows, student) for student in students],
+        "caution": caution(data.results, rows) if rows else None,
+        "family": rows[0].family[1] if rows else 0,
         "seeds": seeds,
         "tables": {student: [_row(row, data) for row in rows if row.student == student] for student in students},
         "teachers": _teachers(data),
@@ -83,7 +85,8 @@ def _row(row: ArmRow, data: RunData) -> dict[str, Any]:
         "interval": interval,
         "change": change,
         "adjusted": "" if row.adjusted is None else f"{row.adjusted:.3f}",
-        "beyond": row.adjusted is not None and row.adjusted <= 0.05,
+        "together": "" if row.together is None else f"{row.together:.3f}",
+        "beyond": row.together is not None and row.together <= 0.05,
         "images": f"{row.images:,}",
         "seconds": _seconds(data, f"{row.student}-{row.name}"),
     }

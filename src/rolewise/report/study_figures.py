@@ -23,14 +23,14 @@ class Square:
 
     Args:
         mean: over seeds, of each seed's mean over the axes that are not shown; None where it cannot be told.
-        half: half of the 95% interval's width; None with one seed.
+        ends: of the 95% interval; None with one seed.
         note: what stands there instead of a mean.
         failed: whether a row of it failed.
         cells: how many cells it is a mean over.
     """
 
     mean: float | None
-    half: float | None = None
+    ends: tuple[float, float] | None = None
     note: str = ""
     failed: bool = False
     cells: int = 0
@@ -52,7 +52,8 @@ def square(rows: Sequence[Mapping[str, Any]], metric: str) -> Square:
         seeds.setdefault(row["seed"], []).append(float(row[metric]))
     found = estimate([math.fsum(values) / len(values) for values in seeds.values()])
     cells = len({row["cell"] for row in rows})
-    return Square(found.mean, None if found.high is None else found.high - found.mean, cells=cells)
+    ends = None if found.low is None or found.high is None else (found.low, found.high)
+    return Square(found.mean, ends, cells=cells)
 
 
 def heat_figure(
@@ -90,7 +91,7 @@ def heat_figure(
     high = high if high > low else low + 1e-9
     beside = min(len(panels), max(1, 6 // max(1, len(columns))), 3)
     deep = -(-len(panels) // beside)
-    width = min(9.0, 1.7 + beside * (0.5 + 1.0 * len(columns)))
+    width = min(9.0, 1.7 + beside * (0.5 + 1.15 * len(columns)))
     with figure(width, deep * (0.9 + 0.62 * len(levels[down])), deep, beside) as (made, axes):
         for axis in axes[len(panels) :]:
             axis.set_visible(False)
@@ -125,9 +126,9 @@ def _panel(axis: Axes, grid: list[list[Square]], low: float, high: float, most: 
             text = (
                 unit.value(one.mean)
                 + ("*" if one.cells < most else "")
-                + ("" if one.half is None else f"\n± {unit.value(one.half)}")
+                + ("" if one.ends is None else f"\n{unit.value(one.ends[0])} to {unit.value(one.ends[1])}")
             )
-            axis.text(x, y, text, ha="center", va="center", fontsize=8, color=colour, linespacing=1.25)
+            axis.text(x, y, text, ha="center", va="center", fontsize=7.5, color=colour, linespacing=1.25)
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
     return mesh

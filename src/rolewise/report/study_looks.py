@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from rolewise.report.style import COLOURS, FAINT, GREY, INK, as_image, figure
+from rolewise.report.style import COLOURS, FAINT, GREY, INK, as_image, colours, figure
 
 Arrays = Mapping[str, Any]
 
@@ -74,8 +74,8 @@ def plane_figure(arrays: Arrays, planes: Sequence[Mapping[str, Any]], names: Seq
         classes = [str(one) for one in planes[0]["names"]]
         handles = [
             *(
-                drawn[0].plot([], [], "o", ms=5, color=COLOURS[k], label=f"class {name}")[0]
-                for k, name in enumerate(classes)
+                drawn[0].plot([], [], "o", ms=5, color=colour, label=f"class {name}")[0]
+                for colour, name in zip(colours(len(classes)), classes, strict=True)
             ),
             drawn[0].plot([], [], "x", ms=5, color=INK, label="two images, half and half")[0],
         ]
@@ -89,9 +89,9 @@ _MOST_POINTS = 60
 
 
 def _plane(axis: Axes, points: Mapping[str, Any], classes: Sequence[int]) -> None:
-    for place, index in enumerate(classes):
+    for colour, index in zip(colours(len(classes)), classes, strict=True):
         mine = points["clean"][points["labels"] == index][:_MOST_POINTS]
-        axis.plot(mine[:, 0], mine[:, 1], "o", ms=3, color=COLOURS[place], alpha=0.55, mew=0)
+        axis.plot(mine[:, 0], mine[:, 1], "o", ms=3, color=colour, alpha=0.55, mew=0)
     # They lie pair of classes by pair: some of each.
     mixed = points["mixed"][:: max(1, -(-len(points["mixed"]) // (len(classes) * _MOST_POINTS)))]
     axis.plot(mixed[:, 0], mixed[:, 1], "x", ms=3, color=INK, alpha=0.6, mew=0.7)

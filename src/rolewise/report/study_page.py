@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 
+from rolewise.analysis.cautions import fixed_test_set, looked_at
 from rolewise.analysis.columns import column_of
 from rolewise.analysis.effects import Contrast, Group, Level, contrasts
 from rolewise.analysis.questions import Answer, answers
@@ -59,6 +60,8 @@ def study_sentences(root: AnyPath) -> list[tuple[str, list[str]]]:
     for part in _parts(data):
         found += [(group["title"], group["sentences"]) for group in part["groups"]]
         found += [(f"{part['name']}: the best cell", [part["best"]])] if part["best"] else []
+    cautions = _cautions(data)
+    found += [("How far this reaches", cautions)] if cautions else []
     return found
 
 
@@ -86,6 +89,7 @@ def _content(data: StudyData) -> dict[str, Any]:
         "name": data.name,
         "parts": parts,
         "answers": answered(data),
+        "cautions": _cautions(data),
         "pictures": pictures(data, {part["name"]: part["labels"] for part in parts}),
         "counts": {state: states.count(state) for state in ("done", "trained", "waiting", "failed")},
         "rows": len(data.rows),
@@ -95,6 +99,20 @@ def _content(data: StudyData) -> dict[str, Any]:
         "config": data.config,
         "environment": data.environment,
     }
+
+
+def comparisons(data: StudyData) -> tuple[int, int]:
+    """Returns how many metrics a study's page compares, and how many contrasts of all of them it can judge."""
+    leading = [metric for metric in data.metrics if column_of(metric).leads]
+    rows = {name: [row for row in data.rows if row["part"] == name] for name in data.parts}
+    found = [one for metric in leading for name in rows for one in contrasts(rows[name], data.parts[name], metric)]
+    return len(leading), sum(one.difference is not None for one in found)
+
+
+def _cautions(data: StudyData) -> list[str]:
+    """Returns what the page's intervals do not hold, and how many comparisons it makes; nothing where it makes none."""
+    metrics, judged = comparisons(data)
+    return [looked_at(metrics, judged, len(data.questions)), fixed_test_set()] if judged or data.questions else []
 
 
 def _parts(data: StudyData) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from rolewise.analysis.columns import ATTACKED
 from rolewise.analysis.effects import Level
 from rolewise.analysis.statistics import estimate
-from rolewise.report.style import COLOURS, FAINT, GREY, as_image, figure
+from rolewise.report.style import FAINT, GREY, as_image, colours, figure
 
 #: What stands against accuracy, and how an axis calls it.
 AGAINST: dict[str, str] = {
@@ -73,7 +73,7 @@ def _dot(axis: Axes, cell: Sequence[Row], name: str, **look: Any) -> None:
 
 def _look(row: Row, varied: Sequence[str], axes: Mapping[str, Sequence[Level]]) -> dict[str, Any]:
     places = [list(axes[axis]).index(row[axis]) for axis in varied] + [0, 0, 0]
-    colour = COLOURS[places[0] % len(COLOURS)]
+    colour = colours(places[0] + 1)[places[0]]
     filled = places[2] % 2 == 0
     return {"mfc": colour if filled else "none", "mec": colour, "marker": _MARKS[places[1] % len(_MARKS)], "ms": 5.5}
 
@@ -87,7 +87,7 @@ def _legend(
         for number, level in enumerate(axes[axis]):
             where: list[int] = [0, 0, 0]
             where[place] = number
-            colour = COLOURS[where[0] % len(COLOURS)] if place == 0 else GREY
+            colour = colours(where[0] + 1)[where[0]] if place == 0 else GREY
             face = colour if place < 2 or number % 2 == 0 else "none"
             mark = _MARKS[where[1] % len(_MARKS)]
             handles.append(Line2D([], [], ls="", marker=mark, mfc=face, mec=colour, ms=5.5, label=str(level)))
@@ -114,19 +114,19 @@ def attack_figure(named: Mapping[str, Sequence[Row]]) -> str | None:
     with figure(8.4, 3.1, 1, len(attacks), sharey=True) as (made, drawn):
         for axis, attack in zip(drawn, attacks, strict=True):
             radii = {0.0: "accuracy", **{radius: found[attack, radius] for a, radius in sorted(found) if a == attack}}
-            for place, (name, mine) in enumerate(named.items()):
+            for colour, (name, mine) in zip(colours(len(named)), named.items(), strict=True):
                 means = [estimate([100 * float(row[column]) for row in mine]) for column in radii.values()]
                 axis.plot(
                     list(radii),
                     [one.mean for one in means],
                     "o-",
                     ms=4,
-                    color=COLOURS[place],
+                    color=colour,
                     label=name.replace("\n", ": "),
                 )
                 if all(one.low is not None for one in means):
                     low, high = ([getattr(one, end) for one in means] for end in ("low", "high"))
-                    axis.fill_between(list(radii), low, high, color=COLOURS[place], alpha=0.13, lw=0)
+                    axis.fill_between(list(radii), low, high, color=colour, alpha=0.13, lw=0)
             axis.set_title(attack.upper())
             axis.set_xlabel("radius, levels of 255")
             axis.set_xticks(list(radii))

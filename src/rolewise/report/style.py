@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import colorsys
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +14,31 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 INK, GREY, FAINT = "#1d2733", "#6b7785", "#dfe4ea"
 #: Told apart by people who do not see all colours (after Okabe and Ito).
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c564b", "#000000")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c564b", "#7a5195")
+
+
+def colours(count: int) -> list[str]:
+    """Returns as many colours, no two alike: those of `COLOURS`, then others spread over hue and lightness.
+
+    Args:
+        count: how many things a figure tells apart.
+    """
+    found = [*COLOURS]
+    number = 0
+    while len(found) < count:
+        # Steps of the golden angle never come back to a hue; three lightnesses tell neighbours apart.
+        hue, light = (0.11 + number * 0.6180339887) % 1, (0.38, 0.58, 0.26)[number % 3]
+        colour = to_hex(colorsys.hls_to_rgb(hue, light, 0.62))
+        number += 1
+        if colour not in found:
+            found.append(colour)
+    return found[:count]
+
 
 _STYLE: Any = {
     "font.size": 9,

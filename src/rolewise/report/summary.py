@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from rolewise.analysis import compare, verdict
+from rolewise.analysis import caution, compare, verdict
 from rolewise.files import AnyPath, as_path, read_json
 
 
@@ -16,14 +16,15 @@ def summary(root: AnyPath) -> Group:
     Raises:
         InputError: the run has no results yet, or they are damaged.
     """
-    rows = compare(read_json(as_path(root, "root") / "results.json", "the run's results"))
+    results = read_json(as_path(root, "root") / "results.json", "the run's results")
+    rows = compare(results)
     parts: list[Table | Text] = []
     for student in dict.fromkeys(row.student for row in rows):
         table = Table(title=f"\n{student}", title_justify="left", box=None, padding=(0, 2, 0, 0))
         for heading, side in (
             ("arm", "left"),
             ("test accuracy, %", "right"),
-            ("difference to its control (95%)", "right"),
+            ("difference to its control (95%, unadjusted)", "right"),
         ):
             table.add_column(heading, justify=side)  # type: ignore[arg-type]
         for row in (row for row in rows if row.student == student):
@@ -35,4 +36,5 @@ def summary(root: AnyPath) -> Group:
                     change += f" ({100 * row.difference.low:+.1f} to {100 * row.difference.high:+.1f})"
             table.add_row(row.name, f"{100 * row.accuracy.mean:.1f}{spread}", change)
         parts += [table, Text("\n" + verdict(rows, student))]
+    parts.append(Text("\n" + caution(results, rows)))
     return Group(*parts)

@@ -52,12 +52,14 @@ class Outcome:
         score: its score, or None where it was retired by an error.
         reason: the error that retired it, else empty.
         seconds: how long it took.
+        losses: how often the work was lost with a worker process before.
     """
 
     member: int
     score: float | None
     reason: str
     seconds: float
+    losses: int = 0
 
 
 class Crew:

@@ -85,7 +85,9 @@ class Folder:
             self._synced_at, self._synced = time.monotonic(), line.interval
         states.discard(self.states, {line.interval, last, self._synced})
         members = [round(outcomes[member].seconds, 4) for member in sorted(outcomes)]
-        timing = {"interval": line.interval, "seconds": round(seconds, 4), "members": members}
+        timing: dict[str, Any] = {"interval": line.interval, "seconds": round(seconds, 4), "members": members}
+        if losses := {str(member): outcome.losses for member, outcome in outcomes.items() if outcome.losses}:
+            timing["losses"] = losses  # not in the record, which they do not change
         record.append(self.path / "timing.jsonl", timing)
         return line
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -12,7 +13,8 @@ from rolewise.errors import InputError
 from rolewise.search.crew import Crew, Order, Outcome
 from rolewise.search.member import MakeMember
 from rolewise.search.worker import work
-from rolewise.workers import Died, Hands, Raised, start_context
+from rolewise.workers.hands import Died, Hands
+from rolewise.workers.process import Raised, start_context
 
 
 class Pool(Protocol):
@@ -51,7 +53,8 @@ class Processes:
     """Carries out orders in worker processes.
 
     A member stays with one worker, but an idle worker takes over a waiting member of another. A worker that dies is
-    started again, and the member that it was at is retired.
+    started again and begins its order again from the member's stored state; a member whose order is lost three times is
+    retired.
 
     Args:
         make_member: makes a member; must be picklable.
@@ -79,6 +82,7 @@ class Processes:
         """See `Pool`."""
         waiting = list(orders)
         outcomes: dict[int, Outcome] = {}
+        losses: dict[int, int] = {}
         for place in self._hands.idle:
             self._give(place, waiting)
         while len(outcomes) < len(orders):
@@ -88,9 +92,10 @@ class Processes:
                     reply.raise_here()
                 if isinstance(reply, Died):
                     assert order is not None
-                    reply = Outcome(order.member, None, reply.cause, 0.0)
+                    losses[order.member] = reply.losses
+                    reply = None if reply.again else Outcome(order.member, None, reply.reason, 0.0)
                 if reply is not None:
-                    outcomes[reply.member] = reply
+                    outcomes[reply.member] = replace(reply, losses=losses.get(reply.member, 0))
                     self._hands.done(place)
                     self._give(place, waiting)
         return outcomes

@@ -48,12 +48,13 @@ def write(path: Path, content: bytes, *, sync: bool) -> None:
     """Writes a state under a temporary name, then renames it.
 
     Args:
-        path: the file; one writer at a time.
+        path: the file.
         content: what `dump` returned.
         sync: wait until it would outlast a power cut. A killed process loses nothing either way.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
+    # A name of this process alone: one that lost its parent may still write while its work is done again.
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with naming(path):
         with temporary.open("wb") as file:
             file.write(content)

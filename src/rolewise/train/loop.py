@@ -63,7 +63,7 @@ def fit(
     first, began = trainee.epoch, time.monotonic()
     written = began
     with (
-        asked_to_stop() as interrupted,
+        asked_to_stop(lambda: "this epoch") as interrupted,
         (folder / "record.jsonl").open("a", encoding="utf-8") as record,
         (folder / "timing.jsonl").open("a", encoding="utf-8") as timing,
     ):

@@ -16,7 +16,7 @@ from rolewise.data.images import Source
 from rolewise.data.labels import label_problem
 from rolewise.data.limits import MOST_EXPANSION, check_memory
 from rolewise.data.registry import READERS
-from rolewise.errors import InputError
+from rolewise.errors import InputError, near
 
 
 def _renames(value: Any) -> bool:
@@ -39,13 +39,9 @@ def npz(
 ) -> tuple[Source, Source | None]:
     """A .npz file with ``images`` uint8 [N, H, W(, C)] or [N, C, H, W], ``labels`` [N], and ``test_...`` likewise."""
     path = find(root, [file], file, None)
-    renamed = {name: key for key, name in names.items()}
     try:
         with zipfile.ZipFile(path) as archive:
-            members = {
-                renamed.get(info.filename.removesuffix(".npy"), info.filename.removesuffix(".npy")): info
-                for info in archive.infolist()
-            }
+            members = _members(archive, names, path)
             has_test = check_names(
                 members, str(path), "rename them, or name them in data.arguments, such as names: {images: x_train}"
             )
@@ -59,6 +55,19 @@ def npz(
         # A damaged archive fails in whatever way the bytes happen to lead to.
         raise InputError(f"{path} cannot be read as .npz ({type(error).__name__}: {error}); save it anew") from error
     return from_arrays(arrays | ({"classes": classes} if classes is not None else {}), str(path))
+
+
+def _members(archive: zipfile.ZipFile, names: dict[str, str], path: Path) -> dict[str, zipfile.ZipInfo]:
+    """Returns the arrays of a file, those that ``names`` gives another name under that."""
+    found = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    for key, name in names.items():
+        if name not in found:
+            raise InputError(
+                f"{path} must hold {name}, which names.{key} gives, and it is not there{near(name, found)}"
+            )
+    # A name that is given goes before an array that happens to have it.
+    others = {name: info for name, info in found.items() if name not in names and name not in names.values()}
+    return others | {key: found[name] for key, name in names.items()}
 
 
 def _head(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Head:

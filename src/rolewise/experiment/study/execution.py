@@ -26,6 +26,7 @@ def execute(
     pool: Pool,
     asked: Callable[[], bool],
     on_event: Callable[[Event], None],
+    now: list[Job],
 ) -> None:
     """Runs every job that is neither done nor failed and that needs no failed one.
 
@@ -35,6 +36,7 @@ def execute(
         pool: who carries them out.
         asked: whether the user wants to stop.
         on_event: told what happens.
+        now: gets the jobs under way.
 
     Raises:
         Interrupted: the user stopped the study.
@@ -53,11 +55,12 @@ def execute(
             _give(pool, waiting, running, done)
         else:
             pool.stop()
+        now[:] = running.values()
         if not running:
             break
         for told in pool.listen(0.2):
             job = running[told.key]
-            if told.kind != "moves":
+            if told.kind not in ("moves", "lost"):
                 del running[told.key]
             if told.kind == "done":
                 done.add(told.key)

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from rolewise.experiment.study.graph import Job
 from rolewise.experiment.study.working import Told, carry_out, free_memory, work
-from rolewise.workers import Died, Hands, start_context
+from rolewise.workers.hands import MOST_LOSSES, Died, Hands
+from rolewise.workers.process import start_context
 
 
 class Pool(Protocol):
@@ -71,20 +72,23 @@ class Here:
 
 
 class Processes:
-    """Carries out jobs in worker processes; one that dies is started again, and its job has failed.
+    """Carries out jobs in worker processes; one that dies is started again, and begins its job again.
+
+    A job that begins again goes on from its last checkpoint; one that is lost three times has failed.
 
     Args:
         root: the study folder.
         workers: how many.
+        should_stop: whether to break off while the workers start.
 
     Raises:
+        Interrupted: ``should_stop`` returned True before all workers were ready.
         RunError: a worker does not start.
     """
 
-    def __init__(self, root: Path, workers: int) -> None:
+    def __init__(self, root: Path, workers: int, should_stop: Callable[[], bool]) -> None:
         context = start_context("rolewise.experiment.study.working")
-        self._stopping = context.Event()
-        self._hands: Hands[Job] = Hands(workers, work, (root, self._stopping), context)
+        self._hands: Hands[Job] = Hands(workers, work, (root,), context, should_stop=should_stop)
 
     @property
     def free(self) -> int:
@@ -100,15 +104,22 @@ class Processes:
         for place in self._hands.stirring(seconds):
             while (job := self._hands.job(place)) is not None and (told := self._hands.hear(place)) is not None:
                 if isinstance(told, Died):
-                    told = Told(job.key, "failed", told.cause)
+                    told = _lost(job, told)
                 elif told.kind != "moves":
                     self._hands.done(place)
                 yield told
 
     def stop(self) -> None:
         """See `Pool`."""
-        self._stopping.set()
+        self._hands.stop()
 
     def close(self) -> None:
         """See `Pool`: hangs up, so that the workers end, and kills those that have a job."""
         self._hands.close()
+
+
+def _lost(job: Job, died: Died) -> Told:
+    if died.again:
+        return Told(job.key, "lost", f"{died.cause}; it begins again from its last checkpoint")
+    # Lost less often it was not begun again because the study is being stopped.
+    return Told(job.key, "failed", died.reason) if died.losses >= MOST_LOSSES else Told(job.key, "stopped")

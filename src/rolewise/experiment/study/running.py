@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rolewise.analysis.measurements import measure_faults
+from rolewise.config.faults import ConfigError
 from rolewise.config.study import Study
 from rolewise.config.study_loading import load_study as _load_study
 from rolewise.experiment import builders
-from rolewise.experiment.checks import check
 from rolewise.experiment.folder import RunFolder, held
+from rolewise.experiment.graph import next_stops
 from rolewise.experiment.study.execution import Event, execute
 from rolewise.experiment.study.folder import StudyFolder, make_cell, open_study
-from rolewise.experiment.study.graph import Graph, graph_of
+from rolewise.experiment.study.graph import Graph, Job, graph_of
 from rolewise.experiment.study.pictures import write_pictures
 from rolewise.experiment.study.planning import StudyPlan, plan_of
 from rolewise.experiment.study.pool import Here, Pool, Processes
 from rolewise.experiment.study.table import Ledger, Row
+from rolewise.experiment.trial import Trial
 from rolewise.files import AnyPath, as_path
+from rolewise.importing import search_in
 from rolewise.processes import asked_to_stop
 from rolewise.report import write_study_report
 from rolewise.seals import check_stage
@@ -47,17 +51,29 @@ class StudyResult:
         return [row for row in self.rows if row["status"] == "failed"]
 
 
-def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
-    """Reads a study and checks every cell and every name in it.
+def load_study(
+    path: Path | str, overrides: Sequence[str] = (), *, on_note: Callable[[str], None] | None = None
+) -> Study:
+    """Reads a study, checks every cell and every name in it, and tries each distinct network and pair of them once.
 
     Args:
         path: the YAML file.
         overrides: settings of the study such as ``seeds=[0]``.
+        on_note: gets what is no fault and worth saying; by default it is a warning.
 
     Raises:
         ConfigError: all faults in one go.
     """
-    return _load_study(path, overrides, check=check, measure_faults=measure_faults)
+    search_in(Path(path).parent, Path.cwd())
+    trial = Trial()
+    try:
+        study = _load_study(path, overrides, check=trial.check, measure_faults=measure_faults)
+    except ConfigError as error:
+        error.traces = tuple(trial.traces)
+        raise
+    for note in trial.notes:
+        (on_note or warnings.warn)(note)
+    return study
 
 
 def run_study(
@@ -89,7 +105,8 @@ def run_study(
     """
     out = as_path(out, "out")
     folder = open_study(out, study, fresh=fresh, extend=extend)
-    with held(RunFolder(out)), asked_to_stop() as asked:
+    now: list[Job] = []
+    with held(RunFolder(out)), asked_to_stop(lambda: _next_stops(now)) as asked:
         graph = graph_of(study)
         for cell in study.cells:
             make_cell(folder, cell.name, cell.config, graph.keys[cell.name])
@@ -102,9 +119,9 @@ def run_study(
         on_plan(plan_of(folder, graph, len(ledger.write()), workers), graph)
         todo = [job for job in (*graph.trainings, *graph.measurements) if not folder.is_done(job.key)]
         if todo:
-            pool: Pool = Processes(out, min(workers, len(todo))) if isolate else Here(out, asked.is_set)
+            pool: Pool = Processes(out, min(workers, len(todo)), asked.is_set) if isolate else Here(out, asked.is_set)
             try:
-                _run(folder, graph, ledger, pool, asked.is_set, on_event)
+                _run(folder, graph, ledger, pool, asked.is_set, on_event, now)
             finally:
                 pool.close()
                 # Also of a study that was stopped: the table says how far it is.
@@ -124,6 +141,7 @@ def _run(
     pool: Pool,
     asked: Callable[[], bool],
     on_event: Callable[[Event], None],
+    now: list[Job],
 ) -> None:
     """Runs all trainings, then opens the test set: until then the table has validation accuracies alone."""
     left: dict[str, set[str]] = {cell: set(keys.values()) for cell, keys in graph.keys.items()}
@@ -141,8 +159,15 @@ def _run(
     for key in [job.key for job in graph.trainings if folder.is_done(job.key)]:
         for keys in left.values():
             keys.discard(key)
-    execute(folder, graph.trainings, pool, asked, on)
-    execute(folder, graph.measurements, pool, asked, on_event)
+    execute(folder, graph.trainings, pool, asked, on, now)
+    execute(folder, graph.measurements, pool, asked, on_event, now)
+
+
+def _next_stops(jobs: Sequence[Job]) -> str:
+    """Names where the jobs under way can be stopped."""
+    trained = next_stops([job.stage for job in jobs if not job.measure])
+    measured = sum(bool(job.measure) for job in jobs)
+    return trained if not measured else "this measurement" if measured == 1 else f"these {measured} measurements"
 
 
 def _default_workers(study: Study) -> int:

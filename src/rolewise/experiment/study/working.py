@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +19,7 @@ from rolewise.experiment.study.folder import StudyFolder
 from rolewise.experiment.study.graph import Job
 from rolewise.experiment.study.measuring import measured
 from rolewise.seals import DONE, write_sealed
-from rolewise.workers import Ready, begin_work
+from rolewise.workers.process import Ready, jobs, stop_check
 
 #: More of an error than a table needs.
 _LONGEST = 400
@@ -32,14 +31,14 @@ class Told:
 
     Args:
         key: which one.
-        kind: ``moves`` while it runs; ``done``, ``failed`` or ``stopped`` at its end; ``broken`` where the whole study
-            cannot go on, such as on a full disk.
+        kind: ``moves`` while it runs; ``lost`` where its worker died and another begins it again; ``done``, ``failed``
+            or ``stopped`` at its end; ``broken`` where the whole study cannot go on, such as on a full disk.
         text: the progress, or the reason.
         trace: the error's traceback.
     """
 
     key: str
-    kind: Literal["moves", "done", "failed", "stopped", "broken"]
+    kind: Literal["moves", "lost", "done", "failed", "stopped", "broken"]
     text: str = ""
     trace: str = ""
 
@@ -83,20 +82,16 @@ def free_memory() -> None:
             torch.cuda.empty_cache()
 
 
-def work(connection: Connection, root: Path, stopping: Event) -> None:
+def work(connection: Connection, root: Path) -> None:
     """Runs a worker process: one job after another, until the parent hangs up.
 
     Args:
         connection: brings jobs, takes what is told of them.
         root: the study folder.
-        stopping: set where jobs are to end at their next checkpoint.
     """
-    begin_work()
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        connection.send(Ready())
-        while True:
-            job = connection.recv()
-            told = carry_out(root, job, connection.send, stopping.is_set)
-            if told.kind == "failed":
-                free_memory()
-            connection.send(told)
+    connection.send(Ready())
+    for job in jobs(connection):
+        told = carry_out(root, job, connection.send, stop_check(connection))
+        if told.kind == "failed":
+            free_memory()
+        connection.send(told)

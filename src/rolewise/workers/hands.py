@@ -1,44 +1,23 @@
-"""Worker processes that take one job at a time; one may die without the others."""
+"""Worker processes that take one job at a time. Work that is lost with one is done again, three times in all."""
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
-from rolewise.errors import RunError
-from rolewise.processes import tie_to_parent
-from rolewise.threads import wait_passively
+from rolewise.errors import Interrupted, RunError
+from rolewise.workers.output import Output
+from rolewise.workers.process import Raised, Ready, Stop, start_process
 
 Job = TypeVar("Job")
 
-
-@dataclass(frozen=True)
-class Ready:
-    """A worker can take jobs: the first thing that it sends."""
-
-
-@dataclass(frozen=True)
-class Raised:
-    """A job, or the start, ended in an error that the whole must end with.
-
-    Args:
-        error: the error itself.
-        trace: its traceback, as text, because a traceback does not travel between processes.
-    """
-
-    error: BaseException
-    trace: str
-
-    def raise_here(self) -> None:
-        """Raises the error in this process, with the worker's traceback as its cause."""
-        raise self.error from RunError(f"in a worker process:\n{self.trace}")
+#: How often the same work may be lost; by then it is the work that ends its process, and it is given up.
+MOST_LOSSES = 3
 
 
 @dataclass(frozen=True)
@@ -47,22 +26,32 @@ class Died:
 
     Args:
         cause: how it ended.
+        losses: how often this job has been lost by now.
+        again: whether another process has begun the job again; False after `MOST_LOSSES`, or while stopping.
     """
 
     cause: str
+    losses: int = 0
+    again: bool = False
+
+    @property
+    def reason(self) -> str:
+        """Why the job is given up, for a record."""
+        return f"its work was lost {self.losses} times, the last time because {self.cause}"
 
 
 @dataclass
 class _Hand(Generic[Job]):
-    """One worker process, and the job that it is at."""
+    """One worker process, the job that it is at, and how often that job was lost."""
 
     process: BaseProcess
     connection: Connection
     job: Job | None = None
+    losses: int = 0
 
 
 class Hands(Generic[Job]):
-    """Worker processes, known by their places from 0 on. One that dies is started again.
+    """Worker processes, known by their places from 0 on. One that dies is started again and gets its job again.
 
     Args:
         count: how many.
@@ -71,8 +60,10 @@ class Hands(Generic[Job]):
         arguments: likewise.
         context: the way to start processes.
         greeting: bytes that each is sent before anything else.
+        should_stop: whether to break off while the workers start.
 
     Raises:
+        Interrupted: ``should_stop`` returned True before all workers were ready.
         RunError: a worker does not start. Where it says why (`Raised`), that error instead.
     """
 
@@ -83,14 +74,17 @@ class Hands(Generic[Job]):
         arguments: Sequence[Any],
         context: BaseContext,
         greeting: bytes | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._target, self._arguments, self._context, self._greeting = target, tuple(arguments), context, greeting
+        self._should_stop, self._stopping = should_stop, False
+        self._output = Output()
         self._hands: list[_Hand[Job]] = []
         try:
             for _ in range(count):
                 self._hands.append(self._start())
-            for hand in self._hands:
-                self._await_ready(hand)
+            for place in range(count):
+                self._await_ready(place)
         except BaseException:
             self.close(at_once=True)
             raise
@@ -100,22 +94,36 @@ class Hands(Generic[Job]):
         """The places of the workers that have no job."""
         return [place for place, hand in enumerate(self._hands) if hand.job is None]
 
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs under way."""
+        return [hand.job for hand in self._hands if hand.job is not None]
+
     def job(self, place: int) -> Job | None:
         """Returns what a worker is at."""
         return self._hands[place].job
 
-    def give(self, place: int, job: Job) -> None:
-        """Gives an idle worker a job."""
+    def give(self, place: int, job: Job, losses: int = 0) -> None:
+        """Gives an idle worker a job that was lost so often before."""
         if not self._hands[place].process.is_alive():
             self._restart(place)
         hand = self._hands[place]
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it just died: the pipe's end will tell
             hand.connection.send(job)
-        hand.job = job
+        hand.losses, hand.job = losses, job
 
     def done(self, place: int) -> None:
-        """Says that a worker's job has ended."""
+        """Marks a worker's job as ended."""
         self._hands[place].job = None
+
+    def stop(self) -> None:
+        """Sends `Stop` to the workers that have a job; what is lost from now on is not begun again."""
+        if not self._stopping:
+            self._stopping = True
+            for hand in self._hands:
+                if hand.job is not None:
+                    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                        hand.connection.send(Stop())
 
     def stirring(self, seconds: float | None = None) -> list[int]:
         """Waits, so long at the most, then returns the places of the busy workers that sent something or died."""
@@ -128,13 +136,18 @@ class Hands(Generic[Job]):
     def hear(self, place: int) -> Any:
         """Returns what a worker sent, `Died` where it ended before that, or None where there is nothing yet.
 
-        A dead worker has been started again, and its job is over.
+        The job of a dead worker has been begun again in a new process, or is over (see `Died`).
         """
         hand = self._hands[place]
-        heard = _receive(hand)
-        if isinstance(heard, Died):
+        heard, job = _receive(hand), hand.job
+        if not isinstance(heard, Died):
+            return heard
+        losses, hand.job = hand.losses + 1, None
+        again = job is not None and losses < MOST_LOSSES and not self._stopping
+        if again and job is not None:
             self._restart(place)
-        return heard
+            self.give(place, job, losses)
+        return replace(heard, losses=losses, again=again)
 
     def close(self, *, at_once: bool = False) -> None:
         """Hangs up, so that the workers end, and kills those that have a job or do not end; ``at_once`` kills all."""
@@ -148,55 +161,45 @@ class Hands(Generic[Job]):
                 hand.process.kill()
                 hand.process.join()
         self._hands = []
+        self._output.close()
 
     def _start(self) -> _Hand[Job]:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=self._target, args=(theirs, *self._arguments))  # type: ignore[attr-defined]
-        process.start()
-        theirs.close()
-        return _Hand(process, ours)
+        return _Hand(*start_process(self._context, self._target, self._arguments, self._output.writer))
 
-    def _await_ready(self, hand: _Hand[Job]) -> None:
-        if self._greeting is not None:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                hand.connection.send_bytes(self._greeting)
-        wait([hand.connection, hand.process.sentinel])
-        heard = _receive(hand)
-        if isinstance(heard, Raised):
-            heard.raise_here()
-        if not isinstance(heard, Ready):
-            how = heard.cause if isinstance(heard, Died) else f"it sent {heard!r} first"
-            raise RunError(f"a worker process did not start: {how}; see the text above, or use one worker")
+    def _await_ready(self, place: int) -> None:
+        """Waits until a worker can take jobs. One that dies before is started again, as lost work is."""
+        for _ in range(MOST_LOSSES):
+            hand = self._hands[place]
+            if self._greeting is not None:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    hand.connection.send_bytes(self._greeting)
+            while not wait([hand.connection, hand.process.sentinel], timeout=0.2):
+                if self._should_stop():
+                    raise Interrupted("stopped while worker processes were starting")
+            heard = _receive(hand)
+            if isinstance(heard, Raised):
+                heard.raise_here()
+            if isinstance(heard, Ready):
+                return
+            if not isinstance(heard, Died):
+                raise RunError(f"a worker process did not start: it sent {heard!r} first")
+            _bury(hand)
+            self._hands[place] = self._start()
+        raise RunError(
+            f"a worker process did not start in {MOST_LOSSES} attempts: {heard.cause}; see the text above, or use one "
+            "worker"
+        )
 
     def _restart(self, place: int) -> None:
-        dead = self._hands[place]
-        dead.connection.close()
-        dead.process.join()
+        _bury(self._hands[place])
         self._hands[place] = self._start()
-        self._await_ready(self._hands[place])
+        self._await_ready(place)
 
 
-def begin_work() -> None:
-    """Prepares the process that a target runs in: it ends when its parent does, and leaves Ctrl-C to that one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches the whole process group
-    tie_to_parent()
-
-
-def start_context(*modules: str) -> BaseContext:
-    """Returns the way to start processes: from a server that has torch loaded already where there is one.
-
-    The server lasts as long as this process, so that whatever comes after the first starts its workers in milliseconds.
-
-    Args:
-        modules: to be loaded by the server beside torch.
-    """
-    wait_passively()
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    own = [module for module in modules if module not in ("", "__main__", "builtins", "functools")]
-    context.set_forkserver_preload(["torch", "torch._dynamo", __name__, *own])
-    return context
+def _bury(hand: _Hand[Any]) -> None:
+    hand.connection.close()
+    hand.process.kill()  # it may have hung up alone
+    hand.process.join()
 
 
 def _receive(hand: _Hand[Any]) -> Any:
@@ -216,4 +219,4 @@ def _cause_of_death(process: BaseProcess) -> str:
     process.join(timeout=5)
     code = process.exitcode
     how = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
-    return f"its worker process ended {how}" + ("; was memory short?" if code == -9 else "")
+    return f"its worker process ended {how}" + (" (was memory short?)" if code == -9 else "")

@@ -1,0 +1,63 @@
+"""What intervals over seeds do not hold, said wherever a result is."""
+
+from __future__ import annotations
+
+import math
+
+from rolewise.errors import InputError
+from rolewise.words import counted
+
+
+def sampling_error(accuracy: float, images: int) -> float:
+    r"""Returns the standard error that a test set's size alone gives an accuracy.
+
+    .. math:: \sqrt{a (1 - a) / n}
+
+    Args:
+        accuracy: a, in [0, 1].
+        images: n of the test set, at least 1.
+
+    Raises:
+        InputError: one is outside of its range.
+    """
+    if not 0 <= accuracy <= 1 or images < 1:
+        raise InputError(f"accuracy must be in [0, 1] and images at least 1, got {accuracy} and {images}")
+    return math.sqrt(accuracy * (1 - accuracy) / images)
+
+
+def fixed_test_set(accuracy: float | None = None, images: int | None = None) -> str:
+    """Returns the caution that every interval over seeds needs: one test set, and seeds that share their images.
+
+    Args:
+        accuracy: the highest mean, in [0, 1]; None where it is not known.
+        images: of the test set; None likewise.
+    """
+    size = ""
+    if accuracy is not None and images:
+        size = (
+            f": {counted(images, 'image')}, which give an accuracy of {100 * accuracy:.1f}% a standard error of "
+            f"{100 * sampling_error(accuracy, images):.1f} points by themselves"
+        )
+    return (
+        "Intervals and p values hold what differs between trainings from seed to seed. All seeds are tested on one "
+        f"fixed test set{size}; what another one would change is in no interval. Seeds draw their training images "
+        "from the same pool and share many of them, teachers most, so that they are not independent either."
+    )
+
+
+def looked_at(metrics: int, contrasts: int, questions: int = 0) -> str:
+    """Returns how many comparisons a page makes, and what its p values are adjusted for.
+
+    Args:
+        metrics: that are compared.
+        contrasts: of all metrics and parts together.
+        questions: that were stated.
+    """
+    asked = f" and answers {counted(questions, 'question')}" if questions else ""
+    among = "; questions are adjusted for one another alone" if questions else ""
+    luck = " Among so many some stand out by luck." if contrasts > 20 else ""
+    return (
+        f"This study looks at {counted(metrics, 'metric')} with {counted(contrasts, 'contrast')} in all{asked}. p "
+        "values are adjusted (Holm) for the contrasts of one metric in one part, and for nothing across metrics and "
+        f"parts{among}.{luck}"
+    )

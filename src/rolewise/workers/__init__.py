@@ -1,0 +1,1 @@
+"""Worker processes: one job at a time, lost work done again, output passed on by the parent."""

@@ -1,0 +1,60 @@
+"""What worker processes print, passed on by their parent, so that no live table is torn; each warning once."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import re
+import sys
+import threading
+
+# How C++ code of torch and others begins a line: severity, date, time, perhaps a thread's number.
+_STAMP = re.compile(r"^\[[IWE]\d{4} [\d:.]+ +(?:\d+ +)?")
+_WARNING = re.compile(r"^(?:\S+:\d+: )?\w*Warning: ")
+
+
+class Output:
+    """A pipe that worker processes print into, and a thread that passes the lines on to ``sys.stderr``.
+
+    A terminal's live table takes the place of ``sys.stderr`` while it moves, and prints such lines above itself.
+    """
+
+    def __init__(self) -> None:
+        self._reader, self.writer = multiprocessing.Pipe(duplex=False)
+        self._passed: set[str] = set()
+        self._thread = threading.Thread(target=self._pass_on, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Passes on what is left, and ends."""
+        self.writer.close()
+        # A process that a worker started, and that outlives it, would hold the pipe open.
+        self._thread.join(timeout=2)
+
+    def _pass_on(self) -> None:
+        rest = b""
+        with contextlib.suppress(OSError):
+            while content := os.read(self._reader.fileno(), 1 << 16):
+                *lines, rest = (rest + content).split(b"\n")
+                for line in lines:
+                    self._show(line)
+        if rest:
+            self._show(rest)
+        self._reader.close()
+
+    def _show(self, line: bytes) -> None:
+        text = line.decode(errors="replace")
+        key = warning_in(text)
+        if key is not None and key in self._passed:
+            return
+        self._passed.add(key or "")
+        with contextlib.suppress(OSError, ValueError):  # nobody reads, or it is closed
+            print(text, file=sys.stderr, flush=True)
+
+
+def warning_in(line: str) -> str | None:
+    """Returns the warning in a line without its time, by which it is known again; None where it is no warning."""
+    if stamp := _STAMP.match(line):
+        return line[stamp.end() :]
+    return line if _WARNING.match(line) else None

@@ -1,0 +1,121 @@
+"""Ctrl-C: confirmed at once, a clean end after the first, an end at once after the second, also while workers start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from rolewise.processes import asked_to_stop
+
+
+def wait_for(capsys: pytest.CaptureFixture[str], text: str) -> str:
+    heard, limit = "", time.monotonic() + 30
+    while text not in heard:
+        assert time.monotonic() < limit, f"never heard {text!r}: {heard!r}"
+        time.sleep(0.005)
+        heard += capsys.readouterr().err
+    return heard
+
+
+def test_the_first_is_confirmed_at_once_and_the_second_breaks_off(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), asked_to_stop(lambda: "this epoch of b") as asked:
+        assert not asked.is_set()
+        signal.raise_signal(signal.SIGINT)
+        assert asked.is_set()
+        line = "Ctrl-C: stopping after this epoch of b. Press it again to stop at once; checkpoints are kept.\n"
+        assert wait_for(capsys, "\n") == line
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert capsys.readouterr().err == "", "it is said once"
+
+
+def test_nothing_is_said_where_nothing_is_pressed_or_another_handler_is_at_work(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = threading.active_count()
+    with asked_to_stop():
+        pass
+    with asked_to_stop() as outer, asked_to_stop() as inner:
+        signal.raise_signal(signal.SIGINT)
+        assert outer.is_set() and not inner.is_set()
+        assert wait_for(capsys, "\n").count("Ctrl-C") == 1
+    assert threading.active_count() == before and capsys.readouterr().err == ""
+
+
+_STARTING = """
+import os, signal, sys, threading, time
+from test_workers import double
+from rolewise.workers.hands import Hands
+from rolewise.workers.process import start_context
+
+if __name__ == "__main__":
+    pressed, over = [], threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: pressed.append(0))
+
+    def press():
+        while not over.wait(0.02):
+            os.killpg(0, signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    hands = Hands(2, double, (3,), start_context("rolewise.train"))
+    hands.give(0, 5)
+    answers = []
+    while len(answers) < 2:
+        hands.stirring(10)
+        answers += [heard for heard in [hands.hear(0)] if heard is not None]
+    over.set()
+    thread.join()
+    hands.done(0)
+    hands.close()
+    print(answers, len(pressed) > 10)
+"""
+
+
+@pytest.mark.slow
+def test_workers_start_and_work_undisturbed_by_it(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(_STARTING)
+    paths = os.pathsep.join([str(Path(__file__).parent), *[path for path in sys.path if path]])
+    made = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        timeout=120,
+    )
+    assert (made.returncode, made.stderr, made.stdout) == (0, "", "['working', 15] True\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["run", "study"])
+@pytest.mark.parametrize("presses", [1, 2])
+def test_pressed_while_workers_start_there_is_no_traceback(tmp_path: Path, command: str, presses: int) -> None:
+    config = Path(__file__).parent / "experiment" / {"run": "quick.yaml", "study": "study.yaml"}[command]
+    words = [sys.executable, "-u", "-m", "rolewise", command, str(config), "--out", str(tmp_path / "r")]
+    with subprocess.Popen(
+        [*words, "--set", "workers=2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        time.sleep(0.3)
+        os.killpg(process.pid, signal.SIGINT)
+        heard = [process.stderr.readline()]
+        assert heard[0].startswith("Ctrl-C: stopping after ")
+        if presses == 2:
+            os.killpg(process.pid, signal.SIGINT)
+        heard += process.stderr.readlines()
+        assert process.wait() == 1
+    assert "Stopped" in heard[-1] and "run the same command again to go on" in heard[-1]
+    assert len(heard) <= 3 and not any("Traceback" in line or "memory" in line for line in heard), heard
