@@ -9,7 +9,7 @@ from rolewise.data.fingerprint import fingerprint, state_of
 from rolewise.data.images import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.data.loading import Batch, batches, shuffled
 from rolewise.data.notices import ChecksumWarning, DataWarning
-from rolewise.data.reading import check_parts, read
+from rolewise.data.reading import check_parts, read, read_with
 from rolewise.data.registry import READERS, RawData
 from rolewise.data.splits import Opened, SealedTest, Splits, split, stratified_order, stratified_subset
 
@@ -35,6 +35,7 @@ __all__ = [
     "fingerprint",
     "from_arrays",
     "read",
+    "read_with",
     "reader_settings",
     "shuffled",
     "split",

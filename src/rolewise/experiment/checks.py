@@ -15,7 +15,7 @@ from rolewise.distill import COMBINATIONS, section_faults
 from rolewise.errors import InputError, near
 from rolewise.experiment.mix_checks import check_mixing
 from rolewise.experiment.weight_checks import check_weights
-from rolewise.models import MODELS
+from rolewise.models import GIVEN, MODELS
 
 
 def check(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
@@ -67,6 +67,9 @@ def _data(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
 
 def _model(path: Steps, name: str, arguments: dict[str, Any]) -> Iterable[tuple[Steps, str]]:
     if ":" in name:
+        for key in arguments:
+            if key in GIVEN:
+                yield (*path, "arguments", key), f"must be left out: the model is given {key}, {GIVEN[key]}"
         return
     if name not in MODELS:
         yield (*path, "name"), f"must be a model or package.module:callable, got {name!r}{near(name, MODELS)}"

@@ -15,6 +15,7 @@ from rolewise.config import ExperimentConfig, digest, dump
 from rolewise.errors import InputError
 from rolewise.experiment.inputs import streamed
 from rolewise.files import sha256, write_json, write_text
+from rolewise.importing import folders_of, modules_in
 from rolewise.seals import is_early, read_sealed, write_sealed
 
 VERSION = 2
@@ -80,6 +81,7 @@ def environment(config: ExperimentConfig) -> dict[str, Any]:
     for name in ("rolewise", "torch", "numpy", "scikit-learn", "pydantic", "safetensors"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             packages[name] = importlib.metadata.version(name)
+    folders = folders_of(modules_in(config.model_dump(mode="json")))
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -87,4 +89,6 @@ def environment(config: ExperimentConfig) -> dict[str, Any]:
         "device": config.device,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "packages": packages,
+        # Where code that is not Rolewise's was found, so that it is found again from another folder.
+        **({"modules": folders} if folders else {}),
     }

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from rolewise.config.networks import ModelSection
 from rolewise.config.schema import ExperimentConfig
-from rolewise.data import Division, SealedTest, Source, divide, read, split, stratified_subset
+from rolewise.data import Division, SealedTest, Source, divide, read_with, split, stratified_subset
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.models import build
+from rolewise.models import construct
 from rolewise.seeds import derive_seed
 
 
@@ -69,16 +69,21 @@ class World:
         """Returns what a network is fed: its own declaration, else the training images' statistics."""
         return InputSpec(model.mean or self.mean, model.std or self.std, model.size)
 
+    def fed(self, model: ModelSection) -> tuple[int, int, int]:
+        """Returns the shape (C, H, W) of one input of a network: its own, which need not be that of the images."""
+        spec = self.spec(model)
+        return (spec.channels, *(spec.size or self.source.size))
+
     def network(self, model: ModelSection, *names: str | int) -> nn.Module:
         """Builds a network whose initial weights belong to the stream that ``names`` calls."""
-        spec = self.spec(model)
-        return build(
+        channels, height, width = self.fed(model)
+        return construct(
             model.name,
+            model.arguments,
             num_classes=self.num_classes,
-            channels=spec.channels,
-            size=spec.size or self.source.size,
+            channels=channels,
+            size=(height, width),
             seed=derive_seed(self.seed, "weights", *names),
-            **model.arguments,
         )
 
 
@@ -103,12 +108,12 @@ def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
             return known.source, None
         if section.test is None:
             return known.source, known.test_source
-    raw = read(
+    raw = read_with(
         section.name,
+        section.arguments,
         root=section.root,
         download=section.download,
         memory_budget_mb=section.memory_budget_mb,
-        **section.arguments,
     )
     _LOADED.clear()
     # What the config leaves out is let go of, and not held by every process to the end.

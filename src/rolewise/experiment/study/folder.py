@@ -122,7 +122,11 @@ def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = 
             f"{made} is missing, so nobody knows what the stages beside it were made from; put it back, or start anew "
             "with --fresh (what is there is moved aside)"
         )
-    elif root.exists() and not (root / "study.yaml").exists() and any(e.name != ".lock" for e in root.iterdir()):
+    elif (
+        root.exists()
+        and not (root / "study.yaml").exists()
+        and any(e.name not in (".lock", "traceback.txt") for e in root.iterdir())
+    ):
         raise InputError(
             f"--out must name a new folder or a study's, got {root}, which has other files; choose another"
         )
