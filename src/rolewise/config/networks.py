@@ -46,6 +46,10 @@ class TrainSection(Section):
     compile: bool = False
 
 
+#: Pixels of an image's side.
+Side = Annotated[int, Field(ge=1, le=8192)]
+
+
 class ModelSection(Section):
     """A registered model, or one by import path ``package.module:callable``."""
 
@@ -53,7 +57,7 @@ class ModelSection(Section):
     arguments: dict[str, Any] = {}
     mean: tuple[float, ...] | None = None
     std: tuple[Positive, ...] | None = None
-    size: tuple[Count, Count] | None = None
+    size: tuple[Side, Side] | None = None
 
     @model_validator(mode="after")
     def _both_or_none(self) -> ModelSection:
