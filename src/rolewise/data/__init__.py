@@ -5,7 +5,7 @@ from rolewise.data.arguments import argument_faults, reader_settings
 from rolewise.data.arrays import from_arrays
 from rolewise.data.division import Division, divide
 from rolewise.data.download import data_root
-from rolewise.data.fingerprint import fingerprint
+from rolewise.data.fingerprint import fingerprint, state_of
 from rolewise.data.images import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.data.loading import Batch, batches, shuffled
 from rolewise.data.notices import ChecksumWarning, DataWarning
@@ -39,6 +39,7 @@ __all__ = [
     "reader_settings",
     "shuffled",
     "split",
+    "state_of",
     "stratified_order",
     "stratified_subset",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 
 from rolewise.config import ExperimentConfig, differences, digest, load
 from rolewise.errors import InputError, RunError
-from rolewise.experiment.inputs import check_inputs, inputs_of
+from rolewise.experiment.inputs import check_inputs, inputs_of, remember
 from rolewise.experiment.lock import locked
 from rolewise.experiment.made_from import ANEW, MADE, VERSION, read_record, write_record
 from rolewise.files import read_json
@@ -129,6 +129,7 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> Ru
     """
     run = root / "run.json"
     # Before anything is made or moved: what cannot be read binds no folder.
+    remember(run)
     read = inputs_of(config)
     if fresh and (run.exists() or (root / "stages").exists()):
         move_aside(root)

@@ -13,6 +13,7 @@ import torch
 
 from rolewise.config import ExperimentConfig, digest, dump
 from rolewise.errors import InputError
+from rolewise.experiment.inputs import streamed
 from rolewise.files import sha256, write_json, write_text
 from rolewise.importing import folders_of, modules_in
 from rolewise.seals import is_early, read_sealed, write_sealed
@@ -63,7 +64,14 @@ def write_record(root: Path, config: ExperimentConfig, read: dict[str, str], *, 
     # Written last: a folder with run.json is whole.
     write_sealed(
         root / "run.json",
-        {"version": VERSION, "name": config.name, "config": digest(config), "files": files, "read": read},
+        {
+            "version": VERSION,
+            "name": config.name,
+            "config": digest(config),
+            "files": files,
+            "read": read,
+            "streamed": streamed(config),
+        },
     )
 
 

@@ -80,7 +80,7 @@ class Display:
             if names:
                 self._bars[kind] = self._bar.add_task(_WORDS[kind], total=len(names))
         self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4)
-        self._live.start()
+        self._live.start(refresh=True)
 
     def update(self, update: Update) -> None:
         """Shows what a stage does."""

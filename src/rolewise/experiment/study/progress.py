@@ -8,6 +8,7 @@ from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -138,12 +139,16 @@ class StudyDisplay:
 
     def _table(self) -> Group:
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
-        for heading in ("part", "cells done", ""):
-            table.add_column(heading, justify="right" if heading == "cells done" else "left")
+        # A long name is cut before the bar is.
+        room = self._console.width - 50
+        table.add_column("part", no_wrap=True, overflow="ellipsis", max_width=max(5, room))
+        table.add_column("cells done", justify="right", no_wrap=True)
+        table.add_column("", no_wrap=True)
+        width = max(5, min(30, self._console.width - 24))
         for part, total in self._totals.items():
             done = sum(not keys for cell, keys in self._open.items() if _part(cell) == part)
-            table.add_row(part, f"{done} of {total}", "█" * round(30 * done / total))
-        running = [Text(text, style="dim", overflow="ellipsis", no_wrap=True) for text in self._now.values()]
+            table.add_row(part, f"{done} of {total}", ProgressBar(total=total, completed=done, width=width))
+        running = [Text(text, style="dim", overflow="ellipsis", no_wrap=True) for text in list(self._now.values())]
         return Group(table, Text(self._line()), *running)
 
 
