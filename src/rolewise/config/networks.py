@@ -46,10 +46,6 @@ class TrainSection(Section):
     compile: bool = False
 
 
-#: Pixels of an image's side.
-Side = Annotated[int, Field(ge=1, le=8192)]
-
-
 class ModelSection(Section):
     """A registered model, or one by import path ``package.module:callable``."""
 
