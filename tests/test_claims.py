@@ -13,10 +13,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import results_table  # noqa: E402
+from claims import program  # noqa: E402
 from claims.coverage import DERIVED, blocks, looks_like_result, loose, rest, sentences  # noqa: E402
 from claims.figures import Figures  # noqa: E402
 from claims.plain import KINDS, PLAIN, plain  # noqa: E402
 from claims.telling import PARAGRAPHS, Paragraph, aside, told, written  # noqa: E402
+
+from rolewise.experiment.advice import evidence  # noqa: E402
 
 DOCUMENTS = results_table.documents()
 FIGURES = Figures()
@@ -77,6 +80,15 @@ def test_a_sentence_moves_when_its_figures_do(name: str):
     assert not fixed, [f"hangs on no figure: {still[place].text}" for place in fixed]
     asides = [one.text for one in still if not one.result]
     assert not [one for one in asides if re.search(r"±|\d points|\(\S+ to \S+\)", one)], "an aside that is a result"
+
+
+@pytest.mark.parametrize(
+    "said, of_figures",
+    [(evidence.SHORT, program.short), (evidence.RESCALED, program.logits), (evidence.MIXED, program.mixing)],
+)
+def test_what_advise_says_of_results_is_what_the_figures_say(said: str, of_figures) -> None:
+    assert said == of_figures(FIGURES)
+    assert any(of_figures(figures) != said for figures in MOVED[:2])
 
 
 def test_a_figure_that_moves_under_a_sentence_is_found():

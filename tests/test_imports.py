@@ -14,6 +14,7 @@ FOUNDATION = {
     "csv_cells",
     "errors",
     "files",
+    "importing",
     "inputs",
     "logits",
     "own_sources",

@@ -1,11 +1,42 @@
-"""Logits divided by their own standard deviation, as losses train on them and as such a student is to be read."""
+"""Logits: found in what a network gives, and divided by their own standard deviation as some losses train on them."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rolewise.errors import InputError
+
+
+def logits_in(output: Any) -> Tensor:
+    """Returns the logits in what a network gave: a tensor, or a mapping or an object with ``logits``.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    found = output
+    if not isinstance(output, Tensor):
+        found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+    if not isinstance(found, Tensor):
+        raise InputError(
+            "a network must return logits [B, K], or a mapping or an object that has logits, got "
+            f"{type(output).__name__}; wrap it"
+        )
+    return found
+
+
+def are_probabilities(logits: Tensor) -> bool:
+    """Returns whether rows are at least 0 and sum to 1, which logits do by a rare chance alone.
+
+    Args:
+        logits: [B, K].
+    """
+    rows = logits.detach().double()
+    near_one = (rows.sum(1) - 1).abs() <= 1e-4
+    return rows.shape[1] > 1 and bool((rows >= 0).all() and near_one.all())
 
 
 def standardised(logits: Tensor, *, multiplier: float = 1.0, centred: bool = False) -> Tensor:

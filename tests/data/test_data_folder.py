@@ -11,6 +11,7 @@ from PIL import Image
 
 from rolewise.data import DataWarning, RawData, read
 from rolewise.data.duplicates import find_duplicates
+from rolewise.data.listing import ENDINGS
 from rolewise.errors import InputError
 
 COUNTER = iter(range(10**9))
@@ -150,6 +151,12 @@ def test_more_endings_are_read(tmp_path: Path, ending: str) -> None:
         pytest.skip(f"this Pillow writes no {form}")
     raw = folder(tmp_path)
     assert len(raw.train) == 5 and raw.train.batch(raw.train.labels.nonzero()[-1:, 0])[0, 0].min() > 150
+
+
+def test_the_documentation_lists_the_endings() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    listed = next(line for line in text.splitlines() if line.startswith("Endings that are read"))
+    assert set(listed.split("`")[1].split()) == ENDINGS
 
 
 def test_a_class_without_images_says_what_it_holds(tmp_path: Path) -> None:

@@ -128,6 +128,14 @@ def test_a_missing_file_is_called_missing(tmp_path: Path) -> None:
         read("npz", root=tmp_path)
 
 
+@pytest.mark.parametrize("root", ["x" * 5000, "a\0b", "~nobody-of-this-name/x"])
+@pytest.mark.parametrize("name", ["mnist", "cifar100", "image_folder", "npz", "npy"])
+def test_a_place_that_cannot_be_is_missing(tmp_path: Path, monkeypatch, root: str, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="is missing"):
+        read(name, root=root)
+
+
 def test_a_download_that_never_ends_is_left(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("rolewise.data.download._LARGEST_DOWNLOAD", 10)
     (tmp_path / "long").write_bytes(bytes(100))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import tracemalloc
 import warnings
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,22 @@ def test_no_pickle_takes_room_in_advance_or_reaches_out(tmp_path: Path, content:
     path.write_bytes(content)
     with pytest.raises(InputError):
         load_plain(path)
+
+
+def test_one_text_is_not_encoded_over_and_over(tmp_path: Path) -> None:
+    path = tmp_path / "forged"
+    text = b"X" + (10**5).to_bytes(4, "little") + b"a" * 10**5 + b"q\x00"
+    again = b"c_codecs\nencode\nh\x00\x85R"
+    path.write_bytes(b"\x80\x02](" + text + again + b"e.")
+    assert load_plain(path)[1] == b"a" * 10**5
+    path.write_bytes(b"\x80\x02](" + text + again * 1000 + b"e.")
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="more bytes than the file has"):
+            load_plain(path)
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_is_admitted_cannot_be_changed_by_a_state(tmp_path: Path) -> None:

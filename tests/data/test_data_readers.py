@@ -215,7 +215,7 @@ def test_ones_own_function() -> None:
     for wrong, part in (({"images": np.zeros((4, 6))}, "uint8"), ({"labels": np.zeros(4)}, "whole numbers")):
         with pytest.raises(InputError, match=part):
             read(f"{__name__}:own", **wrong)
-    with pytest.raises(InputError, match="cannot be used"):
+    with pytest.raises(InputError, match="has no 'nothing'"):
         read(f"{__name__}:nothing")
     with pytest.raises(InputError, match='did you mean "mnist"'):
         read("mnits")

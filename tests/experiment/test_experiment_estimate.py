@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+from safetensors.torch import save_file
+
 from rolewise.experiment import load
-from rolewise.experiment.estimate import estimated_seconds
+from rolewise.experiment.estimate import estimated_seconds, evaluated, stage_times
 from rolewise.experiment.folder import open_run
 from rolewise.experiment.graph import stages_of
-from rolewise.experiment.pipeline import plan
+from rolewise.experiment.pipeline import images_of, plan
 
 QUICK = Path(__file__).parent / "quick.yaml"
 
@@ -26,7 +29,34 @@ def test_nothing_left_takes_no_time_and_more_images_take_more() -> None:
     config = load(QUICK, ["seeds=[0]"])
     stages = stages_of(config)
     images = {stage.name: 1000 for stage in stages}
-    assert estimated_seconds(config, [], images, 1) == 0
-    # Timings of two calls differ; ten times the images differ by more.
-    more = {stage.name: 10_000 for stage in stages}
-    assert 0 < estimated_seconds(config, stages, images, 1) < estimated_seconds(config, stages, more, 1)
+    assert stage_times(config, [], images) == {} and estimated_seconds([], 1) == 0
+    # Timings of two calls differ; a hundred times the images differ by more.
+    less, more = (stage_times(config, stages, {name: by * number for name, number in images.items()}) for by in (1, 99))
+    assert all(0 < less[stage.name] < more[stage.name] for stage in stages if stage.kind != "test")
+    assert less["seed0/test"] > 0
+
+
+def test_no_worker_is_faster_than_the_longest_stage() -> None:
+    assert estimated_seconds([6.0, 2.0, 1.0], 1) == 9 and estimated_seconds([6.0, 2.0, 1.0], 2) == 6
+    assert estimated_seconds([2.0, 2.0, 2.0], 8) == 2
+
+
+def test_evaluations_are_counted_by_network() -> None:
+    config = load(QUICK, ["seeds=[0]", "arms.student=[none, own, screened_search]", "arms.distill=[true]"])
+    found = {stage.name: evaluated(config, stage, 100, 300) for stage in stages_of(config)}
+    # 3 members x 2 intervals; 4 epochs, each validated, and once at the end; 1 teacher and 3 arms on the test set.
+    assert found["seed0/teacher-search"] == {"teacher": 600}
+    assert found["seed0/teacher-own"] == {"teacher": 500}
+    assert found["seed0/test"] == {"teacher": 300, "small": 900}
+    assert found["seed0/small-screened-search"] == {"small": 600, "teacher": 64 * 8 * 512}
+    trained = load(QUICK, ["seeds=[0]", "arms.student=[none]", "retrain_on_validation=true", "students[0].images=null"])
+    assert evaluated(trained, stages_of(trained)[-2], 100, 300) == {}
+
+
+def test_a_teacher_from_a_file_is_not_counted_as_a_training(tmp_path: Path) -> None:
+    weights = tmp_path / "teacher.safetensors"
+    save_file({"weight": torch.zeros(1)}, weights)
+    config = load(QUICK, ["seeds=[0]", "arms.student=[none]", "arms.teacher=[none]", f"teacher.weights={weights}"])
+    run = open_run(tmp_path / "r", config)
+    teacher = next(stage for stage in stages_of(config) if stage.kind == "teacher")
+    assert images_of(run, teacher) == 0 and evaluated(config, teacher, 100, 300) == {}

@@ -131,6 +131,7 @@ def _forget() -> None:
     """Forgets what a process reads once, as another process has not read it."""
     world._LOADED.clear()
     inputs._DATA.clear()
+    inputs._STREAMED.clear()
     inputs._sources.cache_clear()
 
 
@@ -179,6 +180,39 @@ def test_a_study_on_other_images_is_refused_and_its_keys_are_others(project: Pat
             assert not moved  # white space: of a schedule its content counts
         else:
             assert moved == set(keys)  # the teacher, and all that it teaches
+
+
+def test_streamed_pixels_are_read_whole_once_while_their_files_stay_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = np.random.default_rng(0)
+    np.save(tmp_path / "images.npy", stream.integers(0, 256, (120, 1, 8, 8), np.uint8))
+    np.save(tmp_path / "labels.npy", np.arange(120) % 3)
+    data = f"data={{name: npy, root: '{tmp_path}', validation: 20, test: 20, memory_budget_mb: 0.001}}"
+    config = load(QUICK, ["seeds=[0]", data, "arms={teacher: [none], student: [none]}"])
+    folder = open_run(tmp_path / "r", config)
+    (folder.stage("seed0/teacher-none")).mkdir(parents=True)
+    (folder.stage("seed0/teacher-none") / "record.jsonl").write_text("{}\n")
+    read: list[object] = []
+    module = sys.modules["rolewise.data.fingerprint"]
+    whole = module._pixels
+    monkeypatch.setattr(module, "_pixels", lambda source: read.append(source) or whole(source))
+    _forget()
+    open_run(tmp_path / "r", config)
+    assert not read
+    _forget()
+    os.utime(tmp_path / "images.npy")
+    open_run(tmp_path / "r", config)
+    assert len(read) == 1
+    _forget()
+    with (tmp_path / "images.npy").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+    os.utime(tmp_path / "images.npy")
+    with pytest.raises(InputError, match="pixels of the training images"):
+        open_run(tmp_path / "r", config)
 
 
 def test_a_study_s_folder_is_bound_to_what_its_cells_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,11 @@ class Figures:
             if not folder.is_dir():
                 return Table(self._shift(_rows(folder.with_suffix(".csv")), name))
             data = read_study(folder)
-            data.rows = self._shift(data.rows, name)
+            # Levels of axes are numbers too, and no measurements.
+            axes = {axis for levels in data.parts.values() for axis in levels}
+            measured = [{key: value for key, value in row.items() if key not in axes} for row in data.rows]
+            moved = self._shift(measured, name)
+            data.rows = [row | new for row, new in zip(data.rows, moved, strict=True)]
             return Table(data.rows, data.parts, answered(data))
 
         return self._once("table", name, read)
@@ -194,7 +198,7 @@ class Table:
         """Returns a part's main effects and interactions."""
         return contrasts(self.some(part=part), self.parts[part], metric)
 
-    def main(self, part: str, student: str, axis: str, level: str, metric: str = "accuracy") -> Contrast:
+    def main(self, part: str, student: str, axis: str, level: Any, metric: str = "accuracy") -> Contrast:
         """Returns one main effect."""
         return next(
             one

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from rolewise.analysis.asking import Batches, Measure, setting_fault
@@ -20,6 +19,8 @@ from rolewise.analysis.study_measures import (
     smoothness_columns,
 )
 from rolewise.errors import InputError, near
+from rolewise.importing import import_path
+from rolewise.logits import logits_in
 from rolewise.registry import Registry
 
 MEASURES: Registry[Measure] = Registry("measurement")
@@ -36,8 +37,7 @@ def accuracy(model: nn.Module, batches: Batches) -> dict[str, float | None]:
     """
     hits, loss, count = 0, 0.0, 0
     for inputs, labels in batches:
-        output = model(inputs)
-        logits = (output if isinstance(output, Tensor) else output.logits).float()
+        logits = logits_in(model(inputs)).float()
         hits += int((logits.argmax(1) == labels).sum())
         loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
         count += len(labels)
@@ -62,14 +62,7 @@ def measure_of(name: str) -> Measure:
     """
     if ":" not in name:
         return MEASURES[name]
-    module, _, attribute = name.partition(":")
-    try:
-        function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f'"{name}" cannot be imported ({error}); it must read package.module:function') from error
-    if not callable(function):
-        raise InputError(f'"{name}" must be callable, got {type(function).__name__}')
-    return function  # type: ignore[no-any-return]
+    return import_path(name, "function")
 
 
 def measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:

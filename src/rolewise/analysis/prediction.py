@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rolewise.data import Batch
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
-from rolewise.logits import standardised
+from rolewise.logits import logits_in, standardised
 
 Head = Literal["raw", "standardised"]
 
@@ -53,18 +53,14 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 def logits_of(output: Any) -> Tensor:
-    """Returns the logits [B, K] in what a network gave: a tensor, or an object with ``logits``.
+    """Returns the logits [B, K] in what a network gave: a tensor, or an object or a mapping with ``logits``.
 
     Half precision becomes float32; float64 stays.
 
     Raises:
         InputError: it is neither, or the logits are not [B, K] with two classes or more.
     """
-    logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
-    if not isinstance(logits, Tensor):
-        raise InputError(
-            f"a network must return logits [B, K] or an object that has logits, got {type(output).__name__}; wrap it"
-        )
+    logits = logits_in(output)
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise InputError(f"logits must have shape [B, K] with K at least 2, got {list(logits.shape)}")
     return logits if logits.dtype == torch.float64 else logits.float()

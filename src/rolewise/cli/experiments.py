@@ -38,6 +38,7 @@ def study(
 
     Example: rolewise study configs/studies/temperature_digits.yaml --out runs/temperature
     """
+    from rolewise.cli.foreign import announced, say
     from rolewise.config.study_loading import kind_of
     from rolewise.experiment.study import load_study, run_study
     from rolewise.experiment.study.progress import StudyDisplay
@@ -48,7 +49,7 @@ def study(
             f"{config} must be a study, and is an experiment (it has no grid); run it by: rolewise run {config}, or "
             "name it as the base of a study"
         )
-    read = load_study(config, settings or [])
+    read = announced(config, settings or [], lambda: load_study(config, settings or [], on_note=say), out)
     with StudyDisplay(console, out) as display:
         made = run_study(
             read, out, fresh=fresh, extend=extend, retry=retry, on_plan=display.plan, on_event=display.update
@@ -122,6 +123,6 @@ def _run(config: Path, out: Path, settings: list[str] | None, fresh: bool, only:
     from rolewise.experiment.pipeline import run as run_pipeline
     from rolewise.experiment.progress import Display
 
-    experiment = load_experiment(config, settings)
+    experiment = load_experiment(config, settings, out)
     with Display(console, out) as display:
         run_pipeline(experiment, out, fresh=fresh, only=only, on_update=display.update, on_plan=display.plan)

@@ -28,8 +28,15 @@ Settings = Annotated[list[str] | None, typer.Option("--set", help="Change a sett
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start anew; what is in the folder is moved aside.")]
 
 
-def load_experiment(config: Path, settings: list[str] | None) -> Any:
-    """Returns an experiment, checked (see `rolewise.experiment.load`)."""
+def load_experiment(config: Path, settings: list[str] | None, out: Path | None = None) -> Any:
+    """Returns an experiment, checked and tried (see `rolewise.experiment.load`).
+
+    Args:
+        config: its file.
+        settings: laid over it.
+        out: the run folder, which gets the traceback where a user's own code raises.
+    """
+    from rolewise.cli.foreign import announced, say
     from rolewise.config.study_loading import kind_of
     from rolewise.experiment import load
 
@@ -37,4 +44,4 @@ def load_experiment(config: Path, settings: list[str] | None) -> Any:
         raise InputError(
             f"{config} must be an experiment, and is a study (it has a grid); run it by: rolewise study {config}"
         )
-    return load(config, settings or [])
+    return announced(config, settings or [], lambda: load(config, settings or [], on_note=say), out)

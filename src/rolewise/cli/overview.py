@@ -38,14 +38,16 @@ def validate(config: ConfigFile, settings: Settings = None) -> None:
 
     Example: rolewise validate configs/digits.yaml
     """
+    from rolewise.cli.foreign import announced, say
     from rolewise.config.study_loading import kind_of
     from rolewise.experiment.graph import stages_of
+    from rolewise.experiment.trial import export_notes
 
     if kind_of(config) == "study":
         from rolewise.experiment.study import load_study
         from rolewise.experiment.study.graph import graph_of
 
-        read = load_study(config, settings or [])
+        read = announced(config, settings or [], lambda: load_study(config, settings or [], on_note=say))
         graph = graph_of(read, read=False)
         shared = sum(map(len, graph.keys.values())) - len(graph.trainings)
         console.print(
@@ -58,6 +60,8 @@ def validate(config: ConfigFile, settings: Settings = None) -> None:
     experiment = load_experiment(config, settings)
     kinds: list[str] = [stage.kind for stage in stages_of(experiment)]
     counts = ", ".join(counted(kinds.count(kind), *words) for kind, words in _KINDS.items() if kinds.count(kind))
+    for note in export_notes(experiment):
+        say(note)
     console.print(f"{config} is valid: {counted(len(experiment.seeds), 'seed')}, {counts}.", soft_wrap=True)
 
 

@@ -39,14 +39,14 @@ def advise(
 
     Example: rolewise advise configs/digits.yaml --run runs/digits seed0/teacher-own --out advice
     """
-    from rolewise.experiment import load
+    from rolewise.cli.options import load_experiment
     from rolewise.experiment.advice import Effort
     from rolewise.experiment.advice.display import show
     from rolewise.experiment.advice.planning import advise_experiment, taught_by
     from rolewise.experiment.advice.writing import check_out, write_advice
 
     check_out(out)
-    experiment = load(config, settings or [])
+    experiment = load_experiment(config, settings)
     taught = taught_by(experiment, teacher, run)
     # A moving line of what is done; nothing of it stays, and nothing is shown where there is no terminal.
     with console.status("starting") as line:

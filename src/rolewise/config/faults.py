@@ -55,6 +55,8 @@ class ConfigError(InputError):
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = sorted(faults, key=lambda fault: fault.place)
+        #: Tracebacks of what a user's own code raised, for whoever has a place for them.
+        self.traces: tuple[str, ...] = ()
         width = max((len(str(fault.place)) for fault in self.faults if fault.place.line), default=0)
         lines = [f"{fault.place!s:{width}}  {fault.path or 'the file'}: {fault.message}" for fault in self.faults]
         number = len(self.faults)

@@ -5,13 +5,14 @@ from rolewise.data.arguments import argument_faults, reader_settings
 from rolewise.data.arrays import from_arrays
 from rolewise.data.division import Division, divide
 from rolewise.data.download import data_root
-from rolewise.data.fingerprint import fingerprint
+from rolewise.data.fingerprint import fingerprint, state_of
 from rolewise.data.images import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.data.loading import Batch, batches, shuffled
 from rolewise.data.notices import ChecksumWarning, DataWarning
-from rolewise.data.reading import check_parts, read
+from rolewise.data.reading import check_parts, read, read_with
 from rolewise.data.registry import READERS, RawData
 from rolewise.data.splits import Opened, SealedTest, Splits, split, stratified_order, stratified_subset
+from rolewise.data.statistics import channel_statistics
 
 __all__ = [
     "READERS",
@@ -29,15 +30,18 @@ __all__ = [
     "StreamedFiles",
     "argument_faults",
     "batches",
+    "channel_statistics",
     "check_parts",
     "data_root",
     "divide",
     "fingerprint",
     "from_arrays",
     "read",
+    "read_with",
     "reader_settings",
     "shuffled",
     "split",
+    "state_of",
     "stratified_order",
     "stratified_subset",
 ]

@@ -54,12 +54,12 @@ def from_arrays(arrays: Any, where: str) -> tuple[ImageData, ImageData | None]:
     if test_labels is None:
         return train, None
     test = _data(found["test_images"], test_labels, names, where)
-    _say_duplicates(train, test, where)
+    _warn_of_copies(train, test, where)
     return train, test
 
 
 def check_names(found: Iterable[str], where: str, rename: str = "rename them") -> bool:
-    """Checks that images and labels are there, and says which arrays are left out.
+    """Checks that images and labels are there, and warns of arrays that are left out.
 
     Args:
         found: the names of the arrays that are there.
@@ -145,8 +145,8 @@ def _array(value: Any, name: str, where: str) -> np.ndarray:
         raise InputError(f"{where}: {name} must be an array ({error}); make it one with np.stack") from error
 
 
-def _say_duplicates(train: ImageData, test: ImageData, where: str) -> None:
-    """Says how many of the test images are training images, to the byte."""
+def _warn_of_copies(train: ImageData, test: ImageData, where: str) -> None:
+    """Warns of test images that are training images, to the byte."""
     if train.images.shape[1:] != test.images.shape[1:]:
         return
     known = {_digest(image): index for index, image in enumerate(train.images.numpy())}

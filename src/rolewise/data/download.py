@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from rolewise.data.limits import check_kind
+from rolewise.data.limits import check_kind, kind_of
 from rolewise.data.notices import ChecksumWarning, warn
 from rolewise.errors import InputError
 from rolewise.files import open_regular, write_bytes
@@ -21,7 +21,8 @@ _LARGEST_DOWNLOAD = 1 << 30
 
 def data_root(root: str | os.PathLike[str] | None) -> Path:
     """Returns the folder of data: the given one, else ``ROLEWISE_DATA``, else ``~/.cache/rolewise/data``."""
-    return Path(root or os.environ.get("ROLEWISE_DATA") or Path.home() / ".cache" / "rolewise" / "data").expanduser()
+    # os.path leaves a home that nobody has as it is, and it is then called missing; pathlib raises.
+    return Path(os.path.expanduser(root or os.environ.get("ROLEWISE_DATA") or "~/.cache/rolewise/data"))
 
 
 def find(root: Path, candidates: Sequence[str], dataset: str, address: str | None, kind: str = "a file") -> Path:
@@ -38,7 +39,7 @@ def find(root: Path, candidates: Sequence[str], dataset: str, address: str | Non
         InputError: none does, and file, folder and address are named; or it is of another kind.
     """
     for candidate in candidates:
-        if (root / candidate).exists():
+        if kind_of(root / candidate) is not None:
             check_kind(root / candidate, kind)
             return root / candidate
     if address is None:

@@ -3,24 +3,50 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import torch
 
-from rolewise.data.images import ImageData, Source, StreamedFiles
+from rolewise.data.images import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.files import sha256
 
 #: Images that are read at once.
 _BATCH = 1024
 
 
-def fingerprint(source: Source) -> dict[str, str]:
+def fingerprint(source: Source, known: Mapping[str, str] | None = None) -> dict[str, str]:
     """Returns SHA-256 digests of a source's content: its ``pixels``, and its ``labels`` with the names of the classes.
 
     Images in memory or in an array are read a batch at a time; of image files the bytes on disk count, undecoded.
 
     Args:
         source: the images.
+        known: digests of pixels by the state of their files (see `state_of`): files that have stayed as they are, by
+            size and time of change, are not read again.
     """
+    labels = hashlib.sha256(repr(tuple(source.classes)).encode())
+    labels.update(source.labels.detach().cpu().to(torch.int64).contiguous().numpy().tobytes())
+    state = state_of(source) if known else None
+    pixels = known.get(state) if known and state is not None else None
+    return {"pixels": pixels or _pixels(source), "labels": labels.hexdigest()}
+
+
+def state_of(source: Source) -> str | None:
+    """Returns a digest of the paths, sizes and times of change of the files that a source streams; None in memory."""
+    if isinstance(source, StreamedFiles):
+        paths = list(source.paths)
+    elif isinstance(source, StreamedArray):
+        paths = source.files
+    else:
+        return None
+    state = hashlib.sha256(f"{len(source)} {source.channels} {source.size}".encode())
+    for path in paths:
+        found = path.stat()
+        state.update(f"{path.resolve()} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return state.hexdigest() if paths else None
+
+
+def _pixels(source: Source) -> str:
     pixels = hashlib.sha256(f"{len(source)} {source.channels} {source.size}".encode())
     if isinstance(source, StreamedFiles):
         for path in source.paths:
@@ -29,6 +55,4 @@ def fingerprint(source: Source) -> dict[str, str]:
         for part in torch.split(torch.arange(len(source)), _BATCH):
             batch = source.images[part[0] : part[-1] + 1] if isinstance(source, ImageData) else source.batch(part)
             pixels.update(batch.detach().cpu().contiguous().numpy().data)
-    labels = hashlib.sha256(repr(tuple(source.classes)).encode())
-    labels.update(source.labels.detach().cpu().to(torch.int64).contiguous().numpy().tobytes())
-    return {"pixels": pixels.hexdigest(), "labels": labels.hexdigest()}
+    return pixels.hexdigest()

@@ -156,6 +156,9 @@ class StreamedArray:
     def __init__(self, array: np.ndarray, labels: Tensor, classes: tuple[str, ...]) -> None:
         check_labels(labels, len(array), len(classes))
         self._array = array
+        name = getattr(array, "filename", None)
+        #: What it is read from, where that is a file.
+        self.files = [Path(name)] if name is not None else []
         self.labels, self.classes = labels, classes
 
     @property

@@ -24,14 +24,14 @@ def kind_of(path: Path) -> str | None:
     """Returns ``a file``, ``a folder``, ``a pipe``, ``a device`` or ``a socket``; None where a path leads nowhere."""
     try:
         return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "no file")
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in the name
         return None
 
 
 def check_kind(path: Path, wanted: str) -> None:
     """Raises InputError unless a path leads to ``a file`` or to ``a folder``; a pipe would never end."""
     found = kind_of(path)
-    if found is None and not path.is_symlink():
+    if found is None and not os.path.islink(path):
         raise InputError(f"{path} is missing, or may not be read; it must be {wanted}")
     if found != wanted:
         raise InputError(f"{path} must be {wanted}, got {found or 'a link that leads nowhere'}; check the path")

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-import importlib
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from rolewise.data.arrays import from_arrays
 from rolewise.data.images import Source
-from rolewise.errors import InputError
+from rolewise.errors import InputError, RolewiseError
+from rolewise.importing import failed, import_path
 
 
-def read_own(name: str, arguments: dict[str, Any]) -> tuple[Source, Source | None]:
+def read_own(name: str, arguments: Mapping[str, Any]) -> tuple[Source, Source | None]:
     """Calls ``package.module:function`` and makes data of the arrays that it returns.
 
     Raises:
-        InputError: there is no such function, it fails, or what it returns is no data set (see `from_arrays`).
+        InputError: there is no such function, it takes other arguments, or what it returns is no data set (see
+            `from_arrays`).
+        ForeignError: it raised.
     """
-    module, _, attribute = name.partition(":")
+    function = import_path(name, "function")
     try:
-        function = getattr(importlib.import_module(module), attribute)
+        inspect.signature(function).bind(**arguments)
+    except TypeError as error:
+        rule = f'must be those of "{name}", and are not: {error}; change them'
+        raise InputError.at(("data", "arguments"), rule) from error
+    except ValueError:
+        pass  # a callable that does not tell its arguments
+    try:
         arrays = function(**arguments)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise InputError(f'"{name}" cannot be used ({error}); it must read package.module:function') from error
+    except (RolewiseError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise failed(f'the data function "{name}"', name.partition(":")[0], error) from error
     return from_arrays(arrays, f'"{name}"')

@@ -21,7 +21,7 @@ _ADMITTED: dict[tuple[str, str], Any] = {
         ("multiarray", "scalar", Scalar()),
         ("numeric", "_frombuffer", FromBuffer()),
     )
-} | {("numpy", "ndarray"): Array, ("numpy", "dtype"): DType, ("_codecs", "encode"): Encode()}
+} | {("numpy", "ndarray"): Array, ("numpy", "dtype"): DType}
 
 #: What plain containers and arrays are written with; no classes of one's own, extensions or outside references.
 _NAMES = (
@@ -36,9 +36,13 @@ _PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
 
 
 class _Plain(pickle.Unpickler):
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content), encoding="bytes")
+        self._admitted = {**_ADMITTED, ("_codecs", "encode"): Encode(len(content))}
+
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _ADMITTED:
-            return _ADMITTED[module, name]
+        if (module, name) in self._admitted:
+            return self._admitted[module, name]
         raise pickle.UnpicklingError(f"{module}.{name} is not admitted; only arrays and plain containers are")
 
 
@@ -62,7 +66,7 @@ def load_plain(path: Path) -> Any:
         raise InputError(f"{path} cannot be read: {error.strerror or error}; check the path") from error
     try:
         _check_opcodes(content)
-        found = _Plain(io.BytesIO(content), encoding="bytes").load()
+        found = _Plain(content).load()
     except Exception as error:
         # A damaged pickle fails in whatever way the bytes happen to lead to.
         raise InputError(f"{path} is damaged or holds more than arrays ({type(error).__name__}: {error})") from error

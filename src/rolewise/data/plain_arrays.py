@@ -117,13 +117,26 @@ class Scalar:
 
 
 class Encode:
-    """Stands for ``codecs.encode``: bytes pickled by Python 3 under an old protocol arrive as text to be encoded."""
+    """Stands for ``codecs.encode``: bytes pickled by Python 3 under an old protocol arrive as text to be encoded.
 
-    __slots__ = ()
+    Args:
+        most: bytes that it makes in all. One text may be named any number of times, and each makes a copy.
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def __setstate__(self, state: Any) -> None:
+        raise Refused("a state for a function is not admitted")
 
     def __call__(self, text: Any, encoding: Any = "latin1") -> bytes:
         """Returns the bytes."""
         encoding = encoding.decode("latin1") if isinstance(encoding, bytes) else encoding
         if encoding not in ("latin1", "latin-1") or not isinstance(text, str):
             raise Refused("an encoding other than latin1 is not admitted")
+        self._left -= len(text)
+        if self._left < 0:
+            raise Refused("its text encodes to more bytes than the file has")
         return text.encode("latin1")

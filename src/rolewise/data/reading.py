@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from rolewise.data.arguments import argument_faults
@@ -38,6 +39,23 @@ def read(
     Raises:
         InputError: the name is unknown, a file is missing or damaged, a setting is wrong, or the parts do not fit
             together.
+    """
+    return read_with(name, arguments, root=root, download=download, memory_budget_mb=memory_budget_mb)
+
+
+def read_with(
+    name: str,
+    arguments: Mapping[str, Any],
+    *,
+    root: str | os.PathLike[str] | None,
+    download: bool,
+    memory_budget_mb: float,
+) -> RawData:
+    """Reads a data set whose own settings may be called anything, ``root`` included (see `read`).
+
+    Raises:
+        InputError: as of `read`.
+        ForeignError: a data function that is not Rolewise's raised.
     """
     if ":" in name:
         train, test = read_own(name, arguments)

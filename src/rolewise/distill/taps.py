@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from rolewise.distill.registry import Method
 from rolewise.errors import InputError, near
+from rolewise.logits import logits_in
 from rolewise.taps import taps_of
 
 
@@ -94,18 +95,8 @@ class Taps:
         return logits, {path: value for path, (value, _) in values.items()}
 
 
-def logits_of(output: Any) -> Tensor:
-    """Returns the logits in what a network gave: a tensor, or an object with ``logits``.
-
-    Raises:
-        InputError: it is neither.
-    """
-    logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
-    if not isinstance(logits, Tensor):
-        raise InputError(
-            f"a network must return logits [B, K] or an object that has logits, got {type(output).__name__}; wrap it"
-        )
-    return logits
+#: What a network gave, as logits.
+logits_of = logits_in
 
 
 def pairs_of(method: Method, student: nn.Module, teacher: nn.Module) -> list[tuple[str, str]]:

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rolewise.config import ExperimentConfig
 from rolewise.config import load as _load
-from rolewise.experiment.checks import check
+from rolewise.config.faults import ConfigError
 from rolewise.experiment.pipeline import run
+from rolewise.experiment.trial import Trial
+from rolewise.importing import search_in
 
 
-def load(path: Path | str, overrides: Sequence[str] = ()) -> ExperimentConfig:
-    """Reads an experiment and checks every name in it.
+def load(
+    path: Path | str, overrides: Sequence[str] = (), *, on_note: Callable[[str], None] | None = None
+) -> ExperimentConfig:
+    """Reads an experiment, checks every name in it, and tries every network, method and bit width once.
+
+    Modules that it names by ``package.module:name`` are imported; they are looked for beside the file and in the
+    current folder too.
 
     Args:
         path: the YAML file.
         overrides: settings such as ``students[0].train.epochs=5``.
+        on_note: gets what is no fault and worth saying; by default it is a warning.
 
     Raises:
         ConfigError: all faults in one go.
     """
-    return _load(path, overrides, check=check)
+    search_in(Path(path).parent, Path.cwd())
+    trial = Trial()
+    try:
+        config = _load(path, overrides, check=trial.check)
+    except ConfigError as error:
+        error.traces = tuple(trial.traces)
+        raise
+    for note in trial.notes:
+        (on_note or warnings.warn)(note)
+    return config
 
 
 __all__ = ["load", "run"]

@@ -14,8 +14,9 @@ from rolewise.data import READERS, argument_faults
 from rolewise.distill import COMBINATIONS, section_faults
 from rolewise.errors import InputError, near
 from rolewise.experiment.mix_checks import check_mixing
+from rolewise.experiment.scalar_checks import check_scalars
 from rolewise.experiment.weight_checks import check_weights
-from rolewise.models import MODELS
+from rolewise.models import GIVEN, MODELS
 
 
 def check(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
@@ -49,6 +50,7 @@ def check(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
         yield ("augment", "ops"), "must name at least one operation, got none; leave it out to allow all"
     yield from _arms(config)
     yield from check_mixing(config)
+    yield from check_scalars(config)
     yield from check_weights(config)
 
 
@@ -67,6 +69,9 @@ def _data(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
 
 def _model(path: Steps, name: str, arguments: dict[str, Any]) -> Iterable[tuple[Steps, str]]:
     if ":" in name:
+        for key in arguments:
+            if key in GIVEN:
+                yield (*path, "arguments", key), f"must be left out: the model is given {key}, {GIVEN[key]}"
         return
     if name not in MODELS:
         yield (*path, "name"), f"must be a model or package.module:callable, got {name!r}{near(name, MODELS)}"

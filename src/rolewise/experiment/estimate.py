@@ -1,86 +1,214 @@
-"""How long an experiment will take: a few steps of each network are timed before anything starts."""
+"""How long an experiment will take at least: each kind of network is timed on a few batches before anything starts."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from dataclasses import replace
 
 import torch
-from torch.nn import functional
 
+from rolewise.augment import apply
+from rolewise.augment import build as build_augmentation
 from rolewise.config.schema import ExperimentConfig
-from rolewise.distill.taps import logits_of
+from rolewise.errors import NonFiniteError
 from rolewise.experiment import builders
-from rolewise.experiment.graph import Stage
+from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.stages import section_of
 from rolewise.experiment.world import World, world
 from rolewise.inputs import prepare
+from rolewise.logits import logits_in
+from rolewise.seeds import generator
 from rolewise.threads import torch_threads
+from rolewise.train import Trainee, evaluate
 
-_STEPS = 3
+_TIMES = 3
+#: Seconds of work below which a timing is mostly of what surrounds it.
+_ENOUGH = 0.03
+#: As many images as one evaluation takes at once.
+_EVALUATED = 512
+#: How often a training is validated over its epochs, and once at its end.
+_VALIDATIONS = 20
 
 
-def estimated_seconds(config: ExperimentConfig, todo: Iterable[Stage], images: dict[str, int], workers: int) -> float:
-    """Returns roughly how long stages will take.
+def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[str, int]) -> dict[str, float]:
+    """Returns roughly how long each stage will take at least, in seconds of one process.
 
-    Times forward and backward passes of each role's network, and the teacher's forward pass where it teaches, on one
-    batch; the fastest of a few counts. Augmentation, validation and writing are left out.
+    Steps of each role's network, the teacher's forward pass where it teaches, the augmentation and the evaluation on
+    validation and test images are timed, on a few batches; the fastest of a few times counts. Methods' own losses,
+    mixing, reading and writing are left out.
 
     Args:
         config: the experiment.
         todo: the stages that are to run.
         images: how many images each trains on.
-        workers: processes that train side by side.
     """
-    stages = [stage for stage in todo if stage.kind != "test" and images[stage.name]]
+    stages = list(todo)
     if not stages:
-        return 0.0
+        return {}
     here = world(config, config.seeds[0], builders.device_of(config.device))
+    rates: dict[tuple[str, str], float] = {}
+
+    def rate(what: str, role: str) -> float:
+        if (what, role) not in rates:
+            rates[what, role] = _SECONDS[what](here, role)
+        return rates[what, role]
+
+    sizes = len(here.validation), len(here.test)
     with torch_threads(config.threads):
-        training = {role: training_seconds(here, role) for role in dict.fromkeys(stage.role for stage in stages)}
-        asking = asking_seconds(here) if any(stage.distilled for stage in stages) else 0.0
-    each = [images[stage.name] * (training[stage.role] + asking * stage.distilled) for stage in stages]
-    return sum(each) / min(workers, len(each))
+        return {stage.name: stage_seconds(config, stage, images[stage.name], sizes, rate) for stage in stages}
+
+
+def estimated_seconds(times: Collection[float], workers: int) -> float:
+    """Returns how long jobs take at least over some processes: no job is shared, and none is shorter than the longest.
+
+    Args:
+        times: of each job, in seconds of one process.
+        workers: processes that work side by side.
+    """
+    return max(sum(times) / max(1, min(workers, len(times))), *times) if times else 0.0
+
+
+def stage_seconds(
+    config: ExperimentConfig, stage: Stage, images: int, sizes: tuple[int, int], rate: Callable[[str, str], float]
+) -> float:
+    """Returns how long a stage takes at least.
+
+    Args:
+        config: the experiment.
+        stage: which one.
+        images: that it trains on, each as often as it is seen.
+        sizes: numbers of validation and of test images.
+        rate: seconds for one image, by what is done (``training``, ``teaching``, ``augmenting`` or ``evaluating``) and
+            by role.
+    """
+    seconds = 0.0
+    if images and stage.kind != "test":
+        augmented = stage.kind == "search" or stage.augmentation != "none"
+        seconds = images * (
+            rate("training", stage.role)
+            + (rate("teaching", "teacher") if stage.distilled else 0.0)
+            + (rate("augmenting", "") if augmented else 0.0)
+        )
+    looked_at = evaluated(config, stage, *sizes)
+    return seconds + sum(number * rate("evaluating", role) for role, number in looked_at.items() if number)
+
+
+def evaluated(config: ExperimentConfig, stage: Stage, validation: int, test: int) -> dict[str, int]:
+    """Returns how many images a stage evaluates networks on, by the network's role, each as often as it is seen.
+
+    Args:
+        config: the experiment.
+        stage: a search, a training or a test.
+        validation: number of validation images.
+        test: number of test images.
+    """
+    if stage.kind == "test":
+        trained = [one for one in stages_of(config) if one.seed == stage.seed and one.kind in ("teacher", "arm")]
+        roles = [one.role for one in trained]
+        return {role: roles.count(role) * test for role in roles}
+    if stage.kind == "search":
+        screened = stage.strategy in ("screen", "screened_search")
+        section = config.search.screen
+        candidates = max(section.candidates, config.search.members) if screened else 0
+        scores = config.search.members * config.search.intervals if stage.strategy != "screen" else 0
+        teacher = candidates * section.repeats * section.images
+        found = {stage.role: scores * validation}
+        found["teacher"] = found.get("teacher", 0) + teacher
+        return found
+    section_images = section_of(config, stage.role).images
+    from_file = stage.kind == "teacher" and config.teacher.weights is not None
+    trained_on = config.retrain_on_validation and not stage.unseen and section_images is None
+    if from_file or trained_on:
+        return {}
+    return {stage.role: (min(_VALIDATIONS, section_of(config, stage.role).train.epochs) + 1) * validation}
 
 
 def training_seconds(here: World, role: str) -> float:
-    """Returns seconds for one image of a role's training."""
+    """Returns seconds for one image of a role's training on labels, as it comes."""
     section = section_of(here.config, role)
-    model = builders.at_bits(section, here.network(section.model, role)).to(here.device).train()
-    batch, labels = _batch(here, section.train.batch_size)
-    inputs = prepare(batch, here.spec(section.model))
+    settings = builders.train_settings(section.train, here.config)
+    # Compiling takes longer than a timing may, and no step must lead to weights that are not finite.
+    settings = replace(settings, compile=False, optimizer=replace(settings.optimizer, learning_rate=1e-9))
+    model = builders.at_bits(section, here.network(section.model, role))
+    size = section.train.batch_size
+    trainee = Trainee(
+        builders.distiller(here, section, model, None),
+        here.source,
+        here.train[: max(2, size)],
+        augmentation=build_augmentation("none"),
+        settings=settings,
+        seed=here.seed,
+        device=here.device,
+    )
 
-    def step() -> None:
-        torch.autograd.backward(functional.cross_entropy(logits_of(model(inputs)), labels))
+    def steps() -> None:
+        with suppress(NonFiniteError):
+            trainee.run_epochs(0, 1)
+        trainee.epoch = 0
 
-    return _fastest(step, here.device) / len(batch)
+    seconds = _fastest(steps, here.device)
+    if seconds < _ENOUGH:
+        trainee.indices = here.train[: size * max(1, min(20, int(_ENOUGH / seconds)))]
+        seconds = _fastest(steps, here.device)
+    return seconds / max(1, min(len(trainee.indices), trainee.steps_per_epoch * size))
 
 
-def asking_seconds(here: World) -> float:
-    """Returns seconds for one image that the teacher is asked about."""
+def teaching_seconds(here: World, role: str = "teacher") -> float:
+    """Returns seconds for one image that the teacher gives its outputs for."""
     section = here.config.teacher
     model = here.network(section.model, "teacher").to(here.device).eval()
-    batch, _ = _batch(here, here.config.students[0].train.batch_size)
+    batch = here.source.batch(here.train[: max(2, here.config.students[0].train.batch_size)]).to(here.device)
     inputs = prepare(batch, here.spec(section.model))
 
     @torch.no_grad()
     def step() -> None:
-        logits_of(model(inputs))
+        logits_in(model(inputs))
 
     return _fastest(step, here.device) / len(batch)
 
 
-def _batch(here: World, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    chosen = here.train[: max(2, min(size, len(here.train)))]
-    return here.source.batch(chosen).to(here.device), here.source.labels[chosen].to(here.device)
+def augmenting_seconds(here: World, role: str = "") -> float:
+    """Returns seconds for the augmentation of one image, by one random operation."""
+    images = here.source.batch(here.train[:_EVALUATED])
+    augmentation, stream = build_augmentation("trivialaugment").at(0.0), generator(here.seed, "estimate")
+    shape = (images.shape[1], images.shape[2], images.shape[3])
+    on_device = images.to(here.device)
+
+    def step() -> None:
+        apply(on_device, augmentation.draw(len(images), shape, stream))
+
+    return _fastest(step, here.device) / len(images)
 
 
-def _fastest(step: Callable[[], None], device: torch.device) -> float:
+def evaluating_seconds(here: World, role: str) -> float:
+    """Returns seconds for one image of an evaluation of a role's network."""
+    section = section_of(here.config, role)
+    model = builders.at_bits(section, here.network(section.model, role)).to(here.device)
+    chosen, spec = here.validation[:_EVALUATED], here.spec(section.model)
+    return _fastest(lambda: evaluate(model, here.source, chosen, spec, device=here.device), here.device) / len(chosen)
+
+
+_SECONDS: dict[str, Callable[[World, str], float]] = {
+    "training": training_seconds,
+    "teaching": teaching_seconds,
+    "augmenting": augmenting_seconds,
+    "evaluating": evaluating_seconds,
+}
+
+
+def seconds_of(what: str, here: World, role: str) -> float:
+    """Returns seconds for one image of ``training``, ``teaching``, ``augmenting`` or ``evaluating``, by role."""
+    return _SECONDS[what](here, role)
+
+
+def _fastest(step: Callable[[], object], device: torch.device) -> float:
     seconds = []
-    for _ in range(_STEPS):
+    for _ in range(_TIMES):
         start = time.perf_counter()
         step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - start)
-    return min(seconds)
+    return max(min(seconds), 1e-9)

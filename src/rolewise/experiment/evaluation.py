@@ -6,7 +6,7 @@ from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.folder import RunFolder, existing_run
 from rolewise.experiment.graph import Stage
-from rolewise.experiment.inputs import check_inputs, inputs_of
+from rolewise.experiment.inputs import check_inputs, inputs_of, remember
 from rolewise.experiment.stages import find_stage, section_of, trained_network
 from rolewise.experiment.world import world
 from rolewise.files import AnyPath, as_path
@@ -28,6 +28,7 @@ def finished_training(root: AnyPath, name: str) -> tuple[RunFolder, Stage]:
         raise InputError(f"stage must be a training, got {name!r}, which is a {stage.kind}")
     if not run.is_done(name):
         raise InputError(f"stage {name} is not finished; run: rolewise run {root / 'config.yaml'} --out {root}")
+    remember(root / "run.json")
     check_inputs(root, run.record()["read"], inputs_of(config))
     return run, stage
 

@@ -120,7 +120,7 @@ def _subject(run: RunFolder, here: World, stage: Stage) -> Subject:
         trained_network(run, here, stage).cpu(),
         partial(here.network, section.model, stage.role),
         spec,
-        (spec.channels, *(spec.size or here.source.size)),
+        here.fed(section.model),
         _pixels(here.source, chosen, spec),
     )
 

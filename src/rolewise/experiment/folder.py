@@ -12,9 +12,11 @@ from typing import Any
 
 from rolewise.config import ExperimentConfig, differences, digest, load
 from rolewise.errors import InputError, RunError
-from rolewise.experiment.inputs import check_inputs, inputs_of
+from rolewise.experiment.inputs import check_inputs, inputs_of, remember
 from rolewise.experiment.lock import locked
 from rolewise.experiment.made_from import ANEW, MADE, VERSION, read_record, write_record
+from rolewise.files import read_json
+from rolewise.importing import search_in
 from rolewise.seals import DONE, check_file, finished, product, remedy_of
 
 
@@ -127,6 +129,7 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> Ru
     """
     run = root / "run.json"
     # Before anything is made or moved: what cannot be read binds no folder.
+    remember(run)
     read = inputs_of(config)
     if fresh and (run.exists() or (root / "stages").exists()):
         move_aside(root)
@@ -158,7 +161,17 @@ def existing_run(root: Path) -> RunFolder:
         raise InputError(
             f"{root} is no run folder (it has no run.json); make one with: rolewise run CONFIG --out {root}"
         )
+    _search_modules(root)
     return RunFolder(root)
+
+
+def _search_modules(root: Path) -> None:
+    """Lets a user's own modules be found where they were when the run was made, and in the current folder."""
+    folders: list[str] = []
+    with contextlib.suppress(InputError):  # whoever needs the environment says what is wrong with it
+        known = read_json(root / "environment.json", "the run's environment")
+        folders = [str(folder) for folder in known.get("modules", [])] if isinstance(known, dict) else []
+    search_in(Path.cwd(), *folders)
 
 
 @contextlib.contextmanager
@@ -225,7 +238,8 @@ def _check_same(root: Path, config: ExperimentConfig, read: dict[str, str]) -> N
 def _holds_other_files(root: Path) -> bool:
     if not root.exists() or (root / "config.yaml").exists():
         return False
-    return any(entry.name != ".lock" for entry in root.iterdir())
+    # A traceback is of a config that named faulty code, before there was a run.
+    return any(entry.name not in (".lock", "traceback.txt") for entry in root.iterdir())
 
 
 def move_aside(root: Path) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.config.schema import AugmentationSpec, DataSection, ExperimentConfig
-from rolewise.data import fingerprint
+from rolewise.data import fingerprint, state_of
 from rolewise.errors import InputError
 from rolewise.experiment.arms import specs
 from rolewise.experiment.world import sources
-from rolewise.files import sha256
+from rolewise.files import read_json, sha256
 from rolewise.own_sources import own_sources
+from rolewise.seals import is_whole
 
 
 def inputs_of(config: ExperimentConfig) -> dict[str, str]:
@@ -52,6 +53,20 @@ def data_inputs(config: ExperimentConfig) -> Mapping[str, str]:
 
 
 _DATA: dict[str, Mapping[str, str]] = {}
+#: Digests of streamed pixels by the state of their files, as records keep them: large sets are read whole once.
+_STREAMED: dict[str, str] = {}
+
+
+def remember(record: Path) -> None:
+    """Takes from a run's or a study's record, where there is one, which streamed files it has digested already."""
+    if record.exists() and is_whole(value := read_json(record, "the record")):
+        _STREAMED.update(value.get("streamed", {}))
+
+
+def streamed(config: ExperimentConfig) -> dict[str, str]:
+    """Returns the digests of an experiment's streamed pixels by the state of their files, for its record."""
+    marks = set(data_inputs(config).values())
+    return {state: mark for state, mark in _STREAMED.items() if mark in marks}
 
 
 def _data(config: ExperimentConfig) -> dict[str, str]:
@@ -60,7 +75,9 @@ def _data(config: ExperimentConfig) -> dict[str, str]:
     found: dict[str, str] = {}
     for part, source in (("training", train), ("test", test)):
         if source is not None:
-            marks = fingerprint(source)
+            marks = fingerprint(source, _STREAMED)
+            if (state := state_of(source)) is not None:
+                _STREAMED[state] = marks["pixels"]
             found |= {f"{title}, {what} of the {part} images": mark for what, mark in marks.items()}
     return found
 

@@ -13,7 +13,9 @@ import torch
 
 from rolewise.config import ExperimentConfig, digest, dump
 from rolewise.errors import InputError
+from rolewise.experiment.inputs import streamed
 from rolewise.files import sha256, write_json, write_text
+from rolewise.importing import folders_of, modules_in
 from rolewise.seals import is_early, read_sealed, write_sealed
 
 VERSION = 2
@@ -62,7 +64,14 @@ def write_record(root: Path, config: ExperimentConfig, read: dict[str, str], *, 
     # Written last: a folder with run.json is whole.
     write_sealed(
         root / "run.json",
-        {"version": VERSION, "name": config.name, "config": digest(config), "files": files, "read": read},
+        {
+            "version": VERSION,
+            "name": config.name,
+            "config": digest(config),
+            "files": files,
+            "read": read,
+            "streamed": streamed(config),
+        },
     )
 
 
@@ -72,6 +81,7 @@ def environment(config: ExperimentConfig) -> dict[str, Any]:
     for name in ("rolewise", "torch", "numpy", "scikit-learn", "pydantic", "safetensors"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             packages[name] = importlib.metadata.version(name)
+    folders = folders_of(modules_in(config.model_dump(mode="json")))
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -79,4 +89,6 @@ def environment(config: ExperimentConfig) -> dict[str, Any]:
         "device": config.device,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "packages": packages,
+        # Where code that is not Rolewise's was found, so that it is found again from another folder.
+        **({"modules": folders} if folders else {}),
     }

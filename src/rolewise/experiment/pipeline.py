@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
 from rolewise.experiment import builders
-from rolewise.experiment.estimate import estimated_seconds
+from rolewise.experiment.estimate import estimated_seconds, stage_times
 from rolewise.experiment.executor import Update, execute
+from rolewise.experiment.failures import blamed
 from rolewise.experiment.folder import RunFolder, held, open_run
 from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.histograms import write_histograms
@@ -20,6 +21,7 @@ from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import run_test, write_results
 from rolewise.experiment.searching import images_of_search, run_search
 from rolewise.experiment.stages import TIMES, finish, run_training, section_of
+from rolewise.experiment.trial import refuse_faults
 from rolewise.experiment.world import world
 from rolewise.files import AnyPath, as_json, as_path, sha256
 from rolewise.report import write_report
@@ -36,7 +38,8 @@ class Plan:
         done: how many of them are done already.
         images: how many images each stage trains on, each as often as it is seen.
         steps: how many optimiser steps each stage takes.
-        seconds: how long the stages that are left will take, roughly.
+        seconds: how long the stages that are left will take at least, roughly.
+        times: the same of each of them, in seconds of one process.
     """
 
     stages: list[Stage]
@@ -44,6 +47,7 @@ class Plan:
     images: dict[str, int]
     steps: dict[str, int]
     seconds: float
+    times: dict[str, float] = field(default_factory=dict)
 
     @property
     def search_images(self) -> int:
@@ -67,7 +71,8 @@ def plan(run: RunFolder, stages: list[Stage], workers: int) -> Plan:
         if images[stage.name]
     }
     todo = [stage for stage in stages if not run.is_done(stage.name)]
-    return Plan(stages, len(stages) - len(todo), images, steps, estimated_seconds(config, todo, images, workers))
+    times = stage_times(config, todo, images)
+    return Plan(stages, len(stages) - len(todo), images, steps, estimated_seconds(times.values(), workers), times)
 
 
 def images_of(run: RunFolder, stage: Stage) -> int:
@@ -81,13 +86,14 @@ def run_stage(
 ) -> None:
     """Runs one stage to its end and marks it as done."""
     started = time.perf_counter()
-    if stage.kind == "test":
-        summary = run_test(run, stage)
-    elif stage.kind == "search":
-        summary = run_search(run, stage, report, should_stop, workers=search_workers)
-    else:
-        summary = run_training(run, stage, report, should_stop)
-        write_histograms(run, stage)
+    with blamed(run.config(), stage.name, run.root):
+        if stage.kind == "test":
+            summary = run_test(run, stage)
+        elif stage.kind == "search":
+            summary = run_search(run, stage, report, should_stop, workers=search_workers)
+        else:
+            summary = run_training(run, stage, report, should_stop)
+            write_histograms(run, stage)
     _add_seconds(run, stage, time.perf_counter() - started)
     finish(run, stage, summary)
 
@@ -119,6 +125,7 @@ def run(
         RunError: the run could not go on; it is kept and can be resumed.
     """
     out = as_path(out, "out")
+    refuse_faults(config)
     folder = open_run(out, config, fresh=fresh)
     with held(folder), torch_threads(config.threads):
         stages = stages_of(config)
@@ -127,7 +134,9 @@ def run(
         for stage in stages:
             check_stage(folder.stage(stage.name))
         workers = config.workers or default_workers(config)
-        on_plan(plan(folder, stages, workers), [stage for stage in stages if not folder.is_done(stage.name)])
+        with blamed(config, "the estimate of the time", out):
+            planned = plan(folder, stages, workers)
+        on_plan(planned, [stage for stage in stages if not folder.is_done(stage.name)])
         # Stages of different seeds run side by side; with fewer seeds than workers a search spreads its members.
         execute(
             folder,
@@ -188,6 +197,8 @@ def _add_seconds(folder: RunFolder, stage: Stage, seconds: float) -> None:
 
 def _images_of_training(run: RunFolder, stage: Stage) -> int:
     config = run.config()
+    if stage.role == "teacher" and config.teacher.weights is not None:
+        return 0  # taken from a file
     section = section_of(config, stage.role)
     images = section.images
     if images is None:

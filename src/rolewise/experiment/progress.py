@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -55,7 +56,7 @@ class Display:
         """States the budget before anything starts."""
         self._started = time.monotonic()
         images, steps = plan.search_images + plan.training_images, sum(plan.steps.values())
-        left = f"; {duration(plan.seconds)} to go at the least" if plan.seconds else ""
+        left = f"; at least {duration(plan.seconds).removeprefix('about ')} to go" if plan.seconds else ""
         self._console.print(
             f"{self._out}: {counted(len(plan.stages), 'stage')} ({plan.done} done), {counted(steps, 'step')} on "
             f"{counted(images, 'image')} "
@@ -63,7 +64,8 @@ class Display:
             soft_wrap=True,
         )
         self._kind = {stage.name: stage.kind for stage in todo}
-        self._weights = {stage.name: plan.images.get(stage.name, 0.0) for stage in todo}
+        weights: Mapping[str, float] = plan.times or plan.images
+        self._weights = {stage.name: weights.get(stage.name, 0.0) for stage in todo}
         self._left, self._work = len(todo), sum(self._weights.values())
         if not self._console.is_terminal:
             return
@@ -113,7 +115,7 @@ class Display:
         return Group(self._bar, *lines)
 
     def _remaining(self) -> str:
-        """Estimates by images trained on, which is nearer to the truth than by stages."""
+        """Estimates by the times that were planned, which is nearer to the truth than by stages."""
         if not self._done_work or not self._left:
             return ""
         spent = time.monotonic() - self._started

@@ -191,7 +191,7 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
     finished = fit(trainee, folder, validate=validate if held_out else None, on_epoch=report, should_stop=should_stop)
     if not finished:
         raise Interrupted(f"{stage.name} was stopped; run the same command again to go on")
-    summary: dict[str, Any] = {"images": trainee.images_seen, **_cost(here, trainee.model)}
+    summary: dict[str, Any] = {"images": trainee.images_seen, **_cost(here, stage, trainee.model)}
     if held_out:
         summary["validation_accuracy"] = validate()
     return summary
@@ -203,13 +203,12 @@ def _take_teacher(run: RunFolder, config: ExperimentConfig, stage: Stage) -> dic
     model = here.network(config.teacher.model, stage.role)
     load_weights(model, Path(str(config.teacher.weights)))
     save_weights(model, run.stage(stage.name) / WEIGHTS)
-    return {"images": 0, **_cost(here, model)}
+    return {"images": 0, **_cost(here, stage, model)}
 
 
-def _cost(here: World, model: nn.Module) -> dict[str, int]:
-    """Returns a network's parameters, the bytes of its weights, and the operations of one image."""
-    size = (here.source.channels, *here.source.size)
-    cost = operations(model, size)
+def _cost(here: World, stage: Stage, model: nn.Module) -> dict[str, int]:
+    """Returns a network's parameters, the bytes of its weights, and the operations of one image as it is fed."""
+    cost = operations(model, here.fed(section_of(here.config, stage.role).model))
     return {
         "parameters": count_parameters(model),
         "bytes": size_in_bytes(model),

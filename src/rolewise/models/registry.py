@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rolewise.errors import InputError, near
+from rolewise.errors import InputError, RolewiseError, near
+from rolewise.importing import failed, import_path
 from rolewise.registry import Registry
+from rolewise.seeds import check_seed
 
 #: Functions ``(num_classes, channels, size, **arguments) -> nn.Module``.
 MODELS: Registry[Callable[..., nn.Module]] = Registry("model")
+#: What a network's function gets and nobody configures, and where it comes from. ``size`` may be another thing for it.
+GIVEN = {
+    "num_classes": "which is the data's number of classes",
+    "channels": "which is that of the images, or of mean and std",
+}
 
 
 def build(
@@ -45,21 +51,45 @@ def build(
     Raises:
         InputError: the name or an argument is unknown, the import fails, or no module comes of it.
     """
+    return construct(name, arguments, num_classes=num_classes, channels=channels, size=size, seed=seed)
+
+
+def construct(
+    name: str | Callable[..., nn.Module],
+    arguments: Mapping[str, Any],
+    *,
+    num_classes: int,
+    channels: int,
+    size: tuple[int, int],
+    seed: int | torch.Generator,
+) -> nn.Module:
+    """Builds a network whose own arguments may be called anything, ``seed`` and ``name`` included (see `build`).
+
+    Raises:
+        InputError: as of `build`.
+        ForeignError: a network's function that is not Rolewise's raised.
+    """
     for key, number in (("num_classes", num_classes), ("channels", channels)):
         if number < 1:
             raise InputError(f"{key} must be at least 1, got {number}")
     function = _function(name)
     title = name if isinstance(name, str) else getattr(name, "__name__", type(name).__name__)
-    settings = _arguments(title, function, {"num_classes": num_classes, "channels": channels, "size": size}, arguments)
+    given = {"num_classes": num_classes, "channels": channels, "size": size}
+    settings = _arguments(title, function, given, arguments)
     if isinstance(seed, torch.Generator):
         seed = int(torch.randint(2**62, (), generator=seed, device=seed.device))
+    check_seed("seed", seed)
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed, which would move the GPUs' streams too, and those are not forked.
         torch.default_generator.manual_seed(seed)
         try:
             model = function(**settings)
-        except (TypeError, ValueError) as error:
-            raise InputError(f'model "{title}": {error}') from error
+        except MemoryError:
+            raise  # nobody's code is at fault
+        except (Exception, SystemExit) as error:
+            if isinstance(error, RolewiseError) or (isinstance(name, str) and ":" not in name):
+                raise InputError(f'model "{title}": {error}') from error
+            raise failed(f'model "{title}"', getattr(function, "__module__", None) or title, error) from error
     if not isinstance(model, nn.Module):
         raise InputError(f'model "{title}" must give a torch.nn.Module, got {type(model).__name__}')
     return model
@@ -68,14 +98,20 @@ def build(
 def _function(name: str | Callable[..., nn.Module]) -> Callable[..., nn.Module]:
     if not isinstance(name, str):
         return name
-    return _import(name) if ":" in name else MODELS[name]
+    return import_path(name) if ":" in name else MODELS[name]
 
 
 def _arguments(
-    title: str, function: Callable[..., nn.Module], given: dict[str, Any], own: dict[str, Any]
+    title: str, function: Callable[..., nn.Module], given: Mapping[str, Any], own: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Returns what to call a network's function with: what it names of ``given``, and all of ``own``."""
-    parameters = inspect.signature(function).parameters
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError) as error:
+        raise InputError(f'model "{title}" must tell its arguments ({error}); wrap it in a function') from error
+    for key in own:
+        if key in GIVEN:
+            raise InputError(f'arguments of model "{title}" must not hold {key!r}, {GIVEN[key]}; leave it out')
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     for key in own:
         if key not in parameters and not takes_any:
@@ -83,17 +119,6 @@ def _arguments(
             raise InputError(f'no such setting of model "{title}": {key!r}{near(key, known)}')
     taken = {key: value for key, value in given.items() if key in parameters or (takes_any and key == "num_classes")}
     return {**taken, **own}
-
-
-def _import(path: str) -> Callable[..., Any]:
-    module, _, attribute = path.partition(":")
-    try:
-        function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f'"{path}" cannot be imported ({error}); it must read package.module:callable') from error
-    if not callable(function):
-        raise InputError(f'"{path}" must be callable, got {type(function).__name__}')
-    return function  # type: ignore[no-any-return]
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -48,7 +48,7 @@ def operations(model: nn.Module, size: tuple[int, ...]) -> Cost:
     for path, layer in plain.named_modules():
         if type(layer) in CLASSES:
             layer.register_forward_hook(lambda module, _, output, path=path: count(path, module, output))
-    parameter = next(plain.parameters())
+    parameter = next(plain.parameters(), torch.empty(0))
     with torch.no_grad():
         plain(torch.zeros(1, *size, device=parameter.device, dtype=parameter.dtype))
     return Cost(macs, bit_operations)

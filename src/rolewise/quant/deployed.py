@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from rolewise.logits import logits_in
+
 
 class Deployed(nn.Module):
     """A network that takes pixels in [0, 1] and normalises them itself.
@@ -26,5 +28,4 @@ class Deployed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns logits [B, K] of images [B, C, H, W] in [0, 1]."""
-        logits: Tensor = self.network((images - self.pixel_mean) / self.pixel_std)
-        return logits
+        return logits_in(self.network((images - self.pixel_mean) / self.pixel_std))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.errors import InputError
+from rolewise.logits import logits_in
 from rolewise.quant.affine import AffineActivation
 from rolewise.quant.conversion import Bits, quantise, quantised_layers
 
@@ -109,9 +110,9 @@ def _widen(
 
 
 def _logits(model: nn.Module, images: Tensor, batch_size: int) -> Tensor:
-    found = [model(part) for part in torch.split(images, batch_size)]
-    if not all(isinstance(part, Tensor) and part.ndim == 2 for part in found):
-        raise InputError("model must return logits [B, K], got something else; wrap it")
+    found = [logits_in(model(part)) for part in torch.split(images, batch_size)]
+    if found[0].ndim != 2:
+        raise InputError(f"model must return logits [B, K], got {list(found[0].shape)}; wrap it")
     return torch.cat(found).double()
 
 

@@ -12,6 +12,7 @@ from rolewise.data.arguments import one_of
 from rolewise.data.download import check_md5, extract, fetch, find
 from rolewise.data.images import ImageData, Source
 from rolewise.data.labels import label_problem
+from rolewise.data.limits import kind_of
 from rolewise.data.pickles import load_plain
 from rolewise.data.registry import READERS
 from rolewise.errors import InputError
@@ -39,14 +40,14 @@ def cifar100(
     classes = _names(folder / "meta", f"{labels}_label_names")
     parts = []
     for name, md5 in official.items():
-        if (folder / name).is_file():
+        if kind_of(folder / name) == "a file":
             check_md5(folder / name, md5)
         parts.append(_part(folder / name, f"{labels}_labels", classes))
     return parts[0], parts[1]
 
 
 def _folder(root: Path, download: bool, name: str, address: str, md5: str) -> Path:
-    if download and not (root / name).exists():
+    if download and kind_of(root / name) is None:
         archive = root / address.rsplit("/", 1)[1]
         fetch(address, archive, md5)
         extract(archive, root)

@@ -41,8 +41,8 @@ def image_folder(
     parts = [layout.train] + ([layout.test] if layout.test is not None else [])
     classes = _classes(layout)
     listings = [[_listing(part / name) for name in classes] for part in parts]
-    _say_left_out(path, layout, [listing for part in listings for listing in part])
-    _say_duplicates(path, [[file for listing in part for file in listing.images] for part in listings])
+    _warn_of_rest(path, layout, [listing for part in listings for listing in part])
+    _warn_of_copies(path, [[file for listing in part for file in listing.images] for part in listings])
     height, width = (size, size) if isinstance(size, int) else (size[0], size[1])
     channels = 1 if grayscale else 3
     decode = functools.partial(decode_image, size=(height, width), channels=channels, background=background)
@@ -105,8 +105,8 @@ def _by_ending(left_out: Counter[str]) -> str:
     )
 
 
-def _say_left_out(path: Path, layout: Layout, listings: Sequence[Listing]) -> None:
-    """Says once what is not read."""
+def _warn_of_rest(path: Path, layout: Layout, listings: Sequence[Listing]) -> None:
+    """Warns once of all that is not read."""
     total: Counter[str] = Counter()
     for listing in listings:
         total += listing.left_out
@@ -121,8 +121,8 @@ def _say_left_out(path: Path, layout: Layout, listings: Sequence[Listing]) -> No
         warn(f"{path}: left out are {'; '.join(pieces)}")
 
 
-def _say_duplicates(path: Path, parts: Sequence[Sequence[Path]]) -> None:
-    """Says how many pictures stand more than once, in both parts and within a part that is divided later."""
+def _warn_of_copies(path: Path, parts: Sequence[Sequence[Path]]) -> None:
+    """Warns of pictures that stand more than once: in both parts, or within a part that is divided later."""
     tested = set(parts[1]) if len(parts) > 1 else set()
     groups = find_duplicates(file for part in parts for file in part)
     across = [group for group in groups if any(file in tested for file in group) and group[0] not in tested]

@@ -10,6 +10,7 @@ import torch
 from rolewise.data.download import check_md5, fetch, find
 from rolewise.data.idx import read_idx
 from rolewise.data.images import ImageData, Source
+from rolewise.data.limits import kind_of
 from rolewise.data.registry import READERS
 from rolewise.errors import InputError
 
@@ -67,7 +68,7 @@ def _read(
             name,
             plain,
         ]
-        if download and not any((root / candidate).exists() for candidate in candidates):
+        if download and not any(kind_of(root / candidate) for candidate in candidates):
             fetch(f"{address}/{name}", root / candidates[0], md5)
         path = find(root, candidates, folder, f"{address}/{name}")
         if path.suffix == ".gz":

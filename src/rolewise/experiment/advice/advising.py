@@ -20,7 +20,7 @@ from rolewise.distill import METHODS, build_methods, weight_of
 from rolewise.experiment.advice import image_rules, rules
 from rolewise.experiment.advice.case import CANDIDATES, Case, Effort, Work, policy_seed, preset_candidates, sample
 from rolewise.experiment.advice.deviation import deviations
-from rolewise.experiment.advice.networks import network_measures, softness
+from rolewise.experiment.advice.networks import gives_probabilities, network_measures, softness
 from rolewise.experiment.advice.result import Advice, Cost
 from rolewise.experiment.advice.stepping import pulls, speed
 from rolewise.inputs import InputSpec
@@ -199,6 +199,15 @@ def _cost(case: Case, seconds: float, chosen: str) -> Cost:
 
 def _notes(case: Case) -> list[str]:
     notes = []
+    for role, model, spec in (
+        ("teacher", case.teacher, case.teacher_input),
+        *((("student", case.student, case.student_input),) if case.trained else ()),
+    ):
+        if gives_probabilities(case, model, spec):
+            notes.append(
+                f"The {role} returns probabilities, at least 0 and summing to 1, where logits are wanted: all that is "
+                "measured and proposed here takes another softmax of them. Let it return what goes into its softmax."
+            )
     if case.held_out is None:
         notes.append(
             "Nobody here knows whether the teacher was trained on the validation images; if it was, its accuracy, "

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rolewise.distill import METHODS
+from rolewise.experiment.advice import evidence
 from rolewise.experiment.advice.deviation import MIXES, Candidate, ratio_of
 from rolewise.experiment.advice.rules import OWN, SMOOTH, Choice
 
@@ -101,8 +102,7 @@ def mixing(
     linear = f", with a linearity gap of {gap:.2g} nats" if gap is not None else ""
     why = "has the lowest deviation" if better else "is what was tried there, and no other has a lower deviation"
     reason = (
-        f"the training goes over its images {epochs} times; on digits, at 160 times, students gained from mixed images "
-        f"under every loss, an abler one of half of them 1.7 points (95% interval +1.4 to +2.0); {best.name} {why} "
+        f"the training goes over its images {epochs} times; {evidence.MIXED}; {best.name} {why} "
         f"(T.stddev {best.deviation:.2g}, {_ratio(best)}, of whole batches and unaugmented images); the teacher is "
         f"{'already' if smooth else 'not'} smooth (entropy {clean.entropy:.2g} of log K{linear}), so that "
         f"{'little' if smooth else 'half'} is mixed"

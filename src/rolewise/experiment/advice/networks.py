@@ -17,9 +17,12 @@ from rolewise.analysis import (
     predict,
 )
 from rolewise.experiment.advice.case import Case, Sample
-from rolewise.inputs import InputSpec
+from rolewise.inputs import InputSpec, prepare
+from rolewise.logits import are_probabilities, logits_in
 from rolewise.seeds import generator
 
+#: Images that tell whether outputs are probabilities.
+_LOOKED_AT = 64
 #: Temperatures of which one is proposed.
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0)
 
@@ -68,3 +71,16 @@ def softness(case: Case, spec: InputSpec, images: Sample) -> tuple[dict[float, f
     logits, labels = predict(case.teacher, images.batches(), spec=spec, device=case.device)
     top = math.log(logits.shape[1])
     return {t: mean_entropy(logits / t) / top for t in TEMPERATURES}, accuracy(logits, labels)
+
+
+@torch.no_grad()
+def gives_probabilities(case: Case, model: nn.Module, spec: InputSpec) -> bool:
+    """Returns whether a network's outputs are at least 0 and sum to 1: probabilities, where logits are wanted.
+
+    Args:
+        case: what is asked about.
+        model: its teacher or its student, in eval mode.
+        spec: what that is fed.
+    """
+    images = case.validation.images[:_LOOKED_AT].to(case.device)
+    return are_probabilities(logits_in(model(prepare(images, spec))))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rolewise.distill import METHODS
+from rolewise.experiment.advice import evidence
 from rolewise.experiment.advice.stepping import Pull
 
 Confidence = Literal["low", "medium"]
@@ -55,10 +56,7 @@ def temperature(softness: Mapping[float, float], steps: int) -> Choice:
         steps: of the training.
     """
     if steps < STEPS:
-        reason = (
-            f"the training takes {steps} steps; on digits, over 3 seeds, 1 was better than 4 by 11 points after 60 "
-            "steps, and worse by 2 after 160 and by 5 after 320"
-        )
+        reason = f"the training takes {steps} steps; {evidence.SHORT}"
         return Choice("distill.methods.temperature", 1.0, reason, OWN, "low")
     value = min(softness, key=lambda t: abs(softness[t] - SOFT))
     shown = ", ".join(f"{entropy:.2g} at {t:g}" for t, entropy in softness.items())
@@ -89,10 +87,8 @@ def rescaled(
     found = list(methods)
     found[places[0]] = dict(RESCALED)
     reason = (
-        "logits divided by their own standard deviation, image by image, need no temperature that fits the teacher: on "
-        "clean digits they did better than temperatures of 1 and 4 by 3.2 points (95% interval +2.3 to +4.1, 5 seeds), "
-        "from a teacher of clean and of mixed images alike. The student's confidences mean nothing before a "
-        "temperature is fitted to them"
+        "logits divided by their own standard deviation, image by image, need no temperature that fits the teacher: "
+        f"{evidence.RESCALED}. The student's confidences mean nothing before a temperature is fitted to them"
     )
     source = "Sun et al. (2024), https://arxiv.org/abs/2403.01427, and this tool's study of mixing on digits"
     return found, Choice(f"distill.methods[{places[0]}].name", RESCALED["name"], reason, source, "medium")

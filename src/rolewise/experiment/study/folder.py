@@ -16,7 +16,7 @@ from rolewise.config.study import Study
 from rolewise.config.writing import dump_values, value_differences
 from rolewise.errors import InputError
 from rolewise.experiment.folder import RunFolder, held, holds_work, move_aside
-from rolewise.experiment.inputs import check_inputs, inputs_of, module_inputs
+from rolewise.experiment.inputs import check_inputs, inputs_of, module_inputs, remember, streamed
 from rolewise.experiment.made_from import ANEW, environment, read_record, write_record
 from rolewise.files import sha256, write_json, write_text
 from rolewise.seals import DONE, check_file, finished, read_sealed, remedy_of, write_sealed
@@ -110,6 +110,7 @@ def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = 
     """
     made = root / "study.json"
     # Before anything is made or moved: what cannot be read binds no folder.
+    remember(made)
     read = study_inputs(study)
     known = {"version": VERSION, "name": study.name, "study": _digest(study), **_layout(study), "read": read}
     if fresh and (made.exists() or (root / "store").exists()):
@@ -121,7 +122,11 @@ def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = 
             f"{made} is missing, so nobody knows what the stages beside it were made from; put it back, or start anew "
             "with --fresh (what is there is moved aside)"
         )
-    elif root.exists() and not (root / "study.yaml").exists() and any(e.name != ".lock" for e in root.iterdir()):
+    elif (
+        root.exists()
+        and not (root / "study.yaml").exists()
+        and any(e.name not in (".lock", "traceback.txt") for e in root.iterdir())
+    ):
         raise InputError(
             f"--out must name a new folder or a study's, got {root}, which has other files; choose another"
         )
@@ -131,8 +136,9 @@ def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = 
             write_text(root / "study.yaml", dump_values(study.values))
             if not (root / "environment.json").exists():
                 write_json(root / "environment.json", environment(study.cells[0].config))
+            marks = {state: mark for cell in study.cells for state, mark in streamed(cell.config).items()}
             # Written last: a folder with study.json is whole.
-            write_sealed(made, {**known, "files": {name: sha256(root / name) for name in _MADE}})
+            write_sealed(made, {**known, "files": {name: sha256(root / name) for name in _MADE}, "streamed": marks})
     return StudyFolder(root)
 
 
@@ -141,7 +147,7 @@ def _is_bound_to(made: Path, wanted: dict[str, Any]) -> bool:
         known = read_record(made, VERSION)
     except InputError:
         return False  # no work was done in it, or it would have been refused
-    return {name: value for name, value in known.items() if name != "files"} == wanted
+    return {name: value for name, value in known.items() if name not in ("files", "streamed")} == wanted
 
 
 def study_inputs(study: Study) -> dict[str, str]:

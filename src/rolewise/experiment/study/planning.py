@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
-
-import torch
 
 from rolewise.config import ExperimentConfig
 from rolewise.experiment import builders
-from rolewise.experiment.estimate import asking_seconds, training_seconds
+from rolewise.experiment.estimate import estimated_seconds, seconds_of, stage_seconds
 from rolewise.experiment.pipeline import images_of
 from rolewise.experiment.stages import section_of
 from rolewise.experiment.study.folder import StudyFolder
 from rolewise.experiment.study.graph import Graph, Job
 from rolewise.experiment.world import world
+from rolewise.threads import torch_threads
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def plan_of(folder: StudyFolder, graph: Graph, rows: int, workers: int) -> Study
         jobs=len(graph.trainings),
         done=sum(folder.is_done(job.key) for job in graph.trainings),
         images=images,
-        seconds=_seconds(folder, left, images, workers),
+        seconds=_seconds(folder, left, unmeasured, images, workers),
         workers=workers,
         measurements=frozenset(job.key for job in unmeasured),
     )
@@ -71,34 +71,46 @@ def _images(folder: StudyFolder, job: Job) -> int:
     return images_of(folder.cell(job.cell), job.stage)
 
 
-def _seconds(folder: StudyFolder, left: Sequence[Job], images: dict[str, int], workers: int) -> float:
+def _seconds(
+    folder: StudyFolder, left: Sequence[Job], unmeasured: Sequence[Job], images: dict[str, int], workers: int
+) -> float:
     """Returns the longest of: the work spread over the workers, and the longest single job."""
     rates: dict[str, float] = {}
-    each = []
-    for job in left:
+    each: list[float] = []
+    for job in (*left, *unmeasured):
         config = folder.cell(job.cell).config()
-        rate = _rate(config, "training", job.stage.role, rates)
-        if job.stage.distilled:
-            rate += _rate(config, "asking", job.stage.role, rates)
-        each.append(images[job.key] * rate)
-    return max([sum(each) / max(1, min(workers, len(each))), *each], default=0.0)
+        sizes = _sizes(config, rates)
+        if job.measure:
+            # Accuracy alone; what else is measured takes as long as it takes.
+            each.append(sizes[1] * _rate(config, "evaluating", job.stage.role, rates))
+        else:
+            rate = partial(_rate, config, known=rates)
+            each.append(stage_seconds(config, job.stage, images[job.key], sizes, rate))
+    return estimated_seconds(each, workers)
+
+
+def _sizes(config: ExperimentConfig, known: dict[str, float]) -> tuple[int, int]:
+    """Returns the numbers of validation and test images, counted once for all cells with the same data."""
+    keys = [f"{part} {config.data.model_dump_json()}" for part in ("validation", "test")]
+    if keys[0] not in known:
+        here = world(config, config.seeds[0], builders.device_of(config.device))
+        known.update(zip(keys, (len(here.validation), len(here.test)), strict=True))
+    return int(known[keys[0]]), int(known[keys[1]])
 
 
 def _rate(config: ExperimentConfig, what: str, role: str, known: dict[str, float]) -> float:
     """Returns seconds for one image; measured once for all cells in which nothing that it depends on differs."""
-    section = section_of(config, role)
-    parts: list[Any] = [what, config.data, section.model, section.quantise, config.threads, section.train.batch_size]
-    parts += [config.teacher.model, config.device] if what == "asking" else [config.device]
+    parts: list[Any] = [what, config.data, config.threads, config.device]
+    if what != "augmenting":
+        section = section_of(config, role)
+        parts += [section.model, section.quantise, section.train.batch_size]
     key = json.dumps([part.model_dump(mode="json") if hasattr(part, "model_dump") else part for part in parts])
     if key not in known:
         here = world(config, config.seeds[0], builders.device_of(config.device))
-        before = torch.get_num_threads()
-        torch.set_num_threads(config.threads)
         try:
-            known[key] = training_seconds(here, role) if what == "training" else asking_seconds(here)
+            with torch_threads(config.threads):
+                known[key] = seconds_of(what, here, role)
         except Exception:
             # What cannot be timed cannot be run either: the job itself will say why.
             known[key] = 0.0
-        finally:
-            torch.set_num_threads(before)
     return known[key]

@@ -58,7 +58,7 @@ class StudyDisplay:
         """States what will be done before anything is."""
         self._plan, self._graph, self._left, self._began = plan, graph, len(plan.images), time.monotonic()
         shared = plan.stages - plan.jobs
-        left = f"; {duration(plan.seconds)} to go at the least" if plan.seconds else ""
+        left = f"; at least {duration(plan.seconds).removeprefix('about ')} to go" if plan.seconds else ""
         self._console.print(
             f"{self._out}: {counted(plan.cells, 'cell')}, {counted(plan.rows, 'row')}; "
             f"{counted(plan.jobs, 'stage')} to train ({plan.done:,} done; "

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rolewise.analysis.measurements import measure_faults
+from rolewise.config.faults import ConfigError
 from rolewise.config.study import Study
 from rolewise.config.study_loading import load_study as _load_study
+from rolewise.errors import InputError
 from rolewise.experiment import builders
-from rolewise.experiment.checks import check
 from rolewise.experiment.folder import RunFolder, held
 from rolewise.experiment.graph import next_stops
 from rolewise.experiment.study.execution import Event, execute
@@ -21,7 +24,9 @@ from rolewise.experiment.study.pictures import write_pictures
 from rolewise.experiment.study.planning import StudyPlan, plan_of
 from rolewise.experiment.study.pool import Here, Pool, Processes
 from rolewise.experiment.study.table import Ledger, Row
+from rolewise.experiment.trial import Trial
 from rolewise.files import AnyPath, as_path
+from rolewise.importing import import_path, search_in
 from rolewise.processes import asked_to_stop
 from rolewise.report import write_study_report
 from rolewise.seals import check_stage
@@ -48,17 +53,39 @@ class StudyResult:
         return [row for row in self.rows if row["status"] == "failed"]
 
 
-def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
-    """Reads a study and checks every cell and every name in it.
+def load_study(
+    path: Path | str, overrides: Sequence[str] = (), *, on_note: Callable[[str], None] | None = None
+) -> Study:
+    """Reads a study, checks every cell and every name in it, and tries each distinct network and pair of them once.
 
     Args:
         path: the YAML file.
         overrides: settings of the study such as ``seeds=[0]``.
+        on_note: gets what is no fault and worth saying; by default it is a warning.
 
     Raises:
         ConfigError: all faults in one go.
     """
-    return _load_study(path, overrides, check=check, measure_faults=measure_faults)
+    search_in(Path(path).parent, Path.cwd())
+    trial = Trial()
+    try:
+        study = _load_study(path, overrides, check=trial.check, measure_faults=_measure_faults)
+    except ConfigError as error:
+        error.traces = tuple(trial.traces)
+        raise
+    for note in trial.notes:
+        (on_note or warnings.warn)(note)
+    return study
+
+
+def _measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Returns what is wrong with a measurement, also with one that is given by its path: it is imported."""
+    if ":" in name:
+        try:
+            import_path(name, "function")
+        except InputError as error:
+            return {"": str(error)}
+    return measure_faults(name, settings)
 
 
 def run_study(

@@ -1,0 +1,62 @@
+"""What the commands say of code that is not Rolewise's: that it is about to run, and where its traceback is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rolewise.cli.options import console
+from rolewise.errors import InputError
+
+Read = TypeVar("Read")
+
+
+def announced(path: Path, settings: Sequence[str], read: Callable[[], Read], out: Path | None = None) -> Read:
+    """Reads a config or a study, after a line that names the modules that this imports.
+
+    Args:
+        path: the YAML file.
+        settings: laid over it.
+        read: reads it.
+        out: the run folder, which gets the traceback of what these modules raise; None where there is none.
+
+    Raises:
+        ConfigError: it has faults; the text names the file of the traceback.
+    """
+    from rolewise.config.faults import ConfigError
+    from rolewise.experiment.failures import keep_traceback
+    from rolewise.importing import file_of, search_in
+
+    search_in(path.parent, Path.cwd())
+    if modules := _modules(path, settings):
+        named = ", ".join(f"{name} ({file_of(name) or 'not found'})" for name in modules)
+        console.print(f"Imports code that is not Rolewise's, and runs it: {named}", soft_wrap=True)
+    try:
+        return read()
+    except ConfigError as error:
+        if error.traces and out is not None:
+            place = keep_traceback(out, "\n".join(error.traces))
+            if place is not None:
+                error.args = (f"{error}\nTraceback: {place}",)
+        raise
+
+
+def say(note: str) -> None:
+    """Prints what is no fault and worth knowing."""
+    console.print(f"Note: {note}", soft_wrap=True)
+
+
+def _modules(path: Path, settings: Sequence[str]) -> list[str]:
+    """Returns the modules that a file names, its base among them where it is a study; none where it cannot be read."""
+    from rolewise.config.document import read_document
+    from rolewise.config.overrides import read_overridden
+    from rolewise.importing import modules_in
+
+    values: list[Any] = []
+    with suppress(InputError):
+        values.append(read_overridden(path, settings).value)
+        if isinstance(base := values[0].get("base"), str):
+            values.append(read_document(path.parent / base).value)
+    return modules_in(values)

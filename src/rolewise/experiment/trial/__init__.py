@@ -1,0 +1,6 @@
+"""The trial of an experiment before anything starts: every network is built and run once, where it costs nothing."""
+
+from rolewise.experiment.trial.checking import Trial, refuse_faults
+from rolewise.experiment.trial.exports import export_notes
+
+__all__ = ["Trial", "export_notes", "refuse_faults"]

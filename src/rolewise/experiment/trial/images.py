@@ -1,0 +1,61 @@
+"""The images of an experiment as far as networks depend on them: channels, size, classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rolewise.config.networks import ModelSection
+from rolewise.config.schema import ExperimentConfig
+from rolewise.errors import InputError
+from rolewise.experiment.world import sources
+
+
+@dataclass(frozen=True)
+class Images:
+    """What the data set gives.
+
+    Args:
+        channels: C.
+        size: (H, W) in pixels.
+        classes: K.
+    """
+
+    channels: int
+    size: tuple[int, int]
+    classes: int
+
+    def fed(self, model: ModelSection) -> tuple[int, int, int]:
+        """Returns the shape (C, H, W) of one input of a network: its own, which need not be that of the images."""
+        return (self.channels if model.mean is None else len(model.mean), *(model.size or self.size))
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        channels = f"{self.channels} channel{'s' if self.channels != 1 else ''}"
+        return f"{channels} and {self.size[0]}x{self.size[1]} pixels"
+
+
+#: Sets that are always the same: they need not be there for a config to be tried.
+_FIXED = {"digits": Images(1, (8, 8), 10), "cifar10": Images(3, (32, 32), 10), "cifar100": Images(3, (32, 32), 100)}
+#: Sets whose files are read where they are there.
+_USUAL = {"mnist": Images(1, (28, 28), 10), "fashion_mnist": Images(1, (28, 28), 10)}
+
+
+def images_of(config: ExperimentConfig) -> Images:
+    """Returns what a config's data give; nothing is downloaded for it.
+
+    Raises:
+        InputError: they have to be read, and cannot be.
+    """
+    name, arguments = config.data.name, config.data.arguments
+    if name in _FIXED:
+        coarse = name == "cifar100" and arguments.get("labels") == "coarse"
+        return Images(3, (32, 32), 20) if coarse else _FIXED[name]
+    try:
+        data = config.data.model_copy(update={"download": False})
+        source, _ = sources(config.model_copy(update={"data": data}))
+    except InputError:
+        if name in _USUAL:
+            return _USUAL[name]
+        raise
+    return Images(source.channels, (source.size[0], source.size[1]), len(source.classes))

@@ -1,0 +1,236 @@
+"""What is wrong between networks, images, methods and bits is found before anything starts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from rolewise.config import ConfigError
+from rolewise.config.networks import ModelSection
+from rolewise.experiment import load, run
+from rolewise.experiment.study import load_study
+from rolewise.experiment.trial import memory, networks
+from rolewise.experiment.trial.images import Images, images_of
+
+HERE = Path(__file__).parent
+QUICK = HERE / "quick.yaml"
+CONFIGS = HERE.parent.parent / "configs"
+KD = "distill.methods=[{name: kd}]"
+
+
+@pytest.fixture(autouse=True)
+def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(HERE)
+
+
+def faults(*settings: str) -> dict[str, str]:
+    """Returns the faults of a config by path."""
+    with pytest.raises(ConfigError) as caught:
+        load(QUICK, settings)
+    return {fault.path: fault.message for fault in caught.value.faults}
+
+
+def teacher(name: str) -> str:
+    return f"teacher.model={{name: 'trial_toys:{name}'}}"
+
+
+def test_every_shipped_experiment_passes() -> None:
+    paths = sorted(CONFIGS.glob("digits*.yaml"))
+    assert len(paths) > 5
+    for path in paths:
+        load(path)
+
+
+def test_misspelt_taps_are_found_with_method_key_and_near_names(tmp_path: Path) -> None:
+    path = tmp_path / "taps.yaml"
+    path.write_text(
+        f"extends: {QUICK}\ndistill:\n  methods:\n"
+        "    - {name: fitnets, student_taps: stag2, teacher_taps: stage2}\n"
+        "    - {name: nst,\n       student_taps: [stage1, zzz],\n       teacher_taps: [stage1, stage2]}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    first, second = caught.value.faults
+    assert (first.path, first.place.line) == ("distill.methods[0].student_taps", 4)
+    assert '"fitnets": the student "small" has no tap' in first.message and '"stage2"' in first.message
+    assert (second.path, second.place.line) == ("distill.methods[1].student_taps[1]", 6)
+    assert "its taps are stage1, stage2, penultimate, logits" in second.message
+    assert "2 faults; nothing was started" in str(caught.value)
+
+
+def test_all_faults_of_networks_methods_and_bits_come_in_one_go_with_those_of_names() -> None:
+    found = faults(
+        "students[0].quantise={weights: 2, keep: [nothing]}",
+        "students[0].init=teacher",
+        "students[0].model.arguments={widths: [5, 7]}",
+        "distill.methods=[{name: attention, student_taps: [fc], teacher_taps: [fc]}, {name: kd, temprature: 2}]",
+        "search.members=1",
+    )
+    assert "must match layers" in found["students[0].quantise.keep"]
+    assert '"attention" must fit the teacher and the student "small"' in found["distill.methods[0]"]
+    assert '"temperature"' in found["distill.methods[1].temprature"]
+    assert "at least 2" in found["search.members"]
+    # All that is equal in name and shape is the classifier's bias.
+    assert "students[0].init" not in found
+
+
+@pytest.mark.parametrize(
+    ("quantise", "path"),
+    [
+        ("{weights: 2, layers: {nothing: {weights: 4}}}", "students[0].quantise.layers"),
+        ("{weights: 2, keep: ['*']}", "students[0].quantise.keep"),
+    ],
+)
+def test_bits_that_no_layer_takes_are_a_fault_of_their_setting(quantise: str, path: str) -> None:
+    assert list(faults(f"students[0].quantise={quantise}")) == [path]
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("three", r"must take images of 1 channel and 8x8 pixels, and raised RuntimeError.* mean and std of 3 numbers"),
+        ("photographs", r"set its mean and std of 3 numbers .* and size: \[32, 32\]"),
+        ("double", r"must be in single precision \(float32\), got 1.weight in float64; end its function with .float"),
+        ("half", "got 1.weight in float16"),
+        ("nowhere", 'must have its weights in memory, got 1.weight on "meta"'),
+        ("empty", "must have parameters, got a network without any"),
+        ("frozen", "must have parameters to train, got none that require a gradient"),
+        ("seven", r"must give logits \[B, 10\], one for each class of the data, got \[B, 7\]"),
+        ("raising", r"model \"trial_toys:raising\" raised KeyError: 'first' \(trial_toys.py, line \d+\)"),
+        ("huge", r"must fit into the memory of .*B, got weights of 4,00\d TB, in training 16,0"),
+        ("Auxiliary", "got tuple; wrap it, and this is what it returns in training mode"),
+        ("raisin", "has no 'raisin'; did you mean \"raising\""),
+    ],
+)
+def test_a_network_that_cannot_be_trained_on_the_images_is_refused(name: str, part: str) -> None:
+    found = faults(teacher(name), KD)
+    assert list(found) == ["teacher.model.name"]
+    assert re.search(part, found["teacher.model.name"])
+
+
+def test_the_remedy_of_a_network_of_three_channels_is_one(tmp_path: Path) -> None:
+    three = "{name: 'trial_toys:three', mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}"
+    settings = [
+        f"teacher.model={three}",
+        f"students[0].model={three}",
+        "students[0].quantise={weights: 4, keep: []}",
+        KD,
+    ]
+    short = ["seeds=[0]", "arms.student=[none]", "arms.teacher=[none]", "teacher.train.epochs=1"]
+    results = run(load(QUICK, [*settings, *short, "students[0].train.epochs=1"]), tmp_path / "r")
+    # As it is fed: 3 channels into 4 of 3x3 on 6x6 places, and the classifier.
+    assert results["teachers"][0]["macs"] == results["arms"][0]["macs"] == 6 * 6 * 4 * 27 + 4 * 10
+
+
+def test_what_looks_at_its_numbers_is_tried_with_numbers() -> None:
+    assert load(QUICK, [teacher("Numbers"), KD]).teacher.model.name == "trial_toys:Numbers"
+
+
+def test_probabilities_are_worth_a_note() -> None:
+    notes: list[str] = []
+    load(QUICK, [teacher("probabilities"), KD], on_note=notes.append)
+    assert len(notes) == 1 and "teacher.model (trial_toys:probabilities) returns probabilities" in notes[0]
+    with pytest.warns(UserWarning, match="returns probabilities"):
+        load(QUICK, [teacher("probabilities"), KD])
+    load(QUICK, [teacher("flat"), KD])
+
+
+@pytest.mark.parametrize(
+    ("data", "numbers", "part"),
+    [
+        ("digits", [0.5, 0.5], "must both have 1 or 3 values, got 2 and 2"),
+        (
+            "cifar100",
+            [0.5],
+            "must have 3 numbers, as std, for images of 3 channels, got 1; only grey images are repeated",
+        ),
+    ],
+)
+def test_mean_and_std_must_fit_the_images(data: str, numbers: list[float], part: str) -> None:
+    model = f"teacher.model={{name: small_cnn, mean: {numbers}, std: {numbers}}}"
+    assert part in faults(f"data={{name: {data}, validation: 100, test: 300}}", model)["teacher.model.mean"]
+
+
+def test_a_side_of_an_image_is_bounded() -> None:
+    assert "at most 8192" in faults("teacher.model.size=[32, 1000000000]")["teacher.model.size[1]"]
+
+
+@pytest.mark.parametrize("key", ["num_classes", "channels"])
+def test_arguments_that_the_data_give_are_a_fault_of_the_config(key: str) -> None:
+    model = f"teacher.model={{name: 'trial_toys:flat', arguments: {{{key}: 3}}}}"
+    assert "must be left out" in faults(model, KD)[f"teacher.model.arguments.{key}"]
+
+
+def test_arguments_may_be_called_as_those_of_rolewise() -> None:
+    model = "teacher.model={name: 'trial_toys:named', arguments: {seed: 3, name: mine}}"
+    load(QUICK, [model, KD, "data.name='trial_toys:images'", "data.arguments={root: elsewhere}"])
+
+
+def test_a_data_function_is_a_fault_where_it_raises_or_takes_other_arguments() -> None:
+    data = "data.name='trial_toys:images'"
+    failing = faults(data, "data.arguments={fail: true}")
+    assert "raised ZeroDivisionError: no images to divide (trial_toys.py, line" in failing["data.name"]
+    assert "unexpected keyword" in faults(data, "data.arguments={fial: true}")["data.arguments"]
+
+
+def test_data_that_are_elsewhere_leave_the_networks_untried_and_say_so(tmp_path: Path) -> None:
+    notes: list[str] = []
+    load(QUICK, ["data={name: npz, validation: 10, root: " + str(tmp_path) + "}"], on_note=notes.append)
+    assert len(notes) == 1 and notes[0].startswith("The networks were not tried, since the data cannot be read here")
+
+
+def test_sets_that_are_always_the_same_need_not_be_there(tmp_path: Path) -> None:
+    for data, wanted in (
+        ("cifar100", Images(3, (32, 32), 100)),
+        ("fashion_mnist", Images(1, (28, 28), 10)),
+    ):
+        config = load(QUICK, [f"data={{name: {data}, validation: 10, root: {tmp_path}}}"])
+        assert images_of(config) == wanted
+    coarse = load(QUICK, ["data={name: cifar100, validation: 10, arguments: {labels: coarse}}"])
+    assert images_of(coarse).classes == 20
+
+
+def test_an_experiment_from_code_is_tried_before_its_folder_is_made(tmp_path: Path) -> None:
+    config = load(QUICK)
+    wrong = config.model_copy(
+        update={"teacher": config.teacher.model_copy(update={"model": ModelSection(name="trial_toys:seven")})}
+    )
+    with pytest.raises(ConfigError, match=r"teacher.model.name: must give logits \[B, 10\]"):
+        run(wrong, tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_study_tries_each_distinct_network_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    real = networks.built
+
+    def counted(model, images, place):
+        built.append(f"{model.name} {model.arguments}")
+        return real(model, images, place)
+
+    monkeypatch.setattr(networks, "built", counted)
+    path = tmp_path / "study.yaml"
+    grid = "grid: {students.0.model.arguments.widths: [[4, 6], [8, 8]], distill.label_weight: [0.1, 0.2, 0.3]}"
+    path.write_text(f"name: two\nbase: {QUICK}\n{grid}\n")
+    assert len(load_study(path).cells) == 6
+    assert len(built) == 3 == len(set(built))  # one teacher, two students, without weights
+    path.write_text(f"name: two\nbase: {QUICK}\ngrid: {{distill.methods.0.name: [kd, fitnets, rdk]}}\n")
+    with pytest.raises(ConfigError, match="rdk"):
+        load_study(path)
+
+
+def test_memory_is_what_the_machine_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    whole = memory.machine_memory(torch.device("cpu"))
+    assert whole is not None and whole > 2**28
+    limit = tmp_path / "limit"
+    limit.write_text("100000000\n")
+    monkeypatch.setattr(memory, "_LIMITS", (str(limit), str(tmp_path / "none")))
+    assert memory.machine_memory(torch.device("cpu")) == 100_000_000
+    limit.write_text("max\n")
+    assert (memory.machine_memory(torch.device("cpu")) or 0) >= whole
+    layer = torch.nn.Linear(3, 5)
+    assert memory.bytes_of(torch.nn.Sequential(layer, layer)) == 80
+    assert [memory.shown(number) for number in (999, 12_300, 5e12)] == ["999 bytes", "12.3 kB", "5 TB"]

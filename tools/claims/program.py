@@ -1,0 +1,57 @@
+"""What the program itself says of the project's results: the reasons that `rolewise advise` gives."""
+
+from __future__ import annotations
+
+from claims.figures import Figures, count, interval, points, size
+from claims.mixing import CLEAN, RESCALED, TEMPERATURES, mixed, rescaled
+from claims.places import TEMPERATURE
+
+
+def short(figures: Figures) -> str:
+    """Returns what is known of temperatures in short trainings."""
+    table, settings = figures.table("temperature_digits"), figures.config("studies/temperature_digits.yaml")
+    main = table.main("grid", "student", TEMPERATURE, 4)
+    assert main.difference is not None
+    student = settings["set"]["students"][0]
+    steps = student["images"] // student["train"]["batch_size"] * student["train"]["epochs"]
+    return (
+        f"on digits, over {table.seeds} seeds, 4 had a mean accuracy of {size(main.difference.mean)} points less than "
+        f"1 after {steps} steps (95% interval {interval(main.difference)}, unadjusted)"
+    )
+
+
+def logits(figures: Figures) -> str:
+    """Returns what is known of rescaled logits on clean images."""
+    table = figures.table("mixup_digits")
+    pooled = table.answer("On clean images, are rescaled logits better").difference
+    assert pooled is not None
+    teachers = {
+        name: table.difference(
+            {"distillation": RESCALED}, {"distillation": TEMPERATURES}, part="distilled", teacher_mixing=name, **CLEAN
+        )
+        for name in ("vanilla", "mixup")
+    }
+    abler = rescaled(table, "kd T=4", **CLEAN, student="small")
+    if abler.exceeds_noise:
+        raise ValueError("the abler student's rescaled logits can be told from a temperature of 4 now")
+    return (
+        f"on clean digits they did better than temperatures of 1 and 4 by {size(pooled.mean)} points (95% interval "
+        f"{interval(pooled)}, {table.seeds} seeds) over two students, by {points(teachers['vanilla'].mean)} from a "
+        f"teacher of clean images and {points(teachers['mixup'].mean)} from one of mixed; for the abler student they "
+        "could not be told from 4"
+    )
+
+
+def mixing(figures: Figures) -> str:
+    """Returns what is known of mixing in long trainings."""
+    table = figures.table("mixup_digits")
+    losses = (*TEMPERATURES, *RESCALED)
+    gained = [loss for loss in losses if (found := mixed(table, loss)).exceeds_noise and found.mean > 0]
+    half = table.main("distilled", "small", "student_mixing", "50%").difference
+    assert half is not None
+    epochs = figures.config("digits.yaml")["students"][0]["train"]["epochs"]
+    return (
+        f"on digits, at {epochs} times, students gained from mixing all images under {count(len(gained))} of "
+        f"{count(len(losses))} losses, each judged by itself, and an abler one from mixing half of them "
+        f"{size(half.mean)} points (95% interval {interval(half)})"
+    )
