@@ -28,7 +28,7 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 #: How many of what takes time or memory for each.
 Times = Annotated[int, Field(ge=1, le=10**6)]
 Several = Annotated[int, Field(ge=2, le=10_000)]
-Side = Annotated[int, Field(ge=1, le=4096)]
+Side = Annotated[int, Field(ge=1, le=8192)]
 #: Processes, 0 for as many as the machine takes; and threads of each.
 Workers = Annotated[int, Field(ge=0, le=1024)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
