@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+from rolewise.config import ConfigError
 from rolewise.errors import InputError, Interrupted, RunError
 from rolewise.experiment import run
 from rolewise.experiment.evaluation import evaluate_stage
@@ -247,13 +248,14 @@ def test_measurements_come_as_columns_of_their_own(tmp_path: Path, monkeypatch: 
     for name, part in (
         ("nothing", "gave nothing = nan"),
         ("taken", "which is taken"),
-        ("absent", "cannot be imported"),
     ):
         seen: list[Event] = []
         study = small(tmp_path, f"{text}['study_toys:{name}']")
         result = run_study(study, tmp_path / "r", isolate=False, extend=True, on_event=seen.append)
         assert len(result.failed) == 1 and part in result.failed[0]["reason"]
         assert all(event.job.measure for event in seen)
+    with pytest.raises(ConfigError, match=r"measure\[0\]: .*study_toys.* has no 'absent'"):
+        small(tmp_path, text + "['study_toys:absent']")
 
 
 def test_a_full_disk_ends_the_study_and_blames_no_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import nn
 
-_NOTHING = contextlib.nullcontext()
+NOTHING = contextlib.nullcontext()
 _KEPT = "rolewise-buffers-kept"
 
 
@@ -15,7 +17,22 @@ def without_autocast(device: str) -> contextlib.AbstractContextManager[Any]:
     """Returns a context in which nothing on a device is cast to half precision by itself."""
     # The meta device, on which shapes alone are computed, knows no autocast.
     on = device != "meta" and torch.is_autocast_enabled(device)
-    return torch.autocast(device, enabled=False) if on else _NOTHING
+    return torch.autocast(device, enabled=False) if on else NOTHING
+
+
+@contextlib.contextmanager
+def unmoved(module: nn.Module) -> Iterator[None]:
+    """Lets a module compute on copies of its buffers: what it does to them inside is gone afterwards."""
+    places = [
+        (part, name, kept) for part in module.modules() for name, kept in part._buffers.items() if kept is not None
+    ]
+    for part, name, kept in places:
+        part._buffers[name] = kept.clone()
+    try:
+        yield
+    finally:
+        for part, name, kept in places:
+            part._buffers[name] = kept
 
 
 def keep_buffers() -> None:

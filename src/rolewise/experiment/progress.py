@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -63,7 +64,8 @@ class Display:
             soft_wrap=True,
         )
         self._kind = {stage.name: stage.kind for stage in todo}
-        self._weights = {stage.name: plan.times.get(stage.name, 0.0) for stage in todo}
+        weights: Mapping[str, float] = plan.times or plan.images
+        self._weights = {stage.name: weights.get(stage.name, 0.0) for stage in todo}
         self._left, self._work = len(todo), sum(self._weights.values())
         if not self._console.is_terminal:
             return
