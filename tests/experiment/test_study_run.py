@@ -186,8 +186,8 @@ def test_what_fails_is_named_and_the_others_go_on(tmp_path: Path, monkeypatch: p
         "    sound: {}\n"
         "    killed: {students.0.model: {name: 'study_toys:killed'}}\n"
         "    memory: {students.0.model: {name: 'study_toys:without_memory'}}\n"
-        "    wild: {students.0.train.optimizer: {name: sgd, learning_rate: 1e30}}\n"
-        "    teacherless: {teacher.train.optimizer: {name: sgd, learning_rate: 1e30}}\n"
+        "    wild: {students.0.train.optimizer: {name: sgd, learning_rate: 1000, weight_decay: 1000}}\n"
+        "    teacherless: {teacher.train.optimizer: {name: sgd, learning_rate: 1000, weight_decay: 1000}}\n"
         "    many: {students.0.images: 100000}\n",
         "workers=2",
     )
