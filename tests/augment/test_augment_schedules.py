@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from rolewise.augment import Policy, Schedule, build, load_published, random_schedule
-from rolewise.augment.published import PUBLISHED_OPS
+from rolewise.augment.ops import INDEX, pba_value
+from rolewise.augment.published import PUBLISHED_OPS, Published
 from rolewise.errors import InputError
 
 # The decoded schedule of role-wise augmentation's best 2-bit student: the vectors from epochs 57 and 171 on.
@@ -133,6 +134,11 @@ def test_the_published_role_wise_schedule_decodes(data_folder: Path) -> None:
     assert [round(mean, 2) for mean in means] == [0, 0.18, 0.29, 0.3, 0.32]
     pba = load_published(folder / "pba_rcifar10_16_wrn.txt")
     assert len(pba.vectors) == 17 and pba.schedule().at(0).triples[0].probability == 0
+    svhn = load_published(folder / "pba_rsvhn_16_wrn.txt")
+    # Neither log says how long its search was; on reduced SVHN it had 160 epochs.
+    assert (pba.epochs, svhn.epochs) == (200, 160) and svhn.schedule().segments[-1][0] == 159 / 160
+    with pytest.raises(InputError, match=r"epochs must be 160, those of published log .*pba_rsvhn.*, got 200"):
+        load_published(folder / "pba_rsvhn_16_wrn.txt", 200)
 
 
 def test_a_published_log_drops_what_lies_before_a_break(tmp_path: Path) -> None:
@@ -144,7 +150,13 @@ def test_a_published_log_drops_what_lies_before_a_break(tmp_path: Path) -> None:
     ]
     path = tmp_path / "log.txt"
     path.write_text("\n".join(map(str, lines)))
-    found = load_published(path)
+    with pytest.raises(InputError, match=r"epochs must be given: published log .*log.txt does not say how many"):
+        load_published(path)
+    for wrong in (0, -1, True, 2.5):
+        with pytest.raises(InputError, match="epochs must be a whole number of at least 1"):
+            load_published(path, wrong)
+    found = load_published(path, 40)
+    assert found.epochs == 40 and found.schedule().segments[1][0] == 10 / 40
     assert [vector[0] for vector in found.vectors] == [0, 1, 2]
     assert found.starts == (0, 10, 30)
     assert len(PUBLISHED_OPS) == 15
@@ -152,3 +164,16 @@ def test_a_published_log_drops_what_lies_before_a_break(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(InputError, match=r"log.txt"):
             load_published(path)
+
+
+def test_the_hole_of_16_pixels_that_pba_trains_with_can_be_written() -> None:
+    base, ranges = ["crop", "flip", "cutout"], {"cutout": 0.5}
+    published = Published(((5,) * 60,), (0,), 200).schedule(base=tuple(base), ranges=ranges)
+    assert Schedule.from_json(published.to_json()) == published
+    for policy in (build({"name": "pba", "base": base, "ranges": ranges}).at(0.0), published.at(0.5)):
+        plan = policy.draw(8, (3, 32, 32), torch.Generator().manual_seed(0))
+        assert bool((plan.ops[:, -1] == INDEX["cutout"]).all()) and bool((plan.values[:, -1] * 32 == 16).all())
+    # The levels of the fifteen operations, cutout among them, are the original's, whatever the range.
+    assert pba_value("cutout", 5, 32) * 32 == 10
+    with pytest.raises(InputError, match="the range of cutout"):
+        build({"name": "pba", "ranges": {"cutout": -1}})

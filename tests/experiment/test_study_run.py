@@ -275,7 +275,7 @@ def test_the_command_line(rolewise, tmp_path: Path) -> None:
     small(tmp_path, "grid: {students.0.train.optimizer.learning_rate: [1e-2, 1e30]}")
     config = str(tmp_path / "s.yaml")
     code, text, _ = rolewise("validate", config)
-    assert code == 0 and "2 cells, 1 seeds, 3 stages to train (1 more are shared between cells)" in text
+    assert code == 0 and "2 cells, 1 seed, 3 stages to train (1 more is shared between cells)" in text
     code, text, fault = rolewise("study", config, "--out", str(out), "--set", "seeds=[0, 1]")
     assert code == 1 and "2 of 4 rows failed" in fault and "--retry" in fault
     assert "2 cells, 4 rows; 6 stages to train (0 done; 2 more are shared between cells)" in text

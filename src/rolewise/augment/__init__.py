@@ -10,6 +10,7 @@ from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies
 from rolewise.augment.presets import PRESETS, build
 from rolewise.augment.published import PUBLISHED_OPS, Published, load_published
 from rolewise.augment.schedule import Schedule, augmentation_from_json, random_schedule
+from rolewise.augment.torchvision_spaces import TorchvisionOps, TorchvisionPolicy
 
 __all__ = [
     "OPS",
@@ -26,6 +27,8 @@ __all__ = [
     "RandomOps",
     "Schedule",
     "SubPolicies",
+    "TorchvisionOps",
+    "TorchvisionPolicy",
     "Triple",
     "apply",
     "augmentation_from_json",

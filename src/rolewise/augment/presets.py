@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 from pydantic import ValidationError, validate_call
 
+from rolewise.augment.autoaugment_policies import POLICIES
 from rolewise.augment.ops import PBA_OPS, check_op
 from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
 from rolewise.augment.schedule import Schedule
+from rolewise.augment.torchvision_spaces import TorchvisionOps, TorchvisionPolicy
 from rolewise.errors import InputError, near
 from rolewise.registry import Registry
 
@@ -47,14 +49,49 @@ def cutout(size: float = 0.5, pad: float = 0.125) -> Policy:
 def randaugment(
     num_ops: int = 2, strength: float = 0.5, ops: Ops = None, ranges: Ranges = None, base: Sequence[str] = ()
 ) -> RandomOps:
-    """``num_ops`` operations for each image, all at one strength (RandAugment)."""
+    """``num_ops`` operations for each image, all at one strength (RandAugment).
+
+    Source: Cubuk et al. (2020), https://arxiv.org/abs/1909.13719.
+    Differs from source: the ranges are those of `rolewise.augment.OPS` and `invert` is among the fourteen operations;
+    ``autocontrast`` and ``equalize`` grow with the strength, so that at .5 they are blended in by half, where the
+    source applies them whole. `randaugment_torchvision` has the source's choices, levels and signs.
+    """
     return RandomOps(num_ops, strength, tuple(ops or PBA_OPS[:14]), dict(ranges or {}), tuple(base))
 
 
 @PRESETS.add("trivialaugment")
 def trivialaugment(ops: Ops = None, ranges: Ranges = None, base: Sequence[str] = ()) -> RandomOps:
-    """One operation for each image, at a strength drawn evenly (TrivialAugment)."""
+    """One operation for each image, at a strength drawn evenly (TrivialAugment).
+
+    Source: Müller and Hutter (2021), https://arxiv.org/abs/2103.10158.
+    Differs from source: not the Wide space, which `trivialaugment_wide` has. Here the largest shear is .3 (there .99),
+    translation .3 of the side (32 pixels, all of a 32x32 image), rotation 30 degrees (135), change of a factor .9
+    (.99), removal of bits 4 (6); ``autocontrast`` and ``equalize`` are blended in by the drawn strength, half on
+    average (whole there); `invert` is one choice more.
+    """
     return RandomOps(1, None, tuple(ops or PBA_OPS[:14]), dict(ranges or {}), tuple(base))
+
+
+@PRESETS.add("randaugment_torchvision")
+def randaugment_torchvision(
+    num_ops: int = 2, magnitude: int = 9, bins: int = 31, base: Sequence[str] = ()
+) -> TorchvisionOps:
+    """RandAugment as in torchvision: its fourteen choices, at level ``magnitude`` of ``bins``."""
+    return TorchvisionOps("randaugment", num_ops, magnitude, bins, tuple(base))
+
+
+@PRESETS.add("trivialaugment_wide")
+def trivialaugment_wide(bins: int = 31, base: Sequence[str] = ()) -> TorchvisionOps:
+    """TrivialAugment on its Wide space, as in torchvision: one of fourteen choices, at an evenly drawn level."""
+    return TorchvisionOps("trivialaugment_wide", 1, None, bins, tuple(base))
+
+
+@PRESETS.add("autoaugment_torchvision")
+def autoaugment_torchvision(
+    policy: Literal["imagenet", "cifar10", "svhn"] = "imagenet", base: Sequence[str] = ()
+) -> TorchvisionPolicy:
+    """AutoAugment as in torchvision: the policy found on ImageNet, CIFAR-10 or SVHN."""
+    return TorchvisionPolicy(policy, tuple(base))
 
 
 @PRESETS.add("fixed")
@@ -71,47 +108,35 @@ def fixed(
 
 
 @PRESETS.add("pba")
-def pba(probability: float = 0.3, level: int = 5, base: Sequence[str] = ("crop", "flip")) -> Policy:
-    """All fifteen operations, twice each, on the original scale, at one probability and level (0 to 9)."""
+def pba(
+    probability: float = 0.3, level: int = 5, ranges: Ranges = None, base: Sequence[str] = ("crop", "flip")
+) -> Policy:
+    """All fifteen operations, twice each, on the original scale, at one probability and level (0 to 9).
+
+    The source's own training ends with a hole of 16 pixels at 32: ``base=("crop", "flip", "cutout"),
+    ranges={"cutout": 0.5}``. The ranges are those of ``base``; the fifteen operations have the original levels.
+
+    Source: Ho et al. (2019), https://arxiv.org/abs/1905.05393.
+    Differs from source: a crop is moved by -4 to 4 pixels at 32 (there -4 to 3, of nine offsets the last is never
+    drawn), and what comes from outside the image has the grey level of the fill, by default black, where the source
+    has the data's mean: on CIFAR-10 that is about two standard deviations brighter. ``augment.fill`` (121 there), or
+    `rolewise.augment.apply`'s ``fill`` with one level for each channel, sets it.
+    """
     triples = tuple(Triple(name, probability, level / 10) for name in PBA_OPS * 2)
-    return Policy(triples, scale="pba", base=tuple(base))
+    return Policy(triples, scale="pba", ranges=dict(ranges or {}), base=tuple(base))
 
 
 @PRESETS.add("autoaugment")
 def autoaugment(base: Sequence[str] = ("crop", "flip"), ranges: Ranges = None) -> SubPolicies:
-    """The policy that AutoAugment found for CIFAR-10 (Cubuk et al., 2019, table 7)."""
-    sequences = tuple(tuple(Triple(op, p / 10, m / 10) for op, p, m in row) for row in _CIFAR10)
+    """The policy that AutoAugment found for CIFAR-10 (Cubuk et al., 2019, table 7).
+
+    Source: https://arxiv.org/abs/1805.09501.
+    Differs from source: level m is strength m / 10 of the ranges of `rolewise.augment.OPS`, so that a translation at
+    level 9 is .27 of the side (8.6 pixels at 32; in torchvision 14). `autoaugment_torchvision` has torchvision's
+    levels, and the policies of other data too.
+    """
+    sequences = tuple(tuple(Triple(op, p / 10, m / 10) for op, p, m in row) for row in POLICIES["cifar10"])
     return SubPolicies(sequences, dict(ranges or {}), tuple(base))
-
-
-# (operation, probability in tenths, magnitude in tenths); operations without a magnitude have 10.
-_CIFAR10: tuple[tuple[tuple[str, int, int], ...], ...] = (
-    (("invert", 1, 10), ("contrast", 2, 6)),
-    (("rotate", 7, 2), ("translate_x", 3, 9)),
-    (("sharpness", 8, 1), ("sharpness", 9, 3)),
-    (("shear_y", 5, 8), ("translate_y", 7, 9)),
-    (("autocontrast", 5, 10), ("equalize", 9, 10)),
-    (("shear_y", 2, 7), ("posterize", 3, 7)),
-    (("color", 4, 3), ("brightness", 6, 7)),
-    (("sharpness", 3, 9), ("brightness", 7, 9)),
-    (("equalize", 6, 10), ("equalize", 5, 10)),
-    (("contrast", 6, 7), ("sharpness", 6, 5)),
-    (("color", 7, 7), ("translate_x", 5, 8)),
-    (("equalize", 3, 10), ("autocontrast", 4, 10)),
-    (("translate_y", 4, 3), ("sharpness", 2, 6)),
-    (("brightness", 9, 6), ("color", 2, 8)),
-    (("solarize", 5, 2), ("invert", 0, 10)),
-    (("equalize", 2, 10), ("autocontrast", 6, 10)),
-    (("equalize", 2, 10), ("equalize", 6, 10)),
-    (("color", 9, 9), ("equalize", 6, 10)),
-    (("autocontrast", 8, 10), ("solarize", 2, 8)),
-    (("brightness", 1, 3), ("color", 7, 0)),
-    (("solarize", 4, 5), ("autocontrast", 9, 10)),
-    (("translate_y", 9, 9), ("translate_y", 7, 9)),
-    (("autocontrast", 9, 10), ("solarize", 8, 3)),
-    (("equalize", 8, 10), ("invert", 1, 10)),
-    (("translate_y", 7, 9), ("autocontrast", 9, 10)),
-)
 
 
 def build(
@@ -145,7 +170,7 @@ def build(
             raise InputError(f'no such setting of "{name}": {key!r}{hint}', path=(key,), rule=rule)
     defaults = {"ops": ops, "ranges": ranges, "base": base}
     given = {key: value for key, value in defaults.items() if value is not None and key in parameters}
-    if name in ("standard", "cutout"):
+    if name in ("standard", "cutout", "pba"):
         given.pop("ranges", None)
     try:
         return Schedule.constant(validate_call(function)(**{**given, **arguments}), name)

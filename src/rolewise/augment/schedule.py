@@ -11,6 +11,7 @@ import torch
 
 from rolewise.augment.ops import PBA_OPS
 from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
+from rolewise.augment.torchvision_spaces import TorchvisionOps, TorchvisionPolicy
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, read_json, write_json
 
@@ -140,6 +141,8 @@ def augmentation_from_json(value: Any, where: str = "augmentation") -> Augmentat
         "policy": _policy,
         "random_ops": _random_ops,
         "sub_policies": _sub_policies,
+        "torchvision_ops": _torchvision_ops,
+        "torchvision_policy": lambda fields: TorchvisionPolicy(fields["policy"], tuple(fields["base"])),
     }
     if not isinstance(value, dict) or value.get("kind") not in kinds:
         raise InputError(f"{where}: augmentation must be a mapping whose kind is one of {', '.join(kinds)}")
@@ -177,6 +180,13 @@ def _random_ops(fields: dict[str, Any]) -> RandomOps:
 def _sub_policies(fields: dict[str, Any]) -> SubPolicies:
     sequences = tuple(tuple(map(_triple, sequence)) for sequence in fields.pop("sequences"))
     return SubPolicies(sequences, ranges=_ranges(fields), base=tuple(fields.pop("base", ())), **fields)
+
+
+def _torchvision_ops(fields: dict[str, Any]) -> TorchvisionOps:
+    for name in ("num_ops", "level", "bins"):
+        if type(fields[name]) is not int and not (name == "level" and fields[name] is None):
+            raise InputError(f"{name} must be a whole number, got {fields[name]!r}")
+    return TorchvisionOps(base=tuple(fields.pop("base")), **fields)
 
 
 def _ranges(fields: dict[str, Any]) -> dict[str, float]:

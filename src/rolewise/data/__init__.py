@@ -12,6 +12,7 @@ from rolewise.data.notices import ChecksumWarning, DataWarning
 from rolewise.data.reading import check_parts, read, read_with
 from rolewise.data.registry import READERS, RawData
 from rolewise.data.splits import Opened, SealedTest, Splits, split, stratified_order, stratified_subset
+from rolewise.data.statistics import channel_statistics
 
 __all__ = [
     "READERS",
@@ -29,6 +30,7 @@ __all__ = [
     "StreamedFiles",
     "argument_faults",
     "batches",
+    "channel_statistics",
     "check_parts",
     "data_root",
     "divide",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from rolewise.config.networks import ModelSection
 from rolewise.config.schema import ExperimentConfig
-from rolewise.data import Division, SealedTest, Source, divide, read_with, split, stratified_subset
+from rolewise.data import Division, SealedTest, Source, channel_statistics, divide, read_with, split, stratified_subset
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
 from rolewise.models import construct
@@ -25,8 +27,6 @@ class World:
         train: indices [N] into ``source`` that may be trained on during a search.
         validation: indices [V] that score the members of a search; trained on by nobody while one runs.
         test: sealed.
-        mean: per-channel mean of the training images in [0, 1].
-        std: per-channel standard deviation, likewise.
     """
 
     config: ExperimentConfig
@@ -36,8 +36,16 @@ class World:
     train: Tensor
     validation: Tensor
     test: SealedTest
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean of each channel of the training images, in [0, 1]."""
+        return statistics_of(self.source, self.train)[0]
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation of each channel of the training images, likewise; at least .001."""
+        return statistics_of(self.source, self.train)[1]
 
     @property
     def num_classes(self) -> int:
@@ -93,9 +101,8 @@ def world(config: ExperimentConfig, seed: int, device: torch.device) -> World:
     source, usable = divided.source, divided.usable
     parts = split(source.labels[usable], validation=config.data.validation, test=0, seed=derive_seed(seed, "split"))
     indices = usable[parts.train]
-    mean, std = _statistics(source, indices)
     sealed = SealedTest(divided.test_source, divided.test)
-    return World(config, seed, device, source, indices, usable[parts.validation], sealed, mean, std)
+    return World(config, seed, device, source, indices, usable[parts.validation], sealed)
 
 
 def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
@@ -133,10 +140,25 @@ def _division(config: ExperimentConfig) -> Division:
     return _LOADED[key]
 
 
-def _statistics(source: Source, indices: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    # At most 10,000 images: the mean's error is far below a grey level, and a streamed set is not read twice.
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+#: What was counted, for as long as the images are in use, by the digest of which of them.
+_COUNTED: WeakKeyDictionary[Source, dict[str, Statistics]] = WeakKeyDictionary()
+
+
+def statistics_of(source: Source, indices: Tensor) -> Statistics:
+    """Returns mean and standard deviation (at least .001) of images' channels; counted once by a process.
+
+    At most about 10,000 images are read: the mean's error is far below a grey level, and a streamed set is not read
+    twice.
+
+    Args:
+        source: the images.
+        indices: int64 [N], which of them.
+    """
     chosen = indices[:: max(1, len(indices) // 10_000)]
-    pixels = source.batch(chosen).double() / 255
-    mean = pixels.mean(dim=(0, 2, 3))
-    std = pixels.std(dim=(0, 2, 3)).clamp_min(1e-3)
-    return tuple(mean.tolist()), tuple(std.tolist())
+    known = _COUNTED.setdefault(source, {})
+    key = hashlib.sha256(chosen.numpy().tobytes()).hexdigest()
+    if key not in known:
+        mean, std = channel_statistics(source, chosen)
+        known[key] = mean, tuple(max(deviation, 1e-3) for deviation in std)
+    return known[key]

@@ -104,8 +104,11 @@ def corrupt(images: Tensor, name: str, strength: int, generator: torch.Generator
     Differs from source: levels are rounded, not cut down. The source's strengths of ``glass_blur``, ``saturate`` and
     ``elastic`` do not grow with strength; here they go in even steps to the source's strongest. So do the fourth of
     ``motion_blur`` and the third of ``snow``, which are changed. ``published`` asks for the source's. ``elastic``
-    resamples once instead of twice, ``zoom_blur`` enlarges about the exact middle, ``glass_blur`` swaps where the
-    source by a slip copies. ``frost`` (needs photographs) and ``spatter`` (OpenCV's edges and distances) are left out.
+    resamples once instead of twice. ``zoom_blur`` enlarges about the exact middle, where the source is off by up to a
+    pixel: at strengths 1 to 5 its root mean square distance to the clean image is .55, .82, .88, .92 and .95 of the
+    source's (300 test images of CIFAR-100). ``glass_blur`` swaps where the source by a slip copies: with the source's
+    strengths 1.32, 1.34, 1.27, 1.15 and 1.08 of the source's distance.
+    ``frost`` (needs photographs) and ``spatter`` (OpenCV's edges and distances) are left out.
 
     Args:
         images: uint8 [B, C, H, W], C 1 or 3, at least 8x8.

@@ -29,7 +29,9 @@ def correlation_loss(student: Tensor, teacher: Tensor, *, gamma: float = 0.4, or
 
     Source: Peng et al. (2019), https://arxiv.org/abs/1904.01802; gamma 0.4 and order 2 of torchdistill's
     reproduction.
-    Differs from source: given for each example, whose mean over the batch is the source's; features at unit length as
+    Differs from source: given for each example; squared, as in the paper's equation, where torchdistill takes the root
+    of the sum, F / B^2 for a difference of Frobenius norm F, whose gradient does not fall as the kernels come together:
+    the mean over the batch here is F^2 / B^2, F times that; features at unit length as
     they come, where the source first learns a map of each network's to a common width, which the kernel does not need.
     The weight 1 is no published one: RepDistiller's 0.02 belongs to another loss of that name.
 

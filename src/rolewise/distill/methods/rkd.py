@@ -35,7 +35,10 @@ def rkd_loss(
     Source: Park et al. (2019), equations 5 to 10, https://arxiv.org/abs/1904.05068; weights of the authors' code.
     Differs from source: given for each example j; its mean over the batch is the authors' loss. With ``normalise``,
     ``distance=50``, ``angle=100`` and the taps ``logits`` it is the form of role-wise distillation's released code, but
-    for that code's Huber loss, whose straight part came out 1/2 too high (`rolewise.distill.combinations.ii_kd`).
+    for that code's Huber loss, whose straight part came out 1/2 too high (`rolewise.distill.combinations.ii_kd`),
+    and its mu, which counts each example's distance to itself, 1e-6, as one that is not zero: there the distances' part
+    is 1 / (1 - 1/B)^2 times as large, 1.31 at a batch of 8 and 1.02 at 128, and the sum of both parts on random logits
+    1.09 and 1.004 times.
 
     Args:
         student: [B, D] (maps are flattened).
