@@ -208,7 +208,7 @@ def test_a_study_tries_each_distinct_network_once(tmp_path: Path, monkeypatch: p
     real = networks.built
 
     def counted(model, images, place):
-        built.append(f"{model.name} {model.arguments}")
+        built.append(f"{model.name} {model.arguments} {place}")
         return real(model, images, place)
 
     monkeypatch.setattr(networks, "built", counted)
@@ -216,10 +216,22 @@ def test_a_study_tries_each_distinct_network_once(tmp_path: Path, monkeypatch: p
     grid = "grid: {students.0.model.arguments.widths: [[4, 6], [8, 8]], distill.label_weight: [0.1, 0.2, 0.3]}"
     path.write_text(f"name: two\nbase: {QUICK}\n{grid}\n")
     assert len(load_study(path).cells) == 6
-    assert len(built) == 3 == len(set(built))  # one teacher, two students, without weights
+    assert len(built) == 6 == len(set(built))  # one teacher, two students: weighed without weights, then run
     path.write_text(f"name: two\nbase: {QUICK}\ngrid: {{distill.methods.0.name: [kd, fitnets, rdk]}}\n")
     with pytest.raises(ConfigError, match="rdk"):
         load_study(path)
+
+
+def test_a_large_network_is_tried_without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "_SMALL", 0)
+    places: list[str] = []
+    real = networks.built
+    monkeypatch.setattr(
+        networks, "built", lambda model, images, place: places.append(place.type) or real(model, images, place)
+    )
+    taps = "{name: fitnets, student_taps: stage1, teacher_taps: stage1}, {name: kd}, {name: rkd}"
+    load(QUICK, [f"distill.methods=[{taps}]", "students[0].quantise={weights: 2, keep: [first]}"])
+    assert places == ["meta", "meta"]
 
 
 def test_memory_is_what_the_machine_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

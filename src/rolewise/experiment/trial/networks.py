@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from rolewise.config.networks import ModelSection
 from rolewise.errors import InputError, RolewiseError
@@ -20,10 +23,30 @@ from rolewise.seeds import generator
 #: Where tensors have shapes and no content.
 NOWHERE = torch.device("meta")
 CPU = torch.device("cpu")
+#: Bytes of weights that are made and run in no time.
+_SMALL = 2**26
 #: Images of a trial: enough for a batch norm.
 BATCH = 2
+#: What fills weights with what is drawn, in place.
+_DRAWS = ("normal_", "uniform_", "bernoulli_", "random_", "log_normal_", "exponential_", "cauchy_", "geometric_")
 #: Sizes that networks of one fixed size usually want.
 _SIZES = ((32, 32), (28, 28), (64, 64), (96, 96), (224, 224))
+
+
+class Unfilled(TorchFunctionMode):
+    """Leaves weights that have no content as they are, where a network would draw them.
+
+    There is nothing to draw, and torch loads its compiler, for seconds, to find the shape of it.
+    """
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Called by torch in place of each of its functions."""
+        drawn = getattr(function, "__name__", "") in _DRAWS
+        if drawn and args and isinstance(args[0], Tensor) and args[0].is_meta:
+            return args[0]
+        return function(*args, **(kwargs or {}))
 
 
 @dataclass(frozen=True)
@@ -64,7 +87,7 @@ def built(model: ModelSection, images: Images, place: torch.device) -> nn.Module
         InputError: it cannot be built.
     """
     channels, height, width = images.fed(model)
-    with place:
+    with place, Unfilled():
         return construct(
             model.name,
             model.arguments,
@@ -78,7 +101,8 @@ def built(model: ModelSection, images: Images, place: torch.device) -> nn.Module
 def try_network(model: ModelSection, images: Images, *, trained: bool, device: torch.device, moments: int) -> Network:
     """Builds a network and runs it once.
 
-    A network of Rolewise's own needs no content for that. Code of somebody else is run as it is: it may look at
+    It is weighed without content. A large network of Rolewise's own is run so, too; a small one as it is, since torch
+    loads its compiler, for seconds, to run one without content; and so is code of somebody else, which may look at
     numbers, and only numbers tell whether they are probabilities.
 
     Args:
@@ -100,7 +124,7 @@ def try_network(model: ModelSection, images: Images, *, trained: bool, device: t
     else:
         weighed = False
     _weigh(module, device, 2 + moments if trained else 1)
-    if ":" not in model.name and not weighed:
+    if ":" not in model.name and not weighed and bytes_of(module) > _SMALL:
         try:
             return _fed(module, model, images, NOWHERE, trained)
         except Exception:
