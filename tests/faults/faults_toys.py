@@ -77,7 +77,7 @@ class Life:
                 os.kill(victim, signal.SIGKILL)
         return True
 
-    def end(self, seconds: float = 120) -> int:
+    def end(self, seconds: float = 600) -> int:
         """Waits for its end and returns the exit code."""
         self.process.join(seconds)
         assert self.process.exitcode is not None, f"it hangs since {time.monotonic() - self.began:.0f} s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,7 +38,9 @@ def unmoved(module: nn.Module) -> Iterator[None]:
 
 def keep_buffers() -> None:
     """Has torch keep the buffers of compiled graphs, so that a graph can be gone back through more than once."""
-    torch._functorch.config.donated_buffer = False
+    # Not there before somebody asks for it: where nothing has been compiled yet, that is nobody.
+    config: Any = importlib.import_module("torch._functorch.config")
+    config.donated_buffer = False
     # Torch's cache on disk does not tell such graphs from others, and those would give wrong gradients.
     if _KEPT not in torch.compiler.config.cache_key_tag:
         torch.compiler.config.cache_key_tag += _KEPT
