@@ -60,3 +60,18 @@ def restored(data_folder: Path, tmp_path_factory: pytest.TempPathFactory):
         return target
 
     return restore
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Counts the faults that tests tried out, of every kind."""
+    counts: dict[str, int] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for key, value in getattr(report, "user_properties", []) if getattr(report, "when", "") == "call" else []:
+                if key == "faults":
+                    counts[value[0]] = counts.get(value[0], 0) + value[1]
+    if counts:
+        terminalreporter.section("faults that were tried")
+        for what, count in counts.items():
+            terminalreporter.line(f"{count:4d} {what}")
+        terminalreporter.line(f"{sum(counts.values()):4d} in all")

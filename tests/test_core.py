@@ -45,7 +45,7 @@ def test_an_error_carries_the_way_to_the_setting() -> None:
 
 
 def test_a_non_finite_error_survives_the_way_out_of_a_worker():
-    error = NonFiniteError(7, "kd", float("inf"))
+    error = NonFiniteError(7, "kd", float("inf"), "look there")
     again = pickle.loads(pickle.dumps(error))
     assert (again.step, again.term, again.value, str(again)) == (7, "kd", float("inf"), str(error))
     assert "'kd'" in str(error) and "step 7" in str(error)

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,29 @@ def test_a_worker_that_dies_while_it_starts_is_started_again(tmp_path: Path) -> 
     (tmp_path / "more").mkdir()
     with pytest.raises(RunError, match="did not start in 3 attempts: its worker process ended by signal 9"):
         Hands(1, late, (tmp_path / "more", 3), start_context(__name__))
+
+
+@pytest.mark.slow
+def test_work_is_done_again_when_the_server_of_the_workers_is_killed(tmp_path: Path) -> None:
+    hands: Hands[Any] = Hands(2, double, (3,), start_context(__name__))
+    for place in (0, 1):
+        hands.give(place, "until stopped")
+    for place in (0, 1):
+        assert answers_of(hands, place) == "working"
+    os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+    for place in (0, 1):
+        died = answers_of(hands, place)
+        assert isinstance(died, Died) and died.again
+        assert answers_of(hands, place) == "working"
+    hands.stop()
+    assert [answers_of(hands, place) for place in (0, 1)] == ["stopped", "stopped"]
+    hands.close()
+
+
+def answers_of(hands: Hands[Any], place: int) -> Any:
+    while (heard := hands.hear(place)) is None:
+        hands.stirring(1)
+    return heard
 
 
 def test_starting_can_be_broken_off() -> None:

@@ -66,8 +66,10 @@ def __getattr__(name: str) -> Any:
     if name in _ROOM:
         return getattr(importlib.import_module(f"rolewise.{_ROOM[name]}"), name)
     if not name.startswith("_"):
-        # Every distillation method is a function here: rolewise.kd(temperature=4, weight=0.9).
+        # Every distillation method is a function here, and every combination of some: rolewise.kd(temperature=4).
         distill = importlib.import_module("rolewise.distill")
-        if name in distill.METHODS:
+        if name in distill.METHODS or name in distill.COMBINATIONS:
             return getattr(distill, name)
+        absent = importlib.import_module("rolewise.distill.absent")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{absent.elsewhere(name, distill.METHODS)}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

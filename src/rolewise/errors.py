@@ -52,19 +52,20 @@ class NonFiniteError(RunError):
     Args:
         step: index of the optimiser step, from 0.
         term: name of the loss term that is not finite.
+        value: what it became.
+        why: the cause and the remedy; by default those of a training that was finite before and ran away.
     """
 
-    def __init__(self, step: int, term: str, value: float) -> None:
-        super().__init__(
-            f"the loss term {term!r} became {value} at step {step}; lower the learning rate or the term's weight, "
-            "or clip the gradient"
-        )
+    def __init__(self, step: int, term: str, value: float, why: str = "") -> None:
+        remedy = why or "lower the learning rate or the term's weight, or clip the gradient"
+        super().__init__(f"the loss term {term!r} became {value} at step {step}; {remedy}")
         self.step = step
+        self.why = why
         self.term = term
         self.value = value
 
-    def __reduce__(self) -> tuple[type[NonFiniteError], tuple[int, str, float]]:
-        return NonFiniteError, (self.step, self.term, self.value)
+    def __reduce__(self) -> tuple[type[NonFiniteError], tuple[int, str, float, str]]:
+        return NonFiniteError, (self.step, self.term, self.value, self.why)
 
 
 def dotted(path: Sequence[str | int]) -> str:

@@ -252,7 +252,7 @@ def test_several_taps_of_one_method_are_added() -> None:
         ({"teacher": None}, "methods must have a teacher to read, got none"),
         ({"label_weight": -0.1}, "label_weight must be a number of at least 0, got -0.1"),
         ({"label_smoothing": 1.0}, "label_smoothing must be at least 0 and below 1, got 1.0"),
-        ({"reduction": "max"}, "reduction must be one of mean, sum, got 'max'"),
+        ({"reduction": "max"}, "reduction must be one of mean, sum, got 'max'$"),
         ({"methods": [rw.kd(), rw.kd(temperature=1)]}, "methods must be distinct"),
         ({"methods": [rw.fitnets()]}, "example must be a few images"),
         ({"methods": [rw.attention()], "teacher": Foreign()}, "they share none of stage1, stage2, stage3, stage4"),

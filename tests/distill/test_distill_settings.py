@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+import rolewise
 from rolewise.config import ConfigError
 from rolewise.distill import METHODS, build_methods, configure, method_settings, section_faults
 from rolewise.distill.checks import BOUNDS
@@ -85,6 +86,13 @@ def test_methods_that_are_not_here_are_told_from_misspelt_ones() -> None:
     for name, meant in (("sp", "similarity"), ("AT", "attention"), ("fitnet", "fitnets"), ("FitNets", "fitnets")):
         with pytest.raises(InputError, match=f'no method is called .*; did you mean "{meant}"'):
             configure(name)
+    with pytest.raises(AttributeError, match="has no attribute 'crd'; contrastive representation distillation is not"):
+        rolewise.crd()
+    with pytest.raises(AttributeError, match="has no attribute 'SP'; did you mean \"similarity\""):
+        rolewise.SP()
+    with pytest.raises(AttributeError, match=r"has no attribute 'nothing'$"):
+        rolewise.nothing()
+    assert [method.info.name for method in rolewise.ii_kd()] == ["rkd", "kd_svd", "mhgd"]
     assert "the knowledge review is not among" in faults("[{name: ReviewKD}]")["[0].name"]
     assert faults("[{name: rdk}]")["[0].name"].startswith("must be a method, got 'rdk'; did you mean \"rkd\"")
     assert [error.path for error in section_faults({"temperature": 3})] == [("name",)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from dataclasses import replace
@@ -89,6 +90,7 @@ def advice(world: World) -> Advice:
 
 
 def test_advice_is_whole_and_can_be_kept(advice: Advice):
+    assert not any("probabilities, at least 0" in note for note in advice.notes)
     assert not advice.faults and advice.student is None
     assert json.loads(json.dumps(advice.to_json(), allow_nan=False)) == advice.to_json()
     assert [one.setting for one in advice.choices] == [
@@ -153,6 +155,12 @@ def test_after_a_fault_that_no_setting_undoes_nothing_is_proposed(world: World):
     assert not found.choices and not found.overlay and found.cost is None
     assert any(note.startswith("Nothing is proposed") for note in found.notes)
     assert "The proposal" not in markdown(found)
+
+
+def test_a_teacher_that_gives_probabilities_is_noted(world: World):
+    told = "The teacher returns probabilities, at least 0 and summing to 1"
+    soft = nn.Sequential(copy.deepcopy(world.teacher), nn.Softmax(1))
+    assert any(note.startswith(told) for note in ask(world, teacher=soft).notes)
 
 
 def test_a_trained_student_is_measured_too(world: World):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,29 @@ def test_a_place_that_cannot_be_written_is_named(rolewise, arguments: list[str],
     (tmp_path / "file").write_text("")
     code, _, text = rolewise(*arguments, str(tmp_path / "file" / "below"))
     assert code == 2 and str(tmp_path / "file") in text and "give a place" in text
+
+
+def test_a_full_disk_is_said_with_the_file(rolewise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    settings = [part for one in ("seeds=[0]", "arms.student=[none]", "workers=1") for part in ("--set", one)]
+    code, _, err = rolewise("run", QUICK, "--out", tmp_path / "r", *settings)
+    assert code == 1 and err.strip() == (
+        f"{tmp_path / 'r' / 'environment.json'}: No space left on device; mend that and run the same command again to "
+        "go on"
+    )
+
+
+def test_a_teacher_s_weights_that_are_missing_or_a_pickle_are_found_before_anything_is_made(
+    rolewise, tmp_path: Path
+) -> None:
+    (tmp_path / "t.pt").write_bytes(b"\x80\x02}q\x00.")
+    given = ["--set", "arms.teacher=[none]", "--set"]
+    for command in (("validate",), ("run", "--out", tmp_path / "r")):
+        for name, part in (("none.safetensors", "No such file"), ("t.pt", "PyTorch pickle"), (".", "got a folder")):
+            weights = f"teacher.weights={tmp_path / name}"
+            code, _, err = rolewise(command[0], QUICK, *command[1:], *given, weights)
+            assert code == 2 and "teacher.weights: must be a safetensors file" in err and part in err
+            assert not (tmp_path / "r").exists()

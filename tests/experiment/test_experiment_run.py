@@ -156,7 +156,8 @@ def test_foreign_folders_and_two_at_a_time_are_refused(tmp_path: Path) -> None:
 
 def test_a_run_that_failed_before_its_first_stage_takes_the_corrected_config(tmp_path: Path) -> None:
     settings = ["seeds=[0]", "arms.teacher=[standard]", "arms.student=[none]", "arms.distill=[false]"]
-    wrong = load(QUICK, [*settings, "students[0].train.optimizer={name: sgd, learning_rate: 1e30}"])
+    away = ["students[0].train.optimizer={name: sgd, learning_rate: 1000, weight_decay: 1000}"]
+    wrong = load(QUICK, [*settings, *away, "students[0].train.batch_size=4"])
     with pytest.raises(NonFiniteError):
         run(wrong, tmp_path / "r", only=lambda stage: stage.kind == "arm")
     assert (tmp_path / "r/stages/seed0/small-none/record.jsonl").read_bytes() == b"", "it began, and left no work"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ import pytest
 from search_toys import SPACE, SlowFactory, climber
 
 from rolewise.experiment import load, run
+from rolewise.experiment.executor import Update
 from rolewise.experiment.study import load_study, run_study
 from rolewise.search import search
 from rolewise.workers import hands as workers
@@ -120,3 +122,21 @@ def test_studies(tmp_path: Path, killer: Killer) -> None:
         assert not result.failed
 
     repeat(killer, tmp_path, do)
+
+
+@pytest.mark.slow
+def test_a_search_that_is_lost_with_workers_of_its_own(tmp_path: Path) -> None:
+    settings = ["seeds=[0]", "search.intervals=4", "arms.student=[none, own]", "arms.distill=[true]"]
+    seen: list[str] = []
+
+    def kill(update: Update) -> None:
+        seen.append(update.text)
+        # The worker that runs the search; those that train its members end by themselves.
+        if update.text.startswith(("interval 1/4", "interval 3/4")) and sum("lost" in text for text in seen) < 2:
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    run(load(HERE / "quick.yaml", settings), tmp_path / "undisturbed")
+    run(load(HERE / "quick.yaml", [*settings, "workers=2"]), tmp_path / "r", on_update=kill)
+    assert sum("lost" in text for text in seen) >= 1
+    assert products(tmp_path / "r") == products(tmp_path / "undisturbed")

@@ -40,7 +40,7 @@ def lines_of(console: Console, table: Any) -> list[str]:
 def shown() -> Iterator[Display]:
     with Display(screen(80), Path("r")) as display:
         stages = [Stage(f"{LONG}{number}", "arm", 0, "small") for number in range(20)]
-        display.plan(Plan(stages, 0, dict.fromkeys([stage.name for stage in stages], 100), {}, 0.0), stages)
+        display.plan(Plan(stages, 0, dict.fromkeys([stage.name for stage in stages], 100), {}, 0.0, {}), stages)
         yield display
 
 

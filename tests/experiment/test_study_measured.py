@@ -227,7 +227,7 @@ def test_pictures_are_drawn_once_and_again_where_the_networks_change(finished: P
         assert f"{title}" in page
     assert "What each role sees" in page
     (finished / "pictures.npz").write_bytes(b"none")
-    with pytest.raises(InputError, match=r"pictures.npz or pictures.json is damaged"):
+    with pytest.raises(InputError, match=r"pictures\.npz is damaged.*delete it and run the same command again"):
         write_study_report(finished)
 
 

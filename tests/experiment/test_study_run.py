@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+from rolewise.config import ConfigError
 from rolewise.errors import InputError, Interrupted, RunError
 from rolewise.experiment import run
 from rolewise.experiment.evaluation import evaluate_stage
@@ -247,13 +248,14 @@ def test_measurements_come_as_columns_of_their_own(tmp_path: Path, monkeypatch: 
     for name, part in (
         ("nothing", "gave nothing = nan"),
         ("taken", "which is taken"),
-        ("absent", "cannot be imported"),
     ):
         seen: list[Event] = []
         study = small(tmp_path, f"{text}['study_toys:{name}']")
         result = run_study(study, tmp_path / "r", isolate=False, extend=True, on_event=seen.append)
         assert len(result.failed) == 1 and part in result.failed[0]["reason"]
         assert all(event.job.measure for event in seen)
+    with pytest.raises(ConfigError, match=r"measure\[0\]: .*study_toys.* has no 'absent'"):
+        small(tmp_path, text + "['study_toys:absent']")
 
 
 def test_a_full_disk_ends_the_study_and_blames_no_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +275,7 @@ def test_the_command_line(rolewise, tmp_path: Path) -> None:
     small(tmp_path, "grid: {students.0.train.optimizer.learning_rate: [1e-2, 1e30]}")
     config = str(tmp_path / "s.yaml")
     code, text, _ = rolewise("validate", config)
-    assert code == 0 and "2 cells, 1 seeds, 3 stages to train (1 more are shared between cells)" in text
+    assert code == 0 and "2 cells, 1 seed, 3 stages to train (1 more is shared between cells)" in text
     code, text, fault = rolewise("study", config, "--out", str(out), "--set", "seeds=[0, 1]")
     assert code == 1 and "2 of 4 rows failed" in fault and "--retry" in fault
     assert "2 cells, 4 rows; 6 stages to train (0 done; 2 more are shared between cells)" in text

@@ -138,6 +138,26 @@ def test_probabilities_are_worth_a_note() -> None:
     load(QUICK, [teacher("flat"), KD])
 
 
+@pytest.mark.parametrize(
+    ("data", "numbers", "part"),
+    [
+        ("digits", [0.5, 0.5], "must both have 1 or 3 values, got 2 and 2"),
+        (
+            "cifar100",
+            [0.5],
+            "must have 3 numbers, as std, for images of 3 channels, got 1; only grey images are repeated",
+        ),
+    ],
+)
+def test_mean_and_std_must_fit_the_images(data: str, numbers: list[float], part: str) -> None:
+    model = f"teacher.model={{name: small_cnn, mean: {numbers}, std: {numbers}}}"
+    assert part in faults(f"data={{name: {data}, validation: 100, test: 300}}", model)["teacher.model.mean"]
+
+
+def test_a_side_of_an_image_is_bounded() -> None:
+    assert "at most 8192" in faults("teacher.model.size=[32, 1000000000]")["teacher.model.size[1]"]
+
+
 @pytest.mark.parametrize("key", ["num_classes", "channels"])
 def test_arguments_that_the_data_give_are_a_fault_of_the_config(key: str) -> None:
     model = f"teacher.model={{name: 'trial_toys:flat', arguments: {{{key}: 3}}}}"

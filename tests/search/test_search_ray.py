@@ -10,7 +10,7 @@ import pytest
 from search_toys import SPACE, FailingFactory, climber
 
 from rolewise.errors import InputError, RunError
-from rolewise.search import load_lineage
+from rolewise.search import SearchResult, load_lineage
 from rolewise.search.runners.ray import search_with_ray
 from rolewise.seeds import derive_seed
 
@@ -25,11 +25,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ray.shutdown()
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_lineage_replays(tmp_path: Path, cluster: None) -> None:
-    result = search_with_ray(climber, SPACE, members=6, intervals=4, seed=7, folder=tmp_path)
-    assert load_lineage(tmp_path / "lineage.json").to_json() == result.to_json()
+def check_lineage(result: SearchResult, folder: Path) -> None:
+    assert load_lineage(folder / "lineage.json").to_json() == result.to_json()
     assert result.runner == "ray" and len(result.events) == 6  # two in each of three decisions
     for member in range(6):
         origin, schedule = result.path(member)[0], dict(result.segments(member))
@@ -39,10 +36,30 @@ def test_lineage_replays(tmp_path: Path, cluster: None) -> None:
                 replayed.set_genome(schedule[interval / 4])
             replayed.advance(interval / 4, (interval + 1) / 4)
         assert replayed.score() == result.scores[member]
-    with pytest.raises(RunError, match="a member failed under Ray"):
-        search_with_ray(
-            FailingFactory((1,), "nan", at=0.0), SPACE, members=3, intervals=2, seed=7, folder=tmp_path / "nan"
-        )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_lineage_replays(tmp_path: Path, cluster: None) -> None:
+    check_lineage(search_with_ray(climber, SPACE, members=6, intervals=4, seed=7, folder=tmp_path), tmp_path)
+    for kind, message in (("nan", "member 1: the member's score is nan"), ("bug", "member 1: KeyError: 'weight'")):
+        make = FailingFactory((1,), kind, at=0.0, deaths=tmp_path / f"{kind}s")
+        with pytest.raises(RunError, match=f"a member failed under Ray: {message}"):
+            search_with_ray(make, SPACE, members=3, intervals=2, seed=7, folder=tmp_path / kind)
+        assert (tmp_path / f"{kind}s").read_text() == "x", "it is not tried again"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_what_is_lost_under_ray_is_done_again_three_times_at_most(tmp_path: Path, cluster: None) -> None:
+    # All of them, because Ray's processes take turns; the first that gets there dies.
+    make = FailingFactory(tuple(range(6)), "kill", at=0.3, once=tmp_path / "once")
+    check_lineage(search_with_ray(make, SPACE, members=6, intervals=4, seed=7, folder=tmp_path), tmp_path)
+    assert (tmp_path / "once").exists()
+    make = FailingFactory((1,), "kill", at=0.0, deaths=tmp_path / "deaths")
+    with pytest.raises(RunError, match="a member was lost under Ray 3 times: member 1"):
+        search_with_ray(make, SPACE, members=3, intervals=2, quantile=0.0, seed=7, folder=tmp_path / "lost")
+    assert (tmp_path / "deaths").read_text() == "xxx"
 
 
 def test_without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

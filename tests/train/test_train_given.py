@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import distributed, nn
-from train_toys import SPEC, data, trainee
+from train_toys import SPEC, data, trainee, weights
 
 from rolewise.augment import build
-from rolewise.errors import InputError
+from rolewise.errors import InputError, NonFiniteError
 from rolewise.train import Trainee, TrainSettings, evaluate, fit, load_weights, save_weights
+from rolewise.train.failing import why
 
 
 class Wrapper(nn.Module):
@@ -102,3 +104,60 @@ def test_an_evaluation_is_given_what_it_can_evaluate() -> None:
     ):
         with pytest.raises(InputError, match=message):
             evaluate(network, data(), indices, SPEC, **more)  # type: ignore[arg-type]
+
+
+# why a loss is not finite
+
+
+def _spoilt(network: nn.Module, value: float) -> None:
+    with torch.no_grad():
+        next(network.parameters()).fill_(value)
+
+
+def test_what_made_a_loss_not_finite_is_said_and_no_learning_rate_is_blamed_for_it() -> None:
+    def said(made: Trainee) -> str:
+        with pytest.raises(NonFiniteError) as caught:
+            made.run_epochs(0, 1)
+        return str(caught.value)
+
+    made = trainee()
+    assert made.distiller.teacher is not None
+    _spoilt(made.distiller.teacher, math.nan)
+    assert "'kd' became nan at step 0; the teacher's weights are not finite: load or train it anew" in said(made)
+
+    made = trainee()
+    assert made.distiller.teacher is not None
+    made.distiller.teacher.register_forward_hook(lambda module, given, logits: logits * math.inf)
+    assert "the teacher's logits are not finite: look at its input (mean and std)" in said(made)
+
+    made = trainee()
+    _spoilt(made.distiller.student, math.inf)
+    text = said(made)
+    assert "'labels' became nan at step 0; no step had been taken, so that the learning rate is not the cause" in text
+    assert "lower the learning rate" not in text
+
+    # It was finite, and ran away.
+    assert "lower the learning rate or the term's weight, or clip the gradient" in said(trainee("sgd", rate=1e9))
+
+
+def test_images_that_are_not_finite_are_named() -> None:
+    distiller = trainee(distilled=False).distiller
+    images = torch.full((2, 1, 8, 8), math.nan)
+    assert why(distiller, images, None, 5, "labels").startswith("images are not finite")
+    assert why(distiller, images.nan_to_num(), images, 5, "labels").startswith("the teacher's images are not finite")
+    assert why(distiller, images.nan_to_num(), None, 5, "labels") == ""
+
+
+def test_chunks_of_another_size_give_another_network_and_the_docs_say_so() -> None:
+    made = {chunk: weights(trained(chunk)) for chunk in (16, 48)}
+    assert not torch.equal(made[16], made[48]), "chunk changes nothing any more: say so in docs/training.md"
+    assert torch.equal(made[48], weights(trained(48)))
+    root = Path(__file__).resolve().parents[2]
+    assert "**`chunk` changes the results**" in (root / "docs" / "training.md").read_text()
+    assert "it changes the results" in (TrainSettings.__doc__ or "")
+
+
+def trained(chunk: int) -> Trainee:
+    made = trainee(epochs=1, distilled=False, chunk=chunk)
+    made.run_epochs(0, 1)
+    return made

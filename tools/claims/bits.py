@@ -60,7 +60,8 @@ def digits(figures: Figures) -> Iterator[Told]:
         not any(one.exceeds_noise for one in taught.values()),
     )
     yield aside(
-        f"All of it is tested on the same {runs[0].test_images} images ([how far this reaches](../README.md#results))."
+        f"All of it is tested on the same {runs[0].test_images} images "
+        "([how far this reaches](report.md#how-far-results-reach))."
     )
 
 

@@ -124,7 +124,7 @@ def how_many(figures: Figures) -> Iterator[Told]:
     )
     yield aside(
         f"All seeds are tested on the same {held} images, and their teachers share most of what they learned from "
-        "([how far this reaches](../README.md#results)): another draw of test images may move what is close."
+        "([how far this reaches](report.md#how-far-results-reach)): another draw of test images may move what is close."
     )
 
 

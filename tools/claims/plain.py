@@ -29,6 +29,10 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("augment.md", "| shear, pixels for each row |", "rule"),
     ("augment.md", "| translation |", "rule"),
     ("augment.md", "| brightness, color, contrast, sharpness", "rule"),
+    ("log.md", "| 2,048 of 8x8 |", "once"),
+    ("log.md", "| 512 of 32x32 |", "once"),
+    ("log.md", "| 64 of 224x224 |", "once"),
+    ("log.md", "Halves are better than threads inside", "once"),
     ("methods.md", "- The loss is the same for `a z + b`", "rule"),
     ("methods.md", "- **Learned parts with a loss of their own**", "rule"),
     ("methods.md", "`benchmarks/step.py` times a whole step", "rule"),
@@ -37,6 +41,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("quant.md", "That moved up to 15% of the predictions", "once"),
     ("quant.md", "This file is for agreement, and slower than float32", "once"),
     ("report.md", "It begins with the sentence that a careful reader would write", "rule"),
+    ("report.md", "`±` is a standard deviation over seeds", "rule"),
     ("robustness.md", "PGD worse than FGSM", "rule"),
     ("search.md", "It asks for a *member*", "rule"),
     ("search.md", "(2020) published left 32.4%", "held"),
@@ -48,6 +53,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("training.md", "On small images a second thread brings little", "once"),
     ("training.md", "There are up to 20 such epochs", "rule"),
     ("training.md", "1.2% more time", "once"),
+    ("training.md", "12 s were said of stages that took 23", "once"),
 )
 
 

@@ -30,6 +30,10 @@ OFFERED: dict[str, str] = {
 }
 
 
+#: The largest number that a setting of a measurement may be: of images, directions or bins, what is more fills memory.
+LARGEST = 10**6
+
+
 def settings_of(measure: Measure) -> dict[str, Any]:
     """Returns the settings of a measurement with their defaults: parameters that have one and that nobody offers."""
     return {
@@ -52,8 +56,8 @@ def setting_fault(measure: Measure, name: str, value: Any) -> str:
         if not isinstance(value, (list, tuple)) or not value:
             return f"must be a list of at least one, got {value!r}"
         wrong = [one for one in value if not _alike(default[0], one)]
-        return f"must hold {_rule(default[0])}, got {wrong[0]!r}" if wrong else ""
-    return "" if _alike(default, value) else f"must be {_rule(default)}, got {value!r}"
+        return f"must hold {_rule(default[0], wrong[0])}, got {wrong[0]!r}" if wrong else ""
+    return "" if _alike(default, value) else f"must be {_rule(default, value)}, got {value!r}"
 
 
 def _alike(default: Any, value: Any) -> bool:
@@ -61,13 +65,14 @@ def _alike(default: Any, value: Any) -> bool:
         return isinstance(value, str)
     whole = isinstance(default, int) and not isinstance(default, bool)
     right = isinstance(value, int) if whole else isinstance(value, (int, float))
-    return right and not isinstance(value, bool) and 0 < value < math.inf
+    return right and not isinstance(value, bool) and 0 < value <= LARGEST
 
 
-def _rule(default: Any) -> str:
+def _rule(default: Any, value: Any) -> str:
     if isinstance(default, str):
         return "text"
-    return "a positive whole number" if isinstance(default, int) else "a positive number"
+    kind = "a positive whole number" if isinstance(default, int) else "a positive number"
+    return f"{kind} of at most {LARGEST:,}" if isinstance(value, (int, float)) and LARGEST < value < math.inf else kind
 
 
 def answered(

@@ -49,11 +49,15 @@ def empty_plan(num: int) -> Plan:
     return Plan(torch.empty(num, 0, dtype=torch.long), torch.empty(num, 0), torch.empty(num, 0, 2))
 
 
+#: More than any unit has of degrees, grey levels or sides: what is larger is a slip.
+LARGEST_RANGE = 1000
+
+
 def check_base(base: Sequence[str], ranges: dict[str, float]) -> None:
     """Accepts names of operations, and ranges that mean something.
 
     Raises:
-        InputError: an operation is unknown, or a range is negative or not finite.
+        InputError: an operation is unknown, or a range is negative, not finite or beyond `LARGEST_RANGE`.
     """
     for name in (*base, *ranges):
         check_op(name)
@@ -62,6 +66,8 @@ def check_base(base: Sequence[str], ranges: dict[str, float]) -> None:
             raise InputError(
                 f"the range of {name} ({OPS[name].unit}) must be finite and at least 0, got {value}; signs are drawn"
             )
+        if value > LARGEST_RANGE:
+            raise InputError(f"the range of {name} ({OPS[name].unit}) must be at most {LARGEST_RANGE:,}, got {value:g}")
 
 
 def append_base(plan: Plan, base: tuple[str, ...], generator: torch.Generator, ranges: dict[str, float]) -> Plan:

@@ -198,8 +198,9 @@ class RandomOps:
     base: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.num_ops < 0:
-            raise InputError(f"num_ops must be at least 0, got {self.num_ops}")
+        if not 0 <= self.num_ops <= 100:
+            rule = "at least 0" if self.num_ops < 0 else "at most 100"
+            raise InputError(f"num_ops must be {rule}, got {self.num_ops}")
         if self.strength is not None and not 0 <= self.strength <= 1:
             raise InputError(f"strength must be between 0 and 1, got {self.strength}")
         if not self.ops:

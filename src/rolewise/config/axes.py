@@ -28,6 +28,8 @@ COLUMNS = (
     *("part", "cell", "seed", "student", "arm", "distilled", "status", "reason", "accuracy", "loss"),
     *("validation_accuracy", "teacher_accuracy", "images", "parameters", "seconds"),
 )
+#: The ends of a range: beyond, twelve digits do not tell whole numbers apart.
+_LARGEST = 1e12
 _RANGE = {"from", "to", "steps", "log"}
 
 
@@ -193,6 +195,8 @@ class Axes:
         for key, number in (("from", low), ("to", high)):
             if isinstance(number, bool) or not isinstance(number, (int, float)):
                 self._fault((*path, key), f"must be a number, got {show(number)}")
+            elif abs(number) > _LARGEST:
+                self._fault((*path, key), f"must be from {-_LARGEST:g} to {_LARGEST:g}, got {number:g}")
             elif log is True and number <= 0:
                 self._fault((*path, key), f"must be above 0 on a log scale, got {number:g}; raise it or leave log out")
         if type(steps) is not int or not 2 <= steps <= 1000:

@@ -66,8 +66,8 @@ def _settings(number: int) -> dict[str, Any]:
         "model": model,
         "name": name,
         "start": 1.0,
-        "low": -1e30,
-        "high": 1e30,
+        "low": -1e9,
+        "high": 1e9,
     }
 
 

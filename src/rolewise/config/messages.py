@@ -104,7 +104,8 @@ def _rule(item: Mapping[str, Any]) -> str:
     kind, context = item["type"], item.get("ctx", {})
     if kind in _BOUNDS:
         words, key = _BOUNDS[kind]
-        return f"{words} {context[key]:g}"
+        bound = context[key]
+        return f"{words} {bound:,}" if isinstance(bound, int) else f"{words} {bound:g}"
     if kind == "literal_error":
         return str(context["expected"])
     if kind == "too_short":

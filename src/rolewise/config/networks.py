@@ -6,17 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from rolewise.config.section import Count, Fraction, Name, Positive, Section
+from rolewise.config.section import Count, Fraction, Name, NotNegative, Positive, Section, Side, Times, UpToThousand
 
 
 class OptimizerSection(Section):
     """The optimiser and its constants."""
 
     name: Literal["sgd", "adam", "adamw"] = "sgd"
-    learning_rate: Positive = 0.1
+    learning_rate: UpToThousand = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = True
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    weight_decay: Annotated[float, Field(ge=0, le=1000)] = 5e-4
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
 
 
@@ -33,8 +33,8 @@ class RateSection(Section):
 class TrainSection(Section):
     """How a network is trained."""
 
-    epochs: Count = 100
-    batch_size: Count = 128
+    epochs: Times = 100
+    batch_size: Times = 128
     optimizer: OptimizerSection = OptimizerSection()
     schedule: RateSection = RateSection()
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -51,9 +51,9 @@ class ModelSection(Section):
 
     name: str
     arguments: dict[str, Any] = {}
-    mean: tuple[float, ...] | None = None
+    mean: tuple[Annotated[float, Field(ge=-(10**6), le=10**6)], ...] | None = None
     std: tuple[Positive, ...] | None = None
-    size: tuple[Count, Count] | None = None
+    size: tuple[Side, Side] | None = None
 
     @model_validator(mode="after")
     def _both_or_none(self) -> ModelSection:
@@ -69,8 +69,8 @@ class ModelSection(Section):
 class MovingSection(Section):
     """A number over training."""
 
-    start: Annotated[float, Field(ge=0)]
-    end: Annotated[float, Field(ge=0)] | None = None
+    start: NotNegative
+    end: NotNegative | None = None
     shape: Literal["constant", "linear", "cosine", "step"] = "linear"
     at: Annotated[float, Field(gt=0, le=1)] = 1.0
 
@@ -81,7 +81,7 @@ class MovingSection(Section):
 
 
 #: A number, or how it moves over training.
-Moving = float | MovingSection
+Moving = Annotated[float, Field(le=10**9)] | MovingSection
 
 
 class MixSection(Section):

@@ -8,12 +8,26 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from rolewise.config.networks import StudentSection, TeacherSection
-from rolewise.config.section import Count, Fraction, Name, Positive, Section
+from rolewise.config.section import (
+    Count,
+    Fraction,
+    Name,
+    NotNegative,
+    Section,
+    Seed,
+    Several,
+    Threads,
+    Times,
+    UpToThousand,
+    Workers,
+)
 
 
 def _share(value: int | float) -> int | float:
     if value < 2 if isinstance(value, int) else not 0 < value < 1:
         raise ValueError(f"must be a number of images from 2 up or a fraction between 0 and 1, got {value!r}")
+    if value > 10**9:
+        raise ValueError(f"must be at most 1,000,000,000 images, got {value!r}")
     return value
 
 
@@ -46,7 +60,7 @@ class DataSection(Section):
     arguments: dict[str, Any] = {}
     validation: Share = 300
     test: Share | None = None
-    split_seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    split_seed: Seed = 0
     limit: Count | None = None
     memory_budget_mb: Annotated[float, Field(gt=0, le=1e9)] = 2048.0
 
@@ -55,7 +69,7 @@ class DistillSection(Section):
     """The distillation loss: methods with their settings and weights, beside the labels' own term."""
 
     methods: tuple[dict[str, Any], ...] = ({"name": "kd", "temperature": 4.0, "weight": 0.9},)
-    label_weight: Annotated[float, Field(ge=0)] = 0.1
+    label_weight: NotNegative = 0.1
     view: Literal["shared", "clean", "own"] = "shared"
     mixed_targets: Literal["image", "outputs", "isotonic"] = "image"
 
@@ -64,11 +78,11 @@ class AugmentSection(Section):
     """How learned policies are drawn and how every operation is applied."""
 
     ops: tuple[str, ...] | None = None
-    copies: Count = 2
+    copies: Annotated[int, Field(ge=1, le=100)] = 2
     counts: tuple[Fraction, ...] = (0.2, 0.3, 0.5)
     magnitude: Literal["fixed", "uniform"] = "fixed"
     scale: Literal["rolewise", "pba"] = "rolewise"
-    ranges: dict[str, Positive] = {}
+    ranges: dict[str, UpToThousand] = {}
     base: tuple[str, ...] = ()
     interpolation: Literal["nearest", "bilinear"] = "nearest"
     fill: Annotated[int, Field(ge=0, le=255)] = 0
@@ -84,8 +98,8 @@ class AugmentSection(Section):
 class ScalarSection(Section):
     """The space of one searched number, such as ``learning_rate``."""
 
-    low: float
-    high: float
+    low: Annotated[float, Field(ge=-(10**9), le=10**9)]
+    high: Annotated[float, Field(ge=-(10**9), le=10**9)]
     log: bool = False
 
     @model_validator(mode="after")
@@ -100,18 +114,18 @@ class ScalarSection(Section):
 class ScreenSection(Section):
     """Candidates that the teacher's outputs alone are asked about, without training a student."""
 
-    candidates: Count = 64
-    repeats: Annotated[int, Field(ge=2)] = 8
+    candidates: Times = 64
+    repeats: Several = 8
     images: Count = 512
 
 
 class SearchSection(Section):
     """The population-based search of each role's schedule."""
 
-    members: Annotated[int, Field(ge=2)] = 16
-    intervals: Annotated[int, Field(ge=2)] = 8
-    teacher_epochs: Count | None = None
-    student_epochs: Count | None = None
+    members: Several = 16
+    intervals: Several = 8
+    teacher_epochs: Times | None = None
+    student_epochs: Times | None = None
     teacher_images: Count | None = None
     student_images: Count | None = None
     quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.25
@@ -148,10 +162,10 @@ class ExperimentConfig(Section):
     """A whole experiment."""
 
     name: Name = "experiment"
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
+    seeds: tuple[Seed, ...] = (0, 1, 2)
     device: Device = "auto"
-    workers: Annotated[int, Field(ge=0)] = 0
-    threads: Count = 1
+    workers: Workers = 0
+    threads: Threads = 1
     retrain_on_validation: bool = False
     data: DataSection = DataSection()
     teacher: TeacherSection

@@ -4,11 +4,35 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from rolewise.seeds import LARGEST_SEED
+
+#: What is smaller counts as nothing in single precision, and is a slip.
+_TINY = 1e-12
+
+
+def _not_tiny(value: float) -> float:
+    if value < _TINY:
+        raise ValueError(f"must be at least {_TINY:g}, got {value:g}")
+    return value
+
+
+# Numbers at the edge of their type mean nothing, or run into it where they are multiplied: every kind has its end.
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, le=10**9), AfterValidator(_not_tiny)]
+NotNegative = Annotated[float, Field(ge=0, le=10**9)]
+UpToThousand = Annotated[float, Field(gt=0, le=1000), AfterValidator(_not_tiny)]
+#: How many images: more than there are of them counts as all.
+Count = Annotated[int, Field(ge=1, le=10**9)]
+#: How many of what takes time or memory for each.
+Times = Annotated[int, Field(ge=1, le=10**6)]
+Several = Annotated[int, Field(ge=2, le=10_000)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+#: Processes, 0 for as many as the machine takes; and threads of each.
+Workers = Annotated[int, Field(ge=0, le=1024)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
 
 

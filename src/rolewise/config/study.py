@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from rolewise.config.axes import Scalar
 from rolewise.config.measures import Asked
 from rolewise.config.questions import Question, QuestionSection
 from rolewise.config.schema import ExperimentConfig
-from rolewise.config.section import Name, Section
+from rolewise.config.section import Name, Section, Seed, Workers
 
 
 class PartSection(Section):
@@ -30,8 +28,8 @@ class StudySection(Section):
     base: str | None = None
     experiment: dict[str, Any] | None = None
     set: dict[str, Any] = {}
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] | None = None
-    workers: Annotated[int, Field(ge=0)] = 0
+    seeds: tuple[Seed, ...] | None = None
+    workers: Workers = 0
     measure: tuple[str | dict[str, Any], ...] = ("accuracy",)
     best: bool = False
     questions: tuple[QuestionSection, ...] = ()

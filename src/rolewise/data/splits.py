@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rolewise.data.images import Source
 from rolewise.errors import InputError, RunError
+from rolewise.seeds import check_seed
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def count_of(name: str, value: int | float, total: int) -> int:
 
 def stratified_order(labels: Tensor, seed: int) -> Tensor:
     """Returns a random order [N] of which every beginning has all classes in nearly their shares."""
+    check_seed("seed", seed)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(labels), generator=generator)
     shuffled = labels[order]

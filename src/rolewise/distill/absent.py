@@ -62,13 +62,23 @@ def unknown_method(name: object, known: Iterable[str]) -> InputError:
         known: names of methods and of combinations.
     """
     names, text = sorted(known), str(name)
-    word = text.lower().replace("-", "_").removesuffix("_loss")
-    plain = {key.replace("_", ""): key for key in (*ALIASES, *ABSENT)}.get(word.replace("_", ""), "")
-    if ALIASES.get(plain) in names:
-        hint = f'; did you mean "{ALIASES[plain]}"?'
-    elif plain in ABSENT and plain not in names:
-        hint = f"; {ABSENT[plain]} is not among the methods here, which are {', '.join(names)}"
-    else:
-        hint = near(text, names)
+    hint = elsewhere(text, names) or near(text, names)
     rule = f"must be a method, got {name!r}{hint}"
     return InputError(f"no method is called {name!r}{hint}", path=("name",), rule=rule)
+
+
+def elsewhere(name: str, known: Iterable[str]) -> str:
+    """Returns what is here in place of a method that others know by this name; empty where nobody does.
+
+    Args:
+        name: what was given.
+        known: names of methods and of combinations.
+    """
+    names = sorted(known)
+    word = name.lower().replace("-", "_").removesuffix("_loss")
+    plain = {key.replace("_", ""): key for key in (*ALIASES, *ABSENT)}.get(word.replace("_", ""), "")
+    if ALIASES.get(plain) in names:
+        return f'; did you mean "{ALIASES[plain]}"?'
+    if plain in ABSENT and plain not in names:
+        return f"; {ABSENT[plain]} is not among the methods here, which are {', '.join(names)}"
+    return ""

@@ -70,7 +70,10 @@ def check_switch(name: str, value: object, *, owner: str = "") -> None:
 def check_choice(name: str, value: object, choices: Sequence[str], *, owner: str = "") -> None:
     """Raises InputError unless ``value`` is one of some names."""
     if value not in choices:
-        rule = f"must be one of {', '.join(choices)}, got {value!r}{near(str(value), choices)}"
+        hint = near(str(value), choices)
+        # The names stand there already.
+        hint = hint if "did you mean" in hint else ""
+        rule = f"must be one of {', '.join(choices)}, got {value!r}{hint}"
         raise InputError.at(name.split("."), rule, owner=owner)
 
 

@@ -17,7 +17,7 @@ from rolewise.distill.mixed import Pairs, check_pairs
 from rolewise.distill.ranks import check_plain
 from rolewise.distill.registry import Method, configure
 from rolewise.distill.roles import check_networks, enter, freeze
-from rolewise.distill.running import keep_buffers, without_autocast
+from rolewise.distill.running import NOTHING, keep_buffers, unmoved, without_autocast
 from rolewise.distill.taps import Taps, pairs_of
 from rolewise.distill.terms import Terms, weighted_sum
 from rolewise.errors import InputError, near
@@ -141,7 +141,9 @@ class Distiller(nn.Module):
         guards.check_logits(student.logits, images, labels, learning=learning)
         if guards.due(self._calls, labels):
             guards.check_labels(labels, student.logits.shape[1])
-        parts = self._losses(student, teacher, labels)
+        # No step is taken in evaluation, so that nothing that is learned may move, whatever its own mode.
+        with NOTHING if self.training else unmoved(self.adapters):
+            parts = self._losses(student, teacher, labels)
         weights = {"labels": self.label_weight}
         for method in self.methods:
             weights[method.info.name] = method.weight(progress)
@@ -197,8 +199,10 @@ class Distiller(nn.Module):
                 teacher = self._ask_teacher(example, None, batch)
                 made = make_adapters(self.methods, self._pairs, student.features, teacher.features, generator)
                 self.adapters.update({name: module.to(place) for name, module in made.items()})
-                self._losses(student, teacher, torch.zeros(len(example), dtype=torch.int64, device=place))
+                with unmoved(self.adapters.eval()):
+                    self._losses(student, teacher, torch.zeros(len(example), dtype=torch.int64, device=place))
         finally:
+            self.adapters.train()
             for module, training in modes:
                 module.training = training
 

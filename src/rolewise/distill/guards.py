@@ -134,7 +134,7 @@ def _way(labels: Tensor) -> str:
             "; one-hot labels become classes with labels.argmax(1), and several classes at once are not what softmax "
             "is trained on"
         )
-    if labels.ndim == 1 and not labels.is_floating_point():
+    if labels.ndim == 1 and not labels.is_floating_point() and labels.dtype != torch.int64:
         return "; convert them with labels.long()"
     return ""
 

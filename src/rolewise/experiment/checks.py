@@ -14,6 +14,7 @@ from rolewise.data import READERS, argument_faults
 from rolewise.distill import COMBINATIONS, section_faults
 from rolewise.errors import InputError, near
 from rolewise.experiment.mix_checks import check_mixing
+from rolewise.experiment.scalar_checks import check_scalars
 from rolewise.experiment.weight_checks import check_weights
 from rolewise.models import GIVEN, MODELS
 
@@ -49,6 +50,7 @@ def check(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
         yield ("augment", "ops"), "must name at least one operation, got none; leave it out to allow all"
     yield from _arms(config)
     yield from check_mixing(config)
+    yield from check_scalars(config)
     yield from check_weights(config)
 
 

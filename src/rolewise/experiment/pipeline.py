@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
@@ -47,7 +47,7 @@ class Plan:
     images: dict[str, int]
     steps: dict[str, int]
     seconds: float
-    times: dict[str, float]
+    times: dict[str, float] = field(default_factory=dict)
 
     @property
     def search_images(self) -> int:

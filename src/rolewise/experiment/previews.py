@@ -40,7 +40,7 @@ def write_previews(run: RunFolder, images: int = 8) -> None:
     for stage in stages_of(config):
         if stage.kind != "search" or stage.seed != seed:
             continue
-        schedule = Schedule.load(builders.schedule_file(run.stage(stage.name)))
+        schedule = Schedule.load(run.needed(stage.name, builders.schedule_file(run.stage(stage.name)).name))
         for fraction in FRACTIONS:
             plan = schedule.at(fraction).draw(
                 len(clean), size, generator(seed, "preview", stage.subject, str(fraction))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -63,7 +64,8 @@ class Display:
             soft_wrap=True,
         )
         self._kind = {stage.name: stage.kind for stage in todo}
-        self._weights = {stage.name: plan.times.get(stage.name, 0.0) for stage in todo}
+        weights: Mapping[str, float] = plan.times or plan.images
+        self._weights = {stage.name: weights.get(stage.name, 0.0) for stage in todo}
         self._left, self._work = len(todo), sum(self._weights.values())
         if not self._console.is_terminal:
             return
@@ -99,7 +101,8 @@ class Display:
                 self._bar.advance(self._bars[self._kind.get(update.stage, "arm")])
         elif finished:
             self._console.print(
-                f"{update.stage}  {update.seconds:.1f} s, {self._left} stages left{self._remaining()}", soft_wrap=True
+                f"{update.stage}  {update.seconds:.1f} s, {counted(self._left, 'stage')} left{self._remaining()}",
+                soft_wrap=True,
             )
 
     def _table(self) -> Group:
@@ -107,7 +110,7 @@ class Display:
         notes = [f"{stage} {text}" for stage, text in list(self._notes.items())]
         if len(notes) > _MOST_NOTES:
             notes[_MOST_NOTES - 1 :] = [f"and {len(notes) - _MOST_NOTES + 1} more"]
-        left = f"{self._left} stages left{self._remaining()}" if self._left else ""
+        left = f"{counted(self._left, 'stage')} left{self._remaining()}" if self._left else ""
         lines = [Text(line, style="dim", overflow="ellipsis", no_wrap=True) for line in [*notes, left] if line]
         assert self._bar is not None
         return Group(self._bar, *lines)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rolewise.errors import InputError, RolewiseError, near
 from rolewise.importing import failed, import_path
 from rolewise.registry import Registry
+from rolewise.seeds import check_seed
 
 #: Functions ``(num_classes, channels, size, **arguments) -> nn.Module``.
 MODELS: Registry[Callable[..., nn.Module]] = Registry("model")
@@ -77,6 +78,7 @@ def construct(
     settings = _arguments(title, function, given, arguments)
     if isinstance(seed, torch.Generator):
         seed = int(torch.randint(2**62, (), generator=seed, device=seed.device))
+    check_seed("seed", seed)
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed, which would move the GPUs' streams too, and those are not forked.
         torch.default_generator.manual_seed(seed)

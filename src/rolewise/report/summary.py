@@ -8,6 +8,7 @@ from rich.text import Text
 
 from rolewise.analysis import caution, compare, verdict
 from rolewise.files import AnyPath, as_path, read_json
+from rolewise.seals import is_early, top_product
 
 
 def summary(root: AnyPath) -> Group:
@@ -16,7 +17,9 @@ def summary(root: AnyPath) -> Group:
     Raises:
         InputError: the run has no results yet, or they are damaged.
     """
-    results = read_json(as_path(root, "root") / "results.json", "the run's results")
+    root = as_path(root, "root")
+    path = root / "results.json"
+    results = read_json(path if is_early(root / "run.json") else top_product(path), "the run's results")
     rows = compare(results)
     parts: list[Table | Text] = []
     for student in dict.fromkeys(row.student for row in rows):

@@ -12,7 +12,7 @@ from rolewise.search.lineage import TRUNCATION, Event, SearchResult
 from rolewise.search.population import step
 from rolewise.search.record import Line
 from rolewise.search.space import Genome, Space
-from rolewise.seeds import derive_seed, generator
+from rolewise.seeds import check_seed, derive_seed, generator
 
 
 class Course:
@@ -46,6 +46,7 @@ class Course:
         if not 0 <= quantile <= 0.5:
             raise InputError(f"quantile must be from 0 to 0.5, got {quantile}")
         self.space, self.members, self.intervals = space, members, intervals
+        check_seed("seed", seed)
         self.seed, self.quantile = seed, quantile
         self._given = initial is not None
         if initial is None:

@@ -13,7 +13,7 @@ from typing import Any
 from rolewise import files
 from rolewise.errors import InputError
 from rolewise.files import naming
-from rolewise.seals import SEAL, is_whole, seal
+from rolewise.seals import SEAL, is_whole, read_sealed, seal, write_sealed
 from rolewise.search.lineage import Event
 from rolewise.search.lineage_file import parse_event
 from rolewise.search.space import Genome, Space
@@ -124,11 +124,9 @@ def settle(path: Path, settings: dict[str, Any]) -> None:
         InputError: the folder holds another search, and what differs.
     """
     if not path.exists():
-        files.write_json(path, settings)
+        write_sealed(path, settings)
         return
-    found = files.read_json(path, "search settings")
-    if not isinstance(found, dict):
-        raise InputError(f"search settings {path} must be an object; the file is damaged: choose another folder")
+    found = read_sealed(path, "search settings", f"remove {path.parent.parent} to begin the search anew")
     different = sorted(key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key))
     if different:
         rows = "; ".join(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,12 @@ class Tally:
         """Takes the terms of one step, scalars without gradients."""
         self._waiting.append(terms)
 
-    def read(self, next_step: int) -> None:
+    def read(self, next_step: int, why: Callable[[int, str], str] = lambda step, term: "") -> None:
         """Reads what has been added since.
 
         Args:
             next_step: number of the training's next step, to name the one that failed.
+            why: says, of the step and the term that failed, the cause and the remedy.
 
         Raises:
             NonFiniteError: a term is NaN or infinite; the first step and its first term are named.
@@ -44,7 +46,7 @@ class Tally:
         for offset, row in enumerate(rows):
             for name, value in zip(names, row, strict=True):
                 if not math.isfinite(value):
-                    raise NonFiniteError(first + offset, name, value)
+                    raise NonFiniteError(first + offset, name, value, why(first + offset, name))
                 self._sums[name] = self._sums.get(name, 0.0) + value
         self._steps += len(rows)
         self._waiting = []

@@ -80,7 +80,10 @@ class TrainSettings:
         compile: whether the networks are compiled.
         interpolation: of geometric augmentation, ``nearest`` or ``bilinear``.
         fill: grey level of what comes from outside the image.
-        chunk: images that are augmented at once; whole batches, and fewer of large images.
+        chunk: images that are augmented at once; whole batches, and fewer of large images. It is here for speed and
+            memory, and yet it changes the results: the draws of a chunk come one after another from one stream, so that
+            other chunks give other augmentations, and another network. Keep it the same where trainings are compared,
+            or gone on with.
 
     Raises:
         InputError: a name is unknown, or a number is out of range.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from rolewise.distill import Distiller
 from rolewise.errors import InputError
 from rolewise.seeds import check_seed
 from rolewise.train.ema import Average
+from rolewise.train.failing import why
 from rolewise.train.given import check_given, check_seen
 from rolewise.train.gradients import GradientNorms
 from rolewise.train.mixing import Mixing
@@ -48,8 +50,8 @@ class Trainee:
         mixing: how images are mixed; None for not at all.
 
     Raises:
-        InputError: something is of another kind than is said here, the view is unknown, ``own`` without the teacher's
-            augmentation, mixing does not go with the methods, or several processes train together.
+        InputError: something is of another kind, ``own`` without the teacher's augmentation, mixing does not go with
+            the methods, or several processes train together.
     """
 
     def __init__(
@@ -74,9 +76,8 @@ class Trainee:
             mixing.check(distiller)
         self.distiller, self.indices, self.settings, self.seed = distiller, indices, settings, seed
         self.device = torch.device(device)
-        self.source: Source = (
-            source.to(self.device) if isinstance(source, ImageData) and self.device.type != "cpu" else source
-        )
+        elsewhere = self.device.type != "cpu" and isinstance(source, ImageData)
+        self.source: Source = source.to(self.device) if elsewhere else source  # type: ignore[attr-defined]
         self.augmentation, self.teacher_augmentation, self.view = augmentation, teacher_augmentation, view
         self.scalars, self.mixing = list(scalars), mixing
         self.epoch = 0
@@ -202,7 +203,7 @@ class Trainee:
                     )
                 )
                 step += 1
-            tally.read(step)
+            tally.read(step, partial(why, self.distiller, given.images, given.teacher_images))
         check_weights(self.distiller, step - 1)
         if self._average is not None:
             self._average.take_counters()

@@ -150,7 +150,8 @@ def _run(target: Callable[..., None], output: Connection, connection: Connection
         if stream is not None:
             stream.flush()
             os.dup2(output.fileno(), stream.fileno())
-            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+            # Whole lines, also where PYTHONUNBUFFERED is set, so that those of several processes do not mix.
+            stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
     output.close()
     warnings.formatwarning = _one_line
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent hung up

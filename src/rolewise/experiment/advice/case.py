@@ -97,8 +97,9 @@ class Effort:
     def __post_init__(self) -> None:
         lowest = {"images": 2, "repeats": 2, "batch": 2, "policies": 0, "measures": 1, "steps": 1}
         for name, least in lowest.items():
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+            if not least <= (value := getattr(self, name)) <= 10**6:
+                rule = f"at least {least}" if value < least else "at most 1,000,000"
+                raise InputError(f"{name} must be {rule}, got {value}")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from rolewise.experiment.arms import label, specs
 from rolewise.experiment.evaluation import finished_training
 from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.graph import Stage, stages_of
-from rolewise.experiment.stages import section_of, trained_network
+from rolewise.experiment.stages import WEIGHTS, section_of, trained_network
 from rolewise.experiment.world import World, world
 from rolewise.models import init_from
 from rolewise.seeds import derive_seed, generator
@@ -63,7 +63,7 @@ def taught_by(config: ExperimentConfig, weights: Path | None, run: tuple[Path, s
                 f"--run must be of the same teacher's network and data as the config, got {folder.root}; give its own "
                 f"{folder.root / 'config.yaml'}, or the weights alone by --teacher"
             )
-        return Taught(folder.stage(stage.name) / "weights.safetensors", folder, stage)
+        return Taught(folder.needed(stage.name, WEIGHTS), folder, stage)
     path = weights or (Path(config.teacher.weights) if config.teacher.weights is not None else None)
     if path is None:
         raise InputError(

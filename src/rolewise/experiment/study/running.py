@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rolewise.analysis.measurements import measure_faults
 from rolewise.config.faults import ConfigError
 from rolewise.config.study import Study
 from rolewise.config.study_loading import load_study as _load_study
+from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.folder import RunFolder, held
 from rolewise.experiment.graph import next_stops
@@ -24,7 +26,7 @@ from rolewise.experiment.study.pool import Here, Pool, Processes
 from rolewise.experiment.study.table import Ledger, Row
 from rolewise.experiment.trial import Trial
 from rolewise.files import AnyPath, as_path
-from rolewise.importing import search_in
+from rolewise.importing import import_path, search_in
 from rolewise.processes import asked_to_stop
 from rolewise.report import write_study_report
 from rolewise.seals import check_stage
@@ -67,13 +69,23 @@ def load_study(
     search_in(Path(path).parent, Path.cwd())
     trial = Trial()
     try:
-        study = _load_study(path, overrides, check=trial.check, measure_faults=measure_faults)
+        study = _load_study(path, overrides, check=trial.check, measure_faults=_measure_faults)
     except ConfigError as error:
         error.traces = tuple(trial.traces)
         raise
     for note in trial.notes:
         (on_note or warnings.warn)(note)
     return study
+
+
+def _measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Returns what is wrong with a measurement, also with one that is given by its path: it is imported."""
+    if ":" in name:
+        try:
+            import_path(name, "function")
+        except InputError as error:
+            return {"": str(error)}
+    return measure_faults(name, settings)
 
 
 def run_study(

@@ -18,7 +18,7 @@ from rolewise.experiment import builders
 from rolewise.experiment.checks import check
 from rolewise.experiment.graph import stages_of
 from rolewise.experiment.trial.images import Images, images_of
-from rolewise.experiment.trial.networks import CPU, Network, built, try_network
+from rolewise.experiment.trial.networks import CPU, Network, built, input_fault, try_network
 from rolewise.experiment.trial.pairs import bits_fault, init_fault, method_faults
 from rolewise.importing import ForeignError, import_path
 from rolewise.threads import torch_threads
@@ -76,7 +76,9 @@ class Trial:
         networks: list[Network | None] = []
         for steps, model, train in sections:
             found = None
-            if not faulty(*steps) and not any(steps == gone[: len(steps)] for gone, _ in absent):
+            if fault := input_fault(model, images):
+                yield (*steps, "mean"), fault
+            elif not faulty(*steps) and not any(steps == gone[: len(steps)] for gone, _ in absent):
                 how = (model, images, train, config.device)
                 found = self._once(["network", steps, *how], partial(_network, *how))
             if isinstance(found, Exception):
@@ -166,7 +168,9 @@ class Trial:
                 if isinstance(error, ForeignError):
                     self.traces.append("".join(traceback.format_exception(error)))
                 self._known[text] = error.with_traceback(None)
-            except MemoryError:
+            except (MemoryError, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and "allocate" not in str(error) and "memory" not in str(error):
+                    raise
                 self._known[text] = InputError("must fit into the memory that is free, and does not; make it smaller")
         return self._known[text]
 

@@ -12,6 +12,7 @@ from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment.trial.images import Images
 from rolewise.experiment.trial.memory import bytes_of, machine_memory, shown
 from rolewise.importing import failed
+from rolewise.inputs import InputSpec
 from rolewise.logits import are_probabilities, logits_in
 from rolewise.models import construct
 from rolewise.seeds import generator
@@ -38,6 +39,22 @@ class Network:
     module: nn.Module
     place: torch.device
     probabilities: bool = False
+
+
+def input_fault(model: ModelSection, images: Images) -> str | None:
+    """Returns what is wrong with the numbers of ``mean`` and ``std`` beside the images; None where nothing is."""
+    if model.mean is None or model.std is None:
+        return None
+    try:
+        spec = InputSpec(model.mean, model.std, model.size)
+    except InputError as error:
+        return f"must be what images can be normalised with: {error}"
+    if spec.channels != images.channels and images.channels != 1:
+        return (
+            f"must have {images.channels} numbers, as std, for images of {images.channels} channels, got "
+            f"{spec.channels}; only grey images are repeated"
+        )
+    return None
 
 
 def built(model: ModelSection, images: Images, place: torch.device) -> nn.Module:

@@ -17,6 +17,7 @@ from rolewise.search.lineage import TRUNCATION, Event, SearchResult
 from rolewise.search.member import MakeMember, Member
 from rolewise.search.space import Space
 from rolewise.seeds import generator
+from rolewise.workers.hands import MOST_LOSSES
 
 
 def search_with_ray(
@@ -33,7 +34,8 @@ def search_with_ray(
     """Searches under Ray Tune; the product is the same, and so is lineage.json.
 
     Ray decides who copies whom, after each interval and by the same rule, but with draws of its own: the lineage is not
-    a function of the seed. A member that fails ends the search. Nothing is resumed: use the local runner for that.
+    a function of the seed. A member that fails ends the search, and so does one whose process dies three times; until
+    then it begins its interval again from its stored state. Nothing is resumed: use the local runner for that.
 
     Args:
         make_member: makes a member; travels by cloudpickle.
@@ -47,7 +49,7 @@ def search_with_ray(
 
     Raises:
         InputError: an argument is wrong, or Ray is not installed.
-        RunError: a member failed.
+        RunError: a member failed, or was lost three times.
     """
     course = Course(space, members=members, intervals=intervals, seed=seed, quantile=quantile)
     if members < 2:
@@ -95,11 +97,27 @@ def fit(
         configuration["genome"], configuration["changes"] = course.space.explore(configuration["genome"], draws)
         return configuration
 
-    scores: dict[int, list[float]] = {member: [] for member in range(course.members)}
+    # By interval: one that was lost after its score had arrived is scored again.
+    scores: dict[int, dict[int, float]] = {member: {} for member in range(course.members)}
+    failures: list[str] = []
 
-    class Scores(tune.Callback):  # type: ignore[misc]
+    class Watch(tune.Callback):  # type: ignore[misc]
         def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:
-            scores[_number(trial.experiment_tag)].append(float(result["score"]))
+            member = _number(trial.experiment_tag)
+            scores[member][result["training_iteration"]] = float(result["score"])
+            if result["failure"]:
+                failures.append(f"a member failed under Ray: member {member}: {result['failure']}")
+
+        def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            member = _number(trial.experiment_tag)
+            failures.append(f"a member was lost under Ray {MOST_LOSSES} times: member {member}, with its process")
+
+    class End(tune.Stopper):  # type: ignore[misc]
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return bool(result["failure"]) or result["training_iteration"] >= course.intervals
+
+        def stop_all(self) -> bool:
+            return bool(failures)
 
     trainable = tune.with_parameters(
         _trainable(tune), make_member=make_member, seeds=course.seeds, intervals=course.intervals, threads=threads
@@ -126,20 +144,24 @@ def fit(
         run_config=tune.RunConfig(
             name="ray",
             storage_path=str(folder.resolve()),
-            stop={"training_iteration": course.intervals},
-            failure_config=tune.FailureConfig(fail_fast=True),
-            callbacks=[Scores()],
+            stop=End(),
+            # What a member raises is a result, so Ray's failures are processes that died.
+            failure_config=tune.FailureConfig(max_failures=MOST_LOSSES - 1),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_frequency=1),
+            callbacks=[Watch()],
             verbose=0,
         ),
     )
     results = tuner.fit()
-    if results.errors:
-        raise RunError(f"a member failed under Ray: {results.errors[0]}; the local runner replaces such members")
+    if not failures and results.errors:
+        failures.append(f"a member failed under Ray: {results.errors[0]}")
+    if failures:
+        raise RunError(f"{failures[0]}; the local runner replaces such members")
     path = folder / "ray" / "pbt_global.txt"
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     # Who reports last is logged with the interval before it, so the later one of the two is meant.
     log = [(_number(line[0]), _number(line[1]), max(int(line[2]), int(line[3])), line[5]) for line in lines]
-    rows = tuple(tuple(scores[member][: course.intervals]) for member in range(course.members))
+    rows = [[score for _, score in sorted(scores[member].items())] for member in range(course.members)]
     return tuple(zip(*rows, strict=False)), log
 
 
@@ -161,14 +183,18 @@ def _trainable(tune: Any) -> Any:
             self.left_over = False
 
         def step(self) -> dict[str, Any]:
-            if self.left_over:
-                self.begin()
-            self.member.advance(self.done / self.intervals, (self.done + 1) / self.intervals)
-            self.done += 1
-            score = float(self.member.score())
-            if not math.isfinite(score):  # Ray would leave it as it is to the end
-                raise RunError(f"the member's score is {score}")
-            return {"score": score}
+            # Ray would run again what raises, as it does what was lost.
+            try:
+                if self.left_over:
+                    self.begin()
+                self.member.advance(self.done / self.intervals, (self.done + 1) / self.intervals)
+                self.done += 1
+                score = float(self.member.score())
+            except Exception as error:
+                return {"score": 0.0, "failure": f"{type(error).__name__}: {error}"}
+            # Ray would leave it as it is to the end.
+            failure = "" if math.isfinite(score) else f"the member's score is {score}"
+            return {"score": score, "failure": failure}
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
             # The actor goes to another trial. Its member is of use only if that trial's state is loaded into it.

@@ -1,0 +1,67 @@
+"""SIGKILL at random moments, with workers up: to the main process, to one below it, to all at once.
+
+Whatever ends with exit code 0 has made the same bytes as an undisturbed time, and so has whatever was started again.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults_toys import SUBJECTS, Life, products
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
+    pytest.mark.timeout(900),
+]
+#: Each seed is a folder that dies several times. Kills of one worker are few in each, since work that is lost three
+#: times is given up, which is another rule's test.
+LIVES = {"main": 4, "worker": 2, "all": 4}
+SEEDS = {"run": 2, "study": 4, "search": 4}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    known: dict[str, tuple[dict[str, bytes], float]] = {}
+
+    def of(name: str) -> tuple[dict[str, bytes], float]:
+        if name not in known:
+            folder = tmp_path_factory.mktemp("undisturbed") / name
+            life, began = Life(name, folder), time.monotonic()
+            assert life.end() == 0
+            known[name] = products(folder), time.monotonic() - began
+            assert known[name][0]
+        return known[name]
+
+    return of
+
+
+CASES = [(name, whom, seed) for name, seeds in SEEDS.items() for whom in LIVES for seed in range(seeds)]
+
+
+@pytest.mark.parametrize(("name", "whom", "seed"), CASES)
+def test_what_was_killed_ends_with_the_same_bytes(
+    name: str, whom: str, seed: int, undisturbed: Any, tmp_path: Path, record_property: Any
+) -> None:
+    assert name in SUBJECTS
+    expected, seconds = undisturbed(name)
+    choice = random.Random(f"{name} {whom} {seed}")
+    kills = 0
+    for _ in range(LIVES[whom]):
+        life = Life(name, tmp_path / name)
+        kills += life.kill(whom, choice.uniform(0, 0.9 * seconds), choice)
+        if life.end() == 0:
+            break
+    else:
+        for _ in range(3):  # what was orphaned may hold the folder for a moment
+            if (code := Life(name, tmp_path / name).end()) == 0:
+                break
+            time.sleep(1.0)
+        assert code == 0
+    record_property("faults", (f"kills of {whom} in a {name}", kills))
+    assert products(tmp_path / name) == expected
