@@ -113,7 +113,7 @@ def go_on_with_the_study(folder: Path) -> bytes:
 
 RUN_FILES = (
     *("run.json", "config.yaml", "environment.json", "results.json", "timing.json", "previews.npz", "products.json"),
-    *("report.html", ".lock"),
+    *("report.html", ".lock", "statistics/seed0.json"),
     *(f"stages/seed0/teacher-search/{name}" for name in ("done.json", "lineage.json", "record.jsonl", "schedule.json")),
     *(f"stages/seed0/teacher-search/{name}" for name in ("scalars.json", "seconds.json", "timing.jsonl")),
     *(f"stages/seed0/teacher-own/{name}" for name in ("done.json", "weights.safetensors", "record.jsonl")),
@@ -192,6 +192,7 @@ def test_the_list_of_a_run_s_files_is_complete(run_folder: Path) -> None:
 STUDY_FILES = (
     *("study.json", "study.yaml", "environment.json", "results.csv", "timing.csv", "results.parquet", "report.html"),
     *("products.json", "pictures.json", "pictures.npz", ".lock", "cell/run.json", "cell/config.yaml"),
+    "cell/statistics/seed0.json",
     *("arm/done.json", "arm/weights.safetensors", "arm/record.jsonl", "arm/seconds.json", "arm/timing.jsonl"),
     *("teacher/done.json", "teacher/weights.safetensors", "measured/done.json", "failed/failed.json"),
 )
@@ -199,7 +200,7 @@ STUDY_FILES = (
 
 def place_in(root: Path, file: str) -> tuple[Path, Path | None]:
     """Returns where a file of a study lies, and the file of its kind that belongs to another cell."""
-    part, _, name = file.rpartition("/")
+    part, _, name = file.partition("/") if "/" in file else ("", "", file)
     if part == "cell":
         return Path("cells/grid-000", name), root / "cells/grid-001" / name
     if not part:

@@ -27,7 +27,7 @@ def write_histograms(run: RunFolder, stage: Stage) -> None:
     section = section_of(config, stage.role)
     if section.quantise is None:
         return
-    here = world(config, stage.seed, builders.device_of(config.device))
+    here = world(config, stage.seed, builders.device_of(config.device), run.root)
     model, spec = trained_network(run, here, stage), here.spec(section.model)
     chosen = here.some(min(IMAGES, len(here.validation)), here.validation, "histograms")
     batches = [prepare(here.source.batch(part).to(here.device), spec) for part in torch.split(chosen, BATCH)]

@@ -40,7 +40,7 @@ def screened(run: RunFolder, stage: Stage) -> list[Genome]:
 
 def _screen(run: RunFolder, stage: Stage) -> list[dict[str, Any]]:
     config = run.config()
-    here = world(config, stage.seed, device_of(config.device))
+    here = world(config, stage.seed, device_of(config.device), run.root)
     teacher = trained_network(run, here, next(other for other in stages_of(config) if other.name == stage.teacher))
     space = strategies.policy_space(config, "random")
     genomes = [

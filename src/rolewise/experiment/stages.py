@@ -99,7 +99,7 @@ def searching(root: Path, stage: Stage, seed: int) -> Built:
     """Builds one member's training for a search: the search's own number of images and epochs."""
     run = RunFolder(root)
     config = run.config()
-    here = world(config, stage.seed, builders.device_of(config.device))
+    here = world(config, stage.seed, builders.device_of(config.device), run.root)
     section, search = section_of(config, stage.role), config.search
     is_teacher = stage.role == "teacher"
     images = (search.teacher_images if is_teacher else search.student_images) or section.images
@@ -124,7 +124,7 @@ def searching(root: Path, stage: Stage, seed: int) -> Built:
 def training(run: RunFolder, stage: Stage) -> Built:
     """Builds the training of a teacher or of an arm under its augmentation."""
     config = run.config()
-    here = world(config, stage.seed, builders.device_of(config.device))
+    here = world(config, stage.seed, builders.device_of(config.device), run.root)
     section = section_of(config, stage.role)
     scalars = scalar_segments(run, stage)
     trainee = Trainee(
@@ -199,7 +199,7 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
 
 def _take_teacher(run: RunFolder, config: ExperimentConfig, stage: Stage) -> dict[str, Any]:
     """Takes a trained teacher from a file; what it was trained on, nobody here can know."""
-    here = world(config, stage.seed, builders.device_of(config.device))
+    here = world(config, stage.seed, builders.device_of(config.device), run.root)
     model = here.network(config.teacher.model, stage.role)
     load_weights(model, Path(str(config.teacher.weights)))
     save_weights(model, run.stage(stage.name) / WEIGHTS)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from rolewise.config.networks import ModelSection
 from rolewise.config.schema import ExperimentConfig
-from rolewise.data import Division, SealedTest, Source, channel_statistics, divide, read_with, split, stratified_subset
+from rolewise.data import Division, SealedTest, Source, divide, read_with, split, stratified_subset
 from rolewise.errors import InputError
+from rolewise.experiment.pixel_statistics import statistics_of
 from rolewise.inputs import InputSpec
 from rolewise.models import construct
 from rolewise.seeds import derive_seed
@@ -27,6 +27,7 @@ class World:
         train: indices [N] into ``source`` that may be trained on during a search.
         validation: indices [V] that score the members of a search; trained on by nobody while one runs.
         test: sealed.
+        folder: the run folder, where the images' statistics are kept; None to keep them in memory alone.
     """
 
     config: ExperimentConfig
@@ -36,16 +37,21 @@ class World:
     train: Tensor
     validation: Tensor
     test: SealedTest
+    folder: Path | None = None
 
     @property
     def mean(self) -> tuple[float, ...]:
         """Mean of each channel of the training images, in [0, 1]."""
-        return statistics_of(self.source, self.train)[0]
+        return self._statistics()[0]
 
     @property
     def std(self) -> tuple[float, ...]:
         """Standard deviation of each channel of the training images, likewise; at least .001."""
-        return statistics_of(self.source, self.train)[1]
+        return self._statistics()[1]
+
+    def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        kept = None if self.folder is None else self.folder / "statistics" / f"seed{self.seed}.json"
+        return statistics_of(self.source, self.train, kept)
 
     @property
     def num_classes(self) -> int:
@@ -95,14 +101,21 @@ class World:
         )
 
 
-def world(config: ExperimentConfig, seed: int, device: torch.device) -> World:
-    """Reads the data and divides it: the test set is the same for all seeds, the rest is drawn anew for each."""
+def world(config: ExperimentConfig, seed: int, device: torch.device, folder: Path | None = None) -> World:
+    """Reads the data and divides it: the test set is the same for all seeds, the rest is drawn anew for each.
+
+    Args:
+        config: the experiment.
+        seed: one of its seeds.
+        device: where networks and images go.
+        folder: the run folder, where there is one.
+    """
     divided = _division(config)
     source, usable = divided.source, divided.usable
     parts = split(source.labels[usable], validation=config.data.validation, test=0, seed=derive_seed(seed, "split"))
     indices = usable[parts.train]
     sealed = SealedTest(divided.test_source, divided.test)
-    return World(config, seed, device, source, indices, usable[parts.validation], sealed)
+    return World(config, seed, device, source, indices, usable[parts.validation], sealed, folder)
 
 
 def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
@@ -138,27 +151,3 @@ def _division(config: ExperimentConfig) -> Division:
     if key not in _LOADED:
         sources(config)
     return _LOADED[key]
-
-
-Statistics = tuple[tuple[float, ...], tuple[float, ...]]
-#: What was counted, for as long as the images are in use, by the digest of which of them.
-_COUNTED: WeakKeyDictionary[Source, dict[str, Statistics]] = WeakKeyDictionary()
-
-
-def statistics_of(source: Source, indices: Tensor) -> Statistics:
-    """Returns mean and standard deviation (at least .001) of images' channels; counted once by a process.
-
-    At most about 10,000 images are read: the mean's error is far below a grey level, and a streamed set is not read
-    twice.
-
-    Args:
-        source: the images.
-        indices: int64 [N], which of them.
-    """
-    chosen = indices[:: max(1, len(indices) // 10_000)]
-    known = _COUNTED.setdefault(source, {})
-    key = hashlib.sha256(chosen.numpy().tobytes()).hexdigest()
-    if key not in known:
-        mean, std = channel_statistics(source, chosen)
-        known[key] = mean, tuple(max(deviation, 1e-3) for deviation in std)
-    return known[key]

@@ -65,7 +65,7 @@ def measured(run: RunFolder, stage: Stage, wanted: Sequence[Asked]) -> dict[str,
         RunError: a measurement gave something else than finite numbers.
     """
     config = run.config()
-    here = world(config, stage.seed, builders.device_of(config.device))
+    here = world(config, stage.seed, builders.device_of(config.device), run.root)
     model = trained_network(run, here, stage)
     opened = here.test.open(f"the end of {config.name}, seed {stage.seed}")
     spec = here.spec(section_of(config, stage.role).model)

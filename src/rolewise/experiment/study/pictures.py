@@ -86,7 +86,7 @@ def _stage(row: Row) -> str:
 def _opened(folder: StudyFolder, cell: str, stage: Stage) -> tuple[World, nn.Module, Opened]:
     run = folder.cell(cell)
     config = run.config()
-    here = world(config, stage.seed, builders.device_of(config.device))
+    here = world(config, stage.seed, builders.device_of(config.device), run.root)
     return here, trained_network(run, here, stage), here.test.open(f"pictures of {config.name}, seed {stage.seed}")
 
 
