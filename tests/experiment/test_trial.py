@@ -155,7 +155,7 @@ def test_mean_and_std_must_fit_the_images(data: str, numbers: list[float], part:
 
 
 def test_a_side_of_an_image_is_bounded() -> None:
-    assert "at most 8192" in faults("teacher.model.size=[32, 1000000000]")["teacher.model.size[1]"]
+    assert "at most 8,192" in faults("teacher.model.size=[32, 1000000000]")["teacher.model.size[1]"]
 
 
 @pytest.mark.parametrize("key", ["num_classes", "channels"])
