@@ -272,7 +272,8 @@ def test_a_full_disk_ends_the_study_and_blames_no_cell(tmp_path: Path, monkeypat
 
 def test_the_command_line(rolewise, tmp_path: Path) -> None:
     out = tmp_path / "r"
-    small(tmp_path, "grid: {students.0.train.optimizer.learning_rate: [1e-2, 1e30]}")
+    wild = "{students.0.train.optimizer: {name: sgd, learning_rate: 1000, weight_decay: 1000}}"
+    small(tmp_path, f"grid: {{rate: {{low: {{students.0.train.optimizer.learning_rate: 1e-2}}, wild: {wild}}}}}")
     config = str(tmp_path / "s.yaml")
     code, text, _ = rolewise("validate", config)
     assert code == 0 and "2 cells, 1 seed, 3 stages to train (1 more is shared between cells)" in text
