@@ -6,6 +6,7 @@ import json
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment import builders
 from rolewise.experiment.checks import check
 from rolewise.experiment.graph import stages_of
+from rolewise.experiment.trial.counts import count_faults
 from rolewise.experiment.trial.images import Images, images_of
 from rolewise.experiment.trial.networks import CPU, Network, built, input_fault, try_network
 from rolewise.experiment.trial.pairs import bits_fault, init_fault, method_faults
@@ -74,6 +76,8 @@ class Trial:
             else:
                 self._note(f"The networks were not tried, since the data cannot be read here: {images}")
             return
+        with suppress(InputError):  # what cannot be read here has been noted
+            yield from (fault for fault in count_faults(config) if not faulty(*fault[0]))
         networks: list[Network | None] = []
         for steps, model, train in sections:
             found = None
