@@ -210,6 +210,11 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
+def digest_of(value: Any) -> str:
+    """Returns the SHA-256 of a plain value, in hexadecimal: that of its JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def sha256(path: Path, what: str = "file") -> str:
     """Returns the SHA-256 of a regular file's content in hexadecimal; read once while the file stays as it is.
 
