@@ -113,8 +113,9 @@ CHANGES = {
 def test_a_change_between_start_and_resume_is_refused_and_named(project: Path, what: str) -> None:
     config = load(QUICK, settings(project))
     folder = open_run(project / "r", config)
-    (folder.stage("seed0/teacher-none")).mkdir(parents=True)
-    (folder.stage("seed0/teacher-none") / "record.jsonl").write_text("{}\n")  # some work was done
+    for stage in ("seed0/small-none+distill", "seed0/small-mine+distill"):
+        folder.stage(stage).mkdir(parents=True)
+        (folder.stage(stage) / "record.jsonl").write_text("{}\n")  # some work was done
     _forget()
     assert open_run(project / "r", config) == folder
     _forget()

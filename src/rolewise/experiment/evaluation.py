@@ -6,7 +6,8 @@ from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.folder import RunFolder, existing_run
 from rolewise.experiment.graph import Stage
-from rolewise.experiment.inputs import check_inputs, inputs_of, remember
+from rolewise.experiment.inputs import changed, check_inputs, inputs_of, remember
+from rolewise.experiment.kept import stages_made_from
 from rolewise.experiment.stages import find_stage, section_of, trained_network
 from rolewise.experiment.world import world
 from rolewise.files import AnyPath, as_path
@@ -29,7 +30,9 @@ def finished_training(root: AnyPath, name: str) -> tuple[RunFolder, Stage]:
     if not run.is_done(name):
         raise InputError(f"stage {name} is not finished; run: rolewise run {root / 'config.yaml'} --out {root}")
     remember(root / "run.json")
-    check_inputs(root, run.record()["read"], inputs_of(config))
+    known, now = run.record()["read"], inputs_of(config)
+    if name in stages_made_from(config, changed(known, now)):
+        check_inputs(root, known, now, f"put back what {name} was made from, or train it anew by the run's command")
     return run, stage
 
 

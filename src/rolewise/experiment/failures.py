@@ -63,8 +63,8 @@ def blamed(config: ExperimentConfig, stage: str, root: Path) -> Iterator[None]:
             raise
         text = " ".join(str(error).split())[:300]
         raise RunError(
-            f"{stage}: code that is not Rolewise's raised {type(error).__name__}: {text} ({place}); mend it, and start "
-            f"anew with --fresh where stages are done, since the code as it was made them. {_kept(root, error)}"
+            f"{stage}: code that is not Rolewise's raised {type(error).__name__}: {text} ({place}); mend it and run "
+            f"the same command again, which says what the code as it was has made already. {_kept(root, error)}"
         ) from error
 
 

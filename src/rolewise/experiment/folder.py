@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rolewise.config import ExperimentConfig, differences, digest, load
-from rolewise.errors import InputError, RunError
-from rolewise.experiment.inputs import check_inputs, inputs_of, remember
+from rolewise.config import ExperimentConfig, load
+from rolewise.errors import InputError
+from rolewise.experiment.binding import bind, holds_work, is_bound_to, unbind
+from rolewise.experiment.inputs import inputs_of, remember
 from rolewise.experiment.lock import locked
 from rolewise.experiment.made_from import MADE, VERSION, read_record, write_record
 from rolewise.files import read_json
@@ -115,7 +115,7 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> Ru
     """Makes a run folder, or finds the one that the same config and the same inputs made.
 
     A folder in which no work was done yet, such as that of a run that failed before its first stage, takes the config
-    as it is now.
+    as it is now; one in which no stage was made from an input that has changed since takes the input.
 
     Args:
         root: the folder; made with its parents where it is missing.
@@ -135,8 +135,8 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> Ru
         move_aside(root)
     if run.exists():
         if holds_work(root / "stages"):
-            _check_same(root, config, read)
-        elif not _is_bound_to(root, config, read):
+            bind(root, config, read)
+        elif not is_bound_to(root, config, read):
             unbind(root, "stages", "run.json", *MADE)
     elif holds_work(root / "stages"):
         raise InputError(
@@ -183,56 +183,6 @@ def held(run: RunFolder) -> Iterator[None]:
     """
     with locked(run.root):
         yield
-
-
-def holds_work(folder: Path) -> bool:
-    """Returns whether stages below a folder left anything to resume; empty files and settings alone are nothing."""
-    return any(
-        path.is_file() and path.name != "settings.json" and path.stat().st_size > 0 for path in folder.rglob("*")
-    )
-
-
-def unbind(root: Path, stages: str, *records: str) -> None:
-    """Frees a folder in which no work was done from its config, so that another config takes it.
-
-    Args:
-        root: a run's or a study's folder.
-        stages: name of the folder that holds its stages.
-        records: names of the files that bind it to its config.
-
-    Raises:
-        RunError: another process is at work in it.
-    """
-    with locked(root):
-        if holds_work(root / stages):  # another process was faster
-            raise RunError(f"{root} has just been used by another process; run the same command again")
-        shutil.rmtree(root / stages, ignore_errors=True)
-        for record in records:
-            (root / record).unlink(missing_ok=True)
-
-
-def _is_bound_to(root: Path, config: ExperimentConfig, read: dict[str, str]) -> bool:
-    try:
-        _check_same(root, config, read)
-    except InputError:
-        return False
-    return True
-
-
-def _check_same(root: Path, config: ExperimentConfig, read: dict[str, str]) -> None:
-    known = read_record(root / "run.json", VERSION)
-    for name in known["files"]:
-        if (root / name).exists():
-            check_file(root / name, known["files"][name], ANEW)
-    if known.get("config") != digest(config):
-        there = (root / "config.yaml").exists()
-        lines = differences(load(root / "config.yaml"), config) if there else ["(its config.yaml is missing)"]
-        raise InputError(
-            f"{root} was made by another config; it differs in\n  "
-            + "\n  ".join(lines)
-            + "\nchoose another --out, or start anew with --fresh (the old run is moved aside, not deleted)"
-        )
-    check_inputs(root, known["read"], read)
 
 
 def _holds_other_files(root: Path) -> bool:

@@ -110,30 +110,27 @@ def schedule_path(spec: AugmentationSpec) -> Path | None:
     return Path(spec) if isinstance(spec, str) and spec.endswith(".json") else None
 
 
-def check_inputs(root: Path, known: Mapping[str, Any], now: Mapping[str, str], ways: str = "") -> None:
+def changed(known: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
+    """Returns the names of what has another digest now, is new, or is read no more."""
+    return sorted(name for name in {*known, *now} if known.get(name) != now.get(name))
+
+
+def check_inputs(root: Path, known: Mapping[str, Any], now: Mapping[str, str], ways: str) -> None:
     """Makes sure that a folder's results are made from what there is now.
 
     Args:
         root: the folder.
         known: digests of what it was made from.
         now: those of what there is.
-        ways: further remedies.
+        ways: the remedies.
 
     Raises:
         InputError: something has another content; it is named.
     """
-    lines = []
-    for name in sorted({*known, *now}):
-        before, after = known.get(name), now.get(name)
-        if before != after:
-            lines.append(f"{name}: {_short(before)} then, {_short(after)} now")
+    lines = [f"{name}: {_short(known.get(name))} then, {_short(now.get(name))} now" for name in changed(known, now)]
     if lines:
-        raise InputError(
-            f"{root} was made from other inputs; their SHA-256 differs in\n  "
-            + "\n  ".join(lines)
-            + f"\nput back what it was made from, {ways}choose another --out, or start anew with --fresh "
-            "(what is there is moved aside, not deleted)"
-        )
+        differing = "\n  ".join(lines)
+        raise InputError(f"{root} was made from other inputs; their SHA-256 differs in\n  {differing}\n{ways}")
 
 
 def _short(mark: object) -> str:

@@ -13,7 +13,7 @@ from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.estimate import estimated_seconds, stage_times
 from rolewise.experiment.executor import Update, execute
-from rolewise.experiment.failures import blamed
+from rolewise.experiment.failures import TRACEBACK, blamed
 from rolewise.experiment.folder import RunFolder, held, open_run
 from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.histograms import write_histograms
@@ -155,6 +155,7 @@ def run(
         results = write_results(folder)
         write_product(out / "timing.json", as_json(timing(folder)))
         write_report(out)
+        (out / TRACEBACK).unlink(missing_ok=True)  # what it was of has been mended
         return results
 
 

@@ -14,7 +14,8 @@ from rolewise.config.axes import Scalar
 from rolewise.config.study import Study
 from rolewise.config.writing import dump_values, value_differences
 from rolewise.errors import InputError
-from rolewise.experiment.folder import RunFolder, held, holds_work, move_aside
+from rolewise.experiment.binding import holds_work
+from rolewise.experiment.folder import RunFolder, held, move_aside
 from rolewise.experiment.inputs import check_inputs, inputs_of, module_inputs, remember, streamed
 from rolewise.experiment.made_from import environment, read_record, write_record
 from rolewise.files import digest_of, sha256, write_json, write_text
@@ -225,7 +226,10 @@ def _check_same(root: Path, study: Study, record: dict[str, Any], extend: bool) 
     if extend:
         return
     if all(known.get(key) == value for key, value in record.items() if key not in (*_ASIDE, "read")):
-        return check_inputs(root, known["read"], record["read"], "go on with what both need by --extend, ")
+        ways = (
+            "put back what it was made from, choose another --out, or go on by --extend: only what reads it runs anew"
+        )
+        return check_inputs(root, known["read"], record["read"], ways)
     from rolewise.config.document import read_document
 
     lines = value_differences(read_document(root / "study.yaml").value, study.values)
