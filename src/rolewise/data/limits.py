@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from rolewise.errors import InputError
+from rolewise.files import kind_of
 
 #: Deflate makes at most 1,032 bytes out of one.
 MOST_EXPANSION = 1032
-_KINDS = {
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFDIR: "a folder",
-    stat.S_IFREG: "a file",
-}
-
-
-def kind_of(path: Path) -> str | None:
-    """Returns ``a file``, ``a folder``, ``a pipe``, ``a device`` or ``a socket``; None where a path leads nowhere."""
-    try:
-        return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "no file")
-    except (OSError, ValueError):  # ValueError: a NUL in the name
-        return None
 
 
 def check_kind(path: Path, wanted: str) -> None:

@@ -9,7 +9,6 @@ import pickle
 import signal
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -21,6 +20,7 @@ from typing import Any
 from rolewise.errors import RunError
 from rolewise.processes import tie_to_parent
 from rolewise.threads import wait_passively
+from rolewise.workers.output import warn_in_one_line
 
 
 @dataclass(frozen=True)
@@ -153,16 +153,9 @@ def _run(target: Callable[..., None], output: Connection, connection: Connection
             # Whole lines, also where PYTHONUNBUFFERED is set, so that those of several processes do not mix.
             stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
     output.close()
-    warnings.formatwarning = _one_line
+    warn_in_one_line()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent hung up
         target(connection, *arguments)
-
-
-def _one_line(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
-) -> str:
-    """Formats a warning as one line, which the parent knows again when another process sends the same."""
-    return f"{category.__name__}: {' '.join(str(message).split())} ({filename}:{lineno})\n"
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from rolewise.experiment.graph import stages_of
 from rolewise.experiment.trial.images import Images, images_of
 from rolewise.experiment.trial.networks import CPU, Network, built, input_fault, try_network
 from rolewise.experiment.trial.pairs import bits_fault, init_fault, method_faults
+from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.weight_checks import fit_fault
 from rolewise.importing import ForeignError, import_path
 from rolewise.threads import torch_threads
@@ -69,11 +70,13 @@ class Trial:
         if isinstance(images, InputError):
             if isinstance(images, ForeignError):
                 yield ("data", "name"), str(images)
-            elif ":" in config.data.name:
+            elif ":" in config.data.name or images.path[:1] == ("data",):
                 yield images.path or ("data",), images.rule
             else:
                 self._note(f"The networks were not tried, since the data cannot be read here: {images}")
             return
+        if images.counts is not None:
+            yield from size_faults(config, *images.counts)
         networks: list[Network | None] = []
         for steps, model, train in sections:
             found = None
