@@ -33,6 +33,8 @@ LABELS = torch.arange(6) % 3
         ({"methods": rw.kd}, r"got the function kd; call it, as in methods=\[rw.kd\(\)\]"),
         ({"methods": [rw.kd]}, r"got one that is the function kd; call it, as in methods=\[rw.kd\(\)\]"),
         ({"methods": [torch.nn.functional.mse_loss]}, "got one that is the function mse_loss; .* register a loss"),
+        ({"methods": [(rw.kd(), 0.9)]}, r"got one that is a pair .* write methods=\[rw.kd\(weight=0.9\)\]"),
+        ({"student": rw.Distiller(network(0), network(1))}, "student must be a network, got a Distiller; give its"),
         ({"methods": {"name": "kd"}}, "got a mapping; write methods=rolewise.distill.build_methods"),
         ({"methods": [{"name": "kd"}]}, "got one that is a mapping; write methods=rolewise.distill.build_methods"),
         ({"methods": [rw.ii_kd()]}, r"got one that is a list, as combinations are; write methods=\[\*rw.ii_kd\(\)"),

@@ -122,6 +122,10 @@ def test_the_traceback_of_a_factory_is_in_the_run_folder_and_binds_nothing(rolew
     (home / "mended_factory.py").write_text(NETWORK)
     code, _, error = rolewise("run", config_of(home, "mended_factory"), "--out", out, *sets())
     assert code == 0, error
+    code, text, error = rolewise("evaluate", out, "seed0/small-none+distill")
+    assert code == 0 and text.startswith("Imports code that is not Rolewise's, and runs it: mended_factory ("), error
+    code, text, error = rolewise("export", out, "--format", "packed", "--out", home / "small.bin")
+    assert text.startswith("Imports code that is not Rolewise's, and runs it: mended_factory ("), error
 
 
 def test_what_a_network_raises_in_training_names_its_module_and_line(

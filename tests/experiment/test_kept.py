@@ -114,3 +114,13 @@ def test_a_network_whose_own_inputs_are_the_same_is_still_evaluated(project: Pat
     assert evaluate_stage(project / "r", "seed0/teacher-none").accuracy > 0
     with pytest.raises(InputError, match=r"put back what seed0/small-none.distill was made from"):
         evaluate_stage(project / "r", "seed0/small-none+distill")
+
+
+def test_a_record_that_was_cut_short_is_named_with_its_remedy(project: Path) -> None:
+    config, out = asked(project), project / "r"
+    with pytest.raises(RunError, match="KeyError"):
+        run(config, out)
+    record = (out / "run.json").read_bytes()
+    (out / "run.json").write_bytes(record[: len(record) // 2])
+    with pytest.raises(InputError, match=r"run\.json is not valid JSON .*; start anew with --fresh"):
+        run(config, out)

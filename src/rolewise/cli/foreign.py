@@ -27,12 +27,10 @@ def announced(path: Path, settings: Sequence[str], read: Callable[[], Read], out
     """
     from rolewise.config.faults import ConfigError
     from rolewise.experiment.failures import keep_traceback
-    from rolewise.importing import file_of, search_in
+    from rolewise.importing import search_in
 
     search_in(path.parent, Path.cwd())
-    if modules := _modules(path, settings):
-        named = ", ".join(f"{name} ({file_of(name) or 'not found'})" for name in modules)
-        console.print(f"Imports code that is not Rolewise's, and runs it: {named}", soft_wrap=True)
+    _name(path, settings)
     try:
         return read()
     except ConfigError as error:
@@ -41,6 +39,29 @@ def announced(path: Path, settings: Sequence[str], read: Callable[[], Read], out
             if place is not None:
                 error.args = (f"{error}\nTraceback: {place}",)
         raise
+
+
+def announce_run(root: Path) -> None:
+    """Names the modules that a run's config imports, before a command on its folder does so.
+
+    Args:
+        root: the run folder.
+
+    Raises:
+        InputError: it is no run folder.
+    """
+    from rolewise.experiment.folder import existing_run
+
+    existing_run(root)
+    _name(root / "config.yaml", ())
+
+
+def _name(path: Path, settings: Sequence[str]) -> None:
+    from rolewise.importing import file_of
+
+    if modules := _modules(path, settings):
+        named = ", ".join(f"{name} ({file_of(name) or 'not found'})" for name in modules)
+        console.print(f"Imports code that is not Rolewise's, and runs it: {named}", soft_wrap=True)
 
 
 def say(note: str) -> None:

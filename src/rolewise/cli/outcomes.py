@@ -23,8 +23,10 @@ def evaluate(
 
     Example: rolewise evaluate runs/digits seed0/small-own+distill
     """
+    from rolewise.cli.foreign import announce_run
     from rolewise.experiment.evaluation import evaluate_stage
 
+    announce_run(run_folder)
     metrics = evaluate_stage(run_folder, stage)
     images = counted(len(metrics.correct), "image")
     console.print(f"validation accuracy {metrics.accuracy:.4f}, loss {metrics.loss:.4f}, {images}")
@@ -54,9 +56,11 @@ def export(
 
     Example: rolewise export runs/digits seed0/small-own+distill --format onnx --out small.onnx
     """
+    from rolewise.cli.foreign import announce_run
     from rolewise.experiment.exporting import default_stage, export_stage
     from rolewise.experiment.model_card import plain_table
 
+    announce_run(run_folder)
     if not stage:
         stage = default_stage(run_folder)
         console.print(f"Stage: {stage} (name another to export that)", soft_wrap=True)

@@ -48,6 +48,8 @@ def _said(value: object) -> str:
         return f"the text {value!r}; write methods=[rw.{value if value.isidentifier() else 'kd'}()]"
     if isinstance(value, Mapping):
         return "a mapping; write methods=rolewise.distill.build_methods([{...}])"
+    if isinstance(value, (list, tuple)) and not all(isinstance(part, Method) for part in value):
+        return "a pair or list of other things; a weight is the method's own: write methods=[rw.kd(weight=0.9)]"
     if isinstance(value, (list, tuple)):
         return "a list, as combinations are; write methods=[*rw.ii_kd(), ...]"
     if callable(value):

@@ -45,6 +45,8 @@ def check_networks(teacher: object, student: object) -> None:
             raise InputError(
                 f"{name} must be a torch.nn.Module, got {type(network).__name__}; make or load the network first"
             )
+        if network in list(_LIVING):
+            raise InputError(f"{name} must be a network, got a Distiller; give its .student")
     assert isinstance(student, nn.Module)
     if isinstance(teacher, nn.Module):
         _check_apart(teacher, student)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 from collections.abc import Mapping
@@ -59,8 +60,9 @@ _STREAMED: dict[str, str] = {}
 
 def remember(record: Path) -> None:
     """Takes from a run's or a study's record, where there is one, which streamed files it has digested already."""
-    if record.exists() and is_whole(value := read_json(record, "the record")):
-        _STREAMED.update(value.get("streamed", {}))
+    with contextlib.suppress(InputError):  # whoever needs the record says what is wrong with it
+        if record.exists() and is_whole(value := read_json(record, "the record")):
+            _STREAMED.update(value.get("streamed", {}))
 
 
 def streamed(config: ExperimentConfig) -> dict[str, str]:

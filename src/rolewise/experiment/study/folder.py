@@ -227,7 +227,8 @@ def _check_same(root: Path, study: Study, record: dict[str, Any], extend: bool) 
         return
     if all(known.get(key) == value for key, value in record.items() if key not in (*_ASIDE, "read")):
         ways = (
-            "put back what it was made from, choose another --out, or go on by --extend: only what reads it runs anew"
+            "put back what it was made from, choose another --out, go on by --extend (what reads it is run again, and "
+            "nothing else), or start anew with --fresh (what is there is moved aside, not deleted)"
         )
         return check_inputs(root, known["read"], record["read"], ways)
     from rolewise.config.document import read_document
