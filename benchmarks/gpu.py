@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from gpu_pieces import place, plan, progress, running
+from gpu_pieces import packages, place, plan, progress, running
 from gpu_pieces.plan import Piece, Setting, Step
 from gpu_pieces.running import GRACE, Records
 
@@ -29,18 +29,21 @@ def main() -> None:
     given = _arguments()
     place.use(given.site)
     if given.wheels is not None:
-        new = place.install(given.wheels, given.site)
+        new = packages.install(given.wheels, given.site)
         print(f"installed into {given.site}: {', '.join(new) or 'nothing that was not there'}")
-    place.check(given.device)
+    packages.check(given.site)
+    if given.commit:
+        os.environ["ROLEWISE_COMMIT"] = given.commit
+    if not given.list:
+        place.check_device(given.device)
+        place.check_commit(given.miniature)
     place.bind(given.out, given.miniature)
     if given.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a config's device is the GPU where there is one
-    data = given.data
-    if data is None and given.miniature:
-        data = place.miniature_data(given.out / "data")
-    if data is not None:
-        os.environ["ROLEWISE_DATA"] = str(data.resolve())
     chosen = _chosen(given)
+    data = place.miniature_data(given.out / "data") if given.miniature and given.data is None else given.data
+    if not given.list and any(piece.reads_data for piece in chosen):
+        os.environ["ROLEWISE_DATA"] = str(place.data_folder(data))
     if not given.list:
         about = {**place.about(given.device), "miniature": given.miniature}
         failed = _run(chosen, given.out, about, began + 60 * given.minutes - _RESERVE)
@@ -65,6 +68,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--site", type=Path, default=place.ROOT / "build" / "gpu-site", help="where wheels are installed"
     )
+    parser.add_argument("--commit", help="of the source, where it is a copy without its repository")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument(
         "--miniature", action="store_true", help="the same code on tiny cases; the figures mean nothing"

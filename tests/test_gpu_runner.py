@@ -22,6 +22,7 @@ ABOUT = {"device": "cpu", "versions": {"torch": "2"}, "commit": "c0ffee", "chang
 @pytest.fixture
 def pieces(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import gpu_pieces.packages
     import gpu_pieces.place
     import gpu_pieces.plan
     import gpu_pieces.progress
@@ -111,7 +112,7 @@ def test_wheels_are_installed_without_a_network_and_what_is_there_stays(
     wheels, site = tmp_path / "wheels", tmp_path / "site"
     wheels.mkdir()
     with pytest.raises(SystemExit, match="has none"):
-        pieces.place.install(wheels, site)
+        pieces.packages.install(wheels, site)
     for name in ("rolewise_nothing", "numpy"):
         info = f"{name}-1.0.dist-info"
         with zipfile.ZipFile(wheels / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
@@ -123,10 +124,83 @@ def test_wheels_are_installed_without_a_network_and_what_is_there_stays(
             wheel.writestr(f"{info}/RECORD", "")
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("PYTHONPATH", "kept")
-    assert pieces.place.install(wheels, site) == ["rolewise_nothing-1.0-py3-none-any.whl"]
+    assert pieces.packages.install(wheels, site) == ["rolewise_nothing-1.0-py3-none-any.whl"]
     assert (site / "rolewise_nothing.py").is_file() and not (site / "numpy.py").exists()
+    pieces.place.use(site)
     assert os.environ["PYTHONPATH"].split(os.pathsep) == [str(BENCHMARKS.parent / "src"), str(site), "kept"]
-    assert pieces.place.install(wheels, site) == []
+    assert pieces.packages.install(wheels, site) == []
+
+
+def wheel(folder: Path, name: str, version: str, *needs: str) -> None:
+    info = f"{name}-{version}.dist-info"
+    fields = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {x}" for x in needs)]
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as file:
+        file.writestr(f"{name}.py", f"VALUE = '{version}'\n")
+        file.writestr(f"{info}/METADATA", "\n".join(fields) + "\n")
+        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(f"{info}/RECORD", "")
+
+
+def test_every_missing_package_is_named_at_once_with_the_command_that_fetches_it(
+    pieces: Any, tmp_path: Path, monkeypatch
+) -> None:
+    packages = pieces.packages
+    wheels, site = tmp_path / "wheels", tmp_path / "site"
+    wheels.mkdir()
+    wheel(
+        wheels, "rw_front", "2.0", "rw-core==2.5", "rw_types>=1; python_version >= '3'", "torch>=99", "no; extra == 'x'"
+    )
+    monkeypatch.setattr(packages, "NEEDED", {"rw_front": "rw_front"})
+    monkeypatch.setattr(packages, "PEERS", ())
+    monkeypatch.setattr(sys, "path", [str(site), *sys.path])
+    with pytest.raises(SystemExit, match="missing: rw_front\n"):
+        packages.check(site)
+    packages.install(wheels, site)
+    (site / "rw_front.py").write_text("import rw_core\n")
+    with pytest.raises(SystemExit) as refused:
+        packages.check(site)
+    text = str(refused.value)
+    assert "rw_front (No module named 'rw_core')" in text and "missing: rw-core==2.5, rw_types>=1\n" in text
+    assert "pip download --dest wheels --only-binary=:all: --python-version" in text and text.endswith(
+        " rw-core==2.5 'rw_types>=1'"
+    )
+    # One that is there in another version is replaced where the wheels have the right one.
+    for version in ("2.4", "2.5"):
+        for old in wheels.glob("rw_core*"):
+            old.unlink()
+        wheel(wheels, "rw_core", version)
+        assert packages.install(wheels, site) == [f"rw_core-{version}-py3-none-any.whl"]
+    assert "2.5" in (site / "rw_core.py").read_text()
+
+
+def test_what_stands_on_torch_is_fetched_without_another_torch(pieces: Any) -> None:
+    lines = pieces.packages.fetching(["pydantic", "kornia", "kornia-rs>=0.2.0"]).splitlines()
+    assert lines[0].endswith(" pydantic") and "--no-deps" not in lines[0]
+    assert lines[1].endswith(" --no-deps kornia 'kornia-rs>=0.2.0'")
+
+
+def test_a_copy_without_its_repository_needs_its_commit(pieces: Any, tmp_path: Path, monkeypatch) -> None:
+    place = pieces.place
+    monkeypatch.setattr(place, "ROOT", tmp_path)
+    monkeypatch.delenv("ROLEWISE_COMMIT", raising=False)
+    with pytest.raises(SystemExit, match="--commit"):
+        place.check_commit(False)
+    place.check_commit(True)
+    monkeypatch.setenv("ROLEWISE_COMMIT", "c0ffee")
+    place.check_commit(False)
+    assert place.commit() == {"commit": "c0ffee", "changed": None}
+    # The repository around a copy is not that of the copy.
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    monkeypatch.setattr(place, "ROOT", tmp_path / "copy")
+    (tmp_path / "copy").mkdir()
+    assert place.commit()["commit"] == "c0ffee"
+
+
+def test_the_data_are_looked_for_before_anything_runs(pieces: Any, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="must be the folder over cifar-100-python"):
+        pieces.place.data_folder(tmp_path)
+    folder = pieces.place.miniature_data(tmp_path)
+    assert pieces.place.data_folder(folder) == pieces.place.data_folder(folder / "cifar-100-python") == folder
 
 
 def test_miniatures_and_measurements_do_not_share_a_folder(pieces: Any, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ FOUNDATION = {
     "importing",
     "inputs",
     "logits",
+    "memory",
     "own_sources",
     "processes",
     "registry",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from rolewise.processes import asked_to_stop
+from rolewise.workers.process import start_context, start_process
 
 
 def wait_for(capsys: pytest.CaptureFixture[str], text: str) -> str:
@@ -75,8 +77,44 @@ if __name__ == "__main__":
     thread.join()
     hands.done(0)
     hands.close()
-    print(answers, len(pressed) > 10)
+    print(answers, bool(pressed))
 """
+
+
+class Pressed:
+    """What is pickled while a process starts: Ctrl-C is pressed in the middle of that."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+        return int, ()
+
+
+def test_pressed_in_the_middle_of_a_start_it_is_heard_when_the_process_is_whole(capfd) -> None:
+    heard: list[int] = []
+
+    def handle(*_: object) -> None:
+        heard.append(len(multiprocessing.active_children()))
+        raise KeyboardInterrupt
+
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)  # it takes the signal where the main thread blocks it
+    other.start()
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start_process(start_context(), print, (Pressed(),), writer)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        over.set()
+        other.join()
+        writer.close()
+        reader.close()
+    assert heard == [1]  # the process had been started, and was ended
+    for process in multiprocessing.active_children():
+        process.join(timeout=60)
+    assert not multiprocessing.active_children() and "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.slow

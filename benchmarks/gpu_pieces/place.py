@@ -1,4 +1,4 @@
-"""Where the pieces run: packages out of a folder of wheels, the device, the commit, the data."""
+"""Where the pieces run: the source, the device, the commit, the data."""
 
 from __future__ import annotations
 
@@ -7,38 +7,13 @@ import importlib.metadata
 import json
 import os
 import pickle
-import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TORCH = (2, 4)
-#: What the package cannot do without; kornia, torchdistill and pytest are wanted by single steps.
-NEEDED = {"pydantic": "pydantic", "typer": "typer", "rich": "rich", "safetensors": "safetensors", "yaml": "PyYAML"}
-NEEDED |= {"matplotlib": "matplotlib", "jinja2": "Jinja2", "sklearn": "scikit-learn", "scipy": "scipy", "PIL": "pillow"}
-
-
-def install(wheels: Path, site: Path) -> list[str]:
-    """Installs the wheels of a folder, without a network and into a folder of their own, and returns their names.
-
-    A package that this Python has already is left out, so that torch and numpy stay what they are.
-
-    Raises:
-        SystemExit: there are no wheels, or pip refuses them.
-    """
-    found = sorted(wheels.glob("*.whl"))
-    if not found:
-        raise SystemExit(f"--wheels must be a folder of .whl files, got {wheels}, which has none")
-    wanted = [wheel for wheel in found if not _installed(wheel.name.split("-")[0], site)]
-    if wanted:
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", str(site)]
-        made = subprocess.run([*pip, *map(str, wanted)], capture_output=True, text=True)
-        if made.returncode:
-            raise SystemExit(f"pip cannot install the wheels of {wheels}:\n{made.stderr.strip()}")
-    use(site)
-    return [wheel.name for wheel in wanted]
+_CIFAR = "cifar-100-python"
 
 
 def use(site: Path) -> None:
@@ -50,31 +25,14 @@ def use(site: Path) -> None:
     importlib.invalidate_caches()
 
 
-def _installed(name: str, site: Path) -> bool:
-    plain = re.sub(r"[-_.]+", "-", name).lower()
-    everywhere = [*sys.path, str(site)]
-    return any(
-        re.sub(r"[-_.]+", "-", one.metadata["Name"] or "").lower() == plain
-        for one in importlib.metadata.distributions(path=everywhere)
-    )
-
-
-def check(device: str) -> None:
-    """Refuses to begin where something that every piece needs is missing.
+def check_device(device: str) -> None:
+    """Refuses to begin where there is no GPU and one is wanted.
 
     Raises:
-        SystemExit: torch is missing or too old, a package is missing, or there is no GPU where one is wanted.
+        SystemExit: torch finds none.
     """
-    try:
-        import torch
-    except ImportError:
-        raise SystemExit("torch >= 2.4 must be installed, and is not") from None
-    version = tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2])
-    if version < TORCH:
-        raise SystemExit(f"torch must be 2.4 or newer, got {torch.__version__}")
-    missing = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        raise SystemExit(f"missing: {', '.join(missing)}; put their wheels into a folder and name it by --wheels DIR")
+    import torch
+
     if device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("--device is cuda, and torch finds no GPU; --device cpu --miniature tries the runner without")
 
@@ -101,18 +59,53 @@ def commit() -> dict[str, Any]:
     """Returns the source's commit, and whether files differ from it; ROLEWISE_COMMIT where there is no repository."""
     git = ["git", "-C", str(ROOT)]
     try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        top, head = subprocess.run(
+            [*git, "rev-parse", "--show-toplevel", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.split("\n")[:2]
         status = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+        # A copy may lie within a repository of something else.
+        if Path(top).resolve() != ROOT:
+            raise FileNotFoundError(ROOT / ".git")
     except (OSError, subprocess.CalledProcessError):
-        return {"commit": os.environ.get("ROLEWISE_COMMIT", "unknown"), "changed": None}
+        return {"commit": os.environ.get("ROLEWISE_COMMIT") or None, "changed": None}
     return {"commit": head, "changed": bool(status.strip())}
+
+
+def check_commit(miniature: bool) -> None:
+    """Refuses a measurement of which nobody could say what was measured.
+
+    Raises:
+        SystemExit: there is no repository, and no commit is given.
+    """
+    if not miniature and commit()["commit"] is None:
+        raise SystemExit(
+            f"{ROOT} must be a repository, or its commit be given, as the results keep it: "
+            "--commit $(git rev-parse HEAD), from where the copy was made"
+        )
+
+
+def data_folder(given: Path | None) -> Path:
+    """Returns the folder over CIFAR-100's files.
+
+    Args:
+        given: that folder, or the one of the files itself; None for what ROLEWISE_DATA names.
+
+    Raises:
+        SystemExit: the files are not there.
+    """
+    named = given or Path(os.environ.get("ROLEWISE_DATA") or ".data")
+    folder = named.resolve().parent if named.resolve().name == _CIFAR else named.resolve()
+    missing = [name for name in ("train", "test", "meta") if not (folder / _CIFAR / name).is_file()]
+    if missing:
+        raise SystemExit(f"--data must be the folder over {_CIFAR}, got {named}, without {_CIFAR}/{missing[0]}")
+    return folder
 
 
 def miniature_data(folder: Path) -> Path:
     """Writes 600 and 200 small pictures of 100 classes in CIFAR-100's own layout, and returns the folder over it."""
     import numpy as np
 
-    inner = folder / "cifar-100-python"
+    inner = folder / _CIFAR
     inner.mkdir(parents=True, exist_ok=True)
     random = np.random.Generator(np.random.PCG64(0))
     tones = random.integers(40, 216, (100, 3, 4, 4))

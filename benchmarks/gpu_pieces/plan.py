@@ -43,6 +43,7 @@ class Piece:
     name: str
     title: str
     steps: tuple[Step, ...]
+    reads_data: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _agreement(setting: Setting) -> Piece:
     for part, minutes in (("draws", 0.5), ("operations", 1.0), ("losses", 1.0), ("training", 2.0)):
         more = ["--quick"] if setting.miniature else []
         steps.append(_script(setting, "agreement", part, "gpu_pieces/agreement.py", minutes, "--part", part, *more))
-    return Piece("agreement", "the tests on the device, and the CPU against it", tuple(steps))
+    return Piece("agreement", "the tests on the device, and the CPU against it", tuple(steps), reads_data=False)
 
 
 def _peers(setting: Setting) -> Piece:
@@ -97,7 +98,7 @@ def _peers(setting: Setting) -> Piece:
         _script(setting, "peers", "augment", "augment.py", 2, "--threads", "1", *quick),
         _script(setting, "peers", "step", "step.py", 3, "--threads", "1", *quick, *rounds),
     )
-    return Piece("peers", "augmentation against kornia, a step against torchdistill's", steps)
+    return Piece("peers", "augmentation against kornia, a step against torchdistill's", steps, reads_data=False)
 
 
 def _pair(setting: Setting) -> Piece:

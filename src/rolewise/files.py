@@ -40,6 +40,7 @@ def as_path(path: AnyPath, what: str = "path") -> Path:
 LARGEST_TEXT = 64 * 2**20
 
 _KINDS = {
+    stat.S_IFREG: "a file",
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
     stat.S_IFCHR: "a device",
@@ -109,6 +110,14 @@ def write_json(path: AnyPath, value: Any) -> None:
 def as_json(value: Any) -> bytes:
     """Returns a value as the JSON that `write_json` writes."""
     return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def kind_of(path: Path) -> str | None:
+    """Returns ``a file``, ``a folder``, ``a pipe``, ``a device`` or ``a socket``; None where a path leads nowhere."""
+    try:
+        return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "something else")
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return None
 
 
 def open_regular(path: Path, what: str) -> BinaryIO:
@@ -199,6 +208,11 @@ def read_json(path: AnyPath, what: str) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def digest_of(value: Any) -> str:
+    """Returns the SHA-256 of a plain value, in hexadecimal: that of its JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def sha256(path: Path, what: str = "file") -> str:

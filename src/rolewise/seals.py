@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.errors import InputError
-from rolewise.files import read_json, sha256, write_bytes, write_json
+from rolewise.files import digest_of, read_json, sha256, write_bytes, write_json
 
 #: Where a value keeps its own digest.
 SEAL = "sha256"
@@ -24,6 +24,8 @@ DONE = "done.json"
 SECONDS = "seconds.json"
 #: Digests of what stands beside it at the top of a run's or a study's folder.
 PRODUCTS = "products.json"
+#: What to do where a file can be made again from what the stages left, or from what the user gives.
+ANEW = "delete it and run the same command again to write it anew"
 
 _MARK, _TAIL = b"rolewise", 8 + hashlib.sha256().digest_size
 
@@ -97,8 +99,7 @@ def _read_sealed(path: Path, modified: int, size: int, number: int) -> str:
 
 def _digest(value: Mapping[str, Any]) -> str:
     # Through JSON first, where numbers as keys become text: what is read back must give the same.
-    plain = json.loads(json.dumps(value, allow_nan=False))
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    return digest_of(json.loads(json.dumps(value, allow_nan=False)))
 
 
 def seal_bytes(content: bytes) -> bytes:
@@ -243,14 +244,12 @@ def top_product(path: Path) -> Path:
     """
     known = _products(path.parent).get(path.name, [])
     if not path.exists() or sha256(path) not in known:
-        raise InputError(f"{path} is damaged, or was edited: it is not what was written there; {_ANEW}")
+        raise InputError(f"{path} is damaged, or was edited: it is not what was written there; {ANEW}")
     return path
 
 
 _TIMES = "delete it; nothing but the times that are shown depends on it"
-#: What stands at the top is made of what the stages left.
-_ANEW = "delete it and run the same command again to write it anew"
 
 
 def _products(folder: Path) -> dict[str, list[str]]:
-    return read_sealed(folder / PRODUCTS, "the list of digests", _ANEW)
+    return read_sealed(folder / PRODUCTS, "the list of digests", ANEW)

@@ -58,7 +58,7 @@ def test_a_validation_part_is_said_or_asked_about(tmp_path: Path) -> None:
     assert raw.test is not None and len(raw.test) == 4
     assert folder(tmp_path, train="train").test is None
     pictures(tmp_path, "test/cat", "test/dog")
-    with pytest.warns(DataWarning, match="left out are the folder val"):
+    with pytest.warns(DataWarning, match="left out: the folder val"):
         assert len(folder(tmp_path).train) == 4
 
 
@@ -116,7 +116,7 @@ def test_hidden_files_and_folders_are_skipped_at_every_depth(tmp_path: Path) -> 
     assert folder(tmp_path).train.labels.tolist() == [0, 0, 0, 0, 1, 1]
     pictures(tmp_path, "cat/.ipynb_checkpoints", "cat/inner/@eaDir", "cat/old.jpg")
     picture(tmp_path / "dog" / ".0.png")
-    with pytest.warns(DataWarning, match="left out are 3 hidden"):
+    with pytest.warns(DataWarning, match="left out: 3 hidden"):
         assert folder(tmp_path).train.labels.tolist() == [0] * 6 + [1] * 2
 
 

@@ -15,10 +15,10 @@ import pytest
 from rolewise.data import READERS, argument_faults, read, reader_settings
 from rolewise.data.download import fetch
 from rolewise.data.idx import read_idx
-from rolewise.data.limits import free_memory
 from rolewise.data.pickles import load_plain
 from rolewise.errors import InputError
 from rolewise.experiment.catalogue import catalogue
+from rolewise.memory import free_memory
 
 
 def idx(*shape: int, kind: int = 8, body: bytes = b"") -> bytes:

@@ -49,6 +49,10 @@ LABELS = torch.arange(6) % 3
         ({"example": (IMAGES, LABELS)}, r"example must be a tensor of a few images, got tuple; give images\[:2\]"),
         ({"generator": -1}, r"generator must be a whole number from 0 to 2\^63 - 1, got -1"),
         ({"generator": True}, "generator must be a whole number"),
+        (
+            {"student": nn.Sequential(network(1), nn.Unflatten(1, (1, 3))), "example": IMAGES},
+            r"the student must return logits \[B, K\] for 6 images, got \[6, 1, 3\]; drop the 1",
+        ),
         ({"label_weight": "1"}, "label_weight must be a number of at least 0, got '1'"),
         ({"label_weight": 1e308}, r"label_weight must be at most 1,000,000,000, got 1e\+308"),
         ({"label_smoothing": "0.1"}, "label_smoothing must be at least 0 and below 1, got '0.1'"),

@@ -98,6 +98,15 @@ def test_a_stage_that_is_lost_three_times_ends_the_run(tmp_path: Path, monkeypat
     assert (tmp_path / "r/stages/seed0/teacher-standard/done.json").is_file(), "what else was under way is kept"
 
 
+def test_a_path_in_place_of_a_config_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    for given in ("quick.yaml", tmp_path / "quick.yaml"):
+        with pytest.raises(
+            InputError, match=r"config must be an ExperimentConfig, got .*quick.yaml.*rolewise.load\(path\)"
+        ):
+            run(given, tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
 def test_a_finished_run_is_not_run_again(finished: Path) -> None:
     seen: list[Update] = []
     before = results_of(finished)

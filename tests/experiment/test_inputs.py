@@ -190,7 +190,8 @@ def test_streamed_pixels_are_read_whole_once_while_their_files_stay_as_they_are(
     np.save(tmp_path / "images.npy", stream.integers(0, 256, (120, 1, 8, 8), np.uint8))
     np.save(tmp_path / "labels.npy", np.arange(120) % 3)
     data = f"data={{name: npy, root: '{tmp_path}', validation: 20, test: 20, memory_budget_mb: 0.001}}"
-    config = load(QUICK, ["seeds=[0]", data, "arms={teacher: [none], student: [none]}"])
+    fewer = ["teacher.images=60", "students[0].images=60"]
+    config = load(QUICK, ["seeds=[0]", data, "arms={teacher: [none], student: [none]}", *fewer])
     folder = open_run(tmp_path / "r", config)
     (folder.stage("seed0/teacher-none")).mkdir(parents=True)
     (folder.stage("seed0/teacher-none") / "record.jsonl").write_text("{}\n")

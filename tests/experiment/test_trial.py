@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from rolewise.experiment import load, run
 from rolewise.experiment.study import load_study
 from rolewise.experiment.trial import memory, networks
 from rolewise.experiment.trial.images import Images, images_of
+from rolewise.memory import total_memory
 
 HERE = Path(__file__).parent
 QUICK = HERE / "quick.yaml"
@@ -96,6 +98,7 @@ def test_bits_that_no_layer_takes_are_a_fault_of_their_setting(quantise: str, pa
         ("double", r"must be in single precision \(float32\), got 1.weight in float64; end its function with .float"),
         ("half", "got 1.weight in float16"),
         ("nowhere", 'must have its weights in memory, got 1.weight on "meta"'),
+        ("lazy", "must have weights of known shapes, got 1.weight, which is made by the first batch; run one"),
         ("empty", "must have parameters, got a network without any"),
         ("frozen", "must have parameters to train, got none that require a gradient"),
         ("seven", r"must give logits \[B, 10\], one for each class of the data, got \[B, 7\]"),
@@ -109,6 +112,43 @@ def test_a_network_that_cannot_be_trained_on_the_images_is_refused(name: str, pa
     found = faults(teacher(name), KD)
     assert list(found) == ["teacher.model.name"]
     assert re.search(part, found["teacher.model.name"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "part"),
+    [
+        (["data.test=5000"], "data.test", "must leave some of the 1,797 images to train on, got 5,000"),
+        (["data.limit=1600"], "data.limit", "must be at most the 1,497 training images, got 1,600"),
+        (
+            ["data.limit=100", "students[0].images=null"],
+            "data.validation",
+            "the 100 images to train on, got 100; lower",
+        ),
+        (["data.validation=1400"], "teacher.images", "at most the 97 images that may be trained on, got 200"),
+        (["students[0].images=1398"], "students[0].images", "at most the 1,397 images that may be trained on"),
+        (["search.student_images=1398"], "search.student_images", "at most the 1,397 images"),
+        (
+            ["data={name: cifar10, test: 10001}"],
+            "data.test",
+            "must be 1 to 10,000, the size of the set's own test part",
+        ),
+    ],
+)
+def test_more_images_than_there_are_is_a_fault_of_its_setting(settings: list[str], path: str, part: str) -> None:
+    found = faults(*settings, KD)
+    assert part in found[path]
+
+
+def test_more_images_than_a_file_holds_is_a_fault_too(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "data.npz", images=images, labels=np.arange(40) % 10)
+    for setting, key in (
+        ("limit: 60, test: 10", "limit"),
+        ("test: 40", "test"),
+        ("test: 10, validation: 30", "validation"),
+    ):
+        found = faults(f"data={{name: npz, root: {tmp_path}, {setting}}}", KD)
+        assert next(iter(found)) == f"data.{key}", found
 
 
 def test_the_remedy_of_a_network_of_three_channels_is_one(tmp_path: Path) -> None:
@@ -184,8 +224,8 @@ def test_data_that_are_elsewhere_leave_the_networks_untried_and_say_so(tmp_path:
 
 def test_sets_that_are_always_the_same_need_not_be_there(tmp_path: Path) -> None:
     for data, wanted in (
-        ("cifar100", Images(3, (32, 32), 100)),
-        ("fashion_mnist", Images(1, (28, 28), 10)),
+        ("cifar100", Images(3, (32, 32), 100, (50_000, 10_000))),
+        ("fashion_mnist", Images(1, (28, 28), 10, (60_000, 10_000))),
     ):
         config = load(QUICK, [f"data={{name: {data}, validation: 10, root: {tmp_path}}}"])
         assert images_of(config) == wanted
@@ -234,15 +274,8 @@ def test_a_large_network_is_tried_without_weights(monkeypatch: pytest.MonkeyPatc
     assert places == ["meta", "meta"]
 
 
-def test_memory_is_what_the_machine_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    whole = memory.machine_memory(torch.device("cpu"))
-    assert whole is not None and whole > 2**28
-    limit = tmp_path / "limit"
-    limit.write_text("100000000\n")
-    monkeypatch.setattr(memory, "_LIMITS", (str(limit), str(tmp_path / "none")))
-    assert memory.machine_memory(torch.device("cpu")) == 100_000_000
-    limit.write_text("max\n")
-    assert (memory.machine_memory(torch.device("cpu")) or 0) >= whole
+def test_the_size_of_a_network_counts_shared_weights_once() -> None:
     layer = torch.nn.Linear(3, 5)
     assert memory.bytes_of(torch.nn.Sequential(layer, layer)) == 80
+    assert memory.machine_memory(torch.device("cpu")) == total_memory()
     assert [memory.shown(number) for number in (999, 12_300, 5e12)] == ["999 bytes", "12.3 kB", "5 TB"]

@@ -33,6 +33,10 @@ def nowhere(num_classes: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes, device="meta"))
 
 
+def lazy(num_classes: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(num_classes))
+
+
 def empty() -> nn.Module:
     return nn.Flatten()
 

@@ -9,6 +9,7 @@ from rolewise.cli import experiments, outcomes, overview, proposals
 from rolewise.cli.options import app
 from rolewise.errors import InputError, Interrupted, RolewiseError
 from rolewise.threads import wait_passively
+from rolewise.workers.output import warn_in_one_line
 
 __all__ = ["app", "experiments", "main", "outcomes", "overview", "proposals"]
 
@@ -25,6 +26,7 @@ def main() -> None:
     """Runs the command line; exits with 0, 1 (the run failed), 2 (bad input) or 3 (advise --check found a fault)."""
     # Before any command loads torch.
     wait_passively()
+    warn_in_one_line()
     started = time.monotonic()
     try:
         code = app(standalone_mode=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +10,7 @@ import yaml
 from rolewise.config.faults import Steps, dotted
 from rolewise.config.scalars import plain, show
 from rolewise.config.schema import ExperimentConfig
+from rolewise.files import digest_of
 
 #: Settings that change how fast an experiment runs and nothing else.
 _SPEED = ("workers",)
@@ -51,7 +50,7 @@ _Dumper.add_representer(str, _text)
 def digest(config: ExperimentConfig) -> str:
     """Returns what tells two experiments apart: a SHA-256 over everything that their results depend on."""
     values = {key: value for key, value in as_values(config).items() if key not in _SPEED}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return digest_of(values)
 
 
 def differences(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:

@@ -13,8 +13,9 @@ import torch
 
 from rolewise.data.images import ImageData
 from rolewise.data.labels import label_problem, numbered
-from rolewise.data.notices import counted, warn
+from rolewise.data.notices import warn
 from rolewise.errors import InputError
+from rolewise.words import counted
 
 #: What a mapping of arrays may hold.
 NAMES = ("images", "labels", "test_images", "test_labels", "classes")

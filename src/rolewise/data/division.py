@@ -53,20 +53,23 @@ def divide(
     stream = derive_seed(split_seed, "test")
     if test_part is None:
         if test is None:
-            raise InputError(f"data.test must be the number of images to hold out: {name!r} has no test set of its own")
+            rule = f"must be the number of images to hold out: {name!r} has no test set of its own"
+            raise InputError.at(("data", "test"), rule)
+        if (held := count_of("data.test", test, len(train))) >= len(train):
+            rule = f"must leave some of the {len(train):,} images to train on, got {held:,}; lower it"
+            raise InputError.at(("data", "test"), rule)
         fixed = split(train.labels, validation=0, test=test, seed=stream)
         usable, tested = fixed.train, fixed.test
     elif test is not None:
         count = count_of("data.test", test, len(test_part))
         if not 1 <= count <= len(test_part):
-            raise InputError(
-                f"data.test must be 1 to {len(test_part)}, the size of the set's own test part, got {test}"
-            )
+            rule = f"must be 1 to {len(test_part)}, the size of the set's own test part, got {test}"
+            raise InputError.at(("data", "test"), rule)
         if count < len(test_part):
             test_source, tested = _some(test_part, stratified_subset(tested, test_part.labels, count, stream))
     if limit is not None:
         if limit > len(usable):
-            raise InputError(f"data.limit must be at most the {len(usable)} training images, got {limit}")
+            raise InputError.at(("data", "limit"), f"must be at most the {len(usable)} training images, got {limit}")
         chosen = stratified_subset(usable, train.labels, limit, derive_seed(split_seed, "limit"))
         left, there = (int((train.labels[part].bincount() > 0).sum()) for part in (chosen, usable))
         if left < there:

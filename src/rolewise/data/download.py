@@ -10,10 +10,10 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from rolewise.data.limits import check_kind, kind_of
+from rolewise.data.limits import check_kind
 from rolewise.data.notices import ChecksumWarning, warn
 from rolewise.errors import InputError
-from rolewise.files import open_regular, write_bytes
+from rolewise.files import kind_of, open_regular, write_bytes
 
 #: No file that is fetched is nearly so large; an address that never ends is left.
 _LARGEST_DOWNLOAD = 1 << 30

@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from rolewise.errors import InputError
+from rolewise.files import kind_of
+from rolewise.memory import free_memory
 
 #: Deflate makes at most 1,032 bytes out of one.
 MOST_EXPANSION = 1032
-_KINDS = {
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFDIR: "a folder",
-    stat.S_IFREG: "a file",
-}
-
-
-def kind_of(path: Path) -> str | None:
-    """Returns ``a file``, ``a folder``, ``a pipe``, ``a device`` or ``a socket``; None where a path leads nowhere."""
-    try:
-        return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "no file")
-    except (OSError, ValueError):  # ValueError: a NUL in the name
-        return None
 
 
 def check_kind(path: Path, wanted: str) -> None:
@@ -53,36 +38,3 @@ def check_memory(needed: int, what: str, remedy: str) -> None:
         raise InputError(
             f"{what} takes {needed / 1e9:,.1f} GB, and this machine has {free / 1e9:,.1f} GB free; {remedy}"
         )
-
-
-def free_memory() -> int | None:
-    """Returns how many bytes this process may still take, or None where the system gives no figure."""
-    found = [_available(), _group("memory.max", "memory.current")]
-    found.append(_group("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
-    known = [value for value in found if value is not None]
-    return max(0, min(known)) if known else None
-
-
-def _available() -> int | None:
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def _group(limit: str, usage: str) -> int | None:
-    # A container's own limit is below the machine's. What its file cache holds is given back when it is needed.
-    folder = Path("/sys/fs/cgroup")
-    try:
-        most, used = (int((folder / name).read_text(encoding="ascii")) for name in (limit, usage))
-        statistics = (folder / limit).with_name("memory.stat").read_text(encoding="ascii")
-    except (OSError, ValueError):
-        return None
-    cached = sum(int(value) for key, value in map(str.split, statistics.splitlines()) if key == "inactive_file")
-    return most - used + cached

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rolewise.data.limits import kind_of
 from rolewise.errors import InputError
+from rolewise.files import kind_of
 
 #: Endings of files that are read as images.
 ENDINGS = frozenset(

@@ -16,8 +16,3 @@ class ChecksumWarning(DataWarning):
 def warn(text: str, kind: type[DataWarning] = DataWarning) -> None:
     """Warns from one place, so that Python's own filter shows each text once in a process."""
     warnings.warn(text, kind, stacklevel=1)
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Returns ``1 image`` or ``1,200 images``."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -195,12 +195,14 @@ class Distiller(nn.Module):
         try:
             batch = prepare(example, self.student_input) if self.student_input is not None else example
             student = Seen(*self._student_taps.run(self.student, batch))
+            labels = torch.zeros(len(example), dtype=torch.int64, device=place)
+            guards.check_logits(student.logits, example, labels, learning=False)
             if self.methods:
                 teacher = self._ask_teacher(example, None, batch)
                 made = make_adapters(self.methods, self._pairs, student.features, teacher.features, generator)
                 self.adapters.update({name: module.to(place) for name, module in made.items()})
                 with unmoved(self.adapters.eval()):
-                    self._losses(student, teacher, torch.zeros(len(example), dtype=torch.int64, device=place))
+                    self._losses(student, teacher, labels)
         finally:
             self.adapters.train()
             for module, training in modes:

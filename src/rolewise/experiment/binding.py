@@ -11,8 +11,8 @@ from rolewise.errors import InputError, RunError
 from rolewise.experiment.inputs import changed, check_inputs
 from rolewise.experiment.kept import stages_made_from
 from rolewise.experiment.lock import locked
-from rolewise.experiment.made_from import ANEW, VERSION, read_record, write_record
-from rolewise.seals import check_file
+from rolewise.experiment.made_from import VERSION, read_record, write_record
+from rolewise.seals import ANEW, check_file
 
 _FRESH = "choose another --out, or start anew with --fresh (what is there is moved aside, not deleted)"
 #: Folders that a message lists; of more it gives the number.

@@ -14,10 +14,10 @@ from rolewise.errors import InputError
 from rolewise.experiment.binding import bind, holds_work, is_bound_to, unbind
 from rolewise.experiment.inputs import inputs_of, remember
 from rolewise.experiment.lock import locked
-from rolewise.experiment.made_from import ANEW, MADE, VERSION, read_record, write_record
+from rolewise.experiment.made_from import MADE, VERSION, read_record, write_record
 from rolewise.files import read_json
 from rolewise.importing import search_in
-from rolewise.seals import DONE, check_file, finished, product, remedy_of
+from rolewise.seals import ANEW, DONE, check_file, finished, product, remedy_of
 
 
 @dataclass(frozen=True)

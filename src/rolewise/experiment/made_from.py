@@ -21,8 +21,6 @@ from rolewise.seals import is_early, read_sealed, write_sealed
 VERSION = 2
 #: What the run's record holds the digests of.
 MADE = ("config.yaml", "environment.json")
-#: Where a file can be made again from what the user gives.
-ANEW = "delete it and run the same command again to write it anew"
 
 
 def read_record(path: Path, version: int) -> dict[str, Any]:

@@ -125,6 +125,8 @@ def run(
         RunError: the run could not go on; it is kept and can be resumed.
     """
     out = as_path(out, "out")
+    if not isinstance(config, ExperimentConfig):
+        raise InputError(f"config must be an ExperimentConfig, got {config!r}; read a file with rolewise.load(path)")
     refuse_faults(config)
     folder = open_run(out, config, fresh=fresh)
     with held(folder), torch_threads(config.threads):

@@ -92,6 +92,12 @@ def construct(
             raise failed(f'model "{title}"', getattr(function, "__module__", None) or title, error) from error
     if not isinstance(model, nn.Module):
         raise InputError(f'model "{title}" must give a torch.nn.Module, got {type(model).__name__}')
+    lazy = [key for key, weight in (*model.named_parameters(), *model.named_buffers()) if nn.parameter.is_lazy(weight)]
+    if lazy:
+        raise InputError(
+            f'model "{title}" must have weights of known shapes, got {lazy[0]}, which is made by the first batch; '
+            "run one batch through the network in its function, or give its layers their numbers of inputs"
+        )
     return model
 
 

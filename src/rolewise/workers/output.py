@@ -8,10 +8,13 @@ import os
 import re
 import sys
 import threading
+import warnings
 
 # How C++ code of torch and others begins a line: severity, date, time, perhaps a thread's number.
 _STAMP = re.compile(r"^\[[IWE]\d{4} [\d:.]+ +(?:\d+ +)?")
 _WARNING = re.compile(r"^(?:\S+:\d+: )?\w*Warning: ")
+#: Warnings that this process has shown itself.
+_SHOWN: set[str] = set()
 
 
 class Output:
@@ -22,7 +25,7 @@ class Output:
 
     def __init__(self) -> None:
         self._reader, self.writer = multiprocessing.Pipe(duplex=False)
-        self._passed: set[str] = set()
+        self._passed = set(_SHOWN)
         self._thread = threading.Thread(target=self._pass_on, daemon=True)
         self._thread.start()
 
@@ -51,6 +54,21 @@ class Output:
         self._passed.add(key or "")
         with contextlib.suppress(OSError, ValueError):  # nobody reads, or it is closed
             print(text, file=sys.stderr, flush=True)
+
+
+def warn_in_one_line() -> None:
+    """Shows this process's warnings as one line each from now on, by which one that another process sends is known."""
+    warnings.formatwarning = _one_line
+
+
+def _one_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    # This package's own concern data and settings; where its code stands helps nobody.
+    place = "" if category.__module__.split(".")[0] == "rolewise" else f" ({filename}:{lineno})"
+    text = f"{category.__name__}: {' '.join(str(message).split())}{place}"
+    _SHOWN.add(text)
+    return f"{text}\n"
 
 
 def warning_in(line: str) -> str | None:

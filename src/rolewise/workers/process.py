@@ -8,19 +8,21 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import traceback
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from types import FrameType
 from typing import Any
 
 from rolewise.errors import RunError
 from rolewise.processes import tie_to_parent
 from rolewise.threads import wait_passively
+from rolewise.workers.output import warn_in_one_line
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,11 @@ def start_process(
             ours.close()
             if not attempts:
                 raise
+        except KeyboardInterrupt:
+            # It has started, and nobody will know of it.
+            process.kill()
+            ours.close()
+            raise
         else:
             return process, ours
         finally:
@@ -153,27 +160,38 @@ def _run(target: Callable[..., None], output: Connection, connection: Connection
             # Whole lines, also where PYTHONUNBUFFERED is set, so that those of several processes do not mix.
             stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
     output.close()
-    warnings.formatwarning = _one_line
+    warn_in_one_line()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent hung up
         target(connection, *arguments)
 
 
-def _one_line(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
-) -> str:
-    """Formats a warning as one line, which the parent knows again when another process sends the same."""
-    return f"{category.__name__}: {' '.join(str(message).split())} ({filename}:{lineno})\n"
-
-
 @contextlib.contextmanager
 def _interrupt_blocked() -> Iterator[None]:
-    """Blocks SIGINT, so that a process started meanwhile inherits that and is not interrupted while it loads."""
+    """Blocks SIGINT, so that a process started meanwhile inherits that and is not interrupted while it loads.
+
+    What comes meanwhile is handled afterwards: another thread may take the signal, and a start that this one breaks off
+    leaves a process that ends with a traceback, since half of what it was to read is missing.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     resource_tracker.ensure_running()  # which unblocks SIGINT when it starts its own process
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handler, came = signal.getsignal(signal.SIGINT), 0
+
+    def keep(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came += 1
+
+    deferred = callable(handler) and threading.current_thread() is threading.main_thread()
+    if deferred:
+        signal.signal(signal.SIGINT, keep)
     try:
         yield
     finally:
+        if deferred:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if callable(handler):
+            for _ in range(came):
+                handler(signal.SIGINT, None)

@@ -18,9 +18,10 @@ from rolewise.data.images import ImageData, Source, StreamedFiles
 from rolewise.data.layout import Layout, find_layout
 from rolewise.data.limits import check_memory
 from rolewise.data.listing import ENDINGS, Listing, list_images, loose_images, subfolders
-from rolewise.data.notices import counted, warn
+from rolewise.data.notices import warn
 from rolewise.data.registry import READERS
 from rolewise.errors import InputError
+from rolewise.words import counted
 
 
 @READERS.add("image_folder")
@@ -118,7 +119,7 @@ def _warn_of_rest(path: Path, layout: Layout, listings: Sequence[Listing]) -> No
         layout.left_out
     )
     if pieces:
-        warn(f"{path}: left out are {'; '.join(pieces)}")
+        warn(f"{path}: left out: {'; '.join(pieces)}")
 
 
 def _warn_of_copies(path: Path, parts: Sequence[Sequence[Path]]) -> None:

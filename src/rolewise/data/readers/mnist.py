@@ -10,9 +10,9 @@ import torch
 from rolewise.data.download import check_md5, fetch, find
 from rolewise.data.idx import read_idx
 from rolewise.data.images import ImageData, Source
-from rolewise.data.limits import kind_of
 from rolewise.data.registry import READERS
 from rolewise.errors import InputError
+from rolewise.files import kind_of
 
 _MNIST = {
     "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
@@ -90,4 +90,4 @@ def _pair(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], path
     try:
         return ImageData(torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels.astype(np.int64)), classes)
     except InputError as error:
-        raise InputError(f"{paths[0]}: {error}") from error
+        raise InputError(f"{paths[0]} and {paths[1].name}: {error}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ from rolewise.errors import InputError
 from rolewise.experiment.binding import holds_work
 from rolewise.experiment.folder import RunFolder, held, move_aside
 from rolewise.experiment.inputs import check_inputs, inputs_of, module_inputs, remember, streamed
-from rolewise.experiment.made_from import ANEW, environment, read_record, write_record
-from rolewise.files import sha256, write_json, write_text
-from rolewise.seals import DONE, check_file, finished, read_sealed, remedy_of, write_sealed
+from rolewise.experiment.made_from import environment, read_record, write_record
+from rolewise.files import digest_of, sha256, write_json, write_text
+from rolewise.seals import ANEW, DONE, check_file, finished, read_sealed, remedy_of, write_sealed
 
 VERSION = 2
 #: Settings that change how fast a study runs, or what its page asks of the table, and nothing else.
@@ -214,7 +213,7 @@ def _binding(study_values: Any) -> dict[str, Any]:
 def _digest(study: Study) -> str:
     values = _binding(study.values)
     values["experiment"] = _binding(values["experiment"])
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return digest_of(values)
 
 
 def _check_same(root: Path, study: Study, record: dict[str, Any], extend: bool) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from rolewise.experiment.arms import specs
 from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.inputs import data_inputs, module_inputs
 from rolewise.experiment.stages import section_of
-from rolewise.files import sha256
+from rolewise.files import digest_of, sha256
 
 #: Raised when the same config comes to train something else.
 VERSION = 2
@@ -67,7 +65,7 @@ def measure_key(training: str, measure: Iterable[Asked], *, read: bool = True) -
 
 def digest(values: Mapping[str, Any]) -> str:
     """Returns a key of plain values."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, allow_nan=False).encode()).hexdigest()[:32]
+    return digest_of(values)[:32]
 
 
 def dependencies(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:

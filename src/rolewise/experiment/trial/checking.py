@@ -6,7 +6,6 @@ import json
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -18,10 +17,10 @@ from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment import builders
 from rolewise.experiment.checks import check
 from rolewise.experiment.graph import stages_of
-from rolewise.experiment.trial.counts import count_faults
 from rolewise.experiment.trial.images import Images, images_of
 from rolewise.experiment.trial.networks import CPU, Network, built, input_fault, try_network
 from rolewise.experiment.trial.pairs import bits_fault, init_fault, method_faults
+from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.weight_checks import fit_fault
 from rolewise.importing import ForeignError, import_path
 from rolewise.threads import torch_threads
@@ -71,13 +70,13 @@ class Trial:
         if isinstance(images, InputError):
             if isinstance(images, ForeignError):
                 yield ("data", "name"), str(images)
-            elif ":" in config.data.name:
+            elif ":" in config.data.name or images.path[:1] == ("data",):
                 yield images.path or ("data",), images.rule
             else:
                 self._note(f"The networks were not tried, since the data cannot be read here: {images}")
             return
-        with suppress(InputError):  # what cannot be read here has been noted
-            yield from (fault for fault in count_faults(config) if not faulty(*fault[0]))
+        if images.counts is not None:
+            yield from size_faults(config, *images.counts)
         networks: list[Network | None] = []
         for steps, model, train in sections:
             found = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rolewise.config.networks import ModelSection
 from rolewise.config.schema import ExperimentConfig
@@ -18,11 +18,13 @@ class Images:
         channels: C.
         size: (H, W) in pixels.
         classes: K.
+        counts: numbers of training images and of test images of the set's own, None where it has none.
     """
 
     channels: int
     size: tuple[int, int]
     classes: int
+    counts: tuple[int, int | None] | None = None
 
     def fed(self, model: ModelSection) -> tuple[int, int, int]:
         """Returns the shape (C, H, W) of one input of a network: its own, which need not be that of the images."""
@@ -36,9 +38,13 @@ class Images:
 
 
 #: Sets that are always the same: they need not be there for a config to be tried.
-_FIXED = {"digits": Images(1, (8, 8), 10), "cifar10": Images(3, (32, 32), 10), "cifar100": Images(3, (32, 32), 100)}
+_FIXED = {
+    "digits": Images(1, (8, 8), 10, (1797, None)),
+    "cifar10": Images(3, (32, 32), 10, (50_000, 10_000)),
+    "cifar100": Images(3, (32, 32), 100, (50_000, 10_000)),
+}
 #: Sets whose files are read where they are there.
-_USUAL = {"mnist": Images(1, (28, 28), 10), "fashion_mnist": Images(1, (28, 28), 10)}
+_USUAL = dict.fromkeys(("mnist", "fashion_mnist"), Images(1, (28, 28), 10, (60_000, 10_000)))
 
 
 def images_of(config: ExperimentConfig) -> Images:
@@ -50,12 +56,13 @@ def images_of(config: ExperimentConfig) -> Images:
     name, arguments = config.data.name, config.data.arguments
     if name in _FIXED:
         coarse = name == "cifar100" and arguments.get("labels") == "coarse"
-        return Images(3, (32, 32), 20) if coarse else _FIXED[name]
+        return replace(_FIXED[name], classes=20) if coarse else _FIXED[name]
     try:
         data = config.data.model_copy(update={"download": False})
-        source, _ = sources(config.model_copy(update={"data": data}))
-    except InputError:
-        if name in _USUAL:
+        source, test = sources(config.model_copy(update={"data": data}))
+    except InputError as error:
+        if name in _USUAL and not error.path:
             return _USUAL[name]
         raise
-    return Images(source.channels, (source.size[0], source.size[1]), len(source.classes))
+    counts = len(source), None if test is None else len(test)
+    return Images(source.channels, (source.size[0], source.size[1]), len(source.classes), counts)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from pathlib import Path
-
 import torch
 from torch import nn
 
-#: Where Linux says how much a container may take.
-_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+from rolewise.memory import total_memory
 
 
 def bytes_of(network: nn.Module) -> int:
@@ -20,20 +15,14 @@ def bytes_of(network: nn.Module) -> int:
 
 
 def machine_memory(device: torch.device) -> int | None:
-    """Returns the bytes of memory that a device has in all, in use or not; None where nobody says.
+    """Returns the bytes of memory that a device has in all, in use or not; None where the system gives no figure.
 
     Args:
         device: the CPU, whose memory a container may hold to less than the machine has, or a GPU.
     """
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    found = []
-    with contextlib.suppress(ValueError, OSError, AttributeError):
-        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for path in _LIMITS:
-        with contextlib.suppress(ValueError, OSError):  # ValueError: "max", where there is no limit
-            found.append(int(Path(path).read_text(encoding="ascii")))
-    return min(found, default=None)
+    return total_memory()
 
 
 def shown(number: float) -> str:
