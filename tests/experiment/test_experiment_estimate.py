@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
-
 from rolewise.experiment import load
 from rolewise.experiment.estimate import estimated_seconds, evaluated, stage_times
 from rolewise.experiment.folder import open_run
 from rolewise.experiment.graph import stages_of
 from rolewise.experiment.pipeline import images_of, plan
+from rolewise.models import build
+from rolewise.train import save_weights
 
 QUICK = Path(__file__).parent / "quick.yaml"
 
@@ -55,7 +54,7 @@ def test_evaluations_are_counted_by_network() -> None:
 
 def test_a_teacher_from_a_file_is_not_counted_as_a_training(tmp_path: Path) -> None:
     weights = tmp_path / "teacher.safetensors"
-    save_file({"weight": torch.zeros(1)}, weights)
+    save_weights(build("small_cnn", num_classes=10, channels=1, size=(8, 8), widths=[8, 12]), weights)
     config = load(QUICK, ["seeds=[0]", "arms.student=[none]", "arms.teacher=[none]", f"teacher.weights={weights}"])
     run = open_run(tmp_path / "r", config)
     teacher = next(stage for stage in stages_of(config) if stage.kind == "teacher")

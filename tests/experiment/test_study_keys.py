@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from rolewise.augment import build
 from rolewise.config import ExperimentConfig, as_values, dotted
@@ -21,6 +20,8 @@ from rolewise.experiment.folder import RunFolder, open_run
 from rolewise.experiment.graph import stages_of
 from rolewise.experiment.pipeline import run_stage
 from rolewise.experiment.study.keys import measure_key, stage_keys
+from rolewise.models import build as build_network
+from rolewise.train import save_weights
 
 QUICK = Path(__file__).with_name("quick.yaml")
 ONE = ("seeds=[0]", "arms.student=[none, own]", "students[0].quantise={weights: 4, activations: 4}")
@@ -290,14 +291,16 @@ def test_a_search_s_own_numbers_take_the_place_of_the_training_s() -> None:
 def test_a_given_teacher_is_its_file_s_content(tmp_path: Path) -> None:
     settings = ["seeds=[0]", "arms.teacher=[none]", "arms.student=[none]"]
     weights = tmp_path / "w.safetensors"
-    save_file({"x": torch.zeros(1)}, weights)
+    network = build_network("small_cnn", num_classes=10, channels=1, size=(8, 8), widths=[8, 12])
+    save_weights(network, weights)
     given = load(QUICK, [*settings, f"teacher.weights={weights}"])
     first = keys(given)
     assert moved(first, keys(changed(given, ("teacher", "train", "epochs"), 9))) == set()
     elsewhere = tmp_path / "v.safetensors"
-    save_file({"x": torch.zeros(1)}, elsewhere)
+    save_weights(network, elsewhere)
     assert keys(changed(given, ("teacher", "weights"), str(elsewhere))) == first
-    save_file({"x": torch.ones(1)}, weights)
+    torch.nn.init.zeros_(next(network.parameters()))
+    save_weights(network, weights)
     assert moved(first, keys(given)) == {"teacher-none", "small-none+distill"}
 
 
