@@ -219,7 +219,19 @@ def test_a_data_function_is_a_fault_where_it_raises_or_takes_other_arguments() -
 def test_data_that_are_elsewhere_leave_the_networks_untried_and_say_so(tmp_path: Path) -> None:
     notes: list[str] = []
     load(QUICK, ["data={name: npz, validation: 10, root: " + str(tmp_path) + "}"], on_note=notes.append)
-    assert len(notes) == 1 and notes[0].startswith("The networks were not tried, since the data cannot be read here")
+    assert len(notes) == 1 and notes[0].startswith("The networks were not tried, since the data are not here")
+
+
+def test_data_that_are_there_and_wrong_are_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "fashion_mnist").mkdir()
+    images = np.zeros((40, 8, 8), np.uint8)
+    np.savez(tmp_path / "data.npz", train_images=images, train_labels=np.arange(40) % 2 * 1000)
+    found = faults("data={name: npz, validation: 10, root: " + str(tmp_path) + "}")
+    assert list(found) == ["data"] and "labels" in found["data"] and "data.npz" in found["data"]
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(b"none")
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"none")
+    found = faults("data={name: fashion_mnist, validation: 10, root: " + str(tmp_path) + "}")
+    assert list(found) == ["data"] and "train-images-idx3-ubyte" in found["data"]
 
 
 def test_sets_that_are_always_the_same_need_not_be_there(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from rolewise.data.division import Division, divide
 from rolewise.data.download import data_root
 from rolewise.data.fingerprint import fingerprint, state_of
 from rolewise.data.images import ImageData, Source, StreamedArray, StreamedFiles
+from rolewise.data.limits import MissingDataError
 from rolewise.data.loading import Batch, batches, shuffled
 from rolewise.data.notices import ChecksumWarning, DataWarning
 from rolewise.data.reading import check_parts, read, read_with
@@ -21,6 +22,7 @@ __all__ = [
     "DataWarning",
     "Division",
     "ImageData",
+    "MissingDataError",
     "Opened",
     "RawData",
     "SealedTest",

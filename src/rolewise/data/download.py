@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from rolewise.data.limits import check_kind
+from rolewise.data.limits import MissingDataError, check_kind
 from rolewise.data.notices import ChecksumWarning, warn
 from rolewise.errors import InputError
 from rolewise.files import kind_of, open_regular, write_bytes
@@ -36,17 +36,18 @@ def find(root: Path, candidates: Sequence[str], dataset: str, address: str | Non
         kind: ``a file`` or ``a folder``; a pipe or a device is neither.
 
     Raises:
-        InputError: none does, and file, folder and address are named; or it is of another kind.
+        MissingDataError: none does; file, folder and address are named.
+        InputError: it is of another kind.
     """
     for candidate in candidates:
         if kind_of(root / candidate) is not None:
             check_kind(root / candidate, kind)
             return root / candidate
     if address is None:
-        raise InputError(
+        raise MissingDataError(
             f"{root / candidates[0]} is missing; set data.root to the folder it is in, or name it in data.arguments"
         )
-    raise InputError(
+    raise MissingDataError(
         f"{dataset} was not found: {candidates[0]} is missing in {root}; get it from {address}, "
         "or set data.download to true where there is a network, or data.root to its folder"
     )

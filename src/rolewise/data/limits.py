@@ -13,11 +13,19 @@ from rolewise.memory import free_memory
 MOST_EXPANSION = 1032
 
 
+class MissingDataError(InputError):
+    """Data are not where they were looked for; they may be on another machine."""
+
+
 def check_kind(path: Path, wanted: str) -> None:
-    """Raises InputError unless a path leads to ``a file`` or to ``a folder``; a pipe would never end."""
+    """Raises InputError unless a path leads to ``a file`` or to ``a folder``; a pipe would never end.
+
+    Raises:
+        MissingDataError: it leads nowhere.
+    """
     found = kind_of(path)
     if found is None and not os.path.islink(path):
-        raise InputError(f"{path} is missing, or may not be read; it must be {wanted}")
+        raise MissingDataError(f"{path} is missing, or may not be read; it must be {wanted}")
     if found != wanted:
         raise InputError(f"{path} must be {wanted}, got {found or 'a link that leads nowhere'}; check the path")
 

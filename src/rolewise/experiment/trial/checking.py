@@ -13,6 +13,7 @@ from rolewise.config import digest
 from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
 from rolewise.config.networks import ModelSection, StudentSection, TrainSection
 from rolewise.config.schema import ExperimentConfig
+from rolewise.data import MissingDataError
 from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment import builders
 from rolewise.experiment.checks import check
@@ -70,10 +71,12 @@ class Trial:
         if isinstance(images, InputError):
             if isinstance(images, ForeignError):
                 yield ("data", "name"), str(images)
-            elif ":" in config.data.name or images.path[:1] == ("data",):
-                yield images.path or ("data",), images.rule
+            elif isinstance(images, MissingDataError):
+                self._note(f"The networks were not tried, since the data are not here: {images}")
+            elif images.path[:1] == ("data",):
+                yield images.path, images.rule
             else:
-                self._note(f"The networks were not tried, since the data cannot be read here: {images}")
+                yield ("data",), str(images)
             return
         if images.counts is not None:
             yield from size_faults(config, *images.counts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from rolewise.config.networks import ModelSection
 from rolewise.config.schema import ExperimentConfig
-from rolewise.errors import InputError
+from rolewise.data import MissingDataError
 from rolewise.experiment.world import sources
 
 
@@ -51,7 +51,8 @@ def images_of(config: ExperimentConfig) -> Images:
     """Returns what a config's data give; nothing is downloaded for it.
 
     Raises:
-        InputError: they have to be read, and cannot be.
+        MissingDataError: they have to be read, and are not on this machine.
+        InputError: they are, and something is wrong with them.
     """
     name, arguments = config.data.name, config.data.arguments
     if name in _FIXED:
@@ -60,8 +61,8 @@ def images_of(config: ExperimentConfig) -> Images:
     try:
         data = config.data.model_copy(update={"download": False})
         source, test = sources(config.model_copy(update={"data": data}))
-    except InputError as error:
-        if name in _USUAL and not error.path:
+    except MissingDataError:
+        if name in _USUAL:
             return _USUAL[name]
         raise
     counts = len(source), None if test is None else len(test)
