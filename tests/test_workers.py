@@ -206,7 +206,7 @@ def test_what_workers_print_is_passed_on_and_each_warning_once(capsys: pytest.Ca
     lines = capsys.readouterr().err.splitlines()
     assert sorted(line for line in lines if line.startswith("job")) == ["job 0", "job 1"]
     assert sum("no such kernel" in line for line in lines) == 1
-    assert [line.partition(" (")[0] for line in lines if "Warning" in line] == [
+    assert [line.partition(" (")[0] for line in lines if "UserWarning" in line] == [
         "UserWarning: colours are odd in this set"
     ]
     assert len(lines) == 4
