@@ -65,13 +65,18 @@ class Life:
         self.began = time.monotonic()
 
     def kill(self, whom: str, after: float, choice: random.Random) -> bool:
-        """Kills the process, one of those below it, or all at once; returns whether it still lived then."""
+        """Kills the process, one of those below it, or all at once; returns whether it still lived then.
+
+        Where one below it is to be killed and there is none yet, the first one is waited for.
+        """
         self.process.join(after)
         pid = self.process.pid
-        if self.process.exitcode is not None or pid is None:
+        assert pid is not None
+        while self.process.exitcode is None and not (below := descendants(pid)) and whom == "worker":
+            self.process.join(0.01)
+        if self.process.exitcode is not None:
             return False
-        below = descendants(pid)
-        victims = {"main": [pid], "worker": [choice.choice(below)] if below else [pid], "all": [pid, *below]}[whom]
+        victims = {"main": [pid], "worker": below and [choice.choice(below)], "all": [pid, *below]}[whom]
         for victim in victims:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
