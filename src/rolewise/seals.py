@@ -215,10 +215,9 @@ def seconds_of(folder: Path) -> float | None:
     path = folder / SECONDS
     if not path.exists():
         return None
-    remedy = _TIMES
-    seconds = read_sealed(path, "the stage's seconds", remedy).get("seconds")
+    seconds = read_sealed(path, "the stage's seconds", _TIMES).get("seconds")
     if not isinstance(seconds, (int, float)):
-        raise InputError(f"{path} must hold a number of seconds; {remedy}")
+        raise InputError(f"{path} must hold a number of seconds; {_TIMES}")
     return float(seconds)
 
 

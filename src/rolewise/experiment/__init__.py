@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rolewise.config import ExperimentConfig
 from rolewise.config import load as _load
-from rolewise.config.faults import ConfigError
 from rolewise.experiment.pipeline import run
-from rolewise.experiment.trial import Trial
-from rolewise.importing import search_in
+from rolewise.experiment.trial import trial_of
 
 
 def load(
@@ -30,16 +27,8 @@ def load(
     Raises:
         ConfigError: all faults in one go.
     """
-    search_in(Path(path).parent, Path.cwd())
-    trial = Trial()
-    try:
-        config = _load(path, overrides, check=trial.check)
-    except ConfigError as error:
-        error.traces = tuple(trial.traces)
-        raise
-    for note in trial.notes:
-        (on_note or warnings.warn)(note)
-    return config
+    with trial_of(path, on_note) as trial:
+        return _load(path, overrides, check=trial.check)
 
 
 __all__ = ["load", "run"]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rolewise.analysis.measurements import measure_faults
-from rolewise.config.faults import ConfigError
 from rolewise.config.study import Study
 from rolewise.config.study_loading import load_study as _load_study
 from rolewise.errors import InputError
@@ -24,9 +22,9 @@ from rolewise.experiment.study.pictures import write_pictures
 from rolewise.experiment.study.planning import StudyPlan, plan_of
 from rolewise.experiment.study.pool import Here, Pool, Processes
 from rolewise.experiment.study.table import Ledger, Row
-from rolewise.experiment.trial import Trial
+from rolewise.experiment.trial import trial_of
 from rolewise.files import AnyPath, as_path
-from rolewise.importing import import_path, search_in
+from rolewise.importing import import_path
 from rolewise.processes import asked_to_stop
 from rolewise.report import write_study_report
 from rolewise.seals import check_stage
@@ -66,16 +64,8 @@ def load_study(
     Raises:
         ConfigError: all faults in one go.
     """
-    search_in(Path(path).parent, Path.cwd())
-    trial = Trial()
-    try:
-        study = _load_study(path, overrides, check=trial.check, measure_faults=_measure_faults)
-    except ConfigError as error:
-        error.traces = tuple(trial.traces)
-        raise
-    for note in trial.notes:
-        (on_note or warnings.warn)(note)
-    return study
+    with trial_of(path, on_note) as trial:
+        return _load_study(path, overrides, check=trial.check, measure_faults=_measure_faults)
 
 
 def _measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:

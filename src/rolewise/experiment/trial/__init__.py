@@ -2,5 +2,6 @@
 
 from rolewise.experiment.trial.checking import Trial, refuse_faults
 from rolewise.experiment.trial.exports import export_notes
+from rolewise.experiment.trial.reporting import trial_of
 
-__all__ = ["Trial", "export_notes", "refuse_faults"]
+__all__ = ["Trial", "export_notes", "refuse_faults", "trial_of"]
