@@ -17,8 +17,8 @@ from rolewise.errors import InputError
 from rolewise.models import build as network
 from rolewise.seeds import generator
 from rolewise.train import Mixing, Trainee, TrainSettings, evaluate, fit
+from rolewise.train.image_feed import ImageFeed
 from rolewise.train.mixing import entropies
-from rolewise.train.views import Views
 
 
 def mixed(mixing: Mixing | None, *, methods: tuple[str, ...] = ("kd",), **settings: Any) -> Trainee:
@@ -142,31 +142,14 @@ def test_a_network_s_entropy_decides_and_nothing_of_asking_stays() -> None:
     # The rows that a step is given are the surer half left out: their entropies are above those of a plain draw.
     means = []
     for mixing in (made.mixing, CUTMIX):
-        views = views_of(made, mixing)
-        chunk = next(iter(batches_of(made)))
-        means.append(float(entropies(student, next(iter(views.steps(chunk))).images, SPEC).mean()))
+        feed = feed_of(made, mixing)
+        means.append(float(entropies(student, next(feed.batches(0)).inputs, SPEC).mean()))
     assert means[0] > means[1]
 
 
-def batches_of(made: Trainee):
-    from rolewise.data import batches
-
-    return batches(made.source, made.indices, 60)
-
-
-def views_of(made: Trainee, mixing: Mixing | None) -> Views:
-    return Views(
-        made.distiller,
-        made.settings,
-        3,
-        augmentation=build("none"),
-        teacher_augmentation=None,
-        view="shared",
-        mixing=mixing,
-        progress=0.0,
-        seed=0,
-        epoch=0,
-    )
+def feed_of(made: Trainee, mixing: Mixing | None) -> ImageFeed:
+    none = build("none")
+    return ImageFeed(made.distiller, made.source, made.indices, made.settings, augmentation=none, mixing=mixing, seed=0)
 
 
 def test_outputs_are_asked_of_the_unmixed_images() -> None:

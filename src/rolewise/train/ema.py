@@ -23,6 +23,7 @@ class Average:
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
+        self._followed = network
         self.network = copy.deepcopy(network).requires_grad_(False)
         for module in self.network.modules():
             # The copy is evaluated, never tapped.
@@ -33,9 +34,9 @@ class Average:
         self._floating: tuple[list[Tensor], list[Tensor]] = ([], [])
         self._waiting: dict[str, tuple[Tensor, list[tuple[Tensor, Tensor]]]] = {}
 
-    def attach(self, network: nn.Module) -> None:
+    def attach(self) -> None:
         """Looks up the tensors to follow; once an epoch, because that takes as long as a small network's step."""
-        own, other = self.network.state_dict(), network.state_dict()
+        own, other = self.network.state_dict(), self._followed.state_dict()
         self._pairs = [(own[name], other[name]) for name in own]
         floating = [pair for pair in self._pairs if pair[0].is_floating_point()]
         self._floating = ([target for target, _ in floating], [source for _, source in floating])
