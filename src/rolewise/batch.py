@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -13,7 +12,6 @@ from torch import Tensor
 from rolewise.errors import InputError
 from rolewise.seeds import generator
 
-_NONE: Mapping[str, Any] = MappingProxyType({})
 
 #: How a teacher's outputs are brought to a mixed example.
 MixedTargets = Literal["image", "outputs", "isotonic"]
@@ -57,8 +55,17 @@ class Batch:
     inputs: Any
     targets: Any = None
     indices: Tensor | None = None
-    views: Mapping[str, Any] = field(default=_NONE)
+    views: Mapping[str, Any] = field(default_factory=dict)
     mixture: Mixture | None = None
+
+    def view(self, role: str, kind: str = "student") -> Any:
+        """Returns the inputs of one network.
+
+        Args:
+            role: the network's.
+            kind: ``student`` or ``teacher``: the view of that name is every such network's that has none of its own.
+        """
+        return self.views.get(role, self.views.get(kind, self.inputs)) if self.views else self.inputs
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,8 @@ class Outputs:
     """
 
     values: Mapping[str, Any]
-    features: Mapping[str, Tensor] = field(default=_NONE)
-    losses: Mapping[str, Tensor] = field(default=_NONE)
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+    losses: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def logits(self) -> Tensor:
@@ -87,6 +94,37 @@ class Outputs:
             raise InputError(f"a network must return logits for this method, got the outputs {known}")
         logits: Tensor = self.values["logits"]
         return logits
+
+    @property
+    def first(self) -> Tensor:
+        """The first value that is a tensor, or the first loss: it tells device and gradient of all.
+
+        Raises:
+            InputError: there is neither.
+        """
+        for value in (*self.values.values(), *self.losses.values()):
+            if isinstance(value, Tensor):
+                return value
+        raise InputError("a network must return at least one tensor, got none")
+
+    def at_least_float32(self) -> Outputs:
+        """Returns the same with values in half precision made single; features stay."""
+        values = {name: at_least_float32(value) for name, value in self.values.items()}
+        return Outputs(values, self.features, self.losses)
+
+    def detached(self) -> Outputs:
+        """Returns the same values and features without gradients, and no losses."""
+        return Outputs(_detached(self.values), _detached(self.features))
+
+
+def at_least_float32(value: Any) -> Any:
+    """Returns a tensor of half precision as single; everything else stays."""
+    half = isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16)
+    return value.float() if half else value
+
+
+def _detached(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.detach() if isinstance(value, Tensor) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True)

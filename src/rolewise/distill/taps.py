@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -11,6 +11,8 @@ from rolewise.distill.registry import Method
 from rolewise.errors import InputError, near
 from rolewise.logits import logits_in
 from rolewise.taps import taps_of
+
+T = TypeVar("T")
 
 
 class Store:
@@ -72,17 +74,17 @@ class Taps:
             else:
                 network.get_submodule(module).register_forward_hook(OutputHook(self.store, path))
 
-    def run(self, network: nn.Module, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns a network's logits [B, K] and what was tapped: path -> tensor.
+    def run(self, call: Callable[[], T]) -> tuple[T, dict[str, Tensor]]:
+        """Runs the network by a call, and returns what that returned and what was tapped: path -> tensor.
 
         Raises:
-            InputError: the network gives no logits, or a tap cannot be relied on.
+            InputError: a tap cannot be relied on.
         """
         if not self.paths:
-            return logits_of(network(images)), {}
+            return call(), {}
         self.store.values, self.store.open = {}, True
         try:
-            logits = logits_of(network(images))
+            returned = call()
         finally:
             values, self.store.values, self.store.open = self.store.values, {}, False
         for path in self.paths:
@@ -92,7 +94,7 @@ class Taps:
                 raise InputError(
                     f"tap {path!r} must not be changed in place by a later module; tap that module instead"
                 )
-        return logits, {path: value for path, (value, _) in values.items()}
+        return returned, {path: value for path, (value, _) in values.items()}
 
 
 #: What a network gave, as logits.
