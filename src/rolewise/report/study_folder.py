@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rolewise.analysis.columns import ATTACKED, COLUMNS
-from rolewise.analysis.effects import Level
 from rolewise.csv_cells import as_cell, text_of
 from rolewise.errors import InputError
 from rolewise.files import read_json, read_text
 from rolewise.seals import check_file, is_early, read_made, top_product
+from rolewise.statistics.columns import ATTACKED, COLUMNS
+from rolewise.statistics.effects import Level
 
 #: Columns of the table that are neither an axis nor a metric, and what they hold; the rest are metrics.
 _KINDS: dict[str, Callable[[str], Any]] = {

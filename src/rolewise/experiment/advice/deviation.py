@@ -9,11 +9,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from rolewise.analysis import teacher_deviation
-from rolewise.analysis.prediction import evaluating, logits_of
 from rolewise.augment import Mix, Schedule, apply, mix_images
 from rolewise.experiment.advice.case import Case
 from rolewise.inputs import InputSpec, prepare
+from rolewise.instruments import teacher_deviation
+from rolewise.instruments.prediction import evaluating, logits_of
 from rolewise.seeds import generator
 
 #: Bootstrap resamples of an interval.
@@ -30,7 +30,7 @@ class Candidate:
         name: of it.
         kind: a ``preset``, a random ``policy``, or ``mixing``.
         spec: what a config calls it; None for a random policy.
-        deviation: the teacher's deviation (T.stddev), see `rolewise.analysis.teacher_deviation`.
+        deviation: the teacher's deviation (T.stddev), see `rolewise.instruments.teacher_deviation`.
         ratio: to the deviation without any.
         low: lower end of the ratio's 95% bootstrap interval over samples.
         high: its upper end.
