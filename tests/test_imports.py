@@ -19,6 +19,7 @@ FOUNDATION = {
     "inputs",
     "logits",
     "memory",
+    "networks",
     "own_sources",
     "processes",
     "registry",
@@ -41,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "train": LEAVES,
     "statistics": set(),
     "instruments": {"data"},
-    "diagnosis": {"instruments", "statistics"},
+    "diagnosis": {"data", "instruments", "statistics"},
     "report": {"statistics"},
 }
 SEES_EVERYTHING = {"experiment", "cli", "__init__", "__main__"}

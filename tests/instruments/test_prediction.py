@@ -13,7 +13,8 @@ from rolewise.data import Batch
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
 from rolewise.instruments import predict
-from rolewise.instruments.prediction import evaluating, scaled
+from rolewise.instruments.prediction import scaled
+from rolewise.networks import evaluating
 
 
 def network() -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 
 import torch
@@ -16,12 +17,7 @@ _PIECE = 1 << 22
 
 
 def channel_statistics(source: Source, indices: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    r"""Returns each channel's mean and standard deviation over all pixels of some images.
-
-    .. math:: \mu_c = \frac{1}{n} \sum_i x_{ic}, \quad
-        \sigma_c = \sqrt{\frac{\sum_i x_{ic}^2 - n \mu_c^2}{n - 1}}
-
-    Sums are whole numbers and exact: neither the order of the images nor how many are read at once matters.
+    """Returns each channel's mean and standard deviation over all pixels of some images of a source.
 
     Args:
         source: the images, grey levels 0 to 255.
@@ -36,17 +32,38 @@ def channel_statistics(source: Source, indices: Tensor) -> tuple[tuple[float, ..
     if not len(indices):
         raise InputError("indices must name at least one image, got none: a mean needs images")
     height, width = source.size
-    count = len(indices) * height * width
-    total = torch.zeros(source.channels, dtype=torch.int64)
-    squares = torch.zeros_like(total)
-    for part in torch.split(indices, max(1, _PIECE // (source.channels * height * width))):
-        pixels = source.batch(part)
-        total += pixels.sum((0, 2, 3), dtype=torch.int64).cpu()
-        squares += pixels.to(torch.int32).square_().sum((0, 2, 3), dtype=torch.int64).cpu()
-    mean = tuple(float(Fraction(one, 255 * count)) for one in total.tolist())
+    pieces = torch.split(indices, max(1, _PIECE // (source.channels * height * width)))
+    return statistics_of_channels(source.batch(piece) for piece in pieces)
+
+
+def statistics_of_channels(pieces: Iterable[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    r"""Returns each channel's mean and standard deviation over all pixels.
+
+    .. math:: \mu_c = \frac{1}{n} \sum_i x_{ic}, \quad
+        \sigma_c = \sqrt{\frac{\sum_i x_{ic}^2 - n \mu_c^2}{n - 1}}
+
+    Sums are whole numbers and exact: neither the order of the images nor the size of the pieces matters.
+
+    Args:
+        pieces: uint8 images [n, C, H, W] of one size, a few at a time; at least one image in all.
+
+    Returns:
+        C means and C standard deviations, of pixels in [0, 1].
+
+    Raises:
+        InputError: there is no image.
+    """
+    total, squares, count = torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.int64), 0
+    for pixels in pieces:
+        total = total + pixels.sum((0, 2, 3), dtype=torch.int64).cpu()
+        squares = squares + pixels.to(torch.int32).square_().sum((0, 2, 3), dtype=torch.int64).cpu()
+        count += pixels[:, 0].numel()
+    if not count:
+        raise InputError("pieces must hold at least one image, got none: a mean needs images")
+    mean = tuple(float(Fraction(value, 255 * count)) for value in total.tolist())
     # Divided once, at the very end: float(Fraction) is the nearest double.
     spread = tuple(
-        math.sqrt(Fraction(count * square - one * one, 255**2 * count * max(1, count - 1)))
-        for one, square in zip(total.tolist(), squares.tolist(), strict=True)
+        math.sqrt(Fraction(count * square - value * value, 255**2 * count * max(1, count - 1)))
+        for value, square in zip(total.tolist(), squares.tolist(), strict=True)
     )
     return mean, spread

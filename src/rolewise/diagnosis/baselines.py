@@ -12,7 +12,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from rolewise.diagnosis.mistakes import more_often_right
 from rolewise.diagnosis.preprocessing import Reading, answers, buffers_kept, fed
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import device_of, logits_of
+from rolewise.networks import class_logits, device_of
 from rolewise.statistics.estimates import holm
 
 
@@ -108,7 +108,7 @@ def left_in_training(teacher: nn.Module, images: Tensor, reading: Reading, batch
     shown = images[: max(2, batch_size)]
     steady = answers(teacher, shown, reading)
     with buffers_kept(teacher), torch.random.fork_rng(devices=[]):
-        given = logits_of(teacher(fed(shown.to(device_of(teacher)), reading))).cpu()
+        given = class_logits(teacher(fed(shown.to(device_of(teacher)), reading))).cpu()
     changed = float((given.argmax(1) != steady.argmax(1)).double().mean())
     moved = float((given.softmax(1) - steady.softmax(1)).abs().sum(1).mean()) / 2
     return [

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from rolewise.data.statistics import statistics_of_channels
 from rolewise.inputs import InputSpec, prepare
-from rolewise.instruments.prediction import device_of, evaluating, logits_of
 from rolewise.instruments.weights import recompute_batch_norm
+from rolewise.networks import class_logits, device_of, evaluating, modes_kept
 
 #: Normalisations in common use, of pixels in [0, 1]: name, mean, standard deviation.
 _COLOUR = (
@@ -78,10 +79,9 @@ def plain_spec(images: Tensor) -> InputSpec:
 
 
 def statistics_of(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Returns mean and standard deviation of each channel of uint8 images [N, C, H, W], in [0, 1]."""
-    pixels = images.double() / 255
-    deviation = pixels.std(dim=(0, 2, 3)).clamp_min(1e-3)
-    return tuple(pixels.mean(dim=(0, 2, 3)).tolist()), tuple(deviation.tolist())
+    """Returns mean and standard deviation (at least .001) of each channel of uint8 images [N, C, H, W], in [0, 1]."""
+    mean, deviation = statistics_of_channels(torch.split(images, 1024))
+    return mean, tuple(max(value, 1e-3) for value in deviation)
 
 
 def corrections(model: nn.Module, reading: Reading, train_images: Tensor) -> list[Correction]:
@@ -184,7 +184,7 @@ def answers(model: nn.Module, images: Tensor, reading: Reading, batch_size: int 
     device, found = device_of(model), []
     with evaluating(model):
         for start in range(0, len(images), batch_size):
-            logits = logits_of(model(fed(images[start : start + batch_size].to(device), reading))).cpu()
+            logits = class_logits(model(fed(images[start : start + batch_size].to(device), reading))).cpu()
             found.append(logits if reading.classes is None else logits[:, list(reading.classes)])
     return torch.cat(found)
 
@@ -198,15 +198,13 @@ def fed(images: Tensor, reading: Reading) -> Tensor:
 def buffers_kept(model: nn.Module) -> Iterator[None]:
     """Gives every buffer, and every module's mode, back as it was."""
     held = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, content in held:
-                buffer.copy_(content)
-        for module, training in modes:
-            module.training = training
+    with modes_kept(model):
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for buffer, content in held:
+                    buffer.copy_(content)
 
 
 @contextmanager

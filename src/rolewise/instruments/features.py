@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
-from rolewise.instruments.prediction import batches_on, device_of, evaluating
+from rolewise.instruments.prediction import batches_on
+from rolewise.networks import device_of, evaluating
 from rolewise.taps import taps_of
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -12,7 +11,8 @@ from torch import Tensor, nn
 from rolewise.data import Batch
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
-from rolewise.logits import logits_in, standardised
+from rolewise.logits import standardised
+from rolewise.networks import class_logits, device_of, evaluating
 
 Head = Literal["raw", "standardised"]
 
@@ -27,43 +27,6 @@ class Predictions(NamedTuple):
 
     logits: Tensor
     labels: Tensor
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[nn.Module]:
-    """Holds a network in eval mode, and gives every module its own mode back.
-
-    Args:
-        model: any network; a part of it that was in eval mode before stays so afterwards.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield model
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Returns the device of a network's first parameter or buffer; the CPU where it has none."""
-    for tensor in (*model.parameters(), *model.buffers()):
-        return tensor.device
-    return torch.device("cpu")
-
-
-def logits_of(output: Any) -> Tensor:
-    """Returns the logits [B, K] in what a network gave: a tensor, or an object or a mapping with ``logits``.
-
-    Half precision becomes float32; float64 stays.
-
-    Raises:
-        InputError: it is neither, or the logits are not [B, K] with two classes or more.
-    """
-    logits = logits_in(output)
-    if logits.ndim != 2 or logits.shape[1] < 2:
-        raise InputError(f"logits must have shape [B, K] with K at least 2, got {list(logits.shape)}")
-    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def scaled(logits: Tensor, head: Head = "raw") -> Tensor:
@@ -98,7 +61,7 @@ def answer(model: nn.Module, images: Tensor, spec: InputSpec | None = None, head
         spec: what the network is fed; None to feed it the images as they are.
         head: see `scaled`.
     """
-    return scaled(logits_of(model(prepare(images, spec) if spec is not None else images)), head)
+    return scaled(class_logits(model(prepare(images, spec) if spec is not None else images)), head)
 
 
 def batches_on(batches: Iterable[Any], device: torch.device | str) -> Iterator[tuple[Tensor, Tensor]]:

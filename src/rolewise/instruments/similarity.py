@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec
 from rolewise.instruments.features import features_in
-from rolewise.instruments.prediction import batches_on, device_of
+from rolewise.instruments.prediction import batches_on
+from rolewise.networks import device_of
 from rolewise.taps import taps_of
 
 Kernel = Literal["linear", "rbf"]

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, answer, batches_on, check_labels, check_logits, device_of, evaluating
+from rolewise.instruments.prediction import Head, answer, batches_on, check_labels, check_logits
+from rolewise.networks import device_of, evaluating
 
 Output = Literal["logits", "probabilities"]
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, answer, batches_on, check_logits, device_of, evaluating
+from rolewise.instruments.prediction import Head, answer, batches_on, check_logits
+from rolewise.networks import device_of, evaluating
 
 
 def mean_entropy(logits: Tensor) -> float:

@@ -16,11 +16,12 @@ from rolewise.instruments.dispersion import dispersion
 from rolewise.instruments.features import features_of
 from rolewise.instruments.fidelity import average_predictive_kl, fidelity
 from rolewise.instruments.measure_call import Batches
-from rolewise.instruments.prediction import Head, check_logits, logits_of, predict, scaled
+from rolewise.instruments.prediction import Head, check_logits, predict, scaled
 from rolewise.instruments.robustness import Attack, fgsm, pgd, robust_accuracy
 from rolewise.instruments.scores import brier_score, negative_log_likelihood
 from rolewise.instruments.smoothness import linearity_gap, mean_entropy
 from rolewise.instruments.temperature import TemperatureFit, fit_temperature
+from rolewise.networks import class_logits
 
 
 def calibration_columns(
@@ -107,7 +108,7 @@ class Cooled(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Returns logits [B, K]."""
-        return logits_of(self.model(inputs)) / self.temperature
+        return class_logits(self.model(inputs)) / self.temperature
 
 
 def fidelity_columns(

@@ -14,8 +14,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, answer, batches_on, device_of, evaluating, predict
+from rolewise.instruments.prediction import Head, answer, batches_on, predict
 from rolewise.instruments.scores import accuracy, negative_log_likelihood
+from rolewise.networks import device_of, evaluating
 
 State = Mapping[str, Tensor]
 Evaluation = Callable[[Sequence[State], Sequence[float]], tuple[float, float]]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.errors import InputError
+from rolewise.networks import evaluating
 from rolewise.quant.affine import AffineWeight
 from rolewise.quant.conversion import quantised_layers
 from rolewise.quant.dorefa import DorefaWeight
@@ -82,24 +83,21 @@ def layer_histograms(model: nn.Module, batches: Sequence[Tensor], *, bins: int =
     """
     layers = dict(quantised_layers(model))
     counters = {path: counter for path, layer in layers.items() if (counter := _counter(layer, bins)) is not None}
-    modes = [(module, module.training) for module in model.modules()]
     hooks = [
         layer.register_forward_pre_hook(partial(_take, counters[path]), with_kwargs=True)
         for path, layer in layers.items()
         if path in counters and isinstance(layer, nn.Module)
     ]
-    model.eval()
     try:
-        for counter_pass in (False, True):
-            for counter in counters.values():
-                counter.counting = counter_pass
-            for batch in batches:
-                model(batch)
+        with evaluating(model):
+            for counter_pass in (False, True):
+                for counter in counters.values():
+                    counter.counting = counter_pass
+                for batch in batches:
+                    model(batch)
     finally:
         for hook in hooks:
             hook.remove()
-        for module, training in modes:
-            module.training = training
     return [
         LayerHistograms(path, _of_weights(layer, bins), counters[path].result() if path in counters else None)
         for path, layer in layers.items()

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import logits_of, scaled
+from rolewise.instruments.prediction import scaled
 from rolewise.instruments.robustness import fgsm, nes, pgd, random_search, robust_accuracy
 from rolewise.instruments.robustness.balls import project, steepest, uniform
+from rolewise.networks import class_logits
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -142,7 +143,7 @@ def test_a_head_is_attacked_through_its_own_gradient(network: nn.Module, unseen:
     assert torch.equal(through_head, fgsm(Standardised(), images, labels, epsilon=0.1))
     assert not torch.equal(through_head, fgsm(network, images, labels, epsilon=0.1))
     # The answer itself is the same for both heads.
-    logits = logits_of(network(images))
+    logits = class_logits(network(images))
     assert torch.equal(scaled(logits, "standardised").argmax(1), logits.argmax(1))
 
 

@@ -23,7 +23,7 @@ from rolewise.experiment.advice.networks import gives_probabilities, network_mea
 from rolewise.experiment.advice.result import Advice, Cost
 from rolewise.experiment.advice.stepping import pulls, speed
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import device_of
+from rolewise.networks import device_of
 from rolewise.train import Mixing, TrainSettings
 
 #: Faults that settings of an experiment can undo; after others nothing is proposed.

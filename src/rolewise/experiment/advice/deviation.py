@@ -13,7 +13,7 @@ from rolewise.augment import Mix, Schedule, apply, mix_images
 from rolewise.experiment.advice.case import Case
 from rolewise.inputs import InputSpec, prepare
 from rolewise.instruments import teacher_deviation
-from rolewise.instruments.prediction import evaluating, logits_of
+from rolewise.networks import class_logits, evaluating
 from rolewise.seeds import generator
 
 #: Bootstrap resamples of an interval.
@@ -95,7 +95,7 @@ def _asked(case: Case, spec: InputSpec, schedule: Schedule | None, mix: Mix | No
                 images = apply(images, plan, interpolation=case.settings.interpolation, fill=case.settings.fill)
             if mix is not None:
                 images = mix_images(images, mix.draw(labels, case.train.size[1:], stream))
-            logits = logits_of(case.teacher(prepare(images.to(case.device), spec))).cpu().double()
+            logits = class_logits(case.teacher(prepare(images.to(case.device), spec))).cpu().double()
             probabilities = logits.softmax(1)
             means.append(probabilities.mean(0))
             right += int((logits.argmax(1) == labels).sum())

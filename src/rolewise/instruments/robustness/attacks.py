@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, evaluating
+from rolewise.instruments.prediction import Head
 from rolewise.instruments.robustness.balls import Norm, check_norm, project, steepest, uniform
 from rolewise.instruments.robustness.objectives import Best, Objective, gradient_of, pixels_of
+from rolewise.networks import evaluating
 
 
 class Attack(Protocol):

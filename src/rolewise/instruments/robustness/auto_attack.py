@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, answer, evaluating
+from rolewise.instruments.prediction import Head, answer
 from rolewise.instruments.robustness.attacks import check_bound
 from rolewise.instruments.robustness.balls import Norm
 from rolewise.instruments.robustness.objectives import pixels_of
+from rolewise.networks import evaluating
 
 
 def auto_attack(

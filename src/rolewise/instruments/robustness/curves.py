@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, answer, batches_on, check_logits, device_of, evaluating
+from rolewise.instruments.prediction import Head, answer, batches_on, check_logits
 from rolewise.instruments.robustness.attacks import Attack
 from rolewise.instruments.robustness.objectives import pixels_of
+from rolewise.networks import device_of, evaluating
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, answer, evaluating
+from rolewise.instruments.prediction import Head, answer
 from rolewise.instruments.robustness.attacks import ascend, check_bound, starts
 from rolewise.instruments.robustness.balls import Norm, uniform
 from rolewise.instruments.robustness.objectives import Best, loss_of, pixels_of
+from rolewise.networks import evaluating
 
 
 def random_search(

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, batches_on, device_of, evaluating
+from rolewise.instruments.prediction import Head, batches_on
 from rolewise.instruments.robustness.attacks import check_bound, fgsm, pgd
 from rolewise.instruments.robustness.balls import Norm, diameter
 from rolewise.instruments.robustness.curves import correct, share
 from rolewise.instruments.robustness.gradient_free import nes, random_search
 from rolewise.instruments.robustness.objectives import gradient_of, pixels_of
+from rolewise.networks import device_of, evaluating
 from rolewise.seeds import generator as stream
 
 
