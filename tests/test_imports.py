@@ -15,8 +15,9 @@ FOUNDATION = {
     "csv_cells",
     "errors",
     "files",
-    "importing",
+    "foreign_code",
     "inputs",
+    "jobs",
     "logits",
     "memory",
     "networks",
@@ -29,7 +30,6 @@ FOUNDATION = {
     "tensors",
     "threads",
     "words",
-    "workers",
 }
 LEAVES = {"data", "augment", "models", "quant", "tasks", "distill"}
 # Room -> the rooms it may import beside itself and the foundation. A room that is not here is refused, so that whoever

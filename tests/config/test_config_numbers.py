@@ -10,8 +10,8 @@ import pytest
 
 from rolewise.config import ConfigError, as_values, dump
 from rolewise.config.faults import Steps, dotted
-from rolewise.config.scalars import plain
-from rolewise.config.study_loading import load_study
+from rolewise.config.study_file import load_study
+from rolewise.config.yaml_scalars import plain
 from rolewise.experiment import load
 from rolewise.instruments.measurements import measure_faults
 

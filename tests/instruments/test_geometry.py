@@ -14,7 +14,7 @@ from rolewise.inputs import InputSpec
 from rolewise.instruments.dispersion import class_means, dispersion
 from rolewise.instruments.embedding import pca, tsne
 from rolewise.instruments.features import features_of
-from rolewise.instruments.geometry import class_templates, project_pairs, template_plane
+from rolewise.instruments.template_plane import class_templates, project_pairs, template_plane
 
 
 def seeded(seed: int = 0) -> torch.Generator:

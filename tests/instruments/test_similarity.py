@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.similarity import cka, cka_matrix, gram, hsic
+from rolewise.instruments.kernel_alignment import cka, cka_matrix, gram, hsic
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

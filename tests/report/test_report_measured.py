@@ -13,8 +13,8 @@ from rolewise.errors import InputError
 from rolewise.experiment import load, run
 from rolewise.report import bits, figures, measured, write_report
 from rolewise.report.costs import costs_table
-from rolewise.report.folder import RunData, read_run
 from rolewise.report.page import _gradients
+from rolewise.report.run_data import RunData, read_run
 from rolewise.seals import write_product
 from rolewise.statistics import compare
 

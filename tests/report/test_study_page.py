@@ -18,8 +18,8 @@ import pytest
 from rolewise.csv_cells import as_csv
 from rolewise.errors import InputError
 from rolewise.report import study_sentences, write_study_report
+from rolewise.report.study_data import _KINDS, read_study
 from rolewise.report.study_figures import square
-from rolewise.report.study_folder import _KINDS, read_study
 from rolewise.report.study_page import comparisons, short_labels
 from rolewise.statistics.effects import Level
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rolewise.report.study_folder import read_study
+from rolewise.report.study_data import read_study
 from rolewise.report.study_page import answered
 from rolewise.statistics import (
     ArmRow,

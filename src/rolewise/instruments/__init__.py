@@ -29,7 +29,7 @@ from rolewise.instruments.fidelity import (
     predictive_kl,
     top1_agreement,
 )
-from rolewise.instruments.geometry import Plane, ProjectedPairs, class_templates, project_pairs, template_plane
+from rolewise.instruments.kernel_alignment import Similarity, cka, cka_matrix, gram, hsic
 from rolewise.instruments.landscape import LossLine, LossPlane, loss_line, loss_plane, random_loss_plane
 from rolewise.instruments.measures import UNITS, measure
 from rolewise.instruments.prediction import Predictions, predict
@@ -54,12 +54,12 @@ from rolewise.instruments.scores import (
     negative_log_likelihood,
     top_k_accuracy,
 )
-from rolewise.instruments.similarity import Similarity, cka, cka_matrix, gram, hsic
 from rolewise.instruments.slopes import input_gradient_norm, jacobian_norm, sampled_lipschitz
 from rolewise.instruments.smoothness import LinearityGap, linearity_gap, mean_entropy
 from rolewise.instruments.teacher_deviation import teacher_deviation
 from rolewise.instruments.temperature import TemperatureEffect, TemperatureFit, fit_temperature, temperature_effect
-from rolewise.instruments.weights import filter_normalised_direction, recompute_batch_norm
+from rolewise.instruments.template_plane import Plane, ProjectedPairs, class_templates, project_pairs, template_plane
+from rolewise.instruments.weight_space import filter_normalised_direction, recompute_batch_norm
 
 __all__ = [
     "CORRUPTIONS",

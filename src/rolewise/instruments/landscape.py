@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
 from rolewise.instruments.prediction import Head
-from rolewise.instruments.weights import (
+from rolewise.instruments.weight_space import (
     State,
     check_alike,
     evaluation_of,

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from rolewise.errors import InputError, near
-from rolewise.importing import import_path
+from rolewise.foreign_code import import_path
 from rolewise.instruments.measure_call import Batches, Measure, setting_fault
 from rolewise.instruments.study_measures import (
     calibration_columns,

@@ -11,7 +11,7 @@ from rolewise.files import AnyPath, as_path, write_text
 from rolewise.report import bits, figures, measured
 from rolewise.report.cells import with_interval, with_spread
 from rolewise.report.costs import costs_table
-from rolewise.report.folder import RunData, read_run
+from rolewise.report.run_data import RunData, read_run
 from rolewise.statistics import (
     ArmRow,
     caution,

@@ -10,8 +10,8 @@ from typing import Any
 import jinja2
 
 from rolewise.files import AnyPath, as_path, write_text
+from rolewise.report.study_data import StudyData, read_study
 from rolewise.report.study_figures import contrast_name, effects_figure, heat_figure
-from rolewise.report.study_folder import StudyData, read_study
 from rolewise.report.study_pictures import pictures
 from rolewise.statistics.cautions import fixed_test_set, looked_at
 from rolewise.statistics.columns import column_of

@@ -10,8 +10,8 @@ from typing import Any
 
 from rolewise.config import ExperimentConfig, as_values
 from rolewise.config.overrides import steps_of
-from rolewise.config.scalars import plain
-from rolewise.config.study_loading import load_study
+from rolewise.config.study_file import load_study
+from rolewise.config.yaml_scalars import plain
 from rolewise.csv_cells import is_quoted, text_of
 from rolewise.errors import InputError, near
 from rolewise.files import read_text

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rolewise.config.axes import COLUMNS
-from rolewise.config.measures import Asked
+from rolewise.config.measure_entries import Asked
 from rolewise.data import Opened, Source, batches
 from rolewise.errors import InputError, RunError
 from rolewise.experiment import builders

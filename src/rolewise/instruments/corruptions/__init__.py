@@ -1,12 +1,12 @@
 """Common corruptions at five strengths, and a classifier's accuracy under them."""
 
-from rolewise.instruments.corruptions.measuring import (
+from rolewise.instruments.corruptions.corrupted_accuracy import (
     CorruptionTable,
     RelativeError,
     corruption_accuracy,
     relative_error,
 )
-from rolewise.instruments.corruptions.table import CORRUPTIONS, Corruption, corrupt, corruption_names
+from rolewise.instruments.corruptions.corruption_table import CORRUPTIONS, Corruption, corrupt, corruption_names
 
 __all__ = [
     "CORRUPTIONS",

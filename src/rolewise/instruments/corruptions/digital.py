@@ -1,7 +1,7 @@
 """What devices and files do: contrast, saturation, warping, coarse pixels, JPEG.
 
 Source: Hendrycks, Dietterich (2019), https://arxiv.org/abs/1903.12261, and their ``make_cifar_c.py``; what differs from
-it stands at `rolewise.instruments.corruptions.table.corrupt`.
+it stands at `rolewise.instruments.corruptions.corruption_table.corrupt`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from rolewise.instruments.robustness.attacks import Attack, fgsm, pgd
 from rolewise.instruments.robustness.auto_attack import auto_attack
 from rolewise.instruments.robustness.curves import RobustAccuracy, robust_accuracy
 from rolewise.instruments.robustness.gradient_free import nes, random_search
-from rolewise.instruments.robustness.masking import Finding, MaskingCheck, masking_check
+from rolewise.instruments.robustness.masked_gradients import Finding, MaskingCheck, masking_check
 
 __all__ = [
     "Attack",

@@ -9,9 +9,9 @@ from typing import Any
 
 from rolewise.data.arguments import argument_faults
 from rolewise.data.download import data_root
-from rolewise.data.images import Source
+from rolewise.data.image_sources import Source
 from rolewise.data.own import read_own
-from rolewise.data.registry import READERS, RawData
+from rolewise.data.reader_registry import READERS, RawData
 from rolewise.errors import InputError
 
 

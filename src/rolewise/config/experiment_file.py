@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from rolewise.config.document import Document
+from rolewise.config.fault_removal import mended
 from rolewise.config.faults import ConfigError, Fault, Steps, dotted
-from rolewise.config.mending import mended
 from rolewise.config.messages import faults_of
 from rolewise.config.overrides import read_overridden
 from rolewise.config.schema import ExperimentConfig

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.errors import InputError, RolewiseError, near
-from rolewise.importing import failed, import_path
+from rolewise.foreign_code import failed, import_path
 from rolewise.registry import Registry
 from rolewise.seeds import check_seed
 

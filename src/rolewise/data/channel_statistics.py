@@ -9,7 +9,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from rolewise.data.images import Source
+from rolewise.data.image_sources import Source
 from rolewise.errors import InputError
 
 #: Bytes of images that are read at once, or one image where that is more.

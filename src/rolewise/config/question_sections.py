@@ -10,8 +10,8 @@ from pydantic import Field
 
 from rolewise.config.axes import Scalar, scalar
 from rolewise.config.faults import Steps
-from rolewise.config.scalars import show
 from rolewise.config.section import Section
+from rolewise.config.yaml_scalars import show
 from rolewise.errors import near
 
 #: What may be fixed beside the axes. The names of arms are the experiment's, and are not checked.

@@ -20,9 +20,9 @@ from types import FrameType
 from typing import Any
 
 from rolewise.errors import RunError
+from rolewise.jobs.worker_output import warn_in_one_line
 from rolewise.processes import tie_to_parent
 from rolewise.threads import wait_passively
-from rolewise.workers.output import warn_in_one_line
 
 
 @dataclass(frozen=True)

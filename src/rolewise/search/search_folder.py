@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.errors import InputError, RunError
-from rolewise.search import record, states
-from rolewise.search.course import Course
-from rolewise.search.crew import Order, Outcome
+from rolewise.search import member_states, search_record
 from rolewise.search.lineage import SearchResult
-from rolewise.search.record import Line
+from rolewise.search.member_states import state_path
+from rolewise.search.resident_members import Order, Outcome
+from rolewise.search.search_record import Line
+from rolewise.search.search_run import Course
 
 _SYNC_SECONDS = 1.0  # short intervals must not wait for the disk: a power cut may cost them this much, a kill nothing
 
@@ -36,15 +37,15 @@ class Folder:
         self.path, self.course = path, course
         self.states = path / "state"
         self._synced_at = -math.inf
-        record.settle(self.states / "settings.json", course.settings())
+        search_record.settle_settings(self.states / "settings.json", course.settings())
         lines = self._lines()
         done = self._newest(lines)
         course.retake(lines[:done])
         self._synced = done
-        states.discard(self.states, {done, done - 1})
-        record.rewrite(self.path / "record.jsonl", [line.to_json() for line in course.lines])
+        member_states.discard_states(self.states, {done, done - 1})
+        search_record.rewrite_lines(self.path / "record.jsonl", [line.to_json() for line in course.lines])
         self._timing = self._times()[:done]
-        record.rewrite(self.path / "timing.jsonl", self._timing)
+        search_record.rewrite_lines(self.path / "timing.jsonl", self._timing)
 
     @property
     def seconds(self) -> float:
@@ -63,9 +64,9 @@ class Folder:
                 seed=course.seeds[member],
                 start=(interval - 1) / course.intervals,
                 stop=interval / course.intervals,
-                source=states.place(self.states, interval - 1, donors.get(member, member)) if interval > 1 else None,
+                source=state_path(self.states, interval - 1, donors.get(member, member)) if interval > 1 else None,
                 replace=member in donors,
-                save=states.place(self.states, interval, member) if interval < course.intervals else None,
+                save=state_path(self.states, interval, member) if interval < course.intervals else None,
                 sync=sync,
             )
             for member in range(course.members)
@@ -80,28 +81,30 @@ class Folder:
         last = self.course.done
         line = self.course.take(outcomes)
         sync = orders[0].sync
-        record.append(self.path / "record.jsonl", line.to_json(), sync=sync)
+        search_record.append_line(self.path / "record.jsonl", line.to_json(), sync=sync)
         if sync:
             self._synced_at, self._synced = time.monotonic(), line.interval
-        states.discard(self.states, {line.interval, last, self._synced})
+        member_states.discard_states(self.states, {line.interval, last, self._synced})
         members = [round(outcomes[member].seconds, 4) for member in sorted(outcomes)]
         timing: dict[str, Any] = {"interval": line.interval, "seconds": round(seconds, 4), "members": members}
         if losses := {str(member): outcome.losses for member, outcome in outcomes.items() if outcome.losses}:
             timing["losses"] = losses  # not in the record, which they do not change
-        record.append(self.path / "timing.jsonl", timing)
+        search_record.append_line(self.path / "timing.jsonl", timing)
         return line
 
     def finish(self) -> SearchResult:
         """Writes lineage.json, removes the states and returns the result."""
         result = self.course.result()
         result.save(self.path / "lineage.json")
-        states.discard(self.states, set())
+        member_states.discard_states(self.states, set())
         return result
 
     def _lines(self) -> list[Line]:
         path, course = self.path / "record.jsonl", self.course
         try:
-            lines = record.parse(record.read(path), course.space, course.members, course.intervals)
+            lines = search_record.parse_lines(
+                search_record.read_lines(path), course.space, course.members, course.intervals
+            )
             course.retake(lines)
         except (InputError, RunError) as error:
             raise InputError(f"record {path}: {error}; it is damaged: {self._remedy}") from error
@@ -112,13 +115,13 @@ class Folder:
         if len(lines) in (0, self.course.intervals):
             return len(lines)
         faults = []
-        for interval in reversed(states.generations(self.states)):
+        for interval in reversed(member_states.stored_intervals(self.states)):
             if not 0 < interval <= len(lines):
                 continue
             try:
                 for member, score in enumerate(lines[interval - 1].scores):
                     if score is not None:
-                        states.check(states.place(self.states, interval, member))
+                        member_states.check_state(state_path(self.states, interval, member))
             except InputError as error:
                 faults.append(error)
                 continue
@@ -130,7 +133,7 @@ class Folder:
 
     def _times(self) -> list[dict[str, Any]]:
         try:
-            values = record.read(self.path / "timing.jsonl")
+            values = search_record.read_lines(self.path / "timing.jsonl")
         except InputError:  # times decide nothing
             return []
         return [value for value in values if isinstance(value, dict) and isinstance(value.get("seconds"), (int, float))]

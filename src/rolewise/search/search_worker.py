@@ -7,8 +7,8 @@ from multiprocessing.connection import Connection
 
 import torch
 
-from rolewise.search.crew import Crew
-from rolewise.workers.process import Ready, jobs, raised
+from rolewise.jobs.worker_process import Ready, jobs, raised
+from rolewise.search.resident_members import Crew
 
 
 def work(connection: Connection, threads: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from rolewise.search import states
+from rolewise.search import member_states
 from rolewise.search.member import MakeMember, Member
 from rolewise.search.space import Genome
 
@@ -91,7 +91,7 @@ class Crew:
             member.advance(order.start, order.stop)
             score = float(member.score())
             if order.save is not None and math.isfinite(score):
-                content = states.dump(member.state_dict())
+                content = member_states.dump_state(member.state_dict())
             self._members[order.member] = member, order.stop
         except (RuntimeError, MemoryError, FloatingPointError) as error:
             self._members.pop(order.member, None)
@@ -99,7 +99,7 @@ class Crew:
         else:
             if content is not None and order.save is not None:
                 self._prove(content)
-                states.write(order.save, content, sync=order.sync)
+                member_states.write_state(order.save, content, sync=order.sync)
             return Outcome(order.member, score, "", time.perf_counter() - began)
         # Outside the handler, where the traceback no longer holds the dead member's tensors.
         _free_memory()
@@ -114,14 +114,14 @@ class Crew:
         make = self._make_member
         member = make(order.member, order.genome, order.seed) if resident is None else resident[0]
         if order.source is not None and (order.replace or resident is None):
-            member.load_state_dict(states.read(order.source))
+            member.load_state_dict(member_states.read_state(order.source))
             member.set_genome(order.genome)
         return member
 
     def _prove(self, content: bytes) -> None:
         """Reads the first state back, so that one that cannot be loaded shows at once and not at the first copy."""
         if not self._proved:
-            states.parse(content)
+            member_states.parse_state(content)
             self._proved = True
 
 

@@ -11,8 +11,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 from rolewise.errors import Interrupted, RunError
-from rolewise.workers.output import Output
-from rolewise.workers.process import Raised, Ready, Stop, start_process
+from rolewise.jobs.worker_output import Output
+from rolewise.jobs.worker_process import Raised, Ready, Stop, start_process
 
 Job = TypeVar("Job")
 

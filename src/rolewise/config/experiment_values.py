@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from rolewise.config.faults import Steps, dotted
-from rolewise.config.scalars import plain, show
 from rolewise.config.schema import ExperimentConfig
+from rolewise.config.yaml_scalars import plain, show
 from rolewise.files import digest_of
 
 #: Settings that change how fast an experiment runs and nothing else.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rolewise.data.images import ImageData, Source
+from rolewise.data.image_sources import ImageData, Source
 
 
 @dataclass(frozen=True)

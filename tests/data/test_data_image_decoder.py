@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageMode
 
 from rolewise.data import read
-from rolewise.data.decoding import decode_image
+from rolewise.data.image_decoder import decode_image
 from rolewise.errors import InputError
 
 LEVELS = np.linspace(0, 255, 64).round().astype(np.uint8).reshape(8, 8)
@@ -89,7 +89,7 @@ def test_what_8_bits_cannot_hold_is_refused_by_name(tmp_path: Path, mode: str, d
 
 
 def test_every_mode_of_pillow_has_a_rule() -> None:
-    from rolewise.data import decoding
+    from rolewise.data import image_decoder
 
     ImageMode.getmode("RGB")
     modes = ["1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "LA", "PA", "RGBX", "RGBa", "La"]
@@ -99,8 +99,8 @@ def test_every_mode_of_pillow_has_a_rule() -> None:
         picture = Image.new(mode, (4, 4))
         for wanted in ("L", "RGB"):
             try:
-                flat = decoding._flattened(picture, wanted, 255)
-            except decoding._NoRule:
+                flat = image_decoder._flattened(picture, wanted, 255)
+            except image_decoder._NoRule:
                 refused.add(mode)
             else:
                 assert flat.mode == wanted
@@ -116,7 +116,7 @@ def test_a_file_is_a_picture_whatever_it_is_called(tmp_path: Path) -> None:
 
 def test_a_picture_that_memory_has_no_room_for_is_refused_by_its_head(tmp_path: Path, monkeypatch) -> None:
     Image.new("1", (5000, 4000)).save(tmp_path / "a.png")
-    monkeypatch.setattr("rolewise.data.limits.free_memory", lambda: 10**8)
+    monkeypatch.setattr("rolewise.data.data_checks.free_memory", lambda: 10**8)
     monkeypatch.setattr(Image.Image, "convert", lambda *_, **__: pytest.fail("it was decoded"))
     with pytest.raises(
         InputError, match=r"a\.png \(5,000 x 4,000 pixels\) takes 0\.2 GB, and this machine has 0\.1 GB"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rolewise.data.images import Source
+from rolewise.data.image_sources import Source
 from rolewise.registry import Registry
 
 

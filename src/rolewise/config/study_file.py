@@ -12,14 +12,14 @@ from pydantic import ValidationError
 
 from rolewise.config.axes import Axes, Axis, Level, Scalar, Setting, product_size, settings_of
 from rolewise.config.document import Document, read_document
+from rolewise.config.experiment_file import Check, validate
+from rolewise.config.experiment_values import as_values
 from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
-from rolewise.config.loading import Check, validate
-from rolewise.config.measures import Asked, MeasureFaults, asked, entry_faults
+from rolewise.config.measure_entries import Asked, MeasureFaults, asked, entry_faults
 from rolewise.config.messages import faults_of
 from rolewise.config.overrides import assign, read_overridden
-from rolewise.config.questions import Question, question, question_faults
+from rolewise.config.question_sections import Question, question, question_faults
 from rolewise.config.study import Cell, Part, PartSection, Study, StudySection
-from rolewise.config.writing import as_values
 
 #: More cells than this are a slip of the pen.
 MOST_CELLS = 10_000

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rolewise.data.limits import check_memory
+from rolewise.data.data_checks import check_memory
 from rolewise.errors import InputError
 
 if TYPE_CHECKING:

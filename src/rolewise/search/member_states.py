@@ -16,14 +16,14 @@ from rolewise.seals import seal_bytes, unseal_bytes
 from rolewise.tensors import read_head_first
 
 
-def dump(state: dict[str, Any]) -> bytes:
+def dump_state(state: dict[str, Any]) -> bytes:
     """Returns a state as the bytes of a file that `torch.load` reads, with a digest behind it."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     return seal_bytes(buffer.getvalue())
 
 
-def parse(content: bytes) -> dict[str, Any]:
+def parse_state(content: bytes) -> dict[str, Any]:
     """Returns the state in the bytes that `dump` made. Executes nothing that the bytes may hold.
 
     Raises:
@@ -44,7 +44,7 @@ def parse(content: bytes) -> dict[str, Any]:
     return state
 
 
-def write(path: Path, content: bytes, *, sync: bool) -> None:
+def write_state(path: Path, content: bytes, *, sync: bool) -> None:
     """Writes a state under a temporary name, then renames it.
 
     Args:
@@ -64,7 +64,7 @@ def write(path: Path, content: bytes, *, sync: bool) -> None:
         os.replace(temporary, path)
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_state(path: Path) -> dict[str, Any]:
     """Reads what `write` wrote.
 
     Raises:
@@ -72,12 +72,12 @@ def read(path: Path) -> dict[str, Any]:
     """
     content = read_head_first(path, "checkpoint")
     try:
-        return parse(content)
+        return parse_state(content)
     except InputError as error:
         raise InputError(f"checkpoint {path}: {error}") from error
 
 
-def check(path: Path) -> None:
+def check_state(path: Path) -> None:
     """Makes sure that a state is whole, without loading it.
 
     Raises:
@@ -90,18 +90,18 @@ def check(path: Path) -> None:
         raise InputError(f"checkpoint {path}: {error}") from error
 
 
-def place(folder: Path, interval: int, member: int) -> Path:
+def state_path(folder: Path, interval: int, member: int) -> Path:
     """Returns the file for a member's state after ``interval`` intervals."""
     return folder / f"{interval:06d}" / f"member-{member:03d}.pt"
 
 
-def generations(folder: Path) -> list[int]:
+def stored_intervals(folder: Path) -> list[int]:
     """Returns the intervals after which there are states, ascending."""
     return sorted(int(entry.name) for entry in folder.glob("[0-9]*") if entry.name.isdigit() and entry.is_dir())
 
 
-def discard(folder: Path, keep: set[int]) -> None:
+def discard_states(folder: Path, keep: set[int]) -> None:
     """Removes the states of every interval but those in ``keep``."""
-    for interval in generations(folder):
+    for interval in stored_intervals(folder):
         if interval not in keep:
             shutil.rmtree(folder / f"{interval:06d}", ignore_errors=True)

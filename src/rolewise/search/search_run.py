@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rolewise.errors import InputError, RunError
-from rolewise.search.crew import Outcome
 from rolewise.search.lineage import TRUNCATION, Event, SearchResult
 from rolewise.search.population import step
-from rolewise.search.record import Line
+from rolewise.search.resident_members import Outcome
+from rolewise.search.search_record import Line
 from rolewise.search.space import Genome, Space
 from rolewise.seeds import check_seed, derive_seed, generator
 

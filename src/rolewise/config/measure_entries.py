@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rolewise.config.faults import Steps
-from rolewise.config.scalars import show
+from rolewise.config.yaml_scalars import show
 
 #: Says what is wrong with a measurement's name (at ``""``) and with its settings, by their names.
 MeasureFaults = Callable[[str, Mapping[str, Any]], Mapping[str, str]]

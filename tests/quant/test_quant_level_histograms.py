@@ -11,7 +11,7 @@ from torch import nn
 
 from rolewise.models import build
 from rolewise.quant import quantise, quantised_layers
-from rolewise.quant.histograms import layer_histograms
+from rolewise.quant.level_histograms import layer_histograms
 
 
 def network(quantiser: str, bits: int, keep: tuple[str, ...] = ("first", "last")) -> nn.Module:

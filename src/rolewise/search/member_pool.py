@@ -10,11 +10,11 @@ from typing import Protocol
 import torch
 
 from rolewise.errors import InputError
-from rolewise.search.crew import Crew, Order, Outcome
+from rolewise.jobs.worker_pool import Died, Hands
+from rolewise.jobs.worker_process import Raised, start_context
 from rolewise.search.member import MakeMember
-from rolewise.search.worker import work
-from rolewise.workers.hands import Died, Hands
-from rolewise.workers.process import Raised, start_context
+from rolewise.search.resident_members import Crew, Order, Outcome
+from rolewise.search.search_worker import work
 
 
 class Pool(Protocol):

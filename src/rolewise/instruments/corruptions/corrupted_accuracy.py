@@ -12,7 +12,7 @@ from torch import nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.corruptions.table import check, chosen, corrupt
+from rolewise.instruments.corruptions.corruption_table import check, chosen, corrupt
 from rolewise.instruments.prediction import batches_on
 from rolewise.instruments.robustness.curves import correct
 from rolewise.instruments.robustness.objectives import pixels_of

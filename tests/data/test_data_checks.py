@@ -64,7 +64,7 @@ def test_a_gz_file_that_expands_without_end_is_not_unpacked(tmp_path: Path) -> N
 
 def test_what_memory_has_no_room_for_is_refused_with_its_size(tmp_path: Path, monkeypatch) -> None:
     assert (free_memory() or 1) > 0
-    monkeypatch.setattr("rolewise.data.limits.free_memory", lambda: 100)
+    monkeypatch.setattr("rolewise.data.data_checks.free_memory", lambda: 100)
     np.savez(tmp_path / "data.npz", images=np.zeros((6, 8, 8), np.uint8), labels=np.arange(6) % 2)
     with pytest.raises(InputError, match=r"takes .* GB, and this machine has .* GB free; save .* as two \.npy files"):
         read("npz", root=tmp_path)

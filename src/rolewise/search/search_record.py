@@ -51,7 +51,7 @@ class Line:
         }
 
 
-def append(path: Path, value: dict[str, Any], *, sync: bool = False) -> None:
+def append_line(path: Path, value: dict[str, Any], *, sync: bool = False) -> None:
     """Appends one line of JSON with its digest; a reader drops a last line that was not finished."""
     with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(_sealed(value))
@@ -60,7 +60,7 @@ def append(path: Path, value: dict[str, Any], *, sync: bool = False) -> None:
             os.fsync(file.fileno())
 
 
-def read(path: Path) -> list[Any]:
+def read_lines(path: Path) -> list[Any]:
     """Returns the values in a file of JSON lines, without a last one that is not whole; none where there is no file.
 
     Raises:
@@ -83,7 +83,7 @@ def read(path: Path) -> list[Any]:
     return values
 
 
-def parse(values: Sequence[Any], space: Space, members: int, intervals: int) -> list[Line]:
+def parse_lines(values: Sequence[Any], space: Space, members: int, intervals: int) -> list[Line]:
     """Checks the lines one by one.
 
     Raises:
@@ -108,7 +108,7 @@ def parse(values: Sequence[Any], space: Space, members: int, intervals: int) -> 
     return lines
 
 
-def rewrite(path: Path, values: Sequence[dict[str, Any]]) -> None:
+def rewrite_lines(path: Path, values: Sequence[dict[str, Any]]) -> None:
     """Writes the lines anew, whole or not at all."""
     files.write_text(path, "".join(map(_sealed, values)))
 
@@ -117,7 +117,7 @@ def _sealed(value: Mapping[str, Any]) -> str:
     return json.dumps(seal(value), sort_keys=True, allow_nan=False) + "\n"
 
 
-def settle(path: Path, settings: dict[str, Any]) -> None:
+def settle_settings(path: Path, settings: dict[str, Any]) -> None:
     """Writes a new search's settings, or compares them with those of the search that the folder holds.
 
     Raises:
