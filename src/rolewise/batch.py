@@ -12,7 +12,6 @@ from torch import Tensor
 from rolewise.errors import InputError
 from rolewise.seeds import generator
 
-
 #: How a teacher's outputs are brought to a mixed example.
 MixedTargets = Literal["image", "outputs", "isotonic"]
 

@@ -21,11 +21,11 @@ from rolewise.distill.registry import Method, configure
 from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
 from rolewise.distill.step_state import AverageOf, StepState
-from rolewise.distill.taps import Taps
 from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode, batch_statistics
 from rolewise.distill.terms import Terms, weighted_sum
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
+from rolewise.taps import Taps
 from rolewise.tasks import Task
 
 
