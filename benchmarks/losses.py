@@ -20,7 +20,6 @@ from rolewise.batch import Batch, Context
 from rolewise.distill import Method, configure, ii_kd
 from rolewise.models import build
 from rolewise.train import StepRule, Update, train_step
-from rolewise.train.objective import Distillation
 
 CASES = {
     "ResNet-20 <- ResNet-56, 32x32": ("resnet56", "resnet20", 100),
@@ -58,7 +57,7 @@ def step(case: tuple[str, str, int], methods: list[Method], share: float | None)
     distiller = rw.Distiller(teacher, student.train(), methods, label_weight=1.0, example=images[:2])
     optimizer = torch.optim.SGD(distiller.trainable_parameters(), 1e-4, momentum=0.9, fused=True)
     updates, batch, rule = (
-        [Update(Distillation(distiller), optimizer)],
+        [Update(distiller, optimizer)],
         Batch(images, labels),
         StepRule(gradient_ratio=share),
     )

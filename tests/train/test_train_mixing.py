@@ -42,7 +42,7 @@ def fed(made: Trainee) -> tuple[Tensor, Tensor, Tensor]:
     for network_, kept in zip(networks, seen, strict=True):
         assert network_ is not None
         network_.register_forward_pre_hook(lambda module, inputs, kept=kept: kept.append(inputs[0]))
-    made.distiller.register_forward_pre_hook(lambda module, inputs: labels.append(inputs[1]))
+    made.distiller.register_forward_pre_hook(lambda module, inputs: labels.append(inputs[0].targets))
     made.run_epochs(0, 1)
     student, teacher = (torch.cat(kept) * 0.4 + 0.3 for kept in seen)
     return student, teacher, torch.cat(labels)

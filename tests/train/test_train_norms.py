@@ -18,7 +18,6 @@ from rolewise.models import build
 from rolewise.quant import quantise
 from rolewise.train import Mixing, StepRule, Update, fit, train_step
 from rolewise.train.gradients import GradientNorms, GradientProbe, gradient_norms, measured_epochs
-from rolewise.train.objective import Distillation
 
 
 def distiller(low: bool = False, **settings) -> Distiller:
@@ -111,8 +110,7 @@ def test_measuring_changes_no_bit_of_the_steps(low: bool, settings: dict) -> Non
     kept = []
     for wanted in (False, True):
         made = distiller(low)
-        objective = Distillation(made)
-        updates = [Update(objective, torch.optim.Adam(objective.trainable_parameters(), lr=0.01))]
+        updates = [Update(made, torch.optim.Adam(made.trainable_parameters(), lr=0.01))]
         own = (
             {**settings, "scaler": torch.amp.GradScaler("cpu", init_scale=1024.0)} if "scaler" in settings else settings
         )

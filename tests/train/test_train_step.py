@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from train_toys import SPEC, batch, data, update
 
+from rolewise.average import Average
 from rolewise.batch import Batch, Context
 from rolewise.distill import Distiller, Terms, configure
 from rolewise.errors import InputError
 from rolewise.models import build
 from rolewise.train import StepRule, Update, train_step
-from rolewise.train.ema import Average
 
 
 class Pull(nn.Module):
@@ -25,7 +25,7 @@ class Pull(nn.Module):
         self.weight = nn.Parameter(torch.zeros(()))
         self.other, self.taken, self.seen = [other], 0, list[float]()
 
-    def forward(self, batch: Batch, context: Context) -> Terms:
+    def forward(self, batch: Batch, /, *, context: Context) -> Terms:
         loss = (self.weight - batch.inputs).square().mean()
         if self.other[0] is not None:
             self.seen.append(self.other[0].weight.item())
@@ -34,8 +34,8 @@ class Pull(nn.Module):
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
         return self.parameters()
 
-    def after_step(self) -> None:
-        self.taken += 1
+    def after_step(self, *, taken: bool = True) -> None:
+        self.taken += taken
 
 
 def pulled(objective: Pull, **settings) -> Update:
@@ -79,8 +79,8 @@ def update_without_weights() -> Pull:
 def test_a_step_that_the_scaler_refuses_moves_neither_state_nor_average(values: list[float]) -> None:
     objective, scaler = Pull(), torch.amp.GradScaler("cpu", init_scale=1024.0)
     average = Average(objective, 0.5)
-    average.attach()
-    own = pulled(objective, average=average)
+    average.attach(objective)
+    own = pulled(objective, average=(average, objective))
     kept = []
     for step, value in enumerate(values):
         train_step([own], Batch(torch.tensor([value])), Context(step=step), StepRule(scaler=scaler))

@@ -11,7 +11,6 @@ from rolewise.distill import Distiller, configure
 from rolewise.inputs import InputSpec
 from rolewise.models import build as network
 from rolewise.train import OptimizerSettings, Trainee, TrainSettings, Update
-from rolewise.train.objective import Distillation
 
 SPEC = InputSpec((0.3,), (0.4,))
 
@@ -55,8 +54,7 @@ def weights(made: Trainee) -> torch.Tensor:
 
 
 def update(distiller: Distiller, lr: float = 0.05, momentum: float = 0.9) -> Update:
-    objective = Distillation(distiller)
-    return Update(objective, torch.optim.SGD(objective.trainable_parameters(), lr=lr, momentum=momentum))
+    return Update(distiller, torch.optim.SGD(distiller.trainable_parameters(), lr=lr, momentum=momentum))
 
 
 def batch(start: int = 0, size: int = 16) -> Batch:

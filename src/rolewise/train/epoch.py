@@ -35,8 +35,8 @@ def run_epoch(trainee: Trainee, measured: bool, pause: Callable[[], bool]) -> di
     """
     trainee.distiller.train()
     averages = [update.average for update in trainee.updates if update.average is not None]
-    for average in averages:
-        average.attach()
+    for average, network in averages:
+        average.attach(network)
     if not trainee.step:
         trainee.record = EpochRecord()
     try:
@@ -51,7 +51,7 @@ def run_epoch(trainee: Trainee, measured: bool, pause: Callable[[], bool]) -> di
     except NonFiniteError:
         trainee.step = 0
         raise
-    for average in averages:
+    for average, _ in averages:
         average.take_counters()
     trainee.epoch, trainee.step = trainee.epoch + 1, 0
     return {"epoch": trainee.epoch, "progress": trainee.progress, **trainee.record.fields(trainee.feed.counts)}

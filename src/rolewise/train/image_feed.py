@@ -12,7 +12,7 @@ from torch import Tensor
 from rolewise.augment import Augmentation, Schedule, apply
 from rolewise.batch import Batch
 from rolewise.data import ImageData, Source, batches, shuffled
-from rolewise.data.loading import Batch as Loaded
+from rolewise.data.source_batches import Batch as Loaded
 from rolewise.distill import Distiller
 from rolewise.seeds import generator
 from rolewise.train.given import check_seen

@@ -11,7 +11,7 @@ from rolewise.augment import MixPlan, mix_images, mix_labels
 from rolewise.augment.mix_pick import keep_highest, unix_plan
 from rolewise.augment.mix_plan import after_clean, join
 from rolewise.batch import Batch, Mixture
-from rolewise.data.loading import Batch as Loaded
+from rolewise.data.source_batches import Batch as Loaded
 from rolewise.distill import Distiller
 from rolewise.train.mixing import Mixing, entropies
 

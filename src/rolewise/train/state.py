@@ -72,7 +72,7 @@ def _of_update(update: Update) -> dict[str, Any]:
     if isinstance(update.objective, nn.Module):
         state["weights"] = update.objective.state_dict()
     if update.average is not None:
-        state["average"] = update.average.network.state_dict()
+        state["average"] = update.average[0].network.state_dict()
     return state
 
 
@@ -81,4 +81,4 @@ def _take_update(update: Update, state: dict[str, Any]) -> None:
     if isinstance(update.objective, nn.Module):
         update.objective.load_state_dict(state["weights"])
     if update.average is not None:
-        update.average.network.load_state_dict(state["average"])
+        update.average[0].network.load_state_dict(state["average"])

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from rolewise.average import Average
 from rolewise.batch import Batch, Context
 from rolewise.distill import Terms
 from rolewise.errors import InputError
 from rolewise.train.backward import leave_gradients
-from rolewise.train.ema import Average
 from rolewise.train.objective import Objective
 from rolewise.train.rule import StepRule
 
@@ -28,7 +28,7 @@ class Update:
         objective: what is minimised.
         optimizer: of the objective's parameters.
         every: the update is done at steps whose number is a multiple of this.
-        average: follows a network after each update that was taken.
+        average: an average and the network that it follows after each update that was taken.
         name: stands before the names of the objective's terms; needed where there are several updates.
 
     Raises:
@@ -38,7 +38,7 @@ class Update:
     objective: Objective
     optimizer: torch.optim.Optimizer
     every: int = 1
-    average: Average | None = None
+    average: tuple[Average, nn.Module] | None = None
     name: str = ""
     parameters: list[nn.Parameter] = field(init=False)
 
@@ -80,19 +80,19 @@ def train_step(
         update.optimizer.zero_grad(set_to_none=True)
         losses = (_forward(update.objective, part, context, rule, update.parameters[0]) for part in batches)
         terms = leave_gradients(update.parameters, losses, len(batches), rule)
-        if _move(update, rule):
-            update.objective.after_step()
-            if update.average is not None:
-                update.average.update()
+        taken = _move(update, rule)
+        update.objective.after_step(taken=taken)
+        if taken and update.average is not None:
+            update.average[0].update()
         done[update.name] = _mean(terms)
     return _joined(done)
 
 
 def _forward(objective: Objective, batch: Batch, context: Context, rule: StepRule, example: nn.Parameter) -> Terms:
     if rule.precision == "float32":
-        return objective(batch, context)
+        return objective(batch, context=context)
     with torch.autocast(example.device.type, _DTYPES[rule.precision]):
-        return objective(batch, context)
+        return objective(batch, context=context)
 
 
 def _move(update: Update, rule: StepRule) -> bool:

@@ -9,17 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.augment import Schedule
+from rolewise.average import Average
 from rolewise.data import Source
 from rolewise.distill import Distiller
 from rolewise.errors import InputError
 from rolewise.seeds import check_seed
-from rolewise.train.ema import Average
 from rolewise.train.epoch import read_terms, run_epoch
 from rolewise.train.feed import Feed
 from rolewise.train.given import check_given
 from rolewise.train.image_feed import ImageFeed, image_feed_of
 from rolewise.train.mixing import Mixing
-from rolewise.train.objective import Distillation
 from rolewise.train.optimizers import optimizer_of
 from rolewise.train.record import EpochRecord
 from rolewise.train.scalars import Scalars, scalars_at
@@ -94,12 +93,12 @@ class Trainee:
         self.learning_rate = settings.optimizer.learning_rate
         if settings.channels_last:
             distiller.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        objective = Distillation(distiller)
-        self.optimizer = optimizer_of(settings.optimizer, objective.trainable_parameters())
+        self.optimizer = optimizer_of(settings.optimizer, distiller.trainable_parameters())
         half = settings.precision == "float16" and self.device.type == "cuda"
         self.scaler = torch.amp.GradScaler("cuda") if half else None
         self.average = Average(distiller.student, settings.ema) if settings.ema is not None else None
-        self.updates = [Update(objective, self.optimizer, average=self.average), *updates]
+        average = (self.average, distiller.student) if self.average is not None else None
+        self.updates = [Update(distiller, self.optimizer, average=average), *updates]
         self.record = EpochRecord()
         if settings.compile:
             distiller.compile_networks()

@@ -1,0 +1,64 @@
+"""A moving average of a network's weights."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+
+class Average:
+    r"""A copy of a network that follows it.
+
+    .. math:: a \leftarrow d \, a + (1 - d) \, w
+
+    for weights and norm statistics after every step; counters, which are no numbers to average, are taken over. A
+    module that sets itself up from the first batch, and says so in a buffer ``ready``, is taken over whole when it has:
+    what stood there before is no value to average with.
+
+    Args:
+        network: what is followed; the copy begins equal to it.
+        decay: d, in (0, 1).
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        for module in self.network.modules():
+            # The copy is evaluated, never tapped.
+            module._forward_hooks.clear()
+            module._forward_pre_hooks.clear()
+        self._decay = decay
+        self._pairs: list[tuple[Tensor, Tensor]] = []
+        self._floating: tuple[list[Tensor], list[Tensor]] = ([], [])
+        self._waiting: dict[str, tuple[Tensor, list[tuple[Tensor, Tensor]]]] = {}
+
+    def attach(self, network: nn.Module) -> None:
+        """Looks up the tensors to follow; once an epoch, because that takes as long as a small network's step."""
+        own, other = self.network.state_dict(), network.state_dict()
+        self._pairs = [(own[name], other[name]) for name in own]
+        floating = [pair for pair in self._pairs if pair[0].is_floating_point()]
+        self._floating = ([target for target, _ in floating], [source for _, source in floating])
+        self._waiting = {}
+        for name in own:
+            prefix, _, last = name.rpartition(".")
+            if last == "ready" and not bool(own[name]):
+                pairs = [(own[key], other[key]) for key in own if key.rpartition(".")[0] == prefix]
+                self._waiting[prefix] = other[name], pairs
+
+    def update(self) -> None:
+        """Follows one step."""
+        targets, sources = self._floating
+        torch._foreach_lerp_(targets, sources, 1 - self._decay)
+        # Hardly ever one after the first step, so that the device is not waited for.
+        for prefix, (ready, pairs) in list(self._waiting.items()):
+            if bool(ready):
+                for target, source in pairs:
+                    target.copy_(source)
+                del self._waiting[prefix]
+
+    def take_counters(self) -> None:
+        """Takes over what is not averaged."""
+        for target, source in self._pairs:
+            if not target.is_floating_point():
+                target.copy_(source)
