@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from rolewise.config.faults import Steps
-from rolewise.config.networks import ModelSection, StudentSection
+from rolewise.config.network_sections import ModelSection, StudentSection
 from rolewise.distill import METHODS, Distiller, build_methods
 from rolewise.errors import InputError, RolewiseError, near
 from rolewise.experiment import builders
