@@ -11,6 +11,7 @@ from torch.utils.hooks import RemovableHandle
 from rolewise.errors import InputError
 from rolewise.taps.places import Place, place_of
 from rolewise.taps.store import Stopped, Store
+from rolewise.taps.tokens import layout_of
 
 Result = TypeVar("Result")
 #: Where classes come from whose forward passes may not be ended early: they tidy up between processes and threads.
@@ -54,12 +55,15 @@ def attach(network: nn.Module, places: Iterable[Place], store: Store) -> list[Re
 class Taps:
     """Runs a network and returns what some of its modules gave.
 
+    Of tokens [B, T, D] those that stand for places are returned, as the network declares them: without class and
+    register tokens, and as a map where there is a grid (see `rolewise.taps.tokens`).
+
     Args:
         network: any network; the hooks stay on its modules.
         paths: of the places, see `rolewise.taps.places.place_of`.
 
     Raises:
-        InputError: a path has another form.
+        InputError: a path has another form, or the network's tokens are declared wrongly.
     """
 
     def __init__(self, network: nn.Module, paths: Iterable[str]) -> None:
@@ -67,6 +71,8 @@ class Taps:
         self.paths = tuple(place.path for place in self.places)
         self.store = Store()
         attach(network, self.places, self.store)
+        declared = {place.path: layout_of(network, place.module) for place in self.places}
+        self.layouts = {path: layout for path, layout in declared.items() if layout is not None}
         # Of all runs nobody knows which is the last one.
         self.stops = bool(self.places) and not any(place.run == "all" for place in self.places)
         self.stops = self.stops and not any(_is_parallel(module) for module in network.modules())
@@ -86,7 +92,7 @@ class Taps:
         self.store.begin()
         try:
             result = call()
-            features = self.store.end(self.places)
+            features = self.store.end(self.places, self.layouts)
         finally:
             self.store.clear()
         self.complete = True
@@ -112,9 +118,9 @@ class Taps:
         self.store.begin(stop_after=len(self.places))
         try:
             call()
-            return self.store.end(self.places)
+            return self.store.end(self.places, self.layouts)
         except Stopped:
-            return self.store.end(self.places)
+            return self.store.end(self.places, self.layouts)
         finally:
             self.store.clear()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -10,6 +11,9 @@ from torch import Tensor
 
 from rolewise.errors import InputError
 from rolewise.taps.places import Place
+from rolewise.taps.tokens import TokenLayout
+
+NONE: Mapping[str, TokenLayout] = MappingProxyType({})
 
 
 class Stopped(BaseException):
@@ -59,16 +63,18 @@ class Store:
         """Returns what is kept of a tensor: the tensor itself."""
         return tensor
 
-    def end(self, places: Iterable[Place]) -> dict[str, Tensor]:
+    def end(self, places: Iterable[Place], layouts: Mapping[str, TokenLayout] = NONE) -> dict[str, Tensor]:
         """Closes the store and returns what it recorded: path -> tensor.
 
         Args:
             places: what must be there.
+            layouts: of the tokens at some paths, of which those that stand for places are returned.
 
         Raises:
             InputError: a place cannot be relied on.
         """
         values, runs, self.values, self.runs, self.open = self.values, self.runs, {}, {}, False
+        found = {}
         for place in places:
             path, count = place.path, runs.get(place.path, 0)
             if not count:
@@ -82,7 +88,11 @@ class Store:
                 raise InputError(
                     f"tap {path!r} must not be changed in place by a later module; tap that module instead"
                 )
-        return {place.path: _joined(place, [tensor for tensor, _ in values[place.path]]) for place in places}
+            tensors = [tensor for tensor, _ in values[path]]
+            if path in layouts:
+                tensors = [layouts[path].places(tensor, path) for tensor in tensors]
+            found[path] = _joined(place, tensors)
+        return found
 
     def clear(self) -> None:
         """Closes the store and forgets what it recorded."""
