@@ -12,7 +12,7 @@ from rolewise.config import ConfigError
 from rolewise.data import DataWarning, ImageData, StreamedArray, divide, split, stratified_subset
 from rolewise.errors import InputError
 from rolewise.experiment import load
-from rolewise.experiment.world import world
+from rolewise.experiment.seed_data import world
 from rolewise.seeds import derive_seed
 
 

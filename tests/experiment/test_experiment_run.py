@@ -22,11 +22,11 @@ from rolewise.experiment import load, run
 from rolewise.experiment.arms import arms_of, control_of, label
 from rolewise.experiment.evaluation import evaluate_stage
 from rolewise.experiment.executor import Update
-from rolewise.experiment.folder import existing_run, held, open_run
-from rolewise.experiment.graph import stages_of
 from rolewise.experiment.pipeline import with_needs
+from rolewise.experiment.run_folder import existing_run, held, open_run
+from rolewise.experiment.seed_data import world
+from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.stages import augmentation_of, find_stage
-from rolewise.experiment.world import world
 from rolewise.seals import write_sealed
 
 QUICK = Path(__file__).with_name("quick.yaml")

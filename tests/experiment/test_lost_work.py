@@ -16,8 +16,8 @@ from search_toys import SPACE, SlowFactory, climber
 
 from rolewise.experiment import load, run
 from rolewise.experiment.executor import Update
-from rolewise.experiment.study import load_study, run_study
 from rolewise.search import search
+from rolewise.study import load_study, run_study
 from rolewise.workers import hands as workers
 
 HERE = Path(__file__).parent

@@ -15,13 +15,13 @@ import pytest
 from rich.console import Console
 
 from rolewise.experiment.executor import Update
-from rolewise.experiment.graph import Stage
 from rolewise.experiment.pipeline import Plan
-from rolewise.experiment.progress import Display
-from rolewise.experiment.study.execution import Event
-from rolewise.experiment.study.graph import Graph, Job
-from rolewise.experiment.study.progress import StudyDisplay
-from rolewise.experiment.study.working import Told
+from rolewise.experiment.run_progress import Display
+from rolewise.experiment.stage_graph import Stage
+from rolewise.study.job_execution import Event
+from rolewise.study.job_graph import Graph, Job
+from rolewise.study.job_worker import Told
+from rolewise.study.study_progress import StudyDisplay
 
 LONG = "seed0/a-student-with-a-long-name-trivialaugment+distill"
 

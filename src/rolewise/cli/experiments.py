@@ -40,9 +40,9 @@ def study(
     """
     from rolewise.cli.foreign import announced, say
     from rolewise.config.study_loading import kind_of
-    from rolewise.experiment.study import load_study, run_study
-    from rolewise.experiment.study.progress import StudyDisplay
     from rolewise.report import study_sentences
+    from rolewise.study import load_study, run_study
+    from rolewise.study.study_progress import StudyDisplay
 
     if kind_of(config) == "experiment":
         raise InputError(
@@ -121,7 +121,7 @@ def distill(
 
 def _run(config: Path, out: Path, settings: list[str] | None, fresh: bool, only: Any) -> None:
     from rolewise.experiment.pipeline import run as run_pipeline
-    from rolewise.experiment.progress import Display
+    from rolewise.experiment.run_progress import Display
 
     experiment = load_experiment(config, settings, out)
     with Display(console, out) as display:

@@ -39,11 +39,11 @@ def advise(
 
     Example: rolewise advise configs/digits.yaml --run runs/digits seed0/teacher-own --out advice
     """
+    from rolewise.advice import Effort
+    from rolewise.advice.advice_files import check_out, write_advice
+    from rolewise.advice.display import show
+    from rolewise.advice.experiment_advice import advise_experiment, taught_by
     from rolewise.cli.options import load_experiment
-    from rolewise.experiment.advice import Effort
-    from rolewise.experiment.advice.display import show
-    from rolewise.experiment.advice.planning import advise_experiment, taught_by
-    from rolewise.experiment.advice.writing import check_out, write_advice
 
     check_out(out)
     experiment = load_experiment(config, settings)
@@ -79,10 +79,10 @@ def regret(
 
     Example: rolewise regret runs/temperature --advice advice/advice.yaml --at size=large
     """
+    from rolewise.advice.regret_report import judged
     from rolewise.analysis.columns import COLUMNS
     from rolewise.analysis.regret import regret_sentence
     from rolewise.experiment import load
-    from rolewise.experiment.advice.judging import judged
 
     if metric.endswith("loss") or (metric in COLUMNS and not COLUMNS[metric].percent):
         raise InputError(f"metric must be one of which higher is better, got {metric!r}")

@@ -13,7 +13,7 @@ from rolewise.config.networks import MixSection, Moving, MovingSection, StudentS
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig
 from rolewise.distill import Distiller, Weight, build_methods, weight_of
 from rolewise.errors import InputError
-from rolewise.experiment.world import World
+from rolewise.experiment.seed_data import World
 from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
 from rolewise.train import Mixing, OptimizerSettings, RateSchedule, TrainSettings

@@ -14,9 +14,9 @@ from rolewise.augment import build as build_augmentation
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import NonFiniteError
 from rolewise.experiment import builders
-from rolewise.experiment.graph import Stage, stages_of
+from rolewise.experiment.seed_data import World, world
+from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import section_of
-from rolewise.experiment.world import World, world
 from rolewise.inputs import prepare
 from rolewise.logits import logits_in
 from rolewise.seeds import generator

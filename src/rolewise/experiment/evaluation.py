@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from rolewise.errors import InputError
 from rolewise.experiment import builders
-from rolewise.experiment.folder import RunFolder, existing_run
-from rolewise.experiment.graph import Stage
-from rolewise.experiment.inputs import changed, check_inputs, inputs_of, remember
-from rolewise.experiment.kept import stages_made_from
+from rolewise.experiment.input_digests import changed, check_inputs, inputs_of, remember
+from rolewise.experiment.kept_stages import stages_made_from
+from rolewise.experiment.run_folder import RunFolder, existing_run
+from rolewise.experiment.seed_data import world
+from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stages import find_stage, section_of, trained_network
-from rolewise.experiment.world import world
 from rolewise.files import AnyPath, as_path
 from rolewise.threads import torch_threads
 from rolewise.train import Metrics, evaluate

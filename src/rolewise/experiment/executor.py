@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from rolewise.errors import Interrupted, RunError
-from rolewise.experiment.folder import RunFolder
-from rolewise.experiment.graph import PRIORITY, Stage, next_stops
+from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.stage_graph import PRIORITY, Stage, next_stops
 from rolewise.processes import asked_to_stop
 from rolewise.workers.hands import MOST_LOSSES, Died, Hands
 from rolewise.workers.process import Raised, Ready, jobs, raised, start_context, stop_check

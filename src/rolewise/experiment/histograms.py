@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from rolewise.experiment import builders
-from rolewise.experiment.folder import RunFolder
-from rolewise.experiment.graph import Stage
+from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.seed_data import world
+from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stages import section_of, trained_network
-from rolewise.experiment.world import world
 from rolewise.files import write_json
 from rolewise.inputs import prepare
 from rolewise.quant.histograms import layer_histograms

@@ -8,8 +8,8 @@ from typing import Any
 
 from rolewise.augment import Schedule
 from rolewise.experiment import stages, strategies
-from rolewise.experiment.graph import Stage
-from rolewise.experiment.world import World
+from rolewise.experiment.seed_data import World
+from rolewise.experiment.stage_graph import Stage
 from rolewise.search import Genome
 from rolewise.train import Trainee, evaluate
 

@@ -14,15 +14,15 @@ from rolewise.experiment import builders
 from rolewise.experiment.estimate import estimated_seconds, stage_times
 from rolewise.experiment.executor import Update, execute
 from rolewise.experiment.failures import TRACEBACK, blamed
-from rolewise.experiment.folder import RunFolder, held, open_run
-from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.histograms import write_histograms
 from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import run_test, write_results
-from rolewise.experiment.searching import images_of_search, run_search
+from rolewise.experiment.run_folder import RunFolder, held, open_run
+from rolewise.experiment.schedule_search import images_of_search, run_search
+from rolewise.experiment.seed_data import world
+from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import TIMES, finish, run_training, section_of
 from rolewise.experiment.trial import refuse_faults
-from rolewise.experiment.world import world
 from rolewise.files import AnyPath, as_json, as_path, sha256
 from rolewise.report import write_report
 from rolewise.seals import SECONDS, check_stage, seconds_of, write_product, write_sealed

@@ -15,10 +15,10 @@ from rolewise.config.schema import DataSection, ExperimentConfig
 from rolewise.data import RawData, read, stratified_subset
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders
-from rolewise.experiment.folder import RunFolder
-from rolewise.experiment.graph import stages_of
+from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.seed_data import world
+from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.stages import section_of
-from rolewise.experiment.world import world
 from rolewise.files import write_bytes
 from rolewise.seals import write_product
 from rolewise.seeds import generator

@@ -7,10 +7,10 @@ from typing import Any
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment import builders
 from rolewise.experiment.arms import Arm, arms_of, control_of
-from rolewise.experiment.folder import RunFolder
-from rolewise.experiment.graph import Stage, stages_of
+from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.seed_data import world
+from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import labels_of, section_of, trained_network
-from rolewise.experiment.world import world
 from rolewise.files import as_json, read_json
 from rolewise.seals import top_product, write_product
 from rolewise.train import evaluate

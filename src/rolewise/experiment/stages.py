@@ -18,9 +18,9 @@ from rolewise.distill import Distiller
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import builders
 from rolewise.experiment.arms import label, specs
-from rolewise.experiment.folder import RunFolder
-from rolewise.experiment.graph import Stage, stages_of
-from rolewise.experiment.world import World, world
+from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.seed_data import World, world
+from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.files import read_json
 from rolewise.models import count_parameters, init_from
 from rolewise.quant import operations, size_in_bytes

@@ -13,8 +13,8 @@ import torch
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import RolewiseError
 from rolewise.experiment import builders
-from rolewise.experiment.trial.images import images_of
-from rolewise.experiment.trial.networks import BATCH, CPU, built
+from rolewise.experiment.trial.image_facts import images_of
+from rolewise.experiment.trial.network_trial import BATCH, CPU, built
 from rolewise.quant.program import save_program
 from rolewise.seeds import generator
 
