@@ -1,0 +1,148 @@
+"""What passes between data, networks and losses: batches, the outputs of networks, and rows of logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from rolewise.errors import InputError
+from rolewise.seeds import generator
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+#: How a teacher's outputs are brought to a mixed example.
+MixedTargets = Literal["image", "outputs", "isotonic"]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How the examples of a batch were mixed, and how the teacher's outputs are brought to them.
+
+    Args:
+        sources: int64 [M], rows of the batch of B examples that was mixed.
+        partners: int64 [M], likewise; an example that is its own partner is unchanged.
+        ratios: [M] in [0, 1], the fraction of the source.
+        labels: int64 [B], the classes of that batch.
+        targets: ``image``: the teacher's outputs for the mixed images stand; ``outputs``: the teacher sees the B images
+            before mixing, and its softened outputs are mixed by the ratio; ``isotonic``: its outputs for the mixed
+            images are brought into the order of the two labels.
+    """
+
+    sources: Tensor
+    partners: Tensor
+    ratios: Tensor
+    labels: Tensor
+    targets: MixedTargets = "image"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some examples, as the networks of a step see them.
+
+    Args:
+        inputs: a tensor [B, ...], a mapping of tensors (text with its mask), or a list of tensors (images of several
+            sizes).
+        targets: as the task defines them; None for unlabelled examples.
+        indices: int64 [B], the examples' rows in their source; terms with a memory need them.
+        views: inputs of the same examples in the same order for single networks, by role (``teacher``), or a further
+            view by name.
+        mixture: how the examples were mixed; None where the teacher's outputs stand as they are.
+    """
+
+    inputs: Any
+    targets: Any = None
+    indices: Tensor | None = None
+    views: Mapping[str, Any] = field(default=_NONE)
+    mixture: Mixture | None = None
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The outputs of one network for one batch.
+
+    Args:
+        values: by name: ``logits`` [B, K] or [B, K, H, W], ``predictions`` [B] or [B, D], ``boxes``, and so on.
+        features: what was tapped, by path.
+        losses: scalars that the network computed itself, by name.
+    """
+
+    values: Mapping[str, Any]
+    features: Mapping[str, Tensor] = field(default=_NONE)
+    losses: Mapping[str, Tensor] = field(default=_NONE)
+
+    @property
+    def logits(self) -> Tensor:
+        """The value ``logits``.
+
+        Raises:
+            InputError: the network has no such output.
+        """
+        if "logits" not in self.values:
+            known = ", ".join(self.values) or "none"
+            raise InputError(f"a network must return logits for this method, got the outputs {known}")
+        logits: Tensor = self.values["logits"]
+        return logits
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of logits, one for each thing that is classified: an example, a pixel, an anchor, a token.
+
+    Args:
+        logits: [R, K].
+        owner: int64 [R], the example of each row; None where row b is example b.
+        weight: [R], at least 0, 0 for an ignored pixel or padding; None for 1 everywhere.
+        labels: int64 [R] or [R, K], or None where there are none.
+    """
+
+    logits: Tensor
+    owner: Tensor | None = None
+    weight: Tensor | None = None
+    labels: Tensor | None = None
+
+    def by_example(self, losses: Tensor, examples: int) -> Tensor:
+        """Returns the weighted mean [B] of each example's rows; 0 for an example without rows of weight.
+
+        Args:
+            losses: [R].
+            examples: B.
+        """
+        if self.owner is None and self.weight is None:
+            return losses
+        owner = self.owner if self.owner is not None else torch.arange(examples, device=losses.device)
+        weight = torch.ones_like(losses) if self.weight is None else self.weight.to(losses.dtype)
+        # A row of weight 0 is left out and not multiplied: 0 * inf is NaN.
+        weighted = torch.where(weight > 0, losses, 0.0) * weight
+        sums = losses.new_zeros(examples).index_add(0, owner, weighted)
+        total = losses.new_zeros(examples).index_add(0, owner, weight)
+        return sums / torch.where(total > 0, total, 1.0)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a training stands when a loss is computed.
+
+    Args:
+        progress: the fraction of training done, in [0, 1].
+        step: the number of steps taken before this one.
+        epoch: the number of epochs done, with its fraction.
+        seed: of the draws that terms make.
+    """
+
+    progress: float = 0.0
+    step: int = 0
+    epoch: float = 0.0
+    seed: int = 0
+
+    def generator(self, name: str) -> torch.Generator:
+        """Returns the random stream of a term at this step, on the CPU; there is nothing to save of it.
+
+        Args:
+            name: the term's, so that no term's draws depend on another's.
+        """
+        return generator(self.seed, "terms", self.step, name)

@@ -1,0 +1,102 @@
+"""Classification: one class for each example, or shares of classes that sum to 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rolewise.batch import Batch, Outputs, Rows
+from rolewise.errors import InputError
+from rolewise.logits import logits_in
+from rolewise.tasks.label_checks import check_label_shapes, check_label_values, check_logits
+from rolewise.tasks.protocol import MetricInfo, Reduction
+
+
+class Classification:
+    r"""One class of K for each example.
+
+    .. math:: \ell_b = -\sum_k y_{bk} \log \mathrm{softmax}(z_b)_k
+
+    Args:
+        label_smoothing: in [0, 1), the fraction of each label that is spread evenly over the classes.
+
+    Raises:
+        InputError: it is out of range.
+    """
+
+    name = "classification"
+    metrics = (
+        MetricInfo("accuracy", "accuracy", "fraction"),
+        MetricInfo("loss", "cross-entropy", "nats", higher_is_better=False),
+    )
+
+    def __init__(self, *, label_smoothing: float = 0.0) -> None:
+        if (
+            isinstance(label_smoothing, bool)
+            or not isinstance(label_smoothing, (int, float))
+            or not 0 <= label_smoothing < 1
+        ):
+            raise InputError(f"label_smoothing must be at least 0 and below 1, got {label_smoothing!r}")
+        self.label_smoothing = label_smoothing
+
+    def check(self, batch: Batch) -> None:
+        """Raises InputError unless labels are int64 [B], or floating point [B, K]; only shapes and types are read."""
+        check_label_shapes(batch.inputs, batch.targets)
+
+    def run(self, network: nn.Module, inputs: Any, targets: Any = None) -> Outputs:
+        """Returns a network's logits [B, K]; a mapping of inputs is given to it by keyword."""
+        return Outputs({"logits": logits_in(network(**inputs) if isinstance(inputs, Mapping) else network(inputs))})
+
+    def check_outputs(self, outputs: Outputs, batch: Batch, *, values: bool) -> None:
+        """Raises InputError unless logits are [B, K] of the batch and go with its labels."""
+        check_logits(outputs.logits, batch.targets)
+        if values:
+            check_label_values(batch.targets, outputs.logits.shape[1])
+
+    def losses(self, outputs: Outputs, batch: Batch, *, reduction: Reduction = "none") -> Mapping[str, Tensor]:
+        """Returns the labels' cross-entropy, ``labels``, in nats."""
+        logits, labels = outputs.logits, batch.targets
+        labels = labels.to(logits.dtype) if labels.ndim == 2 else labels  # torch takes no other
+        smoothing = self.label_smoothing
+        return {"labels": functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction=reduction)}
+
+    def rows(self, student: Outputs, teacher: Outputs, batch: Batch) -> tuple[Rows, Rows]:
+        """Returns a row for each example."""
+        return Rows(student.logits, labels=batch.targets), Rows(teacher.logits, labels=batch.targets)
+
+    def metric(self) -> ClassificationMetric:
+        """Returns an empty metric."""
+        return ClassificationMetric()
+
+
+class ClassificationMetric:
+    """Accuracy and mean cross-entropy, from each example's own."""
+
+    def __init__(self) -> None:
+        self._correct: list[Tensor] = []
+        self._losses: list[Tensor] = []
+
+    def add(self, outputs: Outputs, batch: Batch) -> None:
+        """Adds a batch with labels int64 [B]."""
+        logits = outputs.logits
+        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        self._correct.append((logits.argmax(1) == batch.targets).cpu())
+        self._losses.append(functional.cross_entropy(logits, batch.targets, reduction="none").cpu())
+
+    def compute(self, weights: Tensor | None = None) -> dict[str, float]:
+        """Returns ``accuracy`` in [0, 1] and ``loss`` in nats (see `rolewise.tasks.protocol.Metric`)."""
+        correct, losses = torch.cat(self._correct).double(), torch.cat(self._losses).double()
+        weights = torch.ones_like(correct) if weights is None else weights.double()
+        total = weights.sum()
+        return {
+            "accuracy": float((weights * correct).sum() / total),
+            "loss": float((weights * losses).sum() / total),
+        }
+
+    def per_example(self) -> Tensor:
+        """Returns whether each example is right, [N] of 0 and 1."""
+        return torch.cat(self._correct).double()

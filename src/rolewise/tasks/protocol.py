@@ -1,0 +1,99 @@
+"""What a task is: how its networks are called, its own losses, what methods read of it, and how it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from torch import Tensor, nn
+
+from rolewise.batch import Batch, Outputs, Rows
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What a number says of a network.
+
+    Args:
+        key: its name in ``results.json``.
+        title: its name in tables and figures.
+        unit: ``fraction`` (shown in percent), ``nats``, or the unit of the targets; empty where there is none.
+        higher_is_better: which direction is the better one.
+    """
+
+    key: str
+    title: str
+    unit: str = ""
+    higher_is_better: bool = True
+
+
+class Metric(Protocol):
+    """Sufficient statistics of a task's numbers, gathered example by example."""
+
+    def add(self, outputs: Outputs, batch: Batch) -> None:
+        """Adds the outputs for one batch, in the order of the examples."""
+
+    def compute(self, weights: Tensor | None = None) -> dict[str, float]:
+        """Returns every number of the task by its key.
+
+        Args:
+            weights: [N] of the examples so far, at least 0; one bootstrap resample. None for 1 each.
+        """
+
+    def per_example(self) -> Tensor | None:
+        """Returns the first number's value [N] of each example, or None where it is no mean over examples."""
+
+
+class Task(Protocol):
+    """A kind of prediction."""
+
+    #: Its key in a config.
+    name: str
+    #: Its numbers; the first is the search's reward and the report's column.
+    metrics: tuple[MetricInfo, ...]
+
+    def check(self, batch: Batch) -> None:
+        """Raises InputError unless a batch is of this task; only shapes and types are read, before a network runs."""
+
+    def run(self, network: nn.Module, inputs: Any, targets: Any = None) -> Outputs:
+        """Calls a network on prepared inputs and names its outputs.
+
+        Args:
+            network: of this task.
+            inputs: as `Batch.inputs`.
+            targets: for networks that compute their own losses; others leave them out.
+
+        Raises:
+            InputError: the network returns something else than this task reads.
+        """
+
+    def check_outputs(self, outputs: Outputs, batch: Batch, *, values: bool) -> None:
+        """Raises InputError unless a student's outputs go with the batch.
+
+        Args:
+            outputs: of the student.
+            batch: which it was run on.
+            values: whether the targets' values are read too, which waits for the device.
+        """
+
+    def losses(self, outputs: Outputs, batch: Batch, *, reduction: Reduction = "none") -> Mapping[str, Tensor]:
+        """Returns the task's own losses by name.
+
+        Args:
+            outputs: of the student.
+            batch: with targets.
+            reduction: ``none`` for [B] each, or their ``mean`` or ``sum``. Losses of the network itself stay scalars.
+        """
+
+    def rows(self, student: Outputs, teacher: Outputs, batch: Batch) -> tuple[Rows, Rows]:
+        """Returns the rows of logits that methods compare: as many of both, with the same owners.
+
+        Raises:
+            InputError: the networks' logits do not go together, or the task has none.
+        """
+
+    def metric(self) -> Metric:
+        """Returns an empty metric of this task."""
