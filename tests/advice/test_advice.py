@@ -220,9 +220,9 @@ def test_a_pull_is_the_ratio_of_two_gradients(world: World):
     network, batch = student().train(), prepare(here.train.images, world.spec)
     logits = network(batch)
     with torch.no_grad():
-        taught = world.teacher(batch)
+        softened = world.teacher(batch)
     own = functional.cross_entropy(logits, here.train.labels)
-    soft = functional.kl_div((logits / 2).log_softmax(1), (taught / 2).softmax(1), reduction="batchmean") * 4 * 0.7
+    soft = functional.kl_div((logits / 2).log_softmax(1), (softened / 2).softmax(1), reduction="batchmean") * 4 * 0.7
     norms = [_norm(loss, network) for loss in (own, soft)]
     assert found.measured == 1 and found.weight == 0.7 and found.ratio == pytest.approx(norms[1] / norms[0], rel=1e-4)
 

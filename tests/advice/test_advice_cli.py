@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rolewise.advice.experiment_advice import advise_experiment, taught_by
+from rolewise.advice.experiment_advice import advise_experiment, find_teacher
 from rolewise.advice.regret_report import proposed, read_table
 from rolewise.config.study_loading import load_study
 from rolewise.data import SealedTest
@@ -90,7 +90,7 @@ def test_a_file_of_weights_serves_and_a_fault_exits_with_three_where_that_is_ask
 def test_a_finished_student_of_the_run_is_compared_with(trained: Path, tmp_path: Path):
     config = load(trained / "config.yaml")
     run(config, trained, only=lambda stage: stage.kind == "arm" and not stage.distilled)
-    found = advise_experiment(config, taught_by(config, None, (trained, "seed0/teacher-none")))
+    found = advise_experiment(config, find_teacher(config, None, (trained, "seed0/teacher-none")))
     assert found.student is not None and [one.name for one in found.sanity.rivals][-1] == "the student"
     assert found.faults == () and found.student["accuracy"] < found.teacher["accuracy"]
 

@@ -34,9 +34,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_every_stage_of_a_seed_has_them_from_one_count(counted: list[int]) -> None:
     config = load(QUICK)
-    made = [seed_data.world(config, seed, torch.device("cpu")) for seed in (0, 1, 0, 1, 0)]
+    made = [seed_data.seed_data_of(config, seed, torch.device("cpu")) for seed in (0, 1, 0, 1, 0)]
     assert counted == []
-    specs = [here.spec(config.teacher.model) for here in made]
+    specs = [data.spec(config.teacher.model) for data in made]
     assert len(counted) == 2 and specs[0] == specs[2] == specs[4] and specs[1] == specs[3]
 
 
@@ -65,29 +65,29 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_another_process_finds_them_in_the_run_folder(counted: list[int], tmp_path: Path, monkeypatch) -> None:
     config, device = load(QUICK), torch.device("cpu")
     root = open_run(tmp_path / "run", config).root
-    first = seed_data.world(config, 0, device, root)
+    first = seed_data.seed_data_of(config, 0, device, root)
     known = first.mean, first.std
     kept = root / "statistics" / "seed0.json"
     assert len(counted) == 1 and kept.is_file()
     forget(monkeypatch)
-    again = seed_data.world(config, 0, device, root)
+    again = seed_data.seed_data_of(config, 0, device, root)
     assert (again.mean, again.std) == known and len(counted) == 1
-    assert seed_data.world(config, 1, device, root).mean != known[0] and len(counted) == 2
+    assert seed_data.seed_data_of(config, 1, device, root).mean != known[0] and len(counted) == 2
 
 
 def test_those_of_other_images_are_not_taken_and_damage_is_named(counted, tmp_path: Path, monkeypatch) -> None:
     config, device = load(QUICK), torch.device("cpu")
     root = open_run(tmp_path / "run", config).root
-    mean = seed_data.world(config, 0, device, root).mean
+    mean = seed_data.seed_data_of(config, 0, device, root).mean
     kept = root / "statistics" / "seed0.json"
-    other = seed_data.world(config, 1, device, root)
+    other = seed_data.seed_data_of(config, 1, device, root)
     assert other.mean != mean
     kept.write_bytes((root / "statistics" / "seed1.json").read_bytes())
     forget(monkeypatch)
-    assert seed_data.world(config, 0, device, root).mean == mean and len(counted) == 3
+    assert seed_data.seed_data_of(config, 0, device, root).mean == mean and len(counted) == 3
     kept.write_text(kept.read_text().replace(str(mean[0])[:6], "0.9999"))
     forget(monkeypatch)
     with pytest.raises(InputError, match=r"statistics of the training images .*seed0.json .*damaged.*delete it"):
-        seed_data.world(config, 0, device, root).spec(config.teacher.model)
+        seed_data.seed_data_of(config, 0, device, root).spec(config.teacher.model)
     kept.unlink()
-    assert seed_data.world(config, 0, device, root).mean == mean
+    assert seed_data.seed_data_of(config, 0, device, root).mean == mean

@@ -59,8 +59,8 @@ def test_all_that_the_main_process_computes_keeps_to_the_threads_of_the_config(s
         pipeline.run(config, out)
         evaluation.evaluate_stage(out, "seed0/teacher-none")
         export.export_stage(out, "seed0/small-none+distill", "packed", tmp_path / "packed.safetensors")
-        taught = experiment_advice.taught_by(config, None, (out, "seed0/teacher-none"))
-        experiment_advice.advise_experiment(config, taught, effort=experiment_advice.Effort(images=20))
+        trained_teacher = experiment_advice.find_teacher(config, None, (out, "seed0/teacher-none"))
+        experiment_advice.advise_experiment(config, trained_teacher, effort=experiment_advice.Effort(images=20))
         previews.draw_preview("randaugment", tmp_path / "p.png", config)
         assert torch.get_num_threads() == 3
     assert len(seen) == 7 and set().union(*seen.values()) == {2}, seen

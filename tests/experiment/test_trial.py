@@ -13,7 +13,7 @@ from rolewise.config import ConfigError
 from rolewise.config.networks import ModelSection
 from rolewise.experiment import load, run
 from rolewise.experiment.trial import network_memory, network_trial
-from rolewise.experiment.trial.image_facts import Images, images_of
+from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of
 from rolewise.memory import total_memory
 from rolewise.study import load_study
 
@@ -236,13 +236,13 @@ def test_data_that_are_there_and_wrong_are_a_fault(tmp_path: Path) -> None:
 
 def test_sets_that_are_always_the_same_need_not_be_there(tmp_path: Path) -> None:
     for data, wanted in (
-        ("cifar100", Images(3, (32, 32), 100, (50_000, 10_000))),
-        ("fashion_mnist", Images(1, (28, 28), 10, (60_000, 10_000))),
+        ("cifar100", ImageFacts(3, (32, 32), 100, (50_000, 10_000))),
+        ("fashion_mnist", ImageFacts(1, (28, 28), 10, (60_000, 10_000))),
     ):
         config = load(QUICK, [f"data={{name: {data}, validation: 10, root: {tmp_path}}}"])
-        assert images_of(config) == wanted
+        assert image_facts_of(config) == wanted
     coarse = load(QUICK, ["data={name: cifar100, validation: 10, arguments: {labels: coarse}}"])
-    assert images_of(coarse).classes == 20
+    assert image_facts_of(coarse).classes == 20
 
 
 def test_an_experiment_from_code_is_tried_before_its_folder_is_made(tmp_path: Path) -> None:

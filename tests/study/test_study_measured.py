@@ -14,14 +14,14 @@ import torch
 from rolewise.analysis import linearity_gap
 from rolewise.errors import InputError
 from rolewise.experiment.run_folder import RunFolder
-from rolewise.experiment.seed_data import world
+from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stages import find_stage, section_of, trained_network
 from rolewise.inputs import prepare
 from rolewise.report import study_sentences, write_study_report
 from rolewise.seeds import generator
 from rolewise.study import load_study, run_study
 from rolewise.study.chosen_networks import choose
-from rolewise.study.job_execution import Event
+from rolewise.study.job_execution import JobEvent
 from rolewise.study.pictures import confused
 
 HERE = Path(__file__).parent.parent / "experiment"
@@ -83,11 +83,11 @@ def test_every_measurement_has_its_columns_and_who_has_no_teacher_no_fidelity(fi
 def test_a_number_is_that_of_the_instrument_with_the_study_s_own_stream(finished: Path) -> None:
     run = RunFolder(finished / "cells" / "distilled-003")
     config = run.config()
-    here = world(config, 1, torch.device("cpu"))
+    data = seed_data_of(config, 1, torch.device("cpu"))
     stage = find_stage(config, "seed1/small-none+distill")
-    model = trained_network(run, here, stage)
-    test = here.test.open("a test")
-    images = prepare(test.source.batch(test.indices), here.spec(section_of(config, "small").model))
+    model = trained_network(run, data, stage)
+    test = data.test.open("a test")
+    images = prepare(test.source.batch(test.indices), data.spec(section_of(config, "small").model))
     gap = linearity_gap(
         model, [(images, test.source.labels[test.indices])], generator=generator(1, "measurement", "smoothness")
     )
@@ -107,7 +107,7 @@ def test_what_else_is_measured_moves_no_number_and_trains_nothing(
     )
     (tmp_path / "s.yaml").write_text(text)
     before = table(finished)
-    seen: list[Event] = []
+    seen: list[JobEvent] = []
     run_study(load_study(tmp_path / "s.yaml"), finished, isolate=False, extend=True, on_event=seen.append)
     assert seen and all(event.job.measure for event in seen)
     for old, new in zip(before, table(finished), strict=True):
@@ -130,7 +130,7 @@ questions:
   - {ask: "Do labels do?", of: {part: labels}, against: {part: distilled}, metric: nll, wanted: lower}
 """
     (tmp_path / "s.yaml").write_text(TEXT + asked)
-    seen: list[Event] = []
+    seen: list[JobEvent] = []
     run_study(load_study(tmp_path / "s.yaml"), finished, isolate=False, on_event=seen.append)
     assert not seen
     page = (finished / "report.html").read_text()

@@ -22,7 +22,7 @@ from rolewise.experiment import run
 from rolewise.experiment.evaluation import evaluate_stage
 from rolewise.experiment.run_folder import RunFolder, held
 from rolewise.study import load_study, run_study
-from rolewise.study.job_execution import Event
+from rolewise.study.job_execution import JobEvent
 from rolewise.study.study_folder import open_study
 
 HERE = Path(__file__).parent.parent / "experiment"
@@ -105,7 +105,7 @@ def test_parquet_holds_the_same_table_and_the_seconds(finished: Path) -> None:
 
 
 def test_a_finished_study_is_not_run_again(finished: Path) -> None:
-    seen: list[Event] = []
+    seen: list[JobEvent] = []
     before = results_of(finished)
     result = run_study(load_study(STUDY, ["workers=7"]), finished, on_event=seen.append)
     assert seen == [] and results_of(finished) == before and len(result.rows) == 12 and not result.failed
@@ -121,9 +121,9 @@ def test_another_study_is_refused_the_difference_shown_and_extended_where_that_i
     with pytest.raises(InputError) as caught:
         run_study(other, tmp_path / "r", isolate=False)
     assert "grid.distill.label_weight[2]: (not there) -> 0.9" in str(caught.value) and "--extend" in str(caught.value)
-    seen: list[Event] = []
+    seen: list[JobEvent] = []
     run_study(other, tmp_path / "r", isolate=False, extend=True, on_event=seen.append)
-    assert [event.job.cell for event in seen if event.told.kind == "done"] == ["grid-002"] * 2
+    assert [event.job.cell for event in seen if event.update.kind == "done"] == ["grid-002"] * 2
     assert table(tmp_path / "r")[:2] == before and len(table(tmp_path / "r")) == 3
     run_study(first, tmp_path / "r", isolate=False, fresh=True)
     assert table(tmp_path / "r") == before and (tmp_path / "r.old-1" / "study.json").is_file()
@@ -159,8 +159,8 @@ def test_a_study_in_which_nothing_has_begun_takes_the_corrected_file(tmp_path: P
 def test_the_test_set_stays_sealed_until_every_training_has_ended(tmp_path: Path, finished: Path) -> None:
     partial: list[list[dict[str, str]]] = []
 
-    def stop(event: Event) -> None:
-        if event.told.kind == "done":
+    def stop(event: JobEvent) -> None:
+        if event.update.kind == "done":
             partial.append(table(tmp_path / "r"))
         if len(partial) == 9:
             signal.raise_signal(signal.SIGINT)
@@ -206,7 +206,7 @@ def test_what_fails_is_named_and_the_others_go_on(tmp_path: Path, monkeypatch: p
     page = (tmp_path / "r" / "report.html").read_text()
     assert "4 of 5 rows failed" in page and "was memory short?" in page
     # A failure is kept: the same command gives the same table, and tries nothing again.
-    seen: list[Event] = []
+    seen: list[JobEvent] = []
     before = results_of(tmp_path / "r")
     run_study(study, tmp_path / "r", isolate=False, on_event=seen.append)
     assert not seen and results_of(tmp_path / "r") == before
@@ -216,22 +216,22 @@ def test_what_fails_is_named_and_the_others_go_on(tmp_path: Path, monkeypatch: p
 
 
 def test_workers_and_their_deaths_change_no_byte(tmp_path: Path, finished: Path) -> None:
-    seen: list[Event] = []
+    seen: list[JobEvent] = []
 
-    def kill(event: Event) -> None:
+    def kill(event: JobEvent) -> None:
         seen.append(event)
-        kinds = [one.told.kind for one in seen]
+        kinds = [one.update.kind for one in seen]
         # Once in a training and, after the last of 14, once in a measurement.
-        if (event.told.kind == "moves" and kinds.count("moves") == 1) or (
-            event.told.kind == "done" and kinds.count("done") == 15
+        if (event.update.kind == "moves" and kinds.count("moves") == 1) or (
+            event.update.kind == "done" and kinds.count("done") == 15
         ):
             for child in multiprocessing.active_children():
                 child.kill()
 
     result = run_study(load_study(STUDY, ["workers=2"]), tmp_path / "r", on_event=kill)
-    lost = [event for event in seen if event.told.kind == "lost"]
+    lost = [event for event in seen if event.update.kind == "lost"]
     assert any(event.job.measure for event in lost) and any(not event.job.measure for event in lost)
-    assert "begins again from its last checkpoint" in lost[0].told.text and not result.failed
+    assert "resumes from its last checkpoint" in lost[0].update.text and not result.failed
     assert results_of(tmp_path / "r") == results_of(finished)
 
 
@@ -247,7 +247,7 @@ def test_measurements_come_as_columns_of_their_own(tmp_path: Path, monkeypatch: 
         ("nothing", "gave nothing = nan"),
         ("taken", "which is taken"),
     ):
-        seen: list[Event] = []
+        seen: list[JobEvent] = []
         study = small(tmp_path, f"{text}['study_toys:{name}']")
         result = run_study(study, tmp_path / "r", isolate=False, extend=True, on_event=seen.append)
         assert len(result.failed) == 1 and part in result.failed[0]["reason"]

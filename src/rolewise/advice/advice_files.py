@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rolewise.advice.result import Advice
-from rolewise.advice.sections import Part, parts
+from rolewise.advice.sections import AdviceSection, advice_sections
 from rolewise.config.writing import dump_values
 from rolewise.errors import InputError
 from rolewise.files import write_json, write_text
@@ -60,13 +60,13 @@ def fragment(advice: Advice, path: Path, config: Path, settings: Sequence[str] =
 
 def markdown(advice: Advice) -> str:
     """Returns the whole advice as Markdown."""
-    body = [_section(part) for part in parts(advice, whole=True)]
+    body = [_section(part) for part in advice_sections(advice, whole=True)]
     if advice.overlay:
         body.append(f"## The settings\n\n```yaml\n{dump_values(dict(advice.overlay))}```\n")
     return f"# Advice for {advice.title}\n\n" + "\n".join(body)
 
 
-def _section(part: Part) -> str:
+def _section(part: AdviceSection) -> str:
     lines = [f"## {part.title}", "", *_bullets(part.sentences)]
     if part.columns:
         lines += [_line(part.columns), _line(["---"] * len(part.columns)), *(_line(row) for row in part.rows), ""]

@@ -14,7 +14,7 @@ from rolewise.advice.case import CANDIDATES, Case, Effort, Work, policy_seed, pr
 from rolewise.advice.deviation import deviations
 from rolewise.advice.gradient_probe import pulls, speed
 from rolewise.advice.network_measures import gives_probabilities, network_measures, softness
-from rolewise.advice.result import Advice, Cost
+from rolewise.advice.result import Advice, AdviceCost
 from rolewise.analysis.faults import Thresholds
 from rolewise.analysis.prediction import device_of
 from rolewise.analysis.readings import plain_spec
@@ -68,7 +68,7 @@ def advise(
         effort: how much is measured.
         thresholds: what makes a fault.
         seed: of all draws.
-        on_step: told what is done.
+        on_step: called with a line before each step.
 
     Raises:
         InputError: something given is wrong; it is named.
@@ -188,13 +188,13 @@ def _steps(case: Case) -> int:
     return max(1, -(-case.train.whole // case.settings.batch_size)) * case.settings.epochs
 
 
-def _cost(case: Case, seconds: float, chosen: str) -> Cost:
+def _cost(case: Case, seconds: float, chosen: str) -> AdviceCost:
     """Returns what the proposal is expected to take."""
     size, work, epochs = case.settings.batch_size, case.work, case.settings.epochs
     steps = _steps(case)
     each = (work.search_images or case.train.whole) * (work.search_epochs or epochs) / size
     trainings = work.trainings * len({*work.controls, chosen})
-    return Cost(seconds, steps, steps * seconds, trainings, work.members * each * seconds, work.members)
+    return AdviceCost(seconds, steps, steps * seconds, trainings, work.members * each * seconds, work.members)
 
 
 def _notes(case: Case) -> list[str]:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rolewise.advice.result import Advice
-from rolewise.advice.sections import parts
+from rolewise.advice.sections import advice_sections
 
 _COLOURS = {"low": "yellow", "medium": "green"}
 
@@ -20,7 +20,7 @@ def show(advice: Advice, console: Console) -> None:
         console: where to.
     """
     console.print(f"Advice for {advice.title}", style="bold")
-    for part in parts(advice):
+    for part in advice_sections(advice):
         console.print(f"\n{part.title}", style="bold")
         _sentences(part.sentences, console, warn=bool(advice.faults) and part.columns[:1] == ("fault",))
         if part.columns:

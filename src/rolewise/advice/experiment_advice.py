@@ -21,7 +21,7 @@ from rolewise.experiment import builders, strategies
 from rolewise.experiment.arms import label, specs
 from rolewise.experiment.evaluation import finished_training
 from rolewise.experiment.run_folder import RunFolder
-from rolewise.experiment.seed_data import World, world
+from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import WEIGHTS, section_of, trained_network
 from rolewise.models import init_from
@@ -31,13 +31,13 @@ from rolewise.train import load_weights
 
 
 @dataclass(frozen=True)
-class Taught:
-    """Where a trained teacher comes from.
+class TrainedTeacher:
+    """A trained teacher's weights and their origin.
 
     Args:
-        weights: its file.
-        run: the run whose stage it is, or None.
-        stage: that stage.
+        weights: the file of the weights.
+        run: the run that trained it; None for a file alone.
+        stage: the stage of that run; None for a file alone.
     """
 
     weights: Path
@@ -45,8 +45,8 @@ class Taught:
     stage: Stage | None = None
 
 
-def taught_by(config: ExperimentConfig, weights: Path | None, run: tuple[Path, str] | None) -> Taught:
-    """Returns where the teacher's weights are: the file that is given, the run's stage, or the config's own file.
+def find_teacher(config: ExperimentConfig, weights: Path | None, run: tuple[Path, str] | None) -> TrainedTeacher:
+    """Finds the teacher's weights: the file given, the stage of a run, or the config's own file.
 
     Raises:
         InputError: there is none, both are given, or the run's stage is no finished teacher of this network and data.
@@ -63,7 +63,7 @@ def taught_by(config: ExperimentConfig, weights: Path | None, run: tuple[Path, s
                 f"--run must be of the same teacher's network and data as the config, got {folder.root}; give its own "
                 f"{folder.root / 'config.yaml'}, or the weights alone by --teacher"
             )
-        return Taught(folder.needed(stage.name, WEIGHTS), folder, stage)
+        return TrainedTeacher(folder.needed(stage.name, WEIGHTS), folder, stage)
     path = weights or (Path(config.teacher.weights) if config.teacher.weights is not None else None)
     if path is None:
         raise InputError(
@@ -71,12 +71,12 @@ def taught_by(config: ExperimentConfig, weights: Path | None, run: tuple[Path, s
             "teacher.weights in the config, or a finished teacher of a run by --run RUN STAGE, which "
             "`rolewise train CONFIG --out RUN` makes (STAGE such as seed0/teacher-own)"
         )
-    return Taught(path)
+    return TrainedTeacher(path)
 
 
 def advise_experiment(
     config: ExperimentConfig,
-    taught: Taught,
+    trained_teacher: TrainedTeacher,
     *,
     student: str | None = None,
     student_weights: Path | None = None,
@@ -89,11 +89,11 @@ def advise_experiment(
 
     Args:
         config: the experiment. Its test set stays sealed.
-        taught: where the teacher is.
+        trained_teacher: the teacher's weights, and the stage that left them.
         student: the student's name; the first by default.
         student_weights: of a trained student, as safetensors.
         effort: how much is measured.
-        on_step: told what is done.
+        on_step: called with a line before each step of the measurement.
 
     Raises:
         InputError: a name or a file is wrong.
@@ -102,41 +102,41 @@ def advise_experiment(
     name = student or names[0]
     if name not in names:
         raise InputError(f"student must be one of the config's, got {name!r}{near(name, names)}")
-    seed = taught.stage.seed if taught.stage is not None else config.seeds[0]
+    seed = trained_teacher.stage.seed if trained_teacher.stage is not None else config.seeds[0]
     with torch_threads(config.threads):
-        here = world(config, seed, builders.device_of(config.device))
-        case = _case(here, section_of(config, name), taught, student_weights, effort or Effort(), on_step)
+        data = seed_data_of(config, seed, builders.device_of(config.device))
+        case = _case(data, section_of(config, name), trained_teacher, student_weights, effort or Effort(), on_step)
         advice = advise_case(case)
-    return replace(advice, overlay=overlay(config, name, taught, advice)) if advice.overlay else advice
+    return replace(advice, overlay=overlay(config, name, trained_teacher, advice)) if advice.overlay else advice
 
 
 def _case(
-    here: World,
+    data: SeedData,
     section: StudentSection,
-    taught: Taught,
+    trained_teacher: TrainedTeacher,
     student_weights: Path | None,
     effort: Effort,
     on_step: Callable[[str], None],
 ) -> Case:
-    config, seed = here.config, here.seed
-    teacher = here.network(config.teacher.model, "teacher")
-    load_weights(teacher, taught.weights)
-    teacher.to(here.device).eval()
-    student, trained = _student(here, section, teacher, taught, student_weights)
+    config, seed = data.config, data.seed
+    teacher = data.network(config.teacher.model, "teacher")
+    load_weights(teacher, trained_teacher.weights)
+    teacher.to(data.device).eval()
+    student, trained = _student(data, section, teacher, trained_teacher, student_weights)
     # What is measured on must be apart from the validation images, whatever the final training may see.
-    train = sample(here.source, effort.images, seed, here.final_indices(section.images, unseen=True))
+    train = sample(data.source, effort.images, seed, data.final_indices(section.images, unseen=True))
     return Case(
         teacher=teacher,
-        student=student.to(here.device),
-        train=replace(train, whole=len(here.final_indices(section.images, unseen=False))),
-        validation=sample(here.source, effort.images, seed, here.validation),
-        teacher_input=here.spec(config.teacher.model),
-        student_input=here.spec(section.model),
+        student=student.to(data.device),
+        train=replace(train, whole=len(data.final_indices(section.images, unseen=False))),
+        validation=sample(data.source, effort.images, seed, data.validation),
+        teacher_input=data.spec(config.teacher.model),
+        student_input=data.spec(section.model),
         trained=trained,
-        held_out=_held_out(here, taught),
+        held_out=_held_out(data, trained_teacher),
         settings=builders.train_settings(section.train, config),
         methods=tuple(config.distill.methods) or ({"name": "kd"},),
-        augmentations=_candidates(config, here.source.channels),
+        augmentations=_candidates(config, data.source.channels),
         policies=_policies(config, effort.policies, seed),
         work=Work(
             trainings=len(config.seeds) * len(set(config.arms.distill)),
@@ -147,41 +147,41 @@ def _case(
         ),
         effort=effort,
         seed=seed,
-        device=here.device,
+        device=data.device,
         title=section.name,
         on_step=on_step,
     )
 
 
 def _student(
-    here: World, section: StudentSection, teacher: nn.Module, taught: Taught, weights: Path | None
+    data: SeedData, section: StudentSection, teacher: nn.Module, trained_teacher: TrainedTeacher, weights: Path | None
 ) -> tuple[nn.Module, bool]:
     """Returns the student as its training would begin with it, or trained where there are weights of it."""
     if weights is not None:
-        found = builders.at_bits(section, here.network(section.model, section.name))
+        found = builders.at_bits(section, data.network(section.model, section.name))
         load_weights(found, weights)
         return found, True
-    if taught.run is not None:
-        for stage in stages_of(taught.run.config()):
+    if trained_teacher.run is not None:
+        for stage in stages_of(trained_teacher.run.config()):
             alone = stage.kind == "arm" and not stage.distilled and stage.role == section.name
-            if alone and stage.seed == here.seed and taught.run.is_done(stage.name):
-                return trained_network(taught.run, here, stage), True
-    found = here.network(section.model, section.name, derive_seed(here.seed, section.name))
+            if alone and stage.seed == data.seed and trained_teacher.run.is_done(stage.name):
+                return trained_network(trained_teacher.run, data, stage), True
+    found = data.network(section.model, section.name, derive_seed(data.seed, section.name))
     if section.init == "teacher":
         init_from(found, teacher)
     return builders.at_bits(section, found), False
 
 
-def _held_out(here: World, taught: Taught) -> bool | None:
+def _held_out(data: SeedData, trained_teacher: TrainedTeacher) -> bool | None:
     """Returns whether the teacher has not seen the validation images; None for a file of unknown making."""
-    if taught.run is None or taught.stage is None:
+    if trained_teacher.run is None or trained_teacher.stage is None:
         return None
-    config = taught.run.config()
+    config = trained_teacher.run.config()
     if config.teacher.weights is not None:
         return None
-    theirs = world(config, taught.stage.seed, here.device)
-    seen = theirs.final_indices(config.teacher.images, unseen=taught.stage.unseen)
-    return not bool(torch.isin(here.validation, seen).any())
+    theirs = seed_data_of(config, trained_teacher.stage.seed, data.device)
+    seen = theirs.final_indices(config.teacher.images, unseen=trained_teacher.stage.unseen)
+    return not bool(torch.isin(data.validation, seen).any())
 
 
 def _candidates(config: ExperimentConfig, channels: int) -> dict[str, tuple[Any, Schedule]]:
@@ -198,13 +198,13 @@ def _policies(config: ExperimentConfig, count: int, seed: int) -> tuple[Schedule
     return tuple(Schedule.constant(strategies.augmentation(config, genome), "random") for genome in genomes)
 
 
-def overlay(config: ExperimentConfig, student: str, taught: Taught, advice: Advice) -> dict[str, Any]:
+def overlay(config: ExperimentConfig, student: str, trained_teacher: TrainedTeacher, advice: Advice) -> dict[str, Any]:
     """Returns the proposal as settings to be laid over the experiment's config: one student, two augmentations.
 
     Args:
         config: the experiment.
         student: the student's name.
-        taught: where the teacher is; a file is taken over, a run's teacher is trained again for each seed.
+        trained_teacher: origin of the teacher; a file is used as it is, a run's teacher is trained again for each seed.
         advice: with the settings that `rolewise.advice.advise` proposes.
     """
     settings = advice.overlay
@@ -217,12 +217,12 @@ def overlay(config: ExperimentConfig, student: str, taught: Taught, advice: Advi
     found: dict[str, Any] = {"name": f"{config.name[:32]}-advised", "students": [values]}
     teacher: dict[str, Any] = {"model": settings["teacher_input"]} if "teacher_input" in settings else {}
     arms: dict[str, Any] = {"student": _distinct(["none", settings["augmentation"]])}
-    if taught.run is None:
-        teacher |= {"weights": str(taught.weights), "mix": {"method": "none"}}
+    if trained_teacher.run is None:
+        teacher |= {"weights": str(trained_teacher.weights), "mix": {"method": "none"}}
         # What it was trained under, nobody knows.
         arms |= {"teacher": ["none"]} if "own" in config.arms.teacher else {}
-    elif taught.stage is not None and taught.stage.augmentation in specs(config):
-        arms["teacher"] = [specs(config)[taught.stage.augmentation]]
+    elif trained_teacher.stage is not None and trained_teacher.stage.augmentation in specs(config):
+        arms["teacher"] = [specs(config)[trained_teacher.stage.augmentation]]
     return found | ({"teacher": teacher} if teacher else {}) | {"distill": settings["distill"], "arms": arms}
 
 

@@ -17,7 +17,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Cost:
+class AdviceCost:
     """What the proposal is expected to take, on the device where it was measured.
 
     Args:
@@ -67,7 +67,7 @@ class Advice:
     choices: tuple[Choice, ...]
     overlay: Mapping[str, Any]
     speed: Speed | None
-    cost: Cost | None
+    cost: AdviceCost | None
     notes: tuple[str, ...]
 
     @property

@@ -23,7 +23,7 @@ _MEASURES = {
 
 
 @dataclass(frozen=True)
-class Part:
+class AdviceSection:
     """A section.
 
     Args:
@@ -41,7 +41,7 @@ class Part:
     below: tuple[str, ...] = ()
 
 
-def parts(advice: Advice, *, whole: bool = False) -> list[Part]:
+def advice_sections(advice: Advice, *, whole: bool = False) -> list[AdviceSection]:
     """Returns the sections in their order.
 
     Args:
@@ -51,10 +51,10 @@ def parts(advice: Advice, *, whole: bool = False) -> list[Part]:
     found = [_faults(advice, whole), _networks(advice)]
     if advice.candidates:
         found += [_candidates(advice), _proposal(advice), _cost(advice)]
-    return [*found, Part("What this rests on", advice.notes)]
+    return [*found, AdviceSection("What this rests on", advice.notes)]
 
 
-def _faults(advice: Advice, whole: bool) -> Part:
+def _faults(advice: Advice, whole: bool) -> AdviceSection:
     sanity = advice.sanity
     rule = sanity.thresholds
     sentences = []
@@ -85,7 +85,9 @@ def _faults(advice: Advice, whole: bool) -> Part:
         for one in sanity.rivals
     ]
     columns = ("fault", "tried instead", "images", "as it is", "with it", "adjusted p")
-    return Part("Is the teacher fed and read as it was trained?", tuple(sentences), columns, tuple(rows), below)
+    return AdviceSection(
+        "Is the teacher fed and read as it was trained?", tuple(sentences), columns, tuple(rows), below
+    )
 
 
 def _best_of_each(tried: tuple[Tried, ...]) -> list[Tried]:
@@ -97,7 +99,7 @@ def _best_of_each(tried: tuple[Tried, ...]) -> list[Tried]:
     return list(best.values())
 
 
-def _networks(advice: Advice) -> Part:
+def _networks(advice: Advice) -> AdviceSection:
     columns: Mapping[str, Mapping[str, float]] = {"teacher": advice.teacher} | (
         {advice.title: advice.student} if advice.student is not None else {}
     )
@@ -106,14 +108,14 @@ def _networks(advice: Advice) -> Part:
         for key, (name, form) in _MEASURES.items()
     ]
     below = () if advice.student is not None else ("The student is not trained; nothing of it is measured here.",)
-    return Part("The networks", (), ("on validation images", *columns), tuple(rows), below)
+    return AdviceSection("The networks", (), ("on validation images", *columns), tuple(rows), below)
 
 
 def _number(value: float | None, form: str) -> str:
     return "not named" if value is None or value != value else format(value, form)
 
 
-def _candidates(advice: Advice) -> Part:
+def _candidates(advice: Advice) -> AdviceSection:
     rows = [_row(one) for one in advice.candidates]
     below = (
         "T.stddev is how much the teacher's mean answer moves from sample to sample; lower is expected to be better "
@@ -121,7 +123,7 @@ def _candidates(advice: Advice) -> Part:
         "right about; entropy is a share of log K.",
     )
     columns = ("augmentation", "T.stddev", "to none", "95% interval", "right", "entropy")
-    return Part("What the teacher says of augmented images", (), columns, tuple(rows), below)
+    return AdviceSection("What the teacher says of augmented images", (), columns, tuple(rows), below)
 
 
 def _row(one: Candidate) -> tuple[str, ...]:
@@ -130,17 +132,17 @@ def _row(one: Candidate) -> tuple[str, ...]:
     return one.name, f"{one.deviation:.4f}", f"{one.ratio:.2f}", interval, right, f"{one.entropy:.2f}"
 
 
-def _proposal(advice: Advice) -> Part:
+def _proposal(advice: Advice) -> AdviceSection:
     rows = [(one.setting, _value(one.value), one.confidence) for one in advice.choices]
     reasons = [f"{one.setting}: {one.reason}. Source: {one.source}." for one in advice.choices]
-    return Part("The proposal", (), ("setting", "value", "confidence"), tuple(rows), tuple(reasons))
+    return AdviceSection("The proposal", (), ("setting", "value", "confidence"), tuple(rows), tuple(reasons))
 
 
 def _value(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _cost(advice: Advice) -> Part:
+def _cost(advice: Advice) -> AdviceSection:
     cost, speed = advice.cost, advice.speed
     assert cost is not None and speed is not None
     sentences = (
@@ -151,7 +153,7 @@ def _cost(advice: Advice) -> Part:
         f"A search for the student's own augmentation ({cost.members} members) would take {duration(cost.search)} for "
         "each seed. It was not shown to be better than presets in this tool's own experiments.",
     )
-    return Part("What it costs", sentences)
+    return AdviceSection("What it costs", sentences)
 
 
 def _capital(text: str) -> str:

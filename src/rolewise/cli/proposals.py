@@ -42,17 +42,17 @@ def advise(
     from rolewise.advice import Effort
     from rolewise.advice.advice_files import check_out, write_advice
     from rolewise.advice.display import show
-    from rolewise.advice.experiment_advice import advise_experiment, taught_by
+    from rolewise.advice.experiment_advice import advise_experiment, find_teacher
     from rolewise.cli.options import load_experiment
 
     check_out(out)
     experiment = load_experiment(config, settings)
-    taught = taught_by(experiment, teacher, run)
+    trained_teacher = find_teacher(experiment, teacher, run)
     # A moving line of what is done; nothing of it stays, and nothing is shown where there is no terminal.
     with console.status("starting") as line:
         advice = advise_experiment(
             experiment,
-            taught,
+            trained_teacher,
             student=student or None,
             student_weights=student_weights,
             effort=Effort(images=images),

@@ -17,8 +17,8 @@ from rolewise.deploy.latency import in_turns
 from rolewise.deploy.model_card import (
     BATCHES,
     THREADS,
+    CardRow,
     Exported,
-    Row,
     bits_of,
     card,
     remark_on_grids,
@@ -27,7 +27,7 @@ from rolewise.deploy.model_card import (
 from rolewise.errors import InputError, near
 from rolewise.experiment.evaluation import finished_training
 from rolewise.experiment.run_folder import RunFolder, existing_run
-from rolewise.experiment.seed_data import World, world
+from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import section_of, trained_network
 from rolewise.files import AnyPath, as_path, write_text
@@ -79,8 +79,8 @@ def export_stage(root: AnyPath, name: str, form: str, out: AnyPath) -> Exported:
 
 
 def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int) -> Exported:
-    here = world(run.config(), stage.seed, torch.device("cpu"))
-    subject = _subject(run, here, stage)
+    data = seed_data_of(run.config(), stage.seed, torch.device("cpu"))
+    subject = _subject(run, data, stage)
     made = None
     if form == "onnx":
         # Before anything is written: a file that cannot be tried is not exported.
@@ -93,7 +93,7 @@ def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int) 
     else:
         file_formats.write_program(subject, out)
         predict = file_formats.of_program(out)
-    source, indices, part = _images(run, here, stage)
+    source, indices, part = _images(run, data, stage)
     images, labels = _pixels(source, indices, subject.spec), source.labels[indices].cpu()
     theirs = file_formats.classes(predict, images)
     ours = file_formats.classes(file_formats.of_network(subject), images)
@@ -110,18 +110,18 @@ def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int) 
     return result
 
 
-def _subject(run: RunFolder, here: World, stage: Stage) -> Subject:
+def _subject(run: RunFolder, data: SeedData, stage: Stage) -> Subject:
     section = section_of(run.config(), stage.role)
-    spec = here.spec(section.model)
+    spec = data.spec(section.model)
     # Spread over all of them, as they may be sorted by class. Labels are not looked at: a student that was trained on
     # few labelled images may see them too.
-    chosen = here.train[:: -(-len(here.train) // _CALIBRATION)]
+    chosen = data.train[:: -(-len(data.train) // _CALIBRATION)]
     return Subject(
-        trained_network(run, here, stage).cpu(),
-        partial(here.network, section.model, stage.role),
+        trained_network(run, data, stage).cpu(),
+        partial(data.network, section.model, stage.role),
         spec,
-        here.fed(section.model),
-        _pixels(here.source, chosen, spec),
+        data.fed(section.model),
+        _pixels(data.source, chosen, spec),
     )
 
 
@@ -131,20 +131,20 @@ def _pixels(source: Source, indices: Tensor, spec: InputSpec) -> Tensor:
     return torch.cat([prepare(source.batch(part), plain).cpu() for part in torch.split(indices, 256)])
 
 
-def _images(run: RunFolder, here: World, stage: Stage) -> tuple[Source, Tensor, str]:
+def _images(run: RunFolder, data: SeedData, stage: Stage) -> tuple[Source, Tensor, str]:
     if (run.root / "results.json").is_file():
-        opened = here.test.open(f"an export of {stage.name} from a finished run")
+        opened = data.test.open(f"an export of {stage.name} from a finished run")
         return opened.source, opened.indices, "test"
-    return here.source, here.validation, "validation"
+    return data.source, data.validation, "validation"
 
 
 def _rows(
     subject: Subject, form: str, out: Path, accuracy: float, images: Tensor, labels: Tensor, folder: Path
-) -> tuple[Row, ...]:
+) -> tuple[CardRow, ...]:
     """Returns the float network's file and the one that was written, side by side."""
     cost = operations(subject.model, subject.size)
     kinds = {"onnx": "ONNX", "packed": "packed", "torch": "torch program"}
-    own = Row(
+    own = CardRow(
         f"{bits_of(subject.model)}, {kinds[form]}", accuracy, out.stat().st_size, cost.macs, cost.bit_operations, {}
     )
     runs: dict[str, Predict] = {}
@@ -160,7 +160,9 @@ def _rows(
     return tuple(replace(row, milliseconds=times.get(name, {})) for row, name in zip(rows, names, strict=True))
 
 
-def _float_row(subject: Subject, images: Tensor, labels: Tensor, folder: Path, runs: dict[str, Predict]) -> list[Row]:
+def _float_row(
+    subject: Subject, images: Tensor, labels: Tensor, folder: Path, runs: dict[str, Predict]
+) -> list[CardRow]:
     """Returns the row of the same weights in float32; none where ONNX is not installed, or cannot hold the network."""
     twin, path = restore(subject.model), folder / "float.onnx"
     try:
@@ -171,7 +173,7 @@ def _float_row(subject: Subject, images: Tensor, labels: Tensor, folder: Path, r
     cost = operations(twin, subject.size)
     if runs:
         runs["float"] = file_formats.of_onnx(path, THREADS)
-    return [Row("float32, ONNX", accuracy, path.stat().st_size, cost.macs, cost.bit_operations, {})]
+    return [CardRow("float32, ONNX", accuracy, path.stat().st_size, cost.macs, cost.bit_operations, {})]
 
 
 def _times(runs: dict[str, Predict], size: tuple[int, int, int]) -> dict[str, dict[int, float]]:

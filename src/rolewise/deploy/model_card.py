@@ -20,7 +20,7 @@ BATCHES, THREADS = (1, 64), 1
 
 
 @dataclass(frozen=True)
-class Row:
+class CardRow:
     """One file in the comparison.
 
     Args:
@@ -63,17 +63,17 @@ class Exported:
     accuracy: float
     images: int
     part: str
-    rows: tuple[Row, ...]
+    rows: tuple[CardRow, ...]
     remarks: tuple[str, ...]
 
 
-def table(rows: tuple[Row, ...]) -> list[list[str]]:
+def table(rows: tuple[CardRow, ...]) -> list[list[str]]:
     """Returns the comparison as cells, the headings first."""
     head = ["file", "accuracy", "bytes", "MACs", "bit operations", *(f"ms, batch {batch}" for batch in BATCHES)]
     return [head, *map(_cells, rows)]
 
 
-def plain_table(rows: tuple[Row, ...]) -> str:
+def plain_table(rows: tuple[CardRow, ...]) -> str:
     """Returns the comparison as lines of text, the columns beneath one another."""
     cells = table(rows)
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -84,7 +84,7 @@ def plain_table(rows: tuple[Row, ...]) -> str:
     return "\n".join(lines)
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: CardRow) -> list[str]:
     times = [f"{row.milliseconds[batch]:.3g}" if batch in row.milliseconds else "-" for batch in BATCHES]
     return [row.name, f"{row.accuracy:.2%}", f"{row.size:,}", f"{row.macs:,}", f"{row.bit_operations:,}", *times]
 

@@ -13,7 +13,7 @@ from rolewise.errors import InputError
 from rolewise.experiment import strategies
 from rolewise.experiment.builders import device_of
 from rolewise.experiment.run_folder import RunFolder
-from rolewise.experiment.seed_data import World, world
+from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import section_of, trained_network
 from rolewise.inputs import prepare
@@ -40,30 +40,30 @@ def screened(run: RunFolder, stage: Stage) -> list[Genome]:
 
 def _screen(run: RunFolder, stage: Stage) -> list[dict[str, Any]]:
     config = run.config()
-    here = world(config, stage.seed, device_of(config.device), run.root)
-    teacher = trained_network(run, here, next(other for other in stages_of(config) if other.name == stage.teacher))
+    data = seed_data_of(config, stage.seed, device_of(config.device), run.root)
+    teacher = trained_network(run, data, next(other for other in stages_of(config) if other.name == stage.teacher))
     space = strategies.policy_space(config, "random")
     genomes = [
         space.start(generator(stage.seed, "screen", stage.role, number))
         for number in range(max(config.search.screen.candidates, config.search.members))
     ]
     return [
-        {"genome": genome, "deviation": _deviation(here, stage, teacher, strategies.augmentation(config, genome))}
+        {"genome": genome, "deviation": _deviation(data, stage, teacher, strategies.augmentation(config, genome))}
         for genome in genomes
     ]
 
 
 @torch.no_grad()
-def _deviation(here: World, stage: Stage, teacher: nn.Module, augmentation: Augmentation) -> float:
-    config = here.config
+def _deviation(data: SeedData, stage: Stage, teacher: nn.Module, augmentation: Augmentation) -> float:
+    config = data.config
     section, settings = config.search.screen, config.augment
-    pool = here.some(config.search.student_images or section_of(config, stage.role).images, here.train, "images")
+    pool = data.some(config.search.student_images or section_of(config, stage.role).images, data.train, "images")
     # The same images and draws for every candidate: what differs is the policy alone.
     stream = generator(stage.seed, "screen", stage.role, "draws")
-    spec, means = here.spec(config.teacher.model), []
+    spec, means = data.spec(config.teacher.model), []
     for _ in range(section.repeats):
-        images = here.source.batch(pool[torch.randint(len(pool), (section.images,), generator=stream)])
+        images = data.source.batch(pool[torch.randint(len(pool), (section.images,), generator=stream)])
         plan = augmentation.draw(len(images), (images.shape[1], images.shape[2], images.shape[3]), stream)
-        seen = apply(images, plan, interpolation=settings.interpolation, fill=settings.fill).to(here.device)
+        seen = apply(images, plan, interpolation=settings.interpolation, fill=settings.fill).to(data.device)
         means.append(teacher(prepare(seen, spec)).float().softmax(1).mean(0).cpu())
     return teacher_deviation(torch.stack(means))

@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from rolewise.experiment.executor import Update
-from rolewise.experiment.pipeline import Plan
+from rolewise.experiment.executor import StageUpdate
+from rolewise.experiment.pipeline import RunPlan
 from rolewise.experiment.stage_graph import PRIORITY, Stage
 from rolewise.search.budget import duration
 from rolewise.words import counted
@@ -52,11 +52,11 @@ class Display:
             self._notes.clear()
             self._live.stop()
 
-    def plan(self, plan: Plan, todo: list[Stage]) -> None:
+    def plan(self, plan: RunPlan, todo: list[Stage]) -> None:
         """States the budget before anything starts."""
         self._started = time.monotonic()
         images, steps = plan.search_images + plan.training_images, sum(plan.steps.values())
-        left = f"; at least {duration(plan.seconds).removeprefix('about ')} to go" if plan.seconds else ""
+        left = f"; at least {duration(plan.seconds).removeprefix('about ')} remaining" if plan.seconds else ""
         self._console.print(
             f"{self._out}: {counted(len(plan.stages), 'stage')} ({plan.done} done), {counted(steps, 'step')} on "
             f"{counted(images, 'image')} "
@@ -84,7 +84,7 @@ class Display:
         self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4)
         self._live.start(refresh=True)
 
-    def update(self, update: Update) -> None:
+    def update(self, update: StageUpdate) -> None:
         """Shows what a stage does."""
         finished, lost = update.text == "done", update.text.startswith("lost")
         if finished:
@@ -121,4 +121,4 @@ class Display:
             return ""
         spent = time.monotonic() - self._started
         seconds = spent * (self._work - self._done_work) / self._done_work
-        return f", {duration(seconds)} to go"
+        return f", {duration(seconds)} remaining"

@@ -33,7 +33,7 @@ def read_record(path: Path, version: int) -> dict[str, Any]:
     if is_early(path):
         raise InputError(
             f"{path.parent} was made by an earlier version of Rolewise, which kept no digests of what it wrote; its "
-            f"report can still be written, but to go on, {remedy}"
+            f"report can still be written, but to resume, {remedy}"
         )
     known = read_sealed(path, "the record", remedy)
     if known.get("version") != version:

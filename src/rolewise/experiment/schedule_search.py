@@ -27,7 +27,7 @@ def run_search(
         run: the run folder.
         stage: the search's stage.
         report: is told a line of progress after each interval.
-        should_stop: asked between intervals; where it says yes the search ends cleanly, to be gone on with.
+        should_stop: asked between intervals; where True, the search ends cleanly and can be resumed.
         workers: processes; the result does not depend on it.
 
     Returns:
@@ -39,7 +39,7 @@ def run_search(
     def on_progress(progress: Progress) -> None:
         report(f"interval {progress.interval}/{progress.intervals}, best {progress.best:.4f}")
         if should_stop():
-            raise Interrupted(f"{stage.name} was stopped; run the same command again to go on")
+            raise Interrupted(f"{stage.name} was stopped; run the same command again to resume")
 
     candidates = screened(run, stage) if stage.strategy in ("screen", "screened_search") else []
     if stage.strategy == "screen":
@@ -82,7 +82,7 @@ def images_of_search(run: RunFolder, stage: Stage) -> int:
     epochs = (search_section.teacher_epochs if is_teacher else search_section.student_epochs) or section.train.epochs
     images = (search_section.teacher_images if is_teacher else search_section.student_images) or section.images
     if images is None:
-        from rolewise.experiment.seed_data import world
+        from rolewise.experiment.seed_data import seed_data_of
 
-        images = len(world(config, stage.seed, builders.device_of(config.device)).train)
+        images = len(seed_data_of(config, stage.seed, builders.device_of(config.device)).train)
     return config.search.members * epochs * images

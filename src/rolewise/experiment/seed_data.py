@@ -19,7 +19,7 @@ from rolewise.seeds import derive_seed
 
 
 @dataclass(frozen=True)
-class World:
+class SeedData:
     """What one seed's stages work on.
 
     Args:
@@ -101,7 +101,7 @@ class World:
         )
 
 
-def world(config: ExperimentConfig, seed: int, device: torch.device, folder: Path | None = None) -> World:
+def seed_data_of(config: ExperimentConfig, seed: int, device: torch.device, folder: Path | None = None) -> SeedData:
     """Reads the data and divides it: the test set is the same for all seeds, the rest is drawn anew for each.
 
     Args:
@@ -115,7 +115,7 @@ def world(config: ExperimentConfig, seed: int, device: torch.device, folder: Pat
     parts = split(source.labels[usable], validation=config.data.validation, test=0, seed=derive_seed(seed, "split"))
     indices = usable[parts.train]
     sealed = SealedTest(divided.test_source, divided.test)
-    return World(config, seed, device, source, indices, usable[parts.validation], sealed, folder)
+    return SeedData(config, seed, device, source, indices, usable[parts.validation], sealed, folder)
 
 
 def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:

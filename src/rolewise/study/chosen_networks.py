@@ -11,7 +11,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenNetwork:
     """The networks of one cell, student and arm, one for each seed.
 
     Args:
@@ -33,7 +33,7 @@ class Chosen:
         return {"what": self.what, **{key: str(self.rows[0][key]) for key in ("part", "cell", "student", "arm")}}
 
 
-def choose(rows: Sequence[Row]) -> list[Chosen]:
+def choose(rows: Sequence[Row]) -> list[ChosenNetwork]:
     """Returns the first cell of the table, and among its part, student and arm the best and the worst.
 
     By mean validation accuracy, so that the test set chooses nothing; by test accuracy where validation images were
@@ -58,6 +58,6 @@ def choose(rows: Sequence[Row]) -> list[Chosen]:
         reasons.setdefault(max(means, key=lambda name: means[name]), []).append("best")
         reasons.setdefault(min(means, key=lambda name: means[name]), []).append("worst")
     return [
-        Chosen(" and ".join(why), tuple(sorted(whole[name], key=lambda row: int(row["seed"]))))
+        ChosenNetwork(" and ".join(why), tuple(sorted(whole[name], key=lambda row: int(row["seed"]))))
         for name, why in reasons.items()
     ]

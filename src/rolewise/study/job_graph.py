@@ -38,7 +38,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Graph:
+class JobGraph:
     """Everything that a study has to do.
 
     Args:
@@ -62,7 +62,7 @@ class Graph:
         return [job for job in self.measurements if not gone.intersection(job.needs)]
 
 
-def graph_of(study: Study, *, read: bool = True) -> Graph:
+def graph_of(study: Study, *, read: bool = True) -> JobGraph:
     """Returns the jobs of a study, in the order of its cells, so that cells are finished one after another.
 
     Args:
@@ -87,4 +87,4 @@ def graph_of(study: Study, *, read: bool = True) -> Graph:
             if stage.kind in ("teacher", "arm"):
                 own = measure_key(key, study.measure, read=read)
                 measurements.setdefault(own, Job(own, cell.name, stage, (key,), study.measure, threads))
-    return Graph(tuple(trainings.values()), tuple(measurements.values()), keys, stages)
+    return JobGraph(tuple(trainings.values()), tuple(measurements.values()), keys, stages)

@@ -1,4 +1,4 @@
-"""Who carries out a study's jobs: this process, or worker processes of which one may die without the others."""
+"""Pools that run the jobs of a study: this process alone, or worker processes of which one may die."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from pathlib import Path
 from typing import Protocol
 
 from rolewise.study.job_graph import Job
-from rolewise.study.job_worker import Told, carry_out, free_memory, work
+from rolewise.study.job_worker import JobUpdate, free_memory, run_job, work
 from rolewise.workers.hands import MOST_LOSSES, Died, Hands
 from rolewise.workers.process import start_context
 
 
-class Pool(Protocol):
-    """Carries out jobs."""
+class JobPool(Protocol):
+    """Runs jobs."""
 
     @property
     def free(self) -> int:
-        """How many jobs it would take."""
+        """Number of jobs that can be submitted now."""
         ...
 
-    def take(self, job: Job) -> None:
-        """Begins a job."""
+    def submit(self, job: Job) -> None:
+        """Starts a job."""
 
-    def listen(self, seconds: float) -> Iterator[Told]:
-        """Gives what is told of the jobs, after waiting so long at the most."""
+    def receive(self, seconds: float) -> Iterator[JobUpdate]:
+        """Yields the updates of the running jobs, after waiting at most ``seconds``."""
 
     def stop(self) -> None:
-        """Asks the jobs under way to end at their next checkpoint."""
+        """Requests that the running jobs end at their next checkpoint."""
 
     def close(self) -> None:
-        """Ends what was started."""
+        """Ends the processes that the pool started."""
 
 
-class Here:
-    """Carries out one job at a time in this process.
+class InProcess:
+    """Runs one job at a time in this process.
 
     Args:
         root: the study folder.
-        should_stop: asked while a job runs.
+        should_stop: whether to stop; called while a job runs.
     """
 
     def __init__(self, root: Path, should_stop: Callable[[], bool]) -> None:
@@ -47,39 +47,39 @@ class Here:
 
     @property
     def free(self) -> int:
-        """See `Pool`."""
+        """See `JobPool`."""
         return int(self._job is None)
 
-    def take(self, job: Job) -> None:
-        """See `Pool`."""
+    def submit(self, job: Job) -> None:
+        """See `JobPool`."""
         self._job = job
 
-    def listen(self, seconds: float) -> Iterator[Told]:
-        """Runs the job that was taken, and gives what was told of it."""
-        told: list[Told] = []
+    def receive(self, seconds: float) -> Iterator[JobUpdate]:
+        """Runs the job that was submitted, and returns its updates."""
+        updates: list[JobUpdate] = []
         if self._job is not None:
-            told.append(carry_out(self._root, self._job, told.append, self._should_stop))
+            updates.append(run_job(self._root, self._job, updates.append, self._should_stop))
             self._job = None
-            if told[-1].kind == "failed":
+            if updates[-1].kind == "failed":
                 free_memory()
-        yield from told
+        yield from updates
 
     def stop(self) -> None:
-        """See `Pool`: it asks by itself."""
+        """See `JobPool`: the running job calls ``should_stop`` itself."""
 
     def close(self) -> None:
-        """See `Pool`: nothing was started."""
+        """See `JobPool`: nothing was started."""
 
 
-class Processes:
-    """Carries out jobs in worker processes; one that dies is started again, and begins its job again.
+class WorkerProcesses:
+    """Runs jobs in worker processes; a worker that dies is started again, and so is its job.
 
-    A job that begins again goes on from its last checkpoint; one that is lost three times has failed.
+    A job that starts again resumes from its last checkpoint; a job that is lost three times has failed.
 
     Args:
         root: the study folder.
-        workers: how many.
-        should_stop: whether to break off while the workers start.
+        workers: number of processes.
+        should_stop: whether to give up while the workers start.
 
     Raises:
         Interrupted: ``should_stop`` returned True before all workers were ready.
@@ -92,34 +92,34 @@ class Processes:
 
     @property
     def free(self) -> int:
-        """See `Pool`."""
+        """See `JobPool`."""
         return len(self._hands.idle)
 
-    def take(self, job: Job) -> None:
-        """See `Pool`."""
+    def submit(self, job: Job) -> None:
+        """See `JobPool`."""
         self._hands.give(self._hands.idle[0], job)
 
-    def listen(self, seconds: float) -> Iterator[Told]:
-        """See `Pool`."""
+    def receive(self, seconds: float) -> Iterator[JobUpdate]:
+        """See `JobPool`."""
         for place in self._hands.stirring(seconds):
-            while (job := self._hands.job(place)) is not None and (told := self._hands.hear(place)) is not None:
-                if isinstance(told, Died):
-                    told = _lost(job, told)
-                elif told.kind != "moves":
+            while (job := self._hands.job(place)) is not None and (update := self._hands.hear(place)) is not None:
+                if isinstance(update, Died):
+                    update = _lost(job, update)
+                elif update.kind != "moves":
                     self._hands.done(place)
-                yield told
+                yield update
 
     def stop(self) -> None:
-        """See `Pool`."""
+        """See `JobPool`."""
         self._hands.stop()
 
     def close(self) -> None:
-        """See `Pool`: hangs up, so that the workers end, and kills those that have a job."""
+        """See `JobPool`: closes the connections, so that idle workers end, and kills those that run a job."""
         self._hands.close()
 
 
-def _lost(job: Job, died: Died) -> Told:
+def _lost(job: Job, died: Died) -> JobUpdate:
     if died.again:
-        return Told(job.key, "lost", f"{died.cause}; it begins again from its last checkpoint")
-    # Lost less often it was not begun again because the study is being stopped.
-    return Told(job.key, "failed", died.reason) if died.losses >= MOST_LOSSES else Told(job.key, "stopped")
+        return JobUpdate(job.key, "lost", f"{died.cause}; it resumes from its last checkpoint")
+    # Lost fewer times, and not started again: the study is being stopped.
+    return JobUpdate(job.key, "failed", died.reason) if died.losses >= MOST_LOSSES else JobUpdate(job.key, "stopped")

@@ -1,4 +1,4 @@
-"""One job of a study, carried out: its result, or why there is none; and the worker process that does so."""
+"""The worker of a study: it runs one job after another, and reports each one's progress, end or failure."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _LONGEST = 400
 
 
 @dataclass(frozen=True)
-class Told:
-    """What is told of a job.
+class JobUpdate:
+    """A change in the state of a job.
 
     Args:
-        key: which one.
-        kind: ``moves`` while it runs; ``lost`` where its worker died and another begins it again; ``done``, ``failed``
-            or ``stopped`` at its end; ``broken`` where the whole study cannot go on, such as on a full disk.
-        text: the progress, or the reason.
-        trace: the error's traceback.
+        key: content key of the job.
+        kind: ``moves`` while the job runs; ``lost`` where its worker died and another resumes it; ``done``, ``failed``
+            or ``stopped`` at its end; ``broken`` where the whole study cannot continue, such as on a full disk.
+        text: progress, or the reason of a failure.
+        trace: traceback of the error.
     """
 
     key: str
@@ -43,39 +43,39 @@ class Told:
     trace: str = ""
 
 
-def carry_out(root: Path, job: Job, tell: Callable[[Told], None], should_stop: Callable[[], bool]) -> Told:
-    """Runs a job to its end and returns what came of it."""
+def run_job(root: Path, job: Job, report: Callable[[JobUpdate], None], should_stop: Callable[[], bool]) -> JobUpdate:
+    """Runs a job to its end and returns its last update."""
     folder = StudyFolder(root)
     run = folder.cell(job.cell)
     before = torch.get_num_threads()
     torch.set_num_threads(job.threads)
     try:
         if job.measure:
-            found = {"key": job.key, "files": {}, **measured(run, job.stage, job.measure)}
-            write_sealed(folder.store(job.key) / DONE, found)
+            results = {"key": job.key, "files": {}, **measured(run, job.stage, job.measure)}
+            write_sealed(folder.store(job.key) / DONE, results)
         else:
-            run_stage(run, job.stage, lambda text: tell(Told(job.key, "moves", text)), should_stop, 1)
-        return Told(job.key, "done")
+            run_stage(run, job.stage, lambda text: report(JobUpdate(job.key, "moves", text)), should_stop, 1)
+        return JobUpdate(job.key, "done")
     except Interrupted:
-        return Told(job.key, "stopped")
+        return JobUpdate(job.key, "stopped")
     except OSError as error:
-        return Told(job.key, "broken", f"{type(error).__name__}: {error}", traceback.format_exc())
+        return JobUpdate(job.key, "broken", f"{type(error).__name__}: {error}", traceback.format_exc())
     except Exception as error:
-        # Whatever it is, it is this cell's; the others go on, and the traceback is kept beside the reason.
-        return Told(job.key, "failed", reason_of(error), traceback.format_exc())
+        # Any error is this cell's alone: other cells continue, and the traceback is kept beside the reason.
+        return JobUpdate(job.key, "failed", reason_of(error), traceback.format_exc())
     finally:
         torch.set_num_threads(before)
 
 
 def reason_of(error: BaseException) -> str:
-    """Returns an error as one line for a table."""
+    """Formats an error as one line for a table."""
     text = " ".join(str(error).split())
     named = text if isinstance(error, RolewiseError) and text else f"{type(error).__name__}: {text}".rstrip(": ")
     return named if len(named) <= _LONGEST else named[: _LONGEST - 3] + "..."
 
 
 def free_memory() -> None:
-    """Gives back what a failed job held, so that the next one has it."""
+    """Frees the memory that a failed job held, for the next job."""
     gc.collect()
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         with contextlib.suppress(RuntimeError):
@@ -83,15 +83,15 @@ def free_memory() -> None:
 
 
 def work(connection: Connection, root: Path) -> None:
-    """Runs a worker process: one job after another, until the parent hangs up.
+    """Runs a worker process: one job after another, until the parent closes the connection.
 
     Args:
-        connection: brings jobs, takes what is told of them.
+        connection: pipe that delivers jobs and takes their updates.
         root: the study folder.
     """
     connection.send(Ready())
     for job in jobs(connection):
-        told = carry_out(root, job, connection.send, stop_check(connection))
-        if told.kind == "failed":
+        update = run_job(root, job, connection.send, stop_check(connection))
+        if update.kind == "failed":
             free_memory()
-        connection.send(told)
+        connection.send(update)

@@ -12,7 +12,7 @@ from rolewise.augment import MixPlan, mix_images
 from rolewise.config.schema import ExperimentConfig
 from rolewise.config.study import Study
 from rolewise.experiment import builders
-from rolewise.experiment.seed_data import world
+from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stages import section_of
 from rolewise.seeds import generator
 
@@ -63,10 +63,10 @@ def draw_mixings(study: Study, mixings: Sequence[RoleMixing], arrays: dict[str, 
         For each of them the role, the settings, and for each image its classes with their shares of the label.
     """
     config = study.cells[0].config
-    here = world(config, config.seeds[0], torch.device("cpu"))
-    indices = here.some(min(_IMAGES, len(here.train)), here.train, "pictures")
-    images, labels = here.source.batch(indices).cpu(), here.source.labels[indices].cpu()
-    names = [here.source.classes[label] for label in labels.tolist()]
+    data = seed_data_of(config, config.seeds[0], torch.device("cpu"))
+    indices = data.some(min(_IMAGES, len(data.train)), data.train, "pictures")
+    images, labels = data.source.batch(indices).cpu(), data.source.labels[indices].cpu()
+    names = [data.source.classes[label] for label in labels.tolist()]
     arrays["mixed/0"] = images.numpy()
     told: list[dict[str, Any]] = [{"role": "", "mix": {}, "labels": [[[name, 1.0]] for name in names]}]
     for number, one in enumerate(mixings, 1):

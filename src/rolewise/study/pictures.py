@@ -15,17 +15,17 @@ from rolewise.config.study import Study
 from rolewise.data import Opened
 from rolewise.errors import InputError
 from rolewise.experiment import builders
-from rolewise.experiment.seed_data import World, world
+from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stages import section_of, trained_network
 from rolewise.files import as_json, read_json
 from rolewise.seals import top_product, write_product
 from rolewise.seeds import generator
-from rolewise.study.chosen_networks import Chosen, Row, choose
-from rolewise.study.job_graph import Graph
+from rolewise.study.chosen_networks import ChosenNetwork, Row, choose
+from rolewise.study.job_graph import JobGraph
 from rolewise.study.keys import digest
 from rolewise.study.mixings import draw_mixings, mixings_of
-from rolewise.study.stage_measurement import Part
+from rolewise.study.stage_measurement import NetworkImages
 from rolewise.study.study_folder import StudyFolder
 
 #: Raised when the same networks come to be drawn in another way.
@@ -33,7 +33,7 @@ VERSION = 1
 _TEACHERS = 2
 
 
-def write_pictures(folder: StudyFolder, study: Study, graph: Graph, rows: Sequence[Row]) -> None:
+def write_pictures(folder: StudyFolder, study: Study, graph: JobGraph, rows: Sequence[Row]) -> None:
     """Writes ``pictures.npz`` and ``pictures.json`` beside the table, where they are not there for these networks.
 
     Reliability of all seeds together needs ``calibration`` among the measurements, features ``geometry``; mixed images
@@ -83,14 +83,14 @@ def _stage(row: Row) -> str:
     return f"seed{row['seed']}/{row['student']}-{row['arm']}"
 
 
-def _opened(folder: StudyFolder, cell: str, stage: Stage) -> tuple[World, nn.Module, Opened]:
+def _opened(folder: StudyFolder, cell: str, stage: Stage) -> tuple[SeedData, nn.Module, Opened]:
     run = folder.cell(cell)
     config = run.config()
-    here = world(config, stage.seed, builders.device_of(config.device), run.root)
-    return here, trained_network(run, here, stage), here.test.open(f"pictures of {config.name}, seed {stage.seed}")
+    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
+    return data, trained_network(run, data, stage), data.test.open(f"pictures of {config.name}, seed {stage.seed}")
 
 
-def _reliability(folder: StudyFolder, graph: Graph, chosen: Sequence[Chosen]) -> dict[str, Any]:
+def _reliability(folder: StudyFolder, graph: JobGraph, chosen: Sequence[ChosenNetwork]) -> dict[str, Any]:
     """Returns bins of confidence over all seeds, raw and each at its own fitted temperature."""
     arrays: dict[str, Any] = {}
     for number, one in enumerate(chosen):
@@ -98,9 +98,9 @@ def _reliability(folder: StudyFolder, graph: Graph, chosen: Sequence[Chosen]) ->
         truth = []
         for row in one.rows:
             stage = graph.stages[one.cell][_stage(row)]
-            here, model, opened = _opened(folder, one.cell, stage)
-            spec = here.spec(section_of(here.config, stage.role).model)
-            logits, labels = predict(model, Part(opened.source, opened.indices, spec, here.device))
+            data, model, opened = _opened(folder, one.cell, stage)
+            spec = data.spec(section_of(data.config, stage.role).model)
+            logits, labels = predict(model, NetworkImages(opened.source, opened.indices, spec, data.device))
             read["raw"].append(logits.double())
             read["fitted"].append(logits.double() / float(row["fitted_temperature"]))
             truth.append(labels)
@@ -112,13 +112,13 @@ def _reliability(folder: StudyFolder, graph: Graph, chosen: Sequence[Chosen]) ->
 
 
 def _planes(
-    folder: StudyFolder, graph: Graph, chosen: Sequence[Chosen], arrays: dict[str, Any]
+    folder: StudyFolder, graph: JobGraph, chosen: Sequence[ChosenNetwork], arrays: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Projects teachers and students of the first seed on the plane of the classes that the control confuses most."""
     first = graph.stages[chosen[0].cell][_stage(chosen[0].rows[0])]
-    here, control, _ = _opened(folder, chosen[0].cell, first)
-    spec = here.spec(section_of(here.config, first.role).model)
-    classes = confused(*predict(control, Part(here.source, here.validation, spec, here.device)))
+    data, control, _ = _opened(folder, chosen[0].cell, first)
+    spec = data.spec(section_of(data.config, first.role).model)
+    classes = confused(*predict(control, NetworkImages(data.source, data.validation, spec, data.device)))
     looked: dict[str, tuple[str, str, Stage]] = {}
     for cell, stages in graph.stages.items():
         for stage in stages.values():
@@ -129,9 +129,9 @@ def _planes(
         looked[graph.keys[one.cell][stage.name]] = (one.what, one.cell, stage)
     drawn: list[dict[str, Any]] = []
     for what, cell, stage in looked.values():
-        here, model, opened = _opened(folder, cell, stage)
-        pixels = Part(opened.source, opened.indices, None, here.device)
-        spec = here.spec(section_of(here.config, stage.role).model)
+        data, model, opened = _opened(folder, cell, stage)
+        pixels = NetworkImages(opened.source, opened.indices, None, data.device)
+        spec = data.spec(section_of(data.config, stage.role).model)
         stream = generator(stage.seed, "pictures", "plane")
         try:
             found = project_pairs(model, pixels, classes, generator=stream, spec=spec)
@@ -141,8 +141,8 @@ def _planes(
         arrays |= {f"{at}/corners": found.plane.corners.numpy(), f"{at}/clean": found.clean.numpy()}
         arrays |= {f"{at}/labels": found.labels.numpy(), f"{at}/mixed": found.mixed.numpy()}
         arrays |= {f"{at}/pairs": found.pairs.numpy()}
-        names = [here.source.classes[index] for index in classes]
-        mix = section_of(here.config, stage.role).mix
+        names = [data.source.classes[index] for index in classes]
+        mix = section_of(data.config, stage.role).mix
         drawn.append(
             {"what": what, "cell": cell, "role": stage.role, "mix": "" if mix.method == "none" else mix.method}
             | {"classes": list(classes), "names": names}

@@ -18,7 +18,7 @@ from rolewise.data import Opened, Source, batches
 from rolewise.errors import InputError, RunError
 from rolewise.experiment import builders
 from rolewise.experiment.run_folder import RunFolder
-from rolewise.experiment.seed_data import World, world
+from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stages import find_stage, section_of, trained_network
 from rolewise.inputs import InputSpec, prepare
@@ -29,7 +29,7 @@ _BATCH = 512
 
 
 @dataclass(frozen=True)
-class Part:
+class NetworkImages:
     """Part of a source as a network wants it, or in levels; may be gone through again and again.
 
     Args:
@@ -65,15 +65,15 @@ def measured(run: RunFolder, stage: Stage, wanted: Sequence[Asked]) -> dict[str,
         RunError: a measurement gave something else than finite numbers.
     """
     config = run.config()
-    here = world(config, stage.seed, builders.device_of(config.device), run.root)
-    model = trained_network(run, here, stage)
-    opened = here.test.open(f"the end of {config.name}, seed {stage.seed}")
-    spec = here.spec(section_of(config, stage.role).model)
-    test = Part(opened.source, opened.indices, spec, here.device)
+    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
+    model = trained_network(run, data, stage)
+    opened = data.test.open(f"the end of {config.name}, seed {stage.seed}")
+    spec = data.spec(section_of(config, stage.role).model)
+    test = NetworkImages(opened.source, opened.indices, spec, data.device)
     found: dict[str, dict[str, float | None]] = {}
     for one in wanted:
         name = one.name
-        values = answered(measure_of(name), model.eval(), test, offered(run, here, stage, opened, name), one.settings)
+        values = answered(measure_of(name), model.eval(), test, offered(run, data, stage, opened, name), one.settings)
         taken = {column for other in found.values() for column in other}
         for column, value in values.items():
             if column in taken or (name != "accuracy" and column in COLUMNS):
@@ -86,26 +86,26 @@ def measured(run: RunFolder, stage: Stage, wanted: Sequence[Asked]) -> dict[str,
     return {"measured": found, "test_images": len(opened.indices)}
 
 
-def offered(run: RunFolder, here: World, stage: Stage, opened: Opened, name: str) -> dict[str, Callable[[], Any]]:
+def offered(run: RunFolder, data: SeedData, stage: Stage, opened: Opened, name: str) -> dict[str, Callable[[], Any]]:
     """Returns what a measurement may ask for (`rolewise.analysis.asking.OFFERED`), each made when it is.
 
     Args:
         run: a cell's folder.
-        here: the world of the stage's seed.
+        data: the data of the stage's seed.
         stage: the training whose network is measured.
         opened: the test set.
         name: of the measurement: its random stream is its own, whatever else is measured.
     """
-    spec = here.spec(section_of(here.config, stage.role).model)
+    spec = data.spec(section_of(data.config, stage.role).model)
     found: dict[str, Callable[[], Any]] = {
-        "validation": lambda: Part(here.source, here.validation, spec, here.device),
-        "pixels": lambda: Part(opened.source, opened.indices, None, here.device),
+        "validation": lambda: NetworkImages(data.source, data.validation, spec, data.device),
+        "pixels": lambda: NetworkImages(opened.source, opened.indices, None, data.device),
         "spec": lambda: spec,
         "generator": lambda: generator(stage.seed, "measurement", name),
     }
     if stage.teacher is not None:
-        teacher = find_stage(here.config, stage.teacher)
-        taught = here.spec(here.config.teacher.model)
-        found["teacher"] = lambda: trained_network(run, here, teacher)
-        found["teacher_batches"] = lambda: Part(opened.source, opened.indices, taught, here.device)
+        teacher = find_stage(data.config, stage.teacher)
+        teacher_spec = data.spec(data.config.teacher.model)
+        found["teacher"] = lambda: trained_network(run, data, teacher)
+        found["teacher_batches"] = lambda: NetworkImages(opened.source, opened.indices, teacher_spec, data.device)
     return found

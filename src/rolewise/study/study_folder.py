@@ -102,7 +102,7 @@ def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = 
         root: the folder; made with its parents where it is missing.
         study: the study.
         fresh: move what another study left there aside, to ``<root>.old-<k>``, instead of going on with it.
-        extend: go on with another study than the one that made the folder; what both need is not run again.
+        extend: continue in the folder of another study; what both need is not run again.
 
     Raises:
         InputError: the folder belongs to another study (the difference is shown) or to none at all.
@@ -237,6 +237,6 @@ def _check_same(root: Path, study: Study, record: dict[str, Any], extend: bool) 
     raise InputError(
         f"{root} was made by another study; it differs in\n  "
         + "\n  ".join(lines or ["(the order of its axes, or its study.yaml was edited afterwards)"])
-        + "\nchoose another --out, go on with what both need by --extend, or start anew with --fresh "
+        + "\nchoose another --out, keep what both need by --extend, or start anew with --fresh "
         "(the old study is moved aside, not deleted)"
     )

@@ -12,9 +12,9 @@ from rolewise.config import ExperimentConfig
 from rolewise.experiment import builders
 from rolewise.experiment.estimate import estimated_seconds, seconds_of, stage_seconds
 from rolewise.experiment.pipeline import images_of
-from rolewise.experiment.seed_data import world
+from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stages import section_of
-from rolewise.study.job_graph import Graph, Job
+from rolewise.study.job_graph import Job, JobGraph
 from rolewise.study.study_folder import StudyFolder
 from rolewise.threads import torch_threads
 
@@ -46,7 +46,7 @@ class StudyPlan:
     measurements: frozenset[str] = field(repr=False)
 
 
-def plan_of(folder: StudyFolder, graph: Graph, rows: int, workers: int) -> StudyPlan:
+def plan_of(folder: StudyFolder, graph: JobGraph, rows: int, workers: int) -> StudyPlan:
     """Counts what is left to do and estimates the time: a few steps of each kind of network are timed."""
     failed = {job.key for job in graph.trainings if folder.failure(job.key) is not None}
     left, unmeasured = (
@@ -93,8 +93,8 @@ def _sizes(config: ExperimentConfig, known: dict[str, float]) -> tuple[int, int]
     """Returns the numbers of validation and test images, counted once for all cells with the same data."""
     keys = [f"{part} {config.data.model_dump_json()}" for part in ("validation", "test")]
     if keys[0] not in known:
-        here = world(config, config.seeds[0], builders.device_of(config.device))
-        known.update(zip(keys, (len(here.validation), len(here.test)), strict=True))
+        data = seed_data_of(config, config.seeds[0], builders.device_of(config.device))
+        known.update(zip(keys, (len(data.validation), len(data.test)), strict=True))
     return int(known[keys[0]]), int(known[keys[1]])
 
 
@@ -106,10 +106,10 @@ def _rate(config: ExperimentConfig, what: str, role: str, known: dict[str, float
         parts += [section.model, section.quantise, section.train.batch_size]
     key = json.dumps([part.model_dump(mode="json") if hasattr(part, "model_dump") else part for part in parts])
     if key not in known:
-        here = world(config, config.seeds[0], builders.device_of(config.device))
+        data = seed_data_of(config, config.seeds[0], builders.device_of(config.device))
         try:
             with torch_threads(config.threads):
-                known[key] = seconds_of(what, here, role)
+                known[key] = seconds_of(what, data, role)
         except Exception:
             # What cannot be timed cannot be run either: the job itself will say why.
             known[key] = 0.0

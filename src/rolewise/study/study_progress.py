@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rolewise.search.budget import duration
-from rolewise.study.job_execution import Event
-from rolewise.study.job_graph import Graph
+from rolewise.study.job_execution import JobEvent
+from rolewise.study.job_graph import JobGraph
 from rolewise.study.study_plan import StudyPlan
 from rolewise.words import counted
 
@@ -34,7 +34,7 @@ class StudyDisplay:
         self._console, self._out = console, out
         self._live: Live | None = None
         self._plan: StudyPlan | None = None
-        self._graph: Graph | None = None
+        self._graph: JobGraph | None = None
         self._open: dict[str, set[str]] = {}
         self._totals: dict[str, int] = {}
         self._failed: set[str] = set()
@@ -54,11 +54,11 @@ class StudyDisplay:
         if self._live is not None:
             self._live.stop()
 
-    def plan(self, plan: StudyPlan, graph: Graph) -> None:
+    def plan(self, plan: StudyPlan, graph: JobGraph) -> None:
         """States what will be done before anything is."""
         self._plan, self._graph, self._left, self._began = plan, graph, len(plan.images), time.monotonic()
         shared = plan.stages - plan.jobs
-        left = f"; at least {duration(plan.seconds).removeprefix('about ')} to go" if plan.seconds else ""
+        left = f"; at least {duration(plan.seconds).removeprefix('about ')} remaining" if plan.seconds else ""
         self._console.print(
             f"{self._out}: {counted(plan.cells, 'cell')}, {counted(plan.rows, 'row')}; "
             f"{counted(plan.jobs, 'stage')} to train ({plan.done:,} done; "
@@ -73,14 +73,14 @@ class StudyDisplay:
             self._live = Live(self._table(), console=self._console, refresh_per_second=4)
             self._live.start()
 
-    def update(self, event: Event) -> None:
+    def update(self, event: JobEvent) -> None:
         """Shows what happened to a job."""
-        job, told = event.job, event.told
-        if told.kind == "moves":
-            self._now[job.key] = f"{job.name}: {told.text}"
+        job, update = event.job, event.update
+        if update.kind == "moves":
+            self._now[job.key] = f"{job.name}: {update.text}"
         else:
             self._now.pop(job.key, None)
-        ended = told.kind in ("done", "failed")
+        ended = update.kind in ("done", "failed")
         if ended and job.measure:
             self._measured += 1
             self._measurable = self._measurable or self._count_measurable()
@@ -90,16 +90,16 @@ class StudyDisplay:
             self._images += self._plan.images.get(job.key, 0) if self._plan is not None else 0
             for keys in self._open.values():
                 keys.discard(job.key)
-        if told.kind == "failed":
+        if update.kind == "failed":
             self._failed.add(job.key)
-        if told.kind in ("failed", "lost"):
-            self._console.print(f"{told.kind}: {job.name}: {told.text}", soft_wrap=True, markup=False)
+        if update.kind in ("failed", "lost"):
+            self._console.print(f"{update.kind}: {job.name}: {update.text}", soft_wrap=True, markup=False)
         if self._live is not None:
             self._live.update(self._table())
         elif ended and (self._due() or self._last(event)):
             self._console.print(self._line(), soft_wrap=True)
 
-    def _last(self, event: Event) -> bool:
+    def _last(self, event: JobEvent) -> bool:
         """Returns whether an event ends the trainings or the measurements."""
         return self._measured == self._measurable if event.job.measure else not self._left
 
@@ -125,7 +125,7 @@ class StudyDisplay:
     def _measuring(self) -> str:
         left = self._measurable - self._measured
         spent = time.monotonic() - (self._measuring_since or self._began)
-        to_go = f", {duration(left * spent / self._measured)} to go" if left else "; the page is being written"
+        to_go = f", {duration(left * spent / self._measured)} remaining" if left else "; the page is being written"
         return f"{self._measured} of {counted(self._measurable, 'network')} measured{to_go}"
 
     def _rate(self) -> str:
@@ -135,7 +135,7 @@ class StudyDisplay:
             return ""
         rate = self._images / max(spent, 1e-9)
         left = sum(self._plan.images.values()) - self._images
-        return f", {rate:,.0f} images/s" + (f", {duration(left / rate)} to go" if left else "")
+        return f", {rate:,.0f} images/s" + (f", {duration(left / rate)} remaining" if left else "")
 
     def _table(self) -> Group:
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")

@@ -21,9 +21,9 @@ from rolewise.importing import import_path
 from rolewise.processes import asked_to_stop
 from rolewise.report import write_study_report
 from rolewise.seals import check_stage
-from rolewise.study.job_execution import Event, execute
-from rolewise.study.job_graph import Graph, Job, graph_of
-from rolewise.study.job_pool import Here, Pool, Processes
+from rolewise.study.job_execution import JobEvent, run_jobs
+from rolewise.study.job_graph import Job, JobGraph, graph_of
+from rolewise.study.job_pool import InProcess, JobPool, WorkerProcesses
 from rolewise.study.pictures import write_pictures
 from rolewise.study.study_folder import StudyFolder, make_cell, open_study
 from rolewise.study.study_plan import StudyPlan, plan_of
@@ -86,24 +86,24 @@ def run_study(
     extend: bool = False,
     retry: bool = False,
     isolate: bool = True,
-    on_plan: Callable[[StudyPlan, Graph], None] = lambda plan, graph: None,
-    on_event: Callable[[Event], None] = lambda event: None,
+    on_plan: Callable[[StudyPlan, JobGraph], None] = lambda plan, graph: None,
+    on_event: Callable[[JobEvent], None] = lambda event: None,
 ) -> StudyResult:
-    """Runs a study, or goes on with it, and writes its table and its page.
+    """Runs a study, or resumes it, and writes its table and its page.
 
     Args:
         study: the study (see `load_study`).
         out: the study folder.
-        fresh: start anew; what is there is moved aside.
-        extend: go on in the folder of another study; what both need is not run again.
+        fresh: start again from nothing; the present content is moved aside.
+        extend: continue in the folder of another study; what both need is not run again.
         retry: try again what failed.
         isolate: use worker processes even where it is one, so that a cell that runs out of memory ends no other.
-        on_plan: told what will be done, before anything is.
-        on_event: told what happens to each job.
+        on_plan: called with the plan before anything is done.
+        on_event: called with every update of a job.
 
     Raises:
         InputError: the folder belongs to another study, or something named in the config is wrong.
-        RunError: the study could not go on; it is kept and can be resumed. A cell that fails is no such error.
+        RunError: the study could not continue; it is kept and can be resumed. A cell that fails is no such error.
     """
     out = as_path(out, "out")
     folder = open_study(out, study, fresh=fresh, extend=extend)
@@ -121,7 +121,9 @@ def run_study(
         on_plan(plan_of(folder, graph, len(ledger.write()), workers), graph)
         todo = [job for job in (*graph.trainings, *graph.measurements) if not folder.is_done(job.key)]
         if todo:
-            pool: Pool = Processes(out, min(workers, len(todo)), asked.is_set) if isolate else Here(out, asked.is_set)
+            pool: JobPool = (
+                WorkerProcesses(out, min(workers, len(todo)), asked.is_set) if isolate else InProcess(out, asked.is_set)
+            )
             try:
                 _run(folder, graph, ledger, pool, asked.is_set, on_event, now)
             finally:
@@ -138,31 +140,31 @@ def run_study(
 
 def _run(
     folder: StudyFolder,
-    graph: Graph,
+    graph: JobGraph,
     ledger: Ledger,
-    pool: Pool,
+    pool: JobPool,
     asked: Callable[[], bool],
-    on_event: Callable[[Event], None],
+    on_event: Callable[[JobEvent], None],
     now: list[Job],
 ) -> None:
     """Runs all trainings, then opens the test set: until then the table has validation accuracies alone."""
     left: dict[str, set[str]] = {cell: set(keys.values()) for cell, keys in graph.keys.items()}
 
-    def on(event: Event) -> None:
-        if event.told.kind in ("done", "failed"):
+    def on(event: JobEvent) -> None:
+        if event.update.kind in ("done", "failed"):
             finished = [cell for cell, keys in left.items() if event.job.key in keys]
             for cell in finished:
                 left[cell].discard(event.job.key)
             # A cell's last stage, or a failure, is worth a new table.
-            if event.told.kind == "failed" or any(not left[cell] for cell in finished):
+            if event.update.kind == "failed" or any(not left[cell] for cell in finished):
                 ledger.write()
         on_event(event)
 
     for key in [job.key for job in graph.trainings if folder.is_done(job.key)]:
         for keys in left.values():
             keys.discard(key)
-    execute(folder, graph.trainings, pool, asked, on, now)
-    execute(folder, graph.measurements, pool, asked, on_event, now)
+    run_jobs(folder, graph.trainings, pool, asked, on, now)
+    run_jobs(folder, graph.measurements, pool, asked, on_event, now)
 
 
 def _next_stops(jobs: Sequence[Job]) -> str:

@@ -11,7 +11,7 @@ from rolewise.errors import InputError
 from rolewise.experiment.arms import arms_of
 from rolewise.experiment.stage_graph import Stage
 from rolewise.seals import seconds_of, write_product
-from rolewise.study.job_graph import Graph
+from rolewise.study.job_graph import JobGraph
 from rolewise.study.keys import measure_key
 from rolewise.study.study_folder import StudyFolder
 
@@ -30,7 +30,7 @@ class Ledger:
         folder: where they lie.
     """
 
-    def __init__(self, study: Study, graph: Graph, folder: StudyFolder) -> None:
+    def __init__(self, study: Study, graph: JobGraph, folder: StudyFolder) -> None:
         self._study, self._graph, self._folder = study, graph, folder
         self._summaries: dict[str, dict[str, Any]] = {}
         self._seconds: dict[str, float | None] = {}
@@ -89,7 +89,7 @@ class Ledger:
                 if column in self.axes:
                     raise InputError(
                         f"the measurement {asked.name!r} must not name a column as an axis, got {column!r}; rename "
-                        "the axis and go on with --extend: nothing is trained again"
+                        "the axis and continue with --extend: nothing is trained again"
                     )
                 row[column] = value
         return row | {"status": "done"}

@@ -18,7 +18,7 @@ from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment import builders
 from rolewise.experiment.name_checks import check
 from rolewise.experiment.stage_graph import stages_of
-from rolewise.experiment.trial.image_facts import Images, images_of
+from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of
 from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault, try_network
 from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_faults
 from rolewise.experiment.trial.sizes import size_faults
@@ -67,7 +67,7 @@ class Trial:
         yield from absent
         if faulty("data") or any(steps[0] == "data" for steps, _ in absent):
             return
-        images = self._once(["images", config.data], lambda: images_of(config))
+        images = self._once(["images", config.data], lambda: image_facts_of(config))
         if isinstance(images, InputError):
             if isinstance(images, ForeignError):
                 yield ("data", "name"), str(images)
@@ -120,7 +120,7 @@ class Trial:
     def _students(
         self,
         config: ExperimentConfig,
-        images: Images,
+        images: ImageFacts,
         networks: list[Network | None],
         faulty: Callable[..., bool],
     ) -> Iterator[tuple[Steps, str]]:
@@ -149,7 +149,7 @@ class Trial:
     def _method(
         self,
         config: ExperimentConfig,
-        images: Images,
+        images: ImageFacts,
         method: dict[str, Any],
         section: StudentSection,
         pair: tuple[Network, Network],
@@ -197,7 +197,7 @@ def _along(one: Steps, other: Steps) -> bool:
     return one[:shorter] == other[:shorter]
 
 
-def _network(model: ModelSection, images: Images, train: TrainSection | None, device: str) -> Network:
+def _network(model: ModelSection, images: ImageFacts, train: TrainSection | None, device: str) -> Network:
     try:
         where = builders.device_of(device)
     except InputError:

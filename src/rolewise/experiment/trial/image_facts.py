@@ -11,7 +11,7 @@ from rolewise.experiment.seed_data import sources
 
 
 @dataclass(frozen=True)
-class Images:
+class ImageFacts:
     """What the data set gives.
 
     Args:
@@ -39,15 +39,15 @@ class Images:
 
 #: Sets that are always the same: they need not be there for a config to be tried.
 _FIXED = {
-    "digits": Images(1, (8, 8), 10, (1797, None)),
-    "cifar10": Images(3, (32, 32), 10, (50_000, 10_000)),
-    "cifar100": Images(3, (32, 32), 100, (50_000, 10_000)),
+    "digits": ImageFacts(1, (8, 8), 10, (1797, None)),
+    "cifar10": ImageFacts(3, (32, 32), 10, (50_000, 10_000)),
+    "cifar100": ImageFacts(3, (32, 32), 100, (50_000, 10_000)),
 }
 #: Sets whose files are read where they are there.
-_USUAL = dict.fromkeys(("mnist", "fashion_mnist"), Images(1, (28, 28), 10, (60_000, 10_000)))
+_USUAL = dict.fromkeys(("mnist", "fashion_mnist"), ImageFacts(1, (28, 28), 10, (60_000, 10_000)))
 
 
-def images_of(config: ExperimentConfig) -> Images:
+def image_facts_of(config: ExperimentConfig) -> ImageFacts:
     """Returns what a config's data give; nothing is downloaded for it.
 
     Raises:
@@ -66,4 +66,4 @@ def images_of(config: ExperimentConfig) -> Images:
             return _USUAL[name]
         raise
     counts = len(source), None if test is None else len(test)
-    return Images(source.channels, (source.size[0], source.size[1]), len(source.classes), counts)
+    return ImageFacts(source.channels, (source.size[0], source.size[1]), len(source.classes), counts)

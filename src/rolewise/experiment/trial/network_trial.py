@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from rolewise.config.networks import ModelSection
 from rolewise.errors import InputError, RolewiseError
-from rolewise.experiment.trial.image_facts import Images
+from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_memory import bytes_of, machine_memory, shown
 from rolewise.importing import failed
 from rolewise.inputs import InputSpec
@@ -64,7 +64,7 @@ class Network:
     probabilities: bool = False
 
 
-def input_fault(model: ModelSection, images: Images) -> str | None:
+def input_fault(model: ModelSection, images: ImageFacts) -> str | None:
     """Returns what is wrong with the numbers of ``mean`` and ``std`` beside the images; None where nothing is."""
     if model.mean is None or model.std is None:
         return None
@@ -80,7 +80,7 @@ def input_fault(model: ModelSection, images: Images) -> str | None:
     return None
 
 
-def built(model: ModelSection, images: Images, place: torch.device) -> nn.Module:
+def built(model: ModelSection, images: ImageFacts, place: torch.device) -> nn.Module:
     """Returns a network as training builds it, on a device.
 
     Raises:
@@ -98,7 +98,9 @@ def built(model: ModelSection, images: Images, place: torch.device) -> nn.Module
         )
 
 
-def try_network(model: ModelSection, images: Images, *, trained: bool, device: torch.device, moments: int) -> Network:
+def try_network(
+    model: ModelSection, images: ImageFacts, *, trained: bool, device: torch.device, moments: int
+) -> Network:
     """Builds a network and runs it once.
 
     It is weighed without content. A large network of Rolewise's own is run so, too; a small one as it is, since torch
@@ -142,7 +144,7 @@ def _weigh(module: nn.Module, device: torch.device, times: int) -> None:
         raise InputError(f"must fit into the memory of {shown(memory)}, got {what}; make it smaller")
 
 
-def _fed(module: nn.Module, model: ModelSection, images: Images, place: torch.device, trained: bool) -> Network:
+def _fed(module: nn.Module, model: ModelSection, images: ImageFacts, place: torch.device, trained: bool) -> Network:
     _check_weights(module, place, trained)
     channels, height, width = images.fed(model)
     # Pixels in [0, 1] as they come, and as a normalisation spreads them.
@@ -173,7 +175,7 @@ def _check_weights(module: nn.Module, place: torch.device, trained: bool) -> Non
 
 
 @torch.no_grad()
-def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: Images) -> Tensor:
+def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: ImageFacts) -> Tensor:
     """Returns what a network gives for a batch, checked."""
     try:
         output = module(batch)
@@ -202,7 +204,7 @@ def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: Image
     return logits
 
 
-def _remedy(model: ModelSection, images: Images, training: bool) -> str | None:
+def _remedy(model: ModelSection, images: ImageFacts, training: bool) -> str | None:
     """Returns what to set so that a network takes the images, tried; None where nothing usual helps."""
     means = [None, (0.5,) * 3] if images.channels == 1 and model.mean is None else [None]
     sizes = [None, *_SIZES] if model.size is None else [None]
@@ -218,7 +220,7 @@ def _remedy(model: ModelSection, images: Images, training: bool) -> str | None:
     return None
 
 
-def _works(model: ModelSection, images: Images, training: bool) -> bool:
+def _works(model: ModelSection, images: ImageFacts, training: bool) -> bool:
     try:
         module = built(model, images, CPU).train(training)
         return logits_in(module(torch.zeros(BATCH, *images.fed(model)))).shape == (BATCH, images.classes)

@@ -13,7 +13,7 @@ from rolewise.distill import METHODS, Distiller, build_methods
 from rolewise.distill.taps import names_of, resolve
 from rolewise.errors import InputError, RolewiseError, near
 from rolewise.experiment import builders
-from rolewise.experiment.trial.image_facts import Images
+from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_trial import BATCH, CPU, NOWHERE, Network, built
 from rolewise.inputs import InputSpec
 from rolewise.models import init_from
@@ -22,7 +22,7 @@ from rolewise.seeds import generator
 Pair = tuple[Network, Network]
 
 
-def bits_fault(section: StudentSection, student: Network, images: Images) -> tuple[Steps, str] | None:
+def bits_fault(section: StudentSection, student: Network, images: ImageFacts) -> tuple[Steps, str] | None:
     """Returns what keeps a student's network from its bits: path below the student, and message; None for nothing.
 
     Args:
@@ -73,7 +73,7 @@ def method_faults(
     method: dict[str, Any],
     sections: tuple[ModelSection, StudentSection],
     pair: Pair,
-    images: Images,
+    images: ImageFacts,
     on_cpu: Callable[[], Pair],
 ) -> list[tuple[Steps, str]]:
     """Returns the faults of one method between a teacher and a student: taps, shapes, learned maps.
@@ -132,7 +132,9 @@ def _tap_fault(network: Network, tap: str, whose: str) -> str | None:
     return None
 
 
-def _distil(method: dict[str, Any], sections: tuple[ModelSection, StudentSection], pair: Pair, images: Images) -> None:
+def _distil(
+    method: dict[str, Any], sections: tuple[ModelSection, StudentSection], pair: Pair, images: ImageFacts
+) -> None:
     """Makes a loss of one method as a training does, which runs it once."""
     place = pair[0].place
     shape = (BATCH, images.channels, *images.size)
@@ -150,6 +152,6 @@ def _distil(method: dict[str, Any], sections: tuple[ModelSection, StudentSection
         )
 
 
-def _spec(model: ModelSection, images: Images) -> InputSpec:
+def _spec(model: ModelSection, images: ImageFacts) -> InputSpec:
     channels = images.fed(model)[0]
     return InputSpec(model.mean or (0.5,) * channels, model.std or (0.25,) * channels, model.size)
