@@ -10,7 +10,7 @@ import pytest
 
 from rolewise.advice.experiment_advice import advise_experiment, find_teacher
 from rolewise.advice.regret_report import proposed, read_table
-from rolewise.config.study_loading import load_study
+from rolewise.config.study_file import load_study
 from rolewise.data import SealedTest
 from rolewise.experiment import load, run
 

@@ -12,8 +12,8 @@ import pytest
 from rolewise.errors import RolewiseError
 from rolewise.experiment import load, pipeline
 from rolewise.experiment.evaluation import evaluate_stage
-from rolewise.report.folder import read_run
-from rolewise.report.study_folder import read_study
+from rolewise.report.run_data import read_run
+from rolewise.report.study_data import read_study
 from rolewise.report.study_pictures import read_pictures
 from rolewise.study import load_study, run_study, study_run
 from rolewise.study.study_folder import StudyFolder

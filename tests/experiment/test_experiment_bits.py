@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from rolewise import cli
-from rolewise.analysis import against_twins
 from rolewise.deploy.export import default_stage, export_stage
 from rolewise.deploy.latency import in_turns
 from rolewise.errors import InputError, Interrupted
@@ -18,6 +17,7 @@ from rolewise.experiment.pipeline import run_stage
 from rolewise.experiment.run_folder import RunFolder, open_run
 from rolewise.experiment.seed_data import SealedTest
 from rolewise.experiment.stages import find_stage
+from rolewise.statistics import against_twins
 
 QUICK = Path(__file__).parent / "quick.yaml"
 NETWORK = "model: {name: small_cnn, arguments: {widths: [8, 12]}}, init: teacher, images: 100"

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from rolewise.analysis import linearity_gap
 from rolewise.errors import InputError
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stages import find_stage, section_of, trained_network
 from rolewise.inputs import prepare
+from rolewise.instruments import linearity_gap
 from rolewise.report import study_sentences, write_study_report
 from rolewise.seeds import generator
 from rolewise.study import load_study, run_study

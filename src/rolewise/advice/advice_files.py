@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rolewise.advice.result import Advice
 from rolewise.advice.sections import AdviceSection, advice_sections
-from rolewise.config.writing import dump_values
+from rolewise.config.experiment_values import dump_values
 from rolewise.errors import InputError
 from rolewise.files import write_json, write_text
 

@@ -15,15 +15,15 @@ from rolewise.advice.deviation import deviations
 from rolewise.advice.gradient_probe import pulls, speed
 from rolewise.advice.network_measures import gives_probabilities, network_measures, softness
 from rolewise.advice.result import Advice, AdviceCost
-from rolewise.analysis.faults import Thresholds
-from rolewise.analysis.prediction import device_of
-from rolewise.analysis.readings import plain_spec
-from rolewise.analysis.sanity import teacher_faults
 from rolewise.augment import Mix, Schedule, random_schedule
 from rolewise.augment import build as build_augmentation
 from rolewise.data import Source
+from rolewise.diagnosis.fault_kinds import Thresholds
+from rolewise.diagnosis.preprocessing import plain_spec
+from rolewise.diagnosis.teacher_faults import teacher_faults
 from rolewise.distill import METHODS, build_methods, weight_of
 from rolewise.inputs import InputSpec
+from rolewise.networks import device_of
 from rolewise.train import Mixing, TrainSettings
 
 #: Faults that settings of an experiment can undo; after others nothing is proposed.

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from rolewise.advice.case import Case, Sample
-from rolewise.analysis import (
+from rolewise.inputs import InputSpec, prepare
+from rolewise.instruments import (
     accuracy,
     expected_calibration_error,
     fit_temperature,
@@ -17,7 +18,6 @@ from rolewise.analysis import (
     negative_log_likelihood,
     predict,
 )
-from rolewise.inputs import InputSpec, prepare
 from rolewise.logits import are_probabilities, logits_in
 from rolewise.seeds import generator
 

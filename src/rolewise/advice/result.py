@@ -11,7 +11,7 @@ from typing import Any
 from rolewise.advice.deviation import Candidate, as_row
 from rolewise.advice.gradient_probe import Pull, Speed
 from rolewise.advice.rules import Choice
-from rolewise.analysis.faults import Sanity
+from rolewise.diagnosis.fault_kinds import Sanity
 
 VERSION = 1
 

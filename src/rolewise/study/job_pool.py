@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from rolewise.jobs.worker_pool import MOST_LOSSES, Died, Hands
+from rolewise.jobs.worker_process import start_context
 from rolewise.study.job_graph import Job
 from rolewise.study.job_worker import JobUpdate, free_memory, run_job, work
-from rolewise.workers.hands import MOST_LOSSES, Died, Hands
-from rolewise.workers.process import start_context
 
 
 class JobPool(Protocol):

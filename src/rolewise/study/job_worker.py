@@ -15,11 +15,11 @@ import torch
 
 from rolewise.errors import Interrupted, RolewiseError
 from rolewise.experiment.pipeline import run_stage
+from rolewise.jobs.worker_process import Ready, jobs, stop_check
 from rolewise.seals import DONE, write_sealed
 from rolewise.study.job_graph import Job
 from rolewise.study.stage_measurement import measured
 from rolewise.study.study_folder import StudyFolder
-from rolewise.workers.process import Ready, jobs, stop_check
 
 #: More of an error than a table needs.
 _LONGEST = 400

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rolewise.analysis import predict, project_pairs, reliability
 from rolewise.config.study import Study
 from rolewise.data import Opened
 from rolewise.errors import InputError
@@ -19,6 +18,7 @@ from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stages import section_of, trained_network
 from rolewise.files import as_json, read_json
+from rolewise.instruments import predict, project_pairs, reliability
 from rolewise.seals import top_product, write_product
 from rolewise.seeds import generator
 from rolewise.study.chosen_networks import ChosenNetwork, Row, choose

@@ -11,8 +11,8 @@ from typing import Any
 
 from rolewise.config import ExperimentConfig, digest
 from rolewise.config.axes import Scalar
+from rolewise.config.experiment_values import dump_values, value_differences
 from rolewise.config.study import Study
-from rolewise.config.writing import dump_values, value_differences
 from rolewise.errors import InputError
 from rolewise.experiment.folder_binding import holds_work
 from rolewise.experiment.input_digests import check_inputs, inputs_of, module_inputs, remember, streamed

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rolewise.analysis.measurements import measure_faults
 from rolewise.config.study import Study
-from rolewise.config.study_loading import load_study as _load_study
+from rolewise.config.study_file import load_study as _load_study
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.run_folder import RunFolder, held
 from rolewise.experiment.stage_graph import next_stops
 from rolewise.experiment.trial import trial_of
 from rolewise.files import AnyPath, as_path
-from rolewise.importing import import_path
+from rolewise.foreign_code import import_path
+from rolewise.instruments.measurements import measure_faults
 from rolewise.processes import asked_to_stop
 from rolewise.report import write_study_report
 from rolewise.seals import check_stage

@@ -10,12 +10,12 @@ import torch
 
 from rolewise.data.arguments import CLASSES, TEXT
 from rolewise.data.arrays import channels_first, image_problem
+from rolewise.data.data_checks import check_memory
 from rolewise.data.download import find
-from rolewise.data.heads import Head, read_head
-from rolewise.data.images import ImageData, Source, StreamedArray
+from rolewise.data.image_sources import ImageData, Source, StreamedArray
 from rolewise.data.labels import label_problem, numbered
-from rolewise.data.limits import check_memory
-from rolewise.data.registry import READERS
+from rolewise.data.npy_header import Head, read_head
+from rolewise.data.reader_registry import READERS
 from rolewise.errors import InputError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from rolewise.config.faults import Steps
-from rolewise.config.networks import ModelSection, StudentSection
+from rolewise.config.network_sections import ModelSection, StudentSection
 from rolewise.distill import METHODS, Distiller, build_methods
 from rolewise.distill.taps import names_of, resolve
 from rolewise.errors import InputError, RolewiseError, near
