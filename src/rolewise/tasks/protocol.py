@@ -50,10 +50,13 @@ class Metric(Protocol):
 class Task(Protocol):
     """A kind of prediction."""
 
-    #: Its key in a config.
-    name: str
-    #: Its numbers; the first is the search's reward and the report's column.
-    metrics: tuple[MetricInfo, ...]
+    @property
+    def name(self) -> str:
+        """Its key in a config."""
+
+    @property
+    def metrics(self) -> tuple[MetricInfo, ...]:
+        """Its numbers; the first is the search's reward and the report's column."""
 
     def check(self, batch: Batch) -> None:
         """Raises InputError unless a batch is of this task; only shapes and types are read, before a network runs."""
@@ -94,6 +97,9 @@ class Task(Protocol):
         Raises:
             InputError: the networks' logits do not go together, or the task has none.
         """
+
+    def example_targets(self, outputs: Outputs) -> Any:
+        """Returns some targets that go with a student's outputs, for the trial of terms on an example."""
 
     def metric(self) -> Metric:
         """Returns an empty metric of this task."""
