@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 import rolewise as rw
 from rolewise.errors import InputError
+from rolewise.models import build
 
 IMAGES = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -97,3 +101,11 @@ def test_what_is_no_place_is_refused_before_any_hook() -> None:
     with rw.tap(network, ["head#2"]), pytest.raises(InputError, match="'head#2' must be one of the runs 1 to 1"):
         network(IMAGES)
     assert not hooks(network)
+
+
+def test_the_example_of_the_docs_runs() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "rw.tap(" in block]
+    names = {"rw": rw, "network": build("small_cnn", num_classes=3, channels=1, size=(8, 8), seed=0)}
+    exec(example, names | {"images": torch.zeros(2, 1, 8, 8)}, found := {})
+    assert found["features"]["stage2"].shape == (2, 32, 4, 4)
