@@ -11,7 +11,7 @@ import torch
 from torch import distributed, nn
 from train_toys import SPEC, data, trainee, weights
 
-from rolewise.augment import build
+from rolewise.augment import build_schedule
 from rolewise.errors import InputError, NonFiniteError
 from rolewise.train import Trainee, TrainSettings, evaluate, fit, load_weights, save_weights
 from rolewise.train.failing import why
@@ -35,10 +35,10 @@ class Wrapper(nn.Module):
         ({"indices": torch.arange(0)}, "indices must name at least one image, got none"),
         ({"indices": torch.arange(61)}, "indices must be from 0 to 59, the images of the source, got 60"),
         ({"indices": torch.tensor([-1])}, "indices must be from 0 to 59, the images of the source, got -1"),
-        ({"augmentation": "standard"}, r"got str; write rolewise.augment.build\('standard'\)"),
+        ({"augmentation": "standard"}, r"got str; write rolewise.augment.build_schedule\('standard'\)"),
         ({"augmentation": None}, "augmentation must be a rolewise.Schedule, got NoneType; build one"),
         (
-            {"teacher_augmentation": build("none").at(0.0)},
+            {"teacher_augmentation": build_schedule("none").at(0.0)},
             "teacher_augmentation must be a rolewise.Schedule, got Policy",
         ),
         ({"settings": {"epochs": 1}}, "settings must be a rolewise.train.TrainSettings, got dict"),
@@ -56,7 +56,7 @@ def test_a_trainee_is_given_what_it_can_train(arguments: dict[str, Any], message
         "distiller": distiller,
         "source": data(),
         "indices": torch.arange(60),
-        "augmentation": build("none"),
+        "augmentation": build_schedule("none"),
         "settings": TrainSettings(1, 16),
         "seed": 2**63 - 1,
     }

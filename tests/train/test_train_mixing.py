@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from train_toys import SPEC, data, trainee, weights
 
-from rolewise.augment import Mix, build, mix_images, mix_labels
+from rolewise.augment import Mix, build_schedule, mix_images, mix_labels
 from rolewise.distill import Distiller, Weight, configure, weight_of
 from rolewise.errors import InputError
 from rolewise.models import build as network
@@ -28,7 +28,10 @@ def mixed(mixing: Mixing | None, *, methods: tuple[str, ...] = ("kd",), **settin
     made = [configure(name) for name in methods]
     inputs = {"teacher_input": SPEC} if methods else {}
     distiller = Distiller(teacher, student, made, student_input=SPEC, example=data().images[:2], **inputs)
-    given: dict[str, Any] = {"augmentation": build("randaugment"), "teacher_augmentation": build("trivialaugment")}
+    given: dict[str, Any] = {
+        "augmentation": build_schedule("randaugment"),
+        "teacher_augmentation": build_schedule("trivialaugment"),
+    }
     given |= {key: settings.pop(key) for key in ("view", "scalars", "augmentation") if key in settings}
     training = TrainSettings(settings.pop("epochs", 3), 16, **settings)
     return Trainee(distiller, data(), torch.arange(60), **given, settings=training, seed=5, mixing=mixing)
@@ -159,7 +162,7 @@ def views_of(made: Trainee, mixing: Mixing | None) -> Views:
         made.distiller,
         made.settings,
         3,
-        augmentation=build("none"),
+        augmentation=build_schedule("none"),
         teacher_augmentation=None,
         view="shared",
         mixing=mixing,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from rolewise.augment import build
+from rolewise.augment import build_schedule
 from rolewise.data import ImageData
 from rolewise.distill import Distiller, configure
 from rolewise.inputs import InputSpec
@@ -40,8 +40,8 @@ def trainee(
         distiller,
         data(),
         torch.arange(60),
-        augmentation=build("randaugment"),
-        teacher_augmentation=build("trivialaugment"),
+        augmentation=build_schedule("randaugment"),
+        teacher_augmentation=build_schedule("trivialaugment"),
         view=view,
         settings=TrainSettings(epochs, 16, OptimizerSettings(optimizer, rate), **settings),
         seed=5,

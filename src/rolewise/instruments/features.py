@@ -30,7 +30,7 @@ class Features:
     labels: Tensor
 
 
-def place_of(model: nn.Module, tap: str) -> tuple[nn.Module, bool]:
+def tapped_module(model: nn.Module, tap: str) -> tuple[nn.Module, bool]:
     """Returns the module that a tap stands for, and whether its input is meant instead of its output.
 
     Args:
@@ -56,7 +56,7 @@ def tapped(model: nn.Module, taps: Sequence[str]) -> Iterator[dict[str, Tensor]]
 
     Args:
         model: any network.
-        taps: names or module paths, see `place_of`.
+        taps: names or module paths, see `tapped_module`.
     """
     seen: dict[str, Tensor] = {}
 
@@ -70,7 +70,7 @@ def tapped(model: nn.Module, taps: Sequence[str]) -> Iterator[dict[str, Tensor]]
     handles = []
     try:
         for tap in dict.fromkeys(taps):
-            module, of_input = place_of(model, tap)
+            module, of_input = tapped_module(model, tap)
             if of_input:
                 handles.append(module.register_forward_pre_hook(lambda _, given, tap=tap: keep(tap, given[0])))
             else:
@@ -90,7 +90,7 @@ def features_in(
     Args:
         model: any network.
         images: [B, C, H, W] in [0, 1], on the model's device.
-        taps: names or module paths, see `place_of`.
+        taps: names or module paths, see `tapped_module`.
         spec: what the network is fed; None to feed it the images as they are.
 
     Raises:
@@ -120,7 +120,7 @@ def features_of(
     Args:
         model: any network. It is not moved; it runs in eval mode.
         batches: of (images, labels), read once.
-        taps: names or module paths, see `place_of`.
+        taps: names or module paths, see `tapped_module`.
         spec: what the network is fed; None to feed it the images as they are, uint8 ones in [0, 1].
         device: where the images go; None for the network's own.
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.features import features_in, place_of
+from rolewise.instruments.features import features_in, tapped_module
 from rolewise.instruments.prediction import batches_on
 from rolewise.networks import device_of
 
@@ -43,12 +43,12 @@ def class_templates(model: nn.Module, tap: str = "logits") -> Tensor:
 
     Args:
         model: a classifier.
-        tap: of that layer, see `rolewise.instruments.features.place_of`.
+        tap: of that layer, see `rolewise.instruments.features.tapped_module`.
 
     Raises:
         InputError: the tap is no linear layer's output.
     """
-    module, of_input = place_of(model, tap)
+    module, of_input = tapped_module(model, tap)
     if not isinstance(module, nn.Linear) or of_input:
         raise InputError(
             f"tap {tap!r} must be a torch.nn.Linear's output, got {type(module).__name__}; use class_means instead"

@@ -46,7 +46,7 @@ def check_seen(augmentation: object, teacher_augmentation: object, view: str) ->
     """
     for name, given in (("augmentation", augmentation), ("teacher_augmentation", teacher_augmentation)):
         if not isinstance(given, Schedule) and not (given is None and name == "teacher_augmentation"):
-            way = f"write rolewise.augment.build({given!r})" if isinstance(given, (str, dict)) else "build one"
+            way = f"write rolewise.augment.build_schedule({given!r})" if isinstance(given, (str, dict)) else "build one"
             raise InputError(f"{name} must be a rolewise.Schedule, got {type(given).__name__}; {way}")
     if view not in ("shared", "clean", "own"):
         raise InputError(f'view must be "shared", "clean" or "own", got {view!r}')

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from rolewise.augment import Mix, Schedule, random_schedule
-from rolewise.augment import build as build_augmentation
+from rolewise.augment import build_schedule as build_augmentation
 from rolewise.data import Source
 from rolewise.diagnosis.fault_kinds import Thresholds
 from rolewise.diagnosis.preprocessing import plain_spec

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rolewise.augment import Schedule
-from rolewise.augment import build as build_augmentation
+from rolewise.augment import build_schedule as build_augmentation
 from rolewise.distill import Distiller, build_methods
 from rolewise.experiment.advice.case import Case
 from rolewise.inputs import InputSpec

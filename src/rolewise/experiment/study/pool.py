@@ -8,7 +8,7 @@ from typing import Protocol
 
 from rolewise.experiment.study.graph import Job
 from rolewise.experiment.study.working import Told, carry_out, free_memory, work
-from rolewise.jobs.worker_pool import MOST_LOSSES, Died, Hands
+from rolewise.jobs.worker_pool import MOST_LOSSES, WorkerDied, WorkerPool
 from rolewise.jobs.worker_process import start_context
 
 
@@ -88,7 +88,7 @@ class Processes:
 
     def __init__(self, root: Path, workers: int, should_stop: Callable[[], bool]) -> None:
         context = start_context("rolewise.experiment.study.working")
-        self._hands: Hands[Job] = Hands(workers, work, (root,), context, should_stop=should_stop)
+        self._hands: WorkerPool[Job] = WorkerPool(workers, work, (root,), context, should_stop=should_stop)
 
     @property
     def free(self) -> int:
@@ -97,13 +97,13 @@ class Processes:
 
     def take(self, job: Job) -> None:
         """See `Pool`."""
-        self._hands.give(self._hands.idle[0], job)
+        self._hands.submit(self._hands.idle[0], job)
 
     def listen(self, seconds: float) -> Iterator[Told]:
         """See `Pool`."""
-        for place in self._hands.stirring(seconds):
-            while (job := self._hands.job(place)) is not None and (told := self._hands.hear(place)) is not None:
-                if isinstance(told, Died):
+        for place in self._hands.wait(seconds):
+            while (job := self._hands.job(place)) is not None and (told := self._hands.receive(place)) is not None:
+                if isinstance(told, WorkerDied):
                     told = _lost(job, told)
                 elif told.kind != "moves":
                     self._hands.done(place)
@@ -118,7 +118,7 @@ class Processes:
         self._hands.close()
 
 
-def _lost(job: Job, died: Died) -> Told:
+def _lost(job: Job, died: WorkerDied) -> Told:
     if died.again:
         return Told(job.key, "lost", f"{died.cause}; it begins again from its last checkpoint")
     # Lost less often it was not begun again because the study is being stopped.

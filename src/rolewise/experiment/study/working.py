@@ -18,7 +18,7 @@ from rolewise.experiment.pipeline import run_stage
 from rolewise.experiment.study.folder import StudyFolder
 from rolewise.experiment.study.graph import Job
 from rolewise.experiment.study.measuring import measured
-from rolewise.jobs.worker_process import Ready, jobs, stop_check
+from rolewise.jobs.worker_process import WorkerReady, received_jobs, stop_check
 from rolewise.seals import DONE, write_sealed
 
 #: More of an error than a table needs.
@@ -89,8 +89,8 @@ def work(connection: Connection, root: Path) -> None:
         connection: brings jobs, takes what is told of them.
         root: the study folder.
     """
-    connection.send(Ready())
-    for job in jobs(connection):
+    connection.send(WorkerReady())
+    for job in received_jobs(connection):
         told = carry_out(root, job, connection.send, stop_check(connection))
         if told.kind == "failed":
             free_memory()
