@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 import rolewise as rw
 from rolewise.errors import InputError
 from rolewise.models import build
+from rolewise.taps import Taps
 
 IMAGES = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -31,7 +33,7 @@ class Network(nn.Module):
 
 def hooks(network: nn.Module) -> int:
     return sum(
-        len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._forward_hooks_with_kwargs)
+        len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._forward_pre_hooks_with_kwargs)
         for module in network.modules()
     )
 
@@ -90,6 +92,18 @@ def test_contexts_nest_and_meet_a_distiller() -> None:
         tapped = distiller(IMAGES, torch.tensor([0, 1]))
     assert torch.equal(outer["act"], inner["act"]) and torch.equal(tapped.total, terms.total)
     assert torch.equal(inner["logits"], terms.student_logits) and hooks(student) == before
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_hooks_of_an_unpickled_network_stay(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Torch numbers hooks anew in each process, and a number that is taken would be taken away."""
+    network = Network()
+    taps = Taps(network, ["act", ":input"] if number else [":input", "act"])
+    monkeypatch.setattr(RemovableHandle, "next_id", next(iter(network.act._forward_hooks)) - number)
+    with rw.tap(network, ["act", ":input"]) as features:
+        found = taps.run(lambda: network(IMAGES))[1]
+    assert torch.equal(found["act"], features["act"]) and hooks(network) == 2 + 1
+    assert torch.equal(taps.run(lambda: network(IMAGES))[1]["act"], found["act"])
 
 
 def test_what_is_no_place_is_refused_before_any_hook() -> None:
