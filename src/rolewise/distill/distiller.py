@@ -273,6 +273,8 @@ class Distiller(Networks):
                 method = configure(method.info.name, **{**method.given(), **settings})
                 term = self.terms[name]
                 if isinstance(term, LossTerm):
+                    if method.map_settings != term.method.map_settings:
+                        raise InputError(f'the learned map of "{name}" must stay as it is; make a new Distiller')
                     term.method = method
                 elif settings.keys() - {"weight"}:
                     raise InputError(

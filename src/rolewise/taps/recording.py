@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rolewise.errors import InputError
-from rolewise.taps.places import Place
+from rolewise.taps.paths import TapPath
 from rolewise.taps.tokens import TokenLayout
 
 NONE: Mapping[str, TokenLayout] = MappingProxyType({})
@@ -20,7 +20,7 @@ class Stopped(BaseException):
     """Ends a forward pass early. No fault, and no Exception, so that a network's own handlers let it through."""
 
 
-class Store:
+class Recording:
     """What the hooks on one network record in one forward pass.
 
     It takes nothing while it is closed: a forward pass outside of `Taps`, or of a copy of the network, keeps no memory
@@ -34,10 +34,10 @@ class Store:
         self.runs: dict[str, int] = {}
 
     def begin(self, *, stop_after: int = 0) -> None:
-        """Opens the store for a new forward pass."""
+        """Opens the recording for a new forward pass."""
         self.values, self.runs, self.open, self.stop_after = {}, {}, True, stop_after
 
-    def put(self, place: Place, value: Any) -> None:
+    def put(self, place: TapPath, value: Any) -> None:
         """Records a place in one run of its module.
 
         Args:
@@ -63,8 +63,8 @@ class Store:
         """Returns what is kept of a tensor: the tensor itself."""
         return tensor
 
-    def end(self, places: Iterable[Place], layouts: Mapping[str, TokenLayout] = NONE) -> dict[str, Tensor]:
-        """Closes the store and returns what it recorded: path -> tensor.
+    def end(self, places: Iterable[TapPath], layouts: Mapping[str, TokenLayout] = NONE) -> dict[str, Tensor]:
+        """Closes the recording and returns what it recorded: path -> tensor.
 
         Args:
             places: what must be there.
@@ -95,7 +95,7 @@ class Store:
         return found
 
     def clear(self) -> None:
-        """Closes the store and forgets what it recorded."""
+        """Closes the recording and forgets what it recorded."""
         self.values, self.runs, self.open = {}, {}, False
 
 
@@ -106,11 +106,11 @@ def _version(tensor: Tensor) -> int | None:
     return tensor._version
 
 
-def _with_run(place: Place, run: str) -> str:
+def _with_run(place: TapPath, run: str) -> str:
     return place.path.replace(place.module, f"{place.module}{run}", 1) if place.module else f"{run}{place.path}"
 
 
-def _joined(place: Place, tensors: list[Tensor]) -> Tensor:
+def _joined(place: TapPath, tensors: list[Tensor]) -> Tensor:
     """Returns one tensor of the runs that count: vectors as tokens [B, R, D], all else joined along dimension 1."""
     if place.run != "all":
         return tensors[0]

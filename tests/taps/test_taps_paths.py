@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.errors import InputError
-from rolewise.taps import Taps, names_of, place_of, resolve
+from rolewise.taps import Taps, names_of, parse_tap, resolve
 
 Pair = namedtuple("Pair", ["hidden", "state"])
 
@@ -127,7 +127,7 @@ def test_a_path_to_nowhere_is_refused_at_once(network: Network, name: str, messa
     with pytest.raises(InputError, match=message):
         resolve(network, name, "student")
     with pytest.raises(InputError, match="a tap must be <module>"):
-        place_of("a:b")
+        parse_tap("a:b")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_change_in_place_is_seen(path: str) -> None:
     taps = Taps(network, [path])
     with pytest.raises(InputError, match=f"tap '{path}' must not be changed in place by a later module"):
         taps.run(lambda: network(torch.ones(1, 2)))
-    assert not taps.store.open and not taps.store.values
+    assert not taps.recording.open and not taps.recording.values
 
 
 def test_no_paths_cost_one_call() -> None:
