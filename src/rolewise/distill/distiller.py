@@ -106,7 +106,8 @@ class Distiller(Networks):
         self.label_weight, self.reduction = label_weight, reduction
         self.teacher_gradients, self.teacher_mode = teacher_gradients, teacher_mode
         self.teaching = tuple(role for role in teachers if role in {link.teacher for link in self.links})
-        self._taps = {role: Taps(self.network(role), self._tapped(role)) for role in (*self.roles, *self.teaching)}
+        paths = {role: self._tapped(role) for role in (*self.roles, *self.teaching)}
+        self._taps = {role: Taps(self.network(role), read) for role, read in paths.items() if read}
         read = {link.teacher for link, method in zip(self.links, self.methods, strict=True) if method.reads_outputs}
         #: The teachers whose pass ends at their last tap.
         self.stopped = frozenset(self.teaching) - read if stop_teacher else frozenset()
@@ -196,11 +197,13 @@ class Distiller(Networks):
             if key not in prepared:
                 prepared[key] = prepare(inputs, spec)
             inputs = prepared[key]
-        call = partial(self.task.run, network, inputs, targets)
+        if role not in self._taps:
+            return self.task.run(network, inputs, targets)
+        call, taps = partial(self.task.run, network, inputs, targets), self._taps[role]
         if role in self.stopped:
-            return Outputs({}, self._taps[role].features(call))
-        given, features = self._taps[role].run(call)
-        return Outputs(given.values, features, given.losses) if features else given
+            return Outputs({}, taps.features(call))
+        given, features = taps.run(call)
+        return Outputs(given.values, features, given.losses)
 
     def losses(
         self, outputs: Mapping[str, Outputs], batch: Batch, context: Context
