@@ -11,7 +11,7 @@ from torch import Tensor, distributed, nn
 
 from rolewise.batch import Batch, Context, Mixture, Outputs
 from rolewise.distill import guards
-from rolewise.distill.checks import check_choice, check_limit
+from rolewise.distill.checks import check_choice, check_limit, check_switch
 from rolewise.distill.construction import add_terms, check_parts, networks_of, specs_of, task_of
 from rolewise.distill.links import links_of
 from rolewise.distill.loss_term import LossTerm
@@ -60,6 +60,8 @@ class Distiller(Networks):
         teacher_gradients: whether gradients go through the teachers to their inputs; their weights stay frozen.
         teacher_mode: ``eval``, or ``batch_statistics``: the teachers' norms use each batch's own mean and variance.
             Nothing of a teacher moves either way, and its dropout is off.
+        stop_teacher: whether a teacher's pass ends where all of its taps are recorded, if no method reads its outputs:
+            the features are the same, and ``terms.teacher_logits`` is None (see `rolewise.taps.hooks.Taps.features`).
 
     Raises:
         InputError: methods without a teacher, an unknown role or tap, no example where one is needed, a number out of
@@ -83,10 +85,12 @@ class Distiller(Networks):
         examples: int | None = None,
         teacher_gradients: bool = False,
         teacher_mode: TeacherMode = "eval",
+        stop_teacher: bool = False,
     ) -> None:
         check_limit("label_weight", label_weight, "not negative")
         check_choice("reduction", reduction, ("mean", "sum"))
         check_choice("teacher_mode", teacher_mode, TEACHER_MODES)
+        check_switch("stop_teacher", stop_teacher)
         check_parts(example, generator, examples)
         frozen, students, averages = networks_of(teacher, student)
         followed = {role: average.network for role, (average, _) in averages.items()}
@@ -102,7 +106,11 @@ class Distiller(Networks):
         self.label_weight, self.reduction = label_weight, reduction
         self.teacher_gradients, self.teacher_mode = teacher_gradients, teacher_mode
         self.teaching = tuple(role for role in teachers if role in {link.teacher for link in self.links})
-        self._taps = {role: Taps(self.network(role), self._tapped(role)) for role in (*self.roles, *self.teaching)}
+        paths = {role: self._tapped(role) for role in (*self.roles, *self.teaching)}
+        self._taps = {role: Taps(self.network(role), read) for role, read in paths.items() if read}
+        read = {link.teacher for link, method in zip(self.links, self.methods, strict=True) if method.reads_outputs}
+        #: The teachers whose pass ends at their last tap.
+        self.stopped = frozenset(self.teaching) - read if stop_teacher else frozenset()
         self._calls = 0  # of forward passes: which of them look at the targets' values
         self.terms = nn.ModuleDict()
         add_terms(self, example, generator, examples)
@@ -189,8 +197,13 @@ class Distiller(Networks):
             if key not in prepared:
                 prepared[key] = prepare(inputs, spec)
             inputs = prepared[key]
-        given, features = self._taps[role].run(partial(self.task.run, network, inputs, targets))
-        return Outputs(given.values, features, given.losses) if features else given
+        if role not in self._taps:
+            return self.task.run(network, inputs, targets)
+        call, taps = partial(self.task.run, network, inputs, targets), self._taps[role]
+        if role in self.stopped:
+            return Outputs({}, taps.features(call))
+        given, features = taps.run(call)
+        return Outputs(given.values, features, given.losses)
 
     def losses(
         self, outputs: Mapping[str, Outputs], batch: Batch, context: Context

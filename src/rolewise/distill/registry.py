@@ -139,6 +139,11 @@ class Method:
             object.__setattr__(self, "name", self.info.name)
 
     @property
+    def reads_outputs(self) -> bool:
+        """Whether it reads the networks' outputs beside, or in place of, tapped features."""
+        return self.info.reads == "logits"
+
+    @property
     def map_settings(self) -> dict[str, Any]:
         """The values of the settings that the learned map is made by."""
         return {key: self.settings.get(key, self.info.settings[key]) for key in self.info.map_keywords}
