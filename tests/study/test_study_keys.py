@@ -76,6 +76,7 @@ OTHER: dict[str, Any] = {
     "distill.methods": [{"name": "kd", "temperature": 2.0}],
     "distill.view": "clean",
     "distill.mixed_targets": "outputs",
+    "distill.teacher_mode": "batch_statistics",
     "*.mix.method": "mixup",
     "*.mix.share_kind": "legacy",
     "*.mix.ratio": "batch",

@@ -259,7 +259,9 @@ class Distiller(Networks):
         Args:
             taken: whether the step was taken; a step that was refused, as a scaler does, moves nothing.
         """
-        if taken:
+        if self._state.empty:
+            self._state.steps += taken
+        elif taken:
             self._state.take()
         else:
             self._state.drop()

@@ -101,6 +101,7 @@ def distiller(
         student_input=data.spec(student_section.model),
         example=data.source.batch(data.train[:2]),
         generator=derive_seed(data.seed, "adapters", student_section.name),
+        teacher_mode=config.distill.teacher_mode if teacher is not None else "eval",
     ).to(data.device)
 
 
