@@ -9,7 +9,7 @@ import pytest
 from rolewise.config import ConfigError
 from rolewise.config.network_sections import TrainSection
 from rolewise.experiment import load
-from rolewise.experiment.trial.selections import selection_faults
+from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.models import build
 
 HERE = Path(__file__).parent
