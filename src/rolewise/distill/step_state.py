@@ -18,7 +18,7 @@ from rolewise.distill.loss_term import LossTerm
 from rolewise.distill.term import Term
 from rolewise.errors import InputError
 
-#: How many forward passes may wait for their step.
+#: How many steps may wait to be taken.
 _MOST = 64
 
 
@@ -100,9 +100,11 @@ class StepState:
         Raises:
             InputError: so many wait that nobody can be taking steps.
         """
-        if len(self._waiting) == 1 and self.steps == 0:
+        # The batches whose gradients are averaged in one step have one context.
+        others = {id(own): own for _, _, own, _ in self._waiting if own is not context}
+        if len(others) == 1 and self.steps == 0 and self._waiting[-1][2] is not context:
             warnings.warn(f"{self._whose()} has not moved: {_REMEDY}", stacklevel=4)
-        if len(self._waiting) >= _MOST:
+        if len(others) >= _MOST:
             raise InputError(
                 f"{self._whose()} must move with each step, got {_MOST} forward passes and none: {_REMEDY}"
             )

@@ -104,8 +104,8 @@ class Trainee:
         self.optimizer, self.rates = optimizer_of(settings.optimizer, distiller, settings.groups)
         half = settings.precision == "float16" and self.device.type == "cuda"
         self.scaler = torch.amp.GradScaler("cuda") if half else None
-        self.average = Average(distiller.student, settings.ema) if settings.ema is not None else None
-        average = (self.average, distiller.student) if self.average is not None else None
+        self.average = Average(self.student, settings.ema) if settings.ema is not None else None
+        average = (self.average, self.student) if self.average is not None else None
         self.updates = [Update(distiller, self.optimizer, average=average), *updates]
         self.record = EpochRecord()
         if settings.compile:
@@ -113,8 +113,13 @@ class Trainee:
 
     @property
     def model(self) -> nn.Module:
-        """What is evaluated and kept: the student, or the moving average of its weights."""
-        return self.average.network if self.average is not None else self.distiller.student
+        """The network that is evaluated and kept: the first student, or the moving average of its weights."""
+        return self.average.network if self.average is not None else self.student
+
+    @property
+    def student(self) -> nn.Module:
+        """The first student. All students of a Distiller are trained, by one update."""
+        return next(iter(self.distiller.students.values()))
 
     @property
     def progress(self) -> float:
