@@ -22,6 +22,7 @@ from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
 from rolewise.distill.step_state import AverageOf, StepState
 from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode, batch_statistics
+from rolewise.distill.term import Shapes
 from rolewise.distill.terms import Terms, weighted_sum
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
@@ -57,6 +58,7 @@ class Distiller(Networks):
         generator: of the initial weights of learned parts: a generator or a seed.
         task: what is predicted; classification by default.
         examples: N, the number of examples in the source, for methods that keep a memory of each.
+        labels: int64 [N], the classes of all examples of the source, for methods that draw negatives of other classes.
         teacher_gradients: whether gradients go through the teachers to their inputs; their weights stay frozen.
         teacher_mode: ``eval``, or ``batch_statistics``: the teachers' norms use each batch's own mean and variance.
             Nothing of a teacher moves either way, and its dropout is off.
@@ -81,13 +83,14 @@ class Distiller(Networks):
         generator: torch.Generator | int = 0,
         task: Task | None = None,
         examples: int | None = None,
+        labels: Tensor | None = None,
         teacher_gradients: bool = False,
         teacher_mode: TeacherMode = "eval",
     ) -> None:
         check_limit("label_weight", label_weight, "not negative")
         check_choice("reduction", reduction, ("mean", "sum"))
         check_choice("teacher_mode", teacher_mode, TEACHER_MODES)
-        check_parts(example, generator, examples)
+        check_parts(example, generator, examples, labels)
         frozen, students, averages = networks_of(teacher, student)
         followed = {role: average.network for role, (average, _) in averages.items()}
         teachers = {**frozen, **followed}
@@ -105,7 +108,7 @@ class Distiller(Networks):
         self._taps = {role: Taps(self.network(role), self._tapped(role)) for role in (*self._roles, *self.teaching)}
         self._calls = 0  # of forward passes: which of them look at the targets' values
         self.terms = nn.ModuleDict()
-        add_terms(self, example, generator, examples)
+        add_terms(self, example, generator, Shapes(examples=examples, labels=labels))
         follow = [(average, students[role]) for average, role in averages.values()]
         self._state = StepState(self.terms, self.links, follow)  # type: ignore[arg-type]
         enter(self)
@@ -150,12 +153,13 @@ class Distiller(Networks):
         outputs = self.run_all(batch)
         self._calls += 1
         guards.check_outputs(self, outputs, batch, learning=learning, call=self._calls)
-        if not learning or self._state.empty:
+        if self._state.empty or not self.training:
             own, added = self.losses(outputs, batch, context)
         else:
             with self._state.held() as moved:
                 own, added = self.losses(outputs, batch, context)
-            self._state.wait(outputs, batch, context, moved)
+            if learning:
+                self._state.wait(outputs, batch, context, moved)
         parts = {**own, **{name: loss for name, (loss, _) in added.items()}}
         weights = {**dict.fromkeys(own, self.label_weight), **{name: weight for name, (_, weight) in added.items()}}
         total, student = weighted_sum(parts, weights), outputs[self._roles[0]]
