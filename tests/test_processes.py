@@ -54,7 +54,7 @@ def test_nothing_is_said_where_nothing_is_pressed_or_another_handler_is_at_work(
 _STARTING = """
 import os, signal, sys, threading, time
 from test_workers import double
-from rolewise.jobs.worker_pool import Hands
+from rolewise.jobs.worker_pool import WorkerPool
 from rolewise.jobs.worker_process import start_context
 
 if __name__ == "__main__":
@@ -67,16 +67,16 @@ if __name__ == "__main__":
 
     thread = threading.Thread(target=press)
     thread.start()
-    hands = Hands(2, double, (3,), start_context("rolewise.train"))
-    hands.give(0, 5)
+    pool = WorkerPool(2, double, (3,), start_context("rolewise.train"))
+    pool.submit(0, 5)
     answers = []
     while len(answers) < 2:
-        hands.stirring(10)
-        answers += [heard for heard in [hands.hear(0)] if heard is not None]
+        pool.wait(10)
+        answers += [heard for heard in [pool.receive(0)] if heard is not None]
     over.set()
     thread.join()
-    hands.done(0)
-    hands.close()
+    pool.done(0)
+    pool.close()
     print(answers, bool(pressed))
 """
 
@@ -155,5 +155,5 @@ def test_pressed_while_workers_start_there_is_no_traceback(tmp_path: Path, comma
             os.killpg(process.pid, signal.SIGINT)
         heard += process.stderr.readlines()
         assert process.wait() == 1
-    assert "Stopped" in heard[-1] and "run the same command again to go on" in heard[-1]
+    assert "Stopped" in heard[-1] and "run the same command again to resume" in heard[-1]
     assert len(heard) <= 3 and not any("Traceback" in line or "memory" in line for line in heard), heard

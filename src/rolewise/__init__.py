@@ -6,29 +6,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rolewise.advice import advise
     from rolewise.augment import Plan, Policy, Schedule, apply
     from rolewise.config import ExperimentConfig
     from rolewise.distill import Distiller, Method, Terms, configure
     from rolewise.errors import InputError, Interrupted, NonFiniteError, RolewiseError, RunError
     from rolewise.experiment import load, run
-    from rolewise.experiment.advice import advise
     from rolewise.inputs import InputSpec
     from rolewise.report import write_report
     from rolewise.search import SearchResult, search
+    from rolewise.taps import tap
     from rolewise.train import Trainee, evaluate, fit
 
 __version__ = "0.1.0"
 
 _WHERE = {
+    "advice": ("advise",),
     "augment": ("Plan", "Policy", "Schedule", "apply"),
     "config": ("ExperimentConfig",),
     "distill": ("Distiller", "Method", "Terms", "configure"),
     "errors": ("InputError", "Interrupted", "NonFiniteError", "RolewiseError", "RunError"),
     "experiment": ("load", "run"),
-    "experiment.advice": ("advise",),
     "inputs": ("InputSpec",),
     "report": ("write_report",),
     "search": ("SearchResult", "search"),
+    "taps": ("tap",),
     "train": ("Trainee", "evaluate", "fit"),
 }
 _ROOM = {name: room for room, names in _WHERE.items() for name in names}
@@ -57,6 +59,7 @@ __all__ = [
     "load",
     "run",
     "search",
+    "tap",
     "write_report",
 ]
 

@@ -107,6 +107,13 @@ def test_the_variational_term_agrees_with_an_independent_computation(number: int
     check_slopes(term, students, teachers, oracle)
 
 
+def test_tokens_are_the_places_of_a_map_to_the_variational_term() -> None:
+    term = shaken(VID(shapes_of([((12, 5), (12, 4))])))
+    students, teachers = stages(3, [((12, 5), (12, 4))])
+    maps = [[tensor.transpose(1, 2).unflatten(2, (3, 4)) for tensor in some] for some in (students, teachers)]
+    torch.testing.assert_close(called(term, students, teachers), called(term, *maps))
+
+
 def test_values_worked_by_hand() -> None:
     # A mean of 0 against ones, at the variance 5: (1 / 5 + log 5) / 2.
     vid = VID(shapes_of([((2, 3, 3), (4, 3, 3))])).double()
@@ -216,11 +223,8 @@ def test_what_terms_need_is_refused_by_name_with_the_remedy() -> None:
         distiller(Batch(images, torch.full((4, 5), 0.2), torch.arange(4)))
     with pytest.raises(InputError, match=r"variance.* must be above 1e-05, got 1e-05"):
         made(rw.configure("vid", variance=1e-5))
-    tokens = Shapes([torch.Size((2, 8, 6))], [torch.Size((2, 8, 6))])
-    with pytest.raises(InputError, match=r"review_kd must tap maps .*got \[2, 8, 6\]; choose other taps"):
-        ReviewKD(tokens)
-    with pytest.raises(InputError, match=r"vid must tap two maps .*got \[2, 8, 6\] and .*; choose other taps"):
-        VID(tokens)
+    with pytest.raises(InputError, match=r"review_kd must tap maps .*got \[2, 8, 6\]; declare the grid"):
+        ReviewKD(Shapes([torch.Size((2, 8, 6))], [torch.Size((2, 8, 6))]))
     with pytest.raises(InputError, match=r"vid must tap two maps .*got \[2, 4, 3, 3\] and \[2, 4\]"):
         VID(Shapes([torch.Size((2, 4, 3, 3))], [torch.Size((2, 4))]))
 

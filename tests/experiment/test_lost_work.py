@@ -15,10 +15,10 @@ import pytest
 from search_toys import SPACE, SlowFactory, climber
 
 from rolewise.experiment import load, run
-from rolewise.experiment.executor import Update
-from rolewise.experiment.study import load_study, run_study
+from rolewise.experiment.executor import StageUpdate
 from rolewise.jobs import worker_pool as workers
 from rolewise.search import search
+from rolewise.study import load_study, run_study
 
 HERE = Path(__file__).parent
 PRODUCTS = ("results.json", "results.csv", "lineage.json", "record.jsonl", "weights.safetensors", "schedule.json")
@@ -35,7 +35,7 @@ class Killer:
 
     def __init__(self, most: int, seconds: float, seed: int) -> None:
         self.most, self.seconds, self.random = most, seconds, random.Random(seed)
-        self.pools: list[workers.Hands[Any]] = []
+        self.pools: list[workers.WorkerPool[Any]] = []
         self.killed: set[int] = set()
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.hunt)
@@ -43,7 +43,7 @@ class Killer:
     def hunt(self) -> None:
         """Kills until all kills are done or it is over."""
         while len(self.killed) < self.most and not self.over.wait(self.random.uniform(0, 2 * self.seconds)):
-            hands = [hand for pool in self.pools for hand in list(pool._hands)]
+            hands = [hand for pool in self.pools for hand in list(pool._workers)]
             busy = [
                 pid
                 for hand in hands
@@ -59,14 +59,14 @@ class Killer:
 @pytest.fixture
 def killer(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any:
     made = Killer(*request.param)
-    begin = workers.Hands.__init__
+    begin = workers.WorkerPool.__init__
 
-    def begin_watched(self: workers.Hands[Any], *arguments: Any, **named: Any) -> None:
-        self._hands = []
+    def begin_watched(self: workers.WorkerPool[Any], *arguments: Any, **named: Any) -> None:
+        self._workers = []
         made.pools.append(self)
         begin(self, *arguments, **named)
 
-    monkeypatch.setattr(workers.Hands, "__init__", begin_watched)
+    monkeypatch.setattr(workers.WorkerPool, "__init__", begin_watched)
     yield made
     made.over.set()
     if made.thread.is_alive():
@@ -129,7 +129,7 @@ def test_a_search_that_is_lost_with_workers_of_its_own(tmp_path: Path) -> None:
     settings = ["seeds=[0]", "search.intervals=4", "arms.student=[none, own]", "arms.distill=[true]"]
     seen: list[str] = []
 
-    def kill(update: Update) -> None:
+    def kill(update: StageUpdate) -> None:
         seen.append(update.text)
         # The worker that runs the search; those that train its members end by themselves.
         if update.text.startswith(("interval 1/4", "interval 3/4")) and sum("lost" in text for text in seen) < 2:

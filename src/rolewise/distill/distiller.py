@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from rolewise.batch import Batch, Context, Mixture, Outputs
 from rolewise.distill import guards
-from rolewise.distill.checks import check_choice, check_limit
+from rolewise.distill.checks import check_choice, check_limit, check_switch
 from rolewise.distill.construction import add_terms, check_parts, networks_of, specs_of, task_of
 from rolewise.distill.links import links_of
 from rolewise.distill.loss_term import LossTerm
@@ -62,6 +62,8 @@ class Distiller(Networks):
         teacher_gradients: whether gradients go through the teachers to their inputs; their weights stay frozen.
         teacher_mode: ``eval``, or ``batch_statistics``: the teachers' norms use each batch's own mean and variance.
             Nothing of a teacher moves either way, and its dropout is off.
+        stop_teacher: whether a teacher's pass ends where all of its taps are recorded, if no method reads its outputs:
+            the features are the same, and ``terms.teacher_logits`` is None (see `rolewise.taps.hooks.Taps.features`).
 
     Raises:
         InputError: methods without a teacher, an unknown role or tap, no example where one is needed, a number out of
@@ -86,10 +88,12 @@ class Distiller(Networks):
         labels: Tensor | None = None,
         teacher_gradients: bool = False,
         teacher_mode: TeacherMode = "eval",
+        stop_teacher: bool = False,
     ) -> None:
         check_limit("label_weight", label_weight, "not negative")
         check_choice("reduction", reduction, ("mean", "sum"))
         check_choice("teacher_mode", teacher_mode, TEACHER_MODES)
+        check_switch("stop_teacher", stop_teacher)
         check_parts(example, generator, examples, labels)
         frozen, students, averages = networks_of(teacher, student)
         followed = {role: average.network for role, (average, _) in averages.items()}
@@ -105,7 +109,11 @@ class Distiller(Networks):
         self.label_weight, self.reduction = label_weight, reduction
         self.teacher_gradients, self.teacher_mode = teacher_gradients, teacher_mode
         self.teaching = tuple(role for role in teachers if role in {link.teacher for link in self.links})
-        self._taps = {role: Taps(self.network(role), self._tapped(role)) for role in (*self._roles, *self.teaching)}
+        paths = {role: self._tapped(role) for role in (*self.roles, *self.teaching)}
+        self._taps = {role: Taps(self.network(role), read) for role, read in paths.items() if read}
+        read = {link.teacher for link, method in zip(self.links, self.methods, strict=True) if method.reads_outputs}
+        #: The teachers whose pass ends at their last tap.
+        self.stopped = frozenset(self.teaching) - read if stop_teacher else frozenset()
         self._calls = 0  # of forward passes: which of them look at the targets' values
         self.terms = nn.ModuleDict()
         add_terms(self, example, generator, Shapes(examples=examples, labels=labels))
@@ -148,7 +156,7 @@ class Distiller(Networks):
         context = context or Context(progress, self._state.steps)
         learning = self.training and torch.is_grad_enabled()
         guards.check_batch(self, batch)
-        if learning:
+        if learning and distributed.is_available() and distributed.is_initialized():
             check_plain(self.methods, self.terms, self.reduction)
         outputs = self.run_all(batch)
         self._calls += 1
@@ -160,9 +168,10 @@ class Distiller(Networks):
                 own, added = self.losses(outputs, batch, context)
             if learning:
                 self._state.wait(outputs, batch, context, moved)
-        parts = {**own, **{name: loss for name, (loss, _) in added.items()}}
-        weights = {**dict.fromkeys(own, self.label_weight), **{name: weight for name, (_, weight) in added.items()}}
-        total, student = weighted_sum(parts, weights), outputs[self._roles[0]]
+        parts, weights = dict(own), dict.fromkeys(own, self.label_weight)
+        for name, (loss, weight) in added.items():
+            parts[name], weights[name] = loss, weight
+        total, student = weighted_sum(parts, weights), outputs[self.roles[0]]
         if total is None:
             total = student.first.sum() * 0.0
         teacher = outputs[self.teaching[0]].values.get("logits") if self.teaching else None
@@ -170,34 +179,34 @@ class Distiller(Networks):
 
     def run_all(self, batch: Batch) -> dict[str, Outputs]:
         """Runs every network once: first the teachers, since they keep no activations for a backward pass."""
-        prepared: dict[tuple[int, InputSpec], Any] = {}
+        prepared: dict[Any, Any] = {}
         outputs, gradients = {}, self.teacher_gradients and torch.is_grad_enabled()
-        for role in self.teaching:
-            with torch.set_grad_enabled(gradients):
-                outputs[role] = self._taught_by(role, batch, prepared)
-        for role in self._roles:
-            outputs[role] = self._run(role, "student", batch, prepared)
+        with torch.set_grad_enabled(gradients):
+            for role in self.teaching:
+                network = self._frozen[role] if role in self._frozen else self.averages[role]
+                if network.training:
+                    network.eval()
+                with NOTHING if self.teacher_mode == "eval" else batch_statistics(network):
+                    outputs[role] = self._run(role, network, batch.view(role, "teacher"), None, prepared)
+        for role in self.roles:
+            # Losses that a network computes itself are those of a student alone.
+            student: nn.Module = self._modules[role]  # type: ignore[assignment]
+            outputs[role] = self._run(role, student, batch.view(role), batch.targets, prepared)
         return outputs
 
-    def _taught_by(self, role: str, batch: Batch, prepared: dict[tuple[int, InputSpec], Any]) -> Outputs:
-        if (network := self.network(role)).training:
-            network.eval()
-        if self.teacher_mode == "eval":
-            return self._run(role, "teacher", batch, prepared)
-        with batch_statistics(network):
-            return self._run(role, "teacher", batch, prepared)
-
-    def _run(self, role: str, kind: str, batch: Batch, prepared: dict[tuple[int, InputSpec], Any]) -> Outputs:
-        inputs, spec = batch.view(role, kind), self.spec(role)
-        if spec is not None:
+    def _run(self, role: str, network: nn.Module, inputs: Any, targets: Any, prepared: dict[Any, Any]) -> Outputs:
+        if (spec := self.specs[role]) is not None:
             # Networks that are fed alike share what is prepared.
             key = id(inputs), spec
             if key not in prepared:
                 prepared[key] = prepare(inputs, spec)
             inputs = prepared[key]
-        # Losses that a network computes itself are those of a student alone.
-        targets = batch.targets if kind == "student" else None
-        given, features = self._taps[role].run(partial(self.task.run, self.network(role), inputs, targets))
+        if role not in self._taps:
+            return self.task.run(network, inputs, targets)
+        call, taps = partial(self.task.run, network, inputs, targets), self._taps[role]
+        if role in self.stopped:
+            return Outputs({}, taps.features(call))
+        given, features = taps.run(call)
         return Outputs(given.values, features, given.losses)
 
     def losses(
@@ -206,18 +215,18 @@ class Distiller(Networks):
         """Returns the task's own losses, and those of the methods with their weights, each reduced to a scalar."""
         # Once, so that the terms' gradients are added before they become half again.
         full = {role: output.at_least_float32() for role, output in outputs.items()}
-        device = full[self._roles[0]].first.device.type
+        device = full[self.roles[0]].first.device.type
         own: dict[str, Tensor] = {}
         with without_autocast(device):
-            for role in self._roles if batch.targets is not None else ():
+            for role in self.roles if batch.targets is not None else ():
                 for name, loss in self.task.losses(full[role], batch, reduction=self.reduction).items():
-                    own[name if len(self._roles) == 1 else f"{role}_{name}"] = loss
+                    own[name if len(self.roles) == 1 else f"{role}_{name}"] = loss
         added: dict[str, tuple[Tensor, float]] = {}
         # No step is taken in evaluation, so that no learned part may move, whatever its own mode.
         with NOTHING if self.training else unmoved(term for term in self.terms.values() if isinstance(term, LossTerm)):
             for method, link, term in zip(self.methods, self.links, self.terms.values(), strict=True):
                 # A network that teaches never learns through what it teaches.
-                teacher = full[link.teacher].detached() if link.teacher in self._roles else full[link.teacher]
+                teacher = full[link.teacher].detached() if link.teacher in self.roles else full[link.teacher]
                 with NOTHING if isinstance(term, LossTerm) else without_autocast(device):
                     losses = term(full[link.student], teacher, batch, context)
                 for key, loss in ({"": losses} if isinstance(losses, Tensor) else losses).items():
@@ -254,7 +263,9 @@ class Distiller(Networks):
         Args:
             taken: whether the step was taken; a step that was refused, as a scaler does, moves nothing.
         """
-        if taken:
+        if self._state.empty:
+            self._state.steps += taken
+        elif taken:
             self._state.take()
         else:
             self._state.drop()
@@ -281,6 +292,8 @@ class Distiller(Networks):
                 method = configure(method.info.name, **{**method.given(), **settings})
                 term = self.terms[name]
                 if isinstance(term, LossTerm):
+                    if method.map_settings != term.method.map_settings:
+                        raise InputError(f'the learned map of "{name}" must stay as it is; make a new Distiller')
                     term.method = method
                 elif settings.keys() - {"weight"}:
                     raise InputError(

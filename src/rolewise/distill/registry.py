@@ -22,8 +22,8 @@ from rolewise.registry import Registry
 
 Loss = TypeVar("Loss", bound=Callable[..., Any])
 Reads = Literal["logits", "features", "stages"]
-#: Makes the learned part of a method out of the shapes of the student's and the teacher's features.
-MakeAdapter = Callable[[Sequence[int], Sequence[int]], nn.Module]
+#: Makes the learned map of a method out of the shapes of the student's and the teacher's features, and settings.
+MakeAdapter = Callable[..., nn.Module]
 #: Makes a learned part with a loss of its own out of the shapes of the teacher's features.
 MakeEstimator = Callable[[Sequence[Sequence[int]]], nn.Module]
 #: Tells of a method's settings how the student's logits are read that it trains (`rolewise.distill.heads`).
@@ -44,7 +44,8 @@ class Info:
         reads: logits, features, or stages.
         mixed_labels: whether it is sound when images are mixed: ``sound`` or ``unsound``.
         taps: the tap names that it reads by default, of both networks; those that a network lacks are left out.
-        adapter: makes a learned module that is applied to the student's feature first, or None.
+        adapter: makes a learned module that is applied to the student's feature first, or None. It is called with the
+            shapes of both features, and with those of the loss's settings that it takes as keywords.
         estimator: makes a learned module that the loss gets as ``estimator``, or None. Called with the teacher's
             features it returns a loss of its own, [B], which becomes the term ``<name>_estimator`` of weight 1 and
             alone trains it: the method's loss must detach its weights.
@@ -94,6 +95,12 @@ class Info:
         return {name: get_args(hints[name]) for name in named if get_origin(hints.get(name)) is Literal}
 
     @cached_property
+    def map_keywords(self) -> tuple[str, ...]:
+        """The settings that the learned map is made by, beside the shapes: keywords of ``adapter``."""
+        parameters = inspect.signature(self.adapter).parameters if self.adapter is not None else {}
+        return tuple(name for name in parameters if name in self.settings)
+
+    @cached_property
     def wants_labels(self) -> bool:
         """Whether the loss takes ``labels``, int64 [B] or soft [B, K]."""
         return "labels" in self.keywords
@@ -131,6 +138,21 @@ class Method:
     def __post_init__(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", self.info.name)
+
+    @property
+    def reads_outputs(self) -> bool:
+        """Whether it reads the networks' outputs beside, or in place of, tapped features."""
+        return self.info.reads == "logits"
+
+    @property
+    def map_settings(self) -> dict[str, Any]:
+        """The values of the settings that the learned map is made by."""
+        return {key: self.settings.get(key, self.info.settings[key]) for key in self.info.map_keywords}
+
+    @property
+    def learns_map(self) -> bool:
+        """Whether it learns a map of the student's feature; a setting ``map`` of ``none`` is the choice not to."""
+        return self.info.adapter is not None and self.map_settings.get("map") != "none"
 
     def given(self) -> dict[str, Any]:
         """Returns the keyword arguments that configure this method anew."""

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 
 from rolewise.errors import Interrupted, RunError
-from rolewise.experiment.folder import RunFolder
-from rolewise.experiment.graph import PRIORITY, Stage, next_stops
-from rolewise.jobs.worker_pool import MOST_LOSSES, Died, Hands
-from rolewise.jobs.worker_process import Raised, Ready, jobs, raised, start_context, stop_check
+from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.stage_graph import PRIORITY, Stage, next_stops
+from rolewise.jobs.worker_pool import MOST_LOSSES, WorkerDied, WorkerPool
+from rolewise.jobs.worker_process import JobRaised, WorkerReady, as_raised, received_jobs, start_context, stop_check
 from rolewise.processes import asked_to_stop
 
 #: Runs one stage to its end: (run folder, stage, report, should_stop, workers for a search).
@@ -22,7 +22,7 @@ RunStage = Callable[[RunFolder, Stage, Callable[[str], None], Callable[[], bool]
 
 
 @dataclass(frozen=True)
-class Update:
+class StageUpdate:
     """Progress of a stage; ``text`` is ``start`` and ``done`` at its ends, and begins with ``lost`` if its worker died.
 
     A stage that was lost begins again, with another ``start``, from its last checkpoint.
@@ -33,7 +33,7 @@ class Update:
     seconds: float = 0.0
 
 
-def execute(
+def run_stages(
     run: RunFolder,
     stages: Sequence[Stage],
     run_stage: RunStage,
@@ -41,7 +41,7 @@ def execute(
     workers: int,
     threads: int,
     search_workers: int,
-    on_update: Callable[[Update], None],
+    on_update: Callable[[StageUpdate], None],
 ) -> None:
     """Runs every stage that is not done, in this process or over several.
 
@@ -54,7 +54,7 @@ def execute(
         workers: processes; 1 runs everything here.
         threads: torch threads of each process. Fixed, so that results do not depend on ``workers``.
         search_workers: processes that one search may use in turn.
-        on_update: told when a stage starts, moves and ends.
+        on_update: called when a stage starts, moves and ends.
 
     Raises:
         Interrupted: Ctrl-C was pressed.
@@ -79,7 +79,7 @@ def _in_this_process(
     run_stage: RunStage,
     threads: int,
     search_workers: int,
-    on_update: Callable[[Update], None],
+    on_update: Callable[[StageUpdate], None],
 ) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -91,17 +91,17 @@ def _in_this_process(
                 todo.remove(stage)
                 now[:] = [stage]
                 started = time.perf_counter()
-                on_update(Update(stage.name, "start"))
+                on_update(StageUpdate(stage.name, "start"))
                 run_stage(run, stage, _teller(stage.name, on_update), stopping.is_set, search_workers)
                 if stopping.is_set():
                     raise Interrupted("the run was stopped")
-                on_update(Update(stage.name, "done", time.perf_counter() - started))
+                on_update(StageUpdate(stage.name, "done", time.perf_counter() - started))
     finally:
         torch.set_num_threads(before)
 
 
-def _teller(name: str, on_update: Callable[[Update], None]) -> Callable[[str], None]:
-    return lambda text: on_update(Update(name, text))
+def _teller(name: str, on_update: Callable[[StageUpdate], None]) -> Callable[[str], None]:
+    return lambda text: on_update(StageUpdate(name, text))
 
 
 @dataclass(frozen=True)
@@ -122,13 +122,13 @@ def _over_processes(
     workers: int,
     threads: int,
     search_workers: int,
-    on_update: Callable[[Update], None],
+    on_update: Callable[[StageUpdate], None],
 ) -> None:
     if not todo:
         return
     now: list[Stage] = []
     with asked_to_stop(lambda: next_stops(now)) as asked:
-        hands: Hands[Stage] = Hands(
+        hands: WorkerPool[Stage] = WorkerPool(
             min(workers, len(todo)),
             _work,
             (run.root, run_stage, threads, search_workers),
@@ -143,8 +143,8 @@ def _over_processes(
                     ready = [] if asked.is_set() else _ready(todo, lambda name: done.get(name, True))
                     for place, stage in zip(hands.idle, ready, strict=False):
                         todo.remove(stage)
-                        hands.give(place, stage)
-                        on_update(Update(stage.name, "start"))
+                        hands.submit(place, stage)
+                        on_update(StageUpdate(stage.name, "start"))
                     now[:] = hands.jobs
                     if not now:
                         break
@@ -165,37 +165,37 @@ def _over_processes(
             raise Interrupted("the run was stopped")
 
 
-def _listen(hands: Hands[Stage], done: dict[str, bool], on_update: Callable[[Update], None]) -> None:
+def _listen(hands: WorkerPool[Stage], done: dict[str, bool], on_update: Callable[[StageUpdate], None]) -> None:
     """Takes what the workers sent, after waiting for a fifth of a second at the most."""
-    for place in hands.stirring(0.2):
-        while (stage := hands.job(place)) is not None and (heard := hands.hear(place)) is not None:
-            if isinstance(heard, Raised):
+    for place in hands.wait(0.2):
+        while (stage := hands.job(place)) is not None and (heard := hands.receive(place)) is not None:
+            if isinstance(heard, JobRaised):
                 hands.done(place)
                 heard.raise_here()
             if isinstance(heard, _Ended):
                 hands.done(place)
                 done[stage.name] = heard.seconds is not None
                 if heard.seconds is not None:
-                    on_update(Update(stage.name, "done", heard.seconds))
-            elif isinstance(heard, Died):
+                    on_update(StageUpdate(stage.name, "done", heard.seconds))
+            elif isinstance(heard, WorkerDied):
                 if heard.losses >= MOST_LOSSES:
                     raise RunError(
                         f"{stage.name}: {heard.reason}; the run is kept: run the same command again, with fewer "
                         "workers if memory is short"
                     )
                 again = "; it begins again from its last checkpoint" if heard.again else ""
-                on_update(Update(stage.name, f"lost: {heard.cause}{again}"))
+                on_update(StageUpdate(stage.name, f"lost: {heard.cause}{again}"))
                 if heard.again:
-                    on_update(Update(stage.name, "start"))
+                    on_update(StageUpdate(stage.name, "start"))
             else:
-                on_update(Update(stage.name, heard))
+                on_update(StageUpdate(stage.name, heard))
 
 
-def _drain(hands: Hands[Stage]) -> None:
+def _drain(hands: WorkerPool[Stage]) -> None:
     """Waits for the stages that were stopped; what else they send no longer matters."""
-    for place in hands.stirring(0.2):
-        while hands.job(place) is not None and (heard := hands.hear(place)) is not None:
-            if isinstance(heard, (Raised, _Ended)):
+    for place in hands.wait(0.2):
+        while hands.job(place) is not None and (heard := hands.receive(place)) is not None:
+            if isinstance(heard, (JobRaised, _Ended)):
                 hands.done(place)
 
 
@@ -203,15 +203,15 @@ def _work(connection: Connection, root: Path, run_stage: RunStage, threads: int,
     """Runs stages in a worker process, one after another, until the parent hangs up.
 
     Args:
-        connection: brings stages; takes lines of progress, and `_Ended` or `Raised` at each end.
+        connection: brings stages; takes lines of progress, and `_Ended` or `JobRaised` at each end.
         root: the run folder.
         run_stage: runs one stage.
         threads: torch threads.
         search_workers: processes that one search may use in turn.
     """
     torch.set_num_threads(threads)
-    connection.send(Ready())
-    for stage in jobs(connection):
+    connection.send(WorkerReady())
+    for stage in received_jobs(connection):
         started = time.perf_counter()
         try:
             run_stage(RunFolder(root), stage, connection.send, stop_check(connection), search_workers)
@@ -221,4 +221,4 @@ def _work(connection: Connection, root: Path, run_stage: RunStage, threads: int,
         except (BrokenPipeError, ConnectionResetError):
             raise
         except BaseException as error:
-            connection.send(raised(error))
+            connection.send(as_raised(error))

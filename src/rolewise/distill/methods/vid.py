@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rolewise.batch import Batch, Context, Outputs
-from rolewise.distill.maps import same_size
+from rolewise.distill.maps import columns, same_size, width_of
 from rolewise.distill.registry import method
 from rolewise.distill.term import Shapes, Term, through
 from rolewise.errors import InputError
@@ -35,7 +35,7 @@ class Gaussian(nn.Module):
         self.spread = nn.Parameter(torch.full((out,), math.log(math.expm1(variance - LEAST))))
 
     def losses(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Returns the negative log-likelihood [B] of maps [B, D, H, W] under maps of the student, mean over entries."""
+        """Returns the negative log-likelihood [B] of features [B, D, N, 1] given the student's, mean over entries."""
         variance = functional.softplus(self.spread.to(teacher.dtype))[:, None, None] + LEAST
         difference = through(self.mean, student) - teacher
         return 0.5 * (difference.square() / variance + variance.log()).flatten(1).mean(1)
@@ -63,11 +63,11 @@ class VID(Term):
     Differs from source: none.
 
     Args:
-        shapes: of the features: maps [B, D, H, W], or vectors [B, D] as maps of one place.
+        shapes: of the features: maps [B, D, H, W], tokens [B, T, D] or vectors [B, D].
         variance: of every channel at first, above 1e-5.
 
     Raises:
-        InputError: a tap gives neither maps nor vectors, or a pair one of each.
+        InputError: a tap gives something else, or one of a pair has places and the other has none.
     """
 
     def __init__(self, shapes: Shapes, *, variance: float = 5.0) -> None:
@@ -76,17 +76,20 @@ class VID(Term):
             raise InputError.at(("variance",), f"must be above {LEAST:g}, got {variance!r}")
         pairs = list(zip(shapes.student, shapes.teacher, strict=True))
         for student, teacher in pairs:
-            if len(student) != len(teacher) or len(student) not in (2, 4):
+            forms = {len(student), len(teacher)}
+            if forms != {2} and not forms <= {3, 4}:
                 raise InputError(
-                    f"vid must tap two maps [B, D, H, W] or two vectors [B, D], got {list(student)} and "
-                    f"{list(teacher)}; choose other taps"
+                    "vid must tap two maps [B, D, H, W] or tokens [B, T, D], or two vectors [B, D], got "
+                    f"{list(student)} and {list(teacher)}; choose other taps"
                 )
-        self.gaussians = nn.ModuleList(Gaussian(student[1], teacher[1], variance) for student, teacher in pairs)
+        self.gaussians = nn.ModuleList(
+            Gaussian(width_of(student), width_of(teacher), variance) for student, teacher in pairs
+        )
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, context: Context) -> Tensor:
         """Returns the loss [B], nats for each entry, unreduced, summed over pairs; it may be below 0."""
         losses = []
         for gaussian, pair in zip(self.gaussians, self.paired(student, teacher), strict=True):
-            first, second = (feature[:, :, None, None] if feature.ndim == 2 else feature for feature in pair)
-            losses.append(gaussian.losses(*same_size(first, second)))  # type: ignore[operator]
+            places = [columns(feature).unsqueeze(3) for feature in same_size(*pair)]
+            losses.append(gaussian.losses(*places))  # type: ignore[operator]
         return torch.stack(losses).sum(0)

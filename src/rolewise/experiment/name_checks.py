@@ -1,0 +1,137 @@
+"""Checks of a config against what is registered: models, methods, data sets, operations, augmentations."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from rolewise.augment import OPS
+from rolewise.augment import build_schedule as build_augmentation
+from rolewise.config.faults import Steps
+from rolewise.config.schema import LEARNED, AugmentationSpec, ExperimentConfig
+from rolewise.data import READERS, argument_faults
+from rolewise.distill import COMBINATIONS, section_faults
+from rolewise.errors import InputError, near
+from rolewise.experiment.mix_checks import check_mixing
+from rolewise.experiment.scalar_checks import check_scalars
+from rolewise.experiment.weight_checks import check_weights
+from rolewise.models import GIVEN, MODELS
+
+
+def check(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
+    """Yields (path, message) for every name or argument that nothing registered answers to."""
+    yield from _data(config)
+    yield from _model(("teacher", "model"), config.teacher.model.name, config.teacher.model.arguments)
+    for index, student in enumerate(config.students):
+        yield from _model(("students", index, "model"), student.model.name, student.model.arguments)
+    for index, method in enumerate(config.distill.methods):
+        yield from _method(("distill", "methods", index), method)
+    seen: set[str] = set()
+    for index, method in enumerate(config.distill.methods):
+        for name in _names(method):
+            if name in seen:
+                yield ("distill", "methods", index), f"must stand once, got {name!r} again; give one its taps instead"
+            seen.add(name)
+    if not config.distill.methods and any(config.arms.distill):
+        yield (
+            ("distill", "methods"),
+            "must hold at least one where arms distill, got none; or set arms.distill to [false]",
+        )
+    for key, listed in (
+        ("ops", config.augment.ops or ()),
+        ("base", config.augment.base),
+        ("ranges", tuple(config.augment.ranges)),
+    ):
+        for name in listed:
+            if name not in OPS:
+                yield ("augment", key), f"must name operations, got {name!r}{near(name, OPS)}"
+    if config.augment.ops is not None and not config.augment.ops:
+        yield ("augment", "ops"), "must name at least one operation, got none; leave it out to allow all"
+    yield from _arms(config)
+    yield from check_mixing(config)
+    yield from check_scalars(config)
+    yield from check_weights(config)
+
+
+def _data(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
+    section = config.data
+    if ":" in section.name:
+        return
+    if section.name not in READERS:
+        yield ("data", "name"), f"must be a data set, got {section.name!r}{near(section.name, READERS)}"
+        return
+    for key, fault in argument_faults(section.name, section.arguments):
+        yield ("data", "arguments", key), fault
+    if section.name == "digits" and section.test is None:
+        yield ("data", "test"), "must say how many images to hold out: digits has no test set of its own; add test: 497"
+
+
+def _model(path: Steps, name: str, arguments: dict[str, Any]) -> Iterable[tuple[Steps, str]]:
+    if ":" in name:
+        for key in arguments:
+            if key in GIVEN:
+                yield (*path, "arguments", key), f"must be left out: the model is given {key}, {GIVEN[key]}"
+        return
+    if name not in MODELS:
+        yield (*path, "name"), f"must be a model or package.module:callable, got {name!r}{near(name, MODELS)}"
+        return
+    known = [
+        key for key in inspect.signature(MODELS[name]).parameters if key not in ("num_classes", "channels", "size")
+    ]
+    for key in arguments:
+        if key not in known:
+            yield (*path, "arguments", key), f'no such setting of "{name}"{near(key, known)}'
+    widths = arguments.get("widths", [1])
+    if (
+        not isinstance(widths, list)
+        or not widths
+        or not all(type(width) is int and 1 <= width <= 4096 for width in widths)
+    ):
+        yield (*path, "arguments", "widths"), f"must be a list of whole numbers from 1 to 4096, got {widths!r}"
+
+
+def _names(method: dict[str, Any]) -> list[str]:
+    """Returns the methods that an entry stands for: one, or those of a combination."""
+    name = str(method.get("name"))
+    return [some.info.name for some in COMBINATIONS[name]()] if name in COMBINATIONS else [name]
+
+
+def _method(path: Steps, method: dict[str, Any]) -> Iterable[tuple[Steps, str]]:
+    for error in section_faults(method):
+        yield (*path, *error.path), error.rule
+
+
+def _arms(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
+    for index, spec in enumerate(config.arms.teacher):
+        if spec != "own" and spec in LEARNED:
+            yield (
+                ("arms", "teacher", index),
+                f'must be "own" or a preset, got {spec!r}; the teacher\'s own schedule is "own"',
+            )
+        else:
+            yield from _augmentation(("arms", "teacher", index), spec, config)
+    for index, spec in enumerate(config.arms.student):
+        yield from _augmentation(("arms", "student", index), spec, config)
+    yield from _augmentation(("arms", "control"), config.arms.control, config)
+    if config.teacher.weights is not None and "own" in config.arms.teacher:
+        yield (
+            ("arms", "teacher"),
+            'must not hold "own" where teacher.weights gives a trained teacher; name what it was trained under',
+        )
+
+
+def _augmentation(path: Steps, spec: AugmentationSpec, config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
+    if isinstance(spec, str) and spec in LEARNED:
+        return
+    # An unknown operation is one fault, where it stands, and none of every arm.
+    ops = tuple(name for name in config.augment.ops or () if name in OPS) or None
+    ranges = {name: value for name, value in config.augment.ranges.items() if name in OPS}
+    try:
+        build_augmentation(spec, ops=ops, ranges=ranges)
+    except InputError as error:
+        # A name alone has no settings: what is wrong with it, is wrong here.
+        below = error.path if isinstance(spec, dict) else ()
+        yield (*path, *below), error.rule if below else f"must be an augmentation: {error}"
+    except (TypeError, ValueError, AttributeError) as error:
+        yield path, f"must be an augmentation: {error}"
