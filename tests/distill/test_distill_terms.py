@@ -37,7 +37,7 @@ def shaken(term: Term) -> Term:
     term.double()
     for index, (name, value) in enumerate(term.state_dict().items()):
         if value.is_floating_point():
-            value.add_(0.3 * drawn(*value.shape, seed=100 + index))
+            value.copy_(0.5 * drawn(*value.shape, seed=100 + index))
         if name.endswith("running_var"):
             value.abs_().add_(0.5)
     return term

@@ -83,8 +83,8 @@ class ReviewKD(Term):
         for shape in (*shapes.student, *shapes.teacher):
             if len(shape) not in (2, 4):
                 raise InputError(
-                    f"review_kd must tap maps [B, D, H, W] or vectors [B, D], got {list(shape)}; declare the grid of "
-                    'tokens in the network, as in network.tokens = {"prefix": 1, "grid": (14, 14)}, or choose other taps'
+                    f"review_kd must tap maps [B, D, H, W] or vectors [B, D], got {list(shape)}; declare the grid of a "
+                    'network of tokens, as in network.tokens = {"prefix": 1, "grid": (14, 14)}, or choose other taps'
                 )
         middle = min(middle, shapes.student[-1][1])
         pairs = list(zip(shapes.student, shapes.teacher, strict=True))
