@@ -112,7 +112,10 @@ def test_what_is_no_place_is_refused_before_any_hook() -> None:
         rw.tap(network, ["act", "hed"]).__enter__()
     with pytest.raises(InputError, match=r"network must be a torch.nn.Module, got function"):
         rw.tap(hooks, ["act"]).__enter__()  # type: ignore[arg-type]
-    with rw.tap(network, ["head#2"]), pytest.raises(InputError, match="'head#2' must be one of the runs 1 to 1"):
+    with (
+        rw.tap(network, ["head#2"]),
+        pytest.raises(InputError, match="'head#2' must run in every forward pass, got 1 run; the last is 'head#1'"),
+    ):
         network(IMAGES)
     assert not hooks(network)
 

@@ -116,7 +116,7 @@ def test_names_take_a_suffix_and_paths_stay(network: Network) -> None:
         ("cel", r"the student has no tap 'cel'; did you mean \"cell\""),
         ("cel#2:output.0", r"the student has no tap 'cel#2:output.0'; did you mean \"cell\""),
         ("penultimate:output", "the student has no tap 'penultimate:output'"),
-        ("cell:weight", "the student has no tap 'cell:weight'; a tap must be <module>, then #2 or #all, then :input"),
+        ("cell:weight", "the student has no tap 'cell:weight'; a tap must be a path such as"),
         ("cell#0", "no tap 'cell#0'; a tap must be"),
         ("cell#", "no tap 'cell#'; a tap must be"),
         ("cell:output.", "no tap 'cell:output.'; a tap must be"),
@@ -126,7 +126,7 @@ def test_names_take_a_suffix_and_paths_stay(network: Network) -> None:
 def test_a_path_to_nowhere_is_refused_at_once(network: Network, name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         resolve(network, name, "student")
-    with pytest.raises(InputError, match="a tap must be <module>"):
+    with pytest.raises(InputError, match="a tap must be a path such as"):
         parse_tap("a:b")
 
 
@@ -135,7 +135,7 @@ def test_a_path_to_nowhere_is_refused_at_once(network: Network, name: str, messa
     [
         ("cell", "tap 'cell' must run once in a forward pass, got twice; .* one run with 'cell#1', or all with"),
         ("cell:input", "or all with 'cell#all:input'"),
-        ("cell#4", "tap 'cell#4' must be one of the runs 1 to 3 of its module"),
+        ("cell#4", "tap 'cell#4' must run in every forward pass, got 3 runs; the last is 'cell#3'"),
         ("layer", r"tap 'layer' must give a tensor, got tuple; name a part, as in 'layer:output.0' \(parts: 0\)"),
         ("layer:output.1", r"must give a tensor, got dict; name a part, as in 'layer:output.1.norm' \(parts: norm\)"),
         ("layer:output.1.nrm", r"must name a part that is there, got 'nrm'; did you mean \"norm\""),

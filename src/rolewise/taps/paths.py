@@ -16,7 +16,7 @@ _FORM = re.compile(
     r"(?::token\.(?P<token>\d+))?"
 )
 #: What a path looks like, for messages.
-FORM = "<module>, then #2 or #all, then :input or :output with .0 or .<key> for a part, then :token.0, each optional"
+FORM = "a path such as blocks.5, attn:input, attn:output.0, cell#2, cell#all or blocks.5:token.0"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -83,7 +84,9 @@ class Recording:
                     "before it was tapped?"
                 )
             if path not in values:
-                raise InputError(f"tap {path!r} must be one of the runs 1 to {count} of its module in a forward pass")
+                runs_of = f"{count} run{'s' if count > 1 else ''}"
+                last = _with_run(replace(place, path=path.replace(f"#{place.run}", "", 1)), f"#{count}")
+                raise InputError(f"tap {path!r} must run in every forward pass, got {runs_of}; the last is {last!r}")
             if any(_version(tensor) != version for tensor, version in values[path]):
                 raise InputError(
                     f"tap {path!r} must not be changed in place by a later module; tap that module instead"
