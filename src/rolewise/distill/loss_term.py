@@ -113,5 +113,5 @@ def make_term(method: Method, task: Task, pairs: Pairs, shapes: Shapes, seed: in
             make = info.estimator
             estimator = made(f"{method.name}_estimator", lambda: make(shapes.teacher))
         term = LossTerm(method, task, maps, estimator)
-    term.pairs = tuple(pairs)
+    term.name, term.pairs = method.name, tuple(pairs)
     return term
