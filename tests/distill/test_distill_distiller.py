@@ -14,7 +14,7 @@ from torch.nn import functional
 
 import rolewise.distill as rw
 from rolewise.distill import Distiller
-from rolewise.distill import distiller as distiller_module
+from rolewise.distill import networks as networks_module
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec, prepare
 from rolewise.models import build
@@ -176,7 +176,7 @@ def test_each_network_gets_its_own_input_and_a_shared_one_is_made_once(monkeypat
         made.append((id(images), spec))
         return prepare(images, spec)
 
-    monkeypatch.setattr(distiller_module, "prepare", counting)
+    monkeypatch.setattr(networks_module, "prepare", counting)
     images = torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8)
     own = torch.flip(images, [3])
     labels = torch.tensor([0, 1, 2, 0])

@@ -84,7 +84,7 @@ def test_a_step_that_the_scaler_refuses_moves_neither_state_nor_average(values: 
     kept = []
     for step, value in enumerate(values):
         train_step([own], Batch(torch.tensor([value])), Context(step=step), StepRule(scaler=scaler))
-        kept.append((objective.taken, objective.weight.item(), average.network.weight.item()))
+        kept.append((objective.taken, objective.weight.item(), average.network.get_parameter("weight").item()))
     # A step that is taken leads to the weight 1, and the average halfway from where it was.
     taken, expected = 0, []
     for value in values:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -13,7 +12,7 @@ from rolewise.batch import Batch, Context, Mixture, Outputs
 from rolewise.distill import guards
 from rolewise.distill.checks import check_choice, check_limit, check_switch
 from rolewise.distill.construction import add_terms, check_parts, networks_of, specs_of, task_of
-from rolewise.distill.links import links_of
+from rolewise.distill.links import links_of, tapped
 from rolewise.distill.loss_term import LossTerm
 from rolewise.distill.networks import Networks
 from rolewise.distill.ranks import check_plain
@@ -21,11 +20,10 @@ from rolewise.distill.registry import Method, configure
 from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
 from rolewise.distill.step_state import AverageOf, StepState
-from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode, batch_statistics
+from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode
 from rolewise.distill.terms import Terms, weighted_sum
 from rolewise.errors import InputError, near
-from rolewise.inputs import InputSpec, prepare
-from rolewise.taps import Taps
+from rolewise.inputs import InputSpec
 from rolewise.tasks import Task
 
 
@@ -106,11 +104,9 @@ class Distiller(Networks):
         self.label_weight, self.reduction = label_weight, reduction
         self.teacher_gradients, self.teacher_mode = teacher_gradients, teacher_mode
         self.teaching = tuple(role for role in teachers if role in {link.teacher for link in self.links})
-        paths = {role: self._tapped(role) for role in (*self.roles, *self.teaching)}
-        self._taps = {role: Taps(self.network(role), read) for role, read in paths.items() if read}
         read = {link.teacher for link, method in zip(self.links, self.methods, strict=True) if method.reads_outputs}
-        #: The teachers whose pass ends at their last tap.
-        self.stopped = frozenset(self.teaching) - read if stop_teacher else frozenset()
+        paths = {role: tapped(self.links, role) for role in (*self.roles, *self.teaching)}
+        self.read_at(paths, stopped=set(self.teaching) - read if stop_teacher else ())
         self._calls = 0  # of forward passes: which of them look at the targets' values
         self.terms = nn.ModuleDict()
         add_terms(self, example, generator, examples)
@@ -173,38 +169,6 @@ class Distiller(Networks):
         teacher = outputs[self.teaching[0]].values.get("logits") if self.teaching else None
         return Terms(total, parts, student.values.get("logits"), teacher, weights, outputs, tuple(own))
 
-    def run_all(self, batch: Batch) -> dict[str, Outputs]:
-        """Runs every network once: first the teachers, since they keep no activations for a backward pass."""
-        prepared: dict[Any, Any] = {}
-        outputs, gradients = {}, self.teacher_gradients and torch.is_grad_enabled()
-        with torch.set_grad_enabled(gradients):
-            for role in self.teaching:
-                network = self._frozen[role] if role in self._frozen else self.averages[role]
-                if network.training:
-                    network.eval()
-                with NOTHING if self.teacher_mode == "eval" else batch_statistics(network):
-                    outputs[role] = self._run(role, network, batch.view(role, "teacher"), None, prepared)
-        for role in self.roles:
-            # Losses that a network computes itself are those of a student alone.
-            student: nn.Module = self._modules[role]  # type: ignore[assignment]
-            outputs[role] = self._run(role, student, batch.view(role), batch.targets, prepared)
-        return outputs
-
-    def _run(self, role: str, network: nn.Module, inputs: Any, targets: Any, prepared: dict[Any, Any]) -> Outputs:
-        if (spec := self.specs[role]) is not None:
-            # Networks that are fed alike share what is prepared.
-            key = id(inputs), spec
-            if key not in prepared:
-                prepared[key] = prepare(inputs, spec)
-            inputs = prepared[key]
-        if role not in self._taps:
-            return self.task.run(network, inputs, targets)
-        call, taps = partial(self.task.run, network, inputs, targets), self._taps[role]
-        if role in self.stopped:
-            return Outputs({}, taps.features(call))
-        given, features = taps.run(call)
-        return Outputs(given.values, features, given.losses)
-
     def losses(
         self, outputs: Mapping[str, Outputs], batch: Batch, context: Context
     ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, float]]]:
@@ -231,25 +195,6 @@ class Distiller(Networks):
                     scalar = loss.mean() if self.reduction == "mean" else loss.sum()
                     added[f"{method.name}_{key}" if key else method.name] = scalar, weight
         return own, added
-
-    def _tapped(self, role: str) -> list[str]:
-        """Returns the paths that methods read of a network."""
-        return [
-            path
-            for link in self.links
-            for pair in link.pairs
-            for path, owner in zip(pair, (link.student, link.teacher), strict=True)
-            if owner == role
-        ]
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        # Until version 0.2 the learned parts of all methods were in one table.
-        for key in [key for key in state_dict if key.startswith(f"{prefix}adapters.")]:
-            owner, _, place = key[len(f"{prefix}adapters.") :].partition(".")
-            method, _, part = owner.rpartition("_")
-            within = part if part == "estimator" else f"maps.{part}"
-            state_dict[f"{prefix}terms.{method}.{within}.{place}"] = state_dict.pop(key)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def after_step(self, *, taken: bool = True) -> None:
         """Moves the state of terms and the averages of students, once the optimiser has taken its step.

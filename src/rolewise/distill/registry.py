@@ -26,8 +26,8 @@ Reads = Literal["logits", "features", "stages"]
 MakeAdapter = Callable[..., nn.Module]
 #: Makes a learned part with a loss of its own out of the shapes of the teacher's features.
 MakeEstimator = Callable[[Sequence[Sequence[int]]], nn.Module]
-#: Tells of a method's settings how the student's logits are read that it trains (`rolewise.distill.heads`).
-ReadHead = Callable[..., float | None]
+#: Returns the scale at which the logits of a student are read, from a method's settings.
+LogitScale = Callable[..., float | None]
 #: Keywords of a loss that the Distiller gives, and nobody configures.
 GIVEN = ("labels", "estimator")
 
@@ -51,7 +51,7 @@ class Info:
             alone trains it: the method's loss must detach its weights.
         weight: of the term where none is given.
         limits: for each numeric setting, which of `rolewise.distill.checks.BOUNDS` it keeps.
-        head: for a method that is trained on logits divided by their own standard deviation, a function of its
+        logit_scale: for a method that is trained on logits divided by their own standard deviation, a function of its
             settings that returns what they are multiplied with then, or None where these settings train raw ones.
         alone: whether an example's loss is that of the example alone, whatever else is in its batch; only then may
             several processes share a batch.
@@ -66,7 +66,7 @@ class Info:
     estimator: MakeEstimator | None = None
     weight: float = 1.0
     limits: Mapping[str, Limit] = field(default_factory=dict)
-    head: ReadHead | None = None
+    logit_scale: LogitScale | None = None
     alone: bool = False
 
     @cached_property
@@ -173,14 +173,14 @@ def method(
     estimator: MakeEstimator | None = None,
     weight: float = 1.0,
     limits: Mapping[str, Limit] | None = None,
-    head: ReadHead | None = None,
+    logit_scale: LogitScale | None = None,
     alone: bool = False,
 ) -> Callable[[Loss], Loss]:
     """Returns a decorator that registers a loss ``<name>_loss``, or a class of `Term`, as a method (see `Info`)."""
 
     def register(loss: Loss) -> Loss:
         key = name or loss.__name__.removesuffix("_loss").lower()
-        rest = taps, adapter, estimator, weight, limits or {}, head, alone
+        rest = taps, adapter, estimator, weight, limits or {}, logit_scale, alone
         METHODS.add(key)(Info(key, loss, reads, mixed_labels, *rest))
         return loss
 

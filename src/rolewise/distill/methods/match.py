@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rolewise.distill.checks import check_limit, check_same_shape
-from rolewise.distill.lengths import unit
 from rolewise.distill.maps import columns, same_size, width_map, width_of
 from rolewise.distill.registry import method
+from rolewise.distill.vectors import unit
 from rolewise.errors import InputError
 
 
