@@ -145,7 +145,7 @@ class QuantiseSection(Section):
 
     weights: Bits = 2
     activations: Bits = 2
-    quantiser: Literal["dorefa", "pact", "lsq", "affine"] = "lsq"
+    quantiser: str = "lsq"
     keep: tuple[str, ...] = ("first", "last")
     layers: dict[str, LayerBits] = {}
 
