@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rolewise.augment import OPS, Plan, apply, build, import_operation, operation
+from rolewise.augment import OPS, Plan, apply, build_schedule, import_operation, operation
 from rolewise.augment.ops import OWN, number_of
 from rolewise.errors import InputError
 from rolewise.foreign_code import ForeignError
@@ -50,14 +50,14 @@ def images(num: int = 6) -> torch.Tensor:
 
 def test_an_operation_is_known_once_it_is_imported(module: str) -> None:
     with pytest.raises(InputError, match="must name an operation that is imported, got 'own_operations:darker'"):
-        build({"name": "randaugment", "ops": [f"{module}:darker"]})
+        build_schedule({"name": "randaugment", "ops": [f"{module}:darker"]})
     op = import_operation(f"{module}:darker")
     assert (op.range, op.unit, op.signed, op.effect) == (1.0, "strength", False, "Divides by 1 + value.")
     lift = import_operation(f"{module}:lift")
     assert (lift.range, lift.unit, lift.signed) == (9.0, "grey levels", True)
     assert set(OPS).isdisjoint(OWN) and number_of(lift.name) == len(OPS) + list(OWN).index(lift.name)
     plan = (
-        build({"name": "randaugment", "ops": [lift.name], "strength": 0.5})
+        build_schedule({"name": "randaugment", "ops": [lift.name], "strength": 0.5})
         .at(0)
         .draw(200, (3, 7, 5), torch.Generator().manual_seed(0))
     )

@@ -17,7 +17,7 @@ from torch import Tensor
 from rolewise.errors import InputError, near
 from rolewise.foreign_code import is_import_path
 
-Kind = Literal["tone", "enhance", "geometric", "erase", "own"]
+OpKind = Literal["tone", "enhance", "geometric", "erase", "own"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Op:
     """
 
     name: str
-    kind: Kind
+    kind: OpKind
     unit: str
     range: float
     signed: bool

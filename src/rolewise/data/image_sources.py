@@ -69,7 +69,7 @@ class ImageData:
             raise InputError(f"images must be uint8 [N, C, H, W] with C 1 or 3, got {self.images.dtype} {shape}")
         if 0 in shape:
             raise InputError(f"images must not be empty, got {shape}")
-        check_labels(self.labels, len(self.images), len(self.classes))
+        check_source_labels(self.labels, len(self.images), len(self.classes))
 
     @property
     def channels(self) -> int:
@@ -93,7 +93,7 @@ class ImageData:
         return ImageData(self.images.to(device), self.labels, self.classes)
 
 
-def check_labels(labels: Tensor, num: int, num_classes: int) -> None:
+def check_source_labels(labels: Tensor, num: int, num_classes: int) -> None:
     """Raises InputError unless labels are int64 [N] in [0, K)."""
     if labels.dtype != torch.int64 or labels.shape != (num,):
         raise InputError(f"labels must be int64 [{num}], one for each image, got {labels.dtype} {list(labels.shape)}")
@@ -126,7 +126,7 @@ class StreamedFiles:
         size: tuple[int, int],
         workers: int = 2,
     ) -> None:
-        check_labels(labels, len(paths), len(classes))
+        check_source_labels(labels, len(paths), len(classes))
         self.paths, self.labels, self.classes = list(paths), labels, classes
         self.channels, self.size = channels, size
         self._decode = decode
@@ -154,7 +154,7 @@ class StreamedArray:
     """
 
     def __init__(self, array: np.ndarray, labels: Tensor, classes: tuple[str, ...]) -> None:
-        check_labels(labels, len(array), len(classes))
+        check_source_labels(labels, len(array), len(classes))
         self._array = array
         name = getattr(array, "filename", None)
         #: What it is read from, where that is a file.
