@@ -227,12 +227,10 @@ def test_an_own_loss_teaches_as_a_registered_one(home: Path) -> None:
         "    return soft * temperature**2\n"
     )
     from rolewise.distill import Distiller, configure, kd
-    from rolewise.models import build_network
+    from rolewise.models import build
 
     search_in(home)
-    networks = [
-        build_network("small_cnn", num_classes=4, channels=1, size=(8, 8), widths=[4], seed=seed) for seed in (0, 1)
-    ]
+    networks = [build("small_cnn", num_classes=4, channels=1, size=(8, 8), widths=[4], seed=seed) for seed in (0, 1)]
     distiller = Distiller(*networks, [kd(temperature=2.0), configure("copied:kd_loss", temperature=2.0)])
     images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     terms = distiller(images, torch.arange(5) % 4)
