@@ -27,6 +27,7 @@ FOUNDATION = {
     "registry",
     "seals",
     "seeds",
+    "spans",
     "taps",
     "tensors",
     "threads",

@@ -23,6 +23,7 @@ from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of
 from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault, try_network
 from rolewise.experiment.trial.operation_trial import operation_fault
 from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_faults
+from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.weight_checks import fit_fault
 from rolewise.foreign_code import ForeignError
@@ -105,6 +106,9 @@ class Trial:
                     "are wanted: the losses take another softmax of them. Let it return what goes into its softmax."
                 )
             networks.append(found if isinstance(found, Network) else None)
+            if isinstance(found, Network) and train is not None and not faulty(*steps[:-1], "train"):
+                for below, fault in selection_faults(found.module, train):
+                    yield (*steps[:-1], "train", *below), fault
         if config.teacher.weights is not None and networks[0] is not None and not faulty("teacher", "weights"):
             path, module = config.teacher.weights, networks[0].module
             fault = self._once(["weights", path, config.teacher.model, images], lambda: fit_fault(path, module))
