@@ -31,6 +31,7 @@ FOUNDATION = {
     "taps",
     "tensors",
     "threads",
+    "typed_values",
     "words",
 }
 LEAVES = {"data", "augment", "models", "quant", "tasks", "distill"}

@@ -195,7 +195,7 @@ class QuantiseSection(Section):
 
     weights: BitWidth = 2
     activations: BitWidth = 2
-    quantiser: Literal["dorefa", "pact", "lsq", "affine"] = "lsq"
+    quantiser: str = "lsq"
     keep: tuple[str, ...] = ("first", "last")
     layers: dict[str, LayerBits] = {}
 
