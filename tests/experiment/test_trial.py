@@ -15,7 +15,7 @@ from rolewise.experiment import load, run
 from rolewise.experiment.study import load_study
 from rolewise.experiment.trial import memory, networks
 from rolewise.experiment.trial.images import Images, images_of
-from rolewise.memory import total_memory
+from rolewise.machine_memory import total_memory
 
 HERE = Path(__file__).parent
 QUICK = HERE / "quick.yaml"

@@ -11,7 +11,8 @@ from pydantic import ValidationError, validate_call
 
 from rolewise.augment.autoaugment_policies import POLICIES
 from rolewise.augment.ops import PBA_OPS, check_op
-from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
+from rolewise.augment.policy import Augmentation, Policy, Triple
+from rolewise.augment.random_policies import RandomOps, SubPolicies
 from rolewise.augment.schedule import Schedule
 from rolewise.augment.torchvision_spaces import TorchvisionOps, TorchvisionPolicy
 from rolewise.errors import InputError, near

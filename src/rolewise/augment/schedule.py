@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from rolewise.augment.ops import PBA_OPS
-from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
+from rolewise.augment.policy import Augmentation, Policy, Triple
+from rolewise.augment.random_policies import RandomOps, SubPolicies
 from rolewise.augment.torchvision_spaces import TorchvisionOps, TorchvisionPolicy
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, read_json, write_json

@@ -13,8 +13,8 @@ from rolewise.errors import InputError
 from rolewise.words import counted
 
 
-@app.command()
-def preview(
+@app.command("preview")
+def preview_command(
     augmentation: Annotated[str, typer.Argument(help="A preset or a schedule file.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="The picture to write (PNG).")] = Path("preview.png"),
     config: Annotated[
@@ -32,8 +32,8 @@ def preview(
     console.print(f"Picture: {draw_preview(augmentation, out, experiment, role=role)}", soft_wrap=True)
 
 
-@app.command()
-def validate(config: ConfigFile, settings: Settings = None) -> None:
+@app.command("validate")
+def validate_command(config: ConfigFile, settings: Settings = None) -> None:
     """Check a config, or a study, and say what it would run; all faults at once.
 
     Example: rolewise validate configs/digits.yaml

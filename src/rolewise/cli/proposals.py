@@ -14,8 +14,8 @@ from rolewise.errors import InputError
 FAULTY = 3
 
 
-@app.command()
-def advise(
+@app.command("advise")
+def advise_command(
     config: Annotated[Path, typer.Argument(help="The experiment's YAML file.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="A folder, or one file: .json, .md or .yaml.", show_default=False)],
     teacher: Annotated[
@@ -65,8 +65,8 @@ def advise(
         raise typer.Exit(FAULTY)
 
 
-@app.command()
-def regret(
+@app.command("regret")
+def regret_command(
     table: Annotated[Path, typer.Argument(help="A study's folder, or its results.csv.", show_default=False)],
     advice: Annotated[Path, typer.Option("--advice", help="The proposed config, advice.yaml.", show_default=False)],
     at: Annotated[

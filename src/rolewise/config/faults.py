@@ -13,7 +13,7 @@ Steps = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, order=True)
-class Place:
+class ConfigPlace:
     """Where something stands.
 
     Args:
@@ -38,7 +38,7 @@ class Fault:
         message: the rule, what was given, the remedy.
     """
 
-    place: Place
+    place: ConfigPlace
     path: str
     message: str
 
@@ -63,7 +63,7 @@ class ConfigError(InputError):
         super().__init__("\n".join([*lines, f"{number} fault{'s' if number != 1 else ''}; nothing was started."]))
 
     @classmethod
-    def of(cls, place: Place, path: str, message: str) -> ConfigError:
+    def of(cls, place: ConfigPlace, path: str, message: str) -> ConfigError:
         """Returns the error of one fault."""
         return cls([Fault(place, path, message)])
 

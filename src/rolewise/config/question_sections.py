@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from rolewise.config.axes import ScalarValue, scalar
+from rolewise.config.axis_levels import ScalarValue, scalar
 from rolewise.config.faults import Steps
 from rolewise.config.section import Section
 from rolewise.config.yaml_scalars import quoted_value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from rolewise.config.axes import ScalarValue
+from rolewise.config.axis_levels import ScalarValue
 from rolewise.config.measure_entries import MeasureEntry
 from rolewise.config.question_sections import Question, QuestionSection
 from rolewise.config.schema import ExperimentConfig

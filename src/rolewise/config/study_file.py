@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from rolewise.config.axes import Axes, Axis, AxisLevel, ScalarValue, Setting, axis_settings, product_size
+from rolewise.config.axes import Axes
+from rolewise.config.axis_levels import Axis, AxisLevel, ScalarValue, Setting, axis_settings, product_size
 from rolewise.config.document import Document, read_document
 from rolewise.config.experiment_file import Check, experiment_config_of
 from rolewise.config.experiment_values import as_values
-from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
+from rolewise.config.faults import ConfigError, ConfigPlace, Fault, Steps, dotted
 from rolewise.config.measure_entries import MeasureEntry, MeasureFaults, entry_faults, measure_entry
 from rolewise.config.messages import faults_of
 from rolewise.config.overrides import assign, read_overridden
@@ -68,7 +69,7 @@ class _Reading:
     def __init__(self, document: Document, folder: Path, check: Check | None, measure_faults: MeasureFaults) -> None:
         self.document, self.folder, self.check, self.measure_faults = document, folder, check, measure_faults
         self.axes = Axes(document)
-        self.faults: dict[tuple[Place, str, str], Fault] = {}
+        self.faults: dict[tuple[ConfigPlace, str, str], Fault] = {}
         self._add(document.faults)
 
     def study(self) -> Study:

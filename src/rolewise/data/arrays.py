@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from rolewise.data.data_checks import warn
 from rolewise.data.image_sources import ImageData
 from rolewise.data.labels import label_problem, numbered
-from rolewise.data.notices import warn
 from rolewise.errors import InputError
 from rolewise.words import counted
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rolewise.data.data_checks import warn
 from rolewise.data.image_sources import ImageData, Source
-from rolewise.data.notices import warn
 from rolewise.data.splits import count_of, split, stratified_subset
 from rolewise.errors import InputError
 from rolewise.seeds import derive_seed

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from rolewise.data.channel_statistics import statistics_of_channels
+from rolewise.data.image_statistics import statistics_of_channels
 from rolewise.inputs import InputSpec, prepare
 from rolewise.instruments.weight_space import recompute_batch_norm
 from rolewise.networks import class_logits, device_of, evaluating, modes_kept

@@ -62,7 +62,7 @@ def linearity_gap(
     generator: torch.Generator,
     ratios: Sequence[float] = (0.1, 0.3, 0.5, 0.7, 0.9),
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> LinearityGap:
     r"""Returns how far the answer to a mixed image is from the mixed answers.
@@ -81,7 +81,7 @@ def linearity_gap(
         generator: on the CPU; draws who is mixed with whom.
         ratios: of the first image, in [0, 1].
         spec: see `predict`.
-        head: likewise.
+        logit_scale: likewise.
         device: likewise.
 
     Raises:
@@ -97,10 +97,10 @@ def linearity_gap(
             # One ring through the whole batch, so that no image is its own partner.
             ring = torch.randperm(len(images), generator=generator).to(images.device)
             partner = torch.empty_like(ring).scatter_(0, ring, ring.roll(-1))
-            own = finite_logits(answer(model, images, spec, head)).log_softmax(1)
+            own = finite_logits(answer(model, images, spec, logit_scale)).log_softmax(1)
             for index, ratio in enumerate(ratios):
                 mixed = ratio * images + (1 - ratio) * images[partner]
-                found = finite_logits(answer(model, mixed, spec, head)).log_softmax(1)
+                found = finite_logits(answer(model, mixed, spec, logit_scale)).log_softmax(1)
                 share = torch.tensor([ratio, 1 - ratio], dtype=torch.float64, device=own.device).log()
                 wanted = torch.logaddexp(own + share[0], own[partner] + share[1])
                 sums[index] += float((found.exp() * (found - wanted)).sum())

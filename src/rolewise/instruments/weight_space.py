@@ -160,7 +160,7 @@ def evaluation_of(
     batches: Iterable[Any],
     train_batches: Iterable[Any] | None,
     spec: InputSpec | None,
-    head: LogitScale,
+    logit_scale: LogitScale,
     device: torch.device | str | None,
 ) -> Evaluation:
     """Returns what evaluates combinations of states, see `put_combination`, in a copy of a network.
@@ -170,7 +170,7 @@ def evaluation_of(
         batches: of (images, labels); read into memory once.
         train_batches: see `recompute_batch_norm`, which runs before every evaluation; None to leave it out.
         spec: see `predict`.
-        head: likewise.
+        logit_scale: likewise.
         device: likewise.
 
     Returns:
@@ -183,7 +183,7 @@ def evaluation_of(
         put_combination(carrier, states, shares)
         if training is not None:
             recompute_batch_norm(carrier, training, spec=spec, device=device)
-        logits, labels = predict(carrier, held, spec=spec, head=head, device=device)
+        logits, labels = predict(carrier, held, spec=spec, logit_scale=logit_scale, device=device)
         if not bool(logits.isfinite().all()):
             return math.nan, math.nan
         return negative_log_likelihood(logits, labels), accuracy(logits, labels)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from rolewise.search import member_states
-from rolewise.search.member import MakeMember, Member
+from rolewise.search.member_protocol import MakeMember, Member
 from rolewise.search.space import Genome
 
 

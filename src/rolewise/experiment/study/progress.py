@@ -15,8 +15,7 @@ from rich.text import Text
 from rolewise.experiment.study.execution import Event
 from rolewise.experiment.study.graph import Graph
 from rolewise.experiment.study.planning import StudyPlan
-from rolewise.search.budget import duration
-from rolewise.words import counted
+from rolewise.words import counted, duration
 
 #: Between two lines of a log, so that a study of thousands of stages is not thousands of lines.
 _SECONDS_BETWEEN_LINES = 5.0

@@ -13,7 +13,7 @@ from rolewise.experiment.graph import Stage
 from rolewise.experiment.study.folder import StudyFolder
 from rolewise.experiment.study.graph import Graph
 from rolewise.experiment.study.keys import measure_key
-from rolewise.seals import stage_seconds, write_product
+from rolewise.seals import recorded_seconds, write_product
 
 Row = dict[str, Any]
 _BEFORE = ("part", "cell")
@@ -100,7 +100,7 @@ class Ledger:
         for row in rows:
             key = self._graph.keys[row["cell"]][f"seed{row['seed']}/{row['student']}-{row['arm']}"]
             if key not in self._seconds and self.summary(key) is not None:
-                self._seconds[key] = stage_seconds(self._folder.store(key))
+                self._seconds[key] = recorded_seconds(self._folder.store(key))
             known = {name: row[name] for name in ("cell", "seed", "student", "arm")}
             found.append(known | {"seconds": self._seconds.get(key)})
         return found

@@ -27,7 +27,7 @@ class Attack(Protocol):
         *,
         epsilon: float,
         spec: InputSpec | None,
-        head: LogitScale,
+        logit_scale: LogitScale,
     ) -> Tensor:
         """Returns images [B, C, H, W] in [0, 1], each within epsilon of its own."""
         ...
@@ -41,7 +41,7 @@ def fgsm(
     epsilon: float,
     norm: Norm = "linf",
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
 ) -> Tensor:
     r"""Moves each image once, to the edge of the ball.
 
@@ -59,8 +59,8 @@ def fgsm(
         epsilon: radius of the ball, at least 0; pixels are in [0, 1], so that 8 levels of 255 are 8 / 255.
         norm: ``linf`` or ``l2``.
         spec: the network's normalisation.
-        head: which logits are attacked, see `rolewise.instruments.prediction.scaled`. The answer is the same for both,
-            the gradient is not.
+        logit_scale: which logits are attacked, see `rolewise.instruments.prediction.scaled`. The answer is the same for
+            both, the gradient is not.
 
     Returns:
         [B, C, H, W] floating point in [0, 1].
@@ -71,7 +71,7 @@ def fgsm(
     check_bound(epsilon, norm)
     pixels = pixels_of(images)
     with evaluating(model):
-        gradient = gradient_of(model, labels, spec, head)(pixels)
+        gradient = gradient_of(model, labels, spec, logit_scale)(pixels)
     return (pixels + epsilon * steepest(gradient, norm)).clamp(0, 1)
 
 
@@ -88,7 +88,7 @@ def pgd(
     restarts: int = 1,
     objective: Objective = "cross_entropy",
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
 ) -> Tensor:
     r"""Moves each image in steps, and back into the ball after each of them.
 
@@ -101,7 +101,7 @@ def pgd(
     Differs from source: none.
 
     Args:
-        model: as for `fgsm`; so are images, labels, epsilon, norm, spec and head.
+        model: as for `fgsm`; so are images, labels, epsilon, norm, spec and logit_scale.
         images: [B, C, H, W].
         labels: int64 [B].
         epsilon: radius of the ball, at least 0.
@@ -112,7 +112,7 @@ def pgd(
         restarts: at least 1.
         objective: what is made large, see `loss_of`.
         spec: the network's normalisation.
-        head: which logits are attacked.
+        logit_scale: which logits are attacked.
 
     Returns:
         [B, C, H, W] floating point in [0, 1].
@@ -123,9 +123,9 @@ def pgd(
     check_bound(epsilon, norm)
     pixels = pixels_of(images)
     with evaluating(model):
-        best = Best(model, labels, spec, head, objective)
+        best = Best(model, labels, spec, logit_scale, objective)
         for start in starts(pixels, epsilon, norm, restarts, generator):
-            gradient = gradient_of(model, labels, spec, head, objective)
+            gradient = gradient_of(model, labels, spec, logit_scale, objective)
             best.offer(ascend(pixels, start, gradient, epsilon, norm, steps, step_size))
     return best.images
 

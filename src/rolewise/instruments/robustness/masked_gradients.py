@@ -71,7 +71,7 @@ def masking_check(
     surrogate_spec: InputSpec | None = None,
     tolerance: float = 0.02,
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> MaskingCheck:
     """Looks for the signs that a network is robust only because its gradient leads attacks astray.
@@ -104,7 +104,8 @@ def masking_check(
         surrogate_spec: its normalisation.
         tolerance: share of images, in [0, 1], by which a rule may be missed.
         spec: the network's normalisation.
-        head: which logits are attacked. Large logits make the cross-entropy's gradient vanish on the raw head alone.
+        logit_scale: which logits are attacked. Large logits make the cross-entropy's gradient vanish on the raw logits
+            alone.
         device: where the images go; None for the network's own.
 
     Raises:
@@ -118,7 +119,7 @@ def masking_check(
     vanishing: list[Tensor] = []
     for images, labels in batches_on(batches, where):
         pixels = pixels_of(images)
-        common: dict[str, Any] = {"norm": norm, "spec": spec, "head": head}
+        common: dict[str, Any] = {"norm": norm, "spec": spec, "logit_scale": logit_scale}
         # Every climb begins at the same random points, so that chance parts them less.
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
 
@@ -144,7 +145,7 @@ def masking_check(
         for name, moved in attacked.items():
             right.setdefault(name, []).append(clean & correct(model, moved, labels, spec))
         with evaluating(model):
-            gradient = gradient_of(model, labels, spec, head)(pixels).flatten(1)
+            gradient = gradient_of(model, labels, spec, logit_scale)(pixels).flatten(1)
         vanishing.append(((gradient == 0).all(1) | ~gradient.isfinite().all(1)).cpu())
     if not vanishing or not sum(map(len, vanishing)):
         raise InputError("batches must give at least one image, got none")

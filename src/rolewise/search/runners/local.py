@@ -11,8 +11,8 @@ from rolewise.errors import InputError, Interrupted
 from rolewise.files import AnyPath, as_path
 from rolewise.search.budget import SearchCost
 from rolewise.search.lineage import SearchResult
-from rolewise.search.member import MakeMember
 from rolewise.search.member_pool import InProcessPool, MemberPool, ProcessPool
+from rolewise.search.member_protocol import MakeMember
 from rolewise.search.search_folder import SearchFolder
 from rolewise.search.search_run import SearchRun
 from rolewise.search.space import Genome, Space

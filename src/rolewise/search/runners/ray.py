@@ -14,7 +14,7 @@ from rolewise.errors import InputError, RunError
 from rolewise.jobs.worker_pool import MOST_LOSSES
 from rolewise.search import member_states
 from rolewise.search.lineage import TRUNCATION, LineageEvent, SearchResult
-from rolewise.search.member import MakeMember, Member
+from rolewise.search.member_protocol import MakeMember, Member
 from rolewise.search.search_run import SearchRun
 from rolewise.search.space import Space
 from rolewise.seeds import generator
