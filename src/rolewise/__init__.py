@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rolewise.inputs import InputSpec
     from rolewise.report import write_report
     from rolewise.search import SearchResult, search
+    from rolewise.taps import tap
     from rolewise.train import Trainee, evaluate, fit
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ _WHERE = {
     "inputs": ("InputSpec",),
     "report": ("write_report",),
     "search": ("SearchResult", "search"),
+    "taps": ("tap",),
     "train": ("Trainee", "evaluate", "fit"),
 }
 _ROOM = {name: room for room, names in _WHERE.items() for name in names}
@@ -57,6 +59,7 @@ __all__ = [
     "load",
     "run",
     "search",
+    "tap",
     "write_report",
 ]
 

@@ -47,7 +47,7 @@ class Foreign(nn.Module):
         features = self.again(self.again(self.act(self.norm(self.conv(images)))))
         self.halves((features, features))
         logits = self.classifier(features.mean((2, 3)))
-        return {"tensor": logits, "object": type("Output", (), {"logits": logits}), "tuple": (logits, features)}[
+        return {"tensor": logits, "object": type("Output", (), {"logits": logits}), "tuple": (logits, logits)}[
             self.output
         ]
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from rolewise.batch import Batch, Context, Mixture, Outputs
 from rolewise.distill import guards
@@ -102,7 +102,7 @@ class Distiller(Networks):
         self.label_weight, self.reduction = label_weight, reduction
         self.teacher_gradients, self.teacher_mode = teacher_gradients, teacher_mode
         self.teaching = tuple(role for role in teachers if role in {link.teacher for link in self.links})
-        self._taps = {role: Taps(self.network(role), self._tapped(role)) for role in (*self._roles, *self.teaching)}
+        self._taps = {role: Taps(self.network(role), self._tapped(role)) for role in (*self.roles, *self.teaching)}
         self._calls = 0  # of forward passes: which of them look at the targets' values
         self.terms = nn.ModuleDict()
         add_terms(self, example, generator, examples)
@@ -145,7 +145,7 @@ class Distiller(Networks):
         context = context or Context(progress, self._state.steps)
         learning = self.training and torch.is_grad_enabled()
         guards.check_batch(self, batch)
-        if learning:
+        if learning and distributed.is_available() and distributed.is_initialized():
             check_plain(self.methods, self.terms, self.reduction)
         outputs = self.run_all(batch)
         self._calls += 1
@@ -156,9 +156,10 @@ class Distiller(Networks):
             with self._state.held() as moved:
                 own, added = self.losses(outputs, batch, context)
             self._state.wait(outputs, batch, context, moved)
-        parts = {**own, **{name: loss for name, (loss, _) in added.items()}}
-        weights = {**dict.fromkeys(own, self.label_weight), **{name: weight for name, (_, weight) in added.items()}}
-        total, student = weighted_sum(parts, weights), outputs[self._roles[0]]
+        parts, weights = dict(own), dict.fromkeys(own, self.label_weight)
+        for name, (loss, weight) in added.items():
+            parts[name], weights[name] = loss, weight
+        total, student = weighted_sum(parts, weights), outputs[self.roles[0]]
         if total is None:
             total = student.first.sum() * 0.0
         teacher = outputs[self.teaching[0]].values.get("logits") if self.teaching else None
@@ -166,35 +167,30 @@ class Distiller(Networks):
 
     def run_all(self, batch: Batch) -> dict[str, Outputs]:
         """Runs every network once: first the teachers, since they keep no activations for a backward pass."""
-        prepared: dict[tuple[int, InputSpec], Any] = {}
+        prepared: dict[Any, Any] = {}
         outputs, gradients = {}, self.teacher_gradients and torch.is_grad_enabled()
-        for role in self.teaching:
-            with torch.set_grad_enabled(gradients):
-                outputs[role] = self._taught_by(role, batch, prepared)
-        for role in self._roles:
-            outputs[role] = self._run(role, "student", batch, prepared)
+        with torch.set_grad_enabled(gradients):
+            for role in self.teaching:
+                network = self._frozen[role] if role in self._frozen else self.averages[role]
+                if network.training:
+                    network.eval()
+                with NOTHING if self.teacher_mode == "eval" else batch_statistics(network):
+                    outputs[role] = self._run(role, network, batch.view(role, "teacher"), None, prepared)
+        for role in self.roles:
+            # Losses that a network computes itself are those of a student alone.
+            student: nn.Module = self._modules[role]  # type: ignore[assignment]
+            outputs[role] = self._run(role, student, batch.view(role), batch.targets, prepared)
         return outputs
 
-    def _taught_by(self, role: str, batch: Batch, prepared: dict[tuple[int, InputSpec], Any]) -> Outputs:
-        if (network := self.network(role)).training:
-            network.eval()
-        if self.teacher_mode == "eval":
-            return self._run(role, "teacher", batch, prepared)
-        with batch_statistics(network):
-            return self._run(role, "teacher", batch, prepared)
-
-    def _run(self, role: str, kind: str, batch: Batch, prepared: dict[tuple[int, InputSpec], Any]) -> Outputs:
-        inputs, spec = batch.view(role, kind), self.spec(role)
-        if spec is not None:
+    def _run(self, role: str, network: nn.Module, inputs: Any, targets: Any, prepared: dict[Any, Any]) -> Outputs:
+        if (spec := self.specs[role]) is not None:
             # Networks that are fed alike share what is prepared.
             key = id(inputs), spec
             if key not in prepared:
                 prepared[key] = prepare(inputs, spec)
             inputs = prepared[key]
-        # Losses that a network computes itself are those of a student alone.
-        targets = batch.targets if kind == "student" else None
-        given, features = self._taps[role].run(partial(self.task.run, self.network(role), inputs, targets))
-        return Outputs(given.values, features, given.losses)
+        given, features = self._taps[role].run(partial(self.task.run, network, inputs, targets))
+        return Outputs(given.values, features, given.losses) if features else given
 
     def losses(
         self, outputs: Mapping[str, Outputs], batch: Batch, context: Context
@@ -202,18 +198,18 @@ class Distiller(Networks):
         """Returns the task's own losses, and those of the methods with their weights, each reduced to a scalar."""
         # Once, so that the terms' gradients are added before they become half again.
         full = {role: output.at_least_float32() for role, output in outputs.items()}
-        device = full[self._roles[0]].first.device.type
+        device = full[self.roles[0]].first.device.type
         own: dict[str, Tensor] = {}
         with without_autocast(device):
-            for role in self._roles if batch.targets is not None else ():
+            for role in self.roles if batch.targets is not None else ():
                 for name, loss in self.task.losses(full[role], batch, reduction=self.reduction).items():
-                    own[name if len(self._roles) == 1 else f"{role}_{name}"] = loss
+                    own[name if len(self.roles) == 1 else f"{role}_{name}"] = loss
         added: dict[str, tuple[Tensor, float]] = {}
         # No step is taken in evaluation, so that no learned part may move, whatever its own mode.
         with NOTHING if self.training else unmoved(term for term in self.terms.values() if isinstance(term, LossTerm)):
             for method, link, term in zip(self.methods, self.links, self.terms.values(), strict=True):
                 # A network that teaches never learns through what it teaches.
-                teacher = full[link.teacher].detached() if link.teacher in self._roles else full[link.teacher]
+                teacher = full[link.teacher].detached() if link.teacher in self.roles else full[link.teacher]
                 with NOTHING if isinstance(term, LossTerm) else without_autocast(device):
                     losses = term(full[link.student], teacher, batch, context)
                 for key, loss in ({"": losses} if isinstance(losses, Tensor) else losses).items():

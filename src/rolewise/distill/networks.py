@@ -42,8 +42,11 @@ class Networks(nn.Module):
                 raise InputError(f"student must have a role that is free, got {role!r}; name it otherwise")
             self.add_module(role, network)
         self.averages = nn.ModuleDict(dict(averages))
-        self._frozen, self._specs = dict(teachers), dict(specs)
-        self._roles = tuple(students)
+        self._frozen = dict(teachers)
+        #: The input that each role's network expects, or None.
+        self.specs = dict(specs)
+        #: The roles of the networks that are trained.
+        self.roles = tuple(students)
 
     @property
     def teachers(self) -> dict[str, nn.Module]:
@@ -53,7 +56,7 @@ class Networks(nn.Module):
     @property
     def students(self) -> dict[str, nn.Module]:
         """The networks that are trained, by role."""
-        return {role: self.network(role) for role in self._roles}
+        return {role: self.network(role) for role in self.roles}
 
     @property
     def teacher(self) -> nn.Module | None:
@@ -63,21 +66,18 @@ class Networks(nn.Module):
     @property
     def teacher_input(self) -> InputSpec | None:
         """The input that the first teacher expects, or None."""
-        return self._specs[next(iter(self.teachers))] if self.teachers else None
+        return self.specs[next(iter(self.teachers))] if self.teachers else None
 
     @property
     def student_input(self) -> InputSpec | None:
         """The input that the first student expects, or None."""
-        return self._specs[self._roles[0]]
-
-    def spec(self, role: str) -> InputSpec | None:
-        """Returns the input that a role's network expects, or None."""
-        return self._specs[role]
+        return self.specs[self.roles[0]]
 
     def network(self, role: str) -> nn.Module:
         """Returns the network of a role."""
-        found = self._modules[role] if role in self._roles else self._frozen.get(role)
-        return self.averages[role] if found is None else found
+        if role in self.roles:
+            return self._modules[role]  # type: ignore[return-value]
+        return self._frozen[role] if role in self._frozen else self.averages[role]
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
         """Gives what an optimiser must move: the students' parameters, then those of learned parts."""

@@ -9,9 +9,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from rolewise.errors import InputError
-from rolewise.taps.hooks import Store, attach
+from rolewise.taps.hooks import attach
 from rolewise.taps.names import resolve
 from rolewise.taps.places import place_of
+from rolewise.taps.store import Store
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def pkt_loss(student: Tensor, teacher: Tensor) -> Tensor:
     least. A feature that is zero has the cosine 0 with all, and no gradient.
 
     Args:
-        student: [B, D] (maps are flattened).
+        student: [B, D] (maps and tokens are flattened).
         teacher: [B, D'], detached.
 
     Returns:

@@ -41,7 +41,7 @@ def rkd_loss(
     1.09 and 1.004 times.
 
     Args:
-        student: [B, D] (maps are flattened).
+        student: [B, D] (maps and tokens are flattened).
         teacher: [B, D'], detached.
         distance: weight of the distances.
         angle: weight of the angles; memory grows with B^2 (B + D).

@@ -24,7 +24,7 @@ def similarity_loss(student: Tensor, teacher: Tensor) -> Tensor:
     rows to the sum 1 of absolute values instead of unit length, and gives other figures.
 
     Args:
-        student: [B, ...].
+        student: [B, ...]: maps, tokens or vectors.
         teacher: [B, ...], detached.
 
     Returns:
