@@ -102,7 +102,6 @@ ODD_LENGTHS: set[str] = {
     "distill/distiller.py",
     "distill/divergences.py",
     "distill/lengths.py",
-    "distill/maps.py",
     "experiment/advice/evidence.py",
     "train/scalars.py",
 }
