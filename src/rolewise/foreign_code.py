@@ -1,4 +1,4 @@
-"""Code that is not Rolewise's, by its path ``package.module:name``: where it is looked for, and what is said of it."""
+"""Code that is not Rolewise's, by its path ``package.module:name``: its search path, and its errors."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def failed(what: str, module: str, error: BaseException) -> ForeignError:
     Args:
         what: failed, such as ``model "my_nets:net"``.
         module: its code's module, whose line is named.
-        error: what it raised.
+        error: the error that it raised.
     """
     text = " ".join(str(error).split())
     text = text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
@@ -117,7 +117,7 @@ def modules_in(value: Any) -> list[str]:
 
 
 def file_of(module: str) -> str | None:
-    """Returns where the code of a module, or of its package, stands, without importing it; None where it is unknown."""
+    """Returns the file of a module's or its package's code, without importing it; None where it is unknown."""
     name = module.split(".")[0]
     if name in sys.modules:
         return getattr(sys.modules[name], "__file__", None)

@@ -14,7 +14,7 @@ class Registry(Generic[T]):
     """Named entries of one kind.
 
     Args:
-        kind: what an entry is called in errors, such as ``"model"``.
+        kind: the name of an entry's kind in errors, such as ``"model"``.
     """
 
     def __init__(self, kind: str) -> None:

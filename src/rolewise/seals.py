@@ -67,12 +67,12 @@ def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def read_sealed(path: Path, what: str, remedy: str) -> dict[str, Any]:
-    """Reads what `write_sealed` wrote, without the digest; once while the file stays as it is.
+    """Reads a value that `write_sealed` wrote, without the digest; once while the file stays as it is.
 
     Args:
         path: the file.
-        what: what it should be, for the error.
-        remedy: what to do where it is damaged: ``"delete the stage's folder to redo it"``.
+        what: the kind of file for the error.
+        remedy: the remedy where it is damaged: ``"delete the stage's folder to redo it"``.
 
     Raises:
         InputError: it is missing, damaged, edited, or of another kind.
@@ -123,7 +123,7 @@ def digests(folder: Path, leave_out: Collection[str] = ()) -> dict[str, str]:
     """Returns the digest of every file in a folder and below it, by its path inside.
 
     Args:
-        folder: which one.
+        folder: a stage's, or another.
         leave_out: paths inside that are not wanted, and what is below them.
     """
     found = {}
@@ -139,8 +139,8 @@ def check_file(path: Path, digest: object, remedy: str) -> Path:
 
     Args:
         path: the file.
-        digest: what its SHA-256 must be.
-        remedy: what to do where it is not.
+        digest: its recorded SHA-256.
+        remedy: the remedy where it differs.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -154,7 +154,7 @@ def check_file(path: Path, digest: object, remedy: str) -> Path:
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
-    """Returns what a finished stage said of itself, or None where the stage is not finished.
+    """Returns the record of a finished stage, or None where the stage is not finished.
 
     Raises:
         InputError: its ``done.json`` is damaged.
@@ -202,7 +202,7 @@ def check_stage(folder: Path) -> None:
 
 
 def remedy_of(folder: Path) -> str:
-    """Returns what to do where a finished stage's file is damaged."""
+    """Returns the remedy where a finished stage's file is damaged."""
     return f"delete the folder {folder.resolve()} and run the same command again to redo the stage"
 
 

@@ -276,7 +276,7 @@ def test_a_measurement_gets_what_it_asks_for_by_name() -> None:
     assert call_measure(MEASURES["fidelity"], Network(3), given(), without) == {}
     assert call_measure(lambda m, b, **more: {"n": len(more)}, Network(3), given(), offered()) == {"n": 0}
     assert call_measure(lambda validation, b: {"n": 1}, Network(3), given(), offered()) == {"n": 1}
-    with pytest.raises(InputError, match="must ask for what is offered, got 'train'"):
+    with pytest.raises(InputError, match="must take arguments that are offered, got 'train'"):
         call_measure(lambda m, b, train: {}, Network(3), given(), offered())
     for name in ("factr", "teacher"):
         with pytest.raises(InputError, match="no such setting of the measurement"):

@@ -17,7 +17,7 @@ Scale = Literal["rolewise", "pba"]
 
 
 class Augmentation(Protocol):
-    """Whatever plans can be drawn from."""
+    """A distribution of plans."""
 
     def draw(self, num: int, size: tuple[int, int, int], generator: torch.Generator) -> Plan:
         """Draws a plan for ``num`` images of ``size`` (C, H, W)."""

@@ -14,7 +14,7 @@ from rolewise.seals import finished
 
 @app.command("run")
 def run_command(config: ConfigFile, out: RunOption, settings: Settings = None, fresh: Fresh = False) -> None:
-    """Run a whole experiment, or go on with it, and write its report.
+    """Run a whole experiment, or resume it, and write its report.
 
     Example: rolewise run configs/digits.yaml --out runs/digits
     """
@@ -28,13 +28,13 @@ def run_command(config: ConfigFile, out: RunOption, settings: Settings = None, f
 @app.command("study")
 def study_command(
     config: Annotated[Path, typer.Argument(help="The study's YAML file.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="The study folder; made, or gone on with.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="The study folder; made, or resumed.", show_default=False)],
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change the study: --set seeds=[0,1]")] = None,
     fresh: Fresh = False,
-    extend: Annotated[bool, typer.Option("--extend", help="Go on in the folder of another study.")] = False,
+    extend: Annotated[bool, typer.Option("--extend", help="Resume in the folder of another study.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what failed.")] = False,
 ) -> None:
-    """Run a grid over settings of an experiment, or go on with it; every distinct training runs once.
+    """Run a grid over settings of an experiment, or resume it; every distinct training runs once.
 
     Example: rolewise study configs/studies/temperature_digits.yaml --out runs/temperature
     """

@@ -1,4 +1,4 @@
-"""What the commands say of code that is not Rolewise's: that it is about to run, and where its traceback is."""
+"""Notes of the commands about code that is not Rolewise's: before it runs, and after it raised an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands share: the application, the console, the arguments that several take."""
+"""The application, the console, and the arguments that several commands take."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ app = typer.Typer(
 console = Console(highlight=False, markup=False, emoji=False)
 
 ConfigFile = Annotated[Path, typer.Argument(help="The experiment's YAML file.", show_default=False)]
-RunOption = Annotated[Path, typer.Option("--out", help="The run folder; made, or gone on with.", show_default=False)]
+RunOption = Annotated[Path, typer.Option("--out", help="The run folder; made, or resumed.", show_default=False)]
 RunArgument = Annotated[Path, typer.Argument(help="The run folder.", show_default=False)]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set students[0].train.epochs=5")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start anew; what is in the folder is moved aside.")]

@@ -34,7 +34,7 @@ def preview_command(
 
 @app.command("validate")
 def validate_command(config: ConfigFile, settings: Settings = None) -> None:
-    """Check a config, or a study, and say what it would run; all faults at once.
+    """Check a config, or a study, and count its stages; all faults at once.
 
     Example: rolewise validate configs/digits.yaml
     """

@@ -29,13 +29,13 @@ def advise_command(
     student_weights: Annotated[
         Path | None, typer.Option(help="Weights of a trained student, to compare with.", show_default=False)
     ] = None,
-    images: Annotated[int, typer.Option(help="The most images that a network is asked about at once.")] = 1000,
+    images: Annotated[int, typer.Option(help="The most images that a network runs on at once.")] = 1000,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting: --set students[0].train.epochs=5")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 3 where the teacher has a fault.")] = False,
 ) -> None:
-    """Ask a trained teacher what is cheap to ask, and propose how to distil, with reasons and cost.
+    """Measure a trained teacher cheaply, and propose how to distil, with reasons and cost.
 
     Example: rolewise advise configs/digits.yaml --run runs/digits seed0/teacher-own --out advice
     """

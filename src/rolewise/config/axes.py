@@ -42,7 +42,7 @@ class Axes:
         self.faults: list[Fault] = []
 
     def settings(self, values: Mapping[str, Any], path: Steps) -> tuple[Setting, ...]:
-        """Returns what a mapping of config keys to values sets."""
+        """Returns the settings of a mapping of config keys to values."""
         found = []
         for key, value in values.items():
             steps = self._steps(key, (*path, key))

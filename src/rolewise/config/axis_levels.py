@@ -21,7 +21,7 @@ class Setting:
     Args:
         steps: its path.
         value: plain.
-        place: where the study says so.
+        place: its line in the study's file.
     """
 
     steps: Steps
@@ -34,8 +34,8 @@ class AxisLevel:
     """One level of an axis.
 
     Args:
-        name: what tables hold.
-        settings: what it sets; none where it is the base itself.
+        name: the level's value in tables.
+        settings: the settings of the level; none where it is the base itself.
     """
 
     name: ScalarValue
@@ -44,7 +44,7 @@ class AxisLevel:
 
 @dataclass(frozen=True)
 class Axis:
-    """What is varied.
+    """A setting, or a group of settings, that a study varies.
 
     Args:
         name: a config key, or a name whose levels set several keys.
@@ -68,7 +68,7 @@ def scalar(value: Any) -> ScalarValue:
 
 
 def product_size(axes: Mapping[str, Axis]) -> int:
-    """Returns how many cells the product of the axes has."""
+    """Returns the number of cells in the product of the axes."""
     return math.prod(len(axis.levels) for axis in axes.values())
 
 

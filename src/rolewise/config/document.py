@@ -26,7 +26,7 @@ class Document:
     Args:
         value: of plain mappings, lists, text, numbers, booleans and None.
         places: path -> file and line.
-        faults: what is wrong with single values as YAML; the rest can be read and checked all the same.
+        faults: faults of single values as YAML; the rest can be read and checked all the same.
     """
 
     value: Any
@@ -34,7 +34,7 @@ class Document:
     faults: list[Fault] = field(default_factory=list)
 
     def place(self, path: Steps) -> ConfigPlace:
-        """Returns where a path stands, or the nearest thing around it that stands anywhere."""
+        """Returns the position of a path, or of the nearest part of it that has one."""
         while path and path not in self.places:
             path = path[:-1]
         return self.places.get(path, ConfigPlace("", 0))
@@ -43,7 +43,7 @@ class Document:
 def read_document(
     path: Path, _above: tuple[Path, ...] = (), _named_at: tuple[ConfigPlace, str] | None = None
 ) -> Document:
-    """Reads a YAML file and, where it says ``extends: other.yaml``, lays it over that file.
+    """Reads a YAML file and, where it has ``extends: other.yaml``, lays it over that file.
 
     Mappings are merged key by key; lists and values of the upper file replace those of the lower one.
 

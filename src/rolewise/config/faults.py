@@ -14,7 +14,7 @@ Steps = tuple[str | int, ...]
 
 @dataclass(frozen=True, order=True)
 class ConfigPlace:
-    """Where something stands.
+    """A position in a config file.
 
     Args:
         file: the file, or what else it was given by.
@@ -33,7 +33,7 @@ class Fault:
     """One fault.
 
     Args:
-        place: where it stands.
+        place: its position.
         path: the dotted path of the setting; empty for the whole file.
         message: the rule, what was given, the remedy.
     """

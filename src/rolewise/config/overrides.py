@@ -70,7 +70,7 @@ def assign(document: Document, steps: Steps, value: Any, place: ConfigPlace) -> 
         document: changed in place.
         steps: the path; mappings that are missing on the way are made.
         value: of plain mappings, lists, text, numbers, booleans and None.
-        place: where it stands.
+        place: its position.
 
     Raises:
         ConfigError: the path leads through something that is no mapping or list.

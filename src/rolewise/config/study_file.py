@@ -31,7 +31,7 @@ ONLY = "grid"
 
 
 def config_kind(path: Path | str) -> Literal["study", "experiment"] | None:
-    """Returns what a YAML file describes, by the keys that only the one or the other has; None where it has neither.
+    """Returns the kind of a YAML file, by the keys that only a study or an experiment has; None where it has neither.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -55,7 +55,7 @@ def load_study_config(
         path: the file.
         overrides: settings of the study such as ``seeds=[0]``, laid over it.
         check: further checks of a cell's experiment, of names that the config cannot know itself.
-        measure_faults: says what is wrong with a measurement and its settings.
+        measure_faults: returns the faults of a measurement and its settings.
 
     Raises:
         ConfigError: all faults, each with file, line, dotted path and remedy.

@@ -54,8 +54,8 @@ def check_memory(needed: int, what: str, remedy: str) -> None:
 
     Args:
         needed: bytes.
-        what: what takes them, for the error.
-        remedy: what to do instead.
+        what: a name of the content, for the error.
+        remedy: the remedy that the error names.
 
     Raises:
         InputError: more is needed than is free.

@@ -1,4 +1,4 @@
-"""What the layers of a classifier give for every image: the entry of the instruments that look inside."""
+"""Features of a classifier's layers for every image: the entry of the instruments that look inside."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rolewise.taps import taps_of
 
 @dataclass(frozen=True)
 class Features:
-    """What some layers gave.
+    """Features of some layers.
 
     Args:
         values: tap -> [N, ...] on the CPU, as the layer gave it.
@@ -85,13 +85,13 @@ def tapped(model: nn.Module, taps: Sequence[str]) -> Iterator[dict[str, Tensor]]
 def features_in(
     model: nn.Module, images: Tensor, taps: Sequence[str], spec: InputSpec | None = None
 ) -> dict[str, Tensor]:
-    """Returns what some layers give for one batch, tap -> [B, ...] in the order of ``taps``, in eval mode.
+    """Returns features of some layers for one batch, tap -> [B, ...] in the order of ``taps``, in eval mode.
 
     Args:
         model: any network.
         images: [B, C, H, W] in [0, 1], on the model's device.
         taps: names or module paths, see `tapped_module`.
-        spec: what the network is fed; None to feed it the images as they are.
+        spec: the network's input; None to feed it the images as they are.
 
     Raises:
         InputError: a tap does not exist, does not run, runs twice, or gives no tensor.
@@ -121,8 +121,8 @@ def features_of(
         model: any network. It is not moved; it runs in eval mode.
         batches: of (images, labels), read once.
         taps: names or module paths, see `tapped_module`.
-        spec: what the network is fed; None to feed it the images as they are, uint8 ones in [0, 1].
-        device: where the images go; None for the network's own.
+        spec: the network's input; None to feed it the images as they are, uint8 ones in [0, 1].
+        device: the images' device; None for the network's own.
 
     Raises:
         InputError: there is no image, or a tap cannot be relied on.

@@ -101,13 +101,13 @@ def loss_line(
 
     Args:
         first: a classifier; it is left as it is.
-        second: likewise.
+        second: a network of the same architecture.
         batches: of (images, labels) to take the loss of; read into memory once.
         positions: a; None for eleven from 0 to 1.
         train_batches: of training images, to compute batch norms' statistics of; None to interpolate these.
         spec: see `predict`.
-        logit_scale: likewise.
-        device: likewise; the copy that is evaluated stays where the first network is.
+        logit_scale: the scale of the logits, see `predict`.
+        device: the images' device; the copy that is evaluated stays on the first network's.
 
     Raises:
         InputError: the networks differ in shape, a position is not finite, or as in `predict`.
@@ -139,7 +139,7 @@ def loss_plane(
 
     Source: Garipov et al. (2018), Loss surfaces, mode connectivity, and fast ensembling of DNNs, appendix,
     https://arxiv.org/abs/1802.10026.
-    Differs from source: the grid follows the two sides of the triangle, so that it meets the networks; ``points`` says
+    Differs from source: the grid follows the two sides of the triangle, so that it meets the networks; ``points`` gives
     where its nodes stand at right angles.
 
     Args:
@@ -149,8 +149,8 @@ def loss_plane(
         second: b, from the first to the third.
         train_batches: see `loss_line`.
         spec: see `predict`.
-        logit_scale: likewise.
-        device: likewise.
+        logit_scale: the scale of the logits, see `predict`.
+        device: the images' device; None for the network's own.
 
     Raises:
         InputError: there are not three, they differ in shape or stand on one line, or as in `loss_line`.
@@ -194,8 +194,8 @@ def random_loss_plane(
         second: b; ``(0.0,)`` for a line.
         train_batches: see `loss_line`; None keeps the network's own statistics.
         spec: see `predict`.
-        logit_scale: likewise.
-        device: likewise.
+        logit_scale: the scale of the logits, see `predict`.
+        device: the images' device; None for the network's own.
 
     Raises:
         InputError: as in `loss_line`, or the network has no weight of two dimensions or more.

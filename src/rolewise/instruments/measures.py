@@ -75,11 +75,11 @@ def measure(
     Args:
         model: a classifier.
         batches: of (images, labels), such as a test set; read into memory once. `linearity_gap` mixes within them.
-        validation: likewise, of other images, which the temperature is fitted on.
+        validation: batches of other images, which the temperature is fitted on.
         teacher: a classifier of the same classes.
         generator: on the CPU; draws pairs of images and directions.
-        spec: what the model is fed, see `predict`.
-        teacher_spec: what the teacher is fed.
+        spec: the model's input, see `predict`.
+        teacher_spec: the teacher's input.
         logit_scale: of the model, see `predict`.
         teacher_logit_scale: of the teacher.
         bins: of the calibration errors.

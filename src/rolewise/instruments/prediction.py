@@ -1,4 +1,4 @@
-"""What a classifier says of every image: the common entry of the instruments that need no gradient."""
+"""Predictions of a classifier for every image: the common entry of the instruments that need no gradient."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def answer(model: nn.Module, images: Tensor, spec: InputSpec | None = None, logi
     Args:
         model: returns logits, or an object that has ``logits``.
         images: [B, C, H, W].
-        spec: what the network is fed; None to feed it the images as they are.
+        spec: the network's input; None to feed it the images as they are.
         logit_scale: see `scaled`.
     """
     return scaled(class_logits(model(prepare(images, spec) if spec is not None else images)), logit_scale)
@@ -71,7 +71,7 @@ def batches_on(batches: Iterable[Any], device: torch.device | str) -> Iterator[t
 
     Args:
         batches: of (images [B, C, H, W], labels int64 [B]), or of `rolewise.data.Batch`; what follows is left alone.
-        device: where to.
+        device: their device.
 
     Raises:
         InputError: a batch is not of images and as many labels.
@@ -106,9 +106,9 @@ def predict(
     Args:
         model: returns logits [B, K], or an object that has ``logits``. It is not moved.
         batches: of (images, labels), see `batches_on`; read once.
-        spec: what the network is fed; None to feed it floating point images as they are, and uint8 ones in [0, 1].
+        spec: the network's input; None to feed it floating point images as they are, and uint8 ones in [0, 1].
         logit_scale: see `scaled`.
-        device: where the images go; None for the network's own.
+        device: the images' device; None for the network's own.
 
     Returns:
         The logits of that scale, and the labels.
@@ -146,8 +146,8 @@ def finite_logits(logits: Tensor, name: str = "logits") -> Tensor:
     """Returns finite logits [N, K] in float64, in which every instrument computes.
 
     Args:
-        logits: what `predict` gave, or anything alike.
-        name: what an error calls them.
+        logits: the result of `predict`, or others.
+        name: their name in the error.
 
     Raises:
         InputError: they are not [N, K] with N at least 1 and K at least 2, or not all finite.

@@ -38,8 +38,8 @@ def input_gradient_norm(
         model: a differentiable classifier.
         batches: of (images, labels).
         spec: see `predict`.
-        logit_scale: likewise.
-        device: likewise.
+        logit_scale: the scale of the logits, see `predict`.
+        device: the images' device; None for the network's own.
 
     Returns:
         [N], nats by unit of pixels' distance, float64, on the CPU.
@@ -86,10 +86,11 @@ def sampled_lipschitz(
         generator: on the CPU; draws the directions, all equally likely.
         radius: rho > 0, in pixels' distance.
         samples: S, at least 1.
-        output: what f is. Logits of any size mean the same answers; probabilities do not move with their size alone.
+        output: the function f. Logits of any size mean the same answers; probabilities do not move with their size
+            alone.
         spec: see `predict`.
-        logit_scale: likewise.
-        device: likewise.
+        logit_scale: the scale of the logits, see `predict`.
+        device: the images' device; None for the network's own.
 
     Returns:
         [N], at least 0, float64, on the CPU.
@@ -140,10 +141,10 @@ def jacobian_norm(
         batches: of (images, labels); the labels are not used.
         generator: on the CPU; draws the first v.
         iterations: at least 1. Each costs two passes backwards.
-        output: what f is, see `sampled_lipschitz`.
+        output: the function f, see `sampled_lipschitz`.
         spec: see `predict`.
-        logit_scale: likewise.
-        device: likewise.
+        logit_scale: the scale of the logits, see `predict`.
+        device: the images' device; None for the network's own.
 
     Returns:
         [N], at least 0, float64, on the CPU.

@@ -36,7 +36,7 @@ def mean_entropy(logits: Tensor) -> float:
 
 @dataclass(frozen=True)
 class LinearityGap:
-    """How far a network is from linear between two images.
+    """The deviation of a network from linear between two images.
 
     Args:
         ratios: [R], the share of the first image.
@@ -65,12 +65,12 @@ def linearity_gap(
     logit_scale: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> LinearityGap:
-    r"""Returns how far the answer to a mixed image is from the mixed answers.
+    r"""Returns the distance of the output for a mixed image from the mixed outputs.
 
     .. math:: \mathrm{KL}\big(f(\lambda x + (1 - \lambda) x') \,\|\, \lambda f(x) + (1 - \lambda) f(x')\big), \quad
         f = \mathrm{softmax}(z)
 
-    0 is what mixup's labels ask of a network. Each image is mixed with the next one of its batch, in an order that is
+    0 is the target of mixup's labels. Each image is mixed with the next one of its batch, in an order that is
     drawn: give batches of shuffled images. An image alone in its batch is left out.
 
     Source: none; the property is that of Zhang et al. (2018), mixup, section 2, https://arxiv.org/abs/1710.09412.
@@ -81,8 +81,8 @@ def linearity_gap(
         generator: on the CPU; draws who is mixed with whom.
         ratios: of the first image, in [0, 1].
         spec: see `predict`.
-        logit_scale: likewise.
-        device: likewise.
+        logit_scale: the scale of the logits, see `predict`.
+        device: the images' device; None for the network's own.
 
     Raises:
         InputError: there is no pair, no ratio or one that is not in [0, 1], or the logits are not finite.

@@ -1,4 +1,4 @@
-"""What studies measure of a network: instruments of this room, each made into a few columns (see `COLUMNS`)."""
+"""Measurements of studies: instruments of this room, each made into a few columns (see `COLUMNS`)."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Cooled(nn.Module):
 def fidelity_columns(
     model: nn.Module, batches: Batches, *, teacher: nn.Module, teacher_batches: Batches, validation: Batches
 ) -> dict[str, float | None]:
-    """How far a student says what its teacher says.
+    """The agreement of a student with its teacher.
 
     ``_at_temperature`` is of the student at the temperature that fits validation, and of the teacher as it is. Costs
     two passes over the test set and one over the validation images. A network without a teacher has none of these
@@ -160,7 +160,7 @@ def robustness_columns(
         model: a classifier.
         batches: not used.
         pixels: the test set in levels.
-        spec: what the network is fed.
+        spec: the network's input.
         generator: of the random starts of PGD, the same at every radius.
         radii: of the balls, in levels of 255.
         steps: of PGD, from one random start.
@@ -198,7 +198,7 @@ def corruption_columns(
         model: a classifier.
         batches: not used.
         pixels: the test set in levels, at least 8x8.
-        spec: what the network is fed.
+        spec: the network's input.
         generator: of the corruptions.
         strengths: 1 to 5.
         names: of the corruptions; by default those that suit grey and coloured images.
@@ -208,7 +208,7 @@ def corruption_columns(
 
 
 def geometry_columns(model: nn.Module, batches: Batches, *, tap: str = "penultimate") -> dict[str, float | None]:
-    """How much the features of each class spread, against how far classes are apart.
+    """The spread of each class's features, against the distance between classes.
 
     Costs a pass over the test set. A ratio that is infinite, where all class means coincide, is left out.
 

@@ -1,4 +1,4 @@
-"""How numbers are written in tables."""
+"""Numbers as tables show them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search will cost, stated before it starts."""
+"""The cost of a search, stated before it starts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rolewise.words import counted, duration
 
 @dataclass(frozen=True)
 class SearchCost:
-    """What one member costs over the whole search.
+    """The cost of one member over the whole search.
 
     Args:
         images: images it trains on.
@@ -25,11 +25,11 @@ class SearchCost:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a whole search costs.
+    """The cost of a whole search.
 
     Args:
         members: P.
-        intervals: how often members are scored.
+        intervals: the number of times that members are scored.
         steps: optimiser steps, over all members.
         images: images trained on, over all members.
         validation_images: images scored on, over all members and intervals.
@@ -62,11 +62,11 @@ def budget(
     rate: float | None = None,
     workers: int = 1,
 ) -> Budget:
-    """Returns what a search costs.
+    """Returns the cost of a search.
 
     Args:
         members: P.
-        intervals: how often members are scored.
+        intervals: the number of times that members are scored.
         images_per_member: images that one member trains on over the whole search.
         steps_per_member: optimiser steps of one member.
         validation_images: images for one score.

@@ -1,4 +1,4 @@
-"""What is recorded of one forward pass of a network, place by place."""
+"""The record of one forward pass of a network, place by place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Stopped(BaseException):
 
 
 class Store:
-    """What the hooks on one network record in one forward pass.
+    """The record of one network's hooks in one forward pass.
 
     It takes nothing while it is closed: a forward pass outside of `Taps`, or of a copy of the network, keeps no memory
     alive.
@@ -41,7 +41,7 @@ class Store:
         """Records a place in one run of its module.
 
         Args:
-            place: which one.
+            place: the place.
             value: the module's output, or its arguments.
         """
         path = place.path
@@ -60,14 +60,14 @@ class Store:
                 raise Stopped
 
     def kept(self, tensor: Tensor) -> Tensor:
-        """Returns what is kept of a tensor: the tensor itself."""
+        """Returns the tensor itself, which is kept."""
         return tensor
 
     def end(self, places: Iterable[Place], layouts: Mapping[str, TokenLayout] = NONE) -> dict[str, Tensor]:
         """Closes the store and returns what it recorded: path -> tensor.
 
         Args:
-            places: what must be there.
+            places: the places that must be there.
             layouts: of the tokens at some paths, of which those that stand for places are returned.
 
         Raises:
@@ -100,7 +100,7 @@ class Store:
 
 
 def _version(tensor: Tensor) -> int | None:
-    """Returns how often a tensor was changed in place; None in inference mode, where torch does not count."""
+    """Returns the number of changes of a tensor in place; None in inference mode, where torch does not count."""
     if not torch.compiler.is_compiling() and tensor.is_inference():  # a graph would break at the second question
         return None
     return tensor._version

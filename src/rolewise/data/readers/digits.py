@@ -16,8 +16,8 @@ def digits(root: Path, download: bool, memory_budget_mb: float) -> tuple[Source,
 
     Args:
         root: of no influence: the images are part of scikit-learn.
-        download: likewise.
-        memory_budget_mb: likewise; the images take 0.1 MB.
+        download: of no influence.
+        memory_budget_mb: of no influence; the images take 0.1 MB.
 
     Returns:
         The images with their labels, and None for a test set.

@@ -59,8 +59,8 @@ def fgsm(
         epsilon: radius of the ball, at least 0; pixels are in [0, 1], so that 8 levels of 255 are 8 / 255.
         norm: ``linf`` or ``l2``.
         spec: the network's normalisation.
-        logit_scale: which logits are attacked, see `rolewise.instruments.prediction.scaled`. The answer is the same for
-            both, the gradient is not.
+        logit_scale: the scale of the attacked logits, see `rolewise.instruments.prediction.scaled`. The answer is the
+            same for both, the gradient is not.
 
     Returns:
         [B, C, H, W] floating point in [0, 1].
@@ -110,9 +110,9 @@ def pgd(
         steps: at least 1.
         step_size: alpha, positive; None for 2.5 epsilon / steps.
         restarts: at least 1.
-        objective: what is made large, see `loss_of`.
+        objective: the loss that is made large, see `attack_loss`.
         spec: the network's normalisation.
-        logit_scale: which logits are attacked.
+        logit_scale: the scale of the attacked logits.
 
     Returns:
         [B, C, H, W] floating point in [0, 1].
@@ -139,7 +139,7 @@ def ascend(
     steps: int,
     step_size: float | None,
 ) -> Tensor:
-    """Returns where projected steps along a gradient lead; see `pgd` for the arguments."""
+    """Returns images after projected steps along a gradient; see `pgd` for the arguments."""
     if steps < 1 or (step_size is not None and not step_size > 0):
         raise InputError(f"steps and step_size must be at least 1 and positive, got {steps} and {step_size}")
     size = 2.5 * epsilon / steps if step_size is None else step_size
@@ -153,7 +153,7 @@ def ascend(
 def starts(
     pixels: Tensor, epsilon: float, norm: Norm, restarts: int, generator: torch.Generator | None
 ) -> list[Tensor]:
-    """Returns where an attack begins: at random in the ball for each restart, or at the images themselves."""
+    """Returns an attack's starting points: random ones in the ball for each restart, or the images themselves."""
     if restarts < 1 or (generator is None and restarts > 1):
         raise InputError(f"restarts must be 1 without a generator and at least 1 with one, got {restarts}")
     if generator is None:

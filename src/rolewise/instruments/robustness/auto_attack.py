@@ -56,7 +56,7 @@ def auto_attack(
         queries: of Square, for each restart, at least 1.
         batch_size: images at a time.
         spec: the network's normalisation.
-        logit_scale: which logits are attacked.
+        logit_scale: the scale of the attacked logits.
 
     Returns:
         [B, C, H, W] float32 in [0, 1].
@@ -79,7 +79,7 @@ def auto_attack(
         with torch.no_grad():
             classes = answer(model, pixels[:1], spec, logit_scale).shape[1]
         if classes < 3:
-            raise InputError(f"model must tell at least 3 classes apart for AutoAttack, got {classes}; use pgd")
+            raise InputError(f"model must have at least 3 classes for AutoAttack, got {classes}; use pgd")
         seed = int(torch.randint(2**32, (), generator=generator, device=generator.device))
         # Square divides by the size of a square that is empty on very small images; what is not finite is not taken.
         with isolated(seed), np.errstate(divide="ignore", invalid="ignore"):

@@ -19,7 +19,7 @@ from rolewise.networks import device_of, evaluating
 
 @dataclass(frozen=True)
 class RobustAccuracy:
-    """What a classifier withstands at one radius.
+    """Accuracy of a classifier under attack at one radius.
 
     Args:
         epsilon: radius of the ball.
@@ -59,9 +59,9 @@ def robust_accuracy(
         batches: of (images [B, C, H, W], uint8 or in [0, 1]; labels int64 [B]), read once.
         attack: such as ``fgsm``, or ``functools.partial(pgd, steps=20, generator=generator)``.
         epsilons: radii, at least one.
-        logit_scales: which logits are attacked, one after another.
+        logit_scales: the scales of the attacked logits, one after another.
         spec: the network's normalisation.
-        device: where the images go; None for the network's own.
+        device: the images' device; None for the network's own.
 
     Returns:
         One row for each radius, in their order.
@@ -93,9 +93,9 @@ def robust_accuracy(
         rows.append(
             RobustAccuracy(
                 epsilon=float(epsilon),
-                clean=share(torch.cat(clean)),
-                accuracy={logit_scale: share(hits) for logit_scale, hits in withstood.items()},
-                worst=share(torch.stack(list(withstood.values())).all(0)),
+                clean=fraction_of(torch.cat(clean)),
+                accuracy={logit_scale: fraction_of(hits) for logit_scale, hits in withstood.items()},
+                worst=fraction_of(torch.stack(list(withstood.values())).all(0)),
                 count=sum(map(len, clean)),
             )
         )
@@ -115,6 +115,6 @@ def correct(model: nn.Module, pixels: Tensor, labels: Tensor, spec: InputSpec | 
         return (finite_logits(answer(model, pixels, spec)).argmax(1) == labels).cpu()
 
 
-def share(hits: Tensor) -> float:
+def fraction_of(hits: Tensor) -> float:
     """Returns the share of true values of bool [N]."""
     return int(hits.sum()) / len(hits)

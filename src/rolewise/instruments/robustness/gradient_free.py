@@ -1,4 +1,4 @@
-"""Attacks that ask a classifier for its answers alone: random points of the ball, and a gradient from differences."""
+"""Attacks that use a classifier's outputs alone: random points of the ball, and a gradient from differences."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def nes(
     .. math:: \hat g = \frac{1}{2 n \sigma} \sum_{i=1}^{n} \big( \ell(x + \sigma u_i) - \ell(x - \sigma u_i) \big) u_i,
         \quad u_i \sim \mathcal N(0, I)
 
-    It asks 2 n times for each step, and sees what a network hides from its gradient.
+    It runs the network 2 n times for each step, and finds what the network hides from its gradient.
 
     Source: Ilyas et al. (2018), section 2.1, https://arxiv.org/abs/1804.08598 (natural evolution strategies).
     Differs from source: the margin instead of a class probability, as nothing is targeted; the Euclidean ball too.
@@ -97,7 +97,7 @@ def nes(
         draws: n, at least 1.
         width: sigma, positive, in pixels of [0, 1].
         spec: the network's normalisation.
-        logit_scale: which logits are asked for.
+        logit_scale: the scale of the logits.
 
     Returns:
         [B, C, H, W] floating point in [0, 1].

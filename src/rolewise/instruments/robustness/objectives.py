@@ -1,4 +1,4 @@
-"""What an attack makes large, its gradient, and the worst that was found so far."""
+"""The loss that an attack makes large, its gradient, and the worst point found so far."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pixels_of(images: Tensor) -> Tensor:
 
 
 def attack_loss(logits: Tensor, labels: Tensor, objective: Objective = "cross_entropy") -> Tensor:
-    r"""Returns what an attack makes large, for each image.
+    r"""Returns the loss that an attack makes large, for each image.
 
     .. math:: -\log \mathrm{softmax}(z)_y \quad \text{or} \quad \max_{k \ne y} z_k - z_y
 
@@ -99,8 +99,8 @@ class Best:
         model: the classifier under attack.
         labels: int64 [B].
         spec: the network's normalisation.
-        logit_scale: which logits decide.
-        objective: what counts as large.
+        logit_scale: the scale of the logits.
+        objective: the loss that is made large.
     """
 
     def __init__(

@@ -39,11 +39,11 @@ def search_with_ray(
 
     Args:
         make_member: makes a member; travels by cloudpickle.
-        space: what is searched.
+        space: the space that is searched.
         members: P, at least 2.
         intervals: at least 1.
         seed: of the initial genomes, the members' own seeds and explore.
-        folder: where Ray's files (ray/) and lineage.json go; on a path that all machines share.
+        folder: the folder of Ray's files (ray/) and of lineage.json, on a path that all machines share.
         threads: torch's threads for each member.
         quantile: share of the population replaced after each interval.
 
