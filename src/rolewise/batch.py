@@ -57,7 +57,7 @@ class Batch:
     inputs: Any
     targets: Any = None
     indices: Tensor | None = None
-    views: Mapping[str, Any] = field(default=_NONE)
+    views: Mapping[str, Any] = field(default_factory=lambda: _NONE)
     mixture: Mixture | None = None
 
 
@@ -72,8 +72,8 @@ class Outputs:
     """
 
     values: Mapping[str, Any]
-    features: Mapping[str, Tensor] = field(default=_NONE)
-    losses: Mapping[str, Tensor] = field(default=_NONE)
+    features: Mapping[str, Tensor] = field(default_factory=lambda: _NONE)
+    losses: Mapping[str, Tensor] = field(default_factory=lambda: _NONE)
 
     @property
     def logits(self) -> Tensor:

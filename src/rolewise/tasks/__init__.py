@@ -1,6 +1,20 @@
 """Tasks: what is predicted, one file each."""
 
 from rolewise.tasks.classification import Classification
+from rolewise.tasks.multi_label import MultiLabel
 from rolewise.tasks.protocol import Metric, MetricInfo, Reduction, Task
+from rolewise.tasks.registry import TASKS, build_task, task_settings
+from rolewise.tasks.regression import Regression
 
-__all__ = ["Classification", "Metric", "MetricInfo", "Reduction", "Task"]
+__all__ = [
+    "TASKS",
+    "Classification",
+    "Metric",
+    "MetricInfo",
+    "MultiLabel",
+    "Reduction",
+    "Regression",
+    "Task",
+    "build_task",
+    "task_settings",
+]

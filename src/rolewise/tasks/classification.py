@@ -13,9 +13,11 @@ from rolewise.batch import Batch, Outputs, Rows
 from rolewise.errors import InputError
 from rolewise.logits import logits_in
 from rolewise.tasks.label_checks import check_label_shapes, check_label_values, check_logits
-from rolewise.tasks.protocol import MetricInfo, Reduction
+from rolewise.tasks.protocol import MetricInfo, Reduction, RowKind
+from rolewise.tasks.registry import TASKS
 
 
+@TASKS.add("classification")
 class Classification:
     r"""One class of K for each example.
 
@@ -29,10 +31,12 @@ class Classification:
     """
 
     name = "classification"
-    metrics = (
+    metrics: tuple[MetricInfo, ...] = (
         MetricInfo("accuracy", "accuracy", "fraction"),
         MetricInfo("loss", "cross-entropy", "nats", higher_is_better=False),
     )
+    rows_hold: RowKind = "logits"
+    row_classes: int | None = None
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
         if (
@@ -67,6 +71,10 @@ class Classification:
     def rows(self, student: Outputs, teacher: Outputs, batch: Batch) -> tuple[Rows, Rows]:
         """Returns a row for each example."""
         return Rows(student.logits, labels=batch.targets), Rows(teacher.logits, labels=batch.targets)
+
+    def blank_targets(self, outputs: Outputs) -> Tensor:
+        """Returns the first class for each example."""
+        return torch.zeros(len(outputs.logits), dtype=torch.int64, device=outputs.logits.device)
 
     def metric(self) -> ClassificationMetric:
         """Returns an empty metric."""

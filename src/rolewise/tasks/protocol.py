@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from rolewise.batch import Batch, Outputs, Rows
 
 Reduction = Literal["mean", "sum", "none"]
+RowKind = Literal["logits", "predictions"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class Task(Protocol):
     name: str
     #: Its numbers; the first is the search's reward and the report's column.
     metrics: tuple[MetricInfo, ...]
+    #: What its rows hold: ``logits`` of classes, or ``predictions``, numbers in the targets' unit.
+    rows_hold: RowKind
+    #: How many classes a row of logits has where that is the same for all networks of the task; else None.
+    row_classes: int | None
 
     def check(self, batch: Batch) -> None:
         """Raises InputError unless a batch is of this task; only shapes and types are read, before a network runs."""
@@ -94,6 +99,9 @@ class Task(Protocol):
         Raises:
             InputError: the networks' logits do not go together, or the task has none.
         """
+
+    def blank_targets(self, outputs: Outputs) -> Any:
+        """Returns targets of no meaning that go with a network's outputs, to try losses on examples without targets."""
 
     def metric(self) -> Metric:
         """Returns an empty metric of this task."""
