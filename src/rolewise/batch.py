@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -12,8 +11,6 @@ from torch import Tensor
 
 from rolewise.errors import InputError
 from rolewise.seeds import generator
-
-_NONE: Mapping[str, Any] = MappingProxyType({})
 
 #: How a teacher's outputs are brought to a mixed example.
 MixedTargets = Literal["image", "outputs", "isotonic"]
@@ -57,7 +54,7 @@ class Batch:
     inputs: Any
     targets: Any = None
     indices: Tensor | None = None
-    views: Mapping[str, Any] = field(default_factory=lambda: _NONE)
+    views: Mapping[str, Any] = field(default_factory=dict)
     mixture: Mixture | None = None
 
 
@@ -72,8 +69,8 @@ class Outputs:
     """
 
     values: Mapping[str, Any]
-    features: Mapping[str, Tensor] = field(default_factory=lambda: _NONE)
-    losses: Mapping[str, Tensor] = field(default_factory=lambda: _NONE)
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+    losses: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def logits(self) -> Tensor:
