@@ -26,7 +26,7 @@ from torch import nn
 from torch.nn import functional
 
 from rolewise.search import Genome, PolicySpace, Scalar, Space, search
-from rolewise.search.course import Course
+from rolewise.search.search_run import Course
 
 SPACE = Space({"augmentation": PolicySpace(("shift", "noise"), copies=1), "rate": Scalar(1e-3, 1e-1, 1e-2, log=True)})
 QUICKEST = {  # what makes Ray Tune itself quicker: no result files of its own, no snapshots of the experiment

@@ -8,8 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import rolewise as rw
-from rolewise.analysis import UNITS, loss_line, measure, predict, reliability
 from rolewise.inputs import prepare
+from rolewise.instruments import (
+    UNITS,
+    loss_line,
+    measure,
+    predict,
+    reliability,
+)
 
 digits = load_digits()
 images = torch.tensor(digits.images, dtype=torch.float32).unsqueeze(1) / 16

@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rolewise.analysis import (
+from rolewise.instruments import (
     cka_matrix,
     corruption_accuracy,
     dispersion,

@@ -17,9 +17,9 @@ from rolewise.augment import Schedule, load_published
 from rolewise.config import load
 from rolewise.errors import InputError
 from rolewise.quant.program import load_program
-from rolewise.report.folder import read_run
+from rolewise.report.run_data import read_run
 from rolewise.search.lineage_file import load_lineage
-from rolewise.search.states import read as read_state
+from rolewise.search.member_states import read_state
 
 
 def read_table_of(path: Path) -> Any:
@@ -87,12 +87,12 @@ def test_an_error_of_the_disk_names_the_file(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_a_full_disk_is_named_where_lines_are_appended(tmp_path: Path) -> None:
-    from rolewise.search import record
+    from rolewise.search import search_record
 
     path = tmp_path / "record.jsonl"
     path.symlink_to("/dev/full")
     with pytest.raises(OSError) as caught:
-        record.append(path, {"interval": 1})
+        search_record.append_line(path, {"interval": 1})
     assert caught.value.errno == errno.ENOSPC and caught.value.filename == str(path)
 
 

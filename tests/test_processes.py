@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from rolewise.jobs.worker_process import start_context, start_process
 from rolewise.processes import asked_to_stop
-from rolewise.workers.process import start_context, start_process
 
 
 def wait_for(capsys: pytest.CaptureFixture[str], text: str) -> str:
@@ -54,8 +54,8 @@ def test_nothing_is_said_where_nothing_is_pressed_or_another_handler_is_at_work(
 _STARTING = """
 import os, signal, sys, threading, time
 from test_workers import double
-from rolewise.workers.hands import Hands
-from rolewise.workers.process import start_context
+from rolewise.jobs.worker_pool import Hands
+from rolewise.jobs.worker_process import start_context
 
 if __name__ == "__main__":
     pressed, over = [], threading.Event()

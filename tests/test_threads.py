@@ -28,7 +28,7 @@ if __name__ == "__main__":
 """
 _WORKER = """
 import os
-from rolewise.workers.process import start_context
+from rolewise.jobs.worker_process import start_context
 if __name__ == "__main__":
     with start_context().Pool(1) as pool:
         print("worker", pool.apply(os.getenv, ("OMP_WAIT_POLICY",)))

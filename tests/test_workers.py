@@ -20,12 +20,12 @@ from safetensors.torch import save_file
 
 from rolewise.data.notices import DataWarning
 from rolewise.errors import InputError, Interrupted, RunError
+from rolewise.jobs import worker_output
+from rolewise.jobs import worker_pool as workers
+from rolewise.jobs.worker_output import warning_in
+from rolewise.jobs.worker_pool import Died, Hands
+from rolewise.jobs.worker_process import Raised, Ready, jobs, start_context, stop_check
 from rolewise.tensors import read_tensors
-from rolewise.workers import hands as workers
-from rolewise.workers import output
-from rolewise.workers.hands import Died, Hands
-from rolewise.workers.output import warning_in
-from rolewise.workers.process import Raised, Ready, jobs, start_context, stop_check
 
 
 def double(connection: Connection, factor: int) -> None:
@@ -217,13 +217,13 @@ def test_a_warning_that_this_process_has_shown_is_not_shown_again_for_a_worker(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
-    monkeypatch.setattr(output, "_SHOWN", set())
-    output.warn_in_one_line()
+    monkeypatch.setattr(worker_output, "_SHOWN", set())
+    worker_output.warn_in_one_line()
     here = warnings.formatwarning(DataWarning("a set\nis odd"), DataWarning, "notices.py", 18)
     other = warnings.formatwarning(UserWarning("mind"), UserWarning, "a.py", 3)
     assert here == "DataWarning: a set is odd\n", "where this package's code stands helps nobody"
     assert other == "UserWarning: mind (a.py:3)\n"
-    lines = output.Output()
+    lines = worker_output.Output()
     for text in (here, other, "DataWarning: another\n"):
         os.write(lines.writer.fileno(), text.encode())
     lines.close()

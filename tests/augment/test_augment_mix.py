@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from rolewise.augment import Mix, MixPlan, cutmix_batch, mix_images, mix_labels, mixup_batch
-from rolewise.augment.mix_drawing import draw_boxes, draw_mixed, draw_partners, draw_ratios
+from rolewise.augment.mix_draws import draw_boxes, draw_mixed, draw_partners, draw_ratios
 from rolewise.augment.mix_plan import after_clean, join
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec, prepare

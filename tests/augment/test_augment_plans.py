@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rolewise.augment import OPS, Plan, Policy, RandomOps, Triple, apply, build
-from rolewise.augment.drawing import walk
 from rolewise.augment.ops import INDEX, NAMES
+from rolewise.augment.policy_draws import walk
 from rolewise.errors import InputError
 
 

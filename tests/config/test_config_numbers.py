@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from rolewise.analysis.measurements import measure_faults
 from rolewise.config import ConfigError, as_values, dump
 from rolewise.config.faults import Steps, dotted
-from rolewise.config.scalars import plain
-from rolewise.config.study_loading import load_study
+from rolewise.config.study_file import load_study
+from rolewise.config.yaml_scalars import plain
 from rolewise.experiment import load
+from rolewise.instruments.measurements import measure_faults
 
 DIGITS = Path(__file__).resolve().parents[2] / "configs" / "digits.yaml"
 # Settings that are not given by default, or have no number there.

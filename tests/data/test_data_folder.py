@@ -11,7 +11,7 @@ from PIL import Image
 
 from rolewise.data import DataWarning, RawData, read
 from rolewise.data.duplicates import find_duplicates
-from rolewise.data.listing import ENDINGS
+from rolewise.data.image_files import ENDINGS
 from rolewise.errors import InputError
 
 COUNTER = iter(range(10**9))

@@ -219,7 +219,7 @@ def test_a_network_from_elsewhere_is_tapped_by_module_path() -> None:
     ("tap", "message"),
     [
         ("clasifier", r"the student has no tap 'clasifier'; did you mean \"classifier\""),
-        ("conv:output", "the student has no tap 'conv:output'"),
+        ("conv:weight", "the student has no tap 'conv:weight'; a tap must be <module>"),
         ("again", "tap 'again' must run once in a forward pass, got twice"),
         ("norm", "tap 'norm' must not be changed in place by a later module"),
         ("unused", "tap 'unused' must run in every forward pass, got none"),

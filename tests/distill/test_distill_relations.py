@@ -10,8 +10,8 @@ from torch import Tensor
 
 import rolewise.distill as rw
 from rolewise.distill import METHODS, Distiller
-from rolewise.distill.taps import names_of
 from rolewise.errors import InputError
+from rolewise.taps import names_of
 
 
 def vectors(seed: int, batch: int = 6, width: int = 4) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rolewise.config.study_loading import load_study
+from rolewise.config.study_file import load_study
 from rolewise.data import SealedTest
 from rolewise.experiment import load, run
 from rolewise.experiment.advice.judging import proposed, read_table

@@ -14,8 +14,8 @@ from rolewise.experiment import load, pipeline
 from rolewise.experiment.evaluation import evaluate_stage
 from rolewise.experiment.study import load_study, run_study, running
 from rolewise.experiment.study.folder import StudyFolder
-from rolewise.report.folder import read_run
-from rolewise.report.study_folder import read_study
+from rolewise.report.run_data import read_run
+from rolewise.report.study_data import read_study
 from rolewise.report.study_pictures import read_pictures
 
 HERE = Path(__file__).parent

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from rolewise import cli
-from rolewise.analysis import against_twins
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import load, run
 from rolewise.experiment.exporting import default_stage, export_stage
@@ -18,6 +17,7 @@ from rolewise.experiment.latency import in_turns
 from rolewise.experiment.pipeline import run_stage
 from rolewise.experiment.stages import find_stage
 from rolewise.experiment.world import SealedTest
+from rolewise.statistics import against_twins
 
 QUICK = Path(__file__).parent / "quick.yaml"
 NETWORK = "model: {name: small_cnn, arguments: {widths: [8, 12]}}, init: teacher, images: 100"

@@ -12,7 +12,7 @@ from rolewise.data import ImageData
 from rolewise.distill import Distiller, kd
 from rolewise.errors import InputError
 from rolewise.experiment.failures import keep_traceback
-from rolewise.importing import folders_of, import_path, modules_in, search_in
+from rolewise.foreign_code import folders_of, import_path, modules_in, search_in
 from rolewise.logits import are_probabilities, logits_in
 from rolewise.models import build
 from rolewise.quant.deployed import Deployed

@@ -232,7 +232,7 @@ def test_a_study_s_folder_is_bound_to_what_its_cells_read(tmp_path: Path, monkey
 
 
 def test_a_measurement_of_one_s_own_is_known_by_its_source(project: Path) -> None:
-    from rolewise.config.measures import Asked
+    from rolewise.config.measure_entries import Asked
 
     (project / "measures_of_mine.py").write_text("def one(model, batches):\n    return {'x': 1.0}\n")
     keys = set()

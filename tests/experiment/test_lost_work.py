@@ -17,8 +17,8 @@ from search_toys import SPACE, SlowFactory, climber
 from rolewise.experiment import load, run
 from rolewise.experiment.executor import Update
 from rolewise.experiment.study import load_study, run_study
+from rolewise.jobs import worker_pool as workers
 from rolewise.search import search
-from rolewise.workers import hands as workers
 
 HERE = Path(__file__).parent
 PRODUCTS = ("results.json", "results.csv", "lineage.json", "record.jsonl", "weights.safetensors", "schedule.json")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from rolewise.config import ConfigError
-from rolewise.config.measures import Asked
-from rolewise.config.study_loading import kind_of
-from rolewise.config.writing import dump_values
+from rolewise.config.experiment_values import dump_values
+from rolewise.config.measure_entries import Asked
+from rolewise.config.study_file import kind_of
 from rolewise.experiment.study import load_study
 
 HERE = Path(__file__).parent

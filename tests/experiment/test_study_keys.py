@@ -13,7 +13,7 @@ import torch
 
 from rolewise.augment import build
 from rolewise.config import ExperimentConfig, as_values, dotted
-from rolewise.config.measures import Asked
+from rolewise.config.measure_entries import Asked
 from rolewise.config.section import Section
 from rolewise.experiment import load
 from rolewise.experiment.folder import RunFolder, open_run

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from rolewise.analysis import linearity_gap
 from rolewise.errors import InputError
 from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.stages import find_stage, section_of, trained_network
@@ -21,6 +20,7 @@ from rolewise.experiment.study.execution import Event
 from rolewise.experiment.study.pictures import confused
 from rolewise.experiment.world import world
 from rolewise.inputs import prepare
+from rolewise.instruments import linearity_gap
 from rolewise.report import study_sentences, write_study_report
 from rolewise.seeds import generator
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rolewise.config import ConfigError
-from rolewise.config.networks import ModelSection
+from rolewise.config.network_sections import ModelSection
 from rolewise.experiment import load, run
 from rolewise.experiment.study import load_study
 from rolewise.experiment.trial import memory, networks

@@ -15,8 +15,8 @@ from search_toys import SPACE, SlowFactory
 
 from rolewise.experiment import load, run
 from rolewise.experiment.study import load_study, run_study
+from rolewise.jobs.worker_process import start_context
 from rolewise.search import search
-from rolewise.workers.process import start_context
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiment"
 RUN = ["seeds=[0]", "arms.student=[none,own]", "arms.distill=[true]", "teacher.train.epochs=2"]

@@ -17,8 +17,8 @@ from rolewise.errors import Interrupted, RolewiseError
 from rolewise.experiment import load, pipeline
 from rolewise.experiment.evaluation import evaluate_stage
 from rolewise.experiment.study import load_study, run_study, running
-from rolewise.report.folder import read_run
-from rolewise.report.study_folder import read_study
+from rolewise.report.run_data import read_run
+from rolewise.report.study_data import read_study
 from rolewise.report.study_pictures import read_pictures
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -15,7 +15,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from rolewise.analysis import compare
 from rolewise.augment import build
 from rolewise.errors import InputError
 from rolewise.experiment import load, run
@@ -25,6 +24,7 @@ from rolewise.report.figures import curves_figure, effect_over_time
 from rolewise.report.style import COLOURS, GREY, INK, colours
 from rolewise.report.summary import summary
 from rolewise.seals import write_sealed
+from rolewise.statistics import compare
 
 QUICK = Path(__file__).parent.parent / "experiment" / "quick.yaml"
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from rolewise.analysis import compare
 from rolewise.errors import InputError
 from rolewise.experiment import load, run
 from rolewise.report import bits, figures, measured, write_report
 from rolewise.report.costs import costs_table
-from rolewise.report.folder import RunData, read_run
 from rolewise.report.page import _gradients
+from rolewise.report.run_data import RunData, read_run
 from rolewise.seals import write_product
+from rolewise.statistics import compare
 
 QUICK = Path(__file__).parent.parent / "experiment" / "quick.yaml"
 NETWORK = "model: {name: small_cnn, arguments: {widths: [6, 8, 10]}}, images: 100"

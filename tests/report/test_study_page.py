@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rolewise.analysis.effects import Level
 from rolewise.csv_cells import as_csv
 from rolewise.errors import InputError
 from rolewise.report import study_sentences, write_study_report
+from rolewise.report.study_data import _KINDS, read_study
 from rolewise.report.study_figures import square
-from rolewise.report.study_folder import _KINDS, read_study
 from rolewise.report.study_page import comparisons, short_labels
+from rolewise.statistics.effects import Level
 
 MIXING: dict[str, list[Level]] = {
     "distill.methods.0.temperature": [1, 4.5],

@@ -10,8 +10,8 @@ from search_toys import FailingFactory
 from test_search_local import files_of, run
 
 from rolewise.errors import InputError, RunError
+from rolewise.jobs.worker_pool import MOST_LOSSES
 from rolewise.search import SearchResult
-from rolewise.workers.hands import MOST_LOSSES
 
 
 def retired(result: SearchResult) -> list[tuple[int, int, int | None, str]]:
@@ -112,7 +112,7 @@ def test_state_that_cannot_be_loaded_shows_in_the_first_interval(tmp_path: Path)
 
 
 def test_worker_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rolewise.search.pool.work", abandon)
+    monkeypatch.setattr("rolewise.search.member_pool.work", abandon)
     with pytest.raises(RunError, match="did not start in 3 attempts: its worker process ended with exit code 4; see"):
         run(tmp_path, workers=2)
 

@@ -20,7 +20,7 @@ from test_search_local import SETTINGS, files_of, run
 
 from rolewise.errors import InputError
 from rolewise.seals import seal
-from rolewise.search import Progress, Scalar, Space, record, search, states
+from rolewise.search import Progress, Scalar, Space, member_states, search, search_record
 
 
 class Stop(BaseException):
@@ -74,7 +74,7 @@ def test_resumes_from_every_write(tmp_path: Path, whole: tuple[bytes, bytes], mo
         return call
 
     monkeypatch.setattr(os, "replace", counted(os.replace))
-    monkeypatch.setattr(record, "append", counted(record.append))
+    monkeypatch.setattr(search_record, "append_line", counted(search_record.append_line))
     monkeypatch.setattr(shutil, "rmtree", counted(shutil.rmtree))
     moments = 0
     while True:
@@ -106,7 +106,7 @@ def test_line_that_was_not_finished_is_dropped(tmp_path: Path, whole: tuple[byte
 def test_damaged_state_gives_way_to_the_one_before(tmp_path: Path, whole: tuple[bytes, bytes]) -> None:
     with pytest.raises(Stop):
         run(tmp_path, on_progress=stop_at(3))
-    path = states.place(tmp_path / "state", 3, 4)
+    path = member_states.state_path(tmp_path / "state", 3, 4)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1  # torch's own reader would load this without a word
     path.write_bytes(content)
@@ -119,8 +119,8 @@ def test_damaged_state_gives_way_to_the_one_before(tmp_path: Path, whole: tuple[
 def test_search_without_a_whole_state_is_refused(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     with pytest.raises(Stop):
         run(tmp_path, on_progress=stop_at(3))
-    for interval in states.generations(tmp_path / "state"):
-        damage(states.place(tmp_path / "state", interval, 0))
+    for interval in member_states.stored_intervals(tmp_path / "state"):
+        damage(member_states.state_path(tmp_path / "state", interval, 0))
     with pytest.raises(InputError, match=r"checkpoint .*member-000\.pt.*remove .* to begin the search anew"):
         run(tmp_path)
 
@@ -128,8 +128,8 @@ def test_search_without_a_whole_state_is_refused(tmp_path: Path, damage: Callabl
 def test_record_without_states_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Stop):
         run(tmp_path, on_progress=stop_at(3))
-    for interval in states.generations(tmp_path / "state"):
-        shutil.rmtree(states.place(tmp_path / "state", interval, 0).parent)
+    for interval in member_states.stored_intervals(tmp_path / "state"):
+        shutil.rmtree(member_states.state_path(tmp_path / "state", interval, 0).parent)
     with pytest.raises(InputError, match="holds no members' states; remove"):
         run(tmp_path)
 
@@ -214,12 +214,12 @@ def test_folder_of_another_search_is_refused(tmp_path: Path, changes: dict[str, 
 
 def test_states_hold_no_code(tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
-    states.write(path, states.dump({"object": Climber(0.1, 0)}), sync=True)
+    member_states.write_state(path, member_states.dump_state({"object": Climber(0.1, 0)}), sync=True)
     with pytest.raises(InputError, match="must hold only tensors, numbers, text and plain containers"):
-        states.read(path)
-    states.write(path, states.dump([1]), sync=False)  # type: ignore[arg-type]
+        member_states.read_state(path)
+    member_states.write_state(path, member_states.dump_state([1]), sync=False)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="must return a dict, got list"):
-        states.read(path)
+        member_states.read_state(path)
 
 
 SCRIPT = """

@@ -12,10 +12,10 @@ import pytest
 from search_toys import SPACE, FailingFactory, climber
 
 from rolewise.errors import InputError, RunError
-from rolewise.search import states
-from rolewise.search.crew import Crew, Order, Outcome
-from rolewise.search.worker import work
-from rolewise.workers.process import Raised, Ready
+from rolewise.jobs.worker_process import Raised, Ready
+from rolewise.search import member_states
+from rolewise.search.resident_members import Crew, Order, Outcome
+from rolewise.search.search_worker import work
 
 
 def order(folder: Path, member: int, interval: int, source: Path | None = None, replace: bool = False) -> Order:
@@ -28,7 +28,7 @@ def order(folder: Path, member: int, interval: int, source: Path | None = None, 
         interval / 4,
         source,
         replace,
-        states.place(folder, interval, member),
+        member_states.state_path(folder, interval, member),
         False,
     )
 
@@ -86,12 +86,12 @@ def test_resident_member_goes_on_and_a_copy_begins_anew(tmp_path: Path) -> None:
     crew = Crew(climber)
     crew.carry_out(order(tmp_path, 0, 1))
     crew.carry_out(order(tmp_path, 1, 1))
-    resident = crew.carry_out(order(tmp_path, 0, 2, states.place(tmp_path, 1, 0)))
-    elsewhere = Crew(climber).carry_out(order(tmp_path, 0, 2, states.place(tmp_path, 1, 0)))
+    resident = crew.carry_out(order(tmp_path, 0, 2, member_states.state_path(tmp_path, 1, 0)))
+    elsewhere = Crew(climber).carry_out(order(tmp_path, 0, 2, member_states.state_path(tmp_path, 1, 0)))
     assert resident.score == elsewhere.score, "a member that stays and one that is restored are the same"
-    copied = crew.carry_out(order(tmp_path, 1, 2, states.place(tmp_path, 1, 0), replace=True))
+    copied = crew.carry_out(order(tmp_path, 1, 2, member_states.state_path(tmp_path, 1, 0), replace=True))
     assert copied.score is not None and resident.score is not None
-    kept = Crew(climber).carry_out(order(tmp_path, 1, 2, states.place(tmp_path, 1, 1)))
+    kept = Crew(climber).carry_out(order(tmp_path, 1, 2, member_states.state_path(tmp_path, 1, 1)))
     assert copied.score != kept.score
 
 
@@ -99,11 +99,11 @@ def test_stale_member_is_not_used(tmp_path: Path) -> None:
     """Member 0 was trained elsewhere in interval 2; here it still stands after interval 1."""
     here, elsewhere = Crew(climber), Crew(climber)
     here.carry_out(order(tmp_path, 0, 1))
-    elsewhere.carry_out(order(tmp_path, 0, 2, states.place(tmp_path, 1, 0)))
-    back = here.carry_out(order(tmp_path, 0, 3, states.place(tmp_path, 2, 0)))
-    assert back.score == elsewhere.carry_out(order(tmp_path, 0, 3, states.place(tmp_path, 2, 0))).score
+    elsewhere.carry_out(order(tmp_path, 0, 2, member_states.state_path(tmp_path, 1, 0)))
+    back = here.carry_out(order(tmp_path, 0, 3, member_states.state_path(tmp_path, 2, 0)))
+    assert back.score == elsewhere.carry_out(order(tmp_path, 0, 3, member_states.state_path(tmp_path, 2, 0))).score
 
 
 def test_missing_source_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"checkpoint .*member-000\.pt cannot be read: No such file"):
-        Crew(climber).carry_out(order(tmp_path, 0, 2, states.place(tmp_path, 1, 0)))
+        Crew(climber).carry_out(order(tmp_path, 0, 2, member_states.state_path(tmp_path, 1, 0)))

@@ -14,13 +14,19 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rolewise.analysis import ArmRow, Estimate, TwinRow, against_twins, compare
-from rolewise.analysis.effects import Contrast, contrasts
-from rolewise.analysis.questions import Answer
-from rolewise.analysis.regret import Regret, regret
-from rolewise.analysis.statistics import adjusted_together, estimate, paired
-from rolewise.report.study_folder import read_study
+from rolewise.report.study_data import read_study
 from rolewise.report.study_page import answered
+from rolewise.statistics import (
+    ArmRow,
+    Estimate,
+    TwinRow,
+    against_twins,
+    compare,
+)
+from rolewise.statistics.effects import Contrast, contrasts
+from rolewise.statistics.estimates import adjusted_together, estimate, paired
+from rolewise.statistics.questions import Answer
+from rolewise.statistics.regret import Regret, regret
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

@@ -8,7 +8,7 @@ from typing import Any
 from claims.cautions import TOTAL
 from claims.figures import RESULTS, Estimate, Figures, Table, count, interval, p, points, size
 from claims.telling import Told, aside, paragraph, told
-from rolewise.report.study_folder import read_study
+from rolewise.report.study_data import read_study
 from rolewise.report.study_page import comparisons
 
 TEMPERATURES = ("kd T=4", "kd T=1")

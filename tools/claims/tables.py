@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from claims.bits import LOSSES, losses
 from claims.digits import SEARCHES
 from claims.figures import Arms, Estimate, Figures, interval, p, percent, points
-from rolewise.analysis import ArmRow, TwinRow
-from rolewise.analysis.questions import Answer
-from rolewise.analysis.study_sentences import unit_of
+from rolewise.statistics import ArmRow, TwinRow
+from rolewise.statistics.questions import Answer
+from rolewise.statistics.study_sentences import unit_of
 
 ALONE = "95% intervals are each for one comparison, unadjusted"
 

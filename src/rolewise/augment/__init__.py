@@ -1,11 +1,11 @@
 """Augmentation: drawn for each image, applied to the batch."""
 
-from rolewise.augment.applying import apply
 from rolewise.augment.mix import Mix
 from rolewise.augment.mix_batch import cutmix_batch, mix_images, mix_labels, mixup_batch
 from rolewise.augment.mix_plan import MixPlan
 from rolewise.augment.ops import OPS, PBA_OPS, Op
 from rolewise.augment.plan import Plan
+from rolewise.augment.plan_application import apply
 from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
 from rolewise.augment.presets import PRESETS, build
 from rolewise.augment.published import PUBLISHED_OPS, Published, load_published

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rolewise.augment.mix_drawing import draw_boxes, draw_mixed, draw_partners, draw_ratios
+from rolewise.augment.mix_draws import draw_boxes, draw_mixed, draw_partners, draw_ratios
 from rolewise.augment.mix_plan import MixPlan
 from rolewise.errors import InputError, near
 

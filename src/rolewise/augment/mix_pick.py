@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rolewise.augment.mix_drawing import draw_partners, draw_ratios
+from rolewise.augment.mix_draws import draw_partners, draw_ratios
 from rolewise.augment.mix_plan import MixPlan
 from rolewise.errors import InputError
 

@@ -9,9 +9,9 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
-from rolewise.augment.drawing import append_base, check_base, empty_plan, random_signs, range_of, walk
 from rolewise.augment.ops import INDEX, OPS, PBA_OPS, check_op, is_signed, pba_value
 from rolewise.augment.plan import Plan
+from rolewise.augment.policy_draws import append_base, check_base, empty_plan, random_signs, range_of, walk
 from rolewise.errors import InputError
 
 Scale = Literal["rolewise", "pba"]

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from rolewise.augment.autoaugment_policies import POLICIES
-from rolewise.augment.drawing import append_base, check_base, random_signs
 from rolewise.augment.ops import INDEX, OPS, check_op
 from rolewise.augment.plan import Plan
+from rolewise.augment.policy_draws import append_base, check_base, random_signs
 from rolewise.errors import InputError, near
 
 #: What RandAugment and TrivialAugmentWide choose among, beside leaving the image as it is.

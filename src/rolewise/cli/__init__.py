@@ -8,8 +8,8 @@ import time
 from rolewise.cli import experiments, outcomes, overview, proposals
 from rolewise.cli.options import app
 from rolewise.errors import InputError, Interrupted, RolewiseError
+from rolewise.jobs.worker_output import warn_in_one_line
 from rolewise.threads import wait_passively
-from rolewise.workers.output import warn_in_one_line
 
 __all__ = ["app", "experiments", "main", "outcomes", "overview", "proposals"]
 

@@ -39,7 +39,7 @@ def study(
     Example: rolewise study configs/studies/temperature_digits.yaml --out runs/temperature
     """
     from rolewise.cli.foreign import announced, say
-    from rolewise.config.study_loading import kind_of
+    from rolewise.config.study_file import kind_of
     from rolewise.experiment.study import load_study, run_study
     from rolewise.experiment.study.progress import StudyDisplay
     from rolewise.report import study_sentences

@@ -27,7 +27,7 @@ def announced(path: Path, settings: Sequence[str], read: Callable[[], Read], out
     """
     from rolewise.config.faults import ConfigError
     from rolewise.experiment.failures import keep_traceback
-    from rolewise.importing import search_in
+    from rolewise.foreign_code import search_in
 
     search_in(path.parent, Path.cwd())
     _name(path, settings)
@@ -57,7 +57,7 @@ def announce_run(root: Path) -> None:
 
 
 def _name(path: Path, settings: Sequence[str]) -> None:
-    from rolewise.importing import file_of
+    from rolewise.foreign_code import file_of
 
     if modules := _modules(path, settings):
         named = ", ".join(f"{name} ({file_of(name) or 'not found'})" for name in modules)
@@ -73,7 +73,7 @@ def _modules(path: Path, settings: Sequence[str]) -> list[str]:
     """Returns the modules that a file names, its base among them where it is a study; none where it cannot be read."""
     from rolewise.config.document import read_document
     from rolewise.config.overrides import read_overridden
-    from rolewise.importing import modules_in
+    from rolewise.foreign_code import modules_in
 
     values: list[Any] = []
     with suppress(InputError):

@@ -37,7 +37,7 @@ def load_experiment(config: Path, settings: list[str] | None, out: Path | None =
         out: the run folder, which gets the traceback where a user's own code raises.
     """
     from rolewise.cli.foreign import announced, say
-    from rolewise.config.study_loading import kind_of
+    from rolewise.config.study_file import kind_of
     from rolewise.experiment import load
 
     if kind_of(config) == "study":

@@ -39,7 +39,7 @@ def validate(config: ConfigFile, settings: Settings = None) -> None:
     Example: rolewise validate configs/digits.yaml
     """
     from rolewise.cli.foreign import announced, say
-    from rolewise.config.study_loading import kind_of
+    from rolewise.config.study_file import kind_of
     from rolewise.experiment.graph import stages_of
     from rolewise.experiment.trial import export_notes
 

@@ -79,10 +79,10 @@ def regret(
 
     Example: rolewise regret runs/temperature --advice advice/advice.yaml --at size=large
     """
-    from rolewise.analysis.columns import COLUMNS
-    from rolewise.analysis.regret import regret_sentence
     from rolewise.experiment import load
     from rolewise.experiment.advice.judging import judged
+    from rolewise.statistics.columns import COLUMNS
+    from rolewise.statistics.regret import regret_sentence
 
     if metric.endswith("loss") or (metric in COLUMNS and not COLUMNS[metric].percent):
         raise InputError(f"metric must be one of which higher is better, got {metric!r}")

@@ -12,7 +12,7 @@ from typing import Any
 from rolewise.config.document import Document
 from rolewise.config.faults import Fault, Place, Steps, dotted
 from rolewise.config.overrides import steps_of
-from rolewise.config.scalars import kind, show
+from rolewise.config.yaml_scalars import kind, show
 from rolewise.errors import near
 
 #: What a table holds of a level.

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
-from rolewise.config.scalars import kind, plain, strange_character
+from rolewise.config.yaml_scalars import kind, plain, strange_character
 from rolewise.errors import InputError
 from rolewise.files import open_regular
 

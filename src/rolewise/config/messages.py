@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from rolewise.config.document import Document
 from rolewise.config.faults import Fault, Steps, dotted
-from rolewise.config.scalars import show
 from rolewise.config.schema import ExperimentConfig
+from rolewise.config.yaml_scalars import show
 from rolewise.errors import near
 
 _RULES = {

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from rolewise.config.networks import StudentSection, TeacherSection
+from rolewise.config.network_sections import StudentSection, TeacherSection
 from rolewise.config.section import (
     Count,
     Fraction,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rolewise.config.axes import Scalar
-from rolewise.config.measures import Asked
-from rolewise.config.questions import Question, QuestionSection
+from rolewise.config.measure_entries import Asked
+from rolewise.config.question_sections import Question, QuestionSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.config.section import Name, Section, Seed, Workers
 

@@ -3,17 +3,17 @@
 from rolewise.data import readers  # noqa: F401  (they fill the registry)
 from rolewise.data.arguments import argument_faults, reader_settings
 from rolewise.data.arrays import from_arrays
+from rolewise.data.channel_statistics import channel_statistics
+from rolewise.data.data_checks import MissingDataError
+from rolewise.data.datasets import check_parts, read, read_with
 from rolewise.data.division import Division, divide
 from rolewise.data.download import data_root
 from rolewise.data.fingerprint import fingerprint, state_of
-from rolewise.data.images import ImageData, Source, StreamedArray, StreamedFiles
-from rolewise.data.limits import MissingDataError
-from rolewise.data.loading import Batch, batches, shuffled
+from rolewise.data.image_sources import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.data.notices import ChecksumWarning, DataWarning
-from rolewise.data.reading import check_parts, read, read_with
-from rolewise.data.registry import READERS, RawData
+from rolewise.data.reader_registry import READERS, RawData
+from rolewise.data.source_batches import Batch, batches, shuffled
 from rolewise.data.splits import Opened, SealedTest, Splits, split, stratified_order, stratified_subset
-from rolewise.data.statistics import channel_statistics
 
 __all__ = [
     "READERS",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rolewise.data.registry import READERS
+from rolewise.data.reader_registry import READERS
 from rolewise.data.targets import KINDS
 from rolewise.errors import near
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rolewise.data.images import ImageData
+from rolewise.data.image_sources import ImageData
 from rolewise.data.labels import numbered
 from rolewise.data.notices import warn
 from rolewise.data.targets import TargetKind, as_targets, target_names, target_problem

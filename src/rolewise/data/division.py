@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rolewise.data.images import ImageData, Source
+from rolewise.data.image_sources import ImageData, Source
 from rolewise.data.notices import warn
 from rolewise.data.splits import count_of, split, stratified_subset
 from rolewise.data.targets import kind_of_targets, strata_of

@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from rolewise.data.limits import MissingDataError, check_kind
+from rolewise.data.data_checks import MissingDataError, check_kind
 from rolewise.data.notices import ChecksumWarning, warn
 from rolewise.errors import InputError
 from rolewise.files import kind_of, open_regular, write_bytes

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
-from rolewise.data.images import ImageData, Source, StreamedArray, StreamedFiles
+from rolewise.data.image_sources import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.files import sha256
 
 #: Images that are read at once.

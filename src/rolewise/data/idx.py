@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from rolewise.data.limits import MOST_EXPANSION, check_kind, check_memory
+from rolewise.data.data_checks import MOST_EXPANSION, check_kind, check_memory
 from rolewise.errors import InputError
 
 #: The third byte of the head, and what it stands for; only the first is read.

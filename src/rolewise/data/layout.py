@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rolewise.data.limits import check_kind
-from rolewise.data.listing import holds_images, subfolders
+from rolewise.data.data_checks import check_kind
+from rolewise.data.image_files import holds_images, subfolders
 from rolewise.errors import InputError
 
 _TRAIN = {"train", "training", "trainset", "train_set", "training_set", "train_data", "training_data"}

@@ -8,9 +8,9 @@ from typing import Any
 
 from rolewise.data.arguments import TARGETS, shown
 from rolewise.data.arrays import from_arrays
-from rolewise.data.images import Source
+from rolewise.data.image_sources import Source
 from rolewise.errors import InputError, RolewiseError
-from rolewise.importing import failed, import_path
+from rolewise.foreign_code import failed, import_path
 
 
 def read_own(name: str, arguments: Mapping[str, Any]) -> tuple[Source, Source | None]:

@@ -8,7 +8,7 @@ import pickletools
 from pathlib import Path
 from typing import Any
 
-from rolewise.data.limits import check_kind, check_memory
+from rolewise.data.data_checks import check_kind, check_memory
 from rolewise.data.plain_arrays import Array, DType, Encode, FromBuffer, Reconstruct, Scalar
 from rolewise.errors import InputError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from rolewise.data.images import Source
+from rolewise.data.image_sources import Source
 from rolewise.data.targets import strata_of
 from rolewise.errors import InputError, RunError
 from rolewise.seeds import check_seed

@@ -18,10 +18,12 @@ from rolewise.distill.ranks import check_plain
 from rolewise.distill.registry import Method, configure
 from rolewise.distill.roles import check_networks, enter, freeze
 from rolewise.distill.running import NOTHING, keep_buffers, unmoved, without_autocast
-from rolewise.distill.taps import Taps, pairs_of
+from rolewise.distill.taps import pairs_of
 from rolewise.distill.terms import Terms, weighted_sum
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
+from rolewise.logits import logits_in
+from rolewise.taps import Taps
 
 
 class Distiller(nn.Module):
@@ -136,7 +138,7 @@ class Distiller(nn.Module):
         teacher = self._ask_teacher(images, teacher_images, student_batch) if self.methods else None
         if teacher is not None and pairs is not None:
             teacher = Seen(teacher.logits, teacher.features, pairs)
-        student = Seen(*self._student_taps.run(self.student, student_batch))
+        student = Seen(*self._student_taps.run(lambda: logits_in(self.student(student_batch))))
         self._calls += 1
         guards.check_logits(student.logits, images, labels, learning=learning)
         if guards.due(self._calls, labels):
@@ -163,7 +165,7 @@ class Distiller(nn.Module):
             batch = student_batch
         else:
             batch = prepare(seen, self.teacher_input) if self.teacher_input is not None else seen
-        return Seen(*self._teacher_taps[0].run(teacher, batch))
+        return Seen(*self._teacher_taps[0].run(lambda: logits_in(teacher(batch))))
 
     def _losses(self, student: Seen, teacher: Seen | None, labels: Tensor) -> dict[str, Tensor]:
         """Returns each term, reduced to a scalar."""
@@ -194,7 +196,7 @@ class Distiller(nn.Module):
         self.student.eval()  # a few images must not move the norms' statistics
         try:
             batch = prepare(example, self.student_input) if self.student_input is not None else example
-            student = Seen(*self._student_taps.run(self.student, batch))
+            student = Seen(*self._student_taps.run(lambda: logits_in(self.student(batch))))
             labels = torch.zeros(len(example), dtype=torch.int64, device=place)
             guards.check_logits(student.logits, example, labels, learning=False)
             if self.methods:

@@ -9,7 +9,7 @@ from torch import nn
 
 from rolewise.augment import OPS, Mix, Schedule
 from rolewise.augment import build as build_augmentation
-from rolewise.config.networks import MixSection, Moving, MovingSection, StudentSection, TrainSection
+from rolewise.config.network_sections import MixSection, Moving, MovingSection, StudentSection, TrainSection
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig
 from rolewise.distill import Distiller, Weight, build_methods, weight_of
 from rolewise.errors import InputError

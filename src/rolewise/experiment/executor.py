@@ -13,9 +13,9 @@ import torch
 from rolewise.errors import Interrupted, RunError
 from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.graph import PRIORITY, Stage, next_stops
+from rolewise.jobs.worker_pool import MOST_LOSSES, Died, Hands
+from rolewise.jobs.worker_process import Raised, Ready, jobs, raised, start_context, stop_check
 from rolewise.processes import asked_to_stop
-from rolewise.workers.hands import MOST_LOSSES, Died, Hands
-from rolewise.workers.process import Raised, Ready, jobs, raised, start_context, stop_check
 
 #: Runs one stage to its end: (run folder, stage, report, should_stop, workers for a search).
 RunStage = Callable[[RunFolder, Stage, Callable[[str], None], Callable[[], bool], int], None]

@@ -13,7 +13,7 @@ import torch
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import RolewiseError, RunError
 from rolewise.files import write_text
-from rolewise.importing import ForeignError, file_of, modules_in, place_of
+from rolewise.foreign_code import ForeignError, file_of, modules_in, place_of
 
 TRACEBACK = "traceback.txt"
 #: Short memory is nobody's code.

@@ -16,7 +16,7 @@ from rolewise.experiment.inputs import inputs_of, remember
 from rolewise.experiment.lock import locked
 from rolewise.experiment.made_from import MADE, VERSION, read_record, write_record
 from rolewise.files import read_json
-from rolewise.importing import search_in
+from rolewise.foreign_code import search_in
 from rolewise.seals import ANEW, DONE, check_file, finished, product, remedy_of
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from rolewise.config.networks import StudentSection
+from rolewise.config.network_sections import StudentSection
 from rolewise.config.schema import SEARCHES, ExperimentConfig
 from rolewise.experiment.arms import Arm, arms_of, distinct, label, searching_teacher
 

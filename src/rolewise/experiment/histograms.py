@@ -11,7 +11,7 @@ from rolewise.experiment.stages import section_of, trained_network
 from rolewise.experiment.world import world
 from rolewise.files import write_json
 from rolewise.inputs import prepare
-from rolewise.quant.histograms import layer_histograms
+from rolewise.quant.level_histograms import layer_histograms
 
 #: Validation images whose way through the network is looked at, and how many at once.
 IMAGES, BATCH = 256, 64

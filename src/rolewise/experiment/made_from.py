@@ -15,7 +15,7 @@ from rolewise.config import ExperimentConfig, digest, dump
 from rolewise.errors import InputError
 from rolewise.experiment.inputs import streamed
 from rolewise.files import sha256, write_json, write_text
-from rolewise.importing import folders_of, modules_in
+from rolewise.foreign_code import folders_of, modules_in
 from rolewise.seals import is_early, read_sealed, write_sealed
 
 VERSION = 2

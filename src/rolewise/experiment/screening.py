@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from rolewise.analysis import teacher_deviation
 from rolewise.augment import Augmentation, apply
 from rolewise.errors import InputError
 from rolewise.experiment import strategies
@@ -17,6 +16,7 @@ from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.stages import section_of, trained_network
 from rolewise.experiment.world import World, world
 from rolewise.inputs import prepare
+from rolewise.instruments import teacher_deviation
 from rolewise.seals import read_sealed, write_sealed
 from rolewise.search import Genome
 from rolewise.seeds import generator

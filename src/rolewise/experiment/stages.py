@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rolewise.augment import Schedule
-from rolewise.config.networks import StudentSection
+from rolewise.config.network_sections import StudentSection
 from rolewise.config.schema import SEARCHES, ExperimentConfig
 from rolewise.distill import Distiller
 from rolewise.errors import InputError, Interrupted

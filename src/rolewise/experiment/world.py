@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from rolewise.config.networks import ModelSection
+from rolewise.config.network_sections import ModelSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.data import Division, SealedTest, Source, divide, read_with, split, stratified_subset
 from rolewise.errors import InputError

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional, init
 
 from rolewise.errors import InputError
-from rolewise.models.registry import MODELS
+from rolewise.models.model_registry import MODELS
 
 Shortcut = Literal["convolution", "padding"]
 

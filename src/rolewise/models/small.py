@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from rolewise.errors import InputError
-from rolewise.models.registry import MODELS
+from rolewise.models.model_registry import MODELS
 
 Places = Literal["average", "keep"]
 

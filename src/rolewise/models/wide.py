@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional, init
 
-from rolewise.models.registry import MODELS
+from rolewise.models.model_registry import MODELS
 
 
 class WideBlock(nn.Module):

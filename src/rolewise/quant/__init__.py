@@ -3,15 +3,15 @@
 from rolewise.quant.affine import AffineActivation, AffineWeight, symmetric_scale
 from rolewise.quant.codes import Codes, Grid
 from rolewise.quant.conversion import QUANTISERS, quantise, quantised_layers, restore
-from rolewise.quant.counting import Cost, operations, size_in_bytes
 from rolewise.quant.dorefa import DorefaActivation, DorefaWeight, dorefa_activation, dorefa_weight
-from rolewise.quant.folding import fold_batch_norm
+from rolewise.quant.folded_norms import fold_batch_norm
 from rolewise.quant.layers import Quantised
 from rolewise.quant.lsq import LsqActivation, LsqWeight, first_step
-from rolewise.quant.packing import load_packed, pack, save_packed, unpack
+from rolewise.quant.network_cost import Cost, operations, size_in_bytes
+from rolewise.quant.packed_file import load_packed, pack, save_packed, unpack
 from rolewise.quant.pact import PactActivation, pact_activation
-from rolewise.quant.rounding import cut_to_grid, on_grid, round_through
 from rolewise.quant.sensitivity import LayerSensitivity, Sensitivity, sensitivity
+from rolewise.quant.straight_through import cut_to_grid, on_grid, round_through
 
 __all__ = [
     "QUANTISERS",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rolewise.quant.beginning import FromData, says_size
 from rolewise.quant.codes import Codes, Grid, check_bits
-from rolewise.quant.rounding import on_grid, single
+from rolewise.quant.initialisation import FromData, says_size
+from rolewise.quant.straight_through import on_grid, single
 
 
 def symmetric_scale(weight: Tensor, bits: int, per_channel: bool = True) -> Tensor:
@@ -63,8 +63,8 @@ class AffineWeight(nn.Module):
 class AffineActivation(FromData):
     """A layer's input on 2^b levels between ends that follow those of the batches while training.
 
-    The first training batch sets the ends (see `rolewise.quant.beginning.FromData`), each later one moves them by a
-    tenth.
+    The first training batch sets the ends (see `rolewise.quant.initialisation.FromData`), each later one moves them
+    by a tenth.
 
     Source: Jacob et al. (2018), section 3.1, https://arxiv.org/abs/1712.05877.
     Differs from source: none.

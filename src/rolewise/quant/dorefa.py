@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.quant.codes import Codes, Grid, check_bits
-from rolewise.quant.rounding import on_grid, round_through, single
+from rolewise.quant.straight_through import on_grid, round_through, single
 
 
 def dorefa_weight(weight: Tensor, bits: int) -> Tensor:

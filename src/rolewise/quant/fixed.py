@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rolewise.quant.codes import Codes, Grid
 from rolewise.quant.conversion import quantised_layers
 from rolewise.quant.layers import CLASSES
-from rolewise.quant.rounding import on_grid
+from rolewise.quant.straight_through import on_grid
 
 
 class FixedWeight(nn.Module):

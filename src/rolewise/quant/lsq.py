@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from rolewise.quant.beginning import FromData, says_size
 from rolewise.quant.codes import Codes, Grid, check_bits
-from rolewise.quant.rounding import on_grid, single
+from rolewise.quant.initialisation import FromData, says_size
+from rolewise.quant.straight_through import on_grid, single
 
 
 def first_step(values: Tensor, upper: int) -> Tensor:
@@ -22,7 +22,7 @@ def first_step(values: Tensor, upper: int) -> Tensor:
 
 
 class LsqWeight(nn.Module):
-    """Weights on levels -2^(b-1) to 2^(b-1) - 1 of a learned step (see `rolewise.quant.rounding.on_grid`).
+    """Weights on levels -2^(b-1) to 2^(b-1) - 1 of a learned step (see `rolewise.quant.straight_through.on_grid`).
 
     Source: Esser et al. (2020), https://arxiv.org/abs/1902.08153; the step's gradient times 1 / sqrt(N p), N weights.
     Differs from source: none.
@@ -58,7 +58,7 @@ class LsqWeight(nn.Module):
 class LsqActivation(FromData):
     """A layer's input on levels of a learned step: 0 to 2^b - 1, or with a sign where the first batch has negatives.
 
-    The first training batch sets the sign and the first step (see `rolewise.quant.beginning.FromData`). The step's
+    The first training batch sets the sign and the first step (see `rolewise.quant.initialisation.FromData`). The step's
     gradient is multiplied by 1 / sqrt(N p) with N values of one image.
 
     Source: Esser et al. (2020), https://arxiv.org/abs/1902.08153.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rolewise.quant.beginning import FromData, says_size
 from rolewise.quant.codes import Grid, check_bits
-from rolewise.quant.rounding import cut_to_grid
+from rolewise.quant.initialisation import FromData, says_size
+from rolewise.quant.straight_through import cut_to_grid
 
 
 def pact_activation(values: Tensor, height: Tensor, bits: int) -> Tensor:
@@ -35,7 +35,7 @@ def pact_activation(values: Tensor, height: Tensor, bits: int) -> Tensor:
 class PactActivation(FromData):
     """`pact_activation` of a layer's input; the first training batch sets the first height, three root mean squares.
 
-    A batch without a positive value sets nothing (see `rolewise.quant.beginning.FromData`).
+    A batch without a positive value sets nothing (see `rolewise.quant.initialisation.FromData`).
 
     Source: Choi et al. (2018), https://arxiv.org/abs/1805.06085.
     Differs from source: the height begins with the data, there with 10; no penalty on it is added to the loss.

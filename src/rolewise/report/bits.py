@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rolewise.analysis import ArmRow, against_twins, estimate
 from rolewise.errors import InputError
 from rolewise.report import measured
 from rolewise.report.cells import with_interval, with_spread
-from rolewise.report.folder import RunData
 from rolewise.report.measured import Point
+from rolewise.report.run_data import RunData
+from rolewise.statistics import ArmRow, against_twins, estimate
 
 #: Layers that are drawn of a network at most.
 LAYERS = 8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rolewise.analysis import Estimate
+from rolewise.statistics import Estimate
 
 
 def with_spread(accuracy: Estimate) -> str:

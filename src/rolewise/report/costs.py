@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from rolewise.report.folder import RunData
+from rolewise.report.run_data import RunData
 
 
 @dataclass

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rolewise.analysis import ArmRow
 from rolewise.report.style import COLOURS, FAINT, GREY, INK, as_image, colours, figure
+from rolewise.statistics import ArmRow
 
 
 def arms_figure(rows: list[ArmRow]) -> str:

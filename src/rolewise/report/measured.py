@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from rolewise.analysis import Estimate
 from rolewise.report.style import COLOURS, FAINT, GREY, INK, as_image, colours, figure
+from rolewise.statistics import Estimate
 
 #: More levels than these are drawn as the range that they fill.
 LEVELS = 16

@@ -7,12 +7,17 @@ from typing import Any
 
 import jinja2
 
-from rolewise.analysis import ArmRow, caution, compare, verdict
 from rolewise.files import AnyPath, as_path, write_text
 from rolewise.report import bits, figures, measured
 from rolewise.report.cells import with_interval, with_spread
 from rolewise.report.costs import costs_table
-from rolewise.report.folder import RunData, read_run
+from rolewise.report.run_data import RunData, read_run
+from rolewise.statistics import (
+    ArmRow,
+    caution,
+    compare,
+    verdict,
+)
 
 
 def write_report(root: AnyPath) -> Path:

@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from rolewise.analysis.effects import Contrast, Level
-from rolewise.analysis.statistics import estimate
-from rolewise.analysis.study_sentences import Unit
 from rolewise.report.style import COLOURS, FAINT, GREY, INK, as_image, figure
+from rolewise.statistics.effects import Contrast, Level
+from rolewise.statistics.estimates import estimate
+from rolewise.statistics.study_sentences import Unit
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from typing import Any
 
 import jinja2
 
-from rolewise.analysis.cautions import fixed_test_set, looked_at
-from rolewise.analysis.columns import column_of
-from rolewise.analysis.effects import Contrast, Group, Level, contrasts
-from rolewise.analysis.questions import Answer, answers
-from rolewise.analysis.statistics import estimate
-from rolewise.analysis.study_sentences import best_sentence, effect_sentences, unit_of
 from rolewise.files import AnyPath, as_path, write_text
+from rolewise.report.study_data import StudyData, read_study
 from rolewise.report.study_figures import contrast_name, effects_figure, heat_figure
-from rolewise.report.study_folder import StudyData, read_study
 from rolewise.report.study_pictures import pictures
+from rolewise.statistics.cautions import fixed_test_set, looked_at
+from rolewise.statistics.columns import column_of
+from rolewise.statistics.effects import Contrast, Group, Level, contrasts
+from rolewise.statistics.estimates import estimate
+from rolewise.statistics.questions import Answer, answers
+from rolewise.statistics.study_sentences import best_sentence, effect_sentences, unit_of
 
 
 def write_study_report(root: AnyPath) -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 
 from rolewise.errors import InputError
 from rolewise.files import read_text
-from rolewise.report.study_folder import StudyData
+from rolewise.report.study_data import StudyData
 from rolewise.report.study_looks import mixed_figure, plane_figure, reliability_figure
 from rolewise.report.study_tradeoffs import attack_figure, tradeoff_figure
 from rolewise.seals import is_early, top_product

@@ -9,10 +9,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from rolewise.analysis.columns import ATTACKED
-from rolewise.analysis.effects import Level
-from rolewise.analysis.statistics import estimate
 from rolewise.report.style import FAINT, GREY, as_image, colours, figure
+from rolewise.statistics.columns import ATTACKED
+from rolewise.statistics.effects import Level
+from rolewise.statistics.estimates import estimate
 
 #: What stands against accuracy, and how an axis calls it.
 AGAINST: dict[str, str] = {

@@ -6,9 +6,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from rolewise.analysis import caution, compare, verdict
 from rolewise.files import AnyPath, as_path, read_json
 from rolewise.seals import is_early, top_product
+from rolewise.statistics import caution, compare, verdict
 
 
 def summary(root: AnyPath) -> Group:

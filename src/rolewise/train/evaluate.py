@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rolewise.data import Source, batches
-from rolewise.distill.taps import logits_of
 from rolewise.inputs import InputSpec, prepare
+from rolewise.logits import logits_in
 from rolewise.train.given import check_count, check_indices
 
 
@@ -61,7 +61,7 @@ def evaluate(
     try:
         for batch in batches(source, indices, batch_size, device=device):
             images = prepare(batch.images, spec) if spec is not None else batch.images.float() / 255
-            logits = logits_of(model(images)).float()
+            logits = logits_in(model(images)).float()
             correct.append((logits.argmax(1) == batch.labels).cpu())
             loss += float(functional.cross_entropy(logits, batch.labels, reduction="sum"))
     finally:

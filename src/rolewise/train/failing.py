@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.distill import Distiller
-from rolewise.distill.taps import logits_of
 from rolewise.inputs import InputSpec, prepare
+from rolewise.logits import logits_in
 
 
 @torch.no_grad()
@@ -44,4 +44,4 @@ def _finite(*tensors: Tensor) -> bool:
 
 
 def _logits(network: nn.Module, images: Tensor, spec: InputSpec | None) -> Tensor:
-    return logits_of(network(prepare(images, spec) if spec is not None else images))
+    return logits_in(network(prepare(images, spec) if spec is not None else images))

@@ -12,9 +12,9 @@ from rolewise.augment.mix_pick import UNIX_SHARPNESS, entropy
 from rolewise.distill import Distiller, Weight, weight_of
 from rolewise.distill.guards import check_soft_labels
 from rolewise.distill.mixed import TARGETS, Targets, check_outputs
-from rolewise.distill.taps import logits_of
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
+from rolewise.logits import logits_in
 
 #: Pairs that a network decides on, beside those of `rolewise.augment.mix.PAIRS`.
 BY_ENTROPY = ("student_entropy", "teacher_entropy")
@@ -98,7 +98,7 @@ def entropies(network: nn.Module, images: Tensor, spec: InputSpec | None) -> Ten
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
-        return entropy(logits_of(network(prepare(images, spec) if spec is not None else images)))
+        return entropy(logits_in(network(prepare(images, spec) if spec is not None else images)))
     finally:
         for module, training in modes:
             module.training = training

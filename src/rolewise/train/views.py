@@ -12,7 +12,7 @@ from rolewise.augment import MixPlan, Schedule, apply, mix_images, mix_labels
 from rolewise.augment.mix_pick import keep_highest, unix_plan
 from rolewise.augment.mix_plan import after_clean, join
 from rolewise.data import Source
-from rolewise.data.loading import Batch
+from rolewise.data.source_batches import Batch
 from rolewise.distill import Distiller, Pairs
 from rolewise.seeds import generator
 from rolewise.train.mixing import Mixing, entropies

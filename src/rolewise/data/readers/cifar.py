@@ -10,10 +10,10 @@ import torch
 
 from rolewise.data.arguments import one_of
 from rolewise.data.download import check_md5, extract, fetch, find
-from rolewise.data.images import ImageData, Source
+from rolewise.data.image_sources import ImageData, Source
 from rolewise.data.labels import label_problem
 from rolewise.data.pickles import load_plain
-from rolewise.data.registry import READERS
+from rolewise.data.reader_registry import READERS
 from rolewise.errors import InputError
 from rolewise.files import kind_of
 

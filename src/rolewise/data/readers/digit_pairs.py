@@ -8,9 +8,9 @@ from typing import Annotated
 import torch
 
 from rolewise.data.arguments import one_of
-from rolewise.data.images import ImageData, Source
+from rolewise.data.image_sources import ImageData, Source
+from rolewise.data.reader_registry import READERS
 from rolewise.data.readers.digits import digits
-from rolewise.data.registry import READERS
 
 #: Of the draw of who stands beside whom, which is part of the data set.
 _SEED = 10

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from rolewise.data.images import ImageData, Source
-from rolewise.data.registry import READERS
+from rolewise.data.image_sources import ImageData, Source
+from rolewise.data.reader_registry import READERS
 
 
 @READERS.add("digits")

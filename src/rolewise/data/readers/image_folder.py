@@ -11,15 +11,15 @@ from typing import Annotated
 import torch
 
 from rolewise.data.arguments import FLAG, GREY_LEVEL, MAYBE_TEXT, SIZE, TEXT
-from rolewise.data.decoding import decode_image
+from rolewise.data.data_checks import check_memory
 from rolewise.data.download import find
 from rolewise.data.duplicates import find_duplicates
-from rolewise.data.images import ImageData, Source, StreamedFiles
+from rolewise.data.image_decoder import decode_image
+from rolewise.data.image_files import ENDINGS, Listing, list_images, loose_images, subfolders
+from rolewise.data.image_sources import ImageData, Source, StreamedFiles
 from rolewise.data.layout import Layout, find_layout
-from rolewise.data.limits import check_memory
-from rolewise.data.listing import ENDINGS, Listing, list_images, loose_images, subfolders
 from rolewise.data.notices import warn
-from rolewise.data.registry import READERS
+from rolewise.data.reader_registry import READERS
 from rolewise.errors import InputError
 from rolewise.words import counted
 

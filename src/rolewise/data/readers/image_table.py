@@ -14,11 +14,11 @@ from torch import Tensor
 
 from rolewise.csv_cells import text_of
 from rolewise.data.arguments import FLAG, GREY_LEVEL, SIZE, TARGETS, TEXT
-from rolewise.data.decoding import decode_image
+from rolewise.data.data_checks import check_kind, check_memory
 from rolewise.data.download import find
-from rolewise.data.images import ImageData, Source, StreamedFiles
-from rolewise.data.limits import check_kind, check_memory
-from rolewise.data.registry import READERS
+from rolewise.data.image_decoder import decode_image
+from rolewise.data.image_sources import ImageData, Source, StreamedFiles
+from rolewise.data.reader_registry import READERS
 from rolewise.data.targets import TargetKind, as_targets
 from rolewise.errors import InputError
 from rolewise.files import read_text

@@ -9,8 +9,8 @@ import torch
 
 from rolewise.data.download import check_md5, fetch, find
 from rolewise.data.idx import read_idx
-from rolewise.data.images import ImageData, Source
-from rolewise.data.registry import READERS
+from rolewise.data.image_sources import ImageData, Source
+from rolewise.data.reader_registry import READERS
 from rolewise.errors import InputError
 from rolewise.files import kind_of
 

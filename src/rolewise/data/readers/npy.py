@@ -10,11 +10,11 @@ import torch
 
 from rolewise.data.arguments import CLASSES, TARGETS, TEXT
 from rolewise.data.arrays import channels_first, image_problem, targets_and_names
+from rolewise.data.data_checks import check_memory
 from rolewise.data.download import find
-from rolewise.data.heads import Head, read_head
-from rolewise.data.images import ImageData, Source, StreamedArray
-from rolewise.data.limits import check_memory
-from rolewise.data.registry import READERS
+from rolewise.data.image_sources import ImageData, Source, StreamedArray
+from rolewise.data.npy_header import Head, read_head
+from rolewise.data.reader_registry import READERS
 from rolewise.data.targets import TargetKind, target_problem
 from rolewise.errors import InputError
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from rolewise.data.arguments import CLASSES, TARGETS, TEXT, Rule
 from rolewise.data.arrays import NAMES, check_names, from_arrays, image_problem
+from rolewise.data.data_checks import MOST_EXPANSION, check_memory
 from rolewise.data.download import find
-from rolewise.data.heads import Head, read_head
-from rolewise.data.images import Source
-from rolewise.data.limits import MOST_EXPANSION, check_memory
-from rolewise.data.registry import READERS
+from rolewise.data.image_sources import Source
+from rolewise.data.npy_header import Head, read_head
+from rolewise.data.reader_registry import READERS
 from rolewise.data.targets import TargetKind, target_problem
 from rolewise.errors import InputError, near
 

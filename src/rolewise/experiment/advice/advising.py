@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from rolewise.analysis.faults import Thresholds
-from rolewise.analysis.prediction import device_of
-from rolewise.analysis.readings import plain_spec
-from rolewise.analysis.sanity import teacher_faults
 from rolewise.augment import Mix, Schedule, random_schedule
 from rolewise.augment import build as build_augmentation
 from rolewise.data import Source
+from rolewise.diagnosis.fault_kinds import Thresholds
+from rolewise.diagnosis.preprocessing import plain_spec
+from rolewise.diagnosis.teacher_faults import teacher_faults
 from rolewise.distill import METHODS, build_methods, weight_of
 from rolewise.experiment.advice import image_rules, rules
 from rolewise.experiment.advice.case import CANDIDATES, Case, Effort, Work, policy_seed, preset_candidates, sample
@@ -24,6 +23,7 @@ from rolewise.experiment.advice.networks import gives_probabilities, network_mea
 from rolewise.experiment.advice.result import Advice, Cost
 from rolewise.experiment.advice.stepping import pulls, speed
 from rolewise.inputs import InputSpec
+from rolewise.networks import device_of
 from rolewise.train import Mixing, TrainSettings
 
 #: Faults that settings of an experiment can undo; after others nothing is proposed.

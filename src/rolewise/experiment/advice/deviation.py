@@ -9,11 +9,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from rolewise.analysis import teacher_deviation
-from rolewise.analysis.prediction import evaluating, logits_of
 from rolewise.augment import Mix, Schedule, apply, mix_images
 from rolewise.experiment.advice.case import Case
 from rolewise.inputs import InputSpec, prepare
+from rolewise.instruments import teacher_deviation
+from rolewise.networks import class_logits, evaluating
 from rolewise.seeds import generator
 
 #: Bootstrap resamples of an interval.
@@ -30,7 +30,7 @@ class Candidate:
         name: of it.
         kind: a ``preset``, a random ``policy``, or ``mixing``.
         spec: what a config calls it; None for a random policy.
-        deviation: the teacher's deviation (T.stddev), see `rolewise.analysis.teacher_deviation`.
+        deviation: the teacher's deviation (T.stddev), see `rolewise.instruments.teacher_deviation`.
         ratio: to the deviation without any.
         low: lower end of the ratio's 95% bootstrap interval over samples.
         high: its upper end.
@@ -95,7 +95,7 @@ def _asked(case: Case, spec: InputSpec, schedule: Schedule | None, mix: Mix | No
                 images = apply(images, plan, interpolation=case.settings.interpolation, fill=case.settings.fill)
             if mix is not None:
                 images = mix_images(images, mix.draw(labels, case.train.size[1:], stream))
-            logits = logits_of(case.teacher(prepare(images.to(case.device), spec))).cpu().double()
+            logits = class_logits(case.teacher(prepare(images.to(case.device), spec))).cpu().double()
             probabilities = logits.softmax(1)
             means.append(probabilities.mean(0))
             right += int((logits.argmax(1) == labels).sum())

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rolewise.analysis.regret import Regret, distance, regret
 from rolewise.config import ExperimentConfig, as_values
 from rolewise.config.overrides import steps_of
-from rolewise.config.scalars import plain
-from rolewise.config.study_loading import load_study
+from rolewise.config.study_file import load_study
+from rolewise.config.yaml_scalars import plain
 from rolewise.csv_cells import is_quoted, text_of
 from rolewise.errors import InputError, near
 from rolewise.files import read_text
 from rolewise.seals import PRODUCTS, top_product
+from rolewise.statistics.regret import Regret, distance, regret
 
 Row = dict[str, Any]
 
@@ -133,7 +133,7 @@ def judged(
         arm: of the table; empty where there is one alone that distils.
 
     Raises:
-        InputError: a setting is malformed, or as in `rolewise.analysis.regret.regret`.
+        InputError: a setting is malformed, or as in `rolewise.statistics.regret.regret`.
     """
     rows, axes = read_table(table)
     fixed = {}

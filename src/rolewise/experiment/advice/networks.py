@@ -7,7 +7,9 @@ import math
 import torch
 from torch import nn
 
-from rolewise.analysis import (
+from rolewise.experiment.advice.case import Case, Sample
+from rolewise.inputs import InputSpec, prepare
+from rolewise.instruments import (
     accuracy,
     expected_calibration_error,
     fit_temperature,
@@ -16,8 +18,6 @@ from rolewise.analysis import (
     negative_log_likelihood,
     predict,
 )
-from rolewise.experiment.advice.case import Case, Sample
-from rolewise.inputs import InputSpec, prepare
 from rolewise.logits import are_probabilities, logits_in
 from rolewise.seeds import generator
 

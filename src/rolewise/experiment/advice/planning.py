@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from rolewise.augment import Schedule
-from rolewise.config.networks import StudentSection
+from rolewise.config.network_sections import StudentSection
 from rolewise.config.schema import LEARNED, ExperimentConfig
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders, strategies

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rolewise.analysis.faults import Sanity
+from rolewise.diagnosis.fault_kinds import Sanity
 from rolewise.experiment.advice.deviation import Candidate, as_row
 from rolewise.experiment.advice.rules import Choice
 from rolewise.experiment.advice.stepping import Pull, Speed

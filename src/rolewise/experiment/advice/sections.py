@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rolewise.analysis.faults import FAULTS, Tried
+from rolewise.diagnosis.fault_kinds import FAULTS, Tried
 from rolewise.experiment.advice.deviation import Candidate
 from rolewise.experiment.advice.result import Advice
 from rolewise.search.budget import duration

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from rolewise.config.writing import dump_values
+from rolewise.config.experiment_values import dump_values
 from rolewise.errors import InputError
 from rolewise.experiment.advice.result import Advice
 from rolewise.experiment.advice.sections import Part, parts

@@ -11,8 +11,8 @@ from typing import Any
 
 from rolewise.config import ExperimentConfig, digest
 from rolewise.config.axes import Scalar
+from rolewise.config.experiment_values import dump_values, value_differences
 from rolewise.config.study import Study
-from rolewise.config.writing import dump_values, value_differences
 from rolewise.errors import InputError
 from rolewise.experiment.binding import holds_work
 from rolewise.experiment.folder import RunFolder, held, move_aside

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from rolewise.config.measures import Asked
+from rolewise.config.measure_entries import Asked
 from rolewise.config.study import Study
 from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.study.keys import measure_key, stage_keys

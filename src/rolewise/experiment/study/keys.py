@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.config import ExperimentConfig, as_values
-from rolewise.config.measures import Asked
+from rolewise.config.measure_entries import Asked
 from rolewise.config.schema import SEARCHES
 from rolewise.errors import InputError
 from rolewise.experiment import builders

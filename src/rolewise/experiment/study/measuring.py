@@ -10,10 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rolewise.analysis.asking import answered
-from rolewise.analysis.measurements import measure_of
 from rolewise.config.axes import COLUMNS
-from rolewise.config.measures import Asked
+from rolewise.config.measure_entries import Asked
 from rolewise.data import Opened, Source, batches
 from rolewise.errors import InputError, RunError
 from rolewise.experiment import builders
@@ -22,6 +20,8 @@ from rolewise.experiment.graph import Stage
 from rolewise.experiment.stages import find_stage, section_of, trained_network
 from rolewise.experiment.world import World, world
 from rolewise.inputs import InputSpec, prepare
+from rolewise.instruments.measure_call import answered
+from rolewise.instruments.measurements import measure_of
 from rolewise.seeds import generator
 
 #: That of `rolewise.train.evaluate`, so that a study and a run give the same numbers to the last digit.
@@ -87,7 +87,7 @@ def measured(run: RunFolder, stage: Stage, wanted: Sequence[Asked]) -> dict[str,
 
 
 def offered(run: RunFolder, here: World, stage: Stage, opened: Opened, name: str) -> dict[str, Callable[[], Any]]:
-    """Returns what a measurement may ask for (`rolewise.analysis.asking.OFFERED`), each made when it is.
+    """Returns what a measurement may ask for (`rolewise.instruments.measure_call.OFFERED`), each made when it is.
 
     Args:
         run: a cell's folder.

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rolewise.analysis import predict, project_pairs, reliability
 from rolewise.config.study import Study
 from rolewise.data import Opened
 from rolewise.errors import InputError
@@ -25,6 +24,7 @@ from rolewise.experiment.study.measuring import Part
 from rolewise.experiment.study.mixings import draw_mixings, mixings_of
 from rolewise.experiment.world import World, world
 from rolewise.files import as_json, read_json
+from rolewise.instruments import predict, project_pairs, reliability
 from rolewise.seals import top_product, write_product
 from rolewise.seeds import generator
 

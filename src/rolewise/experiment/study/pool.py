@@ -8,8 +8,8 @@ from typing import Protocol
 
 from rolewise.experiment.study.graph import Job
 from rolewise.experiment.study.working import Told, carry_out, free_memory, work
-from rolewise.workers.hands import MOST_LOSSES, Died, Hands
-from rolewise.workers.process import start_context
+from rolewise.jobs.worker_pool import MOST_LOSSES, Died, Hands
+from rolewise.jobs.worker_process import start_context
 
 
 class Pool(Protocol):

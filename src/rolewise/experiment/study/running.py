@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rolewise.analysis.measurements import measure_faults
 from rolewise.config.study import Study
-from rolewise.config.study_loading import load_study as _load_study
+from rolewise.config.study_file import load_study as _load_study
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.folder import RunFolder, held
@@ -24,7 +23,8 @@ from rolewise.experiment.study.pool import Here, Pool, Processes
 from rolewise.experiment.study.table import Ledger, Row
 from rolewise.experiment.trial import trial_of
 from rolewise.files import AnyPath, as_path
-from rolewise.importing import import_path
+from rolewise.foreign_code import import_path
+from rolewise.instruments.measurements import measure_faults
 from rolewise.processes import asked_to_stop
 from rolewise.report import write_study_report
 from rolewise.seals import check_stage

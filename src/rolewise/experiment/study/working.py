@@ -18,8 +18,8 @@ from rolewise.experiment.pipeline import run_stage
 from rolewise.experiment.study.folder import StudyFolder
 from rolewise.experiment.study.graph import Job
 from rolewise.experiment.study.measuring import measured
+from rolewise.jobs.worker_process import Ready, jobs, stop_check
 from rolewise.seals import DONE, write_sealed
-from rolewise.workers.process import Ready, jobs, stop_check
 
 #: More of an error than a table needs.
 _LONGEST = 400

@@ -11,7 +11,7 @@ from typing import Any
 
 from rolewise.config import digest
 from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
-from rolewise.config.networks import ModelSection, StudentSection, TrainSection
+from rolewise.config.network_sections import ModelSection, StudentSection, TrainSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.data import MissingDataError
 from rolewise.errors import InputError, RolewiseError
@@ -23,7 +23,7 @@ from rolewise.experiment.trial.networks import CPU, Network, built, input_fault,
 from rolewise.experiment.trial.pairs import bits_fault, init_fault, method_faults
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.weight_checks import fit_fault
-from rolewise.importing import ForeignError, import_path
+from rolewise.foreign_code import ForeignError, import_path
 from rolewise.threads import torch_threads
 
 #: Digests of experiments in which this process has found no fault.

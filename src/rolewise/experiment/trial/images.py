@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rolewise.config.networks import ModelSection
+from rolewise.config.network_sections import ModelSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.data import MissingDataError
 from rolewise.experiment.world import sources

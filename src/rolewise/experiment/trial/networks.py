@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from rolewise.config.networks import ModelSection
+from rolewise.config.network_sections import ModelSection
 from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment.trial.images import Images
 from rolewise.experiment.trial.memory import bytes_of, machine_memory, shown
-from rolewise.importing import failed
+from rolewise.foreign_code import failed
 from rolewise.inputs import InputSpec
 from rolewise.logits import are_probabilities, logits_in
 from rolewise.models import construct

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 
 from rolewise.config.faults import Steps
-from rolewise.config.networks import ModelSection, StudentSection
+from rolewise.config.network_sections import ModelSection, StudentSection
 from rolewise.distill import METHODS, Distiller, build_methods
-from rolewise.distill.taps import names_of, resolve
 from rolewise.errors import InputError, RolewiseError, near
 from rolewise.experiment import builders
 from rolewise.experiment.trial.images import Images
@@ -18,6 +17,7 @@ from rolewise.experiment.trial.networks import BATCH, CPU, NOWHERE, Network, bui
 from rolewise.inputs import InputSpec
 from rolewise.models import init_from
 from rolewise.seeds import generator
+from rolewise.taps import names_of, resolve
 
 Pair = tuple[Network, Network]
 

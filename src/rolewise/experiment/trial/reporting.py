@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rolewise.config.faults import ConfigError
 from rolewise.experiment.trial.checking import Trial
-from rolewise.importing import search_in
+from rolewise.foreign_code import search_in
 
 
 @contextmanager

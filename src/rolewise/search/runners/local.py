@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from rolewise.errors import InputError, Interrupted
 from rolewise.files import AnyPath, as_path
 from rolewise.search.budget import SearchCost
-from rolewise.search.course import Course
-from rolewise.search.folder import Folder
 from rolewise.search.lineage import SearchResult
 from rolewise.search.member import MakeMember
-from rolewise.search.pool import Here, Pool, Processes
+from rolewise.search.member_pool import Here, Pool, Processes
+from rolewise.search.search_folder import Folder
+from rolewise.search.search_run import Course
 from rolewise.search.space import Genome, Space
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from rolewise.errors import InputError, RunError
-from rolewise.search import states
-from rolewise.search.course import Course
+from rolewise.jobs.worker_pool import MOST_LOSSES
+from rolewise.search import member_states
 from rolewise.search.lineage import TRUNCATION, Event, SearchResult
 from rolewise.search.member import MakeMember, Member
+from rolewise.search.search_run import Course
 from rolewise.search.space import Space
 from rolewise.seeds import generator
-from rolewise.workers.hands import MOST_LOSSES
 
 
 def search_with_ray(
@@ -202,11 +202,11 @@ def _trainable(tune: Any) -> Any:
             return True
 
         def save_checkpoint(self, checkpoint_dir: str) -> None:
-            content = states.dump({"member": self.member.state_dict(), "done": self.done})
+            content = member_states.dump_state({"member": self.member.state_dict(), "done": self.done})
             (Path(checkpoint_dir) / "member.pt").write_bytes(content)
 
         def load_checkpoint(self, checkpoint_dir: str) -> None:
-            state = states.read(Path(checkpoint_dir) / "member.pt")
+            state = member_states.read_state(Path(checkpoint_dir) / "member.pt")
             self.member.load_state_dict(state["member"])
             self.member.set_genome(self.config["genome"])
             self.done, self.left_over = state["done"], False

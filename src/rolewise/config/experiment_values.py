@@ -1,0 +1,83 @@
+"""An experiment written out, told apart from another, and compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from rolewise.config.faults import Steps, dotted
+from rolewise.config.schema import ExperimentConfig
+from rolewise.config.yaml_scalars import plain, show
+from rolewise.files import digest_of
+
+#: Settings that change how fast an experiment runs and nothing else.
+_SPEED = ("workers",)
+
+
+def as_values(config: ExperimentConfig) -> dict[str, Any]:
+    """Returns a config as plain values."""
+    values: dict[str, Any] = config.model_dump(mode="json")
+    return values
+
+
+def dump(config: ExperimentConfig) -> str:
+    """Returns a config as YAML with every default written out; reading it gives an equal config."""
+    return dump_values(as_values(config))
+
+
+def dump_values(values: Any) -> str:
+    """Returns plain values as YAML that this package reads back as the same values."""
+    text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that this package's reading would take for something else, such as ``1e-3``; writes no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if isinstance(plain(value), str) else '"')
+
+
+_Dumper.add_representer(str, _text)
+
+
+def digest(config: ExperimentConfig) -> str:
+    """Returns what tells two experiments apart: a SHA-256 over everything that their results depend on."""
+    values = {key: value for key, value in as_values(config).items() if key not in _SPEED}
+    return digest_of(values)
+
+
+def differences(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
+    """Returns what differs between two configs, a line for each: ``path: old -> new``."""
+    return value_differences(as_values(old), as_values(new))
+
+
+def value_differences(old: Any, new: Any) -> list[str]:
+    """Returns what differs between two mappings of plain values, as `differences` does."""
+    before, after = dict(_leaves(old, ())), dict(_leaves(new, ()))
+    lines = []
+    for path in sorted({*before, *after}, key=dotted):
+        sides = [(path in side, side.get(path)) for side in (before, after)]
+        if path[0] not in _SPEED and sides[0] != sides[1]:
+            a, b = (show(value) if there else "(not there)" for there, value in sides)
+            lines.append(f"{dotted(path)}: {a} -> {b}")
+    return lines
+
+
+def _leaves(value: Any, path: Steps) -> Iterable[tuple[Steps, Any]]:
+    parts: Iterable[tuple[str | int, Any]]
+    if isinstance(value, dict) and value:
+        parts = value.items()
+    elif isinstance(value, list) and value:
+        parts = enumerate(value)
+    else:
+        yield path, value
+        return
+    for key, part in parts:
+        yield from _leaves(part, (*path, key))

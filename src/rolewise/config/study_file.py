@@ -1,0 +1,215 @@
+"""From a YAML file to a checked study: every cell an experiment, all faults in one go."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from rolewise.config.axes import Axes, Axis, Level, Scalar, Setting, product_size, settings_of
+from rolewise.config.document import Document, read_document
+from rolewise.config.experiment_file import Check, validate
+from rolewise.config.experiment_values import as_values
+from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
+from rolewise.config.measure_entries import Asked, MeasureFaults, asked, entry_faults
+from rolewise.config.messages import faults_of
+from rolewise.config.overrides import assign, read_overridden
+from rolewise.config.question_sections import Question, question, question_faults
+from rolewise.config.study import Cell, Part, PartSection, Study, StudySection
+
+#: More cells than this are a slip of the pen.
+MOST_CELLS = 10_000
+#: Measured in every study, before what it asks for.
+ALWAYS = "accuracy"
+#: The part of a study that has one grid.
+ONLY = "grid"
+
+
+def kind_of(path: Path | str) -> Literal["study", "experiment"] | None:
+    """Returns what a YAML file describes, by the keys that only the one or the other has; None where it has neither.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    keys = read_document(Path(path)).value.keys()
+    if {"grid", "parts"} & keys:
+        return "study"
+    return "experiment" if "students" in keys else None
+
+
+def load_study(
+    path: Path | str,
+    overrides: Sequence[str] = (),
+    *,
+    check: Check | None = None,
+    measure_faults: MeasureFaults = lambda name, settings: {},
+) -> Study:
+    """Reads a study from a YAML file; every cell is checked as an experiment is.
+
+    Args:
+        path: the file.
+        overrides: settings of the study such as ``seeds=[0]``, laid over it.
+        check: further checks of a cell's experiment, of names that the config cannot know itself.
+        measure_faults: says what is wrong with a measurement and its settings.
+
+    Raises:
+        ConfigError: all faults, each with file, line, dotted path and remedy.
+    """
+    return _Reading(read_overridden(path, overrides), Path(path).parent, check, measure_faults).study()
+
+
+class _Reading:
+    """Reads one study and collects its faults."""
+
+    def __init__(self, document: Document, folder: Path, check: Check | None, measure_faults: MeasureFaults) -> None:
+        self.document, self.folder, self.check, self.measure_faults = document, folder, check, measure_faults
+        self.axes = Axes(document)
+        self.faults: dict[tuple[Place, str, str], Fault] = {}
+        self._add(document.faults)
+
+    def study(self) -> Study:
+        try:
+            section = StudySection.model_validate_json(json.dumps(self.document.value), strict=True)
+        except ValidationError as error:
+            self._add(faults_of(error, self.document, StudySection, "a study"))
+            raise self._error() from error
+        base = self._base(section)
+        self._shape(section)
+        fixed = self.axes.settings(section.set, ("set",))
+        parts = []
+        for name, part, path in self._parts(section):
+            own = self.axes.settings(part.set, (*path, "set"))
+            axes = self._axes(part, path)
+            if product_size(axes) > MOST_CELLS:
+                self._fault((*path, "grid"), f"must have at most {MOST_CELLS:,} cells, got {product_size(axes):,}")
+                continue
+            cells = self.axes.cells(axes, list(part.exclude), list(part.include), path)
+            if base is not None:
+                # A fault of the axes need not stand in the way of what else is wrong.
+                seeds = section.seeds if _distinct(section.seeds) else None
+                made = [self._cell(base, seeds, (*fixed, *own), cell, name, at) for at, cell in enumerate(cells)]
+                levels = {axis: tuple(level.name for level in _seen(axes[axis], cells)) for axis in axes}
+                parts.append(Part(name, levels, tuple(cell for cell in made if cell is not None)))
+        self._add(self.axes.faults)
+        if self.faults or base is None:
+            raise self._error()
+        questions = self._questions(section, parts)
+        if self.faults:
+            raise self._error()
+        return self._made(section, parts, base, questions)
+
+    def _questions(self, section: StudySection, parts: list[Part]) -> tuple[Question, ...]:
+        known: dict[str, list[Scalar]] = {"part": [part.name for part in parts]}
+        cells = [cell for part in parts for cell in part.cells]
+        students = [[student.name for student in cell.config.students] for cell in cells]
+        known["student"] = list(dict.fromkeys(name for names in students for name in names))
+        for part in parts:
+            for axis, levels in part.axes.items():
+                known.setdefault(axis, []).extend(levels)
+        rows = [
+            {"part": cell.part, "student": names, **cell.levels} for cell, names in zip(cells, students, strict=True)
+        ]
+        for at, one in enumerate(section.questions):
+            for path, message in question_faults(one, known, rows):
+                self._fault(("questions", at, *path), message)
+        return () if self.faults else tuple(question(one, known) for one in section.questions)
+
+    def _made(self, section: StudySection, parts: list[Part], base: Document, questions: tuple[Question, ...]) -> Study:
+        values = {key: value for key, value in self.document.value.items() if key != "base"}
+        seeds = parts[0].cells[0].config.seeds
+        measure = (Asked(ALWAYS), *(one for one in asked(section.measure) if one.name != ALWAYS))
+        values |= {"experiment": base.value, "seeds": list(seeds)}
+        own = (section.workers, measure, section.best, questions)
+        return Study(section.name, tuple(parts), seeds, *own, copy.deepcopy(values))
+
+    def _base(self, section: StudySection) -> Document | None:
+        """Returns the experiment that cells change, with its defaults written out where it is sound by itself."""
+        if (section.base is None) == (section.experiment is None):
+            self._fault((), "must have either base: (a file) or experiment: (written here); give one of the two")
+            return None
+        if section.base is not None:
+            try:
+                found = read_document(self.folder / section.base, _named_at=(self.document.place(("base",)), "base"))
+            except ConfigError as error:
+                self._add(error.faults)
+                return None
+        else:
+            places = {path[1:]: place for path, place in self.document.places.items() if path[:1] == ("experiment",)}
+            found = Document(copy.deepcopy(section.experiment), places)
+        try:
+            return Document(as_values(validate(found)), found.places)
+        except ConfigError:
+            # Perhaps what the study sets mends it; if not, the cells say so.
+            return found
+
+    def _shape(self, section: StudySection) -> None:
+        if (section.grid is None) == (not section.parts):
+            self._fault((), "must have either grid: or parts: (several grids by name); give one of the two")
+        if section.parts and (section.exclude or section.include):
+            self._fault((), "must have exclude and include in its parts where it has parts; move them there")
+        if section.seeds is not None and not _distinct(section.seeds):
+            self._fault(("seeds",), f"must hold at least one seed, each once, got {list(section.seeds)}")
+        for path, message in entry_faults(section.measure, self.measure_faults):
+            self._fault(("measure", *path), message)
+
+    @staticmethod
+    def _parts(section: StudySection) -> list[tuple[str, PartSection, Steps]]:
+        if section.parts:
+            return [(name, part, ("parts", name)) for name, part in section.parts.items()]
+        grid = section.grid or {}
+        return [(ONLY, PartSection(grid=grid, exclude=section.exclude, include=section.include), ())]
+
+    def _axes(self, part: PartSection, path: Steps) -> dict[str, Axis]:
+        found = {name: self.axes.axis(name, value, (*path, "grid", name)) for name, value in part.grid.items()}
+        return {name: axis for name, axis in found.items() if axis is not None}
+
+    def _cell(
+        self,
+        base: Document,
+        seeds: Sequence[int] | None,
+        fixed: Sequence[Setting],
+        cell: dict[str, Level],
+        part: str,
+        number: int,
+    ) -> Cell | None:
+        document = Document(copy.deepcopy(base.value), dict(base.places), list(base.faults))
+        for setting in (*fixed, *settings_of(cell)):
+            try:
+                assign(document, setting.steps, copy.deepcopy(setting.value), setting.place)
+            except ConfigError as error:
+                document.faults += error.faults
+        if seeds is not None:
+            assign(document, ("seeds",), list(seeds), self.document.place(("seeds",)))
+        try:
+            config = validate(document, check=self.check)
+        except ConfigError as error:
+            self._add(error.faults)
+            return None
+        return Cell(f"{part}-{number:03d}", part, {name: level.name for name, level in cell.items()}, config)
+
+    def _fault(self, path: Steps, message: str) -> None:
+        self._add([Fault(self.document.place(path), dotted(path), message)])
+
+    def _add(self, faults: Sequence[Fault]) -> None:
+        # Cells share most of what they say: each fault once.
+        for fault in faults:
+            self.faults.setdefault((fault.place, fault.path, fault.message), fault)
+
+    def _error(self) -> ConfigError:
+        return ConfigError(list(self.faults.values()))
+
+
+def _distinct(values: Sequence[Any] | None) -> bool:
+    return bool(values) and len(set(values or ())) == len(values or ())
+
+
+def _seen(axis: Axis, cells: list[dict[str, Level]]) -> list[Level]:
+    """Returns the levels that a cell has: those of the axis in its order, then those that were included."""
+    present = [cell[axis.name] for cell in cells]
+    extra = [level for level in present if axis.find(level.name) is None]
+    listed = [level for level in axis.levels if any(level.name == one.name for one in present)]
+    return [*listed, *{repr(level.name): level for level in extra}.values()]

@@ -1,0 +1,66 @@
+"""Batches out of a source, in an order that the caller draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rolewise.data.image_sources import ImageData, Source
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some examples.
+
+    Args:
+        images: uint8 [B, C, H, W] on the device.
+        labels: int64 [B] on the device.
+        indices: int64 [B] into the source.
+    """
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+
+
+def shuffled(indices: Tensor, generator: torch.Generator) -> Tensor:
+    """Returns ``indices`` in a random order."""
+    return indices[torch.randperm(len(indices), generator=generator)]
+
+
+def batches(
+    source: Source, order: Tensor, batch_size: int, *, drop_last: bool = False, device: torch.device | str = "cpu"
+) -> Iterator[Batch]:
+    """Yields the examples of ``order`` in batches.
+
+    A streamed source is read one batch ahead, while the caller works on the last one.
+
+    Args:
+        source: where the images are.
+        order: int64 [M], indices into the source.
+        batch_size: B.
+        drop_last: leave out a last batch that is smaller.
+        device: where the batch is wanted.
+    """
+    end = len(order) - len(order) % batch_size if drop_last else len(order)
+    parts = [order[start : min(start + batch_size, end)] for start in range(0, end, batch_size)]
+    if isinstance(source, ImageData):
+        for resident in parts:
+            yield _load(source, resident, device)
+        return
+    with ThreadPoolExecutor(1) as ahead:
+        waiting: Future[Batch] | None = None
+        part: Tensor | None
+        for part in (*parts, None):
+            ready = waiting
+            waiting = ahead.submit(_load, source, part, device) if part is not None else None
+            if ready is not None:
+                yield ready.result()
+
+
+def _load(source: Source, part: Tensor, device: torch.device | str) -> Batch:
+    return Batch(source.batch(part).to(device), source.labels[part].to(device), part)

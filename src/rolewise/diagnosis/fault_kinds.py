@@ -1,0 +1,110 @@
+"""The faults of a teacher by name, what makes one, and what a search for them found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rolewise.diagnosis.baselines import Rival
+from rolewise.diagnosis.preprocessing import Reading
+
+#: Every fault that is looked for. The order decides between corrections that the images cannot tell apart: what has
+#: fewer ways to fit comes first.
+FAULTS: dict[str, str] = {
+    "channel_order": "the channels come in the wrong order (BGR for RGB)",
+    "normalisation": "the pixels are normalised otherwise than in the teacher's training",
+    "input_size": "the images have another size than in the teacher's training",
+    "class_order": "the outputs stand for the classes in another order than the labels",
+    "norm_mode": "batch norms (or dropout) are in training mode, or their statistics do not fit the images",
+    "weak_teacher": "the teacher is right less often than something that it should teach",
+}
+#: What to do about each.
+REMEDIES = {
+    "channel_order": "reverse the channels of what the teacher is fed, or take weights of the other order",
+    "normalisation": "set teacher.model.mean and teacher.model.std to what the teacher was trained with",
+    "input_size": "set teacher.model.size to what the teacher was trained with",
+    "class_order": "put the rows of the teacher's last layer into the order of the data's classes",
+    "norm_mode": "call eval(), and let the norms see training images before the weights are kept",
+    "weak_teacher": "train the teacher further, or take another",
+}
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What makes a fault.
+
+    Args:
+        level: the highest p value, adjusted (Holm) for all corrections that were tried beside it.
+        gain: the least accuracy that undoing it must bring, in [0, 1].
+        repaired: the least share of the errors that it must take away.
+    """
+
+    level: float = 0.01
+    gain: float = 0.02
+    repaired: float = 0.1
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One correction and what it brought.
+
+    Args:
+        fault: the name of the fault that it would undo.
+        label: what was changed.
+        round: 0, or how many corrections had been taken over before.
+        images: that both ways were asked about.
+        before: accuracy as it was, on them.
+        after: accuracy with the correction.
+        adjusted: p value that it is no better, adjusted for all that were tried in the round.
+        taken: whether it was taken over.
+    """
+
+    fault: str
+    label: str
+    round: int
+    images: int
+    before: float
+    after: float
+    adjusted: float
+    taken: bool = False
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault that was found.
+
+    Args:
+        name: one of `FAULTS`.
+        sentence: what was measured.
+        remedy: what to do.
+        also: other corrections that the images cannot tell from this one, in words.
+    """
+
+    name: str
+    sentence: str
+    remedy: str
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sanity:
+    """What was looked for, and what was found.
+
+    Args:
+        faults: in the order in which they were found.
+        tried: every correction.
+        rivals: what the teacher was compared with.
+        reading: how the teacher is to be fed and read, faults undone.
+        accuracy: of the teacher read so.
+        images: that were asked about.
+        smallest_gain: the least gain in accuracy that so many images and corrections could have shown.
+        thresholds: what made a fault.
+    """
+
+    faults: tuple[Fault, ...]
+    tried: tuple[Tried, ...]
+    rivals: tuple[Rival, ...]
+    reading: Reading
+    accuracy: float
+    images: int
+    smallest_gain: float
+    thresholds: Thresholds

@@ -1,0 +1,78 @@
+"""What is measured of a trained network on the test set: a registry of functions, and any function by its path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from rolewise.errors import InputError, near
+from rolewise.foreign_code import import_path
+from rolewise.instruments.measure_call import Batches, Measure, setting_fault
+from rolewise.instruments.study_measures import (
+    calibration_columns,
+    corruption_columns,
+    fidelity_columns,
+    geometry_columns,
+    robustness_columns,
+    smoothness_columns,
+)
+from rolewise.logits import logits_in
+from rolewise.registry import Registry
+
+MEASURES: Registry[Measure] = Registry("measurement")
+
+
+@MEASURES.add("accuracy")
+@torch.no_grad()
+def accuracy(model: nn.Module, batches: Batches) -> dict[str, float | None]:
+    """Returns the share of images that are classified rightly, and the mean cross-entropy in nats.
+
+    Args:
+        model: the network, in eval mode.
+        batches: (inputs [B, C, H, W], labels int64 [B]).
+    """
+    hits, loss, count = 0, 0.0, 0
+    for inputs, labels in batches:
+        logits = logits_in(model(inputs)).float()
+        hits += int((logits.argmax(1) == labels).sum())
+        loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
+        count += len(labels)
+    if not count:
+        raise InputError("a measurement must have at least one image, got none")
+    return {"accuracy": hits / count, "loss": loss / count}
+
+
+MEASURES.add("calibration")(calibration_columns)
+MEASURES.add("smoothness")(smoothness_columns)
+MEASURES.add("fidelity")(fidelity_columns)
+MEASURES.add("robustness")(robustness_columns)
+MEASURES.add("corruptions")(corruption_columns)
+MEASURES.add("geometry")(geometry_columns)
+
+
+def measure_of(name: str) -> Measure:
+    """Returns a measurement by its name or by its path ``package.module:function``.
+
+    Raises:
+        InputError: there is none of that name, or it cannot be imported.
+    """
+    if ":" not in name:
+        return MEASURES[name]
+    return import_path(name, "function")
+
+
+def measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Returns what is wrong with a measurement that a study asks for: by setting, and ``""`` for its name.
+
+    Nothing is imported: the settings of a function that is given by its path are its own affair.
+    """
+    if ":" in name:
+        return {}
+    if name not in MEASURES:
+        return {"": f"must be a measurement or package.module:function, got {name!r}{near(name, MEASURES)}"}
+    found = {key: setting_fault(MEASURES[name], key, value) for key, value in settings.items()}
+    return {key: message for key, message in found.items() if message}

@@ -1,0 +1,116 @@
+"""Accuracy under attack, over the radius of the ball and over the heads that are attacked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.errors import InputError
+from rolewise.inputs import InputSpec
+from rolewise.instruments.prediction import Head, answer, batches_on, check_logits
+from rolewise.instruments.robustness.attacks import Attack
+from rolewise.instruments.robustness.objectives import pixels_of
+from rolewise.networks import device_of, evaluating
+
+
+@dataclass(frozen=True)
+class RobustAccuracy:
+    """What a classifier withstands at one radius.
+
+    Args:
+        epsilon: radius of the ball.
+        clean: accuracy in [0, 1] without an attack.
+        accuracy: for each head, the share of images that are right both without the attack and under it.
+        worst: share of images that withstand the attack through every head.
+        count: images.
+    """
+
+    epsilon: float
+    clean: float
+    accuracy: dict[Head, float]
+    worst: float
+    count: int
+
+
+def robust_accuracy(
+    model: nn.Module,
+    batches: Iterable[Any],
+    attack: Attack,
+    *,
+    epsilons: Sequence[float],
+    heads: Sequence[Head] = ("raw",),
+    spec: InputSpec | None = None,
+    device: torch.device | str | None = None,
+) -> list[RobustAccuracy]:
+    """Measures accuracy under an attack at one radius after another: a curve.
+
+    Which class is the largest is the same for both heads, so that one accuracy without attack serves both. The
+    gradient is not the same: a network is as robust as its weaker head, which is ``worst``.
+
+    Source: Madry et al. (2018), section 5, figure 6, https://arxiv.org/abs/1706.06083.
+    Differs from source: an image that is wrong without the attack counts as wrong under it.
+
+    Args:
+        model: a classifier of images in [0, 1]. It is not moved.
+        batches: of (images [B, C, H, W], uint8 or in [0, 1]; labels int64 [B]), read once.
+        attack: such as ``fgsm``, or ``functools.partial(pgd, steps=20, generator=generator)``.
+        epsilons: radii, at least one.
+        heads: which logits are attacked, one after another.
+        spec: the network's normalisation.
+        device: where the images go; None for the network's own.
+
+    Returns:
+        One row for each radius, in their order.
+
+    Raises:
+        InputError: there is no image, no radius or no head, the attack refuses its arguments, or the logits are not
+            finite.
+    """
+    if not epsilons or not heads:
+        raise InputError(f"epsilons and heads must hold at least one, got {list(epsilons)} and {list(heads)}")
+    where = torch.device(device) if device is not None else device_of(model)
+    clean: list[Tensor] = []
+    found: dict[tuple[float, Head], list[Tensor]] = {(epsilon, head): [] for epsilon in epsilons for head in heads}
+    for images, labels in batches_on(batches, where):
+        right = correct(model, pixels_of(images), labels, spec)
+        clean.append(right)
+        for (epsilon, head), kept in found.items():
+            attacked = attack(model, images, labels, epsilon=epsilon, spec=spec, head=head)
+            kept.append(right & correct(model, attacked, labels, spec))
+    if not clean or not sum(map(len, clean)):
+        raise InputError("batches must give at least one image, got none")
+    rows = []
+    for epsilon in epsilons:
+        withstood = {head: torch.cat(found[epsilon, head]) for head in heads}
+        rows.append(
+            RobustAccuracy(
+                epsilon=float(epsilon),
+                clean=share(torch.cat(clean)),
+                accuracy={head: share(hits) for head, hits in withstood.items()},
+                worst=share(torch.stack(list(withstood.values())).all(0)),
+                count=sum(map(len, clean)),
+            )
+        )
+    return rows
+
+
+@torch.no_grad()
+def correct(model: nn.Module, pixels: Tensor, labels: Tensor, spec: InputSpec | None) -> Tensor:
+    """Returns bool [B] on the CPU: which images in [0, 1] are classified rightly.
+
+    Raises:
+        InputError: the logits are not finite. The largest of them would be the first NaN, a class like any other.
+    """
+    if not len(pixels):
+        return torch.zeros(0, dtype=torch.bool)
+    with evaluating(model):
+        return (check_logits(answer(model, pixels, spec)).argmax(1) == labels).cpu()
+
+
+def share(hits: Tensor) -> float:
+    """Returns the share of true values of bool [N]."""
+    return int(hits.sum()) / len(hits)

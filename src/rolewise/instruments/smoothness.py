@@ -1,0 +1,110 @@
+"""Smoothness: how undecided a classifier is, and how evenly its answer goes from one image to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.errors import InputError
+from rolewise.inputs import InputSpec
+from rolewise.instruments.prediction import Head, answer, batches_on, check_logits
+from rolewise.networks import device_of, evaluating
+
+
+def mean_entropy(logits: Tensor) -> float:
+    r"""Returns the mean entropy of the probabilities.
+
+    .. math:: -\frac{1}{N} \sum_n \sum_k p_{nk} \log p_{nk}
+
+    Source: Shannon (1948), A mathematical theory of communication, section 6.
+
+    Args:
+        logits: [N, K], finite.
+
+    Returns:
+        Nats, in [0, log K].
+
+    Raises:
+        InputError: the logits are not finite [N, K].
+    """
+    return float(torch.special.entr(check_logits(logits).softmax(1)).sum(1).mean())
+
+
+@dataclass(frozen=True)
+class LinearityGap:
+    """How far a network is from linear between two images.
+
+    Args:
+        ratios: [R], the share of the first image.
+        gap: float64 [R], mean over pairs, nats.
+        pairs: of images.
+    """
+
+    ratios: tuple[float, ...]
+    gap: Tensor
+    pairs: int
+
+    @property
+    def mean(self) -> float:
+        """Mean over the ratios, nats."""
+        return float(self.gap.mean())
+
+
+@torch.no_grad()
+def linearity_gap(
+    model: nn.Module,
+    batches: Iterable[Any],
+    *,
+    generator: torch.Generator,
+    ratios: Sequence[float] = (0.1, 0.3, 0.5, 0.7, 0.9),
+    spec: InputSpec | None = None,
+    head: Head = "raw",
+    device: torch.device | str | None = None,
+) -> LinearityGap:
+    r"""Returns how far the answer to a mixed image is from the mixed answers.
+
+    .. math:: \mathrm{KL}\big(f(\lambda x + (1 - \lambda) x') \,\|\, \lambda f(x) + (1 - \lambda) f(x')\big), \quad
+        f = \mathrm{softmax}(z)
+
+    0 is what mixup's labels ask of a network. Each image is mixed with the next one of its batch, in an order that is
+    drawn: give batches of shuffled images. An image alone in its batch is left out.
+
+    Source: none; the property is that of Zhang et al. (2018), mixup, section 2, https://arxiv.org/abs/1710.09412.
+
+    Args:
+        model: a classifier.
+        batches: of (images, labels); the labels are not used.
+        generator: on the CPU; draws who is mixed with whom.
+        ratios: of the first image, in [0, 1].
+        spec: see `predict`.
+        head: likewise.
+        device: likewise.
+
+    Raises:
+        InputError: there is no pair, no ratio or one that is not in [0, 1], or the logits are not finite.
+    """
+    if not ratios or not all(0 <= ratio <= 1 for ratio in ratios):
+        raise InputError(f"ratios must be at least one number in [0, 1], got {list(ratios)}")
+    sums, pairs = torch.zeros(len(ratios), dtype=torch.float64), 0
+    with evaluating(model):
+        for images, _ in batches_on(batches, torch.device(device) if device is not None else device_of(model)):
+            if len(images) < 2:
+                continue
+            # One ring through the whole batch, so that no image is its own partner.
+            ring = torch.randperm(len(images), generator=generator).to(images.device)
+            partner = torch.empty_like(ring).scatter_(0, ring, ring.roll(-1))
+            own = check_logits(answer(model, images, spec, head)).log_softmax(1)
+            for index, ratio in enumerate(ratios):
+                mixed = ratio * images + (1 - ratio) * images[partner]
+                found = check_logits(answer(model, mixed, spec, head)).log_softmax(1)
+                share = torch.tensor([ratio, 1 - ratio], dtype=torch.float64, device=own.device).log()
+                wanted = torch.logaddexp(own + share[0], own[partner] + share[1])
+                sums[index] += float((found.exp() * (found - wanted)).sum())
+            pairs += len(images)
+    if not pairs:
+        raise InputError("batches must give at least two images together, got none; use larger batches")
+    return LinearityGap(tuple(ratios), (sums / pairs).clamp(min=0), pairs)

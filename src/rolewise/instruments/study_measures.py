@@ -1,0 +1,226 @@
+"""What studies measure of a network: instruments of this room, each made into a few columns (see `COLUMNS`)."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.inputs import InputSpec
+from rolewise.instruments.calibration import expected_calibration_error
+from rolewise.instruments.corruptions import corruption_accuracy, corruption_names
+from rolewise.instruments.dispersion import dispersion
+from rolewise.instruments.features import features_of
+from rolewise.instruments.fidelity import average_predictive_kl, fidelity
+from rolewise.instruments.measure_call import Batches
+from rolewise.instruments.prediction import Head, check_logits, predict, scaled
+from rolewise.instruments.robustness import Attack, fgsm, pgd, robust_accuracy
+from rolewise.instruments.scores import brier_score, negative_log_likelihood
+from rolewise.instruments.smoothness import linearity_gap, mean_entropy
+from rolewise.instruments.temperature import TemperatureFit, fit_temperature
+from rolewise.networks import class_logits
+
+
+def calibration_columns(
+    model: nn.Module, batches: Batches, *, validation: Batches, bins: int = 15
+) -> dict[str, float | None]:
+    """Proper scores and calibration error of both heads, and of the raw one at a temperature fitted on validation.
+
+    A network that was trained on standardised logits has raw ones of any size: compare ``_at_temperature``, which is
+    defined alike for all. Costs a pass over the test set and one over the validation images.
+
+    Args:
+        model: a classifier.
+        batches: the test set.
+        validation: other images, which the temperature is fitted on.
+        bins: of equal width, of the calibration error.
+    """
+    logits, labels = predict(model, batches)
+    fit = _fitted(model, validation)
+    heads = {"": logits, "_standardised": scaled(logits, "standardised"), "_at_temperature": fit.apply(logits.double())}
+    found: dict[str, float | None] = {}
+    for name, read in heads.items():
+        if name == "_at_temperature":
+            found["fitted_temperature"] = fit.temperature
+        found |= {
+            f"nll{name}": negative_log_likelihood(read, labels),
+            f"brier{name}": brier_score(read, labels),
+            f"ece{name}": expected_calibration_error(read, labels, bins=bins),
+        }
+    return found
+
+
+def smoothness_columns(
+    model: nn.Module, batches: Batches, *, validation: Batches, generator: torch.Generator
+) -> dict[str, float | None]:
+    """Entropy of the answers, and how far the answer to a mixed image is from the mixed answers.
+
+    Of both heads, and of the raw one at a temperature fitted on validation: logits of any size, as rescaled losses
+    leave them, are as smooth as they are small, so that only the last compares networks of different losses. Costs 21
+    passes over the test set and one over the validation images.
+
+    Args:
+        model: a classifier.
+        batches: the test set; images are mixed within a batch.
+        validation: other images, which the temperature is fitted on.
+        generator: draws who is mixed with whom, the same pairs for each head.
+    """
+    temperature = _fitted(model, validation).temperature
+    state = generator.get_state()
+    entropies: dict[str, float | None] = {}
+    gaps: dict[str, float | None] = {}
+    readings: tuple[tuple[str, nn.Module, Head], ...] = (
+        ("", model, "raw"),
+        ("_standardised", model, "standardised"),
+        ("_at_temperature", Cooled(model, temperature), "raw"),
+    )
+    for name, read, head in readings:
+        generator.set_state(state)
+        entropies[f"entropy{name}"] = mean_entropy(predict(read, batches, head=head).logits)
+        gaps[f"linearity_gap{name}"] = linearity_gap(read, batches, generator=generator, head=head).mean
+    return entropies | gaps
+
+
+def _fitted(model: nn.Module, validation: Batches) -> TemperatureFit:
+    """Returns the temperature that fits validation images, within a hundredth and a hundred of the logits' own size.
+
+    Rescaled losses leave logits of any size: bounds that know none would stop the fit of small ones, and unseen.
+    """
+    logits, labels = predict(model, validation)
+    size = float(check_logits(logits).std(1).mean()) or 1.0
+    return fit_temperature(logits, labels, bounds=(0.01 * size, 100 * size))
+
+
+class Cooled(nn.Module):
+    """A network whose logits are divided by a temperature.
+
+    Args:
+        model: a classifier.
+        temperature: T > 0.
+    """
+
+    def __init__(self, model: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.model, self.temperature = model, temperature
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Returns logits [B, K]."""
+        return class_logits(self.model(inputs)) / self.temperature
+
+
+def fidelity_columns(
+    model: nn.Module, batches: Batches, *, teacher: nn.Module, teacher_batches: Batches, validation: Batches
+) -> dict[str, float | None]:
+    """How far a student says what its teacher says.
+
+    ``_at_temperature`` is of the student at the temperature that fits validation, and of the teacher as it is. Costs
+    two passes over the test set and one over the validation images. A network without a teacher has none of these
+    columns.
+
+    Args:
+        model: the student.
+        batches: the test set.
+        teacher: its teacher.
+        teacher_batches: the test set as the teacher wants it.
+        validation: other images, which the student's temperature is fitted on.
+    """
+    logits, labels = predict(model, batches)
+    told = predict(teacher, teacher_batches).logits
+    found = fidelity(logits, told, labels)
+    ours, theirs = (scaled(one, "standardised") for one in (logits, told))
+    cooled = _fitted(model, validation).apply(logits.double())
+    return {
+        "agreement": found.agreement,
+        "agreement_teacher_wrong": found.agreement_teacher_wrong,
+        "teacher_student_kl": found.teacher_student_kl,
+        "teacher_student_kl_standardised": average_predictive_kl(ours, theirs),
+        "teacher_student_kl_at_temperature": average_predictive_kl(cooled, told.double()),
+    }
+
+
+def robustness_columns(
+    model: nn.Module,
+    batches: Batches,
+    *,
+    pixels: Batches,
+    spec: InputSpec,
+    generator: torch.Generator,
+    radii: tuple[float, ...] = (4.0, 8.0),
+    steps: int = 10,
+) -> dict[str, float | None]:
+    """Accuracy under FGSM and PGD in the maximum norm, through each head and through the weaker of them.
+
+    An image counts as right where it is so without the attack and under it. Costs, for each radius and head, a pass
+    forth and back for FGSM and as many as there are steps for PGD.
+
+    Args:
+        model: a classifier.
+        batches: not used.
+        pixels: the test set in levels.
+        spec: what the network is fed.
+        generator: of the random starts of PGD, the same at every radius.
+        radii: of the balls, in levels of 255.
+        steps: of PGD, from one random start.
+    """
+    seed = int(torch.randint(2**62, (), generator=generator))
+    found: dict[str, float | None] = {}
+    for radius in radii:
+        # Hung on the radius alone: another radius beside it moves nothing.
+        start = torch.Generator().manual_seed(seed)
+        attacks: dict[str, Attack] = {"fgsm": fgsm, "pgd": functools.partial(pgd, generator=start, steps=steps)}
+        for name, attack in attacks.items():
+            (row,) = robust_accuracy(model, pixels, attack, epsilons=[radius / 255], heads=get_args(Head), spec=spec)
+            found[f"{name}_{radius:g}_accuracy"] = row.worst
+            found |= {f"{name}_{radius:g}_{head}_accuracy": share for head, share in row.accuracy.items()}
+    return found
+
+
+def corruption_columns(
+    model: nn.Module,
+    batches: Batches,
+    *,
+    pixels: Batches,
+    spec: InputSpec,
+    generator: torch.Generator,
+    strengths: tuple[int, ...] = (1, 3, 5),
+    names: tuple[str, ...] = corruption_names(1),
+) -> dict[str, float | None]:
+    """Mean accuracy over common corruptions and strengths.
+
+    Costs a pass, and the making of the images, for each of them: by far the dearest of the registered measurements.
+
+    Args:
+        model: a classifier.
+        batches: not used.
+        pixels: the test set in levels, at least 8x8.
+        spec: what the network is fed.
+        generator: of the corruptions.
+        strengths: 1 to 5.
+        names: of the corruptions; by default those that suit grey and coloured images.
+    """
+    table = corruption_accuracy(model, pixels, generator=generator, names=names, strengths=strengths, spec=spec)
+    return {"corruption_accuracy": table.mean}
+
+
+def geometry_columns(model: nn.Module, batches: Batches, *, tap: str = "penultimate") -> dict[str, float | None]:
+    """How much the features of each class spread, against how far classes are apart.
+
+    Costs a pass over the test set. A ratio that is infinite, where all class means coincide, is left out.
+
+    Args:
+        model: a network that has the tap.
+        batches: the test set, every class in it.
+        tap: of the features.
+    """
+    features = features_of(model, batches, [tap])
+    found = dispersion(features.values[tap], features.labels)
+    values = {
+        "dispersion_within": found.within,
+        "dispersion_between": found.between,
+        "dispersion_ratio": found.ratio,
+        "collapse": found.collapse,
+    }
+    return {column: value if math.isfinite(value) else None for column, value in values.items()}

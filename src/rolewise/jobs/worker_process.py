@@ -1,0 +1,197 @@
+"""One worker process: how it is started, how it begins, and what it and its parent send each other."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Any
+
+from rolewise.errors import RunError
+from rolewise.jobs.worker_output import warn_in_one_line
+from rolewise.processes import tie_to_parent
+from rolewise.threads import wait_passively
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker can take jobs: the first thing that it sends."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The parent wants the job under way to end at its next checkpoint: the only thing it sends during a job."""
+
+
+@dataclass(frozen=True)
+class Raised:
+    """A job, or the start, ended in an error that the whole must end with.
+
+    Args:
+        error: the error itself.
+        trace: its traceback, as text, because a traceback does not travel between processes.
+    """
+
+    error: BaseException
+    trace: str
+
+    def raise_here(self) -> None:
+        """Raises the error in this process, with the worker's traceback as its cause."""
+        raise self.error from RunError(f"in a worker process:\n{self.trace}")
+
+
+def raised(error: BaseException) -> Raised:
+    """Returns an error in a form that survives the way to the parent process."""
+    trace = "".join(traceback.format_exception(error))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return Raised(RunError(f"{type(error).__name__}: {error}"), trace)
+    return Raised(error, trace)
+
+
+def jobs(connection: Connection) -> Iterator[Any]:
+    """Yields the jobs that the parent sends; a `Stop` that comes after a job's end concerns nothing any more.
+
+    Raises:
+        EOFError: the parent hung up.
+    """
+    while True:
+        job = connection.recv()
+        if not isinstance(job, Stop):
+            yield job
+
+
+def stop_check(connection: Connection) -> Callable[[], bool]:
+    """Returns a function for use during one job: whether the parent sent `Stop`, or hung up."""
+    stopping = False
+
+    def should_stop() -> bool:
+        nonlocal stopping
+        if not stopping and connection.poll():
+            with contextlib.suppress(EOFError, OSError):
+                connection.recv()
+            stopping = True
+        return stopping
+
+    return should_stop
+
+
+def start_context(*modules: str) -> BaseContext:
+    """Returns the way to start processes: from a server that has torch loaded already where there is one.
+
+    The server lasts as long as this process, so that whatever comes after the first starts its workers in milliseconds.
+
+    Args:
+        modules: to be loaded by the server beside torch.
+    """
+    wait_passively()
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    own = [module for module in modules if module not in ("", "__main__", "builtins", "functools")]
+    context.set_forkserver_preload(["torch", "torch._dynamo", __name__, *own])
+    return context
+
+
+def start_process(
+    context: BaseContext, target: Callable[..., None], arguments: Sequence[Any], output: Connection
+) -> tuple[BaseProcess, Connection]:
+    """Starts a worker process that Ctrl-C does not reach, not even while it starts.
+
+    Args:
+        context: the way to start it.
+        target: what it runs; it gets its end of a pipe, then ``arguments``.
+        arguments: likewise.
+        output: the end of a pipe that takes what the process prints.
+
+    Returns:
+        The process, and this process's end of the pipe.
+    """
+    attempts = 3
+    while True:
+        attempts -= 1
+        ours, theirs = context.Pipe()
+        process: BaseProcess = context.Process(target=_run, args=(target, output, theirs, tuple(arguments)))  # type: ignore[attr-defined]
+        try:
+            with _interrupt_blocked():
+                process.start()
+        except (EOFError, ConnectionError):
+            # The server was killed in the middle; it is started anew by the next attempt.
+            ours.close()
+            if not attempts:
+                raise
+        except KeyboardInterrupt:
+            # It has started, and nobody will know of it.
+            process.kill()
+            ours.close()
+            raise
+        else:
+            return process, ours
+        finally:
+            theirs.close()
+
+
+def _run(target: Callable[..., None], output: Connection, connection: Connection, arguments: tuple[Any, ...]) -> None:
+    """Prepares the process that a target runs in, then runs it.
+
+    It ends when its parent does, leaves Ctrl-C to that one, and prints into the parent's pipe.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches the whole process group
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    tie_to_parent()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+            os.dup2(output.fileno(), stream.fileno())
+            # Whole lines, also where PYTHONUNBUFFERED is set, so that those of several processes do not mix.
+            stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
+    output.close()
+    warn_in_one_line()
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent hung up
+        target(connection, *arguments)
+
+
+@contextlib.contextmanager
+def _interrupt_blocked() -> Iterator[None]:
+    """Blocks SIGINT, so that a process started meanwhile inherits that and is not interrupted while it loads.
+
+    What comes meanwhile is handled afterwards: another thread may take the signal, and a start that this one breaks off
+    leaves a process that ends with a traceback, since half of what it was to read is missing.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which unblocks SIGINT when it starts its own process
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handler, came = signal.getsignal(signal.SIGINT), 0
+
+    def keep(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came += 1
+
+    deferred = callable(handler) and threading.current_thread() is threading.main_thread()
+    if deferred:
+        signal.signal(signal.SIGINT, keep)
+    try:
+        yield
+    finally:
+        if deferred:
+            signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if callable(handler):
+            for _ in range(came):
+                handler(signal.SIGINT, None)

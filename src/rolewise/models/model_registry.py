@@ -1,0 +1,156 @@
+"""The registry of networks, and building one with weights that depend on a given seed alone."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.errors import InputError, RolewiseError, near
+from rolewise.foreign_code import failed, import_path
+from rolewise.registry import Registry
+from rolewise.seeds import check_seed
+
+#: Functions ``(num_classes, channels, size, **arguments) -> nn.Module``.
+MODELS: Registry[Callable[..., nn.Module]] = Registry("model")
+#: What a network's function gets and nobody configures, and where it comes from. ``size`` may be another thing for it.
+GIVEN = {
+    "num_classes": "which is the data's number of classes",
+    "channels": "which is that of the images, or of mean and std",
+}
+
+
+def build(
+    name: str | Callable[..., nn.Module],
+    *,
+    num_classes: int,
+    channels: int = 3,
+    size: tuple[int, int] = (32, 32),
+    seed: int | torch.Generator = 0,
+    **arguments: Any,
+) -> nn.Module:
+    """Builds a network.
+
+    The initial weights are a function of ``seed`` alone; torch's global random state is left as it was.
+
+    Args:
+        name: a registered name; or ``package.module:callable``, or a callable, which gets those of ``num_classes``,
+            ``channels`` and ``size`` that it names, and ``arguments``; one with ``**anything`` gets ``num_classes``.
+        num_classes: K, at least 1.
+        channels: C, at least 1.
+        size: (H, W) in pixels.
+        seed: of the initial weights; a generator gives one number.
+        arguments: the network's own.
+
+    Returns:
+        The network, on the CPU, in training mode.
+
+    Raises:
+        InputError: the name or an argument is unknown, the import fails, or no module comes of it.
+    """
+    return construct(name, arguments, num_classes=num_classes, channels=channels, size=size, seed=seed)
+
+
+def construct(
+    name: str | Callable[..., nn.Module],
+    arguments: Mapping[str, Any],
+    *,
+    num_classes: int,
+    channels: int,
+    size: tuple[int, int],
+    seed: int | torch.Generator,
+) -> nn.Module:
+    """Builds a network whose own arguments may be called anything, ``seed`` and ``name`` included (see `build`).
+
+    Raises:
+        InputError: as of `build`.
+        ForeignError: a network's function that is not Rolewise's raised.
+    """
+    for key, number in (("num_classes", num_classes), ("channels", channels)):
+        if number < 1:
+            raise InputError(f"{key} must be at least 1, got {number}")
+    function = _function(name)
+    title = name if isinstance(name, str) else getattr(name, "__name__", type(name).__name__)
+    given = {"num_classes": num_classes, "channels": channels, "size": size}
+    settings = _arguments(title, function, given, arguments)
+    if isinstance(seed, torch.Generator):
+        seed = int(torch.randint(2**62, (), generator=seed, device=seed.device))
+    check_seed("seed", seed)
+    with torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed, which would move the GPUs' streams too, and those are not forked.
+        torch.default_generator.manual_seed(seed)
+        try:
+            model = function(**settings)
+        except MemoryError:
+            raise  # nobody's code is at fault
+        except (Exception, SystemExit) as error:
+            if isinstance(error, RolewiseError) or (isinstance(name, str) and ":" not in name):
+                raise InputError(f'model "{title}": {error}') from error
+            raise failed(f'model "{title}"', getattr(function, "__module__", None) or title, error) from error
+    if not isinstance(model, nn.Module):
+        raise InputError(f'model "{title}" must give a torch.nn.Module, got {type(model).__name__}')
+    lazy = [key for key, weight in (*model.named_parameters(), *model.named_buffers()) if nn.parameter.is_lazy(weight)]
+    if lazy:
+        raise InputError(
+            f'model "{title}" must have weights of known shapes, got {lazy[0]}, which is made by the first batch; '
+            "run one batch through the network in its function, or give its layers their numbers of inputs"
+        )
+    return model
+
+
+def _function(name: str | Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    if not isinstance(name, str):
+        return name
+    return import_path(name) if ":" in name else MODELS[name]
+
+
+def _arguments(
+    title: str, function: Callable[..., nn.Module], given: Mapping[str, Any], own: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns what to call a network's function with: what it names of ``given``, and all of ``own``."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError) as error:
+        raise InputError(f'model "{title}" must tell its arguments ({error}); wrap it in a function') from error
+    for key in own:
+        if key in GIVEN:
+            raise InputError(f'arguments of model "{title}" must not hold {key!r}, {GIVEN[key]}; leave it out')
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    for key in own:
+        if key not in parameters and not takes_any:
+            known = [parameter for parameter in parameters if parameter not in given]
+            raise InputError(f'no such setting of model "{title}": {key!r}{near(key, known)}')
+    taken = {key: value for key, value in given.items() if key in parameters or (takes_any and key == "num_classes")}
+    return {**taken, **own}
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Returns the number of trainable parameters."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+@torch.no_grad()
+def init_from(student: nn.Module, teacher: nn.Module) -> list[str]:
+    """Copies every weight and statistic of equal name and shape from teacher to student.
+
+    Returns:
+        The names copied.
+
+    Raises:
+        InputError: nothing fits.
+    """
+    source: dict[str, Tensor] = teacher.state_dict()
+    copied = []
+    for name, target in student.state_dict().items():
+        if name in source and source[name].shape == target.shape:
+            target.copy_(source[name])
+            copied.append(name)
+    if not copied:
+        raise InputError(
+            'init "teacher" must find weights of equal name and shape in student and teacher, got none; '
+            'use the teacher\'s architecture, or init "random"'
+        )
+    return copied

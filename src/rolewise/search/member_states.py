@@ -1,0 +1,107 @@
+"""Members' states on disk: one file for each member, sealed by a digest, so that damage never goes unnoticed."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rolewise.errors import InputError
+from rolewise.files import naming
+from rolewise.seals import seal_bytes, unseal_bytes
+from rolewise.tensors import read_head_first
+
+
+def dump_state(state: dict[str, Any]) -> bytes:
+    """Returns a state as the bytes of a file that `torch.load` reads, with a digest behind it."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return seal_bytes(buffer.getvalue())
+
+
+def parse_state(content: bytes) -> dict[str, Any]:
+    """Returns the state in the bytes that `dump` made. Executes nothing that the bytes may hold.
+
+    Raises:
+        InputError: the bytes are not whole, or hold something other than tensors and plain containers.
+    """
+    inner = unseal_bytes(content)
+    try:
+        # The zip reader of torch takes no notice of wrong checksums, hence the digest; weights_only keeps code out.
+        state = torch.load(io.BytesIO(inner), weights_only=True, map_location="cpu")
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            "a member's state_dict must hold only tensors, numbers, text and plain containers; "
+            f"take other objects out of it ({reason})"
+        ) from error
+    if not isinstance(state, dict):
+        raise InputError(f"a member's state_dict must return a dict, got {type(state).__name__}")
+    return state
+
+
+def write_state(path: Path, content: bytes, *, sync: bool) -> None:
+    """Writes a state under a temporary name, then renames it.
+
+    Args:
+        path: the file.
+        content: what `dump` returned.
+        sync: wait until it would outlast a power cut. A killed process loses nothing either way.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of this process alone: one that lost its parent may still write while its work is done again.
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with naming(path):
+        with temporary.open("wb") as file:
+            file.write(content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Reads what `write` wrote.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    content = read_head_first(path, "checkpoint")
+    try:
+        return parse_state(content)
+    except InputError as error:
+        raise InputError(f"checkpoint {path}: {error}") from error
+
+
+def check_state(path: Path) -> None:
+    """Makes sure that a state is whole, without loading it.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    content = read_head_first(path, "checkpoint")
+    try:
+        unseal_bytes(content)
+    except InputError as error:
+        raise InputError(f"checkpoint {path}: {error}") from error
+
+
+def state_path(folder: Path, interval: int, member: int) -> Path:
+    """Returns the file for a member's state after ``interval`` intervals."""
+    return folder / f"{interval:06d}" / f"member-{member:03d}.pt"
+
+
+def stored_intervals(folder: Path) -> list[int]:
+    """Returns the intervals after which there are states, ascending."""
+    return sorted(int(entry.name) for entry in folder.glob("[0-9]*") if entry.name.isdigit() and entry.is_dir())
+
+
+def discard_states(folder: Path, keep: set[int]) -> None:
+    """Removes the states of every interval but those in ``keep``."""
+    for interval in stored_intervals(folder):
+        if interval not in keep:
+            shutil.rmtree(folder / f"{interval:06d}", ignore_errors=True)

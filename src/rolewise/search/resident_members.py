@@ -1,0 +1,132 @@
+"""The members that live in one process, and the orders that they carry out there."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from rolewise.search import member_states
+from rolewise.search.member import MakeMember, Member
+from rolewise.search.space import Genome
+
+
+@dataclass(frozen=True)
+class Order:
+    """One member's work in one interval.
+
+    Args:
+        member: which one.
+        genome: what it trains with.
+        seed: its own seed.
+        start: fraction of training at which it begins.
+        stop: fraction at which it ends.
+        source: state to begin with where the member does not live in the process; None for a new one.
+        replace: begin with ``source`` in any case: it is another member's state.
+        save: where its state goes afterwards; None after the last interval.
+        sync: wait until the state would outlast a power cut.
+    """
+
+    member: int
+    genome: Genome
+    seed: int
+    start: float
+    stop: float
+    source: Path | None
+    replace: bool
+    save: Path | None
+    sync: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an order.
+
+    Args:
+        member: which one.
+        score: its score, or None where it was retired by an error.
+        reason: the error that retired it, else empty.
+        seconds: how long it took.
+        losses: how often the work was lost with a worker process before.
+    """
+
+    member: int
+    score: float | None
+    reason: str
+    seconds: float
+    losses: int = 0
+
+
+class Crew:
+    """The members that live in this process.
+
+    Args:
+        make_member: makes one.
+    """
+
+    def __init__(self, make_member: MakeMember) -> None:
+        self._make_member = make_member
+        self._members: dict[int, tuple[Member, float]] = {}
+        self._proved = False
+
+    def carry_out(self, order: Order) -> Outcome:
+        """Trains, scores and saves one member.
+
+        An error that another genome or another start may not meet (a RuntimeError, of which a non-finite loss and a
+        full device are kinds, or a lack of memory) retires the member.
+
+        Raises:
+            InputError: the user's fault, such as a genome that the member cannot take; it would hit every member.
+            OSError: the state cannot be written.
+        """
+        began = time.perf_counter()
+        content = None
+        try:
+            member = self._begin(order)
+            member.advance(order.start, order.stop)
+            score = float(member.score())
+            if order.save is not None and math.isfinite(score):
+                content = member_states.dump_state(member.state_dict())
+            self._members[order.member] = member, order.stop
+        except (RuntimeError, MemoryError, FloatingPointError) as error:
+            self._members.pop(order.member, None)
+            reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        else:
+            if content is not None and order.save is not None:
+                self._prove(content)
+                member_states.write_state(order.save, content, sync=order.sync)
+            return Outcome(order.member, score, "", time.perf_counter() - began)
+        # Outside the handler, where the traceback no longer holds the dead member's tensors.
+        _free_memory()
+        return Outcome(order.member, None, reason, time.perf_counter() - began)
+
+    def _begin(self, order: Order) -> Member:
+        """Returns the member as it must be at the start of the order."""
+        # Whoever lags behind was trained on by another process since: it is stale, and only takes up memory.
+        for stale in [key for key, (_, stop) in self._members.items() if stop < order.start]:
+            del self._members[stale]
+        resident = self._members.get(order.member)
+        make = self._make_member
+        member = make(order.member, order.genome, order.seed) if resident is None else resident[0]
+        if order.source is not None and (order.replace or resident is None):
+            member.load_state_dict(member_states.read_state(order.source))
+            member.set_genome(order.genome)
+        return member
+
+    def _prove(self, content: bytes) -> None:
+        """Reads the first state back, so that one that cannot be loaded shows at once and not at the first copy."""
+        if not self._proved:
+            member_states.parse_state(content)
+            self._proved = True
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        with contextlib.suppress(RuntimeError):
+            torch.cuda.empty_cache()

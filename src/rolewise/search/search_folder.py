@@ -1,0 +1,143 @@
+"""A search's folder: what is written after each interval, and what a resumed search takes up."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from rolewise.errors import InputError, RunError
+from rolewise.search import member_states, search_record
+from rolewise.search.lineage import SearchResult
+from rolewise.search.member_states import state_path
+from rolewise.search.resident_members import Order, Outcome
+from rolewise.search.search_record import Line
+from rolewise.search.search_run import Course
+
+_SYNC_SECONDS = 1.0  # short intervals must not wait for the disk: a power cut may cost them this much, a kill nothing
+
+
+class Folder:
+    """A search on disk: record.jsonl, timing.jsonl, state/ and, at the end, lineage.json.
+
+    An interval is over when its line stands in record.jsonl; by then the states after it are in state/. The states of
+    the interval before, and of the last one that was synced, stay until then, so that one damaged file loses no search.
+
+    Args:
+        path: the folder; made where it is missing.
+        course: the search, at its start; it is brought to where the folder's record ends.
+
+    Raises:
+        InputError: the folder holds another search, or damaged files that cannot be done without.
+    """
+
+    def __init__(self, path: Path, course: Course) -> None:
+        self.path, self.course = path, course
+        self.states = path / "state"
+        self._synced_at = -math.inf
+        search_record.settle_settings(self.states / "settings.json", course.settings())
+        lines = self._lines()
+        done = self._newest(lines)
+        course.retake(lines[:done])
+        self._synced = done
+        member_states.discard_states(self.states, {done, done - 1})
+        search_record.rewrite_lines(self.path / "record.jsonl", [line.to_json() for line in course.lines])
+        self._timing = self._times()[:done]
+        search_record.rewrite_lines(self.path / "timing.jsonl", self._timing)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the intervals that are over."""
+        return math.fsum(entry["seconds"] for entry in self._timing)
+
+    def orders(self) -> list[Order]:
+        """Returns the work of the next interval."""
+        course, interval = self.course, self.course.done + 1
+        donors = course.donors
+        sync = time.monotonic() - self._synced_at >= _SYNC_SECONDS
+        return [
+            Order(
+                member=member,
+                genome=course.genomes[member],
+                seed=course.seeds[member],
+                start=(interval - 1) / course.intervals,
+                stop=interval / course.intervals,
+                source=state_path(self.states, interval - 1, donors.get(member, member)) if interval > 1 else None,
+                replace=member in donors,
+                save=state_path(self.states, interval, member) if interval < course.intervals else None,
+                sync=sync,
+            )
+            for member in range(course.members)
+        ]
+
+    def commit(self, orders: list[Order], outcomes: dict[int, Outcome], seconds: float) -> Line:
+        """Takes in what came of the orders and writes the interval's line.
+
+        Raises:
+            RunError: no member is left.
+        """
+        last = self.course.done
+        line = self.course.take(outcomes)
+        sync = orders[0].sync
+        search_record.append_line(self.path / "record.jsonl", line.to_json(), sync=sync)
+        if sync:
+            self._synced_at, self._synced = time.monotonic(), line.interval
+        member_states.discard_states(self.states, {line.interval, last, self._synced})
+        members = [round(outcomes[member].seconds, 4) for member in sorted(outcomes)]
+        timing: dict[str, Any] = {"interval": line.interval, "seconds": round(seconds, 4), "members": members}
+        if losses := {str(member): outcome.losses for member, outcome in outcomes.items() if outcome.losses}:
+            timing["losses"] = losses  # not in the record, which they do not change
+        search_record.append_line(self.path / "timing.jsonl", timing)
+        return line
+
+    def finish(self) -> SearchResult:
+        """Writes lineage.json, removes the states and returns the result."""
+        result = self.course.result()
+        result.save(self.path / "lineage.json")
+        member_states.discard_states(self.states, set())
+        return result
+
+    def _lines(self) -> list[Line]:
+        path, course = self.path / "record.jsonl", self.course
+        try:
+            lines = search_record.parse_lines(
+                search_record.read_lines(path), course.space, course.members, course.intervals
+            )
+            course.retake(lines)
+        except (InputError, RunError) as error:
+            raise InputError(f"record {path}: {error}; it is damaged: {self._remedy}") from error
+        return lines
+
+    def _newest(self, lines: list[Line]) -> int:
+        """Returns the newest recorded interval to go on from: all states that it needs are whole."""
+        if len(lines) in (0, self.course.intervals):
+            return len(lines)
+        faults = []
+        for interval in reversed(member_states.stored_intervals(self.states)):
+            if not 0 < interval <= len(lines):
+                continue
+            try:
+                for member, score in enumerate(lines[interval - 1].scores):
+                    if score is not None:
+                        member_states.check_state(state_path(self.states, interval, member))
+            except InputError as error:
+                faults.append(error)
+                continue
+            if faults:
+                warnings.warn(f"{faults[0]}; going on from interval {interval} instead", stacklevel=4)
+            return interval
+        fault = str(faults[0]) if faults else f"{self.states} holds no members' states"
+        raise InputError(f"{fault}; {self._remedy}")
+
+    def _times(self) -> list[dict[str, Any]]:
+        try:
+            values = search_record.read_lines(self.path / "timing.jsonl")
+        except InputError:  # times decide nothing
+            return []
+        return [value for value in values if isinstance(value, dict) and isinstance(value.get("seconds"), (int, float))]
+
+    @property
+    def _remedy(self) -> str:
+        return f"remove {self.path} to begin the search anew"

@@ -1,0 +1,144 @@
+"""A search's record on disk: its settings, and one line for each interval."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rolewise import files
+from rolewise.errors import InputError
+from rolewise.files import naming
+from rolewise.seals import SEAL, is_whole, read_sealed, seal, write_sealed
+from rolewise.search.lineage import Event
+from rolewise.search.lineage_file import parse_event
+from rolewise.search.space import Genome, Space
+
+#: Bytes of a record, at the most.
+_LARGEST = 2**30
+
+
+@dataclass(frozen=True)
+class Line:
+    """One interval of the record.
+
+    Args:
+        interval: how many intervals were over, from 1.
+        fraction: the same as a fraction of the training.
+        scores: of every member, None where it was retired.
+        events: the copies decided then.
+        genomes: what the members trained with during the interval.
+    """
+
+    interval: int
+    fraction: float
+    scores: tuple[float | None, ...]
+    events: tuple[Event, ...]
+    genomes: tuple[Genome, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields."""
+        return {
+            "interval": self.interval,
+            "fraction": self.fraction,
+            "scores": list(self.scores),
+            "events": [event.to_json() for event in self.events],
+            "genomes": list(self.genomes),
+        }
+
+
+def append_line(path: Path, value: dict[str, Any], *, sync: bool = False) -> None:
+    """Appends one line of JSON with its digest; a reader drops a last line that was not finished."""
+    with naming(path), path.open("a", encoding="utf-8") as file:
+        file.write(_sealed(value))
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read_lines(path: Path) -> list[Any]:
+    """Returns the values in a file of JSON lines, without a last one that is not whole; none where there is no file.
+
+    Raises:
+        InputError: a line that others follow is not JSON, or one does not fit its digest.
+    """
+    if not path.exists():
+        return []
+    lines = files.read_bytes(path, "record", largest=_LARGEST).split(b"\n")
+    values = []
+    for index, line in enumerate(lines[:-1]):
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            if index < len(lines) - 2:
+                raise InputError(f"line {index + 1} is not JSON") from error
+            continue
+        if not is_whole(value):
+            raise InputError(f"line {index + 1} does not fit its digest")
+        values.append({name: part for name, part in value.items() if name != SEAL})
+    return values
+
+
+def parse_lines(values: Sequence[Any], space: Space, members: int, intervals: int) -> list[Line]:
+    """Checks the lines one by one.
+
+    Raises:
+        InputError: a line says something that no search writes.
+    """
+    lines = []
+    for index, value in enumerate(values):
+        name = f"line {index + 1}"
+        if not isinstance(value, dict) or value.get("interval") != index + 1 or index >= intervals:
+            raise InputError(f"{name} must be interval {index + 1} of {intervals}")
+        scores, genomes, events = value.get("scores"), value.get("genomes"), value.get("events")
+        if not isinstance(scores, list) or len(scores) != members or not all(_is_score(score) for score in scores):
+            raise InputError(f"{name} must have {members} scores")
+        if not isinstance(genomes, list) or len(genomes) != members or not isinstance(events, list):
+            raise InputError(f"{name} must have {members} genomes and a list of events")
+        for member, genome in enumerate(genomes):
+            space.check(genome, f"{name}: genomes[{member}]")
+        parsed = tuple(
+            parse_event(event, f"{name}: events[{at}]", space, members, intervals) for at, event in enumerate(events)
+        )
+        lines.append(Line(index + 1, (index + 1) / intervals, tuple(scores), parsed, tuple(genomes)))
+    return lines
+
+
+def rewrite_lines(path: Path, values: Sequence[dict[str, Any]]) -> None:
+    """Writes the lines anew, whole or not at all."""
+    files.write_text(path, "".join(map(_sealed, values)))
+
+
+def _sealed(value: Mapping[str, Any]) -> str:
+    return json.dumps(seal(value), sort_keys=True, allow_nan=False) + "\n"
+
+
+def settle_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Writes a new search's settings, or compares them with those of the search that the folder holds.
+
+    Raises:
+        InputError: the folder holds another search, and what differs.
+    """
+    if not path.exists():
+        write_sealed(path, settings)
+        return
+    found = read_sealed(path, "search settings", f"remove {path.parent.parent} to begin the search anew")
+    different = sorted(key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key))
+    if different:
+        rows = "; ".join(
+            f"{key}: {_short(found.get(key))} there, {_short(settings.get(key))} here" for key in different
+        )
+        raise InputError(f"folder {path.parent.parent} holds another search ({rows}); choose another folder")
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _is_score(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isfinite(value))

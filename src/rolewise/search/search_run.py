@@ -1,0 +1,162 @@
+"""The course of a search: a function of its settings and of what came of each interval, whatever runs it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rolewise.errors import InputError, RunError
+from rolewise.search.lineage import TRUNCATION, Event, SearchResult
+from rolewise.search.population import step
+from rolewise.search.resident_members import Outcome
+from rolewise.search.search_record import Line
+from rolewise.search.space import Genome, Space
+from rolewise.seeds import check_seed, derive_seed, generator
+
+
+class Course:
+    """A population's way from interval to interval.
+
+    Args:
+        space: what is searched.
+        members: P.
+        intervals: how many there will be.
+        seed: of the initial genomes, the members' own seeds and the decisions.
+        quantile: share of the population replaced after each interval.
+        initial: the members' first genomes; drawn from the space where None.
+
+    Raises:
+        InputError: a number is out of its range, or ``initial`` does not fit.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        members: int,
+        intervals: int,
+        seed: int,
+        quantile: float,
+        initial: Sequence[Genome] | None = None,
+    ) -> None:
+        for name, value in (("members", members), ("intervals", intervals)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if not 0 <= quantile <= 0.5:
+            raise InputError(f"quantile must be from 0 to 0.5, got {quantile}")
+        self.space, self.members, self.intervals = space, members, intervals
+        check_seed("seed", seed)
+        self.seed, self.quantile = seed, quantile
+        self._given = initial is not None
+        if initial is None:
+            initial = [space.start(generator(seed, "search", "initial", member)) for member in range(members)]
+        if len(initial) != members:
+            raise InputError(f"initial must hold a genome for each of the {members} members, got {len(initial)}")
+        for member, genome in enumerate(initial):
+            space.check(genome, f"initial[{member}]")
+        self.initial = tuple(initial)
+        self.seeds = tuple(derive_seed(seed, "search", "member", member) for member in range(members))
+        self.lines: list[Line] = []
+        self.genomes: tuple[Genome, ...] = self.initial
+
+    @property
+    def done(self) -> int:
+        """Number of intervals that are over."""
+        return len(self.lines)
+
+    @property
+    def over(self) -> bool:
+        """Whether all intervals are."""
+        return self.done == self.intervals
+
+    @property
+    def donors(self) -> dict[int, int]:
+        """Whose state each target of the last decision takes."""
+        events = self.lines[-1].events if self.lines else ()
+        return {event.target: event.donor for event in events if event.donor is not None}
+
+    def settings(self) -> dict[str, Any]:
+        """Returns what makes this search this one, as JSON-able data."""
+        settings = {
+            "kind": "search",
+            "version": 1,
+            "space": self.space.to_json(),
+            "members": self.members,
+            "intervals": self.intervals,
+            "seed": self.seed,
+            "quantile": self.quantile,
+        }
+        # What is drawn follows from the rest.
+        return {**settings, "initial": list(self.initial)} if self._given else settings
+
+    def take(self, outcomes: Mapping[int, Outcome]) -> Line:
+        """Takes in what came of an interval, decides, and returns the line that says so.
+
+        Raises:
+            RunError: no member is left.
+        """
+        interval = self.done + 1
+        scores = tuple(_finite(outcomes[member].score) for member in range(self.members))
+        reasons = {
+            member: outcomes[member].reason or f"its score is {outcomes[member].score}"
+            for member in range(self.members)
+            if scores[member] is None
+        }
+        events, genomes = self._decide(interval, scores, reasons)
+        line = Line(interval, interval / self.intervals, scores, events, self.genomes)
+        self.lines.append(line)
+        self.genomes = genomes
+        return line
+
+    def retake(self, lines: Sequence[Line]) -> None:
+        """Goes through recorded intervals again, from the start, deciding each anew.
+
+        Raises:
+            InputError: the lines say something else than this search would have decided from their scores.
+        """
+        self.lines, self.genomes = [], self.initial
+        for line in lines:
+            reasons = {event.target: event.reason for event in line.events}
+            outcomes = {
+                member: Outcome(member, score, reasons.get(member, "unknown") if score is None else "", 0.0)
+                for member, score in enumerate(line.scores)
+            }
+            if self.take(outcomes) != line:
+                raise InputError(f"line {line.interval} does not follow from the lines before it")
+
+    def result(self) -> SearchResult:
+        """Returns what the search came to."""
+        history = tuple(line.scores for line in self.lines)
+        events = tuple(event for line in self.lines for event in line.events)
+        return SearchResult(self.space, self.seed, self.quantile, self.initial, history, events)
+
+    def _decide(
+        self, interval: int, scores: Sequence[float | None], reasons: Mapping[int, str]
+    ) -> tuple[tuple[Event, ...], tuple[Genome, ...]]:
+        fraction = interval / self.intervals
+        if len(reasons) == self.members:
+            raise RunError(
+                f"every member was retired in interval {interval} of {self.intervals}; member 0 because: {reasons[0]}"
+            )
+        if interval == self.intervals:  # no training follows: a copy would only hide who earned the last scores
+            return tuple(Event(interval, fraction, member, None, reasons[member]) for member in reasons), self.genomes
+        draws = generator(self.seed, "search", "step", interval)
+        decision = step(self.genomes, scores, draws, self.space, self.quantile)
+        events = tuple(
+            Event(
+                interval,
+                fraction,
+                copy.target,
+                copy.donor,
+                reasons.get(copy.target, TRUNCATION),
+                decision.changes[copy.target],
+                decision.genomes[copy.target],
+            )
+            for copy in decision.copies
+        )
+        return events, decision.genomes
+
+
+def _finite(score: float | None) -> float | None:
+    return score if score is not None and math.isfinite(score) else None

@@ -1,0 +1,189 @@
+"""From results.json to the table of arms and the sentence that a careful reader would write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rolewise.errors import InputError
+from rolewise.statistics.cautions import fixed_test_set
+from rolewise.statistics.estimates import Estimate, adjusted_together, estimate, paired
+from rolewise.words import counted
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One arm in the table.
+
+    Args:
+        name: the arm.
+        student: its student.
+        distilled: with or without distillation.
+        augmentation: the student's.
+        accuracy: test accuracy in [0, 1] over seeds.
+        values: each seed's.
+        control: the arm that it is compared with.
+        difference: to that arm, paired by seed; None for the control itself.
+        adjusted: p value adjusted for the number of arms compared of this student (Holm); None likewise.
+        together: p value adjusted for all arms compared, of all students (Holm); None likewise.
+        family: how many differences ``adjusted`` is for, and ``together``.
+        images: trained on, for one seed.
+    """
+
+    name: str
+    student: str
+    distilled: bool
+    augmentation: str
+    accuracy: Estimate
+    values: tuple[float, ...]
+    control: str
+    difference: Estimate | None
+    adjusted: float | None
+    images: int
+    together: float | None = None
+    family: tuple[int, int] = (0, 0)
+
+
+def compare(results: Any) -> list[ArmRow]:
+    """Makes the table of arms.
+
+    Args:
+        results: the content of ``results.json``.
+
+    Raises:
+        InputError: a field is missing or of another kind; it is named.
+    """
+    try:
+        seeds = [str(seed) for seed in results["seeds"]]
+        values = {
+            (arm["student"], arm["name"]): tuple(float(arm["test_accuracy"][seed]) for seed in seeds)
+            for arm in results["arms"]
+        }
+        differences: dict[tuple[str, str], Estimate] = {}
+        for arm in results["arms"]:
+            if arm["name"] != arm["control"]:
+                own, control = values[arm["student"], arm["name"]], values[arm["student"], arm["control"]]
+                differences[arm["student"], arm["name"]] = paired(own, control)
+        adjusted, sizes = _adjusted(differences)
+        ps, number = adjusted_together([*differences.values()])
+        together = dict(zip(differences, ps, strict=True))
+        return [
+            ArmRow(
+                name=arm["name"],
+                student=arm["student"],
+                distilled=bool(arm["distilled"]),
+                augmentation=arm["student_augmentation"],
+                accuracy=estimate(values[arm["student"], arm["name"]]),
+                values=values[arm["student"], arm["name"]],
+                control=arm["control"],
+                difference=differences.get((arm["student"], arm["name"])),
+                adjusted=adjusted.get((arm["student"], arm["name"])),
+                images=int(arm["images"]),
+                together=together.get((arm["student"], arm["name"])),
+                family=(sizes.get(arm["student"], 0), number),
+            )
+            for arm in results["arms"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"results must hold seeds and arms with their fields ({error!r}); the file is damaged"
+        ) from error
+
+
+def _adjusted(
+    differences: dict[tuple[str, str], Estimate],
+) -> tuple[dict[tuple[str, str], float], dict[str, int]]:
+    """Returns each difference's p value adjusted for those of its student, and how many these are."""
+    result: dict[tuple[str, str], float] = {}
+    sizes: dict[str, int] = {}
+    for student in {student for student, _ in differences}:
+        keys = [key for key in differences if key[0] == student]
+        ps, sizes[student] = adjusted_together([differences[key] for key in keys])
+        result |= {key: p for key, p in zip(keys, ps, strict=True) if p is not None}
+    return result, sizes
+
+
+def verdict(rows: list[ArmRow], student: str) -> str:
+    """Returns what the results of one student support, in plain words.
+
+    It speaks of the student's own searched schedule first, since that is the question, then of the best arm.
+    """
+    mine = [row for row in rows if row.student == student]
+    if not mine:
+        raise InputError(f"results must hold arms of student {student!r}, got none")
+    count = mine[0].accuracy.count
+    if count < 2:
+        best = max(mine, key=lambda row: row.accuracy.mean)
+        return (
+            f"{student}: one seed says nothing about noise. The highest accuracy was {percent(best.accuracy.mean)} "
+            f"({best.name}); run more seeds before believing it."
+        )
+    sentences = []
+    for row in mine:
+        if row.augmentation == "own" and row.difference is not None:
+            how = "with distillation" if row.distilled else "without distillation"
+            sentences.append(f"its own searched schedule, {how}, {_effect(row)}")
+    best = max(mine, key=lambda row: row.accuracy.mean)
+    closing = f"The highest mean was {percent(best.accuracy.mean)}, of {best.name}"
+    if best.difference is not None:
+        closing += f", which {_effect(best)}"
+    rivals = [row for row in mine if row is not best and not paired(best.values, row.values).exceeds_noise]
+    if rivals:
+        others = len(mine) - 1
+        if others == 1:
+            closing += "; the other arm cannot be told from it"
+        elif len(rivals) == others:
+            closing += f"; none of the other {others} arms can be told from it"
+        else:
+            closing += f"; {len(rivals)} of the other {others} arms cannot be told from it"
+    opening = f"{student}, {counted(count, 'seed')}: " + ("; ".join(sentences) + ". " if sentences else "")
+    return opening + closing + "."
+
+
+def _effect(row: ArmRow) -> str:
+    assert row.difference is not None
+    change = f"{100 * row.difference.mean:+.1f} points against {row.control}"
+    if row.difference.low is None or row.difference.high is None:
+        return f"changed accuracy by {change}, the same for every seed, so that its noise cannot be told"
+    interval = f"95% interval {100 * row.difference.low:+.1f} to {100 * row.difference.high:+.1f}"
+    if not row.difference.exceeds_noise:
+        return f"changed accuracy by {change} ({interval}), which is within the noise"
+    return f"changed accuracy by {change} ({interval}), {_beyond(row)}"
+
+
+def _beyond(row: ArmRow) -> str:
+    """Says how far a difference that is beyond the noise of one comparison is beyond that of all that were made."""
+    mine, every = row.family
+    if row.adjusted is None or row.together is None:
+        return "more than the noise"
+    if every < 2:
+        return f"more than the noise (p = {row.adjusted:.2g})"
+    own = f"this student's {mine} comparisons" if mine > 1 else "this student's one comparison"
+    if row.adjusted > 0.05:
+        return f"more than the noise of one comparison but not of {own} together (Holm p = {row.adjusted:.2g})"
+    if every == mine:
+        return f"more than the noise of {own} (Holm p = {row.adjusted:.2g})"
+    whether = "and" if row.together <= 0.05 else "but not"
+    return (
+        f"more than the noise of {own} (Holm p = {row.adjusted:.2g}) {whether} of all {every} of the run "
+        f"({row.together:.2g})"
+    )
+
+
+def caution(results: Any, rows: list[ArmRow]) -> str:
+    """Returns what the intervals of a run do not hold.
+
+    Args:
+        results: the content of ``results.json``.
+        rows: of `compare`.
+    """
+    best = max((row.accuracy.mean for row in rows), default=None)
+    images = results.get("test_images") if isinstance(results, dict) else None
+    return fixed_test_set(best, images if isinstance(images, int) else None)
+
+
+def percent(value: float) -> str:
+    """Returns a fraction as a percentage with one decimal."""
+    return f"{100 * value:.1f}%"

@@ -1,0 +1,61 @@
+"""Students at few bits against the same students in floating point, arm by arm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rolewise.statistics.estimates import Estimate, estimate, paired
+
+
+@dataclass(frozen=True)
+class TwinRow:
+    """One arm of one student.
+
+    Args:
+        student: its name.
+        arm: the arm's name.
+        weight_bits: 32 for floating point.
+        activation_bits: likewise.
+        bytes: of the weights, packed at their bits.
+        bit_operations: of one image: multiplications weighted by the bits of both factors.
+        accuracy: test accuracy in [0, 1] over seeds.
+        difference: to the float twin under the same arm, paired by seed; None without a twin.
+    """
+
+    student: str
+    arm: str
+    weight_bits: int
+    activation_bits: int
+    bytes: int
+    bit_operations: int
+    accuracy: Estimate
+    difference: Estimate | None
+
+
+def against_twins(results: dict[str, Any]) -> list[TwinRow]:
+    """Returns a row for each arm of each student, float twins among them; none where no student has few bits.
+
+    Args:
+        results: content of a run's ``results.json``.
+    """
+    arms = results["arms"]
+    if all(arm.get("weight_bits", 32) == 32 and arm.get("activation_bits", 32) == 32 for arm in arms):
+        return []
+    values = {(arm["student"], arm["name"]): [float(v) for v in arm["test_accuracy"].values()] for arm in arms}
+    rows = []
+    for arm in arms:
+        mine, twin = values[arm["student"], arm["name"]], values.get((arm["twin"], arm["name"]))
+        rows.append(
+            TwinRow(
+                arm["student"],
+                arm["name"],
+                arm["weight_bits"],
+                arm["activation_bits"],
+                arm["bytes"],
+                arm["bit_operations"],
+                estimate(mine),
+                paired(mine, twin) if twin is not None else None,
+            )
+        )
+    return rows

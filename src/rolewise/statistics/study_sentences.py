@@ -1,0 +1,172 @@
+"""What a study supports, in plain words, and what it does not."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rolewise.statistics.columns import column_of
+from rolewise.statistics.effects import Contrast, Group
+from rolewise.statistics.estimates import Estimate, estimate, paired
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How a metric is said.
+
+    Args:
+        name: of the metric.
+        scale: numbers are multiplied by it.
+        unit: behind a difference.
+        digits: after the point.
+    """
+
+    name: str
+    scale: float
+    unit: str
+    digits: int
+
+    def value(self, number: float) -> str:
+        """Returns a value."""
+        return f"{self.scale * number:.{self.digits}f}"
+
+    def change(self, number: float) -> str:
+        """Returns a difference with its sign."""
+        return f"{self.scale * number:+.{self.digits}f}"
+
+
+def unit_of(metric: str) -> Unit:
+    """Returns how a metric is said: shares of images in percent, everything else as it is."""
+    column, name = column_of(metric), metric.replace("_", " ")
+    if column.percent:
+        return Unit(name, 100, " points", column.digits)
+    return Unit(name, 1, " nats" if column.unit == "nats" else "", column.digits)
+
+
+def effect_sentences(found: Sequence[Contrast], metric: str, labels: Mapping[str, str]) -> dict[Group, list[str]]:
+    """Returns for each part, student and arm what its contrasts support.
+
+    Args:
+        found: of `rolewise.statistics.effects.contrasts`.
+        metric: what they are of.
+        labels: a short name for each axis.
+    """
+    unit = unit_of(metric)
+    sentences: dict[Group, list[str]] = {}
+    for group in dict.fromkeys(one.group for one in found):
+        mine = [one for one in found if one.group == group]
+        main, crossed = [one for one in mine if one.other is None], [one for one in mine if one.other is not None]
+        lines = _unknown(mine) or [
+            *(_main(one, unit, labels) for one in main),
+            *_interactions(crossed, unit, labels),
+        ]
+        sentences[group] = lines
+    return sentences
+
+
+def _unknown(mine: Sequence[Contrast]) -> list[str]:
+    if mine and max(one.seeds for one in mine) == 1:
+        return ["One seed says nothing about noise: no difference is supported. Run more seeds."]
+    return []
+
+
+def _main(one: Contrast, unit: Unit, labels: Mapping[str, str]) -> str:
+    what = f"{labels[one.axis]}: {one.level} instead of {one.reference}"
+    if one.difference is None:
+        return f"{what} cannot be judged: no combination of the other axes is finished at both levels."
+    if one.seeds == 1:
+        change = f"{unit.change(one.difference.mean)}{unit.unit} in {unit.name}"
+        return f"{what}: {change}, of one seed, which says nothing about noise."
+    if one.untouched:
+        return f"{what} makes no difference whatsoever: every seed gives the same number to the last digit."
+    if one.difference.low is None:
+        return f"{what} changes {unit.name} by {_size(one.difference, unit)} in every seed alike: its noise is unknown."
+    verb = "raises" if one.difference.mean > 0 else "lowers"
+    if one.supported:
+        return f"{what} {verb} {unit.name} by {_size(one.difference, unit)} ({_evidence(one, unit)})."
+    return (
+        f"{what} cannot be told apart in {unit.name}: {unit.change(one.difference.mean)}{unit.unit} "
+        f"({_evidence(one, unit)}{_alone(one)})."
+    )
+
+
+def _interactions(crossed: Sequence[Contrast], unit: Unit, labels: Mapping[str, str]) -> list[str]:
+    lines = []
+    for pair in dict.fromkeys((one.axis, one.other[0]) for one in crossed if one.other is not None):
+        mine = [one for one in crossed if one.other is not None and (one.axis, one.other[0]) == pair]
+        told = [one for one in mine if one.supported]
+        for one in told:
+            assert one.difference is not None and one.other is not None
+            one_more = "more" if one.difference.mean > 0 else "less"
+            lines.append(
+                f"{labels[pair[0]]} and {labels[pair[1]]} act on each other: what {one.level} instead of "
+                f"{one.reference} does to {unit.name} is {_size(one.difference, unit)} {one_more} at {one.other[1]} "
+                f"than at {one.other[2]} ({_evidence(one, unit)})."
+            )
+        judged = [one for one in mine if one.difference is not None and one.difference.low is not None]
+        if not told and judged:
+            largest = max(judged, key=lambda one: abs(one.difference.mean) if one.difference else 0.0)
+            assert largest.difference is not None
+            which = f"the largest of {len(judged)} contrasts" if len(judged) > 1 else "their contrast"
+            lines.append(
+                f"Whether {labels[pair[0]]} and {labels[pair[1]]} act on each other cannot be told; {which} is "
+                f"{unit.change(largest.difference.mean)}{unit.unit} ({_evidence(largest, unit)})."
+            )
+    return lines
+
+
+def _size(difference: Estimate, unit: Unit) -> str:
+    return f"{unit.value(abs(difference.mean))}{unit.unit}"
+
+
+def _evidence(one: Contrast, unit: Unit) -> str:
+    assert one.difference is not None and one.difference.low is not None and one.difference.high is not None
+    interval = f"95% interval {unit.change(one.difference.low)} to {unit.change(one.difference.high)}"
+    p = "" if one.adjusted is None else f", Holm p = {one.adjusted:.2g}"
+    count = "1 combination" if one.left_out == 1 else f"{one.left_out} combinations"
+    left = f"; {count} left out" if one.left_out else ""
+    return f"{interval}{p}, {one.seeds} seeds{left}"
+
+
+def _alone(one: Contrast) -> str:
+    if one.difference is None or not one.difference.exceeds_noise:
+        return ""
+    return f"; more than the noise of one comparison, but not of all {one.family}"
+
+
+def best_sentence(rows: Sequence[Mapping[str, Any]], axes: Sequence[str], labels: Mapping[str, str]) -> str:
+    """Names the cell with the highest mean validation accuracy; test accuracies take no part in the choice.
+
+    Args:
+        rows: of one part. Cells that have not finished every seed are not chosen.
+        axes: of the part.
+        labels: a short name for each axis.
+    """
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((str(row["cell"]), str(row["student"]), str(row["arm"])), []).append(row)
+    whole = {
+        name: mine
+        for name, mine in groups.items()
+        if all(row["status"] == "done" and row.get("validation_accuracy") is not None for row in mine)
+    }
+    if not whole:
+        return "No best cell is named: no cell has a validation accuracy for every seed."
+    scores = {name: [float(row["validation_accuracy"]) for row in mine] for name, mine in whole.items()}
+    best = max(scores, key=lambda name: statistics.fmean(scores[name]))
+    chosen = whole[best]
+    test = estimate([float(row["accuracy"]) for row in chosen])
+    where = ", ".join(f"{labels[axis]} {chosen[0][axis]}" for axis in axes)
+    spread = "" if test.sd is None else f" ± {100 * test.sd:.1f}"
+    sentence = (
+        f"Chosen on validation: {where} ({best[1]}, {best[2]}), {100 * statistics.fmean(scores[best]):.1f}% there; its "
+        f"test accuracy, which took no part in the choice, is {100 * test.mean:.1f}{spread}%"
+    )
+    rivals = sum(
+        len(scores[name]) == len(scores[best]) and not paired(scores[best], scores[name]).exceeds_noise
+        for name in scores
+        if name != best
+    )
+    return f"{sentence}. {rivals} of the other {len(scores) - 1} cannot be told from it on validation."

@@ -1,0 +1,8 @@
+"""Taps: places in a network by path, what they hold in a forward pass, and a context for a look at them."""
+
+from rolewise.taps.hooks import Taps
+from rolewise.taps.looking import tap
+from rolewise.taps.names import names_of, resolve, taps_of
+from rolewise.taps.places import Place, place_of
+
+__all__ = ["Place", "Taps", "names_of", "place_of", "resolve", "tap", "taps_of"]

@@ -1,0 +1,77 @@
+"""A context in which forward passes of a network leave some of its features behind, for a look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from rolewise.errors import InputError
+from rolewise.taps.hooks import Store, attach
+from rolewise.taps.names import resolve
+from rolewise.taps.places import place_of
+
+
+@contextmanager
+def tap(
+    network: nn.Module, paths: str | Sequence[str], *, detach: bool = False, copy: bool = False
+) -> Iterator[Mapping[str, Tensor]]:
+    """Gives a mapping that each forward pass of a network fills with features; no hook is left behind at the end.
+
+    .. code-block:: python
+
+        with rw.tap(model, ["stage2", "head:input"]) as features:
+            model(images)
+        features["stage2"]  # [B, D, H, W]
+
+    The mapping is empty before the first pass has ended, and holds the last pass that has; it stays after the context.
+    A pass that fails changes nothing in it. Contexts may be nested, also around a network that a Distiller taps.
+
+    Args:
+        network: any network.
+        paths: tap names of the network or paths, see `rolewise.taps.places.place_of`.
+        detach: whether the features carry no gradient.
+        copy: whether features are copied as they arise. Without it a feature that a later module changes in place is
+            refused, since it would show what that module made of it.
+
+    Yields:
+        Name as given -> tensor, as the module gave it, class and register tokens included.
+
+    Raises:
+        InputError: a path is not in the network, or cannot be relied on (see `rolewise.taps.hooks.Taps`).
+    """
+    names = list(dict.fromkeys([paths] if isinstance(paths, str) else paths))
+    if not isinstance(network, nn.Module):
+        raise InputError(f"network must be a torch.nn.Module, got {type(network).__name__}")
+    places = {name: place_of(resolve(network, name, "network")) for name in names}
+    store, features = _Copies() if copy else Store(), dict[str, Tensor]()
+    recorded = list({place.path: place for place in places.values()}.values())
+
+    def begin(module: nn.Module, inputs: Any) -> None:
+        store.begin()
+
+    def end(module: nn.Module, inputs: Any, output: Any) -> None:
+        found = store.end(recorded)
+        features.clear()
+        for name, place in places.items():
+            features[name] = found[place.path].detach() if detach else found[place.path]
+
+    # The first of all hooks here opens the store, the last one closes it.
+    handles = [network.register_forward_pre_hook(begin)]
+    try:
+        handles += attach(network, recorded, store)
+        handles.append(network.register_forward_hook(end))
+        yield features
+    finally:
+        for handle in handles:
+            handle.remove()
+        store.clear()
+
+
+class _Copies(Store):
+    """A store that copies what it records."""
+
+    def kept(self, tensor: Tensor) -> Tensor:
+        return tensor.clone()

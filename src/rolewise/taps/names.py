@@ -1,0 +1,63 @@
+"""Names for places in a network, whichever network it is."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from rolewise.errors import InputError, near
+from rolewise.taps.places import FORM, place_of
+
+
+def taps_of(model: nn.Module) -> dict[str, str]:
+    """Returns the network's names for places worth tapping.
+
+    A network that comes with Rolewise, and any other that wants to, declares them in an attribute ``taps``. For the
+    rest the last linear layer is taken to be the classifier: its input is ``penultimate``, its output ``logits``.
+
+    Args:
+        model: any network.
+
+    Returns:
+        Tap name -> path of a place, see `rolewise.taps.places.place_of`.
+    """
+    declared = getattr(model, "taps", None)
+    if isinstance(declared, dict):
+        return {str(name): str(path) for name, path in declared.items()}
+    linear = [path for path, module in model.named_modules() if isinstance(module, nn.Linear) and path]
+    return {"penultimate": f"{linear[-1]}:input", "logits": linear[-1]} if linear else {}
+
+
+def names_of(network: nn.Module) -> dict[str, str]:
+    """Returns a network's tap names with their paths, ``last_stage`` among them where it names its stages."""
+    taps = taps_of(network)
+    stages = {int(name[5:]): path for name, path in taps.items() if name[:5] == "stage" and name[5:].isdigit()}
+    return {**taps, "last_stage": stages[max(stages)]} if stages else taps
+
+
+def resolve(network: nn.Module, name: str, role: str) -> str:
+    """Returns the path of the place that a tap's name or path stands for.
+
+    Args:
+        network: any network.
+        name: one of its tap names, or the path of a module, either with a suffix (``stage2#1:output.0``).
+        role: what messages call the network.
+
+    Raises:
+        InputError: the network has no such place, and the near names are given; or the path has another form.
+    """
+    taps = names_of(network)
+    path = taps.get(name, name)
+    known = [known for known, _ in network.named_modules(remove_duplicate=False)]
+    try:
+        place = place_of(path)
+    except InputError:
+        raise InputError(f"the {role} has no tap {name!r}; a tap must be {FORM}") from None
+    if place.module in taps and path == name:
+        # A name of the network's own with a suffix.
+        start, suffix = taps[place.module], path[len(place.module) :]
+        if start == place_of(start).module:
+            path, place = start + suffix, place_of(start + suffix)
+    if place.module not in known:
+        modules = [path for path in known if path]
+        raise InputError(f"the {role} has no tap {name!r}{near(place.module, dict.fromkeys([*taps, *modules]))}")
+    return path
