@@ -57,6 +57,15 @@ class Batch:
     views: Mapping[str, Any] = field(default_factory=dict)
     mixture: Mixture | None = None
 
+    def view(self, role: str, kind: str = "student") -> Any:
+        """Returns the inputs of one network.
+
+        Args:
+            role: the network's.
+            kind: ``student`` or ``teacher``: the view of that name is every such network's that has none of its own.
+        """
+        return self.views.get(role, self.views.get(kind, self.inputs)) if self.views else self.inputs
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -84,6 +93,37 @@ class Outputs:
             raise InputError(f"a network must return logits for this method, got the outputs {known}")
         logits: Tensor = self.values["logits"]
         return logits
+
+    @property
+    def first(self) -> Tensor:
+        """The first value that is a tensor, or the first loss: it tells device and gradient of all.
+
+        Raises:
+            InputError: there is neither.
+        """
+        for value in (*self.values.values(), *self.losses.values()):
+            if isinstance(value, Tensor):
+                return value
+        raise InputError("a network must return at least one tensor, got none")
+
+    def at_least_float32(self) -> Outputs:
+        """Returns the same with values in half precision made single; features stay."""
+        values = {name: at_least_float32(value) for name, value in self.values.items()}
+        return Outputs(values, self.features, self.losses)
+
+    def detached(self) -> Outputs:
+        """Returns the same values and features without gradients, and no losses."""
+        return Outputs(_detached(self.values), _detached(self.features))
+
+
+def at_least_float32(value: Any) -> Any:
+    """Returns a tensor of half precision as single; everything else stays."""
+    half = isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16)
+    return value.float() if half else value
+
+
+def _detached(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.detach() if isinstance(value, Tensor) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ def test_each_network_gets_its_own_input_and_a_shared_one_is_made_once(monkeypat
     made.clear()
     distiller = Distiller(teacher, student, [rw.kd()], teacher_input=other, student_input=spec).eval()
     terms = distiller(images, labels)
-    assert [spec for _, spec in made] == [spec, other]
+    assert [spec for _, spec in made] == [other, spec]
     torch.testing.assert_close(terms.student_logits, same.student_logits)
     torch.testing.assert_close(terms.teacher_logits, teacher(prepare(images, other)))
     views = distiller(images, labels, teacher_images=own)
@@ -317,13 +317,13 @@ def test_making_learned_maps_leaves_no_trace() -> None:
     assert torch.equal(state, torch.get_rng_state())
     assert modes == [module.training for module in student.modules()]
     assert all(torch.equal(before[key], value) for key, value in student.state_dict().items())
-    first, second, third = (distiller.adapters["fitnets_0"].weight for distiller in distillers)
+    first, second, third = (distiller.terms["fitnets"].maps[0].weight for distiller in distillers)
     assert torch.equal(first, second) and not torch.equal(first, third)
     generator = torch.Generator().manual_seed(5)
     one, two = (
         Distiller(network(0), network(1), [rw.fitnets()], example=images, generator=generator) for _ in range(2)
     )
-    assert not torch.equal(one.adapters["fitnets_0"].weight, two.adapters["fitnets_0"].weight)
+    assert not torch.equal(one.terms["fitnets"].maps[0].weight, two.terms["fitnets"].maps[0].weight)
 
 
 def test_a_copy_and_a_pickled_one_have_taps_of_their_own() -> None:
@@ -352,7 +352,7 @@ def test_taps_keep_no_tensor_alive() -> None:
     assert len(seen) == 3 and not any(reference() is not None for reference in seen)
     with pytest.raises(RuntimeError):  # a pass that fails leaves the taps closed too
         distiller(torch.zeros(6, 2, 8, 8), labels)
-    assert not distiller._student_taps.store.open
+    assert not distiller._taps["student"].store.open
 
 
 def test_two_distillers_may_share_a_teacher() -> None:

@@ -158,10 +158,9 @@ def test_the_gradient_reaches_the_student_alone(name: str) -> None:
     reached = [weight.grad for weight in distiller.trainable_parameters() if weight.grad is not None]
     assert len(reached) >= 3 and all(gradient.isfinite().all() for gradient in reached)
     assert any(gradient.abs().sum() > 0 for gradient in reached)
-    for key, module in distiller.adapters.items():
+    for key, weight in distiller.terms[name].named_parameters():
         # A learned part with a loss of its own gets nothing from the method's.
-        own = key.endswith("_estimator")
-        assert all((weight.grad is None) == own for weight in module.parameters())
+        assert (weight.grad is None) == key.startswith("estimator.")
 
 
 @every_method
@@ -209,7 +208,7 @@ def test_its_state_makes_a_round_trip(name: str) -> None:
     second = Distiller(teacher, networks(50)[1], [configure(name)], example=images, generator=2).eval()
     expected = first(images, labels).total.item()
     assert second(images, labels).total.item() != expected
-    assert not [key for key in first.state_dict() if not key.startswith(("student.", "adapters."))]
+    assert not [key for key in first.state_dict() if not key.startswith(("student.", "terms."))]
     second.load_state_dict(first.state_dict())
     assert second(images, labels).total.item() == expected
 
@@ -243,7 +242,7 @@ def test_a_learned_part_s_own_loss_agrees_and_trains_it_alone(name: str, batch: 
     )
     term = f"{name}_estimator"
     distiller = make(name)
-    own = list(distiller.adapters[term].parameters())
+    own = list(distiller.terms[name].estimator.parameters())
     before = [weight.detach().clone() for weight in own]
     terms = distiller(*batch_of(6))
     assert terms.weights[term] == 1 and term in terms.named()

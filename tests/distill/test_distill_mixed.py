@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import rolewise.distill as rw
-from rolewise.distill import Distiller, Pairs, isotonic
+from rolewise.distill import Distiller, Pairs, isotonic, mixed_logits
 from rolewise.distill.registry import METHODS, method
 from rolewise.errors import InputError
 from rolewise.models import build
@@ -93,17 +93,17 @@ def pairs_of(targets: str) -> Pairs:
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
 def test_clean_outputs_are_softened_then_mixed(temperature: float) -> None:
     logits = torch.randn(4, 3, generator=generator(), dtype=torch.double) * 6
-    target = (pairs_of("outputs").logits(logits, temperature) / temperature).softmax(1)
+    target = (mixed_logits(pairs_of("outputs"), logits, temperature) / temperature).softmax(1)
     p, r = (logits / temperature).softmax(1).numpy(), np.array([[0.7], [0.2], [1.0], [0.5]])
     np.testing.assert_allclose(target.numpy(), r * p + (1 - r) * p[[1, 2, 2, 0]], atol=1e-7)
     sure = torch.tensor([[300.0, 0, 0], [0, 300.0, 0], [0, 0, 300.0], [0, 0, 0]])
-    assert bool(pairs_of("outputs").logits(sure, 1.0).isfinite().all())
+    assert bool(mixed_logits(pairs_of("outputs"), sure, 1.0).isfinite().all())
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
 def test_order_is_restored_for_mixed_images_alone(temperature: float) -> None:
     logits = torch.randn(4, 3, generator=generator(), dtype=torch.double) * 6
-    target = (pairs_of("isotonic").logits(logits, temperature) / temperature).softmax(1)
+    target = (mixed_logits(pairs_of("isotonic"), logits, temperature) / temperature).softmax(1)
     p = (logits / temperature).softmax(1)
     # Ratios .7, .2, clean, .5: the larger part decides who is the majority, the source where they are even.
     expected = isotonic(p, torch.tensor([0, 2, 2, 1]), torch.tensor([1, 1, 2, 0]))

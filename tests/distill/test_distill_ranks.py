@@ -79,8 +79,8 @@ def test_what_is_no_plain_sum_is_refused_where_two_train() -> None:
         Distiller(network(0), network(1), [rw.kd()], reduction="sum")(IMAGES, LABELS)
     distiller = Distiller(network(0), network(1), [rw.fitnets()], example=IMAGES)
     assert distiller(IMAGES, LABELS).total.requires_grad
-    distiller.adapters["fitnets_0"] = nn.Sequential(distiller.adapters["fitnets_0"], nn.BatchNorm2d(6))
-    with pytest.raises(InputError, match=r'learned maps must have no buffers .* got "fitnets_0"'):
+    distiller.terms["fitnets"].maps[0] = nn.Sequential(distiller.terms["fitnets"].maps[0], nn.BatchNorm2d(6))
+    with pytest.raises(InputError, match=r'learned maps must have no buffers .* got "fitnets"'):
         distiller(IMAGES, LABELS)
 
 

@@ -234,7 +234,7 @@ def test_networks_without_memory_are_told_apart() -> None:
 def test_a_student_that_somebody_froze_is_named() -> None:
     distiller = Distiller(network(0), network(1), [rw.kd()])
     distiller.student.requires_grad_(False)
-    with pytest.raises(InputError, match="got logits without a gradient; somebody froze it"):
+    with pytest.raises(InputError, match="got outputs without a gradient; somebody froze it"):
         distiller(IMAGES, LABELS)
     # Where nothing is to be trained, the terms may be read.
     with torch.no_grad():

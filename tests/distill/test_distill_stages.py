@@ -53,11 +53,10 @@ def test_fewer_than_two_stages_are_refused(name: str) -> None:
 @joint
 def test_a_map_is_learned_only_between_widths_that_differ(name: str) -> None:
     same, other = distiller(name), distiller(name, (4, 5, 7))
-    learned = [key for key, module in other.adapters.items() if list(module.parameters())]
-    assert [key for key in learned if not key.endswith("_estimator")] == [f"{name}_1", f"{name}_2"]
-    assert not [key for key in same.state_dict() if f"{name}_1" in key]
+    assert [index for index, part in enumerate(other.terms[name].maps) if list(part.parameters())] == [1, 2]
+    assert not list(same.terms[name].maps.parameters())
     other(images(), torch.arange(6) % 3)[name].backward()
-    grads = [other.adapters.get_parameter(f"{name}_{index}.weight").grad for index in (1, 2)]
+    grads = [other.terms[name].maps[index].weight.grad for index in (1, 2)]
     assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in grads)
 
 
@@ -79,7 +78,7 @@ def test_training_and_evaluation_weigh_alike_and_making_one_leaves_no_trace(name
     before = copy.deepcopy(made.state_dict())
     values = []
     for training in (True, False):
-        made.adapters.train(training)
+        made.terms.train(training)
         values.append(made(images(), torch.arange(6) % 3)[name])
     torch.testing.assert_close(values[0], values[1])
     assert all(torch.equal(before[key], value) for key, value in made.state_dict().items())
@@ -88,9 +87,9 @@ def test_training_and_evaluation_weigh_alike_and_making_one_leaves_no_trace(name
 def test_the_attention_s_weights_change_what_the_student_is_taught_and_not_the_reverse() -> None:
     made = distiller("mhgd")
     labels = torch.arange(6) % 3
-    made.adapters.requires_grad_(True)
+    made.terms.requires_grad_(True)
     terms = made(images(), labels)
-    own = list(made.adapters["mhgd_estimator"].parameters())
+    own = list(made.terms["mhgd"].estimator.parameters())
     assert all(one is None for one in torch.autograd.grad(terms["mhgd"], own, allow_unused=True, retain_graph=True))
     first = next(made.student.parameters())
     assert torch.autograd.grad(terms["mhgd"], first, retain_graph=True)[0].abs().sum() > 0
@@ -102,7 +101,7 @@ def test_the_attention_s_weights_change_what_the_student_is_taught_and_not_the_r
     torch.testing.assert_close(late.total, late["labels"] + late["mhgd_estimator"] + late["mhgd"])
     with pytest.raises(InputError, match="estimator must be made for 2 stages, got one for 3"):
         pair = [torch.rand(2, 4, 3, 3), torch.rand(2, 6, 3, 3)]
-        METHODS["mhgd"].loss(pair, pair, estimator=made.adapters["mhgd_estimator"])
+        METHODS["mhgd"].loss(pair, pair, estimator=made.terms["mhgd"].estimator)
 
 
 def test_two_passes_before_one_backward_work() -> None:

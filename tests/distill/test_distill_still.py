@@ -61,7 +61,7 @@ def remembering() -> Iterator[None]:
 def test_buffers_of_learned_parts_move_by_steps_alone() -> None:
     state = torch.get_rng_state()
     distiller = Distiller(network(0), network(1), [rw.configure("remembering")], example=IMAGES)
-    part: Any = distiller.adapters["remembering_estimator"]
+    part: Any = distiller.terms["remembering"].estimator
     assert torch.equal(state, torch.get_rng_state()), "trying a method drew from the stream of everybody"
     assert part.training and part.norm.training and part.count == 0 and not part.queue.any()
     assert part.norm.num_batches_tracked == 0 and not part.norm.running_mean.any()
@@ -74,7 +74,7 @@ def test_buffers_of_learned_parts_move_by_steps_alone() -> None:
     terms.total.backward()  # the graph of an evaluation is whole
 
     distiller.train()(IMAGES, LABELS)
-    part = distiller.adapters["remembering_estimator"]
+    part = distiller.terms["remembering"].estimator
     assert part.count == 1 and part.queue.any() and part.norm.num_batches_tracked == 1
 
 

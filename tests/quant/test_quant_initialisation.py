@@ -104,7 +104,7 @@ def test_the_distillers_trial_leaves_a_student_as_it_was(quantiser: str, reader:
     teacher = build("small_cnn", num_classes=3, channels=1, size=(8, 8), seed=2, widths=[6, 8])
     methods = [configure("fitnets" if reader else "kd", weight=0.5)]
     distiller = Distiller(teacher, low, methods, teacher_input=SPEC, student_input=SPEC, example=data().images[:2])
-    assert bool(distiller.adapters) == reader
+    assert bool(list(distiller.terms.parameters())) == reader
     assert same(state(low), before) and [module.training for module in low.modules()] == modes
     # The levels that training begins with are those of its first batch, not of the trial's two images.
     other, images = copy.deepcopy(low).train(), data().images[:16]

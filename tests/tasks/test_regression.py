@@ -160,7 +160,7 @@ def test_tasks_are_named():
         build_task({"error": "absolute"})
 
 
-def test_blank_targets_go_with_the_outputs():
+def test_example_targets_go_with_the_outputs():
     logits, numbers = torch.zeros(4, 3), torch.zeros(4, 2)
     for name, outputs in (
         ("classification", Outputs({"logits": logits})),
@@ -168,6 +168,6 @@ def test_blank_targets_go_with_the_outputs():
         ("regression", Outputs({"predictions": numbers})),
     ):
         task = build_task(name)
-        batch = Batch(torch.zeros(4, 1, 2, 2), task.blank_targets(outputs))
+        batch = Batch(torch.zeros(4, 1, 2, 2), task.example_targets(outputs))
         task.check(batch)
         task.check_outputs(outputs, batch, values=True)

@@ -54,7 +54,7 @@ def test_the_bound_acts_on_each_tensor_of_the_student() -> None:
     cut = 0
     for name, task, distillation in zip(named, first, second, strict=True):
         if task is None:  # the learned map's and the attention's weights: no labels move them
-            assert name.startswith("adapters.") and distillation is not None
+            assert name.startswith("terms.") and distillation is not None
             torch.testing.assert_close(got[name], distillation)
             continue
         assert name.startswith("student.")

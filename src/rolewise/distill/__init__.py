@@ -6,8 +6,10 @@ from rolewise.distill.combinations import COMBINATIONS, build_methods, function_
 from rolewise.distill.distiller import Distiller
 from rolewise.distill.gradients import limit_factors, limit_gradients
 from rolewise.distill.heads import head_of
-from rolewise.distill.mixed import Pairs, isotonic
+from rolewise.distill.mixed import Pairs, isotonic, mixed_logits
 from rolewise.distill.registry import METHODS, Info, Method, configure, discover, method, method_settings
+from rolewise.distill.step_state import average_of
+from rolewise.distill.term import Shapes, Term
 from rolewise.distill.terms import Terms
 from rolewise.distill.weights import Weight, weight_of
 
@@ -37,8 +39,11 @@ __all__ = [
     "Info",
     "Method",
     "Pairs",
+    "Shapes",
+    "Term",
     "Terms",
     "Weight",
+    "average_of",
     "build_methods",
     "configure",
     "function_matching",
@@ -49,6 +54,7 @@ __all__ = [
     "limit_gradients",
     "method",
     "method_settings",
+    "mixed_logits",
     "section_faults",
     "weight_of",
 ]

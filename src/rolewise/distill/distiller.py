@@ -1,214 +1,259 @@
-"""The Distiller: a student, its frozen teacher and the methods between them, in anyone's own loop."""
+"""The Distiller: students, frozen teachers and the methods between them, in anyone's own loop."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from rolewise.batch import Batch, Context, Mixture, Outputs
 from rolewise.distill import guards
-from rolewise.distill.adapters import make_adapters
 from rolewise.distill.checks import check_choice, check_limit
-from rolewise.distill.losses import Seen, estimator_name, full, losses_of, read
-from rolewise.distill.mixed import Pairs, check_pairs
+from rolewise.distill.construction import add_terms, check_parts, networks_of, specs_of, task_of
+from rolewise.distill.links import links_of
+from rolewise.distill.loss_term import LossTerm
+from rolewise.distill.networks import Networks
 from rolewise.distill.ranks import check_plain
 from rolewise.distill.registry import Method, configure
-from rolewise.distill.roles import check_networks, enter, freeze
-from rolewise.distill.running import NOTHING, keep_buffers, unmoved, without_autocast
-from rolewise.distill.taps import pairs_of
+from rolewise.distill.roles import enter, freeze
+from rolewise.distill.running import NOTHING, unmoved, without_autocast
+from rolewise.distill.step_state import AverageOf, StepState
+from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode, batch_statistics
 from rolewise.distill.terms import Terms, weighted_sum
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
-from rolewise.logits import logits_in
 from rolewise.taps import Taps
+from rolewise.tasks import Task
 
 
-class Distiller(nn.Module):
-    r"""Composes distillation methods with the labels' cross-entropy.
+class Distiller(Networks):
+    r"""Composes distillation methods with the task's own loss.
 
-    .. math:: L = w_0 \, \mathrm{CE}(s, y) + \sum_m w_m(\tau) \, \frac{1}{B} \sum_b \ell_{m,b}
+    .. math:: L = w_0 \, L_\mathrm{task}(s, y) + \sum_m w_m(\tau) \, \frac{1}{B} \sum_b \ell_{m,b}
 
-    The teacher is frozen, stays in eval mode, runs without gradients and belongs neither to the parameters nor to the
-    state dict; it does follow ``to``, ``cuda`` and the like. Losses are computed in at least single precision, also
-    under autocast.
+    Teachers are frozen, stay in eval mode, run without gradients and belong neither to the parameters nor to the state
+    dict; they do follow ``to``, ``cuda`` and the like. Losses are computed in at least single precision, also under
+    autocast.
 
     Args:
-        teacher: any network that returns logits [B, K], or None to train on labels alone.
-        student: likewise.
-        methods: configured methods, such as ``rw.kd(temperature=4, weight=0.9)``, each at most once.
-        label_weight: w_0, at least 0.
-        label_smoothing: of the cross-entropy, in [0, 1).
-        teacher_input: what the teacher wants to be fed. With None it gets the images as they come.
+        teacher: a network that is frozen, or a mapping role -> network (or `average_of` a student), or None. A single
+            one has the role ``teacher``.
+        student: a network that is trained, or a mapping role -> network. A single one has the role ``student``.
+        methods: configured methods, such as ``rw.kd(temperature=4, weight=0.9)``. Where there are several networks each
+            names its two, and a method that is listed again a ``name``: ``rw.kd(teacher="big", name="kd_big")``. A
+            student may teach another.
+        label_weight: w_0, at least 0; of each student's loss.
+        label_smoothing: of the cross-entropy, in [0, 1); other tasks have settings of their own.
+        teacher_input: the input that the teacher expects, or a mapping role -> input. With None it gets the images as
+            they come.
         student_input: likewise for the student.
         reduction: ``mean`` or ``sum`` of each term over the batch.
-        example: a few images as they will come; needed where a method learns a map between features, whose shapes are
-            read off it. Where it is given, every method is tried on it: a misfit shows here and not in training.
-        generator: of the initial weights of learned maps: a generator or a seed.
+        example: a few inputs as they will come, or a `rolewise.batch.Batch`; needed where a method learns a map between
+            features, whose shapes are read off it. Where it is given, every method is tried on it: a misfit shows here
+            and not in training.
+        generator: of the initial weights of learned parts: a generator or a seed.
+        task: what is predicted; classification by default.
+        examples: N, the number of examples in the source, for methods that keep a memory of each.
+        teacher_gradients: whether gradients go through the teachers to their inputs; their weights stay frozen.
+        teacher_mode: ``eval``, or ``batch_statistics``: the teachers' norms use each batch's own mean and variance.
+            Nothing of a teacher moves either way, and its dropout is off.
 
     Raises:
-        InputError: methods without a teacher, an unknown tap, no example where one is needed, a number out of range, or
-            a network that another Distiller, which is still there, has in the other role.
+        InputError: methods without a teacher, an unknown role or tap, no example where one is needed, a number out of
+            range, or a network that another Distiller, which is still there, has in the other role.
     """
 
     def __init__(
         self,
-        teacher: nn.Module | None,
-        student: nn.Module,
+        teacher: nn.Module | Mapping[str, nn.Module | AverageOf] | None,
+        student: nn.Module | Mapping[str, nn.Module],
         methods: Sequence[Method] = (),
         *,
         label_weight: float = 1.0,
         label_smoothing: float = 0.0,
-        teacher_input: InputSpec | None = None,
-        student_input: InputSpec | None = None,
+        teacher_input: InputSpec | Mapping[str, InputSpec] | None = None,
+        student_input: InputSpec | Mapping[str, InputSpec] | None = None,
         reduction: Literal["mean", "sum"] = "mean",
-        example: Tensor | None = None,
+        example: Any = None,
         generator: torch.Generator | int = 0,
+        task: Task | None = None,
+        examples: int | None = None,
+        teacher_gradients: bool = False,
+        teacher_mode: TeacherMode = "eval",
     ) -> None:
-        super().__init__()
         check_limit("label_weight", label_weight, "not negative")
-        guards.check_smoothing(label_smoothing)
         check_choice("reduction", reduction, ("mean", "sum"))
-        guards.check_parts(teacher_input, student_input, example, generator)
-        check_networks(teacher, student)
-        self.methods = guards.methods_of(methods, teacher=teacher is not None)
-        pairs = [pairs_of(method, student, teacher) if teacher is not None else [] for method in self.methods]
-        self.student = student
-        # In a list, so that it is no submodule: its weights do not belong to what is trained and saved.
-        self._teacher = [freeze(teacher)] if teacher is not None else []
-        self.label_weight = label_weight
-        self.label_smoothing = label_smoothing
-        self.reduction = reduction
-        self.teacher_input, self.student_input = teacher_input, student_input
-        self._pairs, self._calls = pairs, 0  # of forward passes: which of them look at the labels' values
-        self._student_taps = Taps(student, [path for pairs in self._pairs for path, _ in pairs])
-        self._teacher_taps = [Taps(net, [path for pairs in self._pairs for _, path in pairs]) for net in self._teacher]
-        self.adapters = nn.ModuleDict()
-        if example is not None:
-            self._try(example, generator)
-        elif any(method.info.adapter or method.info.estimator for method in self.methods):
-            raise InputError("example must be a few images where a method learns a map between features, got none")
+        check_choice("teacher_mode", teacher_mode, TEACHER_MODES)
+        check_parts(example, generator, examples)
+        frozen, students, averages = networks_of(teacher, student)
+        followed = {role: average.network for role, (average, _) in averages.items()}
+        teachers = {**frozen, **followed}
+        specs = specs_of(teacher_input, tuple(teachers), "teacher_input")
+        specs |= specs_of(student_input, tuple(students), "student_input")
+        super().__init__(frozen, students, followed, specs)
+        self.task = task_of(task, label_smoothing)
+        self.methods = guards.methods_of(methods, taught=len(teachers) + len(students) > 1)
+        self.links = links_of(self.methods, teachers, students)
+        for network in frozen.values():
+            freeze(network)
+        self.label_weight, self.reduction = label_weight, reduction
+        self.teacher_gradients, self.teacher_mode = teacher_gradients, teacher_mode
+        self.teaching = tuple(role for role in teachers if role in {link.teacher for link in self.links})
+        self._taps = {role: Taps(self.network(role), self._tapped(role)) for role in (*self._roles, *self.teaching)}
+        self._calls = 0  # of forward passes: which of them look at the targets' values
+        self.terms = nn.ModuleDict()
+        add_terms(self, example, generator, examples)
+        follow = [(average, students[role]) for average, role in averages.values()]
+        self._state = StepState(self.terms, self.links, follow)  # type: ignore[arg-type]
         enter(self)
-
-    @property
-    def teacher(self) -> nn.Module | None:
-        """The frozen teacher, or None."""
-        return self._teacher[0] if self._teacher else None
 
     def forward(
         self,
-        images: Tensor,
-        labels: Tensor | None = None,
+        inputs: Any,
+        targets: Any = None,
+        context: Context | None = None,
         *,
         teacher_images: Tensor | None = None,
         progress: float = 0.0,
-        pairs: Pairs | None = None,
+        pairs: Mixture | None = None,
     ) -> Terms:
         """Returns the terms of one batch.
 
         Args:
-            images: [B, C, H, W] as the student sees them; uint8, or floating point in [0, 1], where an input is
-                declared, and what the network takes where none is.
-            labels: int64 [B], from 0 to K - 1, or soft labels [B, K] that sum to 1; must be given.
-            teacher_images: what the teacher sees instead, of the same examples in the same order.
+            inputs: as the students see them, such as images [B, C, H, W]: uint8, or floating point in [0, 1], where an
+                input is declared, and what the network takes where none is. Or a whole `rolewise.batch.Batch`, and then
+                nothing of it beside.
+            targets: as the task defines them: int64 [B], from 0 to K - 1, or soft labels [B, K] that sum to 1. They
+                may be left out where nothing reads them.
+            context: where the training stands; by default as far as ``progress`` and the steps taken say.
+            teacher_images: the inputs of the teachers, of the same examples in the same order.
             progress: the fraction of training done, in [0, 1], for weights that move.
             pairs: how the images were mixed, where the teacher's outputs are to be made to fit (see
-                `rolewise.distill.mixed.Pairs`); with ``outputs`` the teacher's images are those before mixing.
+                `rolewise.batch.Mixture`); with ``outputs`` the teacher's images are those before mixing.
 
         Returns:
             The terms; ``total`` is what to call ``backward`` on.
 
         Raises:
-            InputError: shapes do not fit, labels are no classes and no shares that add up to 1, soft labels meet a
-                method that is not sound with them, or several processes train on what is no plain sum.
+            InputError: shapes do not fit, targets are not those of the task, soft labels meet a method that is not
+                sound with them, or several processes train on what is no plain sum.
         """
-        unmixed = pairs is not None and pairs.targets == "outputs"
-        declared = self.student_input is not None and (self.teacher_input is not None or not self.methods)
-        labels = guards.check_batch(images, labels, None if unmixed else teacher_images, declared=declared)
-        if pairs is not None:
-            check_pairs(self.methods, pairs, len(images), teacher_images)
-        if labels.ndim == 2:
-            guards.check_soft_labels(self.methods)
-        if learning := self.training and torch.is_grad_enabled():
-            check_plain(self.methods, dict(self.adapters.items()), self.reduction)
-        student_batch = prepare(images, self.student_input) if self.student_input is not None else images
-        # The teacher first, because it leaves nothing behind: the student's activations are not yet in memory.
-        teacher = self._ask_teacher(images, teacher_images, student_batch) if self.methods else None
-        if teacher is not None and pairs is not None:
-            teacher = Seen(teacher.logits, teacher.features, pairs)
-        student = Seen(*self._student_taps.run(lambda: logits_in(self.student(student_batch))))
+        batch = guards.batch_of(inputs, targets, teacher_images, pairs)
+        context = context or Context(progress, self._state.steps)
+        learning = self.training and torch.is_grad_enabled()
+        guards.check_batch(self, batch)
+        if learning:
+            check_plain(self.methods, self.terms, self.reduction)
+        outputs = self.run_all(batch)
         self._calls += 1
-        guards.check_logits(student.logits, images, labels, learning=learning)
-        if guards.due(self._calls, labels):
-            guards.check_labels(labels, student.logits.shape[1])
-        # No step is taken in evaluation, so that nothing that is learned may move, whatever its own mode.
-        with NOTHING if self.training else unmoved(self.adapters):
-            parts = self._losses(student, teacher, labels)
-        weights = {"labels": self.label_weight}
-        for method in self.methods:
-            weights[method.info.name] = method.weight(progress)
-            if method.info.estimator is not None:
-                weights[estimator_name(method)] = 1.0  # it moves nothing but that part's own weights
-        total = weighted_sum(parts, weights)
-        total = student.logits.sum() * 0.0 if total is None else total
-        return Terms(total, parts, student.logits, teacher.logits if teacher is not None else None, weights)
-
-    @torch.no_grad()
-    def _ask_teacher(self, images: Tensor, teacher_images: Tensor | None, student_batch: Tensor) -> Seen:
-        """The one place where the teacher is run; nothing of it carries a gradient."""
-        if (teacher := self._teacher[0]).training:
-            teacher.eval()
-        seen = images if teacher_images is None else teacher_images
-        if seen is images and self.teacher_input == self.student_input:
-            batch = student_batch
+        guards.check_outputs(self, outputs, batch, learning=learning, call=self._calls)
+        if not learning or self._state.empty:
+            own, added = self.losses(outputs, batch, context)
         else:
-            batch = prepare(seen, self.teacher_input) if self.teacher_input is not None else seen
-        return Seen(*self._teacher_taps[0].run(lambda: logits_in(teacher(batch))))
+            with self._state.held() as moved:
+                own, added = self.losses(outputs, batch, context)
+            self._state.wait(outputs, batch, context, moved)
+        parts = {**own, **{name: loss for name, (loss, _) in added.items()}}
+        weights = {**dict.fromkeys(own, self.label_weight), **{name: weight for name, (_, weight) in added.items()}}
+        total, student = weighted_sum(parts, weights), outputs[self._roles[0]]
+        if total is None:
+            total = student.first.sum() * 0.0
+        teacher = outputs[self.teaching[0]].values.get("logits") if self.teaching else None
+        return Terms(total, parts, student.values.get("logits"), teacher, weights, outputs, tuple(own))
 
-    def _losses(self, student: Seen, teacher: Seen | None, labels: Tensor) -> dict[str, Tensor]:
-        """Returns each term, reduced to a scalar."""
-        adapters = dict(self.adapters.items())
-        logits = full(student.logits)  # once, so that the terms' gradients are added before they become half again
-        student = Seen(logits, student.features)
-        pieces = [
-            read(method, pairs, adapters, student, teacher) if teacher is not None else []
-            for method, pairs in zip(self.methods, self._pairs, strict=True)
+    def run_all(self, batch: Batch) -> dict[str, Outputs]:
+        """Runs every network once: first the teachers, since they keep no activations for a backward pass."""
+        prepared: dict[tuple[int, InputSpec], Any] = {}
+        outputs, gradients = {}, self.teacher_gradients and torch.is_grad_enabled()
+        for role in self.teaching:
+            with torch.set_grad_enabled(gradients):
+                outputs[role] = self._taught_by(role, batch, prepared)
+        for role in self._roles:
+            outputs[role] = self._run(role, "student", batch, prepared)
+        return outputs
+
+    def _taught_by(self, role: str, batch: Batch, prepared: dict[tuple[int, InputSpec], Any]) -> Outputs:
+        if (network := self.network(role)).training:
+            network.eval()
+        if self.teacher_mode == "eval":
+            return self._run(role, "teacher", batch, prepared)
+        with batch_statistics(network):
+            return self._run(role, "teacher", batch, prepared)
+
+    def _run(self, role: str, kind: str, batch: Batch, prepared: dict[tuple[int, InputSpec], Any]) -> Outputs:
+        inputs, spec = batch.view(role, kind), self.spec(role)
+        if spec is not None:
+            # Networks that are fed alike share what is prepared.
+            key = id(inputs), spec
+            if key not in prepared:
+                prepared[key] = prepare(inputs, spec)
+            inputs = prepared[key]
+        # Losses that a network computes itself are those of a student alone.
+        targets = batch.targets if kind == "student" else None
+        given, features = self._taps[role].run(partial(self.task.run, self.network(role), inputs, targets))
+        return Outputs(given.values, features, given.losses)
+
+    def losses(
+        self, outputs: Mapping[str, Outputs], batch: Batch, context: Context
+    ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, float]]]:
+        """Returns the task's own losses, and those of the methods with their weights, each reduced to a scalar."""
+        # Once, so that the terms' gradients are added before they become half again.
+        full = {role: output.at_least_float32() for role, output in outputs.items()}
+        device = full[self._roles[0]].first.device.type
+        own: dict[str, Tensor] = {}
+        with without_autocast(device):
+            for role in self._roles if batch.targets is not None else ():
+                for name, loss in self.task.losses(full[role], batch, reduction=self.reduction).items():
+                    own[name if len(self._roles) == 1 else f"{role}_{name}"] = loss
+        added: dict[str, tuple[Tensor, float]] = {}
+        # No step is taken in evaluation, so that no learned part may move, whatever its own mode.
+        with NOTHING if self.training else unmoved(term for term in self.terms.values() if isinstance(term, LossTerm)):
+            for method, link, term in zip(self.methods, self.links, self.terms.values(), strict=True):
+                # A network that teaches never learns through what it teaches.
+                teacher = full[link.teacher].detached() if link.teacher in self._roles else full[link.teacher]
+                with NOTHING if isinstance(term, LossTerm) else without_autocast(device):
+                    losses = term(full[link.student], teacher, batch, context)
+                for key, loss in ({"": losses} if isinstance(losses, Tensor) else losses).items():
+                    # What trains a learned part alone has weight 1.
+                    weight = 1.0 if key == "estimator" else method.weight(context.progress)
+                    scalar = loss.mean() if self.reduction == "mean" else loss.sum()
+                    added[f"{method.name}_{key}" if key else method.name] = scalar, weight
+        return own, added
+
+    def _tapped(self, role: str) -> list[str]:
+        """Returns the paths that methods read of a network."""
+        return [
+            path
+            for link in self.links
+            for pair in link.pairs
+            for path, owner in zip(pair, (link.student, link.teacher), strict=True)
+            if owner == role
         ]
-        parts = {}
-        labels = labels.to(logits.dtype) if labels.ndim == 2 else labels  # torch takes no other
-        with without_autocast(logits.device.type):
-            parts["labels"] = functional.cross_entropy(
-                logits, labels, label_smoothing=self.label_smoothing, reduction=self.reduction
-            )
-            for method, some in zip(self.methods, pieces, strict=True):
-                for name, loss in losses_of(method, some, labels, adapters).items():
-                    parts[name] = loss.mean() if self.reduction == "mean" else loss.sum()
-        return parts
 
-    @torch.no_grad()
-    def _try(self, example: Tensor, generator: torch.Generator | int) -> None:
-        """Makes the learned maps and runs every loss once, on images that tell the shapes."""
-        place = next(self.student.parameters(), example).device
-        example = example.to(place)
-        modes = [(module, module.training) for module in self.student.modules()]
-        self.student.eval()  # a few images must not move the norms' statistics
-        try:
-            batch = prepare(example, self.student_input) if self.student_input is not None else example
-            student = Seen(*self._student_taps.run(lambda: logits_in(self.student(batch))))
-            labels = torch.zeros(len(example), dtype=torch.int64, device=place)
-            guards.check_logits(student.logits, example, labels, learning=False)
-            if self.methods:
-                teacher = self._ask_teacher(example, None, batch)
-                made = make_adapters(self.methods, self._pairs, student.features, teacher.features, generator)
-                self.adapters.update({name: module.to(place) for name, module in made.items()})
-                with unmoved(self.adapters.eval()):
-                    self._losses(student, teacher, labels)
-        finally:
-            self.adapters.train()
-            for module, training in modes:
-                module.training = training
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # Until version 0.2 the learned parts of all methods were in one table.
+        for key in [key for key in state_dict if key.startswith(f"{prefix}adapters.")]:
+            owner, _, place = key[len(f"{prefix}adapters.") :].partition(".")
+            method, _, part = owner.rpartition("_")
+            within = part if part == "estimator" else f"maps.{part}"
+            state_dict[f"{prefix}terms.{method}.{within}.{place}"] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def after_step(self, *, taken: bool = True) -> None:
+        """Moves the state of terms and the averages of students, once the optimiser has taken its step.
+
+        Without methods that keep state and without averages there is nothing to move, and no need to call it.
+
+        Args:
+            taken: whether the step was taken; a step that was refused, as a scaler does, moves nothing.
+        """
+        if taken:
+            self._state.take()
+        else:
+            self._state.drop()
 
     def configure(self, name: str, **settings: Any) -> None:
         """Changes the weight or settings of one method from now on, as a search over them does.
@@ -216,35 +261,26 @@ class Distiller(nn.Module):
         Raises:
             InputError: there is no such method here, or a setting is wrong.
         """
-        if name not in (names := [method.info.name for method in self.methods]):
+        if name not in (names := [method.name for method in self.methods]):
             raise InputError(f"no method here is called {name!r}{near(name, names)}")
-        if "student_taps" in settings or "teacher_taps" in settings:
-            raise InputError("taps must stay as they are; make a new Distiller for others")
-        self.methods = tuple(
-            configure(name, **{**method.given(), **settings}) if method.info.name == name else method
-            for method in self.methods
-        )
-
-    def trainable_parameters(self) -> Iterator[nn.Parameter]:
-        """Gives what an optimiser must move: the student's parameters, then those of learned parts."""
-        return (parameter for parameter in self.parameters() if parameter.requires_grad)
-
-    def compile_networks(self, **settings: Any) -> None:
-        """Compiles both networks in place; taps and state dicts stay as they are.
-
-        From then on torch keeps the buffers of every compiled graph in this process until the graph goes: gradients
-        that are limited or measured go back through one more than once.
-        """
-        keep_buffers()
-        for network in (self.student, *self._teacher):
-            network.compile(**settings)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
-        enter(self)  # copies and pickles do not come through __init__
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Distiller:
-        for teacher in self._teacher:
-            teacher._apply(fn)  # type: ignore[no-untyped-call]
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        return self
+        for key, what in (
+            ("student_taps", "taps"),
+            ("teacher_taps", "taps"),
+            ("teacher", "roles"),
+            ("student", "roles"),
+        ):
+            if key in settings:
+                raise InputError(f"{what} must stay as they are; make a new Distiller for others")
+        changed = []
+        for method in self.methods:
+            if method.name == name:
+                method = configure(method.info.name, **{**method.given(), **settings})
+                term = self.terms[name]
+                if isinstance(term, LossTerm):
+                    term.method = method
+                elif settings.keys() - {"weight"}:
+                    raise InputError(
+                        f'settings of "{name}" must stay as they are, except its weight; make a new Distiller'
+                    )
+            changed.append(method)
+        self.methods = tuple(changed)

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from rolewise.batch import Batch, Mixture, Outputs
+from rolewise.distill.mixed import check_mixture
 from rolewise.distill.registry import Method
 from rolewise.errors import InputError
-from rolewise.inputs import InputSpec
-from rolewise.seeds import check_seed
 
-#: How far from 1 the shares of soft labels may add up to, which half precision rounds.
-_SLACK = {torch.float16: 1e-2, torch.bfloat16: 3e-2}
+if TYPE_CHECKING:
+    from rolewise.distill.distiller import Distiller
 
 
-def methods_of(methods: object, *, teacher: bool) -> tuple[Method, ...]:
+def methods_of(methods: object, *, taught: bool) -> tuple[Method, ...]:
     """Returns configured methods as a tuple.
 
     Args:
-        methods: what was given as such.
-        teacher: whether there is a teacher to read.
+        methods: a list of configured methods.
+        taught: whether there is a second network to learn from.
 
     Raises:
-        InputError: it is no list of configured methods, one stands twice, or there is nobody to read.
+        InputError: it is no list of configured methods, or there is no network to learn from.
     """
     if isinstance(methods, (str, Mapping, Method)) or not isinstance(methods, Iterable):
         raise InputError(f"methods must be a list of configured methods, got {_said(methods)}")
@@ -32,11 +33,8 @@ def methods_of(methods: object, *, teacher: bool) -> tuple[Method, ...]:
     for method in listed:
         if not isinstance(method, Method):
             raise InputError(f"methods must be a list of configured methods, got one that is {_said(method)}")
-    if listed and not teacher:
+    if listed and not taught:
         raise InputError("methods must have a teacher to read, got none; give a teacher or leave the methods out")
-    names = [method.info.name for method in listed]
-    if len(set(names)) != len(names):
-        raise InputError(f"methods must be distinct, got {names}; give one several taps instead of listing it twice")
     return listed
 
 
@@ -58,169 +56,93 @@ def _said(value: object) -> str:
     return f"{value!r}; write methods=[rw.kd()], or methods=[] for none"
 
 
-def check_parts(teacher_input: object, student_input: object, example: object, generator: object) -> None:
-    """Raises InputError unless what a Distiller is made of has the right types; the networks are looked at apart."""
-    for name, spec in (("teacher_input", teacher_input), ("student_input", student_input)):
-        if spec is not None and not isinstance(spec, InputSpec):
-            raise InputError(f"{name} must be a rolewise.InputSpec(mean, std), got {spec!r}")
-    if example is not None and (not isinstance(example, Tensor) or not example.ndim):
-        raise InputError(f"example must be a tensor of a few images, got {type(example).__name__}; give images[:2]")
-    if not isinstance(generator, torch.Generator):
-        check_seed("generator", generator)
-
-
-def check_smoothing(value: object) -> None:
-    """Raises InputError unless the smoothing of labels is at least 0 and below 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-        raise InputError(f"label_smoothing must be at least 0 and below 1, got {value!r}")
-
-
-def check_batch(images: object, labels: object, teacher_images: object, *, declared: bool) -> Tensor:
-    """Returns the labels of a batch; only shapes and types are read, never values.
-
-    Args:
-        images: the student's.
-        labels: int64 [B] or floating point [B, K].
-        teacher_images: the teacher's, or None.
-        declared: whether every network that is asked declares its input, so that uint8 images can be prepared.
+def batch_of(inputs: Any, targets: Any, teacher_images: Any, mixture: Mixture | None) -> Batch:
+    """Returns a batch: the one that was given as such, or one of the single arguments.
 
     Raises:
-        InputError: images and labels are not of one batch.
+        InputError: a batch is given, and something beside it.
     """
-    if not isinstance(images, Tensor) or not isinstance(labels, Tensor):
-        raise _no_batch(images, labels)
-    if images.dtype == torch.uint8 and not declared:
-        raise InputError("images must be floating point where a network declares no input, got uint8")
-    fits = labels.dtype == torch.int64 if labels.ndim == 1 else labels.ndim == 2 and labels.is_floating_point()
-    if not fits or not images.ndim or len(labels) != len(images):
-        got, count = f"{labels.dtype} {list(labels.shape)}", len(images) if images.ndim else 0
-        raise InputError(f"labels must be int64 [B] or soft labels [B, K] for {count} images, got {got}{_way(labels)}")
-    if teacher_images is not None and not isinstance(teacher_images, Tensor):
-        raise InputError(f"teacher_images must be a tensor [B, C, H, W], got {type(teacher_images).__name__}")
-    if teacher_images is not None and len(teacher_images) != len(images):
-        raise InputError(f"teacher_images must be of the same {len(images)} examples, got {len(teacher_images)}")
-    return labels
+    if not isinstance(inputs, Batch):
+        views = {} if teacher_images is None else {"teacher": teacher_images}
+        return Batch(inputs, targets, None, views, mixture)
+    for name, value in (("targets", targets), ("teacher_images", teacher_images), ("pairs", mixture)):
+        if value is not None:
+            raise InputError(
+                f"{name} must be left out where a Batch is given, got one beside it; put it into the Batch"
+            )
+    return inputs
 
 
-def _no_batch(images: object, labels: object) -> InputError:
-    if isinstance(images, Mapping):
-        keys = ", ".join(map(repr, images))
-        return InputError(
-            f"images must be a tensor, got a mapping with {keys}; take images and labels out of it, as in "
-            'distiller(batch["images"], batch["labels"])'
-        )
-    if isinstance(images, (list, tuple)):
-        return InputError(
-            f"images must be a tensor, got a {type(images).__name__} of {len(images)}; unpack a batch as in "
-            "distiller(*batch), or stack images with torch.stack"
-        )
-    if not isinstance(images, Tensor):
-        return InputError(f"images must be a tensor [B, C, H, W], got {type(images).__name__}")
-    if labels is None:
-        return InputError(
-            "labels must be a tensor, got none; where nothing reads them set label_weight=0 and give "
-            "torch.zeros(len(images), dtype=torch.int64)"
-        )
-    return InputError(
-        f"labels must be a tensor, int64 [B] or soft labels [B, K], got {type(labels).__name__}; "
-        "make one with torch.as_tensor(labels)"
-    )
+def check_batch(distiller: Distiller, batch: Batch) -> None:
+    """Raises InputError unless a batch is one for the task, the networks and the methods; no values are read."""
+    methods = distiller.methods
+    if batch.targets is not None or distiller.label_weight or any(method.info.wants_labels for method in methods):
+        distiller.task.check(batch)
+    roles = [(role, "student") for role in distiller.students] + [(role, "teacher") for role in distiller.teaching]
+    for role, kind in roles:
+        if distiller.spec(role) is None and getattr(batch.view(role, kind), "dtype", None) == torch.uint8:
+            raise InputError("images must be floating point where a network declares no input, got uint8")
+    for name, view in batch.views.items():
+        _check_view(name, view, batch)
+    if batch.mixture is not None:
+        check_mixture(methods, batch, distiller.teaching)
+    if isinstance(batch.targets, Tensor) and batch.targets.ndim == 2 and distiller.task.name == "classification":
+        check_soft_labels(methods)
+    if batch.indices is None:
+        for name, term in distiller.terms.items():
+            if term.needs_indices:
+                raise InputError(
+                    f'indices must be given for "{name}", which keeps a memory of each example: call '
+                    "distiller(rw.Batch(images, labels, indices))"
+                )
 
 
-def _way(labels: Tensor) -> str:
-    """Returns the remedy for labels of another shape or type, where there is one."""
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        return "; drop the last dimension with labels.squeeze(1).long()"
-    if labels.ndim == 2 and not labels.is_floating_point():
-        return (
-            "; one-hot labels become classes with labels.argmax(1), and several classes at once are not what softmax "
-            "is trained on"
-        )
-    if labels.ndim == 1 and not labels.is_floating_point() and labels.dtype != torch.int64:
-        return "; convert them with labels.long()"
-    return ""
+def _check_view(name: str, view: Any, batch: Batch) -> None:
+    if type(view) is not type(batch.inputs):
+        raise InputError(f"{name}_images must be a {type(batch.inputs).__name__}, got {type(view).__name__}")
+    unmixed = batch.mixture is not None and batch.mixture.targets == "outputs"
+    if isinstance(view, (Tensor, list)) and len(view) != len(batch.inputs) and not unmixed:
+        raise InputError(f"{name}_images must be of the same {len(batch.inputs)} examples, got {len(view)}")
 
 
-def check_logits(logits: Tensor, images: Tensor, labels: Tensor, *, learning: bool) -> None:
-    """Raises InputError unless the student's logits are [B, K] of these images and go with the labels.
+def check_outputs(
+    distiller: Distiller, outputs: Mapping[str, Outputs], batch: Batch, *, learning: bool, call: int
+) -> None:
+    """Raises InputError unless the students' outputs can be trained and go with the batch.
 
     Args:
-        logits: what the student gave.
-        images: what it was given.
-        labels: of the images.
-        learning: whether the student is being trained, so that its logits must lead back to weights.
+        distiller: whose students these are.
+        outputs: by role.
+        batch: which they were run on.
+        learning: whether the students are being trained, so that their outputs must lead back to weights.
+        call: number of the forward pass, from 1.
     """
-    if learning and not logits.requires_grad:
-        raise InputError(
-            "student must have a parameter that is trained, got logits without a gradient; somebody froze it: call "
-            "student.requires_grad_(True), or distiller.eval() where nothing is to be trained"
-        )
-    if logits.ndim != 2 or len(logits) != len(images):
-        way = "; drop the 1 with logits.squeeze(1) in a wrapper" if 1 in logits.shape[1:-1] else ""
-        raise InputError(
-            f"the student must return logits [B, K] for {len(images)} images, got {list(logits.shape)}{way}"
-        )
-    if labels.ndim == 2 and labels.shape[1] != logits.shape[1]:
-        raise InputError(
-            f"labels must be shares of the student's {logits.shape[1]} classes, got {list(labels.shape)}; "
-            "give both the same K"
-        )
-    if labels.device != logits.device:
-        raise InputError(
-            f"labels must be on the student's device, {logits.device}, got {labels.device}; move them with "
-            "labels.to(device)"
-        )
+    for role in distiller.students:
+        value = outputs[role].first
+        if learning and not value.requires_grad:
+            raise InputError(
+                f"{role} must have a parameter that is trained, got outputs without a gradient; somebody froze it: "
+                "call student.requires_grad_(True), or distiller.eval() where nothing is to be trained"
+            )
+        if batch.targets is not None:
+            distiller.task.check_outputs(outputs[role], batch, values=due(call, value))
 
 
-def due(calls: int, labels: Tensor) -> bool:
-    """Whether the labels' values are to be looked at in a call: on the CPU in each, elsewhere in ever fewer.
+def due(call: int, tensor: Tensor) -> bool:
+    """Returns whether a call reads the targets' values: on the CPU each does, elsewhere ever fewer.
 
-    Looking waits for the device. The first call is always among them, then the second, fourth, eighth and so on.
+    Reading waits for the device. The first call always does, then the second, fourth, eighth and so on.
 
     Args:
-        calls: number of the call, from 1.
-        labels: its labels.
+        call: its number, from 1.
+        tensor: on the device of the targets.
     """
-    kind = labels.device.type
+    kind = tensor.device.type
     if kind == "meta" or torch.compiler.is_compiling():
         return False
     if kind == "cpu":
         return True
-    return not calls & (calls - 1) and not (kind == "cuda" and torch.cuda.is_current_stream_capturing())
-
-
-def check_labels(labels: Tensor, num_classes: int) -> None:
-    """Raises InputError unless labels are classes from 0 to K - 1, or shares that add up to 1; their values are read.
-
-    Args:
-        labels: int64 [B], or soft [B, K].
-        num_classes: K.
-    """
-    if not labels.numel():
-        raise InputError("labels must be of at least one image, got none; leave an empty batch out")
-    low, high = (value.item() for value in labels.detach().aminmax())
-    if labels.ndim == 1:
-        if low < 0 or high >= num_classes:
-            wrong = low if low < 0 else high
-            raise InputError(
-                f"labels must be from 0 to {num_classes - 1}, the student's {num_classes} classes, got {wrong}; "
-                "number them so, or give the network more outputs"
-            )
-        return
-    sums = labels.detach().sum(1)
-    least, most = (value.item() for value in sums.aminmax())
-    slack = _SLACK.get(labels.dtype, 1e-3)
-    if low >= 0 and least >= 1 - slack and most <= 1 + slack:
-        return
-    if not (low >= 0 and high < float("inf")):
-        wrong = low if low < 0 or low != low else high
-        raise InputError(f"soft labels must be finite shares of at least 0, got {wrong:g}")
-    wrong = most if most > 1 + slack else least
-    row = int((sums - wrong).abs().argmin())
-    raise InputError(
-        f"soft labels must add up to 1 in every row, got {wrong:g} in row {row}; several labels at once (multi-label) "
-        "are not what softmax is trained on: for shares of one, divide by labels.sum(1, keepdim=True)"
-    )
+    return not call & (call - 1) and not (kind == "cuda" and torch.cuda.is_current_stream_capturing())
 
 
 def check_soft_labels(methods: Sequence[Method]) -> None:

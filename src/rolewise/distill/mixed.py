@@ -1,63 +1,47 @@
-"""What the teacher says of mixed images: when asked, mixed from its clean outputs, or put in the labels' order."""
+"""The teacher's target for mixed examples: as it is, mixed from its clean outputs, or put in the labels' order."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from rolewise.batch import Batch, MixedTargets, Mixture
 from rolewise.distill.registry import Method
 from rolewise.errors import InputError
 
-Targets = Literal["image", "outputs", "isotonic"]
+Targets = MixedTargets
 TARGETS = ("image", "outputs", "isotonic")
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """How the images of a batch were mixed, and what is made of the teacher's outputs.
+#: The name until version 0.2.
+Pairs = Mixture
+
+
+def mixed_logits(mixture: Mixture, logits: Tensor, temperature: float) -> Tensor:
+    """Returns logits [M, K] whose softmax at ``temperature`` is the teacher's target for mixed examples.
 
     Args:
-        sources: [M] int64, places in the batch of B images that was mixed.
-        partners: [M] int64, likewise; an image that is its own partner is as it was.
-        ratios: [M] in [0, 1], the source's share.
-        labels: [B] int64, the classes of that batch.
-        targets: ``image``: the teacher's outputs stay as they are; ``outputs``: it is shown the B images before they
-            are mixed, and its softened outputs are mixed by the ratio; ``isotonic``: its outputs for the mixed images
-            are brought into the order of the two labels.
+        mixture: how they were mixed, and which rule brings the teacher's outputs to them.
+        logits: of the teacher: [B, K] with ``outputs``, else [M, K].
+        temperature: T > 0, at which a method softens them.
     """
-
-    sources: Tensor
-    partners: Tensor
-    ratios: Tensor
-    labels: Tensor
-    targets: Targets = "image"
-
-    def logits(self, logits: Tensor, temperature: float) -> Tensor:
-        """Returns logits [M, K] whose softmax at ``temperature`` is the target.
-
-        Args:
-            logits: of the teacher: [B, K] with ``outputs``, else [M, K].
-            temperature: T > 0, at which a method softens them.
-        """
-        if self.targets == "image":
-            return logits
-        logs = (logits / temperature).log_softmax(1)
-        if self.targets == "outputs":
-            ratios = self.ratios.to(logs.dtype).unsqueeze(1)
-            # In logarithms, where no small probability is lost.
-            both = torch.logaddexp(logs[self.sources] + ratios.log(), logs[self.partners] + (1 - ratios).log())
-            return both * temperature
-        own, other = self.labels[self.sources], self.labels[self.partners]
-        majority = torch.where(self.ratios >= 0.5, own, other)
-        minority = torch.where(self.ratios >= 0.5, other, own)
-        ordered = isotonic(logs.exp(), majority, minority)
-        ordered = ordered.clamp_min(torch.finfo(ordered.dtype).tiny).log()
-        # What nobody mixed is the teacher's own opinion.
-        return torch.where((self.sources == self.partners).unsqueeze(1), logs, ordered) * temperature
+    if mixture.targets == "image":
+        return logits
+    logs = (logits / temperature).log_softmax(1)
+    if mixture.targets == "outputs":
+        ratios = mixture.ratios.to(logs.dtype).unsqueeze(1)
+        # In logarithms, where no small probability is lost.
+        both = torch.logaddexp(logs[mixture.sources] + ratios.log(), logs[mixture.partners] + (1 - ratios).log())
+        return both * temperature
+    own, other = mixture.labels[mixture.sources], mixture.labels[mixture.partners]
+    majority = torch.where(mixture.ratios >= 0.5, own, other)
+    minority = torch.where(mixture.ratios >= 0.5, other, own)
+    ordered = isotonic(logs.exp(), majority, minority)
+    ordered = ordered.clamp_min(torch.finfo(ordered.dtype).tiny).log()
+    # An example that was not mixed keeps the teacher's own outputs.
+    return torch.where((mixture.sources == mixture.partners).unsqueeze(1), logs, ordered) * temperature
 
 
 def isotonic(probabilities: Tensor, majority: Tensor, minority: Tensor) -> Tensor:
@@ -113,19 +97,25 @@ def temperature_of(method: Method) -> float:
     return float(method.settings.get("temperature", method.info.settings.get("temperature", 1.0)))
 
 
-def check_pairs(methods: Sequence[Method], pairs: Pairs, images: int, teacher_images: Tensor | None) -> None:
-    """Raises InputError unless methods, pairs and images go together; only shapes are read."""
-    if pairs.targets not in TARGETS:
-        raise InputError(f"targets must be one of {', '.join(TARGETS)}, got {pairs.targets!r}")
-    if not len(pairs.sources) == len(pairs.partners) == len(pairs.ratios) == images:
-        raise InputError(f"pairs must be of the same {images} images, got {len(pairs.sources)}")
-    if pairs.targets != "outputs":
+def check_mixture(methods: Sequence[Method], batch: Batch, teachers: Sequence[str]) -> None:
+    """Raises InputError unless methods, mixture and inputs go together; only shapes are read."""
+    mixture, examples = batch.mixture, len(batch.inputs)
+    assert mixture is not None
+    if mixture.targets not in TARGETS:
+        raise InputError(f"targets must be one of {', '.join(TARGETS)}, got {mixture.targets!r}")
+    if not len(mixture.sources) == len(mixture.partners) == len(mixture.ratios) == examples:
+        raise InputError(f"pairs must be of the same {examples} images, got {len(mixture.sources)}")
+    if mixture.targets != "outputs":
         return
     for method in methods:
         check_outputs(method)
-    if teacher_images is None or len(teacher_images) != len(pairs.labels):
-        got = "none" if teacher_images is None else str(len(teacher_images))
-        raise InputError(f'teacher_images must be the {len(pairs.labels)} clean ones for targets "outputs", got {got}')
+    for role in teachers:
+        view = batch.view(role, "teacher")
+        if view is batch.inputs or len(view) != len(mixture.labels):
+            got = "none" if view is batch.inputs else str(len(view))
+            raise InputError(
+                f'teacher_images must be the {len(mixture.labels)} clean ones for targets "outputs", got {got}'
+            )
 
 
 def check_outputs(method: Method) -> None:

@@ -7,7 +7,7 @@ anybody wants where it is not: so that is refused, until training over ranks is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import distributed, nn
 
@@ -33,12 +33,12 @@ def check_one_rank(what: str, remedy: str) -> None:
         raise InputError(f"{what} must be in one process, got a group of {number}: {remedy}")
 
 
-def check_plain(methods: Sequence[Method], parts: Mapping[str, nn.Module], reduction: str) -> None:
+def check_plain(methods: Sequence[Method], terms: nn.ModuleDict, reduction: str) -> None:
     """Raises InputError where several processes train together and the loss is no plain sum of means over examples.
 
     Args:
         methods: whose terms are added.
-        parts: learned maps and other learned parts, by name.
+        terms: of the methods, with their learned parts, by name.
         reduction: of each term over the batch.
     """
     number = ranks()
@@ -50,14 +50,14 @@ def check_plain(methods: Sequence[Method], parts: Mapping[str, nn.Module], reduc
             f"got {reduction!r}"
         )
     for method in methods:
-        name, info = method.info.name, method.info
+        name, info = method.name, method.info
         if info.estimator is not None or not info.alone:
             reason = "which relates the examples of a batch" if info.estimator is None else "whose learned part does"
             raise InputError(
                 f'methods must take each example by itself where {number} processes train together, got "{name}", '
                 f"{reason}, and each process has a part of the batch; train in one process, or leave it out"
             )
-    for name, part in parts.items():
+    for name, part in terms.items():
         if next(part.buffers(), None) is not None:
             raise InputError(
                 f'learned maps must have no buffers where {number} processes train together, got "{name}", whose '

@@ -10,16 +10,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from torch import Tensor, nn
+from torch import nn
 
 from rolewise.distill.absent import unknown_method
 from rolewise.distill.checks import Limit
-from rolewise.distill.settings import named, setting_faults, tap_names
+from rolewise.distill.settings import ROLES, named, setting_faults, tap_names
+from rolewise.distill.term import Term
 from rolewise.distill.weights import Weight, weight_of
 from rolewise.errors import InputError
 from rolewise.registry import Registry
 
-Loss = TypeVar("Loss", bound=Callable[..., Tensor])
+Loss = TypeVar("Loss", bound=Callable[..., Any])
 Reads = Literal["logits", "features", "stages"]
 #: Makes the learned part of a method out of the shapes of the student's and the teacher's features.
 MakeAdapter = Callable[[Sequence[int], Sequence[int]], nn.Module]
@@ -39,7 +40,7 @@ class Info:
         name: its key; also its file and its name in a config.
         loss: the function (student, teacher, **settings) -> [B]. With ``reads="features"`` it gets one pair of taps
             at a time, and the terms of several pairs are added; with ``reads="stages"`` all of them at once, as a
-            list of the student's and a list of the teacher's.
+            list of the student's and a list of the teacher's. Or a class of `rolewise.distill.term.Term`.
         reads: logits, features, or stages.
         mixed_labels: whether it is sound when images are mixed: ``sound`` or ``unsound``.
         taps: the tap names that it reads by default, of both networks; those that a network lacks are left out.
@@ -56,7 +57,7 @@ class Info:
     """
 
     name: str
-    loss: Callable[..., Tensor]
+    loss: Callable[..., Any]
     reads: Reads
     mixed_labels: Literal["sound", "unsound"]
     taps: tuple[str, ...] = ()
@@ -66,6 +67,11 @@ class Info:
     limits: Mapping[str, Limit] = field(default_factory=dict)
     head: ReadHead | None = None
     alone: bool = False
+
+    @cached_property
+    def term(self) -> type[Term] | None:
+        """The class of the term, or None where the method is a function."""
+        return self.loss if isinstance(self.loss, type) and issubclass(self.loss, Term) else None
 
     @cached_property
     def keywords(self) -> dict[str, Any]:
@@ -107,6 +113,9 @@ class Method:
         weight: of its term, over training.
         student_taps: tap names or module paths in the student; the method's own by default.
         teacher_taps: likewise in the teacher, as many.
+        name: of its term; the method's own where it is left out.
+        teacher: the role of the network that teaches; None where there is only one.
+        student: the role of the network that learns; None where there is only one.
     """
 
     info: Info
@@ -114,11 +123,19 @@ class Method:
     weight: Weight = field(default_factory=lambda: weight_of(1.0))
     student_taps: tuple[str, ...] = ()
     teacher_taps: tuple[str, ...] = ()
+    name: str = ""
+    teacher: str | None = None
+    student: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.info.name)
 
     def given(self) -> dict[str, Any]:
         """Returns the keyword arguments that configure this method anew."""
         taps = {"student_taps": self.student_taps, "teacher_taps": self.teacher_taps} if self.student_taps else {}
-        return {**self.settings, "weight": self.weight, **taps}
+        roles = {"name": self.name, "teacher": self.teacher, "student": self.student}
+        return {**self.settings, "weight": self.weight, **taps, **roles}
 
 
 METHODS: Registry[Info] = Registry("method")
@@ -127,6 +144,7 @@ METHODS: Registry[Info] = Registry("method")
 def method(
     *,
     reads: Reads,
+    name: str | None = None,
     mixed_labels: Literal["sound", "unsound"],
     taps: tuple[str, ...] = (),
     adapter: MakeAdapter | None = None,
@@ -136,12 +154,12 @@ def method(
     head: ReadHead | None = None,
     alone: bool = False,
 ) -> Callable[[Loss], Loss]:
-    """Returns a decorator that registers a loss ``<name>_loss`` as the method ``<name>`` (see `Info`)."""
+    """Returns a decorator that registers a loss ``<name>_loss``, or a class of `Term`, as a method (see `Info`)."""
 
     def register(loss: Loss) -> Loss:
-        name = loss.__name__.removesuffix("_loss")
+        key = name or loss.__name__.removesuffix("_loss").lower()
         rest = taps, adapter, estimator, weight, limits or {}, head, alone
-        METHODS.add(name)(Info(name, loss, reads, mixed_labels, *rest))
+        METHODS.add(key)(Info(key, loss, reads, mixed_labels, *rest))
         return loss
 
     return register
@@ -167,22 +185,25 @@ def method_settings(name: str) -> dict[str, Any]:
     return {**info.settings, "weight": info.weight, **taps}
 
 
-def configure(name: str, **settings: Any) -> Method:
+def configure(method: str, /, **settings: Any) -> Method:
     """Configures a method.
 
     Args:
-        name: the method.
+        method: its key.
         settings: of its loss, and ``weight`` (a number or a schedule, see `rolewise.distill.weights.weight_of`),
-            ``student_taps`` and ``teacher_taps``: tap names or module paths, one or several.
+            ``student_taps`` and ``teacher_taps``: tap names or module paths, one or several; ``teacher`` and
+            ``student``: the roles of two networks, where there are several; ``name``: of its term.
 
     Raises:
         InputError: the name or a setting is unknown, a number is out of range, or the taps do not come in pairs.
     """
-    for error in method_faults(name, settings):
+    for error in method_faults(method, settings):
         raise error
-    weight = weight_of(settings.pop("weight", METHODS[name].weight))
+    weight = weight_of(settings.pop("weight", METHODS[method].weight))
     student_taps, teacher_taps = (tap_names(settings.pop(key, ()), key) for key in ("student_taps", "teacher_taps"))
-    return Method(METHODS[name], settings, weight, student_taps, teacher_taps)
+    roles = {key: settings.pop(key) for key in ROLES if settings.get(key) is not None}
+    settings = {key: value for key, value in settings.items() if key not in ROLES}
+    return Method(METHODS[method], settings, weight, student_taps, teacher_taps, **roles)
 
 
 def method_faults(name: str, settings: Mapping[str, Any]) -> Iterator[InputError]:
@@ -191,7 +212,7 @@ def method_faults(name: str, settings: Mapping[str, Any]) -> Iterator[InputError
     Raises:
         InputError: there is no such method.
     """
-    known = method_settings(name)
+    known = {**method_settings(name), **dict.fromkeys(ROLES)}
     yield from setting_faults(name, known, METHODS[name].limits, METHODS[name].choices, settings)
 
 

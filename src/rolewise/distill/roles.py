@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -28,36 +29,71 @@ def freeze(teacher: nn.Module) -> nn.Module:
     return teacher
 
 
-def check_networks(teacher: object, student: object) -> None:
-    """Raises InputError unless teacher and student are two networks that share nothing and are nobody else's.
+def by_role(networks: object, kind: str) -> dict[str, nn.Module]:
+    """Returns networks by role: those of a mapping, or one under the name of its kind.
 
     Args:
-        teacher: a network, or None.
-        student: a network.
+        networks: a network, a mapping role -> network, or None.
+        kind: ``teacher`` or ``student``.
+
+    Raises:
+        InputError: it is neither, or a role is no word of letters, digits and underscores.
     """
-    for name, network in (("teacher", teacher), ("student", student)):
-        if isinstance(network, (list, tuple, nn.ModuleList, nn.ModuleDict, dict)):
+    if networks is None and kind == "teacher":
+        return {}
+    if isinstance(networks, (Mapping, nn.ModuleDict)):
+        if not networks:
+            raise InputError(f"{kind} must be a network or a mapping of at least one, got an empty mapping")
+        for role in networks:
+            if not isinstance(role, str) or not role.isidentifier() or hasattr(nn.Module, role):
+                raise InputError(f'{kind} must have roles of letters, digits and "_", got {role!r}; name it otherwise')
+        return dict(networks.items())
+    if isinstance(networks, (list, tuple, nn.ModuleList)):
+        raise InputError(
+            f"{kind} must be one network, got {len(networks)} in a {type(networks).__name__}; give one, a mapping such "
+            'as {"big": network, "small": other}, or wrap several in a module that returns the mean of their logits'
+        )
+    return {kind: networks}  # type: ignore[dict-item]
+
+
+def check_networks(teachers: Mapping[str, object], students: Mapping[str, object]) -> None:
+    """Raises InputError unless teachers and students are networks that share nothing and are nobody else's.
+
+    Args:
+        teachers: the frozen networks by role.
+        students: the networks that are trained by role.
+    """
+    for role in teachers:
+        if role in students:
+            raise InputError(f"teacher and student must have roles of their own, got {role!r} for both; rename one")
+    for role, network in (*teachers.items(), *students.items()):
+        if not isinstance(network, nn.Module):
             raise InputError(
-                f"{name} must be one network, got {len(network)} in a {type(network).__name__}; "
-                "give one, or wrap several in a module that returns the mean of their logits"
-            )
-        if not isinstance(network, nn.Module) and not (network is None and name == "teacher"):
-            raise InputError(
-                f"{name} must be a torch.nn.Module, got {type(network).__name__}; make or load the network first"
+                f"{role} must be a torch.nn.Module, got {type(network).__name__}; make or load the network first"
             )
         if network in list(_LIVING):
-            raise InputError(f"{name} must be a network, got a Distiller; give its .student")
-    assert isinstance(student, nn.Module)
-    if isinstance(teacher, nn.Module):
-        _check_apart(teacher, student)
-        if _meets(lambda other: [other.student], teacher):
+            raise InputError(f"{role} must be a network, got a Distiller; give its .student")
+    for role, teacher in teachers.items():
+        assert isinstance(teacher, nn.Module)
+        for other, student in students.items():
+            assert isinstance(student, nn.Module)
+            _check_apart(teacher, student, role, other)
+        if _meets(lambda distiller: list(distiller.students.values()), teacher):
             raise InputError(
-                "teacher must not be the student of another Distiller, which still trains it: freezing it would stop "
+                f"{role} must not be the student of another Distiller, which still trains it: freezing it would stop "
                 "that training; delete that Distiller where it is done, or give copy.deepcopy(teacher)"
             )
-    if _meets(lambda other: [] if other.teacher is None else [other.teacher], student):
+    for first, second in itertools.combinations(students, 2):
+        _check_two(students[first], students[second], first, second)
+    for role, student in students.items():
+        assert isinstance(student, nn.Module)
+        _check_student(role, student)
+
+
+def _check_student(role: str, student: nn.Module) -> None:
+    if _meets(lambda distiller: list(distiller.teachers.values()), student):
         raise InputError(
-            "student must not be the teacher of another Distiller, which froze it; delete that Distiller and call "
+            f"{role} must not be the teacher of another Distiller, which froze it; delete that Distiller and call "
             "student.requires_grad_(True), or give a copy"
         )
     if (
@@ -65,24 +101,33 @@ def check_networks(teacher: object, student: object) -> None:
         and next(student.parameters(), None) is not None
     ):
         raise InputError(
-            "student must have a parameter that is trained, got a network whose parameters are all frozen; call "
+            f"{role} must have a parameter that is trained, got a network whose parameters are all frozen; call "
             "student.requires_grad_(True)"
         )
 
 
-def _check_apart(teacher: nn.Module, student: nn.Module) -> None:
+def _check_two(first: object, second: object, role: str, other: str) -> None:
+    """Raises InputError where two students share weights: each would be moved by the other's loss."""
+    assert isinstance(first, nn.Module) and isinstance(second, nn.Module)
+    if _tensors(first) & _tensors(second):
+        raise InputError(
+            f"the students {role} and {other} must not share weights; give copy.deepcopy of one, with a seed of its own"
+        )
+
+
+def _check_apart(teacher: nn.Module, student: nn.Module, role: str, other: str) -> None:
     if teacher is student:
         raise InputError(
-            "teacher and student must not share weights, got one network for both; give copy.deepcopy(student) as the "
+            f"{role} and {other} must not share weights, got one network for both; give copy.deepcopy(student) as the "
             "teacher"
         )
     if _tensors(teacher) & _tensors(student):
-        raise InputError("teacher and student must not share weights, as the teacher is frozen; copy.deepcopy one")
+        raise InputError(f"{role} and {other} must not share weights, as the teacher is frozen; copy.deepcopy one")
     own = {id(module) for module in teacher.modules()}
     for name, module in student.named_modules():
         if id(module) in own:
             raise InputError(
-                f"teacher and student must not share modules, got {name!r} in both: the teacher stays in eval mode, "
+                f"{role} and {other} must not share modules, got {name!r} in both: the teacher stays in eval mode, "
                 "and the student does not; copy.deepcopy one"
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -22,10 +22,14 @@ def without_autocast(device: str) -> contextlib.AbstractContextManager[Any]:
 
 
 @contextlib.contextmanager
-def unmoved(module: nn.Module) -> Iterator[None]:
-    """Lets a module compute on copies of its buffers: what it does to them inside is gone afterwards."""
+def unmoved(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Lets modules compute on copies of their buffers: what they do to them inside is gone afterwards."""
     places = [
-        (part, name, kept) for part in module.modules() for name, kept in part._buffers.items() if kept is not None
+        (part, name, kept)
+        for module in modules
+        for part in module.modules()
+        for name, kept in part._buffers.items()
+        if kept is not None
     ]
     for part, name, kept in places:
         part._buffers[name] = kept.clone()

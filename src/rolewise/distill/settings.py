@@ -10,6 +10,8 @@ from rolewise.distill.weights import weight_of
 from rolewise.errors import InputError, near
 
 _TAPS = ("student_taps", "teacher_taps")
+#: What links a method to networks, and its term's name.
+ROLES = ("name", "teacher", "student")
 
 
 def setting_faults(
@@ -35,6 +37,8 @@ def setting_faults(
                 raise no_setting(owner, key, known)
             if key == "weight":
                 weight_of(value)
+            elif key in ROLES:
+                check_role(key, value)
             elif key in _TAPS:
                 taps[key] = len(tap_names(value, key))
             elif key in limits:
@@ -71,17 +75,27 @@ def tap_names(value: Any, key: str) -> tuple[str, ...]:
     return names
 
 
+def check_role(key: str, value: object) -> None:
+    """Raises InputError unless a role, or a term's name, is a word: letters, digits and underscores, or None."""
+    if value is None or (isinstance(value, str) and value.isidentifier() and value not in ("labels", "total")):
+        return
+    raise InputError.at(
+        (key,), f'must be a word of letters, digits and "_", other than labels and total, got {value!r}'
+    )
+
+
 def named(section: object, known: Iterable[str]) -> tuple[str, dict[str, Any]]:
-    """Returns the name and the settings of a method's section in a config.
+    """Returns the key and the settings of a method's section in a config.
 
     Args:
-        section: what stands there.
-        known: the names there are.
+        section: a mapping with the method's key as ``name``; or as ``method`` where ``name`` is that of its term.
+        known: the keys there are.
 
     Raises:
-        InputError: it is no mapping of settings, or has no name.
+        InputError: it is no mapping of settings, or names no method.
     """
-    if not isinstance(section, Mapping) or not isinstance(section.get("name"), str):
+    key = "method" if isinstance(section, Mapping) and "method" in section else "name"
+    if not isinstance(section, Mapping) or not isinstance(section.get(key), str):
         rule = f"must have a name, got {section!r}; known: {', '.join(known)}"
-        raise InputError(f"a method {rule}", path=("name",), rule=rule)
-    return section["name"], {str(key): value for key, value in section.items() if key != "name"}
+        raise InputError(f"a method {rule}", path=(key,), rule=rule)
+    return section[key], {str(setting): value for setting, value in section.items() if setting != key}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from rolewise.batch import Outputs
 from rolewise.errors import InputError, near
 
 
@@ -31,16 +32,20 @@ class Terms:
         total: the weighted sum, scalar; what to call ``backward`` on.
         parts: each term before its weight, reduced to a scalar: ``labels``, one for each method, and one for a learned
             part that has a loss of its own.
-        student_logits: [B, K].
-        teacher_logits: [B, K] without a gradient, as the teacher gave them, or None where it was not asked.
+        student_logits: [B, K] of the first student, or None where it has no logits.
+        teacher_logits: [B, K] of the first teacher, without a gradient, or None where no teacher ran or has any.
         weights: what each term was multiplied with.
+        outputs: of each network that ran, by role.
+        task_parts: the names of the task's own terms.
     """
 
     total: Tensor
     parts: dict[str, Tensor]
-    student_logits: Tensor
+    student_logits: Tensor | None
     teacher_logits: Tensor | None = None
     weights: dict[str, float] = field(default_factory=dict)
+    outputs: Mapping[str, Outputs] = field(default_factory=dict)
+    task_parts: tuple[str, ...] = ("labels",)
 
     def __getitem__(self, name: str) -> Tensor:
         """Returns the term ``name``."""
@@ -50,13 +55,14 @@ class Terms:
 
     @property
     def task(self) -> Tensor | None:
-        """The labels' term times its weight, or None where that is 0."""
-        return weighted_sum({"labels": self.parts["labels"]}, self.weights)
+        """The task's own terms times their weight, or None where that is 0."""
+        return weighted_sum({name: self.parts[name] for name in self.task_parts if name in self.parts}, self.weights)
 
     @property
     def distillation(self) -> Tensor | None:
         """The weighted sum of all other terms, or None where there are none."""
-        return weighted_sum({name: part for name, part in self.parts.items() if name != "labels"}, self.weights)
+        others = {name: part for name, part in self.parts.items() if name not in self.task_parts}
+        return weighted_sum(others, self.weights)
 
     def named(self) -> dict[str, Tensor]:
         """Returns ``total`` and every term as scalars without gradients, on the device they were made on."""

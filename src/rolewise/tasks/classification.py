@@ -72,7 +72,7 @@ class Classification:
         """Returns a row for each example."""
         return Rows(student.logits, labels=batch.targets), Rows(teacher.logits, labels=batch.targets)
 
-    def blank_targets(self, outputs: Outputs) -> Tensor:
+    def example_targets(self, outputs: Outputs) -> Tensor:
         """Returns the first class for each example."""
         return torch.zeros(len(outputs.logits), dtype=torch.int64, device=outputs.logits.device)
 

@@ -20,10 +20,11 @@ def check_label_shapes(images: object, labels: object) -> None:
         images: [B, ...], or a mapping of such tensors.
         labels: of the images.
     """
+    whole = images
     if isinstance(images, Mapping) and images and all(isinstance(value, Tensor) for value in images.values()):
         images = next(iter(images.values()))
     if not isinstance(images, Tensor) or not isinstance(labels, Tensor):
-        raise _no_batch(images, labels)
+        raise _no_batch(whole, labels)
     fits = labels.dtype == torch.int64 if labels.ndim == 1 else labels.ndim == 2 and labels.is_floating_point()
     if not fits or not images.ndim or len(labels) != len(images):
         got, count = f"{labels.dtype} {list(labels.shape)}", len(images) if images.ndim else 0

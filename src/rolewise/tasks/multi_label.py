@@ -127,7 +127,7 @@ class MultiLabel:
         )
         return Rows(first, owner, labels=targets), Rows(second, owner, labels=targets)
 
-    def blank_targets(self, outputs: Outputs) -> Tensor:
+    def example_targets(self, outputs: Outputs) -> Tensor:
         """Returns no label for each example."""
         return torch.zeros_like(outputs.logits)
 

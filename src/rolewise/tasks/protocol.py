@@ -51,14 +51,21 @@ class Metric(Protocol):
 class Task(Protocol):
     """A kind of prediction."""
 
-    #: Its key in a config.
-    name: str
-    #: Its numbers; the first is the search's reward and the report's column.
-    metrics: tuple[MetricInfo, ...]
-    #: What its rows hold: ``logits`` of classes, or ``predictions``, numbers in the targets' unit.
-    rows_hold: RowKind
-    #: How many classes a row of logits has where that is the same for all networks of the task; else None.
-    row_classes: int | None
+    @property
+    def name(self) -> str:
+        """Its key in a config."""
+
+    @property
+    def metrics(self) -> tuple[MetricInfo, ...]:
+        """Its numbers; the first is the search's reward and the report's column."""
+
+    @property
+    def rows_hold(self) -> RowKind:
+        """What its rows hold: ``logits`` of classes, or ``predictions``, numbers in the targets' unit."""
+
+    @property
+    def row_classes(self) -> int | None:
+        """How many classes a row of logits has where that is the same for all networks of the task; else None."""
 
     def check(self, batch: Batch) -> None:
         """Raises InputError unless a batch is of this task; only shapes and types are read, before a network runs."""
@@ -100,8 +107,8 @@ class Task(Protocol):
             InputError: the networks' logits do not go together, or the task has none.
         """
 
-    def blank_targets(self, outputs: Outputs) -> Any:
-        """Returns targets of no meaning that go with a network's outputs, to try losses on examples without targets."""
+    def example_targets(self, outputs: Outputs) -> Any:
+        """Returns some targets that go with a student's outputs, for the trial of terms on an example."""
 
     def metric(self) -> Metric:
         """Returns an empty metric of this task."""

@@ -113,7 +113,7 @@ class Regression:
             )
         return Rows(first), Rows(second)
 
-    def blank_targets(self, outputs: Outputs) -> Tensor:
+    def example_targets(self, outputs: Outputs) -> Tensor:
         """Returns zeros."""
         predictions: Tensor = outputs.values["predictions"]
         return torch.zeros_like(predictions)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from rolewise.average import Average
 from rolewise.distill import Distiller, Pairs, Terms, limit_gradients
 from rolewise.errors import InputError
-from rolewise.train.ema import Average
 from rolewise.train.gradients import GradientNorms, gradient_norms
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.augment import Schedule
+from rolewise.average import Average
 from rolewise.data import ImageData, Source, batches, shuffled
 from rolewise.distill import Distiller
 from rolewise.errors import InputError
 from rolewise.seeds import check_seed
-from rolewise.train.ema import Average
 from rolewise.train.failing import why
 from rolewise.train.given import check_given, check_seen
 from rolewise.train.gradients import GradientNorms

@@ -1,0 +1,168 @@
+"""How a Distiller is put together: its networks by role, its task, its terms, and their trial on an example."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.average import Average
+from rolewise.batch import Batch, Context, Outputs
+from rolewise.distill.links import Link
+from rolewise.distill.loss_term import LossTerm, make_term
+from rolewise.distill.roles import by_role, check_networks
+from rolewise.distill.running import unmoved
+from rolewise.distill.step_state import AverageOf
+from rolewise.distill.term import Shapes
+from rolewise.errors import InputError, near
+from rolewise.inputs import InputSpec
+from rolewise.seeds import check_seed
+from rolewise.tasks import Classification, Task
+
+if TYPE_CHECKING:
+    from rolewise.distill.distiller import Distiller
+
+
+def task_of(task: Task | None, label_smoothing: float) -> Task:
+    """Returns the task, classification where none is given.
+
+    Raises:
+        InputError: the smoothing is out of range, or meant for another task.
+    """
+    if task is None:
+        return Classification(label_smoothing=label_smoothing)
+    if label_smoothing:
+        raise InputError(
+            "label_smoothing must be 0 where a task is given; it is a setting of rolewise.tasks.Classification"
+        )
+    return task
+
+
+def check_parts(example: object, generator: object, examples: object) -> None:
+    """Raises InputError unless what the learned parts are made from has the right types."""
+    fits = isinstance(example, (Batch, Mapping, list)) or (isinstance(example, Tensor) and example.ndim)
+    if example is not None and not fits:
+        raise InputError(f"example must be a tensor of a few images, got {type(example).__name__}; give images[:2]")
+    if not isinstance(generator, torch.Generator):
+        check_seed("generator", generator)
+    if examples is not None and (isinstance(examples, bool) or not isinstance(examples, int) or examples < 1):
+        raise InputError(f"examples must be the number of examples in the source, got {examples!r}; give len(dataset)")
+
+
+def networks_of(
+    teacher: object, student: object
+) -> tuple[dict[str, nn.Module], dict[str, nn.Module], dict[str, tuple[Average, str]]]:
+    """Returns teachers, students, and averages with the role of the student that each follows.
+
+    Raises:
+        InputError: something is no network, or shares weights with another (see `rolewise.distill.roles`).
+    """
+    teachers, students = by_role(teacher, "teacher"), by_role(student, "student")
+    following = {role: teachers.pop(role) for role in list(teachers) if isinstance(teachers[role], AverageOf)}
+    check_networks(teachers, students)
+    averages = {}
+    for role, average in following.items():
+        assert isinstance(average, AverageOf)
+        if average.student not in students or role in students:
+            known = ", ".join(students)
+            raise InputError(f"{role} must be the average of a student ({known}), got {average.student!r}")
+        averages[role] = Average(students[average.student], average.decay), average.student
+        averages[role][0].network.eval()
+    return teachers, students, averages
+
+
+def specs_of(specs: object, roles: Sequence[str], name: str) -> dict[str, InputSpec | None]:
+    """Returns the input that each role's network expects.
+
+    Args:
+        specs: one for all of the roles, a mapping by role, or None.
+        roles: of one kind.
+        name: of the argument, for errors.
+
+    Raises:
+        InputError: something is no input, or of an unknown role.
+    """
+    given: dict[str, Any] = dict(specs) if isinstance(specs, Mapping) else dict.fromkeys(roles, specs)
+    for role, spec in given.items() if roles or isinstance(specs, Mapping) else [(name, specs)]:
+        if spec is not None and not isinstance(spec, InputSpec):
+            raise InputError(f"{name} must be a rolewise.InputSpec(mean, std), got {spec!r}")
+        if roles and role not in roles:
+            raise InputError(f"{name} must be for {', '.join(roles)}, got {role!r}{near(role, roles)}")
+    return {role: given.get(role) for role in roles}
+
+
+def add_terms(distiller: Distiller, example: Any, generator: torch.Generator | int, examples: int | None) -> None:
+    """Makes the terms of a Distiller, and tries them on an example where there is one.
+
+    Args:
+        distiller: with its networks, methods and links.
+        example: a few inputs, a batch, or None.
+        generator: of the initial weights of learned parts.
+        examples: N, for memories.
+
+    Raises:
+        InputError: there is no example where one is needed, or a term does not work on it.
+    """
+    methods, links = distiller.methods, distiller.links
+    if isinstance(generator, torch.Generator):
+        generator = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    if example is None:
+        for method in methods:
+            if method.info.adapter or method.info.estimator or method.info.term:
+                raise InputError("example must be a few images where a method learns a map between features, got none")
+        for method, link in zip(methods, links, strict=True):
+            distiller.terms[method.name] = make_term(method, distiller.task, link.pairs, Shapes(), generator)
+        return
+    modes = [(module, module.training) for net in distiller.students.values() for module in net.modules()]
+    for network in distiller.students.values():
+        network.eval()  # a few images must not move the norms' statistics
+    try:
+        with torch.no_grad():
+            _try(distiller, example, generator, examples)
+    finally:
+        distiller.terms.train()
+        for module, training in modes:
+            module.training = training
+
+
+def _try(distiller: Distiller, example: Any, generator: int, examples: int | None) -> None:
+    first = next(iter(distiller.students.values()))
+    place = next(first.parameters(), example if isinstance(example, Tensor) else torch.zeros(())).device
+    batch = (
+        example if isinstance(example, Batch) else Batch(example.to(place) if isinstance(example, Tensor) else example)
+    )
+    outputs = distiller.run_all(batch)
+    student = outputs[next(iter(distiller.students))]
+    if batch.targets is None:
+        batch = replace(batch, targets=distiller.task.example_targets(student))
+    for role in distiller.students:
+        distiller.task.check_outputs(outputs[role], batch, values=False)
+    if batch.indices is None:
+        batch = replace(batch, indices=torch.arange(len(batch.targets), device=place) % (examples or 2**31))
+    for method, link in zip(distiller.methods, distiller.links, strict=True):
+        shapes = _shapes(link, outputs, examples)
+        term = make_term(method, distiller.task, link.pairs, shapes, generator)
+        distiller.terms[method.name] = term.to(place)
+    distiller.terms.eval()
+    before = [buffer._version for buffer in distiller.terms.buffers()]
+    with unmoved(term for term in distiller.terms.values() if isinstance(term, LossTerm)):
+        distiller.losses(outputs, batch, Context())
+    for (name, _), version, buffer in zip(
+        distiller.terms.named_buffers(), before, distiller.terms.buffers(), strict=True
+    ):
+        if buffer._version != version:
+            raise InputError(f"terms must move their buffers in update alone, got {name!r} moved by forward")
+
+
+def _shapes(link: Link, outputs: Mapping[str, Outputs], examples: int | None) -> Shapes:
+    student, teacher = outputs[link.student], outputs[link.teacher]
+    logits = [output.values.get("logits") for output in (student, teacher)]
+    return Shapes(
+        [student.features[path].shape for path, _ in link.pairs],
+        [teacher.features[path].shape for _, path in link.pairs],
+        classes=logits[0].shape[1] if isinstance(logits[0], Tensor) and logits[0].ndim > 1 else None,
+        examples=examples,
+    )

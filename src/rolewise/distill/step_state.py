@@ -1,0 +1,142 @@
+"""What only a step that is taken may move: the state of terms, running statistics inside them, averages of students."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from rolewise.average import Average
+from rolewise.batch import Batch, Context, Outputs
+from rolewise.distill.links import Link
+from rolewise.distill.loss_term import LossTerm
+from rolewise.distill.term import Term
+from rolewise.errors import InputError
+
+#: How many forward passes may wait for their step.
+_MOST = 64
+
+
+@dataclass(frozen=True)
+class AverageOf:
+    """A teacher that is the moving average of a student's weights (see `average_of`)."""
+
+    student: str
+    decay: float
+
+
+def average_of(student: str = "student", decay: float = 0.999) -> AverageOf:
+    r"""Returns a teacher that follows a student.
+
+    .. math:: a \leftarrow d \, a + (1 - d) \, w
+
+    after each step that is taken, beginning with a copy of the student.
+
+    Args:
+        student: the role of the student.
+        decay: d, above 0 and below 1.
+
+    Raises:
+        InputError: the decay is out of range.
+    """
+    if isinstance(decay, bool) or not isinstance(decay, (int, float)) or not 0 < decay < 1:
+        raise InputError(f"decay must be above 0 and below 1, got {decay!r}")
+    return AverageOf(student, float(decay))
+
+
+class StepState:
+    """The forward passes that wait for their step, and what the step then moves.
+
+    Args:
+        terms: by name.
+        links: of the terms, in the same order.
+        averages: (average, student) pairs.
+    """
+
+    def __init__(
+        self, terms: Mapping[str, Term], links: tuple[Link, ...], averages: list[tuple[Average, nn.Module]]
+    ) -> None:
+        self._moving = [
+            (name, term, link)
+            for (name, term), link in zip(terms.items(), links, strict=True)
+            if type(term).keeps_state()
+        ]
+        # A function's learned maps are its own matter; terms hold to the contract.
+        self._norms = [
+            module
+            for term in terms.values()
+            if not isinstance(term, LossTerm)
+            for module in term.modules()
+            if isinstance(module, _NormBase) and module.running_mean is not None
+        ]
+        self._averages = averages
+        self._waiting: list[tuple[Mapping[str, Outputs], Batch, Context, list[Tensor]]] = []
+        self.steps = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether a step moves nothing."""
+        return not (self._moving or self._norms or self._averages)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[list[Tensor]]:
+        """Keeps running statistics where they are; what the block makes of them is in the list afterwards."""
+        before = self._statistics()
+        kept = [tensor.clone() for tensor in before]
+        moved: list[Tensor] = []
+        try:
+            yield moved
+        finally:
+            moved += [tensor.clone() for tensor in before]
+            with torch.no_grad():
+                for tensor, value in zip(before, kept, strict=True):
+                    tensor.copy_(value)
+
+    def wait(self, outputs: Mapping[str, Outputs], batch: Batch, context: Context, moved: list[Tensor]) -> None:
+        """Remembers a forward pass until its step is taken.
+
+        Raises:
+            InputError: so many wait that nobody can be taking steps.
+        """
+        if len(self._waiting) == 1 and self.steps == 0:
+            warnings.warn(f"{self._whose()} has not moved: {_REMEDY}", stacklevel=4)
+        if len(self._waiting) >= _MOST:
+            raise InputError(
+                f"{self._whose()} must move with each step, got {_MOST} forward passes and none: {_REMEDY}"
+            )
+        roles = {role for _, _, link in self._moving for role in (link.student, link.teacher)}
+        self._waiting.append(({role: outputs[role].detached() for role in roles}, batch, context, moved))
+
+    @torch.no_grad()
+    def take(self) -> None:
+        """Moves everything by the forward passes that wait: their step was taken."""
+        for outputs, batch, context, moved in self._waiting:
+            for tensor, value in zip(self._statistics(), moved, strict=True):
+                tensor.copy_(value)
+            for _, term, link in self._moving:
+                term.update(outputs[link.student], outputs[link.teacher], batch, context)
+        self._waiting = []
+        self.steps += 1
+        for average, student in self._averages:
+            average.attach(student)
+            average.update()
+            average.take_counters()
+
+    def drop(self) -> None:
+        """Forgets the forward passes that wait: their step was not taken."""
+        self._waiting = []
+
+    def _statistics(self) -> list[Tensor]:
+        return [buffer for norm in self._norms for buffer in norm.buffers()]
+
+    def _whose(self) -> str:
+        names = [name for name, _, _ in self._moving]
+        return f'the state of "{names[0]}"' if names else "what is averaged over steps"
+
+
+_REMEDY = "call distiller.after_step() after each optimizer.step()"
