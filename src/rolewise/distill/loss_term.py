@@ -62,7 +62,7 @@ class LossTerm(Term):
             settings = {**settings, "labels": rows.labels}
         with without_autocast(rows.logits.device.type):
             losses = method.info.loss(at_least_float32(rows.logits), at_least_float32(wanted.logits), **settings)
-            return rows.by_example(losses, len(student.logits))
+            return rows.by_example(losses, len(student.first))
 
     def _of_features(self, pieces: list[tuple[Tensor, Tensor]], batch: Batch) -> Tensor | dict[str, Tensor]:
         info, settings, own = self.method.info, dict(self.method.settings), None

@@ -19,6 +19,7 @@ from rolewise.distill.term import Term
 from rolewise.distill.weights import Weight, weight_of
 from rolewise.errors import InputError
 from rolewise.registry import Registry
+from rolewise.tasks import RowKind
 
 Loss = TypeVar("Loss", bound=Callable[..., Any])
 Reads = Literal["logits", "features", "stages"]
@@ -54,6 +55,8 @@ class Info:
             settings that returns what they are multiplied with then, or None where these settings train raw ones.
         alone: whether an example's loss is that of the example alone, whatever else is in its batch; only then may
             several processes share a batch.
+        rows: what the rows of outputs may hold that it compares, where it reads logits: ``logits``, ``predictions``.
+        least_classes: from how many classes on it compares more than kd does.
     """
 
     name: str
@@ -67,6 +70,8 @@ class Info:
     limits: Mapping[str, Limit] = field(default_factory=dict)
     head: ReadHead | None = None
     alone: bool = False
+    rows: tuple[RowKind, ...] = ("logits",)
+    least_classes: int = 2
 
     @cached_property
     def term(self) -> type[Term] | None:
@@ -153,12 +158,14 @@ def method(
     limits: Mapping[str, Limit] | None = None,
     head: ReadHead | None = None,
     alone: bool = False,
+    rows: tuple[RowKind, ...] = ("logits",),
+    least_classes: int = 2,
 ) -> Callable[[Loss], Loss]:
     """Returns a decorator that registers a loss ``<name>_loss``, or a class of `Term`, as a method (see `Info`)."""
 
     def register(loss: Loss) -> Loss:
         key = name or loss.__name__.removesuffix("_loss").lower()
-        rest = taps, adapter, estimator, weight, limits or {}, head, alone
+        rest = taps, adapter, estimator, weight, limits or {}, head, alone, rows, least_classes
         METHODS.add(key)(Info(key, loss, reads, mixed_labels, *rest))
         return loss
 

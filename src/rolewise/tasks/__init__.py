@@ -2,7 +2,7 @@
 
 from rolewise.tasks.classification import Classification
 from rolewise.tasks.multi_label import MultiLabel
-from rolewise.tasks.protocol import Metric, MetricInfo, Reduction, Task
+from rolewise.tasks.protocol import Metric, MetricInfo, Reduction, RowKind, Task
 from rolewise.tasks.registry import TASKS, build_task, task_settings
 from rolewise.tasks.regression import Regression
 
@@ -14,6 +14,7 @@ __all__ = [
     "MultiLabel",
     "Reduction",
     "Regression",
+    "RowKind",
     "Task",
     "build_task",
     "task_settings",

@@ -16,7 +16,15 @@ def head(*, temperature: float = 2.0, **_: object) -> float:
     return 1 / temperature
 
 
-@method(reads="logits", mixed_labels="sound", alone=True, weight=9.0, limits={"temperature": "temperature"}, head=head)
+@method(
+    reads="logits",
+    mixed_labels="sound",
+    alone=True,
+    least_classes=3,
+    weight=9.0,
+    limits={"temperature": "temperature"},
+    head=head,
+)
 def logit_standardisation_loss(student: Tensor, teacher: Tensor, *, temperature: float = 2.0) -> Tensor:
     r"""Divergence of the student's standardised and softened logits from the teacher's.
 

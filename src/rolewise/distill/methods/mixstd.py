@@ -29,6 +29,7 @@ def head(*, version: Version = "final", scale: float = 1.0, label_share: float =
     reads="logits",
     mixed_labels="sound",
     alone=True,
+    least_classes=3,
     limits={
         "scale": "positive",
         "temperature": "temperature",
