@@ -11,6 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "rolewise"
 
 FOUNDATION = {
+    "average",
     "batch",
     "csv_cells",
     "errors",

@@ -47,7 +47,7 @@ def small_trainee(batches: int) -> Trainee:
     stream = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (16 * batches, 1, 8, 8), dtype=torch.uint8, generator=stream)
     labels = torch.randint(0, 10, (len(images),), generator=stream)
-    data = ImageData(images, labels, [str(number) for number in range(10)])
+    data = ImageData(images, labels, tuple(map(str, range(10))))
     teacher, student = (
         build_model("small_cnn", num_classes=10, channels=1, size=(8, 8), seed=seed, widths=[8, 12]) for seed in (0, 1)
     )

@@ -79,7 +79,8 @@ def test_what_is_no_plain_sum_is_refused_where_two_train() -> None:
         Distiller(network(0), network(1), [rw.kd()], reduction="sum")(IMAGES, LABELS)
     distiller = Distiller(network(0), network(1), [rw.fitnets()], example=IMAGES)
     assert distiller(IMAGES, LABELS).total.requires_grad
-    distiller.terms["fitnets"].maps[0] = nn.Sequential(distiller.terms["fitnets"].maps[0], nn.BatchNorm2d(6))
+    maps: Any = distiller.terms["fitnets"].maps
+    maps[0] = nn.Sequential(maps[0], nn.BatchNorm2d(6))
     with pytest.raises(InputError, match=r'learned maps must have no buffers .* got "fitnets"'):
         distiller(IMAGES, LABELS)
 
