@@ -20,6 +20,8 @@ FOUNDATION = {
     "inputs",
     "jobs",
     "logits",
+    "metric_info",
+    "results_format",
     "memory",
     "networks",
     "own_sources",

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from rolewise.batch import Batch, Outputs
 from rolewise.errors import InputError
-from rolewise.tasks.protocol import MetricInfo
+from rolewise.metric_info import MetricInfo
 
 MULTI_LABEL_METRICS = (
     MetricInfo("mean_average_precision", "mean average precision", "fraction"),

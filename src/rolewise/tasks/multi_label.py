@@ -12,8 +12,9 @@ from torch.nn import functional
 from rolewise.batch import Batch, Outputs, Rows
 from rolewise.errors import InputError
 from rolewise.logits import logits_in
+from rolewise.metric_info import MetricInfo
 from rolewise.tasks.label_metrics import MULTI_LABEL_METRICS, MultiLabelMetric
-from rolewise.tasks.protocol import MetricInfo, Reduction, RowKind
+from rolewise.tasks.protocol import Reduction, RowKind
 from rolewise.tasks.registry import TASKS
 from rolewise.tasks.target_checks import check_examples, check_finite, check_place
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rolewise.batch import Batch, Outputs
-from rolewise.tasks.protocol import MetricInfo
+from rolewise.metric_info import MetricInfo
 
 RMSE = MetricInfo("rmse", "root mean squared error", higher_is_better=False)
 MAE = MetricInfo("mae", "mean absolute error", higher_is_better=False)

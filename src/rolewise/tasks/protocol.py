@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
 from rolewise.batch import Batch, Outputs, Rows
+from rolewise.metric_info import MetricInfo
 
 Reduction = Literal["mean", "sum", "none"]
 RowKind = Literal["logits", "predictions"]
-
-
-@dataclass(frozen=True)
-class MetricInfo:
-    """What a number says of a network.
-
-    Args:
-        key: its name in ``results.json``.
-        title: its name in tables and figures.
-        unit: ``fraction`` (shown in percent), ``nats``, or the unit of the targets; empty where there is none.
-        higher_is_better: which direction is the better one.
-    """
-
-    key: str
-    title: str
-    unit: str = ""
-    higher_is_better: bool = True
 
 
 class Metric(Protocol):

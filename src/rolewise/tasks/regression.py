@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from rolewise.batch import Batch, Outputs, Rows
 from rolewise.errors import InputError
+from rolewise.metric_info import MetricInfo
 from rolewise.tasks.number_metrics import MAE, R2, RMSE, RegressionMetric, columns
-from rolewise.tasks.protocol import MetricInfo, Reduction, RowKind
+from rolewise.tasks.protocol import Reduction, RowKind
 from rolewise.tasks.registry import TASKS
 from rolewise.tasks.target_checks import check_examples, check_finite, check_place
 
