@@ -19,7 +19,7 @@ _WRONG_PLACE = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirec
 
 #: What typer makes of a KeyboardInterrupt.
 _BROKEN_OFF = 130
-_STOPPED = "Stopped; run the same command again to go on from the last checkpoint."
+_STOPPED = "Stopped; run the same command again to resume from the last checkpoint."
 
 
 def main() -> None:
@@ -34,14 +34,14 @@ def main() -> None:
         _fail(str(error), 2)
     except Interrupted as error:
         seconds = time.monotonic() - started
-        _fail(f"{error}\nStopped after {seconds:.0f} s; nothing is lost: run the same command again to go on.", 1)
+        _fail(f"{error}\nStopped after {seconds:.0f} s; nothing is lost: run the same command again to resume.", 1)
     except RolewiseError as error:
         _fail(str(error), 1)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         if isinstance(error, _WRONG_PLACE):
             _fail(f"{place}{error.strerror}; give a place that can be read and written", 2)
-        _fail(f"{place}{error.strerror or error}; mend that and run the same command again to go on", 1)
+        _fail(f"{place}{error.strerror or error}; correct that and run the same command again to resume", 1)
     except KeyboardInterrupt:
         _fail(_STOPPED, 1)
     except Exception as error:

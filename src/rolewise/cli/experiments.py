@@ -14,7 +14,7 @@ from rolewise.seals import finished
 
 @app.command()
 def run(config: ConfigFile, out: RunOption, settings: Settings = None, fresh: Fresh = False) -> None:
-    """Run a whole experiment, or go on with it, and write its report.
+    """Run a whole experiment, or resume it, and write its report.
 
     Example: rolewise run configs/digits.yaml --out runs/digits
     """
@@ -28,21 +28,21 @@ def run(config: ConfigFile, out: RunOption, settings: Settings = None, fresh: Fr
 @app.command()
 def study(
     config: Annotated[Path, typer.Argument(help="The study's YAML file.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="The study folder; made, or gone on with.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="The study folder; created, or resumed.", show_default=False)],
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change the study: --set seeds=[0,1]")] = None,
     fresh: Fresh = False,
-    extend: Annotated[bool, typer.Option("--extend", help="Go on in the folder of another study.")] = False,
+    extend: Annotated[bool, typer.Option("--extend", help="Continue in the folder of another study.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what failed.")] = False,
 ) -> None:
-    """Run a grid over settings of an experiment, or go on with it; every distinct training runs once.
+    """Run a grid over settings of an experiment, or resume it; every distinct training runs once.
 
     Example: rolewise study configs/studies/temperature_digits.yaml --out runs/temperature
     """
     from rolewise.cli.foreign import announced, say
     from rolewise.config.study_file import kind_of
-    from rolewise.experiment.study import load_study, run_study
-    from rolewise.experiment.study.progress import StudyDisplay
     from rolewise.report import study_sentences
+    from rolewise.study import load_study, run_study
+    from rolewise.study.study_progress import StudyDisplay
 
     if kind_of(config) == "experiment":
         raise InputError(
@@ -121,7 +121,7 @@ def distill(
 
 def _run(config: Path, out: Path, settings: list[str] | None, fresh: bool, only: Any) -> None:
     from rolewise.experiment.pipeline import run as run_pipeline
-    from rolewise.experiment.progress import Display
+    from rolewise.experiment.run_progress import Display
 
     experiment = load_experiment(config, settings, out)
     with Display(console, out) as display:
