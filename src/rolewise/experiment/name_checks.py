@@ -15,6 +15,7 @@ from rolewise.distill import COMBINATIONS, section_faults
 from rolewise.errors import InputError, near
 from rolewise.experiment.mix_checks import check_mixing
 from rolewise.experiment.scalar_checks import check_scalars
+from rolewise.experiment.task_checks import check_task
 from rolewise.experiment.weight_checks import check_weights
 from rolewise.models import GIVEN, MODELS
 
@@ -50,6 +51,7 @@ def check(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
         yield ("augment", "ops"), "must name at least one operation, got none; leave it out to allow all"
     yield from _arms(config)
     yield from check_mixing(config)
+    yield from check_task(config)
     yield from check_scalars(config)
     yield from check_weights(config)
 
@@ -63,8 +65,10 @@ def _data(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
         return
     for key, fault in argument_faults(section.name, section.arguments):
         yield ("data", "arguments", key), fault
-    if section.name == "digits" and section.test is None:
-        yield ("data", "test"), "must say how many images to hold out: digits has no test set of its own; add test: 497"
+    if section.name in ("digits", "digit_pairs") and section.test is None:
+        some = 497 if section.name == "digits" else 298
+        rule = f"must say how many images to hold out: {section.name} has no test set of its own; add test: {some}"
+        yield ("data", "test"), rule
 
 
 def _model(path: Steps, name: str, arguments: dict[str, Any]) -> Iterable[tuple[Steps, str]]:

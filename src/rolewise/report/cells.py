@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from rolewise.metric_info import MetricInfo
 from rolewise.statistics import Estimate
 
 
-def with_spread(accuracy: Estimate) -> str:
-    """Returns a mean with its standard deviation, in percent."""
-    spread = "" if accuracy.sd is None else f" ± {100 * accuracy.sd:.1f}"
-    return f"{100 * accuracy.mean:.1f}{spread}"
+def with_spread(metric: MetricInfo, score: Estimate) -> str:
+    """Returns a mean with its standard deviation, as its metric is written."""
+    spread = "" if score.sd is None else f" ± {metric.value(score.sd)}"
+    return f"{metric.value(score.mean)}{spread}"
 
 
-def with_interval(difference: Estimate) -> str:
-    """Returns a difference with its interval, in points."""
-    change = f"{100 * difference.mean:+.1f}"
+def with_interval(metric: MetricInfo, difference: Estimate) -> str:
+    """Returns a difference with its interval, as its metric is written."""
+    change = metric.change(difference.mean)
     if difference.low is not None and difference.high is not None:
-        change += f" ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
+        change += f" ({metric.change(difference.low)} to {metric.change(difference.high)})"
     return change

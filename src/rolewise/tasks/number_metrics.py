@@ -41,11 +41,12 @@ class RegressionMetric:
         share = weights / weights.sum()
         squared, spread = share @ errors.square(), share @ (targets - share @ targets).square()
         explained = torch.where(spread > 0, 1 - squared / spread, torch.nan)
-        return {
+        values = {
             "rmse": float(squared.mean().sqrt()),
             "mae": float((share @ errors.abs()).mean()),
             "r2": float(explained.nanmean()),
         }
+        return {self._first.key: values[self._first.key], **values}
 
     def per_example(self) -> Tensor | None:
         """Returns each example's mean absolute error [N] where that comes first; a root of a mean is no mean."""

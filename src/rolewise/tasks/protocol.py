@@ -21,7 +21,7 @@ class Metric(Protocol):
         """Adds the outputs for one batch, in the order of the examples."""
 
     def compute(self, weights: Tensor | None = None) -> dict[str, float]:
-        """Returns every number of the task by its key.
+        """Returns every number of the task by its key, the first one first.
 
         Args:
             weights: [N] of the examples so far, at least 0; one bootstrap resample. None for 1 each.

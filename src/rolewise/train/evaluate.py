@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rolewise import batch as core
+from rolewise.batch import Batch
 from rolewise.data import Source, batches
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec, prepare
@@ -26,11 +26,13 @@ class Metrics:
         values: every number of the task by its key.
         infos: what they are; the first one is the task's own.
         metric: of each example, in the order of the indices, for intervals and paired comparisons.
+        examples: how many were evaluated.
     """
 
     values: Mapping[str, float]
     infos: tuple[MetricInfo, ...]
     metric: Metric
+    examples: int
 
     @property
     def first(self) -> float:
@@ -113,9 +115,9 @@ def evaluate(
     with evaluating(model):
         for part in batches(source, indices, batch_size, device=device):
             images = prepare(part.images, spec) if spec is not None else part.images.float() / 255
-            batch = core.Batch(images, part.labels, part.indices)
+            batch = Batch(images, part.labels, part.indices)
             task.check(batch)
             outputs = task.run(model, images)
             task.check_outputs(outputs, batch, values=False)
             metric.add(outputs, batch)
-    return Metrics(metric.compute(), task.metrics, metric)
+    return Metrics(metric.compute(), task.metrics, metric, len(indices))

@@ -34,7 +34,8 @@ def fit(
         trainee: the training; its state is replaced where there is a checkpoint.
         folder: gets ``record.jsonl`` (a line an epoch, no times), ``timing.jsonl``, ``checkpoints/``, and at the end
             ``weights.safetensors``.
-        validate: returns the accuracy on images that are not trained on, for the learning curve alone.
+        validate: returns the task's first metric on images that are not trained on, for the learning curve alone; the
+            record has it as ``validation_accuracy`` in classification, ``validation_rmse`` in regression, and so on.
         validations: how many times it is asked, evenly over training, the last epoch among them.
         on_epoch: told a line after each epoch: loss, images a second, time to go.
         should_stop: asked after each epoch; where it says yes, a checkpoint is written and the loop ends.
@@ -73,7 +74,7 @@ def fit(
             seconds = time.monotonic() - started
             speed = (trainee.images_seen - seen) / max(seconds, 1e-9)
             if validate is not None and trainee.epoch in asked:
-                entry["validation_accuracy"] = validate()
+                entry[f"validation_{trainee.distiller.task.metrics[0].key}"] = validate()
             lines.append(line(entry))
             with naming(folder / "record.jsonl"):
                 record.write(lines[-1])

@@ -22,6 +22,7 @@ from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of
 from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault, try_network
 from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_faults
 from rolewise.experiment.trial.sizes import size_faults
+from rolewise.experiment.trial.targets_trial import target_fault
 from rolewise.experiment.weight_checks import fit_fault
 from rolewise.foreign_code import ForeignError, import_path
 from rolewise.threads import torch_threads
@@ -67,7 +68,7 @@ class Trial:
         yield from absent
         if faulty("data") or any(steps[0] == "data" for steps, _ in absent):
             return
-        images = self._once(["images", config.data], lambda: image_facts_of(config))
+        images = self._once(["images", config.data, config.task], lambda: image_facts_of(config))
         if isinstance(images, InputError):
             if isinstance(images, ForeignError):
                 yield ("data", "name"), str(images)
@@ -77,6 +78,11 @@ class Trial:
                 yield images.path, images.rule
             else:
                 yield ("data",), str(images)
+            return
+        if faulty("task"):
+            return
+        if fault := target_fault(images):
+            yield ("task",), fault
             return
         if images.counts is not None:
             yield from size_faults(config, *images.counts)
