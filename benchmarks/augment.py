@@ -20,14 +20,14 @@ import quiet
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
-from rolewise.augment import apply, build
+from rolewise.augment import apply, build_schedule
 
 OPS = ["rotate", "translate_x", "translate_y", "shear_x", "shear_y", "brightness", "contrast", "color", "posterize"]
 OPS += ["solarize", "equalize", "sharpness", "autocontrast", "invert"]
 
 
 def ours(images: torch.Tensor) -> Callable[[], torch.Tensor]:
-    augmentation = build({"name": "randaugment", "ops": OPS}).at(0.0)
+    augmentation = build_schedule({"name": "randaugment", "ops": OPS}).at(0.0)
     generator = torch.Generator().manual_seed(0)
     size = tuple(images.shape[1:])
     return lambda: apply(images, augmentation.draw(len(images), size, generator))

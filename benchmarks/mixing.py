@@ -21,7 +21,7 @@ from typing import Any
 import quiet
 import torch
 
-from rolewise.augment import Mix, build
+from rolewise.augment import Mix, build_schedule
 from rolewise.data import ImageData
 from rolewise.distill import Distiller, configure, weight_of
 from rolewise.inputs import InputSpec
@@ -78,7 +78,7 @@ def trainee(case: str, mixing: Mixing | None) -> Trainee:
         distiller,
         source,
         torch.arange(count),
-        augmentation=build("standard"),
+        augmentation=build_schedule("standard"),
         settings=settings,
         seed=0,
         mixing=mixing,

@@ -25,10 +25,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rolewise.search import Genome, PolicySpace, Scalar, Space, search
-from rolewise.search.search_run import Course
+from rolewise.search import Genome, PolicySpace, ScalarGene, Space, search
+from rolewise.search.search_run import SearchRun
 
-SPACE = Space({"augmentation": PolicySpace(("shift", "noise"), copies=1), "rate": Scalar(1e-3, 1e-1, 1e-2, log=True)})
+SPACE = Space(
+    {"augmentation": PolicySpace(("shift", "noise"), copies=1), "rate": ScalarGene(1e-3, 1e-1, 1e-2, log=True)}
+)
 QUICKEST = {  # what makes Ray Tune itself quicker: no result files of its own, no snapshots of the experiment
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "100000",
@@ -162,12 +164,12 @@ def local(name: str, seconds: dict[str, float], size: argparse.Namespace, epochs
 
 def bare(seconds: dict[str, float], size: argparse.Namespace, epochs: int) -> None:
     """Times the trainings alone: no search, no checkpoints, no copies."""
-    course = Course(SPACE, members=size.members, intervals=size.intervals, seed=0, quantile=0.25)
+    run = SearchRun(SPACE, members=size.members, intervals=size.intervals, seed=0, quantile=0.25)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with timed("trainings alone, no search", seconds):
         make = digits(epochs)
-        members = [make(at, course.initial[at], course.seeds[at]) for at in range(size.members)]
+        members = [make(at, run.initial[at], run.seeds[at]) for at in range(size.members)]
         for interval in range(size.intervals):
             for member in members:
                 member.advance(interval / size.intervals, (interval + 1) / size.intervals)
@@ -179,14 +181,14 @@ def ray_tune(seconds: dict[str, float], size: argparse.Namespace, epochs: int, c
     """Times Ray Tune's PBT, actors reused, in both of its modes; its start is timed apart."""
     import ray
 
-    from rolewise.search.runners.ray import fit
+    from rolewise.search.runners.ray import fit_with_ray
 
-    course = Course(SPACE, members=size.members, intervals=size.intervals, seed=0, quantile=0.25)
+    run = SearchRun(SPACE, members=size.members, intervals=size.intervals, seed=0, quantile=0.25)
     with timed("ray.init (not counted)", seconds):
         ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     for mode, synchronous in (("asynchronous", False), ("synchronous", True)) * size.repeats:
         with timed(f"Ray Tune PBT, {mode}, {cpus} CPUs", seconds) as folder, silence():
-            fit(digits(epochs), course, folder, threads=1, synchronous=synchronous)
+            fit_with_ray(digits(epochs), run, folder, threads=1, synchronous=synchronous)
     ray.shutdown()
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from rolewise import files, seals
 from rolewise.augment import Schedule, load_published
-from rolewise.config import load
+from rolewise.config import load_experiment_config
 from rolewise.errors import InputError
 from rolewise.quant.program import load_program
 from rolewise.report.run_data import read_run
@@ -32,7 +32,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "json": lambda path: files.read_json(path, "file"),
     "schedule": Schedule.load,
     "published log": load_published,
-    "config": load,
+    "config": load_experiment_config,
     "lineage": load_lineage,
     "state of a member": read_state,
     "torch program": load_program,

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import rolewise as rw
-from rolewise.augment import MixPlan, Plan, Schedule, build, load_published
+from rolewise.augment import MixPlan, Plan, Schedule, build_schedule, load_published
 from rolewise.augment.mix import Mix
 from rolewise.errors import InputError
 from rolewise.files import as_path, read_json, write_json
@@ -55,10 +55,10 @@ def test_every_public_path_may_be_text() -> None:
 
 def test_what_is_saved_under_text_is_loaded_from_text(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
-    schedule = build("randaugment")
+    schedule = build_schedule("randaugment")
     schedule.save(str(tmp_path / "schedule.json"))
     assert Schedule.load(str(tmp_path / "schedule.json")) == schedule
-    assert build(str(tmp_path / "schedule.json")) == schedule
+    assert build_schedule(str(tmp_path / "schedule.json")) == schedule
     plan = schedule.at(0.0).draw(4, (1, 8, 8), generator)
     plan.save(str(tmp_path / "plan.safetensors"))
     assert torch.equal(Plan.load(str(tmp_path / "plan.safetensors")).ops, plan.ops)

@@ -54,7 +54,7 @@ def test_nothing_is_said_where_nothing_is_pressed_or_another_handler_is_at_work(
 _STARTING = """
 import os, signal, sys, threading, time
 from test_workers import double
-from rolewise.jobs.worker_pool import Hands
+from rolewise.jobs.worker_pool import WorkerPool
 from rolewise.jobs.worker_process import start_context
 
 if __name__ == "__main__":
@@ -67,16 +67,16 @@ if __name__ == "__main__":
 
     thread = threading.Thread(target=press)
     thread.start()
-    hands = Hands(2, double, (3,), start_context("rolewise.train"))
-    hands.give(0, 5)
+    pool = WorkerPool(2, double, (3,), start_context("rolewise.train"))
+    pool.submit(0, 5)
     answers = []
     while len(answers) < 2:
-        hands.stirring(10)
-        answers += [heard for heard in [hands.hear(0)] if heard is not None]
+        pool.wait(10)
+        answers += [heard for heard in [pool.receive(0)] if heard is not None]
     over.set()
     thread.join()
-    hands.done(0)
-    hands.close()
+    pool.done(0)
+    pool.close()
     print(answers, bool(pressed))
 """
 

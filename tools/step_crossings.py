@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 import rolewise
-from rolewise.augment import build
+from rolewise.augment import build_schedule
 from rolewise.data import ImageData
 from rolewise.distill import Distiller, configure
 from rolewise.models import build as build_model
@@ -54,7 +54,9 @@ def small_trainee(batches: int) -> Trainee:
     spec = rolewise.InputSpec((0.5,), (0.5,))
     distiller = Distiller(teacher, student, [configure("kd", temperature=4.0)], teacher_input=spec, student_input=spec)
     settings = TrainSettings(epochs=4, batch_size=16)
-    return Trainee(distiller, data, torch.arange(len(data)), augmentation=build("none"), settings=settings, seed=0)
+    return Trainee(
+        distiller, data, torch.arange(len(data)), augmentation=build_schedule("none"), settings=settings, seed=0
+    )
 
 
 def of_a_step() -> Counter[tuple[str, str]]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rolewise.augment import OPS, Mix, Plan, Policy, Triple, apply, build, mix_images, mix_labels
+from rolewise.augment import OPS, Mix, Plan, Policy, Triple, apply, build_schedule, mix_images, mix_labels
 from rolewise.data import read
 from rolewise.distill import METHODS, Distiller, configure
 from rolewise.files import write_json
@@ -43,7 +43,7 @@ def draws(device: torch.device, quick: bool = False) -> dict[str, Any]:
         soft = mix_labels(labels.to(device), plan.to(device), 10).cpu() - mix_labels(labels, plan, 10)
         found[method] = differences(mine, theirs) | {"labels_differ_by": float(soft.abs().max())}
     for name in ("randaugment", "trivialaugment", "standard"):
-        plans = [build(name).at(0.5).draw(count, (3, 32, 32), generator(0, name)) for _ in range(2)]
+        plans = [build_schedule(name).at(0.5).draw(count, (3, 32, 32), generator(0, name)) for _ in range(2)]
         moved = plans[1].to(device).to("cpu")
         same = all(torch.equal(a, b) for a, b in zip(parts(plans[0]), parts(moved), strict=True))
         theirs = apply(images.to(device), plans[1].to(device)).cpu()
@@ -122,7 +122,7 @@ def training(device: torch.device, quick: bool = False) -> dict[str, Any]:
             distiller.to(place),
             source,
             train,
-            augmentation=build("randaugment"),
+            augmentation=build_schedule("randaugment"),
             settings=settings,
             seed=3,
             device=place,

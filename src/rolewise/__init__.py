@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rolewise.inputs import InputSpec
     from rolewise.report import write_report
     from rolewise.search import SearchResult, search
+    from rolewise.taps import tap
     from rolewise.tasks import Classification, MultiLabel, Regression
     from rolewise.train import Trainee, evaluate, fit
 
@@ -31,6 +32,7 @@ _WHERE = {
     "report": ("write_report",),
     "search": ("SearchResult", "search"),
     "tasks": ("Classification", "MultiLabel", "Regression"),
+    "taps": ("tap",),
     "train": ("Trainee", "evaluate", "fit"),
 }
 _ROOM = {name: room for room, names in _WHERE.items() for name in names}
@@ -62,6 +64,7 @@ __all__ = [
     "load",
     "run",
     "search",
+    "tap",
     "write_report",
 ]
 

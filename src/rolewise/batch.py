@@ -12,6 +12,7 @@ from torch import Tensor
 from rolewise.errors import InputError
 from rolewise.seeds import generator
 
+HALF = (torch.float16, torch.bfloat16)
 #: How a teacher's outputs are brought to a mixed example.
 MixedTargets = Literal["image", "outputs", "isotonic"]
 
@@ -101,15 +102,19 @@ class Outputs:
         Raises:
             InputError: there is neither.
         """
-        for value in (*self.values.values(), *self.losses.values()):
-            if isinstance(value, Tensor):
-                return value
+        for group in (self.values, self.losses):
+            for value in group.values():
+                if isinstance(value, Tensor):
+                    return value
         raise InputError("a network must return at least one tensor, got none")
 
     def at_least_float32(self) -> Outputs:
         """Returns the same with values in half precision made single; features stay."""
-        values = {name: at_least_float32(value) for name, value in self.values.items()}
-        return Outputs(values, self.features, self.losses)
+        for value in self.values.values():
+            if isinstance(value, Tensor) and value.dtype in HALF:
+                values = {name: at_least_float32(value) for name, value in self.values.items()}
+                return Outputs(values, self.features, self.losses)
+        return self
 
     def detached(self) -> Outputs:
         """Returns the same values and features without gradients, and no losses."""
@@ -118,8 +123,7 @@ class Outputs:
 
 def at_least_float32(value: Any) -> Any:
     """Returns a tensor of half precision as single; everything else stays."""
-    half = isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16)
-    return value.float() if half else value
+    return value.float() if isinstance(value, Tensor) and value.dtype in HALF else value
 
 
 def _detached(values: Mapping[str, Any]) -> dict[str, Any]:

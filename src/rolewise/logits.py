@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,20 +12,47 @@ from rolewise.errors import InputError
 
 
 def logits_in(output: Any) -> Tensor:
-    """Returns the logits in what a network gave: a tensor, or a mapping or an object with ``logits``.
+    """Returns the logits in the output of a network.
+
+    A tensor is the logits. A mapping or an object (a Hugging Face ``ModelOutput``, Inception's named tuple) has them
+    under ``logits``. Of another tuple or list they are the only tensor of two dimensions; where no tensor has two, the
+    only tensor of more.
+
+    Args:
+        output: of one call of the network.
 
     Raises:
-        InputError: it is none of these.
+        InputError: there are no such logits, or a tuple has several tensors that may be them.
     """
-    found = output
-    if not isinstance(output, Tensor):
-        found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
-    if not isinstance(found, Tensor):
-        raise InputError(
-            "a network must return logits [B, K], or a mapping or an object that has logits, got "
-            f"{type(output).__name__}; wrap it"
-        )
-    return found
+    if isinstance(output, Tensor):
+        return output
+    named = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+    if isinstance(named, Tensor):
+        return named
+    if isinstance(output, (tuple, list)):
+        return _logits_of_sequence(output)
+    got = type(output).__name__
+    if isinstance(output, Mapping):
+        got = f"a mapping with {', '.join(map(repr, output)) or 'nothing'}"
+    raise InputError(
+        f"a network must return logits [B, K], or a mapping or an object that has logits, got {got}{_WRAP}"
+    )
+
+
+#: The remedy where the logits cannot be told: a module around the network that picks them.
+_WRAP = "; wrap it in a module whose forward returns the logits alone, as in return self.network(images)[0]"
+
+
+def _logits_of_sequence(output: Sequence[Any]) -> Tensor:
+    tensors = [part for part in output if isinstance(part, Tensor)]
+    candidates = [part for part in tensors if part.ndim == 2] or [part for part in tensors if part.ndim > 2]
+    if len(candidates) == 1:
+        return candidates[0]
+    shapes = ", ".join(str(list(part.shape)) if isinstance(part, Tensor) else type(part).__name__ for part in output)
+    kind = f"a {type(output).__name__} of {shapes or 'nothing'}"
+    raise InputError(
+        f"a network must return logits [B, K], or a tuple with one tensor that can be them, got {kind}{_WRAP}"
+    )
 
 
 def are_probabilities(logits: Tensor) -> bool:
@@ -44,7 +71,7 @@ def standardised(logits: Tensor, *, multiplier: float = 1.0, centred: bool = Fal
 
     .. math:: m \, \frac{z}{s}, \quad s^2 = \frac{1}{K - 1} \sum_c (z_c - \bar z)^2
 
-    A student that was trained on such logits (`rolewise.distill.heads.head_of` tells) has learned no scale of its own:
+    A student that was trained on such logits (see `rolewise.distill.logit_scale_of`) has learned no scale of its own:
     its probabilities, and so its calibration, are ``softmax(standardised(z))``, or those of a temperature that is
     fitted to ``z`` on images of their own afterwards. Its accuracy is the same either way.
 

@@ -195,7 +195,7 @@ def check_stage(folder: Path) -> None:
         return
     for name, digest in done["files"].items():
         check_file(folder / name, digest, remedy_of(folder))
-    if seconds_of(folder) is not None:
+    if stage_seconds(folder) is not None:
         for name, digest in read_sealed(folder / SECONDS, "the stage's seconds", _TIMES).get("files", {}).items():
             if (folder / name).exists():
                 check_file(folder / name, digest, _TIMES)
@@ -206,7 +206,7 @@ def remedy_of(folder: Path) -> str:
     return f"delete the folder {folder.resolve()} and run the same command again to redo the stage"
 
 
-def seconds_of(folder: Path) -> float | None:
+def stage_seconds(folder: Path) -> float | None:
     """Returns how long a stage took, over all the processes that worked on it; None where nobody knows.
 
     Raises:

@@ -10,7 +10,7 @@ import pytest
 
 from rolewise.advice.experiment_advice import advise_experiment, find_teacher
 from rolewise.advice.regret_report import proposed, read_table
-from rolewise.config.study_file import load_study
+from rolewise.config.study_file import load_study_config
 from rolewise.data import SealedTest
 from rolewise.experiment import load, run
 
@@ -186,7 +186,7 @@ def test_a_proposal_is_placed_in_a_grid_of_named_levels(rolewise, tmp_path: Path
     rows = [
         f"grid,{cell.name},{cell.levels['mixing']},{cell.levels['softening']},{seed},{student},{arm},"
         f"{str(arm != 'none').lower()},done,,{0.5 + at / 20 + seed / 100},{0.5 + at / 20}"
-        for at, cell in enumerate(load_study(study).cells)
+        for at, cell in enumerate(load_study_config(study).cells)
         for seed in (0, 1)
         for student in ("small", "other")
         for arm in ("none", "none+distill")

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rolewise.augment import OPS, Plan, Policy, RandomOps, Triple, apply, build
+from rolewise.augment import OPS, Plan, Policy, RandomOps, Triple, apply, build_schedule
 from rolewise.augment.ops import INDEX, NAMES
 from rolewise.augment.policy_draws import walk
 from rolewise.errors import InputError
@@ -140,20 +140,24 @@ def test_uniform_magnitude_and_signs() -> None:
 
 def test_presets_draw_what_they_say() -> None:
     size = (3, 32, 32)
-    assert build("none").at(0).draw(5, size, generator()).ops.shape == (5, 0)
-    standard = build("standard").at(0).draw(400, size, generator())
+    assert build_schedule("none").at(0).draw(5, size, generator()).ops.shape == (5, 0)
+    standard = build_schedule("standard").at(0).draw(400, size, generator())
     assert (standard.ops[:, 0] == INDEX["crop"]).all()
     assert (standard.ops[:, 1] == INDEX["flip"]).float().mean().item() == pytest.approx(0.5, abs=0.1)
-    trivial = build("trivialaugment").at(0).draw(3000, size, generator())
+    trivial = build_schedule("trivialaugment").at(0).draw(3000, size, generator())
     assert trivial.ops.shape == (3000, 1)
     assert (trivial.ops == -1).float().mean().item() == pytest.approx(1 / 15, abs=0.02)
-    assert build({"name": "randaugment", "num_ops": 3}).at(0).draw(2, size, generator()).ops.shape == (2, 3)
-    auto = build({"name": "autoaugment", "base": []}).at(0).draw(8000, size, generator())
+    assert build_schedule({"name": "randaugment", "num_ops": 3}).at(0).draw(2, size, generator()).ops.shape == (2, 3)
+    auto = build_schedule({"name": "autoaugment", "base": []}).at(0).draw(8000, size, generator())
     assert (auto.ops == INDEX["shear_x"]).sum() == 0
-    assert build("pba").at(0).draw(10, size, generator()).ops.shape == (10, 4)
-    own = build({"name": "fixed", "policy": [["invert", 1, 1]], "counts": [0, 1]}).at(0).draw(3, size, generator())
+    assert build_schedule("pba").at(0).draw(10, size, generator()).ops.shape == (10, 4)
+    own = (
+        build_schedule({"name": "fixed", "policy": [["invert", 1, 1]], "counts": [0, 1]})
+        .at(0)
+        .draw(3, size, generator())
+    )
     assert own.ops.view(-1).tolist() == [INDEX["invert"]] * 3
-    cut = build("cutout").at(0).draw(3, size, generator())
+    cut = build_schedule("cutout").at(0).draw(3, size, generator())
     assert (cut.ops[:, 2] == INDEX["cutout"]).all()
 
 
@@ -177,7 +181,7 @@ def test_presets_draw_what_they_say() -> None:
 )
 def test_wrong_presets_are_named(spec, part: str) -> None:
     with pytest.raises(InputError) as caught:
-        build(spec)
+        build_schedule(spec)
     assert part in str(caught.value)
 
 
@@ -194,7 +198,7 @@ def test_apply_refuses_what_does_not_fit() -> None:
 
 def test_a_plan_is_saved_replayed_and_described(tmp_path: Path) -> None:
     images = images_of(6, 3, 16, 16)
-    plan = build("randaugment").at(0).draw(6, (3, 16, 16), generator())
+    plan = build_schedule("randaugment").at(0).draw(6, (3, 16, 16), generator())
     plan.save(tmp_path / "plan.safetensors")
     again = Plan.load(tmp_path / "plan.safetensors")
     assert torch.equal(apply(images, plan), apply(images, again))
@@ -208,7 +212,7 @@ def test_a_damaged_plan_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "plan.safetensors"
     with pytest.raises(InputError, match="cannot be read"):
         Plan.load(path)
-    good = build("randaugment").at(0).draw(6, (3, 16, 16), generator())
+    good = build_schedule("randaugment").at(0).draw(6, (3, 16, 16), generator())
     good.save(path)
     content = path.read_bytes()
     for cut in (0, 5, len(content) // 2):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rolewise.augment import Policy, Schedule, build, load_published, random_schedule
+from rolewise.augment import Policy, Schedule, build_schedule, load_published, random_schedule
 from rolewise.augment.ops import INDEX, pba_value
 from rolewise.augment.published import PUBLISHED_OPS, Published
 from rolewise.errors import InputError
@@ -34,9 +34,9 @@ def test_what_holds_when() -> None:
 
 @pytest.mark.parametrize("spec", ["none", "standard", "cutout", "randaugment", "trivialaugment", "autoaugment", "pba"])
 def test_every_preset_survives_the_file(spec: str, tmp_path: Path) -> None:
-    schedule = build(spec)
+    schedule = build_schedule(spec)
     schedule.save(tmp_path / "s.json")
-    again = build(str(tmp_path / "s.json"))
+    again = build_schedule(str(tmp_path / "s.json"))
     assert again == schedule
     draws = [each.at(0).draw(20, (3, 32, 32), torch.Generator().manual_seed(1)).values for each in (schedule, again)]
     assert torch.equal(*draws)
@@ -170,10 +170,10 @@ def test_the_hole_of_16_pixels_that_pba_trains_with_can_be_written() -> None:
     base, ranges = ["crop", "flip", "cutout"], {"cutout": 0.5}
     published = Published(((5,) * 60,), (0,), 200).schedule(base=tuple(base), ranges=ranges)
     assert Schedule.from_json(published.to_json()) == published
-    for policy in (build({"name": "pba", "base": base, "ranges": ranges}).at(0.0), published.at(0.5)):
+    for policy in (build_schedule({"name": "pba", "base": base, "ranges": ranges}).at(0.0), published.at(0.5)):
         plan = policy.draw(8, (3, 32, 32), torch.Generator().manual_seed(0))
         assert bool((plan.ops[:, -1] == INDEX["cutout"]).all()) and bool((plan.values[:, -1] * 32 == 16).all())
     # The levels of the fifteen operations, cutout among them, are the original's, whatever the range.
     assert pba_value("cutout", 5, 32) * 32 == 10
     with pytest.raises(InputError, match="the range of cutout"):
-        build({"name": "pba", "ranges": {"cutout": -1}})
+        build_schedule({"name": "pba", "ranges": {"cutout": -1}})

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from rolewise.augment import OPS, PRESETS, Schedule, apply, build
+from rolewise.augment import OPS, PRESETS, Schedule, apply, build_schedule
 from rolewise.augment.autoaugment_policies import POLICIES
 from rolewise.augment.ops import NAMES
 from rolewise.augment.torchvision_spaces import CHOICES, levels
@@ -96,7 +96,7 @@ def counted(plan) -> tuple[collections.Counter[str], dict[str, set[float]]]:
 
 @pytest.mark.parametrize(("space", "num_ops"), [("randaugment", 2), ("trivialaugment_wide", 1)])
 def test_choices_levels_and_signs_are_drawn_evenly(space: str, num_ops: int) -> None:
-    plan = build(PRESET[space]).at(0.0).draw(42_000, (3, 32, 32), torch.Generator().manual_seed(0))
+    plan = build_schedule(PRESET[space]).at(0.0).draw(42_000, (3, 32, 32), torch.Generator().manual_seed(0))
     assert plan.ops.shape == (42_000, num_ops)
     counts, values = counted(plan)
     share = 42_000 * num_ops / 14
@@ -116,7 +116,7 @@ def test_choices_levels_and_signs_are_drawn_evenly(space: str, num_ops: int) -> 
 def test_each_pair_is_drawn_evenly_and_each_operation_with_its_probability(policy: str) -> None:
     num = 50_000
     spec = {"name": "autoaugment_torchvision", "policy": policy}
-    plan = build(spec).at(0.0).draw(num, (3, 32, 32), torch.Generator().manual_seed(0))
+    plan = build_schedule(spec).at(0.0).draw(num, (3, 32, 32), torch.Generator().manual_seed(0))
     for slot in (0, 1):
         counts = collections.Counter(plan.ops[:, slot].tolist())
         wanted: collections.Counter[str] = collections.Counter()
@@ -128,14 +128,14 @@ def test_each_pair_is_drawn_evenly_and_each_operation_with_its_probability(polic
 
 @pytest.mark.parametrize("name", ["randaugment_torchvision", "trivialaugment_wide", "autoaugment_torchvision"])
 def test_they_survive_json_and_apply(name: str) -> None:
-    schedule = build({"name": name, "base": ["flip"]})
+    schedule = build_schedule({"name": name, "base": ["flip"]})
     again = Schedule.from_json(json.loads(json.dumps(schedule.to_json())))
     assert again == schedule
     images = torch.randint(0, 256, (64, 3, 24, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     plans = [one.at(0.5).draw(64, (3, 24, 32), torch.Generator().manual_seed(1)) for one in (schedule, again)]
     assert torch.equal(apply(images, plans[0]), apply(images, plans[1]))
     assert not torch.equal(apply(images, plans[0]), images)
-    assert build(name).at(0.0).draw(0, (3, 24, 32), torch.Generator()).ops.shape[0] == 0
+    assert build_schedule(name).at(0.0).draw(0, (3, 24, 32), torch.Generator()).ops.shape[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -151,4 +151,4 @@ def test_they_survive_json_and_apply(name: str) -> None:
 def test_settings_that_mean_nothing_are_refused(spec: dict[str, Any], message: str) -> None:
     assert spec["name"] in PRESETS
     with pytest.raises(InputError, match=message):
-        build(spec)
+        build_schedule(spec)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rolewise.config import ConfigError, differences, digest, dump, load
+from rolewise.config import ConfigError, differences, dump, experiment_digest, load_experiment_config
 from rolewise.config.document import parse
 from rolewise.experiment import load as load_checked
 
@@ -28,7 +28,9 @@ def test_every_config_that_ships_is_valid_and_round_trips(path: Path, tmp_path: 
     config = load_checked(path)
     (tmp_path / "again.yaml").write_text(dump(config))
     again = load_checked(tmp_path / "again.yaml")
-    assert again == config and digest(again) == digest(config) and differences(config, again) == []
+    assert (
+        again == config and experiment_digest(again) == experiment_digest(config) and differences(config, again) == []
+    )
 
 
 def test_all_faults_come_in_one_go_with_lines_paths_and_remedies(tmp_path: Path) -> None:
@@ -130,9 +132,9 @@ def test_yaml_is_read_as_people_mean_it(tmp_path: Path) -> None:
         assert any(part in fault for fault in faults_of(tmp_path, text)), text[:30]
     (tmp_path / "c.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="UTF-8"):
-        load(tmp_path / "c.yaml")
+        load_experiment_config(tmp_path / "c.yaml")
     with pytest.raises(ConfigError, match="must be a file that can be read"):
-        load(tmp_path / "missing.yaml")
+        load_experiment_config(tmp_path / "missing.yaml")
 
 
 def test_extends_lays_one_file_over_another(tmp_path: Path) -> None:
@@ -144,10 +146,10 @@ def test_extends_lays_one_file_over_another(tmp_path: Path) -> None:
     assert "search.members: 8 -> 4" in differences(load_checked(DIGITS), config)
     (tmp_path / "upper.yaml").write_text("extends: upper.yaml\n")
     with pytest.raises(ConfigError, match="lead back"):
-        load(tmp_path / "upper.yaml")
+        load_experiment_config(tmp_path / "upper.yaml")
     (tmp_path / "upper.yaml").write_text("extends: [1]\n")
     with pytest.raises(ConfigError, match="name of another file"):
-        load(tmp_path / "upper.yaml")
+        load_experiment_config(tmp_path / "upper.yaml")
 
 
 def test_a_model_of_another_name_drops_the_arguments_below_it(tmp_path: Path) -> None:
@@ -164,5 +166,7 @@ def test_a_model_of_another_name_drops_the_arguments_below_it(tmp_path: Path) ->
 
 
 def test_workers_do_not_change_an_experiments_digest() -> None:
-    one, two, other = (load(DIGITS, [f"workers={n}", f"data.split_seed={s}"]) for n, s in ((1, 0), (2, 0), (1, 1)))
-    assert digest(one) == digest(two) != digest(other)
+    one, two, other = (
+        load_experiment_config(DIGITS, [f"workers={n}", f"data.split_seed={s}"]) for n, s in ((1, 0), (2, 0), (1, 1))
+    )
+    assert experiment_digest(one) == experiment_digest(two) != experiment_digest(other)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rolewise.config import ConfigError, ExperimentConfig, Place, differences, dump, load
+from rolewise.config import ConfigError, ExperimentConfig, Place, differences, dump, load_experiment_config
 from rolewise.config.document import parse, read_document
 from rolewise.config.overrides import override
 
@@ -33,7 +33,7 @@ def write(folder: Path, **texts: str) -> Path:
 
 def faults(path: Path, *overrides: str) -> list[tuple[str, int, str, str]]:
     with pytest.raises(ConfigError) as caught:
-        load(path, overrides)
+        load_experiment_config(path, overrides)
     return [(Path(f.place.file).name, f.place.line, f.path, f.message) for f in caught.value.faults]
 
 
@@ -147,7 +147,7 @@ def test_overrides_reach_into_lists_and_make_sections(tmp_path: Path) -> None:
         "search={members: 3}",
         "search.quantile=5e-1",
     ]
-    config = load(path, settings)
+    config = load_experiment_config(path, settings)
     assert config.students[1].train.epochs == 7 and config.students[0].train.epochs == 100
     assert config.teacher.model.arguments == {"widths": [5, 64]}
     assert (config.search.members, config.search.quantile) == (3, 0.5)
@@ -214,14 +214,16 @@ def test_a_dump_keeps_text_that_looks_like_something_else(tmp_path: Path) -> Non
         "arguments": {"values": odd, "numbers": [1e-05, 1e22, -0.0, 3, 2.5e-300], "nothing": None, "e": {}},
     }
     config = ExperimentConfig.model_validate({"teacher": {"model": model}, "students": [{"name": "s", "model": model}]})
-    again = load(write(tmp_path, again=dump(config)))
+    again = load_experiment_config(write(tmp_path, again=dump(config)))
     assert again == config and again.teacher.model.arguments["values"] == odd
 
 
 def test_differences_say_what_came_went_and_changed(tmp_path: Path) -> None:
     path = write(tmp_path, base=BASE)
-    new = load(path, ["workers=2", "seeds=[0, 1]", "teacher.model.arguments={places: flat}", "augment.base=[crop]"])
-    assert differences(load(path), new) == [
+    new = load_experiment_config(
+        path, ["workers=2", "seeds=[0, 1]", "teacher.model.arguments={places: flat}", "augment.base=[crop]"]
+    )
+    assert differences(load_experiment_config(path), new) == [
         "augment.base: [] -> (not there)",
         "augment.base[0]: (not there) -> 'crop'",
         "seeds[2]: 2 -> (not there)",
@@ -264,13 +266,13 @@ def test_names_are_checked_beside_the_schemas_faults(tmp_path: Path) -> None:
         yield ("teacher",), "must be seen"
 
     with pytest.raises(ConfigError) as caught:
-        load(write(tmp_path, base=text), check=check)
+        load_experiment_config(write(tmp_path, base=text), check=check)
     assert [(fault.place.line, fault.path) for fault in caught.value.faults] == [
         (2, "teacher"), (11, "threads"), (14, "distill.methods[0].name"), (15, "distill.methods[1]"), (16, "seeds"),
     ]  # fmt: skip
     text = BASE.replace("    name: small_cnn\n", "").replace("first", "First")
     with pytest.raises(ConfigError) as caught:
-        load(write(tmp_path, base=text), check=check)
+        load_experiment_config(write(tmp_path, base=text), check=check)
     assert [fault.path for fault in caught.value.faults] == [
         "distill.methods[0].name",
         "threads",

@@ -10,7 +10,7 @@ import pytest
 
 from rolewise.config import ConfigError, as_values, dump
 from rolewise.config.faults import Steps, dotted
-from rolewise.config.study_file import load_study
+from rolewise.config.study_file import load_study_config
 from rolewise.config.yaml_scalars import plain
 from rolewise.experiment import load
 from rolewise.instruments.measurements import measure_faults
@@ -124,5 +124,5 @@ def test_a_study_s_numbers_end_too(tmp_path: Path) -> None:
     ):
         path.write_text(f"name: a\nbase: {DIGITS}\n{lines}\n")
         with pytest.raises(ConfigError) as caught:
-            load_study(path, measure_faults=measure_faults)
+            load_study_config(path, measure_faults=measure_faults)
         assert message in str(caught.value), str(caught.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rolewise.diagnosis.preprocessing import statistics_of
+from rolewise.diagnosis.preprocessing import image_statistics
 from rolewise.inputs import InputSpec, prepare
 from rolewise.models import build
 
@@ -45,4 +45,4 @@ def trained(images: Tensor, labels: Tensor, spec: InputSpec, *, epochs: int = 6,
 
 def statistics(images: Tensor) -> InputSpec:
     """Returns the input that the images' own statistics give."""
-    return InputSpec(*statistics_of(images))
+    return InputSpec(*image_statistics(images))

@@ -10,7 +10,7 @@ import torch
 from sanity_toys import GREY_LEVELS, scenes, statistics, trained
 from torch import Tensor, nn
 
-from rolewise.diagnosis.fault_kinds import FAULTS, Sanity, Thresholds
+from rolewise.diagnosis.fault_kinds import FAULTS, TeacherDiagnosis, Thresholds
 from rolewise.diagnosis.teacher_faults import teacher_faults
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
@@ -36,13 +36,13 @@ def grey_levels(world: World) -> nn.Module:
     return trained(*world.train, GREY_LEVELS)
 
 
-def asked(world: World, teacher: nn.Module | None = None, **given: Any) -> Sanity:
+def asked(world: World, teacher: nn.Module | None = None, **given: Any) -> TeacherDiagnosis:
     settings = {"train_images": world.train[0], "train_labels": world.train[1], "spec": world.spec}
     images, labels = (given.pop(name, world.held[at]) for at, name in enumerate(("images", "labels")))
     return teacher_faults(teacher or world.teacher, images, labels, **{**settings, **given})
 
 
-def names(found: Sanity) -> list[str]:
+def names(found: TeacherDiagnosis) -> list[str]:
     return [fault.name for fault in found.faults]
 
 

@@ -120,7 +120,7 @@ def test_features_that_are_not_finite_give_nan_and_no_error(value: float) -> Non
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match="features must be maps"):
-        leading_direction(torch.zeros(2, 3, 4))
+        leading_direction(torch.zeros(2, 3, 4, 5, 6))
     with pytest.raises(InputError, match="target must be directions"):
         aligned_direction(torch.zeros(2, 3, 4, 4), torch.zeros(2, 4))
     with pytest.raises(InputError, match="the same examples"):

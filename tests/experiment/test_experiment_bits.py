@@ -17,7 +17,7 @@ from rolewise.experiment.pipeline import run_stage
 from rolewise.experiment.run_folder import RunFolder, open_run
 from rolewise.experiment.seed_data import SealedTest
 from rolewise.experiment.stages import find_stage
-from rolewise.statistics import against_twins
+from rolewise.statistics.float_comparison import compare_to_float
 
 QUICK = Path(__file__).parent / "quick.yaml"
 NETWORK = "model: {name: small_cnn, arguments: {widths: [8, 12]}}, init: teacher, images: 100"
@@ -47,7 +47,7 @@ def test_results_name_bits_size_and_twin(finished: Path) -> None:
 
 def test_twins_are_compared_arm_by_arm(finished: Path) -> None:
     results = json.loads((finished / "results.json").read_text())
-    rows = {(row.student, row.arm): row for row in against_twins(results)}
+    rows = {(row.student, row.arm): row for row in compare_to_float(results)}
     values = {(arm["student"], arm["name"]): list(arm["metrics"]["accuracy"].values()) for arm in results["arms"]}
     for arm in ("none", "own+distill"):
         found = rows["low", arm].difference
@@ -57,7 +57,7 @@ def test_twins_are_compared_arm_by_arm(finished: Path) -> None:
     assert "Accuracy against bits and size" in (finished / "report.html").read_text()
     for arm in results["arms"]:
         arm["weight_bits"] = arm["activation_bits"] = 32
-    assert against_twins(results) == []
+    assert compare_to_float(results) == []
 
 
 @pytest.mark.parametrize("form", ["onnx", "packed", "torch"])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from rolewise.augment import build as augmentation
+from rolewise.augment import build_schedule as augmentation
 from rolewise.data import ImageData, StreamedArray, StreamedFiles, fingerprint
 from rolewise.errors import InputError
 from rolewise.experiment import input_digests, load, seed_data
@@ -233,14 +233,14 @@ def test_a_study_s_folder_is_bound_to_what_its_cells_read(tmp_path: Path, monkey
 
 
 def test_a_measurement_of_one_s_own_is_known_by_its_source(project: Path) -> None:
-    from rolewise.config.measure_entries import Asked
+    from rolewise.config.measure_entries import MeasureEntry
 
     (project / "measures_of_mine.py").write_text("def one(model, batches):\n    return {'x': 1.0}\n")
     keys = set()
     for text in ("", "# other\n"):
         appended("measures_of_mine.py", text)(project)
         _forget()
-        keys.add(measure_key("0", [Asked("measures_of_mine:one")]))
+        keys.add(measure_key("0", [MeasureEntry("measures_of_mine:one")]))
     assert len(keys) == 2
 
 

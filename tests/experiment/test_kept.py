@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rolewise.augment import build as augmentation
+from rolewise.augment import build_schedule as augmentation
 from rolewise.errors import InputError, RunError
 from rolewise.experiment import input_digests, load, seed_data
 from rolewise.experiment.evaluation import evaluate_stage

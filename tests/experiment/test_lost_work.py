@@ -35,7 +35,7 @@ class Killer:
 
     def __init__(self, most: int, seconds: float, seed: int) -> None:
         self.most, self.seconds, self.random = most, seconds, random.Random(seed)
-        self.pools: list[workers.Hands[Any]] = []
+        self.pools: list[workers.WorkerPool[Any]] = []
         self.killed: set[int] = set()
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.hunt)
@@ -43,7 +43,7 @@ class Killer:
     def hunt(self) -> None:
         """Kills until all kills are done or it is over."""
         while len(self.killed) < self.most and not self.over.wait(self.random.uniform(0, 2 * self.seconds)):
-            hands = [hand for pool in self.pools for hand in list(pool._hands)]
+            hands = [hand for pool in self.pools for hand in list(pool._workers)]
             busy = [
                 pid
                 for hand in hands
@@ -59,14 +59,14 @@ class Killer:
 @pytest.fixture
 def killer(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any:
     made = Killer(*request.param)
-    begin = workers.Hands.__init__
+    begin = workers.WorkerPool.__init__
 
-    def begin_watched(self: workers.Hands[Any], *arguments: Any, **named: Any) -> None:
-        self._hands = []
+    def begin_watched(self: workers.WorkerPool[Any], *arguments: Any, **named: Any) -> None:
+        self._workers = []
         made.pools.append(self)
         begin(self, *arguments, **named)
 
-    monkeypatch.setattr(workers.Hands, "__init__", begin_watched)
+    monkeypatch.setattr(workers.WorkerPool, "__init__", begin_watched)
     yield made
     made.over.set()
     if made.thread.is_alive():

@@ -18,7 +18,7 @@ from rolewise.instruments import (
     pgd,
     predict,
 )
-from rolewise.instruments.measure_call import OFFERED, answered, settings_of
+from rolewise.instruments.measure_call import OFFERED, call_measure, measure_settings
 from rolewise.instruments.measurements import MEASURES, measure_faults
 from rolewise.statistics.columns import COLUMNS, column_of
 
@@ -76,7 +76,7 @@ def offered(seed: int = 0) -> dict:
 
 
 def columns(name: str, seed: int = 0, **settings: object) -> dict[str, float | None]:
-    return answered(MEASURES[name], Network(3), given(), offered(seed), settings)
+    return call_measure(MEASURES[name], Network(3), given(), offered(seed), settings)
 
 
 def probabilities(logits: Tensor) -> np.ndarray:
@@ -125,7 +125,7 @@ def test_smoothness_has_the_same_pairs_for_both_heads_and_its_own_seed() -> None
     temperature = columns("calibration")["fitted_temperature"] or 0.0
     p = probabilities(predict(Network(3), given()).logits.double() / temperature)
     assert found["entropy_at_temperature"] == pytest.approx(-(p * np.log(p)).sum(1).mean(), abs=1e-5)
-    small = answered(MEASURES["smoothness"], Small(3), given(), offered(5))
+    small = call_measure(MEASURES["smoothness"], Small(3), given(), offered(5))
     for column in ("entropy", "linearity_gap"):
         assert small[f"{column}_at_temperature"] == pytest.approx(found[f"{column}_at_temperature"], rel=1e-3)
         assert small[column] != pytest.approx(found[column], rel=0.1)
@@ -138,13 +138,13 @@ def test_a_fitted_temperature_takes_any_size_of_the_logits_away() -> None:
             return super().forward(images) / 5000
 
     for name in ("calibration", "smoothness", "fidelity"):
-        found, faint = columns(name), answered(MEASURES[name], Faint(3), given(), offered())
+        found, faint = columns(name), call_measure(MEASURES[name], Faint(3), given(), offered())
         compared = [column for column in found if column.endswith("_at_temperature")]
         assert compared and all(faint[column] == pytest.approx(found[column], rel=1e-3) for column in compared)
-    loud, quiet = columns("calibration"), answered(MEASURES["calibration"], Faint(3), given(), offered())
+    loud, quiet = columns("calibration"), call_measure(MEASURES["calibration"], Faint(3), given(), offered())
     assert 5000 * (quiet["fitted_temperature"] or 0) == pytest.approx(loud["fitted_temperature"], rel=1e-4)
     # Answers that are all the same have no size, and no temperature but 1.
-    flat = answered(MEASURES["calibration"], Constant(), given(), offered())
+    flat = call_measure(MEASURES["calibration"], Constant(), given(), offered())
     assert flat["fitted_temperature"] == 1 and flat["nll"] == pytest.approx(math.log(4))
 
 
@@ -169,7 +169,7 @@ def test_fidelity_asks_the_teacher_about_its_own_inputs() -> None:
     p = probabilities(predict(Network(7), given(OTHER)).logits)
     assert found["teacher_student_kl_at_temperature"] == pytest.approx((p * np.log(p / q)).sum(1).mean(), abs=1e-6)
     sure = {**offered(), "teacher": lambda: Sure()}
-    assert answered(MEASURES["fidelity"], Network(3), given(), sure)["agreement_teacher_wrong"] is None
+    assert call_measure(MEASURES["fidelity"], Network(3), given(), sure)["agreement_teacher_wrong"] is None
 
 
 class Sure(nn.Module):
@@ -243,7 +243,7 @@ def test_corruptions_and_geometry_are_those_of_the_instruments() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return super().forward(images * 0)
 
-    flat = answered(MEASURES["geometry"], Flat(3), given(), {})
+    flat = call_measure(MEASURES["geometry"], Flat(3), given(), {})
     assert flat["dispersion_between"] == 0 and flat["dispersion_ratio"] is None
 
 
@@ -263,20 +263,20 @@ def test_a_measurement_gets_what_it_asks_for_by_name() -> None:
         seen.append((generator, factor, teacher))
         return {"mine": factor}
 
-    assert answered(mine, Network(3), given(), {"generator": lambda: 5}) == {"mine": 2.0}
-    assert answered(mine, Network(3), given(), offered(), {"factor": 3}) == {"mine": 3.0}
+    assert call_measure(mine, Network(3), given(), {"generator": lambda: 5}) == {"mine": 2.0}
+    assert call_measure(mine, Network(3), given(), offered(), {"factor": 3}) == {"mine": 3.0}
     assert seen[0] == (5, 2.0, None) and isinstance(seen[1][2], Network)
-    assert settings_of(mine) == {"factor": 2.0}
+    assert measure_settings(mine) == {"factor": 2.0}
     # A parameter without default that nobody has leaves it out; what nobody offers is an error.
     without = {name: make for name, make in offered().items() if "teacher" not in name}
-    assert answered(MEASURES["fidelity"], Network(3), given(), without) == {}
-    assert answered(lambda m, b, **more: {"n": len(more)}, Network(3), given(), offered()) == {"n": 0}
-    assert answered(lambda validation, b: {"n": 1}, Network(3), given(), offered()) == {"n": 1}
+    assert call_measure(MEASURES["fidelity"], Network(3), given(), without) == {}
+    assert call_measure(lambda m, b, **more: {"n": len(more)}, Network(3), given(), offered()) == {"n": 0}
+    assert call_measure(lambda validation, b: {"n": 1}, Network(3), given(), offered()) == {"n": 1}
     with pytest.raises(InputError, match="must ask for what is offered, got 'train'"):
-        answered(lambda m, b, train: {}, Network(3), given(), offered())
+        call_measure(lambda m, b, train: {}, Network(3), given(), offered())
     for name in ("factr", "teacher"):
         with pytest.raises(InputError, match="no such setting of the measurement"):
-            answered(mine, Network(3), given(), offered(), {name: 1})
+            call_measure(mine, Network(3), given(), offered(), {name: 1})
     assert set(offered()) == set(OFFERED)
 
 

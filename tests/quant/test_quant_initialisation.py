@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from train_toys import SPEC, data
 
-from rolewise.augment import build as augmentation
+from rolewise.augment import build_schedule as augmentation
 from rolewise.distill import Distiller, configure
 from rolewise.errors import InputError
 from rolewise.models import build

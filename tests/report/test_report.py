@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from rolewise.augment import build
+from rolewise.augment import build_schedule
 from rolewise.errors import InputError
 from rolewise.experiment import load, run
 from rolewise.files import sha256
@@ -97,11 +97,11 @@ def test_lines_of_one_panel_differ_in_colour_or_dashes(monkeypatch: pytest.Monke
 
 def test_effects_of_random_operations_are_drawn_too() -> None:
     ops = ["rotate", "invert", "solarize", "cutout"]
-    plain = build({"name": "randaugment", "num_ops": 2, "strength": 0.5, "ops": ops})
+    plain = build_schedule({"name": "randaugment", "num_ops": 2, "strength": 0.5, "ops": ops})
     effect = effect_over_time(plain.to_json())
     assert list(effect) == ops
     assert all(np.allclose(values, 2 / 4 * 0.5) for values in effect.values())
-    fixed = build({"name": "fixed", "policy": [["rotate", 0.5, 0.4], ["rotate", 0.5, 0.2]]})
+    fixed = build_schedule({"name": "fixed", "policy": [["rotate", 0.5, 0.4], ["rotate", 0.5, 0.2]]})
     assert np.allclose(effect_over_time(fixed.to_json())["rotate"], 0.3)
 
 

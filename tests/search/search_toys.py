@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from rolewise.errors import InputError, NonFiniteError
-from rolewise.search import Genome, PolicySpace, Scalar, Space
+from rolewise.search import Genome, PolicySpace, ScalarGene, Space
 
-SPACE = Space({"augmentation": PolicySpace(("rotate", "invert"), copies=1), "rate": Scalar(0.01, 1.0, log=True)})
+SPACE = Space({"augmentation": PolicySpace(("rotate", "invert"), copies=1), "rate": ScalarGene(0.01, 1.0, log=True)})
 
 
 @dataclass

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolewise.errors import InputError
-from rolewise.search import PolicySpace, Scalar, Space
+from rolewise.search import PolicySpace, ScalarGene, Space
 
 OPS = tuple(f"op{index}" for index in range(15))
 
@@ -97,8 +97,8 @@ def test_explored_genomes_stay_in_their_space(seed: int, levels: tuple[int, int]
     space = Space(
         {
             "policy": PolicySpace(("a", "b"), copies, *levels, initial="random"),
-            "rate": Scalar(1e-4, 1.0, rate, log=True),
-            "weight": Scalar(-1.0, 2.0, factors=(0.5, 3.0)),
+            "rate": ScalarGene(1e-4, 1.0, rate, log=True),
+            "weight": ScalarGene(-1.0, 2.0, factors=(0.5, 3.0)),
         }
     )
     generator = draws(seed)
@@ -115,7 +115,7 @@ def test_explored_genomes_stay_in_their_space(seed: int, levels: tuple[int, int]
 
 
 def test_scalar_multiplies_or_resamples() -> None:
-    gene, generator = Scalar(0.001, 1.0, 0.1, log=True), draws(4)
+    gene, generator = ScalarGene(0.001, 1.0, 0.1, log=True), draws(4)
     hows: dict[str, list[float]] = {}
     for _ in range(4000):
         value, change = gene.explore(0.1, generator)
@@ -130,9 +130,9 @@ def test_scalar_multiplies_or_resamples() -> None:
 
 
 def test_scalar_stops_at_its_ends() -> None:
-    gene = Scalar(0.5, 1.0, 1.0, factors=(2.0,), resample=0.0)
+    gene = ScalarGene(0.5, 1.0, 1.0, factors=(2.0,), resample=0.0)
     assert gene.explore(0.9, draws(0))[0] == 1.0
-    assert Scalar(0.5, 1.0, factors=(0.1,), resample=0.0).explore(0.9, draws(0))[0] == 0.5
+    assert ScalarGene(0.5, 1.0, factors=(0.1,), resample=0.0).explore(0.9, draws(0))[0] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -143,12 +143,12 @@ def test_scalar_stops_at_its_ends() -> None:
         (lambda: PolicySpace(("a",), copies=0), "copies must be a whole number of at least 1, got 0"),
         (lambda: PolicySpace(("a",), magnitude_levels=2.5), "magnitude_levels must be"),  # type: ignore[arg-type]
         (lambda: PolicySpace(("a",), initial="ones"), "initial must be"),
-        (lambda: Scalar(1.0, 1.0), "low must be"),
-        (lambda: Scalar(0.0, math.inf), "low must be"),
-        (lambda: Scalar(0.0, 1.0, log=True), "low must be positive"),
-        (lambda: Scalar(0.1, 1.0, 2.0), "initial must be a number from 0.1 to 1.0, got 2.0"),
-        (lambda: Scalar(0.1, 1.0, factors=(-1.0,)), "factors must be"),
-        (lambda: Scalar(0.1, 1.0, resample=1.5), "resample must be"),
+        (lambda: ScalarGene(1.0, 1.0), "low must be"),
+        (lambda: ScalarGene(0.0, math.inf), "low must be"),
+        (lambda: ScalarGene(0.0, 1.0, log=True), "low must be positive"),
+        (lambda: ScalarGene(0.1, 1.0, 2.0), "initial must be a number from 0.1 to 1.0, got 2.0"),
+        (lambda: ScalarGene(0.1, 1.0, factors=(-1.0,)), "factors must be"),
+        (lambda: ScalarGene(0.1, 1.0, resample=1.5), "resample must be"),
         (lambda: Space({}), "at least one gene"),
         (lambda: Space.from_json({"a": 1}), "space must be a list"),
         (lambda: Space.from_json([{"name": "a", "kind": "polciy"}]), 'did you mean "policy"'),
@@ -178,4 +178,4 @@ def test_bad_spaces_are_refused(make: object, message: str) -> None:
 )
 def test_bad_genomes_are_refused(genome: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Space({"p": PolicySpace(("a",), copies=1), "x": Scalar(0.0, 1.0)}).check(genome)
+        Space({"p": PolicySpace(("a",), copies=1), "x": ScalarGene(0.0, 1.0)}).check(genome)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rolewise.errors import InputError
-from rolewise.search import Event, PolicySpace, SearchResult, Space, lineage_of, load_lineage
+from rolewise.search import LineageEvent, PolicySpace, SearchResult, Space, lineage_of, load_lineage
 from rolewise.search.lineage_file import parse_lineage
 
 SPACE = Space({"p": PolicySpace(("a",), copies=1)})
@@ -30,9 +30,9 @@ def result() -> SearchResult:
         initial=(genome(0), genome(0), genome(0)),
         history=((3.0, 1.0, 2.0), (1.0, 2.0, 3.0), (2.0, 3.0, None), (1.0, 2.0, 3.0), (9.0, 1.0, 1.0)),
         events=(
-            Event(1, 1 / 5, 1, 0, "truncation", {}, genome(4)),
-            Event(3, 3 / 5, 2, 1, "MemoryError", {}, genome(4)),
-            Event(4, 4 / 5, 0, 2, "truncation", {}, genome(7)),
+            LineageEvent(1, 1 / 5, 1, 0, "truncation", {}, genome(4)),
+            LineageEvent(3, 3 / 5, 2, 1, "MemoryError", {}, genome(4)),
+            LineageEvent(4, 4 / 5, 0, 2, "truncation", {}, genome(7)),
         ),
     )
 
@@ -54,8 +54,8 @@ def test_ancestry_and_schedule_by_hand() -> None:
 
 def test_a_later_copy_of_the_donor_is_not_ancestry() -> None:
     events = [
-        Event(1, 0.25, 0, 1, "truncation", {}, genome(1)),
-        Event(2, 0.5, 1, 2, "truncation", {}, genome(2)),  # 1 gave its state to 0 before this
+        LineageEvent(1, 0.25, 0, 1, "truncation", {}, genome(1)),
+        LineageEvent(2, 0.5, 1, 2, "truncation", {}, genome(2)),  # 1 gave its state to 0 before this
     ]
     assert lineage_of(events, 0) == (events[0],)
     assert lineage_of(events, 2) == ()

@@ -20,7 +20,7 @@ from test_search_local import SETTINGS, files_of, run
 
 from rolewise.errors import InputError
 from rolewise.seals import seal
-from rolewise.search import Progress, Scalar, Space, member_states, search, search_record
+from rolewise.search import Progress, ScalarGene, Space, member_states, search, search_record
 
 
 class Stop(BaseException):
@@ -206,7 +206,7 @@ def test_folder_of_another_search_is_refused(tmp_path: Path, changes: dict[str, 
     with pytest.raises(InputError, match=message):
         run(tmp_path, **changes)
     with pytest.raises(InputError, match=r"another search \(space: "):
-        search(climber, Space({"rate": Scalar(0.1, 1.0)}), folder=tmp_path, **SETTINGS)
+        search(climber, Space({"rate": ScalarGene(0.1, 1.0)}), folder=tmp_path, **SETTINGS)
     (tmp_path / "state" / "settings.json").write_text("[]")
     with pytest.raises(InputError, match=r"settings\.json is damaged.*remove .* to begin the search anew"):
         run(tmp_path)

@@ -12,15 +12,15 @@ import pytest
 from search_toys import SPACE, FailingFactory, climber
 
 from rolewise.errors import InputError, RunError
-from rolewise.jobs.worker_process import Raised, Ready
+from rolewise.jobs.worker_process import JobRaised, WorkerReady
 from rolewise.search import member_states
-from rolewise.search.resident_members import Crew, Order, Outcome
-from rolewise.search.search_worker import work
+from rolewise.search.resident_members import MemberTask, Outcome, ResidentMembers
+from rolewise.search.search_worker import run_search_worker
 
 
-def order(folder: Path, member: int, interval: int, source: Path | None = None, replace: bool = False) -> Order:
+def task(folder: Path, member: int, interval: int, source: Path | None = None, replace: bool = False) -> MemberTask:
     genome = SPACE.start(pytest.importorskip("torch").Generator().manual_seed(member))
-    return Order(
+    return MemberTask(
         member,
         genome,
         member,
@@ -33,14 +33,14 @@ def order(folder: Path, member: int, interval: int, source: Path | None = None, 
     )
 
 
-def talk(factory: object, orders: list[Order]) -> list[Any]:
+def talk(factory: object, tasks: list[MemberTask]) -> list[Any]:
     """Runs a worker's loop in a thread and returns its replies."""
     ours, theirs = Pipe()
     ended: list[BaseException] = []
 
     def loop() -> None:
         try:
-            work(theirs, 1)
+            run_search_worker(theirs, 1)
         except EOFError as error:
             ended.append(error)
 
@@ -48,7 +48,7 @@ def talk(factory: object, orders: list[Order]) -> list[Any]:
     thread.start()
     ours.send_bytes(pickle.dumps(factory))
     replies = [ours.recv()]
-    for each in orders:
+    for each in tasks:
         ours.send(each)
         replies.append(ours.recv())
     ours.close()
@@ -59,10 +59,10 @@ def talk(factory: object, orders: list[Order]) -> list[Any]:
 
 def test_replies(tmp_path: Path) -> None:
     ready, first, second, third = talk(
-        FailingFactory((1, 2), "bug", at=0.0), [order(tmp_path, 0, 1), order(tmp_path, 1, 1), order(tmp_path, 0, 2)]
+        FailingFactory((1, 2), "bug", at=0.0), [task(tmp_path, 0, 1), task(tmp_path, 1, 1), task(tmp_path, 0, 2)]
     )
-    assert isinstance(ready, Ready) and isinstance(first, Outcome) and first.score is not None
-    assert isinstance(second, Raised) and isinstance(second.error, KeyError) and "search_toys.py" in second.trace
+    assert isinstance(ready, WorkerReady) and isinstance(first, Outcome) and first.score is not None
+    assert isinstance(second, JobRaised) and isinstance(second.error, KeyError) and "search_toys.py" in second.trace
     assert isinstance(third, Outcome) and third.score != first.score
 
 
@@ -78,32 +78,32 @@ def clumsy(member: int, genome: object, seed: int) -> None:
 
 
 def test_error_that_cannot_travel_is_told_in_words(tmp_path: Path) -> None:
-    _, reply = talk(clumsy, [order(tmp_path, 0, 1)])
+    _, reply = talk(clumsy, [task(tmp_path, 0, 1)])
     assert isinstance(reply.error, RunError) and "Clumsy: clumsy" in str(reply.error)
 
 
 def test_resident_member_goes_on_and_a_copy_begins_anew(tmp_path: Path) -> None:
-    crew = Crew(climber)
-    crew.carry_out(order(tmp_path, 0, 1))
-    crew.carry_out(order(tmp_path, 1, 1))
-    resident = crew.carry_out(order(tmp_path, 0, 2, member_states.state_path(tmp_path, 1, 0)))
-    elsewhere = Crew(climber).carry_out(order(tmp_path, 0, 2, member_states.state_path(tmp_path, 1, 0)))
+    members = ResidentMembers(climber)
+    members.carry_out(task(tmp_path, 0, 1))
+    members.carry_out(task(tmp_path, 1, 1))
+    resident = members.carry_out(task(tmp_path, 0, 2, member_states.state_path(tmp_path, 1, 0)))
+    elsewhere = ResidentMembers(climber).carry_out(task(tmp_path, 0, 2, member_states.state_path(tmp_path, 1, 0)))
     assert resident.score == elsewhere.score, "a member that stays and one that is restored are the same"
-    copied = crew.carry_out(order(tmp_path, 1, 2, member_states.state_path(tmp_path, 1, 0), replace=True))
+    copied = members.carry_out(task(tmp_path, 1, 2, member_states.state_path(tmp_path, 1, 0), replace=True))
     assert copied.score is not None and resident.score is not None
-    kept = Crew(climber).carry_out(order(tmp_path, 1, 2, member_states.state_path(tmp_path, 1, 1)))
+    kept = ResidentMembers(climber).carry_out(task(tmp_path, 1, 2, member_states.state_path(tmp_path, 1, 1)))
     assert copied.score != kept.score
 
 
 def test_stale_member_is_not_used(tmp_path: Path) -> None:
     """Member 0 was trained elsewhere in interval 2; here it still stands after interval 1."""
-    here, elsewhere = Crew(climber), Crew(climber)
-    here.carry_out(order(tmp_path, 0, 1))
-    elsewhere.carry_out(order(tmp_path, 0, 2, member_states.state_path(tmp_path, 1, 0)))
-    back = here.carry_out(order(tmp_path, 0, 3, member_states.state_path(tmp_path, 2, 0)))
-    assert back.score == elsewhere.carry_out(order(tmp_path, 0, 3, member_states.state_path(tmp_path, 2, 0))).score
+    here, elsewhere = ResidentMembers(climber), ResidentMembers(climber)
+    here.carry_out(task(tmp_path, 0, 1))
+    elsewhere.carry_out(task(tmp_path, 0, 2, member_states.state_path(tmp_path, 1, 0)))
+    back = here.carry_out(task(tmp_path, 0, 3, member_states.state_path(tmp_path, 2, 0)))
+    assert back.score == elsewhere.carry_out(task(tmp_path, 0, 3, member_states.state_path(tmp_path, 2, 0))).score
 
 
 def test_missing_source_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"checkpoint .*member-000\.pt cannot be read: No such file"):
-        Crew(climber).carry_out(order(tmp_path, 0, 2, member_states.state_path(tmp_path, 1, 0)))
+        ResidentMembers(climber).carry_out(task(tmp_path, 0, 2, member_states.state_path(tmp_path, 1, 0)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rolewise.statistics.questions import Answer, answers
+from rolewise.statistics.questions import Answer, answer_questions
 
 AXES = ["teacher", "mixing", "loss"]
 LEVELS: dict[str, list[Any]] = {"teacher": ["vanilla", "mixup"], "mixing": ["clean", "all"], "loss": [4, 1, "std"]}
@@ -48,7 +48,7 @@ def picked(rows: list[dict[str, Any]], **levels: Any) -> np.ndarray:
 
 
 def one(rows: list[dict[str, Any]], question: dict[str, Any]) -> Answer:
-    (found,) = answers(rows, AXES, [question])
+    (found,) = answer_questions(rows, AXES, [question])
     return found
 
 
@@ -135,7 +135,7 @@ def test_one_seed_and_seeds_that_agree_to_the_last_digit() -> None:
 def test_p_values_are_adjusted_for_all_questions() -> None:
     rows = table(noise=0.02)
     alone = one(rows, CLAIM).adjusted
-    both = answers(rows, AXES, [CLAIM, ask({"loss": ["std"]}, {"loss": [4]}), CLAIM | {"metric": "none"}])
+    both = answer_questions(rows, AXES, [CLAIM, ask({"loss": ["std"]}, {"loss": [4]}), CLAIM | {"metric": "none"}])
     assert alone is not None and both[0].adjusted == pytest.approx(2 * alone) and [a.family for a in both] == [2, 2, 2]
 
 
@@ -145,7 +145,7 @@ def test_booleans_are_no_numbers() -> None:
         for seed in range(3)
         for flag, value in ((True, 0.9 + seed / 100), (1, 0.5), (False, 0.4))
     ]
-    (found,) = answers(rows, ["flag"], [ask({"flag": [True]}, {"flag": [False]})])
+    (found,) = answer_questions(rows, ["flag"], [ask({"flag": [True]}, {"flag": [False]})])
     assert found.difference is not None and found.difference.mean == pytest.approx(0.51)
 
 
@@ -163,6 +163,6 @@ def test_noise_alone_is_answered_yes_or_no_as_rarely_as_is_stated() -> None:
         rows = table(4, 1.0, stream=trial)
         for row in rows:
             row["accuracy"] -= 0.05 * ((row.get("teacher"), row["mixing"], row.get("loss")) == ("mixup", "all", 1))
-        told += any(found.verdict != "Cannot be told" for found in answers(rows, AXES, questions))
+        told += any(found.verdict != "Cannot be told" for found in answer_questions(rows, AXES, questions))
     # Holm holds the chance of one false answer among the three at 5%: of 200, 10 are expected, more than 20 are not.
     assert told <= 20

@@ -8,8 +8,8 @@ import pytest
 
 from rolewise.config import ConfigError
 from rolewise.config.experiment_values import dump_values
-from rolewise.config.measure_entries import Asked
-from rolewise.config.study_file import kind_of
+from rolewise.config.measure_entries import MeasureEntry
+from rolewise.config.study_file import config_kind
 from rolewise.study import load_study
 
 HERE = Path(__file__).parent.parent / "experiment"
@@ -30,8 +30,8 @@ def faults(tmp_path: Path, text: str) -> list[str]:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "studies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_studies_that_come_with_it_are_sound(path: Path) -> None:
-    assert kind_of(path) == "study" and load_study(path).cells
-    assert kind_of(ROOT / "configs" / "digits.yaml") == "experiment"
+    assert config_kind(path) == "study" and load_study(path).cells
+    assert config_kind(ROOT / "configs" / "digits.yaml") == "experiment"
 
 
 def test_a_grid_is_a_product_without_what_is_excluded_and_with_what_is_included(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_study_written_out_is_the_same_study(tmp_path: Path) -> None:
 
 def test_the_study_itself_can_be_changed_from_the_command_line(tmp_path: Path) -> None:
     made = study(tmp_path, "grid: {distill.label_weight: [0.2]}", ("seeds=[7]", "workers=3", "best=true"))
-    assert (made.seeds, made.workers, made.best, made.measure) == ((7,), 3, True, (Asked("accuracy"),))
+    assert (made.seeds, made.workers, made.best, made.measure) == ((7,), 3, True, (MeasureEntry("accuracy"),))
 
 
 QUESTION = """grid:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from rolewise.augment import build
+from rolewise.augment import build_schedule
 from rolewise.config import ExperimentConfig, as_values, dotted
-from rolewise.config.measure_entries import Asked
+from rolewise.config.measure_entries import MeasureEntry
 from rolewise.config.section import Section
 from rolewise.experiment import load
 from rolewise.experiment.pipeline import run_stage
@@ -76,6 +76,7 @@ OTHER: dict[str, Any] = {
     "distill.methods": [{"name": "kd", "temperature": 2.0}],
     "distill.view": "clean",
     "distill.mixed_targets": "outputs",
+    "distill.teacher_mode": "batch_statistics",
     "*.mix.method": "mixup",
     "*.mix.share_kind": "legacy",
     "*.mix.ratio": "batch",
@@ -306,14 +307,14 @@ def test_a_given_teacher_is_its_file_s_content(tmp_path: Path) -> None:
 
 def test_a_schedule_file_is_its_content(tmp_path: Path) -> None:
     path = tmp_path / "schedule.json"
-    build("trivialaugment").save(path)
+    build_schedule("trivialaugment").save(path)
     config = load(QUICK, ["seeds=[0]", "arms.teacher=[none]", f"arms.student=[none, {path}]", "arms.distill=[false]"])
     first = keys(config)
-    build({"name": "randaugment", "strength": 0.3}).save(path)
+    build_schedule({"name": "randaugment", "strength": 0.3}).save(path)
     assert moved(first, keys(config)) == {"small-schedule"}
 
 
 def test_measurements_belong_to_a_network_and_to_what_is_measured() -> None:
-    plain, other, stronger = Asked("accuracy"), Asked("x:y"), Asked("robustness", {"radii": [16]})
-    wanted = [("a", [plain]), ("b", [plain]), ("a", [other]), ("a", [stronger]), ("a", [Asked("robustness")])]
+    plain, other, stronger = MeasureEntry("accuracy"), MeasureEntry("x:y"), MeasureEntry("robustness", {"radii": [16]})
+    wanted = [("a", [plain]), ("b", [plain]), ("a", [other]), ("a", [stronger]), ("a", [MeasureEntry("robustness")])]
     assert len({measure_key(training, measure, read=False) for training, measure in wanted}) == 5

@@ -11,10 +11,11 @@ import torch
 from torch import distributed, nn
 from train_toys import SPEC, data, trainee, weights
 
-from rolewise.augment import build
+from rolewise.augment import build_schedule
+from rolewise.batch import Batch
 from rolewise.errors import InputError, NonFiniteError
 from rolewise.train import Trainee, TrainSettings, evaluate, fit, load_weights, save_weights
-from rolewise.train.failing import why
+from rolewise.train.failure_cause import why
 
 
 class Wrapper(nn.Module):
@@ -35,10 +36,10 @@ class Wrapper(nn.Module):
         ({"indices": torch.arange(0)}, "indices must name at least one image, got none"),
         ({"indices": torch.arange(61)}, "indices must be from 0 to 59, the images of the source, got 60"),
         ({"indices": torch.tensor([-1])}, "indices must be from 0 to 59, the images of the source, got -1"),
-        ({"augmentation": "standard"}, r"got str; write rolewise.augment.build\('standard'\)"),
+        ({"augmentation": "standard"}, r"got str; write rolewise.augment.build_schedule\('standard'\)"),
         ({"augmentation": None}, "augmentation must be a rolewise.Schedule, got NoneType; build one"),
         (
-            {"teacher_augmentation": build("none").at(0.0)},
+            {"teacher_augmentation": build_schedule("none").at(0.0)},
             "teacher_augmentation must be a rolewise.Schedule, got Policy",
         ),
         ({"settings": {"epochs": 1}}, "settings must be a rolewise.train.TrainSettings, got dict"),
@@ -56,7 +57,7 @@ def test_a_trainee_is_given_what_it_can_train(arguments: dict[str, Any], message
         "distiller": distiller,
         "source": data(),
         "indices": torch.arange(60),
-        "augmentation": build("none"),
+        "augmentation": build_schedule("none"),
         "settings": TrainSettings(1, 16),
         "seed": 2**63 - 1,
     }
@@ -143,9 +144,11 @@ def test_what_made_a_loss_not_finite_is_said_and_no_learning_rate_is_blamed_for_
 def test_images_that_are_not_finite_are_named() -> None:
     distiller = trainee(distilled=False).distiller
     images = torch.full((2, 1, 8, 8), math.nan)
-    assert why(distiller, images, None, 5, "labels").startswith("images are not finite")
-    assert why(distiller, images.nan_to_num(), images, 5, "labels").startswith("the teacher's images are not finite")
-    assert why(distiller, images.nan_to_num(), None, 5, "labels") == ""
+    assert why(distiller, Batch(images), 5, "labels").startswith("images are not finite")
+    assert why(distiller, Batch(images.nan_to_num(), views={"teacher": images}), 5, "labels").startswith(
+        "the teacher's images are not finite"
+    )
+    assert why(distiller, Batch(images.nan_to_num()), 5, "labels") == ""
 
 
 def test_chunks_of_another_size_give_another_network_and_the_docs_say_so() -> None:

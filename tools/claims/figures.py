@@ -15,14 +15,14 @@ import numpy as np
 import yaml
 
 from rolewise.report.study_data import read_study
-from rolewise.report.study_page import answered
+from rolewise.report.study_page import question_answers
 from rolewise.results_format import as_current, values_of
 from rolewise.statistics import (
     ArmRow,
     Estimate,
-    TwinRow,
-    against_twins,
+    FloatComparison,
     compare,
+    compare_to_float,
 )
 from rolewise.statistics.effects import Contrast, contrasts
 from rolewise.statistics.estimates import adjusted_together, estimate, paired
@@ -77,7 +77,7 @@ class Figures:
             measured = [{key: value for key, value in row.items() if key not in axes} for row in data.rows]
             moved = self._shift(measured, name)
             data.rows = [row | new for row, new in zip(data.rows, moved, strict=True)]
-            return Table(data.rows, data.parts, answered(data))
+            return Table(data.rows, data.parts, question_answers(data))
 
         return self._once("table", name, read)
 
@@ -148,9 +148,9 @@ class Arms:
         """Returns Holm's p of a row among its own student's differences."""
         return 1.0 if row.adjusted is None else row.adjusted
 
-    def twins(self) -> list[TwinRow]:
+    def twins(self) -> list[FloatComparison]:
         """Returns every arm beside its twin in floating point."""
-        return against_twins(self.results)
+        return compare_to_float(self.results)
 
     def teacher(self, augmentation: str) -> float:
         """Returns a teacher's mean test accuracy."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from claims.bits import LOSSES, losses
 from claims.digits import SEARCHES
 from claims.figures import Arms, Estimate, Figures, interval, p, percent, points
-from rolewise.statistics import ArmRow, TwinRow
+from rolewise.statistics import ArmRow, FloatComparison
 from rolewise.statistics.questions import Answer
-from rolewise.statistics.study_sentences import unit_of
+from rolewise.statistics.study_sentences import column_unit
 
 ALONE = "95% intervals are each for one comparison, unadjusted"
 
@@ -52,7 +52,7 @@ def bits_table(figures: Figures, names: str) -> str:
         "none, not distilled": ("none",),
     }
     runs = [figures.arms(name) for name in names.split()]
-    students: dict[str, dict[str, TwinRow]] = {}
+    students: dict[str, dict[str, FloatComparison]] = {}
     for run in runs:
         for row in run.twins():
             students.setdefault(row.student, {})[row.arm] = row
@@ -197,7 +197,7 @@ def _cells(arms: Arms, row: ArmRow | None) -> tuple[str, str]:
 
 
 def _answered(one: Answer) -> str:
-    found, unit = one.difference, unit_of(one.metric)
+    found, unit = one.difference, column_unit(one.metric)
     if found is None or found.low is None or found.high is None or one.adjusted is None:
         return "not finished | "
     mean, low, high = (unit.change(value) for value in (found.mean, found.low, found.high))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.augment import PRESETS, Schedule
-from rolewise.augment import build as build_augmentation
+from rolewise.augment import build_schedule as build_augmentation
 from rolewise.data import ImageData, Source
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec

@@ -16,7 +16,7 @@ from rolewise.advice.gradient_probe import pulls, speed
 from rolewise.advice.network_measures import gives_probabilities, network_measures, softness
 from rolewise.advice.result import Advice, AdviceCost
 from rolewise.augment import Mix, Schedule, random_schedule
-from rolewise.augment import build as build_augmentation
+from rolewise.augment import build_schedule as build_augmentation
 from rolewise.data import Source
 from rolewise.diagnosis.fault_kinds import Thresholds
 from rolewise.diagnosis.preprocessing import plain_spec

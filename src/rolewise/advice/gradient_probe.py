@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rolewise.advice.case import Case
 from rolewise.augment import Schedule
-from rolewise.augment import build as build_augmentation
+from rolewise.augment import build_schedule as build_augmentation
 from rolewise.distill import Distiller, build_methods
 from rolewise.inputs import InputSpec
 from rolewise.seeds import derive_seed, generator

@@ -10,7 +10,7 @@ from typing import Any
 
 from rolewise.config import ExperimentConfig, as_values
 from rolewise.config.overrides import steps_of
-from rolewise.config.study_file import load_study
+from rolewise.config.study_file import load_study_config
 from rolewise.config.yaml_scalars import plain
 from rolewise.csv_cells import is_quoted, text_of
 from rolewise.errors import InputError, near
@@ -89,7 +89,7 @@ def distances(study: Path, cells: Iterable[str], config: ExperimentConfig, stude
     wanted = set(cells)
     known = {
         cell.name: _flat(_of_one_student(as_values(cell.config), student))
-        for cell in load_study(study).cells
+        for cell in load_study_config(study).cells
         if cell.name in wanted
     }
     proposal = _flat(_of_one_student(as_values(config), student))

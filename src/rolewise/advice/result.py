@@ -11,7 +11,7 @@ from typing import Any
 from rolewise.advice.deviation import Candidate, as_row
 from rolewise.advice.gradient_probe import Pull, Speed
 from rolewise.advice.rules import Choice
-from rolewise.diagnosis.fault_kinds import Sanity
+from rolewise.diagnosis.fault_kinds import TeacherDiagnosis
 
 VERSION = 1
 
@@ -58,7 +58,7 @@ class Advice:
     """
 
     title: str
-    sanity: Sanity
+    sanity: TeacherDiagnosis
     teacher: Mapping[str, float]
     student: Mapping[str, float] | None
     softness: Mapping[float, float]

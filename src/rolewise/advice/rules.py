@@ -109,7 +109,7 @@ def label_weight(right: float) -> Choice:
 
 def softened(name: str) -> bool:
     """Returns whether a method softens raw logits by a temperature, as Hinton's does."""
-    if name not in METHODS or METHODS[name].head is not None or METHODS[name].reads != "logits":
+    if name not in METHODS or METHODS[name].logit_scale is not None or METHODS[name].reads != "logits":
         return False
     default = METHODS[name].settings.get("temperature")
     return isinstance(default, (int, float)) and default > 1

@@ -7,7 +7,7 @@ from rolewise.augment.ops import OPS, PBA_OPS, Op
 from rolewise.augment.plan import Plan
 from rolewise.augment.plan_application import apply
 from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
-from rolewise.augment.presets import PRESETS, build
+from rolewise.augment.presets import PRESETS, build_schedule
 from rolewise.augment.published import PUBLISHED_OPS, Published, load_published
 from rolewise.augment.schedule import Schedule, augmentation_from_json, random_schedule
 from rolewise.augment.torchvision_spaces import TorchvisionOps, TorchvisionPolicy
@@ -32,7 +32,7 @@ __all__ = [
     "Triple",
     "apply",
     "augmentation_from_json",
-    "build",
+    "build_schedule",
     "cutmix_batch",
     "load_published",
     "mix_images",

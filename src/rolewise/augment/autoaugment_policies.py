@@ -6,9 +6,9 @@ Source: Cubuk et al. (2019), https://arxiv.org/abs/1805.09501, tables 7 (CIFAR-1
 from __future__ import annotations
 
 #: (operation, probability in tenths, level 0 to 9); operations without a level have 10.
-Row = tuple[tuple[str, int, int], ...]
+SubPolicyRow = tuple[tuple[str, int, int], ...]
 
-POLICIES: dict[str, tuple[Row, ...]] = {
+POLICIES: dict[str, tuple[SubPolicyRow, ...]] = {
     "cifar10": (
         (("invert", 1, 10), ("contrast", 2, 6)),
         (("rotate", 7, 2), ("translate_x", 3, 9)),

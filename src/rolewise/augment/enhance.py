@@ -12,14 +12,14 @@ from torch import Tensor
 
 def brightness(images: Tensor, values: Tensor) -> None:
     """Scales towards black and away from it."""
-    write(images, images.float().mul_(_factor(values)))
+    write_back(images, images.float().mul_(_factor(values)))
 
 
 def contrast(images: Tensor, values: Tensor) -> None:
     """Scales about the mean luma, rounded to a grey level."""
     pixels = images.float()
     middle = luma(pixels).mean((1, 2, 3), dtype=torch.double).add_(0.5).floor_().float().view(-1, 1, 1, 1)
-    write(images, pixels.sub_(middle).mul_(_factor(values)).add_(middle))
+    write_back(images, pixels.sub_(middle).mul_(_factor(values)).add_(middle))
 
 
 def color(images: Tensor, values: Tensor) -> None:
@@ -27,7 +27,7 @@ def color(images: Tensor, values: Tensor) -> None:
     if images.shape[1] > 1:
         pixels = images.float()
         plain = luma(pixels)
-        write(images, pixels.sub_(plain).mul_(_factor(values)).add_(plain))
+        write_back(images, pixels.sub_(plain).mul_(_factor(values)).add_(plain))
 
 
 def sharpness(images: Tensor, values: Tensor) -> None:
@@ -48,7 +48,7 @@ def sharpness(images: Tensor, values: Tensor) -> None:
     smooth[:, inner] = nine.add_(levels[:, inner], alpha=4).float().add_(6.5).mul_(1 / 13).floor_()
     smooth, pixels = smooth.view_as(images), pixels.view_as(images)
     smooth[..., :: width - 1] = pixels[..., :: width - 1]
-    write(images, pixels.sub_(smooth).mul_(_factor(values)).add_(smooth))
+    write_back(images, pixels.sub_(smooth).mul_(_factor(values)).add_(smooth))
 
 
 def luma(pixels: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ def luma(pixels: Tensor) -> Tensor:
     return total.add_(0x8000).mul_(1 / 65536).floor_()
 
 
-def write(images: Tensor, pixels: Tensor) -> None:
+def write_back(images: Tensor, pixels: Tensor) -> None:
     """Writes float pixels into images, cut off at 0 and 255, fractions dropped. ``pixels`` is overwritten."""
     # By way of 16 bits, since the direct conversion is three times slower on a CPU.
     images.copy_(pixels.clamp_(0, 255).short())

@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-Array = NDArray[np.float64]
+Matrices = NDArray[np.float64]
 
 #: Maps are kept to this many pixels: a picture moved that far is gone, and whole numbers do not overflow.
 _FAR = 2.0**20
 
 
-def affine_map(op: str, values: Array, draws: Array, height: int, width: int) -> Array:
+def affine_map(op: str, values: Matrices, draws: Matrices, height: int, width: int) -> Matrices:
     """Returns for each image the affine map from output to input coordinates.
 
     Args:
@@ -56,13 +56,13 @@ def affine_map(op: str, values: Array, draws: Array, height: int, width: int) ->
     return result
 
 
-def _snap(pixels: Array) -> Array:
+def _snap(pixels: Matrices) -> Matrices:
     """Makes a whole number of pixels whole again, which was stored as a float32 fraction of the side."""
     nearest = np.round(pixels)
     return np.where(np.abs(pixels - nearest) < 1e-5, nearest, pixels)
 
 
-def warp(images: Tensor, maps: Array, interpolation: str, fill: Tensor) -> None:
+def warp(images: Tensor, maps: Matrices, interpolation: str, fill: Tensor) -> None:
     """Moves the pixels of images, in place.
 
     Args:
@@ -74,7 +74,7 @@ def warp(images: Tensor, maps: Array, interpolation: str, fill: Tensor) -> None:
     (_bilinear if interpolation == "bilinear" else _nearest)(images, np.clip(maps, -_FAR, _FAR), fill)
 
 
-def _sources(maps: Array, height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _sources(maps: Matrices, height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Returns the column and the row [n, H, W] that each pixel comes from, perhaps outside the image.
 
     In fixed point with 16 digits, as Pillow counts; in 64 bits where 32 might overflow.
@@ -94,7 +94,7 @@ def _sources(maps: Array, height: int, width: int, device: torch.device) -> tupl
     return x, y
 
 
-def _nearest(images: Tensor, maps: Array, fill: Tensor) -> None:
+def _nearest(images: Tensor, maps: Matrices, fill: Tensor) -> None:
     count, channels, height, width = images.shape
     # A frame of one pixel stands for all that is outside: no mask is needed.
     framed = fill.expand(count, channels, height + 2, width + 2).contiguous()
@@ -108,7 +108,7 @@ def _nearest(images: Tensor, maps: Array, fill: Tensor) -> None:
     torch.index_select(framed.view(-1), 0, index.view(-1), out=images.view(-1))
 
 
-def _bilinear(images: Tensor, maps: Array, fill: Tensor) -> None:
+def _bilinear(images: Tensor, maps: Matrices, fill: Tensor) -> None:
     count, _, height, width = images.shape
     x, y = _sources(maps, height, width, images.device)
     # All bits set where a coordinate is outside; comparisons would take longer than these.

@@ -13,7 +13,7 @@ from typing import Literal
 
 from rolewise.errors import InputError, near
 
-Kind = Literal["tone", "enhance", "geometric", "erase"]
+OpKind = Literal["tone", "enhance", "geometric", "erase"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Op:
     """
 
     name: str
-    kind: Kind
+    kind: OpKind
     unit: str
     range: float
     signed: bool

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rolewise.augment import enhance, erase, tone
-from rolewise.augment.geometry import Array, affine_map, warp
+from rolewise.augment.geometry import Matrices, affine_map, warp
 from rolewise.augment.ops import NAMES, OPS
 from rolewise.augment.plan import Plan
 from rolewise.errors import InputError
@@ -123,7 +123,7 @@ def _apply_slot(
     """Applies one slot in place to images that are sorted by operation."""
     height, width = images.shape[-2:]
     here = torch.from_numpy(values).to(images.device)
-    maps: dict[str, list[tuple[slice, Array]]] = {}
+    maps: dict[str, list[tuple[slice, Matrices]]] = {}
     for name, part in groups:
         if name in _IN_PLACE:
             _IN_PLACE[name](images[part], here[part])

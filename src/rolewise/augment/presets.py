@@ -139,7 +139,7 @@ def autoaugment(base: Sequence[str] = ("crop", "flip"), ranges: Ranges = None) -
     return SubPolicies(sequences, dict(ranges or {}), tuple(base))
 
 
-def build(
+def build_schedule(
     spec: str | dict[str, Any] | Path, *, ops: Ops = None, ranges: Ranges = None, base: Sequence[str] | None = None
 ) -> Schedule:
     """Makes a schedule out of a preset's name, a mapping with a ``name`` and arguments, or a schedule file.

@@ -39,12 +39,12 @@ def study(
     Example: rolewise study configs/studies/temperature_digits.yaml --out runs/temperature
     """
     from rolewise.cli.foreign import announced, say
-    from rolewise.config.study_file import kind_of
+    from rolewise.config.study_file import config_kind
     from rolewise.report import study_sentences
     from rolewise.study import load_study, run_study
     from rolewise.study.study_progress import StudyDisplay
 
-    if kind_of(config) == "experiment":
+    if config_kind(config) == "experiment":
         raise InputError(
             f"{config} must be a study, and is an experiment (it has no grid); run it by: rolewise run {config}, or "
             "name it as the base of a study"

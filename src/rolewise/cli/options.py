@@ -37,10 +37,10 @@ def load_experiment(config: Path, settings: list[str] | None, out: Path | None =
         out: the run folder, which gets the traceback where a user's own code raises.
     """
     from rolewise.cli.foreign import announced, say
-    from rolewise.config.study_file import kind_of
+    from rolewise.config.study_file import config_kind
     from rolewise.experiment import load
 
-    if kind_of(config) == "study":
+    if config_kind(config) == "study":
         raise InputError(
             f"{config} must be an experiment, and is a study (it has a grid); run it by: rolewise study {config}"
         )

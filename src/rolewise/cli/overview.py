@@ -39,11 +39,11 @@ def validate(config: ConfigFile, settings: Settings = None) -> None:
     Example: rolewise validate configs/digits.yaml
     """
     from rolewise.cli.foreign import announced, say
-    from rolewise.config.study_file import kind_of
+    from rolewise.config.study_file import config_kind
     from rolewise.experiment.stage_graph import stages_of
     from rolewise.experiment.trial import export_notes
 
-    if kind_of(config) == "study":
+    if config_kind(config) == "study":
         from rolewise.study import load_study
         from rolewise.study.job_graph import graph_of
 

@@ -1,7 +1,7 @@
 """Configs: a typed schema, and loading with all faults in one go."""
 
-from rolewise.config.experiment_file import load, validate
-from rolewise.config.experiment_values import as_values, differences, digest, dump
+from rolewise.config.experiment_file import experiment_config_of, load_experiment_config
+from rolewise.config.experiment_values import as_values, differences, dump, experiment_digest
 from rolewise.config.faults import ConfigError, Fault, Place, dotted
 from rolewise.config.schema import ExperimentConfig
 
@@ -12,9 +12,9 @@ __all__ = [
     "Place",
     "as_values",
     "differences",
-    "digest",
     "dotted",
     "dump",
-    "load",
-    "validate",
+    "experiment_config_of",
+    "experiment_digest",
+    "load_experiment_config",
 ]

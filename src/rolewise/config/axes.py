@@ -12,11 +12,11 @@ from typing import Any
 from rolewise.config.document import Document
 from rolewise.config.faults import Fault, Place, Steps, dotted
 from rolewise.config.overrides import steps_of
-from rolewise.config.yaml_scalars import kind, show
+from rolewise.config.yaml_scalars import kind, quoted_value
 from rolewise.errors import near
 
 #: What a table holds of a level.
-Scalar = str | int | float | bool
+ScalarValue = str | int | float | bool
 #: Settings that a study gives in its own place, and why.
 _ELSEWHERE = {
     "seeds": "give seeds at the top of the study",
@@ -49,7 +49,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Level:
+class AxisLevel:
     """One level of an axis.
 
     Args:
@@ -57,7 +57,7 @@ class Level:
         settings: what it sets; none where it is the base itself.
     """
 
-    name: Scalar
+    name: ScalarValue
     settings: tuple[Setting, ...]
 
 
@@ -72,10 +72,10 @@ class Axis:
     """
 
     name: str
-    levels: tuple[Level, ...]
+    levels: tuple[AxisLevel, ...]
     key: Steps | None
 
-    def find(self, name: Any) -> Level | None:
+    def find(self, name: Any) -> AxisLevel | None:
         """Returns the level of that name or value."""
         wanted = (type(scalar(name)) is bool, scalar(name))
         return next((level for level in self.levels if (type(level.name) is bool, level.name) == wanted), None)
@@ -103,12 +103,12 @@ class Axes:
 
     def axis(self, name: str, value: Any, path: Steps) -> Axis | None:
         """Returns an axis: a list of values, a range, or named levels; None where it is faulty."""
-        levels: list[Level] = []
+        levels: list[AxisLevel] = []
         key: Steps | None = None
         if isinstance(value, dict) and not (set(value) & {"from", "to"} and not any(map(_is_mapping, value.values()))):
             for level, settings in value.items():
                 if isinstance(settings, dict):
-                    levels.append(Level(level, self.settings(settings, (*path, level))))
+                    levels.append(AxisLevel(level, self.settings(settings, (*path, level))))
                 else:
                     self._fault((*path, level), f"must be a mapping of config keys to values, got {kind(settings)}")
         else:
@@ -120,14 +120,14 @@ class Axes:
                 return None
             key = self._steps(name, path)
             place = self._document.place(path)
-            levels = [Level(scalar(one), (Setting(key, one, place),)) for one in values if key is not None]
+            levels = [AxisLevel(scalar(one), (Setting(key, one, place),)) for one in values if key is not None]
             if key is None:
                 return None
         if name in COLUMNS:
             self._fault(path, f"must have a name that is no column of the table, got {name!r}; choose another")
         names = [level.name for level in levels]
         if len(set(map(repr, names))) != len(names):
-            self._fault(path, f"must hold each level once, got {[show(one) for one in names]}; remove one")
+            self._fault(path, f"must hold each level once, got {[quoted_value(one) for one in names]}; remove one")
         if not levels:
             self._fault(path, "must hold at least one level, got none")
             return None
@@ -135,7 +135,7 @@ class Axes:
 
     def cells(
         self, axes: Mapping[str, Axis], exclude: list[Any], include: list[Any], path: Steps
-    ) -> list[dict[str, Level]]:
+    ) -> list[dict[str, AxisLevel]]:
         """Returns the cells of a grid: the product without what is excluded, then what is included."""
         patterns = [self._assignment(axes, entry, (*path, "exclude", at)) for at, entry in enumerate(exclude)]
         cells = []
@@ -165,7 +165,7 @@ class Axes:
 
     def _assignment(
         self, axes: Mapping[str, Axis], entry: Any, path: Steps, *, new: bool = False
-    ) -> dict[str, Level] | None:
+    ) -> dict[str, AxisLevel] | None:
         if not isinstance(entry, dict) or not entry:
             self._fault(path, f"must be a mapping of axes to levels, got {kind(entry)}")
             return None
@@ -177,15 +177,15 @@ class Axes:
             axis = axes[name]
             level = axis.find(value)
             if level is None and new and axis.key is not None:
-                level = Level(scalar(value), (Setting(axis.key, value, self._document.place((*path, name))),))
+                level = AxisLevel(scalar(value), (Setting(axis.key, value, self._document.place((*path, name))),))
             if level is None:
                 known = near(str(value), [str(one.name) for one in axis.levels])
-                self._fault((*path, name), f"must be a level of {name}, got {show(value)}{known}")
+                self._fault((*path, name), f"must be a level of {name}, got {quoted_value(value)}{known}")
                 return None
             found[name] = level
         return found
 
-    def _range(self, value: dict[str, Any], path: Steps) -> list[Scalar] | None:
+    def _range(self, value: dict[str, Any], path: Steps) -> list[ScalarValue] | None:
         """Returns the numbers of ``{from: 1, to: 16, steps: 5, log: true}``, both ends among them."""
         faults = len(self.faults)
         for key in value:
@@ -194,15 +194,15 @@ class Axes:
         low, high, steps, log = (value.get(key) for key in ("from", "to", "steps", "log"))
         for key, number in (("from", low), ("to", high)):
             if isinstance(number, bool) or not isinstance(number, (int, float)):
-                self._fault((*path, key), f"must be a number, got {show(number)}")
+                self._fault((*path, key), f"must be a number, got {quoted_value(number)}")
             elif abs(number) > _LARGEST:
                 self._fault((*path, key), f"must be from {-_LARGEST:g} to {_LARGEST:g}, got {number:g}")
             elif log is True and number <= 0:
                 self._fault((*path, key), f"must be above 0 on a log scale, got {number:g}; raise it or leave log out")
         if type(steps) is not int or not 2 <= steps <= 1000:
-            self._fault((*path, "steps"), f"must be a whole number from 2 to 1000, got {show(steps)}")
+            self._fault((*path, "steps"), f"must be a whole number from 2 to 1000, got {quoted_value(steps)}")
         if log not in (None, True, False):
-            self._fault((*path, "log"), f"must be true or false, got {show(log)}")
+            self._fault((*path, "log"), f"must be true or false, got {quoted_value(log)}")
         if len(self.faults) > faults:
             return None
         assert isinstance(low, (int, float)) and isinstance(high, (int, float)) and isinstance(steps, int)
@@ -219,9 +219,9 @@ class Axes:
     def _steps(self, key: str, path: Steps) -> Steps | None:
         steps = steps_of(key)
         if steps is None:
-            self._fault(path, f"must be a config key such as students.0.train.epochs, got {show(key)}")
+            self._fault(path, f"must be a config key such as students.0.train.epochs, got {quoted_value(key)}")
         elif steps[0] in _ELSEWHERE:
-            self._fault(path, f"must be another config key, got {show(key)}; {_ELSEWHERE[str(steps[0])]}")
+            self._fault(path, f"must be another config key, got {quoted_value(key)}; {_ELSEWHERE[str(steps[0])]}")
             return None
         return steps
 
@@ -229,7 +229,7 @@ class Axes:
         self.faults.append(Fault(self._document.place(path), dotted(path), message))
 
 
-def scalar(value: Any) -> Scalar:
+def scalar(value: Any) -> ScalarValue:
     """Returns a level's value as a table holds it: lists and mappings as JSON."""
     return value if isinstance(value, (str, int, float, bool)) else json.dumps(value, sort_keys=True)
 
@@ -239,7 +239,7 @@ def product_size(axes: Mapping[str, Axis]) -> int:
     return math.prod(len(axis.levels) for axis in axes.values())
 
 
-def _matches(cell: Mapping[str, Level], pattern: Mapping[str, Level]) -> bool:
+def _matches(cell: Mapping[str, AxisLevel], pattern: Mapping[str, AxisLevel]) -> bool:
     return all(cell[name].name == level.name for name, level in pattern.items())
 
 
@@ -247,7 +247,7 @@ def _is_mapping(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def settings_of(cell: Mapping[str, Level]) -> Iterator[Setting]:
+def axis_settings(cell: Mapping[str, AxisLevel]) -> Iterator[Setting]:
     """Gives everything that a cell sets, axis by axis."""
     for level in cell.values():
         yield from level.settings

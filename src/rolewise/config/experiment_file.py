@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from rolewise.config.document import Document
-from rolewise.config.fault_removal import mended
+from rolewise.config.fault_removal import without_faults
 from rolewise.config.faults import ConfigError, Fault, Steps, dotted
 from rolewise.config.messages import faults_of
 from rolewise.config.overrides import read_overridden
@@ -22,7 +22,9 @@ _LONG_QUOTE = re.compile(r"('[^']{57})[^']+(')")
 Check = Callable[[ExperimentConfig], Iterable[tuple[Steps, str]]]
 
 
-def load(path: Path | str, overrides: Sequence[str] = (), *, check: Check | None = None) -> ExperimentConfig:
+def load_experiment_config(
+    path: Path | str, overrides: Sequence[str] = (), *, check: Check | None = None
+) -> ExperimentConfig:
     """Reads an experiment from a YAML file.
 
     Args:
@@ -33,11 +35,11 @@ def load(path: Path | str, overrides: Sequence[str] = (), *, check: Check | None
     Raises:
         ConfigError: all faults, each with file, line, dotted path and remedy.
     """
-    return validate(read_overridden(path, overrides), check=check)
+    return experiment_config_of(read_overridden(path, overrides), check=check)
 
 
-def validate(document: Document, *, check: Check | None = None) -> ExperimentConfig:
-    """Turns a document into a typed config (see `load`)."""
+def experiment_config_of(document: Document, *, check: Check | None = None) -> ExperimentConfig:
+    """Turns a document into a typed config (see `load_experiment_config`)."""
     faults = list(document.faults)
     refused = {fault.path for fault in faults}
     config: ExperimentConfig | None
@@ -47,7 +49,7 @@ def validate(document: Document, *, check: Check | None = None) -> ExperimentCon
         config = ExperimentConfig.model_validate_json(json.dumps(document.value), strict=True)
     except ValidationError as error:
         faults += [fault for fault in faults_of(error, document) if fault.path not in refused]
-        config, dropped = mended(document.value)
+        config, dropped = without_faults(document.value)
     if check is not None and config is not None:
         # Where the schema found faults, the check sees what is left, so that all faults come in one go.
         for steps, message in check(config):

@@ -9,7 +9,7 @@ import yaml
 
 from rolewise.config.faults import Steps, dotted
 from rolewise.config.schema import ExperimentConfig
-from rolewise.config.yaml_scalars import plain, show
+from rolewise.config.yaml_scalars import plain, quoted_value
 from rolewise.files import digest_of
 
 #: Settings that change how fast an experiment runs and nothing else.
@@ -50,7 +50,7 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def digest(config: ExperimentConfig) -> str:
+def experiment_digest(config: ExperimentConfig) -> str:
     """Returns what tells two experiments apart: a SHA-256 over everything that their results depend on."""
     values = {key: value for key, value in as_values(config).items() if key not in _SPEED}
     return digest_of(values)
@@ -68,7 +68,7 @@ def value_differences(old: Any, new: Any) -> list[str]:
     for path in sorted({*before, *after}, key=dotted):
         sides = [(path in side, side.get(path)) for side in (before, after)]
         if path[0] not in _SPEED and sides[0] != sides[1]:
-            a, b = (show(value) if there else "(not there)" for there, value in sides)
+            a, b = (quoted_value(value) if there else "(not there)" for there, value in sides)
             lines.append(f"{dotted(path)}: {a} -> {b}")
     return lines
 

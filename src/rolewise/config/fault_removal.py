@@ -16,7 +16,7 @@ from rolewise.config.schema import ExperimentConfig
 _ROUNDS = 12
 
 
-def mended(value: Any) -> tuple[ExperimentConfig | None, list[Steps]]:
+def without_faults(value: Any) -> tuple[ExperimentConfig | None, list[Steps]]:
     """Takes faulty settings out of a config, so that their defaults hold, and fills in missing ones.
 
     Returns:

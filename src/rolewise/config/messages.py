@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from rolewise.config.document import Document
 from rolewise.config.faults import Fault, Steps, dotted
 from rolewise.config.schema import ExperimentConfig
-from rolewise.config.yaml_scalars import show
+from rolewise.config.yaml_scalars import quoted_value
 from rolewise.errors import near
 
 _RULES = {
@@ -90,9 +90,9 @@ def _message(items: list[Mapping[str, Any]], path: Steps, got: Any, kind: type[B
         return str(context["error"])
     if first["loc"][-1] == "[key]":
         known = _words(context["expected"])
-        return f"must be one of {', '.join(known)}, got {show(path[-1])}{_meant(str(path[-1]), known)}"
+        return f"must be one of {', '.join(known)}, got {quoted_value(path[-1])}{_meant(str(path[-1]), known)}"
     phrases = list(dict.fromkeys(_rule(item) for item in items))
-    message = f"must be {' or '.join(phrases)}, got {show(got)}"
+    message = f"must be {' or '.join(phrases)}, got {quoted_value(got)}"
     if first["type"] == "literal_error" and isinstance(got, str):
         message += _meant(got, _words(context["expected"]))
     elif got in ("yes", "no", "on", "off") and "true or false" in message:

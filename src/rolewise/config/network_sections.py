@@ -130,21 +130,21 @@ class TeacherSection(Section):
 
 
 #: Bits of a value; None for floating point.
-Bits = Annotated[int, Field(ge=1, le=8)] | None
+BitWidth = Annotated[int, Field(ge=1, le=8)] | None
 
 
 class LayerBits(Section):
     """The bits of the layers that a pattern matches."""
 
-    weights: Bits = None
-    activations: Bits = None
+    weights: BitWidth = None
+    activations: BitWidth = None
 
 
 class QuantiseSection(Section):
     """A network whose layers compute at few bits."""
 
-    weights: Bits = 2
-    activations: Bits = 2
+    weights: BitWidth = 2
+    activations: BitWidth = 2
     quantiser: Literal["dorefa", "pact", "lsq", "affine"] = "lsq"
     keep: tuple[str, ...] = ("first", "last")
     layers: dict[str, LayerBits] = {}

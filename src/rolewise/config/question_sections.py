@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from rolewise.config.axes import Scalar, scalar
+from rolewise.config.axes import ScalarValue, scalar
 from rolewise.config.faults import Steps
 from rolewise.config.section import Section
-from rolewise.config.yaml_scalars import show
+from rolewise.config.yaml_scalars import quoted_value
 from rolewise.errors import near
 
 #: What may be fixed beside the axes. The names of arms are the experiment's, and are not checked.
@@ -41,8 +41,8 @@ class Question:
     """
 
     ask: str
-    of: dict[str, tuple[Scalar, ...]]
-    against: dict[str, tuple[Scalar, ...]]
+    of: dict[str, tuple[ScalarValue, ...]]
+    against: dict[str, tuple[ScalarValue, ...]]
     metric: str
     wanted: Literal["higher", "lower"]
 
@@ -54,7 +54,7 @@ class Question:
         return {"ask": self.ask, **written, "metric": self.metric, "wanted": self.wanted}
 
 
-def question(section: QuestionSection, known: Mapping[str, Sequence[Scalar]]) -> Question:
+def question(section: QuestionSection, known: Mapping[str, Sequence[ScalarValue]]) -> Question:
     """Returns a question that has no fault."""
     of, against = (
         {key: _levels(value, known.get(key, ())) or (scalar(value),) for key, value in side.items()}
@@ -64,7 +64,7 @@ def question(section: QuestionSection, known: Mapping[str, Sequence[Scalar]]) ->
 
 
 def question_faults(
-    section: QuestionSection, known: Mapping[str, Sequence[Scalar]], cells: Sequence[Mapping[str, Any]]
+    section: QuestionSection, known: Mapping[str, Sequence[ScalarValue]], cells: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[Steps, str]]:
     """Yields (path below the question, message) for everything that is wrong with it.
 
@@ -84,7 +84,7 @@ def question_faults(
             elif not _levels(value, known[key]):
                 sound = False
                 rule = near(str(value), [str(level) for level in known[key]])
-                yield (name, key), f"must be a level of {key}, or a list of some, got {show(value)}{rule}"
+                yield (name, key), f"must be a level of {key}, or a list of some, got {quoted_value(value)}{rule}"
     if not sound:
         return
     asked = question(section, known)
@@ -95,11 +95,11 @@ def question_faults(
             yield (name,), "must hold for a cell of the study, got none that has all of these; take one out"
 
 
-def _levels(value: Any, known: Sequence[Scalar]) -> tuple[Scalar, ...]:
+def _levels(value: Any, known: Sequence[ScalarValue]) -> tuple[ScalarValue, ...]:
     """Returns the levels that are meant: the value itself where it is one, else every entry of a list of them."""
     names = {(type(level) is bool, level): level for level in known}
 
-    def one(entry: Any) -> list[Scalar]:
+    def one(entry: Any) -> list[ScalarValue]:
         key = (type(scalar(entry)) is bool, scalar(entry))
         return [names[key]] if key in names else []
 
@@ -109,7 +109,7 @@ def _levels(value: Any, known: Sequence[Scalar]) -> tuple[Scalar, ...]:
     return tuple(level for found in several for level in found) if several and all(several) else ()
 
 
-def _fits(cell: Mapping[str, Any], wanted: Mapping[str, Sequence[Scalar]]) -> bool:
+def _fits(cell: Mapping[str, Any], wanted: Mapping[str, Sequence[ScalarValue]]) -> bool:
     return all(
         any(student in levels for student in cell["student"]) if key == "student" else cell.get(key) in levels
         for key, levels in wanted.items()

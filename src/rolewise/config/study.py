@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from rolewise.config.axes import Scalar
-from rolewise.config.measure_entries import Asked
+from rolewise.config.axes import ScalarValue
+from rolewise.config.measure_entries import MeasureEntry
 from rolewise.config.question_sections import Question, QuestionSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.config.section import Name, Section, Seed, Workers
@@ -52,12 +52,12 @@ class Cell:
 
     name: str
     part: str
-    levels: dict[str, Scalar]
+    levels: dict[str, ScalarValue]
     config: ExperimentConfig
 
 
 @dataclass(frozen=True)
-class Part:
+class StudyPart:
     """One grid of a study.
 
     Args:
@@ -67,7 +67,7 @@ class Part:
     """
 
     name: str
-    axes: dict[str, tuple[Scalar, ...]]
+    axes: dict[str, tuple[ScalarValue, ...]]
     cells: tuple[Cell, ...]
 
 
@@ -87,10 +87,10 @@ class Study:
     """
 
     name: str
-    parts: tuple[Part, ...]
+    parts: tuple[StudyPart, ...]
     seeds: tuple[int, ...]
     workers: int
-    measure: tuple[Asked, ...]
+    measure: tuple[MeasureEntry, ...]
     best: bool
     questions: tuple[Question, ...]
     values: dict[str, Any] = field(repr=False)

@@ -10,16 +10,16 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from rolewise.config.axes import Axes, Axis, Level, Scalar, Setting, product_size, settings_of
+from rolewise.config.axes import Axes, Axis, AxisLevel, ScalarValue, Setting, axis_settings, product_size
 from rolewise.config.document import Document, read_document
-from rolewise.config.experiment_file import Check, validate
+from rolewise.config.experiment_file import Check, experiment_config_of
 from rolewise.config.experiment_values import as_values
 from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
-from rolewise.config.measure_entries import Asked, MeasureFaults, asked, entry_faults
+from rolewise.config.measure_entries import MeasureEntry, MeasureFaults, entry_faults, measure_entry
 from rolewise.config.messages import faults_of
 from rolewise.config.overrides import assign, read_overridden
 from rolewise.config.question_sections import Question, question, question_faults
-from rolewise.config.study import Cell, Part, PartSection, Study, StudySection
+from rolewise.config.study import Cell, PartSection, Study, StudyPart, StudySection
 
 #: More cells than this are a slip of the pen.
 MOST_CELLS = 10_000
@@ -29,7 +29,7 @@ ALWAYS = "accuracy"
 ONLY = "grid"
 
 
-def kind_of(path: Path | str) -> Literal["study", "experiment"] | None:
+def config_kind(path: Path | str) -> Literal["study", "experiment"] | None:
     """Returns what a YAML file describes, by the keys that only the one or the other has; None where it has neither.
 
     Raises:
@@ -41,7 +41,7 @@ def kind_of(path: Path | str) -> Literal["study", "experiment"] | None:
     return "experiment" if "students" in keys else None
 
 
-def load_study(
+def load_study_config(
     path: Path | str,
     overrides: Sequence[str] = (),
     *,
@@ -93,7 +93,7 @@ class _Reading:
                 seeds = section.seeds if _distinct(section.seeds) else None
                 made = [self._cell(base, seeds, (*fixed, *own), cell, name, at) for at, cell in enumerate(cells)]
                 levels = {axis: tuple(level.name for level in _seen(axes[axis], cells)) for axis in axes}
-                parts.append(Part(name, levels, tuple(cell for cell in made if cell is not None)))
+                parts.append(StudyPart(name, levels, tuple(cell for cell in made if cell is not None)))
         self._add(self.axes.faults)
         if self.faults or base is None:
             raise self._error()
@@ -102,8 +102,8 @@ class _Reading:
             raise self._error()
         return self._made(section, parts, base, questions)
 
-    def _questions(self, section: StudySection, parts: list[Part]) -> tuple[Question, ...]:
-        known: dict[str, list[Scalar]] = {"part": [part.name for part in parts]}
+    def _questions(self, section: StudySection, parts: list[StudyPart]) -> tuple[Question, ...]:
+        known: dict[str, list[ScalarValue]] = {"part": [part.name for part in parts]}
         cells = [cell for part in parts for cell in part.cells]
         students = [[student.name for student in cell.config.students] for cell in cells]
         known["student"] = list(dict.fromkeys(name for names in students for name in names))
@@ -118,10 +118,12 @@ class _Reading:
                 self._fault(("questions", at, *path), message)
         return () if self.faults else tuple(question(one, known) for one in section.questions)
 
-    def _made(self, section: StudySection, parts: list[Part], base: Document, questions: tuple[Question, ...]) -> Study:
+    def _made(
+        self, section: StudySection, parts: list[StudyPart], base: Document, questions: tuple[Question, ...]
+    ) -> Study:
         values = {key: value for key, value in self.document.value.items() if key != "base"}
         seeds = parts[0].cells[0].config.seeds
-        measure = (Asked(ALWAYS), *(one for one in asked(section.measure) if one.name != ALWAYS))
+        measure = (MeasureEntry(ALWAYS), *(one for one in measure_entry(section.measure) if one.name != ALWAYS))
         values |= {"experiment": base.value, "seeds": list(seeds)}
         own = (section.workers, measure, section.best, questions)
         return Study(section.name, tuple(parts), seeds, *own, copy.deepcopy(values))
@@ -141,7 +143,7 @@ class _Reading:
             places = {path[1:]: place for path, place in self.document.places.items() if path[:1] == ("experiment",)}
             found = Document(copy.deepcopy(section.experiment), places)
         try:
-            return Document(as_values(validate(found)), found.places)
+            return Document(as_values(experiment_config_of(found)), found.places)
         except ConfigError:
             # Perhaps what the study sets mends it; if not, the cells say so.
             return found
@@ -172,12 +174,12 @@ class _Reading:
         base: Document,
         seeds: Sequence[int] | None,
         fixed: Sequence[Setting],
-        cell: dict[str, Level],
+        cell: dict[str, AxisLevel],
         part: str,
         number: int,
     ) -> Cell | None:
         document = Document(copy.deepcopy(base.value), dict(base.places), list(base.faults))
-        for setting in (*fixed, *settings_of(cell)):
+        for setting in (*fixed, *axis_settings(cell)):
             try:
                 assign(document, setting.steps, copy.deepcopy(setting.value), setting.place)
             except ConfigError as error:
@@ -185,7 +187,7 @@ class _Reading:
         if seeds is not None:
             assign(document, ("seeds",), list(seeds), self.document.place(("seeds",)))
         try:
-            config = validate(document, check=self.check)
+            config = experiment_config_of(document, check=self.check)
         except ConfigError as error:
             self._add(error.faults)
             return None
@@ -207,7 +209,7 @@ def _distinct(values: Sequence[Any] | None) -> bool:
     return bool(values) and len(set(values or ())) == len(values or ())
 
 
-def _seen(axis: Axis, cells: list[dict[str, Level]]) -> list[Level]:
+def _seen(axis: Axis, cells: list[dict[str, AxisLevel]]) -> list[AxisLevel]:
     """Returns the levels that a cell has: those of the axis in its order, then those that were included."""
     present = [cell[axis.name] for cell in cells]
     extra = [level for level in present if axis.find(level.name) is None]

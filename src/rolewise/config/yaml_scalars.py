@@ -37,10 +37,10 @@ def strange_character(text: str) -> str:
 
 def kind(value: Any) -> str:
     """Returns what a value is, in words."""
-    return "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else show(value)
+    return "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else quoted_value(value)
 
 
-def show(value: Any) -> str:
+def quoted_value(value: Any) -> str:
     """Returns a value as a person would write it, shortened where it is long."""
     if value is None or isinstance(value, bool):
         return {None: "nothing", True: "true", False: "false"}[value]

@@ -5,10 +5,10 @@ from rolewise.data.arguments import argument_faults, reader_settings
 from rolewise.data.arrays import from_arrays
 from rolewise.data.channel_statistics import channel_statistics
 from rolewise.data.data_checks import MissingDataError
-from rolewise.data.datasets import check_parts, read, read_with
+from rolewise.data.datasets import check_raw_data, read, read_with
 from rolewise.data.division import Division, divide
 from rolewise.data.download import data_root
-from rolewise.data.fingerprint import fingerprint, state_of
+from rolewise.data.fingerprint import files_state, fingerprint
 from rolewise.data.image_sources import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.data.notices import ChecksumWarning, DataWarning
 from rolewise.data.reader_registry import READERS, RawData
@@ -33,9 +33,10 @@ __all__ = [
     "argument_faults",
     "batches",
     "channel_statistics",
-    "check_parts",
+    "check_raw_data",
     "data_root",
     "divide",
+    "files_state",
     "fingerprint",
     "from_arrays",
     "read",
@@ -43,7 +44,6 @@ __all__ = [
     "reader_settings",
     "shuffled",
     "split",
-    "state_of",
     "stratified_order",
     "stratified_subset",
 ]

@@ -85,13 +85,13 @@ def argument_faults(name: str, arguments: Mapping[str, Any]) -> Iterator[tuple[s
             continue
         for rule in getattr(hints.get(key), "__metadata__", ()):
             if isinstance(rule, Rule) and not rule.holds(value):
-                yield key, f"must be {rule.words}, got {shown(value)}"
+                yield key, f"must be {rule.words}, got {quoted_argument(value)}"
     for key, default in known.items():
         if default is inspect.Parameter.empty and key not in arguments:
             yield key, "must be given; add it"
 
 
-def shown(value: Any) -> str:
+def quoted_argument(value: Any) -> str:
     """Returns a value for a message, cut where it is long."""
     text = f'"{value}"' if isinstance(value, str) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -66,11 +66,11 @@ def read_with(
         for key, fault in argument_faults(name, arguments):
             raise InputError(f'data set "{name}", {key}: {fault}')
         train, test = reader(data_root(root), download, memory_budget_mb, **arguments)
-    check_parts(train, test, name)
+    check_raw_data(train, test, name)
     return RawData(train, test, name)
 
 
-def check_parts(train: Source, test: Source | None, name: str) -> None:
+def check_raw_data(train: Source, test: Source | None, name: str) -> None:
     """Checks what every data set must be.
 
     Raises:

@@ -21,19 +21,19 @@ def fingerprint(source: Source, known: Mapping[str, str] | None = None) -> dict[
 
     Args:
         source: the images.
-        known: digests of pixels by the state of their files (see `state_of`): files that have stayed as they are, by
+        known: digests of pixels by the state of their files (see `files_state`): files that have stayed as they are, by
             size and time of change, are not read again.
     """
     labels = hashlib.sha256(repr(tuple(source.classes)).encode())
     numbers = source.labels.detach().cpu()
     numbers = numbers.to(torch.float64 if numbers.is_floating_point() else torch.int64)
     labels.update(numbers.contiguous().numpy().tobytes())
-    state = state_of(source) if known else None
+    state = files_state(source) if known else None
     pixels = known.get(state) if known and state is not None else None
     return {"pixels": pixels or _pixels(source), "labels": labels.hexdigest()}
 
 
-def state_of(source: Source) -> str | None:
+def files_state(source: Source) -> str | None:
     """Returns a digest of the paths, sizes and times of change of the files that a source streams; None in memory."""
     if isinstance(source, StreamedFiles):
         paths = list(source.paths)

@@ -10,7 +10,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Head:
+class NpyHeader:
     """What an array in a file will be.
 
     Args:
@@ -29,7 +29,7 @@ class Head:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_head(stream: IO[bytes]) -> Head:
+def read_npy_header(stream: IO[bytes]) -> NpyHeader:
     """Reads the head of an array in the .npy format.
 
     Args:
@@ -45,4 +45,4 @@ def read_head(stream: IO[bytes]) -> Head:
     shape, _, dtype = reader(stream)
     if any(length < 0 for length in shape):
         raise ValueError(f"its shape is {list(shape)}")
-    return Head(dtype, shape, stream.tell())
+    return NpyHeader(dtype, shape, stream.tell())

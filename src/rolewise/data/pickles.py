@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.data.data_checks import check_kind, check_memory
-from rolewise.data.plain_arrays import Array, DType, Encode, FromBuffer, Reconstruct, Scalar
+from rolewise.data.plain_arrays import Encode, FromBuffer, PickledArray, PickledScalar, PickledType, Reconstruct
 from rolewise.errors import InputError
 
 #: What stands for what a pickled numpy array is made of, under the names of numpy 1 and 2.
@@ -18,10 +18,10 @@ _ADMITTED: dict[tuple[str, str], Any] = {
     for core in ("core", "_core")
     for module, name, stand_in in (
         ("multiarray", "_reconstruct", Reconstruct()),
-        ("multiarray", "scalar", Scalar()),
+        ("multiarray", "scalar", PickledScalar()),
         ("numeric", "_frombuffer", FromBuffer()),
     )
-} | {("numpy", "ndarray"): Array, ("numpy", "dtype"): DType}
+} | {("numpy", "ndarray"): PickledArray, ("numpy", "dtype"): PickledType}
 
 #: What plain containers and arrays are written with; no classes of one's own, extensions or outside references.
 _NAMES = (
@@ -83,4 +83,4 @@ def _check_opcodes(content: bytes) -> None:
 
 
 def _array(value: Any) -> Any:
-    return value.array if isinstance(value, Array) else value
+    return value.array if isinstance(value, PickledArray) else value

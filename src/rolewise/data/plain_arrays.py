@@ -15,7 +15,7 @@ class Refused(Exception):
     """A pickle holds something that no plain array has."""
 
 
-class DType:
+class PickledType:
     """Stands for ``numpy.dtype``: one of `TYPES` and a byte order."""
 
     __slots__ = ("code", "order")
@@ -49,7 +49,7 @@ class DType:
         return np.dtype(self.order + self.code)
 
 
-class Array:
+class PickledArray:
     """Stands for ``numpy.ndarray``: holds its array once its state has been checked."""
 
     __slots__ = ("array",)
@@ -65,7 +65,7 @@ class Array:
 
 
 def _array(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
-    if not isinstance(dtype, DType) or not isinstance(content, (bytes, bytearray)) or order not in ("C", "F"):
+    if not isinstance(dtype, PickledType) or not isinstance(content, (bytes, bytearray)) or order not in ("C", "F"):
         raise Refused("an array must be of bytes and a plain type")
     lengths = shape if isinstance(shape, tuple) else (shape,)
     if not all(type(length) is int and length >= 0 for length in lengths) or len(lengths) > 8:
@@ -81,11 +81,11 @@ class Reconstruct:
 
     __slots__ = ()
 
-    def __call__(self, kind: Any, shape: Any, code: Any) -> Array:
+    def __call__(self, kind: Any, shape: Any, code: Any) -> PickledArray:
         """Returns an array without content; no room is made for the shape."""
-        if kind is not Array:
+        if kind is not PickledArray:
             raise Refused("an array of another class is not admitted")
-        return Array()
+        return PickledArray()
 
 
 class FromBuffer:
@@ -93,9 +93,9 @@ class FromBuffer:
 
     __slots__ = ()
 
-    def __call__(self, content: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> Array:
+    def __call__(self, content: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> PickledArray:
         """Returns an array with its content; ``axes`` is the order in which its axes stand in memory."""
-        made = Array()
+        made = PickledArray()
         if axes is None:
             made.array = _array(content, dtype, shape, order)
             return made
@@ -106,7 +106,7 @@ class FromBuffer:
         return made
 
 
-class Scalar:
+class PickledScalar:
     """Stands for numpy's ``scalar``: one number."""
 
     __slots__ = ()

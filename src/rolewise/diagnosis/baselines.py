@@ -10,14 +10,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from rolewise.diagnosis.mistakes import more_often_right
-from rolewise.diagnosis.preprocessing import Reading, answers, buffers_kept, fed
+from rolewise.diagnosis.preprocessing import Preprocessing, buffers_kept, fed, preprocessed_logits
 from rolewise.inputs import InputSpec
 from rolewise.networks import class_logits, device_of
 from rolewise.statistics.estimates import holm
 
 
 @dataclass(frozen=True)
-class Rival:
+class Baseline:
     """A classifier that a teacher is compared with.
 
     Args:
@@ -35,7 +35,7 @@ class Rival:
     adjusted: float
 
 
-def rivals_of(
+def baselines_of(
     hits: Tensor,
     images: Tensor,
     labels: Tensor,
@@ -43,7 +43,7 @@ def rivals_of(
     train_labels: Tensor,
     student: nn.Module | None,
     student_spec: InputSpec,
-) -> list[Rival]:
+) -> list[Baseline]:
     """Compares a teacher with the commonest class, the nearest mean image and, where there is one, a student.
 
     Args:
@@ -59,11 +59,13 @@ def rivals_of(
     found = [("the commonest class", False, commonest == labels)]
     found.append(("the nearest mean image", False, nearest_mean(images, train_images, train_labels) == labels))
     if student is not None:
-        found.append(("the student", True, answers(student, images, Reading(student_spec)).argmax(1) == labels))
+        found.append(
+            ("the student", True, preprocessed_logits(student, images, Preprocessing(student_spec)).argmax(1) == labels)
+        )
     adjusted = holm([more_often_right(own, hits) for _, _, own in found])
     teacher = float(hits.double().mean())
     return [
-        Rival(name, trained, float(own.double().mean()), teacher, p)
+        Baseline(name, trained, float(own.double().mean()), teacher, p)
         for (name, trained, own), p in zip(found, adjusted, strict=True)
     ]
 
@@ -88,7 +90,7 @@ def nearest_mean(images: Tensor, train_images: Tensor, train_labels: Tensor) -> 
 
 
 @torch.no_grad()
-def left_in_training(teacher: nn.Module, images: Tensor, reading: Reading, batch_size: int = 64) -> list[str]:
+def left_in_training(teacher: nn.Module, images: Tensor, reading: Preprocessing, batch_size: int = 64) -> list[str]:
     """Returns what is wrong with a teacher whose norms or dropout are in training mode; nothing where none is.
 
     Its answers then depend on the other images of a batch, or on chance, and every answer moves the norms' statistics.
@@ -106,7 +108,7 @@ def left_in_training(teacher: nn.Module, images: Tensor, reading: Reading, batch
     if not words:
         return []
     shown = images[: max(2, batch_size)]
-    steady = answers(teacher, shown, reading)
+    steady = preprocessed_logits(teacher, shown, reading)
     with buffers_kept(teacher), torch.random.fork_rng(devices=[]):
         given = class_logits(teacher(fed(shown.to(device_of(teacher)), reading))).cpu()
     changed = float((given.argmax(1) != steady.argmax(1)).double().mean())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rolewise.diagnosis.baselines import Rival
-from rolewise.diagnosis.preprocessing import Reading
+from rolewise.diagnosis.baselines import Baseline
+from rolewise.diagnosis.preprocessing import Preprocessing
 
 #: Every fault that is looked for. The order decides between corrections that the images cannot tell apart: what has
 #: fewer ways to fit comes first.
@@ -69,7 +69,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Fault:
+class TeacherFault:
     """A fault that was found.
 
     Args:
@@ -86,7 +86,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Sanity:
+class TeacherDiagnosis:
     """What was looked for, and what was found.
 
     Args:
@@ -100,10 +100,10 @@ class Sanity:
         thresholds: what made a fault.
     """
 
-    faults: tuple[Fault, ...]
+    faults: tuple[TeacherFault, ...]
     tried: tuple[Tried, ...]
-    rivals: tuple[Rival, ...]
-    reading: Reading
+    rivals: tuple[Baseline, ...]
+    reading: Preprocessing
     accuracy: float
     images: int
     smallest_gain: float

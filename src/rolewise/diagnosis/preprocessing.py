@@ -41,7 +41,7 @@ UNFIT = (RuntimeError, ValueError, IndexError)
 
 
 @dataclass(frozen=True)
-class Reading:
+class Preprocessing:
     """How a network is fed and read.
 
     Args:
@@ -69,7 +69,7 @@ class Correction:
 
     fault: str
     label: str
-    reading: Reading
+    reading: Preprocessing
 
 
 def plain_spec(images: Tensor) -> InputSpec:
@@ -78,13 +78,13 @@ def plain_spec(images: Tensor) -> InputSpec:
     return InputSpec((0.0,) * channels, (1.0,) * channels)
 
 
-def statistics_of(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def image_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Returns mean and standard deviation (at least .001) of each channel of uint8 images [N, C, H, W], in [0, 1]."""
     mean, deviation = statistics_of_channels(torch.split(images, 1024))
     return mean, tuple(max(value, 1e-3) for value in deviation)
 
 
-def corrections(model: nn.Module, reading: Reading, train_images: Tensor) -> list[Correction]:
+def corrections(model: nn.Module, reading: Preprocessing, train_images: Tensor) -> list[Correction]:
     """Returns what may be tried instead of a reading, each a change of one kind.
 
     Normalisations that differ from the present one by less than 2% of a standard deviation are left out, and so are
@@ -134,7 +134,7 @@ def untouched(model: nn.Module) -> bool:
 
 
 def _normalisations(spec: InputSpec, train_images: Tensor) -> list[tuple[str, InputSpec]]:
-    mean, std = statistics_of(train_images)
+    mean, std = image_statistics(train_images)
     times = spec.channels // len(mean)
     known = [
         ("the training images' statistics", mean * times, std * times),
@@ -158,7 +158,7 @@ def _alike(one: InputSpec, other: InputSpec, share: float = 0.02) -> bool:
     return max(ends) < share
 
 
-def _sizes(model: nn.Module, reading: Reading, images: Tensor) -> list[tuple[int, int]]:
+def _sizes(model: nn.Module, reading: Preprocessing, images: Tensor) -> list[tuple[int, int]]:
     own = (images.shape[2], images.shape[3])
     present, taken = reading.spec.size or own, []
     for size in dict.fromkeys([own, *((side, side) for side in SIZES)]):
@@ -166,13 +166,13 @@ def _sizes(model: nn.Module, reading: Reading, images: Tensor) -> list[tuple[int
             continue
         other = replace(reading, spec=replace(reading.spec, size=size))
         with suppress(*UNFIT):
-            answers(model, images[:2], other)
+            preprocessed_logits(model, images[:2], other)
             taken.append(size)
     return taken
 
 
 @torch.no_grad()
-def answers(model: nn.Module, images: Tensor, reading: Reading, batch_size: int = 128) -> Tensor:
+def preprocessed_logits(model: nn.Module, images: Tensor, reading: Preprocessing, batch_size: int = 128) -> Tensor:
     """Returns logits [N, K] on the CPU, in eval mode, in the order of the classes.
 
     Args:
@@ -189,7 +189,7 @@ def answers(model: nn.Module, images: Tensor, reading: Reading, batch_size: int 
     return torch.cat(found)
 
 
-def fed(images: Tensor, reading: Reading) -> Tensor:
+def fed(images: Tensor, reading: Preprocessing) -> Tensor:
     """Returns what a network is fed of images under a reading."""
     return prepare(images.flip(1) if reading.reverse else images, reading.spec)
 
@@ -208,7 +208,9 @@ def buffers_kept(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def recomputed_norms(model: nn.Module, reading: Reading, train_images: Tensor, batch_size: int = 128) -> Iterator[None]:
+def recomputed_norms(
+    model: nn.Module, reading: Preprocessing, train_images: Tensor, batch_size: int = 128
+) -> Iterator[None]:
     """Gives a network's batch norms the statistics of training images for a while, where the reading says so."""
     if not reading.recomputed:
         yield

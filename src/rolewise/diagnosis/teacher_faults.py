@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from rolewise.diagnosis.baselines import Rival, left_in_training, rivals_of
-from rolewise.diagnosis.fault_kinds import FAULTS, REMEDIES, Fault, Sanity, Thresholds, Tried
+from rolewise.diagnosis.baselines import Baseline, baselines_of, left_in_training
+from rolewise.diagnosis.fault_kinds import FAULTS, REMEDIES, TeacherDiagnosis, TeacherFault, Thresholds, Tried
 from rolewise.diagnosis.mistakes import class_order, more_often_right, reordered_hits, smallest_gain
 from rolewise.diagnosis.preprocessing import (
     Correction,
-    Reading,
-    answers,
+    Preprocessing,
     corrections,
     plain_spec,
+    preprocessed_logits,
     recomputed_norms,
     untouched,
 )
@@ -35,13 +35,13 @@ class _Case:
     train_images: Tensor
     seed: int
 
-    def hits(self, reading: Reading, count: int | None = None) -> Tensor:
+    def hits(self, reading: Preprocessing, count: int | None = None) -> Tensor:
         """Returns whether the teacher is right [N] under a reading, of the first ``count`` images."""
         return self.logits(reading, count).argmax(1) == self.labels[:count]
 
-    def logits(self, reading: Reading, count: int | None = None) -> Tensor:
+    def logits(self, reading: Preprocessing, count: int | None = None) -> Tensor:
         with recomputed_norms(self.teacher, reading, self.train_images):
-            return answers(self.teacher, self.images[:count], reading)
+            return preprocessed_logits(self.teacher, self.images[:count], reading)
 
 
 def teacher_faults(
@@ -57,7 +57,7 @@ def teacher_faults(
     thresholds: Thresholds | None = None,
     seed: int = 0,
     on_step: Callable[[str], None] = lambda text: None,
-) -> Sanity:
+) -> TeacherDiagnosis:
     """Looks for faults in how a teacher is fed and read, by trying what would undo each.
 
     The teacher is asked as it is given and under other normalisations, channels reversed, at other sizes, with its
@@ -90,15 +90,15 @@ def teacher_faults(
     rule = thresholds or Thresholds()
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     case = _Case(teacher, images[order], labels[order], train_images, seed)
-    reading = Reading(spec or plain_spec(images))
+    reading = Preprocessing(spec or plain_spec(images))
     _check(case, reading)
     on_step("teacher: its modes")
     faults = [
-        Fault("norm_mode", sentence, "call teacher.eval() before it is asked; Rolewise's own training does")
+        TeacherFault("norm_mode", sentence, "call teacher.eval() before it is asked; Rolewise's own training does")
         for sentence in left_in_training(teacher, case.images, reading)
     ]
     tried: list[Tried] = []
-    found: list[Fault] = []
+    found: list[TeacherFault] = []
     tests = 0
     while len(found) < 4:
         round_tried, winner, also = _round(case, reading, {fault.name for fault in found}, rule, len(found), on_step)
@@ -107,19 +107,19 @@ def teacher_faults(
         if winner is None:
             break
         taken = next(one for one in round_tried if one.taken)
-        found.append(Fault(winner.fault, _sentence(taken, winner, reading), REMEDIES[winner.fault], also))
+        found.append(TeacherFault(winner.fault, _sentence(taken, winner, reading), REMEDIES[winner.fault], also))
         reading = winner.reading
 
-    def compared(hits: Tensor) -> tuple[list[Rival], list[Rival]]:
+    def compared(hits: Tensor) -> tuple[list[Baseline], list[Baseline]]:
         other = student_spec or plain_spec(images)
-        rivals = rivals_of(hits, case.images, case.labels, train_images, train_labels, student, other)
+        rivals = baselines_of(hits, case.images, case.labels, train_images, train_labels, student, other)
         return rivals, [one for one in rivals if one.adjusted <= rule.level and one.accuracy - one.teacher >= rule.gain]
 
     hits = case.hits(reading)
     rivals, worse = compared(hits)
     if found and any(not one.trained for one in worse):
         # What a correction brings is then no sign of what the teacher was trained with.
-        found, reading = [], Reading(spec or plain_spec(images))
+        found, reading = [], Preprocessing(spec or plain_spec(images))
         hits = case.hits(reading)
         rivals, worse = compared(hits)
         tried = [replace(one, taken=False) for one in tried]
@@ -128,8 +128,8 @@ def teacher_faults(
         sentence = (
             f"right on {hits.double().mean():.1%}, where {most.name} is on {most.accuracy:.1%} of the same images"
         )
-        found.append(Fault("weak_teacher", sentence, REMEDIES["weak_teacher"]))
-    return Sanity(
+        found.append(TeacherFault("weak_teacher", sentence, REMEDIES["weak_teacher"]))
+    return TeacherDiagnosis(
         tuple(faults + found),
         tuple(tried),
         tuple(rivals),
@@ -141,11 +141,11 @@ def teacher_faults(
     )
 
 
-def _check(case: _Case, reading: Reading) -> None:
+def _check(case: _Case, reading: Preprocessing) -> None:
     if case.images.dtype != torch.uint8 or case.images.ndim != 4 or not len(case.images):
         got = f"{case.images.dtype} {list(case.images.shape)}"
         raise InputError(f"images must be uint8 [N, C, H, W] of at least one image, got {got}")
-    outputs, classes = answers(case.teacher, case.images[:2], reading).shape[1], int(case.labels.max()) + 1
+    outputs, classes = preprocessed_logits(case.teacher, case.images[:2], reading).shape[1], int(case.labels.max()) + 1
     if classes > outputs:
         raise InputError(
             f"teacher must have an output for each class, got {outputs} outputs and labels up to {classes - 1}; "
@@ -154,7 +154,7 @@ def _check(case: _Case, reading: Reading) -> None:
 
 
 def _round(
-    case: _Case, reading: Reading, done: set[str], rule: Thresholds, number: int, on_step: Callable[[str], None]
+    case: _Case, reading: Preprocessing, done: set[str], rule: Thresholds, number: int, on_step: Callable[[str], None]
 ) -> tuple[list[Tried], Correction | None, tuple[str, ...]]:
     """Tries everything once; returns it all, what is to be taken over, and what cannot be told from that."""
     before_logits = case.logits(reading)
@@ -198,14 +198,14 @@ def _counts(one: Tried, rule: Thresholds) -> bool:
     return one.adjusted <= rule.level and gain >= rule.gain and gain >= rule.repaired * (1 - one.before)
 
 
-def _affordable(other: Reading, present: Reading, images: Tensor) -> int:
+def _affordable(other: Preprocessing, present: Preprocessing, images: Tensor) -> int:
     """Returns how many images are asked about: fewer of larger ones, so that no size takes longer than the present."""
     shape = (images.shape[2], images.shape[3])
     (height, width), (high, wide) = (one.spec.size or shape for one in (present, other))
     return min(len(images), max(64, round(len(images) * height * width / (high * wide))))
 
 
-def _sentence(taken: Tried, winner: Correction, before: Reading) -> str:
+def _sentence(taken: Tried, winner: Correction, before: Preprocessing) -> str:
     text = (
         f"right on {taken.before:.1%} as it is and on {taken.after:.1%} with {taken.label} "
         f"({taken.images} images, adjusted p = {taken.adjusted:.1g})"

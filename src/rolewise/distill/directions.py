@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from rolewise.distill.checks import check_rows
+from rolewise.distill.maps import columns
 from rolewise.errors import InputError
 
 #: Sum of squares at or below which features count as zero: they have no direction.
@@ -24,13 +25,13 @@ def leading_direction(features: Tensor) -> Tensor:
     ReLU do by themselves.
 
     Args:
-        features: maps [B, D, H, W] or vectors [B, D]; float32 or float64.
+        features: maps [B, D, H, W], tokens [B, T, D] or vectors [B, D]; float32 or float64.
 
     Returns:
         [B, D], of unit length, or zero where the features are; NaN where they are not finite.
 
     Raises:
-        InputError: they are neither maps nor vectors.
+        InputError: they are none of these.
     """
     with torch.no_grad():
         _, vectors, _, found = _spectrum(_columns(features))
@@ -52,7 +53,7 @@ def aligned_direction(features: Tensor, target: Tensor, *, candidates: int = 4) 
     So it is bounded where singular values meet, where the vector itself is arbitrary within their plane.
 
     Args:
-        features: maps [B, D, H, W] or vectors [B, D]; float32 or float64.
+        features: maps [B, D, H, W], tokens [B, T, D] or vectors [B, D]; float32 or float64.
         target: [B, D], detached.
         candidates: k, how many singular vectors are looked at; those of singular value zero are not.
 
@@ -132,9 +133,9 @@ def _spectrum(columns: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _columns(features: Tensor) -> Tensor:
-    if features.ndim not in (2, 4):
+    if features.ndim not in (2, 3, 4):
         raise InputError(
-            f"features must be maps [B, D, H, W] or vectors [B, D] to have a direction, got {list(features.shape)}; "
-            "choose other taps"
+            f"features must be maps [B, D, H, W], tokens [B, T, D] or vectors [B, D] to have a direction, got "
+            f"{list(features.shape)}; choose other taps"
         )
-    return features.flatten(2) if features.ndim == 4 else features.unsqueeze(2)
+    return columns(features)

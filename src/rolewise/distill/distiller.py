@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from rolewise.batch import Batch, Context, Mixture, Outputs
 from rolewise.distill import guards
-from rolewise.distill.checks import check_choice, check_limit
+from rolewise.distill.checks import check_choice, check_limit, check_switch
 from rolewise.distill.construction import add_terms, check_parts, networks_of, specs_of, task_of
-from rolewise.distill.links import links_of
+from rolewise.distill.links import links_of, tapped
 from rolewise.distill.loss_term import LossTerm
 from rolewise.distill.networks import Networks
 from rolewise.distill.ranks import check_plain
@@ -22,11 +21,10 @@ from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
 from rolewise.distill.step_state import AverageOf, StepState
 from rolewise.distill.task_checks import check_task
-from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode, batch_statistics
+from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode
 from rolewise.distill.terms import Terms, weighted_sum
 from rolewise.errors import InputError, near
-from rolewise.inputs import InputSpec, prepare
-from rolewise.taps import Taps
+from rolewise.inputs import InputSpec
 from rolewise.tasks import Task
 
 
@@ -61,6 +59,8 @@ class Distiller(Networks):
         teacher_gradients: whether gradients go through the teachers to their inputs; their weights stay frozen.
         teacher_mode: ``eval``, or ``batch_statistics``: the teachers' norms use each batch's own mean and variance.
             Nothing of a teacher moves either way, and its dropout is off.
+        stop_teacher: whether a teacher's pass ends where all of its taps are recorded, if no method reads its outputs:
+            the features are the same, and ``terms.teacher_logits`` is None (see `rolewise.taps.hooks.Taps.features`).
 
     Raises:
         InputError: methods without a teacher, an unknown role or tap, no example where one is needed, a number out of
@@ -84,10 +84,12 @@ class Distiller(Networks):
         examples: int | None = None,
         teacher_gradients: bool = False,
         teacher_mode: TeacherMode = "eval",
+        stop_teacher: bool = False,
     ) -> None:
         check_limit("label_weight", label_weight, "not negative")
         check_choice("reduction", reduction, ("mean", "sum"))
         check_choice("teacher_mode", teacher_mode, TEACHER_MODES)
+        check_switch("stop_teacher", stop_teacher)
         check_parts(example, generator, examples)
         frozen, students, averages = networks_of(teacher, student)
         followed = {role: average.network for role, (average, _) in averages.items()}
@@ -104,7 +106,9 @@ class Distiller(Networks):
         self.label_weight, self.reduction = label_weight, reduction
         self.teacher_gradients, self.teacher_mode = teacher_gradients, teacher_mode
         self.teaching = tuple(role for role in teachers if role in {link.teacher for link in self.links})
-        self._taps = {role: Taps(self.network(role), self._tapped(role)) for role in (*self._roles, *self.teaching)}
+        read = {link.teacher for link, method in zip(self.links, self.methods, strict=True) if method.reads_outputs}
+        paths = {role: tapped(self.links, role) for role in (*self.roles, *self.teaching)}
+        self.read_at(paths, stopped=set(self.teaching) - read if stop_teacher else ())
         self._calls = 0  # of forward passes: which of them look at the targets' values
         self.terms = nn.ModuleDict()
         add_terms(self, example, generator, examples)
@@ -147,7 +151,7 @@ class Distiller(Networks):
         context = context or Context(progress, self._state.steps)
         learning = self.training and torch.is_grad_enabled()
         guards.check_batch(self, batch)
-        if learning:
+        if learning and distributed.is_available() and distributed.is_initialized():
             check_plain(self.methods, self.terms, self.reduction)
         outputs = self.run_all(batch)
         self._calls += 1
@@ -158,45 +162,14 @@ class Distiller(Networks):
             with self._state.held() as moved:
                 own, added = self.losses(outputs, batch, context)
             self._state.wait(outputs, batch, context, moved)
-        parts = {**own, **{name: loss for name, (loss, _) in added.items()}}
-        weights = {**dict.fromkeys(own, self.label_weight), **{name: weight for name, (_, weight) in added.items()}}
-        total, student = weighted_sum(parts, weights), outputs[self._roles[0]]
+        parts, weights = dict(own), dict.fromkeys(own, self.label_weight)
+        for name, (loss, weight) in added.items():
+            parts[name], weights[name] = loss, weight
+        total, student = weighted_sum(parts, weights), outputs[self.roles[0]]
         if total is None:
             total = student.first.sum() * 0.0
         teacher = outputs[self.teaching[0]].values.get("logits") if self.teaching else None
         return Terms(total, parts, student.values.get("logits"), teacher, weights, outputs, tuple(own))
-
-    def run_all(self, batch: Batch) -> dict[str, Outputs]:
-        """Runs every network once: first the teachers, since they keep no activations for a backward pass."""
-        prepared: dict[tuple[int, InputSpec], Any] = {}
-        outputs, gradients = {}, self.teacher_gradients and torch.is_grad_enabled()
-        for role in self.teaching:
-            with torch.set_grad_enabled(gradients):
-                outputs[role] = self._taught_by(role, batch, prepared)
-        for role in self._roles:
-            outputs[role] = self._run(role, "student", batch, prepared)
-        return outputs
-
-    def _taught_by(self, role: str, batch: Batch, prepared: dict[tuple[int, InputSpec], Any]) -> Outputs:
-        if (network := self.network(role)).training:
-            network.eval()
-        if self.teacher_mode == "eval":
-            return self._run(role, "teacher", batch, prepared)
-        with batch_statistics(network):
-            return self._run(role, "teacher", batch, prepared)
-
-    def _run(self, role: str, kind: str, batch: Batch, prepared: dict[tuple[int, InputSpec], Any]) -> Outputs:
-        inputs, spec = batch.view(role, kind), self.spec(role)
-        if spec is not None:
-            # Networks that are fed alike share what is prepared.
-            key = id(inputs), spec
-            if key not in prepared:
-                prepared[key] = prepare(inputs, spec)
-            inputs = prepared[key]
-        # Losses that a network computes itself are those of a student alone.
-        targets = batch.targets if kind == "student" else None
-        given, features = self._taps[role].run(partial(self.task.run, self.network(role), inputs, targets))
-        return Outputs(given.values, features, given.losses)
 
     def losses(
         self, outputs: Mapping[str, Outputs], batch: Batch, context: Context
@@ -204,18 +177,18 @@ class Distiller(Networks):
         """Returns the task's own losses, and those of the methods with their weights, each reduced to a scalar."""
         # Once, so that the terms' gradients are added before they become half again.
         full = {role: output.at_least_float32() for role, output in outputs.items()}
-        device = full[self._roles[0]].first.device.type
+        device = full[self.roles[0]].first.device.type
         own: dict[str, Tensor] = {}
         with without_autocast(device):
-            for role in self._roles if batch.targets is not None else ():
+            for role in self.roles if batch.targets is not None else ():
                 for name, loss in self.task.losses(full[role], batch, reduction=self.reduction).items():
-                    own[name if len(self._roles) == 1 else f"{role}_{name}"] = loss
+                    own[name if len(self.roles) == 1 else f"{role}_{name}"] = loss
         added: dict[str, tuple[Tensor, float]] = {}
         # No step is taken in evaluation, so that no learned part may move, whatever its own mode.
         with NOTHING if self.training else unmoved(term for term in self.terms.values() if isinstance(term, LossTerm)):
             for method, link, term in zip(self.methods, self.links, self.terms.values(), strict=True):
                 # A network that teaches never learns through what it teaches.
-                teacher = full[link.teacher].detached() if link.teacher in self._roles else full[link.teacher]
+                teacher = full[link.teacher].detached() if link.teacher in self.roles else full[link.teacher]
                 with NOTHING if isinstance(term, LossTerm) else without_autocast(device):
                     losses = term(full[link.student], teacher, batch, context)
                 for key, loss in ({"": losses} if isinstance(losses, Tensor) else losses).items():
@@ -225,25 +198,6 @@ class Distiller(Networks):
                     added[f"{method.name}_{key}" if key else method.name] = scalar, weight
         return own, added
 
-    def _tapped(self, role: str) -> list[str]:
-        """Returns the paths that methods read of a network."""
-        return [
-            path
-            for link in self.links
-            for pair in link.pairs
-            for path, owner in zip(pair, (link.student, link.teacher), strict=True)
-            if owner == role
-        ]
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        # Until version 0.2 the learned parts of all methods were in one table.
-        for key in [key for key in state_dict if key.startswith(f"{prefix}adapters.")]:
-            owner, _, place = key[len(f"{prefix}adapters.") :].partition(".")
-            method, _, part = owner.rpartition("_")
-            within = part if part == "estimator" else f"maps.{part}"
-            state_dict[f"{prefix}terms.{method}.{within}.{place}"] = state_dict.pop(key)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
-
     def after_step(self, *, taken: bool = True) -> None:
         """Moves the state of terms and the averages of students, once the optimiser has taken its step.
 
@@ -252,7 +206,9 @@ class Distiller(Networks):
         Args:
             taken: whether the step was taken; a step that was refused, as a scaler does, moves nothing.
         """
-        if taken:
+        if self._state.empty:
+            self._state.steps += taken
+        elif taken:
             self._state.take()
         else:
             self._state.drop()
@@ -279,6 +235,8 @@ class Distiller(Networks):
                 method = configure(method.info.name, **{**method.given(), **settings})
                 term = self.terms[name]
                 if isinstance(term, LossTerm):
+                    if method.map_settings != term.method.map_settings:
+                        raise InputError(f'the learned map of "{name}" must stay as it is; make a new Distiller')
                     term.method = method
                 elif settings.keys() - {"weight"}:
                     raise InputError(

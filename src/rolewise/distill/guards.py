@@ -78,10 +78,10 @@ def check_batch(distiller: Distiller, batch: Batch) -> None:
     methods = distiller.methods
     if batch.targets is not None or distiller.label_weight or any(method.info.wants_labels for method in methods):
         distiller.task.check(batch)
-    roles = [(role, "student") for role in distiller.students] + [(role, "teacher") for role in distiller.teaching]
-    for role, kind in roles:
-        if distiller.spec(role) is None and getattr(batch.view(role, kind), "dtype", None) == torch.uint8:
-            raise InputError("images must be floating point where a network declares no input, got uint8")
+    for kind, roles in (("student", distiller.roles), ("teacher", distiller.teaching)):
+        for role in roles:
+            if distiller.specs[role] is None and getattr(batch.view(role, kind), "dtype", None) == torch.uint8:
+                raise InputError("images must be floating point where a network declares no input, got uint8")
     for name, view in batch.views.items():
         _check_view(name, view, batch)
     if batch.mixture is not None and distiller.task.name != "classification":
@@ -122,7 +122,7 @@ def check_outputs(
         learning: whether the students are being trained, so that their outputs must lead back to weights.
         call: number of the forward pass, from 1.
     """
-    for role in distiller.students:
+    for role in distiller.roles:
         value = outputs[role].first
         if learning and not value.requires_grad:
             raise InputError(

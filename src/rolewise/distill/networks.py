@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
+from rolewise.batch import Batch, Outputs
 from rolewise.distill.roles import enter
-from rolewise.distill.running import keep_buffers
+from rolewise.distill.running import NOTHING, keep_buffers
+from rolewise.distill.teacher_mode import TeacherMode, batch_statistics
 from rolewise.errors import InputError
-from rolewise.inputs import InputSpec
+from rolewise.inputs import InputSpec, prepare
+from rolewise.taps import Taps
+from rolewise.tasks import Task
 
 
 class Networks(nn.Module):
@@ -28,6 +34,10 @@ class Networks(nn.Module):
 
     #: Where there is one student without a role of its own; elsewhere each is an attribute of its role's name.
     student: nn.Module
+    task: Task
+    teaching: tuple[str, ...]
+    teacher_gradients: bool
+    teacher_mode: TeacherMode
 
     def __init__(
         self,
@@ -42,8 +52,11 @@ class Networks(nn.Module):
                 raise InputError(f"student must have a role that is free, got {role!r}; name it otherwise")
             self.add_module(role, network)
         self.averages = nn.ModuleDict(dict(averages))
-        self._frozen, self._specs = dict(teachers), dict(specs)
-        self._roles = tuple(students)
+        self._frozen = dict(teachers)
+        #: The input that each role's network expects, or None.
+        self.specs = dict(specs)
+        #: The roles of the networks that are trained.
+        self.roles = tuple(students)
 
     @property
     def teachers(self) -> dict[str, nn.Module]:
@@ -53,7 +66,7 @@ class Networks(nn.Module):
     @property
     def students(self) -> dict[str, nn.Module]:
         """The networks that are trained, by role."""
-        return {role: self.network(role) for role in self._roles}
+        return {role: self.network(role) for role in self.roles}
 
     @property
     def teacher(self) -> nn.Module | None:
@@ -63,21 +76,60 @@ class Networks(nn.Module):
     @property
     def teacher_input(self) -> InputSpec | None:
         """The input that the first teacher expects, or None."""
-        return self._specs[next(iter(self.teachers))] if self.teachers else None
+        return self.specs[next(iter(self.teachers))] if self.teachers else None
 
     @property
     def student_input(self) -> InputSpec | None:
         """The input that the first student expects, or None."""
-        return self._specs[self._roles[0]]
-
-    def spec(self, role: str) -> InputSpec | None:
-        """Returns the input that a role's network expects, or None."""
-        return self._specs[role]
+        return self.specs[self.roles[0]]
 
     def network(self, role: str) -> nn.Module:
         """Returns the network of a role."""
-        found = self._modules[role] if role in self._roles else self._frozen.get(role)
-        return self.averages[role] if found is None else found
+        if role in self.roles:
+            return self._modules[role]  # type: ignore[return-value]
+        return self._frozen[role] if role in self._frozen else self.averages[role]
+
+    def read_at(self, paths: Mapping[str, Sequence[str]], *, stopped: Collection[str]) -> None:
+        """Taps the networks.
+
+        Args:
+            paths: the paths to read, by role.
+            stopped: the teachers whose pass ends at their last tap, as nothing reads their outputs.
+        """
+        self._taps = {role: Taps(self.network(role), read) for role, read in paths.items() if read}
+        self.stopped = frozenset(stopped)
+
+    def run_all(self, batch: Batch) -> dict[str, Outputs]:
+        """Runs every network once: first the teachers, since they keep no activations for a backward pass."""
+        prepared: dict[Any, Any] = {}
+        outputs, gradients = {}, self.teacher_gradients and torch.is_grad_enabled()
+        with torch.set_grad_enabled(gradients):
+            for role in self.teaching:
+                network = self._frozen[role] if role in self._frozen else self.averages[role]
+                if network.training:
+                    network.eval()
+                with NOTHING if self.teacher_mode == "eval" else batch_statistics(network):
+                    outputs[role] = self._run(role, network, batch.view(role, "teacher"), None, prepared)
+        for role in self.roles:
+            # Losses that a network computes itself are those of a student alone.
+            student: nn.Module = self._modules[role]  # type: ignore[assignment]
+            outputs[role] = self._run(role, student, batch.view(role), batch.targets, prepared)
+        return outputs
+
+    def _run(self, role: str, network: nn.Module, inputs: Any, targets: Any, prepared: dict[Any, Any]) -> Outputs:
+        if (spec := self.specs[role]) is not None:
+            # Networks that are fed alike share what is prepared.
+            key = id(inputs), spec
+            if key not in prepared:
+                prepared[key] = prepare(inputs, spec)
+            inputs = prepared[key]
+        if role not in self._taps:
+            return self.task.run(network, inputs, targets)
+        call, taps = partial(self.task.run, network, inputs, targets), self._taps[role]
+        if role in self.stopped:
+            return Outputs({}, taps.features(call))
+        given, features = taps.run(call)
+        return Outputs(given.values, features, given.losses)
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
         """Gives what an optimiser must move: the students' parameters, then those of learned parts."""
@@ -92,6 +144,15 @@ class Networks(nn.Module):
         keep_buffers()
         for network in (*self.students.values(), *self.teachers.values()):
             network.compile(**settings)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # Until version 0.2 the learned parts of all methods were in one table.
+        for key in [key for key in state_dict if key.startswith(f"{prefix}adapters.")]:
+            owner, _, place = key[len(f"{prefix}adapters.") :].partition(".")
+            method, _, part = owner.rpartition("_")
+            within = part if part == "estimator" else f"maps.{part}"
+            state_dict[f"{prefix}terms.{method}.{within}.{place}"] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]

@@ -77,11 +77,8 @@ class StepState:
         self._averages = averages
         self._waiting: list[tuple[Mapping[str, Outputs], Batch, Context, list[Tensor]]] = []
         self.steps = 0
-
-    @property
-    def empty(self) -> bool:
-        """Whether a step moves nothing."""
-        return not (self._moving or self._norms or self._averages)
+        #: Whether a step moves nothing.
+        self.empty = not (self._moving or self._norms or self._averages)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[list[Tensor]]:

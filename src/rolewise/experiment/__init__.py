@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rolewise.config import ExperimentConfig
-from rolewise.config import load as _load
+from rolewise.config import load_experiment_config as _load
 from rolewise.experiment.pipeline import run
 from rolewise.experiment.trial import trial_of
 

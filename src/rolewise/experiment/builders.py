@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from rolewise.augment import OPS, Mix, Schedule
-from rolewise.augment import build as build_augmentation
+from rolewise.augment import build_schedule as build_augmentation
 from rolewise.config.network_sections import MixSection, Moving, MovingSection, StudentSection, TrainSection
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig
 from rolewise.distill import Distiller, Weight, build_methods, weight_of
@@ -105,6 +105,7 @@ def distiller(
         student_input=data.spec(student_section.model),
         example=data.source.batch(data.train[:2]),
         generator=derive_seed(data.seed, "adapters", student_section.name),
+        teacher_mode=config.distill.teacher_mode if teacher is not None else "eval",
     ).to(data.device)
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 
 from rolewise.augment import apply
-from rolewise.augment import build as build_augmentation
+from rolewise.augment import build_schedule as build_augmentation
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import NonFiniteError
 from rolewise.experiment import builders

@@ -13,8 +13,8 @@ import torch
 from rolewise.errors import Interrupted, RunError
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import PRIORITY, Stage, next_stops
-from rolewise.jobs.worker_pool import MOST_LOSSES, Died, Hands
-from rolewise.jobs.worker_process import Raised, Ready, jobs, raised, start_context, stop_check
+from rolewise.jobs.worker_pool import MOST_LOSSES, WorkerDied, WorkerPool
+from rolewise.jobs.worker_process import JobRaised, WorkerReady, as_raised, received_jobs, start_context, stop_check
 from rolewise.processes import asked_to_stop
 
 #: Runs one stage to its end: (run folder, stage, report, should_stop, workers for a search).
@@ -128,7 +128,7 @@ def _over_processes(
         return
     now: list[Stage] = []
     with asked_to_stop(lambda: next_stops(now)) as asked:
-        hands: Hands[Stage] = Hands(
+        hands: WorkerPool[Stage] = WorkerPool(
             min(workers, len(todo)),
             _work,
             (run.root, run_stage, threads, search_workers),
@@ -143,7 +143,7 @@ def _over_processes(
                     ready = [] if asked.is_set() else _ready(todo, lambda name: done.get(name, True))
                     for place, stage in zip(hands.idle, ready, strict=False):
                         todo.remove(stage)
-                        hands.give(place, stage)
+                        hands.submit(place, stage)
                         on_update(StageUpdate(stage.name, "start"))
                     now[:] = hands.jobs
                     if not now:
@@ -165,11 +165,11 @@ def _over_processes(
             raise Interrupted("the run was stopped")
 
 
-def _listen(hands: Hands[Stage], done: dict[str, bool], on_update: Callable[[StageUpdate], None]) -> None:
+def _listen(hands: WorkerPool[Stage], done: dict[str, bool], on_update: Callable[[StageUpdate], None]) -> None:
     """Takes what the workers sent, after waiting for a fifth of a second at the most."""
-    for place in hands.stirring(0.2):
-        while (stage := hands.job(place)) is not None and (heard := hands.hear(place)) is not None:
-            if isinstance(heard, Raised):
+    for place in hands.wait(0.2):
+        while (stage := hands.job(place)) is not None and (heard := hands.receive(place)) is not None:
+            if isinstance(heard, JobRaised):
                 hands.done(place)
                 heard.raise_here()
             if isinstance(heard, _Ended):
@@ -177,7 +177,7 @@ def _listen(hands: Hands[Stage], done: dict[str, bool], on_update: Callable[[Sta
                 done[stage.name] = heard.seconds is not None
                 if heard.seconds is not None:
                     on_update(StageUpdate(stage.name, "done", heard.seconds))
-            elif isinstance(heard, Died):
+            elif isinstance(heard, WorkerDied):
                 if heard.losses >= MOST_LOSSES:
                     raise RunError(
                         f"{stage.name}: {heard.reason}; the run is kept: run the same command again, with fewer "
@@ -191,11 +191,11 @@ def _listen(hands: Hands[Stage], done: dict[str, bool], on_update: Callable[[Sta
                 on_update(StageUpdate(stage.name, heard))
 
 
-def _drain(hands: Hands[Stage]) -> None:
+def _drain(hands: WorkerPool[Stage]) -> None:
     """Waits for the stages that were stopped; what else they send no longer matters."""
-    for place in hands.stirring(0.2):
-        while hands.job(place) is not None and (heard := hands.hear(place)) is not None:
-            if isinstance(heard, (Raised, _Ended)):
+    for place in hands.wait(0.2):
+        while hands.job(place) is not None and (heard := hands.receive(place)) is not None:
+            if isinstance(heard, (JobRaised, _Ended)):
                 hands.done(place)
 
 
@@ -203,15 +203,15 @@ def _work(connection: Connection, root: Path, run_stage: RunStage, threads: int,
     """Runs stages in a worker process, one after another, until the parent hangs up.
 
     Args:
-        connection: brings stages; takes lines of progress, and `_Ended` or `Raised` at each end.
+        connection: brings stages; takes lines of progress, and `_Ended` or `JobRaised` at each end.
         root: the run folder.
         run_stage: runs one stage.
         threads: torch threads.
         search_workers: processes that one search may use in turn.
     """
     torch.set_num_threads(threads)
-    connection.send(Ready())
-    for stage in jobs(connection):
+    connection.send(WorkerReady())
+    for stage in received_jobs(connection):
         started = time.perf_counter()
         try:
             run_stage(RunFolder(root), stage, connection.send, stop_check(connection), search_workers)
@@ -221,4 +221,4 @@ def _work(connection: Connection, root: Path, run_stage: RunStage, threads: int,
         except (BrokenPipeError, ConnectionResetError):
             raise
         except BaseException as error:
-            connection.send(raised(error))
+            connection.send(as_raised(error))

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from rolewise.config import ExperimentConfig, differences, digest, load
+from rolewise.config import ExperimentConfig, differences, experiment_digest, load_experiment_config
 from rolewise.errors import InputError, RunError
 from rolewise.experiment.input_digests import changed, check_inputs
 from rolewise.experiment.kept_stages import stages_made_from
@@ -100,8 +100,12 @@ def _known_of(root: Path, config: ExperimentConfig) -> dict[str, Any]:
     for name in known["files"]:
         if (root / name).exists():
             check_file(root / name, known["files"][name], ANEW)
-    if known.get("config") != digest(config):
+    if known.get("config") != experiment_digest(config):
         there = (root / "config.yaml").exists()
-        lines = differences(load(root / "config.yaml"), config) if there else ["(its config.yaml is missing)"]
+        lines = (
+            differences(load_experiment_config(root / "config.yaml"), config)
+            if there
+            else ["(its config.yaml is missing)"]
+        )
         raise InputError(f"{root} was made by another config; it differs in\n  " + "\n  ".join(lines) + f"\n{_FRESH}")
     return known

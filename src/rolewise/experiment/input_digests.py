@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.config.schema import AugmentationSpec, DataSection, ExperimentConfig
-from rolewise.data import fingerprint, state_of
+from rolewise.data import files_state, fingerprint
 from rolewise.errors import InputError
 from rolewise.experiment.arms import specs
 from rolewise.experiment.seed_data import sources
@@ -78,7 +78,7 @@ def _data(config: ExperimentConfig) -> dict[str, str]:
     for part, source in (("training", train), ("test", test)):
         if source is not None:
             marks = fingerprint(source, _STREAMED)
-            if (state := state_of(source)) is not None:
+            if (state := files_state(source)) is not None:
                 _STREAMED[state] = marks["pixels"]
             found |= {f"{title}, {what} of the {part} images": mark for what, mark in marks.items()}
     return found

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rolewise.augment import OPS
-from rolewise.augment import build as build_augmentation
+from rolewise.augment import build_schedule as build_augmentation
 from rolewise.config.faults import Steps
 from rolewise.config.schema import LEARNED, AugmentationSpec, ExperimentConfig
 from rolewise.data import READERS, argument_faults

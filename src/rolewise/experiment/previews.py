@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from rolewise.augment import Schedule, apply, mix_images
-from rolewise.augment import build as build_augmentation
+from rolewise.augment import build_schedule as build_augmentation
 from rolewise.config.schema import DataSection, ExperimentConfig
 from rolewise.data import RawData, read, stratified_subset
 from rolewise.errors import InputError, near

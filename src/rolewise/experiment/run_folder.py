@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rolewise.config import ExperimentConfig, load
+from rolewise.config import ExperimentConfig, load_experiment_config
 from rolewise.errors import InputError
 from rolewise.experiment.folder_binding import bind, holds_work, is_bound_to, unbind
 from rolewise.experiment.input_digests import inputs_of, remember
@@ -108,7 +108,7 @@ class RunFolder:
 @functools.lru_cache(maxsize=256)
 def _config(path: Path, modified: int, size: int) -> ExperimentConfig:
     # Every stage asks several times, and a study has hundreds of stages.
-    return load(path)
+    return load_experiment_config(path)
 
 
 def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> RunFolder:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from rolewise.config import ExperimentConfig, digest, dump
+from rolewise.config import ExperimentConfig, dump, experiment_digest
 from rolewise.errors import InputError
 from rolewise.experiment.input_digests import streamed
 from rolewise.files import sha256, write_json, write_text
@@ -69,7 +69,7 @@ def write_record(root: Path, config: ExperimentConfig, read: dict[str, str], *, 
         {
             "version": VERSION,
             "name": config.name,
-            "config": digest(config),
+            "config": experiment_digest(config),
             **metrics,
             "files": files,
             "read": read,

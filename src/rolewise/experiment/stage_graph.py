@@ -53,8 +53,8 @@ class Stage:
 
 
 def next_stops(stages: Sequence[Stage]) -> str:
-    """Names where the stages under way can be stopped, such as ``this epoch of seed0/teacher-own``."""
-    parts = {"search": "this interval of ", "teacher": "this epoch of ", "arm": "this epoch of "}
+    """Names where the stages under way can be stopped, such as ``this step of seed0/teacher-own``."""
+    parts = {"search": "this interval of ", "teacher": "this step of ", "arm": "this step of "}
     named = [parts.get(stage.kind, "") + stage.name for stage in stages[:2]]
     more = [f"{len(stages) - 2} more"] if len(stages) > 2 else []
     return " and ".join([*named, *more]) or "the work under way"

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rolewise.augment import Augmentation, Policy, RandomOps, build
+from rolewise.augment import Augmentation, Policy, RandomOps, build_schedule
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment.builders import learned_ops
-from rolewise.search import Genome, PolicySpace, Scalar, Space
+from rolewise.search import Genome, PolicySpace, ScalarGene, Space
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ def strategy(config: ExperimentConfig, name: str, candidates: list[Genome]) -> S
 
 def policy_space(config: ExperimentConfig, initial: str) -> Space:
     """Returns what a search of policies mutates: the policy, and the scalars that the config opens."""
-    genes: dict[str, PolicySpace | Scalar] = {
+    genes: dict[str, PolicySpace | ScalarGene] = {
         "policy": PolicySpace(learned_ops(config), config.augment.copies, initial=initial)
     }
     return Space(genes | _scalar_genes(config))
 
 
 def _grid_space(config: ExperimentConfig) -> Space:
-    return Space({"num_ops": Scalar(1, 3, 2), "strength": Scalar(0, 1, 0.5)})
+    return Space({"num_ops": ScalarGene(1, 3, 2), "strength": ScalarGene(0, 1, 0.5)})
 
 
 def grid(members: int) -> list[Genome]:
@@ -84,7 +84,9 @@ def augmentation(config: ExperimentConfig, genome: Genome) -> Augmentation:
         count, strength = genome["num_ops"], genome["strength"]
         assert isinstance(count, float) and isinstance(strength, float)
         spec = {"name": "randaugment", "num_ops": round(count), "strength": strength}
-        found = build(spec, ops=config.augment.ops, ranges=config.augment.ranges, base=config.augment.base).at(0.0)
+        found = build_schedule(spec, ops=config.augment.ops, ranges=config.augment.ranges, base=config.augment.base).at(
+            0.0
+        )
         assert isinstance(found, RandomOps)
         return found
     vector, section = genome["policy"], config.augment
@@ -105,5 +107,5 @@ def scalars(config: ExperimentConfig, genome: Genome) -> dict[str, float]:
     return {name: value for name, value in genome.items() if name in config.search.scalars and isinstance(value, float)}
 
 
-def _scalar_genes(config: ExperimentConfig) -> dict[str, PolicySpace | Scalar]:
-    return {name: Scalar(gene.low, gene.high, log=gene.log) for name, gene in config.search.scalars.items()}
+def _scalar_genes(config: ExperimentConfig) -> dict[str, PolicySpace | ScalarGene]:
+    return {name: ScalarGene(gene.low, gene.high, log=gene.log) for name, gene in config.search.scalars.items()}

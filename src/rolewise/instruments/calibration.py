@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rolewise.instruments.bins import Binning, bin_of
-from rolewise.instruments.prediction import check_labels, check_logits
+from rolewise.instruments.prediction import check_class_labels, finite_logits
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def reliability(logits: Tensor, labels: Tensor, *, bins: int = 15, binning: Binn
     Raises:
         InputError: the logits are not finite [N, K], the labels not their classes, or the bins not at least one.
     """
-    logits = check_logits(logits)
-    check_labels(labels, *logits.shape)
+    logits = finite_logits(logits)
+    check_class_labels(labels, *logits.shape)
     confidence, answers = logits.softmax(1).max(1)
     return _diagram(confidence, (answers == labels).double(), bins, binning)
 
@@ -171,8 +171,8 @@ def classwise_calibration_error(logits: Tensor, labels: Tensor, *, bins: int = 1
     Raises:
         InputError: as in `reliability`.
     """
-    logits = check_logits(logits)
-    check_labels(labels, *logits.shape)
+    logits = finite_logits(logits)
+    check_class_labels(labels, *logits.shape)
     truth = functional.one_hot(labels, logits.shape[1]).double()
     pairs = zip(logits.softmax(1).T, truth.T, strict=True)
     return sum(_diagram(p, y, bins, binning).expected_error for p, y in pairs) / logits.shape[1]

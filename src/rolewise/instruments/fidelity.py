@@ -10,11 +10,11 @@ from torch import Tensor
 from rolewise.errors import InputError
 from rolewise.instruments.bins import Binning
 from rolewise.instruments.calibration import Reliability, reliability
-from rolewise.instruments.prediction import check_labels, check_logits
+from rolewise.instruments.prediction import check_class_labels, finite_logits
 
 
 def _checked(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    student, teacher = check_logits(student, "student_logits"), check_logits(teacher, "teacher_logits")
+    student, teacher = finite_logits(student, "student_logits"), finite_logits(teacher, "teacher_logits")
     if student.shape != teacher.shape:
         raise InputError(
             f"student_logits and teacher_logits must be of the same images and classes, got {list(student.shape)} "
@@ -169,7 +169,7 @@ def fidelity(
         InputError: as in the single measures, or the labels are not classes of the images.
     """
     student, teacher = _checked(student_logits, teacher_logits)
-    check_labels(labels, *student.shape)
+    check_class_labels(labels, *student.shape)
     says, told = student.argmax(1), teacher.argmax(1)
     right = told == labels
     return Fidelity(

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head
+from rolewise.instruments.prediction import LogitScale
 from rolewise.instruments.weight_space import (
     State,
     check_alike,
     evaluation_of,
     filter_normalised_direction,
-    state_of,
+    weights_and_buffers,
     weights_of,
 )
 
@@ -86,7 +86,7 @@ def loss_line(
     positions: Sequence[float] | None = None,
     train_batches: Iterable[Any] | None = None,
     spec: InputSpec | None = None,
-    head: Head = "raw",
+    head: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> LossLine:
     r"""Returns the loss along the line through two networks of one architecture.
@@ -115,7 +115,7 @@ def loss_line(
     check_alike([first, second])
     where = _numbers("positions", positions if positions is not None else [index / 10 for index in range(11)])
     evaluation = evaluation_of(first, batches, train_batches, spec, head, device)
-    states = [state_of(first), state_of(second)]
+    states = [weights_and_buffers(first), weights_and_buffers(second)]
     found = torch.tensor([evaluation(states, (1 - a, a)) for a in where.tolist()], dtype=torch.float64)
     return LossLine(where, found[:, 0], found[:, 1])
 
@@ -128,7 +128,7 @@ def loss_plane(
     second: Sequence[float] = (-0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25),
     train_batches: Iterable[Any] | None = None,
     spec: InputSpec | None = None,
-    head: Head = "raw",
+    head: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> LossPlane:
     r"""Returns the loss on the plane through three networks of one architecture.
@@ -158,7 +158,7 @@ def loss_plane(
     if len(networks) != 3:
         raise InputError(f"networks must be three, got {len(networks)}")
     check_alike(networks)
-    states, weights = [state_of(model) for model in networks], [weights_of(model) for model in networks]
+    states, weights = [weights_and_buffers(model) for model in networks], [weights_of(model) for model in networks]
     sides = [{name: other[name] - weights[0][name] for name in other} for other in weights[1:]]
     evaluation = evaluation_of(networks[0], batches, train_batches, spec, head, device)
     corners = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
@@ -174,7 +174,7 @@ def random_loss_plane(
     second: Sequence[float] = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0),
     train_batches: Iterable[Any] | None = None,
     spec: InputSpec | None = None,
-    head: Head = "raw",
+    head: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> LossPlane:
     r"""Returns the loss on a plane around a network, along two random directions with its filters' lengths.
@@ -201,7 +201,7 @@ def random_loss_plane(
         InputError: as in `loss_line`, or the network has no weight of two dimensions or more.
     """
     directions = [filter_normalised_direction(model, generator) for _ in range(2)]
-    states = [state_of(model), *directions]
+    states = [weights_and_buffers(model), *directions]
     evaluation = evaluation_of(model, batches, train_batches, spec, head, device)
     origin = torch.zeros(1, 2, dtype=torch.float64)
     return _plane(lambda a, b: evaluation(states, (1, a, b)), first, second, directions, origin)

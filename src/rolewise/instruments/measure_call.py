@@ -34,7 +34,7 @@ OFFERED: dict[str, str] = {
 LARGEST = 10**6
 
 
-def settings_of(measure: Measure) -> dict[str, Any]:
+def measure_settings(measure: Measure) -> dict[str, Any]:
     """Returns the settings of a measurement with their defaults: parameters that have one and that nobody offers."""
     return {
         name: parameter.default
@@ -48,7 +48,7 @@ def setting_fault(measure: Measure, name: str, value: Any) -> str:
 
     A value must be of its default's kind: a positive number, a list of positive numbers, or a list of names.
     """
-    known = settings_of(measure)
+    known = measure_settings(measure)
     if name not in known:
         return f"no such setting of this measurement{near(name, known)}"
     default = known[name]
@@ -75,7 +75,7 @@ def _rule(default: Any, value: Any) -> str:
     return f"{kind} of at most {LARGEST:,}" if isinstance(value, (int, float)) and LARGEST < value < math.inf else kind
 
 
-def answered(
+def call_measure(
     measure: Measure,
     model: nn.Module,
     batches: Batches,
@@ -101,7 +101,7 @@ def answered(
     parameters = _parameters(measure)
     for name, value in (settings or {}).items():
         if name not in parameters or name in OFFERED:
-            raise InputError(f"no such setting of the measurement: {name!r}{near(name, settings_of(measure))}")
+            raise InputError(f"no such setting of the measurement: {name!r}{near(name, measure_settings(measure))}")
         given[name] = tuple(value) if isinstance(value, list) else value
     for name, parameter in parameters.items():
         if name in OFFERED:

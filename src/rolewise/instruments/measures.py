@@ -16,7 +16,7 @@ from rolewise.instruments.calibration import (
     reliability,
 )
 from rolewise.instruments.fidelity import fidelity
-from rolewise.instruments.prediction import Head, check_logits, predict
+from rolewise.instruments.prediction import LogitScale, finite_logits, predict
 from rolewise.instruments.scores import accuracy, brier_score, negative_log_likelihood, top_k_accuracy
 from rolewise.instruments.slopes import input_gradient_norm, sampled_lipschitz
 from rolewise.instruments.smoothness import linearity_gap, mean_entropy
@@ -60,8 +60,8 @@ def measure(
     generator: torch.Generator | None = None,
     spec: InputSpec | None = None,
     teacher_spec: InputSpec | None = None,
-    head: Head = "raw",
-    teacher_head: Head = "raw",
+    head: LogitScale = "raw",
+    teacher_head: LogitScale = "raw",
     bins: int = 15,
     device: torch.device | str | None = None,
 ) -> dict[str, float | None]:
@@ -94,7 +94,7 @@ def measure(
     """
     held = list(batches)
     logits, labels = predict(model, held, spec=spec, head=head, device=device)
-    logits = check_logits(logits)
+    logits = finite_logits(logits)
     found: dict[str, float | None] = {"images": len(labels), "accuracy": accuracy(logits, labels)}
     if logits.shape[1] > 5:
         found["top5_accuracy"] = top_k_accuracy(logits, labels, 5)

@@ -14,7 +14,7 @@ from rolewise.inputs import InputSpec, prepare
 from rolewise.logits import standardised
 from rolewise.networks import class_logits, device_of, evaluating
 
-Head = Literal["raw", "standardised"]
+LogitScale = Literal["raw", "standardised"]
 
 
 class Predictions(NamedTuple):
@@ -29,7 +29,7 @@ class Predictions(NamedTuple):
     labels: Tensor
 
 
-def scaled(logits: Tensor, head: Head = "raw") -> Tensor:
+def scaled(logits: Tensor, head: LogitScale = "raw") -> Tensor:
     """Returns the logits that a head takes the softmax of: as they are, or each sample's by its standard deviation.
 
     A network that was trained on standardised logits has logits of any size; only the standardised head speaks of what
@@ -48,11 +48,11 @@ def scaled(logits: Tensor, head: Head = "raw") -> Tensor:
     if head == "raw":
         return logits
     if head != "standardised":
-        raise InputError(f"head must be a known one, got {head!r}{near(str(head), get_args(Head))}")
+        raise InputError(f"head must be a known one, got {head!r}{near(str(head), get_args(LogitScale))}")
     return standardised(logits)
 
 
-def answer(model: nn.Module, images: Tensor, spec: InputSpec | None = None, head: Head = "raw") -> Tensor:
+def answer(model: nn.Module, images: Tensor, spec: InputSpec | None = None, head: LogitScale = "raw") -> Tensor:
     """Returns the logits [B, K] of a head, for images in [0, 1] or uint8; gradients reach the images' own pixels.
 
     Args:
@@ -94,7 +94,7 @@ def predict(
     batches: Iterable[Any],
     *,
     spec: InputSpec | None = None,
-    head: Head = "raw",
+    head: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> Predictions:
     """Runs a classifier in eval mode over every image, without gradients; every module gets its own mode back.
@@ -123,11 +123,11 @@ def predict(
     if not sum(map(len, logits)):
         raise InputError("batches must give at least one image, got none")
     found = Predictions(torch.cat(logits), torch.cat(labels))
-    check_labels(found.labels, *found.logits.shape)
+    check_class_labels(found.labels, *found.logits.shape)
     return found
 
 
-def check_labels(labels: Tensor, count: int, classes: int) -> None:
+def check_class_labels(labels: Tensor, count: int, classes: int) -> None:
     """Checks that labels are int64 [N] of ``count`` images in ``classes`` classes.
 
     Raises:
@@ -140,7 +140,7 @@ def check_labels(labels: Tensor, count: int, classes: int) -> None:
         raise InputError(f"labels must be in [0, {classes - 1}] for {classes} logits, got {low} to {high}")
 
 
-def check_logits(logits: Tensor, name: str = "logits") -> Tensor:
+def finite_logits(logits: Tensor, name: str = "logits") -> Tensor:
     """Returns finite logits [N, K] in float64, in which every instrument computes.
 
     Args:

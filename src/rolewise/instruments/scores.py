@@ -10,12 +10,12 @@ from torch.nn import functional
 
 from rolewise.errors import InputError
 from rolewise.instruments.bins import bin_of
-from rolewise.instruments.prediction import check_labels, check_logits
+from rolewise.instruments.prediction import check_class_labels, finite_logits
 
 
 def _checked(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    logits = check_logits(logits)
-    check_labels(labels, *logits.shape)
+    logits = finite_logits(logits)
+    check_class_labels(labels, *logits.shape)
     return logits, labels
 
 

@@ -13,10 +13,10 @@ from torch.nn import functional
 
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, answer, batches_on, check_labels, check_logits
+from rolewise.instruments.prediction import LogitScale, answer, batches_on, check_class_labels, finite_logits
 from rolewise.networks import device_of, evaluating
 
-Output = Literal["logits", "probabilities"]
+SlopeOutput = Literal["logits", "probabilities"]
 
 
 def input_gradient_norm(
@@ -24,7 +24,7 @@ def input_gradient_norm(
     batches: Iterable[Any],
     *,
     spec: InputSpec | None = None,
-    head: Head = "raw",
+    head: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> Tensor:
     r"""Returns the length of the loss's gradient with respect to each image.
@@ -51,7 +51,7 @@ def input_gradient_norm(
     def lengths(images: Tensor, labels: Tensor) -> Tensor:
         images.requires_grad_()
         logits = _differentiable(answer(model, images, spec, head))
-        check_labels(labels, *logits.shape)
+        check_class_labels(labels, *logits.shape)
         # Images do not touch in eval mode: the gradient of the sum is each one's own.
         (gradient,) = torch.autograd.grad(functional.cross_entropy(logits, labels, reduction="sum"), images)
         return _lengths(gradient.double())
@@ -66,9 +66,9 @@ def sampled_lipschitz(
     generator: torch.Generator,
     radius: float = 0.1,
     samples: int = 8,
-    output: Output = "probabilities",
+    output: SlopeOutput = "probabilities",
     spec: InputSpec | None = None,
-    head: Head = "raw",
+    head: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> Tensor:
     r"""Returns the steepest slope from each image to random points around it: a lower bound of the local Lipschitz one.
@@ -103,11 +103,11 @@ def sampled_lipschitz(
 
     def slopes(images: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad():
-            here = _output(check_logits(answer(model, images, spec, head)), output)
+            here = _output(finite_logits(answer(model, images, spec, head)), output)
             steepest = torch.zeros(len(images), dtype=torch.float64, device=images.device)
             for _ in range(samples):
                 moved = images + radius * _directions(images, generator)
-                there = _output(check_logits(answer(model, moved, spec, head)), output)
+                there = _output(finite_logits(answer(model, moved, spec, head)), output)
                 steepest = torch.maximum(steepest, _lengths(there - here) / radius)
         return steepest
 
@@ -120,9 +120,9 @@ def jacobian_norm(
     *,
     generator: torch.Generator,
     iterations: int = 10,
-    output: Output = "probabilities",
+    output: SlopeOutput = "probabilities",
     spec: InputSpec | None = None,
-    head: Head = "raw",
+    head: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> Tensor:
     r"""Returns the largest singular value of the output's Jacobian at each image: the steepest slope at that point.
@@ -204,17 +204,17 @@ def _frozen(model: nn.Module) -> Iterator[None]:
 
 def _differentiable(logits: Tensor) -> Tensor:
     """Returns finite logits in float64, with their graph: 1 - p of a sure answer is 0 in single precision."""
-    check_logits(logits)
+    finite_logits(logits)
     if not logits.requires_grad:
         raise InputError("model must be differentiable in its images, and is not; does it run under no_grad?")
     return logits.double()
 
 
-def _output(logits: Tensor, output: Output) -> Tensor:
+def _output(logits: Tensor, output: SlopeOutput) -> Tensor:
     if output == "probabilities":
         return logits.softmax(1)
     if output != "logits":
-        raise InputError(f"output must be a known one, got {output!r}{near(str(output), get_args(Output))}")
+        raise InputError(f"output must be a known one, got {output!r}{near(str(output), get_args(SlopeOutput))}")
     return logits
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, answer, batches_on, check_logits
+from rolewise.instruments.prediction import LogitScale, answer, batches_on, finite_logits
 from rolewise.networks import device_of, evaluating
 
 
@@ -31,7 +31,7 @@ def mean_entropy(logits: Tensor) -> float:
     Raises:
         InputError: the logits are not finite [N, K].
     """
-    return float(torch.special.entr(check_logits(logits).softmax(1)).sum(1).mean())
+    return float(torch.special.entr(finite_logits(logits).softmax(1)).sum(1).mean())
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def linearity_gap(
     generator: torch.Generator,
     ratios: Sequence[float] = (0.1, 0.3, 0.5, 0.7, 0.9),
     spec: InputSpec | None = None,
-    head: Head = "raw",
+    head: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> LinearityGap:
     r"""Returns how far the answer to a mixed image is from the mixed answers.
@@ -97,10 +97,10 @@ def linearity_gap(
             # One ring through the whole batch, so that no image is its own partner.
             ring = torch.randperm(len(images), generator=generator).to(images.device)
             partner = torch.empty_like(ring).scatter_(0, ring, ring.roll(-1))
-            own = check_logits(answer(model, images, spec, head)).log_softmax(1)
+            own = finite_logits(answer(model, images, spec, head)).log_softmax(1)
             for index, ratio in enumerate(ratios):
                 mixed = ratio * images + (1 - ratio) * images[partner]
-                found = check_logits(answer(model, mixed, spec, head)).log_softmax(1)
+                found = finite_logits(answer(model, mixed, spec, head)).log_softmax(1)
                 share = torch.tensor([ratio, 1 - ratio], dtype=torch.float64, device=own.device).log()
                 wanted = torch.logaddexp(own + share[0], own[partner] + share[1])
                 sums[index] += float((found.exp() * (found - wanted)).sum())

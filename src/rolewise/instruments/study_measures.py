@@ -16,7 +16,7 @@ from rolewise.instruments.dispersion import dispersion
 from rolewise.instruments.features import features_of
 from rolewise.instruments.fidelity import average_predictive_kl, fidelity
 from rolewise.instruments.measure_call import Batches
-from rolewise.instruments.prediction import Head, check_logits, predict, scaled
+from rolewise.instruments.prediction import LogitScale, finite_logits, predict, scaled
 from rolewise.instruments.robustness import Attack, fgsm, pgd, robust_accuracy
 from rolewise.instruments.scores import brier_score, negative_log_likelihood
 from rolewise.instruments.smoothness import linearity_gap, mean_entropy
@@ -72,7 +72,7 @@ def smoothness_columns(
     state = generator.get_state()
     entropies: dict[str, float | None] = {}
     gaps: dict[str, float | None] = {}
-    readings: tuple[tuple[str, nn.Module, Head], ...] = (
+    readings: tuple[tuple[str, nn.Module, LogitScale], ...] = (
         ("", model, "raw"),
         ("_standardised", model, "standardised"),
         ("_at_temperature", Cooled(model, temperature), "raw"),
@@ -90,7 +90,7 @@ def _fitted(model: nn.Module, validation: Batches) -> TemperatureFit:
     Rescaled losses leave logits of any size: bounds that know none would stop the fit of small ones, and unseen.
     """
     logits, labels = predict(model, validation)
-    size = float(check_logits(logits).std(1).mean()) or 1.0
+    size = float(finite_logits(logits).std(1).mean()) or 1.0
     return fit_temperature(logits, labels, bounds=(0.01 * size, 100 * size))
 
 
@@ -172,7 +172,9 @@ def robustness_columns(
         start = torch.Generator().manual_seed(seed)
         attacks: dict[str, Attack] = {"fgsm": fgsm, "pgd": functools.partial(pgd, generator=start, steps=steps)}
         for name, attack in attacks.items():
-            (row,) = robust_accuracy(model, pixels, attack, epsilons=[radius / 255], heads=get_args(Head), spec=spec)
+            (row,) = robust_accuracy(
+                model, pixels, attack, epsilons=[radius / 255], heads=get_args(LogitScale), spec=spec
+            )
             found[f"{name}_{radius:g}_accuracy"] = row.worst
             found |= {f"{name}_{radius:g}_{head}_accuracy": share for head, share in row.accuracy.items()}
     return found

@@ -11,7 +11,7 @@ from torch import Tensor
 from rolewise.errors import InputError
 from rolewise.instruments.bins import Binning
 from rolewise.instruments.calibration import expected_calibration_error
-from rolewise.instruments.prediction import check_labels, check_logits
+from rolewise.instruments.prediction import check_class_labels, finite_logits
 from rolewise.instruments.scores import negative_log_likelihood
 
 
@@ -78,8 +78,8 @@ def fit_temperature(logits: Tensor, labels: Tensor, *, bounds: tuple[float, floa
     low, high = bounds
     if not 0 < low < high < math.inf:
         raise InputError(f"bounds must be positive and rising, got {bounds}")
-    logits = check_logits(logits)
-    check_labels(labels, *logits.shape)
+    logits = finite_logits(logits)
+    check_class_labels(labels, *logits.shape)
     # Only differences count; small ones of large logits are kept, and one logit is exactly 0.
     centred = logits - logits.gather(1, labels[:, None])
 

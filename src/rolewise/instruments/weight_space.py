@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, answer, batches_on, predict
+from rolewise.instruments.prediction import LogitScale, answer, batches_on, predict
 from rolewise.instruments.scores import accuracy, negative_log_likelihood
 from rolewise.networks import device_of, evaluating
 
@@ -27,7 +27,7 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
-def state_of(model: nn.Module) -> dict[str, Tensor]:
+def weights_and_buffers(model: nn.Module) -> dict[str, Tensor]:
     """Returns parameters and floating point buffers, such as the statistics of batch norms."""
     buffers = {name: buffer for name, buffer in model.named_buffers() if buffer.is_floating_point()}
     return weights_of(model) | buffers
@@ -39,7 +39,7 @@ def check_alike(models: Sequence[nn.Module]) -> None:
     Raises:
         InputError: they have not; the first difference is named.
     """
-    shapes = [{name: tuple(tensor.shape) for name, tensor in state_of(model).items()} for model in models]
+    shapes = [{name: tuple(tensor.shape) for name, tensor in weights_and_buffers(model).items()} for model in models]
     for other in shapes[1:]:
         differing = [name for name in shapes[0] | other if shapes[0].get(name) != other.get(name)]
         if differing:
@@ -58,7 +58,7 @@ def put_combination(model: nn.Module, states: Sequence[State], shares: Sequence[
 
     Args:
         model: is changed in place.
-        states: names to tensors, such as `state_of` gives.
+        states: names to tensors, such as `weights_and_buffers` gives.
         shares: one for each state.
     """
     own = dict(model.named_parameters()) | dict(model.named_buffers())
@@ -160,7 +160,7 @@ def evaluation_of(
     batches: Iterable[Any],
     train_batches: Iterable[Any] | None,
     spec: InputSpec | None,
-    head: Head,
+    head: LogitScale,
     device: torch.device | str | None,
 ) -> Evaluation:
     """Returns what evaluates combinations of states, see `put_combination`, in a copy of a network.

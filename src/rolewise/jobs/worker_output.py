@@ -17,7 +17,7 @@ _WARNING = re.compile(r"^(?:\S+:\d+: )?\w*Warning: ")
 _SHOWN: set[str] = set()
 
 
-class Output:
+class WorkerOutput:
     """A pipe that worker processes print into, and a thread that passes the lines on to ``sys.stderr``.
 
     A terminal's live table takes the place of ``sys.stderr`` while it moves, and prints such lines above itself.

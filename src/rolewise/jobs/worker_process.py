@@ -26,17 +26,17 @@ from rolewise.threads import wait_passively
 
 
 @dataclass(frozen=True)
-class Ready:
+class WorkerReady:
     """A worker can take jobs: the first thing that it sends."""
 
 
 @dataclass(frozen=True)
-class Stop:
+class StopJob:
     """The parent wants the job under way to end at its next checkpoint: the only thing it sends during a job."""
 
 
 @dataclass(frozen=True)
-class Raised:
+class JobRaised:
     """A job, or the start, ended in an error that the whole must end with.
 
     Args:
@@ -52,30 +52,30 @@ class Raised:
         raise self.error from RunError(f"in a worker process:\n{self.trace}")
 
 
-def raised(error: BaseException) -> Raised:
+def as_raised(error: BaseException) -> JobRaised:
     """Returns an error in a form that survives the way to the parent process."""
     trace = "".join(traceback.format_exception(error))
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        return Raised(RunError(f"{type(error).__name__}: {error}"), trace)
-    return Raised(error, trace)
+        return JobRaised(RunError(f"{type(error).__name__}: {error}"), trace)
+    return JobRaised(error, trace)
 
 
-def jobs(connection: Connection) -> Iterator[Any]:
-    """Yields the jobs that the parent sends; a `Stop` that comes after a job's end concerns nothing any more.
+def received_jobs(connection: Connection) -> Iterator[Any]:
+    """Yields the jobs that the parent sends; a `StopJob` that comes after a job's end concerns nothing any more.
 
     Raises:
         EOFError: the parent hung up.
     """
     while True:
         job = connection.recv()
-        if not isinstance(job, Stop):
+        if not isinstance(job, StopJob):
             yield job
 
 
 def stop_check(connection: Connection) -> Callable[[], bool]:
-    """Returns a function for use during one job: whether the parent sent `Stop`, or hung up."""
+    """Returns a function for use during one job: whether the parent sent `StopJob`, or hung up."""
     stopping = False
 
     def should_stop() -> bool:

@@ -7,7 +7,7 @@ from rolewise.quant.dorefa import DorefaActivation, DorefaWeight, dorefa_activat
 from rolewise.quant.folded_norms import fold_batch_norm
 from rolewise.quant.layers import Quantised
 from rolewise.quant.lsq import LsqActivation, LsqWeight, first_step
-from rolewise.quant.network_cost import Cost, operations, size_in_bytes
+from rolewise.quant.network_cost import NetworkCost, operations, size_in_bytes
 from rolewise.quant.packed_file import load_packed, pack, save_packed, unpack
 from rolewise.quant.pact import PactActivation, pact_activation
 from rolewise.quant.sensitivity import LayerSensitivity, Sensitivity, sensitivity
@@ -18,13 +18,13 @@ __all__ = [
     "AffineActivation",
     "AffineWeight",
     "Codes",
-    "Cost",
     "DorefaActivation",
     "DorefaWeight",
     "Grid",
     "LayerSensitivity",
     "LsqActivation",
     "LsqWeight",
+    "NetworkCost",
     "PactActivation",
     "Quantised",
     "Sensitivity",

@@ -63,7 +63,7 @@ def fix(layer: Any, codes: Codes | None, grid: Grid | None) -> None:
     layer.activation_quantiser = FixedActivation(grid).to(device) if grid is not None else None
 
 
-def fixed(model: nn.Module) -> nn.Module:
+def with_fixed_levels(model: nn.Module) -> nn.Module:
     """Returns a copy of a network, in eval mode, whose quantised layers hold their levels and learn nothing more."""
     made = copy.deepcopy(model).eval()
     for _, layer in list(quantised_layers(made)):

@@ -17,7 +17,7 @@ from rolewise.quant.conversion import quantised_layers
 from rolewise.quant.dorefa import DorefaWeight
 from rolewise.quant.layers import Quantised
 
-Unit = Literal["value", "tanh", "step"]
+AxisUnit = Literal["value", "tanh", "step"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Histogram:
     """
 
     bits: int
-    unit: Unit
+    unit: AxisUnit
     low: float
     high: float
     counts: tuple[int, ...]
@@ -107,7 +107,7 @@ def layer_histograms(model: nn.Module, batches: Sequence[Tensor], *, bins: int =
 class _Counter:
     """Counts values that come in parts: first where their ends are, then what lies in which bin."""
 
-    def __init__(self, levels: Tensor, bits: int, unit: Unit, bins: int) -> None:
+    def __init__(self, levels: Tensor, bits: int, unit: AxisUnit, bins: int) -> None:
         self.levels, self.bits, self.unit = levels.float().cpu(), bits, unit
         self.low, self.high = float(self.levels[0]), float(self.levels[-1])
         self.counts, self.used = torch.zeros(bins, dtype=torch.int64), torch.zeros(len(levels), dtype=torch.int64)

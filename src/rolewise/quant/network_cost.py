@@ -12,7 +12,7 @@ from rolewise.quant.layers import CLASSES, Quantised
 
 
 @dataclass(frozen=True)
-class Cost:
+class NetworkCost:
     """Operations of one forward pass of one image.
 
     Args:
@@ -24,7 +24,7 @@ class Cost:
     bit_operations: int
 
 
-def operations(model: nn.Module, size: tuple[int, ...]) -> Cost:
+def operations(model: nn.Module, size: tuple[int, ...]) -> NetworkCost:
     """Counts the operations of one image.
 
     Args:
@@ -51,7 +51,7 @@ def operations(model: nn.Module, size: tuple[int, ...]) -> Cost:
     parameter = next(plain.parameters(), torch.empty(0))
     with torch.no_grad():
         plain(torch.zeros(1, *size, device=parameter.device, dtype=parameter.dtype))
-    return Cost(macs, bit_operations)
+    return NetworkCost(macs, bit_operations)
 
 
 def size_in_bytes(model: nn.Module) -> int:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from rolewise.quant.codes import Grid
-from rolewise.quant.onnx_graph import Graph, Product, Value
-from rolewise.quant.onnx_grids import Grids, is_whole, put_grid
+from rolewise.quant.onnx_graph import OnnxGraph, OnnxValue, Product
+from rolewise.quant.onnx_grids import Grids, is_integer_grid, put_grid
 
 #: A layer's own grid gives way to one that others share if it would cut at most this share of the values.
 _CUT = 1e-3
@@ -29,7 +29,7 @@ class _Seen:
     outside: dict[Grid, int]
 
 
-def wanted(graph: Graph, products: list[Product]) -> list[Value]:
+def wanted(graph: OnnxGraph, products: list[Product]) -> list[OnnxValue]:
     """Returns the values that need a grid of their own for everything around them to run in integers.
 
     These are what a convolution in integers gives, unless a single grid is all that reads it; and, where such a value
@@ -39,7 +39,7 @@ def wanted(graph: Graph, products: list[Product]) -> list[Value]:
         graph: with the grids of its inputs.
         products: those that run in integers.
     """
-    found: dict[Value, None] = {}
+    found: dict[OnnxValue, None] = {}
     for product in products:
         value = _behind(product.node.outputs[0])
         if product.node.op_type == "Conv" and not _settled(value):
@@ -78,14 +78,14 @@ def add_grids(model: Any, products: list[Product], inputs: Grids, images: Tensor
     return sum(_share(graph, value, learned[value], seen[value], products, inputs) for value in values)
 
 
-def _behind(value: Value) -> Value:
+def _behind(value: OnnxValue) -> OnnxValue:
     """Returns what a ReLU makes of a value, if it alone reads it; else the value."""
     uses = value.uses()
     alone = len(uses) == 1 and uses[0].node.op_type == "Relu" and not value.is_graph_output()
     return uses[0].node.outputs[0] if alone else value
 
 
-def _source(value: Value) -> Value:
+def _source(value: OnnxValue) -> OnnxValue:
     """Returns the value in floating point that a value on a grid comes from."""
     node = value.producer()
     while node is not None and node.op_type in ("DequantizeLinear", "QuantizeLinear", "Clip"):
@@ -94,11 +94,11 @@ def _source(value: Value) -> Value:
     return value
 
 
-def _settled(value: Value) -> bool:
+def _settled(value: OnnxValue) -> bool:
     return [use.node.op_type for use in value.uses()] == ["QuantizeLinear"] and not value.is_graph_output()
 
 
-def _observe(model: Any, learned: dict[Value, list[Grid]], images: Tensor) -> dict[Value, _Seen]:
+def _observe(model: Any, learned: dict[OnnxValue, list[Grid]], images: Tensor) -> dict[OnnxValue, _Seen]:
     import onnx_ir as ir
     import onnxruntime
 
@@ -123,10 +123,10 @@ def _observe(model: Any, learned: dict[Value, list[Grid]], images: Tensor) -> di
 
 
 def _share(
-    graph: Graph, value: Value, learned: list[Grid], seen: _Seen, products: list[Product], inputs: Grids
+    graph: OnnxGraph, value: OnnxValue, learned: list[Grid], seen: _Seen, products: list[Product], inputs: Grids
 ) -> bool:
     """Puts one value on one grid for all its readers, and returns whether it is one that none of them had."""
-    gentle = [grid for grid in learned if is_whole(grid) and seen.outside[grid] <= _CUT * seen.count]
+    gentle = [grid for grid in learned if is_integer_grid(grid) and seen.outside[grid] <= _CUT * seen.count]
     covering = [grid for grid in gentle if not seen.outside[grid]]
     if covering:
         shared = min(covering, key=lambda grid: grid.scale)

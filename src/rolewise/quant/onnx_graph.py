@@ -21,8 +21,8 @@ NETWORK = "network."
 #: The first operator set with 4-bit integers.
 OPSET = 21
 
-Graph = Any
-Value = Any
+OnnxGraph = Any
+OnnxValue = Any
 Node = Any
 
 
@@ -42,7 +42,7 @@ class Product:
 
     path: str
     node: Node
-    weight: Value
+    weight: OnnxValue
     factor: NDArray[np.float64]
     bias: NDArray[np.float64] | None
     codes: Codes | None = None
@@ -104,7 +104,7 @@ def exported(plain: nn.Module, size: tuple[int, int, int]) -> Any:
     return model
 
 
-def products(graph: Graph, plain: nn.Module) -> list[Product]:
+def products(graph: OnnxGraph, plain: nn.Module) -> list[Product]:
     """Returns the products of the network's convolutions and linear layers, in the order in which they run."""
     weights = {
         f"{name}.weight": name.removeprefix(NETWORK)
@@ -125,7 +125,7 @@ def products(graph: Graph, plain: nn.Module) -> list[Product]:
     return found
 
 
-def fold_norms(graph: Graph, found: list[Product]) -> None:
+def fold_norms(graph: OnnxGraph, found: list[Product]) -> None:
     r"""Makes each batch norm right behind a product part of it, as a factor and a bias for each output channel.
 
     .. math:: \gamma \frac{(w * x + b) - \mu}{\sigma} + \beta = (a w) * x + a (b - \mu) + \beta,
@@ -152,10 +152,10 @@ def fold_norms(graph: Graph, found: list[Product]) -> None:
         for value in own:
             if not value.uses():
                 graph.initializers.pop(value.name, None)
-        write(graph, node, 2, f"{NETWORK}{product.path}.folded_bias", product.bias.astype(np.float32))
+        write_graph(graph, node, 2, f"{NETWORK}{product.path}.folded_bias", product.bias.astype(np.float32))
 
 
-def write(graph: Graph, node: Node, index: int, name: str, array: NDArray[Any]) -> None:
+def write_graph(graph: OnnxGraph, node: Node, index: int, name: str, array: NDArray[Any]) -> None:
     """Makes an array the input of a node, and forgets what nobody reads any more."""
     old = node.inputs[index]
     node.replace_input_with(index, constant(graph, name, array))
@@ -163,7 +163,7 @@ def write(graph: Graph, node: Node, index: int, name: str, array: NDArray[Any]) 
         graph.initializers.pop(old.name, None)
 
 
-def constant(graph: Graph, name: str, array: NDArray[Any], dtype: Any = None) -> Value:
+def constant(graph: OnnxGraph, name: str, array: NDArray[Any], dtype: Any = None) -> OnnxValue:
     """Returns an array as a tensor of the graph, of the array's own type or of one that numpy lacks."""
     import onnx_ir as ir
 
@@ -173,7 +173,7 @@ def constant(graph: Graph, name: str, array: NDArray[Any], dtype: Any = None) ->
     return value
 
 
-def operation(operator: str, inputs: list[Value], name: str, **attributes: Any) -> Node:
+def operation(operator: str, inputs: list[OnnxValue], name: str, **attributes: Any) -> Node:
     """Returns a new node of one output, both of that name; it stands in no graph yet."""
     import onnx_ir as ir
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rolewise.quant.codes import Grid
-from rolewise.quant.onnx_graph import Graph, Node, Product, Value, constant, operation
+from rolewise.quant.onnx_graph import Node, OnnxGraph, OnnxValue, Product, constant, operation
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Gridded:
     nodes: tuple[Node, ...]
 
     @property
-    def output(self) -> Value:
+    def output(self) -> OnnxValue:
         """What comes out, in floating point."""
         return self.nodes[-1].outputs[0]
 
@@ -33,15 +33,15 @@ class Gridded:
 _MEETINGS = ("Add", "Sub", "Mul", "Div", "Sum", "Concat", "Conv", "Gemm", "MatMul")
 
 #: By value and grid.
-Grids = dict[tuple[Value, Grid], Gridded]
+Grids = dict[tuple[OnnxValue, Grid], Gridded]
 
 
-def is_whole(grid: Grid) -> bool:
+def is_integer_grid(grid: Grid) -> bool:
     """Whether a grid has all 256 levels of 8 bits."""
     return grid.upper - grid.lower == 255
 
 
-def put_grid(graph: Graph, value: Value, grid: Grid) -> Gridded:
+def put_grid(graph: OnnxGraph, value: OnnxValue, grid: Grid) -> Gridded:
     """Puts a value on a grid, behind what makes it; its readers stay with the value.
 
     Values are rounded to 8 bits and then, where the grid has fewer levels, cut to its own ends, all in integers.
@@ -53,7 +53,7 @@ def put_grid(graph: Graph, value: Value, grid: Grid) -> Gridded:
         constant(graph, f"{name}.zero", np.asarray(grid.zero_point, kind)),
     ]
     nodes = [operation("QuantizeLinear", [value, *pair], f"{name}.levels")]
-    if not is_whole(grid):
+    if not is_integer_grid(grid):
         ends = [
             constant(graph, f"{name}.{end}", np.asarray(level, kind))
             for end, level in (("lower", grid.lower), ("upper", grid.upper))
@@ -67,7 +67,7 @@ def put_grid(graph: Graph, value: Value, grid: Grid) -> Gridded:
     return Gridded(tuple(nodes))
 
 
-def put_input_grids(graph: Graph, products: list[Product]) -> Grids:
+def put_input_grids(graph: OnnxGraph, products: list[Product]) -> Grids:
     """Puts the inputs of products on their grids; layers that read one value on equal grids share it."""
     made: Grids = {}
     for product in products:
@@ -81,7 +81,7 @@ def put_input_grids(graph: Graph, products: list[Product]) -> Grids:
     return made
 
 
-def _before_maximum(graph: Graph, value: Value, grid: Grid) -> None:
+def _before_maximum(graph: OnnxGraph, value: OnnxValue, grid: Grid) -> None:
     """Puts the grid in front of a MaxPool too, which then runs in integers: rounding keeps the order of values."""
     node = value.producer()
     if node is None or node.op_type != "MaxPool" or len(value.uses()) != 1 or len(node.inputs[0].uses()) != 1:
@@ -90,7 +90,7 @@ def _before_maximum(graph: Graph, value: Value, grid: Grid) -> None:
     node.replace_input_with(0, put_grid(graph, node.inputs[0], replace(grid, lower=lower, upper=lower + 255)).output)
 
 
-def keep_bias(graph: Graph, product: Product) -> None:
+def keep_bias(graph: OnnxGraph, product: Product) -> None:
     """Takes a bias out of a product between two grids and subtracts its negative behind the product.
 
     ONNX Runtime rounds a constant bias of such a product to int32, and a weight in floating point to int8, whatever
@@ -117,7 +117,7 @@ def keep_bias(graph: Graph, product: Product) -> None:
     graph.insert_after(node, behind)
 
 
-def _is_rounded(value: Value) -> bool:
+def _is_rounded(value: OnnxValue) -> bool:
     """Whether a value ends in a QuantizeLinear alone, which a runtime may move in front of all that comes before."""
     while not value.is_graph_output():
         # Others look at a value's shape or type alone, and go when a runtime has worked these out.

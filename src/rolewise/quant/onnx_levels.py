@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rolewise.errors import InputError
 from rolewise.quant.codes import Codes, Grid
-from rolewise.quant.onnx_graph import Graph, Product, constant, operation, write
+from rolewise.quant.onnx_graph import OnnxGraph, Product, constant, operation, write_graph
 
 _LARGEST = 2.0**30
 
@@ -86,7 +86,7 @@ def nearest(levels: Levels) -> Levels:
     return Levels(np.rint(exact * (127 / 127.5)).astype(np.int8), levels.scale * (127.5 / 127))
 
 
-def store(graph: Graph, product: Product, levels: Levels, *, narrow: bool, whole_bias: bool) -> None:
+def store(graph: OnnxGraph, product: Product, levels: Levels, *, narrow: bool, whole_bias: bool) -> None:
     """Puts levels in place of a product's weight.
 
     Args:
@@ -152,9 +152,9 @@ def _column(numbers: NDArray[Any], levels: Levels) -> NDArray[Any]:
     return numbers.reshape((-1,) + (1,) * (levels.levels.ndim - 1))
 
 
-def _store_bias(graph: Graph, product: Product, levels: NDArray[np.int32], width: NDArray[np.float64]) -> None:
+def _store_bias(graph: OnnxGraph, product: Product, levels: NDArray[np.int32], width: NDArray[np.float64]) -> None:
     name = f"{product.weight.name.removesuffix('.weight')}.bias_levels"
-    write(graph, product.node, 2, name, levels)
+    write_graph(graph, product.node, 2, name, levels)
     inputs = [
         product.node.inputs[2],
         constant(graph, f"{name}.scale", width.astype(np.float32)),
@@ -165,7 +165,9 @@ def _store_bias(graph: Graph, product: Product, levels: NDArray[np.int32], width
     product.node.replace_input_with(2, node.outputs[0])
 
 
-def _store_narrow(graph: Graph, name: str, levels: NDArray[np.int8], times: NDArray[np.int64], nodes: list[Any]) -> Any:
+def _store_narrow(
+    graph: OnnxGraph, name: str, levels: NDArray[np.int8], times: NDArray[np.int64], nodes: list[Any]
+) -> Any:
     """Stores levels in 4 bits, counted from the lowest of their channel where they do not fit as they are."""
     import onnx_ir as ir
 

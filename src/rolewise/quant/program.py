@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, as_path, write_bytes
 from rolewise.quant.deployed import Deployed
-from rolewise.quant.fixed import fixed
+from rolewise.quant.fixed import with_fixed_levels
 from rolewise.tensors import read_head_first
 
 
@@ -33,7 +33,7 @@ def save_program(
     Raises:
         InputError: torch cannot export the network.
     """
-    deployed = Deployed(fixed(model), mean, std).cpu().eval().requires_grad_(False)
+    deployed = Deployed(with_fixed_levels(model), mean, std).cpu().eval().requires_grad_(False)
     example = torch.rand(2, *size, generator=torch.Generator().manual_seed(0))
     content = io.BytesIO()
     try:

@@ -10,7 +10,7 @@ from rolewise.report.cells import with_interval, with_spread
 from rolewise.report.measured import Point
 from rolewise.report.run_data import RunData
 from rolewise.results_format import values_of
-from rolewise.statistics import ArmRow, against_twins, estimate
+from rolewise.statistics import ArmRow, compare_to_float, estimate
 
 #: Layers that are drawn of a network at most.
 LAYERS = 8
@@ -18,7 +18,7 @@ LAYERS = 8
 
 def twins_table(data: RunData) -> list[dict[str, Any]]:
     """Returns students at few bits beside their float twins, by arm; none where all are in floating point."""
-    rows = sorted(against_twins(data.results) if data.results is not None else [], key=lambda row: row.arm)
+    rows = sorted(compare_to_float(data.results) if data.results is not None else [], key=lambda row: row.arm)
     return [
         {
             "arm": row.arm,
@@ -35,7 +35,7 @@ def twins_table(data: RunData) -> list[dict[str, Any]]:
 
 def size_figure(data: RunData, rows: list[ArmRow]) -> str | None:
     """Draws the metric against size where a student has few bits: its own schedule and the control, distilled."""
-    if data.results is None or not against_twins(data.results):
+    if data.results is None or not compare_to_float(data.results):
         return None
     arms = {(arm["student"], arm["name"]): arm for arm in data.results["arms"]}
     teacher = _first_teacher(data)

@@ -75,7 +75,7 @@ def read_study(root: Path) -> StudyData:
 
     try:
         parts = {part["name"]: {axis: list(levels) for axis, levels in part["axes"]} for part in record["parts"]}
-        rows, metrics = read_table(find("results.csv"), parts)
+        rows, metrics = read_study_table(find("results.csv"), parts)
         _add_seconds(find("timing.csv"), rows)
         name, best, questions = str(record["name"]), bool(record["best"]), list(record.get("questions", []))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -96,7 +96,7 @@ def read_study(root: Path) -> StudyData:
     )
 
 
-def read_table(
+def read_study_table(
     path: Path, parts: Mapping[str, Mapping[str, Sequence[Level]]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Reads ``results.csv``: each value in the kind that it was written from, and the names of the metrics.

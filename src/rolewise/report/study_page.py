@@ -17,8 +17,8 @@ from rolewise.statistics.cautions import fixed_test_set, looked_at
 from rolewise.statistics.columns import column_of
 from rolewise.statistics.effects import Contrast, Group, Level, contrasts
 from rolewise.statistics.estimates import estimate
-from rolewise.statistics.questions import Answer, answers
-from rolewise.statistics.study_sentences import best_sentence, effect_sentences, unit_of
+from rolewise.statistics.questions import Answer, answer_questions
+from rolewise.statistics.study_sentences import best_sentence, column_unit, effect_sentences
 
 
 def write_study_report(root: AnyPath) -> Path:
@@ -55,7 +55,7 @@ def short_labels(axes: Sequence[str]) -> dict[str, str]:
 def study_sentences(root: AnyPath) -> list[tuple[str, list[str]]]:
     """Returns what a study supports, for a terminal: answers, then for each part, student and arm its sentences."""
     data = read_study(as_path(root, "root"))
-    told = [f"{one.ask} {one.sentence}" for one in answered(data)]
+    told = [f"{one.ask} {one.sentence}" for one in question_answers(data)]
     found = [("Questions", told)] if told else []
     for part in _parts(data):
         found += [(group["title"], group["sentences"]) for group in part["groups"]]
@@ -65,9 +65,9 @@ def study_sentences(root: AnyPath) -> list[tuple[str, list[str]]]:
     return found
 
 
-def answered(data: StudyData) -> list[Answer]:
+def question_answers(data: StudyData) -> list[Answer]:
     """Returns the answers to the study's questions."""
-    return answers(
+    return answer_questions(
         data.rows, list(dict.fromkeys(axis for axes in data.parts.values() for axis in axes)), data.questions
     )
 
@@ -88,14 +88,14 @@ def _content(data: StudyData) -> dict[str, Any]:
     return {
         "name": data.name,
         "parts": parts,
-        "answers": answered(data),
+        "answers": question_answers(data),
         "cautions": _cautions(data),
         "pictures": pictures(data, {part["name"]: part["labels"] for part in parts}),
         "counts": {state: states.count(state) for state in ("done", "trained", "waiting", "failed")},
         "rows": len(data.rows),
         "seeds": len({row["seed"] for row in data.rows}),
         "failures": _failures(data),
-        "metrics": [unit_of(metric).name for metric in leading],
+        "metrics": [column_unit(metric).name for metric in leading],
         "config": data.config,
         "environment": data.environment,
     }
@@ -143,7 +143,7 @@ def _metric(
     axes: Mapping[str, Sequence[Level]] = part["axes"]
     mine = [row for row in part["rows"] if (row["part"], row["student"], row["arm"]) == group["key"]]
     found = [one for one in of_part if one.group == group["key"]]
-    unit, names = unit_of(metric), list(axes)
+    unit, names = column_unit(metric), list(axes)
     shown = [names[:3]] if names else []
     for one in found:
         pair = [one.axis, one.other[0]] if one.other is not None and one.supported else []
@@ -168,7 +168,7 @@ def _metric(
 
 
 def _contrast(one: Contrast, labels: Mapping[str, str], metric: str) -> dict[str, Any]:
-    unit, difference = unit_of(metric), one.difference
+    unit, difference = column_unit(metric), one.difference
     assert difference is not None
     interval = ""
     if difference.low is not None and difference.high is not None:
@@ -218,7 +218,7 @@ def _cell(
 
 
 def _spread(numbers: Sequence[float], metric: str) -> str:
-    unit, found = unit_of(metric), estimate(numbers)
+    unit, found = column_unit(metric), estimate(numbers)
     spread = "" if found.sd is None else f" ± {unit.value(found.sd)}"
     interval = ""
     if found.low is not None and found.high is not None and metric == "accuracy":

@@ -21,11 +21,14 @@ AGAINST: dict[str, str] = {
     "linearity_gap_at_temperature": "linearity gap, nats",
 }
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
-Row = Mapping[str, Any]
+TableRow = Mapping[str, Any]
 
 
 def tradeoff_figure(
-    rows: Sequence[Row], axes: Mapping[str, Sequence[Level]], labels: Mapping[str, str], beside: Sequence[Row] = ()
+    rows: Sequence[TableRow],
+    axes: Mapping[str, Sequence[Level]],
+    labels: Mapping[str, str],
+    beside: Sequence[TableRow] = (),
 ) -> str | None:
     """Draws each cell's accuracy against its calibration, likelihood and linearity gap; None where none is measured.
 
@@ -57,21 +60,21 @@ def tradeoff_figure(
         return as_image(made)
 
 
-def _cells(rows: Sequence[Row]) -> list[list[Row]]:
-    cells: dict[str, list[Row]] = {}
+def _cells(rows: Sequence[TableRow]) -> list[list[TableRow]]:
+    cells: dict[str, list[TableRow]] = {}
     for row in rows:
         cells.setdefault(str(row["cell"]), []).append(row)
     return list(cells.values())
 
 
-def _dot(axis: Axes, cell: Sequence[Row], name: str, **look: Any) -> None:
+def _dot(axis: Axes, cell: Sequence[TableRow], name: str, **look: Any) -> None:
     known = [row for row in cell if row.get(name) is not None and row.get("accuracy") is not None]
     if known:
         across, up = (statistics.fmean(float(row[key]) for row in known) for key in ("accuracy", name))
         axis.plot(100 * across, up, ls="", **look)
 
 
-def _look(row: Row, varied: Sequence[str], axes: Mapping[str, Sequence[Level]]) -> dict[str, Any]:
+def _look(row: TableRow, varied: Sequence[str], axes: Mapping[str, Sequence[Level]]) -> dict[str, Any]:
     places = [list(axes[axis]).index(row[axis]) for axis in varied] + [0, 0, 0]
     colour = colours(places[0] + 1)[places[0]]
     filled = places[2] % 2 == 0
@@ -96,7 +99,7 @@ def _legend(
     return handles
 
 
-def attack_figure(named: Mapping[str, Sequence[Row]]) -> str | None:
+def attack_figure(named: Mapping[str, Sequence[TableRow]]) -> str | None:
     """Draws accuracy over the radius of the ball for a few cells, under FGSM and PGD; None where none is measured.
 
     Args:

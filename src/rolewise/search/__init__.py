@@ -1,8 +1,8 @@
 """Population-based search: a pure step decides, runners carry out; the product is a lineage and its schedule."""
 
 from rolewise.search.budget import Budget, SearchCost, budget
-from rolewise.search.genes import GENES, Gene, PolicySpace, Scalar
-from rolewise.search.lineage import Event, SearchResult, lineage_of
+from rolewise.search.genes import GENES, Gene, PolicySpace, ScalarGene
+from rolewise.search.lineage import LineageEvent, SearchResult, lineage_of
 from rolewise.search.lineage_file import load_lineage
 from rolewise.search.member import MakeMember, Member
 from rolewise.search.population import Copy, Decision, step
@@ -14,14 +14,14 @@ __all__ = [
     "Budget",
     "Copy",
     "Decision",
-    "Event",
     "Gene",
     "Genome",
+    "LineageEvent",
     "MakeMember",
     "Member",
     "PolicySpace",
     "Progress",
-    "Scalar",
+    "ScalarGene",
     "SearchCost",
     "SearchResult",
     "Space",

@@ -12,17 +12,17 @@ import torch
 from rolewise.errors import InputError
 from rolewise.registry import Registry
 
-Value: TypeAlias = "list[int] | float"
+GeneValue: TypeAlias = "list[int] | float"
 Change: TypeAlias = "dict[str, Any]"
 
 
 class Gene(Protocol):
     """One searched quantity: where it starts, where it may go, and how it moves."""
 
-    def start(self, generator: torch.Generator) -> Value:
+    def start(self, generator: torch.Generator) -> GeneValue:
         """Returns the value that a member begins with."""
 
-    def explore(self, value: Value, generator: torch.Generator) -> tuple[Value, Change]:
+    def explore(self, value: GeneValue, generator: torch.Generator) -> tuple[GeneValue, Change]:
         """Returns a changed value and what was done to it, as JSON-able data."""
 
     def check(self, name: str, value: object) -> None:
@@ -93,11 +93,11 @@ class PolicySpace:
         copy, op = divmod(triple, len(self.ops))
         return f"{self.ops[op]} {copy + 1} {('probability', 'magnitude')[which]}"
 
-    def start(self, generator: torch.Generator) -> Value:
+    def start(self, generator: torch.Generator) -> GeneValue:
         """Returns all zeros (no augmentation), or a uniform draw."""
         return [0] * self.length if self.initial == "zeros" else self._uniform(generator).tolist()
 
-    def explore(self, value: Value, generator: torch.Generator) -> tuple[Value, Change]:
+    def explore(self, value: GeneValue, generator: torch.Generator) -> tuple[GeneValue, Change]:
         """Returns the explored vector and ``{"resampled": [[index, old, new], ...], "shifted": [...]}``.
 
         Both lists name only entries whose level is another one afterwards.
@@ -150,7 +150,7 @@ class PolicySpace:
 
 @GENES.add("scalar")
 @dataclass(frozen=True)
-class Scalar:
+class ScalarGene:
     """A number in [low, high]: a learning rate, a temperature, a loss weight.
 
     Explore: with probability ``resample`` a new draw, uniform in the value or, where ``log``, in its logarithm; else
@@ -191,11 +191,11 @@ class Scalar:
         if self.initial is not None:
             self.check("initial", self.initial)
 
-    def start(self, generator: torch.Generator) -> Value:
+    def start(self, generator: torch.Generator) -> GeneValue:
         """Returns the initial value, or a draw."""
         return self._draw(generator) if self.initial is None else float(self.initial)
 
-    def explore(self, value: Value, generator: torch.Generator) -> tuple[Value, Change]:
+    def explore(self, value: GeneValue, generator: torch.Generator) -> tuple[GeneValue, Change]:
         """Returns the explored number and ``{"how": "resampled" or "* factor", "old": ..., "new": ...}``."""
         assert not isinstance(value, list)
         if _uniform(generator) < self.resample:

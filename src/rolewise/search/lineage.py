@@ -16,7 +16,7 @@ TRUNCATION = "truncation"
 
 
 @dataclass(frozen=True)
-class Event:
+class LineageEvent:
     """One member gives up its state.
 
     Args:
@@ -42,7 +42,7 @@ class Event:
         return dict(vars(self))
 
 
-def lineage_of(events: Iterable[Event], member: int) -> tuple[Event, ...]:
+def lineage_of(events: Iterable[LineageEvent], member: int) -> tuple[LineageEvent, ...]:
     """Returns the copies that made ``member`` what it is at the end, the first one first.
 
     The member it all began with is the donor of the first event, or ``member`` itself where there is none.
@@ -74,7 +74,7 @@ class SearchResult:
     quantile: float
     initial: tuple[Genome, ...]
     history: tuple[tuple[float | None, ...], ...]
-    events: tuple[Event, ...]
+    events: tuple[LineageEvent, ...]
     runner: str = "local"
 
     @property
@@ -98,7 +98,7 @@ class SearchResult:
         return ranking(self.scores)[0]
 
     @property
-    def lineage(self) -> tuple[Event, ...]:
+    def lineage(self) -> tuple[LineageEvent, ...]:
         """The copies that made the best member (see `lineage_of`)."""
         return lineage_of(self.events, self.best)
 

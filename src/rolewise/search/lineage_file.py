@@ -8,7 +8,7 @@ from typing import Any
 from rolewise import files
 from rolewise.errors import InputError
 from rolewise.search.genes import is_number
-from rolewise.search.lineage import VERSION, Event, SearchResult
+from rolewise.search.lineage import VERSION, LineageEvent, SearchResult
 from rolewise.search.space import Space
 
 
@@ -83,7 +83,7 @@ def parse_history(value: object, members: int, intervals: int) -> tuple[tuple[fl
     return tuple(rows)
 
 
-def parse_event(value: object, name: str, space: Space, members: int, intervals: int) -> Event:
+def parse_event(value: object, name: str, space: Space, members: int, intervals: int) -> LineageEvent:
     """Checks one event by itself.
 
     Raises:
@@ -103,10 +103,12 @@ def parse_event(value: object, name: str, space: Space, members: int, intervals:
     else:
         donor = _whole(donor, f"{name}.donor", 0, members - 1)
         space.check(entry["genome"], f"{name}.genome")
-    return Event(interval, interval / intervals, target, donor, entry["reason"], entry["changes"], entry["genome"])
+    return LineageEvent(
+        interval, interval / intervals, target, donor, entry["reason"], entry["changes"], entry["genome"]
+    )
 
 
-def check_events(events: Sequence[Event], history: Sequence[Sequence[float | None]]) -> None:
+def check_events(events: Sequence[LineageEvent], history: Sequence[Sequence[float | None]]) -> None:
     """Checks that events fit one another and the scores.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Who carries out orders: this process, or worker processes that keep their members for the whole search."""
+"""Pools that carry out members' tasks: in this process, or in workers that keep their members for the whole search."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Protocol
 import torch
 
 from rolewise.errors import InputError
-from rolewise.jobs.worker_pool import Died, Hands
-from rolewise.jobs.worker_process import Raised, start_context
+from rolewise.jobs.worker_pool import WorkerDied, WorkerPool
+from rolewise.jobs.worker_process import JobRaised, start_context
 from rolewise.search.member import MakeMember
-from rolewise.search.resident_members import Crew, Order, Outcome
-from rolewise.search.search_worker import work
+from rolewise.search.resident_members import MemberTask, Outcome, ResidentMembers
+from rolewise.search.search_worker import run_search_worker
 
 
-class Pool(Protocol):
-    """Carries out orders."""
+class MemberPool(Protocol):
+    """Carries out tasks."""
 
-    def run(self, orders: Sequence[Order]) -> dict[int, Outcome]:
-        """Carries out one interval's orders and returns the outcomes by member."""
+    def run(self, tasks: Sequence[MemberTask]) -> dict[int, Outcome]:
+        """Carries out one interval's tasks and returns the outcomes by member."""
 
     def close(self, *, at_once: bool = False) -> None:
-        """Ends what was started; ``at_once`` does not wait for orders under way."""
+        """Ends what was started; ``at_once`` does not wait for tasks under way."""
 
 
-class Here:
-    """Carries out orders in this process.
+class InProcessPool:
+    """Carries out tasks in this process.
 
     Args:
         make_member: makes a member.
@@ -36,30 +36,30 @@ class Here:
     """
 
     def __init__(self, make_member: MakeMember, threads: int) -> None:
-        self._crew = Crew(make_member)
+        self._resident = ResidentMembers(make_member)
         self._threads = torch.get_num_threads()
         torch.set_num_threads(threads)
 
-    def run(self, orders: Sequence[Order]) -> dict[int, Outcome]:
-        """See `Pool`."""
-        return {order.member: self._crew.carry_out(order) for order in orders}
+    def run(self, tasks: Sequence[MemberTask]) -> dict[int, Outcome]:
+        """See `MemberPool`."""
+        return {task.member: self._resident.carry_out(task) for task in tasks}
 
     def close(self, *, at_once: bool = False) -> None:
         """Sets torch's number of threads back."""
         torch.set_num_threads(self._threads)
 
 
-class Processes:
-    """Carries out orders in worker processes.
+class ProcessPool:
+    """Carries out tasks in worker processes.
 
     A member stays with one worker, but an idle worker takes over a waiting member of another. A worker that dies is
-    started again and begins its order again from the member's stored state; a member whose order is lost three times is
+    started again and begins its task again from the member's stored state; a member whose task is lost three times is
     retired.
 
     Args:
         make_member: makes a member; must be picklable.
-        workers: how many processes.
-        threads: threads that torch may use in each.
+        workers: number of processes.
+        threads: threads that torch may use in each process.
 
     Raises:
         InputError: ``make_member`` cannot be sent to a process.
@@ -76,40 +76,40 @@ class Processes:
             ) from error
         context = start_context(__name__, type(make_member).__module__, getattr(make_member, "__module__", ""))
         self._homes: dict[int, int] = {}
-        self._hands: Hands[Order] = Hands(workers, work, (threads,), context, factory)
+        self._workers: WorkerPool[MemberTask] = WorkerPool(workers, run_search_worker, (threads,), context, factory)
 
-    def run(self, orders: Sequence[Order]) -> dict[int, Outcome]:
-        """See `Pool`."""
-        waiting = list(orders)
+    def run(self, tasks: Sequence[MemberTask]) -> dict[int, Outcome]:
+        """See `MemberPool`."""
+        waiting = list(tasks)
         outcomes: dict[int, Outcome] = {}
         losses: dict[int, int] = {}
-        for place in self._hands.idle:
-            self._give(place, waiting)
-        while len(outcomes) < len(orders):
-            for place in self._hands.stirring():
-                order, reply = self._hands.job(place), self._hands.hear(place)
-                if isinstance(reply, Raised):
+        for place in self._workers.idle:
+            self._submit_next(place, waiting)
+        while len(outcomes) < len(tasks):
+            for place in self._workers.wait():
+                task, reply = self._workers.job(place), self._workers.receive(place)
+                if isinstance(reply, JobRaised):
                     reply.raise_here()
-                if isinstance(reply, Died):
-                    assert order is not None
-                    losses[order.member] = reply.losses
-                    reply = None if reply.again else Outcome(order.member, None, reply.reason, 0.0)
+                if isinstance(reply, WorkerDied):
+                    assert task is not None
+                    losses[task.member] = reply.losses
+                    reply = None if reply.again else Outcome(task.member, None, reply.reason, 0.0)
                 if reply is not None:
                     outcomes[reply.member] = replace(reply, losses=losses.get(reply.member, 0))
-                    self._hands.done(place)
-                    self._give(place, waiting)
+                    self._workers.done(place)
+                    self._submit_next(place, waiting)
         return outcomes
 
     def close(self, *, at_once: bool = False) -> None:
-        """See `Pool`."""
-        self._hands.close(at_once=at_once)
+        """See `MemberPool`."""
+        self._workers.close(at_once=at_once)
 
-    def _give(self, place: int, waiting: list[Order]) -> None:
-        """Gives a worker its next order: a member that lives there, else a homeless one, else another worker's last."""
+    def _submit_next(self, place: int, waiting: list[MemberTask]) -> None:
+        """Submits a worker's next task: of a member that lives there, else of a new one, else another worker's last."""
         if not waiting:
             return
-        own = [order for order in waiting if self._homes.get(order.member, place) == place]
-        order = own[0] if own else waiting[-1]
-        self._hands.give(place, order)
-        waiting.remove(order)
-        self._homes[order.member] = place
+        own = [task for task in waiting if self._homes.get(task.member, place) == place]
+        task = own[0] if own else waiting[-1]
+        self._workers.submit(place, task)
+        waiting.remove(task)
+        self._homes[task.member] = place

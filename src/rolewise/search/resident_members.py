@@ -1,4 +1,4 @@
-"""The members that live in one process, and the orders that they carry out there."""
+"""The members that live in one process, and the tasks that train them there."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from rolewise.search.space import Genome
 
 
 @dataclass(frozen=True)
-class Order:
+class MemberTask:
     """One member's work in one interval.
 
     Args:
-        member: which one.
-        genome: what it trains with.
-        seed: its own seed.
+        member: its number.
+        genome: the values that it trains with.
+        seed: the member's own seed.
         start: fraction of training at which it begins.
         stop: fraction at which it ends.
         source: state to begin with where the member does not live in the process; None for a new one.
@@ -45,14 +45,14 @@ class Order:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an order.
+    """The outcome of a task.
 
     Args:
-        member: which one.
+        member: its number.
         score: its score, or None where it was retired by an error.
         reason: the error that retired it, else empty.
-        seconds: how long it took.
-        losses: how often the work was lost with a worker process before.
+        seconds: wall-clock time of the task.
+        losses: number of times that the work was lost with a worker process before.
     """
 
     member: int
@@ -62,11 +62,11 @@ class Outcome:
     losses: int = 0
 
 
-class Crew:
+class ResidentMembers:
     """The members that live in this process.
 
     Args:
-        make_member: makes one.
+        make_member: makes a member.
     """
 
     def __init__(self, make_member: MakeMember) -> None:
@@ -74,7 +74,7 @@ class Crew:
         self._members: dict[int, tuple[Member, float]] = {}
         self._proved = False
 
-    def carry_out(self, order: Order) -> Outcome:
+    def carry_out(self, task: MemberTask) -> Outcome:
         """Trains, scores and saves one member.
 
         An error that another genome or another start may not meet (a RuntimeError, of which a non-finite loss and a
@@ -87,35 +87,35 @@ class Crew:
         began = time.perf_counter()
         content = None
         try:
-            member = self._begin(order)
-            member.advance(order.start, order.stop)
+            member = self._begin(task)
+            member.advance(task.start, task.stop)
             score = float(member.score())
-            if order.save is not None and math.isfinite(score):
+            if task.save is not None and math.isfinite(score):
                 content = member_states.dump_state(member.state_dict())
-            self._members[order.member] = member, order.stop
+            self._members[task.member] = member, task.stop
         except (RuntimeError, MemoryError, FloatingPointError) as error:
-            self._members.pop(order.member, None)
+            self._members.pop(task.member, None)
             reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         else:
-            if content is not None and order.save is not None:
+            if content is not None and task.save is not None:
                 self._prove(content)
-                member_states.write_state(order.save, content, sync=order.sync)
-            return Outcome(order.member, score, "", time.perf_counter() - began)
+                member_states.write_state(task.save, content, sync=task.sync)
+            return Outcome(task.member, score, "", time.perf_counter() - began)
         # Outside the handler, where the traceback no longer holds the dead member's tensors.
         _free_memory()
-        return Outcome(order.member, None, reason, time.perf_counter() - began)
+        return Outcome(task.member, None, reason, time.perf_counter() - began)
 
-    def _begin(self, order: Order) -> Member:
-        """Returns the member as it must be at the start of the order."""
+    def _begin(self, task: MemberTask) -> Member:
+        """Returns the member as it must be at the start of the task."""
         # Whoever lags behind was trained on by another process since: it is stale, and only takes up memory.
-        for stale in [key for key, (_, stop) in self._members.items() if stop < order.start]:
+        for stale in [key for key, (_, stop) in self._members.items() if stop < task.start]:
             del self._members[stale]
-        resident = self._members.get(order.member)
+        resident = self._members.get(task.member)
         make = self._make_member
-        member = make(order.member, order.genome, order.seed) if resident is None else resident[0]
-        if order.source is not None and (order.replace or resident is None):
-            member.load_state_dict(member_states.read_state(order.source))
-            member.set_genome(order.genome)
+        member = make(task.member, task.genome, task.seed) if resident is None else resident[0]
+        if task.source is not None and (task.replace or resident is None):
+            member.load_state_dict(member_states.read_state(task.source))
+            member.set_genome(task.genome)
         return member
 
     def _prove(self, content: bytes) -> None:

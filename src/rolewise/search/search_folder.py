@@ -12,14 +12,14 @@ from rolewise.errors import InputError, RunError
 from rolewise.search import member_states, search_record
 from rolewise.search.lineage import SearchResult
 from rolewise.search.member_states import state_path
-from rolewise.search.resident_members import Order, Outcome
-from rolewise.search.search_record import Line
-from rolewise.search.search_run import Course
+from rolewise.search.resident_members import MemberTask, Outcome
+from rolewise.search.search_record import IntervalRecord
+from rolewise.search.search_run import SearchRun
 
 _SYNC_SECONDS = 1.0  # short intervals must not wait for the disk: a power cut may cost them this much, a kill nothing
 
 
-class Folder:
+class SearchFolder:
     """A search on disk: record.jsonl, timing.jsonl, state/ and, at the end, lineage.json.
 
     An interval is over when its line stands in record.jsonl; by then the states after it are in state/. The states of
@@ -27,23 +27,23 @@ class Folder:
 
     Args:
         path: the folder; made where it is missing.
-        course: the search, at its start; it is brought to where the folder's record ends.
+        run: the search, at its start; it is brought to where the folder's record ends.
 
     Raises:
         InputError: the folder holds another search, or damaged files that cannot be done without.
     """
 
-    def __init__(self, path: Path, course: Course) -> None:
-        self.path, self.course = path, course
+    def __init__(self, path: Path, run: SearchRun) -> None:
+        self.path, self.run = path, run
         self.states = path / "state"
         self._synced_at = -math.inf
-        search_record.settle_settings(self.states / "settings.json", course.settings())
+        search_record.settle_settings(self.states / "settings.json", run.settings())
         lines = self._lines()
         done = self._newest(lines)
-        course.retake(lines[:done])
+        run.replay(lines[:done])
         self._synced = done
         member_states.discard_states(self.states, {done, done - 1})
-        search_record.rewrite_lines(self.path / "record.jsonl", [line.to_json() for line in course.lines])
+        search_record.rewrite_lines(self.path / "record.jsonl", [line.to_json() for line in run.lines])
         self._timing = self._times()[:done]
         search_record.rewrite_lines(self.path / "timing.jsonl", self._timing)
 
@@ -52,35 +52,35 @@ class Folder:
         """Time spent on the intervals that are over."""
         return math.fsum(entry["seconds"] for entry in self._timing)
 
-    def orders(self) -> list[Order]:
+    def tasks(self) -> list[MemberTask]:
         """Returns the work of the next interval."""
-        course, interval = self.course, self.course.done + 1
-        donors = course.donors
+        run, interval = self.run, self.run.done + 1
+        donors = run.donors
         sync = time.monotonic() - self._synced_at >= _SYNC_SECONDS
         return [
-            Order(
+            MemberTask(
                 member=member,
-                genome=course.genomes[member],
-                seed=course.seeds[member],
-                start=(interval - 1) / course.intervals,
-                stop=interval / course.intervals,
+                genome=run.genomes[member],
+                seed=run.seeds[member],
+                start=(interval - 1) / run.intervals,
+                stop=interval / run.intervals,
                 source=state_path(self.states, interval - 1, donors.get(member, member)) if interval > 1 else None,
                 replace=member in donors,
-                save=state_path(self.states, interval, member) if interval < course.intervals else None,
+                save=state_path(self.states, interval, member) if interval < run.intervals else None,
                 sync=sync,
             )
-            for member in range(course.members)
+            for member in range(run.members)
         ]
 
-    def commit(self, orders: list[Order], outcomes: dict[int, Outcome], seconds: float) -> Line:
-        """Takes in what came of the orders and writes the interval's line.
+    def commit(self, tasks: list[MemberTask], outcomes: dict[int, Outcome], seconds: float) -> IntervalRecord:
+        """Takes in what came of the tasks and writes the interval's line.
 
         Raises:
             RunError: no member is left.
         """
-        last = self.course.done
-        line = self.course.take(outcomes)
-        sync = orders[0].sync
+        last = self.run.done
+        line = self.run.record_interval(outcomes)
+        sync = tasks[0].sync
         search_record.append_line(self.path / "record.jsonl", line.to_json(), sync=sync)
         if sync:
             self._synced_at, self._synced = time.monotonic(), line.interval
@@ -94,25 +94,23 @@ class Folder:
 
     def finish(self) -> SearchResult:
         """Writes lineage.json, removes the states and returns the result."""
-        result = self.course.result()
+        result = self.run.result()
         result.save(self.path / "lineage.json")
         member_states.discard_states(self.states, set())
         return result
 
-    def _lines(self) -> list[Line]:
-        path, course = self.path / "record.jsonl", self.course
+    def _lines(self) -> list[IntervalRecord]:
+        path, run = self.path / "record.jsonl", self.run
         try:
-            lines = search_record.parse_lines(
-                search_record.read_lines(path), course.space, course.members, course.intervals
-            )
-            course.retake(lines)
+            lines = search_record.parse_lines(search_record.read_lines(path), run.space, run.members, run.intervals)
+            run.replay(lines)
         except (InputError, RunError) as error:
             raise InputError(f"record {path}: {error}; it is damaged: {self._remedy}") from error
         return lines
 
-    def _newest(self, lines: list[Line]) -> int:
+    def _newest(self, lines: list[IntervalRecord]) -> int:
         """Returns the newest recorded interval to go on from: all states that it needs are whole."""
-        if len(lines) in (0, self.course.intervals):
+        if len(lines) in (0, self.run.intervals):
             return len(lines)
         faults = []
         for interval in reversed(member_states.stored_intervals(self.states)):

@@ -14,7 +14,7 @@ from rolewise import files
 from rolewise.errors import InputError
 from rolewise.files import naming
 from rolewise.seals import SEAL, is_whole, read_sealed, seal, write_sealed
-from rolewise.search.lineage import Event
+from rolewise.search.lineage import LineageEvent
 from rolewise.search.lineage_file import parse_event
 from rolewise.search.space import Genome, Space
 
@@ -23,7 +23,7 @@ _LARGEST = 2**30
 
 
 @dataclass(frozen=True)
-class Line:
+class IntervalRecord:
     """One interval of the record.
 
     Args:
@@ -37,7 +37,7 @@ class Line:
     interval: int
     fraction: float
     scores: tuple[float | None, ...]
-    events: tuple[Event, ...]
+    events: tuple[LineageEvent, ...]
     genomes: tuple[Genome, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def read_lines(path: Path) -> list[Any]:
     return values
 
 
-def parse_lines(values: Sequence[Any], space: Space, members: int, intervals: int) -> list[Line]:
+def parse_lines(values: Sequence[Any], space: Space, members: int, intervals: int) -> list[IntervalRecord]:
     """Checks the lines one by one.
 
     Raises:
@@ -104,7 +104,7 @@ def parse_lines(values: Sequence[Any], space: Space, members: int, intervals: in
         parsed = tuple(
             parse_event(event, f"{name}: events[{at}]", space, members, intervals) for at, event in enumerate(events)
         )
-        lines.append(Line(index + 1, (index + 1) / intervals, tuple(scores), parsed, tuple(genomes)))
+        lines.append(IntervalRecord(index + 1, (index + 1) / intervals, tuple(scores), parsed, tuple(genomes)))
     return lines
 
 

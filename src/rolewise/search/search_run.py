@@ -1,4 +1,4 @@
-"""The course of a search: a function of its settings and of what came of each interval, whatever runs it."""
+"""The run of a search: its decisions follow from its settings and from each interval's scores, in whatever process."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rolewise.errors import InputError, RunError
-from rolewise.search.lineage import TRUNCATION, Event, SearchResult
+from rolewise.search.lineage import TRUNCATION, LineageEvent, SearchResult
 from rolewise.search.population import step
 from rolewise.search.resident_members import Outcome
-from rolewise.search.search_record import Line
+from rolewise.search.search_record import IntervalRecord
 from rolewise.search.space import Genome, Space
 from rolewise.seeds import check_seed, derive_seed, generator
 
 
-class Course:
-    """A population's way from interval to interval.
+class SearchRun:
+    """A population's decisions from interval to interval.
 
     Args:
         space: what is searched.
         members: P.
-        intervals: how many there will be.
+        intervals: their number.
         seed: of the initial genomes, the members' own seeds and the decisions.
-        quantile: share of the population replaced after each interval.
+        quantile: fraction of the population that is replaced after each interval.
         initial: the members' first genomes; drawn from the space where None.
 
     Raises:
@@ -57,7 +57,7 @@ class Course:
             space.check(genome, f"initial[{member}]")
         self.initial = tuple(initial)
         self.seeds = tuple(derive_seed(seed, "search", "member", member) for member in range(members))
-        self.lines: list[Line] = []
+        self.lines: list[IntervalRecord] = []
         self.genomes: tuple[Genome, ...] = self.initial
 
     @property
@@ -67,17 +67,17 @@ class Course:
 
     @property
     def over(self) -> bool:
-        """Whether all intervals are."""
+        """Whether all intervals are over."""
         return self.done == self.intervals
 
     @property
     def donors(self) -> dict[int, int]:
-        """Whose state each target of the last decision takes."""
+        """The donor of each target of the last decision, by target."""
         events = self.lines[-1].events if self.lines else ()
         return {event.target: event.donor for event in events if event.donor is not None}
 
     def settings(self) -> dict[str, Any]:
-        """Returns what makes this search this one, as JSON-able data."""
+        """Returns the settings that determine the search, as JSON-able data."""
         settings = {
             "kind": "search",
             "version": 1,
@@ -90,8 +90,11 @@ class Course:
         # What is drawn follows from the rest.
         return {**settings, "initial": list(self.initial)} if self._given else settings
 
-    def take(self, outcomes: Mapping[int, Outcome]) -> Line:
-        """Takes in what came of an interval, decides, and returns the line that says so.
+    def record_interval(self, outcomes: Mapping[int, Outcome]) -> IntervalRecord:
+        """Records an interval's outcomes, decides who is replaced, and returns the record.
+
+        Args:
+            outcomes: by member, for every member.
 
         Raises:
             RunError: no member is left.
@@ -104,16 +107,16 @@ class Course:
             if scores[member] is None
         }
         events, genomes = self._decide(interval, scores, reasons)
-        line = Line(interval, interval / self.intervals, scores, events, self.genomes)
+        line = IntervalRecord(interval, interval / self.intervals, scores, events, self.genomes)
         self.lines.append(line)
         self.genomes = genomes
         return line
 
-    def retake(self, lines: Sequence[Line]) -> None:
-        """Goes through recorded intervals again, from the start, deciding each anew.
+    def replay(self, lines: Sequence[IntervalRecord]) -> None:
+        """Decides recorded intervals again, from the start.
 
         Raises:
-            InputError: the lines say something else than this search would have decided from their scores.
+            InputError: a record differs from the decision that follows from its scores.
         """
         self.lines, self.genomes = [], self.initial
         for line in lines:
@@ -122,29 +125,31 @@ class Course:
                 member: Outcome(member, score, reasons.get(member, "unknown") if score is None else "", 0.0)
                 for member, score in enumerate(line.scores)
             }
-            if self.take(outcomes) != line:
+            if self.record_interval(outcomes) != line:
                 raise InputError(f"line {line.interval} does not follow from the lines before it")
 
     def result(self) -> SearchResult:
-        """Returns what the search came to."""
+        """Returns the scores, the events and the initial genomes of the search."""
         history = tuple(line.scores for line in self.lines)
         events = tuple(event for line in self.lines for event in line.events)
         return SearchResult(self.space, self.seed, self.quantile, self.initial, history, events)
 
     def _decide(
         self, interval: int, scores: Sequence[float | None], reasons: Mapping[int, str]
-    ) -> tuple[tuple[Event, ...], tuple[Genome, ...]]:
+    ) -> tuple[tuple[LineageEvent, ...], tuple[Genome, ...]]:
         fraction = interval / self.intervals
         if len(reasons) == self.members:
             raise RunError(
                 f"every member was retired in interval {interval} of {self.intervals}; member 0 because: {reasons[0]}"
             )
         if interval == self.intervals:  # no training follows: a copy would only hide who earned the last scores
-            return tuple(Event(interval, fraction, member, None, reasons[member]) for member in reasons), self.genomes
+            return tuple(
+                LineageEvent(interval, fraction, member, None, reasons[member]) for member in reasons
+            ), self.genomes
         draws = generator(self.seed, "search", "step", interval)
         decision = step(self.genomes, scores, draws, self.space, self.quantile)
         events = tuple(
-            Event(
+            LineageEvent(
                 interval,
                 fraction,
                 copy.target,

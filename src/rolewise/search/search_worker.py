@@ -1,4 +1,4 @@
-"""A worker process of a search: carries out orders until its parent hangs up."""
+"""A worker process of a search: carries out tasks until its parent hangs up."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from multiprocessing.connection import Connection
 
 import torch
 
-from rolewise.jobs.worker_process import Ready, jobs, raised
-from rolewise.search.resident_members import Crew
+from rolewise.jobs.worker_process import WorkerReady, as_raised, received_jobs
+from rolewise.search.resident_members import ResidentMembers
 
 
-def work(connection: Connection, threads: int) -> None:
-    """Carries out orders, one after another.
+def run_search_worker(connection: Connection, threads: int) -> None:
+    """Carries out tasks, one after another.
 
     Args:
-        connection: first brings the pickled factory of members, then orders; takes the replies.
+        connection: first brings the pickled factory of members, then tasks; takes the replies.
         threads: threads that torch may use in this process.
 
     Raises:
@@ -23,17 +23,17 @@ def work(connection: Connection, threads: int) -> None:
     """
     torch.set_num_threads(threads)
     try:
-        crew = Crew(pickle.loads(connection.recv_bytes()))
+        members = ResidentMembers(pickle.loads(connection.recv_bytes()))
     except EOFError:
         raise
     except Exception as error:
-        connection.send(raised(error))
+        connection.send(as_raised(error))
         return
-    connection.send(Ready())
-    for order in jobs(connection):
+    connection.send(WorkerReady())
+    for task in received_jobs(connection):
         try:
-            connection.send(crew.carry_out(order))
+            connection.send(members.carry_out(task))
         except (BrokenPipeError, ConnectionResetError):
             raise
         except BaseException as error:
-            connection.send(raised(error))
+            connection.send(as_raised(error))

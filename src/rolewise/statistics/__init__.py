@@ -2,17 +2,17 @@
 
 from rolewise.statistics.comparison import ArmRow, caution, compare, verdict
 from rolewise.statistics.estimates import Estimate, estimate, holm, paired
-from rolewise.statistics.float_comparison import TwinRow, against_twins
+from rolewise.statistics.float_comparison import FloatComparison, compare_to_float
 from rolewise.statistics.regret import Regret, regret
 
 __all__ = [
     "ArmRow",
     "Estimate",
+    "FloatComparison",
     "Regret",
-    "TwinRow",
-    "against_twins",
     "caution",
     "compare",
+    "compare_to_float",
     "estimate",
     "holm",
     "paired",

@@ -10,7 +10,7 @@ from rolewise.statistics.estimates import Estimate, estimate, paired
 
 
 @dataclass(frozen=True)
-class TwinRow:
+class FloatComparison:
     """One arm of one student.
 
     Args:
@@ -34,7 +34,7 @@ class TwinRow:
     difference: Estimate | None
 
 
-def against_twins(results: dict[str, Any]) -> list[TwinRow]:
+def compare_to_float(results: dict[str, Any]) -> list[FloatComparison]:
     """Returns a row for each arm of each student, float twins among them; none where no student has few bits.
 
     Args:
@@ -50,7 +50,7 @@ def against_twins(results: dict[str, Any]) -> list[TwinRow]:
     for arm in arms:
         mine, twin = values[arm["student"], arm["name"]], values.get((arm["twin"], arm["name"]))
         rows.append(
-            TwinRow(
+            FloatComparison(
                 arm["student"],
                 arm["name"],
                 arm["weight_bits"],

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from rolewise.statistics.estimates import Estimate, adjusted_together, estimate
-from rolewise.statistics.study_sentences import unit_of
+from rolewise.statistics.study_sentences import column_unit
 
 #: What rows are paired by beside the axes.
 _BESIDE = ("part", "student", "arm")
@@ -55,7 +55,7 @@ class Answer:
     @property
     def sentence(self) -> str:
         """The verdict with its evidence."""
-        found, unit = self.difference, unit_of(self.metric)
+        found, unit = self.difference, column_unit(self.metric)
         if found is None or self.means is None:
             return f"{self.verdict}: no two finished rows can be compared in {unit.name}."
         first, second = (unit.value(mean) for mean in self.means)
@@ -74,7 +74,7 @@ class Answer:
         )
 
 
-def answers(
+def answer_questions(
     rows: Sequence[Mapping[str, Any]], axes: Sequence[str], questions: Sequence[Mapping[str, Any]]
 ) -> list[Answer]:
     r"""Answers questions, and adjusts their p values for one another.

@@ -13,7 +13,7 @@ from rolewise.errors import InputError, near
 from rolewise.statistics.effects import Level
 from rolewise.statistics.estimates import Estimate, estimate
 
-Chosen = Literal["validation", "other seeds"]
+BestCellRule = Literal["validation", "other seeds"]
 #: What a comparison is within; may be among the levels that hold.
 _COLUMNS = ("part", "student", "arm")
 
@@ -39,7 +39,7 @@ class Regret:
     cell: str
     levels: Mapping[str, Level]
     distance: float
-    chosen: Chosen
+    chosen: BestCellRule
     best: Mapping[str, int]
     regret: Estimate
     beside: Estimate
@@ -110,7 +110,7 @@ def regret(
     held = {name: [by_seed[seed].get(select) for seed in seeds] for name, by_seed in whole.items()}
     if all(score is not None for scores in held.values() for score in scores):
         best = max(held, key=lambda name: statistics.fmean(float(score or 0.0) for score in held[name]))
-        chosen: Chosen = "validation"
+        chosen: BestCellRule = "validation"
         bests = {seed: best for seed in seeds}
         counts = {best: 1}
     else:

@@ -37,7 +37,7 @@ class Unit:
         return f"{self.scale * number:+.{self.digits}f}"
 
 
-def unit_of(metric: str) -> Unit:
+def column_unit(metric: str) -> Unit:
     """Returns how a metric is said: shares of images in percent, everything else as it is."""
     column, name = column_of(metric), metric.replace("_", " ")
     if column.percent:
@@ -53,7 +53,7 @@ def effect_sentences(found: Sequence[Contrast], metric: str, labels: Mapping[str
         metric: what they are of.
         labels: a short name for each axis.
     """
-    unit = unit_of(metric)
+    unit = column_unit(metric)
     sentences: dict[Group, list[str]] = {}
     for group in dict.fromkeys(one.group for one in found):
         mine = [one for one in found if one.group == group]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from rolewise.config.measure_entries import Asked
+from rolewise.config.measure_entries import MeasureEntry
 from rolewise.config.study import Study
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.study.keys import measure_key, stage_keys
@@ -28,7 +28,7 @@ class Job:
     cell: str
     stage: Stage
     needs: tuple[str, ...]
-    measure: tuple[Asked, ...]
+    measure: tuple[MeasureEntry, ...]
     threads: int
 
     @property

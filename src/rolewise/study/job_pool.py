@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from rolewise.jobs.worker_pool import MOST_LOSSES, Died, Hands
+from rolewise.jobs.worker_pool import MOST_LOSSES, WorkerDied, WorkerPool
 from rolewise.jobs.worker_process import start_context
 from rolewise.study.job_graph import Job
 from rolewise.study.job_worker import JobUpdate, free_memory, run_job, work
@@ -88,7 +88,7 @@ class WorkerProcesses:
 
     def __init__(self, root: Path, workers: int, should_stop: Callable[[], bool]) -> None:
         context = start_context("rolewise.study.job_worker")
-        self._hands: Hands[Job] = Hands(workers, work, (root,), context, should_stop=should_stop)
+        self._hands: WorkerPool[Job] = WorkerPool(workers, work, (root,), context, should_stop=should_stop)
 
     @property
     def free(self) -> int:
@@ -97,13 +97,13 @@ class WorkerProcesses:
 
     def submit(self, job: Job) -> None:
         """See `JobPool`."""
-        self._hands.give(self._hands.idle[0], job)
+        self._hands.submit(self._hands.idle[0], job)
 
     def receive(self, seconds: float) -> Iterator[JobUpdate]:
         """See `JobPool`."""
-        for place in self._hands.stirring(seconds):
-            while (job := self._hands.job(place)) is not None and (update := self._hands.hear(place)) is not None:
-                if isinstance(update, Died):
+        for place in self._hands.wait(seconds):
+            while (job := self._hands.job(place)) is not None and (update := self._hands.receive(place)) is not None:
+                if isinstance(update, WorkerDied):
                     update = _lost(job, update)
                 elif update.kind != "moves":
                     self._hands.done(place)
@@ -118,7 +118,7 @@ class WorkerProcesses:
         self._hands.close()
 
 
-def _lost(job: Job, died: Died) -> JobUpdate:
+def _lost(job: Job, died: WorkerDied) -> JobUpdate:
     if died.again:
         return JobUpdate(job.key, "lost", f"{died.cause}; it resumes from its last checkpoint")
     # Lost fewer times, and not started again: the study is being stopped.

@@ -15,7 +15,7 @@ import torch
 
 from rolewise.errors import Interrupted, RolewiseError
 from rolewise.experiment.pipeline import run_stage
-from rolewise.jobs.worker_process import Ready, jobs, stop_check
+from rolewise.jobs.worker_process import WorkerReady, received_jobs, stop_check
 from rolewise.seals import DONE, write_sealed
 from rolewise.study.job_graph import Job
 from rolewise.study.stage_measurement import measured
@@ -89,8 +89,8 @@ def work(connection: Connection, root: Path) -> None:
         connection: pipe that delivers jobs and takes their updates.
         root: the study folder.
     """
-    connection.send(Ready())
-    for job in jobs(connection):
+    connection.send(WorkerReady())
+    for job in received_jobs(connection):
         update = run_job(root, job, connection.send, stop_check(connection))
         if update.kind == "failed":
             free_memory()

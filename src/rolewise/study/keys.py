@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.config import ExperimentConfig, as_values
-from rolewise.config.measure_entries import Asked
+from rolewise.config.measure_entries import MeasureEntry
 from rolewise.config.schema import SEARCHES
 from rolewise.errors import InputError
 from rolewise.experiment import builders
@@ -55,7 +55,7 @@ def _read(config: ExperimentConfig, stage: Stage) -> dict[str, str]:
     return {**data_inputs(config), **module_inputs(section_of(config, stage.role).model.name)}
 
 
-def measure_key(training: str, measure: Iterable[Asked], *, read: bool = True) -> str:
+def measure_key(training: str, measure: Iterable[MeasureEntry], *, read: bool = True) -> str:
     """Returns the key of the measurements of a training's network."""
     wanted = list(measure)
     own = module_inputs(*(one.name for one in wanted)) if read else {}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rolewise.config.axes import COLUMNS
-from rolewise.config.measure_entries import Asked
+from rolewise.config.measure_entries import MeasureEntry
 from rolewise.data import Opened, Source, batches
 from rolewise.errors import InputError, RunError
 from rolewise.experiment import builders
@@ -20,7 +20,7 @@ from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stages import find_stage, section_of, trained_network
 from rolewise.inputs import InputSpec, prepare
-from rolewise.instruments.measure_call import answered
+from rolewise.instruments.measure_call import call_measure
 from rolewise.instruments.measurements import measure_of
 from rolewise.seeds import generator
 
@@ -49,7 +49,7 @@ class NetworkImages:
             yield batch.images if self.spec is None else prepare(batch.images, self.spec), batch.labels
 
 
-def measured(run: RunFolder, stage: Stage, wanted: Sequence[Asked]) -> dict[str, Any]:
+def measured(run: RunFolder, stage: Stage, wanted: Sequence[MeasureEntry]) -> dict[str, Any]:
     """Opens the test set and measures the network of a finished training at its last epoch.
 
     Args:
@@ -73,7 +73,9 @@ def measured(run: RunFolder, stage: Stage, wanted: Sequence[Asked]) -> dict[str,
     found: dict[str, dict[str, float | None]] = {}
     for one in wanted:
         name = one.name
-        values = answered(measure_of(name), model.eval(), test, offered(run, data, stage, opened, name), one.settings)
+        values = call_measure(
+            measure_of(name), model.eval(), test, offered(run, data, stage, opened, name), one.settings
+        )
         taken = {column for other in found.values() for column in other}
         for column, value in values.items():
             if column in taken or (name != "accuracy" and column in COLUMNS):

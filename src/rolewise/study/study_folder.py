@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rolewise.config import ExperimentConfig, digest
-from rolewise.config.axes import Scalar
+from rolewise.config import ExperimentConfig, experiment_digest
+from rolewise.config.axes import ScalarValue
 from rolewise.config.experiment_values import dump_values, value_differences
 from rolewise.config.study import Study
 from rolewise.errors import InputError
@@ -185,14 +185,14 @@ def _is_made(run: RunFolder, config: ExperimentConfig, read: dict[str, str]) -> 
         run.config()
     except InputError:
         return False  # missing, or damaged: it is all in the study, and written anew
-    return (known["name"], known["config"], known["read"]) == (config.name, digest(config), read)
+    return (known["name"], known["config"], known["read"]) == (config.name, experiment_digest(config), read)
 
 
 def _layout(study: Study) -> dict[str, Any]:
     """Returns what a reader of the table must know: the grids, their axes and the cells' levels."""
     parts: list[dict[str, Any]] = []
     for part in study.parts:
-        axes: list[tuple[str, list[Scalar]]] = [(axis, list(levels)) for axis, levels in part.axes.items()]
+        axes: list[tuple[str, list[ScalarValue]]] = [(axis, list(levels)) for axis, levels in part.axes.items()]
         parts.append({"name": part.name, "axes": axes, "cells": [[cell.name, cell.levels] for cell in part.cells]})
     known = {
         "seeds": list(study.seeds),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.config.study import Study
-from rolewise.config.study_file import load_study as _load_study
+from rolewise.config.study_file import load_study_config as _load_study
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.run_folder import RunFolder, held

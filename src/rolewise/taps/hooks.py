@@ -1,107 +1,33 @@
-"""What some modules of a network give, or get, in a forward pass: recorded by hooks on those modules."""
+"""Hooks that record what modules of a network give, or get, in a forward pass."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from rolewise.errors import InputError
-from rolewise.taps.places import Place, place_of
+from rolewise.taps.paths import TapPath, parse_tap
+from rolewise.taps.recording import Recording, Stopped
+from rolewise.taps.tokens import layout_of
 
 Result = TypeVar("Result")
-
-
-class Stopped(BaseException):
-    """Ends a forward pass early. No fault, and no Exception, so that a network's own handlers let it through."""
-
-
-class Store:
-    """What the hooks on one network record in one forward pass.
-
-    It takes nothing while it is closed: a forward pass outside of `Taps`, or of a copy of the network, keeps no memory
-    alive.
-    """
-
-    def __init__(self) -> None:
-        self.open = False
-        self.stop_after = 0  # places to be recorded before the pass is ended; 0 for a whole pass
-        self.values: dict[str, list[tuple[Tensor, int | None]]] = {}
-        self.runs: dict[str, int] = {}
-
-    def begin(self, *, stop_after: int = 0) -> None:
-        """Opens the store for a new forward pass."""
-        self.values, self.runs, self.open, self.stop_after = {}, {}, True, stop_after
-
-    def put(self, place: Place, value: Any) -> None:
-        """Records a place in one run of its module.
-
-        Args:
-            place: which one.
-            value: the module's output, or its arguments.
-        """
-        path = place.path
-        run = self.runs[path] = self.runs.get(path, 0) + 1
-        if place.run is None and run > 1:
-            raise InputError(
-                f"tap {path!r} must run once in a forward pass, got twice; tap a module around it, or one run with "
-                f"{_with_run(place, '#1')!r}, or all with {_with_run(place, '#all')!r}"
-            )
-        if place.run in (None, "all", run):
-            tensor = self.kept(place.read(value))
-            self.values.setdefault(path, []).append((tensor, _version(tensor)))
-            # A compiled graph has no end before its end.
-            if len(self.values) == self.stop_after and not torch.compiler.is_compiling():
-                self.open = False
-                raise Stopped
-
-    def kept(self, tensor: Tensor) -> Tensor:
-        """Returns what is kept of a tensor: the tensor itself."""
-        return tensor
-
-    def end(self, places: Iterable[Place]) -> dict[str, Tensor]:
-        """Closes the store and returns what it recorded: path -> tensor.
-
-        Args:
-            places: what must be there.
-
-        Raises:
-            InputError: a place cannot be relied on.
-        """
-        values, runs, self.values, self.runs, self.open = self.values, self.runs, {}, {}, False
-        for place in places:
-            path, count = place.path, runs.get(place.path, 0)
-            if not count:
-                raise InputError(
-                    f"tap {path!r} must run in every forward pass, got none; was the module replaced, or compiled "
-                    "before it was tapped?"
-                )
-            if path not in values:
-                raise InputError(f"tap {path!r} must be one of the runs 1 to {count} of its module in a forward pass")
-            if any(_version(tensor) != version for tensor, version in values[path]):
-                raise InputError(
-                    f"tap {path!r} must not be changed in place by a later module; tap that module instead"
-                )
-        return {place.path: _joined(place, [tensor for tensor, _ in values[place.path]]) for place in places}
-
-    def clear(self) -> None:
-        """Closes the store and forgets what it recorded."""
-        self.values, self.runs, self.open = {}, {}, False
+#: Where classes come from whose forward passes may not be ended early: they tidy up between processes and threads.
+_PARALLEL = ("torch.distributed", "torch.nn.parallel")
 
 
 class OutputHook:
-    """Records a module's output. An object, not a closure: a copied or pickled network has a store of its own."""
+    """Records a module's output. An object, not a closure: a copied or pickled network has a recording of its own."""
 
-    def __init__(self, store: Store, place: Place) -> None:
-        self.store, self.place = store, place
+    def __init__(self, recording: Recording, place: TapPath) -> None:
+        self.recording, self.place = recording, place
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """Called by torch after the module."""
-        if self.store.open:
-            self.store.put(self.place, output)
+        if self.recording.open:
+            self.recording.put(self.place, output)
 
 
 class InputHook(OutputHook):
@@ -109,39 +35,55 @@ class InputHook(OutputHook):
 
     def __call__(self, module: nn.Module, inputs: Any, keywords: Any = None) -> None:
         """Called by torch before the module."""
-        if self.store.open:
+        if self.recording.open:
             given = {**{str(index): value for index, value in enumerate(inputs)}, **(keywords or {})}
-            self.store.put(self.place, given if self.place.parts else _first(self.place, inputs, given))
+            self.recording.put(self.place, given if self.place.parts else _first(self.place, inputs, given))
 
 
-def attach(network: nn.Module, places: Iterable[Place], store: Store) -> list[RemovableHandle]:
-    """Returns the handles of new hooks that record places of a network in a store."""
+def free_numbers(network: nn.Module) -> None:
+    """Makes torch number new hooks above those of a network: an unpickled one's would be replaced by them."""
+    taken = [number for module in network.modules() for number in (*module._forward_hooks, *module._forward_pre_hooks)]
+    RemovableHandle.next_id = max(RemovableHandle.next_id, max(taken, default=-1) + 1)
+
+
+def attach(network: nn.Module, places: Iterable[TapPath], recording: Recording) -> list[RemovableHandle]:
+    """Returns the handles of new hooks that record places of a network in a recording."""
+    free_numbers(network)
     handles = []
     for place in places:
         module = network.get_submodule(place.module)
         if place.side == "input":
-            handles.append(module.register_forward_pre_hook(InputHook(store, place), with_kwargs=True))
+            handles.append(module.register_forward_pre_hook(InputHook(recording, place), with_kwargs=True))
         else:
-            handles.append(module.register_forward_hook(OutputHook(store, place)))
+            handles.append(module.register_forward_hook(OutputHook(recording, place)))
     return handles
 
 
 class Taps:
     """Runs a network and returns what some of its modules gave.
 
+    Of tokens [B, T, D] those that stand for places are returned, as the network declares them: without class and
+    register tokens, and as a map where there is a grid (see `rolewise.taps.tokens`).
+
     Args:
         network: any network; the hooks stay on its modules.
-        paths: of the places, see `rolewise.taps.places.place_of`.
+        paths: of the places, see `rolewise.taps.paths.parse_tap`.
 
     Raises:
-        InputError: a path has another form.
+        InputError: a path has another form, or the network's tokens are declared wrongly.
     """
 
     def __init__(self, network: nn.Module, paths: Iterable[str]) -> None:
-        self.places = tuple(place_of(path) for path in dict.fromkeys(paths))
+        self.places = tuple(parse_tap(path) for path in dict.fromkeys(paths))
         self.paths = tuple(place.path for place in self.places)
-        self.store = Store()
-        attach(network, self.places, self.store)
+        self.recording = Recording()
+        attach(network, self.places, self.recording)
+        declared = {place.path: layout_of(network, place.module) for place in self.places}
+        self.layouts = {path: layout for path, layout in declared.items() if layout is not None}
+        # Of all runs nobody knows which is the last one.
+        self.stops = bool(self.places) and not any(place.run == "all" for place in self.places)
+        self.stops = self.stops and not any(_is_parallel(module) for module in network.modules())
+        self.complete = False  # whether a pass has been seen to its end
 
     def run(self, call: Callable[[], Result]) -> tuple[Result, dict[str, Tensor]]:
         """Returns the result of a call that runs the network once, and what was tapped in it: path -> tensor.
@@ -154,15 +96,43 @@ class Taps:
         """
         if not self.places:
             return call(), {}
-        self.store.begin()
+        self.recording.begin()
         try:
             result = call()
-            return result, self.store.end(self.places)
+            features = self.recording.end(self.places, self.layouts)
         finally:
-            self.store.clear()
+            self.recording.clear()
+        self.complete = True
+        return result, features
+
+    def features(self, call: Callable[[], object]) -> dict[str, Tensor]:
+        """Returns what was tapped in a call whose result nobody needs, without what the network does after the taps.
+
+        The first pass goes to its end, since only then each tap is known to run as often as its path states and to be
+        left alone by later modules. Each further pass ends at the moment when all taps are recorded; their values are
+        the same. It goes to its end as well where a tap is ``#all``, where the network is compiled or spread over
+        processes or devices, and where the network itself catches every BaseException.
+
+        Args:
+            call: takes nothing and runs the network, whose own state may not depend on modules after the last tap: a
+                network in training mode moves the statistics of the modules that it runs.
+
+        Raises:
+            InputError: as of `run`.
+        """
+        if not (self.complete and self.stops):
+            return self.run(call)[1]
+        self.recording.begin(stop_after=len(self.places))
+        try:
+            call()
+            return self.recording.end(self.places, self.layouts)
+        except Stopped:
+            return self.recording.end(self.places, self.layouts)
+        finally:
+            self.recording.clear()
 
 
-def _first(place: Place, inputs: Any, given: dict[str, Any]) -> Any:
+def _first(place: TapPath, inputs: Any, given: dict[str, Any]) -> Any:
     if inputs:
         return inputs[0]
     start = place.path.partition(":")[0]
@@ -170,22 +140,5 @@ def _first(place: Place, inputs: Any, given: dict[str, Any]) -> Any:
     raise InputError(f"tap {place.path!r} must have a positional input, got keywords alone; their taps: {keywords}")
 
 
-def _version(tensor: Tensor) -> int | None:
-    """Returns how often a tensor was changed in place; None in inference mode, where torch does not count."""
-    if not torch.compiler.is_compiling() and tensor.is_inference():  # a graph would break at the second question
-        return None
-    return tensor._version
-
-
-def _with_run(place: Place, run: str) -> str:
-    return place.path.replace(place.module, f"{place.module}{run}", 1) if place.module else f"{run}{place.path}"
-
-
-def _joined(place: Place, tensors: list[Tensor]) -> Tensor:
-    """Returns one tensor of the runs that count: vectors as tokens [B, R, D], all else joined along dimension 1."""
-    if place.run != "all":
-        return tensors[0]
-    if any(tensor.ndim < 2 or tensor.shape != tensors[0].shape for tensor in tensors):
-        shapes = ", ".join(str(list(tensor.shape)) for tensor in tensors)
-        raise InputError(f"tap {place.path!r} must have one shape in all runs, got {shapes}; tap one with #1")
-    return torch.stack(tensors, 1) if tensors[0].ndim == 2 else torch.cat(tensors, 1)
+def _is_parallel(module: nn.Module) -> bool:
+    return any(parent.__module__.startswith(_PARALLEL) for parent in type(module).__mro__)

@@ -135,7 +135,7 @@ def test_glass_blur_swaps_in_turn(pixels: Tensor) -> None:
 def test_brightness_and_saturation_are_colorsyss(pixels: Tensor) -> None:
     images = torch.cat([pixels[:1, :, :10, :10], torch.tensor([0.0, 0.4, 1.0]).double().expand(1, 3, 10, 3)], 3)
     images[0, 0, 0, :] = images[0, 1, 0, :] = images[0, 2, 0, :]
-    brighter = weather.brightness(images, 0.3, seeded())[0].flatten(1).T
+    brighter = weather.brightened(images, 0.3, seeded())[0].flatten(1).T
     stronger = digital.saturate(images, (2.5, 0.2), seeded())[0].flatten(1).T
     paler = digital.saturate(images, (0.3, 0), seeded())[0].flatten(1).T
     for index, pixel in enumerate(images[0].flatten(1).T.tolist()):
@@ -148,7 +148,7 @@ def test_brightness_and_saturation_are_colorsyss(pixels: Tensor) -> None:
 
 def test_contrast_and_fog_by_hand() -> None:
     image = torch.tensor([[[[0.2, 0.4], [0.6, 0.8]]]]).double()
-    assert digital.contrast(image, 0.5, seeded()).flatten().tolist() == pytest.approx([0.35, 0.45, 0.55, 0.65])
+    assert digital.less_contrast(image, 0.5, seeded()).flatten().tolist() == pytest.approx([0.35, 0.45, 0.55, 0.65])
     # A cloud of four: a corner of 0, the middle, and two sides that are means of two of both.
     middle, right, below = (2 * torch.rand(1, generator=seeded(5), dtype=torch.double).item() - 1 for _ in range(3))
     generator = seeded(5)

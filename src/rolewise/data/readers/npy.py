@@ -13,7 +13,7 @@ from rolewise.data.arrays import channels_first, image_problem, targets_and_name
 from rolewise.data.data_checks import check_memory
 from rolewise.data.download import find
 from rolewise.data.image_sources import ImageData, Source, StreamedArray
-from rolewise.data.npy_header import Head, read_head
+from rolewise.data.npy_header import NpyHeader, read_npy_header
 from rolewise.data.reader_registry import READERS
 from rolewise.data.targets import TargetKind, target_problem
 from rolewise.errors import InputError
@@ -49,11 +49,11 @@ def npy(
     return ImageData(torch.from_numpy(np.array(array, order="C")), target, names), None
 
 
-def _head(path: Path) -> Head:
+def _head(path: Path) -> NpyHeader:
     """Reads a head and holds it against the size of the file."""
     try:
         with path.open("rb") as stream:
-            head = read_head(stream)
+            head = read_npy_header(stream)
     except Exception as error:
         raise InputError(f"{path} cannot be read as .npy ({type(error).__name__}: {error}); save it anew") from error
     size = path.stat().st_size - head.start

@@ -13,7 +13,7 @@ from rolewise.data.arrays import NAMES, check_names, from_arrays, image_problem
 from rolewise.data.data_checks import MOST_EXPANSION, check_memory
 from rolewise.data.download import find
 from rolewise.data.image_sources import Source
-from rolewise.data.npy_header import Head, read_head
+from rolewise.data.npy_header import NpyHeader, read_npy_header
 from rolewise.data.reader_registry import READERS
 from rolewise.data.targets import TargetKind, target_problem
 from rolewise.errors import InputError, near
@@ -71,9 +71,9 @@ def _members(archive: zipfile.ZipFile, names: dict[str, str], path: Path) -> dic
     return others | {key: found[name] for key, name in names.items()}
 
 
-def _head(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Head:
+def _head(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NpyHeader:
     with archive.open(info) as stream:
-        head = read_head(stream)
+        head = read_npy_header(stream)
     # The archive gives the unpacked size twice, and one that its packed bytes cannot reach is made up.
     packed = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
     possible = min(info.file_size, info.compress_size * MOST_EXPANSION if packed else info.file_size) - head.start
@@ -82,7 +82,7 @@ def _head(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Head:
     return head
 
 
-def _check(heads: dict[str, Head], has_test: bool, path: Path, kind: TargetKind) -> None:
+def _check(heads: dict[str, NpyHeader], has_test: bool, path: Path, kind: TargetKind) -> None:
     """Checks types, shapes and sizes before any content is read."""
     for prefix in ("", "test_")[: 1 + has_test]:
         images, labels = heads[f"{prefix}images"], heads[f"{prefix}labels"]

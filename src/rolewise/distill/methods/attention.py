@@ -6,9 +6,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from rolewise.distill.checks import check_same_shape
-from rolewise.distill.maps import same_size
+from rolewise.distill.maps import channels_of, check_places, same_size
 from rolewise.distill.registry import method
-from rolewise.errors import InputError
 
 
 @method(
@@ -25,21 +24,20 @@ def attention_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Differs from source: the mean of the squared difference, as the authors' code has it, not the paper's norm.
 
     Args:
-        student: [B, D, H, W].
-        teacher: [B, D', H', W'], detached; the larger map is averaged down to the smaller size.
+        student: [B, D, H, W] or [B, T, D], where T tokens are the H W places.
+        teacher: [B, D', H', W'] or [B, T', D'], detached; see `rolewise.distill.maps.same_size`.
 
     Returns:
         [B], unreduced.
 
     Raises:
-        InputError: one of them is not a map.
+        InputError: one of them is a vector, or their places do not go together.
     """
-    if student.ndim != 4 or teacher.ndim != 4:
-        got = f"{list(student.shape)} and {list(teacher.shape)}"
-        raise InputError(f"attention must tap maps [B, D, H, W], got {got}; choose other taps")
+    check_places("attention", student, teacher)
     student, teacher = same_size(student, teacher)
     student_map, teacher_map = (
-        functional.normalize(feature.square().mean(1).flatten(1), dim=1) for feature in (student, teacher)
+        functional.normalize(feature.square().mean(channels_of(feature)).flatten(1), dim=1)
+        for feature in (student, teacher)
     )
     check_same_shape(student_map, teacher_map, "attention maps [B, H W]", 2)
     return (student_map - teacher_map).square().mean(1)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from rolewise.distill.checks import check_limit, check_rows
-from rolewise.distill.lengths import unit
 from rolewise.distill.registry import method
+from rolewise.distill.vectors import unit
 
 
 @method(
@@ -36,7 +36,7 @@ def correlation_loss(student: Tensor, teacher: Tensor, *, gamma: float = 0.4, or
     The weight 1 is no published one: RepDistiller's 0.02 belongs to another loss of that name.
 
     Args:
-        student: [B, D] (maps are flattened).
+        student: [B, D] (maps and tokens are flattened).
         teacher: [B, D'], detached.
         gamma: how quickly the kernel falls with the squared distance.
         order: P, the highest power.

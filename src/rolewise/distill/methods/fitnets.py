@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from rolewise.distill.checks import check_same_shape
-from rolewise.distill.maps import same_size
+from rolewise.distill.maps import same_size, width_map
 from rolewise.distill.registry import method
-from rolewise.errors import InputError
 
-
-def regressor(student_shape: Sequence[int], teacher_shape: Sequence[int]) -> nn.Module:
-    """Returns the learned map from the student's width to the teacher's.
-
-    Args:
-        student_shape: [B, D] or [B, D, H, W].
-        teacher_shape: of the same number of dimensions.
-
-    Raises:
-        InputError: one is a map and the other a vector.
-    """
-    if len(student_shape) != len(teacher_shape) or len(student_shape) not in (2, 4):
-        raise InputError(
-            f"fitnets must tap two maps [B, D, H, W] or two vectors [B, D], got {list(student_shape)} and "
-            f"{list(teacher_shape)}; choose other taps"
-        )
-    if len(student_shape) == 2:
-        return nn.Linear(student_shape[1], teacher_shape[1])
-    return nn.Conv2d(student_shape[1], teacher_shape[1], 1)
+#: The learned map from the student's width to the teacher's, of each place.
+regressor = partial(width_map, bias=True, name="fitnets")
 
 
 @method(reads="features", mixed_labels="sound", alone=True, taps=("stage2",), adapter=regressor, weight=100.0)
@@ -43,14 +25,14 @@ def fitnets_loss(student: Tensor, teacher: Tensor) -> Tensor:
     of half the sum, as later re-implementations have it; larger maps are averaged down to the smaller size.
 
     Args:
-        student: [B, D, H, W] or [B, D], after the learned regressor.
-        teacher: of the same width, detached.
+        student: [B, D, H, W], tokens [B, T, D] or vectors [B, D], after the learned regressor.
+        teacher: of the same width, detached; maps and tokens go together (`rolewise.distill.maps.same_size`).
 
     Returns:
         [B], unreduced.
 
     Raises:
-        InputError: the widths differ.
+        InputError: the widths differ, or their places do not go together.
     """
     student, teacher = same_size(student, teacher)
     check_same_shape(student, teacher, "features [B, D, ...]", student.ndim)

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from rolewise.distill.checks import check_same_shape, check_stages
-from rolewise.distill.maps import same_size
+from rolewise.distill.maps import columns, same_size, width_map
 from rolewise.distill.registry import method
-from rolewise.distill.width import width_map
 
 
 @method(
@@ -36,8 +35,9 @@ def fsp_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
     width gets a learned 1x1 map.
 
     Args:
-        student: features of at least two stages, from first to last: maps [B, D, H, W] or vectors [B, D].
-        teacher: likewise, of the same widths, detached; heights and widths may differ.
+        student: features of at least two stages, from first to last: maps [B, D, H, W], tokens
+            [B, T, D] or vectors [B, D].
+        teacher: likewise, of the same widths, detached; numbers of places may differ.
 
     Returns:
         [B], unreduced, summed over pairs of stages.
@@ -56,7 +56,5 @@ def fsp_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
 
 def _flow(before: Tensor, after: Tensor) -> Tensor:
     """Returns [B, D, D'], the mean over places of the products of channels."""
-    first, second = (
-        features[:, :, None] if features.ndim == 2 else features.flatten(2) for features in same_size(before, after)
-    )
+    first, second = (columns(features) for features in same_size(before, after))
     return first @ second.transpose(1, 2) / first.shape[2]

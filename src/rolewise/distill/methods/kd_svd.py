@@ -9,8 +9,8 @@ from torch import Tensor
 
 from rolewise.distill.checks import check_limit, check_stages
 from rolewise.distill.directions import aligned_direction, leading_direction
+from rolewise.distill.maps import width_map
 from rolewise.distill.registry import method
-from rolewise.distill.width import width_map
 
 
 @method(
@@ -40,8 +40,9 @@ def kd_svd_loss(
     width gets a learned 1x1 map; gradients stay bounded where singular values meet, instead of having NaN dropped.
 
     Args:
-        student: features of at least two stages, from first to last: maps [B, D, H, W] or vectors [B, D].
-        teacher: likewise, of the same widths, detached; heights and widths may differ.
+        student: features of at least two stages, from first to last: maps [B, D, H, W], tokens
+            [B, T, D] or vectors [B, D].
+        teacher: likewise, of the same widths, detached; numbers of places may differ.
         candidates: how many of the student's singular vectors are compared with the teacher's.
         spread: of the Gaussian: what squared differences are divided by.
 

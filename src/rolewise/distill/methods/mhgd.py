@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from rolewise.distill.checks import check_stages
 from rolewise.distill.directions import aligned_direction, leading_direction
+from rolewise.distill.maps import width_map, width_of
 from rolewise.distill.registry import method
-from rolewise.distill.width import width_map
 from rolewise.errors import InputError
 
 #: Of each pair of stages, in the code that role-wise distillation released; the paper's own code has 8.
@@ -88,12 +88,12 @@ class Attention(nn.Module):
         \, \mathrm{ReLU}(N(\psi_i V^t_{i-1}))\big)_b, V^t_{i,b}\big)\Big)
 
     Args:
-        shapes: of the teacher's features, [B, D] or [B, D, H, W], from first to last.
+        shapes: of the teacher's features, [B, D], [B, T, D] or [B, D, H, W], from first to last.
     """
 
     def __init__(self, shapes: Sequence[Sequence[int]]) -> None:
         super().__init__()
-        pairs = itertools.pairwise(shape[1] for shape in shapes)
+        pairs = itertools.pairwise(width_of(shape) for shape in shapes)
         self.links = nn.ModuleList(Link(before, after) for before, after in pairs)
 
     def forward(self, teacher: Sequence[Tensor]) -> Tensor:
@@ -135,8 +135,9 @@ def mhgd_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], *, estimator
     at hand, where the authors keep the teacher's running statistics; a student of another width gets a learned 1x1 map.
 
     Args:
-        student: features of at least two stages, from first to last: maps [B, D, H, W] or vectors [B, D].
-        teacher: likewise, of the same widths, detached; heights and widths may differ.
+        student: features of at least two stages, from first to last: maps [B, D, H, W], tokens
+            [B, T, D] or vectors [B, D].
+        teacher: likewise, of the same widths, detached; numbers of places may differ.
         estimator: the attention.
 
     Returns:

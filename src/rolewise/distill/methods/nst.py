@@ -6,9 +6,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from rolewise.distill.checks import check_rows
-from rolewise.distill.maps import same_size
+from rolewise.distill.maps import check_places, columns, same_size
 from rolewise.distill.registry import method
-from rolewise.errors import InputError
 
 
 @method(reads="features", mixed_labels="sound", alone=True, taps=("stage1", "stage2", "stage3", "stage4"), weight=50.0)
@@ -27,20 +26,18 @@ def nst_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Differs from source: larger maps are averaged down to the smaller size, as in RepDistiller.
 
     Args:
-        student: [B, D, H, W].
-        teacher: [B, D', H', W'], detached.
+        student: [B, D, H, W] or tokens [B, T, D].
+        teacher: [B, D', H', W'] or [B, T', D'], detached; see `rolewise.distill.maps.same_size`.
 
     Returns:
         [B], unreduced, at least 0 but for rounding.
 
     Raises:
-        InputError: one of them is not a map, or the batches differ in size.
+        InputError: one of them is a vector, their places do not go together, or the batches differ in size.
     """
-    if student.ndim != 4 or teacher.ndim != 4:
-        got = f"{list(student.shape)} and {list(teacher.shape)}"
-        raise InputError(f"nst must tap maps [B, D, H, W], got {got}; choose other taps")
+    check_places("nst", student, teacher)
     check_rows(student, teacher)
-    ours, theirs = (functional.normalize(features.flatten(2), dim=2) for features in same_size(student, teacher))
+    ours, theirs = (functional.normalize(columns(features), dim=2) for features in same_size(student, teacher))
     return _kernel(theirs, theirs) + _kernel(ours, ours) - 2 * _kernel(ours, theirs)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from rolewise.distill.checks import check_rows
-from rolewise.distill.lengths import unit
 from rolewise.distill.registry import method
+from rolewise.distill.vectors import unit
 
 #: The least nearness of two examples.
 EPSILON = 1e-7
@@ -26,7 +26,7 @@ def pkt_loss(student: Tensor, teacher: Tensor) -> Tensor:
     least. A feature that is zero has the cosine 0 with all, and no gradient.
 
     Args:
-        student: [B, D] (maps are flattened).
+        student: [B, D] (maps and tokens are flattened).
         teacher: [B, D'], detached.
 
     Returns:

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from rolewise.distill.checks import check_limit, check_same_shape
-from rolewise.distill.maps import same_size
+from rolewise.distill.maps import same_size, width_map
 from rolewise.distill.registry import method
-from rolewise.distill.width import width_map
 
 
 @method(
@@ -35,8 +34,8 @@ def qfr_loss(student: Tensor, teacher: Tensor, *, bits: int = 4) -> Tensor:
     averaged down to the smaller size, before they are rounded.
 
     Args:
-        student: [B, D] or [B, D, H, W].
-        teacher: of the same width, detached.
+        student: [B, D], tokens [B, T, D] or maps [B, D, H, W].
+        teacher: of the same width, detached; maps and tokens go together (`rolewise.distill.maps.same_size`).
         bits: k, at least 1; the teacher's feature has 2^k levels.
 
     Returns:

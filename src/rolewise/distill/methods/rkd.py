@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from rolewise.distill.checks import check_limit, check_rows
-from rolewise.distill.lengths import EQUAL, unit
 from rolewise.distill.registry import method
+from rolewise.distill.vectors import EQUAL, unit
 
 
 @method(
@@ -41,7 +41,7 @@ def rkd_loss(
     1.09 and 1.004 times.
 
     Args:
-        student: [B, D] (maps are flattened).
+        student: [B, D] (maps and tokens are flattened).
         teacher: [B, D'], detached.
         distance: weight of the distances.
         angle: weight of the angles; memory grows with B^2 (B + D).

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from rolewise.config import digest
+from rolewise.config import experiment_digest
 from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
 from rolewise.config.network_sections import ModelSection, StudentSection, TrainSection
 from rolewise.config.schema import ExperimentConfig
@@ -57,7 +57,7 @@ class Trial:
             tried = list(self._try(config, lambda *path: any(_along(steps, path) for steps in wrong)))
         yield from tried
         if not faults and not tried:
-            _SOUND.add(digest(config))
+            _SOUND.add(experiment_digest(config))
 
     def _try(self, config: ExperimentConfig, faulty: Callable[..., bool]) -> Iterator[tuple[Steps, str]]:
         sections: list[tuple[Steps, ModelSection, TrainSection | None]] = [
@@ -220,7 +220,7 @@ def refuse_faults(config: ExperimentConfig) -> None:
     Raises:
         ConfigError: all faults in one go.
     """
-    if digest(config) in _SOUND:
+    if experiment_digest(config) in _SOUND:
         return
     trial = Trial()
     faults = [Fault(Place("the config", 0), dotted(steps), message) for steps, message in trial.check(config)]

@@ -17,7 +17,7 @@ from rolewise.experiment.trial.network_trial import BATCH, CPU, NOWHERE, Network
 from rolewise.inputs import InputSpec
 from rolewise.models import init_from
 from rolewise.seeds import generator
-from rolewise.taps import names_of, resolve
+from rolewise.taps import names_of, parse_tap, resolve
 from rolewise.tasks import build_task
 
 Pair = tuple[Network, Network]
@@ -121,10 +121,15 @@ def method_faults(
 
 
 def _tap_fault(network: Network, tap: str, whose: str) -> str | None:
+    taps = list(names_of(network.module))
+    try:
+        parse_tap(tap)
+    except InputError as error:
+        if tap not in taps:
+            return f"{whose} has no such tap: {error}"
     try:
         resolve(network.module, tap, "network")
     except InputError:
-        taps = list(names_of(network.module))
         hint = near(tap, {*taps, *(path for path, _ in network.module.named_modules() if path)})
         if "did you mean" not in hint:
             hint = f"; its taps are {', '.join(taps)}" if taps else ""

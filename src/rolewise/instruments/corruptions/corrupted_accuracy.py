@@ -12,7 +12,7 @@ from torch import nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.corruptions.corruption_table import check, chosen, corrupt
+from rolewise.instruments.corruptions.corruption_table import check_corruption, chosen, corrupt
 from rolewise.instruments.prediction import batches_on
 from rolewise.instruments.robustness.curves import correct
 from rolewise.instruments.robustness.objectives import pixels_of
@@ -103,7 +103,7 @@ def corruption_accuracy(
         if not streams:
             for name in chosen(names, images.shape[1]):
                 for strength in strengths:
-                    check(name, strength, images)
+                    check_corruption(name, strength, images)
                     streams[name, strength] = stream(seed, name, strength, device=generator.device)
         count += len(images)
         hits[None] += int(correct(model, pixels_of(images), labels, spec).sum())

@@ -64,11 +64,11 @@ CORRUPTIONS: dict[str, Corruption] = {
     ),
     # What the source's np.arange(1, 1.06, 0.01) and so on give: enlarged by up to 6%, 11%, 15%, 20% and 25%.
     "zoom_blur": Corruption("blur", blurs.zoom_blur, (6, 11, 15, 20, 25)),
-    "brightness": Corruption("weather", weather.brightness, (0.05, 0.1, 0.15, 0.2, 0.3)),
+    "brightness": Corruption("weather", weather.brightened, (0.05, 0.1, 0.15, 0.2, 0.3)),
     "fog": Corruption("weather", weather.fog, ((0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75))),
     # The third of the source changes pixels no more than its second; the second's level makes more flakes of it.
     "snow": Corruption("weather", weather.snow, (*_SNOW[:2], (0.15, 0.3, 1.75, 0.5, 10, 4, 0.9), *_SNOW[3:]), _SNOW),
-    "contrast": Corruption("digital", digital.contrast, (0.75, 0.5, 0.4, 0.3, 0.15)),
+    "contrast": Corruption("digital", digital.less_contrast, (0.75, 0.5, 0.4, 0.3, 0.15)),
     "saturate": Corruption(
         "digital",
         digital.saturate,
@@ -123,7 +123,7 @@ def corrupt(images: Tensor, name: str, strength: int, generator: torch.Generator
     Raises:
         InputError: the name or the strength is not known, or the images are of another kind.
     """
-    corruption = check(name, strength, images)
+    corruption = check_corruption(name, strength, images)
     if not len(images):
         return images.clone()
     strengths = (corruption.published if published else None) or corruption.strengths
@@ -131,7 +131,7 @@ def corrupt(images: Tensor, name: str, strength: int, generator: torch.Generator
     return (changed * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def check(name: str, strength: int, images: Tensor) -> Corruption:
+def check_corruption(name: str, strength: int, images: Tensor) -> Corruption:
     """Returns a corruption by its name, or raises InputError where it cannot be applied to such images."""
     if name not in CORRUPTIONS:
         raise InputError(f"no such corruption: {name!r}{near(name, CORRUPTIONS)}")

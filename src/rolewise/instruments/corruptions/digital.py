@@ -17,7 +17,7 @@ from torch.nn import functional
 from rolewise.instruments.corruptions.kernels import convolve, draw, gaussian_weights
 
 
-def contrast(pixels: Tensor, factor: float, generator: torch.Generator) -> Tensor:
+def less_contrast(pixels: Tensor, factor: float, generator: torch.Generator) -> Tensor:
     """Moves each channel towards its mean over the image.
 
     Args:

@@ -12,7 +12,7 @@ from torch import Tensor
 from rolewise.instruments.corruptions.kernels import draw, scale_of, streak, zoomed
 
 
-def brightness(pixels: Tensor, added: float, generator: torch.Generator) -> Tensor:
+def brightened(pixels: Tensor, added: float, generator: torch.Generator) -> Tensor:
     """Adds to the value of hue, saturation and value.
 
     Args:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head
+from rolewise.instruments.prediction import LogitScale
 from rolewise.instruments.robustness.balls import Norm, check_norm, project, steepest, uniform
 from rolewise.instruments.robustness.objectives import Best, Objective, gradient_of, pixels_of
 from rolewise.networks import evaluating
@@ -20,7 +20,14 @@ class Attack(Protocol):
     """A function that attacks a batch; settings of its own are bound beforehand, with ``functools.partial``."""
 
     def __call__(
-        self, model: nn.Module, images: Tensor, labels: Tensor, *, epsilon: float, spec: InputSpec | None, head: Head
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        epsilon: float,
+        spec: InputSpec | None,
+        head: LogitScale,
     ) -> Tensor:
         """Returns images [B, C, H, W] in [0, 1], each within epsilon of its own."""
         ...
@@ -34,7 +41,7 @@ def fgsm(
     epsilon: float,
     norm: Norm = "linf",
     spec: InputSpec | None = None,
-    head: Head = "raw",
+    head: LogitScale = "raw",
 ) -> Tensor:
     r"""Moves each image once, to the edge of the ball.
 
@@ -81,7 +88,7 @@ def pgd(
     restarts: int = 1,
     objective: Objective = "cross_entropy",
     spec: InputSpec | None = None,
-    head: Head = "raw",
+    head: LogitScale = "raw",
 ) -> Tensor:
     r"""Moves each image in steps, and back into the ball after each of them.
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, answer
+from rolewise.instruments.prediction import LogitScale, answer
 from rolewise.instruments.robustness.attacks import check_bound
 from rolewise.instruments.robustness.balls import Norm
 from rolewise.instruments.robustness.objectives import pixels_of
@@ -34,7 +34,7 @@ def auto_attack(
     queries: int = 5000,
     batch_size: int = 128,
     spec: InputSpec | None = None,
-    head: Head = "raw",
+    head: LogitScale = "raw",
 ) -> Tensor:
     """Attacks with two kinds of automatic PGD (cross-entropy; ratio of logits), DeepFool and Square, one after another.
 
@@ -142,7 +142,7 @@ def gradients_kept(model: nn.Module) -> Iterator[None]:
 class _Seen(nn.Module):
     """The network with its normalisation inside and its head outside, as ART wants it."""
 
-    def __init__(self, model: nn.Module, spec: InputSpec | None, head: Head) -> None:
+    def __init__(self, model: nn.Module, spec: InputSpec | None, head: LogitScale) -> None:
         super().__init__()
         self.model, self.spec, self.head = model, spec, head
 

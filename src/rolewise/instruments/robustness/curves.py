@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, answer, batches_on, check_logits
+from rolewise.instruments.prediction import LogitScale, answer, batches_on, finite_logits
 from rolewise.instruments.robustness.attacks import Attack
 from rolewise.instruments.robustness.objectives import pixels_of
 from rolewise.networks import device_of, evaluating
@@ -31,7 +31,7 @@ class RobustAccuracy:
 
     epsilon: float
     clean: float
-    accuracy: dict[Head, float]
+    accuracy: dict[LogitScale, float]
     worst: float
     count: int
 
@@ -42,7 +42,7 @@ def robust_accuracy(
     attack: Attack,
     *,
     epsilons: Sequence[float],
-    heads: Sequence[Head] = ("raw",),
+    heads: Sequence[LogitScale] = ("raw",),
     spec: InputSpec | None = None,
     device: torch.device | str | None = None,
 ) -> list[RobustAccuracy]:
@@ -74,7 +74,9 @@ def robust_accuracy(
         raise InputError(f"epsilons and heads must hold at least one, got {list(epsilons)} and {list(heads)}")
     where = torch.device(device) if device is not None else device_of(model)
     clean: list[Tensor] = []
-    found: dict[tuple[float, Head], list[Tensor]] = {(epsilon, head): [] for epsilon in epsilons for head in heads}
+    found: dict[tuple[float, LogitScale], list[Tensor]] = {
+        (epsilon, head): [] for epsilon in epsilons for head in heads
+    }
     for images, labels in batches_on(batches, where):
         right = correct(model, pixels_of(images), labels, spec)
         clean.append(right)
@@ -108,7 +110,7 @@ def correct(model: nn.Module, pixels: Tensor, labels: Tensor, spec: InputSpec | 
     if not len(pixels):
         return torch.zeros(0, dtype=torch.bool)
     with evaluating(model):
-        return (check_logits(answer(model, pixels, spec)).argmax(1) == labels).cpu()
+        return (finite_logits(answer(model, pixels, spec)).argmax(1) == labels).cpu()
 
 
 def share(hits: Tensor) -> float:

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, answer
+from rolewise.instruments.prediction import LogitScale, answer
 from rolewise.instruments.robustness.attacks import ascend, check_bound, starts
 from rolewise.instruments.robustness.balls import Norm, uniform
-from rolewise.instruments.robustness.objectives import Best, loss_of, pixels_of
+from rolewise.instruments.robustness.objectives import Best, attack_loss, pixels_of
 from rolewise.networks import evaluating
 
 
@@ -24,7 +24,7 @@ def random_search(
     norm: Norm = "linf",
     draws: int = 100,
     spec: InputSpec | None = None,
-    head: Head = "raw",
+    head: LogitScale = "raw",
 ) -> Tensor:
     """Returns the worst of some random points of the ball about each image.
 
@@ -73,7 +73,7 @@ def nes(
     draws: int = 32,
     width: float = 0.02,
     spec: InputSpec | None = None,
-    head: Head = "raw",
+    head: LogitScale = "raw",
 ) -> Tensor:
     r"""Projected steps along a gradient of the margin that is estimated from the classifier's answers.
 
@@ -116,7 +116,8 @@ def nes(
         for _ in range(draws):
             direction = torch.randn(at.shape, generator=generator, device=generator.device, dtype=at.dtype).to(at)
             above, below = (
-                loss_of(answer(model, at + side * width * direction, spec, head), labels, "margin") for side in (1, -1)
+                attack_loss(answer(model, at + side * width * direction, spec, head), labels, "margin")
+                for side in (1, -1)
             )
             total += (above - below).view(-1, 1, 1, 1) * direction
         return total / (2 * draws * width)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, batches_on
+from rolewise.instruments.prediction import LogitScale, batches_on
 from rolewise.instruments.robustness.attacks import check_bound, fgsm, pgd
 from rolewise.instruments.robustness.balls import Norm, diameter
 from rolewise.instruments.robustness.curves import correct, share
@@ -71,7 +71,7 @@ def masking_check(
     surrogate_spec: InputSpec | None = None,
     tolerance: float = 0.02,
     spec: InputSpec | None = None,
-    head: Head = "raw",
+    head: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> MaskingCheck:
     """Looks for the signs that a network is robust only because its gradient leads attacks astray.

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import Head, answer
+from rolewise.instruments.prediction import LogitScale, answer
 
 Objective = Literal["cross_entropy", "margin"]
 
@@ -38,7 +38,7 @@ def pixels_of(images: Tensor) -> Tensor:
     return images if images.dtype == torch.float64 else images.float()
 
 
-def loss_of(logits: Tensor, labels: Tensor, objective: Objective = "cross_entropy") -> Tensor:
+def attack_loss(logits: Tensor, labels: Tensor, objective: Objective = "cross_entropy") -> Tensor:
     r"""Returns what an attack makes large, for each image.
 
     .. math:: -\log \mathrm{softmax}(z)_y \quad \text{or} \quad \max_{k \ne y} z_k - z_y
@@ -72,7 +72,7 @@ def gradient_of(
     model: nn.Module,
     labels: Tensor,
     spec: InputSpec | None,
-    head: Head,
+    head: LogitScale,
     objective: Objective = "cross_entropy",
 ) -> Callable[[Tensor], Tensor]:
     """Returns the function from images [B, C, H, W] in [0, 1] to each image's gradient of its own loss.
@@ -83,7 +83,7 @@ def gradient_of(
     def gradient(pixels: Tensor) -> Tensor:
         with torch.enable_grad():
             leaf = pixels.detach().requires_grad_()
-            total = loss_of(answer(model, leaf, spec, head), labels, objective).sum()
+            total = attack_loss(answer(model, leaf, spec, head), labels, objective).sum()
             if not total.requires_grad:
                 return torch.zeros_like(pixels)
             (found,) = torch.autograd.grad(total, leaf, allow_unused=True)
@@ -104,7 +104,7 @@ class Best:
     """
 
     def __init__(
-        self, model: nn.Module, labels: Tensor, spec: InputSpec | None, head: Head, objective: Objective
+        self, model: nn.Module, labels: Tensor, spec: InputSpec | None, head: LogitScale, objective: Objective
     ) -> None:
         self._ask: Callable[[Tensor], Tensor] = functools.partial(answer, model, spec=spec, head=head)
         self._labels, self._objective = labels, objective
@@ -121,7 +121,7 @@ class Best:
         """Takes each image of [B, C, H, W] that is worse than the one kept."""
         logits = self._ask(images)
         wrong = logits.argmax(1) != self._labels
-        loss = loss_of(logits, self._labels, self._objective)
+        loss = attack_loss(logits, self._labels, self._objective)
         if self._kept is None:
             self._kept = images, wrong, loss
             return

@@ -12,9 +12,9 @@ from rolewise.files import AnyPath, as_path
 from rolewise.search.budget import SearchCost
 from rolewise.search.lineage import SearchResult
 from rolewise.search.member import MakeMember
-from rolewise.search.member_pool import Here, Pool, Processes
-from rolewise.search.search_folder import Folder
-from rolewise.search.search_run import Course
+from rolewise.search.member_pool import InProcessPool, MemberPool, ProcessPool
+from rolewise.search.search_folder import SearchFolder
+from rolewise.search.search_run import SearchRun
 from rolewise.search.space import Genome, Space
 
 
@@ -87,30 +87,30 @@ def search(
     for name, value in (("workers", workers), ("threads", threads)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
-    course = Course(space, members=members, intervals=intervals, seed=seed, quantile=quantile, initial=initial)
-    kept = Folder(as_path(folder, "folder"), course)
-    if course.over:
+    run = SearchRun(space, members=members, intervals=intervals, seed=seed, quantile=quantile, initial=initial)
+    kept = SearchFolder(as_path(folder, "folder"), run)
+    if run.over:
         return kept.finish()
     workers = min(workers, members)
-    pool: Pool = Here(make_member, threads) if workers == 1 else Processes(make_member, workers, threads)
+    pool: MemberPool = (
+        InProcessPool(make_member, threads) if workers == 1 else ProcessPool(make_member, workers, threads)
+    )
     images = (cost.images if cost else 0) * members
-    earlier, first, began = kept.seconds, course.done, time.monotonic()
+    earlier, first, began = kept.seconds, run.done, time.monotonic()
     try:
-        while course.done < intervals:
+        while run.done < intervals:
             start = time.monotonic()
-            orders = kept.orders()
-            line = kept.commit(orders, pool.run(orders), time.monotonic() - start)
+            tasks = kept.tasks()
+            line = kept.commit(tasks, pool.run(tasks), time.monotonic() - start)
             if on_progress is not None:
                 scores = [score for score in line.scores if score is not None]
                 spent = time.monotonic() - began
-                remaining = spent / (course.done - first) * (intervals - course.done)
+                remaining = spent / (run.done - first) * (intervals - run.done)
                 mean = math.fsum(scores) / len(scores)
-                done = images * course.done // intervals
-                on_progress(Progress(course.done, intervals, max(scores), mean, done, earlier + spent, remaining))
-            if should_stop is not None and course.done < intervals and should_stop():
-                raise Interrupted(
-                    f"stopped after interval {course.done} of {intervals}; the same call goes on from there"
-                )
+                done = images * run.done // intervals
+                on_progress(Progress(run.done, intervals, max(scores), mean, done, earlier + spent, remaining))
+            if should_stop is not None and run.done < intervals and should_stop():
+                raise Interrupted(f"stopped after interval {run.done} of {intervals}; the same call goes on from there")
     except BaseException:
         pool.close(at_once=True)
         raise

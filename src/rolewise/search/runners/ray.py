@@ -13,9 +13,9 @@ import torch
 from rolewise.errors import InputError, RunError
 from rolewise.jobs.worker_pool import MOST_LOSSES
 from rolewise.search import member_states
-from rolewise.search.lineage import TRUNCATION, Event, SearchResult
+from rolewise.search.lineage import TRUNCATION, LineageEvent, SearchResult
 from rolewise.search.member import MakeMember, Member
-from rolewise.search.search_run import Course
+from rolewise.search.search_run import SearchRun
 from rolewise.search.space import Space
 from rolewise.seeds import generator
 
@@ -51,29 +51,29 @@ def search_with_ray(
         InputError: an argument is wrong, or Ray is not installed.
         RunError: a member failed, or was lost three times.
     """
-    course = Course(space, members=members, intervals=intervals, seed=seed, quantile=quantile)
+    run = SearchRun(space, members=members, intervals=intervals, seed=seed, quantile=quantile)
     if members < 2:
         raise InputError(f"members must be at least 2 under Ray, got {members}")
-    history, log = fit(make_member, course, Path(folder), threads=threads, synchronous=True)
+    history, log = fit_with_ray(make_member, run, Path(folder), threads=threads, synchronous=True)
     events = []
     for target, donor, interval, configuration in log:
         fraction = interval / intervals
         genome, changes = configuration["genome"], configuration["changes"]
-        events.append(Event(interval, fraction, target, donor, TRUNCATION, changes, genome))
+        events.append(LineageEvent(interval, fraction, target, donor, TRUNCATION, changes, genome))
     events.sort(key=lambda event: (event.interval, event.target))
-    result = SearchResult(space, seed, quantile, course.initial, history, tuple(events), runner="ray")
+    result = SearchResult(space, seed, quantile, run.initial, history, tuple(events), runner="ray")
     result.save(Path(folder) / "lineage.json")
     return result
 
 
-def fit(
-    make_member: MakeMember, course: Course, folder: Path, *, threads: int, synchronous: bool
+def fit_with_ray(
+    make_member: MakeMember, run: SearchRun, folder: Path, *, threads: int, synchronous: bool
 ) -> tuple[tuple[tuple[float, ...], ...], list[tuple[int, int, int, dict[str, Any]]]]:
     """Runs Ray Tune's population-based training over members.
 
     Args:
         make_member: makes a member.
-        course: the search's settings.
+        run: the search's settings.
         folder: gets ray/.
         threads: torch's threads for each member.
         synchronous: compare members after equal numbers of intervals; else each with what the others have reached.
@@ -93,12 +93,12 @@ def fit(
     def explore(configuration: dict[str, Any]) -> dict[str, Any]:
         nonlocal explored
         explored += 1
-        draws = generator(course.seed, "search", "ray", explored)
-        configuration["genome"], configuration["changes"] = course.space.explore(configuration["genome"], draws)
+        draws = generator(run.seed, "search", "ray", explored)
+        configuration["genome"], configuration["changes"] = run.space.explore(configuration["genome"], draws)
         return configuration
 
     # By interval: one that was lost after its score had arrived is scored again.
-    scores: dict[int, dict[int, float]] = {member: {} for member in range(course.members)}
+    scores: dict[int, dict[int, float]] = {member: {} for member in range(run.members)}
     failures: list[str] = []
 
     class Watch(tune.Callback):  # type: ignore[misc]
@@ -114,19 +114,19 @@ def fit(
 
     class End(tune.Stopper):  # type: ignore[misc]
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-            return bool(result["failure"]) or result["training_iteration"] >= course.intervals
+            return bool(result["failure"]) or result["training_iteration"] >= run.intervals
 
         def stop_all(self) -> bool:
             return bool(failures)
 
     trainable = tune.with_parameters(
-        _trainable(tune), make_member=make_member, seeds=course.seeds, intervals=course.intervals, threads=threads
+        _trainable(tune), make_member=make_member, seeds=run.seeds, intervals=run.intervals, threads=threads
     )
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": threads}),
         param_space={
-            "start": tune.grid_search([{"member": member} for member in range(course.members)]),
-            "genome": tune.sample_from(lambda spec: course.initial[spec.config["start"]["member"]]),
+            "start": tune.grid_search([{"member": member} for member in range(run.members)]),
+            "genome": tune.sample_from(lambda spec: run.initial[spec.config["start"]["member"]]),
             "changes": {},
         },
         tune_config=tune.TuneConfig(
@@ -136,7 +136,7 @@ def fit(
             scheduler=schedulers.PopulationBasedTraining(
                 time_attr="training_iteration",
                 perturbation_interval=1,
-                quantile_fraction=course.quantile,
+                quantile_fraction=run.quantile,
                 custom_explore_fn=explore,
                 synch=synchronous,
             ),
@@ -161,7 +161,7 @@ def fit(
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     # Who reports last is logged with the interval before it, so the later one of the two is meant.
     log = [(_number(line[0]), _number(line[1]), max(int(line[2]), int(line[3])), line[5]) for line in lines]
-    rows = [[score for _, score in sorted(scores[member].items())] for member in range(course.members)]
+    rows = [[score for _, score in sorted(scores[member].items())] for member in range(run.members)]
     return tuple(zip(*rows, strict=False)), log
 
 

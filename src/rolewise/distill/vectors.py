@@ -1,4 +1,4 @@
-"""Features at unit length, with a gradient that stays bounded where there is nothing to bring to it."""
+"""Directions of features with a bounded gradient, and divergences between distributions over classes."""
 
 from __future__ import annotations
 
@@ -18,3 +18,9 @@ def unit(vectors: Tensor) -> Tensor:
     square = vectors.square().sum(1, keepdim=True)
     short = square <= EQUAL
     return torch.where(short, 0.0, vectors / torch.where(short, 1.0, square).sqrt())
+
+
+def divergence(log_target: Tensor, log_predicted: Tensor) -> Tensor:
+    """Returns KL(target || predicted) in nats, [B], from log-probabilities [B, K]."""
+    found: Tensor = torch.linalg.vecdot(log_target.exp(), log_target - log_predicted)
+    return found

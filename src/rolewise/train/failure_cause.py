@@ -5,24 +5,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from rolewise.batch import Batch
 from rolewise.distill import Distiller
 from rolewise.inputs import InputSpec, prepare
 from rolewise.logits import logits_in
 
 
 @torch.no_grad()
-def why(distiller: Distiller, images: Tensor, teacher_images: Tensor | None, step: int, term: str) -> str:
+def why(distiller: Distiller, batch: Batch, step: int, term: str) -> str:
     """Returns the cause of a term that is not finite, and the remedy; empty where the training itself ran away.
 
     Args:
         distiller: student, teacher and loss.
-        images: some that the student saw, of the failed step or one soon after.
-        teacher_images: what the teacher saw instead, or None.
+        batch: of the failed step or one soon after.
         step: index of the failed optimiser step.
         term: name of the term that is not finite.
     """
+    images, teacher_images = batch.inputs, batch.views.get("teacher")
     for name, some in (("images", images), ("the teacher's images", teacher_images)):
-        if some is not None and not _finite(some):
+        if isinstance(some, Tensor) and not _finite(some):
             return f"{name} are not finite, so that no loss of them is: look at what makes them"
     teacher = distiller.teacher
     # The labels' term does not depend on the teacher: it tells of the student alone.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rolewise.distill.registry import Method
 
 
-def head_of(methods: Sequence[Method], label_weight: float) -> float | None:
+def logit_scale_of(methods: Sequence[Method], label_weight: float) -> float | None:
     """Returns m where the student's probabilities are ``softmax(m z / s)``, or None where they are ``softmax(z)``.
 
     A loss that divides the logits z by their own standard deviation s trains no scale of z. Where every term that reads
@@ -21,7 +21,7 @@ def head_of(methods: Sequence[Method], label_weight: float) -> float | None:
         label_weight: of the labels' own cross-entropy, which reads raw logits.
     """
     heads = [
-        method.info.head(**method.settings) if method.info.head is not None else None
+        method.info.logit_scale(**method.settings) if method.info.logit_scale is not None else None
         for method in methods
         if method.info.reads == "logits"
     ]

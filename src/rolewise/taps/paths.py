@@ -16,11 +16,11 @@ _FORM = re.compile(
     r"(?::token\.(?P<token>\d+))?"
 )
 #: What a path looks like, for messages.
-FORM = "<module>, then #2 or #all, then :input or :output with .0 or .<key> for a part, then :token.0, each optional"
+FORM = "a path such as blocks.5, attn:input, attn:output.0, cell#2, cell#all or blocks.5:token.0"
 
 
 @dataclass(frozen=True)
-class Place:
+class TapPath:
     """A place in a forward pass.
 
     Args:
@@ -72,7 +72,7 @@ class Place:
         return f"name a part, as in {f'{start}:{self.side}.' + '.'.join(steps)!r} (parts: {', '.join(tensors)})"
 
 
-def place_of(path: str) -> Place:
+def parse_tap(path: str) -> TapPath:
     """Returns the place that a path stands for.
 
     Args:
@@ -86,7 +86,7 @@ def place_of(path: str) -> Place:
     if found is None or not path:
         raise InputError(f"a tap must be {FORM}, got {path!r}")
     run, token = found["run"], found["token"]
-    return Place(
+    return TapPath(
         path=path,
         module=found["module"],
         run="all" if run == "all" else int(run) if run else None,
