@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
-from rolewise.augment.ops import INDEX, OPS, PBA_OPS, check_op, is_signed, pba_value
+from rolewise.augment.ops import PBA_OPS, check_op, is_signed, number_of, op_of, pba_value
 from rolewise.augment.plan import Plan
 from rolewise.augment.policy_draws import append_base, check_base, empty_plan, random_signs, range_of, walk
 from rolewise.errors import InputError
@@ -143,7 +143,7 @@ class Policy:
         taken = walk(order, accepted, wanted, slots)
         names = [triple.op for triple in triples]
         strengths = torch.tensor([triple.strength for triple in triples])
-        ops = torch.tensor([INDEX[name] for name in names])
+        ops = torch.tensor([number_of(name) for name in names])
         picked = taken.clamp_min(0)
         if self.scale == "pba":
             levels = (strengths * 10).round().int().tolist()
@@ -213,14 +213,14 @@ class RandomOps:
         """Draws a plan for ``num`` images of ``size`` (C, H, W)."""
         shape = (num, self.num_ops)
         picked = torch.randint(0, len(self.ops) + 1, shape, generator=generator) - 1
-        numbers = torch.tensor([INDEX[name] for name in self.ops])
+        numbers = torch.tensor([number_of(name) for name in self.ops])
         index = picked.clamp_min(0)
         full = torch.tensor([range_of(name, self.ranges) for name in self.ops])[index]
         if self.strength is None:
             share = torch.randint(0, 31, shape, generator=generator) / 30
         else:
             share = torch.full(shape, self.strength)
-        signed = torch.tensor([OPS[name].signed for name in self.ops])[index]
+        signed = torch.tensor([op_of(name).signed for name in self.ops])[index]
         values = full * share * random_signs(signed, generator)
         draws = torch.rand(*shape, 2, generator=generator)
         plan = Plan(torch.where(picked >= 0, numbers[index], -1), torch.where(picked >= 0, values, 0.0), draws)
@@ -268,9 +268,9 @@ class SubPolicies:
             return torch.tensor(values)[which]
 
         probability = table([[triple.probability for triple in row] for row in self.sequences])
-        ops = table([[INDEX[triple.op] for triple in row] for row in self.sequences]).long()
+        ops = table([[number_of(triple.op) for triple in row] for row in self.sequences]).long()
         full = table([[triple.strength * range_of(triple.op, self.ranges) for triple in row] for row in self.sequences])
-        signed = table([[float(OPS[triple.op].signed) for triple in row] for row in self.sequences]) > 0
+        signed = table([[float(op_of(triple.op).signed) for triple in row] for row in self.sequences]) > 0
         taken = torch.rand(probability.shape, generator=generator) < probability
         values = full * random_signs(signed, generator)
         draws = torch.rand(*probability.shape, 2, generator=generator)

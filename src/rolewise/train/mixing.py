@@ -61,6 +61,8 @@ class Mixing:
                 raise InputError(f"{what} must be one of {', '.join(names)}, got {value!r}{near(str(value), names)}")
         for alpha, share in ((self.alpha.start, self.share.start), (self.alpha.end, self.share.end)):
             replace(self.mix, alpha=alpha, share=share)
+        if self.alpha.window != (0.0, 1.0):
+            raise InputError("alpha must hold during all of training, got a window; give the share one")
         if self.sharpness <= 0:
             raise InputError(f"sharpness must be positive, got {self.sharpness}")
         if self.by is not None and self.rule == "unix" and self.mix.method != "mixup":
@@ -76,6 +78,10 @@ class Mixing:
     def at(self, progress: float) -> Mix:
         """Returns what plans are drawn from at a fraction of training in [0, 1]."""
         return replace(self.mix, alpha=self.alpha(progress), share=self.share(progress))
+
+    def over(self, epochs: int, steps: int) -> Mixing:
+        """Returns the same with moments that are fractions of a training (see `rolewise.distill.Weight.over`)."""
+        return replace(self, alpha=self.alpha.over(epochs, steps), share=self.share.over(epochs, steps))
 
     def with_scalars(self, share: float | None, alpha: float | None) -> Mixing:
         """Returns the same with another constant share or alpha; what is None stays."""
