@@ -32,10 +32,10 @@ def faults_of(
     """Returns one fault for each setting that the schema refuses.
 
     Args:
-        error: what the schema said.
-        document: what it said it of.
+        error: the schema's error.
+        document: the document that was checked.
         kind: the schema.
-        owner: what the whole document is called.
+        owner: the whole document's name.
     """
     found: dict[Steps, list[Mapping[str, Any]]] = {}
     for item in error.errors(include_url=False):
@@ -62,7 +62,7 @@ def real_path(item: Mapping[str, Any], value: Any) -> Steps:
 
 
 def value_at(value: Any, path: Steps) -> Any:
-    """Returns what stands at a path; None where nothing does."""
+    """Returns the value at a path; None where there is none."""
     for step in path:
         try:
             value = value[step]

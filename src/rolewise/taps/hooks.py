@@ -125,7 +125,7 @@ class Taps:
         return result, features
 
     def features(self, call: Callable[[], object]) -> dict[str, Tensor]:
-        """Returns what was tapped in a call whose result nobody needs, without what the network does after the taps.
+        """Returns the tapped features of a call whose result nobody needs, without the rest of the network.
 
         The first pass goes to its end, since only then each tap is known to run as often as its path states and to be
         left alone by later modules. Each further pass ends at the moment when all taps are recorded; their values are
