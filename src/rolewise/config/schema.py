@@ -76,6 +76,7 @@ class DistillSection(Section):
     view: Literal["shared", "clean", "own"] = "shared"
     mixed_targets: Literal["image", "outputs", "isotonic"] = "image"
     teacher_mode: Literal["eval", "batch_statistics"] = "eval"
+    stop_teacher: bool = False
 
 
 class AugmentSection(Section):

@@ -109,6 +109,7 @@ def distiller(
         example=data.source.batch(data.train[:2]),
         generator=derive_seed(data.seed, "adapters", student_section.name),
         teacher_mode=config.distill.teacher_mode if teacher is not None else "eval",
+        stop_teacher=teacher is not None and config.distill.stop_teacher,
     ).to(data.device)
 
 
