@@ -20,7 +20,9 @@ FOUNDATION = {
     "inputs",
     "jobs",
     "logits",
-    "memory",
+    "machine_memory",
+    "metric_info",
+    "results_format",
     "networks",
     "own_sources",
     "processes",
@@ -31,6 +33,7 @@ FOUNDATION = {
     "taps",
     "tensors",
     "threads",
+    "typed_values",
     "words",
 }
 LEAVES = {"data", "augment", "models", "quant", "tasks", "distill"}

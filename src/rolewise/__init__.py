@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rolewise.report import write_report
     from rolewise.search import SearchResult, search
     from rolewise.taps import tap
+    from rolewise.tasks import Classification, MultiLabel, Regression
     from rolewise.train import Trainee, evaluate, fit
 
 __version__ = "0.1.0"
@@ -30,21 +31,25 @@ _WHERE = {
     "inputs": ("InputSpec",),
     "report": ("write_report",),
     "search": ("SearchResult", "search"),
+    "tasks": ("Classification", "MultiLabel", "Regression"),
     "taps": ("tap",),
     "train": ("Trainee", "evaluate", "fit"),
 }
 _ROOM = {name: room for room, names in _WHERE.items() for name in names}
 
 __all__ = [
+    "Classification",
     "Distiller",
     "ExperimentConfig",
     "InputError",
     "InputSpec",
     "Interrupted",
     "Method",
+    "MultiLabel",
     "NonFiniteError",
     "Plan",
     "Policy",
+    "Regression",
     "RolewiseError",
     "RunError",
     "Schedule",
@@ -65,7 +70,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a name when it is first asked for, so that ``import rolewise`` and ``rolewise --help`` are quick."""
+    """Imports a name at its first use, so that ``import rolewise`` and ``rolewise --help`` are quick."""
     if name in _ROOM:
         return getattr(importlib.import_module(f"rolewise.{_ROOM[name]}"), name)
     if not name.startswith("_"):

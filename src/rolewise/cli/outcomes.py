@@ -12,8 +12,8 @@ from rolewise.cli.options import RunArgument, app, console
 from rolewise.words import counted
 
 
-@app.command()
-def evaluate(
+@app.command("evaluate")
+def evaluate_command(
     run_folder: RunArgument,
     stage: Annotated[
         str, typer.Argument(help="A training's stage, such as seed0/small-own+distill.", show_default=False)
@@ -28,12 +28,14 @@ def evaluate(
 
     announce_run(run_folder)
     metrics = evaluate_stage(run_folder, stage)
-    images = counted(len(metrics.correct), "image")
-    console.print(f"validation accuracy {metrics.accuracy:.4f}, loss {metrics.loss:.4f}, {images}")
+    values = ", ".join(f"{info.title} {metrics.values[info.key]:.4f}" for info in metrics.infos)
+    if metrics.infos[0].key == "accuracy":
+        values = f"accuracy {metrics.accuracy:.4f}, loss {metrics.loss:.4f}"
+    console.print(f"validation {values}, {counted(metrics.examples, 'image')}", soft_wrap=True)
 
 
-@app.command()
-def export(
+@app.command("export")
+def export_command(
     run_folder: RunArgument,
     out: Annotated[
         Path, typer.Option("--out", help="The file to write; a model card comes beside it.", show_default=False)
@@ -75,8 +77,8 @@ def export(
     )
 
 
-@app.command()
-def report(
+@app.command("report")
+def report_command(
     run_folder: RunArgument, show: Annotated[bool, typer.Option("--show", help="Open it in the browser.")] = False
 ) -> None:
     """Write a run's or a study's report anew, also of one that is not finished.

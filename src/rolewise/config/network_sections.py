@@ -52,7 +52,7 @@ class RateSection(Section):
 
 
 class TrainSection(Section):
-    """How a network is trained."""
+    """The training of a network."""
 
     epochs: Times = 100
     batch_size: Times = 128
@@ -126,7 +126,7 @@ class MovingSection(Section):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Where it begins and where it ends."""
+        """Its first and its last value."""
         return self.start, self.start if self.end is None else self.end
 
 
@@ -135,7 +135,7 @@ Moving = Annotated[float, Field(le=10**9)] | MovingSection
 
 
 class MixSection(Section):
-    """How a network's images are mixed while it is trained."""
+    """The mixing of a network's images while it is trained."""
 
     method: Literal["none", "mixup", "cutmix"] = "none"
     alpha: Moving = 1.0
@@ -195,7 +195,7 @@ class QuantiseSection(Section):
 
     weights: BitWidth = 2
     activations: BitWidth = 2
-    quantiser: Literal["dorefa", "pact", "lsq", "affine"] = "lsq"
+    quantiser: str = "lsq"
     keep: tuple[str, ...] = ("first", "last")
     layers: dict[str, LayerBits] = {}
 

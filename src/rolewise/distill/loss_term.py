@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
+from rolewise.distill.checks import check_unreduced
 from rolewise.distill.mixed import mixed_logits, temperature_of
 from rolewise.distill.registry import Method
 from rolewise.distill.running import without_autocast
 from rolewise.distill.term import Shapes, Term
+from rolewise.errors import InputError
 from rolewise.seeds import derive_seed
 from rolewise.tasks import Task
 
@@ -45,6 +47,12 @@ class LossTerm(Term):
         pieces = []
         for index, (path, other) in enumerate(self.pairs):
             feature = student.features[path]
+            logits = student.values.get("logits")
+            if isinstance(logits, Tensor) and len(feature) != len(logits):
+                raise InputError(
+                    f"tap {path!r} must have the {len(logits)} examples of the batch in dimension 0, got "
+                    f"{list(feature.shape)}; tap a place with the batch first, as batch_first=True gives it"
+                )
             if self.maps:
                 learned = self.maps[index]
                 # Half precision features of an autocast network meet a map in single precision.
@@ -63,7 +71,8 @@ class LossTerm(Term):
             settings = {**settings, "labels": rows.labels}
         with without_autocast(rows.logits.device.type):
             losses = method.info.loss(at_least_float32(rows.logits), at_least_float32(wanted.logits), **settings)
-            return rows.by_example(losses, len(student.logits))
+            check_unreduced(method.name, losses, len(rows.logits))
+            return rows.by_example(losses, len(student.first))
 
     def _of_features(self, pieces: list[tuple[Tensor, Tensor]], batch: Batch) -> Tensor | dict[str, Tensor]:
         info, settings, own = self.method.info, dict(self.method.settings), None
@@ -77,6 +86,7 @@ class LossTerm(Term):
         else:
             each = [info.loss(*piece, **settings) for piece in pieces]
             loss = each[0] if len(each) == 1 else torch.stack(each).sum(0)
+        check_unreduced(self.method.name, loss, len(pieces[0][0]))
         return loss if own is None else {"": loss, "estimator": own}
 
 
@@ -113,5 +123,5 @@ def make_term(method: Method, task: Task, pairs: Pairs, shapes: Shapes, seed: in
             make = info.estimator
             estimator = made(f"{method.name}_estimator", lambda: make(shapes.teacher))
         term = LossTerm(method, task, maps, estimator)
-    term.pairs = tuple(pairs)
+    term.name, term.pairs = method.name, tuple(pairs)
     return term

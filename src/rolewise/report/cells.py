@@ -1,19 +1,30 @@
-"""How numbers are written in tables."""
+"""Numbers as tables show them."""
 
 from __future__ import annotations
 
+from rolewise.metric_info import MetricInfo
 from rolewise.statistics import Estimate
 
 
-def with_spread(accuracy: Estimate) -> str:
-    """Returns a mean with its standard deviation, in percent."""
-    spread = "" if accuracy.sd is None else f" ± {100 * accuracy.sd:.1f}"
-    return f"{100 * accuracy.mean:.1f}{spread}"
+def with_spread(metric: MetricInfo, score: Estimate) -> str:
+    """Returns a mean with its standard deviation, as its metric is written: ``97.3 ± 0.4``.
+
+    Args:
+        metric: the estimate's.
+        score: an estimate; without a standard deviation the mean stands alone.
+    """
+    spread = "" if score.sd is None else f" ± {metric.value(score.sd)}"
+    return f"{metric.value(score.mean)}{spread}"
 
 
-def with_interval(difference: Estimate) -> str:
-    """Returns a difference with its interval, in points."""
-    change = f"{100 * difference.mean:+.1f}"
+def with_interval(metric: MetricInfo, difference: Estimate) -> str:
+    """Returns a difference with its interval, as its metric is written: ``+1.2 (-0.3 to +2.7)``.
+
+    Args:
+        metric: the estimate's.
+        difference: an estimate of a difference; without an interval the mean stands alone.
+    """
+    change = metric.change(difference.mean)
     if difference.low is not None and difference.high is not None:
-        change += f" ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
+        change += f" ({metric.change(difference.low)} to {metric.change(difference.high)})"
     return change

@@ -19,6 +19,7 @@ from rolewise.train.feed import Feed
 from rolewise.train.given import check_given
 from rolewise.train.image_feed import ImageFeed, image_feed_of
 from rolewise.train.mixing import Mixing
+from rolewise.train.moments import count_moments
 from rolewise.train.optimizers import optimizer_of
 from rolewise.train.parameter_groups import freeze
 from rolewise.train.record import EpochRecord
@@ -92,12 +93,7 @@ class Trainee:
         self.scalars = list(scalars)
         self.epoch, self.step = 0, 0
         self.learning_rate = settings.optimizer.learning_rate
-        self.schedule = settings.schedule.over(settings.epochs, self.steps_per_epoch)
-        for method in distiller.methods:
-            if (weight := method.weight.over(settings.epochs, self.steps_per_epoch)) is not method.weight:
-                distiller.configure(method.name, weight=weight)
-        if isinstance(self.feed, ImageFeed) and self.feed.mixing is not None:
-            self.feed.mixing = self.feed.mixing.over(settings.epochs, self.steps_per_epoch)
+        self.schedule = count_moments(distiller, self.feed, settings, self.steps_per_epoch)
         if settings.channels_last:
             distiller.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.still = freeze(distiller, settings.freeze)
