@@ -22,7 +22,8 @@ class Shapes:
         teacher: likewise of the teacher's.
         classes: K, or None where the networks have no logits.
         examples: N, the number of examples in the source, for memories; None where it was not given.
-        labels: int64 [N], the classes of all examples; None where they were not given.
+        labels: int64 [N], the classes of all examples, -1 for one that is not trained on; None where they were not
+            given.
     """
 
     student: Sequence[torch.Size] = ()
@@ -50,7 +51,7 @@ class Shapes:
         return self.examples
 
     def labels_of_all(self, owner: str) -> Tensor:
-        """Returns the classes of all examples, int64 [N].
+        """Returns the classes of all examples, int64 [N], -1 for one that is not trained on.
 
         Args:
             owner: the term's method, for the error.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rolewise.augment import OPS, Mix, Schedule
 from rolewise.augment import build_schedule as build_augmentation
@@ -87,8 +87,17 @@ def distiller(
     student_section: StudentSection,
     student: nn.Module,
     teacher: nn.Module | None,
+    indices: Tensor,
 ) -> Distiller:
-    """Returns the loss of one student: with the methods where there is a teacher, the labels alone where not."""
+    """Returns the loss of one student: with the methods where there is a teacher, the labels alone where not.
+
+    Args:
+        data: of the run's seed.
+        student_section: of the config.
+        student: its network.
+        teacher: the frozen one, or None.
+        indices: int64 [N], the images of the source that are trained on.
+    """
     config = data.config
     methods = build_methods([dict(method) for method in config.distill.methods]) if teacher is not None else []
     return Distiller(
@@ -102,7 +111,16 @@ def distiller(
         example=data.source.batch(data.train[:2]),
         generator=derive_seed(data.seed, "adapters", student_section.name),
         teacher_mode=config.distill.teacher_mode if teacher is not None else "eval",
+        labels=_trained_labels(data.source.labels, indices),
     ).to(data.device)
+
+
+def _trained_labels(labels: Tensor, indices: Tensor) -> Tensor:
+    """Returns the class of each image of a source, int64 [N]; -1 where it is left out, 0 where there are no classes."""
+    classes = labels if labels.dtype == torch.int64 and labels.ndim == 1 else torch.zeros(len(labels)).long()
+    table = torch.full((len(labels),), -1)
+    table[indices] = classes[indices]
+    return table
 
 
 def at_bits(section: StudentSection, network: nn.Module) -> nn.Module:
