@@ -47,8 +47,8 @@ def test_a_weight_over_training_names_its_own_field() -> None:
         ("start", -1, "must be a number of at least 0, got -1"),
         ("end", "a", "must be a number of at least 0, got 'a'"),
         ("at", 0, "must be above 0 and at most 1, got 0"),
-        ("shape", "lin", "must be one of constant, linear, cosine, step, got 'lin'; did you mean \"linear\"?"),
-        ("begin", 1, 'no such setting of "weight"; known: at, end, shape, start'),
+        ("shape", "lin", "must be one of constant, linear, cosine, sigmoid, step, got 'lin'; did you mean \"linear\"?"),
+        ("begin", 1, 'no such setting of "weight"; known: at, end, shape, start, window'),
     ):
         found = faults(f"[{{name: kd, weight: {{{'start: 1, ' if field != 'start' else ''}{field}: {value}}}}}]")
         assert found == {f"[0].weight.{field}": rule}

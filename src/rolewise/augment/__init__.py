@@ -4,11 +4,13 @@ from rolewise.augment.mix import Mix
 from rolewise.augment.mix_batch import cutmix_batch, mix_images, mix_labels, mixup_batch
 from rolewise.augment.mix_plan import MixPlan
 from rolewise.augment.ops import OPS, PBA_OPS, Op
+from rolewise.augment.own_ops import import_operation, operation
 from rolewise.augment.plan import Plan
 from rolewise.augment.plan_application import apply
-from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
+from rolewise.augment.policy import Augmentation, Policy, Triple
 from rolewise.augment.presets import PRESETS, build_schedule
 from rolewise.augment.published import PUBLISHED_OPS, Published, load_published
+from rolewise.augment.random_policies import RandomOps, SubPolicies
 from rolewise.augment.schedule import Schedule, augmentation_from_json, random_schedule
 from rolewise.augment.torchvision_spaces import TorchvisionOps, TorchvisionPolicy
 
@@ -34,9 +36,11 @@ __all__ = [
     "augmentation_from_json",
     "build_schedule",
     "cutmix_batch",
+    "import_operation",
     "load_published",
     "mix_images",
     "mix_labels",
     "mixup_batch",
+    "operation",
     "random_schedule",
 ]

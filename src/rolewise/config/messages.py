@@ -13,16 +13,9 @@ from rolewise.config.faults import Fault, Steps, dotted
 from rolewise.config.schema import ExperimentConfig
 from rolewise.config.yaml_scalars import quoted_value
 from rolewise.errors import near
+from rolewise.typed_values import RULES
 
-_RULES = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "string_type": "text",
-    "dict_type": "a mapping",
-    "model_type": "a mapping of settings",
-    "tuple_type": "a list",
+_RULES = RULES | {
     "string_pattern_mismatch": "lower-case letters, digits, _ and -, starting with a letter or digit",
 }
 _BOUNDS = {
@@ -39,10 +32,10 @@ def faults_of(
     """Returns one fault for each setting that the schema refuses.
 
     Args:
-        error: what the schema said.
-        document: what it said it of.
+        error: the schema's error.
+        document: the document that was checked.
         kind: the schema.
-        owner: what the whole document is called.
+        owner: the whole document's name.
     """
     found: dict[Steps, list[Mapping[str, Any]]] = {}
     for item in error.errors(include_url=False):
@@ -69,7 +62,7 @@ def real_path(item: Mapping[str, Any], value: Any) -> Steps:
 
 
 def value_at(value: Any, path: Steps) -> Any:
-    """Returns what stands at a path; None where nothing does."""
+    """Returns the value at a path; None where there is none."""
     for step in path:
         try:
             value = value[step]

@@ -16,7 +16,7 @@ from rolewise.errors import InputError
 from rolewise.experiment.seed_data import SeedData
 from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
-from rolewise.train import Mixing, OptimizerSettings, RateSchedule, TrainSettings
+from rolewise.train import FreezeSettings, GroupSettings, Mixing, OptimizerSettings, RateSchedule, TrainSettings
 
 
 def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSettings:
@@ -26,6 +26,9 @@ def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSett
         batch_size=section.batch_size,
         optimizer=OptimizerSettings(**section.optimizer.model_dump()),
         schedule=RateSchedule(**section.schedule.model_dump()),
+        accumulate=section.accumulate,
+        groups=tuple(GroupSettings(**group.model_dump()) for group in section.groups),
+        freeze=tuple(FreezeSettings(**rule.model_dump()) for rule in section.freeze),
         ema=section.ema,
         clip_norm=section.clip_norm,
         distill_gradient=section.distill_gradient,
@@ -51,7 +54,7 @@ def mixing(section: MixSection, config: ExperimentConfig) -> Mixing | None:
             pairs="any" if by_entropy else section.pairs,
         ),
         alpha=_over_time(section.alpha),
-        share=_over_time(section.share),
+        mixed_fraction=_over_time(section.share),
         by=section.pairs if by_entropy else None,
         rule=section.entropy_rule,
         sharpness=section.sharpness,
