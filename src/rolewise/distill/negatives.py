@@ -1,4 +1,4 @@
-"""Negatives: for each example of a batch, rows of the source that it is told from."""
+"""Negatives: for each example of a batch, rows of the source with other examples."""
 
 from __future__ import annotations
 

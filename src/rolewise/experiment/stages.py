@@ -87,7 +87,7 @@ def loss_of(run: RunFolder, data: SeedData, stage: Stage, seed: int, indices: Te
     Args:
         run: its folder.
         data: of the stage's seed.
-        stage: whose role it is.
+        stage: a training of the role.
         seed: of the initial weights.
         indices: int64 [N], the images that are trained on.
     """

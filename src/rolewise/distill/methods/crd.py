@@ -1,4 +1,4 @@
-"""Contrastive representation distillation: an embedding is told from those of other examples by the other network's."""
+"""Contrastive representation distillation: embeddings of one example by both networks, apart from all others."""
 
 from __future__ import annotations
 
