@@ -22,7 +22,6 @@ LEFT = {
     "ground": 4,
     "instruments": 3,
     "study": 42,
-    "taps": 5,
     "train": 57,
 }
 
