@@ -16,13 +16,17 @@ LEFT = {
     "augment": 2,
     "cli": 1,
     "config": 1,
+    "data": 8,
     "deploy": 21,
-    "distill": 73,
-    "experiment": 86,
-    "ground": 4,
+    "distill": 78,
+    "experiment": 92,
+    "ground": 10,
     "instruments": 3,
+    "report": 1,
+    "statistics": 6,
     "study": 42,
-    "train": 57,
+    "tasks": 6,
+    "train": 59,
 }
 
 QUESTIONS = "what|whatever|who|whoever|whom|whose|which|how|where|why"
