@@ -16,9 +16,10 @@ import quiet
 import torch
 
 import rolewise as rw
+from rolewise.batch import Batch, Context
 from rolewise.distill import Method, configure, ii_kd
 from rolewise.models import build
-from rolewise.train.step import train_step
+from rolewise.train import StepRule, Update, train_step
 
 CASES = {
     "ResNet-20 <- ResNet-56, 32x32": ("resnet56", "resnet20", 100),
@@ -54,21 +55,15 @@ def step(case: tuple[str, str, int], methods: list[Method], share: float | None)
     ]
     teacher, student = (network.to(memory_format=torch.channels_last) for network in networks)  # type: ignore[call-overload]
     distiller = rw.Distiller(teacher, student.train(), methods, label_weight=1.0, example=images[:2])
-    parameters = list(distiller.trainable_parameters())
-    optimizer = torch.optim.SGD(parameters, 1e-4, momentum=0.9, fused=True)
+    optimizer = torch.optim.SGD(distiller.trainable_parameters(), 1e-4, momentum=0.9, fused=True)
+    updates, batch, rule = (
+        [Update(distiller, optimizer)],
+        Batch(images, labels),
+        StepRule(gradient_ratio=share),
+    )
 
     def run() -> None:
-        train_step(
-            distiller,
-            optimizer,
-            images,
-            labels,
-            None,
-            progress=0.0,
-            learning_rate=1e-4,
-            share=share,
-            parameters=parameters,
-        )
+        train_step(updates, batch, Context(), rule)
 
     return run
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 # Before torch is loaded, and for the processes that tests start: several test processes share the cores.
@@ -60,6 +61,26 @@ def restored(data_folder: Path, tmp_path_factory: pytest.TempPathFactory):
         return target
 
     return restore
+
+
+@pytest.fixture
+def rolewise(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """Calls a command in this process; gives its exit code, what it printed, and its errors."""
+    from rolewise import cli
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["rolewise", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ending:
+            code = int(ending.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

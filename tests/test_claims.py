@@ -19,7 +19,7 @@ from claims.figures import Figures  # noqa: E402
 from claims.plain import KINDS, PLAIN, plain  # noqa: E402
 from claims.telling import PARAGRAPHS, Paragraph, aside, told, written  # noqa: E402
 
-from rolewise.experiment.advice import evidence  # noqa: E402
+from rolewise.advice import evidence  # noqa: E402
 
 DOCUMENTS = results_table.documents()
 FIGURES = Figures()

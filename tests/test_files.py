@@ -23,7 +23,7 @@ from rolewise.search.member_states import read_state
 
 
 def read_table_of(path: Path) -> Any:
-    from rolewise.experiment.advice.judging import read_table
+    from rolewise.advice.regret_report import read_table
 
     return read_table(path)
 

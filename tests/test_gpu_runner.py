@@ -212,7 +212,7 @@ def test_miniatures_and_measurements_do_not_share_a_folder(pieces: Any, tmp_path
 
 def test_every_piece_has_its_steps_and_every_config_is_valid(pieces: Any, tmp_path: Path) -> None:
     from rolewise.experiment import load
-    from rolewise.experiment.study import load_study
+    from rolewise.study import load_study
 
     for miniature in (False, True):
         found = pieces.plan.pieces(pieces.plan.Setting(tmp_path, "cpu", miniature))

@@ -33,6 +33,7 @@ FOUNDATION = {
     "words",
 }
 LEAVES = {"data", "augment", "models", "quant", "tasks", "distill"}
+MEASURES = {"diagnosis", "instruments", "statistics"}
 # Room -> the rooms it may import beside itself and the foundation. A room that is not here is refused, so that whoever
 # adds one decides where it stands.
 ALLOWED: dict[str, set[str]] = {
@@ -45,8 +46,14 @@ ALLOWED: dict[str, set[str]] = {
     "instruments": {"data"},
     "diagnosis": {"data", "instruments", "statistics"},
     "report": {"statistics"},
+    "experiment": {*LEAVES, *MEASURES, "config", "report", "search", "train"},
+    # Beside one another, above the experiments that they run, measure or export.
+    **{
+        room: {*LEAVES, *MEASURES, "config", "experiment", "report", "search", "train"}
+        for room in ("study", "advice", "deploy")
+    },
 }
-SEES_EVERYTHING = {"experiment", "cli", "__init__", "__main__"}
+SEES_EVERYTHING = {"cli", "__init__", "__main__"}
 # What a room may not import from outside the package: a search never meets a network.
 FORBIDDEN_OUTSIDE = {"search": {"torch.nn", "torch.optim"}}
 
@@ -121,6 +128,9 @@ def test_the_rooms_import_in_one_direction():
         ("data/a.py", "import rolewise as rw"),
         ("seeds.py", "from rolewise.data import read"),
         ("kitchen/a.py", "import torch"),
+        ("experiment/a.py", "from rolewise.study import run_study"),
+        ("study/a.py", "from rolewise.advice import advise"),
+        ("deploy/a.py", "from rolewise.cli import main"),
     ],
 )
 def test_a_planted_violation_is_caught(tmp_path: Path, file: str, line: str):
@@ -134,6 +144,7 @@ def test_a_planted_violation_is_caught(tmp_path: Path, file: str, line: str):
     [
         ("train/a.py", "from rolewise.data import read\nfrom rolewise.distill import Distiller"),
         ("experiment/a.py", "from rolewise.search import search"),
+        ("study/a.py", "from rolewise.experiment import run"),
         ("cli.py", "import rolewise.report"),
         ("distill/methods/a.py", "from ..registry import METHODS\nfrom rolewise.registry import Registry"),
         ("search/a.py", "import torch\nfrom torch import Tensor\nimport numpy"),

@@ -22,8 +22,8 @@ from rolewise.models import build as network
 from rolewise.quant import load_packed, quantise, save_packed
 
 QUICK = Path(__file__).resolve().parent / "experiment" / "quick.yaml"
-# Files that a reader lists itself.
-OWN = {"StreamedFiles.__init__"}
+# Made by the package itself: files that a reader lists, and results.
+OWN = {"StreamedFiles.__init__", "StudyResult.__init__", "Exported.__init__"}
 
 
 def public() -> Iterator[tuple[str, Any]]:

@@ -6,12 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rolewise.advice import advise
     from rolewise.augment import Plan, Policy, Schedule, apply
     from rolewise.config import ExperimentConfig
     from rolewise.distill import Distiller, Method, Terms, configure
     from rolewise.errors import InputError, Interrupted, NonFiniteError, RolewiseError, RunError
     from rolewise.experiment import load, run
-    from rolewise.experiment.advice import advise
     from rolewise.inputs import InputSpec
     from rolewise.report import write_report
     from rolewise.search import SearchResult, search
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "advice": ("advise",),
     "augment": ("Plan", "Policy", "Schedule", "apply"),
     "config": ("ExperimentConfig",),
     "distill": ("Distiller", "Method", "Terms", "configure"),
     "errors": ("InputError", "Interrupted", "NonFiniteError", "RolewiseError", "RunError"),
     "experiment": ("load", "run"),
-    "experiment.advice": ("advise",),
     "inputs": ("InputSpec",),
     "report": ("write_report",),
     "search": ("SearchResult", "search"),

@@ -28,6 +28,7 @@ class Average:
             # The copy is evaluated, never tapped.
             module._forward_hooks.clear()
             module._forward_pre_hooks.clear()
+            module._forward_pre_hooks_with_kwargs.clear()
         self._decay = decay
         self._pairs: list[tuple[Tensor, Tensor]] = []
         self._floating: tuple[list[Tensor], list[Tensor]] = ([], [])

@@ -71,7 +71,7 @@ def standardised(logits: Tensor, *, multiplier: float = 1.0, centred: bool = Fal
 
     .. math:: m \, \frac{z}{s}, \quad s^2 = \frac{1}{K - 1} \sum_c (z_c - \bar z)^2
 
-    A student that was trained on such logits (see `rolewise.distill.heads.head_of`) has learned no scale of its own:
+    A student that was trained on such logits (see `rolewise.distill.logit_scale_of`) has learned no scale of its own:
     its probabilities, and so its calibration, are ``softmax(standardised(z))``, or those of a temperature that is
     fitted to ``z`` on images of their own afterwards. Its accuracy is the same either way.
 

@@ -12,7 +12,7 @@ from rolewise.config import ConfigError
 from rolewise.data import DataWarning, ImageData, StreamedArray, divide, split, stratified_subset
 from rolewise.errors import InputError
 from rolewise.experiment import load
-from rolewise.experiment.world import world
+from rolewise.experiment.seed_data import seed_data_of
 from rolewise.seeds import derive_seed
 
 
@@ -106,8 +106,8 @@ def test_an_experiment_tests_on_as_many_as_its_config_names(tmp_path: Path) -> N
     labels = np.arange(80) % 4
     np.savez(tmp_path / "data.npz", images=images, labels=labels, test_images=images // 2, test_labels=labels)
     for data, train, test in (("limit: 40", 30, 80), ("limit: 40, test: 20", 30, 20), ("test: 0.5", 70, 40)):
-        here = world(config(tmp_path, data), 0, torch.device("cpu"))
-        assert (len(here.train), len(here.validation), len(here.test)) == (train, 10, test)
+        divided = seed_data_of(config(tmp_path, data), 0, torch.device("cpu"))
+        assert (len(divided.train), len(divided.validation), len(divided.test)) == (train, 10, test)
 
 
 def test_numbers_and_settings_of_data_are_refused_where_they_stand(tmp_path: Path) -> None:

@@ -91,7 +91,49 @@ def fsp(student: list[Array], teacher: list[Array]) -> Array:
     return losses
 
 
+def match(
+    student: Array,
+    teacher: Array,
+    loss: str = "mse",
+    map: str = "linear",
+    reduction: str = "mean",
+    normalise: bool = False,
+    threshold: float = 1.0,
+    temperature: float = 1.0,
+) -> Array:
+    """Number by number, or place by place."""
+
+    def element(x: float) -> float:
+        if loss == "mse":
+            return x * x
+        if loss == "l1":
+            return abs(x)
+        huber = x * x / 2 if abs(x) < threshold else threshold * (abs(x) - threshold / 2)
+        return huber / threshold if loss == "smooth_l1" else huber
+
+    def place(s: Array, t: Array) -> float:
+        if loss == "kl":
+            p, q = (np.exp(some / temperature) / sum(np.exp(some / temperature)) for some in (t, s))
+            return temperature**2 * sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+        if loss == "pearson":
+            s, t = s - np.mean(s), t - np.mean(t)
+        return 1 - float(np.dot(unit(s), unit(t)))
+
+    losses = []
+    for s, t in zip(student, teacher, strict=True):
+        pairs = list(zip(s.reshape(len(s), -1).T, t.reshape(len(t), -1).T, strict=True))
+        if normalise:
+            pairs = [(unit(a), unit(b)) for a, b in pairs]
+        if loss in ("cosine", "pearson", "kl"):
+            values = [place(a, b) for a, b in pairs]
+        else:
+            values = [element(x - y) for a, b in pairs for x, y in zip(a, b, strict=True)]
+        losses.append(sum(values) / (len(values) if reduction == "mean" else 1))
+    return np.array(losses)
+
+
 ORACLES: dict[str, Callable[..., Array]] = {
+    "match": match,
     "similarity": similarity,
     "nst": nst,
     "pkt": pkt,
@@ -99,7 +141,21 @@ ORACLES: dict[str, Callable[..., Array]] = {
     "fsp": fsp,
 }
 
-SETTINGS: dict[str, list[dict[str, Any]]] = {"correlation": [{"gamma": 1.5, "order": 4}]}
+SETTINGS: dict[str, list[dict[str, Any]]] = {
+    "correlation": [{"gamma": 1.5, "order": 4}],
+    "match": [
+        {"loss": "mse", "reduction": "sum", "map": "none"},
+        {"loss": "l1", "normalise": True},
+        {"loss": "smooth_l1", "threshold": 0.3},
+        {"loss": "huber", "threshold": 0.3, "reduction": "sum"},
+        {"loss": "cosine"},
+        {"loss": "cosine", "reduction": "sum", "map": "conv"},
+        {"loss": "kl", "temperature": 2.0},
+        {"loss": "kl", "normalise": True, "reduction": "sum"},
+        {"loss": "pearson"},
+        {"loss": "pearson", "normalise": True},
+    ],
+}
 
 _HALF = math.sqrt(0.5)
 _NEAR = math.exp(-0.8)
@@ -108,6 +164,17 @@ _NEAR = math.exp(-0.8)
 _APART, _ALIKE = [[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [1.0, 1.0]]
 
 WORKED: dict[str, list[Worked]] = {
+    # (2, 0) against (-1, 4): differences 3 and -4; cosine -1 / sqrt 17; from the means (1, -1) against (-2.5, 2.5).
+    "match": [
+        Worked([[2.0, 0.0]], [[-1.0, 4.0]], [12.5]),
+        Worked([[2.0, 0.0]], [[-1.0, 4.0]], [7.0], {"loss": "l1", "reduction": "sum"}),
+        Worked([[2.0, 0.0]], [[-1.0, 4.0]], [3.0], {"loss": "smooth_l1"}),
+        Worked([[2.0, 0.0]], [[-1.0, 4.0]], [5.0], {"loss": "huber", "threshold": 2.0}),
+        Worked([[2.0, 0.0]], [[-1.0, 4.0]], [2.5], {"loss": "smooth_l1", "threshold": 2.0}),
+        Worked([[2.0, 0.0]], [[-1.0, 4.0]], [1 + 1 / math.sqrt(17)], {"loss": "cosine"}),
+        Worked([[2.0, 0.0]], [[-1.0, 4.0]], [2.0], {"loss": "pearson"}),
+        Worked([[0.0, 0.0]], [[math.log(3), 0.0]], [0.75 * math.log(1.5) + 0.25 * math.log(0.5)], {"loss": "kl"}),
+    ],
     # Rows of similarities: (1, 0) against (1, 1) over its length.
     "similarity": [Worked(_APART, _ALIKE, [((1 - _HALF) ** 2 + 0.5) / 2] * 2)],
     # One channel looks at one of two places, the teacher's two at both: 1, (1 + 1 + 0 + 0) / 4, and (1 + 0) / 2.

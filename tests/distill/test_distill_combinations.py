@@ -12,7 +12,7 @@ from distill_oracles import rkd
 from rolewise.distill import COMBINATIONS, METHODS, Distiller, build_methods, configure, function_matching, ii_kd
 from rolewise.errors import InputError
 from rolewise.experiment import load
-from rolewise.experiment.checks import check
+from rolewise.experiment.name_checks import check
 from rolewise.models import build
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 import rolewise.distill as rw
 from rolewise.distill import Distiller
-from rolewise.distill import distiller as distiller_module
+from rolewise.distill import networks as networks_module
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec, prepare
 from rolewise.models import build
@@ -176,7 +176,7 @@ def test_each_network_gets_its_own_input_and_a_shared_one_is_made_once(monkeypat
         made.append((id(images), spec))
         return prepare(images, spec)
 
-    monkeypatch.setattr(distiller_module, "prepare", counting)
+    monkeypatch.setattr(networks_module, "prepare", counting)
     images = torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8)
     own = torch.flip(images, [3])
     labels = torch.tensor([0, 1, 2, 0])
@@ -219,7 +219,7 @@ def test_a_network_from_elsewhere_is_tapped_by_module_path() -> None:
     ("tap", "message"),
     [
         ("clasifier", r"the student has no tap 'clasifier'; did you mean \"classifier\""),
-        ("conv:weight", "the student has no tap 'conv:weight'; a tap must be <module>"),
+        ("conv:weight", "the student has no tap 'conv:weight'; a tap must be a path such as"),
         ("again", "tap 'again' must run once in a forward pass, got twice"),
         ("norm", "tap 'norm' must not be changed in place by a later module"),
         ("unused", "tap 'unused' must run in every forward pass, got none"),
@@ -352,7 +352,7 @@ def test_taps_keep_no_tensor_alive() -> None:
     assert len(seen) == 3 and not any(reference() is not None for reference in seen)
     with pytest.raises(RuntimeError):  # a pass that fails leaves the taps closed too
         distiller(torch.zeros(6, 2, 8, 8), labels)
-    assert not distiller._taps["student"].store.open
+    assert not distiller._taps["student"].recording.open
 
 
 def test_two_distillers_may_share_a_teacher() -> None:

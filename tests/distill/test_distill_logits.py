@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import rolewise.distill as rw
-from rolewise.distill import METHODS, Distiller, build_methods, function_matching, head_of
+from rolewise.distill import METHODS, Distiller, build_methods, function_matching, logit_scale_of
 from rolewise.distill.methods.dkd import target_set
 from rolewise.errors import InputError
 from rolewise.logits import standardised
@@ -210,7 +210,7 @@ def test_a_scale_that_a_version_does_not_read_is_refused() -> None:
     ],
 )
 def test_the_head_is_rescaled_where_nothing_trains_the_scale(methods, label_weight, multiplier) -> None:
-    assert head_of(methods, label_weight) == multiplier
+    assert logit_scale_of(methods, label_weight) == multiplier
     if not methods or label_weight or any(method.info.reads != "logits" for method in methods):
         return
     # The flag says what the loss does: it is blind to scale exactly where the head is a rescaled one.

@@ -122,8 +122,8 @@ def test_a_full_disk_is_said_with_the_file(rolewise, tmp_path: Path, monkeypatch
     settings = [part for one in ("seeds=[0]", "arms.student=[none]", "workers=1") for part in ("--set", one)]
     code, _, err = rolewise("run", QUICK, "--out", tmp_path / "r", *settings)
     assert code == 1 and err.strip() == (
-        f"{tmp_path / 'r' / 'environment.json'}: No space left on device; mend that and run the same command again to "
-        "go on"
+        f"{tmp_path / 'r' / 'environment.json'}: No space left on device; correct that and run the same command again "
+        "to resume"
     )
 
 

@@ -12,11 +12,11 @@ import pytest
 from rolewise.errors import RolewiseError
 from rolewise.experiment import load, pipeline
 from rolewise.experiment.evaluation import evaluate_stage
-from rolewise.experiment.study import load_study, run_study, running
-from rolewise.experiment.study.folder import StudyFolder
 from rolewise.report.run_data import read_run
 from rolewise.report.study_data import read_study
 from rolewise.report.study_pictures import read_pictures
+from rolewise.study import load_study, run_study, study_run
+from rolewise.study.study_folder import StudyFolder
 
 HERE = Path(__file__).parent
 CONFIG = load(
@@ -60,7 +60,7 @@ def without_drawing() -> Iterator[None]:
     """Reads what the pages are made of, and draws nothing, which takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "write_report", shown_run)
-        patch.setattr(running, "write_study_report", shown_study)
+        patch.setattr(study_run, "write_study_report", shown_study)
         yield
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from rolewise import cli
+from rolewise.deploy.export import default_stage, export_stage
+from rolewise.deploy.latency import in_turns
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import load, run
-from rolewise.experiment.exporting import default_stage, export_stage
-from rolewise.experiment.folder import RunFolder, open_run
-from rolewise.experiment.latency import in_turns
 from rolewise.experiment.pipeline import run_stage
+from rolewise.experiment.run_folder import RunFolder, open_run
+from rolewise.experiment.seed_data import SealedTest
 from rolewise.experiment.stages import find_stage
-from rolewise.experiment.world import SealedTest
-from rolewise.statistics import compare_to_float
+from rolewise.statistics.float_comparison import compare_to_float
 
 QUICK = Path(__file__).parent / "quick.yaml"
 NETWORK = "model: {name: small_cnn, arguments: {widths: [8, 12]}}, init: teacher, images: 100"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rolewise.experiment import load
 from rolewise.experiment.estimate import estimated_seconds, evaluated, stage_times
-from rolewise.experiment.folder import open_run
-from rolewise.experiment.graph import stages_of
 from rolewise.experiment.pipeline import images_of, plan
+from rolewise.experiment.run_folder import open_run
+from rolewise.experiment.stage_graph import stages_of
 from rolewise.models import build
 from rolewise.train import save_weights
 

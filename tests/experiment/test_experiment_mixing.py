@@ -11,8 +11,8 @@ from rolewise.config import ConfigError
 from rolewise.distill import weight_of
 from rolewise.experiment import load, previews, run
 from rolewise.experiment.builders import mixing
-from rolewise.experiment.folder import RunFolder
 from rolewise.experiment.previews import draw_preview, write_previews
+from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stages import section_of
 
 QUICK = Path(__file__).with_name("quick.yaml")

@@ -21,12 +21,12 @@ from rolewise.errors import InputError, Interrupted, NonFiniteError, RunError
 from rolewise.experiment import load, run
 from rolewise.experiment.arms import arms_of, control_of, label
 from rolewise.experiment.evaluation import evaluate_stage
-from rolewise.experiment.executor import Update
-from rolewise.experiment.folder import existing_run, held, open_run
-from rolewise.experiment.graph import stages_of
+from rolewise.experiment.executor import StageUpdate
 from rolewise.experiment.pipeline import with_needs
+from rolewise.experiment.run_folder import existing_run, held, open_run
+from rolewise.experiment.seed_data import seed_data_of
+from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.stages import augmentation_of, find_stage
-from rolewise.experiment.world import world
 from rolewise.seals import write_sealed
 
 QUICK = Path(__file__).with_name("quick.yaml")
@@ -64,7 +64,7 @@ def test_worker_processes_and_their_deaths_change_no_byte(finished: Path, tmp_pa
     seen: list[str] = []
     moments: set[str] = set()
 
-    def kill(update: Update) -> None:
+    def kill(update: StageUpdate) -> None:
         seen.append(f"{update.stage} {update.text}")
         # Once in a search and once in a training: both workers.
         moment = update.text[:9]
@@ -108,7 +108,7 @@ def test_a_path_in_place_of_a_config_is_refused_with_the_remedy(tmp_path: Path) 
 
 
 def test_a_finished_run_is_not_run_again(finished: Path) -> None:
-    seen: list[Update] = []
+    seen: list[StageUpdate] = []
     before = results_of(finished)
     run(load(QUICK), finished, on_update=seen.append)
     assert seen == [] and results_of(finished) == before
@@ -194,11 +194,11 @@ def test_a_folder_at_work_takes_no_other_config(tmp_path: Path) -> None:
 def test_nobody_sees_the_validation_images_during_a_search() -> None:
     for retrain in ("false", "true"):
         config = load(QUICK, [f"retrain_on_validation={retrain}", "teacher.images=null"])
-        here = world(config, 0, torch.device("cpu"))
-        unseen = here.final_indices(None, unseen=True)
-        assert not torch.isin(here.validation, unseen).any()
-        assert not torch.isin(here.test.indices, torch.cat([unseen, here.validation])).any()
-        seen = torch.isin(here.validation, here.final_indices(None, unseen=False)).all().item()
+        data = seed_data_of(config, 0, torch.device("cpu"))
+        unseen = data.final_indices(None, unseen=True)
+        assert not torch.isin(data.validation, unseen).any()
+        assert not torch.isin(data.test.indices, torch.cat([unseen, data.validation])).any()
+        seen = torch.isin(data.validation, data.final_indices(None, unseen=False)).all().item()
         assert seen == (retrain == "true")
         stages = {stage.name: stage for stage in stages_of(config)}
         teacher = stages[stages["seed0/small-search"].teacher]
@@ -208,7 +208,7 @@ def test_nobody_sees_the_validation_images_during_a_search() -> None:
 
 def test_each_seed_divides_anew_and_keeps_the_test_set() -> None:
     config = load(QUICK)
-    one, two = (world(config, seed, torch.device("cpu")) for seed in (0, 1))
+    one, two = (seed_data_of(config, seed, torch.device("cpu")) for seed in (0, 1))
     assert torch.equal(one.test.indices, two.test.indices) and not torch.equal(one.validation, two.validation)
 
 
@@ -250,7 +250,7 @@ def test_one_network_is_evaluated_without_the_test_set(finished: Path) -> None:
 
 
 def test_stopping_keeps_everything(tmp_path: Path, finished: Path) -> None:
-    def stop(update: Update) -> None:
+    def stop(update: StageUpdate) -> None:
         if update.text == "done" and update.stage == "seed0/teacher-own":
             signal.raise_signal(signal.SIGINT)
 

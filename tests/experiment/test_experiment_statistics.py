@@ -10,9 +10,8 @@ import torch
 
 from rolewise.data import ImageData
 from rolewise.errors import InputError
-from rolewise.experiment import load, pixel_statistics
-from rolewise.experiment import world as worlds
-from rolewise.experiment.folder import open_run
+from rolewise.experiment import load, pixel_statistics, seed_data
+from rolewise.experiment.run_folder import open_run
 
 QUICK = Path(__file__).parent / "quick.yaml"
 
@@ -29,15 +28,15 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(pixel_statistics, "channel_statistics", noting)
     monkeypatch.setattr(pixel_statistics, "_COUNTED", WeakKeyDictionary())
-    worlds._LOADED.clear()
+    seed_data._LOADED.clear()
     return found
 
 
 def test_every_stage_of_a_seed_has_them_from_one_count(counted: list[int]) -> None:
     config = load(QUICK)
-    made = [worlds.world(config, seed, torch.device("cpu")) for seed in (0, 1, 0, 1, 0)]
+    made = [seed_data.seed_data_of(config, seed, torch.device("cpu")) for seed in (0, 1, 0, 1, 0)]
     assert counted == []
-    specs = [here.spec(config.teacher.model) for here in made]
+    specs = [data.spec(config.teacher.model) for data in made]
     assert len(counted) == 2 and specs[0] == specs[2] == specs[4] and specs[1] == specs[3]
 
 
@@ -66,29 +65,29 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_another_process_finds_them_in_the_run_folder(counted: list[int], tmp_path: Path, monkeypatch) -> None:
     config, device = load(QUICK), torch.device("cpu")
     root = open_run(tmp_path / "run", config).root
-    first = worlds.world(config, 0, device, root)
+    first = seed_data.seed_data_of(config, 0, device, root)
     known = first.mean, first.std
     kept = root / "statistics" / "seed0.json"
     assert len(counted) == 1 and kept.is_file()
     forget(monkeypatch)
-    again = worlds.world(config, 0, device, root)
+    again = seed_data.seed_data_of(config, 0, device, root)
     assert (again.mean, again.std) == known and len(counted) == 1
-    assert worlds.world(config, 1, device, root).mean != known[0] and len(counted) == 2
+    assert seed_data.seed_data_of(config, 1, device, root).mean != known[0] and len(counted) == 2
 
 
 def test_those_of_other_images_are_not_taken_and_damage_is_named(counted, tmp_path: Path, monkeypatch) -> None:
     config, device = load(QUICK), torch.device("cpu")
     root = open_run(tmp_path / "run", config).root
-    mean = worlds.world(config, 0, device, root).mean
+    mean = seed_data.seed_data_of(config, 0, device, root).mean
     kept = root / "statistics" / "seed0.json"
-    other = worlds.world(config, 1, device, root)
+    other = seed_data.seed_data_of(config, 1, device, root)
     assert other.mean != mean
     kept.write_bytes((root / "statistics" / "seed1.json").read_bytes())
     forget(monkeypatch)
-    assert worlds.world(config, 0, device, root).mean == mean and len(counted) == 3
+    assert seed_data.seed_data_of(config, 0, device, root).mean == mean and len(counted) == 3
     kept.write_text(kept.read_text().replace(str(mean[0])[:6], "0.9999"))
     forget(monkeypatch)
     with pytest.raises(InputError, match=r"statistics of the training images .*seed0.json .*damaged.*delete it"):
-        worlds.world(config, 0, device, root).spec(config.teacher.model)
+        seed_data.seed_data_of(config, 0, device, root).spec(config.teacher.model)
     kept.unlink()
-    assert worlds.world(config, 0, device, root).mean == mean
+    assert seed_data.seed_data_of(config, 0, device, root).mean == mean

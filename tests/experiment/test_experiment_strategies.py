@@ -11,9 +11,9 @@ from rolewise.augment import RandomOps, Schedule
 from rolewise.errors import InputError
 from rolewise.experiment import load, run
 from rolewise.experiment.builders import preset
-from rolewise.experiment.folder import RunFolder
-from rolewise.experiment.graph import stages_of
-from rolewise.experiment.screening import screened
+from rolewise.experiment.policy_screen import screened
+from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.strategies import augmentation, grid
 from rolewise.seals import write_sealed
 from rolewise.search.lineage_file import load_lineage

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from rolewise.experiment import evaluation, exporting, load, pipeline, previews
-from rolewise.experiment.advice import planning
+from rolewise.advice import experiment_advice
+from rolewise.deploy import export
+from rolewise.experiment import evaluation, load, pipeline, previews
 from rolewise.threads import torch_threads
 
 QUICK = Path(__file__).with_name("quick.yaml")
@@ -43,8 +44,8 @@ def seen(monkeypatch: pytest.MonkeyPatch):
         (pipeline, "write_results"),
         (pipeline, "write_report"),
         (evaluation, "evaluate"),
-        (exporting, "trained_network"),
-        (planning, "advise_case"),
+        (export, "trained_network"),
+        (experiment_advice, "advise_case"),
         (previews, "apply"),
     ):
         watch(module, name)
@@ -57,9 +58,9 @@ def test_all_that_the_main_process_computes_keeps_to_the_threads_of_the_config(s
     with torch_threads(3):
         pipeline.run(config, out)
         evaluation.evaluate_stage(out, "seed0/teacher-none")
-        exporting.export_stage(out, "seed0/small-none+distill", "packed", tmp_path / "packed.safetensors")
-        taught = planning.taught_by(config, None, (out, "seed0/teacher-none"))
-        planning.advise_experiment(config, taught, effort=planning.Effort(images=20))
+        export.export_stage(out, "seed0/small-none+distill", "packed", tmp_path / "packed.safetensors")
+        trained_teacher = experiment_advice.find_teacher(config, None, (out, "seed0/teacher-none"))
+        experiment_advice.advise_experiment(config, trained_teacher, effort=experiment_advice.Effort(images=20))
         previews.draw_preview("randaugment", tmp_path / "p.png", config)
         assert torch.get_num_threads() == 3
     assert len(seen) == 7 and set().union(*seen.values()) == {2}, seen

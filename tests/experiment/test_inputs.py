@@ -16,15 +16,15 @@ import torch
 from rolewise.augment import build_schedule as augmentation
 from rolewise.data import ImageData, StreamedArray, StreamedFiles, fingerprint
 from rolewise.errors import InputError
-from rolewise.experiment import inputs, load, world
+from rolewise.experiment import input_digests, load, seed_data
 from rolewise.experiment.evaluation import evaluate_stage
-from rolewise.experiment.folder import open_run
 from rolewise.experiment.pipeline import run
-from rolewise.experiment.study import load_study
-from rolewise.experiment.study.folder import open_study
-from rolewise.experiment.study.keys import measure_key, stage_keys
+from rolewise.experiment.run_folder import open_run
 from rolewise.models import build
 from rolewise.own_sources import own_sources
+from rolewise.study import load_study
+from rolewise.study.keys import measure_key, stage_keys
+from rolewise.study.study_folder import open_study
 from rolewise.train import save_weights
 
 HERE = Path(__file__).parent
@@ -130,10 +130,10 @@ def test_a_change_between_start_and_resume_is_refused_and_named(project: Path, w
 
 def _forget() -> None:
     """Forgets what a process reads once, as another process has not read it."""
-    world._LOADED.clear()
-    inputs._DATA.clear()
-    inputs._STREAMED.clear()
-    inputs._sources.cache_clear()
+    seed_data._LOADED.clear()
+    input_digests._DATA.clear()
+    input_digests._STREAMED.clear()
+    input_digests._sources.cache_clear()
 
 
 def test_a_finished_run_is_neither_gone_on_with_nor_evaluated_on_other_images(project: Path) -> None:
@@ -223,9 +223,10 @@ def test_a_study_s_folder_is_bound_to_what_its_cells_read(tmp_path: Path, monkey
     (folder.store("0" * 32)).mkdir(parents=True)
     (folder.store("0" * 32) / "record.jsonl").write_text("{}\n")
     open_study(tmp_path / "s", asked)
-    before = inputs.data_inputs(asked.cells[0].config)
+    before = input_digests.data_inputs(asked.cells[0].config)
     assert len(before) == 2
-    monkeypatch.setattr(inputs, "_DATA", {key: {name: "0" * 64 for name in before} for key in inputs._DATA})
+    marks = {key: {name: "0" * 64 for name in before} for key in input_digests._DATA}
+    monkeypatch.setattr(input_digests, "_DATA", marks)
     with pytest.raises(InputError, match=r"data digits, pixels of the training images: \w{12} then, 000000000000 now"):
         open_study(tmp_path / "s", asked)
     open_study(tmp_path / "s", asked, extend=True)

@@ -11,9 +11,9 @@ import pytest
 
 from rolewise.augment import build_schedule as augmentation
 from rolewise.errors import InputError, RunError
-from rolewise.experiment import inputs, load, world
+from rolewise.experiment import input_digests, load, seed_data
 from rolewise.experiment.evaluation import evaluate_stage
-from rolewise.experiment.kept import stages_made_from
+from rolewise.experiment.kept_stages import stages_made_from
 from rolewise.experiment.lock import locked
 from rolewise.experiment.pipeline import run
 
@@ -39,9 +39,9 @@ def write(project: Path, name: str, fails_after: str) -> None:
     """Writes a network that fails once a file is there, as code that another process imports."""
     (project / f"{name}.py").write_text(f"FAILS_AFTER = {str(project / fails_after)!r}\n{NET}")
     sys.modules.pop(name, None)
-    for known in (world._LOADED, inputs._DATA, inputs._STREAMED):
+    for known in (seed_data._LOADED, input_digests._DATA, input_digests._STREAMED):
         known.clear()
-    inputs._sources.cache_clear()
+    input_digests._sources.cache_clear()
 
 
 @pytest.fixture

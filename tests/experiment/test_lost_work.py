@@ -15,10 +15,10 @@ import pytest
 from search_toys import SPACE, SlowFactory, climber
 
 from rolewise.experiment import load, run
-from rolewise.experiment.executor import Update
-from rolewise.experiment.study import load_study, run_study
+from rolewise.experiment.executor import StageUpdate
 from rolewise.jobs import worker_pool as workers
 from rolewise.search import search
+from rolewise.study import load_study, run_study
 
 HERE = Path(__file__).parent
 PRODUCTS = ("results.json", "results.csv", "lineage.json", "record.jsonl", "weights.safetensors", "schedule.json")
@@ -129,7 +129,7 @@ def test_a_search_that_is_lost_with_workers_of_its_own(tmp_path: Path) -> None:
     settings = ["seeds=[0]", "search.intervals=4", "arms.student=[none, own]", "arms.distill=[true]"]
     seen: list[str] = []
 
-    def kill(update: Update) -> None:
+    def kill(update: StageUpdate) -> None:
         seen.append(update.text)
         # The worker that runs the search; those that train its members end by themselves.
         if update.text.startswith(("interval 1/4", "interval 3/4")) and sum("lost" in text for text in seen) < 2:

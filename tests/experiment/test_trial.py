@@ -12,10 +12,10 @@ import torch
 from rolewise.config import ConfigError
 from rolewise.config.network_sections import ModelSection
 from rolewise.experiment import load, run
-from rolewise.experiment.study import load_study
-from rolewise.experiment.trial import memory, networks
-from rolewise.experiment.trial.images import Images, images_of
+from rolewise.experiment.trial import network_memory, network_trial
+from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of
 from rolewise.machine_memory import total_memory
+from rolewise.study import load_study
 
 HERE = Path(__file__).parent
 QUICK = HERE / "quick.yaml"
@@ -104,7 +104,7 @@ def test_bits_that_no_layer_takes_are_a_fault_of_their_setting(quantise: str, pa
         ("seven", r"must give logits \[B, 10\], one for each class of the data, got \[B, 7\]"),
         ("raising", r"model \"trial_toys:raising\" raised KeyError: 'first' \(trial_toys.py, line \d+\)"),
         ("huge", r"must fit into the memory of .*B, got weights of 4,00\d TB, in training 16,0"),
-        ("Auxiliary", "got tuple; wrap it, and this is what it returns in training mode"),
+        ("Auxiliary", "got a tuple of .*; wrap it .*, and this is what it returns in training mode"),
         ("raisin", "has no 'raisin'; did you mean \"raising\""),
     ],
 )
@@ -236,13 +236,13 @@ def test_data_that_are_there_and_wrong_are_a_fault(tmp_path: Path) -> None:
 
 def test_sets_that_are_always_the_same_need_not_be_there(tmp_path: Path) -> None:
     for data, wanted in (
-        ("cifar100", Images(3, (32, 32), 100, (50_000, 10_000))),
-        ("fashion_mnist", Images(1, (28, 28), 10, (60_000, 10_000))),
+        ("cifar100", ImageFacts(3, (32, 32), 100, (50_000, 10_000))),
+        ("fashion_mnist", ImageFacts(1, (28, 28), 10, (60_000, 10_000))),
     ):
         config = load(QUICK, [f"data={{name: {data}, validation: 10, root: {tmp_path}}}"])
-        assert images_of(config) == wanted
+        assert image_facts_of(config) == wanted
     coarse = load(QUICK, ["data={name: cifar100, validation: 10, arguments: {labels: coarse}}"])
-    assert images_of(coarse).classes == 20
+    assert image_facts_of(coarse).classes == 20
 
 
 def test_an_experiment_from_code_is_tried_before_its_folder_is_made(tmp_path: Path) -> None:
@@ -257,13 +257,13 @@ def test_an_experiment_from_code_is_tried_before_its_folder_is_made(tmp_path: Pa
 
 def test_a_study_tries_each_distinct_network_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[str] = []
-    real = networks.built
+    real = network_trial.built
 
     def counted(model, images, place):
         built.append(f"{model.name} {model.arguments} {place}")
         return real(model, images, place)
 
-    monkeypatch.setattr(networks, "built", counted)
+    monkeypatch.setattr(network_trial, "built", counted)
     path = tmp_path / "study.yaml"
     grid = "grid: {students.0.model.arguments.widths: [[4, 6], [8, 8]], distill.label_weight: [0.1, 0.2, 0.3]}"
     path.write_text(f"name: two\nbase: {QUICK}\n{grid}\n")
@@ -275,11 +275,11 @@ def test_a_study_tries_each_distinct_network_once(tmp_path: Path, monkeypatch: p
 
 
 def test_a_large_network_is_tried_without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks, "_SMALL", 0)
+    monkeypatch.setattr(network_trial, "_SMALL", 0)
     places: list[str] = []
-    real = networks.built
+    real = network_trial.built
     monkeypatch.setattr(
-        networks, "built", lambda model, images, place: places.append(place.type) or real(model, images, place)
+        network_trial, "built", lambda model, images, place: places.append(place.type) or real(model, images, place)
     )
     taps = "{name: fitnets, student_taps: stage1, teacher_taps: stage1}, {name: kd}, {name: rkd}"
     load(QUICK, [f"distill.methods=[{taps}]", "students[0].quantise={weights: 2, keep: [first]}"])
@@ -288,6 +288,6 @@ def test_a_large_network_is_tried_without_weights(monkeypatch: pytest.MonkeyPatc
 
 def test_the_size_of_a_network_counts_shared_weights_once() -> None:
     layer = torch.nn.Linear(3, 5)
-    assert memory.bytes_of(torch.nn.Sequential(layer, layer)) == 80
-    assert memory.machine_memory(torch.device("cpu")) == total_memory()
-    assert [memory.shown(number) for number in (999, 12_300, 5e12)] == ["999 bytes", "12.3 kB", "5 TB"]
+    assert network_memory.bytes_of(torch.nn.Sequential(layer, layer)) == 80
+    assert network_memory.machine_memory(torch.device("cpu")) == total_memory()
+    assert [network_memory.shown(number) for number in (999, 12_300, 5e12)] == ["999 bytes", "12.3 kB", "5 TB"]

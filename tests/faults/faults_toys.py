@@ -14,9 +14,9 @@ from pathlib import Path
 from search_toys import SPACE, SlowFactory
 
 from rolewise.experiment import load, run
-from rolewise.experiment.study import load_study, run_study
 from rolewise.jobs.worker_process import start_context
 from rolewise.search import search
+from rolewise.study import load_study, run_study
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiment"
 RUN = ["seeds=[0]", "arms.student=[none,own]", "arms.distill=[true]", "teacher.train.epochs=2"]
@@ -59,7 +59,7 @@ class Life:
     """A subject at work in a process of its own, with workers below it."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        context = start_context("rolewise.experiment.pipeline", "rolewise.experiment.study.working")
+        context = start_context("rolewise.experiment.pipeline", "rolewise.study.job_worker")
         self.process = context.Process(target=quietly, args=(name, folder))  # type: ignore[attr-defined]
         self.process.start()
         self.began = time.monotonic()

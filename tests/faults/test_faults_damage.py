@@ -16,10 +16,10 @@ from faults_toys import EXPERIMENTS, RUN, STUDY, damaged, products, stopped_at
 from rolewise.errors import Interrupted, RolewiseError
 from rolewise.experiment import load, pipeline
 from rolewise.experiment.evaluation import evaluate_stage
-from rolewise.experiment.study import load_study, run_study, running
 from rolewise.report.run_data import read_run
 from rolewise.report.study_data import read_study
 from rolewise.report.study_pictures import read_pictures
+from rolewise.study import load_study, run_study, study_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 #: In this many tests, each of this many damages, so that tests share a finished folder.
@@ -40,7 +40,7 @@ def without_drawing() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "write_report", shown_run)
-        patch.setattr(running, "write_study_report", shown_study)
+        patch.setattr(study_run, "write_study_report", shown_study)
         yield
 
 

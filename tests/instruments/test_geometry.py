@@ -143,7 +143,7 @@ def test_features_are_those_of_the_layer() -> None:
     with pytest.raises(InputError, match="at least one image"):
         features_of(model, [])
     with pytest.raises(InputError, match="no tap"):
-        features_of(model, [(images, labels)], ["fc:output"])
+        features_of(model, [(images, labels)], ["fc:weight"])
 
 
 def test_dispersion_by_hand() -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 import rolewise as rw
 from rolewise.errors import InputError
+from rolewise.models import build
+from rolewise.taps import Taps
 
 IMAGES = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -27,7 +33,7 @@ class Network(nn.Module):
 
 def hooks(network: nn.Module) -> int:
     return sum(
-        len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._forward_hooks_with_kwargs)
+        len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._forward_pre_hooks_with_kwargs)
         for module in network.modules()
     )
 
@@ -88,12 +94,35 @@ def test_contexts_nest_and_meet_a_distiller() -> None:
     assert torch.equal(inner["logits"], terms.student_logits) and hooks(student) == before
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_hooks_of_an_unpickled_network_stay(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Torch numbers hooks anew in each process, and a number that is taken would be taken away."""
+    network = Network()
+    taps = Taps(network, ["act", ":input"] if number else [":input", "act"])
+    monkeypatch.setattr(RemovableHandle, "next_id", next(iter(network.act._forward_hooks)) - number)
+    with rw.tap(network, ["act", ":input"]) as features:
+        found = taps.run(lambda: network(IMAGES))[1]
+    assert torch.equal(found["act"], features["act"]) and hooks(network) == 2 + 1
+    assert torch.equal(taps.run(lambda: network(IMAGES))[1]["act"], found["act"])
+
+
 def test_what_is_no_place_is_refused_before_any_hook() -> None:
     network = Network()
     with pytest.raises(InputError, match=r"the network has no tap 'hed'; did you mean \"head\""):
         rw.tap(network, ["act", "hed"]).__enter__()
     with pytest.raises(InputError, match=r"network must be a torch.nn.Module, got function"):
         rw.tap(hooks, ["act"]).__enter__()  # type: ignore[arg-type]
-    with rw.tap(network, ["head#2"]), pytest.raises(InputError, match="'head#2' must be one of the runs 1 to 1"):
+    with (
+        rw.tap(network, ["head#2"]),
+        pytest.raises(InputError, match="'head#2' must run in every forward pass, got 1 run; the last is 'head#1'"),
+    ):
         network(IMAGES)
     assert not hooks(network)
+
+
+def test_the_example_of_the_docs_runs() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "rw.tap(" in block]
+    names = {"rw": rw, "network": build("small_cnn", num_classes=3, channels=1, size=(8, 8), seed=0)}
+    exec(example, names | {"images": torch.zeros(2, 1, 8, 8)}, found := {})
+    assert found["features"]["stage2"].shape == (2, 32, 4, 4)

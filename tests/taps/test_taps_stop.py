@@ -50,7 +50,7 @@ def test_modules_after_the_last_tap_are_spared_from_the_second_pass_on() -> None
     assert counts == {"0": 4, "1": 4, "2": 1, "3": 1}
     # A pass outside runs to its end, and so does one that asks for the result.
     assert torch.equal(net(IMAGES), taps.run(lambda: net(IMAGES))[0])
-    assert counts["3"] == 3 and not taps.store.values and not taps.store.open
+    assert counts["3"] == 3 and not taps.recording.values and not taps.recording.open
 
 
 def test_order_of_execution_does_not_matter() -> None:
@@ -141,7 +141,7 @@ def test_a_real_fault_comes_through_and_leaves_the_store_closed() -> None:
     taps.features(lambda: net(IMAGES))
     with pytest.raises(RuntimeError):
         taps.features(lambda: net(torch.ones(4, 2)))
-    assert not taps.store.open and not taps.store.values
+    assert not taps.recording.open and not taps.recording.values
     taps.features(lambda: net(IMAGES))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_fit_that_is_stopped_anywhere_ends_with_the_same_bytes(tmp_path: Path) -> None:
     assert fit(trainee(), tmp_path / "whole", validate=lambda: 0.5)
-    for every in (1, 2, 3):
+    for every in (4, 7):
         folder = tmp_path / str(every)
         count = 0
 
@@ -84,9 +85,22 @@ class Killed(BaseException):
     """Ends a training where a kill might."""
 
 
-@pytest.mark.parametrize("settings", [{}, {"ema": 0.5}], ids=["plain", "ema"])
-def test_killed_at_every_rename_it_ends_with_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+#: Of 33: the first and the last, and both files of a checkpoint within an epoch; 9 and 10 are those at its end.
+SOME = (1, 5, 6, 33)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kills"),
+    [
+        ({}, SOME),
+        ({"ema": 0.5}, (9, 10)),
+        pytest.param({}, range(1, 34), marks=pytest.mark.slow),
+        pytest.param({"ema": 0.5}, range(1, 34), marks=pytest.mark.slow),
+    ],
+    ids=["plain", "ema", "plain, all", "ema, all"],
+)
+def test_killed_at_a_rename_it_ends_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], kills: Sequence[int]
 ) -> None:
     often = {"seconds_between_checkpoints": 0.0}
     replace, calls = os.replace, 0
@@ -103,10 +117,9 @@ def test_killed_at_every_rename_it_ends_with_the_same_bytes(
 
     monkeypatch.setattr("rolewise.files.os.replace", replacing)
     fit(trainee("adam", **settings), tmp_path / "whole", **often)
-    writes = calls
-    # The record and times begun, three checkpoints of two files, the weights.
-    assert writes == 2 + 3 * 2 + 1
-    for kill_at in range(1, writes + 1):
+    # The record and times begun, a checkpoint of two files after each of 16 steps but the last, the weights.
+    assert calls == 2 + 15 * 2 + 1
+    for kill_at in kills:
         for before in (True, False):
             folder, calls = tmp_path / f"{kill_at}-{before}", 0
             with pytest.raises(Killed):
@@ -134,7 +147,7 @@ def test_the_record_holds_a_line_an_epoch_and_no_times(tmp_path: Path) -> None:
     assert told[0].startswith("epoch 1/4, loss ") and told[0].endswith(" to go") and " images/s, " in told[0]
 
 
-def test_ctrl_c_ends_at_the_epoch_with_a_checkpoint(tmp_path: Path) -> None:
+def test_ctrl_c_at_an_epoch_s_end_ends_there_with_a_checkpoint(tmp_path: Path) -> None:
     fit(trainee(), tmp_path / "whole")
 
     def press(text: str) -> None:
@@ -147,6 +160,36 @@ def test_ctrl_c_ends_at_the_epoch_with_a_checkpoint(tmp_path: Path) -> None:
     resumed = trainee()
     assert fit(resumed, tmp_path / "cut")
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_ctrl_c_within_an_epoch_ends_after_the_step(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    fit(trainee(), tmp_path / "whole")
+    made, steps = trainee(), 0
+
+    def press(*_: object) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 7:
+            signal.raise_signal(signal.SIGINT)
+
+    made.distiller.register_forward_pre_hook(press)
+    with pytest.raises(Interrupted, match=r"stopped after step 3 of 4 in epoch 2 of 4; run the same with .* again"):
+        fit(made, tmp_path / "cut")
+    assert steps == 7 and "Ctrl-C: stopping after this step." in capfd.readouterr().err
+    names = sorted(path.name for path in (tmp_path / "cut" / "checkpoints").iterdir())
+    assert names == ["epoch-000001-step-000000003.pt", "epoch-000001-step-000000003.safetensors"]
+    assert len((tmp_path / "cut" / "record.jsonl").read_text().splitlines()) == 1
+    assert fit(trainee(), tmp_path / "cut")
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_generations_are_in_the_order_of_their_steps(tmp_path: Path) -> None:
+    state = trainee().state_dict()
+    for epoch, step in ((1, 0), (1, 2), (1, 10), (2, 0), (2, 1)):
+        save_checkpoint(tmp_path, epoch, {**state, "epoch": epoch, "at": step}, step=step)
+        newest = load_checkpoint(tmp_path)
+        assert newest is not None and (newest["epoch"], newest["at"]) == (epoch, step)
+        assert len(list(tmp_path.glob("*.pt"))) == (1 if (epoch, step) == (1, 0) else 2)
 
 
 def test_a_second_ctrl_c_breaks_off(tmp_path: Path) -> None:

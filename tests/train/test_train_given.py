@@ -12,9 +12,10 @@ from torch import distributed, nn
 from train_toys import SPEC, data, trainee, weights
 
 from rolewise.augment import build_schedule
+from rolewise.batch import Batch
 from rolewise.errors import InputError, NonFiniteError
 from rolewise.train import Trainee, TrainSettings, evaluate, fit, load_weights, save_weights
-from rolewise.train.failing import why
+from rolewise.train.failure_cause import why
 
 
 class Wrapper(nn.Module):
@@ -143,9 +144,11 @@ def test_what_made_a_loss_not_finite_is_said_and_no_learning_rate_is_blamed_for_
 def test_images_that_are_not_finite_are_named() -> None:
     distiller = trainee(distilled=False).distiller
     images = torch.full((2, 1, 8, 8), math.nan)
-    assert why(distiller, images, None, 5, "labels").startswith("images are not finite")
-    assert why(distiller, images.nan_to_num(), images, 5, "labels").startswith("the teacher's images are not finite")
-    assert why(distiller, images.nan_to_num(), None, 5, "labels") == ""
+    assert why(distiller, Batch(images), 5, "labels").startswith("images are not finite")
+    assert why(distiller, Batch(images.nan_to_num(), views={"teacher": images}), 5, "labels").startswith(
+        "the teacher's images are not finite"
+    )
+    assert why(distiller, Batch(images.nan_to_num()), 5, "labels") == ""
 
 
 def test_chunks_of_another_size_give_another_network_and_the_docs_say_so() -> None:

@@ -7,12 +7,13 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from train_toys import SPEC, data, trainee, weights
+from train_toys import SPEC, batch, data, trainee, update, weights
 
+from rolewise.batch import Batch, Context
 from rolewise.distill import Distiller, configure
 from rolewise.errors import InputError
 from rolewise.models import build
-from rolewise.train import TrainSettings, train_step
+from rolewise.train import StepRule, TrainSettings, train_step
 
 
 def distiller(**settings) -> Distiller:
@@ -26,20 +27,7 @@ def distiller(**settings) -> Distiller:
 def gradients(share: float | None, **settings) -> dict[str, Tensor]:
     """What one step leaves on the parameters."""
     made = distiller(**settings)
-    parameters = list(made.trainable_parameters())
-    optimizer = torch.optim.SGD(parameters, lr=0.0)
-    source = data()
-    train_step(
-        made,
-        optimizer,
-        source.images[:16],
-        source.labels[:16],
-        None,
-        progress=0.0,
-        learning_rate=0.0,
-        share=share,
-        parameters=parameters,
-    )
+    train_step([update(made, lr=0.0)], batch(), Context(), StepRule(gradient_ratio=share))
     return {name: weight.grad for name, weight in made.named_parameters() if weight.grad is not None}
 
 
@@ -85,17 +73,14 @@ def test_weights_act_on_the_gradient() -> None:
 
 def test_off_it_is_the_same_bytes_as_one_backward() -> None:
     made, by_hand, source = distiller(), distiller(), data()
-    parameters = [list(some.trainable_parameters()) for some in (made, by_hand)]
-    optimizers = [torch.optim.SGD(some, lr=0.05, momentum=0.9) for some in parameters]
+    own, optimizer = update(made), torch.optim.SGD(by_hand.trainable_parameters(), lr=0.05, momentum=0.9)
     for _ in range(3):
         for at in range(0, 60, 20):
             images, labels = source.images[at : at + 20], source.labels[at : at + 20]
-            train_step(
-                made, optimizers[0], images, labels, None, progress=0.0, learning_rate=0.05, parameters=parameters[0]
-            )
-            optimizers[1].zero_grad()
+            train_step([own], Batch(images, labels), Context())
+            optimizer.zero_grad()
             by_hand(images, labels).total.backward()
-            optimizers[1].step()
+            optimizer.step()
     for one, other in zip(made.state_dict().values(), by_hand.state_dict().values(), strict=True):
         assert torch.equal(one, other)
 
@@ -107,8 +92,8 @@ def test_the_setting_reaches_the_step_and_off_is_the_default() -> None:
     assert not torch.equal(weights(default), weights(limited))
     assert all(math.isfinite(record["train_loss"]) for record in records[2])
     settings = TrainSettings(1, 1, distill_gradient="limited")
-    assert [settings.distill_share(epoch) for epoch in (0, 1)] == [0.5, pytest.approx(1 / (1 + math.exp(-1)))]
-    assert settings.distill_share(10_000) == 1 and TrainSettings(1, 1).distill_share(0) is None
+    assert [settings.gradient_ratio(epoch) for epoch in (0, 1)] == [0.5, pytest.approx(1 / (1 + math.exp(-1)))]
+    assert settings.gradient_ratio(10_000) == 1 and TrainSettings(1, 1).gradient_ratio(0) is None
 
 
 def test_on_labels_alone_there_is_nothing_to_limit() -> None:

@@ -17,8 +17,8 @@ from rolewise.errors import InputError
 from rolewise.models import build as network
 from rolewise.seeds import generator
 from rolewise.train import Mixing, Trainee, TrainSettings, evaluate, fit
+from rolewise.train.image_feed import ImageFeed
 from rolewise.train.mixing import entropies
-from rolewise.train.views import Views
 
 
 def mixed(mixing: Mixing | None, *, methods: tuple[str, ...] = ("kd",), **settings: Any) -> Trainee:
@@ -45,7 +45,7 @@ def fed(made: Trainee) -> tuple[Tensor, Tensor, Tensor]:
     for network_, kept in zip(networks, seen, strict=True):
         assert network_ is not None
         network_.register_forward_pre_hook(lambda module, inputs, kept=kept: kept.append(inputs[0]))
-    made.distiller.register_forward_pre_hook(lambda module, inputs: labels.append(inputs[1]))
+    made.distiller.register_forward_pre_hook(lambda module, inputs: labels.append(inputs[0].targets))
     made.run_epochs(0, 1)
     student, teacher = (torch.cat(kept) * 0.4 + 0.3 for kept in seen)
     return student, teacher, torch.cat(labels)
@@ -151,31 +151,14 @@ def test_a_network_s_entropy_decides_and_nothing_of_asking_stays() -> None:
     # The rows that a step is given are the surer half left out: their entropies are above those of a plain draw.
     means = []
     for mixing in (made.mixing, CUTMIX):
-        views = views_of(made, mixing)
-        chunk = next(iter(batches_of(made)))
-        means.append(float(entropies(student, next(iter(views.steps(chunk))).images, SPEC).mean()))
+        feed = feed_of(made, mixing)
+        means.append(float(entropies(student, next(feed.batches(0)).inputs, SPEC).mean()))
     assert means[0] > means[1]
 
 
-def batches_of(made: Trainee):
-    from rolewise.data import batches
-
-    return batches(made.source, made.indices, 60)
-
-
-def views_of(made: Trainee, mixing: Mixing | None) -> Views:
-    return Views(
-        made.distiller,
-        made.settings,
-        3,
-        augmentation=build_schedule("none"),
-        teacher_augmentation=None,
-        view="shared",
-        mixing=mixing,
-        progress=0.0,
-        seed=0,
-        epoch=0,
-    )
+def feed_of(made: Trainee, mixing: Mixing | None) -> ImageFeed:
+    none = build_schedule("none")
+    return ImageFeed(made.distiller, made.source, made.indices, made.settings, augmentation=none, mixing=mixing, seed=0)
 
 
 def test_outputs_are_asked_of_the_unmixed_images() -> None:

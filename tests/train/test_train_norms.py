@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from train_toys import SPEC, data, trainee, weights
+from train_toys import SPEC, batch, data, trainee, weights
 
+from rolewise.batch import Context
 from rolewise.distill import Distiller, Terms, configure
 from rolewise.models import build
 from rolewise.quant import quantise
-from rolewise.train import Mixing, fit, train_step
-from rolewise.train.gradients import GradientNorms, gradient_norms, measured_epochs
+from rolewise.train import Mixing, StepRule, Update, fit, train_step
+from rolewise.train.gradients import GradientNorms, GradientProbe, gradient_norms, measured_epochs
 
 
 def distiller(low: bool = False, **settings) -> Distiller:
@@ -33,7 +34,7 @@ def measured(share: float | None = None, *, scaler: torch.amp.GradScaler | None 
     made, source = distiller(**settings), data()
     terms = made(source.images[:16], source.labels[:16])
     before = torch.get_rng_state()
-    found = gradient_norms(terms, list(made.student.parameters()), scaler=scaler, share=share)
+    found = gradient_norms(terms, list(made.student.parameters()), scaler=scaler, gradient_ratio=share)
     assert torch.equal(torch.get_rng_state(), before)
     assert all(weight.grad is None for weight in made.parameters())
     terms.total.backward()  # the graph is still there
@@ -95,40 +96,28 @@ def test_scaled_gradients_are_scaled_back_and_what_overflows_is_left_open() -> N
 
 STEPS = [
     {},
-    {"share": 0.5},
+    {"gradient_ratio": 0.5},
     {"clip_norm": 0.1},
     {"precision": "bfloat16"},
     {"scaler": True},
-    {"scaler": True, "share": 0.5},
+    {"scaler": True, "gradient_ratio": 0.5},
 ]
 
 
 @pytest.mark.parametrize("settings", STEPS, ids=lambda settings: "-".join(settings) or "plain")
 @pytest.mark.parametrize("low", [False, True], ids=["float", "low"])
 def test_measuring_changes_no_bit_of_the_steps(low: bool, settings: dict) -> None:
-    source, kept = data(), []
+    kept = []
     for wanted in (False, True):
         made = distiller(low)
-        parameters = list(made.trainable_parameters())
-        optimizer = torch.optim.Adam(parameters, lr=0.01)
+        updates = [Update(made, torch.optim.Adam(made.trainable_parameters(), lr=0.01))]
         own = (
             {**settings, "scaler": torch.amp.GradScaler("cpu", init_scale=1024.0)} if "scaler" in settings else settings
         )
-        norms: list[GradientNorms] = []
         for at in range(0, 48, 16):
-            train_step(
-                made,
-                optimizer,
-                source.images[at : at + 16],
-                source.labels[at : at + 16],
-                None,
-                progress=0.0,
-                learning_rate=0.01,
-                parameters=parameters,
-                measured=norms if wanted else None,
-                **own,
-            )
-        assert len(norms) == (3 if wanted else 0)
+            probe = GradientProbe(list(made.student.parameters())) if wanted else None
+            train_step(updates, batch(at), Context(), StepRule(probe=probe, **own))
+            assert probe is None or probe.norms is not None
         kept.append(torch.cat([tensor.double().flatten() for tensor in made.state_dict().values()]))
     assert torch.equal(*kept)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 
 from rolewise.augment import build_schedule
+from rolewise.batch import Batch
 from rolewise.data import ImageData
 from rolewise.distill import Distiller, configure
 from rolewise.inputs import InputSpec
 from rolewise.models import build as network
-from rolewise.train import OptimizerSettings, Trainee, TrainSettings
+from rolewise.train import OptimizerSettings, Trainee, TrainSettings, Update
 
 SPEC = InputSpec((0.3,), (0.4,))
 
@@ -50,3 +51,13 @@ def trainee(
 
 def weights(made: Trainee) -> torch.Tensor:
     return torch.cat([tensor.double().flatten() for tensor in made.distiller.state_dict().values()])
+
+
+def update(distiller: Distiller, lr: float = 0.05, momentum: float = 0.9) -> Update:
+    return Update(distiller, torch.optim.SGD(distiller.trainable_parameters(), lr=lr, momentum=momentum))
+
+
+def batch(start: int = 0, size: int = 16) -> Batch:
+    source = data()
+    rows = torch.arange(start, start + size)
+    return Batch(source.images[rows], source.labels[rows], rows)

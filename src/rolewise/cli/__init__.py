@@ -41,7 +41,7 @@ def main() -> None:
         place = f"{error.filename}: " if error.filename else ""
         if isinstance(error, _WRONG_PLACE):
             _fail(f"{place}{error.strerror}; give a place that can be read and written", 2)
-        _fail(f"{place}{error.strerror or error}; mend that and run the same command again to resume", 1)
+        _fail(f"{place}{error.strerror or error}; correct that and run the same command again to resume", 1)
     except KeyboardInterrupt:
         _fail(_STOPPED, 1)
     except Exception as error:

@@ -28,10 +28,10 @@ def run_command(config: ConfigFile, out: RunOption, settings: Settings = None, f
 @app.command("study")
 def study_command(
     config: Annotated[Path, typer.Argument(help="The study's YAML file.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="The study folder; made, or resumed.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="The study folder; created, or resumed.", show_default=False)],
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change the study: --set seeds=[0,1]")] = None,
     fresh: Fresh = False,
-    extend: Annotated[bool, typer.Option("--extend", help="Resume in the folder of another study.")] = False,
+    extend: Annotated[bool, typer.Option("--extend", help="Continue in the folder of another study.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what failed.")] = False,
 ) -> None:
     """Run a grid over settings of an experiment, or resume it; every distinct training runs once.
@@ -40,9 +40,9 @@ def study_command(
     """
     from rolewise.cli.foreign import announced, say
     from rolewise.config.study_file import config_kind
-    from rolewise.experiment.study import load_study, run_study
-    from rolewise.experiment.study.progress import StudyDisplay
     from rolewise.report import study_sentences
+    from rolewise.study import load_study, run_study
+    from rolewise.study.study_progress import StudyDisplay
 
     if config_kind(config) == "experiment":
         raise InputError(
@@ -121,7 +121,7 @@ def distill_command(
 
 def _run(config: Path, out: Path, settings: list[str] | None, fresh: bool, only: Any) -> None:
     from rolewise.experiment.pipeline import run as run_pipeline
-    from rolewise.experiment.progress import Display
+    from rolewise.experiment.run_progress import Display
 
     experiment = load_experiment(config, settings, out)
     with Display(console, out) as display:

@@ -50,7 +50,7 @@ def announce_run(root: Path) -> None:
     Raises:
         InputError: it is no run folder.
     """
-    from rolewise.experiment.folder import existing_run
+    from rolewise.experiment.run_folder import existing_run
 
     existing_run(root)
     _name(root / "config.yaml", ())

@@ -22,10 +22,10 @@ app = typer.Typer(
 console = Console(highlight=False, markup=False, emoji=False)
 
 ConfigFile = Annotated[Path, typer.Argument(help="The experiment's YAML file.", show_default=False)]
-RunOption = Annotated[Path, typer.Option("--out", help="The run folder; made, or resumed.", show_default=False)]
+RunOption = Annotated[Path, typer.Option("--out", help="The run folder; created, or resumed.", show_default=False)]
 RunArgument = Annotated[Path, typer.Argument(help="The run folder.", show_default=False)]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set students[0].train.epochs=5")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Start anew; what is in the folder is moved aside.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start again; the folder's content is moved aside, not deleted.")]
 
 
 def load_experiment(config: Path, settings: list[str] | None, out: Path | None = None) -> Any:

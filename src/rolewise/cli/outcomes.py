@@ -57,8 +57,8 @@ def export_command(
     Example: rolewise export runs/digits seed0/small-own+distill --format onnx --out small.onnx
     """
     from rolewise.cli.foreign import announce_run
-    from rolewise.experiment.exporting import default_stage, export_stage
-    from rolewise.experiment.model_card import plain_table
+    from rolewise.deploy.export import default_stage, export_stage
+    from rolewise.deploy.model_card import plain_table
 
     announce_run(run_folder)
     if not stage:
@@ -83,7 +83,7 @@ def report_command(
 
     Example: rolewise report runs/digits
     """
-    from rolewise.experiment.folder import existing_run
+    from rolewise.experiment.run_folder import existing_run
     from rolewise.report import write_report, write_study_report
 
     if (run_folder / "study.json").is_file():

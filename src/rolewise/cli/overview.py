@@ -40,12 +40,12 @@ def validate_command(config: ConfigFile, settings: Settings = None) -> None:
     """
     from rolewise.cli.foreign import announced, say
     from rolewise.config.study_file import config_kind
-    from rolewise.experiment.graph import stages_of
+    from rolewise.experiment.stage_graph import stages_of
     from rolewise.experiment.trial import export_notes
 
     if config_kind(config) == "study":
-        from rolewise.experiment.study import load_study
-        from rolewise.experiment.study.graph import graph_of
+        from rolewise.study import load_study
+        from rolewise.study.job_graph import graph_of
 
         read = announced(config, settings or [], lambda: load_study(config, settings or [], on_note=say))
         graph = graph_of(read, read=False)

@@ -39,20 +39,20 @@ def advise_command(
 
     Example: rolewise advise configs/digits.yaml --run runs/digits seed0/teacher-own --out advice
     """
+    from rolewise.advice import Effort
+    from rolewise.advice.advice_files import check_out, write_advice
+    from rolewise.advice.display import show
+    from rolewise.advice.experiment_advice import advise_experiment, find_teacher
     from rolewise.cli.options import load_experiment
-    from rolewise.experiment.advice import Effort
-    from rolewise.experiment.advice.display import show
-    from rolewise.experiment.advice.planning import advise_experiment, taught_by
-    from rolewise.experiment.advice.writing import check_out, write_advice
 
     check_out(out)
     experiment = load_experiment(config, settings)
-    taught = taught_by(experiment, teacher, run)
+    trained_teacher = find_teacher(experiment, teacher, run)
     # A moving line of what is done; nothing of it stays, and nothing is shown where there is no terminal.
     with console.status("starting") as line:
         advice = advise_experiment(
             experiment,
-            taught,
+            trained_teacher,
             student=student or None,
             student_weights=student_weights,
             effort=Effort(images=images),
@@ -79,8 +79,8 @@ def regret_command(
 
     Example: rolewise regret runs/temperature --advice advice/advice.yaml --at size=large
     """
+    from rolewise.advice.regret_report import judged
     from rolewise.experiment import load
-    from rolewise.experiment.advice.judging import judged
     from rolewise.statistics.columns import COLUMNS
     from rolewise.statistics.regret import regret_sentence
 

@@ -72,6 +72,7 @@ class DistillSection(Section):
     label_weight: NotNegative = 0.1
     view: Literal["shared", "clean", "own"] = "shared"
     mixed_targets: Literal["image", "outputs", "isotonic"] = "image"
+    teacher_mode: Literal["eval", "batch_statistics"] = "eval"
 
 
 class AugmentSection(Section):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from rolewise.distill.combinations import COMBINATIONS, build_methods, function_matching, ii_kd, section_faults
 from rolewise.distill.distiller import Distiller
 from rolewise.distill.gradients import limit_factors, limit_gradients
-from rolewise.distill.heads import head_of
+from rolewise.distill.logit_scale import logit_scale_of
 from rolewise.distill.mixed import Pairs, isotonic, mixed_logits
 from rolewise.distill.registry import METHODS, Info, Method, configure, discover, method, method_settings
 from rolewise.distill.step_state import average_of
@@ -47,11 +47,11 @@ __all__ = [
     "build_methods",
     "configure",
     "function_matching",
-    "head_of",
     "ii_kd",
     "isotonic",
     "limit_factors",
     "limit_gradients",
+    "logit_scale_of",
     "method",
     "method_settings",
     "mixed_logits",

@@ -111,7 +111,7 @@ def add_terms(distiller: Distiller, example: Any, generator: torch.Generator | i
         generator = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     if example is None:
         for method in methods:
-            if method.info.adapter or method.info.estimator or method.info.term:
+            if method.learns_map or method.info.estimator or method.info.term:
                 raise InputError("example must be a few images where a method learns a map between features, got none")
         for method, link in zip(methods, links, strict=True):
             distiller.terms[method.name] = make_term(method, distiller.task, link.pairs, Shapes(), generator)

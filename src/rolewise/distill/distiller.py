@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -11,9 +10,9 @@ from torch import Tensor, distributed, nn
 
 from rolewise.batch import Batch, Context, Mixture, Outputs
 from rolewise.distill import guards
-from rolewise.distill.checks import check_choice, check_limit
+from rolewise.distill.checks import check_choice, check_limit, check_switch
 from rolewise.distill.construction import add_terms, check_parts, networks_of, specs_of, task_of
-from rolewise.distill.links import links_of
+from rolewise.distill.links import links_of, tapped
 from rolewise.distill.loss_term import LossTerm
 from rolewise.distill.networks import Networks
 from rolewise.distill.ranks import check_plain
@@ -21,11 +20,10 @@ from rolewise.distill.registry import Method, configure
 from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
 from rolewise.distill.step_state import AverageOf, StepState
-from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode, batch_statistics
+from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode
 from rolewise.distill.terms import Terms, weighted_sum
 from rolewise.errors import InputError, near
-from rolewise.inputs import InputSpec, prepare
-from rolewise.taps import Taps
+from rolewise.inputs import InputSpec
 from rolewise.tasks import Task
 
 
@@ -60,6 +58,8 @@ class Distiller(Networks):
         teacher_gradients: whether gradients go through the teachers to their inputs; their weights stay frozen.
         teacher_mode: ``eval``, or ``batch_statistics``: the teachers' norms use each batch's own mean and variance.
             Nothing of a teacher moves either way, and its dropout is off.
+        stop_teacher: whether a teacher's pass ends where all of its taps are recorded, if no method reads its outputs:
+            the features are the same, and ``terms.teacher_logits`` is None (see `rolewise.taps.hooks.Taps.features`).
 
     Raises:
         InputError: methods without a teacher, an unknown role or tap, no example where one is needed, a number out of
@@ -83,10 +83,12 @@ class Distiller(Networks):
         examples: int | None = None,
         teacher_gradients: bool = False,
         teacher_mode: TeacherMode = "eval",
+        stop_teacher: bool = False,
     ) -> None:
         check_limit("label_weight", label_weight, "not negative")
         check_choice("reduction", reduction, ("mean", "sum"))
         check_choice("teacher_mode", teacher_mode, TEACHER_MODES)
+        check_switch("stop_teacher", stop_teacher)
         check_parts(example, generator, examples)
         frozen, students, averages = networks_of(teacher, student)
         followed = {role: average.network for role, (average, _) in averages.items()}
@@ -102,7 +104,9 @@ class Distiller(Networks):
         self.label_weight, self.reduction = label_weight, reduction
         self.teacher_gradients, self.teacher_mode = teacher_gradients, teacher_mode
         self.teaching = tuple(role for role in teachers if role in {link.teacher for link in self.links})
-        self._taps = {role: Taps(self.network(role), self._tapped(role)) for role in (*self.roles, *self.teaching)}
+        read = {link.teacher for link, method in zip(self.links, self.methods, strict=True) if method.reads_outputs}
+        paths = {role: tapped(self.links, role) for role in (*self.roles, *self.teaching)}
+        self.read_at(paths, stopped=set(self.teaching) - read if stop_teacher else ())
         self._calls = 0  # of forward passes: which of them look at the targets' values
         self.terms = nn.ModuleDict()
         add_terms(self, example, generator, examples)
@@ -165,33 +169,6 @@ class Distiller(Networks):
         teacher = outputs[self.teaching[0]].values.get("logits") if self.teaching else None
         return Terms(total, parts, student.values.get("logits"), teacher, weights, outputs, tuple(own))
 
-    def run_all(self, batch: Batch) -> dict[str, Outputs]:
-        """Runs every network once: first the teachers, since they keep no activations for a backward pass."""
-        prepared: dict[Any, Any] = {}
-        outputs, gradients = {}, self.teacher_gradients and torch.is_grad_enabled()
-        with torch.set_grad_enabled(gradients):
-            for role in self.teaching:
-                network = self._frozen[role] if role in self._frozen else self.averages[role]
-                if network.training:
-                    network.eval()
-                with NOTHING if self.teacher_mode == "eval" else batch_statistics(network):
-                    outputs[role] = self._run(role, network, batch.view(role, "teacher"), None, prepared)
-        for role in self.roles:
-            # Losses that a network computes itself are those of a student alone.
-            student: nn.Module = self._modules[role]  # type: ignore[assignment]
-            outputs[role] = self._run(role, student, batch.view(role), batch.targets, prepared)
-        return outputs
-
-    def _run(self, role: str, network: nn.Module, inputs: Any, targets: Any, prepared: dict[Any, Any]) -> Outputs:
-        if (spec := self.specs[role]) is not None:
-            # Networks that are fed alike share what is prepared.
-            key = id(inputs), spec
-            if key not in prepared:
-                prepared[key] = prepare(inputs, spec)
-            inputs = prepared[key]
-        given, features = self._taps[role].run(partial(self.task.run, network, inputs, targets))
-        return Outputs(given.values, features, given.losses) if features else given
-
     def losses(
         self, outputs: Mapping[str, Outputs], batch: Batch, context: Context
     ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, float]]]:
@@ -219,25 +196,6 @@ class Distiller(Networks):
                     added[f"{method.name}_{key}" if key else method.name] = scalar, weight
         return own, added
 
-    def _tapped(self, role: str) -> list[str]:
-        """Returns the paths that methods read of a network."""
-        return [
-            path
-            for link in self.links
-            for pair in link.pairs
-            for path, owner in zip(pair, (link.student, link.teacher), strict=True)
-            if owner == role
-        ]
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        # Until version 0.2 the learned parts of all methods were in one table.
-        for key in [key for key in state_dict if key.startswith(f"{prefix}adapters.")]:
-            owner, _, place = key[len(f"{prefix}adapters.") :].partition(".")
-            method, _, part = owner.rpartition("_")
-            within = part if part == "estimator" else f"maps.{part}"
-            state_dict[f"{prefix}terms.{method}.{within}.{place}"] = state_dict.pop(key)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
-
     def after_step(self, *, taken: bool = True) -> None:
         """Moves the state of terms and the averages of students, once the optimiser has taken its step.
 
@@ -246,7 +204,9 @@ class Distiller(Networks):
         Args:
             taken: whether the step was taken; a step that was refused, as a scaler does, moves nothing.
         """
-        if taken:
+        if self._state.empty:
+            self._state.steps += taken
+        elif taken:
             self._state.take()
         else:
             self._state.drop()
@@ -273,6 +233,8 @@ class Distiller(Networks):
                 method = configure(method.info.name, **{**method.given(), **settings})
                 term = self.terms[name]
                 if isinstance(term, LossTerm):
+                    if method.map_settings != term.method.map_settings:
+                        raise InputError(f'the learned map of "{name}" must stay as it is; make a new Distiller')
                     term.method = method
                 elif settings.keys() - {"weight"}:
                     raise InputError(

@@ -88,3 +88,14 @@ def pairs_of(method: Method, student: nn.Module, teacher: nn.Module) -> list[tup
             f"{', '.join(method.info.taps)}; give student_taps and teacher_taps by module path"
         )
     return [(resolve(student, name, "student"), resolve(teacher, name, "teacher")) for name in shared]
+
+
+def tapped(links: Sequence[Link], role: str) -> list[str]:
+    """Returns the paths that methods read of a network."""
+    return [
+        path
+        for link in links
+        for pair in link.pairs
+        for path, owner in zip(pair, (link.student, link.teacher), strict=True)
+        if owner == role
+    ]

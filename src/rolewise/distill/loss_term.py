@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -104,10 +105,10 @@ def make_term(method: Method, task: Task, pairs: Pairs, shapes: Shapes, seed: in
         term: Term = made(method.name, lambda: kind(shapes, **method.settings))  # type: ignore[assignment]
     else:
         maps, estimator = [], None
-        if info.adapter is not None:
-            both = zip(shapes.student, shapes.teacher, strict=True)
-            for index, (student, teacher) in enumerate(both):
-                maps.append(made(f"{method.name}_{index}", lambda s=student, t=teacher: info.adapter(s, t)))  # type: ignore[misc]
+        if method.learns_map and info.adapter is not None:
+            for index, shape in enumerate(zip(shapes.student, shapes.teacher, strict=True)):
+                map_of = partial(info.adapter, *shape, **method.map_settings)
+                maps.append(made(f"{method.name}_{index}", map_of))
         if info.estimator is not None:
             make = info.estimator
             estimator = made(f"{method.name}_estimator", lambda: make(shapes.teacher))

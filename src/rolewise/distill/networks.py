@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
+from rolewise.batch import Batch, Outputs
 from rolewise.distill.roles import enter
-from rolewise.distill.running import keep_buffers
+from rolewise.distill.running import NOTHING, keep_buffers
+from rolewise.distill.teacher_mode import TeacherMode, batch_statistics
 from rolewise.errors import InputError
-from rolewise.inputs import InputSpec
+from rolewise.inputs import InputSpec, prepare
+from rolewise.taps import Taps
+from rolewise.tasks import Task
 
 
 class Networks(nn.Module):
@@ -28,6 +34,10 @@ class Networks(nn.Module):
 
     #: Where there is one student without a role of its own; elsewhere each is an attribute of its role's name.
     student: nn.Module
+    task: Task
+    teaching: tuple[str, ...]
+    teacher_gradients: bool
+    teacher_mode: TeacherMode
 
     def __init__(
         self,
@@ -79,6 +89,48 @@ class Networks(nn.Module):
             return self._modules[role]  # type: ignore[return-value]
         return self._frozen[role] if role in self._frozen else self.averages[role]
 
+    def read_at(self, paths: Mapping[str, Sequence[str]], *, stopped: Collection[str]) -> None:
+        """Taps the networks.
+
+        Args:
+            paths: the paths to read, by role.
+            stopped: the teachers whose pass ends at their last tap, as nothing reads their outputs.
+        """
+        self._taps = {role: Taps(self.network(role), read) for role, read in paths.items() if read}
+        self.stopped = frozenset(stopped)
+
+    def run_all(self, batch: Batch) -> dict[str, Outputs]:
+        """Runs every network once: first the teachers, since they keep no activations for a backward pass."""
+        prepared: dict[Any, Any] = {}
+        outputs, gradients = {}, self.teacher_gradients and torch.is_grad_enabled()
+        with torch.set_grad_enabled(gradients):
+            for role in self.teaching:
+                network = self._frozen[role] if role in self._frozen else self.averages[role]
+                if network.training:
+                    network.eval()
+                with NOTHING if self.teacher_mode == "eval" else batch_statistics(network):
+                    outputs[role] = self._run(role, network, batch.view(role, "teacher"), None, prepared)
+        for role in self.roles:
+            # Losses that a network computes itself are those of a student alone.
+            student: nn.Module = self._modules[role]  # type: ignore[assignment]
+            outputs[role] = self._run(role, student, batch.view(role), batch.targets, prepared)
+        return outputs
+
+    def _run(self, role: str, network: nn.Module, inputs: Any, targets: Any, prepared: dict[Any, Any]) -> Outputs:
+        if (spec := self.specs[role]) is not None:
+            # Networks that are fed alike share what is prepared.
+            key = id(inputs), spec
+            if key not in prepared:
+                prepared[key] = prepare(inputs, spec)
+            inputs = prepared[key]
+        if role not in self._taps:
+            return self.task.run(network, inputs, targets)
+        call, taps = partial(self.task.run, network, inputs, targets), self._taps[role]
+        if role in self.stopped:
+            return Outputs({}, taps.features(call))
+        given, features = taps.run(call)
+        return Outputs(given.values, features, given.losses)
+
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
         """Gives what an optimiser must move: the students' parameters, then those of learned parts."""
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
@@ -92,6 +144,15 @@ class Networks(nn.Module):
         keep_buffers()
         for network in (*self.students.values(), *self.teachers.values()):
             network.compile(**settings)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # Until version 0.2 the learned parts of all methods were in one table.
+        for key in [key for key in state_dict if key.startswith(f"{prefix}adapters.")]:
+            owner, _, place = key[len(f"{prefix}adapters.") :].partition(".")
+            method, _, part = owner.rpartition("_")
+            within = part if part == "estimator" else f"maps.{part}"
+            state_dict[f"{prefix}terms.{method}.{within}.{place}"] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]

@@ -22,12 +22,12 @@ from rolewise.registry import Registry
 
 Loss = TypeVar("Loss", bound=Callable[..., Any])
 Reads = Literal["logits", "features", "stages"]
-#: Makes the learned part of a method out of the shapes of the student's and the teacher's features.
-MakeAdapter = Callable[[Sequence[int], Sequence[int]], nn.Module]
+#: Makes the learned map of a method out of the shapes of the student's and the teacher's features, and settings.
+MakeAdapter = Callable[..., nn.Module]
 #: Makes a learned part with a loss of its own out of the shapes of the teacher's features.
 MakeEstimator = Callable[[Sequence[Sequence[int]]], nn.Module]
-#: Tells of a method's settings how the student's logits are read that it trains (`rolewise.distill.heads`).
-ReadHead = Callable[..., float | None]
+#: Returns the scale at which the logits of a student are read, from a method's settings.
+LogitScale = Callable[..., float | None]
 #: Keywords of a loss that the Distiller gives, and nobody configures.
 GIVEN = ("labels", "estimator")
 
@@ -44,13 +44,14 @@ class Info:
         reads: logits, features, or stages.
         mixed_labels: whether it is sound when images are mixed: ``sound`` or ``unsound``.
         taps: the tap names that it reads by default, of both networks; those that a network lacks are left out.
-        adapter: makes a learned module that is applied to the student's feature first, or None.
+        adapter: makes a learned module that is applied to the student's feature first, or None. It is called with the
+            shapes of both features, and with those of the loss's settings that it takes as keywords.
         estimator: makes a learned module that the loss gets as ``estimator``, or None. Called with the teacher's
             features it returns a loss of its own, [B], which becomes the term ``<name>_estimator`` of weight 1 and
             alone trains it: the method's loss must detach its weights.
         weight: of the term where none is given.
         limits: for each numeric setting, which of `rolewise.distill.checks.BOUNDS` it keeps.
-        head: for a method that is trained on logits divided by their own standard deviation, a function of its
+        logit_scale: for a method that is trained on logits divided by their own standard deviation, a function of its
             settings that returns what they are multiplied with then, or None where these settings train raw ones.
         alone: whether an example's loss is that of the example alone, whatever else is in its batch; only then may
             several processes share a batch.
@@ -65,7 +66,7 @@ class Info:
     estimator: MakeEstimator | None = None
     weight: float = 1.0
     limits: Mapping[str, Limit] = field(default_factory=dict)
-    head: ReadHead | None = None
+    logit_scale: LogitScale | None = None
     alone: bool = False
 
     @cached_property
@@ -91,6 +92,12 @@ class Info:
         # Types are looked up only where there is such a setting: elsewhere they need not exist at run time.
         hints = get_type_hints(self.loss) if named else {}
         return {name: get_args(hints[name]) for name in named if get_origin(hints.get(name)) is Literal}
+
+    @cached_property
+    def map_keywords(self) -> tuple[str, ...]:
+        """The settings that the learned map is made by, beside the shapes: keywords of ``adapter``."""
+        parameters = inspect.signature(self.adapter).parameters if self.adapter is not None else {}
+        return tuple(name for name in parameters if name in self.settings)
 
     @cached_property
     def wants_labels(self) -> bool:
@@ -131,6 +138,21 @@ class Method:
         if not self.name:
             object.__setattr__(self, "name", self.info.name)
 
+    @property
+    def reads_outputs(self) -> bool:
+        """Whether it reads the networks' outputs beside, or in place of, tapped features."""
+        return self.info.reads == "logits"
+
+    @property
+    def map_settings(self) -> dict[str, Any]:
+        """The values of the settings that the learned map is made by."""
+        return {key: self.settings.get(key, self.info.settings[key]) for key in self.info.map_keywords}
+
+    @property
+    def learns_map(self) -> bool:
+        """Whether it learns a map of the student's feature; a setting ``map`` of ``none`` is the choice not to."""
+        return self.info.adapter is not None and self.map_settings.get("map") != "none"
+
     def given(self) -> dict[str, Any]:
         """Returns the keyword arguments that configure this method anew."""
         taps = {"student_taps": self.student_taps, "teacher_taps": self.teacher_taps} if self.student_taps else {}
@@ -151,14 +173,14 @@ def method(
     estimator: MakeEstimator | None = None,
     weight: float = 1.0,
     limits: Mapping[str, Limit] | None = None,
-    head: ReadHead | None = None,
+    logit_scale: LogitScale | None = None,
     alone: bool = False,
 ) -> Callable[[Loss], Loss]:
     """Returns a decorator that registers a loss ``<name>_loss``, or a class of `Term`, as a method (see `Info`)."""
 
     def register(loss: Loss) -> Loss:
         key = name or loss.__name__.removesuffix("_loss").lower()
-        rest = taps, adapter, estimator, weight, limits or {}, head, alone
+        rest = taps, adapter, estimator, weight, limits or {}, logit_scale, alone
         METHODS.add(key)(Info(key, loss, reads, mixed_labels, *rest))
         return loss
 

@@ -13,7 +13,7 @@ from rolewise.config.network_sections import MixSection, Moving, MovingSection, 
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig
 from rolewise.distill import Distiller, Weight, build_methods, weight_of
 from rolewise.errors import InputError
-from rolewise.experiment.world import World
+from rolewise.experiment.seed_data import SeedData
 from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
 from rolewise.train import Mixing, OptimizerSettings, RateSchedule, TrainSettings
@@ -83,13 +83,13 @@ def preset(config: ExperimentConfig, spec: AugmentationSpec) -> Schedule:
 
 
 def distiller(
-    world: World,
+    data: SeedData,
     student_section: StudentSection,
     student: nn.Module,
     teacher: nn.Module | None,
 ) -> Distiller:
     """Returns the loss of one student: with the methods where there is a teacher, the labels alone where not."""
-    config = world.config
+    config = data.config
     methods = build_methods([dict(method) for method in config.distill.methods]) if teacher is not None else []
     return Distiller(
         teacher,
@@ -97,11 +97,12 @@ def distiller(
         methods,
         label_weight=config.distill.label_weight if teacher is not None else 1.0,
         label_smoothing=student_section.train.label_smoothing,
-        teacher_input=world.spec(config.teacher.model) if teacher is not None else None,
-        student_input=world.spec(student_section.model),
-        example=world.source.batch(world.train[:2]),
-        generator=derive_seed(world.seed, "adapters", student_section.name),
-    ).to(world.device)
+        teacher_input=data.spec(config.teacher.model) if teacher is not None else None,
+        student_input=data.spec(student_section.model),
+        example=data.source.batch(data.train[:2]),
+        generator=derive_seed(data.seed, "adapters", student_section.name),
+        teacher_mode=config.distill.teacher_mode if teacher is not None else "eval",
+    ).to(data.device)
 
 
 def at_bits(section: StudentSection, network: nn.Module) -> nn.Module:

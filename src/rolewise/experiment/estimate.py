@@ -14,9 +14,9 @@ from rolewise.augment import build_schedule as build_augmentation
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import NonFiniteError
 from rolewise.experiment import builders
-from rolewise.experiment.graph import Stage, stages_of
+from rolewise.experiment.seed_data import SeedData, seed_data_of
+from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import section_of
-from rolewise.experiment.world import World, world
 from rolewise.inputs import prepare
 from rolewise.logits import logits_in
 from rolewise.seeds import generator
@@ -47,15 +47,15 @@ def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[st
     stages = list(todo)
     if not stages:
         return {}
-    here = world(config, config.seeds[0], builders.device_of(config.device))
+    data = seed_data_of(config, config.seeds[0], builders.device_of(config.device))
     rates: dict[tuple[str, str], float] = {}
 
     def rate(what: str, role: str) -> float:
         if (what, role) not in rates:
-            rates[what, role] = _SECONDS[what](here, role)
+            rates[what, role] = _SECONDS[what](data, role)
         return rates[what, role]
 
-    sizes = len(here.validation), len(here.test)
+    sizes = len(data.validation), len(data.test)
     with torch_threads(config.threads):
         return {stage.name: stage_seconds(config, stage, images[stage.name], sizes, rate) for stage in stages}
 
@@ -125,22 +125,22 @@ def evaluated(config: ExperimentConfig, stage: Stage, validation: int, test: int
     return {stage.role: (min(_VALIDATIONS, section_of(config, stage.role).train.epochs) + 1) * validation}
 
 
-def training_seconds(here: World, role: str) -> float:
+def training_seconds(data: SeedData, role: str) -> float:
     """Returns seconds for one image of a role's training on labels, as it comes."""
-    section = section_of(here.config, role)
-    settings = builders.train_settings(section.train, here.config)
+    section = section_of(data.config, role)
+    settings = builders.train_settings(section.train, data.config)
     # Compiling takes longer than a timing may, and no step must lead to weights that are not finite.
     settings = replace(settings, compile=False, optimizer=replace(settings.optimizer, learning_rate=1e-9))
-    model = builders.at_bits(section, here.network(section.model, role))
+    model = builders.at_bits(section, data.network(section.model, role))
     size = section.train.batch_size
     trainee = Trainee(
-        builders.distiller(here, section, model, None),
-        here.source,
-        here.train[: max(2, size)],
+        builders.distiller(data, section, model, None),
+        data.source,
+        data.train[: max(2, size)],
         augmentation=build_augmentation("none"),
         settings=settings,
-        seed=here.seed,
-        device=here.device,
+        seed=data.seed,
+        device=data.device,
     )
 
     def steps() -> None:
@@ -148,49 +148,49 @@ def training_seconds(here: World, role: str) -> float:
             trainee.run_epochs(0, 1)
         trainee.epoch = 0
 
-    seconds = _fastest(steps, here.device)
+    seconds = _fastest(steps, data.device)
     if seconds < _ENOUGH:
-        trainee.indices = here.train[: size * max(1, min(20, int(_ENOUGH / seconds)))]
-        seconds = _fastest(steps, here.device)
+        trainee.indices = data.train[: size * max(1, min(20, int(_ENOUGH / seconds)))]
+        seconds = _fastest(steps, data.device)
     return seconds / max(1, min(len(trainee.indices), trainee.steps_per_epoch * size))
 
 
-def teaching_seconds(here: World, role: str = "teacher") -> float:
+def teaching_seconds(data: SeedData, role: str = "teacher") -> float:
     """Returns seconds for one image that the teacher gives its outputs for."""
-    section = here.config.teacher
-    model = here.network(section.model, "teacher").to(here.device).eval()
-    batch = here.source.batch(here.train[: max(2, here.config.students[0].train.batch_size)]).to(here.device)
-    inputs = prepare(batch, here.spec(section.model))
+    section = data.config.teacher
+    model = data.network(section.model, "teacher").to(data.device).eval()
+    batch = data.source.batch(data.train[: max(2, data.config.students[0].train.batch_size)]).to(data.device)
+    inputs = prepare(batch, data.spec(section.model))
 
     @torch.no_grad()
     def step() -> None:
         logits_in(model(inputs))
 
-    return _fastest(step, here.device) / len(batch)
+    return _fastest(step, data.device) / len(batch)
 
 
-def augmenting_seconds(here: World, role: str = "") -> float:
+def augmenting_seconds(data: SeedData, role: str = "") -> float:
     """Returns seconds for the augmentation of one image, by one random operation."""
-    images = here.source.batch(here.train[:_EVALUATED])
-    augmentation, stream = build_augmentation("trivialaugment").at(0.0), generator(here.seed, "estimate")
+    images = data.source.batch(data.train[:_EVALUATED])
+    augmentation, stream = build_augmentation("trivialaugment").at(0.0), generator(data.seed, "estimate")
     shape = (images.shape[1], images.shape[2], images.shape[3])
-    on_device = images.to(here.device)
+    on_device = images.to(data.device)
 
     def step() -> None:
         apply(on_device, augmentation.draw(len(images), shape, stream))
 
-    return _fastest(step, here.device) / len(images)
+    return _fastest(step, data.device) / len(images)
 
 
-def evaluating_seconds(here: World, role: str) -> float:
+def evaluating_seconds(data: SeedData, role: str) -> float:
     """Returns seconds for one image of an evaluation of a role's network."""
-    section = section_of(here.config, role)
-    model = builders.at_bits(section, here.network(section.model, role)).to(here.device)
-    chosen, spec = here.validation[:_EVALUATED], here.spec(section.model)
-    return _fastest(lambda: evaluate(model, here.source, chosen, spec, device=here.device), here.device) / len(chosen)
+    section = section_of(data.config, role)
+    model = builders.at_bits(section, data.network(section.model, role)).to(data.device)
+    chosen, spec = data.validation[:_EVALUATED], data.spec(section.model)
+    return _fastest(lambda: evaluate(model, data.source, chosen, spec, device=data.device), data.device) / len(chosen)
 
 
-_SECONDS: dict[str, Callable[[World, str], float]] = {
+_SECONDS: dict[str, Callable[[SeedData, str], float]] = {
     "training": training_seconds,
     "teaching": teaching_seconds,
     "augmenting": augmenting_seconds,
@@ -198,9 +198,9 @@ _SECONDS: dict[str, Callable[[World, str], float]] = {
 }
 
 
-def seconds_of(what: str, here: World, role: str) -> float:
+def seconds_of(what: str, data: SeedData, role: str) -> float:
     """Returns seconds for one image of ``training``, ``teaching``, ``augmenting`` or ``evaluating``, by role."""
-    return _SECONDS[what](here, role)
+    return _SECONDS[what](data, role)
 
 
 def _fastest(step: Callable[[], object], device: torch.device) -> float:

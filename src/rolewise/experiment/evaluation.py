@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from rolewise.errors import InputError
 from rolewise.experiment import builders
-from rolewise.experiment.folder import RunFolder, existing_run
-from rolewise.experiment.graph import Stage
-from rolewise.experiment.inputs import changed, check_inputs, inputs_of, remember
-from rolewise.experiment.kept import stages_made_from
+from rolewise.experiment.input_digests import changed, check_inputs, inputs_of, remember
+from rolewise.experiment.kept_stages import stages_made_from
+from rolewise.experiment.run_folder import RunFolder, existing_run
+from rolewise.experiment.seed_data import seed_data_of
+from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stages import find_stage, section_of, trained_network
-from rolewise.experiment.world import world
 from rolewise.files import AnyPath, as_path
 from rolewise.threads import torch_threads
 from rolewise.train import Metrics, evaluate
@@ -45,7 +45,7 @@ def evaluate_stage(root: AnyPath, name: str) -> Metrics:
     run, stage = finished_training(root, name)
     config = run.config()
     with torch_threads(config.threads):
-        here = world(config, stage.seed, builders.device_of(config.device))
-        model = trained_network(run, here, stage)
-        spec = here.spec(section_of(config, stage.role).model)
-        return evaluate(model, here.source, here.validation, spec, device=here.device)
+        data = seed_data_of(config, stage.seed, builders.device_of(config.device))
+        model = trained_network(run, data, stage)
+        spec = data.spec(section_of(config, stage.role).model)
+        return evaluate(model, data.source, data.validation, spec, device=data.device)

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from rolewise.errors import Interrupted, RunError
-from rolewise.experiment.folder import RunFolder
-from rolewise.experiment.graph import PRIORITY, Stage, next_stops
+from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.stage_graph import PRIORITY, Stage, next_stops
 from rolewise.jobs.worker_pool import MOST_LOSSES, WorkerDied, WorkerPool
 from rolewise.jobs.worker_process import JobRaised, WorkerReady, as_raised, received_jobs, start_context, stop_check
 from rolewise.processes import asked_to_stop
@@ -22,7 +22,7 @@ RunStage = Callable[[RunFolder, Stage, Callable[[str], None], Callable[[], bool]
 
 
 @dataclass(frozen=True)
-class Update:
+class StageUpdate:
     """Progress of a stage; ``text`` is ``start`` and ``done`` at its ends, and begins with ``lost`` if its worker died.
 
     A stage that was lost begins again, with another ``start``, from its last checkpoint.
@@ -33,7 +33,7 @@ class Update:
     seconds: float = 0.0
 
 
-def execute(
+def run_stages(
     run: RunFolder,
     stages: Sequence[Stage],
     run_stage: RunStage,
@@ -41,7 +41,7 @@ def execute(
     workers: int,
     threads: int,
     search_workers: int,
-    on_update: Callable[[Update], None],
+    on_update: Callable[[StageUpdate], None],
 ) -> None:
     """Runs every stage that is not done, in this process or over several.
 
@@ -54,7 +54,7 @@ def execute(
         workers: processes; 1 runs everything here.
         threads: torch threads of each process. Fixed, so that results do not depend on ``workers``.
         search_workers: processes that one search may use in turn.
-        on_update: told when a stage starts, moves and ends.
+        on_update: called when a stage starts, moves and ends.
 
     Raises:
         Interrupted: Ctrl-C was pressed.
@@ -79,7 +79,7 @@ def _in_this_process(
     run_stage: RunStage,
     threads: int,
     search_workers: int,
-    on_update: Callable[[Update], None],
+    on_update: Callable[[StageUpdate], None],
 ) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -91,17 +91,17 @@ def _in_this_process(
                 todo.remove(stage)
                 now[:] = [stage]
                 started = time.perf_counter()
-                on_update(Update(stage.name, "start"))
+                on_update(StageUpdate(stage.name, "start"))
                 run_stage(run, stage, _teller(stage.name, on_update), stopping.is_set, search_workers)
                 if stopping.is_set():
                     raise Interrupted("the run was stopped")
-                on_update(Update(stage.name, "done", time.perf_counter() - started))
+                on_update(StageUpdate(stage.name, "done", time.perf_counter() - started))
     finally:
         torch.set_num_threads(before)
 
 
-def _teller(name: str, on_update: Callable[[Update], None]) -> Callable[[str], None]:
-    return lambda text: on_update(Update(name, text))
+def _teller(name: str, on_update: Callable[[StageUpdate], None]) -> Callable[[str], None]:
+    return lambda text: on_update(StageUpdate(name, text))
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _over_processes(
     workers: int,
     threads: int,
     search_workers: int,
-    on_update: Callable[[Update], None],
+    on_update: Callable[[StageUpdate], None],
 ) -> None:
     if not todo:
         return
@@ -144,7 +144,7 @@ def _over_processes(
                     for place, stage in zip(hands.idle, ready, strict=False):
                         todo.remove(stage)
                         hands.submit(place, stage)
-                        on_update(Update(stage.name, "start"))
+                        on_update(StageUpdate(stage.name, "start"))
                     now[:] = hands.jobs
                     if not now:
                         break
@@ -165,7 +165,7 @@ def _over_processes(
             raise Interrupted("the run was stopped")
 
 
-def _listen(hands: WorkerPool[Stage], done: dict[str, bool], on_update: Callable[[Update], None]) -> None:
+def _listen(hands: WorkerPool[Stage], done: dict[str, bool], on_update: Callable[[StageUpdate], None]) -> None:
     """Takes what the workers sent, after waiting for a fifth of a second at the most."""
     for place in hands.wait(0.2):
         while (stage := hands.job(place)) is not None and (heard := hands.receive(place)) is not None:
@@ -176,7 +176,7 @@ def _listen(hands: WorkerPool[Stage], done: dict[str, bool], on_update: Callable
                 hands.done(place)
                 done[stage.name] = heard.seconds is not None
                 if heard.seconds is not None:
-                    on_update(Update(stage.name, "done", heard.seconds))
+                    on_update(StageUpdate(stage.name, "done", heard.seconds))
             elif isinstance(heard, WorkerDied):
                 if heard.losses >= MOST_LOSSES:
                     raise RunError(
@@ -184,11 +184,11 @@ def _listen(hands: WorkerPool[Stage], done: dict[str, bool], on_update: Callable
                         "workers if memory is short"
                     )
                 again = "; it begins again from its last checkpoint" if heard.again else ""
-                on_update(Update(stage.name, f"lost: {heard.cause}{again}"))
+                on_update(StageUpdate(stage.name, f"lost: {heard.cause}{again}"))
                 if heard.again:
-                    on_update(Update(stage.name, "start"))
+                    on_update(StageUpdate(stage.name, "start"))
             else:
-                on_update(Update(stage.name, heard))
+                on_update(StageUpdate(stage.name, heard))
 
 
 def _drain(hands: WorkerPool[Stage]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from rolewise.experiment import builders
-from rolewise.experiment.folder import RunFolder
-from rolewise.experiment.graph import Stage
+from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.seed_data import seed_data_of
+from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stages import section_of, trained_network
-from rolewise.experiment.world import world
 from rolewise.files import write_json
 from rolewise.inputs import prepare
 from rolewise.quant.level_histograms import layer_histograms
@@ -27,10 +27,10 @@ def write_histograms(run: RunFolder, stage: Stage) -> None:
     section = section_of(config, stage.role)
     if section.quantise is None:
         return
-    here = world(config, stage.seed, builders.device_of(config.device), run.root)
-    model, spec = trained_network(run, here, stage), here.spec(section.model)
-    chosen = here.some(min(IMAGES, len(here.validation)), here.validation, "histograms")
-    batches = [prepare(here.source.batch(part).to(here.device), spec) for part in torch.split(chosen, BATCH)]
+    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
+    model, spec = trained_network(run, data, stage), data.spec(section.model)
+    chosen = data.some(min(IMAGES, len(data.validation)), data.validation, "histograms")
+    batches = [prepare(data.source.batch(part).to(data.device), spec) for part in torch.split(chosen, BATCH)]
     content = {
         "student": stage.role,
         "augmentation": stage.augmentation,

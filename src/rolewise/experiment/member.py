@@ -8,8 +8,8 @@ from typing import Any
 
 from rolewise.augment import Schedule
 from rolewise.experiment import stages, strategies
-from rolewise.experiment.graph import Stage
-from rolewise.experiment.world import World
+from rolewise.experiment.seed_data import SeedData
+from rolewise.experiment.stage_graph import Stage
 from rolewise.search import Genome
 from rolewise.train import Trainee, evaluate
 
@@ -22,14 +22,14 @@ class TrainingMember:
         epochs: how many epochs the whole search gives it.
     """
 
-    def __init__(self, trainee: Trainee, world: World, epochs: int) -> None:
+    def __init__(self, trainee: Trainee, data: SeedData, epochs: int) -> None:
         self._trainee = trainee
-        self._world = world
+        self._data = data
         self._epochs = epochs
 
     def set_genome(self, genome: Genome) -> None:
         """Takes an augmentation, and the scalars that are searched, from now on."""
-        config = self._world.config
+        config = self._data.config
         self._trainee.set_augmentation(Schedule.constant(strategies.augmentation(config, genome)))
         self._trainee.set_scalars(**strategies.scalars(config, genome))
 
@@ -39,9 +39,9 @@ class TrainingMember:
 
     def score(self) -> float:
         """Returns the accuracy in [0, 1] on the whole validation set, in eval mode."""
-        world = self._world
+        data = self._data
         student = self._trainee.distiller.student_input
-        return evaluate(self._trainee.model, world.source, world.validation, student, device=world.device).accuracy
+        return evaluate(self._trainee.model, data.source, data.validation, student, device=data.device).accuracy
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the full state of the training."""
@@ -67,6 +67,6 @@ class MemberFactory:
     def __call__(self, member: int, genome: Genome, seed: int) -> TrainingMember:
         """Makes one member with initial weights and draws of its own."""
         built = stages.searching(self.root, self.stage, seed)
-        made = TrainingMember(built.trainee, built.world, built.epochs)
+        made = TrainingMember(built.trainee, built.data, built.epochs)
         made.set_genome(genome)
         return made

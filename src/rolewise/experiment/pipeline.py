@@ -12,17 +12,17 @@ from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.estimate import estimated_seconds, stage_times
-from rolewise.experiment.executor import Update, execute
+from rolewise.experiment.executor import StageUpdate, run_stages
 from rolewise.experiment.failures import TRACEBACK, blamed
-from rolewise.experiment.folder import RunFolder, held, open_run
-from rolewise.experiment.graph import Stage, stages_of
 from rolewise.experiment.histograms import write_histograms
 from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import run_test, write_results
-from rolewise.experiment.searching import images_of_search, run_search
+from rolewise.experiment.run_folder import RunFolder, held, open_run
+from rolewise.experiment.schedule_search import images_of_search, run_search
+from rolewise.experiment.seed_data import seed_data_of
+from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import TIMES, finish, run_training, section_of
 from rolewise.experiment.trial import refuse_faults
-from rolewise.experiment.world import world
 from rolewise.files import AnyPath, as_json, as_path, sha256
 from rolewise.report import write_report
 from rolewise.seals import SECONDS, check_stage, recorded_seconds, write_product, write_sealed
@@ -30,8 +30,8 @@ from rolewise.threads import torch_threads
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a run will do, stated before it starts.
+class RunPlan:
+    """The plan of a run: its stages, with their images, steps and times.
 
     Args:
         stages: all stages.
@@ -60,7 +60,7 @@ class Plan:
         return sum(self.images.values()) - self.search_images
 
 
-def plan(run: RunFolder, stages: list[Stage], workers: int) -> Plan:
+def plan(run: RunFolder, stages: list[Stage], workers: int) -> RunPlan:
     """Counts the images that stages train on and the steps that they take, and estimates the time."""
     config = run.config()
     images = {stage.name: images_of(run, stage) for stage in stages}
@@ -72,7 +72,7 @@ def plan(run: RunFolder, stages: list[Stage], workers: int) -> Plan:
     }
     todo = [stage for stage in stages if not run.is_done(stage.name)]
     times = stage_times(config, todo, images)
-    return Plan(stages, len(stages) - len(todo), images, steps, estimated_seconds(times.values(), workers), times)
+    return RunPlan(stages, len(stages) - len(todo), images, steps, estimated_seconds(times.values(), workers), times)
 
 
 def images_of(run: RunFolder, stage: Stage) -> int:
@@ -104,25 +104,25 @@ def run(
     *,
     fresh: bool = False,
     only: Callable[[Stage], bool] | None = None,
-    on_update: Callable[[Update], None] = lambda update: None,
-    on_plan: Callable[[Plan, list[Stage]], None] = lambda plan, todo: None,
+    on_update: Callable[[StageUpdate], None] = lambda update: None,
+    on_plan: Callable[[RunPlan, list[Stage]], None] = lambda plan, todo: None,
 ) -> dict[str, Any]:
-    """Runs an experiment, or goes on with it, and writes ``results.json`` and ``report.html``.
+    """Runs an experiment, or resumes it, and writes ``results.json`` and ``report.html``.
 
     Args:
         config: the experiment.
         out: the run folder.
-        fresh: start anew; what is there is moved aside.
+        fresh: start again from nothing; the present content is moved aside.
         only: which stages are wanted; what they need is run as well. All by default.
-        on_update: told what each stage does.
-        on_plan: told the whole plan and the stages that are left of it, before anything is done.
+        on_update: called when a stage starts, moves and ends.
+        on_plan: called with the whole plan and its remaining stages, before anything is done.
 
     Returns:
         The content of ``results.json``; empty where ``only`` left the comparison out.
 
     Raises:
         InputError: the folder belongs to another config, or something named in the config is wrong.
-        RunError: the run could not go on; it is kept and can be resumed.
+        RunError: the run could not continue; it is kept and can be resumed.
     """
     out = as_path(out, "out")
     if not isinstance(config, ExperimentConfig):
@@ -140,7 +140,7 @@ def run(
             planned = plan(folder, stages, workers)
         on_plan(planned, [stage for stage in stages if not folder.is_done(stage.name)])
         # Stages of different seeds run side by side; with fewer seeds than workers a search spreads its members.
-        execute(
+        run_stages(
             folder,
             stages,
             run_stage,
@@ -205,6 +205,6 @@ def _images_of_training(run: RunFolder, stage: Stage) -> int:
     section = section_of(config, stage.role)
     images = section.images
     if images is None:
-        here = world(config, stage.seed, builders.device_of(config.device))
-        images = len(here.final_indices(None, unseen=stage.unseen))
+        data = seed_data_of(config, stage.seed, builders.device_of(config.device))
+        images = len(data.final_indices(None, unseen=stage.unseen))
     return images * section.train.epochs

@@ -15,10 +15,10 @@ from rolewise.config.schema import DataSection, ExperimentConfig
 from rolewise.data import RawData, read, stratified_subset
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders
-from rolewise.experiment.folder import RunFolder
-from rolewise.experiment.graph import stages_of
+from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.seed_data import seed_data_of
+from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.stages import section_of
-from rolewise.experiment.world import world
 from rolewise.files import write_bytes
 from rolewise.seals import write_product
 from rolewise.seeds import generator
@@ -32,9 +32,9 @@ def write_previews(run: RunFolder, images: int = 8) -> None:
     """Writes ``previews.npz`` of the first seed: ``clean`` and ``<search>/<fraction>``, uint8 [images, C, H, W]."""
     config = run.config()
     seed = config.seeds[0]
-    here = world(config, seed, torch.device("cpu"))
-    chosen = here.some(min(images, len(here.train)), here.train, "previews")
-    clean = here.source.batch(chosen)
+    data = seed_data_of(config, seed, torch.device("cpu"))
+    chosen = data.some(min(images, len(data.train)), data.train, "previews")
+    clean = data.source.batch(chosen)
     size = (clean.shape[1], clean.shape[2], clean.shape[3])
     arrays: dict[str, Any] = {"clean": clean.numpy()}
     for stage in stages_of(config):
@@ -49,7 +49,7 @@ def write_previews(run: RunFolder, images: int = 8) -> None:
             mixing = builders.mixing(section_of(config, stage.role).mix, config)
             stream = generator(seed, "preview", stage.subject, str(fraction), "mix")
             arrays[f"{stage.subject}/{fraction:g}"] = _mixed(
-                seen, here.source.labels[chosen], mixing, fraction, stream
+                seen, data.source.labels[chosen], mixing, fraction, stream
             ).numpy()
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)

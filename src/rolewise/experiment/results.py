@@ -7,10 +7,10 @@ from typing import Any
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment import builders
 from rolewise.experiment.arms import Arm, arms_of, control_of
-from rolewise.experiment.folder import RunFolder
-from rolewise.experiment.graph import Stage, stages_of
+from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.seed_data import seed_data_of
+from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import labels_of, section_of, trained_network
-from rolewise.experiment.world import world
 from rolewise.files import as_json, read_json
 from rolewise.seals import top_product, write_product
 from rolewise.train import evaluate
@@ -25,14 +25,14 @@ def run_test(run: RunFolder, stage: Stage) -> dict[str, Any]:
         The stage's summary: for each training stage its test accuracy, loss and number of test images.
     """
     config = run.config()
-    here = world(config, stage.seed, builders.device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
     trained = [other for other in stages_of(config) if other.seed == stage.seed and other.kind in ("teacher", "arm")]
-    opened = here.test.open(f"the end of {config.name}, seed {stage.seed}")
+    opened = data.test.open(f"the end of {config.name}, seed {stage.seed}")
     measured = {}
     for other in trained:
-        model = trained_network(run, here, other)
-        spec = here.spec(section_of(config, other.role).model)
-        metrics = evaluate(model, opened.source, opened.indices, spec, device=here.device)
+        model = trained_network(run, data, other)
+        spec = data.spec(section_of(config, other.role).model)
+        metrics = evaluate(model, opened.source, opened.indices, spec, device=data.device)
         measured[other.name] = {"accuracy": metrics.accuracy, "loss": metrics.loss}
     return {"test": measured, "test_images": len(opened.indices)}
 

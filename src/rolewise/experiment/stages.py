@@ -18,9 +18,9 @@ from rolewise.distill import Distiller
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import builders
 from rolewise.experiment.arms import label, specs
-from rolewise.experiment.folder import RunFolder
-from rolewise.experiment.graph import Stage, stages_of
-from rolewise.experiment.world import World, world
+from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.seed_data import SeedData, seed_data_of
+from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.files import read_json
 from rolewise.models import count_parameters, init_from
 from rolewise.quant import operations, size_in_bytes
@@ -35,11 +35,11 @@ TIMES = ("timing.jsonl", SECONDS)
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltTraining:
     """A training that is ready to start."""
 
     trainee: Trainee
-    world: World
+    data: SeedData
     epochs: int
 
 
@@ -72,75 +72,75 @@ def find_stage(config: ExperimentConfig, name: str) -> Stage:
     raise InputError(f"no stage is called {name!r} in this experiment")
 
 
-def trained_network(run: RunFolder, here: World, stage: Stage) -> nn.Module:
+def trained_network(run: RunFolder, data: SeedData, stage: Stage) -> nn.Module:
     """Returns the network that a finished training stage left, in eval mode on the device."""
-    section = section_of(here.config, stage.role)
-    model = builders.at_bits(section, here.network(section.model, stage.role))
+    section = section_of(data.config, stage.role)
+    model = builders.at_bits(section, data.network(section.model, stage.role))
     # Its content is checked before it is read; of a stage that is just ending nothing is known yet.
     load_weights(model, run.needed(stage.name, WEIGHTS))
-    return model.to(here.device).eval()
+    return model.to(data.device).eval()
 
 
-def loss_of(run: RunFolder, here: World, stage: Stage, seed: int) -> Distiller:
+def loss_of(run: RunFolder, data: SeedData, stage: Stage, seed: int) -> Distiller:
     """Builds a role's network and its loss, with its initial weights and, where it has one, its teacher."""
-    config = here.config
+    config = data.config
     section = section_of(config, stage.role)
-    student = here.network(section.model, stage.role, seed)
+    student = data.network(section.model, stage.role, seed)
     teacher = None
     if stage.teacher is not None:
-        teacher = trained_network(run, here, find_stage(config, stage.teacher))
+        teacher = trained_network(run, data, find_stage(config, stage.teacher))
         if section.init == "teacher":
             init_from(student, teacher)
     student = builders.at_bits(section, student)
-    return builders.distiller(here, section, student, teacher if stage.distilled else None)
+    return builders.distiller(data, section, student, teacher if stage.distilled else None)
 
 
-def searching(root: Path, stage: Stage, seed: int) -> Built:
+def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
     """Builds one member's training for a search: the search's own number of images and epochs."""
     run = RunFolder(root)
     config = run.config()
-    here = world(config, stage.seed, builders.device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
     section, search = section_of(config, stage.role), config.search
     is_teacher = stage.role == "teacher"
     images = (search.teacher_images if is_teacher else search.student_images) or section.images
     epochs = (search.teacher_epochs if is_teacher else search.student_epochs) or section.train.epochs
     settings = builders.train_settings(section.train.model_copy(update={"epochs": epochs}), config)
-    indices = here.some(images, here.train, "images")
+    indices = data.some(images, data.train, "images")
     trainee = Trainee(
-        loss_of(run, here, stage, seed),
-        here.source,
+        loss_of(run, data, stage, seed),
+        data.source,
         indices,
         augmentation=builders.preset(config, "none"),
         teacher_augmentation=_teacher_view(run, config, stage),
         view=config.distill.view if stage.distilled else "shared",
         settings=settings,
         seed=seed,
-        device=here.device,
+        device=data.device,
         mixing=builders.mixing(section.mix, config),
     )
-    return Built(trainee, here, epochs)
+    return BuiltTraining(trainee, data, epochs)
 
 
-def training(run: RunFolder, stage: Stage) -> Built:
+def training(run: RunFolder, stage: Stage) -> BuiltTraining:
     """Builds the training of a teacher or of an arm under its augmentation."""
     config = run.config()
-    here = world(config, stage.seed, builders.device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
     section = section_of(config, stage.role)
     scalars = scalar_segments(run, stage)
     trainee = Trainee(
-        loss_of(run, here, stage, derive_seed(stage.seed, stage.role)),
-        here.source,
-        here.final_indices(section.images, unseen=stage.unseen),
+        loss_of(run, data, stage, derive_seed(stage.seed, stage.role)),
+        data.source,
+        data.final_indices(section.images, unseen=stage.unseen),
         augmentation=augmentation_of(run, config, stage),
         teacher_augmentation=_teacher_view(run, config, stage),
         view=config.distill.view if stage.distilled else "shared",
         settings=builders.train_settings(section.train, config),
         seed=derive_seed(stage.seed, stage.role, "training"),
-        device=here.device,
+        device=data.device,
         scalars=scalars,
         mixing=builders.mixing(section.mix, config),
     )
-    return Built(trainee, here, section.train.epochs)
+    return BuiltTraining(trainee, data, section.train.epochs)
 
 
 def augmentation_of(run: RunFolder, config: ExperimentConfig, stage: Stage) -> Schedule:
@@ -179,19 +179,19 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
     if stage.role == "teacher" and config.teacher.weights is not None:
         return _take_teacher(run, config, stage)
     built = training(run, stage)
-    folder, here, trainee = run.stage(stage.name), built.world, built.trainee
-    seen = here.final_indices(section_of(here.config, stage.role).images, unseen=stage.unseen)
-    held_out = not bool(torch.isin(here.validation, seen).any())
+    folder, data, trainee = run.stage(stage.name), built.data, built.trainee
+    seen = data.final_indices(section_of(data.config, stage.role).images, unseen=stage.unseen)
+    held_out = not bool(torch.isin(data.validation, seen).any())
 
     def validate() -> float:
         spec = trainee.distiller.student_input
-        return evaluate(trainee.model, here.source, here.validation, spec, device=here.device).accuracy
+        return evaluate(trainee.model, data.source, data.validation, spec, device=data.device).accuracy
 
     # Validation images that are trained on say nothing: then there is no validation curve.
     finished = fit(trainee, folder, validate=validate if held_out else None, on_epoch=report, should_stop=should_stop)
     if not finished:
-        raise Interrupted(f"{stage.name} was stopped; run the same command again to go on")
-    summary: dict[str, Any] = {"images": trainee.images_seen, **_cost(here, stage, trainee.model)}
+        raise Interrupted(f"{stage.name} was stopped; run the same command again to resume")
+    summary: dict[str, Any] = {"images": trainee.images_seen, **_cost(data, stage, trainee.model)}
     if held_out:
         summary["validation_accuracy"] = validate()
     return summary
@@ -199,16 +199,16 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
 
 def _take_teacher(run: RunFolder, config: ExperimentConfig, stage: Stage) -> dict[str, Any]:
     """Takes a trained teacher from a file; what it was trained on, nobody here can know."""
-    here = world(config, stage.seed, builders.device_of(config.device), run.root)
-    model = here.network(config.teacher.model, stage.role)
+    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
+    model = data.network(config.teacher.model, stage.role)
     load_weights(model, Path(str(config.teacher.weights)))
     save_weights(model, run.stage(stage.name) / WEIGHTS)
-    return {"images": 0, **_cost(here, stage, model)}
+    return {"images": 0, **_cost(data, stage, model)}
 
 
-def _cost(here: World, stage: Stage, model: nn.Module) -> dict[str, int]:
+def _cost(data: SeedData, stage: Stage, model: nn.Module) -> dict[str, int]:
     """Returns a network's parameters, the bytes of its weights, and the operations of one image as it is fed."""
-    cost = operations(model, here.fed(section_of(here.config, stage.role).model))
+    cost = operations(model, data.fed(section_of(data.config, stage.role).model))
     return {
         "parameters": count_parameters(model),
         "bytes": size_in_bytes(model),

@@ -183,7 +183,7 @@ def cka_matrix(
         first: any network. Neither is moved; both run in eval mode.
         second: any network; may be the first.
         batches: of (images, labels), of one size, at least 4 images each; read once.
-        first_taps: names or module paths, see `rolewise.instruments.features.tapped_module`; None for all
+        first_taps: names or module paths, see `rolewise.taps.resolve`; None for all
             that are named.
         second_taps: names or module paths in the second network.
         kernel: see `gram`. The median distance of ``rbf`` is each batch's own.

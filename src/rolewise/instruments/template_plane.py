@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.features import features_in, tapped_module
+from rolewise.instruments.features import features_in
 from rolewise.instruments.prediction import batches_on
 from rolewise.networks import device_of
+from rolewise.taps import parse_tap, resolve
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,14 @@ def class_templates(model: nn.Module, tap: str = "logits") -> Tensor:
 
     Args:
         model: a classifier.
-        tap: of that layer, see `rolewise.instruments.features.tapped_module`.
+        tap: of that layer, see `rolewise.taps.resolve`.
 
     Raises:
         InputError: the tap is no linear layer's output.
     """
-    module, of_input = tapped_module(model, tap)
-    if not isinstance(module, nn.Linear) or of_input:
+    path = parse_tap(resolve(model, tap, "network"))
+    module = model.get_submodule(path.module)
+    if not isinstance(module, nn.Linear) or path.side == "input":
         raise InputError(
             f"tap {tap!r} must be a torch.nn.Linear's output, got {type(module).__name__}; use class_means instead"
         )

@@ -3,6 +3,6 @@
 from rolewise.taps.hooks import Taps
 from rolewise.taps.looking import tap
 from rolewise.taps.names import names_of, resolve, taps_of
-from rolewise.taps.places import Place, place_of
+from rolewise.taps.paths import TapPath, parse_tap
 
-__all__ = ["Place", "Taps", "names_of", "place_of", "resolve", "tap", "taps_of"]
+__all__ = ["TapPath", "Taps", "names_of", "parse_tap", "resolve", "tap", "taps_of"]

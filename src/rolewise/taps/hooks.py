@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from rolewise.errors import InputError
-from rolewise.taps.places import Place, place_of
-from rolewise.taps.store import Stopped, Store
+from rolewise.taps.paths import TapPath, parse_tap
+from rolewise.taps.recording import Recording, Stopped
 from rolewise.taps.tokens import layout_of
 
 Result = TypeVar("Result")
@@ -19,15 +19,15 @@ _PARALLEL = ("torch.distributed", "torch.nn.parallel")
 
 
 class OutputHook:
-    """Records a module's output. An object, not a closure: a copied or pickled network has a store of its own."""
+    """Records a module's output. An object, not a closure: a copied or pickled network has a recording of its own."""
 
-    def __init__(self, store: Store, place: Place) -> None:
-        self.store, self.place = store, place
+    def __init__(self, recording: Recording, place: TapPath) -> None:
+        self.recording, self.place = recording, place
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """Called by torch after the module."""
-        if self.store.open:
-            self.store.put(self.place, output)
+        if self.recording.open:
+            self.recording.put(self.place, output)
 
 
 class InputHook(OutputHook):
@@ -35,20 +35,27 @@ class InputHook(OutputHook):
 
     def __call__(self, module: nn.Module, inputs: Any, keywords: Any = None) -> None:
         """Called by torch before the module."""
-        if self.store.open:
+        if self.recording.open:
             given = {**{str(index): value for index, value in enumerate(inputs)}, **(keywords or {})}
-            self.store.put(self.place, given if self.place.parts else _first(self.place, inputs, given))
+            self.recording.put(self.place, given if self.place.parts else _first(self.place, inputs, given))
 
 
-def attach(network: nn.Module, places: Iterable[Place], store: Store) -> list[RemovableHandle]:
-    """Returns the handles of new hooks that record places of a network in a store."""
+def free_numbers(network: nn.Module) -> None:
+    """Makes torch number new hooks above those of a network: an unpickled one's would be replaced by them."""
+    taken = [number for module in network.modules() for number in (*module._forward_hooks, *module._forward_pre_hooks)]
+    RemovableHandle.next_id = max(RemovableHandle.next_id, max(taken, default=-1) + 1)
+
+
+def attach(network: nn.Module, places: Iterable[TapPath], recording: Recording) -> list[RemovableHandle]:
+    """Returns the handles of new hooks that record places of a network in a recording."""
+    free_numbers(network)
     handles = []
     for place in places:
         module = network.get_submodule(place.module)
         if place.side == "input":
-            handles.append(module.register_forward_pre_hook(InputHook(store, place), with_kwargs=True))
+            handles.append(module.register_forward_pre_hook(InputHook(recording, place), with_kwargs=True))
         else:
-            handles.append(module.register_forward_hook(OutputHook(store, place)))
+            handles.append(module.register_forward_hook(OutputHook(recording, place)))
     return handles
 
 
@@ -60,17 +67,17 @@ class Taps:
 
     Args:
         network: any network; the hooks stay on its modules.
-        paths: of the places, see `rolewise.taps.places.place_of`.
+        paths: of the places, see `rolewise.taps.paths.parse_tap`.
 
     Raises:
         InputError: a path has another form, or the network's tokens are declared wrongly.
     """
 
     def __init__(self, network: nn.Module, paths: Iterable[str]) -> None:
-        self.places = tuple(place_of(path) for path in dict.fromkeys(paths))
+        self.places = tuple(parse_tap(path) for path in dict.fromkeys(paths))
         self.paths = tuple(place.path for place in self.places)
-        self.store = Store()
-        attach(network, self.places, self.store)
+        self.recording = Recording()
+        attach(network, self.places, self.recording)
         declared = {place.path: layout_of(network, place.module) for place in self.places}
         self.layouts = {path: layout for path, layout in declared.items() if layout is not None}
         # Of all runs nobody knows which is the last one.
@@ -89,12 +96,12 @@ class Taps:
         """
         if not self.places:
             return call(), {}
-        self.store.begin()
+        self.recording.begin()
         try:
             result = call()
-            features = self.store.end(self.places, self.layouts)
+            features = self.recording.end(self.places, self.layouts)
         finally:
-            self.store.clear()
+            self.recording.clear()
         self.complete = True
         return result, features
 
@@ -115,17 +122,17 @@ class Taps:
         """
         if not (self.complete and self.stops):
             return self.run(call)[1]
-        self.store.begin(stop_after=len(self.places))
+        self.recording.begin(stop_after=len(self.places))
         try:
             call()
-            return self.store.end(self.places, self.layouts)
+            return self.recording.end(self.places, self.layouts)
         except Stopped:
-            return self.store.end(self.places, self.layouts)
+            return self.recording.end(self.places, self.layouts)
         finally:
-            self.store.clear()
+            self.recording.clear()
 
 
-def _first(place: Place, inputs: Any, given: dict[str, Any]) -> Any:
+def _first(place: TapPath, inputs: Any, given: dict[str, Any]) -> Any:
     if inputs:
         return inputs[0]
     start = place.path.partition(":")[0]

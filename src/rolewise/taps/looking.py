@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from rolewise.errors import InputError
-from rolewise.taps.hooks import attach
+from rolewise.taps.hooks import attach, free_numbers
 from rolewise.taps.names import resolve
-from rolewise.taps.places import place_of
-from rolewise.taps.store import Store
+from rolewise.taps.paths import parse_tap
+from rolewise.taps.recording import Recording
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def tap(
 
     Args:
         network: any network.
-        paths: tap names of the network or paths, see `rolewise.taps.places.place_of`.
+        paths: tap names of the network or paths, see `rolewise.taps.paths.parse_tap`.
         detach: whether the features carry no gradient.
         copy: whether features are copied as they arise. Without it a feature that a later module changes in place is
             refused, since it would show what that module made of it.
@@ -46,33 +46,34 @@ def tap(
     names = list(dict.fromkeys([paths] if isinstance(paths, str) else paths))
     if not isinstance(network, nn.Module):
         raise InputError(f"network must be a torch.nn.Module, got {type(network).__name__}")
-    places = {name: place_of(resolve(network, name, "network")) for name in names}
-    store, features = _Copies() if copy else Store(), dict[str, Tensor]()
+    places = {name: parse_tap(resolve(network, name, "network")) for name in names}
+    recording, features = _CopyRecording() if copy else Recording(), dict[str, Tensor]()
     recorded = list({place.path: place for place in places.values()}.values())
 
     def begin(module: nn.Module, inputs: Any) -> None:
-        store.begin()
+        recording.begin()
 
     def end(module: nn.Module, inputs: Any, output: Any) -> None:
-        found = store.end(recorded)
+        found = recording.end(recorded)
         features.clear()
         for name, place in places.items():
             features[name] = found[place.path].detach() if detach else found[place.path]
 
-    # The first of all hooks here opens the store, the last one closes it.
+    free_numbers(network)
+    # The first of all hooks here opens the recording, the last one closes it.
     handles = [network.register_forward_pre_hook(begin)]
     try:
-        handles += attach(network, recorded, store)
+        handles += attach(network, recorded, recording)
         handles.append(network.register_forward_hook(end))
         yield features
     finally:
         for handle in handles:
             handle.remove()
-        store.clear()
+        recording.clear()
 
 
-class _Copies(Store):
-    """A store that copies what it records."""
+class _CopyRecording(Recording):
+    """A recording that copies what it records."""
 
     def kept(self, tensor: Tensor) -> Tensor:
         return tensor.clone()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from rolewise.errors import InputError, near
-from rolewise.taps.places import FORM, place_of
+from rolewise.taps.paths import FORM, parse_tap
 
 
 def taps_of(model: nn.Module) -> dict[str, str]:
@@ -18,7 +18,7 @@ def taps_of(model: nn.Module) -> dict[str, str]:
         model: any network.
 
     Returns:
-        Tap name -> path of a place, see `rolewise.taps.places.place_of`.
+        Tap name -> path of a place, see `rolewise.taps.paths.parse_tap`.
     """
     declared = getattr(model, "taps", None)
     if isinstance(declared, dict):
@@ -49,14 +49,14 @@ def resolve(network: nn.Module, name: str, role: str) -> str:
     path = taps.get(name, name)
     known = [known for known, _ in network.named_modules(remove_duplicate=False)]
     try:
-        place = place_of(path)
+        place = parse_tap(path)
     except InputError:
         raise InputError(f"the {role} has no tap {name!r}; a tap must be {FORM}") from None
     if place.module in taps and path == name:
         # A name of the network's own with a suffix.
         start, suffix = taps[place.module], path[len(place.module) :]
-        if start == place_of(start).module:
-            path, place = start + suffix, place_of(start + suffix)
+        if start == parse_tap(start).module:
+            path, place = start + suffix, parse_tap(start + suffix)
     if place.module not in known:
         modules = [path for path in known if path]
         raise InputError(f"the {role} has no tap {name!r}{near(place.module, dict.fromkeys([*taps, *modules]))}")

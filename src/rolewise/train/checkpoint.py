@@ -45,13 +45,14 @@ def load_weights(model: nn.Module, path: AnyPath) -> None:
         raise InputError(f"weights {path} are those of another network: {str(error).splitlines()[-1]}") from error
 
 
-def save_checkpoint(folder: AnyPath, epoch: int, state: dict[str, Any]) -> None:
+def save_checkpoint(folder: AnyPath, epoch: int, state: dict[str, Any], *, step: int = 0) -> None:
     """Writes one generation and removes those that are too old.
 
     Args:
         folder: of the checkpoints.
-        epoch: names the generation.
+        epoch: the number of epochs done, which names the generation.
         state: of `Trainee.state_dict`.
+        step: the number of steps done within the next epoch, which names it too.
     """
     folder = as_path(folder, "folder")
     rest = {name: value for name, value in state.items() if name not in ("weights", "average")}
@@ -61,10 +62,11 @@ def save_checkpoint(folder: AnyPath, epoch: int, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save({**rest, "sha256": hashlib.sha256(weights).hexdigest()}, buffer)
     # Sealed too: the zip reader of torch takes no notice of wrong checksums.
-    write_bytes(folder / f"epoch-{epoch:06d}.safetensors", weights)
+    name = f"epoch-{epoch:06d}" + (f"-step-{step:09d}" if step else "")
+    write_bytes(folder / f"{name}.safetensors", weights)
     # Second and last: a generation without this file does not count.
-    write_bytes(folder / f"epoch-{epoch:06d}.pt", seal_bytes(buffer.getvalue()))
-    kept = {path.stem for path in sorted(folder.glob("epoch-*.pt"))[-KEPT:]}
+    write_bytes(folder / f"{name}.pt", seal_bytes(buffer.getvalue()))
+    kept = {path.stem for path in _generations(folder)[-KEPT:]}
     # Temporary files and halves of generations are what a killed process left.
     leftovers = [path for path in folder.glob("epoch-*") if path.stem not in kept]
     for old in [*leftovers, *folder.glob(".epoch-*.tmp")]:
@@ -83,9 +85,8 @@ def load_checkpoint(folder: AnyPath, take: Callable[[dict[str, Any]], None] | No
         InputError: there are checkpoints and none can be used.
     """
     folder = as_path(folder, "folder")
-    generations = sorted(folder.glob("epoch-*.pt"), reverse=True)
     faults = []
-    for path in generations:
+    for path in reversed(_generations(folder)):
         try:
             state = _read(path)
             if take is not None:
@@ -99,6 +100,12 @@ def load_checkpoint(folder: AnyPath, take: Callable[[dict[str, Any]], None] | No
             f"no checkpoint in {folder} can be used ({'; '.join(faults)}); delete the folder to start this stage anew"
         )
     return None
+
+
+def _generations(folder: Path) -> list[Path]:
+    """Returns the generations from the oldest on."""
+    # By the stem: an epoch's end comes before the steps of the next epoch, whatever the suffix.
+    return sorted(folder.glob("epoch-*.pt"), key=lambda path: path.stem)
 
 
 def _read(path: Path) -> dict[str, Any]:

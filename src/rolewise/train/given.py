@@ -10,6 +10,7 @@ from rolewise.data import Source
 from rolewise.distill import Distiller
 from rolewise.distill.ranks import check_one_rank
 from rolewise.errors import InputError
+from rolewise.train.feed import Feed
 from rolewise.train.settings import TrainSettings
 
 
@@ -26,13 +27,15 @@ def check_given(distiller: object, source: object, indices: object, settings: ob
         way = "give its Distiller as it is: a Trainee trains in one process" if _wraps(distiller) else "make one"
         raise InputError(f"distiller must be a rolewise.Distiller, got {type(distiller).__name__}; {way}")
     check_one_rank("a Trainee", "each process would train a student of its own; start it without a process group")
+    if not isinstance(settings, TrainSettings):
+        raise InputError(f"settings must be a rolewise.train.TrainSettings, got {type(settings).__name__}")
+    if isinstance(source, Feed):
+        return
     if not isinstance(source, Source):
         raise InputError(
             f"source must hold uint8 images and labels, got {type(source).__name__}; make one with "
             "rolewise.data.ImageData(images, labels, classes)"
         )
-    if not isinstance(settings, TrainSettings):
-        raise InputError(f"settings must be a rolewise.train.TrainSettings, got {type(settings).__name__}")
     check_indices(indices, source)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,18 +25,36 @@ class GradientNorms:
     Args:
         terms: ``labels`` and each method; scalars, as all here. Terms that do not reach the student are left out.
         distillation: of the sum of the methods' gradients, before any bound; None where there are none.
-        left: where it is bounded by the labels', the norm of what is left as a share of the norm before, in [0, 1].
+        kept_fraction: where it is bounded by the labels', its norm after the bound relative to that before, in [0, 1].
     """
 
     terms: dict[str, Tensor]
     distillation: Tensor | None = None
-    left: Tensor | None = None
+    kept_fraction: Tensor | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as numbers; None for one that is not finite, as scaled gradients in float16 may be."""
         fields: dict[str, Any] = {"terms": {name: _number(norm) for name, norm in self.terms.items()}}
-        more = {"distillation": self.distillation, "left": self.left}
+        more = {"distillation": self.distillation, "left": self.kept_fraction}
         return fields | {name: _number(value) for name, value in more.items() if value is not None}
+
+
+@dataclass
+class GradientProbe:
+    """Measures the gradients of the first terms that it is given.
+
+    Args:
+        parameters: the student's.
+        norms: the measurement; None before there is one.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    norms: GradientNorms | None = field(default=None, init=False)
+
+    def measure(self, terms: Terms, *, scaler: torch.amp.GradScaler | None, gradient_ratio: float | None) -> None:
+        """Measures terms, whose graph stays as it is, unless that is done already (see `gradient_norms`)."""
+        if self.norms is None:
+            self.norms = gradient_norms(terms, self.parameters, scaler=scaler, gradient_ratio=gradient_ratio)
 
 
 def measured_epochs(epochs: int, steps_per_epoch: int, passes: int, most: int = 20) -> frozenset[int]:
@@ -57,7 +75,7 @@ def gradient_norms(
     parameters: Sequence[nn.Parameter],
     *,
     scaler: torch.amp.GradScaler | None = None,
-    share: float | None = None,
+    gradient_ratio: float | None = None,
 ) -> GradientNorms:
     r"""Measures the gradients of one batch's terms, and leaves graph, gradients and random streams as they are.
 
@@ -67,7 +85,7 @@ def gradient_norms(
         terms: of a forward pass whose graph is still there.
         parameters: theta, the student's; what only a method moves would say nothing beside the labels.
         scaler: of the loss, for float16: gradients are taken of scaled terms, and their norms scaled back.
-        share: bound of the distillation's gradient (see `rolewise.distill.limit_gradients`), or None.
+        gradient_ratio: bound of the distillation's gradient (see `rolewise.distill.limit_gradients`), or None.
 
     Raises:
         InputError: several processes train together.
@@ -91,12 +109,13 @@ def gradient_norms(
         else:
             methods = [_sum(*pair) for pair in zip(methods, gradients, strict=True)] if methods else list(gradients)
     distillation = _norm(methods) if methods else None
-    left = _left(labels, methods, share) if share is not None and labels and methods else None
+    bounded = gradient_ratio is not None and labels and methods
+    kept_fraction = _kept_fraction(labels, methods, gradient_ratio) if bounded else None  # type: ignore[arg-type]
     if scaler is not None:
         scale = scaler.scale(torch.ones((), device=parameters[0].device))
         norms = {name: norm / scale for name, norm in norms.items()}
         distillation = None if distillation is None else distillation / scale
-    return GradientNorms(norms, distillation, left)
+    return GradientNorms(norms, distillation, kept_fraction)
 
 
 def _norm(gradients: Sequence[Tensor | None]) -> Tensor:
@@ -109,14 +128,14 @@ def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     return other if one is None else one if other is None else one + other
 
 
-def _left(labels: Sequence[Tensor | None], methods: Sequence[Tensor | None], share: float) -> Tensor:
-    """Returns the share of the distillation's norm that the bound leaves; tensors without labels' gradient are free."""
+def _kept_fraction(labels: Sequence[Tensor | None], methods: Sequence[Tensor | None], ratio: float) -> Tensor:
+    """Returns the norm after the bound relative to that before; tensors without labels' gradient are free."""
     kept: list[Tensor | None] = []
     for task, distillation in zip(labels, methods, strict=True):
         if task is None or distillation is None:
             kept.append(distillation)
         else:
-            kept.append(distillation * limit_factors([task], [distillation], share))
+            kept.append(distillation * limit_factors([task], [distillation], ratio))
     return _norm(kept) / _norm(methods)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from rolewise.batch import Batch
+from rolewise.distill import Terms
 from rolewise.errors import NonFiniteError
 from rolewise.files import read_bytes, write_text
 
@@ -21,39 +23,102 @@ class Tally:
     Terms are kept on the device and read for many steps at once: reading at every step would wait for the device.
     """
 
+    #: Steps after which the terms are read.
+    MOST = 32
+
     def __init__(self) -> None:
         self._sums: dict[str, float] = {}
-        self._steps = 0
+        self._steps: dict[str, int] = {}
         self._waiting: list[dict[str, Tensor]] = []
 
-    def add(self, terms: dict[str, Tensor]) -> None:
-        """Takes the terms of one step, scalars without gradients."""
-        self._waiting.append(terms)
+    @property
+    def full(self) -> bool:
+        """Whether so many steps wait that they should be read."""
+        return len(self._waiting) >= self.MOST
+
+    def add(self, terms: Terms) -> None:
+        """Takes the terms of one step."""
+        # What was computed from the others comes last: the first that is not finite is the better answer.
+        self._waiting.append(
+            {**{name: part.detach() for name, part in terms.parts.items()}, "total": terms.total.detach()}
+        )
 
     def read(self, next_step: int, why: Callable[[int, str], str] = lambda step, term: "") -> None:
         """Reads what has been added since.
 
         Args:
             next_step: number of the training's next step, to name the one that failed.
-            why: says, of the step and the term that failed, the cause and the remedy.
+            why: returns the cause and the remedy for a failed step and its term.
 
         Raises:
             NonFiniteError: a term is NaN or infinite; the first step and its first term are named.
         """
-        names = list(self._waiting[0])
-        rows = torch.stack([torch.stack([terms[name].float() for name in names]) for terms in self._waiting]).tolist()
-        first = next_step - len(rows)
-        for offset, row in enumerate(rows):
-            for name, value in zip(names, row, strict=True):
-                if not math.isfinite(value):
-                    raise NonFiniteError(first + offset, name, value, why(first + offset, name))
-                self._sums[name] = self._sums.get(name, 0.0) + value
-        self._steps += len(rows)
+        if not self._waiting:
+            return
+        first = next_step - len(self._waiting)
+        names = [(first + offset, name) for offset, terms in enumerate(self._waiting) for name in terms]
+        values = torch.stack([term.float() for terms in self._waiting for term in terms.values()]).tolist()
+        for (step, name), value in zip(names, values, strict=True):
+            if not math.isfinite(value):
+                raise NonFiniteError(step, name, value, why(step, name))
+            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._steps[name] = self._steps.get(name, 0) + 1
         self._waiting = []
 
     def means(self) -> dict[str, float]:
-        """Returns each term's mean over the steps that have been read."""
-        return {name: value / self._steps for name, value in self._sums.items()}
+        """Returns each term's mean over the steps that have been read and had it."""
+        return {name: value / self._steps[name] for name, value in self._sums.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the sums of the steps that have been read."""
+        assert not self._waiting
+        return {"sums": dict(self._sums), "steps": dict(self._steps)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes what `state_dict` returned."""
+        self._sums = {str(name): float(value) for name, value in state["sums"].items()}
+        self._steps = {str(name): int(count) for name, count in state["steps"].items()}
+        self._waiting = []
+
+
+class EpochRecord:
+    """The record of an epoch that is under way.
+
+    Args:
+        tally: of the terms.
+        learning_rate: of the last step.
+        gradients: the norms that were measured at the first step; None where they were not.
+        last_batch: what the networks saw last, to find the cause of a failure.
+    """
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.learning_rate = 0.0
+        self.gradients: dict[str, Any] | None = None
+        self.last_batch: Batch | None = None
+
+    def fields(self, counts: Mapping[str, int]) -> dict[str, Any]:
+        """Returns the fields of a whole epoch's record.
+
+        Args:
+            counts: of the epoch's feed.
+        """
+        terms = self.tally.means()
+        fields = {"train_loss": terms.pop("total"), "terms": terms, "learning_rate": self.learning_rate}
+        if self.gradients is not None:
+            fields["gradients"] = self.gradients
+        if "mixed" in counts:
+            fields["mixed_share"] = counts["mixed"] / max(1, counts["rows"])
+        return fields
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what a training that is resumed within the epoch needs of it."""
+        return {**self.tally.state_dict(), "gradients": self.gradients}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes what `state_dict` returned."""
+        self.tally.load_state_dict(state)
+        self.gradients = state["gradients"]
 
 
 def check_weights(network: nn.Module, last_step: int) -> None:

@@ -113,8 +113,8 @@ class TrainSettings:
         _known("interpolation", self.interpolation, INTERPOLATIONS)
         _holds("fill", self.fill, "0 to 255", 0 <= self.fill <= 255)
 
-    def distill_share(self, epoch: int) -> float | None:
-        """Returns the share of the labels' gradient that distillation's may have in an epoch; None for no bound."""
+    def gradient_ratio(self, epoch: int) -> float | None:
+        """Returns the bound of distillation's gradient relative to the labels' in an epoch; None for no bound."""
         return 1 / (1 + math.exp(-epoch)) if self.distill_gradient == "limited" else None
 
 

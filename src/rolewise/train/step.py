@@ -2,111 +2,134 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
 import torch
 from torch import Tensor, nn
 
 from rolewise.average import Average
-from rolewise.distill import Distiller, Pairs, Terms, limit_gradients
+from rolewise.batch import Batch, Context
+from rolewise.distill import Terms
 from rolewise.errors import InputError
-from rolewise.train.gradients import GradientNorms, gradient_norms
+from rolewise.train.backward import leave_gradients
+from rolewise.train.objective import Objective
+from rolewise.train.rule import StepRule
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_PLAIN = StepRule()
+
+
+@dataclass
+class Update:
+    """One objective, and the optimiser that follows its gradient.
+
+    Args:
+        objective: what is minimised.
+        optimizer: of the objective's parameters.
+        every: the update is done at steps whose number is a multiple of this.
+        average: an average and the network that it follows after each update that was taken.
+        name: stands before the names of the objective's terms; needed where there are several updates.
+
+    Raises:
+        InputError: ``every`` is below 1, or there is nothing to train.
+    """
+
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    every: int = 1
+    average: tuple[Average, nn.Module] | None = None
+    name: str = ""
+    parameters: list[nn.Parameter] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
+            raise InputError(f"every must be a whole number of at least 1, got {self.every!r}")
+        self.parameters = list(self.objective.trainable_parameters())
+        if not self.parameters:
+            raise InputError("an objective must have parameters to train, got none; unfreeze a network")
 
 
 def train_step(
-    distiller: Distiller,
-    optimizer: torch.optim.Optimizer,
-    images: Tensor,
-    labels: Tensor,
-    teacher_images: Tensor | None,
-    *,
-    pairs: Pairs | None = None,
-    progress: float,
-    learning_rate: float,
-    precision: str = "float32",
-    scaler: torch.amp.GradScaler | None = None,
-    clip_norm: float | None = None,
-    share: float | None = None,
-    parameters: list[nn.Parameter],
-    average: Average | None = None,
-    measured: list[GradientNorms] | None = None,
-) -> dict[str, Tensor]:
-    """Does one step.
+    updates: Sequence[Update], batch: Batch | Sequence[Batch], context: Context, rule: StepRule = _PLAIN
+) -> Terms:
+    """Takes one step: each update in its order, from forward passes to moved weights.
+
+    A step that the scaler refuses moves neither the state of terms nor an average.
 
     Args:
-        distiller: student, teacher and loss.
-        optimizer: of the student.
-        images: uint8 [B, C, H, W] as the student sees them.
-        labels: int64 [B] or soft [B, K].
-        teacher_images: as the teacher sees them; None for the student's.
-        pairs: how images were mixed, where the teacher's outputs are to be made to fit.
-        progress: fraction of training done, in [0, 1].
-        learning_rate: of this step.
-        precision: ``float32``, or a half precision for the forward passes.
-        scaler: of the loss, for float16.
-        clip_norm: bound of the gradient's norm.
-        share: bound of the distillation's gradient, as a share of the labels' for each tensor (see
-            `rolewise.distill.gradients.limit_gradients`); None for their plain sum.
-        parameters: what is trained.
-        average: of the student's weights, to follow it.
-        measured: gets the norms of this step's gradients, where they are wanted; the step stays the same.
+        updates: at least one; a GAN has two of them, for its critic and its generator.
+        batch: what the networks see. The gradients of several batches are averaged before the weights move: for terms
+            that are means over examples this is the step of one large batch where all are equally large, and a
+            relation between examples sees those of its own batch only.
+        context: where the training stands.
+        rule: precision, clipping, bounds.
 
     Returns:
-        The terms of the loss, detached, and their weighted sum ``total``.
+        The terms of the loss: of several batches their means, of several updates all of them and their sum.
 
     Raises:
-        InputError: there is a ``share`` of the labels' gradient, and their weight is 0; or there is one, or norms are
-            wanted, and several processes train together.
+        InputError: no update is due; there is a ``gradient_ratio`` and the labels' weight is 0; or there is one, or a
+            probe, and several processes train together.
     """
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate
-    if precision == "float32":
-        terms = distiller(images, labels, teacher_images=teacher_images, progress=progress, pairs=pairs)
-    else:
-        with torch.autocast(images.device.type, _DTYPES[precision]):
-            terms = distiller(images, labels, teacher_images=teacher_images, progress=progress, pairs=pairs)
-    if measured is not None:
-        student = [weight for weight in distiller.student.parameters() if weight.requires_grad]
-        measured.append(gradient_norms(terms, student, scaler=scaler, share=share))
-    optimizer.zero_grad(set_to_none=True)
-    if share is not None and terms.distillation is not None:
-        _backward_limited(terms, parameters, share, scaler)
-    elif scaler is None:
-        terms.total.backward()
-    else:
-        scaler.scale(terms.total).backward()
-    if scaler is not None:
-        scaler.unscale_(optimizer)
-    if clip_norm is not None:
-        nn.utils.clip_grad_norm_(parameters, clip_norm)
-    if scaler is None:
-        optimizer.step()
-    else:
-        scaler.step(optimizer)
-        scaler.update()
-    if average is not None:
-        average.update()
-    return {**{name: value.detach() for name, value in terms.parts.items()}, "total": terms.total.detach()}
+    batches = [batch] if isinstance(batch, Batch) else batch
+    done: dict[str, Terms] = {}
+    for update in updates:
+        if context.step % update.every:
+            continue
+        update.optimizer.zero_grad(set_to_none=True)
+        losses = (_forward(update.objective, part, context, rule, update.parameters[0]) for part in batches)
+        terms = leave_gradients(update.parameters, losses, len(batches), rule)
+        taken = _move(update, rule)
+        update.objective.after_step(taken=taken)
+        if taken and update.average is not None:
+            update.average[0].update()
+        done[update.name] = _mean(terms)
+    return _joined(done)
 
 
-def _backward_limited(
-    terms: Terms, parameters: list[nn.Parameter], share: float, scaler: torch.amp.GradScaler | None
-) -> None:
-    """Goes back twice through one forward pass, and leaves the joined gradients on the parameters."""
-    task, distillation = terms.task, terms.distillation
-    if task is None:
-        raise InputError(
-            'label_weight must be positive where distill_gradient is "limited", as it bounds by the gradient of the '
-            'labels, got 0; raise it or set distill_gradient to "sum"'
-        )
-    assert distillation is not None
-    if scaler is not None:
-        # The bound is in proportion to what it bounds: it may be taken of scaled gradients.
-        task, distillation = scaler.scale(task), scaler.scale(distillation)
-    first = torch.autograd.grad(task, parameters, retain_graph=True, allow_unused=True)
-    second = torch.autograd.grad(distillation, parameters, allow_unused=True)
-    for parameter, gradient in zip(parameters, limit_gradients(first, second, share), strict=True):
-        if gradient is not None and gradient.stride() != parameter.stride():
-            # Fused optimisers go through both in the order of memory.
-            gradient = torch.empty_like(parameter).copy_(gradient)
-        parameter.grad = gradient
+def _forward(objective: Objective, batch: Batch, context: Context, rule: StepRule, example: nn.Parameter) -> Terms:
+    if rule.precision == "float32":
+        return objective(batch, context=context)
+    with torch.autocast(example.device.type, _DTYPES[rule.precision]):
+        return objective(batch, context=context)
+
+
+def _move(update: Update, rule: StepRule) -> bool:
+    """Clips the gradient and moves the weights; returns whether they were moved."""
+    if rule.scaler is not None:
+        rule.scaler.unscale_(update.optimizer)
+    if rule.clip_norm is not None:
+        nn.utils.clip_grad_norm_(update.parameters, rule.clip_norm)
+    if rule.scaler is None:
+        update.optimizer.step()
+        return True
+    scale = rule.scaler.get_scale()
+    rule.scaler.step(update.optimizer)
+    rule.scaler.update()
+    # It falls after a step that was refused, and at no other time.
+    return bool(rule.scaler.get_scale() >= scale)
+
+
+def _mean(terms: Sequence[Terms]) -> Terms:
+    """Returns the mean of the terms of several batches."""
+    if len(terms) == 1:
+        return terms[0]
+    parts = {name: torch.stack([part[name].detach() for part in terms]).mean(0) for name in terms[0].parts}
+    return replace(terms[0], total=torch.stack([part.total.detach() for part in terms]).mean(0), parts=parts)
+
+
+def _joined(done: dict[str, Terms]) -> Terms:
+    """Returns the terms of several updates as those of one: each under its update's name."""
+    if not done:
+        raise InputError("a step must have an update that is due, got none; give one with every=1")
+    first = next(iter(done.values()))
+    if len(done) == 1 and "" in done:
+        return first
+    parts: dict[str, Tensor] = {}
+    weights: dict[str, float] = {}
+    for name, terms in done.items():
+        parts |= {f"{name}.{part}" if name else part: value.detach() for part, value in terms.parts.items()}
+        weights |= {f"{name}.{part}" if name else part: weight for part, weight in terms.weights.items()}
+    total = torch.stack([terms.total.detach() for terms in done.values()]).sum()
+    return replace(first, total=total, parts=parts, weights=weights)

@@ -1,10 +1,8 @@
-"""A trainee: one training with its full state, advanced by epochs."""
+"""A trainee: one training with its full state, advanced by steps and epochs."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Collection
-from functools import partial
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -12,42 +10,42 @@ from torch import Tensor, nn
 
 from rolewise.augment import Schedule
 from rolewise.average import Average
-from rolewise.data import ImageData, Source, batches, shuffled
+from rolewise.data import Source
 from rolewise.distill import Distiller
 from rolewise.errors import InputError
 from rolewise.seeds import check_seed
-from rolewise.train.failing import why
-from rolewise.train.given import check_given, check_seen
-from rolewise.train.gradients import GradientNorms
+from rolewise.train.epoch import read_terms, run_epoch
+from rolewise.train.feed import Feed
+from rolewise.train.given import check_given
+from rolewise.train.image_feed import ImageFeed, image_feed_of
 from rolewise.train.mixing import Mixing
 from rolewise.train.optimizers import optimizer_of
-from rolewise.train.rates import rate
-from rolewise.train.record import Tally, check_weights
+from rolewise.train.record import EpochRecord
 from rolewise.train.scalars import Scalars, scalars_at
 from rolewise.train.settings import TrainSettings
-from rolewise.train.step import train_step
-from rolewise.train.views import Views, at_once
+from rolewise.train.state import state_of, take_state
+from rolewise.train.step import Update
 
 
 class Trainee:
-    """A training of one student (or of a teacher, on labels alone).
+    """A training of students (or of a teacher, on labels alone).
 
-    The draws of epoch e are those of the stream (seed, "epoch", e), the teacher's own and those of mixing each those of
-    a stream beside it: nothing but weights, optimiser and the epoch need be kept to go on exactly, and no view changes
-    what the student sees.
+    Weights, optimisers and the number of the step are all that must be kept to resume exactly, since a feed's batches
+    depend on the epoch's number alone; within an epoch the record of its first steps is kept too.
 
     Args:
-        distiller: student, teacher and loss, on the device.
-        source: where the images are.
+        distiller: students, teachers and loss, on the device.
+        source: where the images are, or a `Feed` of other batches, for which neither indices nor augmentation is given.
         indices: int64 [N], the images to train on.
-        augmentation: what the student sees, over training.
-        teacher_augmentation: what the teacher sees under the view ``own``.
-        view: ``shared`` (the student's images), ``clean`` (unaugmented) or ``own``.
+        augmentation: of the student's images, over training.
+        teacher_augmentation: of the teacher's images under the view ``own``.
+        view: the teacher's images: ``shared`` (the student's), ``clean`` (unaugmented) or ``own``.
         settings: of the training.
         seed: of all draws.
         device: where to train.
         scalars: (start fraction, values) of `set_scalars`, to be followed.
         mixing: how images are mixed; None for not at all.
+        updates: what is done in each step after the Distiller's own update, in this order; each has a name.
 
     Raises:
         InputError: something is of another kind, ``own`` without the teacher's augmentation, mixing does not go with
@@ -57,10 +55,10 @@ class Trainee:
     def __init__(
         self,
         distiller: Distiller,
-        source: Source,
-        indices: Tensor,
+        source: Source | Feed,
+        indices: Tensor | None = None,
         *,
-        augmentation: Schedule,
+        augmentation: Schedule | None = None,
         settings: TrainSettings,
         seed: int,
         device: torch.device | str = "cpu",
@@ -68,54 +66,103 @@ class Trainee:
         view: str = "shared",
         scalars: Scalars = (),
         mixing: Mixing | None = None,
+        updates: Sequence[Update] = (),
     ) -> None:
         check_given(distiller, source, indices, settings)
-        check_seen(augmentation, teacher_augmentation, view)
         check_seed("seed", seed)
-        if mixing is not None:
-            mixing.check(distiller)
-        self.distiller, self.indices, self.settings, self.seed = distiller, indices, settings, seed
+        self.distiller, self.settings, self.seed = distiller, settings, seed
         self.device = torch.device(device)
-        elsewhere = self.device.type != "cpu" and isinstance(source, ImageData)
-        self.source: Source = source.to(self.device) if elsewhere else source  # type: ignore[attr-defined]
-        self.augmentation, self.teacher_augmentation, self.view = augmentation, teacher_augmentation, view
-        self.scalars, self.mixing = list(scalars), mixing
-        self.epoch = 0
+        self.feed: Feed = (
+            source
+            if isinstance(source, Feed)
+            else image_feed_of(
+                distiller,
+                source,
+                indices,  # type: ignore[arg-type]
+                settings,
+                augmentation=augmentation,
+                teacher_augmentation=teacher_augmentation,
+                view=view,
+                mixing=mixing,
+                seed=seed,
+                device=self.device,
+            )
+        )
+        self.scalars = list(scalars)
+        self.epoch, self.step = 0, 0
         self.learning_rate = settings.optimizer.learning_rate
         if settings.channels_last:
             distiller.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._parameters = list(distiller.trainable_parameters())
-        self.optimizer = optimizer_of(settings.optimizer, self._parameters)
+        self.optimizer = optimizer_of(settings.optimizer, distiller.trainable_parameters())
         half = settings.precision == "float16" and self.device.type == "cuda"
-        self._scaler = torch.amp.GradScaler("cuda") if half else None
-        self._average = Average(distiller.student, settings.ema) if settings.ema is not None else None
+        self.scaler = torch.amp.GradScaler("cuda") if half else None
+        self.average = Average(distiller.student, settings.ema) if settings.ema is not None else None
+        average = (self.average, distiller.student) if self.average is not None else None
+        self.updates = [Update(distiller, self.optimizer, average=average), *updates]
+        self.record = EpochRecord()
         if settings.compile:
             distiller.compile_networks()
 
     @property
     def model(self) -> nn.Module:
         """What is evaluated and kept: the student, or the moving average of its weights."""
-        return self._average.network if self._average is not None else self.distiller.student
+        return self.average.network if self.average is not None else self.distiller.student
 
     @property
     def progress(self) -> float:
         """The fraction of training done."""
-        return self.epoch / self.settings.epochs
+        return (self.epoch + self.step / self.steps_per_epoch) / self.settings.epochs
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps of one epoch; a last batch of a single image is left out, since batch norm needs two."""
-        full, rest = divmod(len(self.indices), self.settings.batch_size)
-        return max(1, full + (rest > 1))
+        """The number of optimiser steps of one epoch."""
+        return self.feed.steps
 
     @property
     def images_seen(self) -> int:
-        """Images trained on so far, each as often as it was seen."""
-        return self.epoch * min(len(self.indices), self.steps_per_epoch * self.settings.batch_size)
+        """The number of images trained on so far, each as often as it was seen."""
+        whole = self.images.examples
+        return self.epoch * whole + min(whole, self.step * self.settings.batch_size)
+
+    @property
+    def images(self) -> ImageFeed:
+        """The feed of a training on images.
+
+        Raises:
+            InputError: the training has another feed.
+        """
+        if not isinstance(self.feed, ImageFeed):
+            raise InputError(f"a training must have an ImageFeed for this, got {type(self.feed).__name__}")
+        return self.feed
+
+    @property
+    def source(self) -> Source:
+        """Where the images are."""
+        return self.images.source
+
+    @property
+    def indices(self) -> Tensor:
+        """The images that are trained on, int64 [N]."""
+        return self.images.indices
+
+    @indices.setter
+    def indices(self, indices: Tensor) -> None:
+        """Replaces the images that are trained on."""
+        self.images.indices = indices
+
+    @property
+    def mixing(self) -> Mixing | None:
+        """How images are mixed; None for not at all."""
+        return self.images.mixing
+
+    @mixing.setter
+    def mixing(self, mixing: Mixing | None) -> None:
+        """Replaces how images are mixed."""
+        self.images.mixing = mixing
 
     def set_augmentation(self, augmentation: Schedule) -> None:
-        """Takes another augmentation of the student's images from now on."""
-        self.augmentation = augmentation
+        """Replaces the augmentation of the student's images from now on."""
+        self.images.augmentation = augmentation
 
     def set_scalars(
         self,
@@ -126,7 +173,7 @@ class Trainee:
         mix_share: float | None = None,
         mix_alpha: float | None = None,
     ) -> None:
-        """Takes other numbers from now on: learning rate, labels' weight, methods' temperature, how much is mixed."""
+        """Replaces numbers from now on: learning rate, labels' weight, methods' temperature, how much is mixed."""
         if learning_rate is not None:
             self.learning_rate = learning_rate
         if label_weight is not None:
@@ -135,20 +182,20 @@ class Trainee:
             for method in self.distiller.methods:
                 if "temperature" in method.info.settings:
                     self.distiller.configure(method.info.name, temperature=temperature)
-        if self.mixing is not None:
-            self.mixing = self.mixing.with_scalars(mix_share, mix_alpha)
+        if isinstance(self.feed, ImageFeed) and self.feed.mixing is not None:
+            self.feed.mixing = self.feed.mixing.with_scalars(mix_share, mix_alpha)
 
     def run_epochs(self, start: int, stop: int, *, measured: Collection[int] = ()) -> list[dict[str, Any]]:
         """Trains the epochs from ``start`` to before ``stop``.
 
         Args:
-            start: the epoch that comes next.
+            start: the epoch that comes next, or that is half done.
             stop: the epoch to end before.
             measured: epochs, from 0, at whose first step the gradients' norms are measured.
 
         Returns:
-            For each epoch its record: mean of the loss and of its terms, learning rate at its end, the gradients' norms
-            where they were measured, and the share of images that were mixed where any are.
+            The record of each epoch: mean of the loss and of its terms, learning rate at its end, the gradients' norms
+            where they were measured, and the fraction of images that were mixed where any are.
 
         Raises:
             InputError: ``start`` is not the epoch that comes next.
@@ -156,81 +203,33 @@ class Trainee:
         """
         if start != self.epoch:
             raise InputError(f"start must be {self.epoch}, the epoch that comes next, got {start}")
-        return [self._run_epoch(epoch in measured) for epoch in range(start, stop)]
+        records = [self.run_epoch(measured=epoch in measured) for epoch in range(start, stop)]
+        return [record for record in records if record is not None]
 
-    def _run_epoch(self, measured: bool) -> dict[str, Any]:
-        settings, epoch, steps = self.settings, self.epoch, self.steps_per_epoch
-        self.set_scalars(**scalars_at(self.scalars, self.progress))
-        self.distiller.train()
-        views = Views(
-            self.distiller,
-            settings,
-            len(self.source.classes),
-            augmentation=self.augmentation,
-            teacher_augmentation=self.teacher_augmentation,
-            view=self.view,
-            mixing=self.mixing,
-            progress=self.progress,
-            seed=self.seed,
-            epoch=epoch,
-        )
-        order = shuffled(self.indices, views.stream)[: steps * settings.batch_size]
-        step, total_steps, learning_rate = epoch * steps, steps * settings.epochs, self.learning_rate
-        tally, norms, first = Tally(), list[GradientNorms](), step
-        if self._average is not None:
-            self._average.attach(self.distiller.student)
-        for chunk in batches(self.source, order, at_once(self.source, settings), device=self.device):
-            for given in views.steps(chunk):
-                progress = step / total_steps
-                learning_rate = self.learning_rate * rate(settings.schedule, progress)
-                tally.add(
-                    train_step(
-                        self.distiller,
-                        self.optimizer,
-                        given.images,
-                        given.labels,
-                        given.teacher_images,
-                        pairs=given.pairs,
-                        progress=progress,
-                        learning_rate=learning_rate,
-                        precision=settings.precision,
-                        scaler=self._scaler,
-                        clip_norm=settings.clip_norm,
-                        share=settings.distill_share(epoch),
-                        parameters=self._parameters,
-                        average=self._average,
-                        measured=norms if measured and step == first else None,
-                    )
-                )
-                step += 1
-            tally.read(step, partial(why, self.distiller, given.images, given.teacher_images))
-        check_weights(self.distiller, step - 1)
-        if self._average is not None:
-            self._average.take_counters()
-        self.epoch += 1
-        terms = tally.means()
-        return {
-            "epoch": epoch + 1,
-            "progress": self.progress,
-            "train_loss": terms.pop("total"),
-            "terms": terms,
-            "learning_rate": learning_rate,
-            **({"gradients": norms[0].to_json()} if norms else {}),
-            **({"mixed_share": views.mixed_share} if views.mixed_share is not None else {}),
-        }
+    def run_epoch(self, *, measured: bool = False, pause: Callable[[], bool] = lambda: False) -> dict[str, Any] | None:
+        """Trains the next epoch, or the rest of one that is half done.
+
+        Args:
+            measured: whether the gradients' norms are measured at its first step.
+            pause: called between two steps; where it returns True, the epoch is left half done.
+
+        Returns:
+            The epoch's record (see `run_epochs`); None where it was left half done.
+
+        Raises:
+            NonFiniteError: a term, or after the epoch a weight, is NaN or infinite; step and term are named.
+        """
+        self.set_scalars(**scalars_at(self.scalars, self.epoch / self.settings.epochs))
+        return run_epoch(self, measured, pause)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns everything that the rest of the training depends on."""
-        state: dict[str, Any] = {
-            "epoch": self.epoch,
-            "weights": self.distiller.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        if self._average is not None:
-            state["average"] = self._average.network.state_dict()
-        if self._scaler is not None:
-            state["scaler"] = self._scaler.state_dict()
-        return copy.deepcopy(state)
+        """Returns everything that the rest of the training depends on; within an epoch between any two steps.
+
+        Raises:
+            NonFiniteError: a term of the last steps is NaN or infinite.
+        """
+        read_terms(self)
+        return state_of(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes what `state_dict` returned, of this or of another trainee of the same kind.
@@ -238,13 +237,4 @@ class Trainee:
         Raises:
             InputError: it is of another kind.
         """
-        try:
-            self.distiller.load_state_dict(state["weights"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            if self._average is not None:
-                self._average.network.load_state_dict(state["average"])
-            if self._scaler is not None:
-                self._scaler.load_state_dict(state["scaler"])
-            self.epoch = int(state["epoch"])
-        except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-            raise InputError(f"the state must be that of the same network and optimiser ({error})") from error
+        take_state(self, state)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from rolewise.distill.checks import check_limit, check_rows
-from rolewise.distill.lengths import unit
 from rolewise.distill.registry import method
+from rolewise.distill.vectors import unit
 
 
 @method(

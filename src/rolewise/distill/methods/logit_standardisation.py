@@ -6,17 +6,24 @@ from torch import Tensor
 from torch.nn import functional
 
 from rolewise.distill.checks import check_limit, check_same_shape
-from rolewise.distill.divergences import divergence
 from rolewise.distill.registry import method
+from rolewise.distill.vectors import divergence
 from rolewise.logits import standardised
 
 
-def head(*, temperature: float = 2.0, **_: object) -> float:
+def logit_scale(*, temperature: float = 2.0, **_: object) -> float:
     """Returns the multiplier of the rescaled logits that are learned."""
     return 1 / temperature
 
 
-@method(reads="logits", mixed_labels="sound", alone=True, weight=9.0, limits={"temperature": "temperature"}, head=head)
+@method(
+    reads="logits",
+    mixed_labels="sound",
+    alone=True,
+    weight=9.0,
+    limits={"temperature": "temperature"},
+    logit_scale=logit_scale,
+)
 def logit_standardisation_loss(student: Tensor, teacher: Tensor, *, temperature: float = 2.0) -> Tensor:
     r"""Divergence of the student's standardised and softened logits from the teacher's.
 

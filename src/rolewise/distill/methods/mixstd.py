@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from rolewise.distill.checks import check_choice, check_limit, check_same_shape
-from rolewise.distill.divergences import divergence
 from rolewise.distill.registry import method
+from rolewise.distill.vectors import divergence
 from rolewise.errors import InputError
 from rolewise.logits import standardised
 
@@ -18,7 +18,9 @@ Version = Literal["final", "v1", "v2", "v3", "dec2021", "no_mixup"]
 SCALED = ("v2", "v3", "dec2021")
 
 
-def head(*, version: Version = "final", scale: float = 1.0, label_share: float = 0.1, **_: object) -> float | None:
+def logit_scale(
+    *, version: Version = "final", scale: float = 1.0, label_share: float = 0.1, **_: object
+) -> float | None:
     """Returns the multiplier of the rescaled logits that are learned, or None where the labels' term reads raw ones."""
     if version == "v1" or (version == "v3" and label_share):
         return None
@@ -35,7 +37,7 @@ def head(*, version: Version = "final", scale: float = 1.0, label_share: float =
         "label_share": "not negative",
         "teacher_share": "not negative",
     },
-    head=head,
+    logit_scale=logit_scale,
 )
 def mixstd_loss(
     student: Tensor,

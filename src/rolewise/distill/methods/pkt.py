@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from rolewise.distill.checks import check_rows
-from rolewise.distill.lengths import unit
 from rolewise.distill.registry import method
+from rolewise.distill.vectors import unit
 
 #: The least nearness of two examples.
 EPSILON = 1e-7

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from rolewise.distill.checks import check_limit, check_rows
-from rolewise.distill.lengths import EQUAL, unit
 from rolewise.distill.registry import method
+from rolewise.distill.vectors import EQUAL, unit
 
 
 @method(

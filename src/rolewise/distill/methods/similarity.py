@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from rolewise.distill.checks import check_rows
-from rolewise.distill.lengths import unit
 from rolewise.distill.registry import method
+from rolewise.distill.vectors import unit
 
 
 @method(reads="features", mixed_labels="sound", taps=("last_stage",), weight=3000.0)

@@ -13,8 +13,8 @@ import torch
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import RolewiseError
 from rolewise.experiment import builders
-from rolewise.experiment.trial.images import images_of
-from rolewise.experiment.trial.networks import BATCH, CPU, built
+from rolewise.experiment.trial.image_facts import image_facts_of
+from rolewise.experiment.trial.network_trial import BATCH, CPU, built
 from rolewise.quant.program import save_program
 from rolewise.seeds import generator
 
@@ -33,7 +33,7 @@ def export_notes(config: ExperimentConfig) -> Iterator[str]:
             continue
         tried.append((section.model, section.quantise))
         try:
-            images = images_of(config)
+            images = image_facts_of(config)
             module = builders.at_bits(section, built(section.model, images, CPU))
             shape = images.fed(section.model)
             # Quantisers begin with what they see first.

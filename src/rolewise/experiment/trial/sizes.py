@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
 from rolewise.data.splits import count_of
-from rolewise.experiment.graph import stages_of
+from rolewise.experiment.stage_graph import stages_of
 
 
 def size_faults(config: ExperimentConfig, total: int, own_test: int | None) -> Iterator[tuple[Steps, str]]:

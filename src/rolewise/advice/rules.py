@@ -1,0 +1,168 @@
+"""The rules of losses: from what was measured to what is proposed, each with its reason and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rolewise.advice import evidence
+from rolewise.advice.gradient_probe import Pull
+from rolewise.distill import METHODS
+
+Confidence = Literal["low", "medium"]
+OWN = "a rule of thumb of this tool"
+#: The entropy, as a share of log K, that softened answers should have.
+SOFT = 0.4
+#: A teacher is smooth already whose answers have this entropy without softening.
+SMOOTH = 0.2
+#: Of the student's training images that the teacher is right about: below it, labels count half.
+RIGHT = 0.9
+#: Norm of the distillation's gradient to that of the labels, both weighted, within which no weight is touched.
+PULL = (0.1, 30.0)
+#: Steps below which answers are not softened.
+STEPS = 100
+#: Classes from which logits are rescaled: of K of them, no rescaled logit is beyond sqrt(K - 1), and with few of them
+#: every answer is soft. What is known of it is of 10 classes and more.
+CLASSES = 10
+#: What takes the place of Hinton's method, at the settings that its authors use.
+RESCALED = {"name": "logit_standardisation", "temperature": 2.0, "weight": 9.0}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One setting that is proposed.
+
+    Args:
+        setting: its dotted path in a config.
+        value: of it.
+        reason: one sentence with what was measured.
+        source: of the rule.
+        confidence: ``low`` (nothing measured here decides it) or ``medium``.
+    """
+
+    setting: str
+    value: Any
+    reason: str
+    source: str
+    confidence: Confidence
+
+
+def temperature(softness: Mapping[float, float], steps: int) -> Choice:
+    """Returns the temperature at which the teacher's answers are about as soft as is useful.
+
+    Args:
+        softness: mean entropy as a share of log K, by temperature.
+        steps: of the training.
+    """
+    if steps < STEPS:
+        reason = f"the training takes {steps} steps; {evidence.SHORT}"
+        return Choice("distill.methods.temperature", 1.0, reason, OWN, "low")
+    value = min(softness, key=lambda t: abs(softness[t] - SOFT))
+    shown = ", ".join(f"{entropy:.2g} at {t:g}" for t, entropy in softness.items())
+    reason = (
+        f"on the student's training images the teacher's mean entropy, as a share of log K, is {shown}; of these "
+        f"{value:g} is nearest to {SOFT:g}"
+    )
+    if softness[min(softness)] >= SMOOTH:
+        source = "Chandrasegaran et al. (2022), https://arxiv.org/abs/2206.14532: low temperatures for smooth teachers"
+        return Choice("distill.methods.temperature", value, reason, source, "medium")
+    return Choice("distill.methods.temperature", value, reason, OWN, "low")
+
+
+def rescaled(
+    methods: Sequence[Mapping[str, Any]], steps: int, classes: int
+) -> tuple[list[Mapping[str, Any]], Choice | None]:
+    """Returns methods of which Hinton's, at a constant weight, rescales logits instead of dividing them by one number.
+
+    Args:
+        methods: as a config holds them.
+        steps: of the training.
+        classes: K.
+    """
+    kept = [method for method in methods if method.get("name") != RESCALED["name"]]
+    places = [at for at, one in enumerate(kept) if one.get("name") == "kd" and not isinstance(one.get("weight"), dict)]
+    if steps < STEPS or classes < CLASSES or not places or len(kept) < len(methods):
+        return list(methods), None
+    found = list(methods)
+    found[places[0]] = dict(RESCALED)
+    reason = (
+        "logits divided by their own standard deviation, image by image, need no temperature that fits the teacher: "
+        f"{evidence.RESCALED}. The student's confidences mean nothing before a temperature is fitted to them"
+    )
+    source = "Sun et al. (2024), https://arxiv.org/abs/2403.01427, and this tool's study of mixing on digits"
+    return found, Choice(f"distill.methods[{places[0]}].name", RESCALED["name"], reason, source, "medium")
+
+
+def label_weight(right: float) -> Choice:
+    """Returns the weight of the labels' term.
+
+    Args:
+        right: share of the student's training images that the teacher is right about.
+    """
+    value = 0.1 if right >= RIGHT else 0.5
+    what = "so that labels add little to it" if value == 0.1 else "so that labels have something to correct"
+    reason = f"the teacher is right on {right:.1%} of the student's training images, {what}"
+    source = "0.1 beside 0.9: Tian et al. (2020), https://arxiv.org/abs/1910.10699, code; the boundary is " + OWN
+    return Choice("distill.label_weight", value, reason, source, "low")
+
+
+def softened(name: str) -> bool:
+    """Returns whether a method softens raw logits by a temperature, as Hinton's does."""
+    if name not in METHODS or METHODS[name].logit_scale is not None or METHODS[name].reads != "logits":
+        return False
+    default = METHODS[name].settings.get("temperature")
+    return isinstance(default, (int, float)) and default > 1
+
+
+def configured(methods: Sequence[Mapping[str, Any]], degrees: float, labels: float) -> list[dict[str, Any]]:
+    """Returns methods at a temperature, where they have one, and Hinton's at the weight that the labels leave.
+
+    Args:
+        methods: as a config holds them.
+        degrees: the temperature.
+        labels: weight of the labels' term.
+    """
+    found = []
+    for method in methods:
+        entry = dict(method)
+        if softened(str(entry.get("name"))):
+            entry["temperature"] = degrees
+        if entry.get("name") in ("kd", "reverse_kd") and not isinstance(entry.get("weight"), dict):
+            entry["weight"] = round(1 - labels, 6)
+        found.append(entry)
+    return found
+
+
+def weights(
+    methods: Sequence[Mapping[str, Any]], pulls: Sequence[Pull], labels: float
+) -> tuple[list[dict[str, Any]], list[Choice]]:
+    """Returns methods with weights under which no gradient drowns another, and a choice for each.
+
+    Args:
+        methods: with the weights that the gradients were measured at.
+        pulls: what was measured.
+        labels: weight of the labels' term, above 0.
+    """
+    by_name = {pull.name: pull for pull in pulls}
+    found, choices = [], []
+    for at, method in enumerate(methods):
+        entry, pull = dict(method), by_name.get(str(method.get("name")))
+        # What is known of the rescaled logits is of the weight that their authors use.
+        if pull is None or entry == RESCALED or isinstance(entry.get("weight"), dict) or not pull.ratio > 0:
+            found.append(entry)
+            continue
+        ratio = pull.ratio / labels
+        bound = min(max(ratio, PULL[0]), PULL[1])
+        if bound != ratio:
+            entry["weight"] = float(f"{pull.weight * bound / ratio:.3g}")
+        else:
+            entry["weight"] = pull.weight
+        what = (
+            f"its gradient is {ratio:.2g} times that of the labels at weight {pull.weight:g} (median of "
+            f"{pull.measured} measurements in the student's first steps)"
+        )
+        kept = f", within {PULL[0]:g} to {PULL[1]:g}" if bound == ratio else f", so that it becomes {bound:g} times"
+        choices.append(Choice(f"distill.methods[{at}].weight", entry["weight"], what + kept, OWN, "low"))
+        found.append(entry)
+    return found, choices

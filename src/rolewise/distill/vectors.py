@@ -1,0 +1,26 @@
+"""Directions of features with a bounded gradient, and divergences between distributions over classes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+#: Squared length at or below which a vector, or a difference, counts as zero: its direction would be rounding, and its
+#: gradient, which grows as it shrinks, would overflow.
+EQUAL = 1e-24
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Returns vectors [B, D] at unit length; one no longer than 1e-12 becomes zero and gets no gradient.
+
+    What is not finite stays so.
+    """
+    square = vectors.square().sum(1, keepdim=True)
+    short = square <= EQUAL
+    return torch.where(short, 0.0, vectors / torch.where(short, 1.0, square).sqrt())
+
+
+def divergence(log_target: Tensor, log_predicted: Tensor) -> Tensor:
+    """Returns KL(target || predicted) in nats, [B], from log-probabilities [B, K]."""
+    found: Tensor = torch.linalg.vecdot(log_target.exp(), log_target - log_predicted)
+    return found

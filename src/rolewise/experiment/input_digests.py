@@ -1,0 +1,139 @@
+"""What an experiment is made from, by content: images, labels, schedules, weights, the user's own modules."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rolewise.config.schema import AugmentationSpec, DataSection, ExperimentConfig
+from rolewise.data import files_state, fingerprint
+from rolewise.errors import InputError
+from rolewise.experiment.arms import specs
+from rolewise.experiment.seed_data import sources
+from rolewise.files import read_json, sha256
+from rolewise.own_sources import own_sources
+from rolewise.seals import is_whole
+
+
+def inputs_of(config: ExperimentConfig) -> dict[str, str]:
+    """Returns the SHA-256 of everything that an experiment reads, by what it is.
+
+    Args:
+        config: the experiment.
+
+    Raises:
+        InputError: something cannot be read; it is named.
+    """
+    found = dict(data_inputs(config))
+    if config.teacher.weights is not None:
+        found[f"weights {config.teacher.weights}"] = sha256(Path(config.teacher.weights), "file of weights")
+    for spec in specs(config).values():
+        if path := schedule_path(spec):
+            found[f"schedule {path}"] = sha256(path, "schedule")
+    models = [config.teacher.model.name, *(student.model.name for student in config.students)]
+    return found | module_inputs(config.data.name, *models)
+
+
+def data_inputs(config: ExperimentConfig) -> Mapping[str, str]:
+    """Returns the digests of an experiment's images and labels; read once by a process.
+
+    Raises:
+        InputError: they cannot be read.
+    """
+    section = config.data
+    # How they are divided changes nothing about them.
+    reader = section.model_dump(include={"name", "root", "download", "arguments", "memory_budget_mb"}, mode="json")
+    known = _DATA.get(key := json.dumps(reader, sort_keys=True))
+    if known is None:
+        known = _DATA[key] = _data(config)
+    return known
+
+
+_DATA: dict[str, Mapping[str, str]] = {}
+#: Digests of streamed pixels by the state of their files, as records keep them: large sets are read whole once.
+_STREAMED: dict[str, str] = {}
+
+
+def remember(record: Path) -> None:
+    """Takes from a run's or a study's record, where there is one, which streamed files it has digested already."""
+    with contextlib.suppress(InputError):  # whoever needs the record says what is wrong with it
+        if record.exists() and is_whole(value := read_json(record, "the record")):
+            _STREAMED.update(value.get("streamed", {}))
+
+
+def streamed(config: ExperimentConfig) -> dict[str, str]:
+    """Returns the digests of an experiment's streamed pixels by the state of their files, for its record."""
+    marks = set(data_inputs(config).values())
+    return {state: mark for state, mark in _STREAMED.items() if mark in marks}
+
+
+def _data(config: ExperimentConfig) -> dict[str, str]:
+    train, test = sources(config)
+    title = _title(config.data)
+    found: dict[str, str] = {}
+    for part, source in (("training", train), ("test", test)):
+        if source is not None:
+            marks = fingerprint(source, _STREAMED)
+            if (state := files_state(source)) is not None:
+                _STREAMED[state] = marks["pixels"]
+            found |= {f"{title}, {what} of the {part} images": mark for what, mark in marks.items()}
+    return found
+
+
+def _title(section: DataSection) -> str:
+    more = {"root": section.root} if section.root is not None else {}
+    settings = {**more, **section.arguments}
+    return f"data {section.name}" + (f" {json.dumps(settings, sort_keys=True)}" if settings else "")
+
+
+def module_inputs(*names: str) -> dict[str, str]:
+    """Returns the digests of the user's own modules that paths such as ``package.module:callable`` name.
+
+    Raises:
+        InputError: there is no such module.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        if ":" in name:
+            found |= {f"module {module}": mark for module, mark in _sources(name).items()}
+    return found
+
+
+# Read once, as Python loads a module once: what is edited later is not what this process runs.
+_sources = functools.cache(own_sources)
+
+
+def schedule_path(spec: AugmentationSpec) -> Path | None:
+    """Returns the schedule file that an augmentation names; None where it is a preset."""
+    return Path(spec) if isinstance(spec, str) and spec.endswith(".json") else None
+
+
+def changed(known: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
+    """Returns the names of what has another digest now, is new, or is read no more."""
+    return sorted(name for name in {*known, *now} if known.get(name) != now.get(name))
+
+
+def check_inputs(root: Path, known: Mapping[str, Any], now: Mapping[str, str], ways: str) -> None:
+    """Makes sure that a folder's results are made from what there is now.
+
+    Args:
+        root: the folder.
+        known: digests of what it was made from.
+        now: those of what there is.
+        ways: the remedies.
+
+    Raises:
+        InputError: something has another content; it is named.
+    """
+    lines = [f"{name}: {_short(known.get(name))} then, {_short(now.get(name))} now" for name in changed(known, now)]
+    if lines:
+        differing = "\n  ".join(lines)
+        raise InputError(f"{root} was made from other inputs; their SHA-256 differs in\n  {differing}\n{ways}")
+
+
+def _short(mark: object) -> str:
+    return "nothing" if mark is None else str(mark)[:12]

@@ -1,0 +1,52 @@
+"""Which stages of a run can be kept where something that the run reads has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from rolewise.config.schema import ExperimentConfig
+from rolewise.experiment.arms import specs
+from rolewise.experiment.input_digests import module_inputs, schedule_path
+from rolewise.experiment.stage_graph import Stage, stages_of
+
+
+def stages_made_from(config: ExperimentConfig, names: Collection[str]) -> list[str]:
+    """Returns the stages whose results depend on some of a run's inputs, directly or through the stages they need.
+
+    The module of a data set's own function counts for nothing by itself: the images and labels that it returned have
+    digests of their own.
+
+    Args:
+        config: the experiment.
+        names: names of inputs, as `rolewise.experiment.input_digests.inputs_of` has them.
+
+    Raises:
+        InputError: there is no module of a name in the config.
+    """
+    stages = stages_of(config)
+    found: set[str] = set()
+    for stage in stages:
+        if found.intersection((*stage.needs, stage.teacher)) or any(_reads(config, stage, name) for name in names):
+            found.add(stage.name)
+    return [stage.name for stage in stages if stage.name in found]
+
+
+def _reads(config: ExperimentConfig, stage: Stage, name: str) -> bool:
+    kind, _, what = name.partition(" ")
+    if kind == "weights":
+        return stage.role == "teacher"
+    if kind == "schedule":
+        spec = specs(config).get(stage.augmentation)
+        return spec is not None and schedule_path(spec) == Path(what)
+    if kind != "module":
+        return True  # images and labels
+    models = {"teacher": config.teacher.model.name, **{one.name: one.model.name for one in config.students}}
+    model = models.get(stage.role, "")  # the test reads what its stages left
+    # A module that nothing imports any more may have been of any network that is the user's own.
+    return name in module_inputs(model) or (":" in model and not any(name in known for known in _modules(config)))
+
+
+def _modules(config: ExperimentConfig) -> Iterator[Collection[str]]:
+    for path in (config.data.name, config.teacher.model.name, *(one.model.name for one in config.students)):
+        yield module_inputs(path)

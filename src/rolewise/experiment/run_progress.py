@@ -1,0 +1,123 @@
+"""What a person sees while an experiment runs: a moving table in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from rolewise.experiment.executor import StageUpdate
+from rolewise.experiment.pipeline import RunPlan
+from rolewise.experiment.stage_graph import PRIORITY, Stage
+from rolewise.words import counted, duration
+
+#: Stages whose progress is shown; more of them would push the bars off a small screen.
+_MOST_NOTES = 8
+_WORDS = {"search": "searches", "teacher": "teachers", "arm": "arms", "test": "tests"}
+
+
+class Display:
+    """Shows the plan, then the stages.
+
+    Args:
+        console: where to.
+        out: the run folder, for the words at the beginning.
+    """
+
+    def __init__(self, console: Console, out: Path) -> None:
+        self._console, self._out = console, out
+        self._live: Live | None = None
+        self._bar: Progress | None = None
+        self._bars: dict[str, TaskID] = {}
+        self._notes: dict[str, str] = {}
+        self._kind: dict[str, str] = {}
+        self._weights: dict[str, float] = {}
+        self._left, self._work, self._done_work = 0, 0.0, 0.0
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._notes.clear()
+            self._live.stop()
+
+    def plan(self, plan: RunPlan, todo: list[Stage]) -> None:
+        """States the budget before anything starts."""
+        self._started = time.monotonic()
+        images, steps = plan.search_images + plan.training_images, sum(plan.steps.values())
+        left = f"; at least {duration(plan.seconds).removeprefix('about ')} remaining" if plan.seconds else ""
+        self._console.print(
+            f"{self._out}: {counted(len(plan.stages), 'stage')} ({plan.done} done), {counted(steps, 'step')} on "
+            f"{counted(images, 'image')} "
+            f"({plan.search_images:,} of them in searches){left}",
+            soft_wrap=True,
+        )
+        self._kind = {stage.name: stage.kind for stage in todo}
+        weights: Mapping[str, float] = plan.times or plan.images
+        self._weights = {stage.name: weights.get(stage.name, 0.0) for stage in todo}
+        self._left, self._work = len(todo), sum(self._weights.values())
+        if not self._console.is_terminal:
+            return
+        # What the stages do goes below the bars: beside them it would take their place on a screen of 80 columns.
+        self._bar = Progress(
+            TextColumn("{task.description:<9}"),
+            BarColumn(bar_width=max(5, min(30, self._console.width - 28))),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+        )
+        for kind in PRIORITY:
+            names = [stage for stage in todo if stage.kind == kind]
+            if names:
+                self._bars[kind] = self._bar.add_task(_WORDS[kind], total=len(names))
+        self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4)
+        self._live.start(refresh=True)
+
+    def update(self, update: StageUpdate) -> None:
+        """Shows what a stage does."""
+        finished, lost = update.text == "done", update.text.startswith("lost")
+        if finished:
+            self._left -= 1
+            self._done_work += self._weights.get(update.stage, 0.0)
+        if lost:
+            self._console.print(f"{update.stage} {update.text}", soft_wrap=True, markup=False)
+        if self._bar is not None:
+            if finished or lost:
+                self._notes.pop(update.stage, None)
+            else:
+                self._notes[update.stage] = update.text
+            if finished:
+                self._bar.advance(self._bars[self._kind.get(update.stage, "arm")])
+        elif finished:
+            self._console.print(
+                f"{update.stage}  {update.seconds:.1f} s, {counted(self._left, 'stage')} left{self._remaining()}",
+                soft_wrap=True,
+            )
+
+    def _table(self) -> Group:
+        """Returns the bars, then a line for each stage under way, cut to the screen's width."""
+        notes = [f"{stage} {text}" for stage, text in list(self._notes.items())]
+        if len(notes) > _MOST_NOTES:
+            notes[_MOST_NOTES - 1 :] = [f"and {len(notes) - _MOST_NOTES + 1} more"]
+        left = f"{counted(self._left, 'stage')} left{self._remaining()}" if self._left else ""
+        lines = [Text(line, style="dim", overflow="ellipsis", no_wrap=True) for line in [*notes, left] if line]
+        assert self._bar is not None
+        return Group(self._bar, *lines)
+
+    def _remaining(self) -> str:
+        """Estimates by the times that were planned, which is nearer to the truth than by stages."""
+        if not self._done_work or not self._left:
+            return ""
+        spent = time.monotonic() - self._started
+        seconds = spent * (self._work - self._done_work) / self._done_work
+        return f", {duration(seconds)} remaining"

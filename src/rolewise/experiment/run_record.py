@@ -1,0 +1,92 @@
+"""What a run is made from, as its folder keeps it: config, environment, and the digests of all inputs."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rolewise.config import ExperimentConfig, dump, experiment_digest
+from rolewise.errors import InputError
+from rolewise.experiment.input_digests import streamed
+from rolewise.files import sha256, write_json, write_text
+from rolewise.foreign_code import folders_of, modules_in
+from rolewise.seals import is_early, read_sealed, write_sealed
+
+VERSION = 2
+#: What the run's record holds the digests of.
+MADE = ("config.yaml", "environment.json")
+
+
+def read_record(path: Path, version: int) -> dict[str, Any]:
+    """Reads ``run.json`` or ``study.json``.
+
+    Raises:
+        InputError: it is missing, damaged, or of another version.
+    """
+    remedy = "start anew with --fresh (what is there is moved aside)"
+    if is_early(path):
+        raise InputError(
+            f"{path.parent} was made by an earlier version of Rolewise, which kept no digests of what it wrote; its "
+            f"report can still be written, but to resume, {remedy}"
+        )
+    known = read_sealed(path, "the record", remedy)
+    if known.get("version") != version:
+        raise InputError(
+            f"{path} must have version {version}, got {known.get('version')!r}; it is from another release; {remedy}"
+        )
+    if not isinstance(known.get("files"), dict) or not isinstance(known.get("read"), dict):
+        raise InputError(f"{path} must hold the digests of files and of what was read; it is damaged; {remedy}")
+    return known
+
+
+def write_record(root: Path, config: ExperimentConfig, read: dict[str, str], *, environs: bool = True) -> None:
+    """Writes what a run is made from: its config, its environment, and ``run.json`` with the digests of all inputs.
+
+    Args:
+        root: the run folder.
+        config: the experiment.
+        read: of `inputs_of`.
+        environs: write the environment too; a study has one for all its cells.
+    """
+    names = MADE if environs else MADE[:1]
+    if environs and not (root / "environment.json").exists():
+        write_json(root / "environment.json", environment(config))
+    write_text(root / "config.yaml", dump(config))
+    files = {name: sha256(root / name) for name in names}
+    # Written last: a folder with run.json is whole.
+    write_sealed(
+        root / "run.json",
+        {
+            "version": VERSION,
+            "name": config.name,
+            "config": experiment_digest(config),
+            "files": files,
+            "read": read,
+            "streamed": streamed(config),
+        },
+    )
+
+
+def environment(config: ExperimentConfig) -> dict[str, Any]:
+    """Returns what the report says of the machine and the software."""
+    packages = {}
+    for name in ("rolewise", "torch", "numpy", "scikit-learn", "pydantic", "safetensors"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            packages[name] = importlib.metadata.version(name)
+    folders = folders_of(modules_in(config.model_dump(mode="json")))
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "device": config.device,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "packages": packages,
+        # Where code that is not Rolewise's was found, so that it is found again from another folder.
+        **({"modules": folders} if folders else {}),
+    }

@@ -1,0 +1,153 @@
+"""The world of one seed: its images, who may see which, and how networks are built for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.config.network_sections import ModelSection
+from rolewise.config.schema import ExperimentConfig
+from rolewise.data import Division, SealedTest, Source, divide, read_with, split, stratified_subset
+from rolewise.errors import InputError
+from rolewise.experiment.pixel_statistics import statistics_of
+from rolewise.inputs import InputSpec
+from rolewise.models import construct
+from rolewise.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class SeedData:
+    """What one seed's stages work on.
+
+    Args:
+        source: the images that may be trained or searched on.
+        train: indices [N] into ``source`` that may be trained on during a search.
+        validation: indices [V] that score the members of a search; trained on by nobody while one runs.
+        test: sealed.
+        folder: the run folder, where the images' statistics are kept; None to keep them in memory alone.
+    """
+
+    config: ExperimentConfig
+    seed: int
+    device: torch.device
+    source: Source
+    train: Tensor
+    validation: Tensor
+    test: SealedTest
+    folder: Path | None = None
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean of each channel of the training images, in [0, 1]."""
+        return self._statistics()[0]
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation of each channel of the training images, likewise; at least .001."""
+        return self._statistics()[1]
+
+    def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        kept = None if self.folder is None else self.folder / "statistics" / f"seed{self.seed}.json"
+        return statistics_of(self.source, self.train, kept)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes K."""
+        return len(self.source.classes)
+
+    def final_indices(self, images: int | None, *, unseen: bool) -> Tensor:
+        """Returns what a role trains on.
+
+        Args:
+            images: how many labelled images, stratified; None for all.
+            unseen: leave the validation images out in any case.
+        """
+        if images is not None:
+            return self.some(images, self.train, "images")
+        if self.config.retrain_on_validation and not unseen:
+            return torch.cat([self.train, self.validation])
+        return self.train
+
+    def some(self, images: int | None, indices: Tensor, stream: str) -> Tensor:
+        """Returns a stratified part of ``indices``, the same for every role that asks for the same number."""
+        if images is None or images == len(indices):
+            return indices
+        if images > len(indices):
+            raise InputError(f"images must be at most the {len(indices)} that may be trained on, got {images}")
+        return stratified_subset(indices, self.source.labels, images, derive_seed(self.seed, stream))
+
+    def spec(self, model: ModelSection) -> InputSpec:
+        """Returns what a network is fed: its own declaration, else the training images' statistics."""
+        return InputSpec(model.mean or self.mean, model.std or self.std, model.size)
+
+    def fed(self, model: ModelSection) -> tuple[int, int, int]:
+        """Returns the shape (C, H, W) of one input of a network: its own, which need not be that of the images."""
+        spec = self.spec(model)
+        return (spec.channels, *(spec.size or self.source.size))
+
+    def network(self, model: ModelSection, *names: str | int) -> nn.Module:
+        """Builds a network whose initial weights belong to the stream that ``names`` calls."""
+        channels, height, width = self.fed(model)
+        return construct(
+            model.name,
+            model.arguments,
+            num_classes=self.num_classes,
+            channels=channels,
+            size=(height, width),
+            seed=derive_seed(self.seed, "weights", *names),
+        )
+
+
+def seed_data_of(config: ExperimentConfig, seed: int, device: torch.device, folder: Path | None = None) -> SeedData:
+    """Reads the data and divides it: the test set is the same for all seeds, the rest is drawn anew for each.
+
+    Args:
+        config: the experiment.
+        seed: one of its seeds.
+        device: where networks and images go.
+        folder: the run folder, where there is one.
+    """
+    divided = _division(config)
+    source, usable = divided.source, divided.usable
+    parts = split(source.labels[usable], validation=config.data.validation, test=0, seed=derive_seed(seed, "split"))
+    indices = usable[parts.train]
+    sealed = SealedTest(divided.test_source, divided.test)
+    return SeedData(config, seed, device, source, indices, usable[parts.validation], sealed, folder)
+
+
+def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
+    """Returns an experiment's images as they were read: for training, and the test images where the set has its own."""
+    section = config.data
+    key = section.model_dump_json()
+    if key in _LOADED and section.limit is None:
+        known = _LOADED[key]
+        if known.test_source is known.source:
+            return known.source, None
+        if section.test is None:
+            return known.source, known.test_source
+    raw = read_with(
+        section.name,
+        section.arguments,
+        root=section.root,
+        download=section.download,
+        memory_budget_mb=section.memory_budget_mb,
+    )
+    _LOADED.clear()
+    # What the config leaves out is let go of, and not held by every process to the end.
+    _LOADED[key] = divide(
+        raw.train, raw.test, name=raw.name, test=section.test, limit=section.limit, split_seed=section.split_seed
+    )
+    return raw.train, raw.test
+
+
+_LOADED: dict[str, Division] = {}
+
+
+def _division(config: ExperimentConfig) -> Division:
+    key = config.data.model_dump_json()
+    if key not in _LOADED:
+        sources(config)
+    return _LOADED[key]

@@ -1,0 +1,141 @@
+"""The stages that an experiment needs, each once however many arms share it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from rolewise.config.network_sections import StudentSection
+from rolewise.config.schema import SEARCHES, ExperimentConfig
+from rolewise.experiment.arms import Arm, arms_of, distinct, label, searching_teacher
+
+Kind = Literal["search", "teacher", "arm", "test"]
+
+#: Stages that much else waits for run first.
+PRIORITY: dict[str, int] = {"search": 0, "teacher": 1, "arm": 2, "test": 3}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One piece of work with a folder of its own.
+
+    Args:
+        name: the folder's name under ``stages/``, such as ``seed0/teacher-search``.
+        kind: what is done.
+        seed: the seed that it belongs to.
+        role: ``teacher`` or the student's name; empty for the test.
+        augmentation: label of the augmentation that it trains under.
+        teacher: the stage whose network teaches here (or initialises the student), or None.
+        distilled: whether the distillation loss is on.
+        unseen: whether the search's validation images are left out although the final training has them.
+        schedule: the search whose schedule it trains under, or None under a preset.
+        strategy: how a search searches, one of `rolewise.config.schema.SEARCHES`.
+        needs: the stages that must be done before.
+    """
+
+    name: str
+    kind: Kind
+    seed: int
+    role: str
+    augmentation: str = ""
+    teacher: str | None = None
+    distilled: bool = False
+    unseen: bool = False
+    schedule: str | None = None
+    strategy: str = "own"
+    needs: tuple[str, ...] = field(default=())
+
+    @property
+    def subject(self) -> str:
+        """What a search is for, such as ``teacher``, ``small`` or ``small@standard``: its folder without the ending."""
+        return self.name.split("/")[1].removesuffix("-search")
+
+
+def next_stops(stages: Sequence[Stage]) -> str:
+    """Names where the stages under way can be stopped, such as ``this step of seed0/teacher-own``."""
+    parts = {"search": "this interval of ", "teacher": "this step of ", "arm": "this step of "}
+    named = [parts.get(stage.kind, "") + stage.name for stage in stages[:2]]
+    more = [f"{len(stages) - 2} more"] if len(stages) > 2 else []
+    return " and ".join([*named, *more]) or "the work under way"
+
+
+def stages_of(config: ExperimentConfig) -> list[Stage]:
+    """Returns every stage of the experiment, each after the ones that it needs."""
+    stages: dict[str, Stage] = {}
+    for seed in config.seeds:
+        for stage in _seed_stages(config, seed):
+            stages.setdefault(stage.name, stage)
+    trained = tuple(stages)
+    for seed in config.seeds:
+        test = Stage(f"seed{seed}/test", "test", seed, "", needs=trained)
+        stages[test.name] = test
+    return list(stages.values())
+
+
+def _seed_stages(config: ExperimentConfig, seed: int) -> Iterable[Stage]:
+    arms = [arm for student in config.students for arm in arms_of(config, student.name)]
+    search = Stage(f"seed{seed}/teacher-search", "search", seed, "teacher", unseen=True)
+    if "own" in map(label, config.arms.teacher) or any(arm.student_augmentation == "teacher" for arm in arms):
+        yield search
+    teachers = {name: _teacher(seed, name, search.name) for name in distinct(config.arms.teacher)}
+    yield from teachers.values()
+    for student in config.students:
+        for arm in arms_of(config, student.name):
+            teacher = teachers[arm.teacher_augmentation or searching_teacher(config)]
+            yield from _arm_stages(config, seed, student, arm, teacher, search.name)
+
+
+def _teacher(seed: int, augmentation: str, search: str) -> Stage:
+    schedule = search if augmentation == "own" else None
+    return Stage(
+        f"seed{seed}/teacher-{augmentation}",
+        "teacher",
+        seed,
+        "teacher",
+        augmentation,
+        schedule=schedule,
+        needs=(schedule,) if schedule else (),
+    )
+
+
+def _arm_stages(
+    config: ExperimentConfig, seed: int, student: StudentSection, arm: Arm, teacher: Stage, teacher_search: str
+) -> Iterable[Stage]:
+    """Gives the stages of one arm: the search of its schedule where it has one of its own, and its training."""
+    schedule = None
+    if arm.student_augmentation == "teacher":
+        schedule = teacher_search
+    elif arm.student_augmentation in (*SEARCHES, "own_shuffled"):
+        asked = teacher
+        if config.retrain_on_validation and config.teacher.images is None:
+            asked = replace(teacher, name=teacher.name + "-unseen", unseen=True)
+            yield asked
+        # Under another teacher the student searches anew; the usual one stays unnamed.
+        beside = "" if teacher.augmentation == searching_teacher(config) else f"@{teacher.augmentation}"
+        strategy = "own" if arm.student_augmentation == "own_shuffled" else arm.student_augmentation
+        how = "" if strategy == "own" else "-" + strategy.removesuffix("_search")
+        schedule = f"seed{seed}/{student.name}{how}{beside}-search"
+        yield Stage(
+            schedule,
+            "search",
+            seed,
+            student.name,
+            teacher=asked.name,
+            distilled=True,
+            unseen=True,
+            strategy=strategy,
+            needs=(asked.name,),
+        )
+    taught = teacher.name if arm.distilled or student.init == "teacher" else None
+    yield Stage(
+        f"seed{seed}/{student.name}-{arm.name}",
+        "arm",
+        seed,
+        student.name,
+        arm.student_augmentation,
+        taught,
+        arm.distilled,
+        schedule=schedule,
+        needs=tuple(name for name in (taught, schedule) if name is not None),
+    )

@@ -1,6 +1,0 @@
-"""Studies: a grid over any settings of an experiment, each distinct stage run once, one tidy table."""
-
-from rolewise.config.study import Study
-from rolewise.experiment.study.running import StudyResult, load_study, run_study
-
-__all__ = ["Study", "StudyResult", "load_study", "run_study"]

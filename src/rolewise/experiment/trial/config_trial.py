@@ -1,0 +1,224 @@
+"""A whole experiment on trial: its networks, their bits, and every method between every pair of them."""
+
+from __future__ import annotations
+
+import json
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from rolewise.config import experiment_digest
+from rolewise.config.faults import ConfigError, ConfigPlace, Fault, Steps, dotted
+from rolewise.config.network_sections import ModelSection, StudentSection, TrainSection
+from rolewise.config.schema import ExperimentConfig
+from rolewise.data import MissingDataError
+from rolewise.errors import InputError, RolewiseError
+from rolewise.experiment import builders
+from rolewise.experiment.name_checks import check
+from rolewise.experiment.stage_graph import stages_of
+from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of
+from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault, try_network
+from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_faults
+from rolewise.experiment.trial.sizes import size_faults
+from rolewise.experiment.weight_checks import fit_fault
+from rolewise.foreign_code import ForeignError, import_path
+from rolewise.threads import torch_threads
+
+#: Digests of experiments in which this process has found no fault.
+_SOUND: set[str] = set()
+_MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}
+
+
+class Trial:
+    """Tries experiments; what several of them share, such as the cells of a study, is tried once.
+
+    Attributes:
+        notes: what is no fault and worth saying, each once.
+        traces: tracebacks of what code that is not Rolewise's raised.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.traces: list[str] = []
+        self._known: dict[str, Any] = {}
+
+    def check(self, config: ExperimentConfig) -> Iterator[tuple[Steps, str]]:
+        """Yields (path, message) for all that is wrong: names and settings, then networks and what reads them.
+
+        What stands in a setting with a fault is not tried.
+        """
+        faults = list(check(config))
+        yield from faults
+        wrong = [steps for steps, _ in faults]
+        with torch_threads(config.threads):
+            tried = list(self._try(config, lambda *path: any(_along(steps, path) for steps in wrong)))
+        yield from tried
+        if not faults and not tried:
+            _SOUND.add(experiment_digest(config))
+
+    def _try(self, config: ExperimentConfig, faulty: Callable[..., bool]) -> Iterator[tuple[Steps, str]]:
+        sections: list[tuple[Steps, ModelSection, TrainSection | None]] = [
+            (("teacher", "model"), config.teacher.model, None if config.teacher.weights else config.teacher.train)
+        ]
+        sections += [(("students", at, "model"), one.model, one.train) for at, one in enumerate(config.students)]
+        absent = list(self._absent(config, sections))
+        yield from absent
+        if faulty("data") or any(steps[0] == "data" for steps, _ in absent):
+            return
+        images = self._once(["images", config.data], lambda: image_facts_of(config))
+        if isinstance(images, InputError):
+            if isinstance(images, ForeignError):
+                yield ("data", "name"), str(images)
+            elif isinstance(images, MissingDataError):
+                self._note(f"The networks were not tried, since the data are not here: {images}")
+            elif images.path[:1] == ("data",):
+                yield images.path, images.rule
+            else:
+                yield ("data",), str(images)
+            return
+        if images.counts is not None:
+            yield from size_faults(config, *images.counts)
+        networks: list[Network | None] = []
+        for steps, model, train in sections:
+            found = None
+            if fault := input_fault(model, images):
+                yield (*steps, "mean"), fault
+            elif not faulty(*steps) and not any(steps == gone[: len(steps)] for gone, _ in absent):
+                how = (model, images, train, config.device)
+                found = self._once(["network", steps, *how], partial(_network, *how))
+            if isinstance(found, Exception):
+                yield (*steps, "name"), str(found)
+            elif found is not None and found.probabilities:
+                self._note(
+                    f"{dotted(steps)} ({model.name}) returns probabilities, at least 0 and summing to 1, where logits "
+                    "are wanted: the losses take another softmax of them. Let it return what goes into its softmax."
+                )
+            networks.append(found if isinstance(found, Network) else None)
+        if config.teacher.weights is not None and networks[0] is not None and not faulty("teacher", "weights"):
+            path, module = config.teacher.weights, networks[0].module
+            fault = self._once(["weights", path, config.teacher.model, images], lambda: fit_fault(path, module))
+            if fault:
+                yield ("teacher", "weights"), fault
+        yield from self._students(config, images, networks, faulty)
+
+    def _absent(
+        self, config: ExperimentConfig, sections: Iterable[tuple[Steps, ModelSection, Any]]
+    ) -> Iterator[tuple[Steps, str]]:
+        """Yields a fault for each import path that leads nowhere."""
+        paths = [
+            (("data", "name"), config.data.name),
+            *(((*steps, "name"), model.name) for steps, model, _ in sections),
+        ]
+        for steps, path in paths:
+            if ":" in path:
+                error = self._once(["import", path], partial(import_path, path))
+                if isinstance(error, InputError):
+                    yield steps, str(error)
+
+    def _students(
+        self,
+        config: ExperimentConfig,
+        images: ImageFacts,
+        networks: list[Network | None],
+        faulty: Callable[..., bool],
+    ) -> Iterator[tuple[Steps, str]]:
+        teacher, distils = networks[0], any(stage.distilled for stage in stages_of(config))
+        for at, (section, student) in enumerate(zip(config.students, networks[1:], strict=True)):
+            if student is None:
+                continue
+            if section.quantise is not None and not faulty("students", at, "quantise"):
+                key = ["bits", section.model, section.quantise, images]
+                fault = self._once(key, partial(bits_fault, section, student, images))
+                if fault:
+                    yield ("students", at, *fault[0]), fault[1]
+            if teacher is None:
+                continue
+            if section.init == "teacher":
+                key = ["init", config.teacher.model, section.model, images]
+                fault = self._once(key, partial(init_fault, teacher, student))
+                if fault:
+                    yield ("students", at, "init"), fault
+            for number, method in enumerate(config.distill.methods if distils else ()):
+                path: Steps = ("distill", "methods", number)
+                if not faulty(*path):
+                    for steps, message in self._method(config, images, method, section, (teacher, student), at):
+                        yield (*path, *steps), message
+
+    def _method(
+        self,
+        config: ExperimentConfig,
+        images: ImageFacts,
+        method: dict[str, Any],
+        section: StudentSection,
+        pair: tuple[Network, Network],
+        at: int,
+    ) -> list[tuple[Steps, str]]:
+        """Returns the faults of one method between the teacher and one student, by path below the method."""
+        settings = {name: value for name, value in method.items() if name != "weight"}
+        key = ["method", settings, config.teacher.model, section.model, section.quantise, section.name, images]
+
+        def on_cpu() -> tuple[Network, Network]:
+            teacher, student = (
+                self._once(["cpu", role, model, images], partial(built, model, images, CPU))
+                for role, model in (("teacher", config.teacher.model), (at, section.model))
+            )
+            return Network(teacher, CPU), Network(student, CPU)
+
+        models = (config.teacher.model, section)
+        found: list[tuple[Steps, str]] = self._once(key, partial(method_faults, method, models, pair, images, on_cpu))
+        return found
+
+    def _once(self, key: list[Any], make: Callable[[], Any]) -> Any:
+        """Returns what ``make`` makes, or the error that it raises, from memory where the same was wanted before."""
+        text = json.dumps(key, default=lambda part: part.model_dump() if hasattr(part, "model_dump") else repr(part))
+        if text not in self._known:
+            try:
+                self._known[text] = make()
+            except RolewiseError as error:
+                if isinstance(error, ForeignError):
+                    self.traces.append("".join(traceback.format_exception(error)))
+                self._known[text] = error.with_traceback(None)
+            except (MemoryError, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and "allocate" not in str(error) and "memory" not in str(error):
+                    raise
+                self._known[text] = InputError("must fit into the memory that is free, and does not; make it smaller")
+        return self._known[text]
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+def _along(one: Steps, other: Steps) -> bool:
+    """Returns whether one path leads through the other, whichever it is."""
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
+def _network(model: ModelSection, images: ImageFacts, train: TrainSection | None, device: str) -> Network:
+    try:
+        where = builders.device_of(device)
+    except InputError:
+        where = CPU  # a config for another machine
+    moments = _MOMENTS[train.optimizer.name] if train is not None else 0
+    if train is not None and train.optimizer.name == "sgd" and not train.optimizer.momentum:
+        moments = 0
+    return try_network(model, images, trained=train is not None, device=where, moments=moments)
+
+
+def refuse_faults(config: ExperimentConfig) -> None:
+    """Tries an experiment that comes from code, or whose file was read elsewhere; nothing is done twice.
+
+    Raises:
+        ConfigError: all faults in one go.
+    """
+    if experiment_digest(config) in _SOUND:
+        return
+    trial = Trial()
+    faults = [Fault(ConfigPlace("the config", 0), dotted(steps), message) for steps, message in trial.check(config)]
+    for note in trial.notes:
+        warnings.warn(note, stacklevel=3)
+    if faults:
+        raise ConfigError(faults)

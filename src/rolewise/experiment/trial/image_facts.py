@@ -1,0 +1,69 @@
+"""The images of an experiment as far as networks depend on them: channels, size, classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from rolewise.config.network_sections import ModelSection
+from rolewise.config.schema import ExperimentConfig
+from rolewise.data import MissingDataError
+from rolewise.experiment.seed_data import sources
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What the data set gives.
+
+    Args:
+        channels: C.
+        size: (H, W) in pixels.
+        classes: K.
+        counts: numbers of training images and of test images of the set's own, None where it has none.
+    """
+
+    channels: int
+    size: tuple[int, int]
+    classes: int
+    counts: tuple[int, int | None] | None = None
+
+    def fed(self, model: ModelSection) -> tuple[int, int, int]:
+        """Returns the shape (C, H, W) of one input of a network: its own, which need not be that of the images."""
+        return (self.channels if model.mean is None else len(model.mean), *(model.size or self.size))
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        channels = f"{self.channels} channel{'s' if self.channels != 1 else ''}"
+        return f"{channels} and {self.size[0]}x{self.size[1]} pixels"
+
+
+#: Sets that are always the same: they need not be there for a config to be tried.
+_FIXED = {
+    "digits": ImageFacts(1, (8, 8), 10, (1797, None)),
+    "cifar10": ImageFacts(3, (32, 32), 10, (50_000, 10_000)),
+    "cifar100": ImageFacts(3, (32, 32), 100, (50_000, 10_000)),
+}
+#: Sets whose files are read where they are there.
+_USUAL = dict.fromkeys(("mnist", "fashion_mnist"), ImageFacts(1, (28, 28), 10, (60_000, 10_000)))
+
+
+def image_facts_of(config: ExperimentConfig) -> ImageFacts:
+    """Returns what a config's data give; nothing is downloaded for it.
+
+    Raises:
+        MissingDataError: they have to be read, and are not on this machine.
+        InputError: they are, and something is wrong with them.
+    """
+    name, arguments = config.data.name, config.data.arguments
+    if name in _FIXED:
+        coarse = name == "cifar100" and arguments.get("labels") == "coarse"
+        return replace(_FIXED[name], classes=20) if coarse else _FIXED[name]
+    try:
+        data = config.data.model_copy(update={"download": False})
+        source, test = sources(config.model_copy(update={"data": data}))
+    except MissingDataError:
+        if name in _USUAL:
+            return _USUAL[name]
+        raise
+    counts = len(source), None if test is None else len(test)
+    return ImageFacts(source.channels, (source.size[0], source.size[1]), len(source.classes), counts)

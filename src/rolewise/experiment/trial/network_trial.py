@@ -1,0 +1,228 @@
+"""One network by itself: built without weights, weighed, fed one batch, and looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from rolewise.config.network_sections import ModelSection
+from rolewise.errors import InputError, RolewiseError
+from rolewise.experiment.trial.image_facts import ImageFacts
+from rolewise.experiment.trial.network_memory import bytes_of, machine_memory, shown
+from rolewise.foreign_code import failed
+from rolewise.inputs import InputSpec
+from rolewise.logits import are_probabilities, logits_in
+from rolewise.models import construct
+from rolewise.seeds import generator
+
+#: Where tensors have shapes and no content.
+NOWHERE = torch.device("meta")
+CPU = torch.device("cpu")
+#: Bytes of weights that are made and run in no time.
+_SMALL = 2**26
+#: Images of a trial: enough for a batch norm.
+BATCH = 2
+#: What fills weights with what is drawn, in place.
+_DRAWS = ("normal_", "uniform_", "bernoulli_", "random_", "log_normal_", "exponential_", "cauchy_", "geometric_")
+#: Sizes that networks of one fixed size usually want.
+_SIZES = ((32, 32), (28, 28), (64, 64), (96, 96), (224, 224))
+
+
+class Unfilled(TorchFunctionMode):
+    """Leaves weights that have no content as they are, where a network would draw them.
+
+    There is nothing to draw, and torch loads its compiler, for seconds, to find the shape of it.
+    """
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Called by torch in place of each of its functions."""
+        drawn = getattr(function, "__name__", "") in _DRAWS
+        if drawn and args and isinstance(args[0], Tensor) and args[0].is_meta:
+            return args[0]
+        return function(*args, **(kwargs or {}))
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that takes the images and gives logits of the right shape.
+
+    Args:
+        module: itself.
+        place: the device on which it was tried: ``meta``, or the CPU where it only works with content.
+        probabilities: whether what it gave are probabilities and no logits; False where nobody can tell.
+    """
+
+    module: nn.Module
+    place: torch.device
+    probabilities: bool = False
+
+
+def input_fault(model: ModelSection, images: ImageFacts) -> str | None:
+    """Returns what is wrong with the numbers of ``mean`` and ``std`` beside the images; None where nothing is."""
+    if model.mean is None or model.std is None:
+        return None
+    try:
+        spec = InputSpec(model.mean, model.std, model.size)
+    except InputError as error:
+        return f"must be what images can be normalised with: {error}"
+    if spec.channels != images.channels and images.channels != 1:
+        return (
+            f"must have {images.channels} numbers, as std, for images of {images.channels} channels, got "
+            f"{spec.channels}; only grey images are repeated"
+        )
+    return None
+
+
+def built(model: ModelSection, images: ImageFacts, place: torch.device) -> nn.Module:
+    """Returns a network as training builds it, on a device.
+
+    Raises:
+        InputError: it cannot be built.
+    """
+    channels, height, width = images.fed(model)
+    with place, Unfilled():
+        return construct(
+            model.name,
+            model.arguments,
+            num_classes=images.classes,
+            channels=channels,
+            size=(height, width),
+            seed=0,
+        )
+
+
+def try_network(
+    model: ModelSection, images: ImageFacts, *, trained: bool, device: torch.device, moments: int
+) -> Network:
+    """Builds a network and runs it once.
+
+    It is weighed without content. A large network of Rolewise's own is run so, too; a small one as it is, since torch
+    loads its compiler, for seconds, to run one without content; and so is code of somebody else, which may look at
+    numbers, and only numbers tell whether they are probabilities.
+
+    Args:
+        model: which network.
+        images: what the data give.
+        trained: whether it is to be trained, rather than read from a file.
+        device: that it will live on.
+        moments: numbers that the optimiser keeps beside each weight and its gradient.
+
+    Raises:
+        InputError: it cannot be built, is too large for the machine, or cannot be trained on these images.
+        ForeignError: code that is not Rolewise's raised.
+    """
+    try:
+        module = built(model, images, NOWHERE)
+    except Exception:
+        # Perhaps it looks at its weights while it makes them: the CPU decides.
+        module, weighed = built(model, images, CPU), True
+    else:
+        weighed = False
+    _weigh(module, device, 2 + moments if trained else 1)
+    if ":" not in model.name and not weighed and bytes_of(module) > _SMALL:
+        try:
+            return _fed(module, model, images, NOWHERE, trained)
+        except Exception:
+            # As above: what goes wrong without content need not go wrong with it.
+            pass
+    return _fed(module if weighed else built(model, images, CPU), model, images, CPU, trained)
+
+
+def _weigh(module: nn.Module, device: torch.device, times: int) -> None:
+    size, memory = bytes_of(module), machine_memory(device)
+    if memory is not None and size * times > memory:
+        what = f"weights of {shown(size)}"
+        if times > 1:
+            what += f", in training {shown(size * times)} at the least (with gradients and what the optimiser keeps)"
+        raise InputError(f"must fit into the memory of {shown(memory)}, got {what}; make it smaller")
+
+
+def _fed(module: nn.Module, model: ModelSection, images: ImageFacts, place: torch.device, trained: bool) -> Network:
+    _check_weights(module, place, trained)
+    channels, height, width = images.fed(model)
+    # Pixels in [0, 1] as they come, and as a normalisation spreads them.
+    batch = torch.zeros(BATCH, channels, height, width, device=place)
+    if place == CPU:
+        batch = torch.randn(batch.shape, generator=generator(0, "trial"))
+    found = _logits(module.eval(), batch, model, images)
+    if trained:
+        _logits(module.train(), batch, model, images)
+    return Network(module.eval(), place, place == CPU and are_probabilities(found))
+
+
+def _check_weights(module: nn.Module, place: torch.device, trained: bool) -> None:
+    parameters = dict(module.named_parameters())
+    if not parameters:
+        raise InputError("must have parameters, got a network without any; register them in its modules")
+    if trained and not any(parameter.requires_grad for parameter in parameters.values()):
+        raise InputError("must have parameters to train, got none that require a gradient; unfreeze some")
+    for name, tensor in (*parameters.items(), *module.named_buffers()):
+        if tensor.is_meta and place != NOWHERE:
+            raise InputError(f'must have its weights in memory, got {name} on "meta"; build it on the CPU')
+        if (tensor.is_floating_point() or tensor.is_complex()) and tensor.dtype != torch.float32:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise InputError(
+                f"must be in single precision (float32), got {name} in {kind}; end its function with .float(), and "
+                "set train.precision for half precision while training"
+            )
+
+
+@torch.no_grad()
+def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: ImageFacts) -> Tensor:
+    """Returns what a network gives for a batch, checked."""
+    try:
+        output = module(batch)
+    except RolewiseError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        remedy = _remedy(model, images, module.training)
+        if remedy is None and ":" in model.name:
+            raise failed(f"must take images of {images.text}, and", model.name.partition(":")[0], error) from error
+        raise InputError(
+            f"must take images of {images.text}, and raised {type(error).__name__}: {text[:200]}; "
+            + (remedy or "take another network, or set size and the numbers of mean and std to what it takes")
+        ) from error
+    how = " in training mode" if module.training else ""
+    try:
+        logits = logits_in(output)
+    except InputError as error:
+        raise InputError(f"{error}{how and ', and this is what it returns' + how}") from error
+    if logits.shape != (len(batch), images.classes):
+        raise InputError(
+            f"must give logits [B, {images.classes}]{how}, one for each class of the data, got "
+            f"{['B', *logits.shape[1:]] if len(logits) == len(batch) else list(logits.shape)}".replace("'", "")
+            + "; let it take num_classes"
+        )
+    return logits
+
+
+def _remedy(model: ModelSection, images: ImageFacts, training: bool) -> str | None:
+    """Returns what to set so that a network takes the images, tried; None where nothing usual helps."""
+    means = [None, (0.5,) * 3] if images.channels == 1 and model.mean is None else [None]
+    sizes = [None, *_SIZES] if model.size is None else [None]
+    for size in sizes:
+        for mean in means:
+            if size is None and mean is None:
+                continue
+            other = model.model_copy(update={"mean": mean or model.mean, "std": mean or model.std, "size": size})
+            if _works(other, images, training):
+                parts = ["mean and std of 3 numbers (grey images are then repeated to 3 channels)"] if mean else []
+                parts += [f"size: [{size[0]}, {size[1]}]"] if size else []
+                return "set its " + " and ".join(parts)
+    return None
+
+
+def _works(model: ModelSection, images: ImageFacts, training: bool) -> bool:
+    try:
+        module = built(model, images, CPU).train(training)
+        return logits_in(module(torch.zeros(BATCH, *images.fed(model)))).shape == (BATCH, images.classes)
+    except Exception:
+        return False

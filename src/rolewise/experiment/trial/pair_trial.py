@@ -1,0 +1,162 @@
+"""A student's bits, its beginning from the teacher, and each method between the two, tried on two images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from rolewise.config.faults import Steps
+from rolewise.config.network_sections import ModelSection, StudentSection
+from rolewise.distill import METHODS, Distiller, build_methods
+from rolewise.errors import InputError, RolewiseError, near
+from rolewise.experiment import builders
+from rolewise.experiment.trial.image_facts import ImageFacts
+from rolewise.experiment.trial.network_trial import BATCH, CPU, NOWHERE, Network, built
+from rolewise.inputs import InputSpec
+from rolewise.models import init_from
+from rolewise.seeds import generator
+from rolewise.taps import names_of, parse_tap, resolve
+
+Pair = tuple[Network, Network]
+
+
+def bits_fault(section: StudentSection, student: Network, images: ImageFacts) -> tuple[Steps, str] | None:
+    """Returns what keeps a student's network from its bits: path below the student, and message; None for nothing.
+
+    Args:
+        section: the student.
+        student: its network in floating point.
+        images: what the data give.
+    """
+    bits = section.quantise
+    assert bits is not None
+
+    def fault(**changes: Any) -> str | None:
+        changed = section.model_copy(update={"quantise": bits.model_copy(update=changes)})
+        try:
+            builders.at_bits(changed, student.module)
+        except InputError as error:
+            return str(error)
+        except Exception:
+            if student.place == CPU:
+                raise
+            try:
+                builders.at_bits(changed, built(section.model, images, CPU))
+            except InputError as error:
+                return str(error)
+        return None
+
+    message = fault()
+    if message is None:
+        return None
+    # The setting without which the rest is sound.
+    for key, empty in (("keep", ()), ("layers", {})):
+        if getattr(bits, key) and fault(**{key: empty}) is None:
+            return ("quantise", key), message.removeprefix(f"{key} ")
+    return ("quantise",), message
+
+
+def init_fault(teacher: Network, student: Network) -> str | None:
+    """Returns why a student cannot begin with the teacher's weights; None where it can."""
+    try:
+        init_from(student.module, teacher.module)
+    except InputError as error:
+        return f"must fit: {error}"
+    except Exception:
+        return None  # one of them without content: names and shapes were equal, or the copy had not begun
+    return None
+
+
+def method_faults(
+    method: dict[str, Any],
+    sections: tuple[ModelSection, StudentSection],
+    pair: Pair,
+    images: ImageFacts,
+    on_cpu: Callable[[], Pair],
+) -> list[tuple[Steps, str]]:
+    """Returns the faults of one method between a teacher and a student: taps, shapes, learned maps.
+
+    Args:
+        method: as the config holds it, sound by itself.
+        sections: the teacher's model and the student's section.
+        pair: their networks.
+        images: what the data give.
+        on_cpu: gives both networks with content, for what cannot be told without.
+
+    Returns:
+        For each fault its path below the method, and a message.
+    """
+    name, student = str(method["name"]), sections[1].name
+    faults: list[tuple[Steps, str]] = []
+    for key, network, role in (
+        ("student_taps", pair[1], f'student "{student}"'),
+        ("teacher_taps", pair[0], "teacher"),
+    ):
+        value = method.get(key, ())
+        for at, tap in enumerate([value] if isinstance(value, str) else value):
+            if message := _tap_fault(network, str(tap), f'"{name}": the {role}'):
+                faults.append(((key,) if isinstance(value, str) else (key, at), message))
+    if faults:
+        return faults
+    try:
+        if pair[0].place == pair[1].place == NOWHERE:
+            try:
+                _distil(method, sections, pair, images)
+                return []
+            except Exception:
+                pass  # perhaps it looks at numbers: the CPU decides
+        _distil(method, sections, on_cpu(), images)
+    except RolewiseError as error:
+        return [((), f'"{name}" must fit the teacher and the student "{student}": {error}')]
+    except Exception as error:
+        text = " ".join(str(error).split())[:200]
+        what = f"raised {type(error).__name__}: {text}; give it other student_taps and teacher_taps, or take it out"
+        if name in METHODS and METHODS[name].reads == "logits":
+            what = f"raised {type(error).__name__}: {text}; change its settings, or take it out"
+        return [((), f'"{name}" must fit the teacher and the student "{student}", and {what}')]
+    return []
+
+
+def _tap_fault(network: Network, tap: str, whose: str) -> str | None:
+    taps = list(names_of(network.module))
+    try:
+        parse_tap(tap)
+    except InputError as error:
+        if tap not in taps:
+            return f"{whose} has no such tap: {error}"
+    try:
+        resolve(network.module, tap, "network")
+    except InputError:
+        hint = near(tap, {*taps, *(path for path, _ in network.module.named_modules() if path)})
+        if "did you mean" not in hint:
+            hint = f"; its taps are {', '.join(taps)}" if taps else ""
+            hint += ", and so is the path of any module" if taps else "; give the path of a module"
+        return f"{whose} has no tap {tap!r}{hint}"
+    return None
+
+
+def _distil(
+    method: dict[str, Any], sections: tuple[ModelSection, StudentSection], pair: Pair, images: ImageFacts
+) -> None:
+    """Makes a loss of one method as a training does, which runs it once."""
+    place = pair[0].place
+    shape = (BATCH, images.channels, *images.size)
+    example = torch.zeros(shape, dtype=torch.uint8)
+    if place == CPU:
+        example = torch.randint(256, shape, dtype=torch.uint8, generator=generator(0, "trial"))
+    with place:
+        Distiller(
+            pair[0].module,
+            pair[1].module,
+            build_methods([dict(method)]),
+            teacher_input=_spec(sections[0], images),
+            student_input=_spec(sections[1].model, images),
+            example=example.to(place),
+        )
+
+
+def _spec(model: ModelSection, images: ImageFacts) -> InputSpec:
+    channels = images.fed(model)[0]
+    return InputSpec(model.mean or (0.5,) * channels, model.std or (0.25,) * channels, model.size)

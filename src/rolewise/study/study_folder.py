@@ -1,0 +1,242 @@
+"""The study folder: bound to its study; cells as run folders whose stages lie in one store, by what they depend on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rolewise.config import ExperimentConfig, experiment_digest
+from rolewise.config.axis_levels import ScalarValue
+from rolewise.config.experiment_values import dump_values, value_differences
+from rolewise.config.study import Study
+from rolewise.errors import InputError
+from rolewise.experiment.folder_binding import holds_work
+from rolewise.experiment.input_digests import check_inputs, inputs_of, module_inputs, remember, streamed
+from rolewise.experiment.run_folder import RunFolder, held, move_aside
+from rolewise.experiment.run_record import environment, read_record, write_record
+from rolewise.files import digest_of, sha256, write_json, write_text
+from rolewise.seals import ANEW, DONE, check_file, finished, read_sealed, remedy_of, write_sealed
+
+VERSION = 2
+#: Settings that change how fast a study runs, or what its page asks of the table, and nothing else.
+_ASIDE = ("workers", "questions")
+#: Why a stage failed.
+FAILED = "failed.json"
+#: What the study's record holds the digests of.
+_MADE = ("study.yaml", "environment.json")
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Names what lies where in a study folder.
+
+    Args:
+        root: the folder.
+    """
+
+    root: Path
+
+    def cell(self, name: str) -> RunFolder:
+        """Returns a cell's folder, which is a run folder."""
+        return RunFolder(self.root / "cells" / name)
+
+    def store(self, key: str) -> Path:
+        """Returns where the stage of that key lies, whichever cells it belongs to."""
+        return self.root / "store" / key
+
+    def is_done(self, key: str) -> bool:
+        """Returns whether the stage of that key has ended well.
+
+        Raises:
+            InputError: its ``done.json`` is damaged.
+        """
+        return self._finished(key) is not None
+
+    def summary(self, key: str) -> dict[str, Any]:
+        """Returns what the finished stage of that key said of itself."""
+        found = self._finished(key)
+        if found is None:
+            raise InputError(
+                f"{self.store(key) / DONE} is missing: that stage is not finished; run the study's command"
+            )
+        return found
+
+    def _finished(self, key: str) -> dict[str, Any] | None:
+        place = self.store(key)
+        found = finished(place)
+        if found is not None and found.get("key") != key:
+            raise InputError(
+                f"{place / DONE} must be of key {key}, got {found.get('key')!r}: it is from elsewhere; "
+                + remedy_of(place)
+            )
+        return found
+
+    def failure(self, key: str) -> str | None:
+        """Returns why the stage of that key failed; None where it did not."""
+        path = self.store(key) / FAILED
+        if not path.is_file():
+            return None
+        remedy = f"delete {path} to try that stage again"
+        return str(read_sealed(path, "the record of a failure", remedy).get("reason", "unknown"))
+
+    def fail(self, key: str, reason: str, trace: str = "") -> None:
+        """Keeps why a stage failed; it is not tried again unless that is asked for."""
+        write_sealed(self.store(key) / FAILED, {"reason": reason, "trace": trace})
+
+    def forgive(self) -> None:
+        """Forgets all failures, so that what failed is tried again."""
+        for path in self.root.glob(f"store/*/{FAILED}"):
+            path.unlink()
+
+
+def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = False) -> StudyFolder:
+    """Makes a study folder, or finds the one that the same study made.
+
+    A folder in which no work was done yet takes the study as it is now.
+
+    Args:
+        root: the folder; made with its parents where it is missing.
+        study: the study.
+        fresh: move what another study left there aside, to ``<root>.old-<k>``, instead of going on with it.
+        extend: continue in the folder of another study; what both need is not run again.
+
+    Raises:
+        InputError: the folder belongs to another study (the difference is shown) or to none at all.
+        RunError: the folder would be moved or bound anew, and another process is at work in it.
+    """
+    made = root / "study.json"
+    # Before anything is made or moved: what cannot be read binds no folder.
+    remember(made)
+    read = study_inputs(study)
+    known = {"version": VERSION, "name": study.name, "study": _digest(study), **_layout(study), "read": read}
+    if fresh and (made.exists() or (root / "store").exists()):
+        move_aside(root)
+    if made.exists():
+        _check_same(root, study, known, extend)
+    elif (root / "store").exists():
+        raise InputError(
+            f"{made} is missing, so nobody knows what the stages beside it were made from; put it back, or start anew "
+            "with --fresh (what is there is moved aside)"
+        )
+    elif (
+        root.exists()
+        and not (root / "study.yaml").exists()
+        and any(e.name not in (".lock", "traceback.txt") for e in root.iterdir())
+    ):
+        raise InputError(
+            f"--out must name a new folder or a study's, got {root}, which has other files; choose another"
+        )
+    if not made.exists() or not all((root / name).exists() for name in _MADE) or not _is_bound_to(made, known):
+        # Where a process is at work, its table would not be that of the study that the folder says.
+        with held(RunFolder(root)) if made.exists() else contextlib.nullcontext():
+            write_text(root / "study.yaml", dump_values(study.values))
+            if not (root / "environment.json").exists():
+                write_json(root / "environment.json", environment(study.cells[0].config))
+            marks = {state: mark for cell in study.cells for state, mark in streamed(cell.config).items()}
+            # Written last: a folder with study.json is whole.
+            write_sealed(made, {**known, "files": {name: sha256(root / name) for name in _MADE}, "streamed": marks})
+    return StudyFolder(root)
+
+
+def _is_bound_to(made: Path, wanted: dict[str, Any]) -> bool:
+    try:
+        known = read_record(made, VERSION)
+    except InputError:
+        return False  # no work was done in it, or it would have been refused
+    return {name: value for name, value in known.items() if name not in ("files", "streamed")} == wanted
+
+
+def study_inputs(study: Study) -> dict[str, str]:
+    """Returns the SHA-256 of everything that a study reads, by what it is.
+
+    Raises:
+        InputError: something cannot be read; it is named.
+    """
+    found = module_inputs(*(one.name for one in study.measure))
+    for cell in study.cells:
+        found |= inputs_of(cell.config)
+    return found
+
+
+def make_cell(folder: StudyFolder, name: str, config: ExperimentConfig, keys: dict[str, str]) -> None:
+    """Makes a cell's run folder, with a link into the store for each of its stages."""
+    run = folder.cell(name)
+    for stage, key in keys.items():
+        link, target = run.stage(stage), folder.store(key)
+        target.mkdir(parents=True, exist_ok=True)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        relative = os.path.relpath(target, link.parent)
+        if not link.is_symlink() or os.readlink(link) != relative:
+            with contextlib.suppress(FileNotFoundError):
+                link.unlink()
+            link.symlink_to(relative, target_is_directory=True)
+    read = inputs_of(config)
+    if not _is_made(run, config, read):
+        write_record(run.root, config, read, environs=False)
+
+
+def _is_made(run: RunFolder, config: ExperimentConfig, read: dict[str, str]) -> bool:
+    try:
+        known = run.record()
+        run.config()
+    except InputError:
+        return False  # missing, or damaged: it is all in the study, and written anew
+    return (known["name"], known["config"], known["read"]) == (config.name, experiment_digest(config), read)
+
+
+def _layout(study: Study) -> dict[str, Any]:
+    """Returns what a reader of the table must know: the grids, their axes and the cells' levels."""
+    parts: list[dict[str, Any]] = []
+    for part in study.parts:
+        axes: list[tuple[str, list[ScalarValue]]] = [(axis, list(levels)) for axis, levels in part.axes.items()]
+        parts.append({"name": part.name, "axes": axes, "cells": [[cell.name, cell.levels] for cell in part.cells]})
+    known = {
+        "seeds": list(study.seeds),
+        "measure": [one.plain for one in study.measure],
+        "best": study.best,
+        "questions": [one.plain for one in study.questions],
+        "parts": parts,
+    }
+    # Pairs become lists in JSON; comparing needs the same here.
+    layout: dict[str, Any] = json.loads(json.dumps(known))
+    return layout
+
+
+def _binding(study_values: Any) -> dict[str, Any]:
+    return {key: value for key, value in study_values.items() if key not in _ASIDE}
+
+
+def _digest(study: Study) -> str:
+    values = _binding(study.values)
+    values["experiment"] = _binding(values["experiment"])
+    return digest_of(values)
+
+
+def _check_same(root: Path, study: Study, record: dict[str, Any], extend: bool) -> None:
+    if not holds_work(root / "store"):
+        return
+    known = read_record(root / "study.json", VERSION)
+    for name in known["files"]:
+        if (root / name).exists():
+            check_file(root / name, known["files"][name], ANEW)
+    if extend:
+        return
+    if all(known.get(key) == value for key, value in record.items() if key not in (*_ASIDE, "read")):
+        ways = (
+            "put back what it was made from, choose another --out, go on by --extend (what reads it is run again, and "
+            "nothing else), or start anew with --fresh (what is there is moved aside, not deleted)"
+        )
+        return check_inputs(root, known["read"], record["read"], ways)
+    from rolewise.config.document import read_document
+
+    lines = value_differences(read_document(root / "study.yaml").value, study.values)
+    raise InputError(
+        f"{root} was made by another study; it differs in\n  "
+        + "\n  ".join(lines or ["(the order of its axes, or its study.yaml was edited afterwards)"])
+        + "\nchoose another --out, keep what both need by --extend, or start anew with --fresh "
+        "(the old study is moved aside, not deleted)"
+    )

@@ -1,0 +1,116 @@
+"""What a study will cost, stated before it starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from rolewise.config import ExperimentConfig
+from rolewise.experiment import builders
+from rolewise.experiment.estimate import estimated_seconds, seconds_of, stage_seconds
+from rolewise.experiment.pipeline import images_of
+from rolewise.experiment.seed_data import seed_data_of
+from rolewise.experiment.stages import section_of
+from rolewise.study.job_graph import Job, JobGraph
+from rolewise.study.study_folder import StudyFolder
+from rolewise.threads import torch_threads
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What a study will do, stated before it starts.
+
+    Args:
+        cells: how many.
+        rows: of the table.
+        stages: searches and trainings if every cell did its own.
+        jobs: searches and trainings that are run, each shared by all cells that need it.
+        done: how many of them are done already.
+        images: how many images each job that is left trains on, by its key.
+        seconds: how long they will take, roughly.
+        workers: processes.
+        measurements: keys of the measurements that are left, of each network once all are trained.
+    """
+
+    cells: int
+    rows: int
+    stages: int
+    jobs: int
+    done: int
+    images: dict[str, int] = field(repr=False)
+    seconds: float
+    workers: int
+    measurements: frozenset[str] = field(repr=False)
+
+
+def plan_of(folder: StudyFolder, graph: JobGraph, rows: int, workers: int) -> StudyPlan:
+    """Counts what is left to do and estimates the time: a few steps of each kind of network are timed."""
+    failed = {job.key for job in graph.trainings if folder.failure(job.key) is not None}
+    left, unmeasured = (
+        [job for job in jobs if not folder.is_done(job.key) and folder.failure(job.key) is None]
+        for jobs in (graph.trainings, graph.measurable(failed))
+    )
+    images = {job.key: _images(folder, job) for job in left}
+    return StudyPlan(
+        cells=len(graph.keys),
+        rows=rows,
+        stages=sum(map(len, graph.keys.values())),
+        jobs=len(graph.trainings),
+        done=sum(folder.is_done(job.key) for job in graph.trainings),
+        images=images,
+        seconds=_seconds(folder, left, unmeasured, images, workers),
+        workers=workers,
+        measurements=frozenset(job.key for job in unmeasured),
+    )
+
+
+def _images(folder: StudyFolder, job: Job) -> int:
+    return images_of(folder.cell(job.cell), job.stage)
+
+
+def _seconds(
+    folder: StudyFolder, left: Sequence[Job], unmeasured: Sequence[Job], images: dict[str, int], workers: int
+) -> float:
+    """Returns the longest of: the work spread over the workers, and the longest single job."""
+    rates: dict[str, float] = {}
+    each: list[float] = []
+    for job in (*left, *unmeasured):
+        config = folder.cell(job.cell).config()
+        sizes = _sizes(config, rates)
+        if job.measure:
+            # Accuracy alone; what else is measured takes as long as it takes.
+            each.append(sizes[1] * _rate(config, "evaluating", job.stage.role, rates))
+        else:
+            rate = partial(_rate, config, known=rates)
+            each.append(stage_seconds(config, job.stage, images[job.key], sizes, rate))
+    return estimated_seconds(each, workers)
+
+
+def _sizes(config: ExperimentConfig, known: dict[str, float]) -> tuple[int, int]:
+    """Returns the numbers of validation and test images, counted once for all cells with the same data."""
+    keys = [f"{part} {config.data.model_dump_json()}" for part in ("validation", "test")]
+    if keys[0] not in known:
+        data = seed_data_of(config, config.seeds[0], builders.device_of(config.device))
+        known.update(zip(keys, (len(data.validation), len(data.test)), strict=True))
+    return int(known[keys[0]]), int(known[keys[1]])
+
+
+def _rate(config: ExperimentConfig, what: str, role: str, known: dict[str, float]) -> float:
+    """Returns seconds for one image; measured once for all cells in which nothing that it depends on differs."""
+    parts: list[Any] = [what, config.data, config.threads, config.device]
+    if what != "augmenting":
+        section = section_of(config, role)
+        parts += [section.model, section.quantise, section.train.batch_size]
+    key = json.dumps([part.model_dump(mode="json") if hasattr(part, "model_dump") else part for part in parts])
+    if key not in known:
+        data = seed_data_of(config, config.seeds[0], builders.device_of(config.device))
+        try:
+            with torch_threads(config.threads):
+                known[key] = seconds_of(what, data, role)
+        except Exception:
+            # What cannot be timed cannot be run either: the job itself will say why.
+            known[key] = 0.0
+    return known[key]

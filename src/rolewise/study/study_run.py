@@ -1,0 +1,182 @@
+"""A study from its file to its table and its page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rolewise.config.study import Study
+from rolewise.config.study_file import load_study_config as _load_study
+from rolewise.errors import InputError
+from rolewise.experiment import builders
+from rolewise.experiment.run_folder import RunFolder, held
+from rolewise.experiment.stage_graph import next_stops
+from rolewise.experiment.trial import trial_of
+from rolewise.files import AnyPath, as_path
+from rolewise.foreign_code import import_path
+from rolewise.instruments.measurements import measure_faults
+from rolewise.processes import asked_to_stop
+from rolewise.report import write_study_report
+from rolewise.seals import check_stage
+from rolewise.study.job_execution import JobEvent, run_jobs
+from rolewise.study.job_graph import Job, JobGraph, graph_of
+from rolewise.study.job_pool import InProcess, JobPool, WorkerProcesses
+from rolewise.study.pictures import write_pictures
+from rolewise.study.study_folder import StudyFolder, make_cell, open_study
+from rolewise.study.study_plan import StudyPlan, plan_of
+from rolewise.study.table import Ledger, Row
+from rolewise.threads import torch_threads
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What came of a study.
+
+    Args:
+        root: the study folder.
+        rows: the table: one row for each cell, seed and arm.
+        parquet: whether ``results.parquet`` was written.
+    """
+
+    root: Path
+    rows: list[Row]
+    parquet: bool
+
+    @property
+    def failed(self) -> list[Row]:
+        """The rows that failed, each with its ``reason``."""
+        return [row for row in self.rows if row["status"] == "failed"]
+
+
+def load_study(
+    path: Path | str, overrides: Sequence[str] = (), *, on_note: Callable[[str], None] | None = None
+) -> Study:
+    """Reads a study, checks every cell and every name in it, and tries each distinct network and pair of them once.
+
+    Args:
+        path: the YAML file.
+        overrides: settings of the study such as ``seeds=[0]``.
+        on_note: gets what is no fault and worth saying; by default it is a warning.
+
+    Raises:
+        ConfigError: all faults in one go.
+    """
+    with trial_of(path, on_note) as trial:
+        return _load_study(path, overrides, check=trial.check, measure_faults=_measure_faults)
+
+
+def _measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Returns what is wrong with a measurement, also with one that is given by its path: it is imported."""
+    if ":" in name:
+        try:
+            import_path(name, "function")
+        except InputError as error:
+            return {"": str(error)}
+    return measure_faults(name, settings)
+
+
+def run_study(
+    study: Study,
+    out: AnyPath,
+    *,
+    fresh: bool = False,
+    extend: bool = False,
+    retry: bool = False,
+    isolate: bool = True,
+    on_plan: Callable[[StudyPlan, JobGraph], None] = lambda plan, graph: None,
+    on_event: Callable[[JobEvent], None] = lambda event: None,
+) -> StudyResult:
+    """Runs a study, or resumes it, and writes its table and its page.
+
+    Args:
+        study: the study (see `load_study`).
+        out: the study folder.
+        fresh: start again from nothing; the present content is moved aside.
+        extend: continue in the folder of another study; what both need is not run again.
+        retry: try again what failed.
+        isolate: use worker processes even where it is one, so that a cell that runs out of memory ends no other.
+        on_plan: called with the plan before anything is done.
+        on_event: called with every update of a job.
+
+    Raises:
+        InputError: the folder belongs to another study, or something named in the config is wrong.
+        RunError: the study could not continue; it is kept and can be resumed. A cell that fails is no such error.
+    """
+    out = as_path(out, "out")
+    folder = open_study(out, study, fresh=fresh, extend=extend)
+    now: list[Job] = []
+    with held(RunFolder(out)), asked_to_stop(lambda: _next_stops(now)) as asked:
+        graph = graph_of(study)
+        for cell in study.cells:
+            make_cell(folder, cell.name, cell.config, graph.keys[cell.name])
+        if retry:
+            folder.forgive()
+        for job in (*graph.trainings, *graph.measurements):
+            check_stage(folder.store(job.key))
+        ledger = Ledger(study, graph, folder)
+        workers = study.workers or _default_workers(study)
+        on_plan(plan_of(folder, graph, len(ledger.write()), workers), graph)
+        todo = [job for job in (*graph.trainings, *graph.measurements) if not folder.is_done(job.key)]
+        if todo:
+            pool: JobPool = (
+                WorkerProcesses(out, min(workers, len(todo)), asked.is_set) if isolate else InProcess(out, asked.is_set)
+            )
+            try:
+                _run(folder, graph, ledger, pool, asked.is_set, on_event, now)
+            finally:
+                pool.close()
+                # Also of a study that was stopped: the table says how far it is.
+                rows = ledger.write()
+        rows = ledger.write()
+        parquet = ledger.write_parquet()
+        with torch_threads(study.cells[0].config.threads):
+            write_pictures(folder, study, graph, rows)
+        write_study_report(out)
+        return StudyResult(out, rows, parquet)
+
+
+def _run(
+    folder: StudyFolder,
+    graph: JobGraph,
+    ledger: Ledger,
+    pool: JobPool,
+    asked: Callable[[], bool],
+    on_event: Callable[[JobEvent], None],
+    now: list[Job],
+) -> None:
+    """Runs all trainings, then opens the test set: until then the table has validation accuracies alone."""
+    left: dict[str, set[str]] = {cell: set(keys.values()) for cell, keys in graph.keys.items()}
+
+    def on(event: JobEvent) -> None:
+        if event.update.kind in ("done", "failed"):
+            finished = [cell for cell, keys in left.items() if event.job.key in keys]
+            for cell in finished:
+                left[cell].discard(event.job.key)
+            # A cell's last stage, or a failure, is worth a new table.
+            if event.update.kind == "failed" or any(not left[cell] for cell in finished):
+                ledger.write()
+        on_event(event)
+
+    for key in [job.key for job in graph.trainings if folder.is_done(job.key)]:
+        for keys in left.values():
+            keys.discard(key)
+    run_jobs(folder, graph.trainings, pool, asked, on, now)
+    run_jobs(folder, graph.measurements, pool, asked, on_event, now)
+
+
+def _next_stops(jobs: Sequence[Job]) -> str:
+    """Names where the jobs under way can be stopped."""
+    trained = next_stops([job.stage for job in jobs if not job.measure])
+    measured = sum(bool(job.measure) for job in jobs)
+    return trained if not measured else "this measurement" if measured == 1 else f"these {measured} measurements"
+
+
+def _default_workers(study: Study) -> int:
+    """Returns how many processes this machine takes: its cores over the threads of each; one on a GPU."""
+    if any(builders.device_of(cell.config.device).type != "cpu" for cell in study.cells):
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // max(cell.config.threads for cell in study.cells))

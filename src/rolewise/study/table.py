@@ -1,0 +1,151 @@
+"""The tidy table of a study: one row for each cell, seed and arm, whatever has become of it."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rolewise.config.study import Study
+from rolewise.csv_cells import as_csv
+from rolewise.errors import InputError
+from rolewise.experiment.arms import arms_of
+from rolewise.experiment.stage_graph import Stage
+from rolewise.seals import recorded_seconds, write_product
+from rolewise.study.job_graph import JobGraph
+from rolewise.study.keys import measure_key
+from rolewise.study.study_folder import StudyFolder
+
+Row = dict[str, Any]
+_BEFORE = ("part", "cell")
+_AFTER = ("seed", "student", "arm", "distilled", "status", "reason", "accuracy", "loss")
+_LAST = ("validation_accuracy", "teacher_accuracy", "images", "parameters")
+
+
+class Ledger:
+    """What is known of every stage; what is done is read once.
+
+    Args:
+        study: the study.
+        graph: its jobs.
+        folder: where they lie.
+    """
+
+    def __init__(self, study: Study, graph: JobGraph, folder: StudyFolder) -> None:
+        self._study, self._graph, self._folder = study, graph, folder
+        self._summaries: dict[str, dict[str, Any]] = {}
+        self._seconds: dict[str, float | None] = {}
+        self.axes = list(dict.fromkeys(axis for part in study.parts for axis in part.axes))
+
+    def summary(self, key: str) -> dict[str, Any] | None:
+        """Returns what a finished job said of itself; None where it is not done."""
+        if key not in self._summaries and self._folder.is_done(key):
+            self._summaries[key] = self._folder.summary(key)
+        return self._summaries.get(key)
+
+    def failure(self, cell: str, stage: Stage) -> str | None:
+        """Returns why a training failed, itself or something that it needs; None where nothing did."""
+        for need in stage.needs:
+            if reason := self.failure(cell, self._graph.stages[cell][need]):
+                what = self._graph.stages[cell][need]
+                return reason if reason.startswith("its ") else f"its {_what(what)} failed: {reason}"
+        return self._folder.failure(self._graph.keys[cell][stage.name])
+
+    def columns(self, rows: list[Row]) -> list[str]:
+        """Returns the table's columns: those of further measurements as they come."""
+        known = [*_BEFORE, *self.axes, *_AFTER]
+        more = [name for row in rows for name in row if name not in known and name not in _LAST]
+        return [*known, *dict.fromkeys(more), *_LAST]
+
+    def rows(self) -> list[Row]:
+        """Returns one row for each cell, seed and arm, in the order of the study."""
+        found = []
+        for cell in self._study.cells:
+            for seed in cell.config.seeds:
+                for student in cell.config.students:
+                    for arm in arms_of(cell.config, student.name):
+                        stage = self._graph.stages[cell.name][f"seed{seed}/{student.name}-{arm.name}"]
+                        row = {"part": cell.part, "cell": cell.name, **cell.levels, "seed": seed}
+                        row |= {"student": student.name, "arm": arm.name, "distilled": arm.distilled}
+                        found.append(row | self._state(cell.name, stage))
+        return found
+
+    def _state(self, cell: str, stage: Stage) -> Row:
+        keys = self._graph.keys[cell]
+        summary = self.summary(keys[stage.name])
+        if summary is None:
+            reason = self.failure(cell, stage)
+            return {"status": "waiting" if reason is None else "failed", "reason": reason}
+        row: Row = {name: summary.get(name) for name in ("images", "parameters", "validation_accuracy")}
+        if stage.teacher is not None:
+            taught = self.summary(measure_key(keys[stage.teacher], self._study.measure)) or {}
+            row["teacher_accuracy"] = taught.get("measured", {}).get("accuracy", {}).get("accuracy")
+        own = measure_key(keys[stage.name], self._study.measure)
+        measured = self.summary(own)
+        if measured is None:
+            reason = self._folder.failure(own)
+            return row | {"status": "trained" if reason is None else "failed", "reason": reason}
+        for asked in self._study.measure:
+            for column, value in measured["measured"][asked.name].items():
+                if column in self.axes:
+                    raise InputError(
+                        f"the measurement {asked.name!r} must not name a column as an axis, got {column!r}; rename "
+                        "the axis and continue with --extend: nothing is trained again"
+                    )
+                row[column] = value
+        return row | {"status": "done"}
+
+    def seconds(self, rows: list[Row]) -> list[Row]:
+        """Returns the seconds that each row's own training took, over all the processes that worked on it."""
+        found = []
+        for row in rows:
+            key = self._graph.keys[row["cell"]][f"seed{row['seed']}/{row['student']}-{row['arm']}"]
+            if key not in self._seconds and self.summary(key) is not None:
+                self._seconds[key] = recorded_seconds(self._folder.store(key))
+            known = {name: row[name] for name in ("cell", "seed", "student", "arm")}
+            found.append(known | {"seconds": self._seconds.get(key)})
+        return found
+
+    def write(self) -> list[Row]:
+        """Writes ``results.csv`` and ``timing.csv`` whole, and returns the rows.
+
+        Times are in a file of their own, so that an interrupted study ends with the same bytes.
+        """
+        rows = self.rows()
+        write_product(self._folder.root / "results.csv", as_csv(rows, self.columns(rows)).encode())
+        times = self.seconds(rows)
+        write_product(self._folder.root / "timing.csv", as_csv(times, list(times[0])).encode())
+        return rows
+
+    def write_parquet(self) -> bool:
+        """Writes ``results.parquet``, the same table with the seconds; returns whether pyarrow is there to do so."""
+        try:
+            import pyarrow
+            from pyarrow import parquet
+        except ImportError:
+            return False
+        rows = self.rows()
+        whole = [row | {"seconds": time["seconds"]} for row, time in zip(rows, self.seconds(rows), strict=True)]
+        names = [*self.columns(rows), "seconds"]
+        table = pyarrow.table({name: _column([row.get(name) for row in whole]) for name in names})
+        buffer = io.BytesIO()
+        parquet.write_table(table, buffer)
+        write_product(self._folder.root / "results.parquet", buffer.getvalue())
+        return True
+
+
+def _column(values: list[Any]) -> list[Any]:
+    """Returns values of one kind: numbers and words in one axis become text, since a column has one type."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int} or kinds <= {bool} or kinds <= {str}:
+        return values
+    if kinds <= {int, float}:
+        return [None if value is None else float(value) for value in values]
+    return [None if value is None else _word(value) for value in values]
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _what(stage: Stage) -> str:
+    return "teacher" if stage.kind == "teacher" else f"{stage.kind} of a schedule"

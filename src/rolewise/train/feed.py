@@ -1,0 +1,31 @@
+"""Where the batches of a training come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
+
+from rolewise.batch import Batch
+
+
+@runtime_checkable
+class Feed(Protocol):
+    """Batches of an epoch, which depend on the epoch's number and on nothing that was done before.
+
+    A training that is resumed within an epoch asks for the rest of its batches: they must have the same bytes as in a
+    training that was not interrupted.
+
+    Args:
+        steps: the number of batches of one epoch.
+        counts: what is counted along an epoch for the training's record, such as mixed examples; it is part of the
+            training's state.
+    """
+
+    counts: dict[str, int]
+
+    @property
+    def steps(self) -> int:
+        """The number of batches of one epoch."""
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Gives the batches of an epoch, from number ``start`` on; ``counts`` goes on from where it is."""

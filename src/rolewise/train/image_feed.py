@@ -1,0 +1,200 @@
+"""The images of a training: read, augmented, mixed, and shown to the teacher as the view says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rolewise.augment import Augmentation, Schedule, apply
+from rolewise.batch import Batch
+from rolewise.data import ImageData, Source, batches, shuffled
+from rolewise.data.source_batches import Batch as Loaded
+from rolewise.distill import Distiller
+from rolewise.seeds import generator
+from rolewise.train.given import check_seen
+from rolewise.train.mixer import Mixer, laid_out, parts_of
+from rolewise.train.mixing import Mixing
+from rolewise.train.settings import TrainSettings
+
+#: Large images are augmented fewer at once: the work takes several times their bytes.
+CHUNK_BYTES = 1 << 24
+
+
+class ImageFeed:
+    """The batches of images and classes that a student, and its teacher, are trained on.
+
+    The draws of epoch e are those of the stream (seed, "epoch", e); the teacher's own and those of mixing are each
+    those of a stream beside it: no view changes what the student sees.
+
+    Args:
+        distiller: student and teacher; pairs by entropy are decided by one of them.
+        source: where the images are, on the device or to be read.
+        indices: int64 [N], the images to train on.
+        settings: of the training.
+        augmentation: of the student's images, over training.
+        teacher_augmentation: of the teacher's images under ``own``.
+        view: the teacher's images: ``shared`` (the student's), ``clean`` (unaugmented) or ``own``.
+        mixing: how images are mixed; None for not at all.
+        seed: of all draws.
+        device: where the batches are wanted.
+    """
+
+    def __init__(
+        self,
+        distiller: Distiller,
+        source: Source,
+        indices: Tensor,
+        settings: TrainSettings,
+        *,
+        augmentation: Schedule,
+        teacher_augmentation: Schedule | None = None,
+        view: str = "shared",
+        mixing: Mixing | None = None,
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.distiller, self.source, self.indices, self.settings = distiller, source, indices, settings
+        self.augmentation, self.teacher_augmentation, self.view = augmentation, teacher_augmentation, view
+        self.mixing, self.seed, self.device = mixing, seed, device
+        self.counts: dict[str, int] = {}
+
+    @property
+    def steps(self) -> int:
+        """The number of batches of one epoch; a last one of a single image is left out, since batch norm needs two."""
+        full, rest = divmod(len(self.indices), self.settings.batch_size)
+        return max(1, full + (rest > 1))
+
+    @property
+    def examples(self) -> int:
+        """The number of images that one epoch trains on."""
+        return min(len(self.indices), self.steps * self.settings.batch_size)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Gives the batches of an epoch from number ``start`` on.
+
+        Whole chunks before it are drawn and neither read nor augmented.
+
+        Args:
+            epoch: from 0.
+            start: the number of batches that are left out.
+        """
+        size, images = self.settings.batch_size, at_once(self.source, self.settings)
+        stream, own = generator(self.seed, "epoch", epoch), generator(self.seed, "epoch", epoch, "teacher")
+        order = shuffled(self.indices, stream)[: self.examples]
+        progress = epoch / self.settings.epochs
+        mixer = self._mixer(epoch, progress)
+        if not start:
+            self.counts = {"rows": 0, "mixed": 0} if mixer is not None else {}
+        begun = start * size // images * images
+        for first in range(0, begun, images):
+            self._skip(order[first : first + images], progress, (stream, own), mixer)
+        start -= begun // size
+        for chunk in batches(self.source, order[begun:], images, device=self.device):
+            student, teacher = self._augmented(chunk.images, progress, (stream, own))
+            chunk = replace(chunk, indices=chunk.indices.to(chunk.labels.device))
+            if mixer is None:
+                yield from self._plain(chunk, student, teacher, start)
+            else:
+                for batch, mixed in mixer.batches(chunk, student, teacher, start):
+                    self.counts["rows"] += len(batch.inputs)
+                    self.counts["mixed"] += mixed
+                    yield batch
+            start = 0
+
+    def _plain(self, chunk: Loaded, student: Tensor, teacher: Tensor | None, first: int) -> Iterator[Batch]:
+        last = self.settings.channels_last
+        for part in parts_of(len(student), self.settings.batch_size)[first:]:
+            views = {} if teacher is None else {"teacher": laid_out(teacher[part], last)}
+            yield Batch(laid_out(student[part], last), chunk.labels[part], chunk.indices[part], views)
+
+    def _mixer(self, epoch: int, progress: float) -> Mixer | None:
+        if self.mixing is None:
+            return None
+        return Mixer(
+            self.distiller,
+            self.mixing,
+            progress=progress,
+            batch_size=self.settings.batch_size,
+            num_classes=len(self.source.classes),
+            channels_last=self.settings.channels_last,
+            stream=generator(self.seed, "epoch", epoch, "mix"),
+        )
+
+    def _skip(
+        self,
+        indices: Tensor,
+        progress: float,
+        streams: tuple[torch.Generator, torch.Generator],
+        mixer: Mixer | None,
+    ) -> None:
+        """Makes the draws of a chunk and nothing else, since those of later chunks follow them in the streams."""
+        height, width = self.source.size
+        size = (self.source.channels, height, width)
+        for schedule, stream in zip(self._schedules(), streams, strict=True):
+            if schedule is not None:
+                schedule.at(progress).draw(len(indices), size, stream)
+        if mixer is not None:
+            mixer.skip(self.source.labels[indices], (height, width))
+
+    def _schedules(self) -> tuple[Schedule, Schedule | None]:
+        """Returns the augmentations of student and teacher; None where the teacher's images are not augmented apart."""
+        own = self.view == "own" and bool(self.distiller.methods)
+        return self.augmentation, self.teacher_augmentation if own else None
+
+    def _augmented(
+        self, images: Tensor, progress: float, streams: tuple[torch.Generator, torch.Generator]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Returns the student's images, and the teacher's; None where it sees the student's, or is not run."""
+        student, teacher = self._schedules()
+        seen = self._apply(images, student.at(progress), streams[0])
+        if teacher is not None:
+            return seen, self._apply(images, teacher.at(progress), streams[1])
+        return seen, images if self.view == "clean" and self.distiller.methods else None
+
+    def _apply(self, images: Tensor, policy: Augmentation, stream: torch.Generator) -> Tensor:
+        size = (images.shape[1], images.shape[2], images.shape[3])
+        plan = policy.draw(len(images), size, stream)
+        if not plan.ops.shape[1]:
+            return images
+        return apply(images, plan, interpolation=self.settings.interpolation, fill=self.settings.fill)
+
+
+def at_once(source: Source, settings: TrainSettings) -> int:
+    """Returns the number of images that are augmented at once: whole batches, since tiny ones are mostly overhead."""
+    height, width = source.size
+    count = min(settings.chunk, CHUNK_BYTES // (source.channels * height * width))
+    return max(1, count // settings.batch_size) * settings.batch_size
+
+
+def image_feed_of(
+    distiller: Distiller,
+    source: Source,
+    indices: Tensor,
+    settings: TrainSettings,
+    *,
+    device: torch.device,
+    **given: Any,
+) -> ImageFeed:
+    """Returns the feed of a training, with the images on the device where they are in memory.
+
+    Args:
+        distiller: student and teacher.
+        source: where the images are.
+        indices: int64 [N], the images to train on.
+        settings: of the training.
+        device: where to train.
+        given: the other arguments of `ImageFeed`.
+
+    Raises:
+        InputError: an argument is of another kind, or mixing does not go with the methods.
+    """
+    check_seen(given["augmentation"], given["teacher_augmentation"], given["view"])
+    if given["mixing"] is not None:
+        given["mixing"].check(distiller)
+    elsewhere = device.type != "cpu" and isinstance(source, ImageData)
+    source = source.to(device) if elsewhere else source  # type: ignore[attr-defined]
+    return ImageFeed(distiller, source, indices, settings, device=device, **given)
