@@ -27,9 +27,11 @@ FOUNDATION = {
     "registry",
     "seals",
     "seeds",
+    "spans",
     "taps",
     "tensors",
     "threads",
+    "typed_values",
     "words",
 }
 LEAVES = {"data", "augment", "models", "quant", "tasks", "distill"}

@@ -1,13 +1,13 @@
-"""Code that is not Rolewise's, by its path ``package.module:name``: its search path, and its errors."""
+"""Code of the user, by its import path ``package.module:name``: finding it, importing it, naming it in errors."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import importlib.machinery
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,13 @@ def search_in(*folders: Path | str) -> None:
             sys.path.append(text)
 
 
+def is_import_path(name: object) -> bool:
+    """Returns whether a name is an import path ``package.module:name``."""
+    return isinstance(name, str) and PATH.fullmatch(name) is not None
+
+
 def import_path(path: str, what: str = "callable") -> Callable[..., Any]:
-    """Imports what a path names.
+    """Imports the function or class that a path names.
 
     Args:
         path: ``package.module:name``.
@@ -46,6 +51,23 @@ def import_path(path: str, what: str = "callable") -> Callable[..., Any]:
 
     Raises:
         InputError: the path is none, there is no such module, or no such callable in it.
+        ForeignError: the module raised while it was imported.
+    """
+    found = import_object(path, what)
+    if not callable(found):
+        raise InputError(f'"{path}" must be callable, got {type(found).__name__}; name a function or a class')
+    return found  # type: ignore[no-any-return]
+
+
+def import_object(path: str, what: str = "name") -> Any:
+    """Imports whatever a path names.
+
+    Args:
+        path: ``package.module:name``.
+        what: the kind of thing that is wanted, for the error.
+
+    Raises:
+        InputError: the path is none, there is no such module, or no such name in it.
         ForeignError: the module raised while it was imported.
     """
     match = PATH.fullmatch(path)
@@ -63,13 +85,10 @@ def import_path(path: str, what: str = "callable") -> Callable[..., Any]:
             ) from error
         raise failed(f"module {name}", name, error) from error
     if not hasattr(module, attribute):
-        known = [some for some, value in vars(module).items() if callable(value) and not some.startswith("_")]
+        known = [known for known, value in vars(module).items() if callable(value) and not known.startswith("_")]
         place = getattr(module, "__file__", None) or "built in"
         raise InputError(f'"{path}" cannot be imported: {name} ({place}) has no {attribute!r}{near(attribute, known)}')
-    found = getattr(module, attribute)
-    if not callable(found):
-        raise InputError(f'"{path}" must be callable, got {type(found).__name__}; name a function or a class')
-    return found  # type: ignore[no-any-return]
+    return getattr(module, attribute)
 
 
 def failed(what: str, module: str, error: BaseException) -> ForeignError:
@@ -116,15 +135,31 @@ def modules_in(value: Any) -> list[str]:
     return list(dict.fromkeys(name for part in parts for name in modules_in(part)))
 
 
+def module_spec(module: str) -> importlib.machinery.ModuleSpec | None:
+    """Finds a module on Python's path without importing it or the packages around it; None where there is none."""
+    path: Sequence[str] | None = None
+    spec: importlib.machinery.ModuleSpec | None = None
+    parts = module.split(".")
+    for end in range(1, len(parts) + 1):
+        part = ".".join(parts[:end])
+        if end == 1 and (part in sys.builtin_module_names or part == "rolewise"):
+            return importlib.machinery.ModuleSpec(part, None)
+        try:
+            spec = importlib.machinery.PathFinder.find_spec(part, path)
+        except (ImportError, ValueError, OSError):
+            return None
+        if spec is None:
+            return None
+        path = list(spec.submodule_search_locations or [])
+    return spec
+
+
 def file_of(module: str) -> str | None:
-    """Returns the file of a module's or its package's code, without importing it; None where it is unknown."""
+    """Returns the file of a module's top package, without importing it; None where it is unknown."""
     name = module.split(".")[0]
     if name in sys.modules:
         return getattr(sys.modules[name], "__file__", None)
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None
+    spec = module_spec(name)
     if spec is None:
         return None
     return spec.origin or next(iter(spec.submodule_search_locations or ()), None)

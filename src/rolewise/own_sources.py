@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ast
-import importlib.machinery
 import site
-import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rolewise.errors import InputError
 from rolewise.files import sha256
+from rolewise.foreign_code import module_spec
 
 
 def own_sources(name: str) -> dict[str, str]:
@@ -37,7 +36,7 @@ def own_sources(name: str) -> dict[str, str]:
         found[module] = sha256(path, "module")
         waiting += [module.rpartition(".")[0]] if "." in module else []
         waiting += _imported(path, module)
-    if start not in found and _spec(start) is None:
+    if start not in found and module_spec(start) is None:
         raise InputError(
             f'"{name}" cannot be imported (there is no module {start!r}); it must read package.module:callable, '
             "and its folder must be on Python's path"
@@ -45,27 +44,8 @@ def own_sources(name: str) -> dict[str, str]:
     return found
 
 
-def _spec(module: str) -> importlib.machinery.ModuleSpec | None:
-    """Finds a module without importing the packages that it is in."""
-    path: Sequence[str] | None = None
-    spec: importlib.machinery.ModuleSpec | None = None
-    parts = module.split(".")
-    for end in range(1, len(parts) + 1):
-        part = ".".join(parts[:end])
-        if end == 1 and (part in sys.builtin_module_names or part == "rolewise"):
-            return importlib.machinery.ModuleSpec(part, None)
-        try:
-            spec = importlib.machinery.PathFinder.find_spec(part, path)
-        except (ImportError, ValueError, OSError):
-            return None
-        if spec is None:
-            return None
-        path = list(spec.submodule_search_locations or [])
-    return spec
-
-
 def _file(module: str) -> Path | None:
-    spec = _spec(module) if module else None
+    spec = module_spec(module) if module else None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
     return Path(spec.origin)

@@ -76,7 +76,7 @@ def test_all_faults_come_in_one_go_with_lines_paths_and_remedies(tmp_path: Path)
             'methods[0].wieght: no such setting of "ii_kd"; did you mean "weight"',
         ),
         ("distill.methods=[{name: ii_kd, batch_size: 0}]", "batch_size: must be a whole number of at least 1, got 0"),
-        ("distill.methods=[{name: ii_kd}, {name: rkd}]", "must stand once, got 'rkd' again"),
+        ("distill.methods=[{name: ii_kd}, {name: rkd}]", "'rkd' is listed twice: remove one"),
         ("distill.methods=[{name: rkd, normalise: yes}]", "must be true or false, got 'yes'"),
         ("distill.methods=[{name: qfr, bits: 2.5}]", "must be a whole number of at least 1, got 2.5"),
         ("students[0].train.distill_gradient=clipped", "must be 'sum' or 'limited'"),

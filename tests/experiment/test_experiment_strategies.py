@@ -6,15 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
+from torch import Tensor, nn
 
 from rolewise.augment import RandomOps, Schedule
 from rolewise.errors import InputError
-from rolewise.experiment import load, run
+from rolewise.experiment import load, policy_screen, run
 from rolewise.experiment.builders import preset
 from rolewise.experiment.policy_screen import screened
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import stages_of
-from rolewise.experiment.strategies import augmentation, grid
+from rolewise.experiment.strategies import augmentation_of, grid
 from rolewise.seals import write_sealed
 from rolewise.search.lineage_file import load_lineage
 
@@ -45,7 +46,7 @@ def test_random_and_grid_search_copy_nobody_and_stay_constant(finished: Path) ->
         assert found.events == () and found.quantile == 0
         schedule = Schedule.load(finished / f"stages/seed0/small-{way}-search/schedule.json")
         assert len(schedule.segments) == 1
-        assert schedule.at(0.0) == augmentation(config, found.initial[found.best])
+        assert schedule.at(0.0) == augmentation_of(config, found.initial[found.best])
     assert isinstance(schedule.at(0.0), RandomOps)
 
 
@@ -66,9 +67,25 @@ def test_the_screen_puts_the_lowest_deviation_first(finished: Path) -> None:
     assert len(entries) == 6 and len({entry["deviation"] for entry in entries}) == 6
     ranked = sorted(entries, key=lambda entry: entry["deviation"])
     chosen = Schedule.load(folder / "small-screen-search/schedule.json").at(0.0)
-    assert chosen == augmentation(load(QUICK, SMALL), ranked[0]["genome"])
+    assert chosen == augmentation_of(load(QUICK, SMALL), ranked[0]["genome"])
     begun = load_lineage(folder / "small-screened-search/lineage.json").initial
     assert list(begun) == [entry["genome"] for entry in ranked[: len(begun)]]
+
+
+def test_a_teacher_that_returns_a_mapping_is_screened_alike(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mapped(nn.Module):
+        def __init__(self, network: nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: Tensor) -> dict[str, Tensor]:
+            return {"logits": self.network(images)}
+
+    stage = next(stage for stage in stages_of(load(QUICK, [ARMS, *SMALL])) if stage.strategy == "screen")
+    plain = policy_screen._screen(RunFolder(finished), stage)
+    trained = policy_screen.trained_network
+    monkeypatch.setattr(policy_screen, "trained_network", lambda *given: Mapped(trained(*given)))
+    assert policy_screen._screen(RunFolder(finished), stage) == plain
 
 
 def test_a_damaged_screen_is_named(finished: Path) -> None:

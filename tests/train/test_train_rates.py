@@ -72,6 +72,33 @@ def test_they_are_torchs_own() -> None:
     assert [rate(RateSchedule("onecycle"), x) for x in fractions] == pytest.approx(onecycle, abs=0.02)
 
 
+def test_linear_and_poly() -> None:
+    from torch.optim import lr_scheduler
+
+    steps = 50
+    for name, power in (("linear", 1.0), ("poly", 0.9), ("poly", 2.0)):
+        schedule = RateSchedule(name, power=power)
+        torch_s = torchs(lr_scheduler.PolynomialLR, steps, total_iters=steps, power=power)
+        assert [rate(schedule, step / steps) for step in range(steps)] == pytest.approx(torch_s)
+    warm = RateSchedule("linear", warmup=0.5, final=0.2)
+    assert [rate(warm, x) for x in (0.25, 0.5, 0.75, 1.0)] == pytest.approx([0.5, 1.0, 0.6, 0.2])
+
+
+def test_moments_are_counted_in_epochs_and_steps() -> None:
+    schedule = RateSchedule("multistep", milestones=("1 epoch", 0.5, "30 epochs", "70 steps"), warmup="5 steps")
+    with pytest.raises(InputError, match="must be fractions of training here"):
+        rate(schedule, 0.5)
+    over = schedule.over(10, 10)
+    assert over.milestones == (0.1, 0.5, 0.7) and over.warmup == 0.05
+    # A milestone is met at the first step of its epoch, whatever the division rounds to.
+    for epochs in (3, 7, 49):
+        made = RateSchedule("multistep", milestones=tuple(f"{epoch} epochs" for epoch in range(1, epochs)), gamma=0.5)
+        rates = [rate(made.over(epochs, 11), step / (epochs * 11)) for step in range(epochs * 11)]
+        assert rates == [0.5 ** (step // 11) for step in range(epochs * 11)]
+    with pytest.raises(InputError, match="shorter than the training, 10 epochs of 10 steps, got 12 epochs"):
+        RateSchedule(warmup="12 epochs").over(10, 10)
+
+
 def test_constant() -> None:
     assert rate(RateSchedule("constant"), 0.7) == 1
     assert rate(RateSchedule("constant", warmup=0.5), 0.25) == 0.5
@@ -88,6 +115,9 @@ def test_constant() -> None:
         (lambda: OptimizerSettings(betas=(0.9, 1.0)), "betas"),
         (lambda: RateSchedule(milestones=(30, 60)), "milestones must be fractions"),
         (lambda: RateSchedule(warmup=1.0), "warmup"),
+        (lambda: RateSchedule(warmup="5 weeks"), "warmup must be .* or a count of epochs or steps, got 5 weeks"),
+        (lambda: RateSchedule(milestones=("1.5 steps",)), "milestones must be fractions"),
+        (lambda: RateSchedule("poly", power=0), "power must be positive, got 0"),
         (lambda: TrainSettings(0, 16), "epochs must be at least 1, got 0"),
         (lambda: TrainSettings(1, 0), "batch_size"),
         (lambda: TrainSettings(1, 1, ema=1.0), "ema"),

@@ -4,6 +4,7 @@ from rolewise.augment.mix import Mix
 from rolewise.augment.mix_batch import cutmix_batch, mix_images, mix_labels, mixup_batch
 from rolewise.augment.mix_plan import MixPlan
 from rolewise.augment.ops import OPS, PBA_OPS, Op
+from rolewise.augment.own_ops import import_operation, operation
 from rolewise.augment.plan import Plan
 from rolewise.augment.plan_application import apply
 from rolewise.augment.policy import Augmentation, Policy, Triple
@@ -35,9 +36,11 @@ __all__ = [
     "augmentation_from_json",
     "build_schedule",
     "cutmix_batch",
+    "import_operation",
     "load_published",
     "mix_images",
     "mix_labels",
     "mixup_batch",
+    "operation",
     "random_schedule",
 ]

@@ -8,12 +8,16 @@ original magnitudes, where that does not hold, are the ``pba`` scale (see `pba_v
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from rolewise.errors import InputError, near
+from torch import Tensor
 
-OpKind = Literal["tone", "enhance", "geometric", "erase"]
+from rolewise.errors import InputError, near
+from rolewise.foreign_code import is_import_path
+
+OpKind = Literal["tone", "enhance", "geometric", "erase", "own"]
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,13 @@ class Op:
 
     Args:
         name: its key in `OPS`.
-        kind: by grey levels alone, by a step from a degenerate image, by moving pixels, or by erasing.
+        kind: by grey levels alone, by a step from a degenerate image, by moving pixels, by erasing, or by a function of
+            the user's own.
         unit: the unit of its value.
         range: the value at strength 1; the value at strength 0 is 0, the identity.
         signed: whether the value's sign is drawn.
         effect: the effect of a value, in words.
+        function: of an operation of the user's own (see `rolewise.augment.own_ops.operation`).
     """
 
     name: str
@@ -35,6 +41,7 @@ class Op:
     range: float
     signed: bool
     effect: str
+    function: Callable[..., Tensor] | None = None
 
 
 _TABLE = (
@@ -59,9 +66,11 @@ _TABLE = (
     Op("crop", "geometric", "fraction of the side", 0.125, False, "pads with the fill and crops at a random place"),
 )
 
-#: Every operation by its name.
+#: Every operation of Rolewise by its name.
 OPS: dict[str, Op] = {op.name: op for op in _TABLE}
-#: The number that stands for an operation in a plan.
+#: Operations of the user's own by their import paths, in the order in which this process imported them.
+OWN: dict[str, Op] = {}
+#: The number that stands for an operation of Rolewise in a plan; those of the user's own follow (see `number_of`).
 INDEX: dict[str, int] = {op.name: index for index, op in enumerate(_TABLE)}
 #: Names by number.
 NAMES: tuple[str, ...] = tuple(OPS)
@@ -75,9 +84,29 @@ def check_op(name: str, where: str = "op") -> str:
     Raises:
         InputError: it is not; the near names are given.
     """
-    if name not in OPS:
+    if name not in OPS and name not in OWN:
+        if is_import_path(name):
+            raise InputError(
+                f"{where} must name an operation that is imported, got {name!r}; name it in augment.ops, or call "
+                f"rolewise.augment.import_operation({name!r})"
+            )
         raise InputError(f"{where} must name an operation, got {name!r}{near(name, OPS)}")
     return name
+
+
+def op_of(name: str) -> Op:
+    """Returns the operation of a name that `check_op` accepts."""
+    return OPS[name] if name in OPS else OWN[name]
+
+
+def number_of(name: str) -> int:
+    """Returns the number that stands for an operation in the plans of this process."""
+    return INDEX[name] if name in INDEX else len(INDEX) + list(OWN).index(name)
+
+
+def names_by_number() -> tuple[str, ...]:
+    """Returns the names of all operations in the order of their numbers."""
+    return (*NAMES, *OWN)
 
 
 def pba_value(name: str, level: int, side: int) -> float:
@@ -94,6 +123,8 @@ def pba_value(name: str, level: int, side: int) -> float:
         level: 0 to 9.
         side: the image's side in pixels that the pixel units are divided by.
     """
+    if name in OWN:
+        return OWN[name].range * level / 10
     if name == "rotate":
         return float(level * 30 // 10)
     if name in ("shear_x", "shear_y"):
@@ -114,5 +145,5 @@ def pba_value(name: str, level: int, side: int) -> float:
 def is_signed(name: str, scale: str) -> bool:
     """Returns whether the sign of an operation's value is drawn on a scale."""
     if scale == "pba":
-        return OPS[name].signed and OPS[name].kind == "geometric"
-    return OPS[name].signed
+        return op_of(name).signed and op_of(name).kind == "geometric"
+    return op_of(name).signed

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from rolewise.augment.ops import NAMES, OPS
+from rolewise.augment.ops import NAMES, OWN, check_op, names_by_number, number_of, op_of
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, write_bytes
 from rolewise.tensors import read_tensors
@@ -50,7 +50,8 @@ class Plan:
         lines = []
         for op, value in zip(self.ops[image].tolist(), self.values[image].tolist(), strict=True):
             if op >= 0:
-                name, unit = NAMES[op], OPS[NAMES[op]].unit
+                name = names_by_number()[op]
+                unit = op_of(name).unit
                 lines.append(name if unit == "switch" else f"{name} {value:.3g} {unit}")
         return lines
 
@@ -72,8 +73,9 @@ class Plan:
             )
         if not ops.size:
             return self
-        if ops.min() < -1 or ops.max() >= len(NAMES):
-            raise InputError(f"{where}: ops must be -1 to {len(NAMES) - 1}, got {ops.min()} to {ops.max()}")
+        known = len(NAMES) + len(OWN)
+        if ops.min() < -1 or ops.max() >= known:
+            raise InputError(f"{where}: ops must be -1 to {known - 1}, got {ops.min()} to {ops.max()}")
         if not np.isfinite(values).all():
             raise InputError(f"{where}: values must be finite, got {values[~np.isfinite(values)][0]}")
         # Written so that NaN fails too.
@@ -83,9 +85,14 @@ class Plan:
 
     def save(self, path: AnyPath) -> None:
         """Writes the plan as a safetensors file, with the names of the operations that its numbers stand for."""
-        tensors = {"ops": self.ops, "values": self.values, "draws": self.draws}
+        # Of the user's own operations only those that occur are named, and counted from the end of the table.
+        used = [name for name in OWN if bool((self.ops == number_of(name)).any())]
+        ops = self.ops.cpu().clone()
+        for at, name in enumerate(used, len(NAMES)):
+            ops[self.ops.cpu() == number_of(name)] = at
+        tensors = {"ops": ops, "values": self.values, "draws": self.draws}
         content = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-        write_bytes(path, save(content, metadata={"ops": ",".join(NAMES)}))
+        write_bytes(path, save(content, metadata={"ops": ",".join([*NAMES, *used])}))
 
     @staticmethod
     def load(path: AnyPath) -> Plan:
@@ -100,10 +107,17 @@ class Plan:
             ops, values, draws = (content[name] for name in ("ops", "values", "draws"))
         except KeyError as error:
             raise InputError(f"{where} must hold {error}; it is damaged or of another kind") from error
-        names = metadata.get("ops")
-        if names != ",".join(NAMES):
-            raise InputError(f"{where}: metadata ops must name this release's operations, got {names!r}; draw it anew")
+        names = (metadata.get("ops") or "").split(",")
+        if tuple(names[: len(NAMES)]) != NAMES:
+            text = metadata.get("ops")
+            raise InputError(f"{where}: metadata ops must name this release's operations, got {text!r}; draw it anew")
         try:
+            for own in names[len(NAMES) :]:
+                # Numbers of operations of the user's own are those of the process that wrote the plan.
+                check_op(own, f"{where}: metadata ops")
+            here = torch.tensor([*(number_of(name) for name in names), -1])
+            if ops.dtype == torch.int64 and ops.numel() and int(ops.min()) >= -1 and int(ops.max()) < len(names):
+                ops = here[ops]
             return Plan(ops, values, draws).check(where)
         except InputError as error:
             raise InputError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from rolewise.augment import enhance, erase, tone
 from rolewise.augment.geometry import Matrices, affine_map, warp
-from rolewise.augment.ops import NAMES, OPS
+from rolewise.augment.ops import NAMES, OPS, OWN
+from rolewise.augment.own_ops import apply_own
 from rolewise.augment.plan import Plan
 from rolewise.errors import InputError
 
@@ -36,8 +38,16 @@ _IN_PLACE: dict[str, Callable[[Tensor, Tensor], None]] = {
 _WHOLE = ("flip", "crop")
 #: Operations in the order in which a slot's images are laid out; those that one warp serves are neighbours.
 _LAYOUT: tuple[str, ...] = tuple(sorted(NAMES, key=lambda name: (OPS[name].kind, name in _WHOLE)))
-#: For each number of an operation its place in that order; the last, which -1 finds too, is for none.
-_PLACE = np.array([*(_LAYOUT.index(name) for name in NAMES), len(_LAYOUT)], dtype=np.int16)
+
+
+@functools.lru_cache(maxsize=16)
+def _places(own: int) -> NDArray[np.int16]:
+    """Returns for each number of an operation its place in the layout, behind which the user's own follow.
+
+    The last place, which -1 finds too, is for none.
+    """
+    known = [_LAYOUT.index(name) for name in NAMES]
+    return np.array([*known, *range(len(known), len(known) + own + 1)], dtype=np.int16)
 
 
 def apply(images: Tensor, plan: Plan, *, interpolation: str = "nearest", fill: int | Sequence[int] = 0) -> Tensor:
@@ -94,12 +104,12 @@ def _apply_piece(images: Tensor, plan: Plan, interpolation: str, fill: Tensor) -
     # Which image stands where in `current`.
     where = np.arange(len(images))
     for slot in range(ops.shape[1]):
-        places = _PLACE[ops[where, slot]]
+        places = _places(len(OWN))[ops[where, slot]]
         order = places.argsort(kind="stable")
         where = where[order]
         torch.index_select(current, 0, torch.from_numpy(order).to(device), out=spare)
         current, spare = spare, torch.empty_like(spare) if current is images else current
-        groups = _groups(np.bincount(places, minlength=len(_LAYOUT)).tolist())
+        groups = _groups(np.bincount(places, minlength=len(NAMES) + len(OWN)).tolist())
         _apply_slot(current, groups, values[where, slot], draws[where, slot], interpolation, fill)
     back = np.empty_like(where)
     back[where] = np.arange(len(where))
@@ -109,7 +119,7 @@ def _apply_piece(images: Tensor, plan: Plan, interpolation: str, fill: Tensor) -
 def _groups(counts: list[int]) -> list[tuple[str, slice]]:
     """Returns each operation that occurs, with the part of the sorted images that it works on."""
     starts = [0, *itertools.accumulate(counts)]
-    return [(name, slice(starts[at], starts[at + 1])) for at, name in enumerate(_LAYOUT) if counts[at]]
+    return [(name, slice(starts[at], starts[at + 1])) for at, name in enumerate((*_LAYOUT, *OWN)) if counts[at]]
 
 
 def _apply_slot(
@@ -127,6 +137,8 @@ def _apply_slot(
     for name, part in groups:
         if name in _IN_PLACE:
             _IN_PLACE[name](images[part], here[part])
+        elif name in OWN:
+            apply_own(OWN[name], images[part], here[part], torch.from_numpy(draws[part]).to(images.device))
         elif name == "cutout":
             erase.cutout(images[part], here[part], torch.from_numpy(draws[part]).to(images.device))
         else:

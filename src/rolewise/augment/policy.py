@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from rolewise.augment.ops import INDEX, PBA_OPS, check_op, is_signed, pba_value
+from rolewise.augment.ops import PBA_OPS, check_op, is_signed, number_of, pba_value
 from rolewise.augment.plan import Plan
 from rolewise.augment.policy_draws import append_base, check_base, empty_plan, random_signs, range_of, walk
 from rolewise.errors import InputError
@@ -142,7 +142,7 @@ class Policy:
         taken = walk(order, accepted, wanted, slots)
         names = [triple.op for triple in triples]
         strengths = torch.tensor([triple.strength for triple in triples])
-        ops = torch.tensor([INDEX[name] for name in names])
+        ops = torch.tensor([number_of(name) for name in names])
         picked = taken.clamp_min(0)
         if self.scale == "pba":
             levels = (strengths * 10).round().int().tolist()

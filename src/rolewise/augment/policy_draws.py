@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rolewise.augment.ops import INDEX, OPS, check_op
+from rolewise.augment.ops import INDEX, check_op, number_of, op_of
 from rolewise.augment.plan import Plan
 from rolewise.errors import InputError
 
@@ -41,7 +41,7 @@ def random_signs(signed: Tensor, generator: torch.Generator) -> Tensor:
 
 def range_of(name: str, ranges: dict[str, float]) -> float:
     """Returns an operation's value at strength 1."""
-    return ranges.get(name, OPS[name].range)
+    return ranges.get(name, op_of(name).range)
 
 
 def empty_plan(num: int) -> Plan:
@@ -64,10 +64,12 @@ def check_base(base: Sequence[str], ranges: dict[str, float]) -> None:
     for name, value in ranges.items():
         if not 0 <= value < math.inf:
             raise InputError(
-                f"the range of {name} ({OPS[name].unit}) must be finite and at least 0, got {value}; signs are drawn"
+                f"the range of {name} ({op_of(name).unit}) must be finite and at least 0, got {value}; signs are drawn"
             )
         if value > LARGEST_RANGE:
-            raise InputError(f"the range of {name} ({OPS[name].unit}) must be at most {LARGEST_RANGE:,}, got {value:g}")
+            raise InputError(
+                f"the range of {name} ({op_of(name).unit}) must be at most {LARGEST_RANGE:,}, got {value:g}"
+            )
 
 
 def append_base(plan: Plan, base: tuple[str, ...], generator: torch.Generator, ranges: dict[str, float]) -> Plan:
@@ -76,9 +78,9 @@ def append_base(plan: Plan, base: tuple[str, ...], generator: torch.Generator, r
         return plan
     num = len(plan)
     shape = (num, len(base))
-    ops = torch.tensor([INDEX[name] for name in base]).expand(shape)
+    ops = torch.tensor([number_of(name) for name in base]).expand(shape)
     values = torch.tensor([range_of(name, ranges) for name in base]).expand(shape)
-    signed = torch.tensor([OPS[name].signed for name in base]).expand(shape)
+    signed = torch.tensor([op_of(name).signed for name in base]).expand(shape)
     coin = torch.rand(shape, generator=generator) < 0.5
     ops = torch.where((ops == INDEX["flip"]) & coin, -1, ops)
     values = torch.where(ops >= 0, values * random_signs(signed, generator), 0.0)

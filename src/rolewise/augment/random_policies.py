@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rolewise.augment.ops import INDEX, OPS, PBA_OPS, check_op
+from rolewise.augment.ops import PBA_OPS, check_op, number_of, op_of
 from rolewise.augment.plan import Plan
 from rolewise.augment.policy import Triple
 from rolewise.augment.policy_draws import append_base, check_base, random_signs, range_of
@@ -53,14 +53,14 @@ class RandomOps:
         """Draws a plan for ``num`` images of ``size`` (C, H, W)."""
         shape = (num, self.num_ops)
         picked = torch.randint(0, len(self.ops) + 1, shape, generator=generator) - 1
-        numbers = torch.tensor([INDEX[name] for name in self.ops])
+        numbers = torch.tensor([number_of(name) for name in self.ops])
         index = picked.clamp_min(0)
         full = torch.tensor([range_of(name, self.ranges) for name in self.ops])[index]
         if self.strength is None:
             share = torch.randint(0, 31, shape, generator=generator) / 30
         else:
             share = torch.full(shape, self.strength)
-        signed = torch.tensor([OPS[name].signed for name in self.ops])[index]
+        signed = torch.tensor([op_of(name).signed for name in self.ops])[index]
         values = full * share * random_signs(signed, generator)
         draws = torch.rand(*shape, 2, generator=generator)
         plan = Plan(torch.where(picked >= 0, numbers[index], -1), torch.where(picked >= 0, values, 0.0), draws)
@@ -108,9 +108,9 @@ class SubPolicies:
             return torch.tensor(values)[which]
 
         probability = table([[triple.probability for triple in row] for row in self.sequences])
-        ops = table([[INDEX[triple.op] for triple in row] for row in self.sequences]).long()
+        ops = table([[number_of(triple.op) for triple in row] for row in self.sequences]).long()
         full = table([[triple.strength * range_of(triple.op, self.ranges) for triple in row] for row in self.sequences])
-        signed = table([[float(OPS[triple.op].signed) for triple in row] for row in self.sequences]) > 0
+        signed = table([[float(op_of(triple.op).signed) for triple in row] for row in self.sequences]) > 0
         taken = torch.rand(probability.shape, generator=generator) < probability
         values = full * random_signs(signed, generator)
         draws = torch.rand(*probability.shape, 2, generator=generator)

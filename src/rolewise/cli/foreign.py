@@ -13,18 +13,23 @@ from rolewise.errors import InputError
 Read = TypeVar("Read")
 
 
-def announced(path: Path, settings: Sequence[str], read: Callable[[], Read], out: Path | None = None) -> Read:
+def announced(
+    path: Path, settings: Sequence[str], read: Callable[[], Read], out: Path | None = None, *, imports: bool = True
+) -> Read:
     """Reads a config or a study, after a line that names the modules that this imports.
 
     Args:
         path: the YAML file.
-        settings: laid over it.
-        read: reads it.
-        out: the run folder, which gets the traceback of what these modules raise; None where there is none.
+        settings: settings that are laid over the file.
+        read: function that reads it.
+        out: the run folder, for the traceback of what these modules raise; None where there is none.
+        imports: whether reading imports them.
 
     Raises:
         ConfigError: it has faults; the text names the file of the traceback.
     """
+    if not imports:
+        return read()
     from rolewise.config.faults import ConfigError
     from rolewise.experiment.failures import keep_traceback
     from rolewise.foreign_code import search_in

@@ -28,13 +28,14 @@ Settings = Annotated[list[str] | None, typer.Option("--set", help="Change a sett
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start again; the folder's content is moved aside, not deleted.")]
 
 
-def load_experiment(config: Path, settings: list[str] | None, out: Path | None = None) -> Any:
+def load_experiment(config: Path, settings: list[str] | None, out: Path | None = None, *, imports: bool = True) -> Any:
     """Returns an experiment, checked and tried (see `rolewise.experiment.load`).
 
     Args:
         config: its file.
-        settings: laid over it.
-        out: the run folder, which gets the traceback where a user's own code raises.
+        settings: settings that are laid over the file.
+        out: the run folder, for the traceback where the user's own code raises.
+        imports: whether the user's own code is imported.
     """
     from rolewise.cli.foreign import announced, say
     from rolewise.config.study_file import config_kind
@@ -44,4 +45,6 @@ def load_experiment(config: Path, settings: list[str] | None, out: Path | None =
         raise InputError(
             f"{config} must be an experiment, and is a study (it has a grid); run it by: rolewise study {config}"
         )
-    return announced(config, settings or [], lambda: load(config, settings or [], on_note=say), out)
+    return announced(
+        config, settings or [], lambda: load(config, settings or [], imports=imports, on_note=say), out, imports=imports
+    )

@@ -13,16 +13,9 @@ from rolewise.config.faults import Fault, Steps, dotted
 from rolewise.config.schema import ExperimentConfig
 from rolewise.config.yaml_scalars import quoted_value
 from rolewise.errors import near
+from rolewise.typed_values import RULES
 
-_RULES = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "string_type": "text",
-    "dict_type": "a mapping",
-    "model_type": "a mapping of settings",
-    "tuple_type": "a list",
+_RULES = RULES | {
     "string_pattern_mismatch": "lower-case letters, digits, _ and -, starting with a letter or digit",
 }
 _BOUNDS = {

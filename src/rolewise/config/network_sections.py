@@ -6,7 +6,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from rolewise.config.section import Count, Fraction, Name, NotNegative, Positive, Section, Side, Times, UpToThousand
+from rolewise.config.section import (
+    Count,
+    Fraction,
+    Moment,
+    Name,
+    NotNegative,
+    Positive,
+    Section,
+    Side,
+    Times,
+    UpToThousand,
+)
+from rolewise.config.selection_sections import FreezeSection, GroupSection
+from rolewise.spans import fraction_of
 
 
 class OptimizerSection(Section):
@@ -21,13 +34,21 @@ class OptimizerSection(Section):
 
 
 class RateSection(Section):
-    """The learning rate over fractions of training."""
+    """The learning rate over training."""
 
-    name: Literal["constant", "multistep", "cosine", "onecycle"] = "cosine"
-    milestones: tuple[Fraction, ...] = (0.3, 0.6, 0.8)
+    name: Literal["constant", "multistep", "cosine", "linear", "poly", "onecycle"] = "cosine"
+    milestones: tuple[Moment, ...] = (0.3, 0.6, 0.8)
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    warmup: Moment = 0.0
     final: Fraction = 0.0
+    power: UpToThousand = 0.9
+
+    @field_validator("warmup")
+    @classmethod
+    def _shorter_than_all(cls, value: float | str) -> float | str:
+        if value == 1:
+            raise ValueError("must be below 1, got 1; shorten it")
+        return value
 
 
 class TrainSection(Section):
@@ -36,7 +57,10 @@ class TrainSection(Section):
     epochs: Times = 100
     batch_size: Times = 128
     optimizer: OptimizerSection = OptimizerSection()
+    accumulate: Times = 1
     schedule: RateSection = RateSection()
+    groups: tuple[GroupSection, ...] = ()
+    freeze: tuple[FreezeSection, ...] = ()
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     clip_norm: Positive | None = None
@@ -44,6 +68,13 @@ class TrainSection(Section):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = False
     compile: bool = False
+
+    @model_validator(mode="after")
+    def _warms_up_in_time(self) -> TrainSection:
+        warmup = self.schedule.warmup
+        if isinstance(warmup, str) and "epoch" in warmup and fraction_of(warmup, self.epochs, 1) >= 1:
+            raise ValueError(f"schedule.warmup must be shorter than the {self.epochs} epochs, got {warmup}; shorten it")
+        return self
 
 
 class ModelSection(Section):
@@ -71,8 +102,27 @@ class MovingSection(Section):
 
     start: NotNegative
     end: NotNegative | None = None
-    shape: Literal["constant", "linear", "cosine", "step"] = "linear"
-    at: Annotated[float, Field(gt=0, le=1)] = 1.0
+    shape: Literal["constant", "linear", "cosine", "sigmoid", "step"] = "linear"
+    at: Moment | None = None
+    window: tuple[Moment, Moment] | None = None
+
+    @field_validator("at")
+    @classmethod
+    def _after_the_beginning(cls, at: float | str | None) -> float | str | None:
+        if at == 0:
+            raise ValueError("must be above 0, got 0")
+        return at
+
+    @field_validator("window")
+    @classmethod
+    def _in_order(cls, window: tuple[Any, Any] | None, info: ValidationInfo) -> tuple[Any, Any] | None:
+        begin, end = window or (0.0, 1.0)
+        if not isinstance(begin, str) and not isinstance(end, str) and not begin < end:
+            raise ValueError(f"must end after it begins, got {begin:g} to {end:g}; swap them")
+        at = info.data.get("at")
+        if isinstance(at, float) and not isinstance(begin, str) and at <= begin:
+            raise ValueError(f"must begin before at, {at:g}, got {begin:g}; move one of them")
+        return window
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -145,7 +195,7 @@ class QuantiseSection(Section):
 
     weights: BitWidth = 2
     activations: BitWidth = 2
-    quantiser: Literal["dorefa", "pact", "lsq", "affine"] = "lsq"
+    quantiser: str = "lsq"
     keep: tuple[str, ...] = ("first", "last")
     layers: dict[str, LayerBits] = {}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from rolewise.seeds import LARGEST_SEED
+from rolewise.spans import RULE, is_span
 
 #: What is smaller counts as nothing in single precision, and is a slip.
 _TINY = 1e-12
@@ -18,8 +19,16 @@ def _not_tiny(value: float) -> float:
     return value
 
 
+def _moment(value: object) -> object:
+    if not is_span(value):
+        raise ValueError(f"must be {RULE}, got {value!r}")
+    return value
+
+
 # Numbers at the edge of their type mean nothing, or run into it where they are multiplied: every kind has its end.
 Fraction = Annotated[float, Field(ge=0, le=1)]
+#: A moment or a length of training.
+Moment = Annotated[float | str, BeforeValidator(_moment)]
 Positive = Annotated[float, Field(gt=0, le=10**9), AfterValidator(_not_tiny)]
 NotNegative = Annotated[float, Field(ge=0, le=10**9)]
 UpToThousand = Annotated[float, Field(gt=0, le=1000), AfterValidator(_not_tiny)]

@@ -14,11 +14,13 @@ from torch import nn
 
 from rolewise.distill.absent import unknown_method
 from rolewise.distill.checks import Limit
+from rolewise.distill.plain_losses import check_plain_loss, term_name
 from rolewise.distill.settings import ROLES, named, setting_faults, tap_names
 from rolewise.distill.term import Term
 from rolewise.distill.weights import Weight, weight_of
 from rolewise.errors import InputError
 from rolewise.registry import Registry
+from rolewise.typed_values import keyword_types
 
 Loss = TypeVar("Loss", bound=Callable[..., Any])
 Reads = Literal["logits", "features", "stages"]
@@ -90,8 +92,14 @@ class Info:
         """The names that a setting may take, of each that is text and whose type is a ``Literal`` of names."""
         named = [name for name, default in self.settings.items() if isinstance(default, str)]
         # Types are looked up only where there is such a setting: elsewhere they need not exist at run time.
-        hints = get_type_hints(self.loss) if named else {}
+        maker = self.loss if self.term is None else self.loss.__init__
+        hints = get_type_hints(maker) if named else {}
         return {name: get_args(hints[name]) for name in named if get_origin(hints.get(name)) is Literal}
+
+    @cached_property
+    def types(self) -> dict[str, Any]:
+        """The types of the settings, as far as the loss's signature gives them."""
+        return {name: kind for name, kind in keyword_types(self.loss).items() if name not in GIVEN}
 
     @cached_property
     def map_keywords(self) -> tuple[str, ...]:
@@ -160,7 +168,16 @@ class Method:
         return {**self.settings, "weight": self.weight, **taps, **roles}
 
 
-METHODS: Registry[Info] = Registry("method")
+def _adopt(path: str, found: Any) -> Info:
+    """Makes a method of what an import path names: a registered loss or term, or a plain loss on logits."""
+    for info in map(METHODS.__getitem__, METHODS):
+        if info.loss is found:
+            return info
+    labelled = "labels" in check_plain_loss(path, found)
+    return Info(term_name(path, METHODS), found, "logits", "unsound" if labelled else "sound")
+
+
+METHODS: Registry[Info] = Registry("method", _adopt)
 
 
 def method(
@@ -235,7 +252,8 @@ def method_faults(name: str, settings: Mapping[str, Any]) -> Iterator[InputError
         InputError: there is no such method.
     """
     known = {**method_settings(name), **dict.fromkeys(ROLES)}
-    yield from setting_faults(name, known, METHODS[name].limits, METHODS[name].choices, settings)
+    info = METHODS[name]
+    yield from setting_faults(name, known, info.limits, info.choices, info.types, settings)
 
 
 def build_method(section: Mapping[str, Any]) -> Method:

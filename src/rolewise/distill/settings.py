@@ -8,6 +8,7 @@ from typing import Any
 from rolewise.distill.checks import Limit, check_choice, check_limit, check_switch
 from rolewise.distill.weights import weight_of
 from rolewise.errors import InputError, near
+from rolewise.typed_values import type_fault
 
 _TAPS = ("student_taps", "teacher_taps")
 #: What links a method to networks, and its term's name.
@@ -19,6 +20,7 @@ def setting_faults(
     known: Mapping[str, Any],
     limits: Mapping[str, Limit],
     choices: Mapping[str, tuple[str, ...]],
+    types: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> Iterator[InputError]:
     """Gives an error for every setting that is wrong.
@@ -28,6 +30,7 @@ def setting_faults(
         known: its settings with their defaults, ``weight`` and taps among them.
         limits: of its numbers.
         choices: of its settings that take certain names alone.
+        types: of its settings, from the loss's signature.
         settings: what was given.
     """
     taps: dict[str, int] = {}
@@ -47,6 +50,8 @@ def setting_faults(
                 check_choice(key, value, choices[key], owner=owner)
             elif isinstance(known[key], bool):
                 check_switch(key, value, owner=owner)
+            elif key in types and (rule := type_fault(value, types[key])):
+                raise InputError.at((key,), f"must be {rule}, got {value!r}", owner=owner)
         except InputError as error:
             yield error
     numbers = [taps.get(key, 0) for key in _TAPS]

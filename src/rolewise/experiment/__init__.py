@@ -12,7 +12,11 @@ from rolewise.experiment.trial import trial_of
 
 
 def load(
-    path: Path | str, overrides: Sequence[str] = (), *, on_note: Callable[[str], None] | None = None
+    path: Path | str,
+    overrides: Sequence[str] = (),
+    *,
+    imports: bool = True,
+    on_note: Callable[[str], None] | None = None,
 ) -> ExperimentConfig:
     """Reads an experiment, checks every name in it, and tries every network, method and bit width once.
 
@@ -22,12 +26,14 @@ def load(
     Args:
         path: the YAML file.
         overrides: settings such as ``students[0].train.epochs=5``.
-        on_note: gets what is no fault and worth saying; by default it is a warning.
+        imports: whether code that the file names by ``package.module:name`` is imported; without it, nothing that
+            depends on that code is checked, and a note says what was left out.
+        on_note: called with each remark that is no fault; by default it is a warning.
 
     Raises:
         ConfigError: all faults in one go.
     """
-    with trial_of(path, on_note) as trial:
+    with trial_of(path, on_note, imports=imports) as trial:
         return _load(path, overrides, check=trial.check)
 
 

@@ -16,7 +16,7 @@ from rolewise.errors import InputError
 from rolewise.experiment.seed_data import SeedData
 from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
-from rolewise.train import Mixing, OptimizerSettings, RateSchedule, TrainSettings
+from rolewise.train import FreezeSettings, GroupSettings, Mixing, OptimizerSettings, RateSchedule, TrainSettings
 
 
 def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSettings:
@@ -26,6 +26,9 @@ def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSett
         batch_size=section.batch_size,
         optimizer=OptimizerSettings(**section.optimizer.model_dump()),
         schedule=RateSchedule(**section.schedule.model_dump()),
+        accumulate=section.accumulate,
+        groups=tuple(GroupSettings(**group.model_dump()) for group in section.groups),
+        freeze=tuple(FreezeSettings(**rule.model_dump()) for rule in section.freeze),
         ema=section.ema,
         clip_norm=section.clip_norm,
         distill_gradient=section.distill_gradient,
@@ -37,7 +40,7 @@ def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSett
     )
 
 
-def mixing(section: MixSection, config: ExperimentConfig) -> Mixing | None:
+def mixing_of(section: MixSection, config: ExperimentConfig) -> Mixing | None:
     """Returns how a role's images are mixed; None where they are not."""
     if section.method == "none":
         return None
@@ -123,7 +126,7 @@ def at_bits(section: StudentSection, network: nn.Module) -> nn.Module:
     )
 
 
-def device_of(name: str) -> torch.device:
+def configured_device(name: str) -> torch.device:
     """Returns the device that a config names; ``auto`` takes a GPU where there is one.
 
     Raises:

@@ -47,7 +47,7 @@ def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[st
     stages = list(todo)
     if not stages:
         return {}
-    data = seed_data_of(config, config.seeds[0], builders.device_of(config.device))
+    data = seed_data_of(config, config.seeds[0], builders.configured_device(config.device))
     rates: dict[tuple[str, str], float] = {}
 
     def rate(what: str, role: str) -> float:
@@ -130,7 +130,8 @@ def training_seconds(data: SeedData, role: str) -> float:
     section = section_of(data.config, role)
     settings = builders.train_settings(section.train, data.config)
     # Compiling takes longer than a timing may, and no step must lead to weights that are not finite.
-    settings = replace(settings, compile=False, optimizer=replace(settings.optimizer, learning_rate=1e-9))
+    slow = replace(settings.optimizer, learning_rate=1e-9)
+    settings = replace(settings, compile=False, optimizer=slow, groups=(), accumulate=1)
     model = builders.at_bits(section, data.network(section.model, role))
     size = section.train.batch_size
     trainee = Trainee(

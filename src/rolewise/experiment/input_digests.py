@@ -13,6 +13,7 @@ from rolewise.config.schema import AugmentationSpec, DataSection, ExperimentConf
 from rolewise.data import files_state, fingerprint
 from rolewise.errors import InputError
 from rolewise.experiment.arms import specs
+from rolewise.experiment.own_code import own_code
 from rolewise.experiment.seed_data import sources
 from rolewise.files import read_json, sha256
 from rolewise.own_sources import own_sources
@@ -34,8 +35,7 @@ def inputs_of(config: ExperimentConfig) -> dict[str, str]:
     for spec in specs(config).values():
         if path := schedule_path(spec):
             found[f"schedule {path}"] = sha256(path, "schedule")
-    models = [config.teacher.model.name, *(student.model.name for student in config.students)]
-    return found | module_inputs(config.data.name, *models)
+    return found | module_inputs(*(code.path for code in own_code(config)))
 
 
 def data_inputs(config: ExperimentConfig) -> Mapping[str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment.arms import specs
 from rolewise.experiment.input_digests import module_inputs, schedule_path
+from rolewise.experiment.own_code import code_read_by, own_code
 from rolewise.experiment.stage_graph import Stage, stages_of
 
 
@@ -41,12 +42,7 @@ def _reads(config: ExperimentConfig, stage: Stage, name: str) -> bool:
         return spec is not None and schedule_path(spec) == Path(what)
     if kind != "module":
         return True  # images and labels
-    models = {"teacher": config.teacher.model.name, **{one.name: one.model.name for one in config.students}}
-    model = models.get(stage.role, "")  # the test reads what its stages left
-    # A module that nothing imports any more may have been of any network that is the user's own.
-    return name in module_inputs(model) or (":" in model and not any(name in known for known in _modules(config)))
-
-
-def _modules(config: ExperimentConfig) -> Iterator[Collection[str]]:
-    for path in (config.data.name, config.teacher.model.name, *(one.model.name for one in config.students)):
-        yield module_inputs(path)
+    read = code_read_by(config, stage)
+    # A module that nothing imports any more may have been of any stage that runs the user's own code.
+    known = module_inputs(*(code.path for code in own_code(config)))
+    return name in module_inputs(*read) or (bool(read) and name not in known)

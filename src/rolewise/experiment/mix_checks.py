@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
 from rolewise.distill import COMBINATIONS, METHODS
 
 
-def check_mixing(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
-    """Yields (path, message) for every setting of mixing that goes with nothing else in the config."""
+def check_mixing(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterable[tuple[Steps, str]]:
+    """Yields (path, message) for every setting of mixing that does not go with the rest of the config.
+
+    Args:
+        config: the experiment.
+        left_out: paths of the settings whose code is not imported: they are not checked.
+    """
     if config.teacher.mix.method != "none" and config.teacher.mix.pairs == "student_entropy":
         yield (
             ("teacher", "mix", "pairs"),
@@ -26,7 +31,7 @@ def check_mixing(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
                 'must not be "teacher_entropy" where arms have no teacher; set arms.distill to [true]',
             )
     if any(student.mix.method != "none" for student in config.students):
-        yield from _methods(config)
+        yield from _methods(config, left_out)
     for name, low, high in (("mix_share", 0.0, 1.0), ("mix_alpha", 1e-6, None)):
         scalar = config.search.scalars.get(name)  # type: ignore[call-overload]
         if scalar is None:
@@ -39,9 +44,11 @@ def check_mixing(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
             yield path, f"must be numbers {rule}, got {scalar.low:g} to {scalar.high:g}; change low or high"
 
 
-def _methods(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
+def _methods(config: ExperimentConfig, left_out: Collection[Steps]) -> Iterable[tuple[Steps, str]]:
     for index, method in enumerate(config.distill.methods):
-        name = str(method.get("name"))
+        name = str(method.get("method", method.get("name")))
+        if any(("distill", "methods", index, key) in left_out for key in ("method", "name")):
+            continue
         names = [name] if name in METHODS else []
         if name in COMBINATIONS:
             names = [some.info.name for some in COMBINATIONS[name]()]

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from rolewise.augment import OPS
 from rolewise.augment import build_schedule as build_augmentation
+from rolewise.augment.ops import OWN
 from rolewise.config.faults import Steps
 from rolewise.config.schema import LEARNED, AugmentationSpec, ExperimentConfig
 from rolewise.data import READERS, argument_faults
-from rolewise.distill import COMBINATIONS, section_faults
+from rolewise.distill import COMBINATIONS, METHODS, section_faults
 from rolewise.errors import InputError, near
 from rolewise.experiment.mix_checks import check_mixing
 from rolewise.experiment.scalar_checks import check_scalars
-from rolewise.experiment.weight_checks import check_weights
+from rolewise.experiment.weight_checks import weight_file_faults
+from rolewise.foreign_code import is_import_path
 from rolewise.models import GIVEN, MODELS
+from rolewise.quant import QUANTISERS
 
 
-def check(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
-    """Yields (path, message) for every name or argument that nothing registered answers to."""
+def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterable[tuple[Steps, str]]:
+    """Yields (path, message) for every name or argument that is unknown.
+
+    Args:
+        config: the experiment. Code of the user that it names is imported already, as far as it is not left out.
+        left_out: paths of the settings whose code is not imported: what depends on it is not checked.
+    """
     yield from _data(config)
     yield from _model(("teacher", "model"), config.teacher.model.name, config.teacher.model.arguments)
     for index, student in enumerate(config.students):
         yield from _model(("students", index, "model"), student.model.name, student.model.arguments)
-    for index, method in enumerate(config.distill.methods):
-        yield from _method(("distill", "methods", index), method)
-    seen: set[str] = set()
-    for index, method in enumerate(config.distill.methods):
-        for name in _names(method):
-            if name in seen:
-                yield ("distill", "methods", index), f"must stand once, got {name!r} again; give one its taps instead"
-            seen.add(name)
+        if student.quantise is not None and (name := student.quantise.quantiser) not in QUANTISERS:
+            message = f"must be a quantiser or package.module:name, got {name!r}{near(name, QUANTISERS)}"
+            yield ("students", index, "quantise", "quantiser"), message
+    yield from _methods(config, left_out)
     if not config.distill.methods and any(config.arms.distill):
         yield (
             ("distill", "methods"),
@@ -44,14 +48,14 @@ def check(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
         ("ranges", tuple(config.augment.ranges)),
     ):
         for name in listed:
-            if name not in OPS:
-                yield ("augment", key), f"must name operations, got {name!r}{near(name, OPS)}"
+            if name not in OPS and not is_import_path(name):
+                yield ("augment", key), f"must name operations or package.module:name, got {name!r}{near(name, OPS)}"
     if config.augment.ops is not None and not config.augment.ops:
         yield ("augment", "ops"), "must name at least one operation, got none; leave it out to allow all"
-    yield from _arms(config)
-    yield from check_mixing(config)
+    yield from _arms(config, left_out)
+    yield from check_mixing(config, left_out)
     yield from check_scalars(config)
-    yield from check_weights(config)
+    yield from weight_file_faults(config)
 
 
 def _data(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
@@ -91,18 +95,31 @@ def _model(path: Steps, name: str, arguments: dict[str, Any]) -> Iterable[tuple[
         yield (*path, "arguments", "widths"), f"must be a list of whole numbers from 1 to 4096, got {widths!r}"
 
 
-def _names(method: dict[str, Any]) -> list[str]:
-    """Returns the methods that an entry stands for: one, or those of a combination."""
+def _methods(config: ExperimentConfig, left_out: Collection[Steps]) -> Iterable[tuple[Steps, str]]:
+    seen: set[str] = set()
+    for index, method in enumerate(config.distill.methods):
+        path: Steps = ("distill", "methods", index)
+        if any((*path, key) in left_out for key in ("method", "name")):
+            continue
+        for error in section_faults(method):
+            yield (*path, *error.path), error.rule
+        for name in _terms(method):
+            if name in seen:
+                yield path, f"{name!r} is listed twice: remove one, or write method: {name} and a name of its own"
+            seen.add(name)
+
+
+def _terms(method: dict[str, Any]) -> list[str]:
+    """Returns the names of the terms that an entry makes: one, or those of a combination."""
     name = str(method.get("name"))
-    return [some.info.name for some in COMBINATIONS[name]()] if name in COMBINATIONS else [name]
+    if "method" in method:
+        return [name]
+    if name in COMBINATIONS:
+        return [one.name for one in COMBINATIONS[name]()]
+    return [METHODS[name].name if is_import_path(name) else name]
 
 
-def _method(path: Steps, method: dict[str, Any]) -> Iterable[tuple[Steps, str]]:
-    for error in section_faults(method):
-        yield (*path, *error.path), error.rule
-
-
-def _arms(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
+def _arms(config: ExperimentConfig, left_out: Collection[Steps]) -> Iterable[tuple[Steps, str]]:
     for index, spec in enumerate(config.arms.teacher):
         if spec != "own" and spec in LEARNED:
             yield (
@@ -110,10 +127,10 @@ def _arms(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
                 f'must be "own" or a preset, got {spec!r}; the teacher\'s own schedule is "own"',
             )
         else:
-            yield from _augmentation(("arms", "teacher", index), spec, config)
+            yield from _augmentation(("arms", "teacher", index), spec, config, left_out)
     for index, spec in enumerate(config.arms.student):
-        yield from _augmentation(("arms", "student", index), spec, config)
-    yield from _augmentation(("arms", "control"), config.arms.control, config)
+        yield from _augmentation(("arms", "student", index), spec, config, left_out)
+    yield from _augmentation(("arms", "control"), config.arms.control, config, left_out)
     if config.teacher.weights is not None and "own" in config.arms.teacher:
         yield (
             ("arms", "teacher"),
@@ -121,12 +138,14 @@ def _arms(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
         )
 
 
-def _augmentation(path: Steps, spec: AugmentationSpec, config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
-    if isinstance(spec, str) and spec in LEARNED:
+def _augmentation(
+    path: Steps, spec: AugmentationSpec, config: ExperimentConfig, left_out: Collection[Steps]
+) -> Iterable[tuple[Steps, str]]:
+    if (isinstance(spec, str) and spec in LEARNED) or any(steps[: len(path)] == path for steps in left_out):
         return
     # An unknown operation is one fault, where it stands, and none of every arm.
-    ops = tuple(name for name in config.augment.ops or () if name in OPS) or None
-    ranges = {name: value for name, value in config.augment.ranges.items() if name in OPS}
+    ops = tuple(name for name in config.augment.ops or () if name in OPS or name in OWN) or None
+    ranges = {name: value for name, value in config.augment.ranges.items() if name in OPS or name in OWN}
     try:
         build_augmentation(spec, ops=ops, ranges=ranges)
     except InputError as error:

@@ -10,13 +10,14 @@ from torch import nn
 from rolewise.augment import Augmentation, apply
 from rolewise.errors import InputError
 from rolewise.experiment import strategies
-from rolewise.experiment.builders import device_of
+from rolewise.experiment.builders import configured_device
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import section_of, trained_network
 from rolewise.inputs import prepare
 from rolewise.instruments import teacher_deviation
+from rolewise.logits import logits_in
 from rolewise.seals import read_sealed, write_sealed
 from rolewise.search import Genome
 from rolewise.seeds import generator
@@ -40,7 +41,7 @@ def screened(run: RunFolder, stage: Stage) -> list[Genome]:
 
 def _screen(run: RunFolder, stage: Stage) -> list[dict[str, Any]]:
     config = run.config()
-    data = seed_data_of(config, stage.seed, device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, configured_device(config.device), run.root)
     teacher = trained_network(run, data, next(other for other in stages_of(config) if other.name == stage.teacher))
     space = strategies.policy_space(config, "random")
     genomes = [
@@ -48,7 +49,7 @@ def _screen(run: RunFolder, stage: Stage) -> list[dict[str, Any]]:
         for number in range(max(config.search.screen.candidates, config.search.members))
     ]
     return [
-        {"genome": genome, "deviation": _deviation(data, stage, teacher, strategies.augmentation(config, genome))}
+        {"genome": genome, "deviation": _deviation(data, stage, teacher, strategies.augmentation_of(config, genome))}
         for genome in genomes
     ]
 
@@ -65,5 +66,5 @@ def _deviation(data: SeedData, stage: Stage, teacher: nn.Module, augmentation: A
         images = data.source.batch(pool[torch.randint(len(pool), (section.images,), generator=stream)])
         plan = augmentation.draw(len(images), (images.shape[1], images.shape[2], images.shape[3]), stream)
         seen = apply(images, plan, interpolation=settings.interpolation, fill=settings.fill).to(data.device)
-        means.append(teacher(prepare(seen, spec)).float().softmax(1).mean(0).cpu())
+        means.append(logits_in(teacher(prepare(seen, spec))).float().softmax(1).mean(0).cpu())
     return teacher_deviation(torch.stack(means))

@@ -25,7 +25,7 @@ def run_test(run: RunFolder, stage: Stage) -> dict[str, Any]:
         The stage's summary: for each training stage its test accuracy, loss and number of test images.
     """
     config = run.config()
-    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
     trained = [other for other in stages_of(config) if other.seed == stage.seed and other.kind in ("teacher", "arm")]
     opened = data.test.open(f"the end of {config.name}, seed {stage.seed}")
     measured = {}

@@ -14,6 +14,7 @@ from rolewise.errors import InputError
 from rolewise.experiment.folder_binding import bind, holds_work, is_bound_to, unbind
 from rolewise.experiment.input_digests import inputs_of, remember
 from rolewise.experiment.lock import locked
+from rolewise.experiment.own_code import import_operations
 from rolewise.experiment.run_record import MADE, VERSION, read_record, write_record
 from rolewise.files import read_json
 from rolewise.foreign_code import search_in
@@ -107,8 +108,10 @@ class RunFolder:
 
 @functools.lru_cache(maxsize=256)
 def _config(path: Path, modified: int, size: int) -> ExperimentConfig:
-    # Every stage asks several times, and a study has hundreds of stages.
-    return load_experiment_config(path)
+    # Every stage reads it several times, and a study has hundreds of stages.
+    config = load_experiment_config(path)
+    import_operations(config)
+    return config
 
 
 def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> RunFolder:

@@ -2,7 +2,7 @@
 
 from rolewise.quant.affine import AffineActivation, AffineWeight, symmetric_scale
 from rolewise.quant.codes import Codes, Grid
-from rolewise.quant.conversion import QUANTISERS, quantise, quantised_layers, restore
+from rolewise.quant.conversion import quantise, quantised_layers, restore
 from rolewise.quant.dorefa import DorefaActivation, DorefaWeight, dorefa_activation, dorefa_weight
 from rolewise.quant.folded_norms import fold_batch_norm
 from rolewise.quant.layers import Quantised
@@ -10,6 +10,7 @@ from rolewise.quant.lsq import LsqActivation, LsqWeight, first_step
 from rolewise.quant.network_cost import NetworkCost, operations, size_in_bytes
 from rolewise.quant.packed_file import load_packed, pack, save_packed, unpack
 from rolewise.quant.pact import PactActivation, pact_activation
+from rolewise.quant.quantisers import QUANTISERS, Quantiser
 from rolewise.quant.sensitivity import LayerSensitivity, Sensitivity, sensitivity
 from rolewise.quant.straight_through import cut_to_grid, on_grid, round_through
 
@@ -27,6 +28,7 @@ __all__ = [
     "NetworkCost",
     "PactActivation",
     "Quantised",
+    "Quantiser",
     "Sensitivity",
     "cut_to_grid",
     "dorefa_activation",

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import Tensor, nn
 
-from rolewise.errors import InputError, near
-from rolewise.quant.affine import AffineActivation, AffineWeight
+from rolewise.errors import InputError, RolewiseError, near
+from rolewise.foreign_code import failed, is_import_path
 from rolewise.quant.codes import check_bits
-from rolewise.quant.dorefa import DorefaActivation, DorefaWeight
 from rolewise.quant.layers import CLASSES, Quantised
-from rolewise.quant.lsq import LsqActivation, LsqWeight
-from rolewise.quant.pact import PactActivation
+from rolewise.quant.quantisers import QUANTISERS, Quantiser, check_quantiser
 
 Bits = int | Mapping[str, int | None] | None
-
-#: For each quantiser how weights and how activations are quantised. PACT says nothing of weights; its paper takes
-#: DoReFa's.
-QUANTISERS: dict[str, tuple[Callable[[Tensor, int], nn.Module], Callable[[int], nn.Module]]] = {
-    "dorefa": (DorefaWeight, DorefaActivation),
-    "pact": (DorefaWeight, PactActivation),
-    "lsq": (LsqWeight, LsqActivation),
-    "affine": (AffineWeight, AffineActivation),
-}
-
 
 # Modules of torch that read their layers' weights themselves, at least in eval mode: a quantiser would be passed by.
 _READ_WEIGHTS = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
@@ -55,7 +43,8 @@ def quantise(
         model: any module with `torch.nn.Conv1d`, `Conv2d` or `Linear` in it.
         bits: of weights and activations alike, or a mapping of ``weights`` and ``activations``; None leaves a part in
             floating point.
-        quantiser: ``dorefa``, ``pact``, ``lsq`` or ``affine``.
+        quantiser: ``dorefa``, ``pact``, ``lsq`` or ``affine``, or the import path ``package.module:name`` of one's own
+            (`rolewise.quant.Quantiser`).
         layers: other bits for layers by pattern; of several that match, the last counts. A part that a mapping does not
             name is in floating point there, whatever ``bits`` is.
         keep: layers that stay in floating point: ``first`` and ``last``, in the order in which the network defines
@@ -69,6 +58,7 @@ def quantise(
         raise InputError(
             f"quantiser must be one of {', '.join(QUANTISERS)}, got {quantiser!r}{near(quantiser, QUANTISERS)}"
         )
+    parts = QUANTISERS[quantiser]
     converted = copy.deepcopy(model)
     passed_by = {
         id(part) for module in converted.modules() if isinstance(module, _READ_WEIGHTS) for part in module.modules()
@@ -90,7 +80,7 @@ def quantise(
         )
     for path in asked:
         if path not in kept:
-            _convert(path, found[path], quantiser, *wanted[path])
+            _convert(path, found[path], quantiser, parts, *wanted[path])
     return converted
 
 
@@ -113,7 +103,7 @@ def quantised_layers(model: nn.Module) -> Iterator[tuple[str, Quantised]]:
             yield path, layer
 
 
-def _convert(path: str, layer: Any, quantiser: str, weights: int | None, activations: int | None) -> None:
+def _convert(path: str, layer: Any, name: str, parts: Quantiser, weights: int | None, activations: int | None) -> None:
     kind = type(layer)
     if isinstance(layer, Quantised):
         raise InputError(f"layer {path} must be in floating point, and is quantised already; restore the network first")
@@ -122,15 +112,33 @@ def _convert(path: str, layer: Any, quantiser: str, weights: int | None, activat
             f"layer {path} must be exactly Linear, Conv1d or Conv2d, got {kind.__name__}, whose own code would be "
             "lost; keep it"
         )
-    make_weight, make_activation = QUANTISERS[quantiser]
     weight: Tensor = layer.weight
     if not weight.numel():
         raise InputError(f"layer {path} must have weights, got the shape {list(weight.shape)}; keep it")
+    made = _made(name, parts, weight, weights, activations)
     layer.__class__ = CLASSES[kind]
     layer.path = path
-    layer.weight_quantiser = None if weights is None else make_weight(weight, weights).to(weight.device)
-    layer.activation_quantiser = None if activations is None else make_activation(activations).to(weight.device)
+    layer.weight_quantiser, layer.activation_quantiser = made
     layer.train(layer.training)
+
+
+def _made(
+    name: str, parts: Quantiser, weight: Tensor, weights: int | None, activations: int | None
+) -> tuple[nn.Module | None, nn.Module | None]:
+    """Returns a layer's two quantisers on the device of its weight; None for a part in floating point."""
+    try:
+        own = parts.weight(weight, weights) if weights is not None else None
+        entering = parts.activation(activations) if activations is not None else None
+    except (RolewiseError, MemoryError):
+        raise
+    except Exception as error:
+        if not is_import_path(name):
+            raise
+        raise failed(f'quantiser "{name}"', name.partition(":")[0], error) from error
+    return (
+        None if own is None else check_quantiser(own, name, "codes").to(weight.device),
+        None if entering is None else check_quantiser(entering, name, "grid").to(weight.device),
+    )
 
 
 def _pair(bits: Any, where: str) -> tuple[int | None, int | None]:

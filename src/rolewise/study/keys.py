@@ -13,6 +13,7 @@ from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
 from rolewise.experiment.input_digests import data_inputs, module_inputs
+from rolewise.experiment.own_code import code_read_by
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import section_of
 from rolewise.files import digest_of, sha256
@@ -51,8 +52,8 @@ def stage_keys(config: ExperimentConfig, *, read: bool = True) -> dict[str, str]
 
 
 def _read(config: ExperimentConfig, stage: Stage) -> dict[str, str]:
-    """Returns the digests of the images, and of the network where it is the user's own; a teacher has its own key."""
-    return {**data_inputs(config), **module_inputs(section_of(config, stage.role).model.name)}
+    """Returns the digests of the images, and of the user's own code that the stage runs; a teacher has its own key."""
+    return {**data_inputs(config), **module_inputs(*code_read_by(config, stage))}
 
 
 def measure_key(training: str, measure: Iterable[MeasureEntry], *, read: bool = True) -> str:

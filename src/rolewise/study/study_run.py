@@ -52,24 +52,37 @@ class StudyResult:
 
 
 def load_study(
-    path: Path | str, overrides: Sequence[str] = (), *, on_note: Callable[[str], None] | None = None
+    path: Path | str,
+    overrides: Sequence[str] = (),
+    *,
+    imports: bool = True,
+    on_note: Callable[[str], None] | None = None,
 ) -> Study:
     """Reads a study, checks every cell and every name in it, and tries each distinct network and pair of them once.
 
     Args:
         path: the YAML file.
         overrides: settings of the study such as ``seeds=[0]``.
-        on_note: gets what is no fault and worth saying; by default it is a warning.
+        imports: whether code that the study names by ``package.module:name`` is imported; without it, nothing that
+            depends on that code is checked, and a note says what was left out.
+        on_note: called with each remark that is no fault; by default it is a warning.
 
     Raises:
         ConfigError: all faults in one go.
     """
-    with trial_of(path, on_note) as trial:
-        return _load_study(path, overrides, check=trial.check, measure_faults=_measure_faults)
+    with trial_of(path, on_note, imports=imports) as trial:
+
+        def measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
+            if imports or ":" not in name:
+                return _measure_faults(name, settings)
+            trial.left_out += [f"measure ({name})"] if f"measure ({name})" not in trial.left_out else []
+            return {}
+
+        return _load_study(path, overrides, check=trial.check, measure_faults=measure_faults)
 
 
 def _measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
-    """Returns what is wrong with a measurement, also with one that is given by its path: it is imported."""
+    """Returns the faults of a measurement by setting; one that is named by its import path is imported."""
     if ":" in name:
         try:
             import_path(name, "function")
@@ -176,7 +189,7 @@ def _next_stops(jobs: Sequence[Job]) -> str:
 
 def _default_workers(study: Study) -> int:
     """Returns how many processes this machine takes: its cores over the threads of each; one on a GPU."""
-    if any(builders.device_of(cell.config.device).type != "cpu" for cell in study.cells):
+    if any(builders.configured_device(cell.config.device).type != "cpu" for cell in study.cells):
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // max(cell.config.threads for cell in study.cells))

@@ -7,6 +7,7 @@ from rolewise.train.image_feed import ImageFeed
 from rolewise.train.loop import fit
 from rolewise.train.mixing import Mixing
 from rolewise.train.objective import Objective
+from rolewise.train.parameter_groups import FreezeSettings, GroupSettings
 from rolewise.train.rates import rate
 from rolewise.train.rule import StepRule
 from rolewise.train.settings import OptimizerSettings, RateSchedule, TrainSettings
@@ -15,6 +16,8 @@ from rolewise.train.trainee import Trainee
 
 __all__ = [
     "Feed",
+    "FreezeSettings",
+    "GroupSettings",
     "ImageFeed",
     "Metrics",
     "Mixing",

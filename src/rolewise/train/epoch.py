@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rolewise.batch import Batch, Context
@@ -34,14 +35,18 @@ def run_epoch(trainee: Trainee, measured: bool, pause: Callable[[], bool]) -> di
         NonFiniteError: a term, or after the epoch a weight, is NaN or infinite.
     """
     trainee.distiller.train()
+    for module in trainee.still:
+        module.eval()
     averages = [update.average for update in trainee.updates if update.average is not None]
     for average, network in averages:
         average.attach(network)
     if not trainee.step:
         trainee.record = EpochRecord()
     try:
-        for batch in trainee.feed.batches(trainee.epoch, trainee.step):
-            _step(trainee, [batch], measured and not trainee.step)
+        count = trainee.settings.accumulate
+        batches = trainee.feed.batches(trainee.epoch, trainee.step * count)
+        while group := list(islice(batches, count)):
+            _step(trainee, group, measured and not trainee.step)
             if trainee.step < trainee.steps_per_epoch and pause():
                 break
         read_terms(trainee)
@@ -71,9 +76,8 @@ def read_terms(trainee: Trainee) -> None:
 def _step(trainee: Trainee, batches: Sequence[Batch], measured: bool) -> None:
     settings, record, number = trainee.settings, trainee.record, _number(trainee)
     progress = number / (trainee.steps_per_epoch * settings.epochs)
-    record.learning_rate = trainee.learning_rate * rate(settings.schedule, progress)
-    for group in trainee.optimizer.param_groups:
-        group["lr"] = record.learning_rate
+    record.learning_rate = trainee.learning_rate * rate(trainee.schedule, progress)
+    trainee.rates.set(record.learning_rate)
     student = (weight for weight in trainee.distiller.student.parameters() if weight.requires_grad)
     probe = GradientProbe(list(student)) if measured else None
     ratio = settings.gradient_ratio(trainee.epoch)

@@ -61,6 +61,8 @@ class Mixing:
                 raise InputError(f"{what} must be one of {', '.join(names)}, got {value!r}{near(str(value), names)}")
         for alpha, share in ((self.alpha.start, self.mixed_fraction.start), (self.alpha.end, self.mixed_fraction.end)):
             replace(self.mix, alpha=alpha, mixed_fraction=share)
+        if self.alpha.window != (0.0, 1.0):
+            raise InputError("alpha must hold during all of training, got a window; give mixed_fraction one")
         if self.sharpness <= 0:
             raise InputError(f"sharpness must be positive, got {self.sharpness}")
         if self.by is not None and self.rule == "unix" and self.mix.method != "mixup":
@@ -82,6 +84,12 @@ class Mixing:
     def at(self, progress: float) -> Mix:
         """Returns what plans are drawn from at a fraction of training in [0, 1]."""
         return replace(self.mix, alpha=self.alpha(progress), mixed_fraction=self.mixed_fraction(progress))
+
+    def over(self, epochs: int, steps: int) -> Mixing:
+        """Returns the same with moments that are fractions of a training (see `rolewise.distill.Weight.over`)."""
+        return replace(
+            self, alpha=self.alpha.over(epochs, steps), mixed_fraction=self.mixed_fraction.over(epochs, steps)
+        )
 
     def with_scalars(self, share: float | None, alpha: float | None) -> Mixing:
         """Returns the same with another constant share or alpha; what is None stays."""

@@ -1,19 +1,68 @@
-"""Optimisers out of their settings."""
+"""Optimisers out of their settings, and the learning rates of their groups."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
+from rolewise.distill import Distiller
+from rolewise.train.parameter_groups import GroupSettings, grouped
 from rolewise.train.settings import OptimizerSettings
 
 
-def optimizer_of(settings: OptimizerSettings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Returns the optimiser, with its fused step where the device has one."""
-    listed = list(parameters)
-    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in listed)
+class Rates:
+    """The learning rates of an optimiser's groups, in proportion to that of the training.
+
+    They are kept beside the optimiser, as its state may be that of another version.
+
+    Args:
+        optimizer: the optimiser.
+        factors: each group's learning rate relative to the training's.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, factors: list[float]) -> None:
+        self._optimizer, self._factors = optimizer, factors
+
+    def set(self, learning_rate: float) -> None:
+        """Sets the rates of all groups for the next step, given that of the training."""
+        for group, factor in zip(self._optimizer.param_groups, self._factors, strict=True):
+            group["lr"] = learning_rate * factor
+
+
+def optimizer_of(
+    settings: OptimizerSettings, distiller: Distiller, groups: tuple[GroupSettings, ...] = ()
+) -> tuple[torch.optim.Optimizer, Rates]:
+    """Returns the optimiser of a Distiller, with its fused step where the device has one, and its learning rates.
+
+    Args:
+        settings: of the optimiser.
+        distiller: students and learned parts of terms.
+        groups: of parameters with settings of their own.
+
+    Raises:
+        InputError: a group chooses nothing.
+    """
+    parts = grouped(distiller, groups)
+    rates = [_own(group, "learning_rate", settings.learning_rate) for _, group in parts]
+    listed: list[dict[str, Any]] = [
+        {"params": parameters, "weight_decay": _own(group, "weight_decay", settings.weight_decay)}
+        for parameters, group in parts
+    ]
+    made = _made(settings, listed, [parameter for parameters, _ in parts for parameter in parameters])
+    return made, Rates(made, [rate / settings.learning_rate for rate in rates])
+
+
+def _own(group: GroupSettings | None, name: str, common: float) -> float:
+    own = getattr(group, name, None)
+    return common if own is None else float(own)
+
+
+def _made(
+    settings: OptimizerSettings, listed: list[dict[str, Any]], parameters: list[nn.Parameter]
+) -> torch.optim.Optimizer:
+    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.name == "sgd":
         return torch.optim.SGD(

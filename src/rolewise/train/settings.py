@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rolewise.errors import InputError, near
+from rolewise.spans import Span, fraction_of, is_span
+from rolewise.train.parameter_groups import FreezeSettings, GroupSettings
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
-RATES = ("constant", "multistep", "cosine", "onecycle")
+RATES = ("constant", "multistep", "cosine", "linear", "poly", "onecycle")
 PRECISIONS = ("float32", "bfloat16", "float16")
 DISTILL_GRADIENTS = ("sum", "limited")
 INTERPOLATIONS = ("nearest", "bilinear")
@@ -43,23 +45,53 @@ class OptimizerSettings:
 class RateSchedule:
     """How the learning rate moves (see `rolewise.train.rates.rate`).
 
+    Args:
+        name: of the shape.
+        milestones: of ``multistep``: fractions of training, or counts such as ``"60 epochs"`` or ``"500 steps"``.
+        gamma: of ``multistep``: the factor at each milestone.
+        warmup: the length of the linear warm-up: a fraction of training, or a count.
+        final: the last rate relative to the first.
+        power: of ``poly``.
+
     Raises:
         InputError: the name is unknown, or a number is out of range.
     """
 
     name: str = "cosine"
-    milestones: tuple[float, ...] = (0.3, 0.6, 0.8)
+    milestones: tuple[Span, ...] = (0.3, 0.6, 0.8)
     gamma: float = 0.1
-    warmup: float = 0.0
+    warmup: Span = 0.0
     final: float = 0.0
+    power: float = 0.9
 
     def __post_init__(self) -> None:
         _known("schedule", self.name, RATES)
-        inside = all(0 <= milestone <= 1 for milestone in self.milestones)
-        _holds("milestones", self.milestones, "fractions of training in [0, 1]", inside)
+        inside = all(is_span(milestone) for milestone in self.milestones)
+        _holds("milestones", self.milestones, "fractions of training in [0, 1], or counts of epochs or steps", inside)
         _holds("gamma", self.gamma, "positive and at most 1", 0 < self.gamma <= 1)
-        _holds("warmup", self.warmup, "at least 0 and below 1", 0 <= self.warmup < 1)
+        short = is_span(self.warmup) and self.warmup != 1
+        _holds("warmup", self.warmup, "at least 0 and below 1, or a count of epochs or steps", short)
         _holds("final", self.final, "in [0, 1]", 0 <= self.final <= 1)
+        _holds("power", self.power, "positive", self.power > 0)
+
+    def over(self, epochs: int, steps: int) -> RateSchedule:
+        """Returns the same schedule with moments that are fractions of a training.
+
+        Args:
+            epochs: of the training; a milestone beyond them is never reached.
+            steps: optimiser steps of one epoch.
+
+        Raises:
+            InputError: the warm-up takes all of the training.
+        """
+        if not any(isinstance(moment, str) for moment in (self.warmup, *self.milestones)):
+            return self
+        warmup = fraction_of(self.warmup, epochs, steps)
+        if warmup >= 1:
+            training = f"the training, {epochs} epochs of {steps} steps"
+            raise InputError(f"warmup must be shorter than {training}, got {self.warmup}; shorten it")
+        reached = (fraction_of(milestone, epochs, steps) for milestone in self.milestones)
+        return replace(self, warmup=warmup, milestones=tuple(milestone for milestone in reached if milestone <= 1))
 
 
 @dataclass(frozen=True)
@@ -68,7 +100,13 @@ class TrainSettings:
 
     Args:
         epochs: passes over the images.
-        batch_size: B.
+        batch_size: B, of each forward pass.
+        accumulate: batches whose gradients are averaged in one step of the optimiser. With terms that are means over
+            examples it is the step of one batch of ``accumulate`` x B; relations between examples, batch norm included,
+            see their own batch only. The last step of an epoch averages over what is left. Schedules, averages and
+            checkpoints count steps of the optimiser.
+        groups: parameters with a learning rate or weight decay of their own; the first that chooses one has it.
+        freeze: parts of the students that are not trained.
         optimizer: its settings.
         schedule: of the learning rate.
         ema: decay of a moving average of the weights, which is then what is evaluated and kept; None for none.
@@ -102,9 +140,12 @@ class TrainSettings:
     interpolation: str = "nearest"
     fill: int = 0
     chunk: int = 2048
+    accumulate: int = 1
+    groups: tuple[GroupSettings, ...] = ()
+    freeze: tuple[FreezeSettings, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "chunk"):
+        for name in ("epochs", "batch_size", "chunk", "accumulate"):
             _holds(name, getattr(self, name), "at least 1", getattr(self, name) >= 1)
         _holds("ema", self.ema, "above 0 and below 1, or None", self.ema is None or 0 < self.ema < 1)
         _holds("clip_norm", self.clip_norm, "positive, or None", self.clip_norm is None or self.clip_norm > 0)

@@ -20,6 +20,7 @@ from rolewise.train.given import check_given
 from rolewise.train.image_feed import ImageFeed, image_feed_of
 from rolewise.train.mixing import Mixing
 from rolewise.train.optimizers import optimizer_of
+from rolewise.train.parameter_groups import freeze
 from rolewise.train.record import EpochRecord
 from rolewise.train.scalars import Scalars, scalars_at
 from rolewise.train.settings import TrainSettings
@@ -91,9 +92,16 @@ class Trainee:
         self.scalars = list(scalars)
         self.epoch, self.step = 0, 0
         self.learning_rate = settings.optimizer.learning_rate
+        self.schedule = settings.schedule.over(settings.epochs, self.steps_per_epoch)
+        for method in distiller.methods:
+            if (weight := method.weight.over(settings.epochs, self.steps_per_epoch)) is not method.weight:
+                distiller.configure(method.name, weight=weight)
+        if isinstance(self.feed, ImageFeed) and self.feed.mixing is not None:
+            self.feed.mixing = self.feed.mixing.over(settings.epochs, self.steps_per_epoch)
         if settings.channels_last:
             distiller.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = optimizer_of(settings.optimizer, distiller.trainable_parameters())
+        self.still = freeze(distiller, settings.freeze)
+        self.optimizer, self.rates = optimizer_of(settings.optimizer, distiller, settings.groups)
         half = settings.precision == "float16" and self.device.type == "cuda"
         self.scaler = torch.amp.GradScaler("cuda") if half else None
         self.average = Average(distiller.student, settings.ema) if settings.ema is not None else None
@@ -116,13 +124,13 @@ class Trainee:
     @property
     def steps_per_epoch(self) -> int:
         """The number of optimiser steps of one epoch."""
-        return self.feed.steps
+        return -(-self.feed.steps // self.settings.accumulate)
 
     @property
     def images_seen(self) -> int:
         """The number of images trained on so far, each as often as it was seen."""
         whole = self.images.examples
-        return self.epoch * whole + min(whole, self.step * self.settings.batch_size)
+        return self.epoch * whole + min(whole, self.step * self.settings.accumulate * self.settings.batch_size)
 
     @property
     def images(self) -> ImageFeed:
@@ -181,7 +189,7 @@ class Trainee:
         if temperature is not None:
             for method in self.distiller.methods:
                 if "temperature" in method.info.settings:
-                    self.distiller.configure(method.info.name, temperature=temperature)
+                    self.distiller.configure(method.name, temperature=temperature)
         if isinstance(self.feed, ImageFeed) and self.feed.mixing is not None:
             self.feed.mixing = self.feed.mixing.with_scalars(mix_share, mix_alpha)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -17,13 +17,16 @@ from rolewise.data import MissingDataError
 from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment import builders
 from rolewise.experiment.name_checks import check
+from rolewise.experiment.own_code import own_code
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of
 from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault, try_network
-from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_faults
+from rolewise.experiment.trial.operation_trial import operation_fault
+from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_trial_faults
+from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.weight_checks import fit_fault
-from rolewise.foreign_code import ForeignError, import_path
+from rolewise.foreign_code import ForeignError
 from rolewise.threads import torch_threads
 
 #: Digests of experiments in which this process has found no fault.
@@ -34,13 +37,19 @@ _MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}
 class Trial:
     """Tries experiments; what several of them share, such as the cells of a study, is tried once.
 
+    Args:
+        imports: whether the user's own code is imported; without it, nothing that depends on it is checked.
+
     Attributes:
-        notes: what is no fault and worth saying, each once.
-        traces: tracebacks of what code that is not Rolewise's raised.
+        notes: remarks that are no faults, each once.
+        left_out: settings whose code was not imported, each once, where ``imports`` is False.
+        traces: tracebacks of what the user's own code raised.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, imports: bool = True) -> None:
         self.notes: list[str] = []
+        self.left_out: list[str] = []
+        self._imports = imports
         self.traces: list[str] = []
         self._known: dict[str, Any] = {}
 
@@ -49,13 +58,16 @@ class Trial:
 
         What stands in a setting with a fault is not tried.
         """
-        faults = list(check(config))
+        own = list(self._own_code(config))
+        faults = [(steps, message) for steps, message in own if message]
+        left_out = [steps for steps, _ in own]
+        faults += check(config, left_out)
         yield from faults
-        wrong = [steps for steps, _ in faults]
+        wrong = [*(steps for steps, _ in faults), *left_out]
         with torch_threads(config.threads):
             tried = list(self._try(config, lambda *path: any(_along(steps, path) for steps in wrong)))
         yield from tried
-        if not faults and not tried:
+        if not wrong and not tried:
             _SOUND.add(experiment_digest(config))
 
     def _try(self, config: ExperimentConfig, faulty: Callable[..., bool]) -> Iterator[tuple[Steps, str]]:
@@ -63,9 +75,7 @@ class Trial:
             (("teacher", "model"), config.teacher.model, None if config.teacher.weights else config.teacher.train)
         ]
         sections += [(("students", at, "model"), one.model, one.train) for at, one in enumerate(config.students)]
-        absent = list(self._absent(config, sections))
-        yield from absent
-        if faulty("data") or any(steps[0] == "data" for steps, _ in absent):
+        if faulty("data"):
             return
         images = self._once(["images", config.data], lambda: image_facts_of(config))
         if isinstance(images, InputError):
@@ -85,7 +95,7 @@ class Trial:
             found = None
             if fault := input_fault(model, images):
                 yield (*steps, "mean"), fault
-            elif not faulty(*steps) and not any(steps == gone[: len(steps)] for gone, _ in absent):
+            elif not faulty(*steps):
                 how = (model, images, train, config.device)
                 found = self._once(["network", steps, *how], partial(_network, *how))
             if isinstance(found, Exception):
@@ -96,26 +106,35 @@ class Trial:
                     "are wanted: the losses take another softmax of them. Let it return what goes into its softmax."
                 )
             networks.append(found if isinstance(found, Network) else None)
+            if isinstance(found, Network) and train is not None and not faulty(*steps[:-1], "train"):
+                for below, fault in selection_faults(found.module, train):
+                    yield (*steps[:-1], "train", *below), fault
         if config.teacher.weights is not None and networks[0] is not None and not faulty("teacher", "weights"):
             path, module = config.teacher.weights, networks[0].module
             fault = self._once(["weights", path, config.teacher.model, images], lambda: fit_fault(path, module))
             if fault:
                 yield ("teacher", "weights"), fault
         yield from self._students(config, images, networks, faulty)
+        for code in own_code(config):
+            if code.kind == "operation" and not faulty(*code.steps):
+                fault = self._once(["operation", code.path, images], partial(operation_fault, code.path, images))
+                if fault:
+                    yield code.steps, str(fault)
 
-    def _absent(
-        self, config: ExperimentConfig, sections: Iterable[tuple[Steps, ModelSection, Any]]
-    ) -> Iterator[tuple[Steps, str]]:
-        """Yields a fault for each import path that leads nowhere."""
-        paths = [
-            (("data", "name"), config.data.name),
-            *(((*steps, "name"), model.name) for steps, model, _ in sections),
-        ]
-        for steps, path in paths:
-            if ":" in path:
-                error = self._once(["import", path], partial(import_path, path))
-                if isinstance(error, InputError):
-                    yield steps, str(error)
+    def _own_code(self, config: ExperimentConfig) -> Iterator[tuple[Steps, str]]:
+        """Imports the user's own code; yields the settings whose code is not there, each with its fault.
+
+        The fault is empty where nothing is to be imported.
+        """
+        for code in own_code(config):
+            if not self._imports:
+                text = f"{dotted(code.steps)} ({code.path})"
+                self.left_out += [text] if text not in self.left_out else []
+                yield code.steps, ""
+                continue
+            found = self._once(["import", code.kind, code.path], code.look_up)
+            if isinstance(found, InputError):
+                yield code.steps, str(found)
 
     def _students(
         self,
@@ -167,8 +186,9 @@ class Trial:
             return Network(teacher, CPU), Network(student, CPU)
 
         models = (config.teacher.model, section)
-        found: list[tuple[Steps, str]] = self._once(key, partial(method_faults, method, models, pair, images, on_cpu))
-        return found
+        found = self._once(key, partial(method_trial_faults, method, models, pair, images, on_cpu))
+        place = "method" if "method" in method else "name"
+        return [((place,), str(found))] if isinstance(found, ForeignError) else found
 
     def _once(self, key: list[Any], make: Callable[[], Any]) -> Any:
         """Returns what ``make`` makes, or the error that it raises, from memory where the same was wanted before."""
@@ -199,7 +219,7 @@ def _along(one: Steps, other: Steps) -> bool:
 
 def _network(model: ModelSection, images: ImageFacts, train: TrainSection | None, device: str) -> Network:
     try:
-        where = builders.device_of(device)
+        where = builders.configured_device(device)
     except InputError:
         where = CPU  # a config for another machine
     moments = _MOMENTS[train.optimizer.name] if train is not None else 0

@@ -13,22 +13,26 @@ from rolewise.foreign_code import search_in
 
 
 @contextmanager
-def trial_of(path: Path | str, on_note: Callable[[str], None] | None) -> Iterator[Trial]:
+def trial_of(path: Path | str, on_note: Callable[[str], None] | None, *, imports: bool = True) -> Iterator[Trial]:
     """Yields the trial with whose ``check`` a config is read; its notes follow where nothing was wrong.
 
     Args:
         path: the config file, beside which modules are looked for, and in the current folder.
-        on_note: gets what is no fault and worth saying; by default it is a warning.
+        on_note: called with each remark that is no fault; by default it is a warning.
+        imports: whether the user's own code is imported; without it, nothing that depends on it is checked.
 
     Raises:
-        ConfigError: the one that reading raised, with the tracebacks of somebody else's code.
+        ConfigError: the one that reading raised, with the tracebacks of the user's own code.
     """
-    search_in(Path(path).parent, Path.cwd())
-    trial = Trial()
+    if imports:
+        search_in(Path(path).parent, Path.cwd())
+    trial = Trial(imports=imports)
     try:
         yield trial
     except ConfigError as error:
         error.traces = tuple(trial.traces)
         raise
+    if trial.left_out:
+        trial.notes.append(f"Not imported, and so not checked with all that depends on it: {', '.join(trial.left_out)}")
     for note in trial.notes:
         (on_note or warnings.warn)(note)

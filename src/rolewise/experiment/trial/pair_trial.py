@@ -14,6 +14,7 @@ from rolewise.errors import InputError, RolewiseError, near
 from rolewise.experiment import builders
 from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_trial import BATCH, CPU, NOWHERE, Network, built
+from rolewise.foreign_code import failed, is_import_path
 from rolewise.inputs import InputSpec
 from rolewise.models import init_from
 from rolewise.seeds import generator
@@ -69,7 +70,7 @@ def init_fault(teacher: Network, student: Network) -> str | None:
     return None
 
 
-def method_faults(
+def method_trial_faults(
     method: dict[str, Any],
     sections: tuple[ModelSection, StudentSection],
     pair: Pair,
@@ -87,8 +88,11 @@ def method_faults(
 
     Returns:
         For each fault its path below the method, and a message.
+
+    Raises:
+        ForeignError: the method is the user's own, and raised.
     """
-    name, student = str(method["name"]), sections[1].name
+    name, student = str(method.get("method", method.get("name"))), sections[1].name
     faults: list[tuple[Steps, str]] = []
     for key, network, role in (
         ("student_taps", pair[1], f'student "{student}"'),
@@ -111,6 +115,8 @@ def method_faults(
     except RolewiseError as error:
         return [((), f'"{name}" must fit the teacher and the student "{student}": {error}')]
     except Exception as error:
+        if is_import_path(name):
+            raise failed(f'method "{name}"', name.partition(":")[0], error) from error
         text = " ".join(str(error).split())[:200]
         what = f"raised {type(error).__name__}: {text}; give it other student_taps and teacher_taps, or take it out"
         if name in METHODS and METHODS[name].reads == "logits":

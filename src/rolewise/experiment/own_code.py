@@ -1,0 +1,129 @@
+"""The user's own code in a config: every setting that may name it by ``package.module:name``, and what it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rolewise.augment import import_operation
+from rolewise.config.faults import Steps
+from rolewise.config.schema import AugmentationSpec, ExperimentConfig
+from rolewise.distill import METHODS
+from rolewise.experiment.stage_graph import Stage
+from rolewise.foreign_code import import_path, is_import_path
+from rolewise.quant import QUANTISERS
+
+
+@dataclass(frozen=True)
+class OwnCode:
+    """One setting that names code of the user.
+
+    Args:
+        steps: path of the setting in the config.
+        path: the import path ``package.module:name``.
+        kind: ``data``, ``model``, ``quantiser``, ``method`` or ``operation``.
+        role: whose network it is, ``teacher`` or a student's name; empty where it is nobody's alone.
+    """
+
+    steps: Steps
+    path: str
+    kind: str
+    role: str = ""
+
+    def look_up(self) -> Any:
+        """Imports the code and makes of it what the setting wants.
+
+        Raises:
+            InputError: the path leads nowhere, or to something of another kind.
+            ForeignError: the module raised while it was imported.
+        """
+        return _LOOK_UPS[self.kind](self.path)
+
+
+#: What reads an import path of each kind; a new kind of setting needs a line here and one in `_settings`.
+_LOOK_UPS: dict[str, Callable[[str], Any]] = {
+    "data": lambda path: import_path(path, "function"),
+    "model": import_path,
+    "quantiser": QUANTISERS.__getitem__,
+    "method": METHODS.__getitem__,
+    "operation": import_operation,
+}
+
+
+def own_code(config: ExperimentConfig) -> list[OwnCode]:
+    """Returns every setting of an experiment that names the user's own code, in the order of the sections."""
+    return [found for found in _settings(config) if is_import_path(found.path)]
+
+
+def import_operations(config: ExperimentConfig) -> None:
+    """Imports the operations that a config names, so that this process can draw, read and apply them.
+
+    Raises:
+        InputError: a path leads nowhere, or to something of another kind.
+        ForeignError: a module raised while it was imported.
+    """
+    for found in own_code(config):
+        if found.kind == "operation":
+            found.look_up()
+
+
+def code_read_by(config: ExperimentConfig, stage: Stage) -> list[str]:
+    """Returns the import paths whose code can change what a stage leaves.
+
+    Data are none of it: the images and labels that came of them have digests of their own. Nor is the network of a
+    stage's teacher, which its own stage stands for.
+
+    Args:
+        config: the experiment.
+        stage: a search, a training or a test, which itself only reads what trainings left.
+    """
+    if stage.kind == "test":
+        return []
+    paths = []
+    for found in own_code(config):
+        network = found.kind in ("model", "quantiser") and found.role == stage.role
+        taken = stage.role == "teacher" and config.teacher.weights is not None  # nothing is trained or drawn
+        drawn = found.kind == "operation" and not taken
+        if network or drawn or (found.kind == "method" and stage.distilled):
+            paths.append(found.path)
+    return list(dict.fromkeys(paths))
+
+
+def _settings(config: ExperimentConfig) -> Iterator[OwnCode]:
+    yield OwnCode(("data", "name"), config.data.name, "data")
+    yield OwnCode(("teacher", "model", "name"), config.teacher.model.name, "model", "teacher")
+    for at, student in enumerate(config.students):
+        yield OwnCode(("students", at, "model", "name"), student.model.name, "model", student.name)
+        if student.quantise is not None:
+            steps: Steps = ("students", at, "quantise", "quantiser")
+            yield OwnCode(steps, student.quantise.quantiser, "quantiser", student.name)
+    for at, method in enumerate(config.distill.methods):
+        key = "method" if "method" in method else "name"  # then the name is that of its term
+        yield OwnCode(("distill", "methods", at, key), str(method.get(key)), "method")
+    section = config.augment
+    for key, names in (("ops", section.ops or ()), ("base", section.base)):
+        for at, name in enumerate(names):
+            yield OwnCode(("augment", key, at), name, "operation")
+    for name in section.ranges:
+        yield OwnCode(("augment", "ranges", name), name, "operation")
+    for key in ("teacher", "student"):
+        for at, spec in enumerate(getattr(config.arms, key)):
+            yield from _of_augmentation(("arms", key, at), spec)
+    yield from _of_augmentation(("arms", "control"), config.arms.control)
+
+
+def _of_augmentation(steps: Steps, spec: AugmentationSpec) -> Iterator[OwnCode]:
+    if not isinstance(spec, dict):
+        return
+    for key in ("ops", "base", "policy", "ranges"):
+        value = spec.get(key)
+        names: list[tuple[Steps, Any]] = []
+        if isinstance(value, dict):
+            names = [((*steps, key, name), name) for name in value]
+        elif isinstance(value, (list, tuple)):
+            # A policy lists [operation, probability, strength].
+            triples = [(one[0] if isinstance(one, (list, tuple)) and one else one) for one in value]
+            names = [((*steps, key, at), name) for at, name in enumerate(triples)]
+        for place, name in names:
+            yield OwnCode(place, str(name), "operation")

@@ -1,0 +1,54 @@
+"""Groups and frozen parts of a config that choose nothing of their network, with line and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rolewise.config import ConfigError
+from rolewise.config.network_sections import TrainSection
+from rolewise.experiment import load
+from rolewise.experiment.trial.selection_trial import selection_faults
+from rolewise.models import build
+
+HERE = Path(__file__).parent
+
+
+def test_what_chooses_nothing_is_named_with_its_rule() -> None:
+    network = build("small_cnn", num_classes=3, channels=1, size=(8, 8), seed=1, widths=[4, 6])
+    train = TrainSection.model_validate(
+        {
+            "groups": [
+                {"match": "fc", "learning_rate": 0.1},
+                {"match": "fx.*", "weight_decay": 0},
+                {"role": "teacher", "weight_decay": 0},
+                {"role": "terms", "match": "kd", "weight_decay": 0},
+            ],
+            "freeze": [{"module": "BatchNorm2d"}, {"module": "LayerNorm", "eval": True}],
+        }
+    )
+    found = dict(selection_faults(network, train))
+    assert list(found) == [("groups", 1, "match"), ("groups", 2, "role"), ("freeze", 1)]
+    assert found["groups", 1, "match"].startswith("must be a path of a network, got 'fx.*'")
+    assert found["groups", 2, "role"] == "must be one of student, got 'teacher'"
+    assert found["freeze", 1].endswith("got none of module LayerNorm")
+
+
+@pytest.mark.parametrize(
+    ("setting", "path", "message"),
+    [
+        ("schedule.warmup=5 weeks", "schedule.warmup", "must be a fraction of training from 0 to 1, or a text such as"),
+        ("schedule.warmup=1", "schedule.warmup", "must be below 1, got 1"),
+        ("schedule.warmup=900 epochs", "", "schedule.warmup must be shorter than the"),
+        ("schedule.milestones=[0.1, 2.5 steps]", "schedule.milestones[1]", "got '2.5 steps'"),
+        ("schedule={name: poly, power: 0}", "schedule.power", "must be above 0"),
+        ("accumulate=0", "accumulate", "must be at least 1, got 0"),
+        ("groups=[{match: fc}]", "groups[0]", "must have a learning_rate or a weight_decay"),
+        ("groups=[{class: fc, learning_rate: 1}]", "groups[0].class", "no such setting"),
+    ],
+)
+def test_faults_of_a_training_name_their_key(setting: str, path: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(HERE / "quick.yaml", [f"students[0].train.{setting}"])
+    assert f"students[0].train{'.' if path else ''}{path}: " in str(caught.value) and message in str(caught.value)
