@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rolewise.report import write_report
     from rolewise.search import SearchResult, search
     from rolewise.taps import tap
+    from rolewise.tasks import Classification, MultiLabel, Regression
     from rolewise.train import Trainee, evaluate, fit
 
 __version__ = "0.1.0"
@@ -30,21 +31,25 @@ _WHERE = {
     "inputs": ("InputSpec",),
     "report": ("write_report",),
     "search": ("SearchResult", "search"),
+    "tasks": ("Classification", "MultiLabel", "Regression"),
     "taps": ("tap",),
     "train": ("Trainee", "evaluate", "fit"),
 }
 _ROOM = {name: room for room, names in _WHERE.items() for name in names}
 
 __all__ = [
+    "Classification",
     "Distiller",
     "ExperimentConfig",
     "InputError",
     "InputSpec",
     "Interrupted",
     "Method",
+    "MultiLabel",
     "NonFiniteError",
     "Plan",
     "Policy",
+    "Regression",
     "RolewiseError",
     "RunError",
     "Schedule",

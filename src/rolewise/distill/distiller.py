@@ -20,6 +20,7 @@ from rolewise.distill.registry import Method, configure
 from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
 from rolewise.distill.step_state import AverageOf, StepState
+from rolewise.distill.task_checks import check_task
 from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode
 from rolewise.distill.term import Shapes
 from rolewise.distill.terms import Terms, weighted_sum
@@ -101,6 +102,7 @@ class Distiller(Networks):
         super().__init__(frozen, students, followed, specs)
         self.task = task_of(task, label_smoothing)
         self.methods = guards.methods_of(methods, taught=len(teachers) + len(students) > 1)
+        check_task(self.methods, self.task)
         self.links = links_of(self.methods, teachers, students)
         for network in frozen.values():
             freeze(network)

@@ -16,6 +16,7 @@ from rolewise.errors import InputError
 from rolewise.experiment.seed_data import SeedData
 from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
+from rolewise.tasks import Classification, Task, build_task
 from rolewise.train import FreezeSettings, GroupSettings, Mixing, OptimizerSettings, RateSchedule, TrainSettings
 
 
@@ -93,19 +94,32 @@ def distiller(
 ) -> Distiller:
     """Returns the loss of one student: with the methods where there is a teacher, the labels alone where not."""
     config = data.config
+    task = task_of(config)
+    if task.name == "classification":
+        task = Classification(label_smoothing=student_section.train.label_smoothing)
     methods = build_methods([dict(method) for method in config.distill.methods]) if teacher is not None else []
     return Distiller(
         teacher,
         student,
         methods,
         label_weight=config.distill.label_weight if teacher is not None else 1.0,
-        label_smoothing=student_section.train.label_smoothing,
+        task=task,
         teacher_input=data.spec(config.teacher.model) if teacher is not None else None,
         student_input=data.spec(student_section.model),
         example=data.source.batch(data.train[:2]),
         generator=derive_seed(data.seed, "adapters", student_section.name),
         teacher_mode=config.distill.teacher_mode if teacher is not None else "eval",
+        stop_teacher=teacher is not None and config.distill.stop_teacher,
     ).to(data.device)
+
+
+def task_of(config: ExperimentConfig) -> Task:
+    """Returns what an experiment's networks predict.
+
+    Raises:
+        InputError: the task is unknown, or a setting of it is wrong.
+    """
+    return build_task(config.task)
 
 
 def at_bits(section: StudentSection, network: nn.Module) -> nn.Module:

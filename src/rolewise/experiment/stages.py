@@ -173,7 +173,7 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
     """Trains a teacher or an arm to its last epoch; goes on where an earlier process stopped.
 
     Returns:
-        The stage's summary: images trained on, and the validation accuracy where validation images were not trained on.
+        The stage's summary: images trained on, and the first metric where validation images were not trained on.
     """
     config = run.config()
     if stage.role == "teacher" and config.teacher.weights is not None:
@@ -183,9 +183,11 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
     seen = data.final_indices(section_of(data.config, stage.role).images, unseen=stage.unseen)
     held_out = not bool(torch.isin(data.validation, seen).any())
 
+    task = trainee.distiller.task
+
     def validate() -> float:
         spec = trainee.distiller.student_input
-        return evaluate(trainee.model, data.source, data.validation, spec, device=data.device).accuracy
+        return evaluate(trainee.model, data.source, data.validation, spec, device=data.device, task=task).first
 
     # Validation images that are trained on say nothing: then there is no validation curve.
     finished = fit(trainee, folder, validate=validate if held_out else None, on_epoch=report, should_stop=should_stop)
@@ -193,7 +195,7 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
         raise Interrupted(f"{stage.name} was stopped; run the same command again to resume")
     summary: dict[str, Any] = {"images": trainee.images_seen, **_cost(data, stage, trainee.model)}
     if held_out:
-        summary["validation_accuracy"] = validate()
+        summary[f"validation_{task.metrics[0].key}"] = validate()
     return summary
 
 

@@ -25,6 +25,7 @@ from rolewise.experiment.trial.operation_trial import operation_fault
 from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_trial_faults
 from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
+from rolewise.experiment.trial.targets_trial import target_fault
 from rolewise.experiment.weight_checks import fit_fault
 from rolewise.foreign_code import ForeignError
 from rolewise.threads import torch_threads
@@ -77,7 +78,7 @@ class Trial:
         sections += [(("students", at, "model"), one.model, one.train) for at, one in enumerate(config.students)]
         if faulty("data"):
             return
-        images = self._once(["images", config.data], lambda: image_facts_of(config))
+        images = self._once(["images", config.data, config.task], lambda: image_facts_of(config))
         if isinstance(images, InputError):
             if isinstance(images, ForeignError):
                 yield ("data", "name"), str(images)
@@ -87,6 +88,11 @@ class Trial:
                 yield images.path, images.rule
             else:
                 yield ("data",), str(images)
+            return
+        if faulty("task"):
+            return
+        if fault := target_fault(images):
+            yield ("task",), fault
             return
         if images.counts is not None:
             yield from size_faults(config, *images.counts)
