@@ -25,7 +25,6 @@ LEFT = {
     "report": 1,
     "statistics": 6,
     "study": 42,
-    "taps": 5,
     "tasks": 6,
     "train": 59,
 }

@@ -199,7 +199,14 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
         return evaluate(trainee.model, data.source, data.validation, spec, device=data.device, task=task).first
 
     # Validation images that are trained on say nothing: then there is no validation curve.
-    finished = fit(trainee, folder, validate=validate if held_out else None, on_epoch=report, should_stop=should_stop)
+    finished = fit(
+        trainee,
+        folder,
+        validate=validate if held_out else None,
+        on_epoch=report,
+        should_stop=should_stop,
+        seconds_between_checkpoints=config.checkpoint_seconds,
+    )
     if not finished:
         raise Interrupted(f"{stage.name} was stopped; run the same command again to resume")
     summary: dict[str, Any] = {"images": trainee.images_seen, **_cost(data, stage, trainee.model)}
