@@ -133,10 +133,11 @@ def training_seconds(data: SeedData, role: str) -> float:
     settings = replace(settings, compile=False, optimizer=slow, groups=(), accumulate=1)
     model = builders.at_bits(section, data.network(section.model, role))
     size = section.train.batch_size
+    indices = data.train[: max(2, size)]
     trainee = Trainee(
-        builders.distiller(data, section, model, None),
+        builders.distiller(data, section, model, None, indices),
         data.source,
-        data.train[: max(2, size)],
+        indices,
         augmentation=build_augmentation("none"),
         settings=settings,
         seed=data.seed,

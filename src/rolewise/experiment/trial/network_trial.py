@@ -15,7 +15,7 @@ from rolewise.data.targets import TargetKind
 from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_memory import bytes_of, machine_memory, shown
-from rolewise.foreign_code import failed
+from rolewise.foreign_code import failed, is_import_path
 from rolewise.inputs import InputSpec
 from rolewise.logits import are_probabilities
 from rolewise.models import construct
@@ -221,7 +221,9 @@ def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: Image
     except InputError as error:
         raise InputError(f"{error}{how and ', and this is what it returns' + how}") from error
     outputs, thing = _RETURNED[images.kind]
-    if logits.shape != (len(batch), images.classes):
+    own = is_import_path(images.task if isinstance(images.task, str) else images.task.get("name"))
+    # What networks of a user's own task return is the task's matter.
+    if not own and logits.shape != (len(batch), images.classes):
         raise InputError(
             f"must give {outputs} [B, {images.classes}]{how}, one for each {thing} of the data, got "
             f"{['B', *logits.shape[1:]] if len(logits) == len(batch) else list(logits.shape)}".replace("'", "")
