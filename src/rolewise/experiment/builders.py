@@ -41,7 +41,7 @@ def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSett
     )
 
 
-def mixing(section: MixSection, config: ExperimentConfig) -> Mixing | None:
+def mixing_of(section: MixSection, config: ExperimentConfig) -> Mixing | None:
     """Returns how a role's images are mixed; None where they are not."""
     if section.method == "none":
         return None
@@ -158,7 +158,7 @@ def at_bits(section: StudentSection, network: nn.Module) -> nn.Module:
     )
 
 
-def device_of(name: str) -> torch.device:
+def configured_device(name: str) -> torch.device:
     """Returns the device that a config names; ``auto`` takes a GPU where there is one.
 
     Raises:
