@@ -12,11 +12,11 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "rolewise"
 # How many wordings of each room still break these rules; the numbers may only shrink.
 LEFT: dict[str, int] = {
-    "advice": 86,
-    "distill": 78,
-    "experiment": 92,
-    "study": 42,
-    "train": 59,
+    "advice": 11,
+    "distill": 59,
+    "experiment": 31,
+    "study": 8,
+    "train": 58,
 }
 
 QUESTIONS = "what|whatever|who|whoever|whom|whose|which|how|where|why"

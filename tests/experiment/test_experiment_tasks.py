@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from rolewise.advice.experiment_advice import TrainedTeacher, advise_experiment
 from rolewise.config import ConfigError
 from rolewise.deploy.export import export_stage
 from rolewise.errors import InputError
 from rolewise.experiment import load, run
 from rolewise.experiment.evaluation import evaluate_stage
+from rolewise.experiment.own_code import own_code
 from rolewise.report.summary import summary
+from rolewise.study import load_study
 
 QUICK = Path(__file__).parent / "quick.yaml"
 PAIRS = ["data={name: digit_pairs, validation: 100, test: 200}", "arms.student=[none, own]", "seeds=[0, 1]"]
@@ -143,3 +146,31 @@ def test_what_does_not_go_together_is_refused_with_its_line(settings: list[str],
     with pytest.raises(ConfigError) as error:
         load(QUICK, settings)
     assert any(where in line and message in line for line in str(error.value).splitlines()), str(error.value)
+
+
+def test_a_study_and_advice_are_of_classes(tmp_path: Path):
+    (tmp_path / "study.yaml").write_text(
+        f"name: s\nbase: {QUICK}\nset: {{task: multi_label, data.name: digit_pairs}}\nseeds: [0, 1]\n"
+        "grid: {distill.label_weight: [0.1, 0.5]}\n"
+    )
+    with pytest.raises(ConfigError, match=r"must be an experiment of classification.*got the task multi_label"):
+        load_study(tmp_path / "study.yaml")
+    teacher = TrainedTeacher(tmp_path / "weights.safetensors")
+    with pytest.raises(InputError, match="advice must be on an experiment of classification, got multi_label"):
+        advise_experiment(load(QUICK, LABELS), teacher)
+
+
+def test_a_task_of_ones_own_is_trained_in_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "halved_task.py").write_text(
+        "from rolewise.tasks import Regression\n\n\nclass Halved(Regression):\n"
+        "    def losses(self, outputs, batch, *, reduction='none'):\n"
+        "        whole = super().losses(outputs, batch, reduction=reduction)\n"
+        "        return {name: loss / 2 for name, loss in whole.items()}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    task = "task={name: 'halved_task:Halved', error: absolute}"
+    arms = ["arms.student=[none]", "arms.distill=[false]", "arms.teacher=[none]"]
+    config = load(QUICK, [*NUMBERS, task, "seeds=[0]", *arms])
+    run(config, tmp_path / "r")
+    assert results(tmp_path / "r")["primary"] == "mae"
+    assert [f"{found.kind} {found.path}" for found in own_code(config)] == ["task halved_task:Halved"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import nn
 
 from rolewise.batch import Batch, Outputs
 from rolewise.errors import InputError
-from rolewise.tasks import TASKS, Regression, build_task
+from rolewise.tasks import TASKS, Regression, build_task, task_settings
 
 B = 30
 
@@ -171,3 +172,24 @@ def test_example_targets_go_with_the_outputs():
         batch = Batch(torch.zeros(4, 1, 2, 2), task.example_targets(outputs))
         task.check(batch)
         task.check_outputs(outputs, batch, values=True)
+
+
+def test_a_task_of_ones_own_is_named_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "tasks_of_mine.py").write_text(
+        "from rolewise.tasks import Regression\n\n\nclass Scaled(Regression):\n"
+        "    def __init__(self, *, scale: float = 1.0) -> None:\n"
+        "        super().__init__()\n        self.scale = scale\n"
+        "\n\nclass Bare:\n    name = 'bare'\n\n\nnumber = 3\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    task = build_task({"name": "tasks_of_mine:Scaled", "scale": 2.0})
+    assert (task.name, task.scale) == ("regression", 2.0)  # type: ignore[attr-defined]
+    assert task_settings("tasks_of_mine:Scaled") == {"scale": 1.0}
+    for given, message in (
+        ({"name": "tasks_of_mine:Scaled", "scal": 2.0}, 'task.scal no such setting of .*did you mean "scale"'),
+        ("tasks_of_mine:Bare", '"tasks_of_mine:Bare" must have metrics, rows_hold, row_classes, check, run'),
+        ("tasks_of_mine:number", "must be a class of a task, got int"),
+        ("tasks_of_mine:Missing", "has no 'Missing'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            build_task(given)

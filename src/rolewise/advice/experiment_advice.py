@@ -92,12 +92,14 @@ def advise_experiment(
         trained_teacher: the teacher's weights, and the stage that left them.
         student: the student's name; the first by default.
         student_weights: of a trained student, as safetensors.
-        effort: how much is measured.
+        effort: the extent of the measurements.
         on_step: called with a line before each step of the measurement.
 
     Raises:
         InputError: a name or a file is wrong.
     """
+    if (task := builders.task_of(config).name) != "classification":
+        raise InputError(f"advice must be on an experiment of classification, got {task}: it goes by softened classes")
     names = [one.name for one in config.students]
     name = student or names[0]
     if name not in names:

@@ -1,4 +1,4 @@
-"""How long an experiment will take at least: each kind of network is timed on a few batches before anything starts."""
+"""The least time of an experiment: each kind of network is timed on a few batches before anything starts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[st
     Args:
         config: the experiment.
         todo: the stages that are to run.
-        images: how many images each trains on.
+        images: the number of images that each trains on.
     """
     stages = list(todo)
     if not stages:
@@ -76,7 +76,7 @@ def stage_seconds(
 
     Args:
         config: the experiment.
-        stage: which one.
+        stage: the stage.
         images: that it trains on, each as often as it is seen.
         sizes: numbers of validation and of test images.
         rate: seconds for one image, by what is done (``training``, ``teaching``, ``augmenting`` or ``evaluating``) and
@@ -133,10 +133,11 @@ def training_seconds(data: SeedData, role: str) -> float:
     settings = replace(settings, compile=False, optimizer=slow, groups=(), accumulate=1)
     model = builders.at_bits(section, data.network(section.model, role))
     size = section.train.batch_size
+    indices = data.train[: max(2, size)]
     trainee = Trainee(
-        builders.distiller(data, section, model, None),
+        builders.distiller(data, section, model, None, indices),
         data.source,
-        data.train[: max(2, size)],
+        indices,
         augmentation=build_augmentation("none"),
         settings=settings,
         seed=data.seed,

@@ -55,7 +55,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
         yield ("augment", "ops"), "must name at least one operation, got none; leave it out to allow all"
     yield from _arms(config, left_out)
     yield from check_mixing(config, left_out)
-    yield from check_task(config)
+    yield from check_task(config, left_out)
     yield from check_scalars(config)
     yield from weight_file_faults(config)
 

@@ -18,7 +18,7 @@ class Strategy:
     """A population's beginning and its way.
 
     Args:
-        space: what is searched.
+        space: the space that is searched.
         quantile: share of the population replaced after each interval; 0 where nobody copies.
         initial: the members' first genomes; None to draw them from the space.
     """

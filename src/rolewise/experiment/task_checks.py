@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from rolewise.config.faults import Steps
 from rolewise.config.network_sections import StudentSection, TeacherSection
@@ -10,14 +10,22 @@ from rolewise.config.schema import ExperimentConfig
 from rolewise.distill import COMBINATIONS, METHODS
 from rolewise.distill.task_checks import task_fault
 from rolewise.errors import InputError
+from rolewise.foreign_code import is_import_path
 from rolewise.tasks import Task, build_task
 
 #: Arms that go by the teacher's softened classes.
 _OF_CLASSES = ("screen", "screened_search")
 
 
-def check_task(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
-    """Yields (path, message) for what is wrong with a task, and for all that means nothing under it."""
+def check_task(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterable[tuple[Steps, str]]:
+    """Yields (path, message) for what is wrong with a task, and for all that means nothing under it.
+
+    Args:
+        config: the experiment.
+        left_out: paths of the settings whose code is not imported: what depends on it is not checked.
+    """
+    if any(steps[0] == "task" for steps in left_out):
+        return
     try:
         task = build_task(config.task)
     except InputError as error:
@@ -25,9 +33,10 @@ def check_task(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
         yield error.path if named else ("task",), error.rule if named else str(error).removeprefix("task ")
         return
     for index, method in enumerate(config.distill.methods):
-        name = str(method.get("name"))
+        name = str(method.get("method", method.get("name")))
         names = [some.info.name for some in COMBINATIONS[name]()] if name in COMBINATIONS else [name]
-        for known in (one for one in names if one in METHODS):
+        # The user's own is checked where it is tried between two networks.
+        for known in (one for one in names if one in METHODS and not is_import_path(one)):
             if fault := task_fault(METHODS[known], task):
                 yield ("distill", "methods", index), f'"{known}" {fault}'
     if task.name != "classification":

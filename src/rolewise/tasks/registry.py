@@ -10,8 +10,40 @@ from rolewise.errors import InputError, near
 from rolewise.registry import Registry
 from rolewise.tasks.protocol import Task
 
-#: Classes or functions whose keyword arguments are a task's settings.
-TASKS: Registry[Callable[..., Task]] = Registry("task")
+#: What a task must have (see `rolewise.tasks.protocol.Task`).
+_PARTS = (
+    "name",
+    "metrics",
+    "rows_hold",
+    "row_classes",
+    "check",
+    "run",
+    "check_outputs",
+    "losses",
+    "rows",
+    "example_targets",
+    "metric",
+)
+
+
+def _adopt(path: str, found: Any) -> Callable[..., Task]:
+    """Makes an entry of a class, or of a function that returns a task."""
+    if not callable(found):
+        raise InputError(f'"{path}" must be a class of a task, got {type(found).__name__}; see rolewise.tasks.Task')
+
+    def make(**settings: Any) -> Task:
+        task: Task = found(**settings)
+        if missing := [part for part in _PARTS if not hasattr(task, part)]:
+            raise InputError(f'"{path}" must have {", ".join(missing)}, as rolewise.tasks.Task has them; add them')
+        return task
+
+    make.__signature__ = inspect.signature(found)  # type: ignore[attr-defined]
+    return make
+
+
+#: Classes or functions whose keyword arguments are a task's settings; an import path ``package.module:name`` leads to
+#: another one.
+TASKS: Registry[Callable[..., Task]] = Registry("task", _adopt)
 
 
 def task_settings(name: str) -> dict[str, Any]:

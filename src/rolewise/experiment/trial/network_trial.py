@@ -15,7 +15,7 @@ from rolewise.data.targets import TargetKind
 from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_memory import bytes_of, machine_memory, shown
-from rolewise.foreign_code import failed
+from rolewise.foreign_code import failed, is_import_path
 from rolewise.inputs import InputSpec
 from rolewise.logits import are_probabilities
 from rolewise.models import construct
@@ -58,7 +58,7 @@ class Network:
     Args:
         module: itself.
         place: the device on which it was tried: ``meta``, or the CPU where it only works with content.
-        probabilities: whether what it gave are probabilities and no logits; False where nobody can tell.
+        probabilities: whether its output are probabilities and no logits; False where that is unknown.
     """
 
     module: nn.Module
@@ -94,7 +94,7 @@ class _Returning(nn.Module):
     """A network that has run already.
 
     Args:
-        output: of it.
+        output: the network's output.
     """
 
     def __init__(self, output: Any) -> None:
@@ -130,11 +130,11 @@ def try_network(
 
     It is weighed without content. A large network of Rolewise's own is run so, too; a small one as it is, since torch
     loads its compiler, for seconds, to run one without content; and so is code of somebody else, which may look at
-    numbers, and only numbers tell whether they are probabilities.
+    numbers, and only numbers show whether they are probabilities.
 
     Args:
-        model: which network.
-        images: what the data give.
+        model: the network's section.
+        images: the facts of the data set.
         trained: whether it is to be trained, rather than read from a file.
         device: that it will live on.
         moments: numbers that the optimiser keeps beside each weight and its gradient.
@@ -221,7 +221,9 @@ def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: Image
     except InputError as error:
         raise InputError(f"{error}{how and ', and this is what it returns' + how}") from error
     outputs, thing = _RETURNED[images.kind]
-    if logits.shape != (len(batch), images.classes):
+    own = is_import_path(images.task if isinstance(images.task, str) else images.task.get("name"))
+    # What networks of a user's own task return is the task's matter.
+    if not own and logits.shape != (len(batch), images.classes):
         raise InputError(
             f"must give {outputs} [B, {images.classes}]{how}, one for each {thing} of the data, got "
             f"{['B', *logits.shape[1:]] if len(logits) == len(batch) else list(logits.shape)}".replace("'", "")
