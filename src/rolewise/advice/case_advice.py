@@ -54,19 +54,19 @@ def advise(
 
     Args:
         teacher: returns logits [B, K]; it and the student are copied, and measured on its device.
-        student: a network with as many classes, trained or not.
+        student: likewise, trained or not.
         train: uint8 images that the student is trained on.
         validation: uint8 images that it is not; never those of the final test.
-        teacher_input: the teacher's input; None for pixels in [0, 1].
-        student_input: the student's input.
+        teacher_input: what the teacher is fed; None for pixels in [0, 1].
+        student_input: likewise the student.
         trained: whether the student is trained already, and is to be compared with the teacher.
         held_out: whether the teacher has not been trained on the validation images; None where nobody knows.
         settings: of the student's training; 100 epochs of batches of 128 by default.
         methods: of the distillation, each a mapping with a name and settings.
         augmentations: presets that may be proposed.
-        work: the trainings of the whole comparison, for its cost.
-        effort: the extent of the measurements.
-        thresholds: the limits beyond which a difference is a fault.
+        work: what the whole comparison would train, for its cost.
+        effort: how much is measured.
+        thresholds: what makes a fault.
         seed: of all draws.
         on_step: called with a line before each step.
 
@@ -104,8 +104,8 @@ def advise_case(case: Case, thresholds: Thresholds | None = None) -> Advice:
     """Gives advice on a case (see `advise`), whose networks are on its device; the teacher's are turned off.
 
     Args:
-        case: the networks and their images.
-        thresholds: the limits beyond which a difference is a fault.
+        case: what is asked about.
+        thresholds: what makes a fault.
     """
     build_methods(
         [dict(method) for method in case.methods]

@@ -1,4 +1,4 @@
-"""The teacher's mean output under each augmentation and mixing: its deviation, and its accuracy on such images."""
+"""How the teacher's mean answer moves under each augmentation and mixing, and whether it knows the images still."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Kind = Literal["preset", "policy", "mixing"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """The teacher's outputs for images under one augmentation or mixing.
+    """What the teacher says of images under one augmentation or mixing.
 
     Args:
-        name: the name of the augmentation or mixing.
+        name: of it.
         kind: a ``preset``, a random ``policy``, or ``mixing``.
-        spec: its entry in a config; None for a random policy.
+        spec: what a config calls it; None for a random policy.
         deviation: the teacher's deviation (T.stddev), see `rolewise.instruments.teacher_deviation`.
         ratio: to the deviation without any.
         low: lower end of the ratio's 95% bootstrap interval over samples.
@@ -60,8 +60,8 @@ def deviations(case: Case, spec: InputSpec) -> list[Candidate]:
     """Measures every candidate on the same samples of training images; the first is ``none``.
 
     Args:
-        case: the networks and their images.
-        spec: the teacher's input.
+        case: what is asked about.
+        spec: what the teacher is fed.
     """
     schedules: dict[str, tuple[Kind, Any, Schedule | None, Mix | None]] = {"none": ("preset", "none", None, None)}
     for name, (given, schedule) in case.augmentations.items():

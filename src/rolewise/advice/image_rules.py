@@ -76,7 +76,7 @@ def augmentation(candidates: Sequence[Candidate], epochs: int, seed: int) -> Cho
 def mixing(
     candidates: Sequence[Candidate], epochs: int, methods: Sequence[Mapping[str, Any]], gap: float | None
 ) -> tuple[Choice, dict[str, Any]]:
-    """Returns the choice of the mixing of the student's images, and its section of a config.
+    """Returns how the student's images are mixed, and the section that says so.
 
     Args:
         candidates: the first is ``none``.

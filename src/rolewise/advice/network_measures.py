@@ -1,4 +1,4 @@
-"""Measurements of a trained network: accuracy, calibration, entropy, linearity; and its softness over T."""
+"""What is measured of a network that answers: accuracy, calibration, entropy, linearity; and its softness over T."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def network_measures(case: Case, model: nn.Module, spec: InputSpec) -> dict[str,
     not given, as it is fitted on these images.
 
     Args:
-        case: the networks and their images.
+        case: what is asked about.
         model: its teacher or its student.
-        spec: the network's input.
+        spec: what that is fed.
     """
     batches = case.validation.batches()
     logits, labels = predict(model, batches, spec=spec, device=case.device)
@@ -64,8 +64,8 @@ def softness(case: Case, spec: InputSpec, images: Sample) -> tuple[dict[float, f
     """Returns the teacher's mean entropy, as a share of log K, at each temperature, and its accuracy, on some images.
 
     Args:
-        case: the networks and their images.
-        spec: the teacher's input.
+        case: what is asked about.
+        spec: what the teacher is fed.
         images: usually those that the student is trained on.
     """
     logits, labels = predict(case.teacher, images.batches(), spec=spec, device=case.device)
@@ -78,9 +78,9 @@ def gives_probabilities(case: Case, model: nn.Module, spec: InputSpec) -> bool:
     """Returns whether a network's outputs are at least 0 and sum to 1: probabilities, where logits are wanted.
 
     Args:
-        case: the networks and their images.
+        case: what is asked about.
         model: its teacher or its student, in eval mode.
-        spec: the network's input.
+        spec: what that is fed.
     """
     images = case.validation.images[:_LOOKED_AT].to(case.device)
     return are_probabilities(logits_in(model(prepare(images, spec))))

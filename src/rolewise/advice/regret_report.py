@@ -1,4 +1,4 @@
-"""The regret of advice in a finished grid, from a study's table and a proposed config."""
+"""How advice did in a finished grid: a study's table and a proposed config in, the regret out."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _value(cell: str) -> Any:
 
 
 def proposed(config: ExperimentConfig, axes: Sequence[str]) -> dict[str, Any]:
-    """Returns a config's value for each axis that is the path of a setting; others, such as named ones, are left out.
+    """Returns what a config says for each axis that is the path of a setting; others, such as named ones, are left out.
 
     Args:
         config: such as that of ``advice.yaml``.

@@ -35,7 +35,7 @@ class Choice:
 
     Args:
         setting: its dotted path in a config.
-        value: the value of the setting.
+        value: of it.
         reason: one sentence with what was measured.
         source: of the rule.
         confidence: ``low`` (nothing measured here decides it) or ``medium``.
@@ -141,7 +141,7 @@ def weights(
 
     Args:
         methods: with the weights that the gradients were measured at.
-        pulls: the measured gradients.
+        pulls: what was measured.
         labels: weight of the labels' term, above 0.
     """
     by_name = {pull.name: pull for pull in pulls}

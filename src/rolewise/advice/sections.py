@@ -27,7 +27,7 @@ class AdviceSection:
     """A section.
 
     Args:
-        title: its heading.
+        title: of it.
         sentences: above the table.
         columns: their heads; none where there is no table.
         rows: of the table.
@@ -45,7 +45,7 @@ def advice_sections(advice: Advice, *, whole: bool = False) -> list[AdviceSectio
     """Returns the sections in their order.
 
     Args:
-        advice: the advice.
+        advice: what to show.
         whole: every correction that was tried, and not the best of each fault alone.
     """
     found = [_faults(advice, whole), _networks(advice)]

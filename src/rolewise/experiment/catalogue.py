@@ -1,4 +1,4 @@
-"""The names of all registries, with a line for each."""
+"""What is registered, with a line for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The least time of an experiment: each kind of network is timed on a few batches before anything starts."""
+"""How long an experiment will take at least: each kind of network is timed on a few batches before anything starts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[st
     Args:
         config: the experiment.
         todo: the stages that are to run.
-        images: the number of images that each trains on.
+        images: how many images each trains on.
     """
     stages = list(todo)
     if not stages:
@@ -76,7 +76,7 @@ def stage_seconds(
 
     Args:
         config: the experiment.
-        stage: the stage.
+        stage: which one.
         images: that it trains on, each as often as it is seen.
         sizes: numbers of validation and of test images.
         rate: seconds for one image, by what is done (``training``, ``teaching``, ``augmenting`` or ``evaluating``) and

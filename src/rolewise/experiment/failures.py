@@ -1,4 +1,4 @@
-"""Errors of code that is not Rolewise's: one line that names it, and the traceback in a file of the run folder."""
+"""What code that is not Rolewise's raised: one line that names it, and the traceback in a file of the run folder."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def blamed(config: ExperimentConfig, stage: str, root: Path) -> Iterator[None]:
     """Turns what code named by a config raises inside the block into one line.
 
     Args:
-        config: the experiment, whose import paths name that code.
-        stage: the name of the stage.
+        config: the experiment, whose import paths say which code is meant.
+        stage: what is being done.
         root: the run folder, which gets the traceback.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The binding of a folder to its config and inputs; it takes others while nothing there was made from them."""
+"""What binds a folder to its config and inputs, and when it takes others: while nothing there was made from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Histograms of a student at few bits at the end of its training: its weights and inputs about their levels."""
+"""What the report draws of a student at few bits: its weights and inputs about their levels, when its training ends."""
 
 from __future__ import annotations
 

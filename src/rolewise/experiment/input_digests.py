@@ -1,4 +1,4 @@
-"""Digests of an experiment's inputs: images, labels, schedules, weights, the user's own modules."""
+"""What an experiment is made from, by content: images, labels, schedules, weights, the user's own modules."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class TrainingMember:
 
     Args:
         trainee: the training, with its full state.
-        epochs: the number of epochs that the whole search gives it.
+        epochs: how many epochs the whole search gives it.
     """
 
     def __init__(self, trainee: Trainee, data: SeedData, epochs: int) -> None:

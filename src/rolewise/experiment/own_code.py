@@ -24,7 +24,7 @@ class OwnCode:
         steps: path of the setting in the config.
         path: the import path ``package.module:name``.
         kind: ``data``, ``model``, ``quantiser``, ``method``, ``operation`` or ``task``.
-        role: the network's role, ``teacher`` or a student's name; empty where it belongs to none alone.
+        role: whose network it is, ``teacher`` or a student's name; empty where it is nobody's alone.
     """
 
     steps: Steps

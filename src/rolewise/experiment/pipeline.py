@@ -35,11 +35,11 @@ class RunPlan:
 
     Args:
         stages: all stages.
-        done: the number of stages that are done already.
-        images: the number of images that each stage trains on, each as often as it is seen.
-        steps: the number of optimiser steps of each stage.
-        seconds: the least time of the remaining stages, roughly.
-        times: the least time of each of them, in seconds of one process.
+        done: how many of them are done already.
+        images: how many images each stage trains on, each as often as it is seen.
+        steps: how many optimiser steps each stage takes.
+        seconds: how long the stages that are left will take at least, roughly.
+        times: the same of each of them, in seconds of one process.
     """
 
     stages: list[Stage]
@@ -113,7 +113,7 @@ def run(
         config: the experiment.
         out: the run folder.
         fresh: start again from nothing; the present content is moved aside.
-        only: whether a stage is wanted; the stages that it needs run as well. All by default.
+        only: which stages are wanted; what they need is run as well. All by default.
         on_update: called when a stage starts, moves and ends.
         on_plan: called with the whole plan and its remaining stages, before anything is done.
 

@@ -1,4 +1,4 @@
-"""The statistics that normalise the training images: counted once, and kept in the run's folder."""
+"""What the training images are normalised by: counted once, and kept where the run is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images that each role sees: a few under its schedule at the beginning, the middle and the end of training."""
+"""What each role sees: a few images under its schedule at the beginning, the middle and the end of training."""
 
 from __future__ import annotations
 

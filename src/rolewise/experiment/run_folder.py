@@ -44,10 +44,10 @@ class RunFolder:
         return self._finished(name) is not None
 
     def summary(self, name: str) -> dict[str, Any]:
-        """Returns the record of a finished stage.
+        """Returns what a finished stage said of itself.
 
         Raises:
-            InputError: it is not finished, or its record is damaged.
+            InputError: it is not finished, or what it said is damaged.
         """
         found = self._finished(name)
         if found is None:

@@ -1,4 +1,4 @@
-"""The display of a running experiment: a moving table in a terminal, plain lines elsewhere."""
+"""What a person sees while an experiment runs: a moving table in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Display:
     """Shows the plan, then the stages.
 
     Args:
-        console: the console to print to.
+        console: where to.
         out: the run folder, for the words at the beginning.
     """
 

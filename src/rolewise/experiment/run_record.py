@@ -1,4 +1,4 @@
-"""The record of a run in its folder: config, environment, and the digests of all inputs."""
+"""What a run is made from, as its folder keeps it: config, environment, and the digests of all inputs."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def write_record(root: Path, config: ExperimentConfig, read: dict[str, str], *, 
 
 
 def environment(config: ExperimentConfig) -> dict[str, Any]:
-    """Returns the machine and the software for the report."""
+    """Returns what the report says of the machine and the software."""
     packages = {}
     for name in ("rolewise", "torch", "numpy", "scikit-learn", "pydantic", "safetensors"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -26,8 +26,8 @@ def run_search(
     Args:
         run: the run folder.
         stage: the search's stage.
-        report: called with a line of progress after each interval.
-        should_stop: called between intervals; where True, the search ends cleanly and can be resumed.
+        report: is told a line of progress after each interval.
+        should_stop: asked between intervals; where True, the search ends cleanly and can be resumed.
         workers: processes; the result does not depend on it.
 
     Returns:

@@ -20,7 +20,7 @@ from rolewise.seeds import derive_seed
 
 @dataclass(frozen=True)
 class SeedData:
-    """The data of one seed's stages.
+    """What one seed's stages work on.
 
     Args:
         source: the images that may be trained or searched on.
@@ -62,7 +62,7 @@ class SeedData:
         """Returns what a role trains on.
 
         Args:
-            images: the number of labelled images, stratified; None for all.
+            images: how many labelled images, stratified; None for all.
             unseen: leave the validation images out in any case.
         """
         if images is not None:
@@ -72,7 +72,7 @@ class SeedData:
         return self.train
 
     def some(self, images: int | None, indices: Tensor, stream: str) -> Tensor:
-        """Returns a stratified part of ``indices``, the same for every role with the same number."""
+        """Returns a stratified part of ``indices``, the same for every role that asks for the same number."""
         if images is None or images == len(indices):
             return indices
         if images > len(indices):
@@ -107,7 +107,7 @@ def seed_data_of(config: ExperimentConfig, seed: int, device: torch.device, fold
     Args:
         config: the experiment.
         seed: one of its seeds.
-        device: the device of networks and images.
+        device: where networks and images go.
         folder: the run folder, where there is one.
     """
     divided = _division(config)

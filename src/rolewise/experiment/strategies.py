@@ -18,7 +18,7 @@ class Strategy:
     """A population's beginning and its way.
 
     Args:
-        space: the space that is searched.
+        space: what is searched.
         quantile: share of the population replaced after each interval; 0 where nobody copies.
         initial: the members' first genomes; None to draw them from the space.
     """

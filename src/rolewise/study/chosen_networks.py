@@ -1,4 +1,4 @@
-"""The few networks of a study that are looked at: the control, the best and the worst."""
+"""Which few networks of a study are looked at: the control, the best and the worst."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ChosenNetwork:
     """The networks of one cell, student and arm, one for each seed.
 
     Args:
-        what: the reason for its choice: ``control``, ``best``, ``worst``, or several of them.
+        what: why it was chosen: ``control``, ``best``, ``worst``, or several of them.
         rows: of the table, by seed.
     """
 
@@ -29,7 +29,7 @@ class ChosenNetwork:
 
     @property
     def plain(self) -> dict[str, str]:
-        """The key by which the page finds it."""
+        """What the page finds it by."""
         return {"what": self.what, **{key: str(self.rows[0][key]) for key in ("part", "cell", "student", "arm")}}
 
 

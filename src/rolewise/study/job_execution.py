@@ -34,7 +34,7 @@ def run_jobs(
         folder: the study folder.
         jobs: each after those that it needs.
         pool: runs the jobs.
-        asked: whether the user requested a stop.
+        asked: whether the user has requested a stop.
         on_event: called with every update.
         now: filled with the jobs that run at present.
 

@@ -16,11 +16,11 @@ class Job:
     """One piece of work.
 
     Args:
-        key: the digest of all that it depends on, which names the folder of its result.
+        key: what it depends on; where its result lies.
         cell: the first cell that needs it, in whose folder it runs.
         stage: the search or the training; of a measurement, the training whose network is measured.
         needs: the keys that must be done before.
-        measure: the measurements; empty for searches and trainings.
+        measure: what is measured; empty for searches and trainings.
         threads: torch threads.
     """
 
@@ -33,7 +33,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Its name in logs."""
+        """What a log calls it."""
         return f"{self.cell} {self.stage.name}" + (" measured" if self.measure else "")
 
 

@@ -37,7 +37,7 @@ def stage_keys(config: ExperimentConfig, *, read: bool = True) -> dict[str, str]
 
     Args:
         config: the experiment.
-        read: take in the images and the user's own modules; without them keys distinguish stages of one study, but not
+        read: take in the images and the user's own modules; without them keys tell stages of one study apart, but not
             what they are made from.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Mixed images as each role of a study sees them."""
+"""What mixed images look like to each role of a study."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RoleMixing:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """Its caption on the page."""
+        """What a page says of it."""
         return {"role": self.role, "mix": self.mix}
 
 

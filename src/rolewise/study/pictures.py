@@ -1,4 +1,4 @@
-"""The data of a study's pictures beside its table: reliability, features on a plane, mixed images."""
+"""What pictures of a study need and its table does not hold: reliability, features on a plane, mixed images."""
 
 from __future__ import annotations
 

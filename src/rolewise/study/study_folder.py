@@ -57,7 +57,7 @@ class StudyFolder:
         return self._finished(key) is not None
 
     def summary(self, key: str) -> dict[str, Any]:
-        """Returns the record of the finished stage of that key."""
+        """Returns what the finished stage of that key said of itself."""
         found = self._finished(key)
         if found is None:
             raise InputError(
@@ -84,7 +84,7 @@ class StudyFolder:
         return str(read_sealed(path, "the record of a failure", remedy).get("reason", "unknown"))
 
     def fail(self, key: str, reason: str, trace: str = "") -> None:
-        """Keeps the reason for which a stage failed; it is tried again on request only."""
+        """Keeps why a stage failed; it is not tried again unless that is asked for."""
         write_sealed(self.store(key) / FAILED, {"reason": reason, "trace": trace})
 
     def forgive(self) -> None:

@@ -1,4 +1,4 @@
-"""The cost of a study, stated before it starts."""
+"""What a study will cost, stated before it starts."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from rolewise.threads import torch_threads
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """The work of a study, stated before it starts.
+    """What a study will do, stated before it starts.
 
     Args:
-        cells: the number of cells.
+        cells: how many.
         rows: of the table.
         stages: searches and trainings if every cell did its own.
         jobs: searches and trainings that are run, each shared by all cells that need it.
-        done: the number of jobs that are done already.
-        images: the number of images that each remaining job trains on, by its key.
-        seconds: their duration, roughly.
+        done: how many of them are done already.
+        images: how many images each job that is left trains on, by its key.
+        seconds: how long they will take, roughly.
         workers: processes.
         measurements: keys of the measurements that are left, of each network once all are trained.
     """

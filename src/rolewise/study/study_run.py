@@ -33,7 +33,7 @@ from rolewise.threads import torch_threads
 
 @dataclass(frozen=True)
 class StudyResult:
-    """The result of a study.
+    """What came of a study.
 
     Args:
         root: the study folder.
@@ -64,7 +64,7 @@ def load_study(
         path: the YAML file.
         overrides: settings of the study such as ``seeds=[0]``.
         imports: whether code that the study names by ``package.module:name`` is imported; without it, nothing that
-            depends on that code is checked, and a note names the rest.
+            depends on that code is checked, and a note says what was left out.
         on_note: called with each remark that is no fault; by default it is a warning.
 
     Raises:

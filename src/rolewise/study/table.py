@@ -22,12 +22,12 @@ _LAST = ("validation_accuracy", "teacher_accuracy", "images", "parameters")
 
 
 class Ledger:
-    """The records of every stage; that of a finished stage is read once.
+    """What is known of every stage; what is done is read once.
 
     Args:
         study: the study.
         graph: its jobs.
-        folder: the folder of the records.
+        folder: where they lie.
     """
 
     def __init__(self, study: Study, graph: JobGraph, folder: StudyFolder) -> None:
@@ -37,7 +37,7 @@ class Ledger:
         self.axes = list(dict.fromkeys(axis for part in study.parts for axis in part.axes))
 
     def summary(self, key: str) -> dict[str, Any] | None:
-        """Returns the record of a finished job; None where it is not done."""
+        """Returns what a finished job said of itself; None where it is not done."""
         if key not in self._summaries and self._folder.is_done(key):
             self._summaries[key] = self._folder.summary(key)
         return self._summaries.get(key)

@@ -1,4 +1,4 @@
-"""A recording of one forward pass of a network, place by place."""
+"""The record of one forward pass of a network, place by place."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Recording:
         """Records a place in one run of its module.
 
         Args:
-            place: the place of the hook.
+            place: the place.
             value: the module's output, or its arguments.
         """
         path, wanted, runs = place.path, place.run, self.runs
@@ -70,7 +70,7 @@ class Recording:
         """Closes the recording and returns what it recorded: path -> tensor.
 
         Args:
-            places: all that must have been recorded.
+            places: the places that must be there.
             layouts: of the tokens at some paths, of which those that stand for places are returned.
 
         Raises:

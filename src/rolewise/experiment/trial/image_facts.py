@@ -13,15 +13,15 @@ from rolewise.experiment.seed_data import sources
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """The facts of a data set.
+    """What the data set gives.
 
     Args:
         channels: C.
         size: (H, W) in pixels.
         classes: K.
         counts: numbers of training images and of test images of the set's own, None where it has none.
-        kind: the kind of its targets: classes, labels that are there or not, or numbers.
-        task: the task of its networks, as the config holds it.
+        kind: what its targets are: classes, labels that are there or not, or numbers.
+        task: what its networks predict, as the config holds it.
     """
 
     channels: int

@@ -1,4 +1,4 @@
-"""The least memory of a network, and the memory that there is."""
+"""What memory a network takes at the least, and what there is."""
 
 from __future__ import annotations
 

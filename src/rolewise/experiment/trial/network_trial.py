@@ -58,7 +58,7 @@ class Network:
     Args:
         module: itself.
         place: the device on which it was tried: ``meta``, or the CPU where it only works with content.
-        probabilities: whether its output are probabilities and no logits; False where that is unknown.
+        probabilities: whether what it gave are probabilities and no logits; False where nobody can tell.
     """
 
     module: nn.Module
@@ -94,7 +94,7 @@ class _Returning(nn.Module):
     """A network that has run already.
 
     Args:
-        output: the network's output.
+        output: of it.
     """
 
     def __init__(self, output: Any) -> None:
@@ -130,11 +130,11 @@ def try_network(
 
     It is weighed without content. A large network of Rolewise's own is run so, too; a small one as it is, since torch
     loads its compiler, for seconds, to run one without content; and so is code of somebody else, which may look at
-    numbers, and only numbers show whether they are probabilities.
+    numbers, and only numbers tell whether they are probabilities.
 
     Args:
-        model: the network's section.
-        images: the facts of the data set.
+        model: which network.
+        images: what the data give.
         trained: whether it is to be trained, rather than read from a file.
         device: that it will live on.
         moments: numbers that the optimiser keeps beside each weight and its gradient.

@@ -30,7 +30,7 @@ def bits_fault(section: StudentSection, student: Network, images: ImageFacts) ->
     Args:
         section: the student.
         student: its network in floating point.
-        images: the facts of the data set.
+        images: what the data give.
     """
     bits = section.quantise
     assert bits is not None
@@ -84,8 +84,8 @@ def method_trial_faults(
         method: as the config holds it, sound by itself.
         sections: the teacher's model and the student's section.
         pair: their networks.
-        images: the facts of the data set.
-        on_cpu: makes both networks with content, for checks that need numbers.
+        images: what the data give.
+        on_cpu: gives both networks with content, for what cannot be told without.
 
     Returns:
         For each fault its path below the method, and a message.

@@ -20,7 +20,7 @@ def selection_faults(network: nn.Module, train: TrainSection) -> Iterator[tuple[
 
     Args:
         network: in floating point.
-        train: its training.
+        train: how it is trained.
     """
     for number, group in enumerate(train.groups):
         if group.role != TERMS:

@@ -1,4 +1,4 @@
-"""The number of images that an experiment wants of each part, against the number that there is."""
+"""How many images an experiment wants of each part, against how many there are."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def size_faults(config: ExperimentConfig, total: int, own_test: int | None) -> I
 
     Args:
         config: the experiment.
-        total: the number of training images of the data set.
-        own_test: the number of its own test images; None where it has none.
+        total: how many training images the data set has.
+        own_test: how many test images of its own; None where it has none.
     """
     data, usable = config.data, total
     if data.test is not None:

@@ -18,7 +18,7 @@ def target_fault(images: ImageFacts) -> str | None:
     """Returns why the data do not go with the task, and the remedy; None where they do, or the task is one's own.
 
     Args:
-        images: the facts of the data set, and the task.
+        images: what the data give, and the task.
     """
     task = build_task(images.task)
     wanted = _TARGETS.get(task.name, ())
