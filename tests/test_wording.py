@@ -13,21 +13,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "rolewise"
 # How many wordings of each room still break these rules; the numbers may only shrink.
 LEFT = {
     "advice": 86,
-    "augment": 2,
-    "cli": 1,
-    "config": 1,
-    "data": 8,
-    "deploy": 21,
-    "distill": 78,
+    "distill": 59,
     "experiment": 92,
-    "ground": 10,
-    "instruments": 3,
-    "report": 1,
-    "statistics": 6,
     "study": 42,
-    "taps": 5,
-    "tasks": 6,
-    "train": 59,
+    "train": 58,
 }
 
 QUESTIONS = "what|whatever|who|whoever|whom|whose|which|how|where|why"

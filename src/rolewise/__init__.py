@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rolewise.advice import advise
     from rolewise.augment import Plan, Policy, Schedule, apply
+    from rolewise.batch import Batch, Context, Outputs, Rows
     from rolewise.config import ExperimentConfig
-    from rolewise.distill import Distiller, Method, Terms, configure
+    from rolewise.distill import Distiller, Method, Shapes, Term, Terms, average_of, configure
     from rolewise.errors import InputError, Interrupted, NonFiniteError, RolewiseError, RunError
     from rolewise.experiment import load, run
     from rolewise.inputs import InputSpec
@@ -24,8 +25,9 @@ __version__ = "0.1.0"
 _WHERE = {
     "advice": ("advise",),
     "augment": ("Plan", "Policy", "Schedule", "apply"),
+    "batch": ("Batch", "Context", "Outputs", "Rows"),
     "config": ("ExperimentConfig",),
-    "distill": ("Distiller", "Method", "Terms", "configure"),
+    "distill": ("Distiller", "Method", "Shapes", "Term", "Terms", "average_of", "configure"),
     "errors": ("InputError", "Interrupted", "NonFiniteError", "RolewiseError", "RunError"),
     "experiment": ("load", "run"),
     "inputs": ("InputSpec",),
@@ -38,7 +40,9 @@ _WHERE = {
 _ROOM = {name: room for room, names in _WHERE.items() for name in names}
 
 __all__ = [
+    "Batch",
     "Classification",
+    "Context",
     "Distiller",
     "ExperimentConfig",
     "InputError",
@@ -47,17 +51,22 @@ __all__ = [
     "Method",
     "MultiLabel",
     "NonFiniteError",
+    "Outputs",
     "Plan",
     "Policy",
     "Regression",
     "RolewiseError",
+    "Rows",
     "RunError",
     "Schedule",
     "SearchResult",
+    "Shapes",
+    "Term",
     "Terms",
     "Trainee",
     "advise",
     "apply",
+    "average_of",
     "configure",
     "evaluate",
     "fit",

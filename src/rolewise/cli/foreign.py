@@ -1,4 +1,4 @@
-"""What the commands print of the user's own code: its modules before they are imported, and its traceback's file."""
+"""Notes of the commands about code that is not Rolewise's: before it runs, and after it raised an error."""
 
 from __future__ import annotations
 

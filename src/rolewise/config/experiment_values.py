@@ -13,7 +13,7 @@ from rolewise.config.yaml_scalars import plain, quoted_value
 from rolewise.files import digest_of
 
 #: Settings that change how fast an experiment runs and nothing else.
-_SPEED = ("workers",)
+_SPEED = ("workers", "checkpoint_seconds")
 
 
 def as_values(config: ExperimentConfig) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class OptimizerSection(Section):
 
 
 class RateSection(Section):
-    """How the learning rate moves over training."""
+    """The learning rate over training."""
 
     name: Literal["constant", "multistep", "cosine", "linear", "poly", "onecycle"] = "cosine"
     milestones: tuple[Moment, ...] = (0.3, 0.6, 0.8)

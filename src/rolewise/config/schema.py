@@ -171,6 +171,7 @@ class ExperimentConfig(Section):
     device: Device = "auto"
     workers: Workers = 0
     threads: Threads = 1
+    checkpoint_seconds: NotNegative = 15.0
     retrain_on_validation: bool = False
     task: TaskSpec = "classification"
     data: DataSection = DataSection()

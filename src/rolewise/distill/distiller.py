@@ -57,7 +57,7 @@ class Distiller(Networks):
         generator: of the initial weights of learned parts: a generator or a seed.
         task: what is predicted; classification by default.
         examples: N, the number of examples in the source, for methods that keep a memory of each.
-        labels: int64 [N], the classes of all examples of the source, for methods that draw negatives of other classes.
+        labels: int64 [N], the classes of all examples, for methods that draw negatives; -1 where one is not trained on.
         teacher_gradients: whether gradients go through the teachers to their inputs; their weights stay frozen.
         teacher_mode: ``eval``, or ``batch_statistics``: the teachers' norms use each batch's own mean and variance.
             Nothing of a teacher moves either way, and its dropout is off.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rolewise.augment import OPS, Mix, Schedule
 from rolewise.augment import build_schedule as build_augmentation
@@ -41,7 +41,7 @@ def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSett
     )
 
 
-def mixing(section: MixSection, config: ExperimentConfig) -> Mixing | None:
+def mixing_of(section: MixSection, config: ExperimentConfig) -> Mixing | None:
     """Returns how a role's images are mixed; None where they are not."""
     if section.method == "none":
         return None
@@ -91,8 +91,17 @@ def distiller(
     student_section: StudentSection,
     student: nn.Module,
     teacher: nn.Module | None,
+    indices: Tensor,
 ) -> Distiller:
-    """Returns the loss of one student: with the methods where there is a teacher, the labels alone where not."""
+    """Returns the loss of one student: with the methods where there is a teacher, the labels alone where not.
+
+    Args:
+        data: of the run's seed.
+        student_section: of the config.
+        student: its network.
+        teacher: the frozen one, or None.
+        indices: int64 [N], the images of the source that are trained on.
+    """
     config = data.config
     task = task_of(config)
     if task.name == "classification":
@@ -110,7 +119,16 @@ def distiller(
         generator=derive_seed(data.seed, "adapters", student_section.name),
         teacher_mode=config.distill.teacher_mode if teacher is not None else "eval",
         stop_teacher=teacher is not None and config.distill.stop_teacher,
+        labels=_trained_labels(data.source.labels, indices),
     ).to(data.device)
+
+
+def _trained_labels(labels: Tensor, indices: Tensor) -> Tensor:
+    """Returns the class of each image of a source, int64 [N]; -1 where it is left out, 0 where there are no classes."""
+    classes = labels if labels.dtype == torch.int64 and labels.ndim == 1 else torch.zeros(len(labels)).long()
+    table = torch.full((len(labels),), -1)
+    table[indices] = classes[indices]
+    return table
 
 
 def task_of(config: ExperimentConfig) -> Task:
@@ -140,7 +158,7 @@ def at_bits(section: StudentSection, network: nn.Module) -> nn.Module:
     )
 
 
-def device_of(name: str) -> torch.device:
+def configured_device(name: str) -> torch.device:
     """Returns the device that a config names; ``auto`` takes a GPU where there is one.
 
     Raises:

@@ -46,7 +46,7 @@ def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[st
     stages = list(todo)
     if not stages:
         return {}
-    data = seed_data_of(config, config.seeds[0], builders.device_of(config.device))
+    data = seed_data_of(config, config.seeds[0], builders.configured_device(config.device))
     rates: dict[tuple[str, str], float] = {}
 
     def rate(what: str, role: str) -> float:
@@ -133,10 +133,11 @@ def training_seconds(data: SeedData, role: str) -> float:
     settings = replace(settings, compile=False, optimizer=slow, groups=(), accumulate=1)
     model = builders.at_bits(section, data.network(section.model, role))
     size = section.train.batch_size
+    indices = data.train[: max(2, size)]
     trainee = Trainee(
-        builders.distiller(data, section, model, None),
+        builders.distiller(data, section, model, None, indices),
         data.source,
-        data.train[: max(2, size)],
+        indices,
         augmentation=build_augmentation("none"),
         settings=settings,
         seed=data.seed,

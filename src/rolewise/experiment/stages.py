@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rolewise.augment import Schedule
 from rolewise.config.network_sections import StudentSection
@@ -81,8 +81,16 @@ def trained_network(run: RunFolder, data: SeedData, stage: Stage) -> nn.Module:
     return model.to(data.device).eval()
 
 
-def loss_of(run: RunFolder, data: SeedData, stage: Stage, seed: int) -> Distiller:
-    """Builds a role's network and its loss, with its initial weights and, where it has one, its teacher."""
+def loss_of(run: RunFolder, data: SeedData, stage: Stage, seed: int, indices: Tensor) -> Distiller:
+    """Builds a role's network and its loss, with its initial weights and, where it has one, its teacher.
+
+    Args:
+        run: its folder.
+        data: of the stage's seed.
+        stage: a training of the role.
+        seed: of the initial weights.
+        indices: int64 [N], the images that are trained on.
+    """
     config = data.config
     section = section_of(config, stage.role)
     student = data.network(section.model, stage.role, seed)
@@ -92,14 +100,14 @@ def loss_of(run: RunFolder, data: SeedData, stage: Stage, seed: int) -> Distille
         if section.init == "teacher":
             init_from(student, teacher)
     student = builders.at_bits(section, student)
-    return builders.distiller(data, section, student, teacher if stage.distilled else None)
+    return builders.distiller(data, section, student, teacher if stage.distilled else None, indices)
 
 
 def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
     """Builds one member's training for a search: the search's own number of images and epochs."""
     run = RunFolder(root)
     config = run.config()
-    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
     section, search = section_of(config, stage.role), config.search
     is_teacher = stage.role == "teacher"
     images = (search.teacher_images if is_teacher else search.student_images) or section.images
@@ -107,7 +115,7 @@ def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
     settings = builders.train_settings(section.train.model_copy(update={"epochs": epochs}), config)
     indices = data.some(images, data.train, "images")
     trainee = Trainee(
-        loss_of(run, data, stage, seed),
+        loss_of(run, data, stage, seed, indices),
         data.source,
         indices,
         augmentation=builders.preset(config, "none"),
@@ -116,7 +124,7 @@ def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
         settings=settings,
         seed=seed,
         device=data.device,
-        mixing=builders.mixing(section.mix, config),
+        mixing=builders.mixing_of(section.mix, config),
     )
     return BuiltTraining(trainee, data, epochs)
 
@@ -124,13 +132,14 @@ def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
 def training(run: RunFolder, stage: Stage) -> BuiltTraining:
     """Builds the training of a teacher or of an arm under its augmentation."""
     config = run.config()
-    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
     section = section_of(config, stage.role)
     scalars = scalar_segments(run, stage)
+    indices = data.final_indices(section.images, unseen=stage.unseen)
     trainee = Trainee(
-        loss_of(run, data, stage, derive_seed(stage.seed, stage.role)),
+        loss_of(run, data, stage, derive_seed(stage.seed, stage.role), indices),
         data.source,
-        data.final_indices(section.images, unseen=stage.unseen),
+        indices,
         augmentation=augmentation_of(run, config, stage),
         teacher_augmentation=_teacher_view(run, config, stage),
         view=config.distill.view if stage.distilled else "shared",
@@ -138,7 +147,7 @@ def training(run: RunFolder, stage: Stage) -> BuiltTraining:
         seed=derive_seed(stage.seed, stage.role, "training"),
         device=data.device,
         scalars=scalars,
-        mixing=builders.mixing(section.mix, config),
+        mixing=builders.mixing_of(section.mix, config),
     )
     return BuiltTraining(trainee, data, section.train.epochs)
 
@@ -190,7 +199,14 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
         return evaluate(trainee.model, data.source, data.validation, spec, device=data.device, task=task).first
 
     # Validation images that are trained on say nothing: then there is no validation curve.
-    finished = fit(trainee, folder, validate=validate if held_out else None, on_epoch=report, should_stop=should_stop)
+    finished = fit(
+        trainee,
+        folder,
+        validate=validate if held_out else None,
+        on_epoch=report,
+        should_stop=should_stop,
+        seconds_between_checkpoints=config.checkpoint_seconds,
+    )
     if not finished:
         raise Interrupted(f"{stage.name} was stopped; run the same command again to resume")
     summary: dict[str, Any] = {"images": trainee.images_seen, **_cost(data, stage, trainee.model)}
@@ -201,7 +217,7 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
 
 def _take_teacher(run: RunFolder, config: ExperimentConfig, stage: Stage) -> dict[str, Any]:
     """Takes a trained teacher from a file; what it was trained on, nobody here can know."""
-    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
     model = data.network(config.teacher.model, stage.role)
     load_weights(model, Path(str(config.teacher.weights)))
     save_weights(model, run.stage(stage.name) / WEIGHTS)

@@ -71,7 +71,7 @@ def init_fault(teacher: Network, student: Network) -> str | None:
     return None
 
 
-def method_faults(
+def method_trial_faults(
     method: dict[str, Any],
     sections: tuple[ModelSection, StudentSection],
     pair: Pair,
@@ -161,6 +161,7 @@ def _distil(
             teacher_input=_spec(sections[0], images),
             student_input=_spec(sections[1].model, images),
             example=example.to(place),
+            labels=torch.arange(2 * BATCH, device="cpu") % 2,
             task=build_task(images.task),
         )
 
