@@ -33,7 +33,7 @@ SEARCHED = {STUDENT_SEARCH, OWN_TAUGHT, OWN}
 
 #: By the beginning of a setting's path: the stages whose result changes with it, and those that need a changed one.
 READ_BY: dict[str, set[str]] = {
-    **{name: set() for name in ("name", "seeds", "workers", "retrain_on_validation")},
+    **{name: set() for name in ("name", "seeds", "workers", "checkpoint_seconds", "retrain_on_validation")},
     **dict.fromkeys(("data", "device", "threads"), ALL),
     "teacher": ALL - {PLAIN},
     "students": STUDENTS,
@@ -64,6 +64,8 @@ OTHER: dict[str, Any] = {
     "*.train.optimizer.betas": [0.8, 0.9],
     "*.train.schedule.name": "constant",
     "*.train.schedule.milestones": [0.5],
+    "*.train.groups": [{"match": "fc", "learning_rate": 0.5}],
+    "*.train.freeze": [{"match": "fc"}],
     "*.train.ema": 0.9,
     "*.train.clip_norm": 1.0,
     "*.train.distill_gradient": "limited",
@@ -190,7 +192,7 @@ def test_every_stage_s_key_depends_on_what_it_reads(tmp_path: Path, monkeypatch:
             run_stage(run, stage, lambda text: None, lambda: False, 1)
         name = stage.name.removeprefix("seed0/")
         for path in watch.seen:
-            if path[0] in ("name", "seeds", "workers", "arms") or path == ("students", 0, "name"):
+            if path[0] in ("name", "seeds", "workers", "checkpoint_seconds", "arms") or path == ("students", 0, "name"):
                 continue
             count += 1
             after = keys(changed(CONFIG, path, other(path, dict(leaves(as_values(CONFIG)))[path])))
