@@ -16,7 +16,6 @@ LEFT: dict[str, int] = {
     "distill": 59,
     "experiment": 92,
     "study": 42,
-    "train": 58,
 }
 
 QUESTIONS = "what|whatever|who|whoever|whom|whose|which|how|where|why"

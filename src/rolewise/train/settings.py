@@ -43,7 +43,7 @@ class OptimizerSettings:
 
 @dataclass(frozen=True)
 class RateSchedule:
-    """How the learning rate moves (see `rolewise.train.rates.rate`).
+    """The course of the learning rate (see `rolewise.train.rates.rate`).
 
     Args:
         name: of the shape.
@@ -109,10 +109,10 @@ class TrainSettings:
         freeze: parts of the students that are not trained.
         optimizer: its settings.
         schedule: of the learning rate.
-        ema: decay of a moving average of the weights, which is then what is evaluated and kept; None for none.
+        ema: decay of a moving average of the weights, which is then evaluated and kept; None for none.
         clip_norm: the gradient's norm is cut to this; None for no clipping.
-        distill_gradient: how distillation's gradient joins that of the labels: their ``sum``, or ``limited``, for each
-            tensor, to the share 1 / (1 + exp(-epoch)) of the labels' norm.
+        distill_gradient: the rule that joins distillation's gradient and that of the labels: their ``sum``, or
+            ``limited``, for each tensor, to the fraction 1 / (1 + exp(-epoch)) of the labels' norm.
         precision: ``float32``, ``bfloat16`` or ``float16`` (mixed).
         channels_last: memory layout of images and weights.
         compile: whether the networks are compiled.
@@ -120,8 +120,8 @@ class TrainSettings:
         fill: grey level of what comes from outside the image.
         chunk: images that are augmented at once; whole batches, and fewer of large images. It is here for speed and
             memory, and yet it changes the results: the draws of a chunk come one after another from one stream, so that
-            other chunks give other augmentations, and another network. Keep it the same where trainings are compared,
-            or gone on with.
+            other chunks give other augmentations, and another network. Keep it the same where trainings are compared
+            or resumed.
 
     Raises:
         InputError: a name is unknown, or a number is out of range.
