@@ -44,7 +44,9 @@ def trainee(
         augmentation=build_schedule("randaugment"),
         teacher_augmentation=build_schedule("trivialaugment"),
         view=view,
-        settings=TrainSettings(epochs, 16, OptimizerSettings(optimizer, rate), **settings),
+        settings=TrainSettings(
+            epochs=epochs, batch_size=16, optimizer=OptimizerSettings(name=optimizer, learning_rate=rate), **settings
+        ),
         seed=5,
     )
 

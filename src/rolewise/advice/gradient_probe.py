@@ -6,7 +6,7 @@ import copy
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -131,7 +131,7 @@ def _trainee(
         case.train.data(),
         _indices(case, steps),
         augmentation=augmentation,
-        settings=replace(case.settings, epochs=epochs, schedule=RateSchedule("constant"), compile=False, ema=None),
+        settings=case.settings.changed(epochs=epochs, schedule=RateSchedule(name="constant"), compile=False, ema=None),
         seed=derive_seed(case.seed, "advice", "steps"),
         device=case.device,
         mixing=mixing,

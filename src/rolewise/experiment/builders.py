@@ -9,35 +9,21 @@ from torch import nn
 
 from rolewise.augment import OPS, Mix, Schedule
 from rolewise.augment import build_schedule as build_augmentation
-from rolewise.config.network_sections import MixSection, Moving, MovingSection, StudentSection, TrainSection
+from rolewise.config.network_sections import MixSection, Moving, MovingSection, StudentSection
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig
+from rolewise.config.training_sections import Training, TrainSection
 from rolewise.distill import Distiller, Weight, build_methods, weight_of
 from rolewise.errors import InputError
 from rolewise.experiment.seed_data import SeedData
 from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
-from rolewise.train import FreezeSettings, GroupSettings, Mixing, OptimizerSettings, RateSchedule, TrainSettings
+from rolewise.train import Mixing, TrainSettings
 
 
 def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSettings:
-    """Returns the training loop's own settings."""
-    return TrainSettings(
-        epochs=section.epochs,
-        batch_size=section.batch_size,
-        optimizer=OptimizerSettings(**section.optimizer.model_dump()),
-        schedule=RateSchedule(**section.schedule.model_dump()),
-        accumulate=section.accumulate,
-        groups=tuple(GroupSettings(**group.model_dump()) for group in section.groups),
-        freeze=tuple(FreezeSettings(**rule.model_dump()) for rule in section.freeze),
-        ema=section.ema,
-        clip_norm=section.clip_norm,
-        distill_gradient=section.distill_gradient,
-        precision=section.precision,
-        channels_last=section.channels_last,
-        compile=section.compile,
-        interpolation=config.augment.interpolation,
-        fill=config.augment.fill,
-    )
+    """Returns the settings of the training loop: those of a role's section, with what its images are augmented by."""
+    shared = {name: getattr(section, name) for name in Training.model_fields}
+    return TrainSettings(**shared, interpolation=config.augment.interpolation, fill=config.augment.fill)
 
 
 def mixing(section: MixSection, config: ExperimentConfig) -> Mixing | None:

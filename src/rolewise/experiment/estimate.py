@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import replace
 
 import torch
 
@@ -130,8 +129,8 @@ def training_seconds(data: SeedData, role: str) -> float:
     section = section_of(data.config, role)
     settings = builders.train_settings(section.train, data.config)
     # Compiling takes longer than a timing may, and no step must lead to weights that are not finite.
-    slow = replace(settings.optimizer, learning_rate=1e-9)
-    settings = replace(settings, compile=False, optimizer=slow, groups=(), accumulate=1)
+    slow = settings.optimizer.changed(learning_rate=1e-9)
+    settings = settings.changed(compile=False, optimizer=slow, groups=(), accumulate=1)
     model = builders.at_bits(section, data.network(section.model, role))
     size = section.train.batch_size
     trainee = Trainee(

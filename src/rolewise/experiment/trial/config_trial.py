@@ -11,8 +11,9 @@ from typing import Any
 
 from rolewise.config import experiment_digest
 from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
-from rolewise.config.network_sections import ModelSection, StudentSection, TrainSection
+from rolewise.config.network_sections import ModelSection, StudentSection
 from rolewise.config.schema import ExperimentConfig
+from rolewise.config.training_sections import TrainSection
 from rolewise.data import MissingDataError
 from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment import builders
