@@ -47,7 +47,7 @@ SIDES: dict[str, Mixing | None] = {
     "no mixing, again": None,  # what the measurement cannot tell
     "mixup": Mixing(),
     "mixup, alpha .2": Mixing(alpha=weight_of(0.2)),
-    "mixup, a tenth": Mixing(share=weight_of(0.1)),
+    "mixup, a tenth": Mixing(mixed_fraction=weight_of(0.1)),
     "cutmix": Mixing(Mix("cutmix")),
     "mixup, isotonic": Mixing(targets="isotonic"),
     "cutmix, picked": Mixing(Mix("cutmix"), by="student_entropy"),

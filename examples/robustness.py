@@ -52,8 +52,8 @@ def attacks(model: nn.Module) -> None:
     epsilons = [0.0, 0.05, 0.1, 0.2]
     print("  accuracy at an attack's radius" + "".join(f"{epsilon:>8}" for epsilon in epsilons))
     for name, attack in (("FGSM", fgsm), ("PGD", partial(pgd, generator=seeded(), steps=10))):
-        rows = robust_accuracy(model, test, attack, epsilons=epsilons, heads=("raw", "standardised"))
-        line(f"  {name}, raw head", [row.accuracy["raw"] for row in rows])
+        rows = robust_accuracy(model, test, attack, epsilons=epsilons, logit_scales=("raw", "standardised"))
+        line(f"  {name}, raw logits", [row.accuracy["raw"] for row in rows])
         line(f"  {name}, either head", [row.worst for row in rows])
     few: list[tuple[Tensor, Tensor]] = [(images[1200:1300], labels[1200:1300])]
     check = masking_check(model, few, epsilon=0.1, generator=seeded(), steps=10, draws=16)

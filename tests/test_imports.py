@@ -20,7 +20,7 @@ FOUNDATION = {
     "inputs",
     "jobs",
     "logits",
-    "memory",
+    "machine_memory",
     "networks",
     "own_sources",
     "processes",

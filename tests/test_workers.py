@@ -18,7 +18,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rolewise.data.notices import DataWarning
+from rolewise.data.data_checks import DataWarning
 from rolewise.errors import InputError, Interrupted, RunError
 from rolewise.jobs import worker_output
 from rolewise.jobs import worker_pool as workers

@@ -65,7 +65,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a name when it is first asked for, so that ``import rolewise`` and ``rolewise --help`` are quick."""
+    """Imports a name at its first use, so that ``import rolewise`` and ``rolewise --help`` are quick."""
     if name in _ROOM:
         return getattr(importlib.import_module(f"rolewise.{_ROOM[name]}"), name)
     if not name.startswith("_"):

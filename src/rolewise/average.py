@@ -14,11 +14,11 @@ class Average:
     .. math:: a \leftarrow d \, a + (1 - d) \, w
 
     for weights and norm statistics after every step; counters, which are no numbers to average, are taken over. A
-    module that sets itself up from the first batch, and says so in a buffer ``ready``, is taken over whole when it has:
-    what stood there before is no value to average with.
+    module that sets itself up from the first batch, and marks that in a buffer ``ready``, is taken over whole
+    once it is ready: its buffers before are no values to average with.
 
     Args:
-        network: what is followed; the copy begins equal to it.
+        network: the network that is averaged; the copy begins equal to it.
         decay: d, in (0, 1).
     """
 

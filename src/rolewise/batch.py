@@ -1,4 +1,4 @@
-"""What passes between data, networks and losses: batches, the outputs of networks, and rows of logits."""
+"""The values that pass between data, networks and losses: batches, the outputs of networks, and rows of logits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MixedTargets = Literal["image", "outputs", "isotonic"]
 
 @dataclass(frozen=True)
 class Mixture:
-    """How the examples of a batch were mixed, and how the teacher's outputs are brought to them.
+    """The mixing of a batch's examples, and the way that the teacher's outputs are brought to them.
 
     Args:
         sources: int64 [M], rows of the batch of B examples that was mixed.
@@ -49,7 +49,7 @@ class Batch:
         indices: int64 [B], the examples' rows in their source; terms with a memory need them.
         views: inputs of the same examples in the same order for single networks, by role (``teacher``), or a further
             view by name.
-        mixture: how the examples were mixed; None where the teacher's outputs stand as they are.
+        mixture: the mixing of the examples; None where the teacher's outputs stand as they are.
     """
 
     inputs: Any
@@ -74,7 +74,7 @@ class Outputs:
 
     Args:
         values: by name: ``logits`` [B, K] or [B, K, H, W], ``predictions`` [B] or [B, D], ``boxes``, and so on.
-        features: what was tapped, by path.
+        features: the tapped features, by path.
         losses: scalars that the network computed itself, by name.
     """
 
@@ -97,7 +97,7 @@ class Outputs:
 
     @property
     def first(self) -> Tensor:
-        """The first value that is a tensor, or the first loss: it tells device and gradient of all.
+        """The first value that is a tensor, or the first loss: its device and gradient stand for all.
 
         Raises:
             InputError: there is neither.
@@ -166,7 +166,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Context:
-    """Where a training stands when a loss is computed.
+    """The progress of a training when a loss is computed.
 
     Args:
         progress: the fraction of training done, in [0, 1].

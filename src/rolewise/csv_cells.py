@@ -38,7 +38,7 @@ def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
 
     Args:
         rows: values by column; a missing one is an empty cell.
-        columns: which, and in which order.
+        columns: the columns in their order.
     """
     lines = [[as_cell(column) for column in columns]]
     lines += [[as_cell(row.get(column)) for column in columns] for row in rows]

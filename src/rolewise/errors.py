@@ -31,8 +31,8 @@ class InputError(RolewiseError, ValueError):
 
         Args:
             path: the way to the setting.
-            rule: what must be, what was given, and the remedy.
-            owner: what the setting belongs to, such as the name of a method; it stands in front.
+            rule: the rule, the value that was given, and the remedy.
+            owner: the owner of the setting, such as the name of a method; it stands in front.
         """
         name = f'"{owner}": {dotted(path)}' if owner else dotted(path)
         return InputError(f"{name} {rule}", path=path, rule=rule)
@@ -52,7 +52,7 @@ class NonFiniteError(RunError):
     Args:
         step: index of the optimiser step, from 0.
         term: name of the loss term that is not finite.
-        value: what it became.
+        value: its value.
         why: the cause and the remedy; by default those of a training that was finite before and ran away.
     """
 
@@ -80,8 +80,8 @@ def near(name: str, known: Iterable[str]) -> str:
     """Returns the remedy for an unknown name: the near ones, or all of them where none is near.
 
     Args:
-        name: what was given.
-        known: what exists.
+        name: the unknown name.
+        known: the known names.
 
     Returns:
         A clause that starts with ``; ``, to be set behind the error's sentence.
@@ -104,7 +104,7 @@ def _is_near(name: str, known: str) -> bool:
 
 
 def _slips(one: str, other: str) -> int:
-    """Returns how many letters must be put in, left out, changed or swapped with their neighbour."""
+    """Returns the number of letters to put in, leave out, change or swap with their neighbour."""
     before: list[int] = []
     row = list(range(len(other) + 1))
     for at, letter in enumerate(one):

@@ -23,8 +23,8 @@ def as_path(path: AnyPath, what: str = "path") -> Path:
     """Returns a path that was given as text or as a path.
 
     Args:
-        path: what was given.
-        what: what errors call it.
+        path: the argument.
+        what: its name in errors.
 
     Raises:
         InputError: it is neither, or empty text.
@@ -125,7 +125,7 @@ def open_regular(path: Path, what: str) -> BinaryIO:
 
     Args:
         path: the file.
-        what: what it should be, for the error: ``"schedule"``.
+        what: the kind of file for the error: ``"schedule"``.
 
     Raises:
         InputError: it is missing, cannot be read, or is no regular file.
@@ -159,7 +159,7 @@ def read_bytes(path: Path, what: str, *, largest: int = LARGEST_TEXT) -> bytes:
 
     Args:
         path: the file.
-        what: what it should be, for the error.
+        what: the kind of file for the error.
         largest: bytes, at the most.
 
     Raises:
@@ -193,7 +193,7 @@ def read_json(path: AnyPath, what: str) -> Any:
 
     Args:
         path: the file.
-        what: what it should be, for the error: ``"schedule"``.
+        what: the kind of file for the error: ``"schedule"``.
 
     Raises:
         InputError: the file is missing, unreadable, no regular file, too large or not JSON.

@@ -97,16 +97,16 @@ def failed(what: str, module: str, error: BaseException) -> ForeignError:
     Args:
         what: failed, such as ``model "my_nets:net"``.
         module: its code's module, whose line is named.
-        error: what it raised.
+        error: the error that it raised.
     """
     text = " ".join(str(error).split())
     text = text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
-    place = place_of(error, [module])
+    place = code_location(error, [module])
     named = f"{type(error).__name__}: {text}".rstrip(": ")
     return ForeignError(f"{what} raised {named}{f' ({place})' if place else ''}; mend it there")
 
 
-def place_of(error: BaseException, modules: Iterable[str]) -> str | None:
+def code_location(error: BaseException, modules: Iterable[str]) -> str | None:
     """Returns the innermost line of some modules, or of their packages, that an error went through.
 
     Args:

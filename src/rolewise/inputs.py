@@ -1,4 +1,4 @@
-"""What a network wants to be fed: size, channels and normalisation, declared beside the network."""
+"""The input of a network: size, channels and normalisation, declared beside the network."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def prepare(images: Tensor, spec: InputSpec) -> Tensor:
 
     Args:
         images: [B, C, H, W], uint8 in [0, 255] or floating point in [0, 1].
-        spec: what the network expects. One channel is repeated to three where three are wanted.
+        spec: the network's input. One channel is repeated to three where three are wanted.
 
     Returns:
         [B, C', H', W'] floating point (float32 for uint8 images).

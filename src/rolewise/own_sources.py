@@ -1,4 +1,4 @@
-"""The user's own source files: the module that a path names, and the modules of theirs that it imports."""
+"""The user's own source files: the module that a path names, and the user's modules that it imports."""
 
 from __future__ import annotations
 

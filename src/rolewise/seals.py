@@ -67,12 +67,12 @@ def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def read_sealed(path: Path, what: str, remedy: str) -> dict[str, Any]:
-    """Reads what `write_sealed` wrote, without the digest; once while the file stays as it is.
+    """Reads a value that `write_sealed` wrote, without the digest; once while the file stays as it is.
 
     Args:
         path: the file.
-        what: what it should be, for the error.
-        remedy: what to do where it is damaged: ``"delete the stage's folder to redo it"``.
+        what: the kind of file for the error.
+        remedy: the remedy where it is damaged: ``"delete the stage's folder to redo it"``.
 
     Raises:
         InputError: it is missing, damaged, edited, or of another kind.
@@ -123,7 +123,7 @@ def digests(folder: Path, leave_out: Collection[str] = ()) -> dict[str, str]:
     """Returns the digest of every file in a folder and below it, by its path inside.
 
     Args:
-        folder: which one.
+        folder: a stage's, or another.
         leave_out: paths inside that are not wanted, and what is below them.
     """
     found = {}
@@ -139,8 +139,8 @@ def check_file(path: Path, digest: object, remedy: str) -> Path:
 
     Args:
         path: the file.
-        digest: what its SHA-256 must be.
-        remedy: what to do where it is not.
+        digest: its recorded SHA-256.
+        remedy: the remedy where it differs.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -154,7 +154,7 @@ def check_file(path: Path, digest: object, remedy: str) -> Path:
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
-    """Returns what a finished stage said of itself, or None where the stage is not finished.
+    """Returns the record of a finished stage, or None where the stage is not finished.
 
     Raises:
         InputError: its ``done.json`` is damaged.
@@ -195,19 +195,19 @@ def check_stage(folder: Path) -> None:
         return
     for name, digest in done["files"].items():
         check_file(folder / name, digest, remedy_of(folder))
-    if stage_seconds(folder) is not None:
+    if recorded_seconds(folder) is not None:
         for name, digest in read_sealed(folder / SECONDS, "the stage's seconds", _TIMES).get("files", {}).items():
             if (folder / name).exists():
                 check_file(folder / name, digest, _TIMES)
 
 
 def remedy_of(folder: Path) -> str:
-    """Returns what to do where a finished stage's file is damaged."""
+    """Returns the remedy where a finished stage's file is damaged."""
     return f"delete the folder {folder.resolve()} and run the same command again to redo the stage"
 
 
-def stage_seconds(folder: Path) -> float | None:
-    """Returns how long a stage took, over all the processes that worked on it; None where nobody knows.
+def recorded_seconds(folder: Path) -> float | None:
+    """Returns the seconds that a stage took, over all its processes; None where none are recorded.
 
     Raises:
         InputError: the file that holds it is damaged.
@@ -224,11 +224,10 @@ def stage_seconds(folder: Path) -> float | None:
 def write_product(path: Path, content: bytes) -> None:
     """Writes a file at the top of a run's or a study's folder, its digest into ``products.json`` beside it.
 
-    The digest is written first, and the one before is kept: whenever a process is killed, the file that is there has
-    one of the two.
+    The digest is written first, and the one before is kept: if the process is killed, the file has one of the two.
     """
     kept = path.parent / PRODUCTS
-    known = _products(path.parent) if kept.exists() else {}
+    known = read_sealed(kept, "the list of digests", ANEW) if kept.exists() else {}
     new, before = hashlib.sha256(content).hexdigest(), known.get(path.name, [])
     if new not in before[:1]:
         write_sealed(kept, {**known, path.name: [new, *before[:1]]})
@@ -241,14 +240,10 @@ def top_product(path: Path) -> Path:
     Raises:
         InputError: it is damaged, or ``products.json`` is.
     """
-    known = _products(path.parent).get(path.name, [])
+    known = read_sealed(path.parent / PRODUCTS, "the list of digests", ANEW).get(path.name, [])
     if not path.exists() or sha256(path) not in known:
         raise InputError(f"{path} is damaged, or was edited: it is not what was written there; {ANEW}")
     return path
 
 
 _TIMES = "delete it; nothing but the times that are shown depends on it"
-
-
-def _products(folder: Path) -> dict[str, list[str]]:
-    return read_sealed(folder / PRODUCTS, "the list of digests", ANEW)

@@ -16,8 +16,8 @@ def check_seed(name: str, seed: object) -> None:
     """Raises InputError unless a seed is a whole number from 0 to 2^63 - 1.
 
     Args:
-        name: what the error calls it.
-        seed: what was given.
+        name: its name in the error.
+        seed: the value.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
         raise InputError(f"{name} must be a whole number from 0 to 2^63 - 1, got {seed!r}")

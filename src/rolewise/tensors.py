@@ -1,4 +1,4 @@
-"""Files of tensors, read with errors that say what is wrong with which file; the head is checked before the rest."""
+"""Files of tensors, read with errors that name the file and its fault; the head is checked before the rest."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_tensors(path: AnyPath, where: str) -> tuple[dict[str, Tensor], dict[str
 
     Args:
         path: the file.
-        where: what errors call it, such as ``"plan a.safetensors"``.
+        where: its name in errors, such as ``"plan a.safetensors"``.
 
     Returns:
         The tensors by name, and the file's metadata.
@@ -58,7 +58,7 @@ def read_head(path: Path, where: str) -> dict[str, Any]:
 
     Args:
         path: the file.
-        where: what errors call it.
+        where: its name in errors.
 
     Raises:
         InputError: the file is missing, no regular file, damaged or of another kind; of a pickle, how it is converted.
@@ -88,7 +88,7 @@ def read_head_first(path: Path, what: str) -> bytes:
 
     Args:
         path: the file.
-        what: what it should be, for the error.
+        what: the kind of file for the error.
 
     Raises:
         InputError: the file is missing, no regular file, or does not begin so.
@@ -109,7 +109,7 @@ def _open(path: Path, where: str) -> Any:
 
 
 def _other_kind(path: Path, start: bytes) -> str:
-    """Returns what a file is that is no safetensors, and what to do."""
+    """Returns the kind of a file that is no safetensors, and the remedy."""
     if start[:4] == b"PK\x03\x04":
         try:
             with zipfile.ZipFile(path) as archive:

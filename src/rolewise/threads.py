@@ -25,7 +25,7 @@ def torch_threads(count: int) -> Iterator[None]:
     """Lets torch compute with so many threads inside the block.
 
     Args:
-        count: how many, from 1 on.
+        count: the number of threads, at least 1.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Counted things in sentences."""
+"""Counted things and durations in sentences."""
 
 from __future__ import annotations
 
@@ -7,8 +7,20 @@ def counted(number: int, noun: str, several: str | None = None) -> str:
     """Returns a number with its noun, in the singular for 1: ``1 seed``, ``2 seeds``, ``1,200 images``.
 
     Args:
-        number: how many.
-        noun: in the singular.
+        number: a whole number of at least 0.
+        noun: the singular of its name.
         several: its plural, where that is not the noun with an s.
     """
     return f"{number:,} {noun if number == 1 else several or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Returns a duration to read: ``about 2 h 5 min``.
+
+    Args:
+        seconds: at least 0.
+    """
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min" if minutes < 90 else f"about {minutes // 60} h {minutes % 60} min"

@@ -150,7 +150,7 @@ def test_regret_of_a_proposal(rolewise, tmp_path: Path):
         # 10 and 12 points; t = 12.7 with one degree of freedom.
         assert code == 0 and "is 11.0 points (95% interval -1.7 to +23.7) below the best of 2 cells" in text, error
     for arguments, part in (
-        ((), "say which of large, small holds"),
+        ((), "name which of large, small holds"),
         (("--at", "size"), "axis=level"),
         (("--at", "size=large", "--arm", "own"), "known: none+distill"),
         (("--at", "size=small"), "finished for every seed"),

@@ -154,11 +154,11 @@ def test_the_released_share_is_not_what_it_says() -> None:
     # Of 64 images int(64 * .9) = 57 are drawn with replacement to stay clean: (1 - 1/64)^57 are mixed, not a tenth.
     labels = torch.arange(64 * 2000) % 10
     for share, effective in ((0.1, 0.4075), (0.5, 0.604), (0.9, 0.9099)):
-        plan = Mix(share=share, share_kind="legacy").draw(labels, (8, 8), generator(), batch_size=64)
+        plan = Mix(mixed_fraction=share, share_kind="legacy").draw(labels, (8, 8), generator(), batch_size=64)
         hits = int(64 * (1 - share) + 1e-9)
         assert plan.mixed.float().mean().item() == pytest.approx((1 - 1 / 64) ** hits, abs=0.003)
         assert effective == pytest.approx((1 - 1 / 64) ** hits, abs=1e-3)
-    exact = Mix(share=0.1).draw(labels, (8, 8), generator(), batch_size=64)
+    exact = Mix(mixed_fraction=0.1).draw(labels, (8, 8), generator(), batch_size=64)
     assert (exact.mixed.view(-1, 64).sum(1) == 6).all()
     given_ = draw_mixed(torch.ones(1, 10).bool(), 0.7, None, kind="legacy", draws=torch.tensor([[0.05, 0.01, 0.95]]))
     assert given_.tolist() == [[False, *[True] * 8, False]]
@@ -180,7 +180,7 @@ def test_clean_images_may_come_first() -> None:
     labels = torch.arange(8) % 4
     images = images_of(8, 1)
     for method in ("mixup", "cutmix"):
-        drawn = Mix(method, share=0.25).draw(labels, (8, 6), generator())
+        drawn = Mix(method, mixed_fraction=0.25).draw(labels, (8, 6), generator())
         plan = after_clean(drawn, 8)
         assert len(plan) == 10 and plan.mixed.tolist() == [False] * 8 + [True] * 2
         both, soft = mix_images(images, plan), mix_labels(labels, plan, 4)
@@ -193,7 +193,7 @@ def test_clean_images_may_come_first() -> None:
 def test_plans_are_saved_replayed_and_described(tmp_path: Path) -> None:
     labels = torch.arange(12) % 3
     for method in ("mixup", "cutmix"):
-        plan = Mix(method, share=0.5).draw(labels, (8, 6), generator())
+        plan = Mix(method, mixed_fraction=0.5).draw(labels, (8, 6), generator())
         plan.save(tmp_path / "plan")
         again = MixPlan.load(tmp_path / "plan")
         assert torch.equal(mix_images(images_of(12), plan), mix_images(images_of(12), again))
@@ -219,7 +219,7 @@ def test_plans_are_saved_replayed_and_described(tmp_path: Path) -> None:
 
 def test_the_same_generator_gives_the_same_plan() -> None:
     labels = torch.arange(40) % 4
-    for settings_ in ({}, {"method": "cutmix", "share": 0.3}, {"share": 0.4, "share_kind": "legacy"}):
+    for settings_ in ({}, {"method": "cutmix", "mixed_fraction": 0.3}, {"mixed_fraction": 0.4, "share_kind": "legacy"}):
         one, two, other = (Mix(**settings_).draw(labels, (8, 8), generator(seed), batch_size=16) for seed in (1, 1, 2))
         assert torch.equal(one.ratios, two.ratios) and torch.equal(one.partners, two.partners)
         assert not torch.equal(one.ratios, other.ratios)
@@ -230,7 +230,7 @@ def test_the_same_generator_gives_the_same_plan() -> None:
     [
         ({"method": "mixupp"}, 'did you mean "mixup"'),
         ({"alpha": 0.0}, "alpha must be above 0"),
-        ({"share": 1.5}, "share must be between 0 and 1"),
+        ({"mixed_fraction": 1.5}, "mixed_fraction must be between 0 and 1"),
         ({"share_kind": "about"}, "share_kind must be one of"),
         ({"ratio": "image"}, "ratio must be one of"),
         ({"pairs": "acros"}, 'did you mean "across"'),

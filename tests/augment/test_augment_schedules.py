@@ -150,7 +150,7 @@ def test_a_published_log_drops_what_lies_before_a_break(tmp_path: Path) -> None:
     ]
     path = tmp_path / "log.txt"
     path.write_text("\n".join(map(str, lines)))
-    with pytest.raises(InputError, match=r"epochs must be given: published log .*log.txt does not say how many"):
+    with pytest.raises(InputError, match=r"epochs must be given: published log .*log.txt does not hold the number of"):
         load_published(path)
     for wrong in (0, -1, True, 2.5):
         with pytest.raises(InputError, match="epochs must be a whole number of at least 1"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rolewise.config import ConfigError, ExperimentConfig, Place, differences, dump, load_experiment_config
+from rolewise.config import ConfigError, ConfigPlace, ExperimentConfig, differences, dump, load_experiment_config
 from rolewise.config.document import parse, read_document
 from rolewise.config.overrides import override
 
@@ -39,7 +39,7 @@ def faults(path: Path, *overrides: str) -> list[tuple[str, int, str, str]]:
 
 def test_every_setting_knows_its_line() -> None:
     document = parse(BASE, "base.yaml")
-    assert document.place(("teacher", "model", "arguments", "widths")) == Place("base.yaml", 5)
+    assert document.place(("teacher", "model", "arguments", "widths")) == ConfigPlace("base.yaml", 5)
     assert document.place(("students", 1)).line == 9
     assert document.place(("students", 1, "model", "name")).line == 10
     assert document.place(("students", 1, "model", "size")).line == 10, "what is missing stands where its section does"

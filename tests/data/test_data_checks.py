@@ -18,7 +18,7 @@ from rolewise.data.idx import read_idx
 from rolewise.data.pickles import load_plain
 from rolewise.errors import InputError
 from rolewise.experiment.catalogue import catalogue
-from rolewise.memory import free_memory
+from rolewise.machine_memory import free_memory
 
 
 def idx(*shape: int, kind: int = 8, body: bytes = b"") -> bytes:

@@ -11,9 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rolewise.distill import METHODS, Distiller, configure
+from rolewise.batch import Batch
+from rolewise.distill import METHODS, Distiller, Method, configure
 from rolewise.models import build
 
+#: Methods that are functions of tensors, and those that are terms with learned parts or state.
+FUNCTIONS = [name for name in METHODS if METHODS[name].term is None]
+TERMS = [name for name in METHODS if METHODS[name].term is not None]
+#: Settings with which a term is small enough for tests.
+SMALL: dict[str, dict[str, Any]] = {"crd": {"width": 5, "negatives": 12}, "review_kd": {"middle": 5}}
+#: The classes of the source that the tests' images are the first rows of, and its size.
+CLASSES = torch.arange(24) % 5
 #: What a loss gets of one network: a tensor, or one of each stage.
 Given = Any
 #: The shapes of stages: the last has more channels than places.
@@ -93,6 +101,16 @@ def batch_of(num: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tens
     return images, torch.randint(0, 5, (num,), generator=generator)
 
 
+def small(name: str, **settings: Any) -> Method:
+    """The method as its defaults have it, but for sizes."""
+    return configure(name, **SMALL.get(name, {}), **settings)
+
+
 def make(name: str, seed: int = 0) -> Distiller:
     teacher, student = networks(seed)
-    return Distiller(teacher, student, [configure(name)], example=batch_of(2)[0], generator=seed)
+    return Distiller(teacher, student, [small(name)], example=batch_of(2)[0], generator=seed, labels=CLASSES)
+
+
+def with_rows(images: Tensor, labels: Tensor) -> Batch:
+    """A batch of the first rows of the source."""
+    return Batch(images, labels, torch.arange(len(images)))

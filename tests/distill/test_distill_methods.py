@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from distill_cases import (
+    CLASSES,
+    FUNCTIONS,
     batch_of,
     each,
     estimator_of,
@@ -19,23 +21,28 @@ from distill_cases import (
     networks,
     numpy_of,
     pair,
+    small,
     tensors,
+    with_rows,
 )
 from distill_oracles import BEST, BEST_SETTINGS, ESTIMATORS, LEAST, ORACLES, PINNED, SETTINGS, WORKED
+from distill_oracles_terms import TERMS_WITH_ORACLES
 from torch import Tensor, nn
 
 from rolewise.distill import METHODS, Distiller, configure
 from rolewise.errors import InputError
 
 every_method = pytest.mark.parametrize("name", list(METHODS))
+every_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 
 @every_method
 def test_it_has_an_oracle_a_worked_value_and_a_pinned_training(name: str) -> None:
-    assert name in ORACLES and name in WORKED and name in PINNED, f"add {name} to tests/distill/distill_oracles.py"
+    oracles = ORACLES.keys() & WORKED.keys() if name in FUNCTIONS else TERMS_WITH_ORACLES
+    assert name in oracles and name in PINNED, f"add {name} to tests/distill/distill_oracles.py or ..._terms.py"
 
 
-@every_method
+@every_function
 @pytest.mark.parametrize("batch", [1, 2, 7])
 def test_it_agrees_with_an_independent_computation(name: str, batch: int) -> None:
     student, teacher = pair(name, batch)
@@ -50,7 +57,7 @@ def test_it_agrees_with_an_independent_computation(name: str, batch: int) -> Non
             np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-9, atol=1e-12)
 
 
-@every_method
+@every_function
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("whose", [0, 1])
 def test_what_is_not_finite_in_either_network_shows_in_the_loss(name: str, value: float, whose: int) -> None:
@@ -61,7 +68,7 @@ def test_what_is_not_finite_in_either_network_shows_in_the_loss(name: str, value
         assert not loss_of(name, given[1])(*given, **settings).isfinite().all(), settings
 
 
-@every_method
+@every_function
 def test_it_has_the_value_worked_by_hand(name: str) -> None:
     for case in WORKED[name]:
         stages = METHODS[name].reads == "stages"
@@ -85,7 +92,7 @@ def test_it_has_the_value_worked_by_hand(name: str) -> None:
         np.testing.assert_allclose(loss.numpy(), case.losses, rtol=1e-10)
 
 
-@every_method
+@every_function
 def test_an_equal_student_is_at_the_minimum(name: str) -> None:
     student, teacher = pair(name, 5)
     loss_function = loss_of(name, teacher, **BEST_SETTINGS.get(name, {}))
@@ -99,7 +106,7 @@ def test_an_equal_student_is_at_the_minimum(name: str) -> None:
     assert all(some.grad is not None and some.grad.abs().max() < 1e-9 for some in tensors(equal))
 
 
-@every_method
+@every_function
 def test_its_gradient_is_that_of_finite_differences(name: str) -> None:
     student, teacher = pair(name, 3)
     generator = torch.Generator().manual_seed(4)
@@ -115,7 +122,7 @@ def test_its_gradient_is_that_of_finite_differences(name: str) -> None:
         )
 
 
-@every_method
+@every_function
 def test_degenerate_examples_give_finite_gradients(name: str) -> None:
     _, teacher = pair(name, 4, torch.float32)
     alike = each(lambda some: some[[0, 0, 2, 3]], teacher)
@@ -132,7 +139,7 @@ def test_degenerate_examples_give_finite_gradients(name: str) -> None:
             assert all(some.grad is not None and some.grad.isfinite().all() for some in tensors(leaf))
 
 
-@every_method
+@every_function
 def test_a_permuted_batch_permutes_the_losses(name: str) -> None:
     student, teacher = pair(name, 6)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
@@ -142,7 +149,7 @@ def test_a_permuted_batch_permutes_the_losses(name: str) -> None:
         torch.testing.assert_close(permuted, loss_of(name, teacher, labels)(student, teacher)[order])
 
 
-@every_method
+@every_function
 def test_different_batches_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="got"):
         loss_of(name, features(name, 4, 2))(features(name, 3, 1), features(name, 4, 2))
@@ -152,7 +159,7 @@ def test_different_batches_are_refused(name: str) -> None:
 def test_the_gradient_reaches_the_student_alone(name: str) -> None:
     distiller = make(name).train()
     assert distiller.teacher is not None
-    terms = distiller(*batch_of(6))
+    terms = distiller(with_rows(*batch_of(6)))
     terms[name].backward()
     assert all(weight.grad is None and not weight.requires_grad for weight in distiller.teacher.parameters())
     reached = [weight.grad for weight in distiller.trainable_parameters() if weight.grad is not None]
@@ -168,18 +175,18 @@ def test_the_gradient_reaches_the_student_alone(name: str) -> None:
 def test_half_precision_stays_finite_and_near(name: str, dtype: torch.dtype) -> None:
     distiller = make(name).eval()
     images, labels = batch_of(6)
-    expected = distiller(images, labels)
+    expected = distiller(with_rows(images, labels))
     with torch.autocast("cpu", dtype=dtype):
-        terms = distiller(images, labels)
+        terms = distiller(with_rows(images, labels))
     assert terms.student_logits.dtype == dtype and terms[name].dtype == torch.float32
     assert terms[name].detach().item() == pytest.approx(expected[name].detach().item(), rel=0.1, abs=1e-3)
     terms.total.backward()
     assert all(weight.grad.isfinite().all() for weight in distiller.trainable_parameters() if weight.grad is not None)
-    halved = distiller.to(dtype)(images.to(dtype), labels)
+    halved = distiller.to(dtype)(with_rows(images.to(dtype), labels))
     assert halved[name].isfinite() and halved[name].dtype == torch.float32
 
 
-@every_method
+@every_function
 def test_large_half_precision_features_do_not_overflow(name: str) -> None:
     # 200 squared and summed is above float16's 65,504: the loss must not be computed in it.
     class Fixed(nn.Module):
@@ -202,28 +209,30 @@ def test_large_half_precision_features_do_not_overflow(name: str) -> None:
 
 @every_method
 def test_its_state_makes_a_round_trip(name: str) -> None:
-    images, labels = batch_of(6)
+    batch = with_rows(*batch_of(6))
     teacher, student = networks()
-    first = Distiller(teacher, student, [configure(name)], example=images, generator=1).eval()
-    second = Distiller(teacher, networks(50)[1], [configure(name)], example=images, generator=2).eval()
-    expected = first(images, labels).total.item()
-    assert second(images, labels).total.item() != expected
+    given = {"example": batch.inputs, "labels": CLASSES}
+    first = Distiller(teacher, student, [small(name)], generator=1, **given).eval()
+    second = Distiller(teacher, networks(50)[1], [small(name)], generator=2, **given).eval()
+    expected = first(batch).total.item()
+    assert second(batch).total.item() != expected
     assert not [key for key in first.state_dict() if not key.startswith(("student.", "terms."))]
     second.load_state_dict(first.state_dict())
-    assert second(images, labels).total.item() == expected
+    assert second(batch).total.item() == expected
 
 
 @every_method
 def test_twenty_steps_are_as_they_were(name: str) -> None:
     distiller = make(name).double().train()
-    images, labels = batch_of(16, torch.float64)
+    batch = with_rows(*batch_of(16, torch.float64))
     optimizer = torch.optim.SGD(distiller.trainable_parameters(), lr=0.01, momentum=0.9)
     totals = []
     for _ in range(21):
-        total = distiller(images, labels).total
+        total = distiller(batch).total
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
+        distiller.after_step()
         totals.append(total.detach().item())
     assert totals[20] < totals[0]
     # What one processor rounds otherwise than another grows over the steps: 2e-6 of mhgd's loss was seen.
@@ -295,8 +304,13 @@ def test_its_settings_have_limits(name: str) -> None:
 @every_method
 def test_its_page_says_what_a_reader_needs(name: str) -> None:
     loss = METHODS[name].loss
-    assert loss.__module__ == f"rolewise.distill.methods.{name}" and loss.__name__ == f"{name}_loss"
+    assert loss.__module__ == f"rolewise.distill.methods.{name}"
     page = inspect.getdoc(loss) or ""
+    if name in FUNCTIONS:
+        assert loss.__name__ == f"{name}_loss"
+    else:
+        assert loss.__name__.lower() == name.replace("_", "")
+        page += "Returns:" + (inspect.getdoc(loss.forward) or "")
     for part in (".. math::", "Source: ", "http", "Differs from source: ", "Args:", "Returns:", "[B]", "Raises:"):
         assert part in page, f"{name}_loss's docstring lacks {part!r}"
     assert METHODS[name].summary.endswith(".")

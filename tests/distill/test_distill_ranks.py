@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from distill_cases import STAGES, estimator_of, labels_of, pair
+from distill_cases import FUNCTIONS, STAGES, estimator_of, labels_of, pair
 from torch import Tensor, distributed, nn
 
 import rolewise.distill as rw
@@ -33,7 +33,7 @@ def two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
 
 
-@pytest.mark.parametrize("name", list(METHODS))
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_method_says_rightly_whether_examples_stand_alone(name: str) -> None:
     """The halves of a batch give what the whole gives, and only then may processes divide it."""
     info = METHODS[name]

@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from distill_cases import FUNCTIONS
 from torch import Tensor, nn
 
 import rolewise.distill as rw
@@ -13,7 +14,7 @@ from rolewise.distill import METHODS, Distiller
 from rolewise.errors import InputError
 from rolewise.models import build
 
-JOINT = [name for name in METHODS if METHODS[name].reads == "stages"]
+JOINT = [name for name in FUNCTIONS if METHODS[name].reads == "stages"]
 joint = pytest.mark.parametrize("name", JOINT)
 
 

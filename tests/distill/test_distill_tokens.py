@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from distill_cases import FUNCTIONS
 from distill_oracles import ORACLES
 from torch import Tensor, nn
 
@@ -18,8 +19,8 @@ from rolewise.errors import InputError
 from rolewise.models import build
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-FEATURES = [name for name in METHODS if METHODS[name].reads == "features"]
-STAGES = [name for name in METHODS if METHODS[name].reads == "stages" and METHODS[name].estimator is None]
+FEATURES = [name for name in FUNCTIONS if METHODS[name].reads == "features"]
+STAGES = [name for name in FUNCTIONS if METHODS[name].reads == "stages" and METHODS[name].estimator is None]
 
 
 def tokens(seed: int, shape: tuple[int, ...] = (4, 9, 6)) -> Tensor:
@@ -206,7 +207,7 @@ IMAGES = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(5))
 LABELS = torch.arange(6) % 5
 
 
-@pytest.mark.parametrize("name", [*FEATURES, *STAGES, "mhgd"])
+@pytest.mark.parametrize("name", [*FEATURES, *STAGES, "mhgd", "vid"])
 @pytest.mark.parametrize("prefix", [{"prefix": 1}, {"prefix": 1, "grid": (4, 4)}])
 def test_a_cnn_teaches_a_transformer(name: str, prefix: dict[str, object]) -> None:
     teacher = build("small_cnn", num_classes=5, channels=1, size=(8, 8), widths=(6, 8), seed=1)
@@ -217,6 +218,15 @@ def test_a_cnn_teaches_a_transformer(name: str, prefix: dict[str, object]) -> No
     assert terms.not_finite() is None
     terms[name].backward()
     assert student.patch.weight.grad is not None and student.patch.weight.grad.abs().sum() > 0
+
+
+def test_stages_of_a_transformer_are_reviewed_where_it_declares_its_grid() -> None:
+    teacher = build("small_cnn", num_classes=5, channels=1, size=(8, 8), widths=(6, 8), seed=1)
+    method = configure("review_kd", student_taps=["blocks.0", "blocks.1"], teacher_taps=["stages.0", "stages.1"])
+    distiller = Distiller(teacher, Vit(tokens={"prefix": 1, "grid": (4, 4)}), [method], example=IMAGES[:2])
+    assert distiller(IMAGES, LABELS).not_finite() is None
+    with pytest.raises(InputError, match=r"review_kd must tap maps .*got \[2, 16, 8\]; declare the grid"):
+        Distiller(teacher, Vit(tokens={"prefix": 1}), [method], example=IMAGES[:2])
 
 
 @pytest.mark.parametrize("name", ["fitnets", "attention", "similarity", "qfr"])

@@ -51,7 +51,7 @@ def test_a_section_becomes_what_a_training_takes() -> None:
     made = mixing(section_of(config, "small").mix, config)
     assert made is not None and made.by == "student_entropy" and made.mix.pairs == "any" and made.mix.fold
     assert made.alpha == weight_of({"start": 2.0, "end": 0.5, "at": 0.5}) and made.at(0.25).alpha == 1.25
-    assert made.at(1.0).share == 0.3
+    assert made.at(1.0).mixed_fraction == 0.3
     teacher = mixing(section_of(config, "teacher").mix, config)
     # Of its own training the teacher is the student.
     assert teacher is not None and teacher.by == "student_entropy" and teacher.mix.method == "cutmix"

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from torch import Tensor, nn
 
 from rolewise.augment import RandomOps, Schedule
 from rolewise.errors import InputError
-from rolewise.experiment import load, run
+from rolewise.experiment import load, policy_screen, run
 from rolewise.experiment.builders import preset
 from rolewise.experiment.policy_screen import screened
 from rolewise.experiment.run_folder import RunFolder
@@ -69,6 +70,22 @@ def test_the_screen_puts_the_lowest_deviation_first(finished: Path) -> None:
     assert chosen == augmentation(load(QUICK, SMALL), ranked[0]["genome"])
     begun = load_lineage(folder / "small-screened-search/lineage.json").initial
     assert list(begun) == [entry["genome"] for entry in ranked[: len(begun)]]
+
+
+def test_a_teacher_that_returns_a_mapping_is_screened_alike(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mapped(nn.Module):
+        def __init__(self, network: nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: Tensor) -> dict[str, Tensor]:
+            return {"logits": self.network(images)}
+
+    stage = next(stage for stage in stages_of(load(QUICK, [ARMS, *SMALL])) if stage.strategy == "screen")
+    plain = policy_screen._screen(RunFolder(finished), stage)
+    trained = policy_screen.trained_network
+    monkeypatch.setattr(policy_screen, "trained_network", lambda *given: Mapped(trained(*given)))
+    assert policy_screen._screen(RunFolder(finished), stage) == plain
 
 
 def test_a_damaged_screen_is_named(finished: Path) -> None:

@@ -14,7 +14,7 @@ from rolewise.config.network_sections import ModelSection
 from rolewise.experiment import load, run
 from rolewise.experiment.trial import network_memory, network_trial
 from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of
-from rolewise.memory import total_memory
+from rolewise.machine_memory import total_memory
 from rolewise.study import load_study
 
 HERE = Path(__file__).parent

@@ -44,11 +44,11 @@ def test_one_call_gives_what_the_single_measures_give() -> None:
         teacher=teacher,
         generator=stream(9),
         spec=SPEC,
-        head="standardised",
+        logit_scale="standardised",
         bins=10,
     )
     assert list(found) == list(UNITS)
-    how = {"spec": SPEC, "head": "standardised"}
+    how = {"spec": SPEC, "logit_scale": "standardised"}
     logits, labels = predict(model, pairs, **how)
     told = predict(teacher, pairs).logits
     fit = instruments.fit_temperature(*predict(model, validation, **how))

@@ -1,4 +1,4 @@
-"""predict: order, modes, devices, heads and the forms that it refuses."""
+"""predict: order, modes, devices, logit scales and the forms that it refuses."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_standardised_head_is_numpys() -> None:
     expected = z / z.std(1, ddof=1, keepdims=True)
     np.testing.assert_allclose(scaled(logits, "standardised").numpy(), expected, rtol=1e-12)
     model = nn.Sequential(nn.Flatten(), nn.Identity())
-    found = predict(model, [(logits.view(5, 1, 2, 2), torch.zeros(5, dtype=torch.int64))], head="standardised")
+    found = predict(model, [(logits.view(5, 1, 2, 2), torch.zeros(5, dtype=torch.int64))], logit_scale="standardised")
     np.testing.assert_allclose(found.logits.numpy(), expected, rtol=1e-12)
     constant = scaled(torch.full((2, 3), 7.0), "standardised").softmax(1)
     torch.testing.assert_close(constant, torch.full((2, 3), 1 / 3))
@@ -100,4 +100,4 @@ def test_other_networks_and_heads_are_refused() -> None:
     with pytest.raises(InputError, match=r"logits must have shape \[B, K\]"):
         predict(nn.Identity(), batch)
     with pytest.raises(InputError, match='did you mean "standardised"'):
-        predict(network(), batch, head="standardized")  # type: ignore[arg-type]
+        predict(network(), batch, logit_scale="standardized")  # type: ignore[arg-type]

@@ -117,23 +117,25 @@ def test_input_gradients_of_a_linear_network_by_numpy() -> None:
 
 
 @pytest.mark.parametrize("output", ["logits", "probabilities"])
-@pytest.mark.parametrize("head", ["raw", "standardised"])
-def test_the_jacobian_s_norm_is_that_of_the_whole_jacobian(output: str, head: str) -> None:
+@pytest.mark.parametrize("logit_scale", ["raw", "standardised"])
+def test_the_jacobian_s_norm_is_that_of_the_whole_jacobian(output: str, logit_scale: str) -> None:
     model, pairs = network(), batches(5, 3)
-    found = jacobian_norm(model, pairs, generator=stream(0), iterations=400, output=output, head=head)
+    found = jacobian_norm(model, pairs, generator=stream(0), iterations=400, output=output, logit_scale=logit_scale)
     model.eval()
 
     def one(image: Tensor) -> Tensor:
         logits = model(image[None])[0]
-        logits = logits if head == "raw" else logits / logits.std()
+        logits = logits if logit_scale == "raw" else logits / logits.std()
         return logits if output == "logits" else logits.softmax(0)
 
     for index, image in enumerate(torch.cat([pair[0] for pair in pairs])):
         whole = torch.autograd.functional.jacobian(one, image).reshape(4, 9)
         assert float(found[index]) == pytest.approx(np.linalg.svd(whole.numpy())[1][0], rel=1e-6)
-    rough = jacobian_norm(model, pairs, generator=stream(0), iterations=1, output=output, head=head)
+    rough = jacobian_norm(model, pairs, generator=stream(0), iterations=1, output=output, logit_scale=logit_scale)
     assert bool((rough <= found * (1 + 1e-9)).all())
-    steepest = sampled_lipschitz(model, pairs, generator=stream(0), radius=1e-4, samples=64, output=output, head=head)
+    steepest = sampled_lipschitz(
+        model, pairs, generator=stream(0), radius=1e-4, samples=64, output=output, logit_scale=logit_scale
+    )
     assert bool((steepest <= found * 1.001).all()) and bool((steepest > 0.4 * found).all())
 
 

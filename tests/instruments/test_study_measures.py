@@ -98,12 +98,12 @@ def test_calibration_by_hand_for_each_head() -> None:
 
     # Fitted on the validation images and on no others: no temperature near it is better there.
     assert nll(temperature) <= min(nll(temperature * factor) for factor in (0.9, 0.99, 1.01, 1.1))
-    heads = {
+    logit_scales = {
         "": raw,
         "_standardised": raw / raw.std(1, ddof=1, keepdims=True),
         "_at_temperature": raw / temperature,
     }
-    for name, read in heads.items():
+    for name, read in logit_scales.items():
         p = probabilities(torch.from_numpy(read))
         truth = np.eye(4)[labels.numpy()]
         top, hit = p.max(1), p.argmax(1) == labels.numpy()
@@ -118,8 +118,8 @@ def test_smoothness_has_the_same_pairs_for_both_heads_and_its_own_seed() -> None
     found = columns("smoothness", 5)
     p = probabilities(predict(Network(3), given()).logits)
     assert found["entropy"] == pytest.approx(-(p * np.log(p)).sum(1).mean(), abs=1e-6)
-    for head, name in (("raw", ""), ("standardised", "_standardised")):
-        gap = linearity_gap(Network(3), given(), generator=stream(5), head=head)
+    for logit_scale, name in (("raw", ""), ("standardised", "_standardised")):
+        gap = linearity_gap(Network(3), given(), generator=stream(5), logit_scale=logit_scale)
         assert found[f"linearity_gap{name}"] == gap.mean
     # Neither number hangs on the size of the logits at the fitted temperature, which takes it away; as it is both do.
     temperature = columns("calibration")["fitted_temperature"] or 0.0
@@ -193,28 +193,32 @@ def test_robustness_is_of_pixels_and_of_the_weaker_head() -> None:
     pixels = (LEVELS.float() / 255).requires_grad_()
     right = model(prepare(LEVELS, SPEC)).argmax(1) == LABELS
     kept = {}
-    for head in ("raw", "standardised"):
+    for logit_scale in ("raw", "standardised"):
         logits = model((pixels - 0.4) / 0.3)
-        read = logits if head == "raw" else logits / logits.std(1, keepdim=True)
+        read = logits if logit_scale == "raw" else logits / logits.std(1, keepdim=True)
         (slope,) = torch.autograd.grad(nn.functional.cross_entropy(read, LABELS, reduction="sum"), pixels)
         moved = (pixels + 32.5 / 255 * slope.sign()).clamp(0, 1)
-        kept[head] = right & (model((moved - 0.4) / 0.3).argmax(1) == LABELS)
-        assert found[f"fgsm_32.5_{head}_accuracy"] == pytest.approx(kept[head].double().mean())
+        kept[logit_scale] = right & (model((moved - 0.4) / 0.3).argmax(1) == LABELS)
+        assert found[f"fgsm_32.5_{logit_scale}_accuracy"] == pytest.approx(kept[logit_scale].double().mean())
     assert found["fgsm_32.5_accuracy"] == pytest.approx((kept["raw"] & kept["standardised"]).double().mean())
     for radius in (4, 32.5):
-        worst, *heads = (found[f"pgd_{radius:g}_{head}accuracy"] for head in ("", "raw_", "standardised_"))
+        worst, *logit_scales = (
+            found[f"pgd_{radius:g}_{logit_scale}accuracy"] for logit_scale in ("", "raw_", "standardised_")
+        )
         assert worst is not None
-        assert all(one is not None and worst <= one <= float(right.double().mean()) for one in heads)
+        assert all(one is not None and worst <= one <= float(right.double().mean()) for one in logit_scales)
     # A radius beside it changes nothing, and the number of steps is the one that was asked for.
     assert columns("robustness", radii=[4], steps=3).items() <= found.items()
     start = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=stream(0))))
-    withstood = {head: [] for head in ("raw", "standardised")}
+    withstood = {logit_scale: [] for logit_scale in ("raw", "standardised")}
     for images, labels in offered()["pixels"]():
-        for head, hits in withstood.items():
-            moved = pgd(model, images, labels, epsilon=4 / 255, generator=start, steps=3, spec=SPEC, head=head)
+        for logit_scale, hits in withstood.items():
+            moved = pgd(
+                model, images, labels, epsilon=4 / 255, generator=start, steps=3, spec=SPEC, logit_scale=logit_scale
+            )
             hits.append(model(prepare(moved, SPEC)).argmax(1) == labels)
-    for head, hits in withstood.items():
-        assert found[f"pgd_4_{head}_accuracy"] == pytest.approx((torch.cat(hits) & right).double().mean())
+    for logit_scale, hits in withstood.items():
+        assert found[f"pgd_4_{logit_scale}_accuracy"] == pytest.approx((torch.cat(hits) & right).double().mean())
 
 
 def test_corruptions_and_geometry_are_those_of_the_instruments() -> None:
@@ -272,7 +276,7 @@ def test_a_measurement_gets_what_it_asks_for_by_name() -> None:
     assert call_measure(MEASURES["fidelity"], Network(3), given(), without) == {}
     assert call_measure(lambda m, b, **more: {"n": len(more)}, Network(3), given(), offered()) == {"n": 0}
     assert call_measure(lambda validation, b: {"n": 1}, Network(3), given(), offered()) == {"n": 1}
-    with pytest.raises(InputError, match="must ask for what is offered, got 'train'"):
+    with pytest.raises(InputError, match="must take arguments that are offered, got 'train'"):
         call_measure(lambda m, b, train: {}, Network(3), given(), offered())
     for name in ("factr", "teacher"):
         with pytest.raises(InputError, match="no such setting of the measurement"):

@@ -61,7 +61,7 @@ def test_dorefa_weight_against_numpy(bits: int) -> None:
 def test_on_grid_against_numpy(lower: int, upper: int) -> None:
     values = (draws(5, 40) * 3).requires_grad_()
     step, up = torch.tensor(0.37, requires_grad=True), draws(5, 40, seed=2)
-    on_grid(values, step, lower, upper, share=0.25).backward(up)
+    on_grid(values, step, lower, upper, gradient_factor=0.25).backward(up)
     v, s, g = values.detach().double().numpy(), float(step.detach()), up.double().numpy()
     inside = (v / s > lower) & (v / s < upper)
     slope = np.where(inside, np.round(v / s) - v / s, np.clip(v / s, lower, upper))

@@ -43,7 +43,7 @@ def test_a_learned_step_on_any_range(lower: int, upper: int, share: float) -> No
     values, up = off_the_edges(draws(7, 60) * 2, step, lower, upper), draws(7, 60, seed=1)
     assert bool((values / step > upper).any()) and bool((values / step < lower).any())
     leaf, own = values.clone().requires_grad_(), torch.tensor(step, requires_grad=True)
-    out = on_grid(leaf, own, lower, upper, share=share)
+    out = on_grid(leaf, own, lower, upper, gradient_factor=share)
     out.backward(up)
     value, to_values, to_step = theirs(values, step, lower, upper, share, up)
     torch.testing.assert_close(out.detach(), value, atol=1e-6, rtol=1e-5)

@@ -6,7 +6,7 @@ import pytest
 
 from rolewise.errors import InputError
 from rolewise.search import budget
-from rolewise.search.budget import duration
+from rolewise.words import duration
 
 
 def test_published_search_by_hand() -> None:

@@ -136,7 +136,7 @@ def faulty(change: str) -> tuple[list[Row], dict[str, Any]]:
         ("all failed", "finished for every seed, got none of 4"),
         ("two students", "must be of one student, got a, b"),
         ("unknown", 'did you mean "temperature"'),
-        ("open", "'weight' must have a value, got none; say which of 0.1, 0.5"),
+        ("open", "'weight' must have a value, got none; name which of 0.1, 0.5"),
         ("elsewhere", "must hold weight = 0.7"),
     ],
 )

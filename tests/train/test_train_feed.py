@@ -21,8 +21,8 @@ from rolewise.train import Feed, ImageFeed, Mixing, Trainee, TrainSettings
 MIXINGS: dict[str, Mixing | None] = {
     "plain": None,
     "mixup": Mixing(Mix(pairs="within"), alpha=weight_of(0.7)),
-    "cutmix": Mixing(Mix("cutmix", pairs="across"), share=Weight(0.4, 1.0)),
-    "clean too": Mixing(Mix(), share=weight_of(0.5), clean_too=True, targets="isotonic"),
+    "cutmix": Mixing(Mix("cutmix", pairs="across"), mixed_fraction=Weight(0.4, 1.0)),
+    "clean too": Mixing(Mix(), mixed_fraction=weight_of(0.5), clean_too=True, targets="isotonic"),
     "picked": Mixing(Mix("cutmix"), by="student_entropy"),
     "unix": Mixing(by="teacher_entropy", rule="unix", alpha=weight_of(0.3), sharpness=10.0),
     "unix, each": Mixing(Mix(ratio="sample"), by="student_entropy", rule="unix"),

@@ -21,9 +21,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "average, own view, small chunks": {"ema": 0.9, "view": "own", "chunk": 32},
     "limited, clipped": {"distill_gradient": "limited", "clip_norm": 1.0, "optimizer": "adam"},
-    "mixed": {"mixing": Mixing(Mix("cutmix", pairs="across"), share=Weight(0.2, 1.0)), "optimizer": "adamw"},
+    "mixed": {"mixing": Mixing(Mix("cutmix", pairs="across"), mixed_fraction=Weight(0.2, 1.0)), "optimizer": "adamw"},
     "mixed by entropy": {"mixing": Mixing(by="student_entropy", rule="unix", alpha=weight_of(0.5)), "ema": 0.5},
-    "half precision": {"precision": "bfloat16", "mixing": Mixing(share=weight_of(0.5), clean_too=True)},
+    "half precision": {"precision": "bfloat16", "mixing": Mixing(mixed_fraction=weight_of(0.5), clean_too=True)},
 }
 
 

@@ -74,12 +74,16 @@ def test_under_every_view_both_networks_see_the_same_mix(mixing: Mixing) -> None
 
 VARIANTS: dict[str, Mixing] = {
     "mixup": MIXUP,
-    "cutmix, moving": Mixing(Mix("cutmix", pairs="across"), share=Weight(0.2, 1.0), alpha=Weight(2.0, 0.5, "cosine")),
-    "clean too": Mixing(Mix(), share=weight_of(0.5), clean_too=True),
+    "cutmix, moving": Mixing(
+        Mix("cutmix", pairs="across"), mixed_fraction=Weight(0.2, 1.0), alpha=Weight(2.0, 0.5, "cosine")
+    ),
+    "clean too": Mixing(Mix(), mixed_fraction=weight_of(0.5), clean_too=True),
     "picked": Mixing(Mix("cutmix"), by="student_entropy"),
-    "picked by the teacher, clean too": Mixing(Mix(), share=weight_of(0.5), by="teacher_entropy", clean_too=True),
+    "picked by the teacher, clean too": Mixing(
+        Mix(), mixed_fraction=weight_of(0.5), by="teacher_entropy", clean_too=True
+    ),
     "unix": Mixing(by="student_entropy", rule="unix"),
-    "legacy": Mixing(Mix(share_kind="legacy", pairs="within"), share=weight_of(0.1)),
+    "legacy": Mixing(Mix(share_kind="legacy", pairs="within"), mixed_fraction=weight_of(0.1)),
     "outputs": Mixing(targets="outputs"),
     "outputs, clean too": Mixing(Mix("cutmix"), targets="outputs", clean_too=True),
     "isotonic": Mixing(targets="isotonic"),
@@ -99,7 +103,7 @@ def test_it_resumes_exactly_and_differs_from_no_mixing(name: str) -> None:
 
 
 def test_a_fit_that_is_stopped_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    made = Mixing(Mix("cutmix"), by="student_entropy", share=Weight(0.2, 0.8))
+    made = Mixing(Mix("cutmix"), by="student_entropy", mixed_fraction=Weight(0.2, 0.8))
     assert fit(mixed(made), tmp_path / "whole")
     while not fit(mixed(made), tmp_path / "cut", should_stop=lambda: True):
         pass
@@ -114,20 +118,22 @@ def test_the_record_tells_the_effective_share() -> None:
     assert shares(None) == [None] * 3
     assert shares(MIXUP) == [1.0] * 3
     # Batches of 16, 16, 16 and 12: a quarter are 4, 4, 4 and 3.
-    assert shares(Mixing(share=weight_of(0.25))) == [0.25] * 3
-    assert shares(Mixing(share=weight_of(0.25), clean_too=True)) == [15 / 75] * 3
+    assert shares(Mixing(mixed_fraction=weight_of(0.25))) == [0.25] * 3
+    assert shares(Mixing(mixed_fraction=weight_of(0.25), clean_too=True)) == [15 / 75] * 3
     # Each epoch's beginning counts: 0, 1/3 (5, 5, 5 and 4 images) and 2/3 (11, 11, 11 and 8).
-    assert shares(Mixing(share=Weight(0.0, 1.0))) == [0, 19 / 60, 41 / 60]
+    assert shares(Mixing(mixed_fraction=Weight(0.0, 1.0))) == [0, 19 / 60, 41 / 60]
     # UNIX-KD: 12, 12, 12 and 9 rows are kept, of which 8, 8, 8 and 6 are clean.
     assert shares(Mixing(by="student_entropy", rule="unix")) == [15 / 45] * 3
-    legacy = shares(Mixing(Mix(share_kind="legacy"), share=weight_of(0.1)))
+    legacy = shares(Mixing(Mix(share_kind="legacy"), mixed_fraction=weight_of(0.1)))
     assert all(share is not None and 0.2 < share < 0.65 for share in legacy)
 
 
 def test_share_and_alpha_are_followed_as_scalars() -> None:
-    made = mixed(Mixing(share=Weight(0.0, 1.0)), scalars=[(0.0, {"mix_share": 0.25}), (0.6, {"mix_alpha": 3.0})])
+    made = mixed(
+        Mixing(mixed_fraction=Weight(0.0, 1.0)), scalars=[(0.0, {"mix_share": 0.25}), (0.6, {"mix_alpha": 3.0})]
+    )
     assert [entry["mixed_share"] for entry in made.run_epochs(0, 3)] == [0.25] * 3
-    assert made.mixing is not None and made.mixing.at(0.0) == Mix(alpha=3.0, share=0.25)
+    assert made.mixing is not None and made.mixing.at(0.0) == Mix(alpha=3.0, mixed_fraction=0.25)
     unmixed = mixed(None, scalars=[(0.0, {"mix_share": 0.25})])
     assert "mixed_share" not in unmixed.run_epochs(0, 1)[0] and unmixed.mixing is None
     unix = Mixing(by="student_entropy", rule="unix").with_scalars(0.3, 2.0)
@@ -182,11 +188,11 @@ def test_evaluation_and_labels_alone_know_nothing_of_mixing() -> None:
         ({"by": "entropy"}, "pairs must be one of"),
         ({"rule": "picks"}, 'did you mean "pick"'),
         ({"targets": "soft"}, "mixed_targets must be one of"),
-        ({"share": Weight(0.0, 2.0)}, "share must be between 0 and 1"),
+        ({"mixed_fraction": Weight(0.0, 2.0)}, "mixed_fraction must be between 0 and 1"),
         ({"alpha": Weight(1.0, 0.0)}, "alpha must be above 0"),
         ({"sharpness": 0.0}, "sharpness must be positive"),
         ({"mix": Mix("cutmix"), "by": "student_entropy", "rule": "unix"}, 'method must be "mixup"'),
-        ({"share": weight_of(0.5), "by": "student_entropy", "rule": "unix"}, "share must be 1"),
+        ({"mixed_fraction": weight_of(0.5), "by": "student_entropy", "rule": "unix"}, "mixed_fraction must be 1"),
     ],
 )
 def test_wrong_mixing_is_named(wrong: dict[str, Any], part: str) -> None:

@@ -17,7 +17,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("advise.md", "| method weights |", "rule"),
     ("advise.md", "| augmentation |", "rule"),
     ("analysis.md", "| accuracy | 0.970", "shown"),
-    ("analysis.md", "| likelihood (`nll`)", "shown"),
+    ("analysis.md", "| negative log-likelihood (`nll`)", "shown"),
     ("analysis.md", "| calibration error (`ece`)", "shown"),
     ("analysis.md", "| temperature | 0.785", "shown"),
     ("analysis.md", "| calibration error at it", "shown"),

@@ -147,7 +147,7 @@ def advise_case(case: Case, thresholds: Thresholds | None = None) -> Advice:
     mixed, mix = image_rules.mixing(found, epochs, methods, teacher.get("linearity_gap"))
     case.on_step("student: a step's time")
     schedule = _schedule(case, seen.value)
-    how = Mixing(Mix(mix["method"]), share=weight_of(mix["share"])) if mix["method"] != "none" else None
+    how = Mixing(Mix(mix["method"]), mixed_fraction=weight_of(mix["share"])) if mix["method"] != "none" else None
     timed = speed(case, spec, methods, labels.value, schedule, how)
     choices = [softening] if softening is not None else []
     choices += [degrees] if any(rules.softened(str(method["name"])) for method in methods) else []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rolewise.advice.deviation import Candidate
 from rolewise.advice.result import Advice
 from rolewise.diagnosis.fault_kinds import FAULTS, Tried
-from rolewise.search.budget import duration
+from rolewise.words import duration
 
 Rows = list[tuple[str, ...]]
 _MEASURES = {

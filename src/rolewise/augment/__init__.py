@@ -7,9 +7,10 @@ from rolewise.augment.ops import OPS, PBA_OPS, Op
 from rolewise.augment.own_ops import import_operation, operation
 from rolewise.augment.plan import Plan
 from rolewise.augment.plan_application import apply
-from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
+from rolewise.augment.policy import Augmentation, Policy, Triple
 from rolewise.augment.presets import PRESETS, build_schedule
 from rolewise.augment.published import PUBLISHED_OPS, Published, load_published
+from rolewise.augment.random_policies import RandomOps, SubPolicies
 from rolewise.augment.schedule import Schedule, augmentation_from_json, random_schedule
 from rolewise.augment.torchvision_spaces import TorchvisionOps, TorchvisionPolicy
 

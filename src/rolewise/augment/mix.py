@@ -20,7 +20,7 @@ PAIRS = ("any", "within", "across")
 
 @dataclass(frozen=True)
 class Mix:
-    r"""What plans of mixing are drawn from at one moment.
+    r"""The distribution that plans of mixing are drawn from at one moment.
 
     The ratio r, an image's own share, is Beta(alpha, alpha). CutMix takes a box of (1 - r) of the image's area, its
     middle anywhere, from the partner; what of the box falls outside the image is lost, and r is set to the exact area.
@@ -34,10 +34,10 @@ class Mix:
     Args:
         method: ``mixup`` or ``cutmix``.
         alpha: of the Beta distribution, above 0.
-        share: of the batch's images that are mixed, in [0, 1].
-        share_kind: ``exact``: share x batch, rounded, drawn without replacement; ``legacy``: the released code's draw
-            of the clean images with replacement, which mixes (1 - 1/B)^int(B (1 - share)) of them: 40.7% at share .1
-            and batch 64.
+        mixed_fraction: of the batch's images that are mixed, in [0, 1].
+        share_kind: ``exact``: mixed_fraction x batch, rounded, drawn without replacement; ``legacy``: the released
+            code's draw of the clean images with replacement, which mixes (1 - 1/B)^int(B (1 - share)) of them: 40.7% at
+            share .1 and batch 64.
         ratio: one for each ``sample``, or one (and one box) for the ``batch``.
         fold: whether r becomes max(r, 1 - r), so that an image is most of itself.
         pairs: partners of ``any`` class, ``within`` the class or ``across`` classes. An image without such a partner in
@@ -49,7 +49,7 @@ class Mix:
 
     method: str = "mixup"
     alpha: float = 1.0
-    share: float = 1.0
+    mixed_fraction: float = 1.0
     share_kind: Literal["exact", "legacy"] = "exact"
     ratio: Literal["sample", "batch"] = "sample"
     fold: bool = False
@@ -66,8 +66,8 @@ class Mix:
                 raise InputError(f"{what} must be one of {', '.join(names)}, got {value!r}{near(str(value), names)}")
         if not 0 < self.alpha < math.inf:
             raise InputError(f"alpha must be above 0 and finite, got {self.alpha}; method none mixes nothing")
-        if not 0 <= self.share <= 1:
-            raise InputError(f"share must be between 0 and 1, got {self.share}")
+        if not 0 <= self.mixed_fraction <= 1:
+            raise InputError(f"mixed_fraction must be between 0 and 1, got {self.mixed_fraction}")
 
     def draw(
         self, labels: Tensor, size: tuple[int, int], generator: torch.Generator, *, batch_size: int | None = None
@@ -106,7 +106,7 @@ class Mix:
             places = torch.rand(*shape, 2, generator=generator, dtype=torch.double).expand(groups, count, 2)
             boxes, ratios = draw_boxes(ratios, size, places)
         kept = partners != torch.arange(count)
-        kept = kept & draw_mixed(kept, self.share, generator, kind=self.share_kind)
+        kept = kept & draw_mixed(kept, self.mixed_fraction, generator, kind=self.share_kind)
         partners = torch.where(kept, partners, torch.arange(count))
         return partners, torch.where(kept, ratios, 1.0).float(), boxes * kept.unsqueeze(2)
 

@@ -23,7 +23,7 @@ def mix_images(images: Tensor, plan: MixPlan) -> Tensor:
 
     Returns:
         [M, C, H, W]. Blended uint8 images become float32 in [0, 1], since rounding back to grey levels would lose what
-        the ratio says; CutMix, which only moves pixels, keeps the type.
+        the ratio gives; CutMix, which only moves pixels, keeps the type.
     """
     # Mostly the rows are the images themselves, in order: then nothing need be gathered. Elsewhere than on a CPU to ask
     # costs more than to gather.

@@ -1,4 +1,4 @@
-"""What plans of mixing are made of: partners, ratios, who is mixed, and boxes. Every draw can be given instead."""
+"""The draws of a plan of mixing: partners, ratios, which images are mixed, and boxes. Each may be given instead."""
 
 from __future__ import annotations
 
@@ -65,43 +65,43 @@ def draw_ratios(shape: tuple[int, ...], alpha: float, generator: torch.Generator
 
 def draw_mixed(
     allowed: Tensor,
-    share: float,
+    mixed_fraction: float,
     generator: torch.Generator | None,
     *,
     kind: str = "exact",
     draws: Tensor | None = None,
 ) -> Tensor:
-    """Draws which images are mixed.
+    """Draws the images that are mixed.
 
     Args:
-        allowed: bool [G, B], which can be.
-        share: in [0, 1].
+        allowed: bool [G, B], whether an image can be mixed.
+        mixed_fraction: in [0, 1].
         generator: of the draws.
-        kind: ``exact``: in each batch share x B of them (rounded, one half up), or all that can be if these are fewer;
-            ``legacy``: all but those that int(B (1 - share)) draws with replacement hit.
-        draws: instead of the generator's, in [0, 1): [G, B], or [G, int(B (1 - share))] for ``legacy``.
+        kind: ``exact``: in each batch mixed_fraction x B of them (rounded, one half up), or all that can be if these
+            are fewer; ``legacy``: all but those that int(B (1 - mixed_fraction)) draws with replacement hit.
+        draws: instead of the generator's, in [0, 1): [G, B], or [G, int(B (1 - mixed_fraction))] for ``legacy``.
 
     Returns:
         bool [G, B].
     """
     groups, count = allowed.shape
     if kind == "legacy":
-        # The released code's own count, save that 1 - share may fall short of what was meant by a rounding.
-        hits = int(count * (1 - share) + 1e-9)
+        # The released code's own count, save that 1 - mixed_fraction may fall short of what was meant by a rounding.
+        hits = int(count * (1 - mixed_fraction) + 1e-9)
         u = torch.rand(groups, hits, generator=generator, dtype=torch.double) if draws is None else draws.double()
         return torch.ones_like(allowed).scatter_(1, (u * count).long(), False)
-    if share == 1:
+    if mixed_fraction == 1:
         return allowed
     u = torch.rand(allowed.shape, generator=generator, dtype=torch.double) if draws is None else draws.double()
     rank = (u + 2.0 * ~allowed).argsort(1).argsort(1)
-    return allowed & (rank < math.floor(share * count + 0.5))
+    return allowed & (rank < math.floor(mixed_fraction * count + 0.5))
 
 
 def draw_boxes(ratios: Tensor, size: tuple[int, int], places: Tensor) -> tuple[Tensor, Tensor]:
     """Returns boxes, and the ratios that they exactly have.
 
     Args:
-        ratios: [..., ] in [0, 1], the share that is wanted outside the box.
+        ratios: [..., ] in [0, 1], the mixed_fraction that is wanted outside the box.
         size: (H, W) in pixels.
         places: [..., 2] in [0, 1), where the middle is along y and x.
 

@@ -38,7 +38,7 @@ def keep_highest(plan: MixPlan, scores: Tensor, count: int) -> MixPlan:
     Args:
         plan: of M rows.
         scores: [M].
-        count: how many rows are kept, at most M.
+        count: the number of rows that are kept, at most M.
 
     Raises:
         InputError: there are not as many scores as rows, or fewer rows than are to be kept.

@@ -15,7 +15,7 @@ from rolewise.tensors import read_tensors
 
 @dataclass(frozen=True)
 class MixPlan:
-    """What M mixed images are made of. An image that is its own partner stays as it is.
+    """The sources, partners and ratios of M mixed images. An image that is its own partner stays as it is.
 
     Args:
         sources: [M] int64, numbers of the images that are mixed into.
@@ -56,7 +56,7 @@ class MixPlan:
         return self.sources != self.partners
 
     def describe(self, row: int) -> str:
-        """Returns what happens in one row, such as ``"0.7 of image 3, 0.3 of image 8"``."""
+        """Returns the mixture of one row, such as ``"0.7 of image 3, 0.3 of image 8"``."""
         source, partner, ratio = int(self.sources[row]), int(self.partners[row]), float(self.ratios[row])
         if source == partner:
             return f"image {source}"

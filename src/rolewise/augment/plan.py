@@ -46,7 +46,7 @@ class Plan:
         return Plan(self.ops[part], self.values[part], self.draws[part])
 
     def describe(self, image: int) -> list[str]:
-        """Returns what happens to one image, such as ``["rotate -12 degrees", "flip"]``."""
+        """Returns the operations on one image, such as ``["rotate -12 degrees", "flip"]``."""
         lines = []
         for op, value in zip(self.ops[image].tolist(), self.values[image].tolist(), strict=True):
             if op >= 0:

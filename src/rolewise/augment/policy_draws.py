@@ -1,4 +1,4 @@
-"""What the policies' draws are made of."""
+"""The parts of a policy's draw: the walk through its triples, signs, ranges, and the base operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Presets: augmentations by name, and the one function that makes a schedule out of what a config says."""
+"""Presets: augmentations by name, and the one function that makes a schedule of a config's entry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pydantic import ValidationError, validate_call
 
 from rolewise.augment.autoaugment_policies import POLICIES
 from rolewise.augment.ops import PBA_OPS, check_op
-from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
+from rolewise.augment.policy import Augmentation, Policy, Triple
+from rolewise.augment.random_policies import RandomOps, SubPolicies
 from rolewise.augment.schedule import Schedule
 from rolewise.augment.torchvision_spaces import TorchvisionOps, TorchvisionPolicy
 from rolewise.errors import InputError, near
@@ -146,9 +147,9 @@ def build_schedule(
 
     Args:
         spec: ``"randaugment"``, ``{"name": "randaugment", "strength": 0.3}``, or ``path/to/schedule.json``.
-        ops: the operations that presets which choose among all may use, where the spec does not say.
-        ranges: other values at strength 1, where the spec does not say.
-        base: operations for every image, where the spec does not say.
+        ops: the operations that presets which choose among all may use, where the spec has none.
+        ranges: other values at strength 1, where the spec has none.
+        base: operations for every image, where the spec has none.
 
     Raises:
         InputError: the name, an argument or the file is wrong.

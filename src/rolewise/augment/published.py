@@ -60,7 +60,7 @@ class Published:
         """Returns the schedule on the original scale, stretched to fractions of training.
 
         Args:
-            name: what the report calls it.
+            name: the schedule's name in the report.
             base: operations that follow for every image. Population Based Augmentation itself trains with
                 ``("crop", "flip", "cutout")`` and ``ranges={"cutout": 0.5}``, a hole of 16 pixels at 32.
             ranges: other values at strength 1, of the operations in ``base``.
@@ -79,7 +79,7 @@ def load_published(path: AnyPath, epochs: int | None = None) -> Published:
 
     Args:
         path: the log.
-        epochs: the length of the search. Needed where the log does not say it and is not one of the two that
+        epochs: the length of the search. Needed where the log lacks it and is not one of the two that
             Population Based Augmentation published (200 epochs on reduced CIFAR-10, 160 on reduced SVHN).
 
     Raises:
@@ -129,14 +129,14 @@ def _vector(config: Any) -> tuple[int, ...]:
 
 
 def _length(rows: list[list[Any]], epochs: int | None, where: str) -> int:
-    """Returns how many epochs the search had: what is given, and what is known of the log, which must agree."""
+    """Returns the number of the search's epochs: the argument, or the known number of the log, which must agree."""
     if epochs is not None and (not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1):
         raise InputError(f"epochs must be a whole number of at least 1, got {epochs!r}")
     known = _epochs(rows[-1][4]) or _LENGTHS.get(hashlib.sha256(json.dumps(rows).encode()).hexdigest())
     if known is None and epochs is None:
         raise InputError(
-            f"epochs must be given: {where} does not say how many epochs its search had, and its schedule is stretched "
-            "by that number; load_published(path, epochs=200)"
+            f"epochs must be given: {where} does not hold the number of its search's epochs, and its schedule is "
+            "stretched by that number; load_published(path, epochs=200)"
         )
     if known is not None and epochs not in (None, known):
         raise InputError(f"epochs must be {known}, those of {where}, got {epochs}; leave it out")

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from rolewise.augment.ops import PBA_OPS
-from rolewise.augment.policy import Augmentation, Policy, RandomOps, SubPolicies, Triple
+from rolewise.augment.policy import Augmentation, Policy, Triple
+from rolewise.augment.random_policies import RandomOps, SubPolicies
 from rolewise.augment.torchvision_spaces import TorchvisionOps, TorchvisionPolicy
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, read_json, write_json
@@ -20,11 +21,11 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Schedule:
-    """Which augmentation holds when.
+    """Augmentations over the time of a training.
 
     Args:
         segments: (start, augmentation), starts ascending from 0, each in [0, 1), in fractions of training.
-        name: what the report calls it.
+        name: the schedule's name in the report.
 
     Raises:
         InputError: there is no segment, or the starts are not ascending from 0.
@@ -57,7 +58,7 @@ class Schedule:
         return Schedule(tuple(zip(map(float, starts), policies, strict=True)), name)
 
     def at(self, fraction: float) -> Augmentation:
-        """Returns what holds at a fraction of training in [0, 1]."""
+        """Returns the augmentation at a fraction of training in [0, 1]."""
         current = self.segments[0][1]
         for start, augmentation in self.segments:
             if start > fraction + 1e-9:

@@ -25,8 +25,8 @@ def run(config: ConfigFile, out: RunOption, settings: Settings = None, fresh: Fr
     console.print(f"\nResults: {out / 'results.json'}\nReport:  {out / 'report.html'}", soft_wrap=True)
 
 
-@app.command()
-def study(
+@app.command("study")
+def study_command(
     config: Annotated[Path, typer.Argument(help="The study's YAML file.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="The study folder; created, or resumed.", show_default=False)],
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change the study: --set seeds=[0,1]")] = None,
@@ -66,8 +66,8 @@ def study(
         )
 
 
-@app.command()
-def search(
+@app.command("search")
+def search_command(
     config: ConfigFile,
     out: RunOption,
     role: Annotated[str, typer.Option(help="teacher, or a student's name.")] = "teacher",
@@ -83,8 +83,8 @@ def search(
         console.print(f"Schedule: {schedule}", soft_wrap=True)
 
 
-@app.command()
-def train(config: ConfigFile, out: RunOption, settings: Settings = None, fresh: Fresh = False) -> None:
+@app.command("train")
+def train_command(config: ConfigFile, out: RunOption, settings: Settings = None, fresh: Fresh = False) -> None:
     """Train the teachers of an experiment (searching their schedule first, where they train under their own).
 
     Example: rolewise train configs/digits.yaml --out runs/digits
@@ -94,8 +94,8 @@ def train(config: ConfigFile, out: RunOption, settings: Settings = None, fresh: 
         console.print(f"Teacher: {weights}", soft_wrap=True)
 
 
-@app.command()
-def distill(
+@app.command("distill")
+def distill_command(
     config: ConfigFile,
     out: RunOption,
     student: Annotated[str, typer.Option(help="The student's name; all by default.")] = "",

@@ -1,4 +1,4 @@
-"""What the commands share: the application, the console, the arguments that several take."""
+"""The application, the console, and the arguments that several commands take."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from rolewise.cli.options import RunArgument, app, console
 from rolewise.words import counted
 
 
-@app.command()
-def evaluate(
+@app.command("evaluate")
+def evaluate_command(
     run_folder: RunArgument,
     stage: Annotated[
         str, typer.Argument(help="A training's stage, such as seed0/small-own+distill.", show_default=False)
@@ -32,8 +32,8 @@ def evaluate(
     console.print(f"validation accuracy {metrics.accuracy:.4f}, loss {metrics.loss:.4f}, {images}")
 
 
-@app.command()
-def export(
+@app.command("export")
+def export_command(
     run_folder: RunArgument,
     out: Annotated[
         Path, typer.Option("--out", help="The file to write; a model card comes beside it.", show_default=False)
@@ -75,8 +75,8 @@ def export(
     )
 
 
-@app.command()
-def report(
+@app.command("report")
+def report_command(
     run_folder: RunArgument, show: Annotated[bool, typer.Option("--show", help="Open it in the browser.")] = False
 ) -> None:
     """Write a run's or a study's report anew, also of one that is not finished.

@@ -13,8 +13,8 @@ from rolewise.errors import InputError
 from rolewise.words import counted
 
 
-@app.command()
-def preview(
+@app.command("preview")
+def preview_command(
     augmentation: Annotated[str, typer.Argument(help="A preset or a schedule file.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="The picture to write (PNG).")] = Path("preview.png"),
     config: Annotated[
@@ -32,15 +32,15 @@ def preview(
     console.print(f"Picture: {draw_preview(augmentation, out, experiment, role=role)}", soft_wrap=True)
 
 
-@app.command()
-def validate(
+@app.command("validate")
+def validate_command(
     config: ConfigFile,
     settings: Settings = None,
     no_import: Annotated[
         bool, typer.Option("--no-import", help="Import no code of yours; what depends on it is left out.")
     ] = False,
 ) -> None:
-    """Check a config, or a study, and say what it would run; all faults at once.
+    """Check a config, or a study, and count its stages; all faults at once.
 
     Code that the file names by package.module:name is imported and tried, as a run would.
 

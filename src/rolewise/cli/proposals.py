@@ -14,8 +14,8 @@ from rolewise.errors import InputError
 FAULTY = 3
 
 
-@app.command()
-def advise(
+@app.command("advise")
+def advise_command(
     config: Annotated[Path, typer.Argument(help="The experiment's YAML file.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="A folder, or one file: .json, .md or .yaml.", show_default=False)],
     teacher: Annotated[
@@ -29,13 +29,13 @@ def advise(
     student_weights: Annotated[
         Path | None, typer.Option(help="Weights of a trained student, to compare with.", show_default=False)
     ] = None,
-    images: Annotated[int, typer.Option(help="The most images that a network is asked about at once.")] = 1000,
+    images: Annotated[int, typer.Option(help="The most images that a network runs on at once.")] = 1000,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting: --set students[0].train.epochs=5")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 3 where the teacher has a fault.")] = False,
 ) -> None:
-    """Ask a trained teacher what is cheap to ask, and propose how to distil, with reasons and cost.
+    """Measure a trained teacher cheaply, and propose how to distil, with reasons and cost.
 
     Example: rolewise advise configs/digits.yaml --run runs/digits seed0/teacher-own --out advice
     """
@@ -65,8 +65,8 @@ def advise(
         raise typer.Exit(FAULTY)
 
 
-@app.command()
-def regret(
+@app.command("regret")
+def regret_command(
     table: Annotated[Path, typer.Argument(help="A study's folder, or its results.csv.", show_default=False)],
     advice: Annotated[Path, typer.Option("--advice", help="The proposed config, advice.yaml.", show_default=False)],
     at: Annotated[

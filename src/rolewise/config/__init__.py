@@ -2,14 +2,14 @@
 
 from rolewise.config.experiment_file import experiment_config_of, load_experiment_config
 from rolewise.config.experiment_values import as_values, differences, dump, experiment_digest
-from rolewise.config.faults import ConfigError, Fault, Place, dotted
+from rolewise.config.faults import ConfigError, ConfigPlace, Fault, dotted
 from rolewise.config.schema import ExperimentConfig
 
 __all__ = [
     "ConfigError",
+    "ConfigPlace",
     "ExperimentConfig",
     "Fault",
-    "Place",
     "as_values",
     "differences",
     "dotted",

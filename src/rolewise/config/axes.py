@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
+from rolewise.config.axis_levels import Axis, AxisLevel, ScalarValue, Setting, scalar
 from rolewise.config.document import Document
-from rolewise.config.faults import Fault, Place, Steps, dotted
+from rolewise.config.faults import Fault, Steps, dotted
 from rolewise.config.overrides import steps_of
 from rolewise.config.yaml_scalars import kind, quoted_value
 from rolewise.errors import near
 
-#: What a table holds of a level.
-ScalarValue = str | int | float | bool
 #: Settings that a study gives in its own place, and why.
 _ELSEWHERE = {
     "seeds": "give seeds at the top of the study",
@@ -33,54 +30,6 @@ _LARGEST = 1e12
 _RANGE = {"from", "to", "steps", "log"}
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One value of a config.
-
-    Args:
-        steps: its path.
-        value: plain.
-        place: where the study says so.
-    """
-
-    steps: Steps
-    value: Any
-    place: Place
-
-
-@dataclass(frozen=True)
-class AxisLevel:
-    """One level of an axis.
-
-    Args:
-        name: what tables hold.
-        settings: what it sets; none where it is the base itself.
-    """
-
-    name: ScalarValue
-    settings: tuple[Setting, ...]
-
-
-@dataclass(frozen=True)
-class Axis:
-    """What is varied.
-
-    Args:
-        name: a config key, or a name whose levels set several keys.
-        levels: the first is what the others are compared with.
-        key: the path that it sets; None for named levels.
-    """
-
-    name: str
-    levels: tuple[AxisLevel, ...]
-    key: Steps | None
-
-    def find(self, name: Any) -> AxisLevel | None:
-        """Returns the level of that name or value."""
-        wanted = (type(scalar(name)) is bool, scalar(name))
-        return next((level for level in self.levels if (type(level.name) is bool, level.name) == wanted), None)
-
-
 class Axes:
     """Reads axes out of a study's document and collects what is wrong with them.
 
@@ -93,7 +42,7 @@ class Axes:
         self.faults: list[Fault] = []
 
     def settings(self, values: Mapping[str, Any], path: Steps) -> tuple[Setting, ...]:
-        """Returns what a mapping of config keys to values sets."""
+        """Returns the settings of a mapping of config keys to values."""
         found = []
         for key, value in values.items():
             steps = self._steps(key, (*path, key))
@@ -229,25 +178,9 @@ class Axes:
         self.faults.append(Fault(self._document.place(path), dotted(path), message))
 
 
-def scalar(value: Any) -> ScalarValue:
-    """Returns a level's value as a table holds it: lists and mappings as JSON."""
-    return value if isinstance(value, (str, int, float, bool)) else json.dumps(value, sort_keys=True)
-
-
-def product_size(axes: Mapping[str, Axis]) -> int:
-    """Returns how many cells the product of the axes has."""
-    return math.prod(len(axis.levels) for axis in axes.values())
-
-
 def _matches(cell: Mapping[str, AxisLevel], pattern: Mapping[str, AxisLevel]) -> bool:
     return all(cell[name].name == level.name for name, level in pattern.items())
 
 
 def _is_mapping(value: Any) -> bool:
     return isinstance(value, dict)
-
-
-def axis_settings(cell: Mapping[str, AxisLevel]) -> Iterator[Setting]:
-    """Gives everything that a cell sets, axis by axis."""
-    for level in cell.values():
-        yield from level.settings

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
+from rolewise.config.faults import ConfigError, ConfigPlace, Fault, Steps, dotted
 from rolewise.config.yaml_scalars import kind, plain, strange_character
 from rolewise.errors import InputError
 from rolewise.files import open_regular
@@ -26,29 +26,31 @@ class Document:
     Args:
         value: of plain mappings, lists, text, numbers, booleans and None.
         places: path -> file and line.
-        faults: what is wrong with single values as YAML; the rest can be read and checked all the same.
+        faults: faults of single values as YAML; the rest can be read and checked all the same.
     """
 
     value: Any
-    places: dict[Steps, Place] = field(default_factory=dict)
+    places: dict[Steps, ConfigPlace] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
-    def place(self, path: Steps) -> Place:
-        """Returns where a path stands, or the nearest thing around it that stands anywhere."""
+    def place(self, path: Steps) -> ConfigPlace:
+        """Returns the position of a path, or of the nearest part of it that has one."""
         while path and path not in self.places:
             path = path[:-1]
-        return self.places.get(path, Place("", 0))
+        return self.places.get(path, ConfigPlace("", 0))
 
 
-def read_document(path: Path, _above: tuple[Path, ...] = (), _named_at: tuple[Place, str] | None = None) -> Document:
-    """Reads a YAML file and, where it says ``extends: other.yaml``, lays it over that file.
+def read_document(
+    path: Path, _above: tuple[Path, ...] = (), _named_at: tuple[ConfigPlace, str] | None = None
+) -> Document:
+    """Reads a YAML file and, where it has ``extends: other.yaml``, lays it over that file.
 
     Mappings are merged key by key; lists and values of the upper file replace those of the lower one.
 
     Raises:
         ConfigError: the file is missing, no YAML, or extends itself.
     """
-    where = Place(str(path), 1)
+    where = ConfigPlace(str(path), 1)
     named = _named_at or (where, "")
     try:
         with open_regular(path, "config") as file:
@@ -66,7 +68,7 @@ def read_document(path: Path, _above: tuple[Path, ...] = (), _named_at: tuple[Pl
     try:
         document = parse(content.decode("utf-8"), str(path))
     except UnicodeDecodeError as error:
-        where = Place(str(path), content.count(b"\n", 0, error.start) + 1)
+        where = ConfigPlace(str(path), content.count(b"\n", 0, error.start) + 1)
         text = f"must be UTF-8 text, got byte {content[error.start]:#04x}; save it as UTF-8"
         raise ConfigError.of(where, "", text) from error
     if not isinstance(document.value, dict):
@@ -96,7 +98,7 @@ class _Loader(yaml.BaseLoader):
         self.path += [step] if isinstance(step, (str, int)) else []
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if len(self.path) > _DEEPEST:
-            place = Place(self.file, event.start_mark.line + 1)
+            place = ConfigPlace(self.file, event.start_mark.line + 1)
             raise ConfigError.of(place, dotted(self.path[:3]), _TOO_MUCH)
         node: yaml.Node | None = super().compose_node(parent, index)
         if getattr(event, "tag", None) and node is not None:
@@ -124,14 +126,16 @@ def parse(yaml_text: str, name: str) -> Document:
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
         path = dotted(loader.path) if loader else ""
         text = f"must be YAML: {problem}; mend this line or the one before it"
-        raise ConfigError.of(Place(name, line), path, text) from error
+        raise ConfigError.of(ConfigPlace(name, line), path, text) from error
     except (RecursionError, ValueError, OverflowError) as error:  # keys within keys; an escape beyond Unicode
         path = dotted(loader.path) if loader else ""
-        raise ConfigError.of(Place(name, 1), path, f"must be YAML of plain values ({error}); write it so") from error
+        raise ConfigError.of(
+            ConfigPlace(name, 1), path, f"must be YAML of plain values ({error}); write it so"
+        ) from error
     reader = _Reader(name, {id(tagged) for tagged in loader.tagged})
     if node is not None:
         reader.document.value = reader.value(node, ())
-    reader.document.places.setdefault((), Place(name, 1))
+    reader.document.places.setdefault((), ConfigPlace(name, 1))
     return reader.document
 
 
@@ -143,7 +147,7 @@ class _Reader:
         self._name, self._tagged, self._count = name, tagged, 0
 
     def value(self, node: yaml.Node, path: Steps) -> Any:
-        place = self.document.places[path] = Place(self._name, node.start_mark.line + 1)
+        place = self.document.places[path] = ConfigPlace(self._name, node.start_mark.line + 1)
         self._count += 1
         if len(path) > _DEEPEST or self._count > _LARGEST:
             raise ConfigError.of(place, dotted(path[:3]), _TOO_MUCH)
@@ -159,7 +163,7 @@ class _Reader:
             return [self.value(child, (*path, index)) for index, child in enumerate(node.value)]
         result: dict[str, Any] = {}
         for key_node, child in node.value:
-            line = Place(self._name, key_node.start_mark.line + 1)
+            line = ConfigPlace(self._name, key_node.start_mark.line + 1)
             key = str(key_node.value)
             if not isinstance(key_node, yaml.ScalarNode) or id(key_node) in self._tagged:
                 self._refuse(line, path, "must have text as keys; write a name before the colon")
@@ -172,7 +176,7 @@ class _Reader:
                 self.document.places[(*path, key)] = line
         return result
 
-    def _refuse(self, place: Place, path: Steps, message: str) -> None:
+    def _refuse(self, place: ConfigPlace, path: Steps, message: str) -> None:
         self.document.faults.append(Fault(place, dotted(path), message))
 
 
@@ -183,7 +187,7 @@ def merge(lower: Document, upper: Document) -> Document:
     return Document(value, {**places, **upper.places}, [*lower.faults, *upper.faults])
 
 
-def _merged(lower: Any, upper: Any, path: Steps, places: dict[Steps, Place]) -> Any:
+def _merged(lower: Any, upper: Any, path: Steps, places: dict[Steps, ConfigPlace]) -> Any:
     if isinstance(lower, Mapping) and isinstance(upper, Mapping):
         result = dict(lower)
         if upper.get("name", lower.get("name")) != lower.get("name") and "arguments" in result:
@@ -197,7 +201,7 @@ def _merged(lower: Any, upper: Any, path: Steps, places: dict[Steps, Place]) -> 
     return upper
 
 
-def forget(places: dict[Steps, Place], path: Steps) -> None:
+def forget(places: dict[Steps, ConfigPlace], path: Steps) -> None:
     """Drops the places of a value that is replaced: they would name lines that have nothing to do with the new one."""
     for known in [known for known in places if known[: len(path)] == path]:
         del places[known]

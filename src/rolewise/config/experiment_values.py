@@ -1,4 +1,4 @@
-"""An experiment written out, told apart from another, and compared with it."""
+"""An experiment as plain values and as YAML, its digest, and its differences from another."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ _Dumper.add_representer(str, _text)
 
 
 def experiment_digest(config: ExperimentConfig) -> str:
-    """Returns what tells two experiments apart: a SHA-256 over everything that their results depend on."""
+    """Returns a SHA-256 over everything that an experiment's results depend on."""
     values = {key: value for key, value in as_values(config).items() if key not in _SPEED}
     return digest_of(values)
 
 
 def differences(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
-    """Returns what differs between two configs, a line for each: ``path: old -> new``."""
+    """Returns the differences of two configs, a line for each: ``path: old -> new``."""
     return value_differences(as_values(old), as_values(new))
 
 
 def value_differences(old: Any, new: Any) -> list[str]:
-    """Returns what differs between two mappings of plain values, as `differences` does."""
+    """Returns the differences of two mappings of plain values, as `differences` does."""
     before, after = dict(_leaves(old, ())), dict(_leaves(new, ()))
     lines = []
     for path in sorted({*before, *after}, key=dotted):

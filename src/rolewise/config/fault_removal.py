@@ -1,4 +1,4 @@
-"""What is left of a config once its faults are taken out, so that the rest of it can be checked in the same go."""
+"""Removal of a config's faults, so that the rest of it can be checked in the same go."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def without_faults(value: Any) -> tuple[ExperimentConfig | None, list[Steps]]:
     """Takes faulty settings out of a config, so that their defaults hold, and fills in missing ones.
 
     Returns:
-        The config, or None where it could not be mended, and the paths at and below which it no longer says what
-        the file says.
+        The config, or None where it could not be mended, and the paths at and below which it differs from
+        the file.
     """
     value = copy.deepcopy(value)
     dropped: list[Steps] = []
@@ -57,7 +57,7 @@ def _take_out(value: Any, path: Steps, missing: bool, replaceable: bool, number:
 
 
 def _settings(number: int) -> dict[str, Any]:
-    """What stands in for a setting that must be given."""
+    """A substitute for a setting that must be given."""
     model = {"name": "missing"}
     name = f"missing{number}"
     return {
@@ -72,7 +72,7 @@ def _settings(number: int) -> dict[str, Any]:
 
 
 def _places(number: int) -> dict[str, Any]:
-    """What stands in for one place of a list whose other places are worth checking."""
+    """A substitute for one entry of a list whose other entries are worth checking."""
     name = f"missing{number}"
     return {
         "students": {"name": name, "model": {"name": name}},

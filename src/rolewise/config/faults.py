@@ -13,8 +13,8 @@ Steps = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, order=True)
-class Place:
-    """Where something stands.
+class ConfigPlace:
+    """A position in a config file.
 
     Args:
         file: the file, or what else it was given by.
@@ -33,12 +33,12 @@ class Fault:
     """One fault.
 
     Args:
-        place: where it stands.
+        place: its position.
         path: the dotted path of the setting; empty for the whole file.
         message: the rule, what was given, the remedy.
     """
 
-    place: Place
+    place: ConfigPlace
     path: str
     message: str
 
@@ -63,7 +63,7 @@ class ConfigError(InputError):
         super().__init__("\n".join([*lines, f"{number} fault{'s' if number != 1 else ''}; nothing was started."]))
 
     @classmethod
-    def of(cls, place: Place, path: str, message: str) -> ConfigError:
+    def of(cls, place: ConfigPlace, path: str, message: str) -> ConfigError:
         """Returns the error of one fault."""
         return cls([Fault(place, path, message)])
 

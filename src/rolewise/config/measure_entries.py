@@ -1,4 +1,4 @@
-"""What a study measures: names, or mappings of a name and its settings."""
+"""The measurements of a study: names, or mappings of a name and its settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MeasureFaults = Callable[[str, Mapping[str, Any]], Mapping[str, str]]
 
 @dataclass(frozen=True)
 class MeasureEntry:
-    """A measurement that a study asks for.
+    """A measurement in a study's config.
 
     Args:
         name: registered, or ``package.module:function``.
@@ -27,7 +27,7 @@ class MeasureEntry:
 
     @property
     def plain(self) -> str | dict[str, Any]:
-        """As a study's file says it."""
+        """The entry as a study's file holds it."""
         return {"name": self.name, **self.settings} if self.settings else self.name
 
 

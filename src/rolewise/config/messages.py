@@ -32,10 +32,10 @@ def faults_of(
     """Returns one fault for each setting that the schema refuses.
 
     Args:
-        error: what the schema said.
-        document: what it said it of.
+        error: the schema's error.
+        document: the document that was checked.
         kind: the schema.
-        owner: what the whole document is called.
+        owner: the whole document's name.
     """
     messages = messages_of(error, document.value, kind, owner)
     return [Fault(document.place(path), dotted(path), message) for path, message in messages.items()]
@@ -48,7 +48,7 @@ def messages_of(error: ValidationError, value: Any, kind: type[BaseModel], owner
         error: as the schema raised it.
         value: the settings that were given.
         kind: the schema.
-        owner: what the whole of the settings is called.
+        owner: name of the whole of the settings.
     """
     found: dict[Steps, list[Mapping[str, Any]]] = {}
     for item in error.errors(include_url=False):
@@ -72,7 +72,7 @@ def real_path(item: Mapping[str, Any], value: Any) -> Steps:
 
 
 def value_at(value: Any, path: Steps) -> Any:
-    """Returns what stands at a path; None where nothing does."""
+    """Returns the value at a path; None where there is none."""
     for step in path:
         try:
             value = value[step]

@@ -67,7 +67,7 @@ class MovingSection(Section):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Where it begins and where it ends."""
+        """Its first and its last value."""
         return self.start, self.start if self.end is None else self.end
 
 
@@ -76,7 +76,7 @@ Moving = Annotated[float, Field(le=10**9)] | MovingSection
 
 
 class MixSection(Section):
-    """How a network's images are mixed while it is trained."""
+    """The mixing of a network's images while it is trained."""
 
     method: Literal["none", "mixup", "cutmix"] = "none"
     alpha: Moving = 1.0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.config.document import Document, forget, parse, read_document
-from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
+from rolewise.config.faults import ConfigError, ConfigPlace, Fault, Steps, dotted
 
 _FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[[0-9]{1,6}\])*")
 _PATH = re.compile(r"[A-Za-z_]\w*(\.([A-Za-z_]\w*|[0-9]{1,6})|\[[0-9]{1,6}\])*", re.ASCII)
@@ -27,7 +27,7 @@ def override(document: Document, setting: str) -> None:
     """
     path_text, equals, value_text = setting.partition("=")
     label = setting.encode("utf-8", "backslashreplace").decode()
-    place = Place(f"--set {label if len(label) <= 60 else label[:57] + '...'}", 0)
+    place = ConfigPlace(f"--set {label if len(label) <= 60 else label[:57] + '...'}", 0)
     path_text = path_text.strip()
     if not equals or not _FORM.fullmatch(path_text):
         raise ConfigError.of(place, "--set", "must read path.to.key=value, such as students[0].train.epochs=5")
@@ -63,14 +63,14 @@ def steps_of(path: str) -> Steps | None:
     return tuple(int(step) if step.isdecimal() else step for step in re.findall(r"\w+", path))
 
 
-def assign(document: Document, steps: Steps, value: Any, place: Place) -> None:
+def assign(document: Document, steps: Steps, value: Any, place: ConfigPlace) -> None:
     """Sets the value at a path, and remembers where it was given.
 
     Args:
         document: changed in place.
         steps: the path; mappings that are missing on the way are made.
         value: of plain mappings, lists, text, numbers, booleans and None.
-        place: where it stands.
+        place: its position.
 
     Raises:
         ConfigError: the path leads through something that is no mapping or list.
@@ -89,7 +89,7 @@ def assign(document: Document, steps: Steps, value: Any, place: Place) -> None:
     document.places[steps] = place
 
 
-def _must_hold(current: Any, step: str | int, path: Steps, place: Place) -> None:
+def _must_hold(current: Any, step: str | int, path: Steps, place: ConfigPlace) -> None:
     around = dotted(path[:-1]) or "the file"
     if isinstance(step, str):
         if isinstance(current, dict):

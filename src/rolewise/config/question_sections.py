@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from rolewise.config.axes import ScalarValue, scalar
+from rolewise.config.axis_levels import ScalarValue, scalar
 from rolewise.config.faults import Steps
 from rolewise.config.section import Section
 from rolewise.config.yaml_scalars import quoted_value
@@ -33,11 +33,11 @@ class Question:
     """A question whose levels are all there.
 
     Args:
-        ask: in words.
-        of: the levels of the rows that are asked about, by axis, part, student or arm.
+        ask: the question in words.
+        of: the levels of the rows in question, by axis, part, student or arm.
         against: those of the rows that they are compared with.
         metric: a column of the table.
-        wanted: which way the answer is yes.
+        wanted: the direction for which the answer is yes.
     """
 
     ask: str
@@ -48,7 +48,7 @@ class Question:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """As the study's record says it."""
+        """The question as the study's record holds it."""
         sides = {"of": self.of, "against": self.against}
         written = {name: {key: list(levels) for key, levels in side.items()} for name, side in sides.items()}
         return {"ask": self.ask, **written, "metric": self.metric, "wanted": self.wanted}

@@ -1,4 +1,4 @@
-"""The typed shape of an experiment: what a config file may say, with every default."""
+"""The typed shape of an experiment: every key of a config file, with its default."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rolewise.config.section import (
 )
 
 
-def _share(value: int | float) -> int | float:
+def _split_size(value: int | float) -> int | float:
     if value < 2 if isinstance(value, int) else not 0 < value < 1:
         raise ValueError(f"must be a number of images from 2 up or a fraction between 0 and 1, got {value!r}")
     if value > 10**9:
@@ -32,7 +32,7 @@ def _share(value: int | float) -> int | float:
 
 
 #: So many of the images, or such a fraction of them.
-Share = Annotated[int | float, AfterValidator(_share)]
+SplitSize = Annotated[int | float, AfterValidator(_split_size)]
 
 
 def _device(name: str) -> str:
@@ -52,14 +52,14 @@ LEARNED = (*SEARCHES, "own_shuffled", "teacher")
 
 
 class DataSection(Section):
-    """Which images, and how they are divided."""
+    """The images, and their division."""
 
     name: str = "digits"
     root: str | None = None
     download: bool = False
     arguments: dict[str, Any] = {}
-    validation: Share = 300
-    test: Share | None = None
+    validation: SplitSize = 300
+    test: SplitSize | None = None
     split_seed: Seed = 0
     limit: Count | None = None
     memory_budget_mb: Annotated[float, Field(gt=0, le=1e9)] = 2048.0
@@ -76,7 +76,7 @@ class DistillSection(Section):
 
 
 class AugmentSection(Section):
-    """How learned policies are drawn and how every operation is applied."""
+    """The drawing of learned policies and the application of every operation."""
 
     ops: tuple[str, ...] | None = None
     copies: Annotated[int, Field(ge=1, le=100)] = 2
@@ -113,7 +113,7 @@ class ScalarSection(Section):
 
 
 class ScreenSection(Section):
-    """Candidates that the teacher's outputs alone are asked about, without training a student."""
+    """Candidates that are compared by the teacher's outputs alone, without training a student."""
 
     candidates: Times = 64
     repeats: Several = 8

@@ -1,4 +1,4 @@
-"""What every section of a config shares: strictness, and the kinds of numbers and names."""
+"""The base of every section of a config: strictness, and the kinds of numbers and names."""
 
 from __future__ import annotations
 

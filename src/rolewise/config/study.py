@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from rolewise.config.axes import ScalarValue
+from rolewise.config.axis_levels import ScalarValue
 from rolewise.config.measure_entries import MeasureEntry
 from rolewise.config.question_sections import Question, QuestionSection
 from rolewise.config.schema import ExperimentConfig
@@ -80,7 +80,7 @@ class Study:
         parts: its grids.
         seeds: of every cell.
         workers: processes; 0 for as many as the machine takes.
-        measure: what is measured on the test set at the end.
+        measure: the measurements on the test set at the end.
         best: whether the cell with the highest validation accuracy is to be named.
         questions: that its page answers.
         values: the study as plain values with the experiment in it; reading them gives an equal study.

@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from rolewise.config.axes import Axes, Axis, AxisLevel, ScalarValue, Setting, axis_settings, product_size
+from rolewise.config.axes import Axes
+from rolewise.config.axis_levels import Axis, AxisLevel, ScalarValue, Setting, axis_settings, product_size
 from rolewise.config.document import Document, read_document
 from rolewise.config.experiment_file import Check, experiment_config_of
 from rolewise.config.experiment_values import as_values
-from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
+from rolewise.config.faults import ConfigError, ConfigPlace, Fault, Steps, dotted
 from rolewise.config.measure_entries import MeasureEntry, MeasureFaults, entry_faults, measure_entry
 from rolewise.config.messages import faults_of
 from rolewise.config.overrides import assign, read_overridden
@@ -30,7 +31,7 @@ ONLY = "grid"
 
 
 def config_kind(path: Path | str) -> Literal["study", "experiment"] | None:
-    """Returns what a YAML file describes, by the keys that only the one or the other has; None where it has neither.
+    """Returns the kind of a YAML file, by the keys that only a study or an experiment has; None where it has neither.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -54,7 +55,7 @@ def load_study_config(
         path: the file.
         overrides: settings of the study such as ``seeds=[0]``, laid over it.
         check: further checks of a cell's experiment, of names that the config cannot know itself.
-        measure_faults: says what is wrong with a measurement and its settings.
+        measure_faults: returns the faults of a measurement and its settings.
 
     Raises:
         ConfigError: all faults, each with file, line, dotted path and remedy.
@@ -68,7 +69,7 @@ class _Reading:
     def __init__(self, document: Document, folder: Path, check: Check | None, measure_faults: MeasureFaults) -> None:
         self.document, self.folder, self.check, self.measure_faults = document, folder, check, measure_faults
         self.axes = Axes(document)
-        self.faults: dict[tuple[Place, str, str], Fault] = {}
+        self.faults: dict[tuple[ConfigPlace, str, str], Fault] = {}
         self._add(document.faults)
 
     def study(self) -> Study:

@@ -25,7 +25,7 @@ class OptimizerSettings(Section):
 
 
 class RateSchedule(Section):
-    """How the learning rate moves over training (see `rolewise.train.rates.rate`).
+    """The course of the learning rate over training (see `rolewise.train.rates.rate`).
 
     Args:
         name: of the shape.
@@ -86,7 +86,7 @@ class Training(Section):
         freeze: parts of the students that are not trained.
         ema: decay of a moving average of the weights, which is then what is evaluated and kept; None for none.
         clip_norm: bound of the gradient's norm; None for no clipping.
-        distill_gradient: how distillation's gradient joins that of the labels: their ``sum``, or ``limited``, for each
+        distill_gradient: the joining of distillation's gradient with that of the labels: their ``sum``, or ``limited``, for each
             tensor, to the share 1 / (1 + exp(-epoch)) of the labels' norm.
         precision: ``float32``, ``bfloat16`` or ``float16`` (mixed).
         channels_last: memory layout of images and weights.
@@ -120,7 +120,7 @@ class Training(Section):
 
 
 class TrainSection(Training):
-    """How a network is trained, as a config says it: with the smoothing of its labels."""
+    """The training of a network in a config: with the smoothing of its labels."""
 
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 

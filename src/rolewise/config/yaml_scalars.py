@@ -1,4 +1,4 @@
-"""What a word of YAML means: numbers as people write them, two booleans, and text for everything else."""
+"""Plain values of YAML: numbers as people write them, two booleans, and text for everything else."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def strange_character(text: str) -> str:
 
 
 def kind(value: Any) -> str:
-    """Returns what a value is, in words."""
+    """Returns the kind of a value, in words."""
     return "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else quoted_value(value)
 
 

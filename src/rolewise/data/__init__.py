@@ -3,14 +3,13 @@
 from rolewise.data import readers  # noqa: F401  (they fill the registry)
 from rolewise.data.arguments import argument_faults, reader_settings
 from rolewise.data.arrays import from_arrays
-from rolewise.data.channel_statistics import channel_statistics
-from rolewise.data.data_checks import MissingDataError
+from rolewise.data.data_checks import ChecksumWarning, DataWarning, MissingDataError
 from rolewise.data.datasets import check_raw_data, read, read_with
 from rolewise.data.division import Division, divide
 from rolewise.data.download import data_root
 from rolewise.data.fingerprint import files_state, fingerprint
 from rolewise.data.image_sources import ImageData, Source, StreamedArray, StreamedFiles
-from rolewise.data.notices import ChecksumWarning, DataWarning
+from rolewise.data.image_statistics import channel_statistics
 from rolewise.data.reader_registry import READERS, RawData
 from rolewise.data.source_batches import Batch, batches, shuffled
 from rolewise.data.splits import Opened, SealedTest, Splits, split, stratified_order, stratified_subset

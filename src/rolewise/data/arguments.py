@@ -19,7 +19,7 @@ _COMMON = 3
 
 @dataclass(frozen=True)
 class Rule:
-    """What a setting must be.
+    """The rule of a setting.
 
     Args:
         words: completes "must be".

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from rolewise.data.data_checks import warn
 from rolewise.data.image_sources import ImageData
 from rolewise.data.labels import label_problem, numbered
-from rolewise.data.notices import warn
 from rolewise.errors import InputError
 from rolewise.words import counted
 
@@ -29,7 +29,7 @@ def from_arrays(arrays: Any, where: str) -> tuple[ImageData, ImageData | None]:
         arrays: ``images`` uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3 (where both of the last fit,
             [N, C, H, W]); ``labels``, whole numbers [N]; possibly ``test_images`` and ``test_labels`` likewise, and
             ``classes``, K names. Without ``classes`` the labels must use every number from 0 to K - 1.
-        where: what the arrays come from, for errors.
+        where: the origin of the arrays, for errors.
 
     Returns:
         The training images and the test images, None where there are none.
@@ -64,7 +64,7 @@ def check_names(found: Iterable[str], where: str, rename: str = "rename them") -
 
     Args:
         found: the names of the arrays that are there.
-        where: what holds them.
+        where: the origin of the arrays, for errors.
         rename: the remedy for other names.
 
     Returns:
@@ -90,7 +90,7 @@ def check_names(found: Iterable[str], where: str, rename: str = "rename them") -
 
 
 def image_problem(dtype: np.dtype[Any], shape: Sequence[int], name: str) -> str | None:
-    """Returns what is wrong with an array of images by its type and shape alone, and the remedy; None if nothing is."""
+    """Returns the fault of an array of images by its type and shape alone, and the remedy; None without a fault."""
     rule = f"{name} must be {_LAYOUTS}, got {dtype} {list(shape)}"
     if dtype.kind == "O":
         return f"{rule}; bring them to one size and stack them with np.stack"

@@ -1,16 +1,35 @@
-"""What is checked before memory is taken: that a file is a file, and that its content fits."""
+"""Checks of data before memory is taken, and warnings about data that were read in part or look odd."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 from rolewise.errors import InputError
 from rolewise.files import kind_of
-from rolewise.memory import free_memory
+from rolewise.machine_memory import free_memory
 
 #: Deflate makes at most 1,032 bytes out of one.
 MOST_EXPANSION = 1032
+
+
+class DataWarning(UserWarning):
+    """Data were read, but not all of them, or not as their author may think."""
+
+
+class ChecksumWarning(DataWarning):
+    """A file differs from the official one."""
+
+
+def warn(text: str, kind: type[DataWarning] = DataWarning) -> None:
+    """Warns from one place, so that Python's own filter shows each text once in a process.
+
+    Args:
+        text: the warning.
+        kind: its class.
+    """
+    warnings.warn(text, kind, stacklevel=1)
 
 
 class MissingDataError(InputError):
@@ -35,8 +54,8 @@ def check_memory(needed: int, what: str, remedy: str) -> None:
 
     Args:
         needed: bytes.
-        what: what takes them, for the error.
-        remedy: what to do instead.
+        what: a name of the content, for the error.
+        remedy: the remedy that the error names.
 
     Raises:
         InputError: more is needed than is free.

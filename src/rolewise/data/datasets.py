@@ -69,7 +69,7 @@ def read_with(
 
 
 def check_raw_data(train: Source, test: Source | None, name: str) -> None:
-    """Checks what every data set must be.
+    """Checks the rules of every data set.
 
     Raises:
         InputError: there are fewer than two classes, two have one name, or the test images are not like the training

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rolewise.data.data_checks import warn
 from rolewise.data.image_sources import ImageData, Source
-from rolewise.data.notices import warn
 from rolewise.data.splits import count_of, split, stratified_subset
 from rolewise.errors import InputError
 from rolewise.seeds import derive_seed
@@ -40,9 +40,9 @@ def divide(
         train: the training images.
         test_part: the set's own test images, or None.
         name: of the data set, for errors.
-        test: how many images are tested on, or their share where it is below 1: of the set's own test part, by class,
-            or held out of ``train`` where there is none. None takes the whole test part.
-        limit: how many of the remaining training images are used, by class; None for all.
+        test: the number of images that are tested on, or a fraction where it is below 1: of the set's own test part, by
+            class, or held out of ``train`` where there is none. None takes the whole test part.
+        limit: the number of remaining training images that are used, by class; None for all.
         split_seed: of the draws.
 
     Raises:

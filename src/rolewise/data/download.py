@@ -10,8 +10,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from rolewise.data.data_checks import MissingDataError, check_kind
-from rolewise.data.notices import ChecksumWarning, warn
+from rolewise.data.data_checks import ChecksumWarning, MissingDataError, check_kind, warn
 from rolewise.errors import InputError
 from rolewise.files import kind_of, open_regular, write_bytes
 
@@ -32,7 +31,7 @@ def find(root: Path, candidates: Sequence[str], dataset: str, address: str | Non
         root: the folder of data.
         candidates: paths below it.
         dataset: its name, for the error.
-        address: where it can be had, for the error; None where it is the user's own.
+        address: its address in the web, for the error; None where it is the user's own.
         kind: ``a file`` or ``a folder``; a pipe or a device is neither.
 
     Raises:

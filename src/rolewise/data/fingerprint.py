@@ -1,4 +1,4 @@
-"""Fingerprints of data: what tells whether images and labels are still those that a run was made from."""
+"""Fingerprints of data, by which a run recognises the images and labels that it was made from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files of a folder are images, and what is left out."""
+"""The image files of a folder, and those that are left out."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _SYSTEM = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "_
 
 @dataclass
 class Listing:
-    """What a folder holds.
+    """The content of a folder.
 
     Args:
         images: files with an ending of `ENDINGS`, at any depth, sorted.
-        left_out: how many others there are, by ending or kind.
+        left_out: the number of other files, by ending or kind.
     """
 
     images: list[Path] = field(default_factory=list)
@@ -79,7 +79,7 @@ def list_images(folder: Path) -> Listing:
 
 
 def loose_images(folder: Path) -> int:
-    """Returns how many images lie in a folder itself, beside its folders."""
+    """Returns the number of images in a folder itself, beside its folders."""
     return sum(not is_hidden(one.name) and _ending(one.name) in ENDINGS and one.is_file() for one in _entries(folder))
 
 

@@ -17,7 +17,7 @@ from rolewise.errors import InputError
 
 @runtime_checkable
 class Source(Protocol):
-    """Whatever images can be taken from by index."""
+    """A source of images that are read by index."""
 
     @property
     def labels(self) -> Tensor:
@@ -104,7 +104,7 @@ def check_source_labels(labels: Tensor, num: int, num_classes: int) -> None:
 
 
 class StreamedFiles:
-    """Image files that are decoded when they are asked for, by a few threads (decoding releases Python's lock).
+    """Image files that are decoded on demand, by a few threads (decoding releases Python's lock).
 
     Args:
         paths: N files.

@@ -1,4 +1,4 @@
-"""What labels must be, and the remedy for each way in which people have them otherwise."""
+"""The rules of labels, and the remedy for each other form in which people have them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _RENUMBER = "np.unique({name}, return_inverse=True)[1]"
 
 
 def label_problem(dtype: np.dtype[Any], shape: Sequence[int], num: int, name: str) -> str | None:
-    """Returns what is wrong with labels by their type and shape alone, and the remedy; None where nothing is.
+    """Returns the fault of labels by their type and shape alone, and the remedy; None without a fault.
 
     Args:
         dtype: their type.
         shape: their shape.
         num: N, the number of images.
-        name: what they are called.
+        name: their name in the error.
     """
     rule = f"{name} must be whole numbers [N], one for each of the {num:,} images, got {dtype} {list(shape)}"
     if len(shape) == 2 and shape[1] == 1:
@@ -50,7 +50,7 @@ def numbered(
         labels: whole numbers [N].
         test_labels: whole numbers [M], or None.
         classes: K names; None takes the numbers themselves, every one of which must then have a training image.
-        where: what holds them, for the error.
+        where: their origin, for the error.
         prefix: ahead of the name of the labels in errors.
 
     Returns:

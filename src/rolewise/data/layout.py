@@ -1,4 +1,4 @@
-"""How a folder of images is laid out: classes alone, or parts with classes; anything else is refused."""
+"""The layout of a folder of images: classes alone, or parts with classes; anything else is refused."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _AS_CLASSES = 'set data.arguments.train to "." where they are classes'
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the classes' folders are.
+    """The classes' folders.
 
     Args:
         train: holds one folder for each class.
-        test: likewise; None where there is no test part.
+        test: the classes' folders of the test part; None where there is none.
         left_out: folders beside them that are not read.
     """
 
@@ -41,7 +41,7 @@ def find_layout(folder: Path, train: str | None, test: str | None) -> Layout:
         test: the test part; None finds it by its name.
 
     Raises:
-        InputError: there is no such folder, or parts and classes cannot be told apart; the remedy is named.
+        InputError: there is no such folder, or parts and classes cannot be distinguished; the remedy is named.
     """
     check_kind(folder, "a folder")
     if train is not None or test is not None:

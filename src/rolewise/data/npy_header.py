@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class NpyHeader:
-    """What an array in a file will be.
+    """The type and shape of an array in a file.
 
     Args:
         dtype: its type.

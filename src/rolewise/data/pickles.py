@@ -53,7 +53,7 @@ def load_plain(path: Path) -> Any:
         path: the file.
 
     Returns:
-        What it holds. Arrays are found at the top and as values of a dictionary at the top; they are read-only.
+        Its content. Arrays are found at the top and as values of a dictionary at the top; they are read-only.
 
     Raises:
         InputError: the file is missing or damaged, or holds anything else.

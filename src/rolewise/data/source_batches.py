@@ -40,11 +40,11 @@ def batches(
     A streamed source is read one batch ahead, while the caller works on the last one.
 
     Args:
-        source: where the images are.
+        source: the images.
         order: int64 [M], indices into the source.
         batch_size: B.
         drop_last: leave out a last batch that is smaller.
-        device: where the batch is wanted.
+        device: the batch's device.
     """
     end = len(order) - len(order) % batch_size if drop_last else len(order)
     parts = [order[start : min(start + batch_size, end)] for start in range(0, end, batch_size)]

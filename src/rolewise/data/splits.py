@@ -32,8 +32,8 @@ def split(labels: Tensor, *, validation: int | float, test: int | float, seed: i
 
     Args:
         labels: int64 [N].
-        validation: number of examples, or their share where it is a float below 1; 0 for none.
-        test: likewise.
+        validation: number of examples, or a fraction where it is a float below 1; 0 for none.
+        test: number of test examples, or a fraction below 1; 0 for none.
         seed: of the draw.
 
     Raises:
@@ -100,7 +100,7 @@ class Opened:
     """The test set once it is open.
 
     Args:
-        source: where its images are.
+        source: the test images' source.
         indices: int64, which of them.
     """
 
@@ -113,7 +113,7 @@ class SealedTest:
     """A test set that is read once.
 
     Args:
-        source: where its images are.
+        source: the test images' source.
         indices: int64, which of them.
     """
 

@@ -1,4 +1,4 @@
-"""What a teacher should be better than: the commonest class, the nearest mean image, a student; and its own modes."""
+"""Baselines that a teacher should beat: the commonest class, the nearest mean image, a student; and its own modes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def baselines_of(
         train_images: uint8 [M, C, H, W].
         train_labels: int64 [M].
         student: a trained network, or None.
-        student_spec: what the student is fed.
+        student_spec: the student's input.
     """
     commonest = torch.full_like(labels, int(train_labels.bincount().argmax()))
     found = [("the commonest class", False, commonest == labels)]
@@ -91,15 +91,15 @@ def nearest_mean(images: Tensor, train_images: Tensor, train_labels: Tensor) -> 
 
 @torch.no_grad()
 def left_in_training(teacher: nn.Module, images: Tensor, reading: Preprocessing, batch_size: int = 64) -> list[str]:
-    """Returns what is wrong with a teacher whose norms or dropout are in training mode; nothing where none is.
+    """Returns the faults of a teacher with norms or dropout in training mode; none without such.
 
     Its answers then depend on the other images of a batch, or on chance, and every answer moves the norms' statistics.
 
     Args:
         teacher: as it is given; its buffers and modes stay.
         images: uint8 [N, C, H, W].
-        reading: how it is fed.
-        batch_size: of the batch that is asked about, once as it is and once in eval mode.
+        reading: the teacher's preprocessing.
+        batch_size: B of the one batch, which is run once as the network is and once in eval mode.
     """
     parts = list(teacher.modules())
     norms = sum(isinstance(part, _BatchNorm) and part.training for part in parts)

@@ -30,7 +30,7 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What makes a fault.
+    """Thresholds beyond which a difference is a fault.
 
     Args:
         level: the highest p value, adjusted (Holm) for all corrections that were tried beside it.
@@ -49,9 +49,9 @@ class Tried:
 
     Args:
         fault: the name of the fault that it would undo.
-        label: what was changed.
+        label: the change in words.
         round: 0, or how many corrections had been taken over before.
-        images: that both ways were asked about.
+        images: the number of images that both were run on.
         before: accuracy as it was, on them.
         after: accuracy with the correction.
         adjusted: p value that it is no better, adjusted for all that were tried in the round.
@@ -74,9 +74,9 @@ class TeacherFault:
 
     Args:
         name: one of `FAULTS`.
-        sentence: what was measured.
-        remedy: what to do.
-        also: other corrections that the images cannot tell from this one, in words.
+        sentence: the measurement in words.
+        remedy: the remedy in words.
+        also: other corrections that the images do not distinguish from this one, in words.
     """
 
     name: str
@@ -87,17 +87,17 @@ class TeacherFault:
 
 @dataclass(frozen=True)
 class TeacherDiagnosis:
-    """What was looked for, and what was found.
+    """The result of a diagnosis: the corrections that were tried, and the faults that were found.
 
     Args:
         faults: in the order in which they were found.
         tried: every correction.
-        rivals: what the teacher was compared with.
-        reading: how the teacher is to be fed and read, faults undone.
+        rivals: the baselines that the teacher was compared with.
+        reading: the preprocessing that the teacher should have, faults undone.
         accuracy: of the teacher read so.
-        images: that were asked about.
+        images: the number of images that the teacher was run on.
         smallest_gain: the least gain in accuracy that so many images and corrections could have shown.
-        thresholds: what made a fault.
+        thresholds: the limits beyond which a difference is a fault.
     """
 
     faults: tuple[TeacherFault, ...]

@@ -39,7 +39,7 @@ def smallest_gain(images: int, tests: int, level: float) -> float:
 
     Args:
         images: N.
-        tests: how many p values are adjusted together.
+        tests: the number of p values that are adjusted together.
         level: that the adjusted p value must not exceed.
     """
     return min(1.0, math.ceil(math.log2(max(1, tests) / level)) / images)
@@ -50,7 +50,7 @@ def class_order(logits: Tensor, labels: Tensor) -> tuple[int, ...]:
 
     .. math:: \max_\pi \sum_k \#\{n : y_n = k, \arg\max_j z_{nj} = \pi(k)\}
 
-    over all permutations; where the images say nothing of a class, its own output.
+    over all permutations; a class without images keeps its own output.
 
     Source: Kuhn (1955), The Hungarian method for the assignment problem.
 

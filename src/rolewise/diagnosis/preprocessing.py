@@ -1,4 +1,4 @@
-"""How a network is fed and read, and other ways in which it may have been meant to be."""
+"""A network's preprocessing and order of classes, and others that it may have been trained with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from rolewise.data.channel_statistics import statistics_of_channels
+from rolewise.data.image_statistics import statistics_of_channels
 from rolewise.inputs import InputSpec, prepare
 from rolewise.instruments.weight_space import recompute_batch_norm
 from rolewise.networks import class_logits, device_of, evaluating, modes_kept
@@ -42,7 +42,7 @@ UNFIT = (RuntimeError, ValueError, IndexError)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a network is fed and read.
+    """The preprocessing of a network's input, and the order of its classes.
 
     Args:
         spec: normalisation and size of what it is fed.
@@ -63,7 +63,7 @@ class Correction:
 
     Args:
         fault: its name.
-        label: what is changed, in words.
+        label: the change in words.
         reading: the whole reading then.
     """
 
@@ -85,7 +85,7 @@ def image_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ..
 
 
 def corrections(model: nn.Module, reading: Preprocessing, train_images: Tensor) -> list[Correction]:
-    """Returns what may be tried instead of a reading, each a change of one kind.
+    """Returns the corrections that may be tried on a preprocessing, each a change of one kind.
 
     Normalisations that differ from the present one by less than 2% of a standard deviation are left out, and so are
     sizes that the network does not take.
@@ -176,9 +176,9 @@ def preprocessed_logits(model: nn.Module, images: Tensor, reading: Preprocessing
     """Returns logits [N, K] on the CPU, in eval mode, in the order of the classes.
 
     Args:
-        model: the network, whose norms are as the reading says (see `recomputed_norms`).
+        model: the network, with the norms of the preprocessing (see `recomputed_norms`).
         images: uint8 [N, C, H, W].
-        reading: how it is fed and read.
+        reading: the preprocessing.
         batch_size: B, of no influence but for rounding.
     """
     device, found = device_of(model), []
@@ -190,7 +190,7 @@ def preprocessed_logits(model: nn.Module, images: Tensor, reading: Preprocessing
 
 
 def fed(images: Tensor, reading: Preprocessing) -> Tensor:
-    """Returns what a network is fed of images under a reading."""
+    """Returns images as a network takes them under a preprocessing."""
     return prepare(images.flip(1) if reading.reverse else images, reading.spec)
 
 
@@ -211,7 +211,7 @@ def buffers_kept(model: nn.Module) -> Iterator[None]:
 def recomputed_norms(
     model: nn.Module, reading: Preprocessing, train_images: Tensor, batch_size: int = 128
 ) -> Iterator[None]:
-    """Gives a network's batch norms the statistics of training images for a while, where the reading says so."""
+    """Gives a network's batch norms the statistics of training images for a while, where the preprocessing has that."""
     if not reading.recomputed:
         yield
         return

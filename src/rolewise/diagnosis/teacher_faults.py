@@ -27,7 +27,7 @@ from rolewise.statistics.estimates import holm
 
 @dataclass(frozen=True)
 class _Case:
-    """What stays the same through all rounds."""
+    """The arguments that stay the same through all rounds."""
 
     teacher: nn.Module
     images: Tensor
@@ -60,7 +60,7 @@ def teacher_faults(
 ) -> TeacherDiagnosis:
     """Looks for faults in how a teacher is fed and read, by trying what would undo each.
 
-    The teacher is asked as it is given and under other normalisations, channels reversed, at other sizes, with its
+    The teacher is run as it is given and under other normalisations, channels reversed, at other sizes, with its
     outputs in another order (found on one half of the images, judged on the other), and with norms' statistics of the
     training images. A correction counts where it makes the teacher right on more of the same images (exact test of
     McNemar, Holm over all corrections) by more than the `Thresholds`. It is taken over, and the rest is tried again.
@@ -77,12 +77,12 @@ def teacher_faults(
         labels: int64 [N].
         train_images: uint8 [M, C, H, W], for statistics and mean images.
         train_labels: int64 [M].
-        spec: what the teacher is fed; None for pixels in [0, 1].
+        spec: the teacher's input; None for pixels in [0, 1].
         student: a trained student to compare with, or None.
-        student_spec: likewise of the student.
-        thresholds: what makes a fault.
+        student_spec: the student's input.
+        thresholds: the limits beyond which a difference is a fault.
         seed: of all draws.
-        on_step: told what is done.
+        on_step: called with the name of each step.
 
     Raises:
         InputError: the images are no uint8 images, the teacher has not one output for each class, or no image.
@@ -93,9 +93,9 @@ def teacher_faults(
     reading = Preprocessing(spec or plain_spec(images))
     _check(case, reading)
     on_step("teacher: its modes")
+    remedy = "call teacher.eval() before its outputs are used; Rolewise's own training does"
     faults = [
-        TeacherFault("norm_mode", sentence, "call teacher.eval() before it is asked; Rolewise's own training does")
-        for sentence in left_in_training(teacher, case.images, reading)
+        TeacherFault("norm_mode", sentence, remedy) for sentence in left_in_training(teacher, case.images, reading)
     ]
     tried: list[Tried] = []
     found: list[TeacherFault] = []
@@ -156,7 +156,7 @@ def _check(case: _Case, reading: Preprocessing) -> None:
 def _round(
     case: _Case, reading: Preprocessing, done: set[str], rule: Thresholds, number: int, on_step: Callable[[str], None]
 ) -> tuple[list[Tried], Correction | None, tuple[str, ...]]:
-    """Tries everything once; returns it all, what is to be taken over, and what cannot be told from that."""
+    """Tries every correction once; returns all, the best, and the names of those that are as good."""
     before_logits = case.logits(reading)
     before = before_logits.argmax(1) == case.labels
     options = [one for one in corrections(case.teacher, reading, case.train_images) if one.fault not in done]
@@ -199,7 +199,7 @@ def _counts(one: Tried, rule: Thresholds) -> bool:
 
 
 def _affordable(other: Preprocessing, present: Preprocessing, images: Tensor) -> int:
-    """Returns how many images are asked about: fewer of larger ones, so that no size takes longer than the present."""
+    """Returns the number of images to run: fewer of larger ones, so that no size takes longer than the present."""
     shape = (images.shape[2], images.shape[3])
     (height, width), (high, wide) = (one.spec.size or shape for one in (present, other))
     return min(len(images), max(64, round(len(images) * height * width / (high * wide))))

@@ -77,16 +77,6 @@ def check_choice(name: str, value: object, choices: Sequence[str], *, owner: str
         raise InputError.at(name.split("."), rule, owner=owner)
 
 
-def check_unreduced(name: str, losses: object, rows: int) -> None:
-    """Raises InputError unless a method returned one loss for each row: a mean over the batch would be taken twice."""
-    if not isinstance(losses, Tensor) or losses.shape != (rows,):
-        got = list(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
-        raise InputError(
-            f'"{name}" must return a loss for each example, [{rows}], got {got}; take its mean over all other '
-            "dimensions, and none over the batch"
-        )
-
-
 def check_stages(name: str, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> None:
     """Raises InputError unless both have as many stages, at least two, and hold the same examples."""
     if len(student) != len(teacher) or len(student) < 2:

@@ -41,7 +41,7 @@ def task_of(task: Task | None, label_smoothing: float) -> Task:
     return task
 
 
-def check_parts(example: object, generator: object, examples: object) -> None:
+def check_parts(example: object, generator: object, examples: object, labels: object) -> None:
     """Raises InputError unless what the learned parts are made from has the right types."""
     fits = isinstance(example, (Batch, Mapping, list)) or (isinstance(example, Tensor) and example.ndim)
     if example is not None and not fits:
@@ -50,6 +50,12 @@ def check_parts(example: object, generator: object, examples: object) -> None:
         check_seed("generator", generator)
     if examples is not None and (isinstance(examples, bool) or not isinstance(examples, int) or examples < 1):
         raise InputError(f"examples must be the number of examples in the source, got {examples!r}; give len(dataset)")
+    if labels is not None:
+        right = isinstance(labels, Tensor) and labels.dtype == torch.int64 and labels.ndim == 1
+        if not right or (examples is not None and len(labels) != examples):  # type: ignore[arg-type]
+            got = f"{labels.dtype} {list(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
+            rows = "N" if examples is None else examples
+            raise InputError(f"labels must be int64 [{rows}], the classes of all examples of the source, got {got}")
 
 
 def networks_of(
@@ -94,14 +100,14 @@ def specs_of(specs: object, roles: Sequence[str], name: str) -> dict[str, InputS
     return {role: given.get(role) for role in roles}
 
 
-def add_terms(distiller: Distiller, example: Any, generator: torch.Generator | int, examples: int | None) -> None:
+def add_terms(distiller: Distiller, example: Any, generator: torch.Generator | int, source: Shapes) -> None:
     """Makes the terms of a Distiller, and tries them on an example where there is one.
 
     Args:
         distiller: with its networks, methods and links.
         example: a few inputs, a batch, or None.
         generator: of the initial weights of learned parts.
-        examples: N, for memories.
+        source: number and labels of the examples in the source, as far as they were given; without features.
 
     Raises:
         InputError: there is no example where one is needed, or a term does not work on it.
@@ -121,14 +127,14 @@ def add_terms(distiller: Distiller, example: Any, generator: torch.Generator | i
         network.eval()  # a few images must not move the norms' statistics
     try:
         with torch.no_grad():
-            _try(distiller, example, generator, examples)
+            _try(distiller, example, generator, source)
     finally:
         distiller.terms.train()
         for module, training in modes:
             module.training = training
 
 
-def _try(distiller: Distiller, example: Any, generator: int, examples: int | None) -> None:
+def _try(distiller: Distiller, example: Any, generator: int, source: Shapes) -> None:
     first = next(iter(distiller.students.values()))
     place = next(first.parameters(), example if isinstance(example, Tensor) else torch.zeros(())).device
     batch = (
@@ -141,9 +147,9 @@ def _try(distiller: Distiller, example: Any, generator: int, examples: int | Non
     for role in distiller.students:
         distiller.task.check_outputs(outputs[role], batch, values=False)
     if batch.indices is None:
-        batch = replace(batch, indices=torch.arange(len(batch.targets), device=place) % (examples or 2**31))
+        batch = replace(batch, indices=torch.arange(len(batch.targets), device=place) % (source.examples or 2**31))
     for method, link in zip(distiller.methods, distiller.links, strict=True):
-        shapes = _shapes(link, outputs, examples)
+        shapes = _shapes(link, outputs, source)
         term = make_term(method, distiller.task, link.pairs, shapes, generator)
         distiller.terms[method.name] = term.to(place)
     distiller.terms.eval()
@@ -157,12 +163,12 @@ def _try(distiller: Distiller, example: Any, generator: int, examples: int | Non
             raise InputError(f"terms must move their buffers in update alone, got {name!r} moved by forward")
 
 
-def _shapes(link: Link, outputs: Mapping[str, Outputs], examples: int | None) -> Shapes:
+def _shapes(link: Link, outputs: Mapping[str, Outputs], source: Shapes) -> Shapes:
     student, teacher = outputs[link.student], outputs[link.teacher]
     logits = [output.values.get("logits") for output in (student, teacher)]
-    return Shapes(
-        [student.features[path].shape for path, _ in link.pairs],
-        [teacher.features[path].shape for _, path in link.pairs],
+    return replace(
+        source,
+        student=[student.features[path].shape for path, _ in link.pairs],
+        teacher=[teacher.features[path].shape for _, path in link.pairs],
         classes=logits[0].shape[1] if isinstance(logits[0], Tensor) and logits[0].ndim > 1 else None,
-        examples=examples,
     )

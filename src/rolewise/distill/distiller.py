@@ -21,6 +21,7 @@ from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
 from rolewise.distill.step_state import AverageOf, StepState
 from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode
+from rolewise.distill.term import Shapes
 from rolewise.distill.terms import Terms, weighted_sum
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec
@@ -55,6 +56,7 @@ class Distiller(Networks):
         generator: of the initial weights of learned parts: a generator or a seed.
         task: what is predicted; classification by default.
         examples: N, the number of examples in the source, for methods that keep a memory of each.
+        labels: int64 [N], the classes of all examples of the source, for methods that draw negatives of other classes.
         teacher_gradients: whether gradients go through the teachers to their inputs; their weights stay frozen.
         teacher_mode: ``eval``, or ``batch_statistics``: the teachers' norms use each batch's own mean and variance.
             Nothing of a teacher moves either way, and its dropout is off.
@@ -81,6 +83,7 @@ class Distiller(Networks):
         generator: torch.Generator | int = 0,
         task: Task | None = None,
         examples: int | None = None,
+        labels: Tensor | None = None,
         teacher_gradients: bool = False,
         teacher_mode: TeacherMode = "eval",
         stop_teacher: bool = False,
@@ -89,7 +92,7 @@ class Distiller(Networks):
         check_choice("reduction", reduction, ("mean", "sum"))
         check_choice("teacher_mode", teacher_mode, TEACHER_MODES)
         check_switch("stop_teacher", stop_teacher)
-        check_parts(example, generator, examples)
+        check_parts(example, generator, examples, labels)
         frozen, students, averages = networks_of(teacher, student)
         followed = {role: average.network for role, (average, _) in averages.items()}
         teachers = {**frozen, **followed}
@@ -109,7 +112,7 @@ class Distiller(Networks):
         self.read_at(paths, stopped=set(self.teaching) - read if stop_teacher else ())
         self._calls = 0  # of forward passes: which of them look at the targets' values
         self.terms = nn.ModuleDict()
-        add_terms(self, example, generator, examples)
+        add_terms(self, example, generator, Shapes(examples=examples, labels=labels))
         follow = [(average, students[role]) for average, role in averages.values()]
         self._state = StepState(self.terms, self.links, follow)  # type: ignore[arg-type]
         enter(self)
@@ -154,12 +157,13 @@ class Distiller(Networks):
         outputs = self.run_all(batch)
         self._calls += 1
         guards.check_outputs(self, outputs, batch, learning=learning, call=self._calls)
-        if not learning or self._state.empty:
+        if self._state.empty or not self.training:
             own, added = self.losses(outputs, batch, context)
         else:
             with self._state.held() as moved:
                 own, added = self.losses(outputs, batch, context)
-            self._state.wait(outputs, batch, context, moved)
+            if learning:
+                self._state.wait(outputs, batch, context, moved)
         parts, weights = dict(own), dict.fromkeys(own, self.label_weight)
         for name, (loss, weight) in added.items():
             parts[name], weights[name] = loss, weight

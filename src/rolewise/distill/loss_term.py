@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
-from rolewise.distill.checks import check_unreduced
 from rolewise.distill.mixed import mixed_logits, temperature_of
 from rolewise.distill.registry import Method
 from rolewise.distill.running import without_autocast
 from rolewise.distill.term import Shapes, Term
+from rolewise.errors import InputError
 from rolewise.seeds import derive_seed
 from rolewise.tasks import Task
 
@@ -64,7 +64,7 @@ class LossTerm(Term):
             settings = {**settings, "labels": rows.labels}
         with without_autocast(rows.logits.device.type):
             losses = method.info.loss(at_least_float32(rows.logits), at_least_float32(wanted.logits), **settings)
-            check_unreduced(method.name, losses, len(rows.logits))
+            _check_unreduced(method.name, losses, len(rows.logits))
             return rows.by_example(losses, len(student.logits))
 
     def _of_features(self, pieces: list[tuple[Tensor, Tensor]], batch: Batch) -> Tensor | dict[str, Tensor]:
@@ -79,8 +79,18 @@ class LossTerm(Term):
         else:
             each = [info.loss(*piece, **settings) for piece in pieces]
             loss = each[0] if len(each) == 1 else torch.stack(each).sum(0)
-        check_unreduced(self.method.name, loss, len(pieces[0][0]))
+        _check_unreduced(self.method.name, loss, len(pieces[0][0]))
         return loss if own is None else {"": loss, "estimator": own}
+
+
+def _check_unreduced(name: str, losses: object, rows: int) -> None:
+    """Raises InputError unless a method returned one loss for each row: a mean over the batch would be taken twice."""
+    if not isinstance(losses, Tensor) or losses.shape != (rows,):
+        got = list(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+        raise InputError(
+            f'"{name}" must return a loss for each example, [{rows}], got {got}; take its mean over all other '
+            "dimensions, and none over the batch"
+        )
 
 
 def make_term(method: Method, task: Task, pairs: Pairs, shapes: Shapes, seed: int) -> Term:
@@ -116,5 +126,5 @@ def make_term(method: Method, task: Task, pairs: Pairs, shapes: Shapes, seed: in
             make = info.estimator
             estimator = made(f"{method.name}_estimator", lambda: make(shapes.teacher))
         term = LossTerm(method, task, maps, estimator)
-    term.pairs = tuple(pairs)
+    term.name, term.pairs = method.name, tuple(pairs)
     return term

@@ -92,7 +92,8 @@ class Info:
         """The names that a setting may take, of each that is text and whose type is a ``Literal`` of names."""
         named = [name for name, default in self.settings.items() if isinstance(default, str)]
         # Types are looked up only where there is such a setting: elsewhere they need not exist at run time.
-        hints = get_type_hints(self.loss) if named else {}
+        maker = self.loss if self.term is None else self.loss.__init__
+        hints = get_type_hints(maker) if named else {}
         return {name: get_args(hints[name]) for name in named if get_origin(hints.get(name)) is Literal}
 
     @cached_property

@@ -15,11 +15,13 @@ from rolewise.average import Average
 from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill.links import Link
 from rolewise.distill.loss_term import LossTerm
+from rolewise.distill.running import NOTHING, without_autocast
 from rolewise.distill.term import Term
 from rolewise.errors import InputError
 
-#: How many forward passes may wait for their step.
-_MOST = 64
+#: How many forward passes may wait for their step, and how many may wait for the first before that is remarked on:
+#: gradients may be accumulated.
+_MOST, _MANY = 256, 16
 
 
 @dataclass(frozen=True)
@@ -75,24 +77,29 @@ class StepState:
             if isinstance(module, _NormBase) and module.running_mean is not None
         ]
         self._averages = averages
-        self._waiting: list[tuple[Mapping[str, Outputs], Batch, Context, list[Tensor]]] = []
+        self._waiting: list[tuple[list[tuple[Outputs, Outputs]], Batch, Context, list[Tensor]]] = []
         self.steps = 0
         #: Whether a step moves nothing.
         self.empty = not (self._moving or self._norms or self._averages)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[list[Tensor]]:
-        """Keeps running statistics where they are; what the block makes of them is in the list afterwards."""
-        before = self._statistics()
-        kept = [tensor.clone() for tensor in before]
+        """Lets norms move copies of their running statistics, which are in the list afterwards.
+
+        The copies go on from where the last waiting forward pass left them, so that accumulated passes count in turn.
+        """
+        places = self._statistics()
+        start = self._waiting[-1][3] if self._waiting else [kept for _, _, kept in places]
+        for (norm, name, _), value in zip(places, start, strict=True):
+            # Not in place: the graph of the backward pass remembers the tensors that it was run with.
+            norm._buffers[name] = value.clone()
         moved: list[Tensor] = []
         try:
             yield moved
         finally:
-            moved += [tensor.clone() for tensor in before]
-            with torch.no_grad():
-                for tensor, value in zip(before, kept, strict=True):
-                    tensor.copy_(value)
+            for norm, name, kept in places:
+                moved.append(norm.get_buffer(name))
+                norm._buffers[name] = kept
 
     def wait(self, outputs: Mapping[str, Outputs], batch: Batch, context: Context, moved: list[Tensor]) -> None:
         """Remembers a forward pass until its step is taken.
@@ -100,23 +107,35 @@ class StepState:
         Raises:
             InputError: so many wait that nobody can be taking steps.
         """
-        if len(self._waiting) == 1 and self.steps == 0:
-            warnings.warn(f"{self._whose()} has not moved: {_REMEDY}", stacklevel=4)
+        if len(self._waiting) == _MANY and self.steps == 0:
+            warnings.warn(f"{self._whose()} has not moved in {_MANY} forward passes: {_REMEDY}", stacklevel=4)
         if len(self._waiting) >= _MOST:
             raise InputError(
                 f"{self._whose()} must move with each step, got {_MOST} forward passes and none: {_REMEDY}"
             )
-        roles = {role for _, _, link in self._moving for role in (link.student, link.teacher)}
-        self._waiting.append(({role: outputs[role].detached() for role in roles}, batch, context, moved))
+        self._waiting.append((self._observed(outputs, batch, context), batch, context, moved))
+
+    @torch.no_grad()
+    def _observed(
+        self, outputs: Mapping[str, Outputs], batch: Batch, context: Context
+    ) -> list[tuple[Outputs, Outputs]]:
+        full = {role: output.at_least_float32().detached() for role, output in outputs.items()}
+        observed = []
+        # The forward pass has moved what counts of running statistics already.
+        with self.held() if self._moving else NOTHING:
+            for _, term, link in self._moving:
+                with without_autocast(full[link.student].first.device.type):
+                    observed.append(term.observe(full[link.student], full[link.teacher], batch, context))
+        return observed
 
     @torch.no_grad()
     def take(self) -> None:
         """Moves everything by the forward passes that wait: their step was taken."""
-        for outputs, batch, context, moved in self._waiting:
-            for tensor, value in zip(self._statistics(), moved, strict=True):
-                tensor.copy_(value)
-            for _, term, link in self._moving:
-                term.update(outputs[link.student], outputs[link.teacher], batch, context)
+        for observed, batch, context, moved in self._waiting:
+            for (_, _, statistic), value in zip(self._statistics(), moved, strict=True):
+                statistic.copy_(value)
+            for (_, term, _), pair in zip(self._moving, observed, strict=True):
+                term.update(*pair, batch, context)
         self._waiting = []
         self.steps += 1
         for average, student in self._averages:
@@ -128,12 +147,12 @@ class StepState:
         """Forgets the forward passes that wait: their step was not taken."""
         self._waiting = []
 
-    def _statistics(self) -> list[Tensor]:
-        return [buffer for norm in self._norms for buffer in norm.buffers()]
+    def _statistics(self) -> list[tuple[nn.Module, str, Tensor]]:
+        return [(norm, name, kept) for norm in self._norms for name, kept in norm._buffers.items() if kept is not None]
 
     def _whose(self) -> str:
         names = [name for name, _, _ in self._moving]
-        return f'the state of "{names[0]}"' if names else "what is averaged over steps"
+        return f'the state of "{names[0]}"' if names else "an average over steps"
 
 
 _REMEDY = "call distiller.after_step() after each optimizer.step()"

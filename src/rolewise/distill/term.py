@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
+from rolewise.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,48 @@ class Shapes:
         teacher: likewise of the teacher's.
         classes: K, or None where the networks have no logits.
         examples: N, the number of examples in the source, for memories; None where it was not given.
+        labels: int64 [N], the classes of all examples; None where they were not given.
     """
 
     student: Sequence[torch.Size] = ()
     teacher: Sequence[torch.Size] = ()
     classes: int | None = None
     examples: int | None = None
+    labels: Tensor | None = None
+
+    def number_of_examples(self, owner: str) -> int:
+        """Returns N, for the memory of a term.
+
+        Args:
+            owner: the term's method, for the error.
+
+        Raises:
+            InputError: the Distiller was not given it.
+        """
+        if self.examples is None and self.labels is not None:
+            return len(self.labels)
+        if self.examples is None:
+            raise InputError(
+                f'examples must be given for "{owner}", which keeps a memory of each example: add '
+                "examples=len(dataset) to the Distiller"
+            )
+        return self.examples
+
+    def labels_of_all(self, owner: str) -> Tensor:
+        """Returns the classes of all examples, int64 [N].
+
+        Args:
+            owner: the term's method, for the error.
+
+        Raises:
+            InputError: the Distiller was not given them.
+        """
+        if self.labels is None:
+            raise InputError(
+                f'labels must be given for "{owner}", whose negatives are of other classes: add labels=all_labels, '
+                f'int64 [N], to the Distiller, or write rw.{owner}(negatives_from="all")'
+            )
+        return self.labels
 
 
 class Term(nn.Module):
@@ -40,6 +77,8 @@ class Term(nn.Module):
 
     #: Whether it reads ``batch.indices``, the examples' rows in their source.
     needs_indices: ClassVar[bool] = False
+    #: Its name in the Distiller, set by it; also that of its random stream.
+    name: str = ""
     #: The paths (student's, teacher's) that it reads, set by the Distiller.
     pairs: tuple[tuple[str, str], ...] = ()
 
@@ -56,11 +95,25 @@ class Term(nn.Module):
         """
         raise NotImplementedError
 
+    def observe(self, student: Outputs, teacher: Outputs, batch: Batch, context: Context) -> tuple[Outputs, Outputs]:
+        """Returns what `update` gets of both networks; without gradients, and before the step moves any weight.
+
+        By default it is their outputs. A term whose state follows something that it computes with weights of its own,
+        such as embeddings, returns that.
+
+        Args:
+            student: as in `forward`, detached.
+            teacher: likewise.
+            batch: likewise.
+            context: likewise.
+        """
+        return student, teacher
+
     def update(self, student: Outputs, teacher: Outputs, batch: Batch, context: Context) -> None:
         """Moves the state after a step that was taken; without gradients.
 
         Args:
-            student: outputs in the step's forward pass, detached.
+            student: of the step's forward pass, as `observe` returned it.
             teacher: likewise.
             batch: of that step.
             context: of that step.
@@ -77,3 +130,14 @@ class Term(nn.Module):
     def keeps_state(cls) -> bool:
         """Returns whether steps move something of it."""
         return cls.update is not Term.update
+
+
+def through(module: nn.Module, feature: Tensor) -> Tensor:
+    """Returns a learned module's output in at least single precision, computed in the precision of its weights.
+
+    Args:
+        module: part of a term.
+        feature: its input.
+    """
+    result: Tensor = at_least_float32(module(feature.to(next(module.parameters(), feature).dtype)))
+    return result

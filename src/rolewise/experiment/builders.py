@@ -40,7 +40,7 @@ def mixing(section: MixSection, config: ExperimentConfig) -> Mixing | None:
             pairs="any" if by_entropy else section.pairs,
         ),
         alpha=_over_time(section.alpha),
-        share=_over_time(section.share),
+        mixed_fraction=_over_time(section.share),
         by=section.pairs if by_entropy else None,
         rule=section.entropy_rule,
         sharpness=section.sharpness,

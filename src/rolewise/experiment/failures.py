@@ -13,7 +13,7 @@ import torch
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import RolewiseError, RunError
 from rolewise.files import write_text
-from rolewise.foreign_code import ForeignError, file_of, modules_in, place_of
+from rolewise.foreign_code import ForeignError, code_location, file_of, modules_in
 
 TRACEBACK = "traceback.txt"
 #: Short memory is nobody's code.
@@ -58,7 +58,7 @@ def blamed(config: ExperimentConfig, stage: str, root: Path) -> Iterator[None]:
         raise
     except Exception as error:
         modules = modules_in(config.model_dump(mode="json"))
-        place = place_of(error, modules) or _place_in(_text(error), modules) if modules else None
+        place = code_location(error, modules) or _place_in(_text(error), modules) if modules else None
         if place is None:
             raise
         text = " ".join(str(error).split())[:300]

@@ -25,7 +25,7 @@ from rolewise.experiment.stages import TIMES, finish, run_training, section_of
 from rolewise.experiment.trial import refuse_faults
 from rolewise.files import AnyPath, as_json, as_path, sha256
 from rolewise.report import write_report
-from rolewise.seals import SECONDS, check_stage, stage_seconds, write_product, write_sealed
+from rolewise.seals import SECONDS, check_stage, recorded_seconds, write_product, write_sealed
 from rolewise.threads import torch_threads
 
 
@@ -189,7 +189,7 @@ def timing(folder: RunFolder) -> dict[str, Any]:
 
 
 def _seconds(folder: RunFolder, stage: Stage) -> float:
-    return stage_seconds(folder.stage(stage.name)) or 0.0
+    return recorded_seconds(folder.stage(stage.name)) or 0.0
 
 
 def _add_seconds(folder: RunFolder, stage: Stage, seconds: float) -> None:

@@ -17,6 +17,7 @@ from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import section_of, trained_network
 from rolewise.inputs import prepare
 from rolewise.instruments import teacher_deviation
+from rolewise.logits import logits_in
 from rolewise.seals import read_sealed, write_sealed
 from rolewise.search import Genome
 from rolewise.seeds import generator
@@ -65,5 +66,5 @@ def _deviation(data: SeedData, stage: Stage, teacher: nn.Module, augmentation: A
         images = data.source.batch(pool[torch.randint(len(pool), (section.images,), generator=stream)])
         plan = augmentation.draw(len(images), (images.shape[1], images.shape[2], images.shape[3]), stream)
         seen = apply(images, plan, interpolation=settings.interpolation, fill=settings.fill).to(data.device)
-        means.append(teacher(prepare(seen, spec)).float().softmax(1).mean(0).cpu())
+        means.append(logits_in(teacher(prepare(seen, spec))).float().softmax(1).mean(0).cpu())
     return teacher_deviation(torch.stack(means))

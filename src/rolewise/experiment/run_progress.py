@@ -15,8 +15,7 @@ from rich.text import Text
 from rolewise.experiment.executor import StageUpdate
 from rolewise.experiment.pipeline import RunPlan
 from rolewise.experiment.stage_graph import PRIORITY, Stage
-from rolewise.search.budget import duration
-from rolewise.words import counted
+from rolewise.words import counted, duration
 
 #: Stages whose progress is shown; more of them would push the bars off a small screen.
 _MOST_NOTES = 8

@@ -1,4 +1,4 @@
-"""Calibration: whether a classifier is right as often as it says."""
+"""Calibration: whether a classifier is right as often as its probabilities promise."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Reliability:
 
 
 def reliability(logits: Tensor, labels: Tensor, *, bins: int = 15, binning: Binning = "width") -> Reliability:
-    r"""Returns what a reliability diagram shows: confidence and accuracy in bins of confidence.
+    r"""Returns the data of a reliability diagram: confidence and accuracy in bins of confidence.
 
     .. math:: \mathrm{conf}(B_m) = \frac{1}{|B_m|} \sum_{n \in B_m} \max_k p_{nk}, \quad
         \mathrm{acc}(B_m) = \frac{1}{|B_m|} \sum_{n \in B_m} [\arg\max_k p_{nk} = y_n]

@@ -1,4 +1,4 @@
-"""How much the features of each class spread, against how far classes are apart."""
+"""The spread of each class's features, against the distance between classes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def class_means(features: Tensor, labels: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Dispersion:
-    """How much classes spread, against how far they are apart.
+    """The spread of classes, against the distance between them.
 
     Args:
         within: trace of the within-class covariance, in squared units of the features.

@@ -1,4 +1,4 @@
-"""What the layers of a classifier give for every image: the entry of the instruments that look inside."""
+"""Features of a classifier's layers for every image: the entry of the instruments that look inside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rolewise.taps import tap
 
 @dataclass(frozen=True)
 class Features:
-    """What some layers gave.
+    """Features of some layers.
 
     Args:
         values: tap -> [N, ...] on the CPU, as the layer gave it.
@@ -33,7 +33,7 @@ class Features:
 def features_in(
     model: nn.Module, images: Tensor, taps: Sequence[str], spec: InputSpec | None = None
 ) -> dict[str, Tensor]:
-    """Returns what some layers give for one batch, tap -> [B, ...] in the order of ``taps``, in eval mode.
+    """Returns features of some layers for one batch, tap -> [B, ...] in the order of ``taps``, in eval mode.
 
     Args:
         model: any network.

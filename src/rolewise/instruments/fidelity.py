@@ -1,4 +1,4 @@
-"""Fidelity: how far a student says what its teacher says, right or wrong."""
+"""Fidelity: the agreement of a student with its teacher, right or wrong."""
 
 from __future__ import annotations
 
@@ -118,13 +118,13 @@ def agreement_reliability(
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How far a student says what its teacher says.
+    """The agreement of a student with its teacher.
 
     Args:
         images: N.
         agreement: share in [0, 1] with the same class.
-        agreement_teacher_right: likewise, of the images on which the teacher is right; None where there is none.
-        agreement_teacher_wrong: likewise, of those on which it is wrong. The student then shares its very error.
+        agreement_teacher_right: the agreement over the images on which the teacher is right; None where there is none.
+        agreement_teacher_wrong: the agreement over those on which it is wrong. The student then shares its very error.
         student_right_teacher_wrong: share of the images on which the teacher is wrong that the student gets right;
             None where there is none.
         teacher_student_kl: mean KL(teacher || student), nats: the average predictive KL.
@@ -163,7 +163,7 @@ def fidelity(
         labels: int64 [N].
         temperature: T > 0, of both divergences.
         bins: of the agreement's calibration.
-        binning: likewise.
+        binning: ``width`` or ``mass``, see `rolewise.instruments.calibration.reliability`.
 
     Raises:
         InputError: as in the single measures, or the labels are not classes of the images.

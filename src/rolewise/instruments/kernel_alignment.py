@@ -1,4 +1,4 @@
-"""How alike two networks see: centred kernel alignment between layers, over a set or over small batches."""
+"""The similarity of two networks' features: centred kernel alignment between layers, over a set or small batches."""
 
 from __future__ import annotations
 
@@ -124,7 +124,8 @@ def cka(
         second: [N, ...], of the same images.
         kernel: see `gram`.
         width: see `gram`.
-        unbiased: which HSIC. The biased one tends to 1 where there are more dimensions than images.
+        unbiased: whether the unbiased estimate of HSIC is used. The biased one tends to 1 where there are more
+            dimensions than images.
 
     Returns:
         In [0, 1], the unbiased one may be a little below 0; NaN where the features do not vary.
@@ -184,13 +185,13 @@ def cka_matrix(
         batches: of (images, labels), of one size, at least 4 images each; read once.
         first_taps: names or module paths, see `rolewise.taps.resolve`; None for all
             that are named.
-        second_taps: likewise.
+        second_taps: names or module paths in the second network.
         kernel: see `gram`. The median distance of ``rbf`` is each batch's own.
         width: see `gram`.
-        unbiased: which HSIC.
-        first_spec: what the first network is fed; None to feed it the images as they are, uint8 ones in [0, 1].
-        second_spec: likewise.
-        device: where the images go; None for the first network's own.
+        unbiased: whether the unbiased estimate of HSIC is used.
+        first_spec: the first network's input; None to feed it the images as they are, uint8 ones in [0, 1].
+        second_spec: the second network's input.
+        device: the images' device; None for the first network's own.
 
     Raises:
         InputError: a network has no taps, there is no image, or a batch is too small.

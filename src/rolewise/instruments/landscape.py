@@ -86,7 +86,7 @@ def loss_line(
     positions: Sequence[float] | None = None,
     train_batches: Iterable[Any] | None = None,
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> LossLine:
     r"""Returns the loss along the line through two networks of one architecture.
@@ -101,20 +101,20 @@ def loss_line(
 
     Args:
         first: a classifier; it is left as it is.
-        second: likewise.
+        second: a network of the same architecture.
         batches: of (images, labels) to take the loss of; read into memory once.
         positions: a; None for eleven from 0 to 1.
         train_batches: of training images, to compute batch norms' statistics of; None to interpolate these.
         spec: see `predict`.
-        head: likewise.
-        device: likewise; the copy that is evaluated stays where the first network is.
+        logit_scale: the scale of the logits, see `predict`.
+        device: the images' device; the copy that is evaluated stays on the first network's.
 
     Raises:
         InputError: the networks differ in shape, a position is not finite, or as in `predict`.
     """
     check_alike([first, second])
     where = _numbers("positions", positions if positions is not None else [index / 10 for index in range(11)])
-    evaluation = evaluation_of(first, batches, train_batches, spec, head, device)
+    evaluation = evaluation_of(first, batches, train_batches, spec, logit_scale, device)
     states = [weights_and_buffers(first), weights_and_buffers(second)]
     found = torch.tensor([evaluation(states, (1 - a, a)) for a in where.tolist()], dtype=torch.float64)
     return LossLine(where, found[:, 0], found[:, 1])
@@ -128,7 +128,7 @@ def loss_plane(
     second: Sequence[float] = (-0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25),
     train_batches: Iterable[Any] | None = None,
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> LossPlane:
     r"""Returns the loss on the plane through three networks of one architecture.
@@ -139,7 +139,7 @@ def loss_plane(
 
     Source: Garipov et al. (2018), Loss surfaces, mode connectivity, and fast ensembling of DNNs, appendix,
     https://arxiv.org/abs/1802.10026.
-    Differs from source: the grid follows the two sides of the triangle, so that it meets the networks; ``points`` says
+    Differs from source: the grid follows the two sides of the triangle, so that it meets the networks; ``points`` gives
     where its nodes stand at right angles.
 
     Args:
@@ -149,8 +149,8 @@ def loss_plane(
         second: b, from the first to the third.
         train_batches: see `loss_line`.
         spec: see `predict`.
-        head: likewise.
-        device: likewise.
+        logit_scale: the scale of the logits, see `predict`.
+        device: the images' device; None for the network's own.
 
     Raises:
         InputError: there are not three, they differ in shape or stand on one line, or as in `loss_line`.
@@ -160,7 +160,7 @@ def loss_plane(
     check_alike(networks)
     states, weights = [weights_and_buffers(model) for model in networks], [weights_of(model) for model in networks]
     sides = [{name: other[name] - weights[0][name] for name in other} for other in weights[1:]]
-    evaluation = evaluation_of(networks[0], batches, train_batches, spec, head, device)
+    evaluation = evaluation_of(networks[0], batches, train_batches, spec, logit_scale, device)
     corners = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
     return _plane(lambda a, b: evaluation(states, (1 - a - b, a, b)), first, second, sides, corners)
 
@@ -174,7 +174,7 @@ def random_loss_plane(
     second: Sequence[float] = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0),
     train_batches: Iterable[Any] | None = None,
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> LossPlane:
     r"""Returns the loss on a plane around a network, along two random directions with its filters' lengths.
@@ -194,15 +194,15 @@ def random_loss_plane(
         second: b; ``(0.0,)`` for a line.
         train_batches: see `loss_line`; None keeps the network's own statistics.
         spec: see `predict`.
-        head: likewise.
-        device: likewise.
+        logit_scale: the scale of the logits, see `predict`.
+        device: the images' device; None for the network's own.
 
     Raises:
         InputError: as in `loss_line`, or the network has no weight of two dimensions or more.
     """
     directions = [filter_normalised_direction(model, generator) for _ in range(2)]
     states = [weights_and_buffers(model), *directions]
-    evaluation = evaluation_of(model, batches, train_batches, spec, head, device)
+    evaluation = evaluation_of(model, batches, train_batches, spec, logit_scale, device)
     origin = torch.zeros(1, 2, dtype=torch.float64)
     return _plane(lambda a, b: evaluation(states, (1, a, b)), first, second, directions, origin)
 

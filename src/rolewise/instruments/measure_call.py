@@ -1,4 +1,4 @@
-"""What a measurement may ask for beside the network and the test set, and how it gets it."""
+"""Calls of a measurement: the arguments that it may take beside the network and the test set."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def measure_settings(measure: Measure) -> dict[str, Any]:
 
 
 def setting_fault(measure: Measure, name: str, value: Any) -> str:
-    """Returns what is wrong with a setting of a measurement; empty where nothing is.
+    """Returns the fault of a setting of a measurement; empty where there is none.
 
     A value must be of its default's kind: a positive number, a list of positive numbers, or a list of names.
     """
@@ -82,7 +82,7 @@ def call_measure(
     offered: Mapping[str, Callable[[], Any]],
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, float | None]:
-    """Returns what a measurement gives for a network.
+    """Returns the columns of a measurement for a network.
 
     A measurement that needs what is not there (a parameter without default, such as the teacher of a network that
     nobody taught) is not made: there are no columns.
@@ -91,11 +91,11 @@ def call_measure(
         measure: a function of (model, batches) and of keywords.
         model: the network; it is put in eval mode.
         batches: the test set as the network wants it.
-        offered: makes what may be asked for, by name; see `OFFERED`.
+        offered: makers of the arguments that a measurement may take, by name; see `OFFERED`.
         settings: of the measurement.
 
     Raises:
-        InputError: it asks for something that nobody offers, or has no such setting.
+        InputError: it takes an argument that is not offered, or has no such setting.
     """
     given: dict[str, Any] = {}
     parameters = _parameters(measure)
@@ -110,7 +110,7 @@ def call_measure(
             elif parameter.default is parameter.empty:
                 return {}
         elif parameter.default is parameter.empty and name not in given:
-            raise InputError(f"a measurement must ask for what is offered, got {name!r}{near(name, OFFERED)}")
+            raise InputError(f"a measurement must take arguments that are offered, got {name!r}{near(name, OFFERED)}")
     return {
         column: None if value is None else float(value) for column, value in measure(model, batches, **given).items()
     }

@@ -1,4 +1,4 @@
-"""What is measured of a trained network on the test set: a registry of functions, and any function by its path."""
+"""Measurements of a trained network on the test set: a registry of functions, and any function by its path."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def measure_of(name: str) -> Measure:
 
 
 def measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
-    """Returns what is wrong with a measurement that a study asks for: by setting, and ``""`` for its name.
+    """Returns the faults of a study's measurement: by setting, and ``""`` for its name.
 
     Nothing is imported: the settings of a function that is given by its path are its own affair.
     """

@@ -60,8 +60,8 @@ def measure(
     generator: torch.Generator | None = None,
     spec: InputSpec | None = None,
     teacher_spec: InputSpec | None = None,
-    head: LogitScale = "raw",
-    teacher_head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
+    teacher_logit_scale: LogitScale = "raw",
     bins: int = 15,
     device: torch.device | str | None = None,
 ) -> dict[str, float | None]:
@@ -75,13 +75,13 @@ def measure(
     Args:
         model: a classifier.
         batches: of (images, labels), such as a test set; read into memory once. `linearity_gap` mixes within them.
-        validation: likewise, of other images, which the temperature is fitted on.
+        validation: batches of other images, which the temperature is fitted on.
         teacher: a classifier of the same classes.
         generator: on the CPU; draws pairs of images and directions.
-        spec: what the model is fed, see `predict`.
-        teacher_spec: what the teacher is fed.
-        head: of the model, see `predict`.
-        teacher_head: of the teacher.
+        spec: the model's input, see `predict`.
+        teacher_spec: the teacher's input.
+        logit_scale: of the model, see `predict`.
+        teacher_logit_scale: of the teacher.
         bins: of the calibration errors.
         device: see `predict`.
 
@@ -93,7 +93,7 @@ def measure(
         InputError: as in the single measures; logits that are not finite among them.
     """
     held = list(batches)
-    logits, labels = predict(model, held, spec=spec, head=head, device=device)
+    logits, labels = predict(model, held, spec=spec, logit_scale=logit_scale, device=device)
     logits = finite_logits(logits)
     found: dict[str, float | None] = {"images": len(labels), "accuracy": accuracy(logits, labels)}
     if logits.shape[1] > 5:
@@ -109,7 +109,7 @@ def measure(
         "entropy": mean_entropy(logits),
     }
     if validation is not None:
-        fit = fit_temperature(*predict(model, validation, spec=spec, head=head, device=device))
+        fit = fit_temperature(*predict(model, validation, spec=spec, logit_scale=logit_scale, device=device))
         effect = temperature_effect(logits, labels, fit.temperature, bins=bins)
         found |= {
             "temperature": fit.temperature,
@@ -117,13 +117,13 @@ def measure(
             "ece_at_temperature": effect.ece_after,
         }
     if teacher is not None:
-        told = predict(teacher, held, spec=teacher_spec, head=teacher_head, device=device)
+        told = predict(teacher, held, spec=teacher_spec, logit_scale=teacher_logit_scale, device=device)
         faithful = fidelity(logits, told.logits, labels, bins=bins)
         found |= {name: getattr(faithful, name) for name in UNITS if hasattr(faithful, name) and name != "images"}
     if generator is not None:
-        gap = linearity_gap(model, held, generator=generator, spec=spec, head=head, device=device)
-        gradient = input_gradient_norm(model, held, spec=spec, head=head, device=device)
-        slope = sampled_lipschitz(model, held, generator=generator, spec=spec, head=head, device=device)
+        gap = linearity_gap(model, held, generator=generator, spec=spec, logit_scale=logit_scale, device=device)
+        gradient = input_gradient_norm(model, held, spec=spec, logit_scale=logit_scale, device=device)
+        slope = sampled_lipschitz(model, held, generator=generator, spec=spec, logit_scale=logit_scale, device=device)
         found |= {
             "linearity_gap": gap.mean,
             "input_gradient_norm": float(gradient.mean()),

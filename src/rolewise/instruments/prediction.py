@@ -1,4 +1,4 @@
-"""What a classifier says of every image: the common entry of the instruments that need no gradient."""
+"""Predictions of a classifier for every image: the common entry of the instruments that need no gradient."""
 
 from __future__ import annotations
 
@@ -29,39 +29,41 @@ class Predictions(NamedTuple):
     labels: Tensor
 
 
-def scaled(logits: Tensor, head: LogitScale = "raw") -> Tensor:
-    """Returns the logits that a head takes the softmax of: as they are, or each sample's by its standard deviation.
+def scaled(logits: Tensor, logit_scale: LogitScale = "raw") -> Tensor:
+    """Returns logits as they are, or divided by each sample's standard deviation.
 
-    A network that was trained on standardised logits has logits of any size; only the standardised head speaks of what
-    it learned (see `rolewise.logits.standardised`).
+    A network that was trained on standardised logits has logits of any size; only the standardised logits show
+    what it learned (see `rolewise.logits.standardised`).
 
     Args:
         logits: [N, K].
-        head: ``raw`` or ``standardised``.
+        logit_scale: ``raw`` or ``standardised``.
 
     Returns:
         [N, K].
 
     Raises:
-        InputError: the head is not known.
+        InputError: the scale is not known.
     """
-    if head == "raw":
+    if logit_scale == "raw":
         return logits
-    if head != "standardised":
-        raise InputError(f"head must be a known one, got {head!r}{near(str(head), get_args(LogitScale))}")
+    if logit_scale != "standardised":
+        raise InputError(
+            f"logit_scale must be a known one, got {logit_scale!r}{near(str(logit_scale), get_args(LogitScale))}"
+        )
     return standardised(logits)
 
 
-def answer(model: nn.Module, images: Tensor, spec: InputSpec | None = None, head: LogitScale = "raw") -> Tensor:
-    """Returns the logits [B, K] of a head, for images in [0, 1] or uint8; gradients reach the images' own pixels.
+def answer(model: nn.Module, images: Tensor, spec: InputSpec | None = None, logit_scale: LogitScale = "raw") -> Tensor:
+    """Returns the logits [B, K] of images in [0, 1] or uint8, scaled; gradients reach the images' own pixels.
 
     Args:
         model: returns logits, or an object that has ``logits``.
         images: [B, C, H, W].
-        spec: what the network is fed; None to feed it the images as they are.
-        head: see `scaled`.
+        spec: the network's input; None to feed it the images as they are.
+        logit_scale: see `scaled`.
     """
-    return scaled(class_logits(model(prepare(images, spec) if spec is not None else images)), head)
+    return scaled(class_logits(model(prepare(images, spec) if spec is not None else images)), logit_scale)
 
 
 def batches_on(batches: Iterable[Any], device: torch.device | str) -> Iterator[tuple[Tensor, Tensor]]:
@@ -69,7 +71,7 @@ def batches_on(batches: Iterable[Any], device: torch.device | str) -> Iterator[t
 
     Args:
         batches: of (images [B, C, H, W], labels int64 [B]), or of `rolewise.data.Batch`; what follows is left alone.
-        device: where to.
+        device: their device.
 
     Raises:
         InputError: a batch is not of images and as many labels.
@@ -94,7 +96,7 @@ def predict(
     batches: Iterable[Any],
     *,
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> Predictions:
     """Runs a classifier in eval mode over every image, without gradients; every module gets its own mode back.
@@ -104,12 +106,12 @@ def predict(
     Args:
         model: returns logits [B, K], or an object that has ``logits``. It is not moved.
         batches: of (images, labels), see `batches_on`; read once.
-        spec: what the network is fed; None to feed it floating point images as they are, and uint8 ones in [0, 1].
-        head: see `scaled`.
-        device: where the images go; None for the network's own.
+        spec: the network's input; None to feed it floating point images as they are, and uint8 ones in [0, 1].
+        logit_scale: see `scaled`.
+        device: the images' device; None for the network's own.
 
     Returns:
-        The logits of the head, and the labels.
+        The logits of that scale, and the labels.
 
     Raises:
         InputError: there is no image, a batch or the network's output has another form, or a label is not a class.
@@ -118,7 +120,7 @@ def predict(
     logits, labels = [], []
     with evaluating(model):
         for images, classes in batches_on(batches, where):
-            logits.append(answer(model, images, spec, head).cpu())
+            logits.append(answer(model, images, spec, logit_scale).cpu())
             labels.append(classes.cpu())
     if not sum(map(len, logits)):
         raise InputError("batches must give at least one image, got none")
@@ -144,8 +146,8 @@ def finite_logits(logits: Tensor, name: str = "logits") -> Tensor:
     """Returns finite logits [N, K] in float64, in which every instrument computes.
 
     Args:
-        logits: what `predict` gave, or anything alike.
-        name: what an error calls them.
+        logits: the result of `predict`, or others.
+        name: their name in the error.
 
     Raises:
         InputError: they are not [N, K] with N at least 1 and K at least 2, or not all finite.

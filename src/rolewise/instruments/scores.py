@@ -124,11 +124,11 @@ class BrierParts:
 
     Args:
         score: in [0, 2].
-        reliability: how far each bin's mean probability is from its share of hits; 0 is calibrated.
-        resolution: how far the bins' shares of hits are from the overall share; higher is better.
+        reliability: squared distance of each bin's mean probability from its fraction of hits; 0 is calibrated.
+        resolution: squared distance of the bins' fractions of hits from the overall one; higher is better.
         uncertainty: of the labels alone.
-        within_bins: what the bins hide: the probabilities' variance within a bin, less twice their covariance with
-            the labels; 0 where all probabilities of a bin are equal, and it may be negative.
+        within_bins: the part that the bins hide: the probabilities' variance within a bin, less twice their
+            covariance with the labels; 0 where all probabilities of a bin are equal, and it may be negative.
     """
 
     score: float

@@ -24,7 +24,7 @@ def input_gradient_norm(
     batches: Iterable[Any],
     *,
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> Tensor:
     r"""Returns the length of the loss's gradient with respect to each image.
@@ -38,8 +38,8 @@ def input_gradient_norm(
         model: a differentiable classifier.
         batches: of (images, labels).
         spec: see `predict`.
-        head: likewise.
-        device: likewise.
+        logit_scale: the scale of the logits, see `predict`.
+        device: the images' device; None for the network's own.
 
     Returns:
         [N], nats by unit of pixels' distance, float64, on the CPU.
@@ -50,7 +50,7 @@ def input_gradient_norm(
 
     def lengths(images: Tensor, labels: Tensor) -> Tensor:
         images.requires_grad_()
-        logits = _differentiable(answer(model, images, spec, head))
+        logits = _differentiable(answer(model, images, spec, logit_scale))
         check_class_labels(labels, *logits.shape)
         # Images do not touch in eval mode: the gradient of the sum is each one's own.
         (gradient,) = torch.autograd.grad(functional.cross_entropy(logits, labels, reduction="sum"), images)
@@ -68,7 +68,7 @@ def sampled_lipschitz(
     samples: int = 8,
     output: SlopeOutput = "probabilities",
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> Tensor:
     r"""Returns the steepest slope from each image to random points around it: a lower bound of the local Lipschitz one.
@@ -86,10 +86,11 @@ def sampled_lipschitz(
         generator: on the CPU; draws the directions, all equally likely.
         radius: rho > 0, in pixels' distance.
         samples: S, at least 1.
-        output: what f is. Logits of any size mean the same answers; probabilities do not move with their size alone.
+        output: the function f. Logits of any size mean the same answers; probabilities do not move with their size
+            alone.
         spec: see `predict`.
-        head: likewise.
-        device: likewise.
+        logit_scale: the scale of the logits, see `predict`.
+        device: the images' device; None for the network's own.
 
     Returns:
         [N], at least 0, float64, on the CPU.
@@ -103,11 +104,11 @@ def sampled_lipschitz(
 
     def slopes(images: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad():
-            here = _output(finite_logits(answer(model, images, spec, head)), output)
+            here = _output(finite_logits(answer(model, images, spec, logit_scale)), output)
             steepest = torch.zeros(len(images), dtype=torch.float64, device=images.device)
             for _ in range(samples):
                 moved = images + radius * _directions(images, generator)
-                there = _output(finite_logits(answer(model, moved, spec, head)), output)
+                there = _output(finite_logits(answer(model, moved, spec, logit_scale)), output)
                 steepest = torch.maximum(steepest, _lengths(there - here) / radius)
         return steepest
 
@@ -122,7 +123,7 @@ def jacobian_norm(
     iterations: int = 10,
     output: SlopeOutput = "probabilities",
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> Tensor:
     r"""Returns the largest singular value of the output's Jacobian at each image: the steepest slope at that point.
@@ -140,10 +141,10 @@ def jacobian_norm(
         batches: of (images, labels); the labels are not used.
         generator: on the CPU; draws the first v.
         iterations: at least 1. Each costs two passes backwards.
-        output: what f is, see `sampled_lipschitz`.
+        output: the function f, see `sampled_lipschitz`.
         spec: see `predict`.
-        head: likewise.
-        device: likewise.
+        logit_scale: the scale of the logits, see `predict`.
+        device: the images' device; None for the network's own.
 
     Returns:
         [N], at least 0, float64, on the CPU.
@@ -157,7 +158,7 @@ def jacobian_norm(
 
     def values(images: Tensor, labels: Tensor) -> Tensor:
         images.requires_grad_()
-        found = _output(_differentiable(answer(model, images, spec, head)), output)
+        found = _output(_differentiable(answer(model, images, spec, logit_scale)), output)
         # J^T w is linear in w, so its derivative along v is J v, wherever w is.
         w = torch.zeros_like(found, requires_grad=True)
         (pulled,) = torch.autograd.grad(found, images, w, create_graph=True)

@@ -36,7 +36,7 @@ def mean_entropy(logits: Tensor) -> float:
 
 @dataclass(frozen=True)
 class LinearityGap:
-    """How far a network is from linear between two images.
+    """The deviation of a network from linear between two images.
 
     Args:
         ratios: [R], the share of the first image.
@@ -62,15 +62,15 @@ def linearity_gap(
     generator: torch.Generator,
     ratios: Sequence[float] = (0.1, 0.3, 0.5, 0.7, 0.9),
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> LinearityGap:
-    r"""Returns how far the answer to a mixed image is from the mixed answers.
+    r"""Returns the distance of the output for a mixed image from the mixed outputs.
 
     .. math:: \mathrm{KL}\big(f(\lambda x + (1 - \lambda) x') \,\|\, \lambda f(x) + (1 - \lambda) f(x')\big), \quad
         f = \mathrm{softmax}(z)
 
-    0 is what mixup's labels ask of a network. Each image is mixed with the next one of its batch, in an order that is
+    0 is the target of mixup's labels. Each image is mixed with the next one of its batch, in an order that is
     drawn: give batches of shuffled images. An image alone in its batch is left out.
 
     Source: none; the property is that of Zhang et al. (2018), mixup, section 2, https://arxiv.org/abs/1710.09412.
@@ -81,8 +81,8 @@ def linearity_gap(
         generator: on the CPU; draws who is mixed with whom.
         ratios: of the first image, in [0, 1].
         spec: see `predict`.
-        head: likewise.
-        device: likewise.
+        logit_scale: the scale of the logits, see `predict`.
+        device: the images' device; None for the network's own.
 
     Raises:
         InputError: there is no pair, no ratio or one that is not in [0, 1], or the logits are not finite.
@@ -97,10 +97,10 @@ def linearity_gap(
             # One ring through the whole batch, so that no image is its own partner.
             ring = torch.randperm(len(images), generator=generator).to(images.device)
             partner = torch.empty_like(ring).scatter_(0, ring, ring.roll(-1))
-            own = finite_logits(answer(model, images, spec, head)).log_softmax(1)
+            own = finite_logits(answer(model, images, spec, logit_scale)).log_softmax(1)
             for index, ratio in enumerate(ratios):
                 mixed = ratio * images + (1 - ratio) * images[partner]
-                found = finite_logits(answer(model, mixed, spec, head)).log_softmax(1)
+                found = finite_logits(answer(model, mixed, spec, logit_scale)).log_softmax(1)
                 share = torch.tensor([ratio, 1 - ratio], dtype=torch.float64, device=own.device).log()
                 wanted = torch.logaddexp(own + share[0], own[partner] + share[1])
                 sums[index] += float((found.exp() * (found - wanted)).sum())

@@ -1,4 +1,4 @@
-"""What studies measure of a network: instruments of this room, each made into a few columns (see `COLUMNS`)."""
+"""Measurements of studies: instruments of this room, each made into a few columns (see `COLUMNS`)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from rolewise.networks import class_logits
 def calibration_columns(
     model: nn.Module, batches: Batches, *, validation: Batches, bins: int = 15
 ) -> dict[str, float | None]:
-    """Proper scores and calibration error of both heads, and of the raw one at a temperature fitted on validation.
+    """Proper scores and calibration error of both logit scales, and of the raw logits at a fitted temperature.
 
     A network that was trained on standardised logits has raw ones of any size: compare ``_at_temperature``, which is
     defined alike for all. Costs a pass over the test set and one over the validation images.
@@ -40,9 +40,9 @@ def calibration_columns(
     """
     logits, labels = predict(model, batches)
     fit = _fitted(model, validation)
-    heads = {"": logits, "_standardised": scaled(logits, "standardised"), "_at_temperature": fit.apply(logits.double())}
+    forms = {"": logits, "_standardised": scaled(logits, "standardised"), "_at_temperature": fit.apply(logits.double())}
     found: dict[str, float | None] = {}
-    for name, read in heads.items():
+    for name, read in forms.items():
         if name == "_at_temperature":
             found["fitted_temperature"] = fit.temperature
         found |= {
@@ -58,15 +58,15 @@ def smoothness_columns(
 ) -> dict[str, float | None]:
     """Entropy of the answers, and how far the answer to a mixed image is from the mixed answers.
 
-    Of both heads, and of the raw one at a temperature fitted on validation: logits of any size, as rescaled losses
-    leave them, are as smooth as they are small, so that only the last compares networks of different losses. Costs 21
-    passes over the test set and one over the validation images.
+    Of both logit scales, and of the raw logits at a temperature fitted on validation: logits of any size, as rescaled
+    losses leave them, are as smooth as they are small, so that only the last compares networks of different losses.
+    Costs 21 passes over the test set and one over the validation images.
 
     Args:
         model: a classifier.
         batches: the test set; images are mixed within a batch.
         validation: other images, which the temperature is fitted on.
-        generator: draws who is mixed with whom, the same pairs for each head.
+        generator: draws who is mixed with whom, the same pairs for each logit scale.
     """
     temperature = _fitted(model, validation).temperature
     state = generator.get_state()
@@ -77,10 +77,10 @@ def smoothness_columns(
         ("_standardised", model, "standardised"),
         ("_at_temperature", Cooled(model, temperature), "raw"),
     )
-    for name, read, head in readings:
+    for name, read, logit_scale in readings:
         generator.set_state(state)
-        entropies[f"entropy{name}"] = mean_entropy(predict(read, batches, head=head).logits)
-        gaps[f"linearity_gap{name}"] = linearity_gap(read, batches, generator=generator, head=head).mean
+        entropies[f"entropy{name}"] = mean_entropy(predict(read, batches, logit_scale=logit_scale).logits)
+        gaps[f"linearity_gap{name}"] = linearity_gap(read, batches, generator=generator, logit_scale=logit_scale).mean
     return entropies | gaps
 
 
@@ -114,7 +114,7 @@ class Cooled(nn.Module):
 def fidelity_columns(
     model: nn.Module, batches: Batches, *, teacher: nn.Module, teacher_batches: Batches, validation: Batches
 ) -> dict[str, float | None]:
-    """How far a student says what its teacher says.
+    """The agreement of a student with its teacher.
 
     ``_at_temperature`` is of the student at the temperature that fits validation, and of the teacher as it is. Costs
     two passes over the test set and one over the validation images. A network without a teacher has none of these
@@ -151,16 +151,16 @@ def robustness_columns(
     radii: tuple[float, ...] = (4.0, 8.0),
     steps: int = 10,
 ) -> dict[str, float | None]:
-    """Accuracy under FGSM and PGD in the maximum norm, through each head and through the weaker of them.
+    """Accuracy under FGSM and PGD in the maximum norm, through each logit scale and through the weaker of them.
 
-    An image counts as right where it is so without the attack and under it. Costs, for each radius and head, a pass
-    forth and back for FGSM and as many as there are steps for PGD.
+    An image counts as right where it is so without the attack and under it. Costs, for each radius and logit scale, a
+    pass forth and back for FGSM and as many as there are steps for PGD.
 
     Args:
         model: a classifier.
         batches: not used.
         pixels: the test set in levels.
-        spec: what the network is fed.
+        spec: the network's input.
         generator: of the random starts of PGD, the same at every radius.
         radii: of the balls, in levels of 255.
         steps: of PGD, from one random start.
@@ -173,10 +173,10 @@ def robustness_columns(
         attacks: dict[str, Attack] = {"fgsm": fgsm, "pgd": functools.partial(pgd, generator=start, steps=steps)}
         for name, attack in attacks.items():
             (row,) = robust_accuracy(
-                model, pixels, attack, epsilons=[radius / 255], heads=get_args(LogitScale), spec=spec
+                model, pixels, attack, epsilons=[radius / 255], logit_scales=get_args(LogitScale), spec=spec
             )
             found[f"{name}_{radius:g}_accuracy"] = row.worst
-            found |= {f"{name}_{radius:g}_{head}_accuracy": share for head, share in row.accuracy.items()}
+            found |= {f"{name}_{radius:g}_{logit_scale}_accuracy": share for logit_scale, share in row.accuracy.items()}
     return found
 
 
@@ -198,7 +198,7 @@ def corruption_columns(
         model: a classifier.
         batches: not used.
         pixels: the test set in levels, at least 8x8.
-        spec: what the network is fed.
+        spec: the network's input.
         generator: of the corruptions.
         strengths: 1 to 5.
         names: of the corruptions; by default those that suit grey and coloured images.
@@ -208,7 +208,7 @@ def corruption_columns(
 
 
 def geometry_columns(model: nn.Module, batches: Batches, *, tap: str = "penultimate") -> dict[str, float | None]:
-    """How much the features of each class spread, against how far classes are apart.
+    """The spread of each class's features, against the distance between classes.
 
     Costs a pass over the test set. A ratio that is infinite, where all class means coincide, is left out.
 

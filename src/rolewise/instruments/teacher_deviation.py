@@ -1,4 +1,4 @@
-"""How much a teacher's mean output moves from sample to sample: a cheap predictor of an augmentation's worth."""
+"""The deviation of a teacher's mean output from sample to sample: a cheap predictor of an augmentation's worth."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class TemperatureFit:
         at_bound: the likelihood rises up to the bound that T stands at: the data name no temperature (every answer
             right, or none better than chance).
         nll_before: of the data that it was fitted on, nats, at T = 1.
-        nll_after: likewise, at T. Never higher, where 1 is within the bounds.
+        nll_after: negative log-likelihood at T. Never higher, where 1 is within the bounds.
         images: that it was fitted on.
     """
 
@@ -41,11 +41,11 @@ class TemperatureFit:
 
 @dataclass(frozen=True)
 class TemperatureEffect:
-    """What a temperature does to data that it was not fitted on.
+    """The effect of a temperature on data that it was not fitted on.
 
     Args:
         ece_before: expected calibration error in [0, 1].
-        ece_after: likewise, at the temperature.
+        ece_after: expected calibration error at the temperature.
         nll_before: nats.
         nll_after: nats.
     """
@@ -112,7 +112,7 @@ def temperature_effect(
         labels: int64 [N].
         temperature: T > 0.
         bins: see `expected_calibration_error`.
-        binning: likewise.
+        binning: ``width`` or ``mass`` of the bins.
 
     Raises:
         InputError: the temperature is not positive, or logits and labels not as in `accuracy`.

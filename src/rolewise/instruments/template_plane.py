@@ -97,7 +97,7 @@ class ProjectedPairs:
     Args:
         plane: the plane.
         clean: [N, 2], of images of the three classes.
-        labels: int64 [N], theirs.
+        labels: int64 [N], the images' classes.
         mixed: [P, 2], of mixtures of two images of different classes.
         pairs: int64 [P, 2], the two classes.
         straight: [P, 2], the same mixtures of the two images' own points: where a network that is linear between them
@@ -141,8 +141,8 @@ def project_pairs(
         weight: lambda, in [0, 1].
         templates: [K, D]; None for the rows of the last linear layer.
         tap: of the features, [B, D] or [B, D, 1, 1].
-        spec: what the network is fed; None to feed it the images as they are, uint8 ones in [0, 1].
-        device: where the images go; None for the network's own.
+        spec: the network's input; None to feed it the images as they are, uint8 ones in [0, 1].
+        device: the images' device; None for the network's own.
 
     Raises:
         InputError: an argument is out of its range, a class has no image, or features and templates differ in length.

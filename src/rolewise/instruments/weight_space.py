@@ -109,7 +109,7 @@ def recompute_batch_norm(
 ) -> None:
     """Gives a network's batch norms the mean statistics of given training images, in place.
 
-    Between two networks the statistics of either are wrong, and a barrier may be theirs alone. Nothing but the batch
+    Between two networks the statistics of either are wrong, and a barrier may come of them alone. Nothing but the batch
     norms leaves eval mode, and their momentum is as before afterwards. A network without them stays as it is.
 
     Source: Izmailov et al. (2018), Averaging weights leads to wider optima, section 3.2,
@@ -120,7 +120,7 @@ def recompute_batch_norm(
         model: is changed.
         batches: of (images, labels) of the *training* data, each with the same weight.
         spec: see `predict`.
-        device: likewise.
+        device: the images' device; None for the network's own.
 
     Raises:
         InputError: there is no image. The statistics are then as before, as after any other error.
@@ -160,18 +160,18 @@ def evaluation_of(
     batches: Iterable[Any],
     train_batches: Iterable[Any] | None,
     spec: InputSpec | None,
-    head: LogitScale,
+    logit_scale: LogitScale,
     device: torch.device | str | None,
 ) -> Evaluation:
-    """Returns what evaluates combinations of states, see `put_combination`, in a copy of a network.
+    """Returns a function that evaluates combinations of states, see `put_combination`, in a copy of a network.
 
     Args:
         model: is left as it is.
         batches: of (images, labels); read into memory once.
         train_batches: see `recompute_batch_norm`, which runs before every evaluation; None to leave it out.
         spec: see `predict`.
-        head: likewise.
-        device: likewise.
+        logit_scale: the scale of the logits, see `predict`.
+        device: the images' device; None for the network's own.
 
     Returns:
         From states and shares to the mean cross-entropy in nats and the accuracy; NaN where the logits are not finite.
@@ -183,7 +183,7 @@ def evaluation_of(
         put_combination(carrier, states, shares)
         if training is not None:
             recompute_batch_norm(carrier, training, spec=spec, device=device)
-        logits, labels = predict(carrier, held, spec=spec, head=head, device=device)
+        logits, labels = predict(carrier, held, spec=spec, logit_scale=logit_scale, device=device)
         if not bool(logits.isfinite().all()):
             return math.nan, math.nan
         return negative_log_likelihood(logits, labels), accuracy(logits, labels)

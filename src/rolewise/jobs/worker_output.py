@@ -1,4 +1,4 @@
-"""What worker processes print, passed on by their parent, so that no live table is torn; each warning once."""
+"""The output of worker processes, passed on by their parent so that no live table is torn; each warning once."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ class WorkerDied:
     """A worker ended in the middle of its job.
 
     Args:
-        cause: how it ended.
-        losses: how often this job has been lost by now.
+        cause: the end of its process, in words.
+        losses: the number of times that this job was lost by now.
         again: whether another process has begun the job again; False after `MOST_LOSSES`, or while stopping.
     """
 
@@ -37,7 +37,7 @@ class WorkerDied:
 
     @property
     def reason(self) -> str:
-        """Why the job is given up, for a record."""
+        """The reason for which the job is given up, for a record."""
         return f"its work was lost {self.losses} times, the last time because {self.cause}"
 
 

@@ -113,8 +113,8 @@ def start_process(
 
     Args:
         context: the way to start it.
-        target: what it runs; it gets its end of a pipe, then ``arguments``.
-        arguments: likewise.
+        target: the function that it runs, with its end of a pipe, then ``arguments``.
+        arguments: further arguments of ``target``.
         output: the end of a pipe that takes what the process prints.
 
     Returns:

@@ -110,11 +110,11 @@ def _function(name: str | Callable[..., nn.Module]) -> Callable[..., nn.Module]:
 def _arguments(
     title: str, function: Callable[..., nn.Module], given: Mapping[str, Any], own: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Returns what to call a network's function with: what it names of ``given``, and all of ``own``."""
+    """Returns the arguments of a network's function: those of ``given`` that it names, and all of ``own``."""
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError) as error:
-        raise InputError(f'model "{title}" must tell its arguments ({error}); wrap it in a function') from error
+        raise InputError(f'model "{title}" must have a signature ({error}); wrap it in a function') from error
     for key in own:
         if key in GIVEN:
             raise InputError(f'arguments of model "{title}" must not hold {key!r}, {GIVEN[key]}; leave it out')

@@ -90,7 +90,7 @@ class ResNet(nn.Module):
         widths: channels of the stem, then of each stage before the block's expansion.
         num_classes: K.
         channels: C of the images.
-        shortcut: what a shortcut that changes shape is: ``convolution`` (1x1, batch norm) or ``padding`` (zeros).
+        shortcut: the kind of a shortcut that changes shape: ``convolution`` (1x1, batch norm) or ``padding`` (zeros).
 
     Raises:
         InputError: there is no such kind of shortcut.

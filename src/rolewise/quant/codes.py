@@ -16,7 +16,7 @@ class Codes:
     Args:
         codes: uint8 in the weight's shape, 0 to 2^bits - 1.
         scale: one number, or [C, 1, ...] for each output channel.
-        offset: likewise.
+        offset: the weight of code 0, one number or [C, 1, ...].
         bits: of each code.
     """
 

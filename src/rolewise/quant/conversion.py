@@ -46,12 +46,12 @@ def quantise(
         quantiser: ``dorefa``, ``pact``, ``lsq`` or ``affine``, or the import path ``package.module:name`` of one's own
             (`rolewise.quant.Quantiser`).
         layers: other bits for layers by pattern; of several that match, the last counts. A part that a mapping does not
-            name is in floating point there, whatever ``bits`` says.
+            name is in floating point there, whatever ``bits`` is.
         keep: layers that stay in floating point: ``first`` and ``last``, in the order in which the network defines
             them, or patterns.
 
     Raises:
-        InputError: a name, a number or a pattern is wrong, a layer cannot be converted, or all that few bits are asked
+        InputError: a name, a number or a pattern is wrong, a layer cannot be converted, or all that few bits are set
             for is kept.
     """
     if quantiser not in QUANTISERS:

@@ -12,7 +12,7 @@ class Deployed(nn.Module):
     """A network that takes pixels in [0, 1] and normalises them itself.
 
     Args:
-        network: what the normalised images go to.
+        network: the network that takes the normalised images.
         mean: for each channel.
         std: for each channel.
     """

@@ -13,7 +13,7 @@ class FromData(nn.Module):
     """A quantiser whose levels the first training batch sets.
 
     Until then each batch is rounded to levels of its own, of which nothing is kept: an evaluation, a probe or a trial
-    before training changes no state. A batch that says nothing of the values' size (no image, all zeros, values that
+    before training changes no state. A batch without a hint of the values' size (no image, all zeros, values that
     are not finite) sets nothing either, and the next one does.
 
     Args:

@@ -11,7 +11,7 @@ from rolewise.quant.codes import Codes, Grid
 
 
 class WeightQuantiser(Protocol):
-    """What quantises a layer's weight."""
+    """A quantiser of a layer's weight."""
 
     bits: int
 
@@ -25,7 +25,7 @@ class WeightQuantiser(Protocol):
 
 
 class ActivationQuantiser(Protocol):
-    """What quantises a layer's input."""
+    """A quantiser of a layer's input."""
 
     bits: int
 
@@ -39,7 +39,7 @@ class ActivationQuantiser(Protocol):
 
 
 class Quantised:
-    """What the quantised layers share. A layer without one of its quantisers keeps that part in floating point."""
+    """The base of the quantised layers. A layer without one of its quantisers keeps that part in floating point."""
 
     path = ""  # in the network, for what an error says
     weight: Tensor

@@ -1,4 +1,4 @@
-"""How a network's weights and inputs lie about the levels that they are rounded to."""
+"""The distribution of a network's weights and inputs about the levels that they are rounded to."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Histogram:
         counts: values in each bin.
         levels: from the lowest to the highest.
         cut: share of the values beyond the outermost levels; None where only the sign counts.
-        used: how many levels some value is rounded to.
+        used: the number of levels that some value is rounded to.
     """
 
     bits: int
@@ -53,7 +53,7 @@ class LayerHistograms:
     Args:
         layer: its path in the network.
         weights: None where they stay in floating point.
-        inputs: likewise, or where no input came by.
+        inputs: the histogram of the inputs; None in floating point, and where no input came by.
     """
 
     layer: str
@@ -73,7 +73,7 @@ class LayerHistograms:
 def layer_histograms(model: nn.Module, batches: Sequence[Tensor], *, bins: int = 64) -> list[LayerHistograms]:
     """Counts the weights and the inputs of every quantised layer, in the order in which the network defines them.
 
-    The network runs twice over the batches in eval mode: the first time tells where the inputs' ends are. Nothing of
+    The network runs twice over the batches in eval mode: the first time finds the inputs' ends. Nothing of
     it changes.
 
     Args:
@@ -135,7 +135,7 @@ class _Counter:
         self.number += len(values)
 
     def result(self) -> Histogram | None:
-        """Returns what was counted; None where nothing came by."""
+        """Returns the histogram; None where no value came by."""
         if not self.number:
             return None
         return Histogram(
@@ -156,7 +156,7 @@ def _take(counter: _Counter, layer: nn.Module, inputs: tuple[Tensor, ...], named
 
 
 def _counter(layer: Quantised, bins: int) -> _Counter | None:
-    """Returns what counts a layer's inputs; None where they have no levels."""
+    """Returns the counter of a layer's inputs; None where they have no levels."""
     try:
         grid = layer.grid()
     except InputError:  # no training batch told them

@@ -39,8 +39,8 @@ class LsqWeight(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Returns the weights that the layer computes with."""
-        share = 1 / math.sqrt(weight.numel() * self.upper)
-        levels = on_grid(single(weight), _positive(single(self.step)), self.lower, self.upper, share=share)
+        factor = 1 / math.sqrt(weight.numel() * self.upper)
+        levels = on_grid(single(weight), _positive(single(self.step)), self.lower, self.upper, gradient_factor=factor)
         return levels.to(weight.dtype)
 
     @torch.no_grad()
@@ -83,8 +83,8 @@ class LsqActivation(FromData):
             InputError: one bit, and the batch that sets the levels has negative values.
         """
         step, (lower, upper) = (self.step, self._range()) if self.begun() else self._first(values)
-        share = 1 / math.sqrt(max(1, values[:1].numel()) * upper)
-        return on_grid(values, _positive(step), lower, upper, share=share)
+        factor = 1 / math.sqrt(max(1, values[:1].numel()) * upper)
+        return on_grid(values, _positive(step), lower, upper, gradient_factor=factor)
 
     def grid(self) -> Grid:
         """Returns the levels.

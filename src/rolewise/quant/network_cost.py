@@ -1,4 +1,4 @@
-"""What a network costs at its bits: operations, and bytes on disk."""
+"""The cost of a network at its bits: operations, and bytes on disk."""
 
 from __future__ import annotations
 

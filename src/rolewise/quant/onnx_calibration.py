@@ -21,7 +21,7 @@ _BATCH = 32
 
 @dataclass
 class _Seen:
-    """What came by of one value."""
+    """The range of one value over the batches."""
 
     low: float
     high: float
@@ -58,16 +58,16 @@ def add_grids(model: Any, products: list[Product], inputs: Grids, images: Tensor
     """Puts the values that `wanted` names on 8-bit grids between the smallest and the largest that images give.
 
     Where layers read such a value on grids of 8 bits that cut next to nothing, they read it on the shared one from then
-    on; the finest of theirs that cuts nothing is taken where there is one.
+    on; the finest of their scales that cuts nothing is taken where there is one.
 
     Args:
         model: the `onnx_ir.Model`, with the grids of its inputs and weights that are rounded.
         products: those that run in integers.
-        inputs: what `rolewise.quant.onnx_grids.put_input_grids` gave.
+        inputs: the result of `rolewise.quant.onnx_grids.put_input_grids`.
         images: [N, C, H, W] in [0, 1], of the training images.
 
     Returns:
-        How many grids came.
+        The number of new grids.
     """
     graph = model.graph
     values = wanted(graph, products)
@@ -79,7 +79,7 @@ def add_grids(model: Any, products: list[Product], inputs: Grids, images: Tensor
 
 
 def _behind(value: OnnxValue) -> OnnxValue:
-    """Returns what a ReLU makes of a value, if it alone reads it; else the value."""
+    """Returns the output of a ReLU that alone reads a value; else the value."""
     uses = value.uses()
     alone = len(uses) == 1 and uses[0].node.op_type == "Relu" and not value.is_graph_output()
     return uses[0].node.outputs[0] if alone else value

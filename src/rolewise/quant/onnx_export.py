@@ -20,7 +20,7 @@ from rolewise.quant.onnx_levels import levels_of, nearest, store
 
 @dataclass(frozen=True)
 class Contents:
-    """What an ONNX file holds beside the network.
+    """The content of an ONNX file beside the network.
 
     Args:
         grids: 8-bit grids that the network was not trained with.
@@ -59,12 +59,12 @@ def save_onnx(
         path: the file.
         size: (C, H, W).
         mean: of each channel, that the network was trained with.
-        std: likewise.
+        std: standard deviation of each channel, of pixels in [0, 1].
         calibration: images [N, C, H, W] in [0, 1] from the training images, or None for the network's own grids alone.
         narrow: weights of at most 4 bits take 4 bits in the file, where ONNX Runtime, if it is installed, loads that.
 
     Returns:
-        What the file holds.
+        The content of the file.
 
     Raises:
         InputError: onnx is not installed, the network cannot be exported, or its weights' levels do not fit 8 bits.

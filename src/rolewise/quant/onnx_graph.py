@@ -32,7 +32,7 @@ class Product:
 
     Args:
         path: of the layer.
-        node: what multiplies.
+        node: the node that multiplies.
         weight: its weight, or what dequantises it.
         factor: [C], what a folded norm multiplies each output channel by.
         bias: [C], of layer and norm together; None where the node has none that is known.

@@ -25,7 +25,7 @@ class Gridded:
 
     @property
     def output(self) -> OnnxValue:
-        """What comes out, in floating point."""
+        """The output value, in floating point."""
         return self.nodes[-1].outputs[0]
 
 
@@ -99,7 +99,7 @@ def keep_bias(graph: OnnxGraph, product: Product) -> None:
 
     Args:
         graph: with the grids of its inputs.
-        product: whose input is on a grid.
+        product: a product with an input on a grid.
     """
     node = product.node
     if product.bias is None or not _is_rounded(node.outputs[0]):

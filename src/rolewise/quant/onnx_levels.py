@@ -90,8 +90,8 @@ def store(graph: OnnxGraph, product: Product, levels: Levels, *, narrow: bool, w
     """Puts levels in place of a product's weight.
 
     Args:
-        graph: whose weight still is in floating point.
-        product: which.
+        graph: a graph with the product's weight still in floating point.
+        product: the product.
         levels: of its weight.
         narrow: 4 bits a level in the file where they fit; a runtime makes int8 of them when it loads the file.
         whole_bias: the bias becomes int32 where the input has few bits.

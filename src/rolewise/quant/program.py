@@ -28,7 +28,7 @@ def save_program(
         path: the file, usually .pt2.
         size: (C, H, W).
         mean: of each channel, that the network was trained with.
-        std: likewise.
+        std: standard deviation of each channel, of pixels in [0, 1].
 
     Raises:
         InputError: torch cannot export the network.
@@ -51,7 +51,7 @@ def save_program(
 
 
 def load_program(path: AnyPath) -> Callable[[Tensor], Tensor]:
-    """Returns what the program in a file computes, without gradients.
+    """Returns a function that runs the program in a file, without gradients: images in [0, 1] -> its output.
 
     Raises:
         InputError: the file is missing, damaged or of another kind.

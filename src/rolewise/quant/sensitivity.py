@@ -1,4 +1,4 @@
-"""Which layer suffers most at few bits: each quantised by itself, without training."""
+"""The sensitivity of layers to few bits: each quantised by itself, without training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rolewise.quant.conversion import Bits, quantise, quantised_layers
 
 @dataclass(frozen=True)
 class LayerSensitivity:
-    """What became of a network when one of its layers alone had few bits.
+    """The effect on a network of few bits in one of its layers alone.
 
     Args:
         path: of the layer.
@@ -33,7 +33,7 @@ class LayerSensitivity:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What few bits do to each layer of a network.
+    """The effects of few bits in each layer of a network.
 
     Args:
         accuracy: of the float network, in [0, 1].
@@ -59,7 +59,7 @@ def sensitivity(
     keep: Sequence[str] = (),
     batch_size: int = 256,
 ) -> Sensitivity:
-    """Quantises one layer at a time and says what it does to the network, for a choice of bits by layer.
+    """Quantises one layer at a time and measures the effect on the network, for a choice of bits by layer.
 
     Quantised is affine (see `rolewise.quant.affine`), without training: a layer's weights by output channel, its input
     between the least and the greatest value that it has on these images. It is a first look. Training with few bits

@@ -26,7 +26,14 @@ class _Grid(torch.autograd.Function):
     # saved are tensors that the layers before and behind keep anyway.
     @staticmethod
     def forward(
-        ctx: Any, values: Tensor, step: Tensor, zero: Tensor | None, lower: int, upper: int, share: float, margin: float
+        ctx: Any,
+        values: Tensor,
+        step: Tensor,
+        zero: Tensor | None,
+        lower: int,
+        upper: int,
+        factor: float,
+        margin: float,
     ) -> Tensor:
         levels = values / step
         if zero is not None:
@@ -34,7 +41,7 @@ class _Grid(torch.autograd.Function):
         levels.clamp_(lower, upper).round_()
         rounded = levels.mul_(step) if zero is None else levels.sub_(zero).mul_(step)
         ctx.save_for_backward(values, step, zero, rounded if ctx.needs_input_grad[1] else None)
-        ctx.ends, ctx.share = (lower - margin, upper + margin), share
+        ctx.ends, ctx.factor = (lower - margin, upper + margin), factor
         return rounded
 
     @staticmethod
@@ -45,7 +52,7 @@ class _Grid(torch.autograd.Function):
             # The step times its slope is rounded - values inside, rounded outside. Nothing is divided before the sums,
             # where a narrow step in half precision would make infinities.
             slope = _dot(gradient, rounded) - _dot(inside, values)
-            slope = (slope / step.to(slope.dtype) * ctx.share).to(step.dtype)
+            slope = (slope / step.to(slope.dtype) * ctx.factor).to(step.dtype)
         return inside, slope, None, None, None, None, None
 
 
@@ -90,7 +97,7 @@ def on_grid(
     upper: int,
     *,
     zero: Tensor | None = None,
-    share: float = 1.0,
+    gradient_factor: float = 1.0,
     margin: float = 0.0,
 ) -> Tensor:
     r"""Rounds to whole multiples of a step between two ends.
@@ -98,7 +105,7 @@ def on_grid(
     .. math:: \hat v = s \cdot \bigl(\mathrm{round}(\mathrm{clip}(v / s + z, n, p)) - z\bigr)
 
     The gradient to v passes between the ends and not outside. That to s, where it is learned, is round(v/s) - v/s
-    inside, n or p outside, times ``share``.
+    inside, n or p outside, times ``gradient_factor``.
 
     Source: Esser et al. (2020), Learned Step Size Quantization, equations 1 to 5, https://arxiv.org/abs/1902.08153.
     Differs from source: the zero and the margin, which other quantisers need.
@@ -109,14 +116,14 @@ def on_grid(
         lower: n, the lowest level, at most 0.
         upper: p, the highest level.
         zero: z, the level of 0; None for 0. It takes no gradient.
-        share: what the step's gradient is multiplied by.
+        gradient_factor: the factor of the step's gradient.
         margin: in levels, how far beyond the ends the gradient still passes: 1/2 for all that rounds to a level.
 
     Returns:
         The shape of ``values``.
     """
     assert step.numel() == 1 or not step.requires_grad
-    result: Tensor = _Grid.apply(values, step, zero, lower, upper, share, margin)  # type: ignore[no-untyped-call]
+    result: Tensor = _Grid.apply(values, step, zero, lower, upper, gradient_factor, margin)  # type: ignore[no-untyped-call]
     return result
 
 

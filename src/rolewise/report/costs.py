@@ -1,4 +1,4 @@
-"""What searching cost, beside training."""
+"""The cost of searching, beside training."""
 
 from __future__ import annotations
 

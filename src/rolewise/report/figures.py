@@ -193,7 +193,7 @@ def curves_figure(curves: dict[str, dict[str, list[list[dict[str, Any]]]]]) -> s
 
 
 def _without_distillation(arm: str) -> str:
-    """Returns what a line's colour says of an arm: its augmentation, and its teacher's; dashes say the rest."""
+    """Returns an arm without its distillation, which dashes show: the colour is for augmentation and teacher."""
     return arm.replace("+distill", "")
 
 

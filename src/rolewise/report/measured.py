@@ -25,8 +25,8 @@ class Point:
     """One student under one arm, or a teacher.
 
     Args:
-        arm: what it was trained under; ``teacher`` for a teacher.
-        label: what stands beside it.
+        arm: the arm that it was trained under; ``teacher`` for a teacher.
+        label: the text beside it.
         network: students of the same one are joined by a line.
         low: whether it has few bits.
         bytes: of its weights.

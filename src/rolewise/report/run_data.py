@@ -22,7 +22,7 @@ _PREVIEWS = 2**30
 
 @dataclass
 class RunData:
-    """What a report is made of.
+    """The data of a report.
 
     Args:
         root: the run folder.
@@ -100,7 +100,7 @@ def _left(folder: Path, name: str) -> Path | None:
 
 
 def _checked_top(files: Any) -> Callable[[Path], Path | None]:
-    """Returns what finds a file at the top of a folder and checks its content, by the record or ``products.json``."""
+    """Returns a function that finds a file at the top of a folder and checks its content by its recorded digest."""
     known = files if isinstance(files, dict) else {}
 
     def find(path: Path) -> Path | None:

@@ -31,7 +31,7 @@ _ASIDE = ("validation_accuracy", "teacher_accuracy")
 
 @dataclass
 class StudyData:
-    """What a study's page is made of.
+    """The data of a study's page.
 
     Args:
         root: the study folder.
@@ -135,7 +135,7 @@ def read_study_table(
 
 
 def _place(metric: str) -> tuple[int, str, float]:
-    """Returns where a metric stands: as measurements list them, then by attack and radius, then as they came."""
+    """Returns the place of a metric: in the order of the measurements, then by attack and radius, then of the table."""
     if metric in COLUMNS:
         return list(COLUMNS).index(metric), "", 0.0
     found = ATTACKED.fullmatch(metric)

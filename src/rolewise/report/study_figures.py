@@ -22,11 +22,11 @@ class Square:
     """One square of a heat map.
 
     Args:
-        mean: over seeds, of each seed's mean over the axes that are not shown; None where it cannot be told.
+        mean: over seeds, of each seed's mean over the axes that are not shown; None where it is unknown.
         ends: of the 95% interval; None with one seed.
-        note: what stands there instead of a mean.
+        note: the text that stands in place of a mean.
         failed: whether a row of it failed.
-        cells: how many cells it is a mean over.
+        cells: the number of cells that it is a mean over.
     """
 
     mean: float | None
@@ -72,7 +72,7 @@ def heat_figure(
         shown: the axes: down, across, and over panels; the last two may be left out.
         labels: a short name for each axis.
         metric: the column.
-        unit: how it is said.
+        unit: the metric's unit.
     """
     down, across, over = (*shown, None, None)[:3]
     panels: Sequence[Any] = levels[over] if over is not None else [None]
@@ -166,7 +166,7 @@ def effects_figure(found: Sequence[Contrast], labels: Mapping[str, str], unit: U
 
 
 def contrast_name(one: Contrast, labels: Mapping[str, str]) -> str:
-    """Returns what a figure calls a contrast."""
+    """Returns the name of a contrast in figures."""
     name = f"{labels[one.axis]}: {_short(one.level)} against {_short(one.reference)}"
     if one.other is None:
         return name

@@ -58,7 +58,7 @@ def plane_figure(arrays: Arrays, planes: Sequence[Mapping[str, Any]], names: Seq
 
     Args:
         arrays: of the study.
-        planes: what ``pictures.json`` says of each.
+        planes: their entries in ``pictures.json``.
         names: a title for each panel.
     """
     if not planes:
@@ -106,7 +106,7 @@ def mixed_figure(arrays: Arrays, mixed: Sequence[Mapping[str, Any]]) -> str | No
 
     Args:
         arrays: of the study.
-        mixed: what ``pictures.json`` says of each row.
+        mixed: the rows' entries in ``pictures.json``.
     """
     if len(mixed) < 2:
         return None

@@ -53,7 +53,7 @@ def short_labels(axes: Sequence[str]) -> dict[str, str]:
 
 
 def study_sentences(root: AnyPath) -> list[tuple[str, list[str]]]:
-    """Returns what a study supports, for a terminal: answers, then for each part, student and arm its sentences."""
+    """Returns a study's sentences for a terminal: answers, then those of each part, student and arm."""
     data = read_study(as_path(root, "root"))
     told = [f"{one.ask} {one.sentence}" for one in question_answers(data)]
     found = [("Questions", told)] if told else []
@@ -102,7 +102,7 @@ def _content(data: StudyData) -> dict[str, Any]:
 
 
 def comparisons(data: StudyData) -> tuple[int, int]:
-    """Returns how many metrics a study's page compares, and how many contrasts of all of them it can judge."""
+    """Returns the number of metrics that a study's page compares, and of the contrasts that it can judge."""
     leading = [metric for metric in data.metrics if column_of(metric).leads]
     rows = {name: [row for row in data.rows if row["part"] == name] for name in data.parts}
     found = [one for metric in leading for name in rows for one in contrasts(rows[name], data.parts[name], metric)]
@@ -110,7 +110,7 @@ def comparisons(data: StudyData) -> tuple[int, int]:
 
 
 def _cautions(data: StudyData) -> list[str]:
-    """Returns what the page's intervals do not hold, and how many comparisons it makes; nothing where it makes none."""
+    """Returns the cautions on the page's intervals and its number of comparisons; none where it makes no comparison."""
     metrics, judged = comparisons(data)
     return [looked_at(metrics, judged, len(data.questions)), fixed_test_set()] if judged or data.questions else []
 

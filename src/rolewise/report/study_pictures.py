@@ -82,7 +82,7 @@ def pictures(data: StudyData, labels: dict[str, dict[str, str]]) -> list[Picture
 
 
 def read_pictures(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns what a study folder holds for its pictures: what they are of, and the arrays; both may be empty.
+    """Returns the descriptions and the arrays of a study's pictures; both may be empty.
 
     Raises:
         InputError: a file is damaged.
@@ -119,7 +119,7 @@ def _tradeoffs(data: StudyData, labels: dict[str, dict[str, str]]) -> list[tuple
 
 
 def _name(data: StudyData, one: dict[str, str], labels: dict[str, dict[str, str]]) -> str:
-    """Returns why a cell was chosen and which it is, in two lines."""
+    """Returns the reason for the choice of a cell, and its name, in two lines."""
     row = next(row for row in data.rows if row["cell"] == one["cell"])
     levels = [f"{row[axis]}" for axis in labels[row["part"]]]
     return f"{one['what']}\n{', '.join(levels)}"

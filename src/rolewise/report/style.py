@@ -26,7 +26,7 @@ def colours(count: int) -> list[str]:
     """Returns as many colours, no two alike: those of `COLOURS`, then others spread over hue and lightness.
 
     Args:
-        count: how many things a figure tells apart.
+        count: the number of colours.
     """
     found = [*COLOURS]
     number = 0

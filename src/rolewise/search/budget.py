@@ -1,16 +1,16 @@
-"""What a search will cost, stated before it starts."""
+"""The cost of a search, stated before it starts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from rolewise.errors import InputError
-from rolewise.words import counted
+from rolewise.words import counted, duration
 
 
 @dataclass(frozen=True)
 class SearchCost:
-    """What one member costs over the whole search.
+    """The cost of one member over the whole search.
 
     Args:
         images: images it trains on.
@@ -25,11 +25,11 @@ class SearchCost:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a whole search costs.
+    """The cost of a whole search.
 
     Args:
         members: P.
-        intervals: how often members are scored.
+        intervals: the number of times that members are scored.
         steps: optimiser steps, over all members.
         images: images trained on, over all members.
         validation_images: images scored on, over all members and intervals.
@@ -44,8 +44,8 @@ class Budget:
     seconds: float | None = None
 
     def __str__(self) -> str:
-        course = f"{counted(self.members, 'member')} x {counted(self.intervals, 'interval')}"
-        size = f"{course}: {counted(self.steps, 'step')}, {counted(self.images, 'image')}"
+        extent = f"{counted(self.members, 'member')} x {counted(self.intervals, 'interval')}"
+        size = f"{extent}: {counted(self.steps, 'step')}, {counted(self.images, 'image')}"
         scored = f" and {self.validation_images:,} to score" if self.validation_images else ""
         return f"{size}{scored}, " + (
             "time known after the first interval" if self.seconds is None else duration(self.seconds)
@@ -62,11 +62,11 @@ def budget(
     rate: float | None = None,
     workers: int = 1,
 ) -> Budget:
-    """Returns what a search costs.
+    """Returns the cost of a search.
 
     Args:
         members: P.
-        intervals: how often members are scored.
+        intervals: the number of times that members are scored.
         images_per_member: images that one member trains on over the whole search.
         steps_per_member: optimiser steps of one member.
         validation_images: images for one score.
@@ -86,11 +86,3 @@ def budget(
     scored = members * intervals * validation_images
     seconds = None if rate is None else (images + scored) / (rate * min(workers, members))
     return Budget(members, intervals, members * steps_per_member, images, scored, seconds)
-
-
-def duration(seconds: float) -> str:
-    """Returns a duration to read: ``about 2 h 5 min``."""
-    if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"about {minutes} min" if minutes < 90 else f"about {minutes // 60} h {minutes % 60} min"

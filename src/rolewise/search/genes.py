@@ -29,7 +29,7 @@ class Gene(Protocol):
         """Raises InputError when ``value`` is not in this gene's space."""
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what `Space.from_json` needs to build it again, with its ``kind``."""
+        """Returns the plain values of which `Space.from_json` makes an equal gene, its ``kind`` among them."""
 
 
 GENES: Registry[Callable[..., Gene]] = Registry("gene")
@@ -50,7 +50,7 @@ class PolicySpace:
 
     Args:
         ops: names of the M ops, each once.
-        copies: how often the whole table of ops stands in the vector, at least 1.
+        copies: the number of times that the whole table of ops stands in the vector, at least 1.
         probability_levels: highest probability level; 10 there.
         magnitude_levels: highest magnitude level; 9 there.
         initial: ``"zeros"`` as published, or ``"random"`` for another uniform draw in each member.
@@ -88,7 +88,7 @@ class PolicySpace:
         return 2 * self.copies * len(self.ops)
 
     def label(self, index: int) -> str:
-        """Returns what entry ``index`` says, such as ``"rotate 2 magnitude"`` for the second copy of rotate."""
+        """Returns the name of entry ``index``, such as ``"rotate 2 magnitude"`` for the second copy of rotate."""
         triple, which = divmod(index, 2)
         copy, op = divmod(triple, len(self.ops))
         return f"{self.ops[op]} {copy + 1} {('probability', 'magnitude')[which]}"
@@ -164,7 +164,7 @@ class ScalarGene:
         high: largest value, above ``low``.
         initial: value of every member at the start, or None for another draw in each.
         log: draw uniformly in the logarithm; ``low`` must then be positive.
-        factors: what a value is multiplied by, positive.
+        factors: positive numbers that a value is multiplied by.
         resample: probability of a new draw, in [0, 1].
 
     Raises:
@@ -231,7 +231,7 @@ class ScalarGene:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Says whether ``value`` is a finite number, and one that fits a float."""
+    """Returns whether ``value`` is a finite number, and one that fits a float."""
     if isinstance(value, float):
         return math.isfinite(value)
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**1000

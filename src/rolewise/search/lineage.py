@@ -20,10 +20,10 @@ class LineageEvent:
     """One member gives up its state.
 
     Args:
-        interval: how many intervals were over, from 1.
-        fraction: the same as a fraction of the training, in (0, 1].
+        interval: the number of intervals that were over, from 1.
+        fraction: the interval as a fraction of the training, in (0, 1].
         target: the member.
-        donor: whose state it took, or None where the search was over by then.
+        donor: the member whose state it took, or None where the search was over by then.
         reason: ``"truncation"`` for a low score, else why the member was retired.
         changes: gene by gene, what explore did to the donor's genome.
         genome: the target's genome from then on, or None with the donor.
@@ -60,13 +60,13 @@ class SearchResult:
     """A finished search.
 
     Args:
-        space: what was searched.
+        space: the space that was searched.
         seed: the search's seed.
         quantile: share of the population replaced after each interval.
         initial: genomes of the P members at the start.
         history: for each interval the P scores after it, None for a retired member.
         events: every copy and retirement, in order of interval and target.
-        runner: what ran it, ``"local"`` or ``"ray"``.
+        runner: the runner's name, ``"local"`` or ``"ray"``.
     """
 
     space: Space

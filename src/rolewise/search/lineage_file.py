@@ -16,7 +16,7 @@ def load_lineage(path: files.AnyPath) -> SearchResult:
     """Reads and checks a ``lineage.json``.
 
     Raises:
-        InputError: the file cannot be read, or what it says cannot have happened.
+        InputError: the file cannot be read, or its events cannot have happened.
     """
     value = files.read_json(path, "lineage")
     try:
@@ -127,7 +127,7 @@ def check_events(events: Sequence[LineageEvent], history: Sequence[Sequence[floa
         for member, score in enumerate(scores):
             if score is None and (interval, member) not in taken:
                 raise InputError(
-                    f"events must say what became of member {member}, which has no score at interval {interval}"
+                    f"events must hold the retirement of member {member}, which has no score at interval {interval}"
                 )
 
 

@@ -12,7 +12,7 @@ import torch
 from rolewise.errors import InputError
 from rolewise.jobs.worker_pool import WorkerDied, WorkerPool
 from rolewise.jobs.worker_process import JobRaised, start_context
-from rolewise.search.member import MakeMember
+from rolewise.search.member_protocol import MakeMember
 from rolewise.search.resident_members import MemberTask, Outcome, ResidentMembers
 from rolewise.search.search_worker import run_search_worker
 

@@ -49,7 +49,7 @@ def write_state(path: Path, content: bytes, *, sync: bool) -> None:
 
     Args:
         path: the file.
-        content: what `dump` returned.
+        content: the result of `dump_state`.
         sync: wait until it would outlast a power cut. A killed process loses nothing either way.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def write_state(path: Path, content: bytes, *, sync: bool) -> None:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Reads what `write` wrote.
+    """Reads a state that `write_state` wrote.
 
     Raises:
         InputError: the file is missing or damaged.

@@ -30,10 +30,10 @@ class Copy:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a step decided.
+    """The decision of a step.
 
     Args:
-        copies: who copies whom, by target; no donor is a target.
+        copies: pairs of target and donor, in the order of the targets; no donor is a target.
         changes: for each target, gene by gene, what explore did to the donor's genome.
         genomes: genome of every member from now on.
     """
@@ -75,7 +75,7 @@ def step(
         population: genomes of the P members.
         scores: their scores, higher is better; None, NaN or infinite for a member that is lost.
         generator: source of the draws, consumed in the order of the targets.
-        space: how a genome is explored.
+        space: the space, which explores a genome.
         quantile: share of the population at either end, in [0, 0.5].
 
     Returns:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from rolewise.search import member_states
-from rolewise.search.member import MakeMember, Member
+from rolewise.search.member_protocol import MakeMember, Member
 from rolewise.search.space import Genome
 
 
@@ -28,7 +28,7 @@ class MemberTask:
         stop: fraction at which it ends.
         source: state to begin with where the member does not live in the process; None for a new one.
         replace: begin with ``source`` in any case: it is another member's state.
-        save: where its state goes afterwards; None after the last interval.
+        save: the file of its state afterwards; None after the last interval.
         sync: wait until the state would outlast a power cut.
     """
 

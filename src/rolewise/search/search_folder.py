@@ -73,7 +73,7 @@ class SearchFolder:
         ]
 
     def commit(self, tasks: list[MemberTask], outcomes: dict[int, Outcome], seconds: float) -> IntervalRecord:
-        """Takes in what came of the tasks and writes the interval's line.
+        """Records the outcomes of the tasks and writes the interval's line.
 
         Raises:
             RunError: no member is left.
@@ -109,7 +109,7 @@ class SearchFolder:
         return lines
 
     def _newest(self, lines: list[IntervalRecord]) -> int:
-        """Returns the newest recorded interval to go on from: all states that it needs are whole."""
+        """Returns the newest recorded interval to resume from: all states that it needs are whole."""
         if len(lines) in (0, self.run.intervals):
             return len(lines)
         faults = []

@@ -27,11 +27,11 @@ class IntervalRecord:
     """One interval of the record.
 
     Args:
-        interval: how many intervals were over, from 1.
-        fraction: the same as a fraction of the training.
+        interval: the number of intervals that were over, from 1.
+        fraction: the interval as a fraction of the training.
         scores: of every member, None where it was retired.
         events: the copies decided then.
-        genomes: what the members trained with during the interval.
+        genomes: the members' genomes during the interval.
     """
 
     interval: int
@@ -87,7 +87,7 @@ def parse_lines(values: Sequence[Any], space: Space, members: int, intervals: in
     """Checks the lines one by one.
 
     Raises:
-        InputError: a line says something that no search writes.
+        InputError: a line cannot have been written by a search.
     """
     lines = []
     for index, value in enumerate(values):

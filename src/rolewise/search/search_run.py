@@ -19,7 +19,7 @@ class SearchRun:
     """A population's decisions from interval to interval.
 
     Args:
-        space: what is searched.
+        space: the space that is searched.
         members: P.
         intervals: their number.
         seed: of the initial genomes, the members' own seeds and the decisions.

@@ -1,4 +1,4 @@
-"""What intervals over seeds do not hold, said wherever a result is."""
+"""Cautions about intervals over seeds, which stand beside every result."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def fixed_test_set(accuracy: float | None = None, images: int | None = None) -> 
 
 
 def looked_at(metrics: int, contrasts: int, questions: int = 0) -> str:
-    """Returns how many comparisons a page makes, and what its p values are adjusted for.
+    """Returns the caution on a page's number of comparisons, and on the family of its p values.
 
     Args:
         metrics: that are compared.

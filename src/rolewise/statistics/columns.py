@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Column:
-    """What is known of a column.
+    """The properties of a column.
 
     Args:
         unit: of the number in the table.
@@ -61,7 +61,7 @@ ATTACKED = re.compile(r"(fgsm|pgd)_([0-9.]+)(?:_(raw|standardised))?_accuracy")
 
 
 def column_of(name: str) -> Column:
-    """Returns what is known of a column; one of a measurement of one's own leads, and is written as it is."""
+    """Returns the properties of a column; that of a user's own measurement leads, and is written as it is."""
     if name in COLUMNS:
         return COLUMNS[name]
     if found := ATTACKED.fullmatch(name):

@@ -26,7 +26,7 @@ class ArmRow:
         difference: to that arm, paired by seed; None for the control itself.
         adjusted: p value adjusted for the number of arms compared of this student (Holm); None likewise.
         together: p value adjusted for all arms compared, of all students (Holm); None likewise.
-        family: how many differences ``adjusted`` is for, and ``together``.
+        family: the number of differences that ``adjusted`` is for, and ``together``.
         images: trained on, for one seed.
     """
 
@@ -106,9 +106,9 @@ def _adjusted(
 
 
 def verdict(rows: list[ArmRow], student: str) -> str:
-    """Returns what the results of one student support, in plain words.
+    """Returns the sentence that one student's results support.
 
-    It speaks of the student's own searched schedule first, since that is the question, then of the best arm.
+    The student's own searched schedule comes first, since that is the question, then the best arm.
     """
     mine = [row for row in rows if row.student == student]
     if not mine:
@@ -154,7 +154,7 @@ def _effect(row: ArmRow) -> str:
 
 
 def _beyond(row: ArmRow) -> str:
-    """Says how far a difference that is beyond the noise of one comparison is beyond that of all that were made."""
+    """Returns the sentence on a difference beyond the noise of one comparison, against the noise of all comparisons."""
     mine, every = row.family
     if row.adjusted is None or row.together is None:
         return "more than the noise"
@@ -173,7 +173,7 @@ def _beyond(row: ArmRow) -> str:
 
 
 def caution(results: Any, rows: list[ArmRow]) -> str:
-    """Returns what the intervals of a run do not hold.
+    """Returns the caution on the intervals of a run.
 
     Args:
         results: the content of ``results.json``.

@@ -1,4 +1,4 @@
-"""What a study's table says of each axis: differences between levels, paired over seeds."""
+"""Effects of each axis of a study: differences between levels, paired over seeds."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Contrast:
 
     Args:
         group: part, student, arm.
-        axis: what is varied.
-        level: which level.
+        axis: the varied setting.
+        level: its level.
         reference: the axis's first.
         other: of an interaction, the other axis with its level and its reference; None for a main effect.
         difference: mean over seeds, with its interval; None where no combination of levels is complete.
         adjusted: p value adjusted for all contrasts of the part (Holm); None where there is no p value.
         combinations: of the other axes' levels that each seed's difference is a mean over.
         left_out: combinations that some seed has not finished, or that are not in the grid on both sides.
-        seeds: how many.
+        seeds: the number of seeds.
         family: contrasts that the adjustment is for.
     """
 

@@ -16,7 +16,7 @@ class FloatComparison:
         student: its name.
         arm: the arm's name.
         weight_bits: 32 for floating point.
-        activation_bits: likewise.
+        activation_bits: of the activations.
         bytes: of the weights, packed at their bits.
         bit_operations: of one image: multiplications weighted by the bits of both factors.
         accuracy: test accuracy in [0, 1] over seeds.

@@ -1,4 +1,4 @@
-"""Answers the questions of a study out of its table: yes, no or cannot be told, with an interval."""
+"""Answers to the questions of a study, out of its table: yes, no or undecided, with an interval."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _BESIDE = ("part", "student", "arm")
 
 @dataclass(frozen=True)
 class Answer:
-    """What the table says to a question.
+    """The answer of a study's table to a question.
 
     Args:
-        ask: the question in words.
+        ask: the text of the question.
         metric: the column that it is about.
-        wanted: which way the answer is yes.
+        wanted: the direction for which the answer is yes.
         difference: mean over seeds of the difference between the two sides; None where nothing can be compared.
         means: of the metric on both sides, over what is compared.
         adjusted: p value adjusted for all questions (Holm); None where there is none.
         combinations: of everything else that both sides share, that each seed's difference is a mean over.
         left_out: combinations that are unfinished or on one side alone.
-        seeds: how many.
+        seeds: the number of seeds.
         family: questions that the adjustment is for.
     """
 

@@ -1,4 +1,4 @@
-"""How much worse a proposal did than the best cell of a finished grid, without choosing the best by luck."""
+"""Regret: the distance of a proposal from the best cell of a finished grid, without choosing the best by luck."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Regret:
     """A proposal against the best of a grid.
 
     Args:
-        metric: what is compared; higher is better.
+        metric: the column that is compared; higher is better.
         cell: the proposal's nearest.
         levels: of that cell.
         distance: from the proposal to it: 0 where the grid has it, and 1 for each axis that is off by its whole range.
-        chosen: how the best cell was chosen: by the mean validation accuracy, or for each seed on all other seeds.
-        best: how often each cell was the best: once in all, or once for each seed.
+        chosen: the rule for the best cell: by the mean validation accuracy, or for each seed on all other seeds.
+        best: the number of times that each cell was the best: once in all, or once for each seed.
         regret: best less proposal, over seeds; below 0 where the proposal did better than what was chosen.
         beside: best less the mean of all cells, likewise: what a cell taken blindly costs.
         cells: that are finished for every seed, and compared.
@@ -57,7 +57,7 @@ def regret(
     select: str = "validation_accuracy",
     distances: Mapping[str, float] | None = None,
 ) -> Regret:
-    r"""Returns how far a proposal's nearest cell is below the best cell of a grid.
+    r"""Returns the distance of a proposal's nearest cell below the best cell of a grid.
 
     .. math:: r_s = y_{b(s), s} - y_{p, s}
 
@@ -148,7 +148,7 @@ def _check(
         if axis not in proposal and axis not in fixed:
             levels = list(dict.fromkeys(row[axis] for row in rows))
             raise InputError(
-                f"the axis {axis!r} must have a value, got none; say which of {', '.join(map(str, levels))} holds"
+                f"the axis {axis!r} must have a value, got none; name which of {', '.join(map(str, levels))} holds"
             )
 
 
@@ -168,14 +168,14 @@ def _whole(
 def distance(
     levels: Mapping[str, Any], proposal: Mapping[str, Any], axes: Sequence[str], grid: Sequence[Mapping[str, Any]]
 ) -> float:
-    """Returns how far a cell is from a proposal: the sum over the axes, in units of each axis's range.
+    """Returns the distance of a cell from a proposal: the sum over the axes, in units of each axis's range.
 
     Numbers are compared by logarithms where all of an axis are positive; what is no number, or is lacking on one side,
     is at distance 1 unless it is the same.
 
     Args:
         levels: of the cell.
-        proposal: likewise; what either lacks is None.
+        proposal: the proposal's levels; a level that either lacks is None.
         axes: that count.
         grid: levels of all cells, for the ranges.
     """
@@ -208,7 +208,7 @@ def _said(fixed: Mapping[str, Level]) -> str:
 
 
 def regret_sentence(found: Regret, unit: str = " points", scale: float = 100.0) -> str:
-    """Returns what a regret says, in words.
+    """Returns the sentence of a regret.
 
     Args:
         found: the regret.
@@ -229,7 +229,7 @@ def regret_sentence(found: Regret, unit: str = " points", scale: float = 100.0) 
 
 
 def _below(value: Estimate, unit: str, scale: float) -> str:
-    """Says how far something is below something else, or above it where the difference is negative."""
+    """Returns the sentence on a difference: below, or above where it is negative."""
     where, sign = ("below", scale) if value.mean >= 0 else ("above", -scale)
     if value.low is None or value.high is None:
         return f"{sign * value.mean:.1f}{unit} (the same for every seed) {where}"

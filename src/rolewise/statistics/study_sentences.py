@@ -1,4 +1,4 @@
-"""What a study supports, in plain words, and what it does not."""
+"""Sentences on what a study supports, and on what it does not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rolewise.statistics.estimates import Estimate, estimate, paired
 
 @dataclass(frozen=True)
 class Unit:
-    """How a metric is said.
+    """The unit of a metric in sentences.
 
     Args:
         name: of the metric.
@@ -38,7 +38,7 @@ class Unit:
 
 
 def column_unit(metric: str) -> Unit:
-    """Returns how a metric is said: shares of images in percent, everything else as it is."""
+    """Returns the unit of a metric in sentences: fractions of images in percent, everything else as it is."""
     column, name = column_of(metric), metric.replace("_", " ")
     if column.percent:
         return Unit(name, 100, " points", column.digits)
@@ -50,7 +50,7 @@ def effect_sentences(found: Sequence[Contrast], metric: str, labels: Mapping[str
 
     Args:
         found: of `rolewise.statistics.effects.contrasts`.
-        metric: what they are of.
+        metric: their column.
         labels: a short name for each axis.
     """
     unit = column_unit(metric)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.config import ExperimentConfig, experiment_digest
-from rolewise.config.axes import ScalarValue
+from rolewise.config.axis_levels import ScalarValue
 from rolewise.config.experiment_values import dump_values, value_differences
 from rolewise.config.study import Study
 from rolewise.errors import InputError

@@ -12,11 +12,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rolewise.search.budget import duration
 from rolewise.study.job_execution import JobEvent
 from rolewise.study.job_graph import JobGraph
 from rolewise.study.study_plan import StudyPlan
-from rolewise.words import counted
+from rolewise.words import counted, duration
 
 #: Between two lines of a log, so that a study of thousands of stages is not thousands of lines.
 _SECONDS_BETWEEN_LINES = 5.0

@@ -10,7 +10,7 @@ from rolewise.csv_cells import as_csv
 from rolewise.errors import InputError
 from rolewise.experiment.arms import arms_of
 from rolewise.experiment.stage_graph import Stage
-from rolewise.seals import stage_seconds, write_product
+from rolewise.seals import recorded_seconds, write_product
 from rolewise.study.job_graph import JobGraph
 from rolewise.study.keys import measure_key
 from rolewise.study.study_folder import StudyFolder
@@ -100,7 +100,7 @@ class Ledger:
         for row in rows:
             key = self._graph.keys[row["cell"]][f"seed{row['seed']}/{row['student']}-{row['arm']}"]
             if key not in self._seconds and self.summary(key) is not None:
-                self._seconds[key] = stage_seconds(self._folder.store(key))
+                self._seconds[key] = recorded_seconds(self._folder.store(key))
             known = {name: row[name] for name in ("cell", "seed", "student", "arm")}
             found.append(known | {"seconds": self._seconds.get(key)})
         return found

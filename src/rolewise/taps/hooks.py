@@ -31,13 +31,28 @@ class OutputHook:
 
 
 class InputHook(OutputHook):
-    """Records a module's input: its first positional argument, or the one that the place names."""
+    """Records a module's first positional input."""
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Any = None) -> None:
+        """Called by torch before the module."""
+        if self.recording.open:
+            if not inputs:
+                start = self.place.path.partition(":")[0]
+                raise InputError(
+                    f"tap {self.place.path!r} must have a positional input, got none; name its keyword, as in "
+                    f"{start + ':input.<keyword>'!r}"
+                )
+            self.recording.put(self.place, inputs[0])
+
+
+class ArgumentHook(OutputHook):
+    """Records the argument of a module that the place names by position or keyword."""
 
     def __call__(self, module: nn.Module, inputs: Any, keywords: Any = None) -> None:
         """Called by torch before the module."""
         if self.recording.open:
-            given = {**{str(index): value for index, value in enumerate(inputs)}, **(keywords or {})}
-            self.recording.put(self.place, given if self.place.parts else _first(self.place, inputs, given))
+            given = {str(index): value for index, value in enumerate(inputs)}
+            self.recording.put(self.place, {**given, **keywords})
 
 
 def free_numbers(network: nn.Module) -> None:
@@ -52,8 +67,10 @@ def attach(network: nn.Module, places: Iterable[TapPath], recording: Recording) 
     handles = []
     for place in places:
         module = network.get_submodule(place.module)
-        if place.side == "input":
-            handles.append(module.register_forward_pre_hook(InputHook(recording, place), with_kwargs=True))
+        if place.side == "input" and place.parts:
+            handles.append(module.register_forward_pre_hook(ArgumentHook(recording, place), with_kwargs=True))
+        elif place.side == "input":
+            handles.append(module.register_forward_pre_hook(InputHook(recording, place)))
         else:
             handles.append(module.register_forward_hook(OutputHook(recording, place)))
     return handles
@@ -106,7 +123,7 @@ class Taps:
         return result, features
 
     def features(self, call: Callable[[], object]) -> dict[str, Tensor]:
-        """Returns what was tapped in a call whose result nobody needs, without what the network does after the taps.
+        """Returns the tapped features of a call whose result nobody needs, without the rest of the network.
 
         The first pass goes to its end, since only then each tap is known to run as often as its path states and to be
         left alone by later modules. Each further pass ends at the moment when all taps are recorded; their values are
@@ -130,14 +147,6 @@ class Taps:
             return self.recording.end(self.places, self.layouts)
         finally:
             self.recording.clear()
-
-
-def _first(place: TapPath, inputs: Any, given: dict[str, Any]) -> Any:
-    if inputs:
-        return inputs[0]
-    start = place.path.partition(":")[0]
-    keywords = ", ".join(repr(f"{start}:input.{name}") for name in given) or "none"
-    raise InputError(f"tap {place.path!r} must have a positional input, got keywords alone; their taps: {keywords}")
 
 
 def _is_parallel(module: nn.Module) -> bool:

@@ -47,7 +47,7 @@ def tap(
     if not isinstance(network, nn.Module):
         raise InputError(f"network must be a torch.nn.Module, got {type(network).__name__}")
     places = {name: parse_tap(resolve(network, name, "network")) for name in names}
-    recording, features = _CopyRecording() if copy else Recording(), dict[str, Tensor]()
+    recording, features = Recording(copies=copy), dict[str, Tensor]()
     recorded = list({place.path: place for place in places.values()}.values())
 
     def begin(module: nn.Module, inputs: Any) -> None:
@@ -70,10 +70,3 @@ def tap(
         for handle in handles:
             handle.remove()
         recording.clear()
-
-
-class _CopyRecording(Recording):
-    """A recording that copies what it records."""
-
-    def kept(self, tensor: Tensor) -> Tensor:
-        return tensor.clone()

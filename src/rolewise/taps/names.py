@@ -40,7 +40,7 @@ def resolve(network: nn.Module, name: str, role: str) -> str:
     Args:
         network: any network.
         name: one of its tap names, or the path of a module, either with a suffix (``stage2#1:output.0``).
-        role: what messages call the network.
+        role: the network's name in messages.
 
     Raises:
         InputError: the network has no such place, and the near names are given; or the path has another form.

@@ -26,11 +26,11 @@ class TapPath:
     Args:
         path: the text that it was written as.
         module: the path of the module; empty for the network itself.
-        run: which run of the module counts, from 1; ``all`` for all of them; None for a module that runs once.
+        run: the run of the module that counts, from 1; ``all`` for all of them; None for a module that runs once.
         side: whether the module's input or its output is meant.
-        parts: what leads from there to a tensor: places in a tuple, from 0, keys of a mapping, names of attributes. Of
+        parts: the way from there to a tensor: places in a tuple, from 0, keys of a mapping, names of attributes. Of
             an input, the first is the position or the keyword of the argument.
-        token: which one of tokens [B, T, D] is meant, from 0; None for the whole tensor.
+        token: the number of the one token of [B, T, D], from 0; None for the whole tensor.
     """
 
     path: str

@@ -28,10 +28,11 @@ class Recording:
     alive.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, copies: bool = False) -> None:
         self.open = False
+        self.copies = copies
         self.stop_after = 0  # number of recorded places at which the pass is ended; 0 for a whole pass
-        self.values: dict[str, list[tuple[Tensor, int | None]]] = {}
+        self.values: dict[str, list[tuple[Tensor, int]]] = {}
         self.runs: dict[str, int] = {}
 
     def begin(self, *, stop_after: int = 0) -> None:
@@ -45,24 +46,25 @@ class Recording:
             place: which one.
             value: the module's output, or its arguments.
         """
-        path = place.path
-        run = self.runs[path] = self.runs.get(path, 0) + 1
-        if place.run is None and run > 1:
-            raise InputError(
-                f"tap {path!r} must run once in a forward pass, got twice; tap a module around it, or one run with "
-                f"{_with_run(place, '#1')!r}, or all with {_with_run(place, '#all')!r}"
-            )
-        if place.run in (None, "all", run):
-            tensor = self.kept(place.read(value))
-            self.values.setdefault(path, []).append((tensor, _version(tensor)))
-            # A compiled graph has no end before its end.
-            if len(self.values) == self.stop_after and not torch.compiler.is_compiling():
-                self.open = False
-                raise Stopped
-
-    def kept(self, tensor: Tensor) -> Tensor:
-        """Returns what is kept of a tensor: the tensor itself."""
-        return tensor
+        path, wanted, runs = place.path, place.run, self.runs
+        run = runs[path] = runs.get(path, 0) + 1
+        if wanted is None:
+            if run > 1:
+                raise InputError(
+                    f"tap {path!r} must run once in a forward pass, got twice; tap a module around it, or one run with "
+                    f"{_with_run(place, '#1')!r}, or all with {_with_run(place, '#all')!r}"
+                )
+        elif wanted not in ("all", run):
+            return
+        plain = isinstance(value, Tensor) and not place.parts and place.token is None
+        tensor = value if plain else place.read(value)
+        if self.copies:
+            tensor = tensor.clone()
+        self.values.setdefault(path, []).append((tensor, _version(tensor)))
+        # A compiled graph has no end before its end.
+        if self.stop_after and len(self.values) == self.stop_after and not torch.compiler.is_compiling():
+            self.open = False
+            raise Stopped
 
     def end(self, places: Iterable[TapPath], layouts: Mapping[str, TokenLayout] = NONE) -> dict[str, Tensor]:
         """Closes the recording and returns what it recorded: path -> tensor.
@@ -77,24 +79,19 @@ class Recording:
         values, runs, self.values, self.runs, self.open = self.values, self.runs, {}, {}, False
         found = {}
         for place in places:
-            path, count = place.path, runs.get(place.path, 0)
-            if not count:
-                raise InputError(
-                    f"tap {path!r} must run in every forward pass, got none; was the module replaced, or compiled "
-                    "before it was tapped?"
-                )
+            path = place.path
             if path not in values:
-                runs_of = f"{count} run{'s' if count > 1 else ''}"
-                last = _with_run(replace(place, path=path.replace(f"#{place.run}", "", 1)), f"#{count}")
-                raise InputError(f"tap {path!r} must run in every forward pass, got {runs_of}; the last is {last!r}")
-            if any(_version(tensor) != version for tensor, version in values[path]):
-                raise InputError(
-                    f"tap {path!r} must not be changed in place by a later module; tap that module instead"
-                )
-            tensors = [tensor for tensor, _ in values[path]]
+                raise _missing(place, runs.get(path, 0))
+            tensors = []
+            for tensor, version in values[path]:
+                if _version(tensor) != version:
+                    raise InputError(
+                        f"tap {path!r} must not be changed in place by a later module; tap that module instead"
+                    )
+                tensors.append(tensor)
             if path in layouts:
                 tensors = [layouts[path].places(tensor, path) for tensor in tensors]
-            found[path] = _joined(place, tensors)
+            found[path] = tensors[0] if place.run != "all" else _joined(path, tensors)
         return found
 
     def clear(self) -> None:
@@ -102,22 +99,33 @@ class Recording:
         self.values, self.runs, self.open = {}, {}, False
 
 
-def _version(tensor: Tensor) -> int | None:
-    """Returns how often a tensor was changed in place; None in inference mode, where torch does not count."""
-    if not torch.compiler.is_compiling() and tensor.is_inference():  # a graph would break at the second question
-        return None
-    return tensor._version
+def _version(tensor: Tensor) -> int:
+    """Returns how often a tensor was changed in place; 0 in inference mode, where torch does not count."""
+    try:
+        return tensor._version
+    except RuntimeError:
+        return 0
 
 
 def _with_run(place: TapPath, run: str) -> str:
     return place.path.replace(place.module, f"{place.module}{run}", 1) if place.module else f"{run}{place.path}"
 
 
-def _joined(place: TapPath, tensors: list[Tensor]) -> Tensor:
-    """Returns one tensor of the runs that count: vectors as tokens [B, R, D], all else joined along dimension 1."""
-    if place.run != "all":
-        return tensors[0]
+def _missing(place: TapPath, runs: int) -> InputError:
+    path = place.path
+    if not runs:
+        return InputError(
+            f"tap {path!r} must run in every forward pass, got none; was the module replaced, or compiled before it "
+            "was tapped?"
+        )
+    last = _with_run(replace(place, path=path.replace(f"#{place.run}", "", 1)), f"#{runs}")
+    count = f"{runs} run{'s' if runs > 1 else ''}"
+    return InputError(f"tap {path!r} must run in every forward pass, got {count}; the last is {last!r}")
+
+
+def _joined(path: str, tensors: list[Tensor]) -> Tensor:
+    """Returns one tensor of all runs: vectors as tokens [B, R, D], all else joined along dimension 1."""
     if any(tensor.ndim < 2 or tensor.shape != tensors[0].shape for tensor in tensors):
         shapes = ", ".join(str(list(tensor.shape)) for tensor in tensors)
-        raise InputError(f"tap {place.path!r} must have one shape in all runs, got {shapes}; tap one with #1")
+        raise InputError(f"tap {path!r} must have one shape in all runs, got {shapes}; tap one with #1")
     return torch.stack(tensors, 1) if tensors[0].ndim == 2 else torch.cat(tensors, 1)

@@ -13,7 +13,7 @@ from rolewise.errors import InputError
 
 @dataclass(frozen=True)
 class TokenLayout:
-    """What the tokens [B, T, D] of a network are.
+    """The meaning of a network's tokens [B, T, D].
 
     Args:
         prefix: P, the number of class and register tokens at the front.
@@ -57,7 +57,7 @@ class TokenLayout:
 
 
 def layout_of(network: nn.Module, module: str) -> TokenLayout | None:
-    """Returns what a network declares of the tokens of one of its modules; None where it declares nothing.
+    """Returns a network's declaration on the tokens of one of its modules; None where there is none.
 
     It does so in an attribute ``tokens``, a mapping with ``prefix``, ``grid`` or both; or in the number
     ``num_prefix_tokens``, as the vision transformers of timm do. The nearest module around the tapped one counts.

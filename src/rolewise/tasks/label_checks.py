@@ -1,4 +1,4 @@
-"""What is checked of labels and logits, before torch fails on them or trains on them in silence."""
+"""Checks of labels and logits, before torch fails on them or trains on them in silence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task is: how its networks are called, its own losses, what methods read of it, and how it is measured."""
+"""The protocol of a task: the call of its networks, its own losses, the rows that methods read, and its metrics."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Reduction = Literal["mean", "sum", "none"]
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """What a number says of a network.
+    """The description of a metric.
 
     Args:
         key: its name in ``results.json``.
         title: its name in tables and figures.
         unit: ``fraction`` (shown in percent), ``nats``, or the unit of the targets; empty where there is none.
-        higher_is_better: which direction is the better one.
+        higher_is_better: whether a higher value is the better one.
     """
 
     key: str
@@ -78,7 +78,7 @@ class Task(Protocol):
 
         Args:
             outputs: of the student.
-            batch: which it was run on.
+            batch: the batch that it was run on.
             values: whether the targets' values are read too, which waits for the device.
         """
 

@@ -26,9 +26,9 @@ class Mixing:
     """How a network's images are mixed while it is trained.
 
     Args:
-        mix: method, kind of share and ratio, and pairs; its ``alpha`` and ``share`` are those that follow.
+        mix: method, kind of share and ratio, and pairs; its ``alpha`` and ``mixed_fraction`` are those that follow.
         alpha: of the ratios' Beta distribution over training, taken anew at each epoch.
-        share: of mixed images over training, likewise.
+        mixed_fraction: of mixed images over training.
         by: ``student_entropy`` or ``teacher_entropy``, where that network decides what is mixed; else None. While a
             teacher is trained it is the Distiller's student.
         rule: how it decides: ``pick`` draws each batch twice and keeps the half of highest entropy; ``unix`` is
@@ -44,7 +44,7 @@ class Mixing:
 
     mix: Mix = field(default_factory=Mix)
     alpha: Weight = field(default_factory=lambda: weight_of(1.0))
-    share: Weight = field(default_factory=lambda: weight_of(1.0))
+    mixed_fraction: Weight = field(default_factory=lambda: weight_of(1.0))
     by: str | None = None
     rule: str = "pick"
     sharpness: float = UNIX_SHARPNESS
@@ -59,16 +59,22 @@ class Mixing:
         ):
             if value not in names:
                 raise InputError(f"{what} must be one of {', '.join(names)}, got {value!r}{near(str(value), names)}")
-        for alpha, share in ((self.alpha.start, self.share.start), (self.alpha.end, self.share.end)):
-            replace(self.mix, alpha=alpha, share=share)
+        for alpha, share in ((self.alpha.start, self.mixed_fraction.start), (self.alpha.end, self.mixed_fraction.end)):
+            replace(self.mix, alpha=alpha, mixed_fraction=share)
         if self.alpha.window != (0.0, 1.0):
             raise InputError("alpha must hold during all of training, got a window; give the share one")
         if self.sharpness <= 0:
             raise InputError(f"sharpness must be positive, got {self.sharpness}")
         if self.by is not None and self.rule == "unix" and self.mix.method != "mixup":
             raise InputError(f'method must be "mixup" for the entropy_rule "unix", got {self.mix.method!r}')
-        if self.by is not None and self.rule == "unix" and (self.share.start, self.share.end) != (1, 1):
-            raise InputError('share must be 1 for the entropy_rule "unix", which says itself how many images are mixed')
+        if (
+            self.by is not None
+            and self.rule == "unix"
+            and (self.mixed_fraction.start, self.mixed_fraction.end) != (1, 1)
+        ):
+            raise InputError(
+                'mixed_fraction must be 1 for the entropy_rule "unix", which has its own number of mixed images'
+            )
 
     @property
     def unix(self) -> bool:
@@ -77,16 +83,18 @@ class Mixing:
 
     def at(self, progress: float) -> Mix:
         """Returns what plans are drawn from at a fraction of training in [0, 1]."""
-        return replace(self.mix, alpha=self.alpha(progress), share=self.share(progress))
+        return replace(self.mix, alpha=self.alpha(progress), mixed_fraction=self.mixed_fraction(progress))
 
     def over(self, epochs: int, steps: int) -> Mixing:
         """Returns the same with moments that are fractions of a training (see `rolewise.distill.Weight.over`)."""
-        return replace(self, alpha=self.alpha.over(epochs, steps), share=self.share.over(epochs, steps))
+        return replace(
+            self, alpha=self.alpha.over(epochs, steps), mixed_fraction=self.mixed_fraction.over(epochs, steps)
+        )
 
     def with_scalars(self, share: float | None, alpha: float | None) -> Mixing:
         """Returns the same with another constant share or alpha; what is None stays."""
-        share_now = self.share if share is None or self.unix else weight_of(share)
-        return replace(self, share=share_now, alpha=self.alpha if alpha is None else weight_of(alpha))
+        share_now = self.mixed_fraction if share is None or self.unix else weight_of(share)
+        return replace(self, mixed_fraction=share_now, alpha=self.alpha if alpha is None else weight_of(alpha))
 
     def check(self, distiller: Distiller) -> None:
         """Raises InputError where mixing does not go with the networks or the methods."""

@@ -139,10 +139,10 @@ def test_a_head_is_attacked_through_its_own_gradient(network: nn.Module, unseen:
             logits = network(pixels)
             return logits / logits.std(1, keepdim=True)
 
-    through_head = fgsm(network, images, labels, epsilon=0.1, head="standardised")
+    through_head = fgsm(network, images, labels, epsilon=0.1, logit_scale="standardised")
     assert torch.equal(through_head, fgsm(Standardised(), images, labels, epsilon=0.1))
     assert not torch.equal(through_head, fgsm(network, images, labels, epsilon=0.1))
-    # The answer itself is the same for both heads.
+    # The answer itself is the same for both logit scales.
     logits = class_logits(network(images))
     assert torch.equal(scaled(logits, "standardised").argmax(1), logits.argmax(1))
 
@@ -166,12 +166,14 @@ def test_a_curve_by_hand() -> None:
     assert [row.clean for row in rows] == [5 / 6] * 4 and rows[0].count == 6
     assert [row.accuracy["raw"] for row in rows] == [5 / 6, 4 / 6, 2 / 6, 0] == [row.worst for row in rows]
 
-    # An attack that breaks other images through each head: only what both leave is robust.
-    def blacken(model: nn.Module, images: Tensor, labels: Tensor, *, epsilon: float, spec: Any, head: Any) -> Tensor:
-        chosen = labels == (0 if head == "raw" else 1)
+    # An attack that breaks other images through each logit scale: only what both leave is robust.
+    def blacken(
+        model: nn.Module, images: Tensor, labels: Tensor, *, epsilon: float, spec: Any, logit_scale: Any
+    ) -> Tensor:
+        chosen = labels == (0 if logit_scale == "raw" else 1)
         return torch.where(chosen.view(-1, 1, 1, 1), 1 - images, images)
 
-    (row,) = robust_accuracy(model, batches, blacken, epsilons=[1], heads=("raw", "standardised"))
+    (row,) = robust_accuracy(model, batches, blacken, epsilons=[1], logit_scales=("raw", "standardised"))
     assert row.accuracy == {"raw": 3 / 6, "standardised": 2 / 6} and row.worst == 0
 
 
@@ -184,7 +186,7 @@ def test_a_curve_by_hand() -> None:
         ({"step_size": 0.0}, "steps and step_size must be"),
         ({"restarts": 2}, "restarts must be 1 without a generator"),
         ({"objective": "hinge"}, "objective must be a known one"),
-        ({"head": "rescaled"}, "head must be a known one"),
+        ({"logit_scale": "rescaled"}, "logit_scale must be a known one"),
         ({"images": MIDDLE * 3}, r"images must be in \[0, 1\], got 1.5 to 1.5; leave the network's normalisation"),
         ({"images": MIDDLE.long()}, "images must be uint8 or floating"),
     ],
@@ -198,7 +200,7 @@ def test_wrong_arguments_are_named(change: dict[str, Any], message: str) -> None
 def test_more_wrong_arguments_are_named() -> None:
     with pytest.raises(InputError, match="at least one image"):
         robust_accuracy(Linear(WEIGHT), [], fgsm, epsilons=[0.1])
-    with pytest.raises(InputError, match="epsilons and heads must hold"):
+    with pytest.raises(InputError, match="epsilons and logit_scales must hold"):
         robust_accuracy(Linear(WEIGHT), [], fgsm, epsilons=[])
     with pytest.raises(InputError, match="draws must be"):
         random_search(Linear(WEIGHT), MIDDLE, LABELS, epsilon=0.1, draws=0, generator=seeded())
@@ -209,7 +211,9 @@ def test_more_wrong_arguments_are_named() -> None:
 def test_answers_that_are_not_finite_are_refused_and_not_taken_for_the_first_class() -> None:
     for bias in (float("nan"), float("inf")):
         with pytest.raises(InputError, match=r"logits must be finite, got .* for image 0"):
-            robust_accuracy(Linear(WEIGHT, bias), [(MIDDLE, LABELS)], fgsm, epsilons=[0.1], heads=("standardised",))
+            robust_accuracy(
+                Linear(WEIGHT, bias), [(MIDDLE, LABELS)], fgsm, epsilons=[0.1], logit_scales=("standardised",)
+            )
 
     class Broken(Linear):
         """Answers as it should, but for the images that an attack has moved far."""

@@ -63,11 +63,11 @@ def test_rounding_pixels_is_seen(network: nn.Module, unseen: tuple[Tensor, Tenso
 
 def test_large_logits_mask_the_raw_head_alone(network: nn.Module, unseen: tuple[Tensor, Tensor]) -> None:
     large = Around(network, factor=1e4)
-    raw, standardised = check(large, unseen), check(large, unseen, head="standardised")
+    raw, standardised = check(large, unseen), check(large, unseen, logit_scale="standardised")
     assert {"vanishing", "unbounded", "black_box"} <= set(raw.suspicious)
     assert raw.accuracy["pgd_margin"] < raw.accuracy["pgd"] - 0.2
     # Dividing by the deviation takes the size off, to the last rounding: as if the logits had not been enlarged.
-    assert standardised.accuracy == check(network, unseen, head="standardised").accuracy
+    assert standardised.accuracy == check(network, unseen, logit_scale="standardised").accuracy
     assert standardised.suspicious == ()
 
 

@@ -11,14 +11,13 @@ from typing import Annotated
 import torch
 
 from rolewise.data.arguments import FLAG, GREY_LEVEL, MAYBE_TEXT, SIZE, TEXT
-from rolewise.data.data_checks import check_memory
+from rolewise.data.data_checks import check_memory, warn
 from rolewise.data.download import find
 from rolewise.data.duplicates import find_duplicates
 from rolewise.data.image_decoder import decode_image
 from rolewise.data.image_files import ENDINGS, Listing, list_images, loose_images, subfolders
 from rolewise.data.image_sources import ImageData, Source, StreamedFiles
 from rolewise.data.layout import Layout, find_layout
-from rolewise.data.notices import warn
 from rolewise.data.reader_registry import READERS
 from rolewise.errors import InputError
 from rolewise.words import counted

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from rolewise.config import experiment_digest
-from rolewise.config.faults import ConfigError, Fault, Place, Steps, dotted
+from rolewise.config.faults import ConfigError, ConfigPlace, Fault, Steps, dotted
 from rolewise.config.network_sections import ModelSection, StudentSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.config.training_sections import TrainSection
@@ -238,7 +238,7 @@ def refuse_faults(config: ExperimentConfig) -> None:
     if experiment_digest(config) in _SOUND:
         return
     trial = Trial()
-    faults = [Fault(Place("the config", 0), dotted(steps), message) for steps, message in trial.check(config)]
+    faults = [Fault(ConfigPlace("the config", 0), dotted(steps), message) for steps, message in trial.check(config)]
     for note in trial.notes:
         warnings.warn(note, stacklevel=3)
     if faults:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from rolewise.memory import total_memory
+from rolewise.machine_memory import total_memory
 
 
 def bytes_of(network: nn.Module) -> int:

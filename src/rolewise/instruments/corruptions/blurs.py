@@ -84,7 +84,7 @@ def zoom_blur(pixels: Tensor, steps: int, generator: torch.Generator) -> Tensor:
 
     Args:
         pixels: [B, C, H, W] in [0, 1].
-        steps: how many enlarged ones.
+        steps: the number of enlarged images.
         generator: not used.
     """
     total = 2 * pixels

@@ -49,8 +49,8 @@ class RelativeError:
     Args:
         by_name: name -> the error summed over strengths, over that of the baseline.
         mean: over the names: the mean corruption error.
-        added_by_name: the same with what corruption adds to the clean error; None where it adds nothing to that of the
-            baseline.
+        added_by_name: name -> the error that corruption adds to the clean one, over that of the baseline; None where it
+            adds nothing to the baseline's.
         added_mean: over the names; None where one of them is.
     """
 
@@ -84,8 +84,8 @@ def corruption_accuracy(
         generator: gives one number, of which every corruption's own stream is derived.
         names: of `CORRUPTIONS`; None for all that suit the images' channels.
         strengths: 1 to 5, at least one.
-        spec: what the network is fed; None for pixels in [0, 1].
-        device: where images are corrupted; None for the network's own.
+        spec: the network's input; None for pixels in [0, 1].
+        device: the device on which images are corrupted; None for the network's own.
 
     Raises:
         InputError: there is no image, no name or no strength, an image cannot be corrupted, or the logits are not

@@ -103,7 +103,7 @@ def corrupt(images: Tensor, name: str, strength: int, generator: torch.Generator
     ``ImageNet-C/create_c/make_cifar_c.py`` in https://github.com/hendrycks/robustness, which made CIFAR-10-C.
     Differs from source: levels are rounded, not cut down. The source's strengths of ``glass_blur``, ``saturate`` and
     ``elastic`` do not grow with strength; here they go in even steps to the source's strongest. So do the fourth of
-    ``motion_blur`` and the third of ``snow``, which are changed. ``published`` asks for the source's. ``elastic``
+    ``motion_blur`` and the third of ``snow``, which are changed. ``published`` selects the source's. ``elastic``
     resamples once instead of twice. ``zoom_blur`` enlarges about the exact middle, where the source is off by up to a
     pixel: at strengths 1 to 5 its root mean square distance to the clean image is .55, .82, .88, .92 and .95 of the
     source's (300 test images of CIFAR-100). ``glass_blur`` swaps where the source by a slip copies: with the source's
@@ -150,5 +150,5 @@ def check_corruption(name: str, strength: int, images: Tensor) -> Corruption:
 
 
 def chosen(names: Sequence[str] | None, channels: int) -> tuple[str, ...]:
-    """Returns the names asked for, or all that suit so many channels."""
+    """Returns the chosen names, or all that suit so many channels."""
     return corruption_names(channels) if names is None else tuple(names)

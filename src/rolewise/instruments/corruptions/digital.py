@@ -1,4 +1,4 @@
-"""What devices and files do: contrast, saturation, warping, coarse pixels, JPEG.
+"""Corruptions by devices and files: contrast, saturation, warping, coarse pixels, JPEG.
 
 Source: Hendrycks, Dietterich (2019), https://arxiv.org/abs/1903.12261, and their ``make_cifar_c.py``; what differs from
 it stands at `rolewise.instruments.corruptions.corruption_table.corrupt`.
@@ -22,7 +22,7 @@ def less_contrast(pixels: Tensor, factor: float, generator: torch.Generator) -> 
 
     Args:
         pixels: [B, C, H, W] in [0, 1].
-        factor: what is left of the distance to the mean.
+        factor: of the distance to the mean, below 1.
         generator: not used.
     """
     mean = pixels.mean((2, 3), keepdim=True)

@@ -27,7 +27,7 @@ class Attack(Protocol):
         *,
         epsilon: float,
         spec: InputSpec | None,
-        head: LogitScale,
+        logit_scale: LogitScale,
     ) -> Tensor:
         """Returns images [B, C, H, W] in [0, 1], each within epsilon of its own."""
         ...
@@ -41,7 +41,7 @@ def fgsm(
     epsilon: float,
     norm: Norm = "linf",
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
 ) -> Tensor:
     r"""Moves each image once, to the edge of the ball.
 
@@ -59,8 +59,8 @@ def fgsm(
         epsilon: radius of the ball, at least 0; pixels are in [0, 1], so that 8 levels of 255 are 8 / 255.
         norm: ``linf`` or ``l2``.
         spec: the network's normalisation.
-        head: which logits are attacked, see `rolewise.instruments.prediction.scaled`. The answer is the same for both,
-            the gradient is not.
+        logit_scale: the scale of the attacked logits, see `rolewise.instruments.prediction.scaled`. The answer is the
+            same for both, the gradient is not.
 
     Returns:
         [B, C, H, W] floating point in [0, 1].
@@ -71,7 +71,7 @@ def fgsm(
     check_bound(epsilon, norm)
     pixels = pixels_of(images)
     with evaluating(model):
-        gradient = gradient_of(model, labels, spec, head)(pixels)
+        gradient = gradient_of(model, labels, spec, logit_scale)(pixels)
     return (pixels + epsilon * steepest(gradient, norm)).clamp(0, 1)
 
 
@@ -88,7 +88,7 @@ def pgd(
     restarts: int = 1,
     objective: Objective = "cross_entropy",
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
 ) -> Tensor:
     r"""Moves each image in steps, and back into the ball after each of them.
 
@@ -101,7 +101,7 @@ def pgd(
     Differs from source: none.
 
     Args:
-        model: as for `fgsm`; so are images, labels, epsilon, norm, spec and head.
+        model: as for `fgsm`; so are images, labels, epsilon, norm, spec and logit_scale.
         images: [B, C, H, W].
         labels: int64 [B].
         epsilon: radius of the ball, at least 0.
@@ -110,9 +110,9 @@ def pgd(
         steps: at least 1.
         step_size: alpha, positive; None for 2.5 epsilon / steps.
         restarts: at least 1.
-        objective: what is made large, see `loss_of`.
+        objective: the loss that is made large, see `attack_loss`.
         spec: the network's normalisation.
-        head: which logits are attacked.
+        logit_scale: the scale of the attacked logits.
 
     Returns:
         [B, C, H, W] floating point in [0, 1].
@@ -123,9 +123,9 @@ def pgd(
     check_bound(epsilon, norm)
     pixels = pixels_of(images)
     with evaluating(model):
-        best = Best(model, labels, spec, head, objective)
+        best = Best(model, labels, spec, logit_scale, objective)
         for start in starts(pixels, epsilon, norm, restarts, generator):
-            gradient = gradient_of(model, labels, spec, head, objective)
+            gradient = gradient_of(model, labels, spec, logit_scale, objective)
             best.offer(ascend(pixels, start, gradient, epsilon, norm, steps, step_size))
     return best.images
 
@@ -139,7 +139,7 @@ def ascend(
     steps: int,
     step_size: float | None,
 ) -> Tensor:
-    """Returns where projected steps along a gradient lead; see `pgd` for the arguments."""
+    """Returns images after projected steps along a gradient; see `pgd` for the arguments."""
     if steps < 1 or (step_size is not None and not step_size > 0):
         raise InputError(f"steps and step_size must be at least 1 and positive, got {steps} and {step_size}")
     size = 2.5 * epsilon / steps if step_size is None else step_size
@@ -153,7 +153,7 @@ def ascend(
 def starts(
     pixels: Tensor, epsilon: float, norm: Norm, restarts: int, generator: torch.Generator | None
 ) -> list[Tensor]:
-    """Returns where an attack begins: at random in the ball for each restart, or at the images themselves."""
+    """Returns an attack's starting points: random ones in the ball for each restart, or the images themselves."""
     if restarts < 1 or (generator is None and restarts > 1):
         raise InputError(f"restarts must be 1 without a generator and at least 1 with one, got {restarts}")
     if generator is None:

@@ -34,7 +34,7 @@ def auto_attack(
     queries: int = 5000,
     batch_size: int = 128,
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
 ) -> Tensor:
     """Attacks with two kinds of automatic PGD (cross-entropy; ratio of logits), DeepFool and Square, one after another.
 
@@ -45,7 +45,7 @@ def auto_attack(
     here are at or above those of the standard version and must not be reported as its own.
 
     Args:
-        model: as for `pgd`; so are images, labels, norm, spec and head.
+        model: as for `pgd`; so are images, labels, norm, spec and logit_scale.
         images: [B, C, H, W].
         labels: int64 [B].
         epsilon: radius of the ball, positive.
@@ -56,7 +56,7 @@ def auto_attack(
         queries: of Square, for each restart, at least 1.
         batch_size: images at a time.
         spec: the network's normalisation.
-        head: which logits are attacked.
+        logit_scale: the scale of the attacked logits.
 
     Returns:
         [B, C, H, W] float32 in [0, 1].
@@ -77,14 +77,14 @@ def auto_attack(
         return pixels
     with evaluating(model), gradients_kept(model):
         with torch.no_grad():
-            classes = answer(model, pixels[:1], spec, head).shape[1]
+            classes = answer(model, pixels[:1], spec, logit_scale).shape[1]
         if classes < 3:
-            raise InputError(f"model must tell at least 3 classes apart for AutoAttack, got {classes}; use pgd")
+            raise InputError(f"model must have at least 3 classes for AutoAttack, got {classes}; use pgd")
         seed = int(torch.randint(2**32, (), generator=generator, device=generator.device))
         # Square divides by the size of a square that is empty on very small images; what is not finite is not taken.
         with isolated(seed), np.errstate(divide="ignore", invalid="ignore"):
             estimator = estimators.PyTorchClassifier(
-                model=_Seen(model, spec, head),
+                model=_Seen(model, spec, logit_scale),
                 loss=nn.CrossEntropyLoss(),
                 input_shape=tuple(pixels.shape[1:]),
                 nb_classes=classes,
@@ -140,14 +140,14 @@ def gradients_kept(model: nn.Module) -> Iterator[None]:
 
 
 class _Seen(nn.Module):
-    """The network with its normalisation inside and its head outside, as ART wants it."""
+    """The network with its normalisation inside and its logit scale outside, as ART wants it."""
 
-    def __init__(self, model: nn.Module, spec: InputSpec | None, head: LogitScale) -> None:
+    def __init__(self, model: nn.Module, spec: InputSpec | None, logit_scale: LogitScale) -> None:
         super().__init__()
-        self.model, self.spec, self.head = model, spec, head
+        self.model, self.spec, self.logit_scale = model, spec, logit_scale
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return answer(self.model, pixels, self.spec, self.head)
+        return answer(self.model, pixels, self.spec, self.logit_scale)
 
 
 def _art() -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""Accuracy under attack, over the radius of the ball and over the heads that are attacked."""
+"""Accuracy under attack, over the radius of the ball and over the logit scales that are attacked."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from rolewise.networks import device_of, evaluating
 
 @dataclass(frozen=True)
 class RobustAccuracy:
-    """What a classifier withstands at one radius.
+    """Accuracy of a classifier under attack at one radius.
 
     Args:
         epsilon: radius of the ball.
         clean: accuracy in [0, 1] without an attack.
-        accuracy: for each head, the share of images that are right both without the attack and under it.
-        worst: share of images that withstand the attack through every head.
+        accuracy: for each logit scale, the share of images that are right both without the attack and under it.
+        worst: share of images that withstand the attack through every logit scale.
         count: images.
     """
 
@@ -42,14 +42,14 @@ def robust_accuracy(
     attack: Attack,
     *,
     epsilons: Sequence[float],
-    heads: Sequence[LogitScale] = ("raw",),
+    logit_scales: Sequence[LogitScale] = ("raw",),
     spec: InputSpec | None = None,
     device: torch.device | str | None = None,
 ) -> list[RobustAccuracy]:
     """Measures accuracy under an attack at one radius after another: a curve.
 
-    Which class is the largest is the same for both heads, so that one accuracy without attack serves both. The
-    gradient is not the same: a network is as robust as its weaker head, which is ``worst``.
+    Which class is the largest is the same for both logit scales, so that one accuracy without attack serves both. The
+    gradient is not the same: a network is as robust as its weaker logit scale, which is ``worst``.
 
     Source: Madry et al. (2018), section 5, figure 6, https://arxiv.org/abs/1706.06083.
     Differs from source: an image that is wrong without the attack counts as wrong under it.
@@ -59,41 +59,43 @@ def robust_accuracy(
         batches: of (images [B, C, H, W], uint8 or in [0, 1]; labels int64 [B]), read once.
         attack: such as ``fgsm``, or ``functools.partial(pgd, steps=20, generator=generator)``.
         epsilons: radii, at least one.
-        heads: which logits are attacked, one after another.
+        logit_scales: the scales of the attacked logits, one after another.
         spec: the network's normalisation.
-        device: where the images go; None for the network's own.
+        device: the images' device; None for the network's own.
 
     Returns:
         One row for each radius, in their order.
 
     Raises:
-        InputError: there is no image, no radius or no head, the attack refuses its arguments, or the logits are not
-            finite.
+        InputError: there is no image, no radius or no logit scale, the attack refuses its arguments, or the logits are
+            not finite.
     """
-    if not epsilons or not heads:
-        raise InputError(f"epsilons and heads must hold at least one, got {list(epsilons)} and {list(heads)}")
+    if not epsilons or not logit_scales:
+        raise InputError(
+            f"epsilons and logit_scales must hold at least one, got {list(epsilons)} and {list(logit_scales)}"
+        )
     where = torch.device(device) if device is not None else device_of(model)
     clean: list[Tensor] = []
     found: dict[tuple[float, LogitScale], list[Tensor]] = {
-        (epsilon, head): [] for epsilon in epsilons for head in heads
+        (epsilon, logit_scale): [] for epsilon in epsilons for logit_scale in logit_scales
     }
     for images, labels in batches_on(batches, where):
         right = correct(model, pixels_of(images), labels, spec)
         clean.append(right)
-        for (epsilon, head), kept in found.items():
-            attacked = attack(model, images, labels, epsilon=epsilon, spec=spec, head=head)
+        for (epsilon, logit_scale), kept in found.items():
+            attacked = attack(model, images, labels, epsilon=epsilon, spec=spec, logit_scale=logit_scale)
             kept.append(right & correct(model, attacked, labels, spec))
     if not clean or not sum(map(len, clean)):
         raise InputError("batches must give at least one image, got none")
     rows = []
     for epsilon in epsilons:
-        withstood = {head: torch.cat(found[epsilon, head]) for head in heads}
+        withstood = {logit_scale: torch.cat(found[epsilon, logit_scale]) for logit_scale in logit_scales}
         rows.append(
             RobustAccuracy(
                 epsilon=float(epsilon),
-                clean=share(torch.cat(clean)),
-                accuracy={head: share(hits) for head, hits in withstood.items()},
-                worst=share(torch.stack(list(withstood.values())).all(0)),
+                clean=fraction_of(torch.cat(clean)),
+                accuracy={logit_scale: fraction_of(hits) for logit_scale, hits in withstood.items()},
+                worst=fraction_of(torch.stack(list(withstood.values())).all(0)),
                 count=sum(map(len, clean)),
             )
         )
@@ -113,6 +115,6 @@ def correct(model: nn.Module, pixels: Tensor, labels: Tensor, spec: InputSpec | 
         return (finite_logits(answer(model, pixels, spec)).argmax(1) == labels).cpu()
 
 
-def share(hits: Tensor) -> float:
+def fraction_of(hits: Tensor) -> float:
     """Returns the share of true values of bool [N]."""
     return int(hits.sum()) / len(hits)

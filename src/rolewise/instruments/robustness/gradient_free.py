@@ -1,4 +1,4 @@
-"""Attacks that ask a classifier for its answers alone: random points of the ball, and a gradient from differences."""
+"""Attacks that use a classifier's outputs alone: random points of the ball, and a gradient from differences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def random_search(
     norm: Norm = "linf",
     draws: int = 100,
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
 ) -> Tensor:
     """Returns the worst of some random points of the ball about each image.
 
@@ -33,7 +33,7 @@ def random_search(
     Differs from source: none; the points are uniform in the ball.
 
     Args:
-        model: as for `fgsm`; so are images, labels, epsilon, norm, spec and head.
+        model: as for `fgsm`; so are images, labels, epsilon, norm, spec and logit_scale.
         images: [B, C, H, W].
         labels: int64 [B].
         epsilon: radius of the ball, at least 0.
@@ -41,7 +41,7 @@ def random_search(
         norm: ``linf`` or ``l2``.
         draws: points for each image, at least 1.
         spec: the network's normalisation.
-        head: of no influence on which points are misclassified.
+        logit_scale: of no influence on which points are misclassified.
 
     Returns:
         [B, C, H, W] floating point in [0, 1].
@@ -54,7 +54,7 @@ def random_search(
         raise InputError(f"draws must be at least 1, got {draws}")
     pixels = pixels_of(images)
     with evaluating(model):
-        best = Best(model, labels, spec, head, "margin")
+        best = Best(model, labels, spec, logit_scale, "margin")
         for _ in range(draws):
             best.offer((pixels + uniform(pixels, epsilon, norm, generator)).clamp(0, 1))
     return best.images
@@ -73,20 +73,20 @@ def nes(
     draws: int = 32,
     width: float = 0.02,
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
 ) -> Tensor:
     r"""Projected steps along a gradient of the margin that is estimated from the classifier's answers.
 
     .. math:: \hat g = \frac{1}{2 n \sigma} \sum_{i=1}^{n} \big( \ell(x + \sigma u_i) - \ell(x - \sigma u_i) \big) u_i,
         \quad u_i \sim \mathcal N(0, I)
 
-    It asks 2 n times for each step, and sees what a network hides from its gradient.
+    It runs the network 2 n times for each step, and finds what the network hides from its gradient.
 
     Source: Ilyas et al. (2018), section 2.1, https://arxiv.org/abs/1804.08598 (natural evolution strategies).
     Differs from source: the margin instead of a class probability, as nothing is targeted; the Euclidean ball too.
 
     Args:
-        model: as for `pgd`; so are images, labels, epsilon, norm, steps, step_size, spec and head.
+        model: as for `pgd`; so are images, labels, epsilon, norm, steps, step_size, spec and logit_scale.
         images: [B, C, H, W].
         labels: int64 [B].
         epsilon: radius of the ball, at least 0.
@@ -97,7 +97,7 @@ def nes(
         draws: n, at least 1.
         width: sigma, positive, in pixels of [0, 1].
         spec: the network's normalisation.
-        head: which logits are asked for.
+        logit_scale: the scale of the logits.
 
     Returns:
         [B, C, H, W] floating point in [0, 1].
@@ -116,7 +116,7 @@ def nes(
         for _ in range(draws):
             direction = torch.randn(at.shape, generator=generator, device=generator.device, dtype=at.dtype).to(at)
             above, below = (
-                attack_loss(answer(model, at + side * width * direction, spec, head), labels, "margin")
+                attack_loss(answer(model, at + side * width * direction, spec, logit_scale), labels, "margin")
                 for side in (1, -1)
             )
             total += (above - below).view(-1, 1, 1, 1) * direction

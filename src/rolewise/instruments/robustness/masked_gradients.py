@@ -14,7 +14,7 @@ from rolewise.inputs import InputSpec
 from rolewise.instruments.prediction import LogitScale, batches_on
 from rolewise.instruments.robustness.attacks import check_bound, fgsm, pgd
 from rolewise.instruments.robustness.balls import Norm, diameter
-from rolewise.instruments.robustness.curves import correct, share
+from rolewise.instruments.robustness.curves import correct, fraction_of
 from rolewise.instruments.robustness.gradient_free import nes, random_search
 from rolewise.instruments.robustness.objectives import gradient_of, pixels_of
 from rolewise.networks import device_of, evaluating
@@ -28,9 +28,9 @@ class Finding:
     Args:
         name: of the sign.
         sound: whether the measurement keeps the rule.
-        rule: what holds where gradients are of use.
+        rule: the rule that holds where gradients are of use.
         measured: a share of images in [0, 1].
-        limit: what it must not exceed, beyond the tolerance.
+        limit: the value that it must not exceed, beyond the tolerance.
     """
 
     name: str
@@ -71,7 +71,7 @@ def masking_check(
     surrogate_spec: InputSpec | None = None,
     tolerance: float = 0.02,
     spec: InputSpec | None = None,
-    head: LogitScale = "raw",
+    logit_scale: LogitScale = "raw",
     device: torch.device | str | None = None,
 ) -> MaskingCheck:
     """Looks for the signs that a network is robust only because its gradient leads attacks astray.
@@ -104,8 +104,9 @@ def masking_check(
         surrogate_spec: its normalisation.
         tolerance: share of images, in [0, 1], by which a rule may be missed.
         spec: the network's normalisation.
-        head: which logits are attacked. Large logits make the cross-entropy's gradient vanish on the raw head alone.
-        device: where the images go; None for the network's own.
+        logit_scale: the scale of the attacked logits. Large logits make the cross-entropy's gradient vanish on the raw
+            logits alone.
+        device: the images' device; None for the network's own.
 
     Raises:
         InputError: there is no image, an argument is out of its range, or the logits are not finite.
@@ -118,7 +119,7 @@ def masking_check(
     vanishing: list[Tensor] = []
     for images, labels in batches_on(batches, where):
         pixels = pixels_of(images)
-        common: dict[str, Any] = {"norm": norm, "spec": spec, "head": head}
+        common: dict[str, Any] = {"norm": norm, "spec": spec, "logit_scale": logit_scale}
         # Every climb begins at the same random points, so that chance parts them less.
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
 
@@ -144,21 +145,21 @@ def masking_check(
         for name, moved in attacked.items():
             right.setdefault(name, []).append(clean & correct(model, moved, labels, spec))
         with evaluating(model):
-            gradient = gradient_of(model, labels, spec, head)(pixels).flatten(1)
+            gradient = gradient_of(model, labels, spec, logit_scale)(pixels).flatten(1)
         vanishing.append(((gradient == 0).all(1) | ~gradient.isfinite().all(1)).cpu())
     if not vanishing or not sum(map(len, vanishing)):
         raise InputError("batches must give at least one image, got none")
     hits = {name: torch.cat(parts) for name, parts in right.items()}
-    accuracy = {name: share(values) for name, values in hits.items()}
+    accuracy = {name: fraction_of(values) for name, values in hits.items()}
     white = accuracy["pgd"]
     rows = [
         ("one_step", "PGD leaves no more images right than FGSM", white, accuracy["fgsm"]),
         ("more_steps", "five times the steps leave no more images right", accuracy["pgd_more_steps"], white),
         ("larger_bound", "twice the radius leaves no more images right", accuracy["pgd_double"], white),
         ("unbounded", "no image stays right without a bound", accuracy["pgd_unbounded"], 0.0),
-        ("noise", "noise breaks no image that PGD does not", share(hits["pgd"] & ~hits["noise"]), 0.0),
+        ("noise", "noise breaks no image that PGD does not", fraction_of(hits["pgd"] & ~hits["noise"]), 0.0),
         ("black_box", "PGD leaves no more images right than an attack without gradients", white, accuracy["black_box"]),
-        ("vanishing", "no image has a gradient of zero", share(torch.cat(vanishing)), 0.0),
+        ("vanishing", "no image has a gradient of zero", fraction_of(torch.cat(vanishing)), 0.0),
     ]
     if surrogate is not None:
         rule = "PGD leaves no more images right than the surrogate's adversarial images"

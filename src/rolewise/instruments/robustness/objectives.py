@@ -1,4 +1,4 @@
-"""What an attack makes large, its gradient, and the worst that was found so far."""
+"""The loss that an attack makes large, its gradient, and the worst point found so far."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pixels_of(images: Tensor) -> Tensor:
 
 
 def attack_loss(logits: Tensor, labels: Tensor, objective: Objective = "cross_entropy") -> Tensor:
-    r"""Returns what an attack makes large, for each image.
+    r"""Returns the loss that an attack makes large, for each image.
 
     .. math:: -\log \mathrm{softmax}(z)_y \quad \text{or} \quad \max_{k \ne y} z_k - z_y
 
@@ -72,7 +72,7 @@ def gradient_of(
     model: nn.Module,
     labels: Tensor,
     spec: InputSpec | None,
-    head: LogitScale,
+    logit_scale: LogitScale,
     objective: Objective = "cross_entropy",
 ) -> Callable[[Tensor], Tensor]:
     """Returns the function from images [B, C, H, W] in [0, 1] to each image's gradient of its own loss.
@@ -83,7 +83,7 @@ def gradient_of(
     def gradient(pixels: Tensor) -> Tensor:
         with torch.enable_grad():
             leaf = pixels.detach().requires_grad_()
-            total = attack_loss(answer(model, leaf, spec, head), labels, objective).sum()
+            total = attack_loss(answer(model, leaf, spec, logit_scale), labels, objective).sum()
             if not total.requires_grad:
                 return torch.zeros_like(pixels)
             (found,) = torch.autograd.grad(total, leaf, allow_unused=True)
@@ -99,14 +99,14 @@ class Best:
         model: the classifier under attack.
         labels: int64 [B].
         spec: the network's normalisation.
-        head: which logits decide.
-        objective: what counts as large.
+        logit_scale: the scale of the logits.
+        objective: the loss that is made large.
     """
 
     def __init__(
-        self, model: nn.Module, labels: Tensor, spec: InputSpec | None, head: LogitScale, objective: Objective
+        self, model: nn.Module, labels: Tensor, spec: InputSpec | None, logit_scale: LogitScale, objective: Objective
     ) -> None:
-        self._ask: Callable[[Tensor], Tensor] = functools.partial(answer, model, spec=spec, head=head)
+        self._ask: Callable[[Tensor], Tensor] = functools.partial(answer, model, spec=spec, logit_scale=logit_scale)
         self._labels, self._objective = labels, objective
         self._kept: tuple[Tensor, Tensor, Tensor] | None = None
 

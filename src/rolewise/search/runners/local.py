@@ -11,8 +11,8 @@ from rolewise.errors import InputError, Interrupted
 from rolewise.files import AnyPath, as_path
 from rolewise.search.budget import SearchCost
 from rolewise.search.lineage import SearchResult
-from rolewise.search.member import MakeMember
 from rolewise.search.member_pool import InProcessPool, MemberPool, ProcessPool
+from rolewise.search.member_protocol import MakeMember
 from rolewise.search.search_folder import SearchFolder
 from rolewise.search.search_run import SearchRun
 from rolewise.search.space import Genome, Space
@@ -20,7 +20,7 @@ from rolewise.search.space import Genome, Space
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a search is.
+    """The progress of a search.
 
     Args:
         interval: intervals that are over.
@@ -57,7 +57,7 @@ def search(
     should_stop: Callable[[], bool] | None = None,
     cost: SearchCost | None = None,
 ) -> SearchResult:
-    """Searches, or goes on with the search that ``folder`` holds, or returns its result when it is over.
+    """Searches, or resumes the search that ``folder`` holds, or returns its result when it is over.
 
     After each of ``intervals`` equal parts of the training, all members are scored and `rolewise.search.step` decides
     who copies whom (not after the last). The lineage is a function of the other arguments: neither ``workers`` nor an
@@ -65,23 +65,23 @@ def search(
 
     Args:
         make_member: makes a member; picklable where ``workers`` > 1.
-        space: what is searched.
+        space: the space that is searched.
         members: P, at least 1.
         intervals: at least 1.
         seed: of the initial genomes, the members' own seeds and the decisions.
-        folder: where record.jsonl, timing.jsonl, state/ and, at the end, lineage.json go.
+        folder: the folder of record.jsonl, timing.jsonl, state/ and, at the end, lineage.json.
         workers: processes; 1 trains in this one.
         threads: torch's threads in each, this process included.
         quantile: share of the population replaced after each interval, in [0, 0.5]; with 0 nobody copies, and the
             search is one among constant genomes.
         initial: the members' first genomes; drawn from the space where None.
         on_progress: called after each interval; what it raises ends the search, which may be resumed.
-        should_stop: asked after each interval but the last.
-        cost: what one member costs, for the count of images in `Progress`.
+        should_stop: called after each interval but the last.
+        cost: the cost of one member, for the count of images in `Progress`.
 
     Raises:
         InputError: an argument is wrong, or ``folder`` holds another search or damaged files.
-        Interrupted: ``should_stop`` said yes; the next call goes on.
+        Interrupted: ``should_stop`` returned True; the next call resumes.
         RunError: no member is left, or a worker process does not start.
     """
     for name, value in (("workers", workers), ("threads", threads)):
@@ -110,7 +110,7 @@ def search(
                 done = images * run.done // intervals
                 on_progress(Progress(run.done, intervals, max(scores), mean, done, earlier + spent, remaining))
             if should_stop is not None and run.done < intervals and should_stop():
-                raise Interrupted(f"stopped after interval {run.done} of {intervals}; the same call goes on from there")
+                raise Interrupted(f"stopped after interval {run.done} of {intervals}; the same call resumes from there")
     except BaseException:
         pool.close(at_once=True)
         raise

@@ -14,7 +14,7 @@ from rolewise.errors import InputError, RunError
 from rolewise.jobs.worker_pool import MOST_LOSSES
 from rolewise.search import member_states
 from rolewise.search.lineage import TRUNCATION, LineageEvent, SearchResult
-from rolewise.search.member import MakeMember, Member
+from rolewise.search.member_protocol import MakeMember, Member
 from rolewise.search.search_run import SearchRun
 from rolewise.search.space import Space
 from rolewise.seeds import generator
@@ -39,11 +39,11 @@ def search_with_ray(
 
     Args:
         make_member: makes a member; travels by cloudpickle.
-        space: what is searched.
+        space: the space that is searched.
         members: P, at least 2.
         intervals: at least 1.
         seed: of the initial genomes, the members' own seeds and explore.
-        folder: where Ray's files (ray/) and lineage.json go; on a path that all machines share.
+        folder: the folder of Ray's files (ray/) and of lineage.json, on a path that all machines share.
         threads: torch's threads for each member.
         quantile: share of the population replaced after each interval.
 

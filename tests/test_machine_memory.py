@@ -6,25 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from rolewise import memory
+from rolewise import machine_memory
 
 
 def test_what_is_free_is_not_more_than_there_is() -> None:
-    whole, free = memory.total_memory(), memory.free_memory()
+    whole, free = machine_memory.total_memory(), machine_memory.free_memory()
     assert whole is not None and free is not None and 0 < free <= whole and whole > 2**28
 
 
-@pytest.mark.parametrize(("limit", "usage"), memory._GROUPS)
+@pytest.mark.parametrize(("limit", "usage"), machine_memory._GROUPS)
 def test_a_container_holds_both_below_the_machine_s(
     limit: str, usage: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    whole = memory.total_memory()
-    monkeypatch.setattr(memory, "_FOLDER", tmp_path)
+    whole = machine_memory.total_memory()
+    monkeypatch.setattr(machine_memory, "_FOLDER", tmp_path)
     (tmp_path / limit).parent.mkdir(exist_ok=True)
     (tmp_path / limit).write_text("100000000\n")
-    assert memory.total_memory() == 100_000_000
+    assert machine_memory.total_memory() == 100_000_000
     (tmp_path / usage).write_text("70000000\n")
     (tmp_path / limit).with_name("memory.stat").write_text("anon 1\ninactive_file 20000000\n")
-    assert memory.free_memory() == 50_000_000
+    assert machine_memory.free_memory() == 50_000_000
     (tmp_path / limit).write_text("max\n")
-    assert memory.total_memory() == whole and (memory.free_memory() or 0) > 50_000_000
+    assert machine_memory.total_memory() == whole and (machine_memory.free_memory() or 0) > 50_000_000

@@ -1,4 +1,4 @@
-"""What a search asks of the thing it searches over: a member, and a function that makes one."""
+"""The protocols of a search: a member, and a function that makes a member."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Member(Protocol):
         """Trains from one fraction of the whole training to another. May raise NonFiniteError."""
 
     def score(self) -> float:
-        """Returns how good it is now on validation data, higher is better. Must not change the state."""
+        """Returns the member's score on validation data, higher is better. Must not change the state."""
 
     def set_genome(self, genome: Genome) -> None:
         """Takes on a genome for the training to come. Draws nothing, and setting the same one twice changes nothing."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rolewise.data import ImageData, channel_statistics, read
-from rolewise.data import channel_statistics as counting
+from rolewise.data import image_statistics as counting
 from rolewise.errors import InputError
 
 

@@ -1,4 +1,4 @@
-"""How much memory this machine has and how much is free; a container may be held to less than the machine has."""
+"""The memory of this machine, in all and free; a container may be held to less than the machine has."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def total_memory() -> int | None:
 
 
 def free_memory() -> int | None:
-    """Returns how many bytes this process may still take; None where the system gives no figure."""
+    """Returns the bytes that this process may still take; None where the system gives no figure."""
     found = [_available(), *(_free_in_group(limit, usage) for limit, usage in _GROUPS)]
     known = [value for value in found if value is not None]
     return max(0, min(known)) if known else None
