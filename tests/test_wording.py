@@ -12,18 +12,15 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "rolewise"
 # How many wordings of each room still break these rules; the numbers may only shrink.
 LEFT = {
-    "advice": 86,
+    "advice": 1,
     "augment": 2,
     "cli": 1,
     "config": 1,
-    "deploy": 21,
     "distill": 73,
-    "experiment": 86,
     "ground": 4,
     "instruments": 3,
-    "study": 42,
     "taps": 5,
-    "train": 57,
+    "train": 54,
 }
 
 QUESTIONS = "what|whatever|who|whoever|whom|whose|which|how|where|why"

@@ -86,8 +86,8 @@ class Training(Section):
         freeze: parts of the students that are not trained.
         ema: decay of a moving average of the weights, which is then what is evaluated and kept; None for none.
         clip_norm: bound of the gradient's norm; None for no clipping.
-        distill_gradient: the joining of distillation's gradient with that of the labels: their ``sum``, or ``limited``, for each
-            tensor, to the share 1 / (1 + exp(-epoch)) of the labels' norm.
+        distill_gradient: the joining of distillation's gradient with that of the labels: their ``sum``, or
+            ``limited``, for each tensor, to the share 1 / (1 + exp(-epoch)) of the labels' norm.
         precision: ``float32``, ``bfloat16`` or ``float16`` (mixed).
         channels_last: memory layout of images and weights.
         compile: whether the networks are compiled.

@@ -31,7 +31,7 @@ class Subject:
     Args:
         model: in eval mode, on the CPU.
         plain: builds a network of the same kind in floating point.
-        spec: what it is fed.
+        spec: the network's input.
         size: (C, H, W).
         training: images [N, C, H, W] in [0, 1] from the training images, without augmentation.
     """
@@ -50,14 +50,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """How an ONNX file was made.
+    """Properties of a written ONNX file.
 
     Args:
-        contents: what it holds.
+        contents: contents of the file.
         kept: whether the grids for speed were kept.
         fidelity: share of the training images for which a file with them predicts as the network; None where none was
             made, since a layer's input stays in floating point or no layer has few bits.
-        images: how many training images.
+        images: number of training images.
     """
 
     contents: Contents
@@ -110,26 +110,26 @@ def write_program(subject: Subject, path: Path) -> None:
 
 
 def of_network(subject: Subject) -> Predict:
-    """Returns what the network itself predicts."""
+    """Returns the predictions of the network itself."""
     return _of_module(Deployed(subject.model, **subject.statistics))
 
 
 def of_packed(subject: Subject, path: Path) -> Predict:
-    """Returns what a packed file predicts, read into a network of the same kind."""
+    """Returns the predictions of a packed file, read into a network of the same kind."""
     return _of_module(Deployed(load_packed(subject.plain(), path), **subject.statistics))
 
 
 def of_program(path: Path) -> Predict:
-    """Returns what a torch program predicts."""
+    """Returns the predictions of a torch program."""
     return load_program(path)
 
 
 def of_onnx(path: Path, threads: int = 0) -> Predict:
-    """Returns what an ONNX file predicts in ONNX Runtime.
+    """Returns the predictions of an ONNX file in ONNX Runtime.
 
     Args:
         path: the file.
-        threads: how many; 0 for as many as the runtime likes.
+        threads: number of threads; 0 for the runtime's own choice.
     """
     library = runtime()
     options = library.SessionOptions()

@@ -1,4 +1,4 @@
-"""How long things take, measured in turns, so that what else a machine does falls on all of them alike."""
+"""Times of several runs, measured in turns, so that other load on the machine falls on all of them alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def in_turns(
     """Returns the median milliseconds of each of several runs.
 
     Args:
-        runs: what to run, by name; each once to warm up, then one after another, round for round.
+        runs: functions by name; each once to warm up, then one after another, round for round.
         seconds: for all rounds together, if these are at least ``least``.
         least: rounds.
         most: rounds.

@@ -24,7 +24,7 @@ class CardRow:
     """One file in the comparison.
 
     Args:
-        name: what it is.
+        name: name of the file in the table.
         accuracy: in [0, 1].
         size: bytes on disk.
         macs: multiplications for one image.
@@ -50,10 +50,10 @@ class Exported:
         form: its format.
         agreement: share of images for which the file and the network predict the same class.
         accuracy: of the file on these images, in [0, 1].
-        images: how many.
-        part: which images: ``test``, or ``validation`` where the run is not finished and its test set still sealed.
+        images: number of images.
+        part: part of the data: ``test``, or ``validation`` where the run is not finished and its test set still sealed.
         rows: floating point, where it could be made, and the file.
-        remarks: what has to be said beside the figures.
+        remarks: sentences beside the figures.
     """
 
     path: Path
@@ -96,10 +96,10 @@ def bits_of(model: nn.Module) -> str:
 
 
 def remark_on_grids(made: OnnxFile, part: str, without: float | None) -> str:
-    """Returns what an ONNX file's further grids are and cost, or why there are none.
+    """Returns the sentence on an ONNX file's further grids and their cost, or on the reason for none.
 
     Args:
-        made: how the file was made.
+        made: properties of the file.
         part: the images of the comparison.
         without: agreement on these of a file with the network's own grids alone.
     """
@@ -122,7 +122,7 @@ def remark_on_grids(made: OnnxFile, part: str, without: float | None) -> str:
 
 
 def remark_on_time(form: str) -> str:
-    """Returns how the times were taken, or why there are none."""
+    """Returns the sentence on how times were taken, or on the reason for none."""
     if form == "packed":
         return (
             "A packed file has no time of its own: it stores weights, and the reader chooses what computes with them."
@@ -137,9 +137,9 @@ def card(
     """Returns the card's text.
 
     Args:
-        run: which the network comes from.
+        run: the network's run.
         stage: its training.
-        spec: what it is fed.
+        spec: the network's input.
         size: (C, H, W).
         model: the network.
         made: the file.

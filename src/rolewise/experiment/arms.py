@@ -19,7 +19,7 @@ class Arm:
         teacher_augmentation: label of what the teacher was trained under; None where nothing is distilled.
         student_augmentation: label of what the student is trained under.
         distilled: whether the distillation loss is on.
-        name: what tables call it, unique for one student.
+        name: its name in tables, unique for one student.
     """
 
     student: str

@@ -27,7 +27,7 @@ def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSett
 
 
 def mixing(section: MixSection, config: ExperimentConfig) -> Mixing | None:
-    """Returns how a role's images are mixed; None where they are not."""
+    """Returns the mixing of a role's images; None where they are not mixed."""
     if section.method == "none":
         return None
     by_entropy = section.pairs.endswith("entropy")
@@ -129,5 +129,5 @@ def device_of(name: str) -> torch.device:
 
 
 def schedule_file(folder: Path) -> Path:
-    """Returns where a search leaves its schedule."""
+    """Returns the path of a search's schedule."""
     return folder / "schedule.json"

@@ -68,7 +68,10 @@ def _data(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
     for key, fault in argument_faults(section.name, section.arguments):
         yield ("data", "arguments", key), fault
     if section.name == "digits" and section.test is None:
-        yield ("data", "test"), "must say how many images to hold out: digits has no test set of its own; add test: 497"
+        yield (
+            ("data", "test"),
+            "must be the number of images to hold out: digits has no test set of its own; add test: 497",
+        )
 
 
 def _model(path: Steps, name: str, arguments: dict[str, Any]) -> Iterable[tuple[Steps, str]]:

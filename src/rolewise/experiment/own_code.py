@@ -23,7 +23,7 @@ class OwnCode:
         steps: path of the setting in the config.
         path: the import path ``package.module:name``.
         kind: ``data``, ``model``, ``quantiser``, ``method`` or ``operation``.
-        role: whose network it is, ``teacher`` or a student's name; empty where it is nobody's alone.
+        role: the role of the network, ``teacher`` or a student's name; empty where it belongs to no single one.
     """
 
     steps: Steps

@@ -163,7 +163,7 @@ def scalar_segments(run: RunFolder, stage: Stage) -> list[tuple[float, dict[str,
 
 
 def _teacher_view(run: RunFolder, config: ExperimentConfig, stage: Stage) -> Schedule | None:
-    """Returns what the teacher sees under the view ``own``: what it was trained under."""
+    """Returns the teacher's own schedule under the view ``own``: the one that it was trained under."""
     if not stage.distilled or config.distill.view != "own" or stage.teacher is None:
         return None
     return augmentation_of(run, config, find_stage(config, stage.teacher))

@@ -192,7 +192,7 @@ class Trial:
         return [((place,), str(found))] if isinstance(found, ForeignError) else found
 
     def _once(self, key: list[Any], make: Callable[[], Any]) -> Any:
-        """Returns what ``make`` makes, or the error that it raises, from memory where the same was wanted before."""
+        """Returns the result of ``make``, or the error that it raises, from memory where the key is known."""
         text = json.dumps(key, default=lambda part: part.model_dump() if hasattr(part, "model_dump") else repr(part))
         if text not in self._known:
             try:

@@ -12,7 +12,7 @@ from rolewise.experiment.seed_data import sources
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What the data set gives.
+    """The images of a data set, as far as networks depend on them.
 
     Args:
         channels: C.
@@ -48,7 +48,7 @@ _USUAL = dict.fromkeys(("mnist", "fashion_mnist"), ImageFacts(1, (28, 28), 10, (
 
 
 def image_facts_of(config: ExperimentConfig) -> ImageFacts:
-    """Returns what a config's data give; nothing is downloaded for it.
+    """Returns the facts of a config's images; nothing is downloaded for it.
 
     Raises:
         MissingDataError: they have to be read, and are not on this machine.

@@ -20,7 +20,7 @@ def selection_faults(network: nn.Module, train: TrainSection) -> Iterator[tuple[
 
     Args:
         network: in floating point.
-        train: how it is trained.
+        train: settings of its training.
     """
     for number, group in enumerate(train.groups):
         if group.role != TERMS:
