@@ -21,6 +21,8 @@ FOUNDATION = {
     "jobs",
     "logits",
     "machine_memory",
+    "metric_info",
+    "results_format",
     "networks",
     "own_sources",
     "processes",

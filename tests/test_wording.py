@@ -14,13 +14,14 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "rolewise"
 LEFT = {
     "advice": 1,
     "augment": 2,
-    "cli": 1,
-    "config": 1,
-    "distill": 73,
-    "ground": 4,
+    "data": 8,
+    "distill": 59,
+    "ground": 8,
     "instruments": 3,
-    "taps": 5,
-    "train": 54,
+    "report": 1,
+    "statistics": 6,
+    "tasks": 6,
+    "train": 55,
 }
 
 QUESTIONS = "what|whatever|who|whoever|whom|whose|which|how|where|why"

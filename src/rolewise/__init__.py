@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rolewise.advice import advise
     from rolewise.augment import Plan, Policy, Schedule, apply
+    from rolewise.batch import Batch, Context, Outputs, Rows
     from rolewise.config import ExperimentConfig
-    from rolewise.distill import Distiller, Method, Terms, configure
+    from rolewise.distill import Distiller, Method, Shapes, Term, Terms, average_of, configure
     from rolewise.errors import InputError, Interrupted, NonFiniteError, RolewiseError, RunError
     from rolewise.experiment import load, run
     from rolewise.inputs import InputSpec
     from rolewise.report import write_report
     from rolewise.search import SearchResult, search
     from rolewise.taps import tap
+    from rolewise.tasks import Classification, MultiLabel, Regression
     from rolewise.train import Trainee, evaluate, fit
 
 __version__ = "0.1.0"
@@ -23,36 +25,48 @@ __version__ = "0.1.0"
 _WHERE = {
     "advice": ("advise",),
     "augment": ("Plan", "Policy", "Schedule", "apply"),
+    "batch": ("Batch", "Context", "Outputs", "Rows"),
     "config": ("ExperimentConfig",),
-    "distill": ("Distiller", "Method", "Terms", "configure"),
+    "distill": ("Distiller", "Method", "Shapes", "Term", "Terms", "average_of", "configure"),
     "errors": ("InputError", "Interrupted", "NonFiniteError", "RolewiseError", "RunError"),
     "experiment": ("load", "run"),
     "inputs": ("InputSpec",),
     "report": ("write_report",),
     "search": ("SearchResult", "search"),
+    "tasks": ("Classification", "MultiLabel", "Regression"),
     "taps": ("tap",),
     "train": ("Trainee", "evaluate", "fit"),
 }
 _ROOM = {name: room for room, names in _WHERE.items() for name in names}
 
 __all__ = [
+    "Batch",
+    "Classification",
+    "Context",
     "Distiller",
     "ExperimentConfig",
     "InputError",
     "InputSpec",
     "Interrupted",
     "Method",
+    "MultiLabel",
     "NonFiniteError",
+    "Outputs",
     "Plan",
     "Policy",
+    "Regression",
     "RolewiseError",
+    "Rows",
     "RunError",
     "Schedule",
     "SearchResult",
+    "Shapes",
+    "Term",
     "Terms",
     "Trainee",
     "advise",
     "apply",
+    "average_of",
     "configure",
     "evaluate",
     "fit",

@@ -118,7 +118,20 @@ def entropy(teacher: Array) -> Array:
     return np.array([-sum(p * math.log(p) for p in probabilities(t)) for t in teacher])
 
 
+def output_match(student: Array, teacher: Array, error: str = "squared", huber_delta: float = 1.0) -> Array:
+    """Number by number."""
+    losses = []
+    for s, t in zip(student, teacher, strict=True):
+        each = []
+        for gap in (abs(a - b) for a, b in zip(s, t, strict=True)):
+            huber = gap**2 / 2 if gap <= huber_delta else huber_delta * (gap - huber_delta / 2)
+            each.append({"squared": gap**2, "absolute": gap, "huber": huber}[error])
+        losses.append(sum(each) / len(each))
+    return np.array(losses)
+
+
 ORACLES: dict[str, Callable[..., Array]] = {
+    "output_match": output_match,
     "reverse_kd": reverse_kd,
     "soft_cross_entropy": soft_cross_entropy,
     "logit_standardisation": logit_standardisation,
@@ -132,6 +145,7 @@ LEAST: dict[str, Callable[[Array], Array]] = {"soft_cross_entropy": entropy}
 BEST_SETTINGS: dict[str, dict[str, Any]] = {"mixstd": {"label_share": 0.0}}
 
 SETTINGS: dict[str, list[dict[str, Any]]] = {
+    "output_match": [{"error": "absolute"}, {"error": "huber", "huber_delta": 2.0}],
     "reverse_kd": [{"temperature": 1.5}],
     "soft_cross_entropy": [{"temperature": 3.0}],
     "logit_standardisation": [{"temperature": 0.5}],
@@ -153,6 +167,12 @@ _APART = (2 * _SHARE - 1) * _ROOT
 _TO_THREE = math.log(3) / _ROOT
 
 WORKED: dict[str, list[Worked]] = {
+    "output_match": [
+        Worked([[1.0, -1.0]], [[2.0, 2.0]], [5.0]),
+        Worked([[1.0, -1.0]], [[2.0, 2.0]], [2.0], {"error": "absolute"}),
+        # Within 2: 1/2; beyond: 2 (3 - 1).
+        Worked([[1.0, -1.0]], [[2.0, 2.0]], [2.25], {"error": "huber", "huber_delta": 2.0}),
+    ],
     # Of two classes and of two examples, correlations are 1 or -1: a student that has them the wrong way round.
     "dist": [
         Worked([[0.0, 2.0], [3.0, 0.0]], [[1.0, 0.0], [0.0, 5.0]], [4.0, 4.0]),

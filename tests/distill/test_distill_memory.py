@@ -86,7 +86,7 @@ LABELS = torch.tensor([4, 9, 4, 9, 9, 2, 4, 2])
 
 
 def test_negatives_of_other_classes_do_not_repeat_where_there_are_enough() -> None:
-    negatives = Negatives(8, LABELS)
+    negatives = Negatives(8, LABELS, other_classes=True)
     indices = torch.tensor([0, 1, 5, 6])
     drawn = negatives.draw(indices, 5, seeded())
     assert drawn.shape == (4, 5)
@@ -102,7 +102,7 @@ def test_negatives_of_other_classes_do_not_repeat_where_there_are_enough() -> No
 
 @pytest.mark.parametrize("number", [2, 9])
 def test_each_example_of_another_class_is_as_likely(number: int) -> None:
-    negatives, generator = Negatives(8, LABELS), seeded()
+    negatives, generator = Negatives(8, LABELS, other_classes=True), seeded()
     indices = torch.ones(1000, dtype=torch.int64)
     counts = torch.bincount(negatives.draw(indices, number, generator).flatten(), minlength=8)
     assert not counts[LABELS == 9].any()
@@ -118,3 +118,18 @@ def test_negatives_without_classes_are_all_examples() -> None:
     assert len(counts) == 8 and (counts - 187.5).abs().max() < 4 * 187.5**0.5
     with pytest.raises(InputError, match="indices must be from 0 to 7, the examples of the source, got -1"):
         negatives.draw(torch.tensor([3, -1]), 3, seeded())
+
+
+def test_rows_that_are_not_trained_on_are_never_drawn() -> None:
+    labels = torch.tensor([-1, 3, -1, 3, 7, 7, -1, 7])
+    for other_classes, wanted in ((True, {4, 5, 7}), (False, {1, 3, 4, 5, 7})):
+        negatives = Negatives(8, labels, other_classes=other_classes)
+        assert negatives.number == 5
+        drawn = negatives.draw(torch.tensor([1, 3]), 200, seeded())
+        assert set(drawn.flatten().tolist()) == wanted
+        with pytest.raises(
+            InputError, match="indices must be of examples that labels gives a class, got 6, whose label"
+        ):
+            negatives.draw(torch.tensor([1, 6]), 2, seeded())
+    with pytest.raises(InputError, match="labels must be of at least two classes for negatives of others, got 1"):
+        Negatives(3, torch.tensor([2, -1, 2]), other_classes=True)

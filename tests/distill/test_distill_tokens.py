@@ -266,6 +266,18 @@ def test_a_transformer_that_declares_nothing_is_refused_at_the_trial() -> None:
         Distiller(teacher, Vit(), [method], example=IMAGES[:2])
 
 
+def test_tokens_with_the_batch_second_are_refused() -> None:
+    class Turned(Vit):
+        def forward(self, images: Tensor) -> dict[str, Tensor]:
+            outputs = super().forward(images)
+            return {**outputs, "hidden": outputs["hidden"].transpose(0, 1)}
+
+    taps = {"student_taps": ":output.hidden", "teacher_taps": ":output.hidden"}
+    for method in (rw.similarity(**taps), rw.match(**taps)):
+        with pytest.raises(InputError, match=r"must have the 2 examples of the batch in dimension 0, got \[17, 2, 8\]"):
+            Distiller(Turned(seed=1), Turned(seed=2), [method], example=IMAGES[:2])
+
+
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224"])
 def test_a_transformer_of_timm_tells_its_prefix(name: str) -> None:
     timm = pytest.importorskip("timm", reason="timm is not installed")

@@ -48,7 +48,7 @@ def test_results_name_bits_size_and_twin(finished: Path) -> None:
 def test_twins_are_compared_arm_by_arm(finished: Path) -> None:
     results = json.loads((finished / "results.json").read_text())
     rows = {(row.student, row.arm): row for row in compare_to_float(results)}
-    values = {(arm["student"], arm["name"]): list(arm["test_accuracy"].values()) for arm in results["arms"]}
+    values = {(arm["student"], arm["name"]): list(arm["metrics"]["accuracy"].values()) for arm in results["arms"]}
     for arm in ("none", "own+distill"):
         found = rows["low", arm].difference
         pairs = zip(values["low", arm], values["float", arm], strict=True)
@@ -68,7 +68,7 @@ def test_an_exported_file_predicts_as_the_network(finished: Path, tmp_path: Path
     assert (made.part, made.images) == ("test", 300) and made.agreement >= 0.995
     arms = json.loads((finished / "results.json").read_text())["arms"]
     arm = next(arm for arm in arms if arm["student"] == "low" and arm["name"] == "own+distill")
-    assert made.accuracy == pytest.approx(arm["test_accuracy"]["0"], abs=0.011)
+    assert made.accuracy == pytest.approx(arm["metrics"]["accuracy"]["0"], abs=0.011)
     card = made.card.read_text()
     assert "W2 A4" in card and form in card and "low.file" in card
     plain, low = made.rows

@@ -50,7 +50,9 @@ def test_results_hold_every_arm(finished: Path) -> None:
         *("none", "own", "own_shuffled", "teacher", "trivialaugment"),
     ]
     for arm in results["arms"]:
-        assert set(arm["test_accuracy"]) == {"0", "1"} and all(0 <= x <= 1 for x in arm["test_accuracy"].values())
+        assert set(arm["metrics"]["accuracy"]) == {"0", "1"} and all(
+            0 <= x <= 1 for x in arm["metrics"]["accuracy"].values()
+        )
         assert arm["distilled"] == ("+distill" in arm["name"]) and arm["student"] == "small"
         assert arm["teacher_augmentation"] == ("own" if arm["distilled"] else None)
         assert arm["student_augmentation"] == arm["name"].removesuffix("+distill") and arm["images"] == 600
@@ -288,9 +290,9 @@ def test_a_trained_teacher_is_taken_from_its_file(tmp_path: Path, finished: Path
     weights = finished / "stages/seed0/teacher-own/weights.safetensors"
     settings = ["seeds=[0]", "arms.teacher=[standard]", "arms.student=[none]", f"teacher.weights={weights}"]
     results = run(load(QUICK, settings), tmp_path / "r")
-    known = json.loads(results_of(finished))["teachers"][0]["test_accuracy"]["0"]
+    known = json.loads(results_of(finished))["teachers"][0]["metrics"]["accuracy"]["0"]
     # The same network; only the images' statistics, which a seed's training images give, are the same as well.
-    assert results["teachers"][0]["test_accuracy"]["0"] == known
+    assert results["teachers"][0]["metrics"]["accuracy"]["0"] == known
     assert (tmp_path / "r/stages/seed0/teacher-standard/weights.safetensors").read_bytes() == weights.read_bytes()
     with pytest.raises(InputError, match="cannot be read"):
         run(load(QUICK, [*settings[:3], f"teacher.weights={tmp_path / 'none'}"]), tmp_path / "other")

@@ -12,16 +12,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from search_toys import SPACE, SlowFactory
+from train_toys import several
 
 from rolewise.experiment import load, run
 from rolewise.jobs.worker_process import start_context
 from rolewise.search import search
 from rolewise.study import load_study, run_study
+from rolewise.train import fit
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiment"
 RUN = ["seeds=[0]", "arms.student=[none,own]", "arms.distill=[true]", "teacher.train.epochs=2"]
-RUN += ["students[0].train.epochs=2", "workers=2"]
+# A checkpoint after each step: kills fall between any two.
+RUN += ["students[0].train.epochs=2", "workers=2", "checkpoint_seconds=0"]
 STUDY = ["seeds=[0]", "grid={distill.label_weight: [0.1, 0.5]}", "measure=[accuracy, calibration]", "workers=2"]
+STUDY += ["set.checkpoint_seconds=0"]
 PRODUCTS = ("results.json", "results.csv", "lineage.json", "record.jsonl", "weights.safetensors", "schedule.json")
 
 
@@ -36,6 +40,17 @@ def do_study(folder: Path) -> None:
         raise SystemExit(1)
 
 
+def do_train(folder: Path) -> None:
+    """Trains two students with a memory and steps of several batches, or goes on with it; slowly."""
+    made = several(accumulate=2, ema=0.5, epochs=4)
+
+    def linger() -> bool:
+        time.sleep(0.03)
+        return False
+
+    fit(made, folder, should_stop=linger, seconds_between_checkpoints=0)
+
+
 def do_search(folder: Path) -> None:
     """Searches, or goes on with it."""
     folder.mkdir(exist_ok=True)
@@ -44,7 +59,12 @@ def do_search(folder: Path) -> None:
     search(SlowFactory(0.02, pids), SPACE, members=6, intervals=5, seed=7, folder=folder, workers=2)
 
 
-SUBJECTS: dict[str, Callable[[Path], None]] = {"run": do_run, "study": do_study, "search": do_search}
+SUBJECTS: dict[str, Callable[[Path], None]] = {
+    "run": do_run,
+    "study": do_study,
+    "search": do_search,
+    "train": do_train,
+}
 
 
 def quietly(name: str, folder: Path) -> None:

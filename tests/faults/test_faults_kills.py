@@ -22,7 +22,7 @@ pytestmark = [
 #: Each seed is a folder that dies several times. Kills of one worker are few in each, since work that is lost three
 #: times is given up, which is another rule's test.
 LIVES = {"main": 4, "worker": 2, "all": 4}
-SEEDS = {"run": 2, "study": 4, "search": 4}
+SEEDS = {"run": 2, "study": 4, "search": 4, "train": 8}
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 CASES = [(name, whom, seed) for name, seeds in SEEDS.items() for whom in LIVES for seed in range(seeds)]
+#: A training has no processes below it.
+CASES = [case for case in CASES if case[0] != "train" or case[1] == "main"]
 
 
 @pytest.mark.parametrize(("name", "whom", "seed"), CASES)

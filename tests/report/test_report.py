@@ -54,7 +54,7 @@ def test_numbers_are_those_of_the_results(finished: Path) -> None:
     results = json.loads((finished / "results.json").read_text())
     page = (finished / "report.html").read_text()
     for arm in results["arms"]:
-        values = list(arm["test_accuracy"].values())
+        values = list(arm["metrics"]["accuracy"].values())
         assert f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1):.1f}" in page
 
 

@@ -75,9 +75,11 @@ def test_a_cell_gives_the_numbers_of_a_run(finished: Path, tmp_path: Path) -> No
         results = run(cell.config, tmp_path / cell.name)
         mine = [row for row in table(finished) if row["cell"] == cell.name]
         arm, teacher = results["arms"][0], results["teachers"][0]
-        assert [float(row["accuracy"]) for row in mine] == [arm["test_accuracy"][seed] for seed in "01"]
-        assert [float(row["loss"]) for row in mine] == [arm["test_loss"][seed] for seed in "01"]
-        assert [float(row["teacher_accuracy"]) for row in mine] == [teacher["test_accuracy"][seed] for seed in "01"]
+        assert [float(row["accuracy"]) for row in mine] == [arm["metrics"]["accuracy"][seed] for seed in "01"]
+        assert [float(row["loss"]) for row in mine] == [arm["metrics"]["loss"][seed] for seed in "01"]
+        assert [float(row["teacher_accuracy"]) for row in mine] == [
+            teacher["metrics"]["accuracy"][seed] for seed in "01"
+        ]
         assert {int(row["parameters"]) for row in mine} == {arm["parameters"]}
         folder = finished / "cells" / cell.name / "stages/seed1/small-none+distill"
         weights = tmp_path / cell.name / "stages/seed1/small-none+distill/weights.safetensors"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,23 @@ def test_what_is_no_place_is_refused_before_any_hook() -> None:
         pytest.raises(InputError, match="'head#2' must run in every forward pass, got 1 run; the last is 'head#1'"),
     ):
         network(IMAGES)
+    assert not hooks(network)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "compile_it", [lambda net: net.compile(backend="eager") or net, lambda net: torch.compile(net, backend="eager")]
+)
+def test_a_compiled_network_shows_the_same(compile_it: Callable[[nn.Module], nn.Module]) -> None:
+    network = Network().requires_grad_(False)  # torch warns of its own reading of .grad where a graph breaks
+    with rw.tap(network, ["act", "penultimate", ":output"]) as expected:
+        network(IMAGES)
+    compiled = compile_it(network)
+    for _ in range(2):
+        with rw.tap(compiled, ["act", "penultimate", ":output"]) as features:
+            compiled(IMAGES)
+        assert list(features) == list(expected)
+        torch.testing.assert_close(dict(features), dict(expected))
     assert not hooks(network)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from rolewise.augment import build_schedule
-from rolewise.batch import Batch
+from rolewise.batch import Batch, Context, Outputs
 from rolewise.data import ImageData
-from rolewise.distill import Distiller, configure
+from rolewise.distill import Distiller, average_of, configure
+from rolewise.distill.registry import Info, Method
+from rolewise.distill.term import Shapes, Term
 from rolewise.inputs import InputSpec
 from rolewise.models import build as network
 from rolewise.train import OptimizerSettings, Trainee, TrainSettings, Update
@@ -46,6 +51,59 @@ def trainee(
         view=view,
         settings=TrainSettings(
             epochs=epochs, batch_size=16, optimizer=OptimizerSettings(name=optimizer, learning_rate=rate), **settings
+        ),
+        seed=5,
+    )
+
+
+class Remembered(Term):
+    """Pulls each example's logits towards those of its steps before, and of one that it draws; a memory of all."""
+
+    needs_indices = True
+    rows: Tensor
+
+    def __init__(self, shapes: Shapes, *, momentum: float = 0.5) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("rows", torch.zeros(60, 3))
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch, context: Context) -> Tensor:
+        drawn = torch.randint(60, (len(batch.indices),), generator=context.generator("remembered"))
+        aims = self.rows[batch.indices] + 0.1 * self.rows[drawn] + teacher.logits
+        return (student.logits - aims).square().mean(1)
+
+    def update(self, student: Outputs, teacher: Outputs, batch: Batch, context: Context) -> None:
+        self.rows[batch.indices] = self.momentum * self.rows[batch.indices] + (1 - self.momentum) * student.logits
+
+
+def several(**settings: Any) -> Trainee:
+    """A trainee of two students that teach each other, a teacher, one that follows a student, and a memory."""
+    size = {"num_classes": 3, "channels": 1, "size": (8, 8)}
+    a, b, big = (network("small_cnn", **size, seed=seed, widths=[4, 6]) for seed in (1, 2, 3))
+    methods = [
+        configure("kd", student="a", teacher="b", name="a_from_b"),
+        configure("kd", student="b", teacher="a", name="b_from_a", weight=0.5),
+        configure("fitnets", student="a", teacher="big", weight=0.1),
+        configure("kd", student="b", teacher="mean", name="b_from_mean"),
+        Method(Info("remembered", Remembered, "logits", "sound"), student="a", teacher="big"),
+    ]
+    distiller = Distiller(
+        {"big": big, "mean": average_of("b", 0.5)},
+        {"a": a, "b": b},
+        methods,
+        teacher_input=SPEC,
+        student_input=SPEC,
+        example=Batch(data().images[:2], indices=torch.arange(2)),
+        examples=60,
+    )
+    epochs = settings.pop("epochs", 3)
+    return Trainee(
+        distiller,
+        data(),
+        torch.arange(60),
+        augmentation=build_schedule("randaugment"),
+        settings=TrainSettings(
+            epochs=epochs, batch_size=8, optimizer=OptimizerSettings(name="adam", learning_rate=0.01), **settings
         ),
         seed=5,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from claims.figures import Arms, Estimate, Figures, adjusted_together, count, interval, p, paired, points, size
 from claims.telling import Told, aside, paragraph, told
+from rolewise.results_format import values_of
 
 SMALL = ("digits_w8a8", "digits_w4a4", "digits_w2a2")
 RESNET = ("digits_resnet8_w8a8", "digits_resnet8_w4a4", "digits_resnet8_w2a2")
@@ -126,7 +127,7 @@ def log_bits(figures: Figures) -> Iterator[Told]:
     """The log: augmentation for students at few bits."""
     runs = [figures.arms(name) for name in (*SMALL, *RESNET)]
     least, number, _ = compared(runs)
-    means = [row.accuracy.mean for run in runs for row in run.rows]
+    means = [row.score.mean for run in runs for row in run.rows]
     images = figures.config("digits_w2a2.yaml")["students"][0]["images"]
     yield told(
         f"`configs/digits_w2a2.yaml`, `digits_w4a4.yaml`, `digits_w8a8.yaml` and their ResNet-8 likes, {images:,} "
@@ -144,19 +145,16 @@ def log_start(figures: Figures) -> Iterator[Told]:
     arms = figures.arms("fashion_mnist_bits")
     order = ("float", "w8a8", "w4a4", "w2a2")
     alone, taught = (
-        ", ".join(size(arms.row(student, name).accuracy.mean) for student in order[:-1])
-        + f" and {size(arms.row(order[-1], name).accuracy.mean)}%"
+        ", ".join(size(arms.row(student, name).score.mean) for student in order[:-1])
+        + f" and {size(arms.row(order[-1], name).score.mean)}%"
         for name in ("none", "none+distill")
     )
-    teacher = list(next(one for one in arms.results["teachers"])["test_accuracy"].values())
+    teacher = list(values_of(arms.results["teachers"][0], "accuracy").values())
     floats = paired(arms.row("float", "none+distill").values, teacher)
     yield told(
         f"`configs/fashion_mnist_bits.yaml`: two more epochs on the labels alone give {alone} at 32, 8, 4 and 2 bits; "
         f"under distillation from the teacher whose weights they start from {taught}.",
-        all(
-            arms.row(student, "none").accuracy.mean > arms.row(student, "none+distill").accuracy.mean
-            for student in order
-        ),
+        all(arms.row(student, "none").score.mean > arms.row(student, "none+distill").score.mean for student in order),
     )
     yield told(
         f"The teacher has {size(arms.teacher('none'))}%: a student in floating point that imitates it stays where it "

@@ -22,7 +22,7 @@ def accuracy_error(accuracy: float, images: int) -> float:
 def digits(figures: Figures) -> Iterator[Told]:
     """Beside the default experiment and whatever else is tested on the digits."""
     arms, data = figures.arms("digits"), figures.config("digits.yaml")
-    best = max(arms.rows, key=lambda row: row.accuracy.mean).accuracy.mean
+    best = max(arms.rows, key=lambda row: row.score.mean).score.mean
     free = TOTAL["digits"] - arms.test_images
     share = (free - data["data"]["validation"]) / free
     yield aside(
@@ -45,7 +45,7 @@ def fashion_mnist(figures: Figures) -> Iterator[Told]:
     """Beside the runs on Fashion-MNIST."""
     arms, data = figures.arms("fashion_mnist"), figures.config("fashion_mnist.yaml")
     free, images = TOTAL["fashion_mnist"], data["students"][0]["images"]
-    best = max(arms.rows, key=lambda row: row.accuracy.mean).accuracy.mean
+    best = max(arms.rows, key=lambda row: row.score.mean).score.mean
     yield told(
         f"All seeds are tested on the same {arms.test_images:,} images, which give an accuracy of {size(best)}% a "
         f"standard error of {size(accuracy_error(best, arms.test_images))} points that is in no interval.",

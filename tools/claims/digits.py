@@ -111,7 +111,7 @@ def _own_wins(arms: Arms, student: str, how: str) -> bool:
 def presets(figures: Figures) -> Iterator[Told]:
     """The log: the search against presets."""
     arms = figures.arms("digits")
-    spreads = {one: percent(arms.row("small", f"{one}+distill").accuracy) for one in ("own", *AUGMENTATIONS)}
+    spreads = {one: percent(arms.row("small", f"{one}+distill").score) for one in ("own", *AUGMENTATIONS)}
     own = {one: arms.difference("small", "own+distill", f"{one}+distill") for one in AUGMENTATIONS}
     yield told(
         f"Over {count(arms.seeds)} seeds the small student's own schedule ({spreads['own']} with distillation) cannot "

@@ -18,11 +18,11 @@ def steps(figures: Figures) -> int:
 def comparison(figures: Figures) -> Iterator[Told]:
     """README, below the table."""
     arms = figures.arms("fashion_mnist")
-    best = max(arms.of("small"), key=lambda row: row.accuracy.mean)
+    best = max(arms.of("small"), key=lambda row: row.score.mean)
     lower = [arms.difference("small", row.name, best.name) for row in arms.of("small") if row is not best]
     yield told(
         f"Here augmentation does not pay: in {steps(figures):,} steps of training the best small student is distilled "
-        f"without any ({percent(best.accuracy)}), and every other arm has the lower mean.",
+        f"without any ({percent(best.score)}), and every other arm has the lower mean.",
         best.name == "none+distill",
         all(one.mean < 0 for one in lower),
     )
@@ -56,9 +56,9 @@ def log(figures: Figures) -> Iterator[Told]:
     assert small is not None and tiny is not None
     yield told(
         f"`configs/fashion_mnist.yaml`, {count(arms.seeds)} seeds: the small student reaches "
-        f"{percent(none['small'].accuracy)} distilled without augmentation and {percent(own['small'].accuracy)} under "
+        f"{percent(none['small'].score)} distilled without augmentation and {percent(own['small'].score)} under "
         f"its own schedule (difference {points(small.mean)}, interval {interval(small)}, unadjusted); the tiny one "
-        f"{percent(none['tiny'].accuracy)} and {percent(own['tiny'].accuracy)} ({points(tiny.mean)}, "
+        f"{percent(none['tiny'].score)} and {percent(own['tiny'].score)} ({points(tiny.mean)}, "
         f"{interval(tiny)}; Holm's p {p(arms.alone(own['tiny']))} among this student's comparisons, "
         f"{p(arms.together('tiny', 'own+distill'))} among all {arms.family}), against it.",
         not small.exceeds_noise and tiny.mean < 0 and arms.together("tiny", "own+distill") <= 0.05,

@@ -16,6 +16,7 @@ import yaml
 
 from rolewise.report.study_data import read_study
 from rolewise.report.study_page import question_answers
+from rolewise.results_format import as_current, values_of
 from rolewise.statistics import (
     ArmRow,
     Estimate,
@@ -120,7 +121,7 @@ class Arms:
     """The arms of one run, and differences between any two of them."""
 
     def __init__(self, results: Any) -> None:
-        self.results = results
+        self.results = as_current(results)
         self.rows: list[ArmRow] = compare(results)
         self.seeds, self.test_images = len(results["seeds"]), int(results["test_images"])
         self.compared = [row for row in self.rows if row.difference is not None]
@@ -154,7 +155,7 @@ class Arms:
     def teacher(self, augmentation: str) -> float:
         """Returns a teacher's mean test accuracy."""
         found = next(one for one in self.results["teachers"] if one["augmentation"] == augmentation)
-        return statistics.fmean(found["test_accuracy"].values())
+        return statistics.fmean(values_of(found, "accuracy").values())
 
 
 class Table:

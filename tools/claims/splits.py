@@ -25,7 +25,7 @@ def named(arms: Arms, found: set[tuple[str, str]], *, distilled: bool) -> str:
 def another_division(figures: Figures) -> Iterator[Told]:
     """README, and the log."""
     first, second = figures.arms("digits"), figures.arms("digits_split1")
-    moves = [abs(row.accuracy.mean - second.row(row.student, row.name).accuracy.mean) for row in first.rows]
+    moves = [abs(row.score.mean - second.row(row.student, row.name).score.mean) for row in first.rows]
     pairs = [(row.difference, second.row(row.student, row.name).difference) for row in first.compared]
     changes = [abs(one.mean - other.mean) for one, other in pairs if one is not None and other is not None]
     yield told(

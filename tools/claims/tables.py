@@ -71,7 +71,7 @@ def bits_table(figures: Figures, names: str) -> str:
     for student, held in students.items():
         rows = [next(held[arm] for arm in arms if arm in held) for arms in shown.values()]
         number += sum(row.difference is not None for row in rows)
-        cells = [cell for row in rows for cell in (percent(row.accuracy), difference(row.difference, 2))]
+        cells = [cell for row in rows for cell in (percent(row.score), difference(row.difference, 2))]
         lines.append(f"| {student} | {' | '.join(cells)} | {rows[0].bytes:,} | {rows[0].bit_operations:,} |")
     return _table(lines, f"{_accuracy(runs[0])} {ALONE}, of {number}.")
 
@@ -193,7 +193,7 @@ def _cells(arms: Arms, row: ArmRow | None) -> tuple[str, str]:
     if row is None:
         return "", ""
     firm = row.difference is not None and arms.together(row.student, row.name) <= 0.05
-    return percent(row.accuracy), bold(difference(row.difference, 1), where=firm)
+    return percent(row.score), bold(difference(row.difference, 1), where=firm)
 
 
 def _answered(one: Answer) -> str:

@@ -125,6 +125,7 @@ def _trainee(
         student_input=case.student_input,
         example=case.train.images[:2],
         generator=derive_seed(case.seed, "advice", "adapters"),
+        labels=case.train.labels,
     ).to(case.device)
     return Trainee(
         distiller,

@@ -114,9 +114,9 @@ def distill_command(
     _run(config, out, settings, fresh, chosen)
     for folder in sorted(out.glob(f"stages/seed*/{student or '*'}-*+distill*")):
         done = finished(folder) or {}
-        console.print(
-            f"{folder}: validation accuracy {done.get('validation_accuracy', float('nan')):.4f}", soft_wrap=True
-        )
+        named = next((name for name in done if name.startswith("validation_")), "validation_accuracy")
+        shown = named.replace("_", " ")
+        console.print(f"{folder}: {shown} {done.get(named, float('nan')):.4f}", soft_wrap=True)
 
 
 def _run(config: Path, out: Path, settings: list[str] | None, fresh: bool, only: Any) -> None:

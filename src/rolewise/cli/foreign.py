@@ -1,4 +1,4 @@
-"""What the commands print of the user's own code: its modules before they are imported, and its traceback's file."""
+"""Lines that the commands print on the user's own code: its modules before their import, and its traceback's file."""
 
 from __future__ import annotations
 

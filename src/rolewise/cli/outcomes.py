@@ -28,8 +28,10 @@ def evaluate_command(
 
     announce_run(run_folder)
     metrics = evaluate_stage(run_folder, stage)
-    images = counted(len(metrics.correct), "image")
-    console.print(f"validation accuracy {metrics.accuracy:.4f}, loss {metrics.loss:.4f}, {images}")
+    values = ", ".join(f"{info.title} {metrics.values[info.key]:.4f}" for info in metrics.infos)
+    if metrics.infos[0].key == "accuracy":
+        values = f"accuracy {metrics.accuracy:.4f}, loss {metrics.loss:.4f}"
+    console.print(f"validation {values}, {counted(metrics.examples, 'image')}", soft_wrap=True)
 
 
 @app.command("export")

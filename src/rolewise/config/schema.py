@@ -45,6 +45,9 @@ Device = Annotated[str, AfterValidator(_device)]
 #: A preset's name, a schedule file, or a mapping with a ``name`` and the preset's arguments.
 AugmentationSpec = str | dict[str, Any]
 
+#: A task's name, or a mapping with a ``name`` and the task's settings.
+TaskSpec = str | dict[str, Any]
+
 #: Searches of a student's schedule, by the name of the arm that trains under what they find.
 SEARCHES = ("own", "random_search", "grid_search", "screen", "screened_search")
 #: What the experiment itself makes for a student to be trained under; every other name is a preset.
@@ -73,6 +76,7 @@ class DistillSection(Section):
     view: Literal["shared", "clean", "own"] = "shared"
     mixed_targets: Literal["image", "outputs", "isotonic"] = "image"
     teacher_mode: Literal["eval", "batch_statistics"] = "eval"
+    stop_teacher: bool = False
 
 
 class AugmentSection(Section):
@@ -167,7 +171,9 @@ class ExperimentConfig(Section):
     device: Device = "auto"
     workers: Workers = 0
     threads: Threads = 1
+    checkpoint_seconds: NotNegative = 15.0
     retrain_on_validation: bool = False
+    task: TaskSpec = "classification"
     data: DataSection = DataSection()
     teacher: TeacherSection
     students: tuple[StudentSection, ...]

@@ -96,6 +96,10 @@ class _Reading:
                 levels = {axis: tuple(level.name for level in _seen(axes[axis], cells)) for axis in axes}
                 parts.append(StudyPart(name, levels, tuple(cell for cell in made if cell is not None)))
         self._add(self.axes.faults)
+        tasks = {str(cell.config.task) for part in parts for cell in part.cells} - {"classification"}
+        if tasks:
+            rule = f"must be an experiment of classification, whose table a study makes, got the task {min(tasks)}"
+            self._fault((), f"{rule}; run each of its configs by itself")
         if self.faults or base is None:
             raise self._error()
         questions = self._questions(section, parts)

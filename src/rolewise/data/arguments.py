@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rolewise.data.reader_registry import READERS
+from rolewise.data.targets import KINDS
 from rolewise.errors import near
 
 #: The largest side of an image, in pixels.
@@ -59,6 +60,8 @@ SIZE = Rule(
 FLAG = Rule("true or false", lambda value: type(value) is bool)
 GREY_LEVEL = Rule("a whole number from 0 to 255", lambda value: type(value) is int and 0 <= value <= 255)
 CLASSES = Rule("a list of two or more distinct names", lambda value: value is None or _are_classes(value))
+
+TARGETS = one_of(*KINDS)
 
 
 def reader_settings(name: str) -> dict[str, Any]:

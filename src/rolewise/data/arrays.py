@@ -13,7 +13,8 @@ import torch
 
 from rolewise.data.data_checks import warn
 from rolewise.data.image_sources import ImageData
-from rolewise.data.labels import label_problem, numbered
+from rolewise.data.labels import numbered
+from rolewise.data.targets import TargetKind, as_targets, target_names, target_problem
 from rolewise.errors import InputError
 from rolewise.words import counted
 
@@ -22,7 +23,7 @@ NAMES = ("images", "labels", "test_images", "test_labels", "classes")
 _LAYOUTS = "uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3"
 
 
-def from_arrays(arrays: Any, where: str) -> tuple[ImageData, ImageData | None]:
+def from_arrays(arrays: Any, where: str, kind: TargetKind = "classes") -> tuple[ImageData, ImageData | None]:
     """Makes data out of a mapping of arrays.
 
     Args:
@@ -30,6 +31,7 @@ def from_arrays(arrays: Any, where: str) -> tuple[ImageData, ImageData | None]:
             [N, C, H, W]); ``labels``, whole numbers [N]; possibly ``test_images`` and ``test_labels`` likewise, and
             ``classes``, K names. Without ``classes`` the labels must use every number from 0 to K - 1.
         where: the origin of the arrays, for errors.
+        kind: what the labels are: ``classes``; ``labels``, [N, K] of 0 and 1; or ``numbers``, [N] or [N, D].
 
     Returns:
         The training images and the test images, None where there are none.
@@ -45,13 +47,15 @@ def from_arrays(arrays: Any, where: str) -> tuple[ImageData, ImageData | None]:
         images, labels = found[f"{prefix}images"], found[f"{prefix}labels"]
         for problem in (
             image_problem(images.dtype, images.shape, f"{prefix}images"),
-            label_problem(labels.dtype, labels.shape, len(images) if images.ndim else 0, f"{prefix}labels"),
+            target_problem(labels.dtype, labels.shape, len(images) if images.ndim else 0, f"{prefix}labels", kind),
         ):
             if problem:
                 raise InputError(f"{where}: {problem}")
     classes = class_names(arrays["classes"], where) if arrays.get("classes") is not None else None
-    labels, test_labels, names = numbered(found["labels"], found.get("test_labels"), classes, where)
-    train = _data(found["images"], labels, names, where)
+    train_labels, test_labels, names = targets_and_names(
+        found["labels"], found.get("test_labels"), classes, where, kind
+    )
+    train = _data(found["images"], train_labels, names, where)
     if test_labels is None:
         return train, None
     test = _data(found["test_images"], test_labels, names, where)
@@ -163,9 +167,44 @@ def _digest(image: np.ndarray) -> bytes:
     return hashlib.blake2b(image.data, digest_size=16).digest()
 
 
-def _data(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], where: str) -> ImageData:
+def targets_and_names(
+    labels: np.ndarray,
+    test_labels: np.ndarray | None,
+    classes: Sequence[str] | None,
+    where: str,
+    kind: TargetKind,
+) -> tuple[torch.Tensor, torch.Tensor | None, tuple[str, ...]]:
+    """Returns the targets of training and test images, and the names of classes, labels or numbers.
+
+    Args:
+        labels: of the training images.
+        test_labels: of the test images, or None.
+        classes: the names, or None.
+        where: what holds them, for errors.
+        kind: what they are.
+
+    Raises:
+        InputError: a value is out of range, or the names are not as many as the labels or numbers.
+    """
+    if kind == "classes":
+        first, second, names = numbered(labels, test_labels, classes, where)
+        return torch.from_numpy(first), None if second is None else torch.from_numpy(second), names
+    train = as_targets(labels, kind, where)
+    test = None if test_labels is None else as_targets(test_labels, kind, f"{where}, test_labels")
+    if test is not None and test.dtype != train.dtype:
+        train, test = train.float(), test.float()
+    names = tuple(classes) if classes is not None else target_names(train.shape[1], kind)
+    for part in (train,) if test is None else (train, test):
+        if len(names) != part.shape[1]:
+            raise InputError(
+                f"{where}: classes must be a name for each of the {part.shape[1]} {kind}, got {len(names)}; change them"
+            )
+    return train, test, names
+
+
+def _data(images: np.ndarray, labels: torch.Tensor, classes: tuple[str, ...], where: str) -> ImageData:
     try:
         pixels = np.ascontiguousarray(channels_first(images))
-        return ImageData(torch.from_numpy(pixels), torch.from_numpy(labels), classes)
+        return ImageData(torch.from_numpy(pixels), labels, classes)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error

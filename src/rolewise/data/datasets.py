@@ -12,6 +12,7 @@ from rolewise.data.download import data_root
 from rolewise.data.image_sources import Source
 from rolewise.data.own import read_own
 from rolewise.data.reader_registry import READERS, RawData
+from rolewise.data.targets import kind_of_targets
 from rolewise.errors import InputError
 
 
@@ -27,7 +28,8 @@ def read(
 
     Args:
         name: a registered name, or ``package.module:function``, which is called with ``arguments`` and returns a
-            mapping with ``images`` and ``labels``, and possibly ``test_images``, ``test_labels`` and ``classes``.
+            mapping with ``images`` and ``labels``, and possibly ``test_images``, ``test_labels``, ``classes`` and
+            ``targets``: ``classes``, ``labels`` or ``numbers``, what the labels are.
         root: the folder of data; else ``ROLEWISE_DATA``, else a cache folder.
         download: fetch what is missing.
         memory_budget_mb: sets whose pixels take more are streamed from disk.
@@ -76,7 +78,7 @@ def check_raw_data(train: Source, test: Source | None, name: str) -> None:
             images.
     """
     classes = train.classes
-    if len(classes) < 2:
+    if len(classes) < 2 and kind_of_targets(train.labels) == "classes":
         raise InputError(
             f'data set "{name}" must have at least two classes, got {len(classes)}: {list(classes)}; check its labels'
         )
@@ -87,6 +89,9 @@ def check_raw_data(train: Source, test: Source | None, name: str) -> None:
         )
     if test is None:
         return
+    kinds = [kind_of_targets(part.labels) for part in (train, test)]
+    if kinds[0] != kinds[1]:
+        raise InputError(f'data set "{name}": the test images must have {kinds[0]} as targets, got {kinds[1]}')
     for what, own, other in (
         ("channels", train.channels, test.channels),
         ("size (height, width)", train.size, test.size),

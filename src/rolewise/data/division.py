@@ -10,6 +10,7 @@ from torch import Tensor
 from rolewise.data.data_checks import warn
 from rolewise.data.image_sources import ImageData, Source
 from rolewise.data.splits import count_of, split, stratified_subset
+from rolewise.data.targets import kind_of_targets, strata_of
 from rolewise.errors import InputError
 from rolewise.seeds import derive_seed
 
@@ -71,8 +72,9 @@ def divide(
         if limit > len(usable):
             raise InputError.at(("data", "limit"), f"must be at most the {len(usable)} training images, got {limit}")
         chosen = stratified_subset(usable, train.labels, limit, derive_seed(split_seed, "limit"))
-        left, there = (int((train.labels[part].bincount() > 0).sum()) for part in (chosen, usable))
-        if left < there:
+        strata = strata_of(train.labels)
+        left, there = (len(torch.unique(strata[part])) for part in (chosen, usable))
+        if left < there and kind_of_targets(train.labels) == "classes":
             warn(f"data.limit: {limit} leaves {there - left} of {there} classes without an image; raise it")
         if test_part is None:
             test_source, tested = _some(train, tested)

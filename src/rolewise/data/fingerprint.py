@@ -25,7 +25,9 @@ def fingerprint(source: Source, known: Mapping[str, str] | None = None) -> dict[
             size and time of change, are not read again.
     """
     labels = hashlib.sha256(repr(tuple(source.classes)).encode())
-    labels.update(source.labels.detach().cpu().to(torch.int64).contiguous().numpy().tobytes())
+    numbers = source.labels.detach().cpu()
+    numbers = numbers.to(torch.float64 if numbers.is_floating_point() else torch.int64)
+    labels.update(numbers.contiguous().numpy().tobytes())
     state = files_state(source) if known else None
     pixels = known.get(state) if known and state is not None else None
     return {"pixels": pixels or _pixels(source), "labels": labels.hexdigest()}

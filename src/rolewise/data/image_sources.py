@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rolewise.data.targets import check_targets
 from rolewise.errors import InputError
 
 
@@ -21,12 +22,12 @@ class Source(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """int64 [N], in [0, K)."""
+        """Targets: int64 [N] in [0, K), uint8 [N, K] of 0 and 1, or float32 [N, K] (`rolewise.data.targets`)."""
         ...
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """K names."""
+        """K names: of classes, labels or numbers."""
         ...
 
     @property
@@ -52,8 +53,8 @@ class ImageData:
 
     Args:
         images: uint8 [N, C, H, W], C 1 or 3.
-        labels: int64 [N], in [0, K).
-        classes: K names.
+        labels: int64 [N] in [0, K); or several of each image, uint8 [N, K] of 0 and 1, or float32 [N, K].
+        classes: K names: of classes, labels or numbers.
 
     Raises:
         InputError: a shape or a type is wrong, or a label is out of range.
@@ -69,7 +70,7 @@ class ImageData:
             raise InputError(f"images must be uint8 [N, C, H, W] with C 1 or 3, got {self.images.dtype} {shape}")
         if 0 in shape:
             raise InputError(f"images must not be empty, got {shape}")
-        check_source_labels(self.labels, len(self.images), len(self.classes))
+        check_targets(self.labels, len(self.images), len(self.classes))
 
     @property
     def channels(self) -> int:
@@ -93,22 +94,12 @@ class ImageData:
         return ImageData(self.images.to(device), self.labels, self.classes)
 
 
-def check_source_labels(labels: Tensor, num: int, num_classes: int) -> None:
-    """Raises InputError unless labels are int64 [N] in [0, K)."""
-    if labels.dtype != torch.int64 or labels.shape != (num,):
-        raise InputError(f"labels must be int64 [{num}], one for each image, got {labels.dtype} {list(labels.shape)}")
-    if num and (int(labels.min()) < 0 or int(labels.max()) >= num_classes):
-        raise InputError(
-            f"labels must be 0 to {num_classes - 1}, got {int(labels.min())} to {int(labels.max())}; check the classes"
-        )
-
-
 class StreamedFiles:
     """Image files that are decoded on demand, by a few threads (decoding releases Python's lock).
 
     Args:
         paths: N files.
-        labels: int64 [N].
+        labels: as of `ImageData`.
         classes: K names.
         decode: reads one file as uint8 [C, H, W].
         channels: C.
@@ -126,7 +117,7 @@ class StreamedFiles:
         size: tuple[int, int],
         workers: int = 2,
     ) -> None:
-        check_source_labels(labels, len(paths), len(classes))
+        check_targets(labels, len(paths), len(classes))
         self.paths, self.labels, self.classes = list(paths), labels, classes
         self.channels, self.size = channels, size
         self._decode = decode
@@ -149,12 +140,12 @@ class StreamedArray:
 
     Args:
         array: uint8 [N, C, H, W], memory-mapped.
-        labels: int64 [N].
+        labels: as of `ImageData`.
         classes: K names.
     """
 
     def __init__(self, array: np.ndarray, labels: Tensor, classes: tuple[str, ...]) -> None:
-        check_source_labels(labels, len(array), len(classes))
+        check_targets(labels, len(array), len(classes))
         self._array = array
         name = getattr(array, "filename", None)
         #: What it is read from, where that is a file.

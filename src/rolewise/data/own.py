@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from rolewise.data.arguments import TARGETS, quoted_argument
 from rolewise.data.arrays import from_arrays
 from rolewise.data.image_sources import Source
 from rolewise.errors import InputError, RolewiseError
@@ -34,4 +35,9 @@ def read_own(name: str, arguments: Mapping[str, Any]) -> tuple[Source, Source | 
         raise
     except (Exception, SystemExit) as error:
         raise failed(f'the data function "{name}"', name.partition(":")[0], error) from error
-    return from_arrays(arrays, f'"{name}"')
+    kind: Any = arrays.get("targets", "classes") if isinstance(arrays, Mapping) else "classes"
+    if not TARGETS.holds(kind):
+        raise InputError(f'"{name}": targets must be {TARGETS.words}, got {quoted_argument(kind)}')
+    if isinstance(arrays, Mapping):
+        arrays = {key: value for key, value in arrays.items() if key != "targets"}
+    return from_arrays(arrays, f'"{name}"', kind)

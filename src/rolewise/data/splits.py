@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rolewise.data.image_sources import Source
+from rolewise.data.targets import strata_of
 from rolewise.errors import InputError, RunError
 from rolewise.seeds import check_seed
 
@@ -28,10 +29,10 @@ class Splits:
 
 
 def split(labels: Tensor, *, validation: int | float, test: int | float, seed: int) -> Splits:
-    """Divides examples by class, so that each part has each class in the same share.
+    """Divides examples by class, so that each part has each class in the same share (see `rolewise.data.targets`).
 
     Args:
-        labels: int64 [N].
+        labels: of a source: int64 [N], or [N, K].
         validation: number of examples, or a fraction where it is a float below 1; 0 for none.
         test: number of test examples, or a fraction below 1; 0 for none.
         seed: of the draw.
@@ -66,6 +67,7 @@ def count_of(name: str, value: int | float, total: int) -> int:
 def stratified_order(labels: Tensor, seed: int) -> Tensor:
     """Returns a random order [N] of which every beginning has all classes in nearly their shares."""
     check_seed("seed", seed)
+    labels = strata_of(labels)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(labels), generator=generator)
     shuffled = labels[order]
@@ -83,7 +85,7 @@ def stratified_subset(indices: Tensor, labels: Tensor, num: int, seed: int) -> T
 
     Args:
         indices: int64 [M] into ``labels``.
-        labels: int64 [N].
+        labels: of a source: int64 [N], or [N, K].
         num: 1 to M. A smaller number gives a part of a larger number's subset.
         seed: of the draw.
 

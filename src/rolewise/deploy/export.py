@@ -25,6 +25,7 @@ from rolewise.deploy.model_card import (
     remark_on_time,
 )
 from rolewise.errors import InputError, near
+from rolewise.experiment import builders
 from rolewise.experiment.evaluation import finished_training
 from rolewise.experiment.run_folder import RunFolder, existing_run
 from rolewise.experiment.seed_data import SeedData, seed_data_of
@@ -79,6 +80,12 @@ def export_stage(root: AnyPath, name: str, form: str, out: AnyPath) -> Exported:
 
 
 def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int) -> Exported:
+    task = builders.task_of(run.config()).name
+    if task != "classification":
+        raise InputError(
+            f"an export must be of a run of classification, got {task}: a file is compared by its classes; load the "
+            f"weights of {stage.name} and write the network with torch.export"
+        )
     data = seed_data_of(run.config(), stage.seed, torch.device("cpu"))
     subject = _subject(run, data, stage)
     made = None

@@ -147,7 +147,7 @@ def _try(distiller: Distiller, example: Any, generator: int, source: Shapes) -> 
     for role in distiller.students:
         distiller.task.check_outputs(outputs[role], batch, values=False)
     if batch.indices is None:
-        batch = replace(batch, indices=torch.arange(len(batch.targets), device=place) % (source.examples or 2**31))
+        batch = replace(batch, indices=_trained_rows(len(batch.targets), source).to(place))
     for method, link in zip(distiller.methods, distiller.links, strict=True):
         shapes = _shapes(link, outputs, source)
         term = make_term(method, distiller.task, link.pairs, shapes, generator)
@@ -161,6 +161,16 @@ def _try(distiller: Distiller, example: Any, generator: int, source: Shapes) -> 
     ):
         if buffer._version != version:
             raise InputError(f"terms must move their buffers in update alone, got {name!r} moved by forward")
+
+
+def _trained_rows(number: int, source: Shapes) -> Tensor:
+    """Returns so many rows of the source, int64, of those that are trained on."""
+    if source.labels is None:
+        return torch.arange(number) % (source.examples or number)
+    rows = (source.labels >= 0).nonzero()[:, 0].cpu()
+    if not len(rows):
+        raise InputError("labels must give a class to at least one example, got -1 for all")
+    return rows[torch.arange(number) % len(rows)]
 
 
 def _shapes(link: Link, outputs: Mapping[str, Outputs], source: Shapes) -> Shapes:

@@ -20,6 +20,7 @@ from rolewise.distill.registry import Method, configure
 from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
 from rolewise.distill.step_state import AverageOf, StepState
+from rolewise.distill.task_checks import check_task
 from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode
 from rolewise.distill.term import Shapes
 from rolewise.distill.terms import Terms, weighted_sum
@@ -56,7 +57,7 @@ class Distiller(Networks):
         generator: of the initial weights of learned parts: a generator or a seed.
         task: what is predicted; classification by default.
         examples: N, the number of examples in the source, for methods that keep a memory of each.
-        labels: int64 [N], the classes of all examples of the source, for methods that draw negatives of other classes.
+        labels: int64 [N], the classes of all examples, for methods that draw negatives; -1 where one is not trained on.
         teacher_gradients: whether gradients go through the teachers to their inputs; their weights stay frozen.
         teacher_mode: ``eval``, or ``batch_statistics``: the teachers' norms use each batch's own mean and variance.
             Nothing of a teacher moves either way, and its dropout is off.
@@ -101,6 +102,7 @@ class Distiller(Networks):
         super().__init__(frozen, students, followed, specs)
         self.task = task_of(task, label_smoothing)
         self.methods = guards.methods_of(methods, taught=len(teachers) + len(students) > 1)
+        check_task(self.methods, self.task)
         self.links = links_of(self.methods, teachers, students)
         for network in frozen.values():
             freeze(network)

@@ -84,9 +84,14 @@ def check_batch(distiller: Distiller, batch: Batch) -> None:
                 raise InputError("images must be floating point where a network declares no input, got uint8")
     for name, view in batch.views.items():
         _check_view(name, view, batch)
+    if batch.mixture is not None and distiller.task.name != "classification":
+        raise InputError(
+            f"pairs must be left out for the task {distiller.task.name}: only classes can be mixed, got some"
+        )
     if batch.mixture is not None:
         check_mixture(methods, batch, distiller.teaching)
-    if isinstance(batch.targets, Tensor) and batch.targets.ndim == 2 and distiller.task.name == "classification":
+    soft = isinstance(batch.targets, Tensor) and batch.targets.ndim == 2 and batch.targets.is_floating_point()
+    if soft and distiller.task.rows_hold == "logits":
         check_soft_labels(methods)
     if batch.indices is None:
         for name, term in distiller.terms.items():

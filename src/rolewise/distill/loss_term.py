@@ -46,6 +46,12 @@ class LossTerm(Term):
         pieces = []
         for index, (path, other) in enumerate(self.pairs):
             feature = student.features[path]
+            logits = student.values.get("logits")
+            if isinstance(logits, Tensor) and len(feature) != len(logits):
+                raise InputError(
+                    f"tap {path!r} must have the {len(logits)} examples of the batch in dimension 0, got "
+                    f"{list(feature.shape)}; tap a place with the batch first, as batch_first=True gives it"
+                )
             if self.maps:
                 learned = self.maps[index]
                 # Half precision features of an autocast network meet a map in single precision.
@@ -65,7 +71,7 @@ class LossTerm(Term):
         with without_autocast(rows.logits.device.type):
             losses = method.info.loss(at_least_float32(rows.logits), at_least_float32(wanted.logits), **settings)
             _check_unreduced(method.name, losses, len(rows.logits))
-            return rows.by_example(losses, len(student.logits))
+            return rows.by_example(losses, len(student.first))
 
     def _of_features(self, pieces: list[tuple[Tensor, Tensor]], batch: Batch) -> Tensor | dict[str, Tensor]:
         info, settings, own = self.method.info, dict(self.method.settings), None

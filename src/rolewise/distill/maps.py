@@ -21,7 +21,7 @@ def same_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         student: [B, D, H, W], [B, T, D] or [B, D].
-        teacher: likewise.
+        teacher: a feature of one of these forms.
 
     Returns:
         Two maps, or two tokens, of the same places.
@@ -85,7 +85,7 @@ def width_map(
 
     Args:
         student_shape: [B, D], [B, T, D] or [B, D, H, W]; the map takes features of this form.
-        teacher_shape: likewise; maps and tokens go together.
+        teacher_shape: one of these shapes; maps and tokens go together.
         bias: whether it has a bias. Without one nothing is learned where the widths are equal.
         name: of the method, for the message.
 

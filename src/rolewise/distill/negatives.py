@@ -1,4 +1,4 @@
-"""Negatives: for each example of a batch, rows of the source that it is told from."""
+"""Negatives: for each example of a batch, rows of the source with other examples."""
 
 from __future__ import annotations
 
@@ -12,25 +12,32 @@ class Negatives:
     """Draws negatives by index, on the CPU.
 
     Args:
-        examples: N, the number of examples in the source.
-        labels: int64 [N], the classes of all; negatives are then of other classes. With None they are any examples.
+        examples: rows of the source.
+        labels: int64 [rows], the class of each, -1 for a row that is not trained on and never drawn. With None all
+            rows are trained on.
+        other_classes: whether an example's negatives are of other classes than its own.
 
     Raises:
-        InputError: all labels are of one class.
+        InputError: negatives are to be of other classes, and there are none.
     """
 
-    def __init__(self, examples: int, labels: Tensor | None = None) -> None:
-        self._examples = examples
-        self._class: Tensor | None = None
-        if labels is None:
-            return
-        found, self._class, counts = torch.unique(labels.cpu(), return_inverse=True, return_counts=True)
-        if len(found) < 2:
-            raise InputError("labels must be of at least two classes for negatives of other classes, got one")
+    def __init__(self, examples: int, labels: Tensor | None = None, *, other_classes: bool = False) -> None:
+        labels = torch.zeros(examples, dtype=torch.int64) if labels is None else labels.cpu()
+        self._labels = labels if other_classes else labels.clamp(max=0)
         # The rows class by class: those of other classes are what is left of this without one piece.
-        self._order = self._class.argsort(stable=True)
-        self._counts: list[int] = counts.tolist()
-        self._starts: list[int] = (counts.cumsum(0) - counts).tolist()
+        self._order = self._labels.argsort(stable=True)[int((labels < 0).sum()) :]
+        #: How many examples are trained on.
+        self.number = len(self._order)
+        #: The place and the number of each class's rows in that order; None where classes do not matter.
+        self._pieces: dict[int, tuple[int, int]] | None = None
+        if not other_classes:
+            return
+        classes, counts = torch.unique_consecutive(self._labels[self._order], return_counts=True)
+        if len(classes) < 2:
+            raise InputError(f"labels must be of at least two classes for negatives of others, got {len(classes)}")
+        starts = (counts.cumsum(0) - counts).tolist()
+        pieces = zip(starts, counts.tolist(), strict=True)
+        self._pieces = dict(zip(classes.tolist(), pieces, strict=True))
 
     def draw(self, indices: Tensor, number: int, generator: torch.Generator) -> Tensor:
         """Returns negatives of some examples.
@@ -45,20 +52,23 @@ class Negatives:
             where there are fewer; of all examples with repetition, the example's own row among them.
 
         Raises:
-            InputError: an index is no row of the source.
+            InputError: an index is no row of the source, or of one that is not trained on.
         """
         rows = indices.cpu()
         low, high = (int(value) for value in rows.aminmax())
-        if low < 0 or high >= self._examples:
-            wrong = low if low < 0 else high
-            raise InputError(f"indices must be from 0 to {self._examples - 1}, the examples of the source, got {wrong}")
-        if self._class is None:
-            return torch.randint(self._examples, (len(rows), number), generator=generator)
-        return torch.stack([self._others(kind, number, generator) for kind in self._class[rows].tolist()])
+        if low < 0 or high >= len(self._labels):
+            rule = f"must be from 0 to {len(self._labels) - 1}, the examples of the source"
+            raise InputError(f"indices {rule}, got {low if low < 0 else high}")
+        classes = self._labels[rows].tolist()
+        if -1 in classes:
+            wrong = int(rows[classes.index(-1)])
+            raise InputError(f"indices must be of examples that labels gives a class, got {wrong}, whose label is -1")
+        if self._pieces is None:
+            return self._order[torch.randint(self.number, (len(rows), number), generator=generator)]
+        return torch.stack([self._others(*self._pieces[label], number, generator) for label in classes])
 
-    def _others(self, kind: int, number: int, generator: torch.Generator) -> Tensor:
-        start, count = self._starts[kind], self._counts[kind]
-        others = self._examples - count
+    def _others(self, start: int, count: int, number: int, generator: torch.Generator) -> Tensor:
+        others = self.number - count
         if number <= others:
             places = torch.randperm(others, generator=generator)[:number]
         else:

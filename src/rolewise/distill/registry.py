@@ -20,6 +20,7 @@ from rolewise.distill.term import Term
 from rolewise.distill.weights import Weight, weight_of
 from rolewise.errors import InputError
 from rolewise.registry import Registry
+from rolewise.tasks import RowKind
 from rolewise.typed_values import keyword_types
 
 Loss = TypeVar("Loss", bound=Callable[..., Any])
@@ -57,6 +58,8 @@ class Info:
             settings that returns what they are multiplied with then, or None where these settings train raw ones.
         alone: whether an example's loss is that of the example alone, whatever else is in its batch; only then may
             several processes share a batch.
+        rows: what the rows of outputs may hold that it compares, where it reads logits: ``logits``, ``predictions``.
+        least_classes: from how many classes on it compares more than kd does.
     """
 
     name: str
@@ -70,6 +73,8 @@ class Info:
     limits: Mapping[str, Limit] = field(default_factory=dict)
     logit_scale: LogitScale | None = None
     alone: bool = False
+    rows: tuple[RowKind, ...] = ("logits",)
+    least_classes: int = 2
 
     @cached_property
     def term(self) -> type[Term] | None:
@@ -192,12 +197,14 @@ def method(
     limits: Mapping[str, Limit] | None = None,
     logit_scale: LogitScale | None = None,
     alone: bool = False,
+    rows: tuple[RowKind, ...] = ("logits",),
+    least_classes: int = 2,
 ) -> Callable[[Loss], Loss]:
     """Returns a decorator that registers a loss ``<name>_loss``, or a class of `Term`, as a method (see `Info`)."""
 
     def register(loss: Loss) -> Loss:
         key = name or loss.__name__.removesuffix("_loss").lower()
-        rest = taps, adapter, estimator, weight, limits or {}, logit_scale, alone
+        rest = taps, adapter, estimator, weight, limits or {}, logit_scale, alone, rows, least_classes
         METHODS.add(key)(Info(key, loss, reads, mixed_labels, *rest))
         return loss
 

@@ -22,7 +22,8 @@ class Shapes:
         teacher: likewise of the teacher's.
         classes: K, or None where the networks have no logits.
         examples: N, the number of examples in the source, for memories; None where it was not given.
-        labels: int64 [N], the classes of all examples; None where they were not given.
+        labels: int64 [N], the classes of all examples, -1 for one that is not trained on; None where they were not
+            given.
     """
 
     student: Sequence[torch.Size] = ()
@@ -50,7 +51,7 @@ class Shapes:
         return self.examples
 
     def labels_of_all(self, owner: str) -> Tensor:
-        """Returns the classes of all examples, int64 [N].
+        """Returns the classes of all examples, int64 [N], -1 for one that is not trained on.
 
         Args:
             owner: the term's method, for the error.
@@ -96,16 +97,16 @@ class Term(nn.Module):
         raise NotImplementedError
 
     def observe(self, student: Outputs, teacher: Outputs, batch: Batch, context: Context) -> tuple[Outputs, Outputs]:
-        """Returns what `update` gets of both networks; without gradients, and before the step moves any weight.
+        """Returns the two arguments of `update` for a forward pass: by default the outputs of both networks.
 
-        By default it is their outputs. A term whose state follows something that it computes with weights of its own,
-        such as embeddings, returns that.
+        A term whose state follows results of its own weights, such as embeddings, returns those: this runs without
+        gradients and before the step moves any weight.
 
         Args:
-            student: as in `forward`, detached.
-            teacher: likewise.
-            batch: likewise.
-            context: likewise.
+            student: outputs of the network that learns, detached.
+            teacher: outputs of the network that teaches.
+            batch: the examples of the forward pass.
+            context: the moment of the training.
         """
         return student, teacher
 
@@ -113,8 +114,8 @@ class Term(nn.Module):
         """Moves the state after a step that was taken; without gradients.
 
         Args:
-            student: of the step's forward pass, as `observe` returned it.
-            teacher: likewise.
+            student: first result of `observe` in the step's forward pass.
+            teacher: second result of it.
             batch: of that step.
             context: of that step.
         """

@@ -76,3 +76,8 @@ def searching_teacher(config: ExperimentConfig) -> str:
 def distinct(values: Iterable[AugmentationSpec]) -> list[str]:
     """Returns the labels of augmentations, each once."""
     return list(dict.fromkeys(label(value) for value in values))
+
+
+def labels_of(config: ExperimentConfig) -> list[str]:
+    """Returns the labels of the teacher's augmentations, in the order of the config."""
+    return list(dict.fromkeys(label(spec) for spec in config.arms.teacher))

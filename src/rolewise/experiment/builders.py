@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rolewise.augment import OPS, Mix, Schedule
 from rolewise.augment import build_schedule as build_augmentation
@@ -17,6 +17,7 @@ from rolewise.errors import InputError
 from rolewise.experiment.seed_data import SeedData
 from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
+from rolewise.tasks import Classification, Task, build_task
 from rolewise.train import Mixing, TrainSettings
 
 
@@ -76,22 +77,53 @@ def distiller(
     student_section: StudentSection,
     student: nn.Module,
     teacher: nn.Module | None,
+    indices: Tensor,
 ) -> Distiller:
-    """Returns the loss of one student: with the methods where there is a teacher, the labels alone where not."""
+    """Returns the loss of one student: with the methods where there is a teacher, the labels alone where not.
+
+    Args:
+        data: of the run's seed.
+        student_section: of the config.
+        student: its network.
+        teacher: the frozen one, or None.
+        indices: int64 [N], the images of the source that are trained on.
+    """
     config = data.config
+    task = task_of(config)
+    if task.name == "classification":
+        task = Classification(label_smoothing=student_section.train.label_smoothing)
     methods = build_methods([dict(method) for method in config.distill.methods]) if teacher is not None else []
     return Distiller(
         teacher,
         student,
         methods,
         label_weight=config.distill.label_weight if teacher is not None else 1.0,
-        label_smoothing=student_section.train.label_smoothing,
+        task=task,
         teacher_input=data.spec(config.teacher.model) if teacher is not None else None,
         student_input=data.spec(student_section.model),
         example=data.source.batch(data.train[:2]),
         generator=derive_seed(data.seed, "adapters", student_section.name),
         teacher_mode=config.distill.teacher_mode if teacher is not None else "eval",
+        stop_teacher=teacher is not None and config.distill.stop_teacher,
+        labels=_trained_labels(data.source.labels, indices),
     ).to(data.device)
+
+
+def _trained_labels(labels: Tensor, indices: Tensor) -> Tensor:
+    """Returns the class of each image of a source, int64 [N]; -1 where it is left out, 0 where there are no classes."""
+    classes = labels if labels.dtype == torch.int64 and labels.ndim == 1 else torch.zeros(len(labels)).long()
+    table = torch.full((len(labels),), -1)
+    table[indices] = classes[indices]
+    return table
+
+
+def task_of(config: ExperimentConfig) -> Task:
+    """Builds an experiment's task.
+
+    Raises:
+        InputError: the task is unknown, or a setting of it is wrong.
+    """
+    return build_task(config.task)
 
 
 def at_bits(section: StudentSection, network: nn.Module) -> nn.Module:

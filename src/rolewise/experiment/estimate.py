@@ -17,7 +17,6 @@ from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import section_of
 from rolewise.inputs import prepare
-from rolewise.logits import logits_in
 from rolewise.seeds import generator
 from rolewise.threads import torch_threads
 from rolewise.train import Trainee, evaluate
@@ -133,10 +132,11 @@ def training_seconds(data: SeedData, role: str) -> float:
     settings = settings.changed(compile=False, optimizer=slow, groups=(), accumulate=1)
     model = builders.at_bits(section, data.network(section.model, role))
     size = section.train.batch_size
+    indices = data.train[: max(2, size)]
     trainee = Trainee(
-        builders.distiller(data, section, model, None),
+        builders.distiller(data, section, model, None, indices),
         data.source,
-        data.train[: max(2, size)],
+        indices,
         augmentation=build_augmentation("none"),
         settings=settings,
         seed=data.seed,
@@ -160,11 +160,11 @@ def teaching_seconds(data: SeedData, role: str = "teacher") -> float:
     section = data.config.teacher
     model = data.network(section.model, "teacher").to(data.device).eval()
     batch = data.source.batch(data.train[: max(2, data.config.students[0].train.batch_size)]).to(data.device)
-    inputs = prepare(batch, data.spec(section.model))
+    inputs, task = prepare(batch, data.spec(section.model)), builders.task_of(data.config)
 
     @torch.no_grad()
     def step() -> None:
-        logits_in(model(inputs))
+        task.run(model, inputs)
 
     return _fastest(step, data.device) / len(batch)
 
@@ -187,7 +187,12 @@ def evaluating_seconds(data: SeedData, role: str) -> float:
     section = section_of(data.config, role)
     model = builders.at_bits(section, data.network(section.model, role)).to(data.device)
     chosen, spec = data.validation[:_EVALUATED], data.spec(section.model)
-    return _fastest(lambda: evaluate(model, data.source, chosen, spec, device=data.device), data.device) / len(chosen)
+    task = builders.task_of(data.config)
+
+    def step() -> None:
+        evaluate(model, data.source, chosen, spec, device=data.device, task=task)
+
+    return _fastest(step, data.device) / len(chosen)
 
 
 _SECONDS: dict[str, Callable[[SeedData, str], float]] = {

@@ -48,4 +48,4 @@ def evaluate_stage(root: AnyPath, name: str) -> Metrics:
         data = seed_data_of(config, stage.seed, builders.device_of(config.device))
         model = trained_network(run, data, stage)
         spec = data.spec(section_of(config, stage.role).model)
-        return evaluate(model, data.source, data.validation, spec, device=data.device)
+        return evaluate(model, data.source, data.validation, spec, device=data.device, task=builders.task_of(config))

@@ -15,7 +15,7 @@ from rolewise.train import Trainee, evaluate
 
 
 class TrainingMember:
-    """Trains under the policy of its genome and is scored by its accuracy on the validation images.
+    """Trains under the policy of its genome and is scored by the task's first metric on the validation images.
 
     Args:
         trainee: the training, with its full state.
@@ -38,10 +38,10 @@ class TrainingMember:
         self._trainee.run_epochs(round(fraction_from * self._epochs), round(fraction_to * self._epochs))
 
     def score(self) -> float:
-        """Returns the accuracy in [0, 1] on the whole validation set, in eval mode."""
-        data = self._data
-        student = self._trainee.distiller.student_input
-        return evaluate(self._trainee.model, data.source, data.validation, student, device=data.device).accuracy
+        """Returns the task's first metric on the whole validation set, its negative where lower is better."""
+        data, distiller = self._data, self._trainee.distiller
+        spec, model = distiller.student_input, self._trainee.model
+        return evaluate(model, data.source, data.validation, spec, device=data.device, task=distiller.task).score
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the full state of the training."""

@@ -16,6 +16,7 @@ from rolewise.distill import COMBINATIONS, METHODS, section_faults
 from rolewise.errors import InputError, near
 from rolewise.experiment.mix_checks import check_mixing
 from rolewise.experiment.scalar_checks import check_scalars
+from rolewise.experiment.task_checks import check_task
 from rolewise.experiment.weight_checks import check_weights
 from rolewise.foreign_code import is_import_path
 from rolewise.models import GIVEN, MODELS
@@ -54,6 +55,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
         yield ("augment", "ops"), "must name at least one operation, got none; leave it out to allow all"
     yield from _arms(config, left_out)
     yield from check_mixing(config, left_out)
+    yield from check_task(config, left_out)
     yield from check_scalars(config)
     yield from check_weights(config)
 
@@ -67,11 +69,10 @@ def _data(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
         return
     for key, fault in argument_faults(section.name, section.arguments):
         yield ("data", "arguments", key), fault
-    if section.name == "digits" and section.test is None:
-        yield (
-            ("data", "test"),
-            "must be the number of images to hold out: digits has no test set of its own; add test: 497",
-        )
+    if section.name in ("digits", "digit_pairs") and section.test is None:
+        some = 497 if section.name == "digits" else 298
+        rule = f"must be the number of images to hold out: {section.name} has no test set of its own; add test: {some}"
+        yield ("data", "test"), rule
 
 
 def _model(path: Steps, name: str, arguments: dict[str, Any]) -> Iterable[tuple[Steps, str]]:

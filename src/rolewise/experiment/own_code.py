@@ -13,6 +13,7 @@ from rolewise.distill import METHODS
 from rolewise.experiment.stage_graph import Stage
 from rolewise.foreign_code import import_path, is_import_path
 from rolewise.quant import QUANTISERS
+from rolewise.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class OwnCode:
     Args:
         steps: path of the setting in the config.
         path: the import path ``package.module:name``.
-        kind: ``data``, ``model``, ``quantiser``, ``method`` or ``operation``.
+        kind: ``data``, ``model``, ``quantiser``, ``method``, ``operation`` or ``task``.
         role: the role of the network, ``teacher`` or a student's name; empty where it belongs to no single one.
     """
 
@@ -48,6 +49,7 @@ _LOOK_UPS: dict[str, Callable[[str], Any]] = {
     "quantiser": QUANTISERS.__getitem__,
     "method": METHODS.__getitem__,
     "operation": import_operation,
+    "task": TASKS.__getitem__,
 }
 
 
@@ -78,19 +80,23 @@ def code_read_by(config: ExperimentConfig, stage: Stage) -> list[str]:
         config: the experiment.
         stage: a search, a training or a test, which itself only reads what trainings left.
     """
+    paths = [found.path for found in own_code(config) if found.kind == "task"]
     if stage.kind == "test":
-        return []
-    paths = []
+        return paths
     for found in own_code(config):
         network = found.kind in ("model", "quantiser") and found.role == stage.role
         taken = stage.role == "teacher" and config.teacher.weights is not None  # nothing is trained or drawn
         drawn = found.kind == "operation" and not taken
-        if network or drawn or (found.kind == "method" and stage.distilled):
+        if network or drawn or found.kind == "task" or (found.kind == "method" and stage.distilled):
             paths.append(found.path)
     return list(dict.fromkeys(paths))
 
 
 def _settings(config: ExperimentConfig) -> Iterator[OwnCode]:
+    if isinstance(config.task, dict):
+        yield OwnCode(("task", "name"), str(config.task.get("name")), "task")
+    else:
+        yield OwnCode(("task",), config.task, "task")
     yield OwnCode(("data", "name"), config.data.name, "data")
     yield OwnCode(("teacher", "model", "name"), config.teacher.model.name, "model", "teacher")
     for at, student in enumerate(config.students):

@@ -2,48 +2,62 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment import builders
-from rolewise.experiment.arms import Arm, arms_of, control_of
+from rolewise.experiment.arms import Arm, arms_of, control_of, labels_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
-from rolewise.experiment.stages import labels_of, section_of, trained_network
+from rolewise.experiment.stages import section_of, trained_network
 from rolewise.files import as_json, read_json
+from rolewise.metric_info import ACCURACY
+from rolewise.results_format import RESULTS_VERSION, as_current
 from rolewise.seals import top_product, write_product
+from rolewise.seeds import generator
+from rolewise.statistics.resampling import standard_error
 from rolewise.train import evaluate
-
-VERSION = 1
 
 
 def run_test(run: RunFolder, stage: Stage) -> dict[str, Any]:
     """Opens the test set of one seed and evaluates every network that was trained, at its last epoch.
 
     Returns:
-        The stage's summary: for each training stage its test accuracy, loss and number of test images.
+        The stage's summary: the metrics of each training stage on the test images, what the choice of these images does
+        to the first metric where that is not accuracy, whose formula is known, and how many images there are.
     """
     config = run.config()
     data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
     trained = [other for other in stages_of(config) if other.seed == stage.seed and other.kind in ("teacher", "arm")]
     opened = data.test.open(f"the end of {config.name}, seed {stage.seed}")
-    measured = {}
+    task, measured, errors = builders.task_of(config), {}, {}
     for other in trained:
         model = trained_network(run, data, other)
         spec = data.spec(section_of(config, other.role).model)
-        metrics = evaluate(model, opened.source, opened.indices, spec, device=data.device)
-        measured[other.name] = {"accuracy": metrics.accuracy, "loss": metrics.loss}
-    return {"test": measured, "test_images": len(opened.indices)}
+        metrics = evaluate(model, opened.source, opened.indices, spec, device=data.device, task=task)
+        # What could not be measured, such as R² of numbers that are all the same, is null.
+        measured[other.name] = {key: value if math.isfinite(value) else None for key, value in metrics.values.items()}
+        if metrics.infos[0] != ACCURACY:
+            # The same resamples for every network and seed: they are of the same images.
+            stream = generator(config.data.split_seed, "bootstrap")
+            errors[other.name] = standard_error(metrics.metric, metrics.infos[0].key, metrics.examples, stream)
+    found = {"test": measured, "test_images": len(opened.indices)}
+    return {**found, "sampling_error": errors} if errors else found
 
 
 def write_results(run: RunFolder) -> dict[str, Any]:
     """Gathers every stage's summary into ``results.json``: no times, so that equal runs give equal bytes."""
     config = run.config()
     tests = {seed: run.summary(f"seed{seed}/test") for seed in config.seeds}
+    infos = builders.task_of(config).metrics
     results = {
-        "version": VERSION,
+        "version": RESULTS_VERSION,
         "name": config.name,
+        "task": builders.task_of(config).name,
+        "primary": infos[0].key,
+        "metrics": [info.as_json() for info in infos],
         "seeds": list(config.seeds),
         "test_images": next(iter(tests.values()))["test_images"],
         "control": {arm.name: control_of(config, arm) for arm in _all_arms(config)},
@@ -59,13 +73,12 @@ def write_results(run: RunFolder) -> dict[str, Any]:
 
 
 def read_results(run: RunFolder) -> dict[str, Any]:
-    """Reads ``results.json`` of a finished run.
+    """Reads ``results.json`` of a finished run, of any version, in its current form.
 
     Raises:
         InputError: the run has none yet, or the file is damaged.
     """
-    results: dict[str, Any] = read_json(top_product(run.root / "results.json"), "the run's results")
-    return results
+    return as_current(read_json(top_product(run.root / "results.json"), "the run's results"))
 
 
 def _all_arms(config: ExperimentConfig) -> list[Arm]:
@@ -111,8 +124,12 @@ def _summary(run: RunFolder, config: ExperimentConfig, what: str) -> dict[str, A
 
 
 def _measured(config: ExperimentConfig, tests: dict[int, dict[str, Any]], what: str) -> dict[str, Any]:
-    values = {str(seed): tests[seed]["test"][f"seed{seed}/{what}"] for seed in config.seeds}
-    return {
-        "test_accuracy": {seed: value["accuracy"] for seed, value in values.items()},
-        "test_loss": {seed: value["loss"] for seed, value in values.items()},
+    stages = {str(seed): f"seed{seed}/{what}" for seed in config.seeds}
+    values = {str(seed): tests[seed]["test"][stages[str(seed)]] for seed in config.seeds}
+    metrics = {key: {seed: value[key] for seed, value in values.items()} for key in next(iter(values.values()))}
+    errors = {
+        str(seed): tests[seed]["sampling_error"][stages[str(seed)]]
+        for seed in config.seeds
+        if "sampling_error" in tests[seed]
     }
+    return {"metrics": metrics, **({"sampling_error": errors} if errors else {})}

@@ -17,6 +17,7 @@ from rolewise.experiment.input_digests import streamed
 from rolewise.files import sha256, write_json, write_text
 from rolewise.foreign_code import folders_of, modules_in
 from rolewise.seals import is_early, read_sealed, write_sealed
+from rolewise.tasks import build_task
 
 VERSION = 2
 #: What the run's record holds the digests of.
@@ -59,6 +60,9 @@ def write_record(root: Path, config: ExperimentConfig, read: dict[str, str], *, 
         write_json(root / "environment.json", environment(config))
     write_text(root / "config.yaml", dump(config))
     files = {name: sha256(root / name) for name in names}
+    task = build_task(config.task)
+    # A page of a run that is not finished has its numbers' names from here; of accuracy it knows them.
+    metrics = {} if task.name == "classification" else {"metrics": [info.as_json() for info in task.metrics]}
     # Written last: a folder with run.json is whole.
     write_sealed(
         root / "run.json",
@@ -66,6 +70,7 @@ def write_record(root: Path, config: ExperimentConfig, read: dict[str, str], *, 
             "version": VERSION,
             "name": config.name,
             "config": experiment_digest(config),
+            **metrics,
             "files": files,
             "read": read,
             "streamed": streamed(config),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rolewise.augment import Schedule
 from rolewise.config.network_sections import StudentSection
@@ -17,7 +17,7 @@ from rolewise.config.schema import SEARCHES, ExperimentConfig
 from rolewise.distill import Distiller
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import builders
-from rolewise.experiment.arms import label, specs
+from rolewise.experiment.arms import specs
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
@@ -81,8 +81,16 @@ def trained_network(run: RunFolder, data: SeedData, stage: Stage) -> nn.Module:
     return model.to(data.device).eval()
 
 
-def loss_of(run: RunFolder, data: SeedData, stage: Stage, seed: int) -> Distiller:
-    """Builds a role's network and its loss, with its initial weights and, where it has one, its teacher."""
+def loss_of(run: RunFolder, data: SeedData, stage: Stage, seed: int, indices: Tensor) -> Distiller:
+    """Builds a role's network and its loss, with its initial weights and, where it has one, its teacher.
+
+    Args:
+        run: its folder.
+        data: of the stage's seed.
+        stage: a training of the role.
+        seed: of the initial weights.
+        indices: int64 [N], the images that are trained on.
+    """
     config = data.config
     section = section_of(config, stage.role)
     student = data.network(section.model, stage.role, seed)
@@ -92,7 +100,7 @@ def loss_of(run: RunFolder, data: SeedData, stage: Stage, seed: int) -> Distille
         if section.init == "teacher":
             init_from(student, teacher)
     student = builders.at_bits(section, student)
-    return builders.distiller(data, section, student, teacher if stage.distilled else None)
+    return builders.distiller(data, section, student, teacher if stage.distilled else None, indices)
 
 
 def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
@@ -107,7 +115,7 @@ def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
     settings = builders.train_settings(section.train.model_copy(update={"epochs": epochs}), config)
     indices = data.some(images, data.train, "images")
     trainee = Trainee(
-        loss_of(run, data, stage, seed),
+        loss_of(run, data, stage, seed, indices),
         data.source,
         indices,
         augmentation=builders.preset(config, "none"),
@@ -127,10 +135,11 @@ def training(run: RunFolder, stage: Stage) -> BuiltTraining:
     data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
     section = section_of(config, stage.role)
     scalars = scalar_segments(run, stage)
+    indices = data.final_indices(section.images, unseen=stage.unseen)
     trainee = Trainee(
-        loss_of(run, data, stage, derive_seed(stage.seed, stage.role)),
+        loss_of(run, data, stage, derive_seed(stage.seed, stage.role), indices),
         data.source,
-        data.final_indices(section.images, unseen=stage.unseen),
+        indices,
         augmentation=augmentation_of(run, config, stage),
         teacher_augmentation=_teacher_view(run, config, stage),
         view=config.distill.view if stage.distilled else "shared",
@@ -173,7 +182,7 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
     """Trains a teacher or an arm to its last epoch; goes on where an earlier process stopped.
 
     Returns:
-        The stage's summary: images trained on, and the validation accuracy where validation images were not trained on.
+        The stage's summary: images trained on, and the first metric where validation images were not trained on.
     """
     config = run.config()
     if stage.role == "teacher" and config.teacher.weights is not None:
@@ -183,17 +192,26 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
     seen = data.final_indices(section_of(data.config, stage.role).images, unseen=stage.unseen)
     held_out = not bool(torch.isin(data.validation, seen).any())
 
+    task = trainee.distiller.task
+
     def validate() -> float:
         spec = trainee.distiller.student_input
-        return evaluate(trainee.model, data.source, data.validation, spec, device=data.device).accuracy
+        return evaluate(trainee.model, data.source, data.validation, spec, device=data.device, task=task).first
 
     # Validation images that are trained on say nothing: then there is no validation curve.
-    finished = fit(trainee, folder, validate=validate if held_out else None, on_epoch=report, should_stop=should_stop)
+    finished = fit(
+        trainee,
+        folder,
+        validate=validate if held_out else None,
+        on_epoch=report,
+        should_stop=should_stop,
+        seconds_between_checkpoints=config.checkpoint_seconds,
+    )
     if not finished:
         raise Interrupted(f"{stage.name} was stopped; run the same command again to resume")
     summary: dict[str, Any] = {"images": trainee.images_seen, **_cost(data, stage, trainee.model)}
     if held_out:
-        summary["validation_accuracy"] = validate()
+        summary[f"validation_{task.metrics[0].key}"] = validate()
     return summary
 
 
@@ -229,8 +247,3 @@ def finish(run: RunFolder, stage: Stage, summary: dict[str, Any]) -> None:
     write_sealed(folder / DONE, {"stage": stage.name, "kind": stage.kind, **key, **summary, "files": files})
     for leftover in passing:
         shutil.rmtree(folder / leftover, ignore_errors=True)
-
-
-def labels_of(config: ExperimentConfig) -> list[str]:
-    """Returns the labels of the teacher's augmentations, in the order of the config."""
-    return list(dict.fromkeys(label(spec) for spec in config.arms.teacher))

@@ -9,6 +9,7 @@ from rolewise.report import measured
 from rolewise.report.cells import with_interval, with_spread
 from rolewise.report.measured import Point
 from rolewise.report.run_data import RunData
+from rolewise.results_format import values_of
 from rolewise.statistics import ArmRow, compare_to_float, estimate
 
 #: Layers that are drawn of a network at most.
@@ -25,15 +26,15 @@ def twins_table(data: RunData) -> list[dict[str, Any]]:
             "bits": f"W{row.weight_bits} A{row.activation_bits}",
             "bytes": f"{row.bytes:,}",
             "operations": f"{row.bit_operations / 1e6:,.1f}",
-            "accuracy": with_spread(row.accuracy),
-            "change": "" if row.difference is None else with_interval(row.difference),
+            "score": with_spread(data.metrics[0], row.score),
+            "change": "" if row.difference is None else with_interval(data.metrics[0], row.difference),
         }
         for row in rows
     ]
 
 
 def size_figure(data: RunData, rows: list[ArmRow]) -> str | None:
-    """Draws accuracy against size where a student has few bits: its own schedule and the control, distilled."""
+    """Draws the metric against size where a student has few bits: its own schedule and the control, distilled."""
     if data.results is None or not compare_to_float(data.results):
         return None
     arms = {(arm["student"], arm["name"]): arm for arm in data.results["arms"]}
@@ -48,7 +49,7 @@ def size_figure(data: RunData, rows: list[ArmRow]) -> str | None:
             low=_bits(arm) != "float",
             bytes=arm["bytes"],
             bit_operations=arm["bit_operations"],
-            accuracy=row.accuracy,
+            score=row.score,
         )
         for row in shown
         for arm in [arms[row.student, row.name]]
@@ -58,9 +59,9 @@ def size_figure(data: RunData, rows: list[ArmRow]) -> str | None:
         Point("teacher", "teacher", "", False, found["bytes"], found["bit_operations"], estimate(values))
         for found in data.results["teachers"]
         if found["augmentation"] == teacher and "bytes" in found
-        for values in [[float(value) for value in found["test_accuracy"].values()]]
+        for values in [list(values_of(found, data.metrics[0].key).values())]
     ]
-    return measured.size_figure(points)
+    return measured.size_figure(points, data.metrics[0])
 
 
 def _first_teacher(data: RunData) -> str | None:

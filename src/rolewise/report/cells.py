@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from rolewise.metric_info import MetricInfo
 from rolewise.statistics import Estimate
 
 
-def with_spread(accuracy: Estimate) -> str:
-    """Returns a mean with its standard deviation, in percent: ``97.3 ± 0.4``.
+def with_spread(metric: MetricInfo, score: Estimate) -> str:
+    """Returns a mean with its standard deviation, as its metric is written: ``97.3 ± 0.4``.
 
     Args:
-        accuracy: an estimate in [0, 1]; without a standard deviation the mean stands alone.
+        metric: the estimate's.
+        score: an estimate; without a standard deviation the mean stands alone.
     """
-    spread = "" if accuracy.sd is None else f" ± {100 * accuracy.sd:.1f}"
-    return f"{100 * accuracy.mean:.1f}{spread}"
+    spread = "" if score.sd is None else f" ± {metric.value(score.sd)}"
+    return f"{metric.value(score.mean)}{spread}"
 
 
-def with_interval(difference: Estimate) -> str:
-    """Returns a difference with its interval, in points: ``+1.2 (-0.3 to +2.7)``.
+def with_interval(metric: MetricInfo, difference: Estimate) -> str:
+    """Returns a difference with its interval, as its metric is written: ``+1.2 (-0.3 to +2.7)``.
 
     Args:
-        difference: an estimate of a difference of accuracies; without an interval the mean stands alone.
+        metric: the estimate's.
+        difference: an estimate of a difference; without an interval the mean stands alone.
     """
-    change = f"{100 * difference.mean:+.1f}"
+    change = metric.change(difference.mean)
     if difference.low is not None and difference.high is not None:
-        change += f" ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
+        change += f" ({metric.change(difference.low)} to {metric.change(difference.high)})"
     return change

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rolewise.metric_info import ACCURACY, MetricInfo
 from rolewise.report.style import COLOURS, FAINT, GREY, INK, as_image, colours, figure
 from rolewise.statistics import ArmRow
 
@@ -21,28 +22,28 @@ def arms_figure(rows: list[ArmRow]) -> str:
             for place, row in enumerate(mine):
                 colour = COLOURS[0] if row.distilled else COLOURS[1]
                 axis.plot(
-                    [100 * value for value in row.values],
+                    [row.metric.scale * value for value in row.values],
                     [place] * len(row.values),
                     ".",
                     color=colour,
                     alpha=0.35,
                     ms=5,
                 )
-                estimate = row.accuracy
+                estimate, scale = row.score, row.metric.scale
                 if estimate.low is not None and estimate.high is not None:
-                    axis.plot([100 * estimate.low, 100 * estimate.high], [place, place], color=colour, lw=1.6)
-                axis.plot(100 * estimate.mean, place, "o", color=colour, ms=5.5, mec="white")
+                    axis.plot([scale * estimate.low, scale * estimate.high], [place, place], color=colour, lw=1.6)
+                axis.plot(scale * estimate.mean, place, "o", color=colour, ms=5.5, mec="white")
                 if row.difference is None:
-                    axis.axvline(100 * estimate.mean, color=colour, lw=0.7, ls=":")
+                    axis.axvline(scale * estimate.mean, color=colour, lw=0.7, ls=":")
             axis.set_yticks(range(len(mine)), [row.name for row in mine])
             axis.set_title(student)
-            axis.set_xlabel("test accuracy, %")
+            axis.set_xlabel(f"test {rows[0].metric.axis}")
             axis.grid(axis="x", color=FAINT, lw=0.6)
             axis.set_axisbelow(True)
         return as_image(made)
 
 
-def lineage_figure(lineage: dict[str, Any], title: str) -> str:
+def lineage_figure(lineage: dict[str, Any], title: str, metric: MetricInfo = ACCURACY) -> str:
     """Draws a population over time: a line for each member, coloured by score; arrows from donors to targets."""
     history, events = lineage["history"], lineage["events"]
     scores = np.array([[np.nan if score is None else score for score in line] for line in history], float)
@@ -55,8 +56,9 @@ def lineage_figure(lineage: dict[str, Any], title: str) -> str:
         mesh = axis.scatter(
             np.repeat(np.arange(intervals) + 0.5, members),
             np.tile(np.arange(members), intervals),
-            c=100 * scores.reshape(-1),
-            cmap="viridis",
+            # Scores are the higher the better: of an error they are the negative.
+            c=metric.scale * metric.goodness(1) * scores.reshape(-1),
+            cmap="viridis" if metric.higher_is_better else "viridis_r",
             s=38,
             zorder=3,
             edgecolors="white",
@@ -78,7 +80,7 @@ def lineage_figure(lineage: dict[str, Any], title: str) -> str:
         axis.set_xticks(range(intervals + 1), [f"{100 * tick / intervals:.0f}%" for tick in range(intervals + 1)])
         axis.set_xlabel("training done; arrows: who copied whom; black: the best member's ancestry")
         axis.set_title(title)
-        made.colorbar(mesh, ax=axis, label="validation accuracy, %", pad=0.01)
+        made.colorbar(mesh, ax=axis, label=f"validation {metric.axis}", pad=0.01)
         return as_image(made)
 
 
@@ -159,16 +161,17 @@ def views_figure(previews: dict[str, np.ndarray], role: str) -> str:
         return as_image(made)
 
 
-def curves_figure(curves: dict[str, dict[str, list[list[dict[str, Any]]]]]) -> str:
-    """Draws learning curves: training loss and validation accuracy, mean over seeds, a line for each arm.
+def curves_figure(curves: dict[str, dict[str, list[list[dict[str, Any]]]]], metric: MetricInfo = ACCURACY) -> str:
+    """Draws learning curves: training loss and the metric on validation images, mean over seeds, a line for each arm.
 
-    Where no arm has a validation accuracy, because its images were trained on, there is no panel for it.
+    Where no arm has a validation metric, because its images were trained on, there is no panel for it.
 
     Args:
         curves: student -> arm -> for each seed its epochs' records.
+        metric: that was validated.
     """
     # Title and factor of each.
-    keys = {"train_loss": ("training loss", 1), "validation_accuracy": ("validation accuracy, %", 100)}
+    keys = {"train_loss": ("training loss", 1), f"validation_{metric.key}": (f"validation {metric.axis}", metric.scale)}
     lines = [records for arms in curves.values() for records in arms.values()]
     shown = [key for key in keys if any(_mean_curve(records, key)[0] for records in lines)]
     kinds = list(dict.fromkeys(_without_distillation(arm) for arms in curves.values() for arm in arms))

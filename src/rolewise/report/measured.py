@@ -1,4 +1,4 @@
-"""Figures of what was measured beside accuracy: sizes, levels, gradients; each returns a data address."""
+"""Figures of what was measured beside the metric: sizes, levels, gradients; each returns a data address."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
+from rolewise.metric_info import ACCURACY, MetricInfo
 from rolewise.report.style import COLOURS, FAINT, GREY, INK, as_image, colours, figure
 from rolewise.statistics import Estimate
 
@@ -31,7 +32,7 @@ class Point:
         low: whether it has few bits.
         bytes: of its weights.
         bit_operations: of one image.
-        accuracy: over seeds.
+        score: the metric over seeds.
     """
 
     arm: str
@@ -40,19 +41,19 @@ class Point:
     low: bool
     bytes: int
     bit_operations: int
-    accuracy: Estimate
+    score: Estimate
 
 
-def size_figure(points: list[Point]) -> str:
-    """Draws accuracy against bytes and against bit operations, both on a log axis, with standard deviations."""
+def size_figure(points: list[Point], metric: MetricInfo = ACCURACY) -> str:
+    """Draws a metric against bytes and against bit operations, both on a log axis, with standard deviations."""
     arms = list(dict.fromkeys(point.arm for point in points))
     with figure(9, 3.5, 1, 2, sharey=True) as (made, axes):
         for axis, key, name in zip(
             axes, ("bytes", "bit_operations"), ("bytes of weights", "bit operations an image"), strict=True
         ):
             for place, arm in enumerate(arms):
-                _draw_arm(axis, [point for point in points if point.arm == arm], key, place)
-            _label(axis, points, key)
+                _draw_arm(axis, [point for point in points if point.arm == arm], key, place, metric.scale)
+            _label(axis, points, key, metric.scale)
             axis.set_xscale("log")
             axis.margins(x=0.16, y=0.16)
             values = [getattr(point, key) for point in points]
@@ -62,7 +63,7 @@ def size_figure(points: list[Point]) -> str:
             axis.set_xlabel(name)
             axis.grid(color=FAINT, lw=0.6)
             axis.set_axisbelow(True)
-        axes[0].set_ylabel("test accuracy, %", color=GREY)
+        axes[0].set_ylabel(f"test {metric.axis}", color=GREY)
         marks = [
             Line2D([], [], marker=_marker(arm), color=_colour(arm, place), ls="") for place, arm in enumerate(arms)
         ]
@@ -70,16 +71,16 @@ def size_figure(points: list[Point]) -> str:
         return as_image(made)
 
 
-def _draw_arm(axis: Axes, points: list[Point], key: str, place: int) -> None:
+def _draw_arm(axis: Axes, points: list[Point], key: str, place: int, scale: float) -> None:
     # A few points to the side, so that bars of arms at the same size do not cover one another.
     shift = axis.transData + ScaledTranslation(5 * place / 72, 0, axis.figure.dpi_scale_trans)
     colour = _colour(points[0].arm, place)
     for network in dict.fromkeys(point.network for point in points):
         mine = sorted((point for point in points if point.network == network), key=lambda point: getattr(point, key))
-        at = [getattr(point, key) for point in mine], [100 * point.accuracy.mean for point in mine]
+        at = [getattr(point, key) for point in mine], [scale * point.score.mean for point in mine]
         axis.plot(*at, color=colour, lw=0.9, alpha=0.5, transform=shift)
     for point in points:
-        x, y, sd = getattr(point, key), 100 * point.accuracy.mean, 100 * (point.accuracy.sd or 0.0)
+        x, y, sd = getattr(point, key), scale * point.score.mean, scale * (point.score.sd or 0.0)
         # Two ends as data too, which the axis limits follow; a shifted bar they do not.
         axis.plot([x, x], [y - sd, y + sd], alpha=0)
         axis.errorbar(
@@ -96,18 +97,18 @@ def _draw_arm(axis: Axes, points: list[Point], key: str, place: int) -> None:
         )
 
 
-def _label(axis: Axes, points: list[Point], key: str) -> None:
+def _label(axis: Axes, points: list[Point], key: str, scale: float) -> None:
     """Writes each student's label once, over its highest bar, or under its lowest where the teacher's is above."""
     students = [point for point in points if point.arm != "teacher"]
     teachers = [getattr(point, key) for point in points if point.arm == "teacher"]
     beside = len({point.arm for point in students}) - 1
     for text, x in dict.fromkeys((point.label, getattr(point, key)) for point in students):
-        mine = [point.accuracy for point in students if (point.label, getattr(point, key)) == (text, x)]
+        mine = [point.score for point in students if (point.label, getattr(point, key)) == (text, x)]
         under = any(abs(teacher / x - 1) < 0.05 for teacher in teachers)
         ends = [one.mean + (-1 if under else 1) * (one.sd or 0.0) for one in mine]
         axis.annotate(
             text,
-            (x, 100 * (min(ends) if under else max(ends))),
+            (x, scale * (min(ends) if under else max(ends))),
             (5 * beside / 2, -5 if under else 5),
             textcoords="offset points",
             ha="center",

@@ -12,10 +12,12 @@ from rolewise.report import bits, figures, measured
 from rolewise.report.cells import with_interval, with_spread
 from rolewise.report.costs import costs_table
 from rolewise.report.run_data import RunData, read_run
+from rolewise.results_format import values_of
 from rolewise.statistics import (
     ArmRow,
     caution,
     compare,
+    estimate,
     verdict,
 )
 
@@ -49,6 +51,8 @@ def _content(data: RunData) -> dict[str, Any]:
     roles.sort(key=lambda role: role != "teacher")
     return {
         "name": data.name,
+        "metric": data.metrics[0],
+        "others": _others(data),
         "missing": missing,
         "verdicts": [verdict(rows, student) for student in students],
         "caution": caution(data.results, rows) if rows else None,
@@ -58,7 +62,7 @@ def _content(data: RunData) -> dict[str, Any]:
         "teachers": _teachers(data),
         "arms_figure": figures.arms_figure(rows) if rows else None,
         "lineages": {
-            role: figures.lineage_figure(data.lineages[name], f"{role}, seed {first}")
+            role: figures.lineage_figure(data.lineages[name], f"{role}, seed {first}", data.metrics[0])
             for role in roles
             if (name := f"seed{first}/{role}-search") in data.lineages
         },
@@ -77,16 +81,14 @@ def _content(data: RunData) -> dict[str, Any]:
 
 
 def _row(row: ArmRow, data: RunData) -> dict[str, Any]:
-    accuracy, difference = row.accuracy, row.difference
-    interval = (
-        ""
-        if accuracy.low is None or accuracy.high is None
-        else f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"
-    )
-    change = "control" if difference is None else with_interval(difference)
+    score, difference, metric = row.score, row.difference, row.metric
+    interval = ""
+    if score.low is not None and score.high is not None:
+        interval = f"{metric.value(score.low)} to {metric.value(score.high)}"
+    change = "control" if difference is None else with_interval(metric, difference)
     return {
         "name": row.name,
-        "accuracy": with_spread(accuracy),
+        "score": with_spread(metric, score),
         "interval": interval,
         "change": change,
         "adjusted": "" if row.adjusted is None else f"{row.adjusted:.3f}",
@@ -104,17 +106,29 @@ def _seconds(data: RunData, what: str) -> str:
 
 
 def _teachers(data: RunData) -> list[dict[str, str]]:
-    teachers = []
+    teachers, metric = [], data.metrics[0]
     for teacher in (data.results or {}).get("teachers", []):
-        values = list(teacher["test_accuracy"].values())
+        values = list(values_of(teacher, metric.key).values())
         teachers.append(
             {
                 "augmentation": teacher["augmentation"],
                 "parameters": f"{teacher['parameters']:,}",
-                "accuracy": f"{100 * sum(values) / len(values):.1f}",
+                "score": metric.shown(sum(values) / len(values)) if values else "unknown",
             }
         )
     return teachers
+
+
+def _others(data: RunData) -> dict[str, Any] | None:
+    """Returns the task's other metrics of every arm, mean and standard deviation; None where accuracy says it all."""
+    if data.results is None or data.results["task"] == "classification":
+        return None
+    rows = []
+    for arm in data.results["arms"]:
+        values = [(info, list(values_of(arm, info.key).values())) for info in data.metrics[1:]]
+        cells = [with_spread(info, estimate(found)) if found else "" for info, found in values]
+        rows.append({"student": arm["student"], "name": arm["name"], "cells": cells})
+    return {"headings": [info.axis for info in data.metrics[1:]], "rows": rows}
 
 
 def _retired(data: RunData) -> list[str]:
@@ -144,7 +158,7 @@ def _curves(data: RunData, students: list[str]) -> str | None:
         for student in students:
             if what.startswith(f"{student}-"):
                 curves.setdefault(student, {}).setdefault(what[len(student) + 1 :], []).append(record)
-    return figures.curves_figure(curves) if curves else None
+    return figures.curves_figure(curves, data.metrics[0]) if curves else None
 
 
 def _gradients(data: RunData, rows: list[ArmRow]) -> str | None:

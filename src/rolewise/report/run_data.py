@@ -13,6 +13,8 @@ import numpy as np
 
 from rolewise.errors import InputError
 from rolewise.files import read_bytes, read_json, read_text
+from rolewise.metric_info import ACCURACY, CROSS_ENTROPY, MetricInfo, info_of
+from rolewise.results_format import as_current
 from rolewise.seals import check_file, is_early, product, read_made, top_product
 
 #: What a run writes at its end.
@@ -28,7 +30,7 @@ class RunData:
         root: the run folder.
         name: the experiment's name.
         config: the text of config.yaml.
-        results: content of results.json, or None while the run is not finished.
+        results: content of results.json in its current form, or None while the run is not finished.
         timing: content of timing.json, or None.
         environment: content of environment.json.
         records: stage -> its epochs' records.
@@ -36,6 +38,7 @@ class RunData:
         schedules: stage -> content of schedule.json.
         histograms: stage -> content of histograms.json.
         previews: name -> uint8 [n, C, H, W].
+        metrics: of the task, the one that is compared first.
     """
 
     root: Path
@@ -49,6 +52,7 @@ class RunData:
     schedules: dict[str, dict[str, Any]] = field(default_factory=dict)
     histograms: dict[str, dict[str, Any]] = field(default_factory=dict)
     previews: dict[str, np.ndarray] = field(default_factory=dict)
+    metrics: list[MetricInfo] = field(default_factory=lambda: [ACCURACY, CROSS_ENTROPY])
 
 
 def read_run(root: Path) -> RunData:
@@ -65,14 +69,17 @@ def read_run(root: Path) -> RunData:
     else:
         top, left = _checked_top(run.get("files")), product
     text = top(root / "config.yaml")
+    results = _mapping(top(root / "results.json"))
     data = RunData(
         root=root,
         name=str(run.get("name", root.name)),
         config=read_text(text, "config") if text is not None else "",
-        results=_mapping(top(root / "results.json")),
+        results=as_current(results) if results is not None else None,
         timing=_mapping(top(root / "timing.json")),
         environment=_mapping(top(root / "environment.json")) or {},
     )
+    if "metrics" in run:
+        data.metrics = [info_of(values) for values in run["metrics"]]
     stages = root / "stages"
     for folder in sorted(path for path in stages.glob("seed*/*") if path.is_dir()):
         name = f"{folder.parent.name}/{folder.name}"

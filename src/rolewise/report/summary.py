@@ -7,6 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rolewise.files import AnyPath, as_path, read_json
+from rolewise.report.cells import with_interval, with_spread
+from rolewise.results_format import as_current
 from rolewise.seals import is_early, top_product
 from rolewise.statistics import caution, compare, verdict
 
@@ -19,25 +21,20 @@ def summary(root: AnyPath) -> Group:
     """
     root = as_path(root, "root")
     path = root / "results.json"
-    results = read_json(path if is_early(root / "run.json") else top_product(path), "the run's results")
+    results = as_current(read_json(path if is_early(root / "run.json") else top_product(path), "the run's results"))
     rows = compare(results)
     parts: list[Table | Text] = []
     for student in dict.fromkeys(row.student for row in rows):
         table = Table(title=f"\n{student}", title_justify="left", box=None, padding=(0, 2, 0, 0))
         for heading, side in (
             ("arm", "left"),
-            ("test accuracy, %", "right"),
+            (f"test {rows[0].metric.axis}", "right"),
             ("difference to its control (95%, unadjusted)", "right"),
         ):
             table.add_column(heading, justify=side)  # type: ignore[arg-type]
         for row in (row for row in rows if row.student == student):
-            spread = "" if row.accuracy.sd is None else f" ± {100 * row.accuracy.sd:.1f}"
-            change = "control"
-            if row.difference is not None:
-                change = f"{100 * row.difference.mean:+.1f}"
-                if row.difference.low is not None and row.difference.high is not None:
-                    change += f" ({100 * row.difference.low:+.1f} to {100 * row.difference.high:+.1f})"
-            table.add_row(row.name, f"{100 * row.accuracy.mean:.1f}{spread}", change)
+            change = "control" if row.difference is None else with_interval(row.metric, row.difference)
+            table.add_row(row.name, with_spread(row.metric, row.score), change)
         parts += [table, Text("\n" + verdict(rows, student))]
     parts.append(Text("\n" + caution(results, rows)))
     return Group(*parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from rolewise.errors import InputError
+from rolewise.metric_info import ACCURACY, MetricInfo
 from rolewise.words import counted
 
 
@@ -25,18 +26,22 @@ def sampling_error(accuracy: float, images: int) -> float:
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
-def fixed_test_set(accuracy: float | None = None, images: int | None = None) -> str:
+def fixed_test_set(
+    metric: MetricInfo = ACCURACY, value: float | None = None, images: int | None = None, error: float | None = None
+) -> str:
     """Returns the caution that every interval over seeds needs: one test set, and seeds that share their images.
 
     Args:
-        accuracy: the highest mean, in [0, 1]; None where it is not known.
+        metric: what is compared.
+        value: its best mean; None where it is not known.
         images: of the test set; None likewise.
+        error: the standard error of the value that the choice of test images gives; None likewise.
     """
     size = ""
-    if accuracy is not None and images:
+    if value is not None and images and error is not None:
         size = (
-            f": {counted(images, 'image')}, which give an accuracy of {100 * accuracy:.1f}% a standard error of "
-            f"{100 * sampling_error(accuracy, images):.1f} points by themselves"
+            f": {counted(images, 'image')}, which give {_with_article(metric.title)} of {metric.shown(value)} a "
+            f"standard error of {metric.value(error)}{metric.change_unit} by themselves"
         )
     return (
         "Intervals and p values hold what differs between trainings from seed to seed. All seeds are tested on one "
@@ -61,3 +66,7 @@ def looked_at(metrics: int, contrasts: int, questions: int = 0) -> str:
         "values are adjusted (Holm) for the contrasts of one metric in one part, and for nothing across metrics and "
         f"parts{among}.{luck}"
     )
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[:1].lower() in 'aeio' else 'a'} {noun}"

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rolewise.errors import InputError
-from rolewise.statistics.cautions import fixed_test_set
+from rolewise.metric_info import ACCURACY, MetricInfo
+from rolewise.results_format import as_current, metrics_of, values_of
+from rolewise.statistics.cautions import fixed_test_set, sampling_error
 from rolewise.statistics.estimates import Estimate, adjusted_together, estimate, paired
 from rolewise.words import counted
 
@@ -20,7 +22,7 @@ class ArmRow:
         student: its student.
         distilled: with or without distillation.
         augmentation: the student's.
-        accuracy: test accuracy in [0, 1] over seeds.
+        score: the primary metric on the test set, over seeds.
         values: each seed's.
         control: the arm that it is compared with.
         difference: to that arm, paired by seed; None for the control itself.
@@ -28,13 +30,14 @@ class ArmRow:
         together: p value adjusted for all arms compared, of all students (Holm); None likewise.
         family: the number of differences that ``adjusted`` is for, and ``together``.
         images: trained on, for one seed.
+        metric: what ``score`` is.
     """
 
     name: str
     student: str
     distilled: bool
     augmentation: str
-    accuracy: Estimate
+    score: Estimate
     values: tuple[float, ...]
     control: str
     difference: Estimate | None
@@ -42,21 +45,24 @@ class ArmRow:
     images: int
     together: float | None = None
     family: tuple[int, int] = (0, 0)
+    metric: MetricInfo = ACCURACY
 
 
 def compare(results: Any) -> list[ArmRow]:
     """Makes the table of arms.
 
     Args:
-        results: the content of ``results.json``.
+        results: the content of ``results.json``, of any version.
 
     Raises:
         InputError: a field is missing or of another kind; it is named.
     """
     try:
+        results = as_current(results)
+        metric = metrics_of(results)[0]
         seeds = [str(seed) for seed in results["seeds"]]
         values = {
-            (arm["student"], arm["name"]): tuple(float(arm["test_accuracy"][seed]) for seed in seeds)
+            (arm["student"], arm["name"]): tuple(values_of(arm, metric.key)[seed] for seed in seeds)
             for arm in results["arms"]
         }
         differences: dict[tuple[str, str], Estimate] = {}
@@ -73,7 +79,7 @@ def compare(results: Any) -> list[ArmRow]:
                 student=arm["student"],
                 distilled=bool(arm["distilled"]),
                 augmentation=arm["student_augmentation"],
-                accuracy=estimate(values[arm["student"], arm["name"]]),
+                score=estimate(values[arm["student"], arm["name"]]),
                 values=values[arm["student"], arm["name"]],
                 control=arm["control"],
                 difference=differences.get((arm["student"], arm["name"])),
@@ -81,6 +87,7 @@ def compare(results: Any) -> list[ArmRow]:
                 images=int(arm["images"]),
                 together=together.get((arm["student"], arm["name"])),
                 family=(sizes.get(arm["student"], 0), number),
+                metric=metric,
             )
             for arm in results["arms"]
         ]
@@ -113,20 +120,20 @@ def verdict(rows: list[ArmRow], student: str) -> str:
     mine = [row for row in rows if row.student == student]
     if not mine:
         raise InputError(f"results must hold arms of student {student!r}, got none")
-    count = mine[0].accuracy.count
+    count, metric = mine[0].score.count, mine[0].metric
     if count < 2:
-        best = max(mine, key=lambda row: row.accuracy.mean)
+        best = best_of(mine)
         return (
-            f"{student}: one seed says nothing about noise. The highest accuracy was {percent(best.accuracy.mean)} "
-            f"({best.name}); run more seeds before believing it."
+            f"{student}: one seed says nothing about noise. The {metric.superlative} {metric.title} was "
+            f"{metric.shown(best.score.mean)} ({best.name}); run more seeds before believing it."
         )
     sentences = []
     for row in mine:
         if row.augmentation == "own" and row.difference is not None:
             how = "with distillation" if row.distilled else "without distillation"
             sentences.append(f"its own searched schedule, {how}, {_effect(row)}")
-    best = max(mine, key=lambda row: row.accuracy.mean)
-    closing = f"The highest mean was {percent(best.accuracy.mean)}, of {best.name}"
+    best = best_of(mine)
+    closing = f"The {metric.superlative} mean was {metric.shown(best.score.mean)}, of {best.name}"
     if best.difference is not None:
         closing += f", which {_effect(best)}"
     rivals = [row for row in mine if row is not best and not paired(best.values, row.values).exceeds_noise]
@@ -144,13 +151,14 @@ def verdict(rows: list[ArmRow], student: str) -> str:
 
 def _effect(row: ArmRow) -> str:
     assert row.difference is not None
-    change = f"{100 * row.difference.mean:+.1f} points against {row.control}"
+    metric = row.metric
+    change = f"{metric.change(row.difference.mean)}{metric.change_unit} against {row.control}"
     if row.difference.low is None or row.difference.high is None:
-        return f"changed accuracy by {change}, the same for every seed, so that its noise cannot be told"
-    interval = f"95% interval {100 * row.difference.low:+.1f} to {100 * row.difference.high:+.1f}"
+        return f"changed {metric.title} by {change}, the same for every seed, so that its noise cannot be told"
+    interval = f"95% interval {metric.change(row.difference.low)} to {metric.change(row.difference.high)}"
     if not row.difference.exceeds_noise:
-        return f"changed accuracy by {change} ({interval}), which is within the noise"
-    return f"changed accuracy by {change} ({interval}), {_beyond(row)}"
+        return f"changed {metric.title} by {change} ({interval}), which is within the noise"
+    return f"changed {metric.title} by {change} ({interval}), {_beyond(row)}"
 
 
 def _beyond(row: ArmRow) -> str:
@@ -179,11 +187,27 @@ def caution(results: Any, rows: list[ArmRow]) -> str:
         results: the content of ``results.json``.
         rows: of `compare`.
     """
-    best = max((row.accuracy.mean for row in rows), default=None)
+    if not rows:
+        return fixed_test_set()
+    best = best_of(rows)
     images = results.get("test_images") if isinstance(results, dict) else None
-    return fixed_test_set(best, images if isinstance(images, int) else None)
+    error = None
+    if best.metric == ACCURACY and isinstance(images, int) and images:
+        error = sampling_error(best.score.mean, images)
+    elif isinstance(results, dict):
+        error = _measured_error(results, best)
+    return fixed_test_set(best.metric, best.score.mean, images if isinstance(images, int) else None, error)
 
 
-def percent(value: float) -> str:
-    """Returns a fraction as a percentage with one decimal."""
-    return f"{100 * value:.1f}%"
+def _measured_error(results: dict[str, Any], row: ArmRow) -> float | None:
+    """Returns the mean over seeds of the standard errors that a test measured of an arm; None where it did not."""
+    for arm in results.get("arms", ()):
+        if (arm["student"], arm["name"]) == (row.student, row.name) and arm.get("sampling_error"):
+            errors = [float(value) for value in arm["sampling_error"].values()]
+            return sum(errors) / len(errors)
+    return None
+
+
+def best_of(rows: list[ArmRow]) -> ArmRow:
+    """Returns the row with the best mean: the highest, or the lowest of an error."""
+    return max(rows, key=lambda row: row.metric.goodness(row.score.mean))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from rolewise.results_format import as_current, metrics_of, values_of
 from rolewise.statistics.estimates import Estimate, estimate, paired
 
 
@@ -19,7 +20,7 @@ class FloatComparison:
         activation_bits: of the activations.
         bytes: of the weights, packed at their bits.
         bit_operations: of one image: multiplications weighted by the bits of both factors.
-        accuracy: test accuracy in [0, 1] over seeds.
+        score: the primary metric on the test set, over seeds.
         difference: to the float twin under the same arm, paired by seed; None without a twin.
     """
 
@@ -29,7 +30,7 @@ class FloatComparison:
     activation_bits: int
     bytes: int
     bit_operations: int
-    accuracy: Estimate
+    score: Estimate
     difference: Estimate | None
 
 
@@ -37,12 +38,14 @@ def compare_to_float(results: dict[str, Any]) -> list[FloatComparison]:
     """Returns a row for each arm of each student, float twins among them; none where no student has few bits.
 
     Args:
-        results: content of a run's ``results.json``.
+        results: content of a run's ``results.json``, of any version.
     """
+    results = as_current(results)
+    metric = metrics_of(results)[0]
     arms = results["arms"]
     if all(arm.get("weight_bits", 32) == 32 and arm.get("activation_bits", 32) == 32 for arm in arms):
         return []
-    values = {(arm["student"], arm["name"]): [float(v) for v in arm["test_accuracy"].values()] for arm in arms}
+    values = {(arm["student"], arm["name"]): list(values_of(arm, metric.key).values()) for arm in arms}
     rows = []
     for arm in arms:
         mine, twin = values[arm["student"], arm["name"]], values.get((arm["twin"], arm["name"]))

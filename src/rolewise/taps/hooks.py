@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from rolewise.errors import InputError
+from rolewise.taps.names import uncompiled
 from rolewise.taps.paths import TapPath, parse_tap
 from rolewise.taps.recording import Recording, Stopped
 from rolewise.taps.tokens import layout_of
@@ -91,6 +92,7 @@ class Taps:
     """
 
     def __init__(self, network: nn.Module, paths: Iterable[str]) -> None:
+        network = uncompiled(network)
         self.places = tuple(parse_tap(path) for path in dict.fromkeys(paths))
         self.paths = tuple(place.path for place in self.places)
         self.recording = Recording()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.taps.hooks import attach, free_numbers
-from rolewise.taps.names import resolve
+from rolewise.taps.names import resolve, uncompiled
 from rolewise.taps.paths import parse_tap
 from rolewise.taps.recording import Recording
 
@@ -46,6 +46,7 @@ def tap(
     names = list(dict.fromkeys([paths] if isinstance(paths, str) else paths))
     if not isinstance(network, nn.Module):
         raise InputError(f"network must be a torch.nn.Module, got {type(network).__name__}")
+    network = uncompiled(network)
     places = {name: parse_tap(resolve(network, name, "network")) for name in names}
     recording, features = Recording(copies=copy), dict[str, Tensor]()
     recorded = list({place.path: place for place in places.values()}.values())

@@ -23,8 +23,14 @@ def taps_of(model: nn.Module) -> dict[str, str]:
     declared = getattr(model, "taps", None)
     if isinstance(declared, dict):
         return {str(name): str(path) for name, path in declared.items()}
-    linear = [path for path, module in model.named_modules() if isinstance(module, nn.Linear) and path]
+    linear = [path for path, module in uncompiled(model).named_modules() if isinstance(module, nn.Linear) and path]
     return {"penultimate": f"{linear[-1]}:input", "logits": linear[-1]} if linear else {}
+
+
+def uncompiled(network: nn.Module) -> nn.Module:
+    """Returns the network inside the wrapper that ``torch.compile(network)`` returns, and any other network itself."""
+    inner = getattr(network, "_orig_mod", None)
+    return inner if isinstance(inner, nn.Module) else network
 
 
 def names_of(network: nn.Module) -> dict[str, str]:
@@ -47,7 +53,7 @@ def resolve(network: nn.Module, name: str, role: str) -> str:
     """
     taps = names_of(network)
     path = taps.get(name, name)
-    known = [known for known, _ in network.named_modules(remove_duplicate=False)]
+    known = [known for known, _ in uncompiled(network).named_modules(remove_duplicate=False)]
     try:
         place = parse_tap(path)
     except InputError:

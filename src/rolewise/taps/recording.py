@@ -1,4 +1,4 @@
-"""What is recorded of one forward pass of a network, place by place."""
+"""A recording of one forward pass of a network, place by place."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Stopped(BaseException):
 
 
 class Recording:
-    """What the hooks on one network record in one forward pass.
+    """Takes what the hooks on one network record in one forward pass.
 
     It takes nothing while it is closed: a forward pass outside of `Taps`, or of a copy of the network, keeps no memory
     alive.
@@ -43,7 +43,7 @@ class Recording:
         """Records a place in one run of its module.
 
         Args:
-            place: which one.
+            place: the place of the hook.
             value: the module's output, or its arguments.
         """
         path, wanted, runs = place.path, place.run, self.runs
@@ -70,7 +70,7 @@ class Recording:
         """Closes the recording and returns what it recorded: path -> tensor.
 
         Args:
-            places: what must be there.
+            places: all that must have been recorded.
             layouts: of the tokens at some paths, of which those that stand for places are returned.
 
         Raises:
@@ -100,7 +100,7 @@ class Recording:
 
 
 def _version(tensor: Tensor) -> int:
-    """Returns how often a tensor was changed in place; 0 in inference mode, where torch does not count."""
+    """Returns the number of changes of a tensor in place; 0 in inference mode, where torch does not count."""
     try:
         return tensor._version
     except RuntimeError:

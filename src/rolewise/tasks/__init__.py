@@ -1,6 +1,22 @@
 """Tasks: what is predicted, one file each."""
 
+from rolewise.metric_info import MetricInfo
 from rolewise.tasks.classification import Classification
-from rolewise.tasks.protocol import Metric, MetricInfo, Reduction, Task
+from rolewise.tasks.multi_label import MultiLabel
+from rolewise.tasks.protocol import Metric, Reduction, RowKind, Task
+from rolewise.tasks.registry import TASKS, build_task, task_settings
+from rolewise.tasks.regression import Regression
 
-__all__ = ["Classification", "Metric", "MetricInfo", "Reduction", "Task"]
+__all__ = [
+    "TASKS",
+    "Classification",
+    "Metric",
+    "MetricInfo",
+    "MultiLabel",
+    "Reduction",
+    "Regression",
+    "RowKind",
+    "Task",
+    "build_task",
+    "task_settings",
+]

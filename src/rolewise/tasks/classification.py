@@ -12,10 +12,13 @@ from torch.nn import functional
 from rolewise.batch import Batch, Outputs, Rows
 from rolewise.errors import InputError
 from rolewise.logits import logits_in
+from rolewise.metric_info import ACCURACY, CROSS_ENTROPY, MetricInfo
 from rolewise.tasks.label_checks import check_label_shapes, check_label_values, check_logits
-from rolewise.tasks.protocol import MetricInfo, Reduction
+from rolewise.tasks.protocol import Reduction, RowKind
+from rolewise.tasks.registry import TASKS
 
 
+@TASKS.add("classification")
 class Classification:
     r"""One class of K for each example.
 
@@ -29,10 +32,12 @@ class Classification:
     """
 
     name = "classification"
-    metrics = (
-        MetricInfo("accuracy", "accuracy", "fraction"),
-        MetricInfo("loss", "cross-entropy", "nats", higher_is_better=False),
+    metrics: tuple[MetricInfo, ...] = (
+        ACCURACY,
+        CROSS_ENTROPY,
     )
+    rows_hold: RowKind = "logits"
+    row_classes: int | None = None
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
         if (
@@ -83,22 +88,25 @@ class ClassificationMetric:
     def __init__(self) -> None:
         self._correct: list[Tensor] = []
         self._losses: list[Tensor] = []
+        self._sum = 0.0
 
     def add(self, outputs: Outputs, batch: Batch) -> None:
         """Adds a batch with labels int64 [B]."""
-        logits = outputs.logits
-        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        logits = outputs.logits.detach().float()
         self._correct.append((logits.argmax(1) == batch.targets).cpu())
         self._losses.append(functional.cross_entropy(logits, batch.targets, reduction="none").cpu())
+        # Summed by torch, as evaluations were before a metric could be weighted: to the last digit.
+        self._sum += float(functional.cross_entropy(logits, batch.targets, reduction="sum"))
 
     def compute(self, weights: Tensor | None = None) -> dict[str, float]:
         """Returns ``accuracy`` in [0, 1] and ``loss`` in nats (see `rolewise.tasks.protocol.Metric`)."""
-        correct, losses = torch.cat(self._correct).double(), torch.cat(self._losses).double()
-        weights = torch.ones_like(correct) if weights is None else weights.double()
-        total = weights.sum()
+        correct = torch.cat(self._correct)
+        if weights is None:
+            return {"accuracy": int(correct.sum()) / len(correct), "loss": self._sum / len(correct)}
+        share = weights.double() / weights.double().sum()
         return {
-            "accuracy": float((weights * correct).sum() / total),
-            "loss": float((weights * losses).sum() / total),
+            "accuracy": float(share @ correct.double()),
+            "loss": float(share @ torch.cat(self._losses).double()),
         }
 
     def per_example(self) -> Tensor:

@@ -62,8 +62,8 @@ def _way(labels: Tensor) -> str:
         return "; drop the last dimension with labels.squeeze(1).long()"
     if labels.ndim == 2 and not labels.is_floating_point():
         return (
-            "; one-hot labels become classes with labels.argmax(1), and several classes at once are not what softmax "
-            "is trained on"
+            "; one-hot labels become classes with labels.argmax(1), and several labels at once are of the task "
+            "multi_label"
         )
     if labels.ndim == 1 and not labels.is_floating_point() and labels.dtype != torch.int64:
         return "; convert them with labels.long()"
@@ -123,6 +123,6 @@ def check_label_values(labels: Tensor, num_classes: int) -> None:
     wrong = most if most > 1 + slack else least
     row = int((sums - wrong).abs().argmin())
     raise InputError(
-        f"soft labels must add up to 1 in every row, got {wrong:g} in row {row}; several labels at once (multi-label) "
-        "are not what softmax is trained on: for shares of one, divide by labels.sum(1, keepdim=True)"
+        f"soft labels must add up to 1 in every row, got {wrong:g} in row {row}; several labels at once are of the "
+        "task multi_label, and shares of one class are made by dividing by labels.sum(1, keepdim=True)"
     )

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
 from rolewise.batch import Batch, Outputs, Rows
+from rolewise.metric_info import MetricInfo
 
 Reduction = Literal["mean", "sum", "none"]
-
-
-@dataclass(frozen=True)
-class MetricInfo:
-    """The description of a metric.
-
-    Args:
-        key: its name in ``results.json``.
-        title: its name in tables and figures.
-        unit: ``fraction`` (shown in percent), ``nats``, or the unit of the targets; empty where there is none.
-        higher_is_better: whether a higher value is the better one.
-    """
-
-    key: str
-    title: str
-    unit: str = ""
-    higher_is_better: bool = True
+RowKind = Literal["logits", "predictions"]
 
 
 class Metric(Protocol):
@@ -37,7 +21,7 @@ class Metric(Protocol):
         """Adds the outputs for one batch, in the order of the examples."""
 
     def compute(self, weights: Tensor | None = None) -> dict[str, float]:
-        """Returns every number of the task by its key.
+        """Returns every number of the task by its key, the first one first.
 
         Args:
             weights: [N] of the examples so far, at least 0; one bootstrap resample. None for 1 each.
@@ -57,6 +41,14 @@ class Task(Protocol):
     @property
     def metrics(self) -> tuple[MetricInfo, ...]:
         """Its numbers; the first is the search's reward and the report's column."""
+
+    @property
+    def rows_hold(self) -> RowKind:
+        """What its rows hold: ``logits`` of classes, or ``predictions``, numbers in the targets' unit."""
+
+    @property
+    def row_classes(self) -> int | None:
+        """How many classes a row of logits has where that is the same for all networks of the task; else None."""
 
     def check(self, batch: Batch) -> None:
         """Raises InputError unless a batch is of this task; only shapes and types are read, before a network runs."""

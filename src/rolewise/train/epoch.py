@@ -7,6 +7,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from rolewise.batch import Batch, Context
 from rolewise.errors import NonFiniteError
 from rolewise.train.failure_cause import why
@@ -78,8 +80,7 @@ def _step(trainee: Trainee, batches: Sequence[Batch], measured: bool) -> None:
     progress = number / (trainee.steps_per_epoch * settings.epochs)
     record.learning_rate = trainee.learning_rate * rate(trainee.schedule, progress)
     trainee.rates.set(record.learning_rate)
-    student = (weight for weight in trainee.distiller.student.parameters() if weight.requires_grad)
-    probe = GradientProbe(list(student)) if measured else None
+    probe = GradientProbe(_of_students(trainee)) if measured else None
     ratio = settings.gradient_ratio(trainee.epoch)
     rule = StepRule(settings.precision, trainee.scaler, settings.clip_norm, ratio, probe)
     context = Context(progress, number, trainee.epoch + trainee.step / trainee.steps_per_epoch, trainee.seed)
@@ -90,6 +91,11 @@ def _step(trainee: Trainee, batches: Sequence[Batch], measured: bool) -> None:
     trainee.step += 1
     if record.tally.full:
         read_terms(trainee)
+
+
+def _of_students(trainee: Trainee) -> list[nn.Parameter]:
+    students = trainee.distiller.students.values()
+    return [weight for student in students for weight in student.parameters() if weight.requires_grad]
 
 
 def _number(trainee: Trainee) -> int:

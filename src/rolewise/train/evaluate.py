@@ -1,32 +1,85 @@
-"""Evaluation of a classifier on part of a source, in eval mode, over every image."""
+"""Evaluation of a network on part of a source, in eval mode, over every image."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from rolewise.batch import Batch
 from rolewise.data import Source, batches
+from rolewise.errors import InputError
 from rolewise.inputs import InputSpec, prepare
-from rolewise.logits import logits_in
+from rolewise.metric_info import MetricInfo
+from rolewise.networks import evaluating
+from rolewise.tasks import Classification, Metric, Task
 from rolewise.train.given import check_count, check_indices
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """What an evaluation found.
+    """The numbers of an evaluation.
 
     Args:
-        accuracy: in [0, 1].
-        loss: mean cross-entropy in nats.
-        correct: bool [N], in the order of the indices.
+        values: every number of the task by its key.
+        infos: what they are; the first one is the task's own.
+        metric: of each example, in the order of the indices, for intervals and paired comparisons.
+        examples: how many were evaluated.
     """
 
-    accuracy: float
-    loss: float
-    correct: Tensor
+    values: Mapping[str, float]
+    infos: tuple[MetricInfo, ...]
+    metric: Metric
+    examples: int
+
+    @property
+    def first(self) -> float:
+        """The number that stands for the task: accuracy, in classification."""
+        return self.values[self.infos[0].key]
+
+    @property
+    def score(self) -> float:
+        """The first number, or its negative where lower is better: what a search raises."""
+        return self.infos[0].goodness(self.first)
+
+    @property
+    def accuracy(self) -> float:
+        """In [0, 1].
+
+        Raises:
+            InputError: the task has none.
+        """
+        return self._of("accuracy")
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy in nats.
+
+        Raises:
+            InputError: the task has none.
+        """
+        return self._of("loss")
+
+    @property
+    def correct(self) -> Tensor:
+        """Bool [N], which examples are classified correctly.
+
+        Raises:
+            InputError: the task has no such thing.
+        """
+        self._of("accuracy")
+        each = self.metric.per_example()
+        assert each is not None
+        return each.bool()
+
+    def _of(self, key: str) -> float:
+        if key not in self.values:
+            raise InputError(
+                f"{key} must be a metric of the task, which has {', '.join(self.values)}; take one of them"
+            )
+        return self.values[key]
 
 
 # Not inference_mode: tensors that something keeps from within it could never take part in a gradient later.
@@ -39,34 +92,32 @@ def evaluate(
     *,
     batch_size: int = 512,
     device: torch.device | str = "cpu",
+    task: Task | None = None,
 ) -> Metrics:
-    """Evaluates a classifier.
+    """Evaluates a network.
 
     Args:
-        model: returns logits [B, K], or an object that has ``logits``.
+        model: of the task; a classifier returns logits [B, K], or an object that has ``logits``.
         source: where the images are.
         indices: int64 [N], which of them.
         spec: what the model is fed; None for pixels in [0, 1].
         batch_size: B, of no influence on the result but for rounding.
         device: where the model is.
+        task: what is predicted; classification by default.
 
     Raises:
-        InputError: there is no image, or an argument is wrong.
+        InputError: there is no image, an argument is wrong, or targets or outputs are not those of the task.
     """
     check_indices(indices, source)
     check_count("batch_size", batch_size, least=1)
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    correct, loss = [], 0.0
-    try:
-        for batch in batches(source, indices, batch_size, device=device):
-            images = prepare(batch.images, spec) if spec is not None else batch.images.float() / 255
-            logits = logits_in(model(images)).float()
-            correct.append((logits.argmax(1) == batch.labels).cpu())
-            loss += float(functional.cross_entropy(logits, batch.labels, reduction="sum"))
-    finally:
-        # Each its own: someone may keep a part of the network in eval mode.
-        for module, training in modes:
-            module.training = training
-    hits = torch.cat(correct)
-    return Metrics(int(hits.sum()) / len(hits), loss / len(hits), hits)
+    task = Classification() if task is None else task
+    metric = task.metric()
+    with evaluating(model):
+        for part in batches(source, indices, batch_size, device=device):
+            images = prepare(part.images, spec) if spec is not None else part.images.float() / 255
+            batch = Batch(images, part.labels, part.indices)
+            task.check(batch)
+            outputs = task.run(model, images)
+            task.check_outputs(outputs, batch, values=False)
+            metric.add(outputs, batch)
+    return Metrics(metric.compute(), task.metrics, metric, len(indices))

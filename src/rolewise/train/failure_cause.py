@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rolewise.batch import Batch
 from rolewise.distill import Distiller
-from rolewise.inputs import InputSpec, prepare
-from rolewise.logits import logits_in
+from rolewise.inputs import prepare
 
 
 @torch.no_grad()
@@ -25,13 +24,16 @@ def why(distiller: Distiller, batch: Batch, step: int, term: str) -> str:
     for name, some in (("images", images), ("the teacher's images", teacher_images)):
         if isinstance(some, Tensor) and not _finite(some):
             return f"{name} are not finite, so that no loss of them is: look at what makes them"
-    teacher = distiller.teacher
-    # The labels' term does not depend on the teacher: it tells of the student alone.
-    if teacher is not None and distiller.methods and term != "labels":
+    # The labels' term does not depend on a teacher: it tells of the student alone.
+    for role, teacher in distiller.teachers.items() if distiller.methods and not term.endswith("labels") else ():
+        name = "the teacher" if role == "teacher" else f'the teacher "{role}"'
         if not _finite(*teacher.state_dict().values()):
-            return "the teacher's weights are not finite: load or train it anew"
-        if not _finite(_logits(teacher, images if teacher_images is None else teacher_images, distiller.teacher_input)):
-            return "the teacher's logits are not finite: look at its input (mean and std) and at what it computes"
+            return f"{name}'s weights are not finite: load or train it anew"
+        inputs, spec = batch.view(role, "teacher"), distiller.specs[role]
+        outputs = distiller.task.run(teacher, prepare(inputs, spec) if spec is not None else inputs)
+        if not _finite(*(value for value in outputs.values.values() if isinstance(value, Tensor))):
+            kinds = " and ".join(outputs.values)
+            return f"{name}'s {kinds} are not finite: look at its input (mean and std) and at what it computes"
     if step == 0:
         return (
             "no step had been taken, so that the learning rate is not the cause: look at the student's first weights, "
@@ -42,7 +44,3 @@ def why(distiller: Distiller, batch: Batch, step: int, term: str) -> str:
 
 def _finite(*tensors: Tensor) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in tensors if tensor.is_floating_point())
-
-
-def _logits(network: nn.Module, images: Tensor, spec: InputSpec | None) -> Tensor:
-    return logits_in(network(prepare(images, spec) if spec is not None else images))

@@ -44,7 +44,7 @@ class GradientProbe:
     """Measures the gradients of the first terms that it is given.
 
     Args:
-        parameters: the student's.
+        parameters: the students'.
         norms: the measurement; None before there is one.
     """
 
@@ -104,8 +104,8 @@ def gradient_norms(
         if all(gradient is None for gradient in gradients):
             continue
         norms[name] = _norm(gradients)
-        if name == "labels":
-            labels = list(gradients)
+        if name in terms.task_parts:
+            labels = [_sum(*pair) for pair in zip(labels, gradients, strict=True)] if labels else list(gradients)
         else:
             methods = [_sum(*pair) for pair in zip(methods, gradients, strict=True)] if methods else list(gradients)
     distillation = _norm(methods) if methods else None

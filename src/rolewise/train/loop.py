@@ -35,7 +35,8 @@ def fit(
         trainee: the training; its state is replaced where there is a checkpoint.
         folder: gets ``record.jsonl`` (a line an epoch, no times), ``timing.jsonl``, ``checkpoints/``, and at the end
             ``weights.safetensors``.
-        validate: returns the accuracy on images that are not trained on, for the learning curve alone.
+        validate: returns the task's first metric on images that are not trained on, for the learning curve alone; the
+            record has it as ``validation_accuracy`` in classification, ``validation_rmse`` in regression, and so on.
         validations: how many times it is called, evenly over training, the last epoch among them.
         on_epoch: called with a line after each epoch: loss, images a second, time remaining.
         should_stop: called after each step; where it returns True, a checkpoint is written and the loop ends.
@@ -79,7 +80,7 @@ def fit(
             entry = trainee.run_epoch(measured=trainee.epoch in measured, pause=pause)
             if entry is not None:
                 if validate is not None and trainee.epoch in asked:
-                    entry["validation_accuracy"] = validate()
+                    entry[f"validation_{trainee.distiller.task.metrics[0].key}"] = validate()
                 seconds = saved.end_epoch(line(entry))
                 speed = trainee.images_seen / trainee.epoch / max(seconds, 1e-9)
                 times = {"epoch": trainee.epoch, "seconds": round(seconds, 4), "images_per_second": round(speed)}

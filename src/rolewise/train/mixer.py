@@ -119,7 +119,8 @@ class Mixer:
             assert distiller.teacher is not None
             network, images, spec = distiller.teacher, student if teacher is None else teacher, distiller.teacher_input
         else:
-            network, images, spec = distiller.student, student, distiller.student_input
+            first = next(iter(distiller.students.values()))
+            network, images, spec = first, student, distiller.student_input
         shown = images if plan is None else mix_images(images, plan.to(images.device))
         return entropies(network, laid_out(shown, self._channels_last), spec)
 

@@ -20,6 +20,7 @@ from rolewise.train.feed import Feed
 from rolewise.train.given import check_given
 from rolewise.train.image_feed import ImageFeed, image_feed_of
 from rolewise.train.mixing import Mixing
+from rolewise.train.moments import count_moments
 from rolewise.train.optimizers import optimizer_of
 from rolewise.train.parameter_groups import freeze
 from rolewise.train.record import EpochRecord
@@ -92,20 +93,15 @@ class Trainee:
         self.scalars = list(scalars)
         self.epoch, self.step = 0, 0
         self.learning_rate = settings.optimizer.learning_rate
-        self.schedule = settings.schedule.over(settings.epochs, self.steps_per_epoch)
-        for method in distiller.methods:
-            if (weight := method.weight.over(settings.epochs, self.steps_per_epoch)) is not method.weight:
-                distiller.configure(method.name, weight=weight)
-        if isinstance(self.feed, ImageFeed) and self.feed.mixing is not None:
-            self.feed.mixing = self.feed.mixing.over(settings.epochs, self.steps_per_epoch)
+        self.schedule = count_moments(distiller, self.feed, settings, self.steps_per_epoch)
         if settings.channels_last:
             distiller.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.still = freeze(distiller, settings.freeze)
         self.optimizer, self.rates = optimizer_of(settings.optimizer, distiller, settings.groups)
         half = settings.precision == "float16" and self.device.type == "cuda"
         self.scaler = torch.amp.GradScaler("cuda") if half else None
-        self.average = Average(distiller.student, settings.ema) if settings.ema is not None else None
-        average = (self.average, distiller.student) if self.average is not None else None
+        self.average = Average(self.student, settings.ema) if settings.ema is not None else None
+        average = (self.average, self.student) if self.average is not None else None
         self.updates = [Update(distiller, self.optimizer, average=average), *updates]
         self.record = EpochRecord()
         if settings.compile:
@@ -113,8 +109,13 @@ class Trainee:
 
     @property
     def model(self) -> nn.Module:
-        """What is evaluated and kept: the student, or the moving average of its weights."""
-        return self.average.network if self.average is not None else self.distiller.student
+        """The network that is evaluated and kept: the first student, or the moving average of its weights."""
+        return self.average.network if self.average is not None else self.student
+
+    @property
+    def student(self) -> nn.Module:
+        """The first student. All students of a Distiller are trained, by one update."""
+        return next(iter(self.distiller.students.values()))
 
     @property
     def progress(self) -> float:

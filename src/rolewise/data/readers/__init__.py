@@ -1,5 +1,5 @@
 """Readers, one file each; importing them fills the registry."""
 
-from rolewise.data.readers import cifar, digits, image_folder, mnist, npy, npz
+from rolewise.data.readers import cifar, digit_pairs, digits, image_folder, image_table, mnist, npy, npz
 
-__all__ = ["cifar", "digits", "image_folder", "mnist", "npy", "npz"]
+__all__ = ["cifar", "digit_pairs", "digits", "image_folder", "image_table", "mnist", "npy", "npz"]

@@ -8,14 +8,14 @@ from typing import Annotated
 import numpy as np
 import torch
 
-from rolewise.data.arguments import CLASSES, TEXT
-from rolewise.data.arrays import channels_first, image_problem
+from rolewise.data.arguments import CLASSES, TARGETS, TEXT
+from rolewise.data.arrays import channels_first, image_problem, targets_and_names
 from rolewise.data.data_checks import check_memory
 from rolewise.data.download import find
 from rolewise.data.image_sources import ImageData, Source, StreamedArray
-from rolewise.data.labels import label_problem, numbered
 from rolewise.data.npy_header import NpyHeader, read_npy_header
 from rolewise.data.reader_registry import READERS
+from rolewise.data.targets import TargetKind, target_problem
 from rolewise.errors import InputError
 
 
@@ -27,13 +27,14 @@ def npy(
     images: Annotated[str, TEXT] = "images.npy",
     labels: Annotated[str, TEXT] = "labels.npy",
     classes: Annotated[list[str] | None, CLASSES] = None,
+    targets: Annotated[TargetKind, TARGETS] = "classes",
 ) -> tuple[Source, None]:
     """Two .npy files, ``images`` uint8 [N, H, W(, C)] or [N, C, H, W] and ``labels`` [N]; large ones stay on disk."""
     image_path, label_path = (find(root, [name], name, None) for name in (images, labels))
     image_head, label_head = _head(image_path), _head(label_path)
     for path, problem in (
         (image_path, image_problem(image_head.dtype, image_head.shape, "images")),
-        (label_path, label_problem(label_head.dtype, label_head.shape, (*image_head.shape, 0)[0], "labels")),
+        (label_path, target_problem(label_head.dtype, label_head.shape, (*image_head.shape, 0)[0], "labels", targets)),
     ):
         if problem:
             raise InputError(f"{path}: {problem}")
@@ -41,10 +42,11 @@ def npy(
     if not streamed:
         check_memory(image_head.nbytes, str(image_path), "lower data.memory_budget_mb, so that they stay on disk")
     array = channels_first(np.load(image_path, mmap_mode="r", allow_pickle=False))
-    target, _, names = numbered(np.load(label_path, allow_pickle=False), None, classes, str(label_path))
+    values = np.load(label_path, allow_pickle=False)
+    target, _, names = targets_and_names(values, None, classes, str(label_path), targets)
     if streamed:
-        return StreamedArray(array, torch.from_numpy(target), names), None
-    return ImageData(torch.from_numpy(np.array(array, order="C")), torch.from_numpy(target), names), None
+        return StreamedArray(array, target, names), None
+    return ImageData(torch.from_numpy(np.array(array, order="C")), target, names), None
 
 
 def _head(path: Path) -> NpyHeader:

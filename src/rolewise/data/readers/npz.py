@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from rolewise.data.arguments import CLASSES, TEXT, Rule
+from rolewise.data.arguments import CLASSES, TARGETS, TEXT, Rule
 from rolewise.data.arrays import NAMES, check_names, from_arrays, image_problem
 from rolewise.data.data_checks import MOST_EXPANSION, check_memory
 from rolewise.data.download import find
 from rolewise.data.image_sources import Source
-from rolewise.data.labels import label_problem
 from rolewise.data.npy_header import NpyHeader, read_npy_header
 from rolewise.data.reader_registry import READERS
+from rolewise.data.targets import TargetKind, target_problem
 from rolewise.errors import InputError, near
 
 
@@ -36,6 +36,7 @@ def npz(
     file: Annotated[str, TEXT] = "data.npz",
     names: Annotated[dict[str, str], _RENAMES] = {},  # noqa: B006 (never changed)
     classes: Annotated[list[str] | None, CLASSES] = None,
+    targets: Annotated[TargetKind, TARGETS] = "classes",
 ) -> tuple[Source, Source | None]:
     """A .npz file with ``images`` uint8 [N, H, W(, C)] or [N, C, H, W], ``labels`` [N], and ``test_...`` likewise."""
     path = find(root, [file], file, None)
@@ -47,14 +48,14 @@ def npz(
             )
             wanted = {name: members[name] for name in NAMES if name in members}
             heads = {name: _head(archive, info) for name, info in wanted.items()}
-            _check(heads, has_test, path)
+            _check(heads, has_test, path, targets)
             arrays: dict[str, Any] = {name: _read(archive, info) for name, info in wanted.items()}
     except InputError:
         raise
     except Exception as error:
         # A damaged archive fails in whatever way the bytes happen to lead to.
         raise InputError(f"{path} cannot be read as .npz ({type(error).__name__}: {error}); save it anew") from error
-    return from_arrays(arrays | ({"classes": classes} if classes is not None else {}), str(path))
+    return from_arrays(arrays | ({"classes": classes} if classes is not None else {}), str(path), targets)
 
 
 def _members(archive: zipfile.ZipFile, names: dict[str, str], path: Path) -> dict[str, zipfile.ZipInfo]:
@@ -81,13 +82,13 @@ def _head(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NpyHeader:
     return head
 
 
-def _check(heads: dict[str, NpyHeader], has_test: bool, path: Path) -> None:
+def _check(heads: dict[str, NpyHeader], has_test: bool, path: Path, kind: TargetKind) -> None:
     """Checks types, shapes and sizes before any content is read."""
     for prefix in ("", "test_")[: 1 + has_test]:
         images, labels = heads[f"{prefix}images"], heads[f"{prefix}labels"]
         for problem in (
             image_problem(images.dtype, images.shape, f"{prefix}images"),
-            label_problem(labels.dtype, labels.shape, images.shape[0] if images.shape else 0, f"{prefix}labels"),
+            target_problem(labels.dtype, labels.shape, images.shape[0] if images.shape else 0, f"{prefix}labels", kind),
         ):
             if problem:
                 raise InputError(f"{path}: {problem}")

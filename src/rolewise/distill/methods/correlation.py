@@ -38,7 +38,7 @@ def correlation_loss(student: Tensor, teacher: Tensor, *, gamma: float = 0.4, or
     Args:
         student: [B, D] (maps and tokens are flattened).
         teacher: [B, D'], detached.
-        gamma: how quickly the kernel falls with the squared distance.
+        gamma: rate at which the kernel falls with the squared distance.
         order: P, the highest power.
 
     Returns:
@@ -50,8 +50,8 @@ def correlation_loss(student: Tensor, teacher: Tensor, *, gamma: float = 0.4, or
     check_limit("gamma", gamma, "positive")
     check_limit("order", order, "few")
     check_rows(student, teacher)
-    ours, theirs = (_kernel(features.flatten(1), gamma, order) for features in (student, teacher))
-    return (ours - theirs).square().mean(1)
+    of_student, of_teacher = (_kernel(features.flatten(1), gamma, order) for features in (student, teacher))
+    return (of_student - of_teacher).square().mean(1)
 
 
 def _kernel(features: Tensor, gamma: float, order: int) -> Tensor:

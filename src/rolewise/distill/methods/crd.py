@@ -1,4 +1,4 @@
-"""Contrastive representation distillation: an embedding is told from those of other examples by the other network's."""
+"""Contrastive representation distillation: embeddings of one example by both networks, apart from all others."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class CRD(Term):
         \quad p_j = \frac{1}{Z} \exp(\langle v_{i_j}, z_b \rangle / T)
 
     with z the embedding of one network, v the memory of the other's, i_0 the example's own row and the others m
-    negatives; summed over the student's embedding with the teacher's memory and the reverse. An embedding is a learned
-    linear map of the flattened feature at unit length. Z is N times the mean of the exponentials in the first step,
-    for each of the two, and stays. The memories follow the embeddings of the forward pass once its step is taken.
+    negatives, summed over the student's embedding with the teacher's memory and the reverse; N is the number of
+    examples that are trained on. An embedding is a learned linear map of the flattened feature at unit length. Z is N
+    times the mean of the exponentials in the first step. Memories follow the embeddings of a step once it is taken.
 
     Source: Tian, Krishnan, Isola (2020), section 3.2, https://arxiv.org/abs/1910.10699, and its authors' code.
     Differs from source: given for each example, whose mean over the batch is the source's.
@@ -69,13 +69,13 @@ class CRD(Term):
         super().__init__()
         if len(shapes.student) != 1:
             raise InputError(f"crd must have one pair of taps, got {len(shapes.student)}; list it once for each pair")
-        labels = shapes.labels_of_all("crd") if negatives_from == "other_classes" else None
-        self.examples, self.negatives, self.temperature = shapes.number_of_examples("crd"), negatives, temperature
-        self.others = Negatives(self.examples, labels)
-        self.student_map, self.teacher_map = (
-            nn.Linear(math.prod(shape[1:]), width) for shape in (shapes.student[0], shapes.teacher[0])
-        )
-        self.student_bank, self.teacher_bank = (Bank(self.examples, width, momentum) for _ in range(2))
+        examples, others = shapes.number_of_examples("crd"), negatives_from == "other_classes"
+        labels = shapes.labels_of_all("crd") if others else shapes.labels
+        self.others = Negatives(examples, labels, other_classes=others)
+        self.examples, self.negatives, self.temperature = self.others.number, negatives, temperature
+        sizes = (math.prod(shape[1:]) for shape in (shapes.student[0], shapes.teacher[0]))
+        self.student_map, self.teacher_map = (nn.Linear(size, width) for size in sizes)
+        self.student_bank, self.teacher_bank = (Bank(examples, width, momentum) for _ in range(2))
         self.register_buffer("log_scale", torch.full((2,), math.inf))  # log Z of both, infinite before the first step
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, context: Context) -> Tensor:

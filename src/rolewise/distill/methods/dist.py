@@ -13,6 +13,7 @@ from rolewise.logits import standardised
 @method(
     reads="logits",
     mixed_labels="sound",
+    least_classes=3,
     limits={"inter": "not negative", "intra": "not negative", "temperature": "temperature"},
 )
 def dist_loss(

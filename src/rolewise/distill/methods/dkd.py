@@ -15,6 +15,7 @@ from rolewise.distill.vectors import divergence
     reads="logits",
     mixed_labels="sound",
     alone=True,
+    least_classes=3,
     limits={"target": "not negative", "others": "not negative", "temperature": "temperature"},
 )
 def dkd_loss(

@@ -37,7 +37,7 @@ def fsp_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
     Args:
         student: features of at least two stages, from first to last: maps [B, D, H, W], tokens
             [B, T, D] or vectors [B, D].
-        teacher: likewise, of the same widths, detached; numbers of places may differ.
+        teacher: as many features of the same widths, detached; numbers of places may differ.
 
     Returns:
         [B], unreduced, summed over pairs of stages.
@@ -47,8 +47,8 @@ def fsp_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
     """
     check_stages("fsp", student, teacher)
     total = torch.zeros(len(student[0]), dtype=student[0].dtype, device=student[0].device)
-    for ours, theirs in zip(itertools.pairwise(student), itertools.pairwise(teacher), strict=True):
-        flow, wanted = _flow(*ours), _flow(*theirs)
+    for of_student, of_teacher in zip(itertools.pairwise(student), itertools.pairwise(teacher), strict=True):
+        flow, wanted = _flow(*of_student), _flow(*of_teacher)
         check_same_shape(flow, wanted, "products of stages' channels [B, D, D']", 3)
         total = total + (flow - wanted).square().mean((1, 2))
     return total

@@ -42,8 +42,8 @@ def kd_svd_loss(
     Args:
         student: features of at least two stages, from first to last: maps [B, D, H, W], tokens
             [B, T, D] or vectors [B, D].
-        teacher: likewise, of the same widths, detached; numbers of places may differ.
-        candidates: how many of the student's singular vectors are compared with the teacher's.
+        teacher: as many features of the same widths, detached; numbers of places may differ.
+        candidates: number of the student's singular vectors that are compared with the teacher's.
         spread: of the Gaussian: what squared differences are divided by.
 
     Returns:
@@ -55,12 +55,14 @@ def kd_svd_loss(
     check_limit("candidates", candidates, "count")
     check_limit("spread", spread, "positive")
     check_stages("kd_svd", student, teacher)
-    theirs = [leading_direction(features) for features in teacher]
-    pairs = zip(student, theirs, strict=True)
-    ours = [aligned_direction(features, target, candidates=candidates) for features, target in pairs]
-    total = torch.zeros(len(ours[0]), dtype=ours[0].dtype, device=ours[0].device)
-    for stage in range(1, len(ours)):
-        apart = _relations(ours[stage - 1], ours[stage], spread) - _relations(theirs[stage - 1], theirs[stage], spread)
+    of_teacher = [leading_direction(features) for features in teacher]
+    pairs = zip(student, of_teacher, strict=True)
+    of_student = [aligned_direction(features, target, candidates=candidates) for features, target in pairs]
+    total = torch.zeros(len(of_student[0]), dtype=of_student[0].dtype, device=of_student[0].device)
+    for stage in range(1, len(of_student)):
+        apart = _relations(of_student[stage - 1], of_student[stage], spread) - _relations(
+            of_teacher[stage - 1], of_teacher[stage], spread
+        )
         total = total + apart.square().sum((1, 2))
     return total
 

@@ -20,6 +20,7 @@ def logit_scale(*, temperature: float = 2.0, **_: object) -> float:
     reads="logits",
     mixed_labels="sound",
     alone=True,
+    least_classes=3,
     weight=9.0,
     limits={"temperature": "temperature"},
     logit_scale=logit_scale,

@@ -22,7 +22,7 @@ def learned_map(
 
     Args:
         student_shape: [B, D], [B, T, D] or [B, D, H, W].
-        teacher_shape: likewise; maps and tokens go together.
+        teacher_shape: one of these shapes; maps and tokens go together.
         map: ``linear``, of each place by itself, or ``conv``, 3 x 3 over a map; both with a bias.
 
     Raises:

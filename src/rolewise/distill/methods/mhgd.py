@@ -1,4 +1,4 @@
-"""Multi-head graph distillation: a learned attention says which images relate, and the student relates them alike."""
+"""Multi-head graph distillation: the student relates images as the teacher does, under a learned attention."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Link(nn.Module):
         self.out = nn.Linear(self.width, HEADS * after)
 
     def graph(self, before: Tensor, after: Tensor, *, frozen: bool) -> Tensor:
-        """Returns how much each image's later vector attends to each earlier one: [heads, B, B], before any softmax."""
+        """Returns the attention of each image's later vector to each earlier one: [heads, B, B], before any softmax."""
         sent, received = self.sender(after, frozen=frozen), self.receiver(before, frozen=frozen)
         shape = len(after), HEADS, self.width
         return torch.bmm(sent.view(shape).movedim(1, 0), received.view(shape).permute(1, 2, 0))
@@ -137,7 +137,7 @@ def mhgd_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], *, estimator
     Args:
         student: features of at least two stages, from first to last: maps [B, D, H, W], tokens
             [B, T, D] or vectors [B, D].
-        teacher: likewise, of the same widths, detached; numbers of places may differ.
+        teacher: as many features of the same widths, detached; numbers of places may differ.
         estimator: the attention.
 
     Returns:
@@ -149,11 +149,11 @@ def mhgd_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], *, estimator
     check_stages("mhgd", student, teacher)
     if len(estimator.links) != len(teacher) - 1:
         raise InputError(f"estimator must be made for {len(teacher)} stages, got one for {len(estimator.links) + 1}")
-    theirs = [leading_direction(features) for features in teacher]
-    pairs = zip(student, theirs, strict=True)
-    ours = [aligned_direction(features, target, candidates=CANDIDATES) for features, target in pairs]
-    total = torch.zeros(len(ours[0]), dtype=ours[0].dtype, device=ours[0].device)
-    for graph, target in zip(estimator.graphs(ours), estimator.graphs(theirs), strict=True):
+    of_teacher = [leading_direction(features) for features in teacher]
+    pairs = zip(student, of_teacher, strict=True)
+    of_student = [aligned_direction(features, target, candidates=CANDIDATES) for features, target in pairs]
+    total = torch.zeros(len(of_student[0]), dtype=of_student[0].dtype, device=of_student[0].device)
+    for graph, target in zip(estimator.graphs(of_student), estimator.graphs(of_teacher), strict=True):
         predicted, wanted = (functional.log_softmax(some.tanh(), dim=2) for some in (graph, target))
         total = total + torch.linalg.vecdot(predicted.exp(), predicted - wanted).sum(0)
     return total

@@ -31,6 +31,7 @@ def logit_scale(
     reads="logits",
     mixed_labels="sound",
     alone=True,
+    least_classes=3,
     limits={
         "scale": "positive",
         "temperature": "temperature",

@@ -37,8 +37,10 @@ def nst_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """
     check_places("nst", student, teacher)
     check_rows(student, teacher)
-    ours, theirs = (functional.normalize(columns(features), dim=2) for features in same_size(student, teacher))
-    return _kernel(theirs, theirs) + _kernel(ours, ours) - 2 * _kernel(ours, theirs)
+    of_student, of_teacher = (
+        functional.normalize(columns(features), dim=2) for features in same_size(student, teacher)
+    )
+    return _kernel(of_teacher, of_teacher) + _kernel(of_student, of_student) - 2 * _kernel(of_student, of_teacher)
 
 
 def _kernel(first: Tensor, second: Tensor) -> Tensor:

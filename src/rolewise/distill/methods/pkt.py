@@ -36,8 +36,8 @@ def pkt_loss(student: Tensor, teacher: Tensor) -> Tensor:
         InputError: the batches differ in size.
     """
     check_rows(student, teacher)
-    ours, theirs = (_neighbours(features.flatten(1)) for features in (student, teacher))
-    return (theirs * (theirs / ours).log()).mean(1)
+    of_student, of_teacher = (_neighbours(features.flatten(1)) for features in (student, teacher))
+    return (of_teacher * (of_teacher / of_student).log()).mean(1)
 
 
 def _neighbours(features: Tensor) -> Tensor:

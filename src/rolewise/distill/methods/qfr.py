@@ -1,4 +1,4 @@
-"""Quantised feature regression: the student learns the teacher's features as few bits tell them."""
+"""Quantised feature regression: the student learns the teacher's features at the precision of a few bits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def qfr_loss(student: Tensor, teacher: Tensor, *, bits: int = 4) -> Tensor:
         \Delta = \frac{u - l}{2^k - 1}, \quad \ell_b = \frac{1}{D} \lVert F^s_b - Q(F^t_b) \rVert^2
 
     with l and u the least and the greatest value of the example's own feature. A student whose activations have few
-    bits cannot reach what lies between levels; this leaves it out of what is asked. It is at its least where the
+    bits cannot reach what lies between levels; this leaves it out of the target. It is at its least where the
     student's feature is Q of the teacher's.
 
     Source: Zhu, He, Wu (2023), Quantized Feature Distillation, https://arxiv.org/abs/2307.10638.

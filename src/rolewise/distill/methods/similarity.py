@@ -34,8 +34,8 @@ def similarity_loss(student: Tensor, teacher: Tensor) -> Tensor:
         InputError: the batches differ in size.
     """
     check_rows(student, teacher)
-    ours, theirs = (unit(_gram(features.flatten(1))) for features in (student, teacher))
-    return (ours - theirs).square().mean(1)
+    of_student, of_teacher = (unit(_gram(features.flatten(1))) for features in (student, teacher))
+    return (of_student - of_teacher).square().mean(1)
 
 
 def _gram(features: Tensor) -> Tensor:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from rolewise.config import experiment_digest
-from rolewise.config.faults import ConfigError, ConfigPlace, Fault, Steps, dotted
+from rolewise.config.faults import Steps, dotted
 from rolewise.config.network_sections import ModelSection, StudentSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.config.training_sections import TrainSection
@@ -26,12 +25,13 @@ from rolewise.experiment.trial.operation_trial import operation_fault
 from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_faults
 from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
+from rolewise.experiment.trial.targets_trial import target_fault
 from rolewise.experiment.weight_checks import fit_fault
 from rolewise.foreign_code import ForeignError
 from rolewise.threads import torch_threads
 
 #: Digests of experiments in which this process has found no fault.
-_SOUND: set[str] = set()
+SOUND: set[str] = set()
 _MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}
 
 
@@ -69,7 +69,7 @@ class Trial:
             tried = list(self._try(config, lambda *path: any(_along(steps, path) for steps in wrong)))
         yield from tried
         if not wrong and not tried:
-            _SOUND.add(experiment_digest(config))
+            SOUND.add(experiment_digest(config))
 
     def _try(self, config: ExperimentConfig, faulty: Callable[..., bool]) -> Iterator[tuple[Steps, str]]:
         sections: list[tuple[Steps, ModelSection, TrainSection | None]] = [
@@ -78,7 +78,7 @@ class Trial:
         sections += [(("students", at, "model"), one.model, one.train) for at, one in enumerate(config.students)]
         if faulty("data"):
             return
-        images = self._once(["images", config.data], lambda: image_facts_of(config))
+        images = self._once(["images", config.data, config.task], lambda: image_facts_of(config))
         if isinstance(images, InputError):
             if isinstance(images, ForeignError):
                 yield ("data", "name"), str(images)
@@ -88,6 +88,11 @@ class Trial:
                 yield images.path, images.rule
             else:
                 yield ("data",), str(images)
+            return
+        if faulty("task"):
+            return
+        if fault := target_fault(images):
+            yield ("task",), fault
             return
         if images.counts is not None:
             yield from size_faults(config, *images.counts)
@@ -227,19 +232,3 @@ def _network(model: ModelSection, images: ImageFacts, train: TrainSection | None
     if train is not None and train.optimizer.name == "sgd" and not train.optimizer.momentum:
         moments = 0
     return try_network(model, images, trained=train is not None, device=where, moments=moments)
-
-
-def refuse_faults(config: ExperimentConfig) -> None:
-    """Tries an experiment that comes from code, or whose file was read elsewhere; nothing is done twice.
-
-    Raises:
-        ConfigError: all faults in one go.
-    """
-    if experiment_digest(config) in _SOUND:
-        return
-    trial = Trial()
-    faults = [Fault(ConfigPlace("the config", 0), dotted(steps), message) for steps, message in trial.check(config)]
-    for note in trial.notes:
-        warnings.warn(note, stacklevel=3)
-    if faults:
-        raise ConfigError(faults)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from rolewise.config.network_sections import ModelSection
-from rolewise.config.schema import ExperimentConfig
+from rolewise.config.schema import ExperimentConfig, TaskSpec
 from rolewise.data import MissingDataError
+from rolewise.data.targets import TargetKind, kind_of_targets
 from rolewise.experiment.seed_data import sources
 
 
@@ -19,12 +20,16 @@ class ImageFacts:
         size: (H, W) in pixels.
         classes: K.
         counts: numbers of training images and of test images of the set's own, None where it has none.
+        kind: kind of its targets: classes, labels that are there or not, or numbers.
+        task: the task, as the config holds it.
     """
 
     channels: int
     size: tuple[int, int]
     classes: int
     counts: tuple[int, int | None] | None = None
+    kind: TargetKind = "classes"
+    task: TaskSpec = "classification"
 
     def fed(self, model: ModelSection) -> tuple[int, int, int]:
         """Returns the shape (C, H, W) of one input of a network: its own, which need not be that of the images."""
@@ -54,6 +59,10 @@ def image_facts_of(config: ExperimentConfig) -> ImageFacts:
         MissingDataError: they have to be read, and are not on this machine.
         InputError: they are, and something is wrong with them.
     """
+    return replace(_read(config), task=config.task)
+
+
+def _read(config: ExperimentConfig) -> ImageFacts:
     name, arguments = config.data.name, config.data.arguments
     if name in _FIXED:
         coarse = name == "cifar100" and arguments.get("labels") == "coarse"
@@ -66,4 +75,5 @@ def image_facts_of(config: ExperimentConfig) -> ImageFacts:
             return _USUAL[name]
         raise
     counts = len(source), None if test is None else len(test)
-    return ImageFacts(source.channels, (source.size[0], source.size[1]), len(source.classes), counts)
+    kind = kind_of_targets(source.labels)
+    return ImageFacts(source.channels, (source.size[0], source.size[1]), len(source.classes), counts, kind)

@@ -11,14 +11,16 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from rolewise.config.network_sections import ModelSection
+from rolewise.data.targets import TargetKind
 from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_memory import bytes_of, machine_memory, shown
-from rolewise.foreign_code import failed
+from rolewise.foreign_code import failed, is_import_path
 from rolewise.inputs import InputSpec
-from rolewise.logits import are_probabilities, logits_in
+from rolewise.logits import are_probabilities
 from rolewise.models import construct
 from rolewise.seeds import generator
+from rolewise.tasks import build_task
 
 #: Where tensors have shapes and no content.
 NOWHERE = torch.device("meta")
@@ -78,6 +80,29 @@ def input_fault(model: ModelSection, images: ImageFacts) -> str | None:
             f"{spec.channels}; only grey images are repeated"
         )
     return None
+
+
+#: What a network returns of images with such targets, and what each of them is for.
+_RETURNED: dict[TargetKind, tuple[str, str]] = {
+    "classes": ("logits", "class"),
+    "labels": ("logits", "label"),
+    "numbers": ("outputs", "number"),
+}
+
+
+class _Returning(nn.Module):
+    """A network that has run already.
+
+    Args:
+        output: output of the network.
+    """
+
+    def __init__(self, output: Any) -> None:
+        super().__init__()
+        self._output = output
+
+    def forward(self, inputs: Tensor) -> Any:
+        return self._output
 
 
 def built(model: ModelSection, images: ImageFacts, place: torch.device) -> nn.Module:
@@ -154,7 +179,7 @@ def _fed(module: nn.Module, model: ModelSection, images: ImageFacts, place: torc
     found = _logits(module.eval(), batch, model, images)
     if trained:
         _logits(module.train(), batch, model, images)
-    return Network(module.eval(), place, place == CPU and are_probabilities(found))
+    return Network(module.eval(), place, place == CPU and images.kind == "classes" and are_probabilities(found))
 
 
 def _check_weights(module: nn.Module, place: torch.device, trained: bool) -> None:
@@ -192,12 +217,15 @@ def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: Image
         ) from error
     how = " in training mode" if module.training else ""
     try:
-        logits = logits_in(output)
+        logits = build_task(images.task).run(_Returning(output), batch).first
     except InputError as error:
         raise InputError(f"{error}{how and ', and this is what it returns' + how}") from error
-    if logits.shape != (len(batch), images.classes):
+    outputs, thing = _RETURNED[images.kind]
+    own = is_import_path(images.task if isinstance(images.task, str) else images.task.get("name"))
+    # What networks of a user's own task return is the task's matter.
+    if not own and logits.shape != (len(batch), images.classes):
         raise InputError(
-            f"must give logits [B, {images.classes}]{how}, one for each class of the data, got "
+            f"must give {outputs} [B, {images.classes}]{how}, one for each {thing} of the data, got "
             f"{['B', *logits.shape[1:]] if len(logits) == len(batch) else list(logits.shape)}".replace("'", "")
             + "; let it take num_classes"
         )
@@ -223,6 +251,7 @@ def _remedy(model: ModelSection, images: ImageFacts, training: bool) -> str | No
 def _works(model: ModelSection, images: ImageFacts, training: bool) -> bool:
     try:
         module = built(model, images, CPU).train(training)
-        return logits_in(module(torch.zeros(BATCH, *images.fed(model)))).shape == (BATCH, images.classes)
+        batch = torch.zeros(BATCH, *images.fed(model))
+        return build_task(images.task).run(module, batch).first.shape == (BATCH, images.classes)
     except Exception:
         return False

@@ -19,6 +19,7 @@ from rolewise.inputs import InputSpec
 from rolewise.models import init_from
 from rolewise.seeds import generator
 from rolewise.taps import names_of, parse_tap, resolve
+from rolewise.tasks import build_task
 
 Pair = tuple[Network, Network]
 
@@ -160,6 +161,8 @@ def _distil(
             teacher_input=_spec(sections[0], images),
             student_input=_spec(sections[1].model, images),
             example=example.to(place),
+            labels=torch.arange(2 * BATCH, device="cpu") % 2,
+            task=build_task(images.task),
         )
 
 

@@ -1,0 +1,130 @@
+"""Targets of images: classes, labels that are there or not, or numbers; their types and the strata of their splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rolewise.data.labels import label_problem
+from rolewise.errors import InputError
+
+#: ``classes``: int64 [N], one of K each. ``labels``: [N, K], 1 for each label that an image has. ``numbers``: [N, D].
+TargetKind = Literal["classes", "labels", "numbers"]
+KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
+#: Parts of equal size that numbers are divided into, so that each split has its share of each.
+_TENTHS = 10
+
+
+def kind_of_targets(labels: Tensor) -> TargetKind:
+    """Returns what a source's labels are, by their type: int64 [N], uint8 [N, K] or float32 [N, D]."""
+    if labels.ndim == 1:
+        return "classes"
+    return "numbers" if labels.is_floating_point() else "labels"
+
+
+def check_targets(labels: Tensor, num: int, num_names: int) -> None:
+    """Raises InputError unless labels are a source's.
+
+    Args:
+        labels: int64 [N] in [0, K), uint8 [N, K] of 0 and 1, or finite float32 [N, K].
+        num: N.
+        num_names: K.
+    """
+    got = f"got {labels.dtype} {list(labels.shape)}"
+    if labels.ndim != 2:
+        if labels.dtype != torch.int64 or labels.shape != (num,):
+            raise InputError(f"labels must be int64 [{num}], one for each image, {got}")
+        if num and (int(labels.min()) < 0 or int(labels.max()) >= num_names):
+            raise InputError(
+                f"labels must be 0 to {num_names - 1}, got {int(labels.min())} to {int(labels.max())}; "
+                "check the classes"
+            )
+        return
+    if labels.dtype not in (torch.uint8, torch.float32) or labels.shape != (num, num_names):
+        raise InputError(
+            f"several targets of each image must be uint8 or float32 [{num}, {num_names}], one for each name, {got}"
+        )
+    if labels.dtype == torch.uint8 and num and int(labels.max()) > 1:
+        raise InputError(f"labels must be 0 or 1 for each image, got {int(labels.max())}; numbers are float32")
+    if not bool(labels.isfinite().all()):
+        row = int((~labels.isfinite()).any(1).nonzero()[0])
+        raise InputError(f"numbers must be finite, got {labels[row].tolist()} of image {row}; leave it out")
+
+
+def strata_of(labels: Tensor) -> Tensor:
+    """Returns int64 [N] in whose shares splits are drawn: classes, sets of labels, or tenths of the first number.
+
+    Args:
+        labels: of a source.
+    """
+    if labels.ndim == 1:
+        return labels
+    if not labels.is_floating_point():
+        inverse: Tensor = torch.unique(labels, dim=0, return_inverse=True)[1]
+        return inverse
+    ranks = labels[:, 0].argsort(stable=True).argsort(stable=True)
+    return ranks * _TENTHS // max(1, len(labels))
+
+
+def target_problem(dtype: np.dtype[Any], shape: Sequence[int], num: int, name: str, kind: TargetKind) -> str | None:
+    """Returns what is wrong with an array of targets by its type and shape alone; None where nothing is.
+
+    Args:
+        dtype: of the array.
+        shape: of the array.
+        num: N, the number of images.
+        name: of the array.
+        kind: what they are to be.
+    """
+    if kind == "classes":
+        problem = label_problem(dtype, shape, num, name)
+        several = problem and dtype.kind in "iufb" and (dtype.kind == "f" or len(shape) == 2) and shape[:1] == (num,)
+        return (
+            f'{problem}; where they are several labels or numbers, set targets to "labels" or "numbers"'
+            if several
+            else problem
+        )
+    wanted = "[N, K] of 0 and 1" if kind == "labels" else "numbers [N] or [N, D]"
+    rule = f"{name} must be {wanted}, for each of the {num:,} images, got {dtype} {list(shape)}"
+    if dtype.kind not in "iufb":
+        return f"{rule}; save an array of numbers"
+    if len(shape) != 2 and (kind == "labels" or len(shape) != 1):
+        way = f"; lists of labels become so with np.stack([np.isin(np.arange(K), one) for one in {name}])"
+        return rule + (way if kind == "labels" and len(shape) == 1 else "")
+    if shape[0] != num:
+        return f"{rule}; do images and targets belong together?"
+    return f"{rule}; leave them out where there is nothing to predict" if 0 in shape else None
+
+
+def as_targets(values: np.ndarray, kind: TargetKind, where: str) -> Tensor:
+    """Returns an array as a source's labels.
+
+    Args:
+        values: [N, K] of 0 and 1 for ``labels`` (shares between them stay fractions), [N] or [N, D] for ``numbers``.
+        kind: which of both.
+        where: what holds it, for errors.
+
+    Raises:
+        InputError: a value is no number, or a label is not between 0 and 1.
+    """
+    numbers = torch.from_numpy(np.array(values, np.float32, ndmin=1))
+    numbers = numbers[:, None] if numbers.ndim == 1 else numbers
+    if kind == "numbers":
+        return numbers
+    if not bool(((numbers >= 0) & (numbers <= 1)).all()):
+        row = int((~((numbers >= 0) & (numbers <= 1))).any(1).nonzero()[0])
+        raise InputError(
+            f"{where}: labels must be 0 or 1, got {numbers[row].tolist()} of image {row}; numbers to be predicted are "
+            "read with data.arguments.targets: numbers"
+        )
+    whole = bool(((numbers == 0) | (numbers == 1)).all())
+    return numbers.to(torch.uint8) if whole else numbers
+
+
+def target_names(count: int, kind: TargetKind) -> tuple[str, ...]:
+    """Returns the names of labels or numbers that have none."""
+    return ("target",) if kind == "numbers" and count == 1 else tuple(str(index) for index in range(count))

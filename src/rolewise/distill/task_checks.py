@@ -1,0 +1,44 @@
+"""Which methods mean something for which task, checked before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rolewise.distill.registry import Info, Method
+from rolewise.errors import InputError
+from rolewise.tasks import Task
+
+
+def check_task(methods: Sequence[Method], task: Task) -> None:
+    """Raises InputError unless every method can be computed for a task, and means something there.
+
+    Args:
+        methods: configured.
+        task: of the networks.
+    """
+    for method in methods:
+        if (fault := task_fault(method.info, task)) is not None:
+            raise InputError(f'"{method.name}" {fault}')
+
+
+def task_fault(info: Info, task: Task) -> str | None:
+    """Returns why a method does not go with a task, and the remedy; None where it does.
+
+    Args:
+        info: of the method.
+        task: of the networks.
+    """
+    if info.reads == "logits":
+        if task.rows_hold not in info.rows:
+            return (
+                f"must not be a method on {' or '.join(info.rows)} for the task {task.name}, whose networks return "
+                f"{task.rows_hold}; take output_match, which compares these, or a method on features"
+            )
+        if task.row_classes is not None and task.row_classes < info.least_classes:
+            return (
+                f"must compare at least {info.least_classes} classes, and the task {task.name} has rows of "
+                f"{task.row_classes}, where it says nothing or is kd; take kd, or a method on features"
+            )
+    elif info.wants_labels and task.name != "classification":
+        return f"must have one class for each example, which the task {task.name} has not; take another method"
+    return None

@@ -1,0 +1,60 @@
+"""Checks of a config's task: its settings, and what means nothing under it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from rolewise.config.faults import Steps
+from rolewise.config.network_sections import StudentSection, TeacherSection
+from rolewise.config.schema import ExperimentConfig
+from rolewise.distill import COMBINATIONS, METHODS
+from rolewise.distill.task_checks import task_fault
+from rolewise.errors import InputError
+from rolewise.foreign_code import is_import_path
+from rolewise.tasks import Task, build_task
+
+#: Arms that go by the teacher's softened classes.
+_OF_CLASSES = ("screen", "screened_search")
+
+
+def check_task(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterable[tuple[Steps, str]]:
+    """Yields (path, message) for what is wrong with a task, and for all that means nothing under it.
+
+    Args:
+        config: the experiment.
+        left_out: paths of the settings whose code is not imported: what depends on it is not checked.
+    """
+    if any(steps[0] == "task" for steps in left_out):
+        return
+    try:
+        task = build_task(config.task)
+    except InputError as error:
+        named = isinstance(config.task, dict) and error.path
+        yield error.path if named else ("task",), error.rule if named else str(error).removeprefix("task ")
+        return
+    for index, method in enumerate(config.distill.methods):
+        name = str(method.get("method", method.get("name")))
+        names = [some.info.name for some in COMBINATIONS[name]()] if name in COMBINATIONS else [name]
+        # The user's own is checked where it is tried between two networks.
+        for known in (one for one in names if one in METHODS and not is_import_path(one)):
+            if fault := task_fault(METHODS[known], task):
+                yield ("distill", "methods", index), f'"{known}" {fault}'
+    if task.name != "classification":
+        yield from _of_classes(config, task)
+
+
+def _of_classes(config: ExperimentConfig, task: Task) -> Iterable[tuple[Steps, str]]:
+    """Yields settings that classification alone has."""
+    roles: list[tuple[Steps, TeacherSection | StudentSection]] = [(("teacher",), config.teacher)]
+    roles += [(("students", index), student) for index, student in enumerate(config.students)]
+    for path, role in roles:
+        if role.mix.method != "none":
+            rule = f'must be "none" for the task {task.name}, got "{role.mix.method}": only classes can be mixed'
+            yield (*path, "mix", "method"), f"{rule}; leave it out"
+        if role.train.label_smoothing:
+            rule = f"must be 0 for the task {task.name}, got {role.train.label_smoothing:g}: it spreads over classes"
+            yield (*path, "train", "label_smoothing"), f"{rule}; leave it out"
+    for index, arm in enumerate(config.arms.student):
+        if arm in _OF_CLASSES:
+            rule = f'must not be "{arm}" for the task {task.name}: it goes by the teacher\'s softened classes'
+            yield ("arms", "student", index), f'{rule}; take "own" or "random_search"'

@@ -1,0 +1,176 @@
+"""Whole experiments whose targets are no classes, and what is refused of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from rolewise.advice.experiment_advice import TrainedTeacher, advise_experiment
+from rolewise.config import ConfigError
+from rolewise.deploy.export import export_stage
+from rolewise.errors import InputError
+from rolewise.experiment import load, run
+from rolewise.experiment.evaluation import evaluate_stage
+from rolewise.experiment.own_code import own_code
+from rolewise.report.summary import summary
+from rolewise.study import load_study
+
+QUICK = Path(__file__).parent / "quick.yaml"
+PAIRS = ["data={name: digit_pairs, validation: 100, test: 200}", "arms.student=[none, own]", "seeds=[0, 1]"]
+LABELS = ["task=multi_label", "name=labels", *PAIRS]
+NUMBERS = [
+    "task={name: regression, error: absolute}",
+    "name=numbers",
+    "data={name: digit_pairs, validation: 100, test: 200, arguments: {targets: numbers}}",
+    "arms.student=[none, own]",
+    "distill.methods=[{name: output_match, weight: 0.9}]",
+]
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "labels"
+    run(load(QUICK, LABELS), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "numbers"
+    run(load(QUICK, NUMBERS), folder)
+    return folder
+
+
+def results(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    return found
+
+
+def shown(folder: Path) -> str:
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(summary(folder))
+    return " ".join(captured.get().split())
+
+
+def test_results_are_by_the_metrics_of_the_task(labels: Path, numbers: Path):
+    found = results(labels)
+    assert (found["version"], found["task"], found["primary"]) == (2, "multi_label", "mean_average_precision")
+    assert [info["key"] for info in found["metrics"]][:2] == ["mean_average_precision", "f1_micro"]
+    for entry in (*found["arms"], *found["teachers"]):
+        assert all(0 < value <= 1 for value in entry["metrics"]["mean_average_precision"].values())
+        assert set(entry["metrics"]["f1_macro"]) == set(entry["sampling_error"]) == {"0", "1"}
+        assert all(0 < error < 0.2 for error in entry["sampling_error"].values())
+    found = results(numbers)
+    assert (found["task"], found["primary"]) == ("regression", "mae")
+    assert all(0 < value < 20 for arm in found["arms"] for value in arm["metrics"]["mae"].values())
+
+
+def test_pages_and_tables_speak_of_the_metric(labels: Path, numbers: Path):
+    page, text = (labels / "report.html").read_text(), shown(labels)
+    for part in ('<th scope="col">mean average precision</th>', "Other metrics", "F1 over all labels, %"):
+        assert part in page
+    assert "accuracy on the test set" not in page.lower()
+    assert "changed mean average precision by" in text
+    assert "which give a mean average precision of" in text
+    page, text = (numbers / "report.html").read_text(), shown(numbers)
+    assert "lower is better" in page
+    assert "The lowest mean was" in text
+    assert "root mean squared error" in page
+    best = min(sum(arm["metrics"]["mae"].values()) / 2 for arm in results(numbers)["arms"])
+    assert f"The lowest mean was {best:.3f}" in text
+    assert "%" not in text.replace("95%", "")
+
+
+def test_searches_go_by_the_metric_and_records_name_it(labels: Path, numbers: Path):
+    for folder, key, low, high in ((labels, "mean_average_precision", 0, 1), (numbers, "mae", -20, 0)):
+        lineage = json.loads((folder / "stages/seed0/small-search/lineage.json").read_text())
+        assert all(low < score < high for line in lineage["history"] for score in line)
+        # The best member is the one that the metric calls so, whichever its direction.
+        last = lineage["history"][-1]
+        assert last[lineage["best"]] == max(last)
+        records = (folder / "stages/seed0/small-none/record.jsonl").read_text().splitlines()
+        assert f"validation_{key}" in json.loads(records[-1])
+
+
+def test_a_network_is_evaluated_by_its_task_and_not_exported_by_classes(numbers: Path, tmp_path: Path):
+    metrics = evaluate_stage(numbers, "seed0/small-none")
+    done = json.loads((numbers / "stages/seed0/small-none/done.json").read_text())
+    assert metrics.values["mae"] == done["validation_mae"]
+    assert metrics.examples == 100
+    with pytest.raises(InputError, match="must be of a run of classification, got regression"):
+        export_stage(numbers, "seed0/small-none", "torch", tmp_path / "x.pt2")
+
+
+@pytest.mark.parametrize("name", ["digit_pairs", "digit_sums"])
+def test_the_shipped_configs_are_sound(name: str):
+    assert load(QUICK.parent.parent.parent / "configs" / f"{name}.yaml").name == name
+
+
+def test_a_config_of_classes_is_written_as_before_there_were_tasks():
+    from rolewise.config import dump
+
+    assert "task" not in dump(load(QUICK))
+    assert "task: multi_label" in dump(load(QUICK, LABELS))
+
+
+@pytest.mark.parametrize(
+    ("settings", "where", "message"),
+    [
+        (["task=multilabel"], "task", "no task is called 'multilabel'; did you mean \"multi_label\"?"),
+        (
+            ["task={name: regression, eror: huber}"],
+            "task.eror",
+            'no such setting of "regression"; did you mean "error"?',
+        ),
+        (["task={error: huber}"], "task", "must be the name of a task"),
+        (["task=regression"], "distill.methods[0]", '"kd" must not be a method on logits for the task regression'),
+        ([*LABELS, "distill.methods=[{name: dkd}]"], "distill.methods[0]", '"dkd" must compare at least 3 classes'),
+        ([*LABELS, "students[0].mix={method: mixup}"], "students[0].mix.method", 'must be "none" for the task multi_'),
+        ([*LABELS, "teacher.train.label_smoothing=0.1"], "teacher.train.label_smoothing", "must be 0 for the task"),
+        ([*LABELS, "arms.student=[screen]"], "arms.student[0]", "the teacher's softened classes"),
+        (
+            ["task=multi_label"],
+            "task",
+            "multi_label predicts labels or numbers, and the data have classes; write",
+        ),
+        ([*PAIRS], "task", "classification predicts classes, and the data have labels; write task: multi_label"),
+        (["data={name: digit_pairs}", "task=multi_label"], "data.test", "digit_pairs has no test set of its own"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_with_its_line(settings: list[str], where: str, message: str):
+    with pytest.raises(ConfigError) as error:
+        load(QUICK, settings)
+    assert any(where in line and message in line for line in str(error.value).splitlines()), str(error.value)
+
+
+def test_a_study_and_advice_are_of_classes(tmp_path: Path):
+    (tmp_path / "study.yaml").write_text(
+        f"name: s\nbase: {QUICK}\nset: {{task: multi_label, data.name: digit_pairs}}\nseeds: [0, 1]\n"
+        "grid: {distill.label_weight: [0.1, 0.5]}\n"
+    )
+    with pytest.raises(ConfigError, match=r"must be an experiment of classification.*got the task multi_label"):
+        load_study(tmp_path / "study.yaml")
+    teacher = TrainedTeacher(tmp_path / "weights.safetensors")
+    with pytest.raises(InputError, match="advice must be on an experiment of classification, got multi_label"):
+        advise_experiment(load(QUICK, LABELS), teacher)
+
+
+def test_a_task_of_ones_own_is_trained_in_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "halved_task.py").write_text(
+        "from rolewise.tasks import Regression\n\n\nclass Halved(Regression):\n"
+        "    def losses(self, outputs, batch, *, reduction='none'):\n"
+        "        whole = super().losses(outputs, batch, reduction=reduction)\n"
+        "        return {name: loss / 2 for name, loss in whole.items()}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    task = "task={name: 'halved_task:Halved', error: absolute}"
+    arms = ["arms.student=[none]", "arms.distill=[false]", "arms.teacher=[none]"]
+    config = load(QUICK, [*NUMBERS, task, "seeds=[0]", *arms])
+    run(config, tmp_path / "r")
+    assert results(tmp_path / "r")["primary"] == "mae"
+    assert [f"{found.kind} {found.path}" for found in own_code(config)] == ["task halved_task:Halved"]
