@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from pathlib import Path
+
+import torch
 
 #: Where Linux keeps what a container may take, and what it has taken: (limit, usage), of both generations of groups.
 _GROUPS = (
@@ -25,6 +28,14 @@ def free_memory() -> int | None:
     found = [_available(), *(_free_in_group(limit, usage) for limit, usage in _GROUPS)]
     known = [value for value in found if value is not None]
     return max(0, min(known)) if known else None
+
+
+def release_memory() -> None:
+    """Frees the memory that a failed piece of work held, on this machine and on its GPUs, for the next one."""
+    gc.collect()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        with contextlib.suppress(RuntimeError):
+            torch.cuda.empty_cache()
 
 
 def _physical() -> int | None:

@@ -1,4 +1,4 @@
-"""What a number says of a network, and how it is written in tables, figures and sentences."""
+"""Metrics of a network: their names, units and directions, for tables, figures and sentences."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rolewise.errors import InputError
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """What a number says of a network.
+    """The description of a metric.
 
     Args:
         key: its name in ``results.json``.
         title: its name in tables and figures.
         unit: ``fraction`` (shown in percent), ``nats``, or the unit of the targets; empty where there is none.
-        higher_is_better: which direction is the better one.
+        higher_is_better: whether a higher value is the better one.
     """
 
     key: str
@@ -78,7 +78,7 @@ CROSS_ENTROPY = MetricInfo("loss", "cross-entropy", "nats", higher_is_better=Fal
 
 
 def info_of(values: Any) -> MetricInfo:
-    """Reads what `MetricInfo.as_json` returned.
+    """Reads a metric that `MetricInfo.as_json` returned.
 
     Raises:
         InputError: a field is missing or of another kind.

@@ -18,7 +18,7 @@ class Registry(Generic[T]):
     look-up, and ``adopt`` makes an entry of it. Such entries are not among those that the registry lists.
 
     Args:
-        kind: name of an entry in errors, such as ``"model"``.
+        kind: the name of an entry's kind in errors, such as ``"model"``.
         adopt: makes an entry out of an import path and of the object there; raises InputError where it cannot.
     """
 

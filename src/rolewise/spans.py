@@ -26,8 +26,8 @@ def check_span(name: str, value: object) -> None:
     """Raises InputError unless a value is a span.
 
     Args:
-        name: what the error calls it.
-        value: what was given.
+        name: its name in the error.
+        value: the value.
     """
     if not is_span(value):
         raise InputError(f"{name} must be {RULE}, got {value!r}")

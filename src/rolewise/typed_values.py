@@ -40,7 +40,7 @@ def keyword_types(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def type_fault(value: Any, kind: Any) -> str:
-    """Returns the rule that a value breaks to have a type; empty where it has it.
+    """Returns the rule of a type that a value breaks; empty where it breaks none.
 
     Strict: text is no number, and 1 is no boolean; a list is a tuple too.
 

@@ -10,7 +10,7 @@ import pytest
 from rolewise.config import ConfigError
 from rolewise.distill import weight_of
 from rolewise.experiment import load, previews, run
-from rolewise.experiment.builders import mixing
+from rolewise.experiment.builders import mixing_of
 from rolewise.experiment.previews import draw_preview, write_previews
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stages import section_of
@@ -48,14 +48,14 @@ def test_each_role_mixes_as_its_section_says(tmp_path: Path) -> None:
 def test_a_section_becomes_what_a_training_takes() -> None:
     text = "{method: mixup, alpha: {start: 2, end: 0.5, at: 0.5}, share: 0.3, fold: true, pairs: student_entropy}"
     config = load(QUICK, [f"students[0].mix={text}", "teacher.mix={method: cutmix, pairs: teacher_entropy}"])
-    made = mixing(section_of(config, "small").mix, config)
+    made = mixing_of(section_of(config, "small").mix, config)
     assert made is not None and made.by == "student_entropy" and made.mix.pairs == "any" and made.mix.fold
     assert made.alpha == weight_of({"start": 2.0, "end": 0.5, "at": 0.5}) and made.at(0.25).alpha == 1.25
     assert made.at(1.0).mixed_fraction == 0.3
-    teacher = mixing(section_of(config, "teacher").mix, config)
+    teacher = mixing_of(section_of(config, "teacher").mix, config)
     # Of its own training the teacher is the student.
     assert teacher is not None and teacher.by == "student_entropy" and teacher.mix.method == "cutmix"
-    assert mixing(load(QUICK).teacher.mix, config) is None
+    assert mixing_of(load(QUICK).teacher.mix, config) is None
 
 
 def test_a_preview_shows_what_a_role_mixes(tmp_path: Path) -> None:

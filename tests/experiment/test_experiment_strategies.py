@@ -15,7 +15,7 @@ from rolewise.experiment.builders import preset
 from rolewise.experiment.policy_screen import screened
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import stages_of
-from rolewise.experiment.strategies import augmentation, grid
+from rolewise.experiment.strategies import augmentation_of, grid
 from rolewise.seals import write_sealed
 from rolewise.search.lineage_file import load_lineage
 
@@ -46,7 +46,7 @@ def test_random_and_grid_search_copy_nobody_and_stay_constant(finished: Path) ->
         assert found.events == () and found.quantile == 0
         schedule = Schedule.load(finished / f"stages/seed0/small-{way}-search/schedule.json")
         assert len(schedule.segments) == 1
-        assert schedule.at(0.0) == augmentation(config, found.initial[found.best])
+        assert schedule.at(0.0) == augmentation_of(config, found.initial[found.best])
     assert isinstance(schedule.at(0.0), RandomOps)
 
 
@@ -67,7 +67,7 @@ def test_the_screen_puts_the_lowest_deviation_first(finished: Path) -> None:
     assert len(entries) == 6 and len({entry["deviation"] for entry in entries}) == 6
     ranked = sorted(entries, key=lambda entry: entry["deviation"])
     chosen = Schedule.load(folder / "small-screen-search/schedule.json").at(0.0)
-    assert chosen == augmentation(load(QUICK, SMALL), ranked[0]["genome"])
+    assert chosen == augmentation_of(load(QUICK, SMALL), ranked[0]["genome"])
     begun = load_lineage(folder / "small-screened-search/lineage.json").initial
     assert list(begun) == [entry["genome"] for entry in ranked[: len(begun)]]
 

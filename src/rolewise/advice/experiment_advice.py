@@ -106,7 +106,7 @@ def advise_experiment(
         raise InputError(f"student must be one of the config's, got {name!r}{near(name, names)}")
     seed = trained_teacher.stage.seed if trained_teacher.stage is not None else config.seeds[0]
     with torch_threads(config.threads):
-        data = seed_data_of(config, seed, builders.device_of(config.device))
+        data = seed_data_of(config, seed, builders.configured_device(config.device))
         case = _case(data, section_of(config, name), trained_teacher, student_weights, effort or Effort(), on_step)
         advice = advise_case(case)
     return replace(advice, overlay=overlay(config, name, trained_teacher, advice)) if advice.overlay else advice
@@ -197,7 +197,7 @@ def _policies(config: ExperimentConfig, count: int, seed: int) -> tuple[Schedule
     """Returns random policies of the space that a search would go through."""
     space = strategies.policy_space(config, "random")
     genomes = [space.start(generator(seed, "advice", "policy", number)) for number in range(count)]
-    return tuple(Schedule.constant(strategies.augmentation(config, genome), "random") for genome in genomes)
+    return tuple(Schedule.constant(strategies.augmentation_of(config, genome), "random") for genome in genomes)
 
 
 def overlay(config: ExperimentConfig, student: str, trained_teacher: TrainedTeacher, advice: Advice) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Op:
         unit: the unit of its value.
         range: the value at strength 1; the value at strength 0 is 0, the identity.
         signed: whether the value's sign is drawn.
-        effect: what a value does.
+        effect: the effect of a value, in words.
         function: of an operation of the user's own (see `rolewise.augment.own_ops.operation`).
     """
 

@@ -34,7 +34,7 @@ def operation(
         range: the value at strength 1, above 0.
         unit: the unit of the value.
         signed: whether the value's sign is drawn.
-        effect: what a value does, in a few words.
+        effect: the effect of a value, in a few words.
 
     Raises:
         InputError: range is not a number above 0.

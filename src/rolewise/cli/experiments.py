@@ -12,8 +12,8 @@ from rolewise.errors import InputError, RunError
 from rolewise.seals import finished
 
 
-@app.command()
-def run(config: ConfigFile, out: RunOption, settings: Settings = None, fresh: Fresh = False) -> None:
+@app.command("run")
+def run_command(config: ConfigFile, out: RunOption, settings: Settings = None, fresh: Fresh = False) -> None:
     """Run a whole experiment, or resume it, and write its report.
 
     Example: rolewise run configs/digits.yaml --out runs/digits

@@ -1,4 +1,4 @@
-"""Lines that the commands print on the user's own code: its modules before their import, and its traceback's file."""
+"""Notes of the commands about code that is not Rolewise's: before it runs, and after it raised an error."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def from_arrays(arrays: Any, where: str, kind: TargetKind = "classes") -> tuple[
             [N, C, H, W]); ``labels``, whole numbers [N]; possibly ``test_images`` and ``test_labels`` likewise, and
             ``classes``, K names. Without ``classes`` the labels must use every number from 0 to K - 1.
         where: the origin of the arrays, for errors.
-        kind: what the labels are: ``classes``; ``labels``, [N, K] of 0 and 1; or ``numbers``, [N] or [N, D].
+        kind: the kind of labels: ``classes``; ``labels``, [N, K] of 0 and 1; or ``numbers``, [N] or [N, D].
 
     Returns:
         The training images and the test images, None where there are none.
@@ -180,8 +180,8 @@ def targets_and_names(
         labels: of the training images.
         test_labels: of the test images, or None.
         classes: the names, or None.
-        where: what holds them, for errors.
-        kind: what they are.
+        where: their origin, for errors.
+        kind: their kind.
 
     Raises:
         InputError: a value is out of range, or the names are not as many as the labels or numbers.

@@ -20,7 +20,7 @@ _TENTHS = 10
 
 
 def kind_of_targets(labels: Tensor) -> TargetKind:
-    """Returns what a source's labels are, by their type: int64 [N], uint8 [N, K] or float32 [N, D]."""
+    """Returns the kind of a source's labels, by their type: int64 [N], uint8 [N, K] or float32 [N, D]."""
     if labels.ndim == 1:
         return "classes"
     return "numbers" if labels.is_floating_point() else "labels"
@@ -71,14 +71,14 @@ def strata_of(labels: Tensor) -> Tensor:
 
 
 def target_problem(dtype: np.dtype[Any], shape: Sequence[int], num: int, name: str, kind: TargetKind) -> str | None:
-    """Returns what is wrong with an array of targets by its type and shape alone; None where nothing is.
+    """Returns the fault of an array of targets by its type and shape alone; None without a fault.
 
     Args:
         dtype: of the array.
         shape: of the array.
         num: N, the number of images.
         name: of the array.
-        kind: what they are to be.
+        kind: the kind that they should have.
     """
     if kind == "classes":
         problem = label_problem(dtype, shape, num, name)
@@ -105,8 +105,8 @@ def as_targets(values: np.ndarray, kind: TargetKind, where: str) -> Tensor:
 
     Args:
         values: [N, K] of 0 and 1 for ``labels`` (shares between them stay fractions), [N] or [N, D] for ``numbers``.
-        kind: which of both.
-        where: what holds it, for errors.
+        kind: one of both kinds.
+        where: its origin, for errors.
 
     Raises:
         InputError: a value is no number, or a label is not between 0 and 1.

@@ -31,7 +31,7 @@ class Subject:
     Args:
         model: in eval mode, on the CPU.
         plain: builds a network of the same kind in floating point.
-        spec: the network's input.
+        spec: its input.
         size: (C, H, W).
         training: images [N, C, H, W] in [0, 1] from the training images, without augmentation.
     """
@@ -50,14 +50,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """Properties of a written ONNX file.
+    """The making of an ONNX file.
 
     Args:
-        contents: contents of the file.
+        contents: the file's content.
         kept: whether the grids for speed were kept.
         fidelity: share of the training images for which a file with them predicts as the network; None where none was
             made, since a layer's input stays in floating point or no layer has few bits.
-        images: number of training images.
+        images: the number of training images.
     """
 
     contents: Contents
@@ -110,26 +110,26 @@ def write_program(subject: Subject, path: Path) -> None:
 
 
 def of_network(subject: Subject) -> Predict:
-    """Returns the predictions of the network itself."""
+    """Returns the classes that the network itself predicts."""
     return _of_module(Deployed(subject.model, **subject.statistics))
 
 
 def of_packed(subject: Subject, path: Path) -> Predict:
-    """Returns the predictions of a packed file, read into a network of the same kind."""
+    """Returns the classes that a packed file predicts, read into a network of the same kind."""
     return _of_module(Deployed(load_packed(subject.plain(), path), **subject.statistics))
 
 
 def of_program(path: Path) -> Predict:
-    """Returns the predictions of a torch program."""
+    """Returns the classes that a torch program predicts."""
     return load_program(path)
 
 
 def of_onnx(path: Path, threads: int = 0) -> Predict:
-    """Returns the predictions of an ONNX file in ONNX Runtime.
+    """Returns the classes that an ONNX file predicts in ONNX Runtime.
 
     Args:
         path: the file.
-        threads: number of threads; 0 for the runtime's own choice.
+        threads: their number; 0 for the runtime's own choice.
     """
     library = runtime()
     options = library.SessionOptions()

@@ -1,4 +1,4 @@
-"""Times of several runs, measured in turns, so that other load on the machine falls on all of them alike."""
+"""The time of calls, measured in turns, so that other work of the machine falls on all of them alike."""
 
 from __future__ import annotations
 

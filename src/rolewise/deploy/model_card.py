@@ -24,7 +24,7 @@ class CardRow:
     """One file in the comparison.
 
     Args:
-        name: name of the file in the table.
+        name: its name in the table.
         accuracy: in [0, 1].
         size: bytes on disk.
         macs: multiplications for one image.
@@ -50,8 +50,9 @@ class Exported:
         form: its format.
         agreement: share of images for which the file and the network predict the same class.
         accuracy: of the file on these images, in [0, 1].
-        images: number of images.
-        part: part of the data: ``test``, or ``validation`` where the run is not finished and its test set still sealed.
+        images: the number of images.
+        part: the part of the images: ``test``, or ``validation`` where the run is not finished and its test set still
+            sealed.
         rows: floating point, where it could be made, and the file.
         remarks: sentences beside the figures.
     """
@@ -96,10 +97,10 @@ def bits_of(model: nn.Module) -> str:
 
 
 def remark_on_grids(made: OnnxFile, part: str, without: float | None) -> str:
-    """Returns the sentence on an ONNX file's further grids and their cost, or on the reason for none.
+    """Returns the further grids of an ONNX file and their cost, or the reason for their absence.
 
     Args:
-        made: properties of the file.
+        made: the making of the file.
         part: the images of the comparison.
         without: agreement on these of a file with the network's own grids alone.
     """
@@ -122,7 +123,7 @@ def remark_on_grids(made: OnnxFile, part: str, without: float | None) -> str:
 
 
 def remark_on_time(form: str) -> str:
-    """Returns the sentence on how times were taken, or on the reason for none."""
+    """Returns the way in which the times were taken, or the reason for their absence."""
     if form == "packed":
         return (
             "A packed file has no time of its own: it stores weights, and the reader chooses what computes with them."

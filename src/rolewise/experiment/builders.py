@@ -27,7 +27,7 @@ def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSett
     return TrainSettings(**shared, interpolation=config.augment.interpolation, fill=config.augment.fill)
 
 
-def mixing(section: MixSection, config: ExperimentConfig) -> Mixing | None:
+def mixing_of(section: MixSection, config: ExperimentConfig) -> Mixing | None:
     """Returns the mixing of a role's images; None where they are not mixed."""
     if section.method == "none":
         return None
@@ -144,7 +144,7 @@ def at_bits(section: StudentSection, network: nn.Module) -> nn.Module:
     )
 
 
-def device_of(name: str) -> torch.device:
+def configured_device(name: str) -> torch.device:
     """Returns the device that a config names; ``auto`` takes a GPU where there is one.
 
     Raises:

@@ -45,7 +45,7 @@ def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[st
     stages = list(todo)
     if not stages:
         return {}
-    data = seed_data_of(config, config.seeds[0], builders.device_of(config.device))
+    data = seed_data_of(config, config.seeds[0], builders.configured_device(config.device))
     rates: dict[tuple[str, str], float] = {}
 
     def rate(what: str, role: str) -> float:

@@ -45,7 +45,7 @@ def evaluate_stage(root: AnyPath, name: str) -> Metrics:
     run, stage = finished_training(root, name)
     config = run.config()
     with torch_threads(config.threads):
-        data = seed_data_of(config, stage.seed, builders.device_of(config.device))
+        data = seed_data_of(config, stage.seed, builders.configured_device(config.device))
         model = trained_network(run, data, stage)
         spec = data.spec(section_of(config, stage.role).model)
         return evaluate(model, data.source, data.validation, spec, device=data.device, task=builders.task_of(config))

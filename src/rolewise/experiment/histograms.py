@@ -27,7 +27,7 @@ def write_histograms(run: RunFolder, stage: Stage) -> None:
     section = section_of(config, stage.role)
     if section.quantise is None:
         return
-    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
     model, spec = trained_network(run, data, stage), data.spec(section.model)
     chosen = data.some(min(IMAGES, len(data.validation)), data.validation, "histograms")
     batches = [prepare(data.source.batch(part).to(data.device), spec) for part in torch.split(chosen, BATCH)]

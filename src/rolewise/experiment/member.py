@@ -30,7 +30,7 @@ class TrainingMember:
     def set_genome(self, genome: Genome) -> None:
         """Takes an augmentation, and the scalars that are searched, from now on."""
         config = self._data.config
-        self._trainee.set_augmentation(Schedule.constant(strategies.augmentation(config, genome)))
+        self._trainee.set_augmentation(Schedule.constant(strategies.augmentation_of(config, genome)))
         self._trainee.set_scalars(**strategies.scalars(config, genome))
 
     def advance(self, fraction_from: float, fraction_to: float) -> None:

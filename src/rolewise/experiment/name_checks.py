@@ -17,7 +17,7 @@ from rolewise.errors import InputError, near
 from rolewise.experiment.mix_checks import check_mixing
 from rolewise.experiment.scalar_checks import check_scalars
 from rolewise.experiment.task_checks import check_task
-from rolewise.experiment.weight_checks import check_weights
+from rolewise.experiment.weight_checks import weight_file_faults
 from rolewise.foreign_code import is_import_path
 from rolewise.models import GIVEN, MODELS
 from rolewise.quant import QUANTISERS
@@ -57,7 +57,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from check_mixing(config, left_out)
     yield from check_task(config, left_out)
     yield from check_scalars(config)
-    yield from check_weights(config)
+    yield from weight_file_faults(config)
 
 
 def _data(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:

@@ -176,7 +176,7 @@ def with_needs(stages: list[Stage], wanted: Callable[[Stage], bool]) -> list[Sta
 
 def default_workers(config: ExperimentConfig) -> int:
     """Returns the number of processes for this machine: its cores over the threads of each; one on a GPU."""
-    if builders.device_of(config.device).type != "cpu":
+    if builders.configured_device(config.device).type != "cpu":
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // config.threads)
@@ -205,6 +205,6 @@ def _images_of_training(run: RunFolder, stage: Stage) -> int:
     section = section_of(config, stage.role)
     images = section.images
     if images is None:
-        data = seed_data_of(config, stage.seed, builders.device_of(config.device))
+        data = seed_data_of(config, stage.seed, builders.configured_device(config.device))
         images = len(data.final_indices(None, unseen=stage.unseen))
     return images * section.train.epochs

@@ -10,7 +10,7 @@ from torch import nn
 from rolewise.augment import Augmentation, apply
 from rolewise.errors import InputError
 from rolewise.experiment import strategies
-from rolewise.experiment.builders import device_of
+from rolewise.experiment.builders import configured_device
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
@@ -41,7 +41,7 @@ def screened(run: RunFolder, stage: Stage) -> list[Genome]:
 
 def _screen(run: RunFolder, stage: Stage) -> list[dict[str, Any]]:
     config = run.config()
-    data = seed_data_of(config, stage.seed, device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, configured_device(config.device), run.root)
     teacher = trained_network(run, data, next(other for other in stages_of(config) if other.name == stage.teacher))
     space = strategies.policy_space(config, "random")
     genomes = [
@@ -49,7 +49,7 @@ def _screen(run: RunFolder, stage: Stage) -> list[dict[str, Any]]:
         for number in range(max(config.search.screen.candidates, config.search.members))
     ]
     return [
-        {"genome": genome, "deviation": _deviation(data, stage, teacher, strategies.augmentation(config, genome))}
+        {"genome": genome, "deviation": _deviation(data, stage, teacher, strategies.augmentation_of(config, genome))}
         for genome in genomes
     ]
 

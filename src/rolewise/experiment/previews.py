@@ -46,7 +46,7 @@ def write_previews(run: RunFolder, images: int = 8) -> None:
                 len(clean), size, generator(seed, "preview", stage.subject, str(fraction))
             )
             seen = apply(clean, plan, interpolation=config.augment.interpolation, fill=config.augment.fill)
-            mixing = builders.mixing(section_of(config, stage.role).mix, config)
+            mixing = builders.mixing_of(section_of(config, stage.role).mix, config)
             stream = generator(seed, "preview", stage.subject, str(fraction), "mix")
             arrays[f"{stage.subject}/{fraction:g}"] = _mixed(
                 seen, data.source.labels[chosen], mixing, fraction, stream
@@ -130,4 +130,4 @@ def _mixing_of(role: str, config: ExperimentConfig | None) -> Mixing | None:
     if config is None or role not in roles:
         rule = f"one of {', '.join(roles)}" if roles else "of a config; add --config"
         raise InputError(f"role must be {rule}, got {role!r}{near(role, roles)}")
-    return builders.mixing(section_of(config, role).mix, config)
+    return builders.mixing_of(section_of(config, role).mix, config)

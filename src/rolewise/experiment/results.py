@@ -29,7 +29,7 @@ def run_test(run: RunFolder, stage: Stage) -> dict[str, Any]:
         to the first metric where that is not accuracy, whose formula is known, and how many images there are.
     """
     config = run.config()
-    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
     trained = [other for other in stages_of(config) if other.seed == stage.seed and other.kind in ("teacher", "arm")]
     opened = data.test.open(f"the end of {config.name}, seed {stage.seed}")
     task, measured, errors = builders.task_of(config), {}, {}

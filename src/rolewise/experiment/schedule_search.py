@@ -66,7 +66,7 @@ def run_search(
 def _save(run: RunFolder, stage: Stage, segments: list[tuple[float, Genome]]) -> None:
     """Writes the schedule, and beside it the scalars where any are searched."""
     config, folder = run.config(), run.stage(stage.name)
-    policies = [(start, strategies.augmentation(config, genome)) for start, genome in segments]
+    policies = [(start, strategies.augmentation_of(config, genome)) for start, genome in segments]
     Schedule(tuple(policies), name=f"{stage.subject}-own").save(builders.schedule_file(folder))
     if config.search.scalars:
         write_json(folder / "scalars.json", [(start, strategies.scalars(config, genome)) for start, genome in segments])
@@ -84,5 +84,5 @@ def images_of_search(run: RunFolder, stage: Stage) -> int:
     if images is None:
         from rolewise.experiment.seed_data import seed_data_of
 
-        images = len(seed_data_of(config, stage.seed, builders.device_of(config.device)).train)
+        images = len(seed_data_of(config, stage.seed, builders.configured_device(config.device)).train)
     return config.search.members * epochs * images

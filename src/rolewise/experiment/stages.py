@@ -107,7 +107,7 @@ def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
     """Builds one member's training for a search: the search's own number of images and epochs."""
     run = RunFolder(root)
     config = run.config()
-    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
     section, search = section_of(config, stage.role), config.search
     is_teacher = stage.role == "teacher"
     images = (search.teacher_images if is_teacher else search.student_images) or section.images
@@ -124,7 +124,7 @@ def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
         settings=settings,
         seed=seed,
         device=data.device,
-        mixing=builders.mixing(section.mix, config),
+        mixing=builders.mixing_of(section.mix, config),
     )
     return BuiltTraining(trainee, data, epochs)
 
@@ -132,7 +132,7 @@ def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
 def training(run: RunFolder, stage: Stage) -> BuiltTraining:
     """Builds the training of a teacher or of an arm under its augmentation."""
     config = run.config()
-    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
     section = section_of(config, stage.role)
     scalars = scalar_segments(run, stage)
     indices = data.final_indices(section.images, unseen=stage.unseen)
@@ -147,7 +147,7 @@ def training(run: RunFolder, stage: Stage) -> BuiltTraining:
         seed=derive_seed(stage.seed, stage.role, "training"),
         device=data.device,
         scalars=scalars,
-        mixing=builders.mixing(section.mix, config),
+        mixing=builders.mixing_of(section.mix, config),
     )
     return BuiltTraining(trainee, data, section.train.epochs)
 
@@ -217,7 +217,7 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
 
 def _take_teacher(run: RunFolder, config: ExperimentConfig, stage: Stage) -> dict[str, Any]:
     """Takes a trained teacher from a file; what it was trained on, nobody here can know."""
-    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
     model = data.network(config.teacher.model, stage.role)
     load_weights(model, Path(str(config.teacher.weights)))
     save_weights(model, run.stage(stage.name) / WEIGHTS)

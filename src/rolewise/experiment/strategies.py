@@ -78,7 +78,7 @@ def grid(members: int) -> list[Genome]:
     return cells
 
 
-def augmentation(config: ExperimentConfig, genome: Genome) -> Augmentation:
+def augmentation_of(config: ExperimentConfig, genome: Genome) -> Augmentation:
     """Returns the augmentation of a genome: a policy, or a cell of RandAugment's grid."""
     if "policy" not in genome:
         count, strength = genome["num_ops"], genome["strength"]

@@ -14,7 +14,7 @@ from rolewise.tensors import read_head, shapes_in
 from rolewise.train.weights import check_fit
 
 
-def check_weights(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
+def weight_file_faults(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
     """Yields (path, message) where ``teacher.weights`` names no file of weights; only its head is read."""
     name = config.teacher.weights
     if name is None:

@@ -39,7 +39,7 @@ def features_in(
         model: any network.
         images: [B, C, H, W] in [0, 1], on the model's device.
         taps: names or module paths, see `rolewise.taps.tap`.
-        spec: what the network is fed; None to feed it the images as they are.
+        spec: the network's input; None to feed it the images as they are.
 
     Raises:
         InputError: a tap does not exist, does not run, runs twice, or gives no tensor.
@@ -66,8 +66,8 @@ def features_of(
         model: any network. It is not moved; it runs in eval mode.
         batches: of (images, labels), read once.
         taps: names or module paths, see `rolewise.taps.tap`.
-        spec: what the network is fed; None to feed it the images as they are, uint8 ones in [0, 1].
-        device: where the images go; None for the network's own.
+        spec: the network's input; None to feed it the images as they are, uint8 ones in [0, 1].
+        device: the images' device; None for the network's own.
 
     Raises:
         InputError: there is no image, or a tap cannot be relied on.

@@ -173,7 +173,7 @@ def constant(graph: OnnxGraph, name: str, array: NDArray[Any], dtype: Any = None
     return value
 
 
-def operation(operator: str, inputs: list[OnnxValue], name: str, **attributes: Any) -> Node:
+def new_node(operator: str, inputs: list[OnnxValue], name: str, **attributes: Any) -> Node:
     """Returns a new node of one output, both of that name; it stands in no graph yet."""
     import onnx_ir as ir
 

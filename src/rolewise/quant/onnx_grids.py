@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rolewise.quant.codes import Grid
-from rolewise.quant.onnx_graph import Node, OnnxGraph, OnnxValue, Product, constant, operation
+from rolewise.quant.onnx_graph import Node, OnnxGraph, OnnxValue, Product, constant, new_node
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ def put_grid(graph: OnnxGraph, value: OnnxValue, grid: Grid) -> Gridded:
         constant(graph, f"{name}.scale", np.asarray(grid.scale, np.float32)),
         constant(graph, f"{name}.zero", np.asarray(grid.zero_point, kind)),
     ]
-    nodes = [operation("QuantizeLinear", [value, *pair], f"{name}.levels")]
+    nodes = [new_node("QuantizeLinear", [value, *pair], f"{name}.levels")]
     if not is_integer_grid(grid):
         ends = [
             constant(graph, f"{name}.{end}", np.asarray(level, kind))
             for end, level in (("lower", grid.lower), ("upper", grid.upper))
         ]
-        nodes.append(operation("Clip", [nodes[-1].outputs[0], *ends], f"{name}.cut"))
-    nodes.append(operation("DequantizeLinear", [nodes[-1].outputs[0], *pair], f"{name}.values"))
+        nodes.append(new_node("Clip", [nodes[-1].outputs[0], *ends], f"{name}.cut"))
+    nodes.append(new_node("DequantizeLinear", [nodes[-1].outputs[0], *pair], f"{name}.values"))
     if value.producer() is None:
         graph.insert_before(graph[0], nodes)
     else:
@@ -111,7 +111,7 @@ def keep_bias(graph: OnnxGraph, product: Product) -> None:
     node.resize_inputs(2)
     if not old.uses():
         graph.initializers.pop(old.name, None)
-    behind = operation("Sub", [node.outputs[0], constant(graph, f"{name}.negative", negative)], name)
+    behind = new_node("Sub", [node.outputs[0], constant(graph, f"{name}.negative", negative)], name)
     node.outputs[0].replace_all_uses_with(behind.outputs[0])
     behind.replace_input_with(0, node.outputs[0])
     graph.insert_after(node, behind)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rolewise.errors import InputError
 from rolewise.quant.codes import Codes, Grid
-from rolewise.quant.onnx_graph import OnnxGraph, Product, constant, operation, write_graph
+from rolewise.quant.onnx_graph import OnnxGraph, Product, constant, new_node, write_graph
 
 _LARGEST = 2.0**30
 
@@ -116,10 +116,10 @@ def store(graph: OnnxGraph, product: Product, levels: Levels, *, narrow: bool, w
         constant(graph, f"{name}.scale", np.asarray(scale[0] if single else scale, np.float32)),
         constant(graph, f"{name}.zero", np.full(() if single else scale.shape, levels.zero, levels.levels.dtype)),
     ]
-    nodes.append(operation("DequantizeLinear", inputs, f"{name}.values", **({} if single else {"axis": 0})))
+    nodes.append(new_node("DequantizeLinear", inputs, f"{name}.values", **({} if single else {"axis": 0})))
     if levels.shift is not None:
         shift = constant(graph, f"{name}.shift", _column(levels.shift, levels).astype(np.float32))
-        nodes.append(operation("Add", [nodes[-1].outputs[0], shift], f"{name}.shifted"))
+        nodes.append(new_node("Add", [nodes[-1].outputs[0], shift], f"{name}.shifted"))
     product.weight.replace_all_uses_with(nodes[-1].outputs[0])
     graph.initializers.pop(name)
     graph.insert_before(graph[0], nodes)
@@ -160,7 +160,7 @@ def _store_bias(graph: OnnxGraph, product: Product, levels: NDArray[np.int32], w
         constant(graph, f"{name}.scale", width.astype(np.float32)),
         constant(graph, f"{name}.zero", np.zeros(len(levels), np.int32)),
     ]
-    node = operation("DequantizeLinear", inputs, f"{name}.values", axis=0)
+    node = new_node("DequantizeLinear", inputs, f"{name}.values", axis=0)
     graph.insert_before(graph[0], node)
     product.node.replace_input_with(2, node.outputs[0])
 
@@ -181,7 +181,7 @@ def _store_narrow(
     if (counted * apart + low != wide).any():
         return constant(graph, f"{name}.levels", levels * times.reshape(shape).astype(np.int8))
     nodes.append(
-        operation(
+        new_node(
             "Cast",
             [
                 constant(
@@ -196,6 +196,6 @@ def _store_narrow(
     for operator, numbers, idle in (("Mul", factor, 1), ("Add", low * times.astype(np.int32).reshape(shape), 0)):
         if (numbers != idle).any():
             part = constant(graph, f"{name}.{operator.lower()}", numbers)
-            nodes.append(operation(operator, [nodes[-1].outputs[0], part], f"{name}.{operator.lower()}ed"))
-    nodes.append(operation("Cast", [nodes[-1].outputs[0]], f"{name}.levels8", to=int(ir.DataType.INT8)))
+            nodes.append(new_node(operator, [nodes[-1].outputs[0], part], f"{name}.{operator.lower()}ed"))
+    nodes.append(new_node("Cast", [nodes[-1].outputs[0]], f"{name}.levels8", to=int(ir.DataType.INT8)))
     return nodes[-1].outputs[0]

@@ -120,7 +120,7 @@ def _teachers(data: RunData) -> list[dict[str, str]]:
 
 
 def _others(data: RunData) -> dict[str, Any] | None:
-    """Returns the task's other metrics of every arm, mean and standard deviation; None where accuracy says it all."""
+    """Returns every arm's other metrics, mean and standard deviation; None where accuracy is the only one."""
     if data.results is None or data.results["task"] == "classification":
         return None
     rows = []

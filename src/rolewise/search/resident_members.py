@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
+from rolewise.machine_memory import release_memory
 from rolewise.search import member_states
 from rolewise.search.member_protocol import MakeMember, Member
 from rolewise.search.space import Genome
@@ -102,7 +99,7 @@ class ResidentMembers:
                 member_states.write_state(task.save, content, sync=task.sync)
             return Outcome(task.member, score, "", time.perf_counter() - began)
         # Outside the handler, where the traceback no longer holds the dead member's tensors.
-        _free_memory()
+        release_memory()
         return Outcome(task.member, None, reason, time.perf_counter() - began)
 
     def _begin(self, task: MemberTask) -> Member:
@@ -123,10 +120,3 @@ class ResidentMembers:
         if not self._proved:
             member_states.parse_state(content)
             self._proved = True
-
-
-def _free_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        with contextlib.suppress(RuntimeError):
-            torch.cuda.empty_cache()

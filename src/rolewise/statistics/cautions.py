@@ -32,7 +32,7 @@ def fixed_test_set(
     """Returns the caution that every interval over seeds needs: one test set, and seeds that share their images.
 
     Args:
-        metric: what is compared.
+        metric: the metric that is compared.
         value: its best mean; None where it is not known.
         images: of the test set; None likewise.
         error: the standard error of the value that the choice of test images gives; None likewise.

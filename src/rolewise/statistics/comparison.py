@@ -30,7 +30,7 @@ class ArmRow:
         together: p value adjusted for all arms compared, of all students (Holm); None likewise.
         family: the number of differences that ``adjusted`` is for, and ``together``.
         images: trained on, for one seed.
-        metric: what ``score`` is.
+        metric: the metric of ``score``.
     """
 
     name: str

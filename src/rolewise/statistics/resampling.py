@@ -1,4 +1,4 @@
-"""What the choice of test images does to a metric: standard errors, and paired differences of two networks."""
+"""The effect of the choice of test images on a metric: standard errors, and paired differences of two networks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Weighted(Protocol):
 
 
 def bootstrap_weights(examples: int, stream: torch.Generator) -> Tensor:
-    """Returns how often each example is drawn in N draws with replacement, double [N].
+    """Returns the number of times that each example is drawn in N draws with replacement, double [N].
 
     Args:
         examples: N, at least 1.
@@ -41,8 +41,8 @@ def standard_error(
 ) -> float:
     """Returns the standard error that the choice of examples gives a metric.
 
-    Where the metric is a mean of examples, it is theirs; else the standard deviation over a bootstrap. Resamples in
-    which the metric is not defined, such as without any label, are left out.
+    Where the metric is a mean of examples, it is that of their mean; else the standard deviation over a bootstrap.
+    Resamples in which the metric is not defined, such as without any label, are left out.
 
     Args:
         metric: of N examples.
@@ -55,7 +55,7 @@ def standard_error(
         InputError: there are fewer than two examples, or no resample has the metric.
     """
     if examples < 2:
-        raise InputError(f"examples must be at least 2 to tell their spread, got {examples}")
+        raise InputError(f"examples must be at least 2 to have a spread, got {examples}")
     each = metric.per_example()
     if each is not None and key == next(iter(metric.compute())):
         return float(each.std() / examples**0.5)

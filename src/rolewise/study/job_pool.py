@@ -8,8 +8,9 @@ from typing import Protocol
 
 from rolewise.jobs.worker_pool import MOST_LOSSES, WorkerDied, WorkerPool
 from rolewise.jobs.worker_process import start_context
+from rolewise.machine_memory import release_memory
 from rolewise.study.job_graph import Job
-from rolewise.study.job_worker import JobUpdate, free_memory, run_job, work
+from rolewise.study.job_worker import JobUpdate, run_job, work
 
 
 class JobPool(Protocol):
@@ -61,7 +62,7 @@ class InProcess:
             updates.append(run_job(self._root, self._job, updates.append, self._should_stop))
             self._job = None
             if updates[-1].kind == "failed":
-                free_memory()
+                release_memory()
         yield from updates
 
     def stop(self) -> None:

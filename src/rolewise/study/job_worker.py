@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import torch
 from rolewise.errors import Interrupted, RolewiseError
 from rolewise.experiment.pipeline import run_stage
 from rolewise.jobs.worker_process import WorkerReady, received_jobs, stop_check
+from rolewise.machine_memory import release_memory
 from rolewise.seals import DONE, write_sealed
 from rolewise.study.job_graph import Job
 from rolewise.study.stage_measurement import measured
@@ -74,14 +73,6 @@ def reason_of(error: BaseException) -> str:
     return named if len(named) <= _LONGEST else named[: _LONGEST - 3] + "..."
 
 
-def free_memory() -> None:
-    """Frees the memory that a failed job held, for the next job."""
-    gc.collect()
-    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        with contextlib.suppress(RuntimeError):
-            torch.cuda.empty_cache()
-
-
 def work(connection: Connection, root: Path) -> None:
     """Runs a worker process: one job after another, until the parent closes the connection.
 
@@ -93,5 +84,5 @@ def work(connection: Connection, root: Path) -> None:
     for job in received_jobs(connection):
         update = run_job(root, job, connection.send, stop_check(connection))
         if update.kind == "failed":
-            free_memory()
+            release_memory()
         connection.send(update)

@@ -70,7 +70,7 @@ def draw_mixings(study: Study, mixings: Sequence[RoleMixing], arrays: dict[str, 
     arrays["mixed/0"] = images.numpy()
     told: list[dict[str, Any]] = [{"role": "", "mix": {}, "labels": [[[name, 1.0]] for name in names]}]
     for number, one in enumerate(mixings, 1):
-        mixing = builders.mixing(section_of(one.config, one.role).mix, one.config)
+        mixing = builders.mixing_of(section_of(one.config, one.role).mix, one.config)
         assert mixing is not None
         # The same stream for all: they differ in what is set, and not in the luck of the draw.
         stream = generator(config.seeds[0], "pictures", "mixed")

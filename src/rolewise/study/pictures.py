@@ -86,7 +86,7 @@ def _stage(row: Row) -> str:
 def _opened(folder: StudyFolder, cell: str, stage: Stage) -> tuple[SeedData, nn.Module, Opened]:
     run = folder.cell(cell)
     config = run.config()
-    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
     return data, trained_network(run, data, stage), data.test.open(f"pictures of {config.name}, seed {stage.seed}")
 
 

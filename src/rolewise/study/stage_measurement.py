@@ -65,7 +65,7 @@ def measured(run: RunFolder, stage: Stage, wanted: Sequence[MeasureEntry]) -> di
         RunError: a measurement gave something else than finite numbers.
     """
     config = run.config()
-    data = seed_data_of(config, stage.seed, builders.device_of(config.device), run.root)
+    data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
     model = trained_network(run, data, stage)
     opened = data.test.open(f"the end of {config.name}, seed {stage.seed}")
     spec = data.spec(section_of(config, stage.role).model)

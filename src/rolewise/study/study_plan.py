@@ -93,7 +93,7 @@ def _sizes(config: ExperimentConfig, known: dict[str, float]) -> tuple[int, int]
     """Returns the numbers of validation and test images, counted once for all cells with the same data."""
     keys = [f"{part} {config.data.model_dump_json()}" for part in ("validation", "test")]
     if keys[0] not in known:
-        data = seed_data_of(config, config.seeds[0], builders.device_of(config.device))
+        data = seed_data_of(config, config.seeds[0], builders.configured_device(config.device))
         known.update(zip(keys, (len(data.validation), len(data.test)), strict=True))
     return int(known[keys[0]]), int(known[keys[1]])
 
@@ -106,7 +106,7 @@ def _rate(config: ExperimentConfig, what: str, role: str, known: dict[str, float
         parts += [section.model, section.quantise, section.train.batch_size]
     key = json.dumps([part.model_dump(mode="json") if hasattr(part, "model_dump") else part for part in parts])
     if key not in known:
-        data = seed_data_of(config, config.seeds[0], builders.device_of(config.device))
+        data = seed_data_of(config, config.seeds[0], builders.configured_device(config.device))
         try:
             with torch_threads(config.threads):
                 known[key] = seconds_of(what, data, role)

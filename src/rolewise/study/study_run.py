@@ -189,7 +189,7 @@ def _next_stops(jobs: Sequence[Job]) -> str:
 
 def _default_workers(study: Study) -> int:
     """Returns the number of processes for this machine: its cores over the threads of each; one on a GPU."""
-    if any(builders.device_of(cell.config.device).type != "cpu" for cell in study.cells):
+    if any(builders.configured_device(cell.config.device).type != "cpu" for cell in study.cells):
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // max(cell.config.threads for cell in study.cells))

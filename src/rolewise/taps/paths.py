@@ -50,7 +50,7 @@ class TapPath:
             InputError: there is no such part, or it is no tensor; the message names the parts that there are.
         """
         for part in self.parts:
-            known = parts_of(value)
+            known = named_parts(value)
             if part not in known:
                 raise InputError(f"tap {self.path!r} must name a part that is there, got {part!r}{near(part, known)}")
             value = known[part]
@@ -64,7 +64,7 @@ class TapPath:
         return value[:, self.token]
 
     def _remedy(self, value: Any) -> str:
-        tensors = [name for name, part in parts_of(value).items() if isinstance(part, Tensor)]
+        tensors = [name for name, part in named_parts(value).items() if isinstance(part, Tensor)]
         if not tensors:
             return "tap a module inside it"
         start = self.path.partition(":")[0]
@@ -96,7 +96,7 @@ def parse_tap(path: str) -> TapPath:
     )
 
 
-def parts_of(value: Any) -> dict[str, Any]:
+def named_parts(value: Any) -> dict[str, Any]:
     """Returns the parts that a path can name in a tuple, a list, a mapping or an object; none in a tensor."""
     if isinstance(value, Tensor):
         return {}

@@ -1,4 +1,4 @@
-"""How well the labels of a multi-label task are found: average precision, F1, exact matches."""
+"""Metrics of multi-label tasks: average precision, F1, exact matches."""
 
 from __future__ import annotations
 

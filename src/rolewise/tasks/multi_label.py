@@ -21,7 +21,7 @@ from rolewise.tasks.target_checks import check_examples, check_finite, check_pla
 
 @TASKS.add("multi_label")
 class MultiLabel:
-    r"""Which of K labels each example has; a network gives one logit for each.
+    r"""Multi-label classification: each example has any of K labels, and a network gives one logit for each.
 
     .. math:: \ell_b = -\frac{1}{K} \sum_k \big(w_k \, y_{bk} \log \sigma(z_{bk})
         + (1 - y_{bk}) \log (1 - \sigma(z_{bk}))\big)

@@ -1,4 +1,4 @@
-"""How far predicted numbers are from the targets."""
+"""Metrics of predicted numbers: their distance from the targets."""
 
 from __future__ import annotations
 

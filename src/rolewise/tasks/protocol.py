@@ -44,11 +44,11 @@ class Task(Protocol):
 
     @property
     def rows_hold(self) -> RowKind:
-        """What its rows hold: ``logits`` of classes, or ``predictions``, numbers in the targets' unit."""
+        """The content of its rows: ``logits`` of classes, or ``predictions``, numbers in the targets' unit."""
 
     @property
     def row_classes(self) -> int | None:
-        """How many classes a row of logits has where that is the same for all networks of the task; else None."""
+        """The number of classes in a row of logits where that is the same for all networks of the task; else None."""
 
     def check(self, batch: Batch) -> None:
         """Raises InputError unless a batch is of this task; only shapes and types are read, before a network runs."""

@@ -1,4 +1,4 @@
-"""What tasks check of targets that are numbers, before torch fails on them or trains on them in silence."""
+"""Checks of targets that are numbers, before torch fails on them or trains on them in silence."""
 
 from __future__ import annotations
 

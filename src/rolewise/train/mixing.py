@@ -62,7 +62,7 @@ class Mixing:
         for alpha, share in ((self.alpha.start, self.mixed_fraction.start), (self.alpha.end, self.mixed_fraction.end)):
             replace(self.mix, alpha=alpha, mixed_fraction=share)
         if self.alpha.window != (0.0, 1.0):
-            raise InputError("alpha must hold during all of training, got a window; give the share one")
+            raise InputError("alpha must hold during all of training, got a window; give mixed_fraction one")
         if self.sharpness <= 0:
             raise InputError(f"sharpness must be positive, got {self.sharpness}")
         if self.by is not None and self.rule == "unix" and self.mix.method != "mixup":

@@ -22,7 +22,7 @@ from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of
 from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault, try_network
 from rolewise.experiment.trial.operation_trial import operation_fault
-from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_faults
+from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_trial_faults
 from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.trial.targets_trial import target_fault
@@ -192,7 +192,7 @@ class Trial:
             return Network(teacher, CPU), Network(student, CPU)
 
         models = (config.teacher.model, section)
-        found = self._once(key, partial(method_faults, method, models, pair, images, on_cpu))
+        found = self._once(key, partial(method_trial_faults, method, models, pair, images, on_cpu))
         place = "method" if "method" in method else "name"
         return [((place,), str(found))] if isinstance(found, ForeignError) else found
 
@@ -225,7 +225,7 @@ def _along(one: Steps, other: Steps) -> bool:
 
 def _network(model: ModelSection, images: ImageFacts, train: TrainSection | None, device: str) -> Network:
     try:
-        where = builders.device_of(device)
+        where = builders.configured_device(device)
     except InputError:
         where = CPU  # a config for another machine
     moments = _MOMENTS[train.optimizer.name] if train is not None else 0

@@ -71,7 +71,7 @@ def init_fault(teacher: Network, student: Network) -> str | None:
     return None
 
 
-def method_faults(
+def method_trial_faults(
     method: dict[str, Any],
     sections: tuple[ModelSection, StudentSection],
     pair: Pair,

@@ -12,7 +12,7 @@ from torch import nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.corruptions.corruption_table import check_corruption, chosen, corrupt
+from rolewise.instruments.corruptions.corruption_table import check_corruption, chosen_corruptions, corrupt
 from rolewise.instruments.prediction import batches_on
 from rolewise.instruments.robustness.curves import correct
 from rolewise.instruments.robustness.objectives import pixels_of
@@ -101,7 +101,7 @@ def corruption_accuracy(
     for pixels, labels in batches_on(batches, where):
         images = (pixels_of(pixels) * 255).round().to(torch.uint8)
         if not streams:
-            for name in chosen(names, images.shape[1]):
+            for name in chosen_corruptions(names, images.shape[1]):
                 for strength in strengths:
                     check_corruption(name, strength, images)
                     streams[name, strength] = stream(seed, name, strength, device=generator.device)

@@ -149,6 +149,6 @@ def check_corruption(name: str, strength: int, images: Tensor) -> Corruption:
     return found
 
 
-def chosen(names: Sequence[str] | None, channels: int) -> tuple[str, ...]:
+def chosen_corruptions(names: Sequence[str] | None, channels: int) -> tuple[str, ...]:
     """Returns the chosen names, or all that suit so many channels."""
     return corruption_names(channels) if names is None else tuple(names)

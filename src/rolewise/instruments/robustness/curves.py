@@ -93,9 +93,9 @@ def robust_accuracy(
         rows.append(
             RobustAccuracy(
                 epsilon=float(epsilon),
-                clean=fraction_of(torch.cat(clean)),
-                accuracy={logit_scale: fraction_of(hits) for logit_scale, hits in withstood.items()},
-                worst=fraction_of(torch.stack(list(withstood.values())).all(0)),
+                clean=fraction_right(torch.cat(clean)),
+                accuracy={logit_scale: fraction_right(hits) for logit_scale, hits in withstood.items()},
+                worst=fraction_right(torch.stack(list(withstood.values())).all(0)),
                 count=sum(map(len, clean)),
             )
         )
@@ -115,6 +115,6 @@ def correct(model: nn.Module, pixels: Tensor, labels: Tensor, spec: InputSpec | 
         return (finite_logits(answer(model, pixels, spec)).argmax(1) == labels).cpu()
 
 
-def fraction_of(hits: Tensor) -> float:
+def fraction_right(hits: Tensor) -> float:
     """Returns the share of true values of bool [N]."""
     return int(hits.sum()) / len(hits)

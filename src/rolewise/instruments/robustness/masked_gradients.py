@@ -14,7 +14,7 @@ from rolewise.inputs import InputSpec
 from rolewise.instruments.prediction import LogitScale, batches_on
 from rolewise.instruments.robustness.attacks import check_bound, fgsm, pgd
 from rolewise.instruments.robustness.balls import Norm, diameter
-from rolewise.instruments.robustness.curves import correct, fraction_of
+from rolewise.instruments.robustness.curves import correct, fraction_right
 from rolewise.instruments.robustness.gradient_free import nes, random_search
 from rolewise.instruments.robustness.objectives import gradient_of, pixels_of
 from rolewise.networks import device_of, evaluating
@@ -150,16 +150,16 @@ def masking_check(
     if not vanishing or not sum(map(len, vanishing)):
         raise InputError("batches must give at least one image, got none")
     hits = {name: torch.cat(parts) for name, parts in right.items()}
-    accuracy = {name: fraction_of(values) for name, values in hits.items()}
+    accuracy = {name: fraction_right(values) for name, values in hits.items()}
     white = accuracy["pgd"]
     rows = [
         ("one_step", "PGD leaves no more images right than FGSM", white, accuracy["fgsm"]),
         ("more_steps", "five times the steps leave no more images right", accuracy["pgd_more_steps"], white),
         ("larger_bound", "twice the radius leaves no more images right", accuracy["pgd_double"], white),
         ("unbounded", "no image stays right without a bound", accuracy["pgd_unbounded"], 0.0),
-        ("noise", "noise breaks no image that PGD does not", fraction_of(hits["pgd"] & ~hits["noise"]), 0.0),
+        ("noise", "noise breaks no image that PGD does not", fraction_right(hits["pgd"] & ~hits["noise"]), 0.0),
         ("black_box", "PGD leaves no more images right than an attack without gradients", white, accuracy["black_box"]),
-        ("vanishing", "no image has a gradient of zero", fraction_of(torch.cat(vanishing)), 0.0),
+        ("vanishing", "no image has a gradient of zero", fraction_right(torch.cat(vanishing)), 0.0),
     ]
     if surrogate is not None:
         rule = "PGD leaves no more images right than the surrogate's adversarial images"
