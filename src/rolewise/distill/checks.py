@@ -37,6 +37,23 @@ def check_rows(student: Tensor, teacher: Tensor) -> None:
         raise InputError(f"student and teacher must hold the same examples, got {len(student)} and {len(teacher)}")
 
 
+def check_feature(path: str, feature: Tensor, logits: object) -> None:
+    """Raises InputError unless a tapped feature is of real numbers and has the examples in front.
+
+    Args:
+        path: of the tap.
+        feature: [B, ...].
+        logits: [B, ...] of the same network, or anything else where it has none.
+    """
+    if not feature.is_floating_point():
+        raise InputError(f"tap {path!r} must hold floating point features, got {feature.dtype}; tap a later module")
+    if isinstance(logits, Tensor) and feature.shape[:1] != logits.shape[:1]:
+        raise InputError(
+            f"tap {path!r} must have the {len(logits)} examples of the batch in dimension 0, got "
+            f"{list(feature.shape)}; tap a place with the batch first, as batch_first=True gives it"
+        )
+
+
 def check_limit(name: str, value: object, limit: Limit, *, owner: str = "") -> None:
     """Raises InputError unless ``value`` is a number within a limit (see `BOUNDS`).
 
@@ -75,6 +92,16 @@ def check_choice(name: str, value: object, choices: Sequence[str], *, owner: str
         hint = hint if "did you mean" in hint else ""
         rule = f"must be one of {', '.join(choices)}, got {value!r}{hint}"
         raise InputError.at(name.split("."), rule, owner=owner)
+
+
+def check_unreduced(name: str, losses: object, rows: int) -> None:
+    """Raises InputError unless a method returned one loss for each row: a mean over the batch would be taken twice."""
+    if not isinstance(losses, Tensor) or losses.shape != (rows,):
+        got = list(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+        raise InputError(
+            f'"{name}" must return a loss for each example, [{rows}], got {got}; take its mean over all other '
+            "dimensions, and none over the batch"
+        )
 
 
 def check_stages(name: str, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> None:

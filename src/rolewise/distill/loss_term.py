@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
+from rolewise.distill.checks import check_feature, check_unreduced
 from rolewise.distill.mixed import mixed_logits, temperature_of
 from rolewise.distill.registry import Method
 from rolewise.distill.running import without_autocast
 from rolewise.distill.term import Shapes, Term
-from rolewise.errors import InputError
 from rolewise.seeds import derive_seed
 from rolewise.tasks import Task
 
@@ -45,18 +45,14 @@ class LossTerm(Term):
             return self._of_logits(student, teacher, batch)
         pieces = []
         for index, (path, other) in enumerate(self.pairs):
-            feature = student.features[path]
-            logits = student.values.get("logits")
-            if isinstance(logits, Tensor) and len(feature) != len(logits):
-                raise InputError(
-                    f"tap {path!r} must have the {len(logits)} examples of the batch in dimension 0, got "
-                    f"{list(feature.shape)}; tap a place with the batch first, as batch_first=True gives it"
-                )
+            feature, wanted = student.features[path], teacher.features[other]
+            check_feature(path, feature, student.values.get("logits"))
+            check_feature(other, wanted, teacher.values.get("logits"))
             if self.maps:
                 learned = self.maps[index]
                 # Half precision features of an autocast network meet a map in single precision.
                 feature = learned(feature.to(next(learned.parameters(), feature).dtype))
-            pieces.append((at_least_float32(feature), at_least_float32(teacher.features[other])))
+            pieces.append((at_least_float32(feature), at_least_float32(wanted)))
         with without_autocast(pieces[0][0].device.type):
             return self._of_features(pieces, batch)
 
@@ -70,7 +66,7 @@ class LossTerm(Term):
             settings = {**settings, "labels": rows.labels}
         with without_autocast(rows.logits.device.type):
             losses = method.info.loss(at_least_float32(rows.logits), at_least_float32(wanted.logits), **settings)
-            _check_unreduced(method.name, losses, len(rows.logits))
+            check_unreduced(method.name, losses, len(rows.logits))
             return rows.by_example(losses, len(student.first))
 
     def _of_features(self, pieces: list[tuple[Tensor, Tensor]], batch: Batch) -> Tensor | dict[str, Tensor]:
@@ -85,18 +81,8 @@ class LossTerm(Term):
         else:
             each = [info.loss(*piece, **settings) for piece in pieces]
             loss = each[0] if len(each) == 1 else torch.stack(each).sum(0)
-        _check_unreduced(self.method.name, loss, len(pieces[0][0]))
+        check_unreduced(self.method.name, loss, len(pieces[0][0]))
         return loss if own is None else {"": loss, "estimator": own}
-
-
-def _check_unreduced(name: str, losses: object, rows: int) -> None:
-    """Raises InputError unless a method returned one loss for each row: a mean over the batch would be taken twice."""
-    if not isinstance(losses, Tensor) or losses.shape != (rows,):
-        got = list(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
-        raise InputError(
-            f'"{name}" must return a loss for each example, [{rows}], got {got}; take its mean over all other '
-            "dimensions, and none over the batch"
-        )
 
 
 def make_term(method: Method, task: Task, pairs: Pairs, shapes: Shapes, seed: int) -> Term:

@@ -1,4 +1,4 @@
-"""The world of one seed: its images, who may see which, and how networks are built for them."""
+"""The data of one seed: its images, their division into parts, and the networks built for them."""
 
 from __future__ import annotations
 
