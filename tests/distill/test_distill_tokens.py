@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import torch
 from distill_cases import FUNCTIONS
 from distill_oracles import ORACLES
 from torch import Tensor, nn
+from torch.nn import functional
 
 import rolewise as rw
+from rolewise.batch import Batch
 from rolewise.distill import METHODS, Distiller, configure
 from rolewise.distill.maps import columns, same_size, width_map
 from rolewise.errors import InputError
@@ -264,6 +267,50 @@ def test_a_transformer_that_declares_nothing_is_refused_at_the_trial() -> None:
         InputError, match=r'must be the places of a square, got .*, as in network.tokens = \{"prefix": 1'
     ):
         Distiller(teacher, Vit(), [method], example=IMAGES[:2])
+
+
+class Text(nn.Module):
+    """A text classifier as Hugging Face has them: inputs by keyword, outputs in an object."""
+
+    def __init__(self, width: int, seed: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(20, width)
+        self.encoder = nn.TransformerEncoderLayer(width, 2, 2 * width, 0.0, batch_first=True)
+        self.classifier = nn.Linear(width, 3)
+        self.tokens = {"prefix": 1}
+        stream = torch.Generator().manual_seed(seed)
+        for weight in self.parameters():
+            nn.init.normal_(weight, 0.0, 0.3, generator=stream)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> SimpleNamespace:
+        hidden = self.encoder(self.embedding(ids), src_key_padding_mask=mask)
+        return SimpleNamespace(logits=self.classifier(hidden[:, 0]), hidden_states=(hidden,))
+
+
+def test_text_by_keyword_with_outputs_in_an_object() -> None:
+    stream = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 20, (4, 7), generator=stream)
+    inputs = {"ids": ids, "mask": torch.arange(7)[None] >= torch.tensor([7, 5, 7, 6])[:, None]}
+    labels = torch.tensor([0, 1, 2, 0])
+    teacher, student = Text(8, 1), Text(4, 2)
+    methods = [
+        rw.kd(),
+        rw.match(student_taps="encoder", teacher_taps=":output.hidden_states.0", loss="cosine"),
+        rw.similarity(student_taps=":input.ids", teacher_taps="embedding:input"),
+    ]
+    with pytest.raises(
+        InputError, match=r"tap ':input.ids' must hold floating point features, got torch.int64; tap a later"
+    ):
+        Distiller(teacher, student, methods, example=Batch(inputs, labels))
+    distiller = Distiller(teacher, student, methods[:2], example=Batch(inputs, labels))
+    terms = distiller(Batch(inputs, labels))
+    learned = distiller.get_submodule("terms.match.maps.0")
+    with rw.tap(student, "encoder") as own, rw.tap(teacher, "encoder") as other:
+        student(**inputs), teacher(**inputs)
+    cosine = functional.cosine_similarity(learned(own["encoder"][:, 1:]), other["encoder"][:, 1:], dim=2)
+    torch.testing.assert_close(terms["match"], (1 - cosine).mean())
+    terms.total.backward()
+    assert student.embedding.weight.grad is not None
 
 
 def test_tokens_with_the_batch_second_are_refused() -> None:

@@ -17,7 +17,6 @@ from rolewise.experiment import load, run
 from rolewise.experiment.evaluation import evaluate_stage
 from rolewise.experiment.own_code import own_code
 from rolewise.report.summary import summary
-from rolewise.study import load_study
 
 QUICK = Path(__file__).parent / "quick.yaml"
 PAIRS = ["data={name: digit_pairs, validation: 100, test: 200}", "arms.student=[none, own]", "seeds=[0, 1]"]
@@ -148,13 +147,7 @@ def test_what_does_not_go_together_is_refused_with_its_line(settings: list[str],
     assert any(where in line and message in line for line in str(error.value).splitlines()), str(error.value)
 
 
-def test_a_study_and_advice_are_of_classes(tmp_path: Path):
-    (tmp_path / "study.yaml").write_text(
-        f"name: s\nbase: {QUICK}\nset: {{task: multi_label, data.name: digit_pairs}}\nseeds: [0, 1]\n"
-        "grid: {distill.label_weight: [0.1, 0.5]}\n"
-    )
-    with pytest.raises(ConfigError, match=r"must be an experiment of classification.*got the task multi_label"):
-        load_study(tmp_path / "study.yaml")
+def test_advice_is_of_classes(tmp_path: Path):
     teacher = TrainedTeacher(tmp_path / "weights.safetensors")
     with pytest.raises(InputError, match="advice must be on an experiment of classification, got multi_label"):
         advise_experiment(load(QUICK, LABELS), teacher)

@@ -95,6 +95,36 @@ def test_contexts_nest_and_meet_a_distiller() -> None:
     assert torch.equal(inner["logits"], terms.student_logits) and hooks(student) == before
 
 
+def test_a_pass_may_end_with_the_features_and_the_block_with_it() -> None:
+    network, ran = Network(), []
+    network.head.register_forward_hook(lambda *_: ran.append("head"))
+    with rw.tap(network, ["conv", "act"], stop=True, copy=True) as features:
+        network(IMAGES)
+        ran.append("behind")
+    assert not ran and not hooks(network) - 1
+    conv = network.conv(IMAGES)
+    torch.testing.assert_close(dict(features), {"conv": conv, "act": conv.relu()})
+    changed = pytest.raises(InputError, match="'conv' must not be changed in place")
+    with changed, rw.tap(network, ["conv", "act"], stop=True):
+        network(IMAGES)
+    with pytest.raises(InputError, match="stop must be false with a path of all runs"):
+        rw.tap(network, "act#all", stop=True).__enter__()
+    with pytest.raises(ZeroDivisionError), rw.tap(network, ["act"], stop=True):
+        raise ZeroDivisionError
+
+
+def test_the_inner_one_of_two_lets_the_outer_one_end_the_pass() -> None:
+    network = Network()
+    with rw.tap(network, "act", stop=True) as outer:
+        with rw.tap(network, "head") as inner:
+            network(IMAGES)
+        raise AssertionError("not reached")
+    assert list(outer) == ["act"] and not inner and not hooks(network)
+    with rw.tap(network, "act") as outer, rw.tap(network, "act", stop=True) as inner:
+        network(IMAGES)
+    assert list(inner) == ["act"] and not outer and not hooks(network)
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_hooks_of_an_unpickled_network_stay(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """Torch numbers hooks anew in each process, and a number that is taken would be taken away."""

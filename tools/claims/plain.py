@@ -33,6 +33,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("log.md", "| 512 of 32x32 |", "once"),
     ("log.md", "| 64 of 224x224 |", "once"),
     ("log.md", "Halves are better than threads inside", "once"),
+    ("methods.md", "| `crd` | `penultimate`", "rule"),
     ("methods.md", "- The loss is the same for `a z + b`", "rule"),
     ("methods.md", "- **Learned parts with a loss of their own**", "rule"),
     ("methods.md", "`benchmarks/step.py` times a whole step", "rule"),

@@ -37,6 +37,23 @@ def check_rows(student: Tensor, teacher: Tensor) -> None:
         raise InputError(f"student and teacher must hold the same examples, got {len(student)} and {len(teacher)}")
 
 
+def check_feature(path: str, feature: Tensor, logits: object) -> None:
+    """Raises InputError unless a tapped feature is of real numbers and has the examples in front.
+
+    Args:
+        path: of the tap.
+        feature: [B, ...].
+        logits: [B, ...] of the same network, or anything else where it has none.
+    """
+    if not feature.is_floating_point():
+        raise InputError(f"tap {path!r} must hold floating point features, got {feature.dtype}; tap a later module")
+    if isinstance(logits, Tensor) and feature.shape[:1] != logits.shape[:1]:
+        raise InputError(
+            f"tap {path!r} must have the {len(logits)} examples of the batch in dimension 0, got "
+            f"{list(feature.shape)}; tap a place with the batch first, as batch_first=True gives it"
+        )
+
+
 def check_limit(name: str, value: object, limit: Limit, *, owner: str = "") -> None:
     """Raises InputError unless ``value`` is a number within a limit (see `BOUNDS`).
 

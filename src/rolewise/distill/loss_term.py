@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
-from rolewise.distill.checks import check_unreduced
+from rolewise.distill.checks import check_feature, check_unreduced
 from rolewise.distill.mixed import mixed_logits, temperature_of
 from rolewise.distill.registry import Method
 from rolewise.distill.running import without_autocast
 from rolewise.distill.term import Shapes, Term
-from rolewise.errors import InputError
 from rolewise.seeds import derive_seed
 from rolewise.tasks import Task
 
@@ -46,18 +45,14 @@ class LossTerm(Term):
             return self._of_logits(student, teacher, batch)
         pieces = []
         for index, (path, other) in enumerate(self.pairs):
-            feature = student.features[path]
-            logits = student.values.get("logits")
-            if isinstance(logits, Tensor) and len(feature) != len(logits):
-                raise InputError(
-                    f"tap {path!r} must have the {len(logits)} examples of the batch in dimension 0, got "
-                    f"{list(feature.shape)}; tap a place with the batch first, as batch_first=True gives it"
-                )
+            feature, wanted = student.features[path], teacher.features[other]
+            check_feature(path, feature, student.values.get("logits"))
+            check_feature(other, wanted, teacher.values.get("logits"))
             if self.maps:
                 learned = self.maps[index]
                 # Half precision features of an autocast network meet a map in single precision.
                 feature = learned(feature.to(next(learned.parameters(), feature).dtype))
-            pieces.append((at_least_float32(feature), at_least_float32(teacher.features[other])))
+            pieces.append((at_least_float32(feature), at_least_float32(wanted)))
         with without_autocast(pieces[0][0].device.type):
             return self._of_features(pieces, batch)
 

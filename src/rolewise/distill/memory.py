@@ -56,6 +56,7 @@ class Bank(nn.Module):
             indices: int64 [B], which; each once.
             vectors: [B, D], of unit length.
         """
+        indices = indices.to(self.values.device)
         mixed = self.momentum * self.values[indices] + (1 - self.momentum) * vectors.to(self.values.dtype)
         self.values[indices] = functional.normalize(mixed, dim=1)
 

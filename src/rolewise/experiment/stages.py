@@ -84,12 +84,7 @@ def trained_network(run: RunFolder, data: SeedData, stage: Stage) -> nn.Module:
 def loss_of(run: RunFolder, data: SeedData, stage: Stage, seed: int, indices: Tensor) -> Distiller:
     """Builds a role's network and its loss, with its initial weights and, where it has one, its teacher.
 
-    Args:
-        run: its folder.
-        data: of the stage's seed.
-        stage: a training of the role.
-        seed: of the initial weights.
-        indices: int64 [N], the images that are trained on.
+    ``indices``, int64 [N], are the images that are trained on.
     """
     config = data.config
     section = section_of(config, stage.role)

@@ -13,6 +13,7 @@ from typing import Any
 from rolewise.csv_cells import as_cell, text_of
 from rolewise.errors import InputError
 from rolewise.files import read_json, read_text
+from rolewise.metric_info import ACCURACY, MetricInfo, info_of
 from rolewise.seals import check_file, is_early, read_made, top_product
 from rolewise.statistics.columns import ATTACKED, COLUMNS
 from rolewise.statistics.effects import Level
@@ -26,7 +27,7 @@ _KINDS: dict[str, Callable[[str], Any]] = {
 #: What every row has, whatever has become of it.
 _NEEDED = ("part", "cell", "seed", "student", "arm", "distilled", "status")
 #: What is measured, but is no result of its own.
-_ASIDE = ("validation_accuracy", "teacher_accuracy")
+_ASIDE = ("validation_", "teacher_")
 
 
 @dataclass
@@ -40,9 +41,10 @@ class StudyData:
         best: whether a best cell is to be named.
         questions: that the page answers, as the study's record holds them.
         rows: of the table, with ``seconds``.
-        metrics: columns that were measured on the test set, accuracy first.
+        metrics: columns that were measured on the test set, the first metric of the task first.
         config: the text of study.yaml.
         environment: content of environment.json.
+        metric: the first metric of the task.
     """
 
     root: Path
@@ -54,6 +56,7 @@ class StudyData:
     metrics: list[str]
     config: str
     environment: dict[str, Any]
+    metric: MetricInfo = ACCURACY
 
 
 def read_study(root: Path) -> StudyData:
@@ -75,7 +78,8 @@ def read_study(root: Path) -> StudyData:
 
     try:
         parts = {part["name"]: {axis: list(levels) for axis, levels in part["axes"]} for part in record["parts"]}
-        rows, metrics = read_study_table(find("results.csv"), parts)
+        metric = info_of(record["metrics"][0]) if "metrics" in record else ACCURACY
+        rows, metrics = read_study_table(find("results.csv"), parts, metric.key)
         _add_seconds(find("timing.csv"), rows)
         name, best, questions = str(record["name"]), bool(record["best"]), list(record.get("questions", []))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -93,17 +97,19 @@ def read_study(root: Path) -> StudyData:
         metrics=metrics,
         config=read_text(text, "study") if text.is_file() else "",
         environment=read_json(known, "the environment") if known.is_file() else {},
+        metric=metric,
     )
 
 
 def read_study_table(
-    path: Path, parts: Mapping[str, Mapping[str, Sequence[Level]]]
+    path: Path, parts: Mapping[str, Mapping[str, Sequence[Level]]], primary: str = "accuracy"
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Reads ``results.csv``: each value in the kind that it was written from, and the names of the metrics.
 
     Args:
         path: the file.
         parts: axes with their levels, by part.
+        primary: the column of the task's first metric.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -117,9 +123,10 @@ def read_study_table(
         why = str(error).removeprefix(f"table {path} ")
         raise InputError(f"{path} cannot be read ({why}); run the study again to write it anew") from error
     axes = dict.fromkeys(axis for levels in parts.values() for axis in levels)
-    if missing := [name for name in (*_KINDS, "accuracy", *axes) if name not in columns]:
+    if missing := [name for name in (*_KINDS, primary, *axes) if name not in columns]:
         raise InputError(f"{path} must have the columns {', '.join(missing)}; run the study again to write it anew")
-    metrics = [name for name in columns if name not in _KINDS and name not in axes and name not in _ASIDE]
+    aside = [f"{role}{primary}" for role in _ASIDE]
+    metrics = [name for name in columns if name not in _KINDS and name not in axes and name not in aside]
     rows = []
     for number, line in enumerate(lines, 2):
         try:
@@ -131,7 +138,7 @@ def read_study_table(
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"{path}:{number} is damaged ({error!r}); run the study again to write it anew") from error
         rows.append(row)
-    return rows, sorted(metrics, key=_place)
+    return rows, sorted(metrics, key=lambda name: (name != primary, _place(name)))
 
 
 def _place(metric: str) -> tuple[int, str, float]:

@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 
 from rolewise.files import AnyPath, as_path, write_text
+from rolewise.metric_info import MetricInfo
 from rolewise.report.study_data import StudyData, read_study
 from rolewise.report.study_figures import contrast_name, effects_figure, heat_figure
 from rolewise.report.study_pictures import pictures
@@ -87,6 +88,7 @@ def _content(data: StudyData) -> dict[str, Any]:
                 group.setdefault("metrics", []).append(made)
     return {
         "name": data.name,
+        "metric": data.metric,
         "parts": parts,
         "answers": question_answers(data),
         "cautions": _cautions(data),
@@ -120,13 +122,13 @@ def _parts(data: StudyData) -> list[dict[str, Any]]:
     for name, axes in data.parts.items():
         rows = [row for row in data.rows if row["part"] == name]
         labels = short_labels(list(axes))
-        found = contrasts(rows, axes, "accuracy")
-        told = effect_sentences(found, "accuracy", labels)
+        found = contrasts(rows, axes, data.metric.key)
+        told = effect_sentences(found, data.metric.key, labels)
         groups = []
         for group in dict.fromkeys((row["part"], row["student"], row["arm"]) for row in rows):
             sentences = told.get(group, []) or ["There is nothing to compare yet."]
             groups.append({"key": group, "title": _title(group, data), "sentences": sentences})
-        best = best_sentence(rows, list(axes), labels) if data.best else None
+        best = best_sentence(rows, list(axes), labels, data.metric) if data.best else None
         parts.append({"name": name, "axes": axes, "labels": labels, "rows": rows, "groups": groups, "best": best})
     return parts
 
@@ -189,17 +191,21 @@ def _cells(data: StudyData, part: str, labels: Mapping[str, str], metrics: Seque
     for row in data.rows:
         if row["part"] == part:
             groups.setdefault((row["cell"], row["student"], row["arm"]), []).append(row)
-    return [_cell(name, rows, metrics, list(labels)) for name, rows in groups.items()]
+    return [_cell(name, rows, metrics, list(labels), data.metric) for name, rows in groups.items()]
 
 
 def _cell(
-    name: tuple[str, str, str], rows: list[dict[str, Any]], metrics: Sequence[str], axes: Sequence[str]
+    name: tuple[str, str, str],
+    rows: list[dict[str, Any]],
+    metrics: Sequence[str],
+    axes: Sequence[str],
+    first_metric: MetricInfo,
 ) -> dict[str, Any]:
     done = [row for row in rows if row["status"] == "done"]
     values = []
     for metric in metrics:
         numbers = [row[metric] for row in done if row.get(metric) is not None]
-        values.append(_spread(numbers, metric) if numbers else "")
+        values.append(_spread(numbers, metric, interval=metric == first_metric.key) if numbers else "")
     first = next((row for row in rows if row.get("parameters") is not None), {})
     seconds = [row["seconds"] for row in rows if row.get("seconds") is not None]
     return {
@@ -209,26 +215,25 @@ def _cell(
         "values": values,
         "seeds": f"{len(done)} of {len(rows)}",
         "whole": len(done) == len(rows),
-        "validation": _mean([row.get("validation_accuracy") for row in rows]),
-        "teacher": _mean([row.get("teacher_accuracy") for row in rows]),
+        "validation": _mean([row.get(f"validation_{first_metric.key}") for row in rows], first_metric),
+        "teacher": _mean([row.get(f"teacher_{first_metric.key}") for row in rows], first_metric),
         "parameters": f"{first['parameters']:,}" if first else "",
         "images": f"{first['images']:,}" if first else "",
         "seconds": f"{statistics.fmean(seconds):.1f}" if seconds else "",
     }
 
 
-def _spread(numbers: Sequence[float], metric: str) -> str:
+def _spread(numbers: Sequence[float], metric: str, *, interval: bool) -> str:
     unit, found = column_unit(metric), estimate(numbers)
     spread = "" if found.sd is None else f" ± {unit.value(found.sd)}"
-    interval = ""
-    if found.low is not None and found.high is not None and metric == "accuracy":
-        interval = f" ({unit.value(found.low)} to {unit.value(found.high)})"
-    return f"{unit.value(found.mean)}{spread}{interval}"
+    if interval and found.low is not None and found.high is not None:
+        spread += f" ({unit.value(found.low)} to {unit.value(found.high)})"
+    return f"{unit.value(found.mean)}{spread}"
 
 
-def _mean(numbers: Sequence[float | None]) -> str:
+def _mean(numbers: Sequence[float | None], metric: MetricInfo) -> str:
     known = [number for number in numbers if number is not None]
-    return f"{100 * statistics.fmean(known):.1f}" if known else ""
+    return metric.value(statistics.fmean(known)) if known else ""
 
 
 def _failures(data: StudyData) -> list[dict[str, Any]]:

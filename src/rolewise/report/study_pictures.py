@@ -129,6 +129,6 @@ def _plane_name(data: StudyData, plane: dict[str, Any], chosen: Sequence[dict[st
     if plane["role"] != "teacher":
         return next(name for one, name in zip(chosen, names, strict=True) if one["cell"] == plane["cell"])
     row = next((row for row in data.rows if row["cell"] == plane["cell"]), {})
-    accuracy = row.get("teacher_accuracy")
+    score = row.get(f"teacher_{data.metric.key}")
     mix = plane.get("mix") or "clean images"
-    return f"teacher, {mix}" + (f"\n{100 * accuracy:.1f}% right" if accuracy is not None else "")
+    return f"teacher, {mix}" + (f"\n{100 * score:.1f}% right" if score is not None else "")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rolewise.metric_info import ACCURACY, MetricInfo
 from rolewise.statistics.columns import column_of
 from rolewise.statistics.effects import Contrast, Group
 from rolewise.statistics.estimates import Estimate, estimate, paired
@@ -136,33 +137,39 @@ def _alone(one: Contrast) -> str:
     return f"; more than the noise of one comparison, but not of all {one.family}"
 
 
-def best_sentence(rows: Sequence[Mapping[str, Any]], axes: Sequence[str], labels: Mapping[str, str]) -> str:
-    """Names the cell with the highest mean validation accuracy; test accuracies take no part in the choice.
+def best_sentence(
+    rows: Sequence[Mapping[str, Any]], axes: Sequence[str], labels: Mapping[str, str], metric: MetricInfo = ACCURACY
+) -> str:
+    """Names the cell with the best mean of a metric on validation images; test images take no part in the choice.
 
     Args:
         rows: of one part. Cells that have not finished every seed are not chosen.
         axes: of the part.
         labels: a short name for each axis.
+        metric: the first one of the task.
     """
+    column = f"validation_{metric.key}"
     groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault((str(row["cell"]), str(row["student"]), str(row["arm"])), []).append(row)
     whole = {
         name: mine
         for name, mine in groups.items()
-        if all(row["status"] == "done" and row.get("validation_accuracy") is not None for row in mine)
+        if all(row["status"] == "done" and row.get(column) is not None for row in mine)
     }
     if not whole:
-        return "No best cell is named: no cell has a validation accuracy for every seed."
-    scores = {name: [float(row["validation_accuracy"]) for row in mine] for name, mine in whole.items()}
-    best = max(scores, key=lambda name: statistics.fmean(scores[name]))
+        return f"No best cell is named: no cell has a validation {metric.title} for every seed."
+    scores = {name: [float(row[column]) for row in mine] for name, mine in whole.items()}
+    best = max(scores, key=lambda name: metric.goodness(statistics.fmean(scores[name])))
     chosen = whole[best]
-    test = estimate([float(row["accuracy"]) for row in chosen])
+    test = estimate([float(row[metric.key]) for row in chosen])
     where = ", ".join(f"{labels[axis]} {chosen[0][axis]}" for axis in axes)
-    spread = "" if test.sd is None else f" ± {100 * test.sd:.1f}"
+    spread = "" if test.sd is None else f" ± {metric.value(test.sd)}"
+    there = metric.shown(statistics.fmean(scores[best]))
     sentence = (
-        f"Chosen on validation: {where} ({best[1]}, {best[2]}), {100 * statistics.fmean(scores[best]):.1f}% there; its "
-        f"test accuracy, which took no part in the choice, is {100 * test.mean:.1f}{spread}%"
+        f"Chosen on validation: {where} ({best[1]}, {best[2]}), {there} there; its "
+        f"test {metric.title}, which took no part in the choice, is {metric.value(test.mean)}{spread}"
+        f"{'%' if metric.unit == 'fraction' else metric.change_unit}"
     )
     rivals = sum(
         len(scores[name]) == len(scores[best]) and not paired(scores[best], scores[name]).exceeds_noise

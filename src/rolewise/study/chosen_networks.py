@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rolewise.metric_info import ACCURACY, MetricInfo
+
 Row = dict[str, Any]
 
 
@@ -33,14 +35,15 @@ class ChosenNetwork:
         return {"what": self.what, **{key: str(self.rows[0][key]) for key in ("part", "cell", "student", "arm")}}
 
 
-def choose(rows: Sequence[Row]) -> list[ChosenNetwork]:
+def choose(rows: Sequence[Row], metric: MetricInfo = ACCURACY) -> list[ChosenNetwork]:
     """Returns the first cell of the table, and among its part, student and arm the best and the worst.
 
-    By mean validation accuracy, so that the test set chooses nothing; by test accuracy where validation images were
-    trained on. Cells that have not finished every seed are passed over.
+    By the mean of the metric on validation images, so that the test set chooses nothing; on test images where those
+    were trained on. Cells that have not finished every seed are passed over.
 
     Args:
         rows: the table.
+        metric: the first one of the task.
     """
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
@@ -50,9 +53,10 @@ def choose(rows: Sequence[Row]) -> list[ChosenNetwork]:
         return []
     control = next(iter(whole))
     alike = {name: mine for name, mine in whole.items() if name[:3] == control[:3]}
-    validated = all(row.get("validation_accuracy") is not None for mine in alike.values() for row in mine)
-    score = "validation_accuracy" if validated else "accuracy"
-    means = {name: statistics.fmean(row[score] for row in mine) for name, mine in alike.items()}
+    column = f"validation_{metric.key}"
+    validated = all(row.get(column) is not None for mine in alike.values() for row in mine)
+    score = column if validated else metric.key
+    means = {name: metric.goodness(statistics.fmean(row[score] for row in mine)) for name, mine in alike.items()}
     reasons: dict[tuple[str, ...], list[str]] = {control: ["control"]}
     if len(means) > 1:
         reasons.setdefault(max(means, key=lambda name: means[name]), []).append("best")

@@ -27,6 +27,7 @@ from rolewise.study.keys import digest
 from rolewise.study.mixings import draw_mixings, mixings_of
 from rolewise.study.stage_measurement import NetworkImages
 from rolewise.study.study_folder import StudyFolder
+from rolewise.study.table import study_metrics
 
 #: Raised when the same networks come to be drawn in another way.
 VERSION = 1
@@ -45,7 +46,7 @@ def write_pictures(folder: StudyFolder, study: Study, graph: JobGraph, rows: Seq
         graph: its jobs.
         rows: its table; of one that is not finished nothing is drawn.
     """
-    chosen = choose(rows)
+    chosen = choose(rows, study_metrics(study)[0])
     if not chosen or any(row["status"] in ("waiting", "trained") for row in rows):
         return
     wanted = {one.name for one in study.measure}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rolewise.config.axes import COLUMNS
 from rolewise.config.measure_entries import MeasureEntry
+from rolewise.config.study_file import ALWAYS
 from rolewise.data import Opened, Source, batches
 from rolewise.errors import InputError, RunError
 from rolewise.experiment import builders
@@ -23,6 +24,7 @@ from rolewise.inputs import InputSpec, prepare
 from rolewise.instruments.measure_call import call_measure
 from rolewise.instruments.measurements import measure_of
 from rolewise.seeds import generator
+from rolewise.train import evaluate
 
 #: That of `rolewise.train.evaluate`, so that a study and a run give the same numbers to the last digit.
 _BATCH = 512
@@ -70,15 +72,21 @@ def measured(run: RunFolder, stage: Stage, wanted: Sequence[MeasureEntry]) -> di
     opened = data.test.open(f"the end of {config.name}, seed {stage.seed}")
     spec = data.spec(section_of(config, stage.role).model)
     test = NetworkImages(opened.source, opened.indices, spec, data.device)
+    task = builders.task_of(config)
     found: dict[str, dict[str, float | None]] = {}
     for one in wanted:
         name = one.name
-        values = call_measure(
-            measure_of(name), model.eval(), test, offered(run, data, stage, opened, name), one.settings
-        )
+        if name == ALWAYS and task.name != "classification":
+            # Its own metrics take the place of accuracy.
+            metrics = evaluate(model, opened.source, opened.indices, spec, device=data.device, task=task)
+            values = {key: value if math.isfinite(value) else None for key, value in metrics.values.items()}
+        else:
+            values = call_measure(
+                measure_of(name), model.eval(), test, offered(run, data, stage, opened, name), one.settings
+            )
         taken = {column for other in found.values() for column in other}
         for column, value in values.items():
-            if column in taken or (name != "accuracy" and column in COLUMNS):
+            if column in taken or (name != ALWAYS and column in COLUMNS):
                 raise InputError(
                     f"the measurement {name!r} must name its columns itself, got {column!r}, which is taken"
                 )

@@ -14,6 +14,7 @@ from rolewise.config.axis_levels import ScalarValue
 from rolewise.config.experiment_values import dump_values, value_differences
 from rolewise.config.study import Study
 from rolewise.errors import InputError
+from rolewise.experiment import builders
 from rolewise.experiment.folder_binding import holds_work
 from rolewise.experiment.input_digests import check_inputs, inputs_of, module_inputs, remember, streamed
 from rolewise.experiment.run_folder import RunFolder, held, move_aside
@@ -194,13 +195,16 @@ def _layout(study: Study) -> dict[str, Any]:
     for part in study.parts:
         axes: list[tuple[str, list[ScalarValue]]] = [(axis, list(levels)) for axis, levels in part.axes.items()]
         parts.append({"name": part.name, "axes": axes, "cells": [[cell.name, cell.levels] for cell in part.cells]})
-    known = {
+    known: dict[str, Any] = {
         "seeds": list(study.seeds),
         "measure": [one.plain for one in study.measure],
         "best": study.best,
         "questions": [one.plain for one in study.questions],
         "parts": parts,
     }
+    task = builders.task_of(study.cells[0].config)
+    if task.name != "classification":
+        known["metrics"] = [info.as_json() for info in task.metrics]
     # Pairs become lists in JSON; comparing needs the same here.
     layout: dict[str, Any] = json.loads(json.dumps(known))
     return layout

@@ -27,7 +27,7 @@ from rolewise.study.job_pool import InProcess, JobPool, WorkerProcesses
 from rolewise.study.pictures import write_pictures
 from rolewise.study.study_folder import StudyFolder, make_cell, open_study
 from rolewise.study.study_plan import StudyPlan, plan_of
-from rolewise.study.table import Ledger, Row
+from rolewise.study.table import Ledger, Row, study_metrics
 from rolewise.threads import torch_threads
 
 
@@ -78,7 +78,10 @@ def load_study(
             trial.left_out += [f"measure ({name})"] if f"measure ({name})" not in trial.left_out else []
             return {}
 
-        return _load_study(path, overrides, check=trial.check, measure_faults=measure_faults)
+        study = _load_study(path, overrides, check=trial.check, measure_faults=measure_faults)
+    if imports:
+        study_metrics(study)  # which are of one kind
+    return study
 
 
 def _measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:

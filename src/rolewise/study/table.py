@@ -6,10 +6,13 @@ import io
 from typing import Any
 
 from rolewise.config.study import Study
+from rolewise.config.study_file import ALWAYS
 from rolewise.csv_cells import as_csv
 from rolewise.errors import InputError
+from rolewise.experiment import builders
 from rolewise.experiment.arms import arms_of
 from rolewise.experiment.stage_graph import Stage
+from rolewise.metric_info import MetricInfo
 from rolewise.seals import recorded_seconds, write_product
 from rolewise.study.job_graph import JobGraph
 from rolewise.study.keys import measure_key
@@ -17,8 +20,7 @@ from rolewise.study.study_folder import StudyFolder
 
 Row = dict[str, Any]
 _BEFORE = ("part", "cell")
-_AFTER = ("seed", "student", "arm", "distilled", "status", "reason", "accuracy", "loss")
-_LAST = ("validation_accuracy", "teacher_accuracy", "images", "parameters")
+_AFTER = ("seed", "student", "arm", "distilled", "status", "reason")
 
 
 class Ledger:
@@ -34,6 +36,11 @@ class Ledger:
         self._study, self._graph, self._folder = study, graph, folder
         self._summaries: dict[str, dict[str, Any]] = {}
         self._seconds: dict[str, float | None] = {}
+        self.metrics = study_metrics(study)
+        key = self.metrics[0].key
+        self._after = (*_AFTER, *(info.key for info in self.metrics))
+        self._validation, self._teacher = f"validation_{key}", f"teacher_{key}"
+        self._last = (self._validation, self._teacher, "images", "parameters")
         self.axes = list(dict.fromkeys(axis for part in study.parts for axis in part.axes))
 
     def summary(self, key: str) -> dict[str, Any] | None:
@@ -52,9 +59,9 @@ class Ledger:
 
     def columns(self, rows: list[Row]) -> list[str]:
         """Returns the table's columns: those of further measurements as they come."""
-        known = [*_BEFORE, *self.axes, *_AFTER]
-        more = [name for row in rows for name in row if name not in known and name not in _LAST]
-        return [*known, *dict.fromkeys(more), *_LAST]
+        known = [*_BEFORE, *self.axes, *self._after]
+        more = [name for row in rows for name in row if name not in known and name not in self._last]
+        return [*known, *dict.fromkeys(more), *self._last]
 
     def rows(self) -> list[Row]:
         """Returns one row for each cell, seed and arm, in the order of the study."""
@@ -75,10 +82,10 @@ class Ledger:
         if summary is None:
             reason = self.failure(cell, stage)
             return {"status": "waiting" if reason is None else "failed", "reason": reason}
-        row: Row = {name: summary.get(name) for name in ("images", "parameters", "validation_accuracy")}
+        row: Row = {name: summary.get(name) for name in ("images", "parameters", self._validation)}
         if stage.teacher is not None:
             taught = self.summary(measure_key(keys[stage.teacher], self._study.measure)) or {}
-            row["teacher_accuracy"] = taught.get("measured", {}).get("accuracy", {}).get("accuracy")
+            row[self._teacher] = taught.get("measured", {}).get(ALWAYS, {}).get(self.metrics[0].key)
         own = measure_key(keys[stage.name], self._study.measure)
         measured = self.summary(own)
         if measured is None:
@@ -131,6 +138,22 @@ class Ledger:
         parquet.write_table(table, buffer)
         write_product(self._folder.root / "results.parquet", buffer.getvalue())
         return True
+
+
+def study_metrics(study: Study) -> tuple[MetricInfo, ...]:
+    """Returns the metrics of a study's task, the one that is compared first.
+
+    Raises:
+        InputError: cells differ in them, as a task's settings may choose.
+    """
+    every = list(dict.fromkeys(builders.task_of(cell.config).metrics for cell in study.cells))
+    if len(every) > 1:
+        firsts = " and ".join(dict.fromkeys(metrics[0].key for metrics in every))
+        raise InputError(
+            f"a study must have one first metric in all of its cells, got {firsts}: they make one table; write a study "
+            "for each"
+        )
+    return every[0]
 
 
 def _column(values: list[Any]) -> list[Any]:

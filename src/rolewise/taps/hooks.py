@@ -145,7 +145,9 @@ class Taps:
         try:
             call()
             return self.recording.end(self.places, self.layouts)
-        except Stopped:
+        except Stopped as stopped:
+            if stopped.recording is not self.recording:
+                raise
             return self.recording.end(self.places, self.layouts)
         finally:
             self.recording.clear()

@@ -12,12 +12,17 @@ from rolewise.errors import InputError
 from rolewise.taps.hooks import attach, free_numbers
 from rolewise.taps.names import resolve, uncompiled
 from rolewise.taps.paths import parse_tap
-from rolewise.taps.recording import Recording
+from rolewise.taps.recording import Recording, Stopped
 
 
 @contextmanager
 def tap(
-    network: nn.Module, paths: str | Sequence[str], *, detach: bool = False, copy: bool = False
+    network: nn.Module,
+    paths: str | Sequence[str],
+    *,
+    detach: bool = False,
+    copy: bool = False,
+    stop: bool = False,
 ) -> Iterator[Mapping[str, Tensor]]:
     """Gives a mapping that each forward pass of a network fills with features; no hook is left behind at the end.
 
@@ -37,6 +42,10 @@ def tap(
         copy: whether features are copied as they arise. Without it a feature that a later module changes in place is
             refused, since it would show what that module made of it.
 
+        stop: whether the first pass ends where all features are recorded, and the block with it: what stands in it
+            behind the call is left out. A module that runs several times needs its ``#`` here as elsewhere; without
+            one its first run counts.
+
     Yields:
         Name as given -> tensor, as the module gave it, class and register tokens included.
 
@@ -51,10 +60,13 @@ def tap(
     recording, features = Recording(copies=copy), dict[str, Tensor]()
     recorded = list({place.path: place for place in places.values()}.values())
 
-    def begin(module: nn.Module, inputs: Any) -> None:
-        recording.begin()
+    if stop and any(place.run == "all" for place in recorded):
+        raise InputError("stop must be false with a path of all runs, of which none is known to be the last")
 
-    def end(module: nn.Module, inputs: Any, output: Any) -> None:
+    def begin(module: nn.Module, inputs: Any) -> None:
+        recording.begin(stop_after=len(recorded) if stop else 0)
+
+    def end(*_: Any) -> None:
         found = recording.end(recorded)
         features.clear()
         for name, place in places.items():
@@ -67,6 +79,10 @@ def tap(
         handles += attach(network, recorded, recording)
         handles.append(network.register_forward_hook(end))
         yield features
+    except Stopped as stopped:
+        if stopped.recording is not recording:
+            raise
+        end()
     finally:
         for handle in handles:
             handle.remove()

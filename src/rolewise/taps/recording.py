@@ -18,7 +18,15 @@ NONE: Mapping[str, TokenLayout] = MappingProxyType({})
 
 
 class Stopped(BaseException):
-    """Ends a forward pass early. No fault, and no Exception, so that a network's own handlers let it through."""
+    """Ends a forward pass early. No fault, and no Exception, so that a network's own handlers let it through.
+
+    Args:
+        recording: the one that is complete; passes may be nested.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__()
+        self.recording = recording
 
 
 class Recording:
@@ -64,7 +72,7 @@ class Recording:
         # A compiled graph has no end before its end.
         if self.stop_after and len(self.values) == self.stop_after and not torch.compiler.is_compiling():
             self.open = False
-            raise Stopped
+            raise Stopped(self)
 
     def end(self, places: Iterable[TapPath], layouts: Mapping[str, TokenLayout] = NONE) -> dict[str, Tensor]:
         """Closes the recording and returns what it recorded: path -> tensor.

@@ -111,7 +111,7 @@ class CRD(Term):
         """Returns <v, z> / T [B, 1 + m], and log Z, of the student's embeddings, then of the teacher's."""
         assert batch.indices is not None
         drawn = self.others.draw(batch.indices, self.negatives, context.generator(self.name))
-        rows, pairs = torch.cat([batch.indices[:, None], drawn.to(batch.indices.device)], 1), []
+        rows, pairs = torch.cat([batch.indices.cpu()[:, None], drawn], 1).to(vectors[0].device), []
         for embedding, bank, scale in zip(vectors, (self.teacher_bank, self.student_bank), self.log_scale, strict=True):
             scores = bank.products(embedding, rows) / self.temperature
             if scale.isinf():
