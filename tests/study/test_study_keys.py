@@ -64,6 +64,8 @@ OTHER: dict[str, Any] = {
     "*.train.optimizer.betas": [0.8, 0.9],
     "*.train.schedule.name": "constant",
     "*.train.schedule.milestones": [0.5],
+    "*.train.groups": [{"weight_decay": 0.0}],
+    "*.train.freeze": [{"match": "classifier"}],
     "*.train.ema": 0.9,
     "*.train.clip_norm": 1.0,
     "*.train.distill_gradient": "limited",
