@@ -117,7 +117,6 @@ SHARED_FILES: set[str] = {
     "gradients",
     "networks",
     "registry",
-    "settings",
     "task_checks",
     "weights",
 }
