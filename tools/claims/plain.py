@@ -33,6 +33,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("log.md", "| 512 of 32x32 |", "once"),
     ("log.md", "| 64 of 224x224 |", "once"),
     ("log.md", "Halves are better than threads inside", "once"),
+    ("log.md", "- Hooks on arguments are set only where a path needs them", "once"),
     ("methods.md", "| `crd` | `penultimate`", "rule"),
     ("methods.md", "- The loss is the same for `a z + b`", "rule"),
     ("methods.md", "- **Learned parts with a loss of their own**", "rule"),
@@ -54,6 +55,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("training.md", "| `channels_last`, `compile` |", "once"),
     ("training.md", "On small images a second thread brings little", "once"),
     ("training.md", "There are up to 20 such epochs", "rule"),
+    ("training.md", "A checkpoint is due every 15 seconds", "rule"),
     ("training.md", "1.2% more time", "once"),
     ("training.md", "12 s were said of stages that took 23", "once"),
 )
