@@ -73,7 +73,9 @@ def trainee(case: str, mixing: Mixing | None) -> Trainee:
         student_input=spec,
         teacher_input=spec if teacher is not None else None,
     )
-    settings = TrainSettings(10_000, batch, OptimizerSettings("sgd", 1e-3), channels_last=True)
+    settings = TrainSettings(
+        epochs=10_000, batch_size=batch, optimizer=OptimizerSettings(name="sgd", learning_rate=1e-3), channels_last=True
+    )
     return Trainee(
         distiller,
         source,

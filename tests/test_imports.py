@@ -45,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "distill": {"tasks"},
     "search": set(),
     "config": set(),
-    "train": LEAVES,
+    "train": {*LEAVES, "config"},
     "statistics": set(),
     "instruments": {"data"},
     "diagnosis": {"data", "instruments", "statistics"},

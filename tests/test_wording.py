@@ -11,11 +11,9 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "rolewise"
 # How many wordings of each room still break these rules; the numbers may only shrink.
-LEFT: dict[str, int] = {
-    "advice": 86,
+LEFT = {
+    "advice": 1,
     "distill": 59,
-    "experiment": 92,
-    "study": 42,
 }
 
 QUESTIONS = "what|whatever|who|whoever|whom|whose|which|how|where|why"

@@ -117,7 +117,9 @@ def training(device: torch.device, quick: bool = False) -> dict[str, Any]:
         student = network("small_cnn", widths=(16, 32), seed=1, **shape)
         methods = [configure("kd", weight=0.9)]
         distiller = Distiller(teacher, student, methods, label_weight=0.1, teacher_input=SPEC, student_input=SPEC)
-        settings = TrainSettings(1 if quick else 20, 50, OptimizerSettings("adam", 0.01))
+        settings = TrainSettings(
+            epochs=1 if quick else 20, batch_size=50, optimizer=OptimizerSettings(name="adam", learning_rate=0.01)
+        )
         trainee = Trainee(
             distiller.to(place),
             source,

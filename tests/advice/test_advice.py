@@ -31,7 +31,7 @@ from rolewise.train import OptimizerSettings, TrainSettings
 
 CLASSES = tuple("abcdef")
 QUICK = Effort(images=120, repeats=6, batch=24, policies=1, measures=2, steps=2)
-SETTINGS = TrainSettings(epochs=120, batch_size=40, optimizer=OptimizerSettings("adam", 0.01))
+SETTINGS = TrainSettings(epochs=120, batch_size=40, optimizer=OptimizerSettings(name="adam", learning_rate=0.01))
 
 
 class World(NamedTuple):
@@ -214,7 +214,7 @@ def test_a_ratio_of_deviations_is_paired():
 
 def test_a_pull_is_the_ratio_of_two_gradients(world: World):
     # One step of one batch that holds every image: its order does not matter.
-    here = case(world, settings=replace(SETTINGS, batch_size=100), effort=replace(QUICK, measures=1, steps=1))
+    here = case(world, settings=SETTINGS.changed(batch_size=100), effort=replace(QUICK, measures=1, steps=1))
     methods = [{"name": "kd", "temperature": 2.0, "weight": 0.7}]
     (found,) = pulls(here, world.spec, methods)
     network, batch = student().train(), prepare(here.train.images, world.spec)

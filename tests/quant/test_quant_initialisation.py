@@ -48,7 +48,9 @@ def trainee(quantiser: str = "lsq", ema: float | None = None) -> Trainee:
     methods = [configure("kd", weight=0.9), configure("fitnets", weight=0.1)]
     example = data().images[:2]
     distiller = Distiller(teacher, student(quantiser), methods, teacher_input=SPEC, student_input=SPEC, example=example)
-    settings = TrainSettings(4, 16, OptimizerSettings("sgd", 0.02), ema=ema)
+    settings = TrainSettings(
+        epochs=4, batch_size=16, optimizer=OptimizerSettings(name="sgd", learning_rate=0.02), ema=ema
+    )
     return Trainee(
         distiller, data(), torch.arange(60), augmentation=augmentation("randaugment"), settings=settings, seed=5
     )

@@ -93,7 +93,9 @@ class Rows:
 
 def test_a_training_takes_any_feed() -> None:
     network = build("small_cnn", num_classes=3, channels=1, size=(8, 8), seed=1, widths=[4, 6])
-    made = Trainee(Distiller(None, network, student_input=SPEC), Rows(), settings=TrainSettings(2, 16), seed=0)
+    made = Trainee(
+        Distiller(None, network, student_input=SPEC), Rows(), settings=TrainSettings(epochs=2, batch_size=16), seed=0
+    )
     records = made.run_epochs(0, 2)
     assert made.steps_per_epoch == 3 and records[1]["train_loss"] < records[0]["train_loss"]
     with pytest.raises(InputError, match="must have an ImageFeed for this, got Rows"):

@@ -58,7 +58,7 @@ def test_a_trainee_is_given_what_it_can_train(arguments: dict[str, Any], message
         "source": data(),
         "indices": torch.arange(60),
         "augmentation": build_schedule("none"),
-        "settings": TrainSettings(1, 16),
+        "settings": TrainSettings(epochs=1, batch_size=16),
         "seed": 2**63 - 1,
     }
     Trainee(**given)
@@ -138,7 +138,7 @@ def test_what_made_a_loss_not_finite_is_said_and_no_learning_rate_is_blamed_for_
     assert "lower the learning rate" not in text
 
     # It was finite, and ran away.
-    assert "lower the learning rate or the term's weight, or clip the gradient" in said(trainee("sgd", rate=1e9))
+    assert "lower the learning rate or the term's weight, or clip the gradient" in said(trainee("sgd", rate=1000.0))
 
 
 def test_images_that_are_not_finite_are_named() -> None:

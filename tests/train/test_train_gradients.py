@@ -91,9 +91,9 @@ def test_the_setting_reaches_the_step_and_off_is_the_default() -> None:
     assert records[0] == records[1] and torch.equal(weights(default), weights(off))
     assert not torch.equal(weights(default), weights(limited))
     assert all(math.isfinite(record["train_loss"]) for record in records[2])
-    settings = TrainSettings(1, 1, distill_gradient="limited")
+    settings = TrainSettings(epochs=1, batch_size=1, distill_gradient="limited")
     assert [settings.gradient_ratio(epoch) for epoch in (0, 1)] == [0.5, pytest.approx(1 / (1 + math.exp(-1)))]
-    assert settings.gradient_ratio(10_000) == 1 and TrainSettings(1, 1).gradient_ratio(0) is None
+    assert settings.gradient_ratio(10_000) == 1 and TrainSettings(epochs=1, batch_size=1).gradient_ratio(0) is None
 
 
 def test_on_labels_alone_there_is_nothing_to_limit() -> None:

@@ -49,7 +49,7 @@ def test_parts_are_chosen_by_path_and_class(selection: dict[str, str], expected:
 
 def test_a_group_has_its_own_rate_and_decay_along_the_schedule() -> None:
     groups = (
-        GroupSettings("fc.*", learning_rate=0.1),
+        GroupSettings(match="fc.*", learning_rate=0.1),
         GroupSettings(module="BatchNorm2d", weight_decay=0.0),
         GroupSettings(role="terms", learning_rate=0.001, weight_decay=0.0),
     )
@@ -65,7 +65,7 @@ def test_a_group_has_its_own_rate_and_decay_along_the_schedule() -> None:
 
 def test_the_same_rate_in_groups_is_the_same_training() -> None:
     plain = trainee("adam", rate=0.01)
-    parted = trainee("adam", rate=0.01, groups=(GroupSettings("fc", learning_rate=0.01),))
+    parted = trainee("adam", rate=0.01, groups=(GroupSettings(match="fc", learning_rate=0.01),))
     assert plain.run_epochs(0, 2) == parted.run_epochs(0, 2)
     assert all(torch.equal(*pair) for pair in zip(state(plain).values(), state(parted).values(), strict=True))
 
@@ -73,10 +73,10 @@ def test_the_same_rate_in_groups_is_the_same_training() -> None:
 def test_frozen_parts_stay_and_their_statistics_stay_where_eval_is_given() -> None:
     everything = moved(trainee())
     assert "student.fc.weight" in everything and "student.stages.0.1.running_mean" in everything
-    frozen = moved(trainee(freeze=(FreezeSettings("stages.0"),)))
+    frozen = moved(trainee(freeze=(FreezeSettings(match="stages.0"),)))
     statistics = {f"student.stages.0.1.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")}
     assert everything - frozen == {f"student.{name}" for name in NAMES[:3]} and statistics <= frozen
-    made = trainee(freeze=(FreezeSettings("stages.0", eval=True),), epochs=2)
+    made = trainee(freeze=(FreezeSettings(match="stages.0", eval=True),), epochs=2)
     assert not any(name.startswith("student.stages.0") for name in moved(made, 2))
     norms = [module for module in made.distiller.student.modules() if isinstance(module, nn.BatchNorm2d)]
     assert [norm.training for norm in norms] == [False, True]
@@ -87,14 +87,14 @@ def test_frozen_parts_stay_and_their_statistics_stay_where_eval_is_given() -> No
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"groups": (GroupSettings("fd.*", weight_decay=0.0),)}, r"match must be a path .* got 'fd\.\*'"),
-        ({"groups": (GroupSettings("fc.weigth", weight_decay=0.0),)}, 'did you mean "fc.weight"'),
+        ({"groups": (GroupSettings(match="fd.*", weight_decay=0.0),)}, r"match must be a path .* got 'fd\.\*'"),
+        ({"groups": (GroupSettings(match="fc.weigth", weight_decay=0.0),)}, 'did you mean "fc.weight"'),
         ({"groups": (GroupSettings(module="Conv3d", weight_decay=0.0),)}, "got none of module Conv3d"),
         ({"groups": (GroupSettings(role="tems", weight_decay=0.0),)}, "role must be one of student, terms, got 'tems'"),
-        ({"freeze": (FreezeSettings("stem"),)}, "match must be a path of a network, got 'stem'"),
+        ({"freeze": (FreezeSettings(match="stem"),)}, "match must be a path of a network, got 'stem'"),
         ({"freeze": (FreezeSettings(),), "distilled": False}, "parameters to train, got none"),
         (
-            {"groups": (GroupSettings("fc", weight_decay=0.0), GroupSettings("fc.bias", weight_decay=0.1))},
+            {"groups": (GroupSettings(match="fc", weight_decay=0.0), GroupSettings(match="fc.bias", weight_decay=0.1))},
             "in no group before it, got none",
         ),
         ({"accumulate": 0}, "accumulate must be at least 1, got 0"),
@@ -108,11 +108,11 @@ def test_what_chooses_nothing_is_refused(settings: dict[str, Any], message: str)
 def test_a_group_without_a_setting_or_with_a_wrong_one_is_refused() -> None:
     for settings, message in (
         ({}, "must have a learning_rate or a weight_decay"),
-        ({"learning_rate": 0.0}, "learning_rate of a group .* must be positive, got 0"),
-        ({"weight_decay": -1.0}, "weight_decay of a group .* must be at least 0, got -1"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0, got -1"),
     ):
         with pytest.raises(InputError, match=message):
-            GroupSettings("fc", **settings)
+            GroupSettings(match="fc", **settings)
 
 
 def test_steps_over_several_batches_are_fewer_and_resumed_exactly() -> None:
@@ -142,7 +142,7 @@ def test_schedules_count_epochs_and_steps_of_the_training() -> None:
     from rolewise.distill import Weight
     from rolewise.train import RateSchedule
 
-    schedule = RateSchedule("multistep", milestones=("1 epoch", "9 steps"), gamma=0.5, warmup="2 steps")
+    schedule = RateSchedule(name="multistep", milestones=("1 epoch", "9 steps"), gamma=0.5, warmup="2 steps")
     made = trainee(schedule=schedule, rate=0.08, epochs=4)
     made.distiller.configure("kd", weight=0.5)
     rates: list[float] = []

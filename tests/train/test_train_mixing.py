@@ -33,7 +33,7 @@ def mixed(mixing: Mixing | None, *, methods: tuple[str, ...] = ("kd",), **settin
         "teacher_augmentation": build_schedule("trivialaugment"),
     }
     given |= {key: settings.pop(key) for key in ("view", "scalars", "augmentation") if key in settings}
-    training = TrainSettings(settings.pop("epochs", 3), 16, **settings)
+    training = TrainSettings(epochs=settings.pop("epochs", 3), batch_size=16, **settings)
     return Trainee(distiller, data(), torch.arange(60), **given, settings=training, seed=5, mixing=mixing)
 
 

@@ -35,7 +35,7 @@ def trainee(**given: object) -> Trainee:
         data(),
         ROWS,
         augmentation=build_schedule("randaugment"),
-        settings=TrainSettings(2, 16, OptimizerSettings("sgd", 0.02)),
+        settings=TrainSettings(epochs=2, batch_size=16, optimizer=OptimizerSettings(name="sgd", learning_rate=0.02)),
         seed=5,
     )
 

@@ -107,7 +107,7 @@ def test_clipping_bounds_the_step() -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_step_and_term() -> None:
-    made = trainee("sgd", rate=1e9, epochs=4)
+    made = trainee("sgd", rate=1000.0, epochs=4)
     with pytest.raises(NonFiniteError) as caught:
         made.run_epochs(0, 4)
     assert caught.value.step < 16 and caught.value.term in ("labels", "kd", "fitnets", "total")
@@ -198,7 +198,7 @@ def test_large_images_are_augmented_in_smaller_chunks() -> None:
         ImageData(images, torch.arange(100) % 2, ("a", "b")),
         torch.arange(100),
         augmentation=Schedule.constant(Spy()),
-        settings=TrainSettings(1, 20),
+        settings=TrainSettings(epochs=1, batch_size=20),
         seed=0,
     )
     made.run_epochs(0, 1)

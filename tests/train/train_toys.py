@@ -49,7 +49,9 @@ def trainee(
         augmentation=build_schedule("randaugment"),
         teacher_augmentation=build_schedule("trivialaugment"),
         view=view,
-        settings=TrainSettings(epochs, 16, OptimizerSettings(optimizer, rate), **settings),
+        settings=TrainSettings(
+            epochs=epochs, batch_size=16, optimizer=OptimizerSettings(name=optimizer, learning_rate=rate), **settings
+        ),
         seed=5,
     )
 
@@ -100,7 +102,9 @@ def several(**settings: Any) -> Trainee:
         data(),
         torch.arange(60),
         augmentation=build_schedule("randaugment"),
-        settings=TrainSettings(epochs, 8, OptimizerSettings("adam", 0.01), **settings),
+        settings=TrainSettings(
+            epochs=epochs, batch_size=8, optimizer=OptimizerSettings(name="adam", learning_rate=0.01), **settings
+        ),
         seed=5,
     )
 

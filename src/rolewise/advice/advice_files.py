@@ -29,8 +29,8 @@ def write_advice(advice: Advice, out: Path, config: Path, settings: Sequence[str
     """Writes advice, and returns the files; the overlay is left out where nothing is proposed.
 
     Args:
-        advice: what to write.
-        out: a folder for all three files, or one file whose ending says which.
+        advice: the advice.
+        out: a folder for all three files, or one file of that ending.
         config: the experiment's file, which the overlay extends.
         settings: that were laid over that file for the advice, and are to be laid over the overlay too.
     """

@@ -1,4 +1,4 @@
-"""What advice is asked about: two networks, their images, and how the student would be trained."""
+"""The case of an advice: two networks, their images, and the student's training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Sample:
         images: uint8 [N, C, H, W].
         labels: int64 [N].
         classes: K names.
-        whole: how many there are of which these are some.
+        whole: number of all images of which these are a sample.
     """
 
     images: Tensor
@@ -58,7 +58,7 @@ def sample(source: Source, count: int, seed: int, indices: Tensor | None = None)
     """Draws at most so many images of a source, without replacement.
 
     Args:
-        source: where they are.
+        source: the source of the images.
         count: the most images.
         seed: of the draw.
         indices: int64, which of them may be drawn; None for all.
@@ -76,14 +76,14 @@ def sample(source: Source, count: int, seed: int, indices: Tensor | None = None)
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured.
+    """The effort of the measurements.
 
     Args:
-        images: the most images of each part that a network is asked about.
+        images: the most images of each part that a network is run on.
         repeats: samples of augmented images, for the teacher's deviation.
         batch: images of each.
         policies: random policies beside the presets.
-        measures: how often the gradients are measured.
+        measures: number of measurements of the gradients.
         steps: optimiser steps between them.
     """
 
@@ -104,7 +104,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class Work:
-    """What a whole comparison would train, for its cost.
+    """The trainings of a whole comparison, for its cost.
 
     Args:
         trainings: of students under one augmentation: seeds, with and without distillation.
@@ -130,19 +130,19 @@ class Case:
         student: the network that is to be trained.
         train: images that the student may be trained on.
         validation: images that it may not be; never those of the final test.
-        teacher_input: what the teacher is fed.
-        student_input: likewise the student.
+        teacher_input: the teacher's input.
+        student_input: the student's input.
         trained: whether the student is trained already.
         held_out: whether the teacher has not been trained on the validation images; None where nobody knows.
         settings: of the student's training.
         methods: of the distillation, each a mapping with a name and settings.
         augmentations: candidates by name, each with what a config calls it; ``none`` is always measured.
         policies: random policies, which only a search could train under.
-        work: what the whole comparison would train.
-        effort: how much is measured.
+        work: the trainings of the whole comparison.
+        effort: effort of the measurements.
         seed: of all draws.
-        device: where to measure.
-        title: what the student is called.
+        device: device of the measurements.
+        title: name of the student.
     """
 
     teacher: nn.Module

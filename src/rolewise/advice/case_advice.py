@@ -54,19 +54,19 @@ def advise(
 
     Args:
         teacher: returns logits [B, K]; it and the student are copied, and measured on its device.
-        student: likewise, trained or not.
+        student: the student, trained or not.
         train: uint8 images that the student is trained on.
         validation: uint8 images that it is not; never those of the final test.
-        teacher_input: what the teacher is fed; None for pixels in [0, 1].
-        student_input: likewise the student.
+        teacher_input: the teacher's input; None for pixels in [0, 1].
+        student_input: the student's input.
         trained: whether the student is trained already, and is to be compared with the teacher.
         held_out: whether the teacher has not been trained on the validation images; None where nobody knows.
         settings: of the student's training; 100 epochs of batches of 128 by default.
         methods: of the distillation, each a mapping with a name and settings.
         augmentations: presets that may be proposed.
-        work: what the whole comparison would train, for its cost.
-        effort: how much is measured.
-        thresholds: what makes a fault.
+        work: the trainings of the whole comparison, for its cost.
+        effort: effort of the measurements.
+        thresholds: thresholds of a fault.
         seed: of all draws.
         on_step: called with a line before each step.
 
@@ -104,12 +104,11 @@ def advise_case(case: Case, thresholds: Thresholds | None = None) -> Advice:
     """Gives advice on a case (see `advise`), whose networks are on its device; the teacher's are turned off.
 
     Args:
-        case: what is asked about.
-        thresholds: what makes a fault.
+        case: the networks and their images.
+        thresholds: thresholds of a fault.
     """
-    build_methods(
-        [dict(method) for method in case.methods]
-    )  # what is wrong with them shows before anything is measured
+    # Their faults show before anything is measured.
+    build_methods([dict(method) for method in case.methods])
     sanity = teacher_faults(
         case.teacher,
         case.validation.images,
@@ -132,7 +131,9 @@ def advise_case(case: Case, thresholds: Thresholds | None = None) -> Advice:
     student = network_measures(case, case.student, case.student_input) if case.trained else None
     notes = _notes(case)
     if beyond:
-        notes.append("Nothing is proposed: what would undo the teacher's faults is no setting. Mend it and ask again.")
+        notes.append(
+            "Nothing is proposed: no setting would undo the teacher's faults. Correct them and run this again."
+        )
         return Advice(case.title, sanity, teacher, student, {}, (), (), (), {}, None, None, tuple(notes))
     soft, right = softness(case, spec, case.train)
     given, softening = rules.rescaled(case.methods, _steps(case), len(case.train.classes))
@@ -184,12 +185,12 @@ def _schedule(case: Case, chosen: Any) -> Schedule:
 
 
 def _steps(case: Case) -> int:
-    """Returns how many steps one training of the student takes."""
+    """Returns the number of steps of one training of the student."""
     return max(1, -(-case.train.whole // case.settings.batch_size)) * case.settings.epochs
 
 
 def _cost(case: Case, seconds: float, chosen: str) -> AdviceCost:
-    """Returns what the proposal is expected to take."""
+    """Returns the expected cost of the proposal."""
     size, work, epochs = case.settings.batch_size, case.work, case.settings.epochs
     steps = _steps(case)
     each = (work.search_images or case.train.whole) * (work.search_epochs or epochs) / size
@@ -218,8 +219,8 @@ def _notes(case: Case) -> list[str]:
             "The teacher was trained on the validation images: its accuracy, calibration and entropy there flatter it."
         )
     notes.append(
-        "No student was trained: what is proposed is a place to begin, and only a comparison on several seeds tells "
-        "whether it is better. `rolewise study` makes one, and `rolewise regret` says how the proposal did in it."
+        "No student was trained: the proposal is a starting point, and only a comparison on several seeds decides "
+        "whether it is better. `rolewise study` makes one, and `rolewise regret` gives the proposal's regret in it."
     )
     if any(str(method["name"]) not in METHODS for method in case.methods):
         notes.append("Combined methods keep their own weights and temperatures.")

@@ -1,4 +1,4 @@
-"""How the teacher's mean answer moves under each augmentation and mixing, and whether it knows the images still."""
+"""The teacher's deviation under each augmentation and mixing, and its accuracy on these images."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Kind = Literal["preset", "policy", "mixing"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """What the teacher says of images under one augmentation or mixing.
+    """The teacher's outputs under one augmentation or mixing.
 
     Args:
-        name: of it.
+        name: name of the augmentation or mixing.
         kind: a ``preset``, a random ``policy``, or ``mixing``.
-        spec: what a config calls it; None for a random policy.
+        spec: its entry in a config; None for a random policy.
         deviation: the teacher's deviation (T.stddev), see `rolewise.instruments.teacher_deviation`.
         ratio: to the deviation without any.
         low: lower end of the ratio's 95% bootstrap interval over samples.
@@ -60,8 +60,8 @@ def deviations(case: Case, spec: InputSpec) -> list[Candidate]:
     """Measures every candidate on the same samples of training images; the first is ``none``.
 
     Args:
-        case: what is asked about.
-        spec: what the teacher is fed.
+        case: the networks and their images.
+        spec: the teacher's input.
     """
     schedules: dict[str, tuple[Kind, Any, Schedule | None, Mix | None]] = {"none": ("preset", "none", None, None)}
     for name, (given, schedule) in case.augmentations.items():

@@ -16,8 +16,8 @@ def show(advice: Advice, console: Console) -> None:
     """Prints the sections.
 
     Args:
-        advice: what to show.
-        console: where to.
+        advice: the advice.
+        console: console that is written to.
     """
     console.print(f"Advice for {advice.title}", style="bold")
     for part in advice_sections(advice):

@@ -1,4 +1,4 @@
-"""What the project's own grids found, as reasons cite it; a test holds each sentence to the committed figures."""
+"""Findings of the project's own grids, as reasons cite them; a test holds each sentence to the committed figures."""
 
 #: `configs/studies/temperature_digits.yaml`.
 SHORT = (

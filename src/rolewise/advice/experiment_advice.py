@@ -92,7 +92,7 @@ def advise_experiment(
         trained_teacher: the teacher's weights, and the stage that left them.
         student: the student's name; the first by default.
         student_weights: of a trained student, as safetensors.
-        effort: how much is measured.
+        effort: effort of the measurements.
         on_step: called with a line before each step of the measurement.
 
     Raises:

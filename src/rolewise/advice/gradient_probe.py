@@ -6,7 +6,7 @@ import copy
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,13 +23,13 @@ from rolewise.train import Mixing, RateSchedule, Trainee
 
 @dataclass(frozen=True)
 class Pull:
-    """How large a method's gradient is.
+    """The size of a method's gradient.
 
     Args:
         name: of the term.
         weight: that it was measured with.
         ratio: median over the measurements of its gradient's norm, at that weight, to that of the labels at weight 1.
-        measured: how often.
+        measured: number of measurements.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Pull:
 
 @dataclass(frozen=True)
 class Speed:
-    """How long a step takes.
+    """The time of a step.
 
     Args:
         seconds: of one step, of teacher and student together, with augmentation and mixing.
         batch_size: of the step.
-        device: where.
+        device: device of the measurement.
     """
 
     seconds: float
@@ -57,8 +57,8 @@ def pulls(case: Case, spec: InputSpec, methods: Sequence[Mapping[str, Any]]) -> 
     """Measures the gradients of labels and methods along a short training without augmentation.
 
     Args:
-        case: what is asked about; its student is copied.
-        spec: what the teacher is fed.
+        case: the networks and their images; its student is copied.
+        spec: the teacher's input.
         methods: to be measured.
     """
     effort = case.effort
@@ -85,8 +85,8 @@ def speed(
     """Times the steps of the training that is proposed; the first few, which load and compile things, do not count.
 
     Args:
-        case: what is asked about; its student is copied.
-        spec: what the teacher is fed.
+        case: the networks and their images; its student is copied.
+        spec: the teacher's input.
         methods: of the distillation.
         label_weight: of the labels' term.
         augmentation: of the student's images.
@@ -132,7 +132,7 @@ def _trainee(
         case.train.data(),
         _indices(case, steps),
         augmentation=augmentation,
-        settings=replace(case.settings, epochs=epochs, schedule=RateSchedule("constant"), compile=False, ema=None),
+        settings=case.settings.changed(epochs=epochs, schedule=RateSchedule(name="constant"), compile=False, ema=None),
         seed=derive_seed(case.seed, "advice", "steps"),
         device=case.device,
         mixing=mixing,

@@ -22,7 +22,7 @@ SHARE, LITTLE = 0.5, 0.1
 
 
 def too_short(epochs: int) -> str:
-    """Returns why nothing is augmented or mixed in a short training; empty in a long one."""
+    """Returns the reason against augmentation and mixing in a short training; empty in a long one."""
     if epochs >= PASSES:
         return ""
     return (
@@ -76,7 +76,7 @@ def augmentation(candidates: Sequence[Candidate], epochs: int, seed: int) -> Cho
 def mixing(
     candidates: Sequence[Candidate], epochs: int, methods: Sequence[Mapping[str, Any]], gap: float | None
 ) -> tuple[Choice, dict[str, Any]]:
-    """Returns how the student's images are mixed, and the section that says so.
+    """Returns the choice of the student's mixing, and its section in a config.
 
     Args:
         candidates: the first is ``none``.

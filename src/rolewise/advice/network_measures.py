@@ -1,4 +1,4 @@
-"""What is measured of a network that answers: accuracy, calibration, entropy, linearity; and its softness over T."""
+"""Measurements of a network's outputs: accuracy, calibration, entropy, linearity; and its softness over T."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ TEMPERATURES = (1.0, 2.0, 4.0, 8.0)
 
 
 def network_measures(case: Case, model: nn.Module, spec: InputSpec) -> dict[str, float]:
-    """Returns what is measured of a network on the validation images.
+    """Returns the measurements of a network on the validation images.
 
     Accuracy, likelihood (nats), expected calibration error, entropy as a share of log K, the temperature of the highest
     likelihood (NaN where they name none), and the linearity gap (nats). The error that is left at that temperature is
     not given, as it is fitted on these images.
 
     Args:
-        case: what is asked about.
+        case: the networks and their images.
         model: its teacher or its student.
-        spec: what that is fed.
+        spec: the network's input.
     """
     batches = case.validation.batches()
     logits, labels = predict(model, batches, spec=spec, device=case.device)
@@ -64,8 +64,8 @@ def softness(case: Case, spec: InputSpec, images: Sample) -> tuple[dict[float, f
     """Returns the teacher's mean entropy, as a share of log K, at each temperature, and its accuracy, on some images.
 
     Args:
-        case: what is asked about.
-        spec: what the teacher is fed.
+        case: the networks and their images.
+        spec: the teacher's input.
         images: usually those that the student is trained on.
     """
     logits, labels = predict(case.teacher, images.batches(), spec=spec, device=case.device)
@@ -78,9 +78,9 @@ def gives_probabilities(case: Case, model: nn.Module, spec: InputSpec) -> bool:
     """Returns whether a network's outputs are at least 0 and sum to 1: probabilities, where logits are wanted.
 
     Args:
-        case: what is asked about.
+        case: the networks and their images.
         model: its teacher or its student, in eval mode.
-        spec: what that is fed.
+        spec: the network's input.
     """
     images = case.validation.images[:_LOOKED_AT].to(case.device)
     return are_probabilities(logits_in(model(prepare(images, spec))))

@@ -1,4 +1,4 @@
-"""How advice did in a finished grid: a study's table and a proposed config in, the regret out."""
+"""The regret of advice in a finished grid: a study's table and a proposed config in, the regret out."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _value(cell: str) -> Any:
 
 
 def proposed(config: ExperimentConfig, axes: Sequence[str]) -> dict[str, Any]:
-    """Returns what a config says for each axis that is the path of a setting; others, such as named ones, are left out.
+    """Returns a config's value for each axis that is the path of a setting; others, such as named ones, are left out.
 
     Args:
         config: such as that of ``advice.yaml``.
@@ -73,7 +73,7 @@ def proposed(config: ExperimentConfig, axes: Sequence[str]) -> dict[str, Any]:
 
 
 def distances(study: Path, cells: Iterable[str], config: ExperimentConfig, student: str) -> dict[str, float]:
-    """Returns how far each cell of a study is from a proposed config, over the settings in which cells differ.
+    """Returns the distance of each cell of a study to a proposed config, over the settings in which cells differ.
 
     This places a proposal also in grids whose levels are named sets of settings.
 

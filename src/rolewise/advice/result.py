@@ -18,7 +18,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class AdviceCost:
-    """What the proposal is expected to take, on the device where it was measured.
+    """The expected cost of the proposal, on the device of the measurements.
 
     Args:
         seconds_per_step: of one optimiser step.
@@ -39,22 +39,22 @@ class AdviceCost:
 
 @dataclass(frozen=True)
 class Advice:
-    """What a teacher, a student and their images say of how to distil.
+    """Advice on distillation for a teacher, a student and their images.
 
     Args:
-        title: what the student is called.
-        sanity: what was looked for in the teacher, and the faults.
+        title: name of the student.
+        sanity: the checks of the teacher, and its faults.
         teacher: measures of the teacher on the validation images.
-        student: likewise of the student; None where it is not trained.
+        student: measurements of the student; None where it is not trained.
         softness: the teacher's entropy on training images, as a share of log K, by temperature; empty where nothing is
             proposed, as all that follows.
         candidates: augmentations and mixings.
         pulls: the methods' gradients.
-        choices: what is proposed, with reasons.
-        overlay: the same as settings of an experiment.
+        choices: the proposed settings, with reasons.
+        overlay: the choices as settings of an experiment.
         speed: of a step.
         cost: of the whole.
-        notes: what limits all of it.
+        notes: limits of the advice.
     """
 
     title: str

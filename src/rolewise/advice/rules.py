@@ -35,7 +35,7 @@ class Choice:
 
     Args:
         setting: its dotted path in a config.
-        value: of it.
+        value: the setting's value.
         reason: one sentence with what was measured.
         source: of the rule.
         confidence: ``low`` (nothing measured here decides it) or ``medium``.
@@ -141,7 +141,7 @@ def weights(
 
     Args:
         methods: with the weights that the gradients were measured at.
-        pulls: what was measured.
+        pulls: the measured gradients.
         labels: weight of the labels' term, above 0.
     """
     by_name = {pull.name: pull for pull in pulls}

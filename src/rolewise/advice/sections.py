@@ -27,7 +27,7 @@ class AdviceSection:
     """A section.
 
     Args:
-        title: of it.
+        title: the section's title.
         sentences: above the table.
         columns: their heads; none where there is no table.
         rows: of the table.
@@ -45,7 +45,7 @@ def advice_sections(advice: Advice, *, whole: bool = False) -> list[AdviceSectio
     """Returns the sections in their order.
 
     Args:
-        advice: what to show.
+        advice: the advice.
         whole: every correction that was tried, and not the best of each fault alone.
     """
     found = [_faults(advice, whole), _networks(advice)]
@@ -59,7 +59,7 @@ def _faults(advice: Advice, whole: bool) -> AdviceSection:
     rule = sanity.thresholds
     sentences = []
     for fault in sanity.faults:
-        also = f" The images cannot tell this from: {', '.join(fault.also)}." if fault.also else ""
+        also = f" The images cannot distinguish this from: {', '.join(fault.also)}." if fault.also else ""
         sentences.append(
             f"{fault.name}: {FAULTS[fault.name]}. {_capital(fault.sentence)}.{also} Remedy: {fault.remedy}."
         )
@@ -123,7 +123,7 @@ def _candidates(advice: Advice) -> AdviceSection:
         "right about; entropy is a share of log K.",
     )
     columns = ("augmentation", "T.stddev", "to none", "95% interval", "right", "entropy")
-    return AdviceSection("What the teacher says of augmented images", (), columns, tuple(rows), below)
+    return AdviceSection("The teacher's outputs on augmented images", (), columns, tuple(rows), below)
 
 
 def _row(one: Candidate) -> tuple[str, ...]:

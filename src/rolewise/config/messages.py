@@ -37,13 +37,23 @@ def faults_of(
         kind: the schema.
         owner: the whole document's name.
     """
+    messages = messages_of(error, document.value, kind, owner)
+    return [Fault(document.place(path), dotted(path), message) for path, message in messages.items()]
+
+
+def messages_of(error: ValidationError, value: Any, kind: type[BaseModel], owner: str) -> dict[Steps, str]:
+    """Returns one message for each setting that a schema refuses, by path.
+
+    Args:
+        error: as the schema raised it.
+        value: the settings that were given.
+        kind: the schema.
+        owner: name of the whole of the settings.
+    """
     found: dict[Steps, list[Mapping[str, Any]]] = {}
     for item in error.errors(include_url=False):
-        found.setdefault(real_path(item, document.value), []).append(item)
-    return [
-        Fault(document.place(path), dotted(path), _message(items, path, value_at(document.value, path), kind, owner))
-        for path, items in found.items()
-    ]
+        found.setdefault(real_path(item, value), []).append(item)
+    return {path: _message(items, path, value_at(value, path), kind, owner) for path, items in found.items()}
 
 
 def real_path(item: Mapping[str, Any], value: Any) -> Steps:

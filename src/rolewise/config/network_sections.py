@@ -8,73 +8,14 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from rolewise.config.section import (
     Count,
-    Fraction,
     Moment,
     Name,
     NotNegative,
     Positive,
     Section,
     Side,
-    Times,
-    UpToThousand,
 )
-from rolewise.config.selection_sections import FreezeSection, GroupSection
-from rolewise.spans import fraction_of
-
-
-class OptimizerSection(Section):
-    """The optimiser and its constants."""
-
-    name: Literal["sgd", "adam", "adamw"] = "sgd"
-    learning_rate: UpToThousand = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    nesterov: bool = True
-    weight_decay: Annotated[float, Field(ge=0, le=1000)] = 5e-4
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
-
-
-class RateSection(Section):
-    """The learning rate over training."""
-
-    name: Literal["constant", "multistep", "cosine", "linear", "poly", "onecycle"] = "cosine"
-    milestones: tuple[Moment, ...] = (0.3, 0.6, 0.8)
-    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
-    warmup: Moment = 0.0
-    final: Fraction = 0.0
-    power: UpToThousand = 0.9
-
-    @field_validator("warmup")
-    @classmethod
-    def _shorter_than_all(cls, value: float | str) -> float | str:
-        if value == 1:
-            raise ValueError("must be below 1, got 1; shorten it")
-        return value
-
-
-class TrainSection(Section):
-    """The training of a network."""
-
-    epochs: Times = 100
-    batch_size: Times = 128
-    optimizer: OptimizerSection = OptimizerSection()
-    accumulate: Times = 1
-    schedule: RateSection = RateSection()
-    groups: tuple[GroupSection, ...] = ()
-    freeze: tuple[FreezeSection, ...] = ()
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    clip_norm: Positive | None = None
-    distill_gradient: Literal["sum", "limited"] = "sum"
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    channels_last: bool = False
-    compile: bool = False
-
-    @model_validator(mode="after")
-    def _warms_up_in_time(self) -> TrainSection:
-        warmup = self.schedule.warmup
-        if isinstance(warmup, str) and "epoch" in warmup and fraction_of(warmup, self.epochs, 1) >= 1:
-            raise ValueError(f"schedule.warmup must be shorter than the {self.epochs} epochs, got {warmup}; shorten it")
-        return self
+from rolewise.config.training_sections import TrainSection
 
 
 class ModelSection(Section):

@@ -27,7 +27,7 @@ def load(
         path: the YAML file.
         overrides: settings such as ``students[0].train.epochs=5``.
         imports: whether code that the file names by ``package.module:name`` is imported; without it, nothing that
-            depends on that code is checked, and a note says what was left out.
+            depends on that code is checked, and a note lists the settings that were left out.
         on_note: called with each remark that is no fault; by default it is a warning.
 
     Raises:

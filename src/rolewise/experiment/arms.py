@@ -19,7 +19,7 @@ class Arm:
         teacher_augmentation: label of what the teacher was trained under; None where nothing is distilled.
         student_augmentation: label of what the student is trained under.
         distilled: whether the distillation loss is on.
-        name: what tables call it, unique for one student.
+        name: its name in tables, unique for one student.
     """
 
     student: str
@@ -76,3 +76,8 @@ def searching_teacher(config: ExperimentConfig) -> str:
 def distinct(values: Iterable[AugmentationSpec]) -> list[str]:
     """Returns the labels of augmentations, each once."""
     return list(dict.fromkeys(label(value) for value in values))
+
+
+def labels_of(config: ExperimentConfig) -> list[str]:
+    """Returns the labels of the teacher's augmentations, in the order of the config."""
+    return list(dict.fromkeys(label(spec) for spec in config.arms.teacher))

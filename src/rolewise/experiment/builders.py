@@ -9,40 +9,26 @@ from torch import Tensor, nn
 
 from rolewise.augment import OPS, Mix, Schedule
 from rolewise.augment import build_schedule as build_augmentation
-from rolewise.config.network_sections import MixSection, Moving, MovingSection, StudentSection, TrainSection
+from rolewise.config.network_sections import MixSection, Moving, MovingSection, StudentSection
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig
+from rolewise.config.training_sections import Training, TrainSection
 from rolewise.distill import Distiller, Weight, build_methods, weight_of
 from rolewise.errors import InputError
 from rolewise.experiment.seed_data import SeedData
 from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
 from rolewise.tasks import Classification, Task, build_task
-from rolewise.train import FreezeSettings, GroupSettings, Mixing, OptimizerSettings, RateSchedule, TrainSettings
+from rolewise.train import Mixing, TrainSettings
 
 
 def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSettings:
-    """Returns the training loop's own settings."""
-    return TrainSettings(
-        epochs=section.epochs,
-        batch_size=section.batch_size,
-        optimizer=OptimizerSettings(**section.optimizer.model_dump()),
-        schedule=RateSchedule(**section.schedule.model_dump()),
-        accumulate=section.accumulate,
-        groups=tuple(GroupSettings(**group.model_dump()) for group in section.groups),
-        freeze=tuple(FreezeSettings(**rule.model_dump()) for rule in section.freeze),
-        ema=section.ema,
-        clip_norm=section.clip_norm,
-        distill_gradient=section.distill_gradient,
-        precision=section.precision,
-        channels_last=section.channels_last,
-        compile=section.compile,
-        interpolation=config.augment.interpolation,
-        fill=config.augment.fill,
-    )
+    """Returns the settings of the training loop: those of a role's section, with what its images are augmented by."""
+    shared = {name: getattr(section, name) for name in Training.model_fields}
+    return TrainSettings(**shared, interpolation=config.augment.interpolation, fill=config.augment.fill)
 
 
 def mixing_of(section: MixSection, config: ExperimentConfig) -> Mixing | None:
-    """Returns how a role's images are mixed; None where they are not."""
+    """Returns the mixing of a role's images; None where they are not mixed."""
     if section.method == "none":
         return None
     by_entropy = section.pairs.endswith("entropy")
@@ -104,7 +90,7 @@ def distiller(
     """
     config = data.config
     task = task_of(config)
-    if task.name == "classification":
+    if type(task) is Classification:
         task = Classification(label_smoothing=student_section.train.label_smoothing)
     methods = build_methods([dict(method) for method in config.distill.methods]) if teacher is not None else []
     return Distiller(
@@ -132,7 +118,7 @@ def _trained_labels(labels: Tensor, indices: Tensor) -> Tensor:
 
 
 def task_of(config: ExperimentConfig) -> Task:
-    """Returns what an experiment's networks predict.
+    """Builds an experiment's task.
 
     Raises:
         InputError: the task is unknown, or a setting of it is wrong.
@@ -175,5 +161,5 @@ def configured_device(name: str) -> torch.device:
 
 
 def schedule_file(folder: Path) -> Path:
-    """Returns where a search leaves its schedule."""
+    """Returns the path of a search's schedule."""
     return folder / "schedule.json"

@@ -1,4 +1,4 @@
-"""What is registered, with a line for each."""
+"""Everything that is registered, with a line for each."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""How long an experiment will take at least: each kind of network is timed on a few batches before anything starts."""
+"""Estimates of an experiment's time: each kind of network is timed on a few batches before anything starts."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import replace
 
 import torch
 
@@ -41,7 +40,7 @@ def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[st
     Args:
         config: the experiment.
         todo: the stages that are to run.
-        images: how many images each trains on.
+        images: number of images that each trains on.
     """
     stages = list(todo)
     if not stages:
@@ -60,7 +59,7 @@ def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[st
 
 
 def estimated_seconds(times: Collection[float], workers: int) -> float:
-    """Returns how long jobs take at least over some processes: no job is shared, and none is shorter than the longest.
+    """Returns the least seconds of jobs over some processes: no job is shared, and none is shorter than the longest.
 
     Args:
         times: of each job, in seconds of one process.
@@ -72,11 +71,11 @@ def estimated_seconds(times: Collection[float], workers: int) -> float:
 def stage_seconds(
     config: ExperimentConfig, stage: Stage, images: int, sizes: tuple[int, int], rate: Callable[[str, str], float]
 ) -> float:
-    """Returns how long a stage takes at least.
+    """Returns the least seconds of a stage.
 
     Args:
         config: the experiment.
-        stage: which one.
+        stage: the stage.
         images: that it trains on, each as often as it is seen.
         sizes: numbers of validation and of test images.
         rate: seconds for one image, by what is done (``training``, ``teaching``, ``augmenting`` or ``evaluating``) and
@@ -95,7 +94,7 @@ def stage_seconds(
 
 
 def evaluated(config: ExperimentConfig, stage: Stage, validation: int, test: int) -> dict[str, int]:
-    """Returns how many images a stage evaluates networks on, by the network's role, each as often as it is seen.
+    """Returns the number of images that a stage evaluates networks on, by role, each as often as it is seen.
 
     Args:
         config: the experiment.
@@ -129,8 +128,8 @@ def training_seconds(data: SeedData, role: str) -> float:
     section = section_of(data.config, role)
     settings = builders.train_settings(section.train, data.config)
     # Compiling takes longer than a timing may, and no step must lead to weights that are not finite.
-    slow = replace(settings.optimizer, learning_rate=1e-9)
-    settings = replace(settings, compile=False, optimizer=slow, groups=(), accumulate=1)
+    slow = settings.optimizer.changed(learning_rate=1e-9)
+    settings = settings.changed(compile=False, optimizer=slow, groups=(), accumulate=1)
     model = builders.at_bits(section, data.network(section.model, role))
     size = section.train.batch_size
     indices = data.train[: max(2, size)]

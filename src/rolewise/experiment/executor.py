@@ -59,7 +59,7 @@ def run_stages(
     Raises:
         Interrupted: Ctrl-C was pressed.
         RunError: a stage was lost with its worker process three times.
-        RolewiseError: what a stage raised.
+        RolewiseError: a stage raised it.
     """
     todo = [stage for stage in stages if not run.is_done(stage.name)]
     if workers <= 1:
@@ -109,7 +109,7 @@ class _Ended:
     """A stage has ended in a worker process.
 
     Args:
-        seconds: how long it took; None where it was stopped at a checkpoint.
+        seconds: seconds of the stage; None where it was stopped at a checkpoint.
     """
 
     seconds: float | None

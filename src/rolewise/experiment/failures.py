@@ -1,4 +1,4 @@
-"""What code that is not Rolewise's raised: one line that names it, and the traceback in a file of the run folder."""
+"""Errors of the user's own code: one line that names the code, and the traceback in a file of the run folder."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def blamed(config: ExperimentConfig, stage: str, root: Path) -> Iterator[None]:
     """Turns what code named by a config raises inside the block into one line.
 
     Args:
-        config: the experiment, whose import paths say which code is meant.
-        stage: what is being done.
+        config: the experiment, whose import paths name the user's own code.
+        stage: name of the stage in progress.
         root: the run folder, which gets the traceback.
 
     Raises:
@@ -63,8 +63,8 @@ def blamed(config: ExperimentConfig, stage: str, root: Path) -> Iterator[None]:
             raise
         text = " ".join(str(error).split())[:300]
         raise RunError(
-            f"{stage}: code that is not Rolewise's raised {type(error).__name__}: {text} ({place}); mend it and run "
-            f"the same command again, which says what the code as it was has made already. {_kept(root, error)}"
+            f"{stage}: code that is not Rolewise's raised {type(error).__name__}: {text} ({place}); correct it and run "
+            f"the same command again, which names the stages that the code before that has made. {_kept(root, error)}"
         ) from error
 
 

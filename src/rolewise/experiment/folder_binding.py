@@ -1,4 +1,4 @@
-"""What binds a folder to its config and inputs, and when it takes others: while nothing there was made from them."""
+"""Binding of a folder to its config and inputs; others are taken while nothing in the folder depends on them."""
 
 from __future__ import annotations
 

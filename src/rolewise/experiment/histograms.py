@@ -1,4 +1,4 @@
-"""What the report draws of a student at few bits: its weights and inputs about their levels, when its training ends."""
+"""Histograms of a student at few bits for the report: weights and inputs about their levels, after training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an experiment is made from, by content: images, labels, schedules, weights, the user's own modules."""
+"""Digests of all inputs of an experiment: images, labels, schedules, weights, the user's own modules."""
 
 from __future__ import annotations
 

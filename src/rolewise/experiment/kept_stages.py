@@ -1,4 +1,4 @@
-"""Which stages of a run can be kept where something that the run reads has changed since."""
+"""Stages of a run that can be kept where an input of the run has changed since."""
 
 from __future__ import annotations
 

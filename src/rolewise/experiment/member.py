@@ -19,7 +19,7 @@ class TrainingMember:
 
     Args:
         trainee: the training, with its full state.
-        epochs: how many epochs the whole search gives it.
+        epochs: number of epochs over the whole search.
     """
 
     def __init__(self, trainee: Trainee, data: SeedData, epochs: int) -> None:

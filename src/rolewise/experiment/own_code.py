@@ -24,7 +24,7 @@ class OwnCode:
         steps: path of the setting in the config.
         path: the import path ``package.module:name``.
         kind: ``data``, ``model``, ``quantiser``, ``method``, ``operation`` or ``task``.
-        role: whose network it is, ``teacher`` or a student's name; empty where it is nobody's alone.
+        role: the role of the network, ``teacher`` or a student's name; empty where it belongs to no single one.
     """
 
     steps: Steps
@@ -87,7 +87,7 @@ def code_read_by(config: ExperimentConfig, stage: Stage) -> list[str]:
         network = found.kind in ("model", "quantiser") and found.role == stage.role
         taken = stage.role == "teacher" and config.teacher.weights is not None  # nothing is trained or drawn
         drawn = found.kind == "operation" and not taken
-        if network or drawn or (found.kind == "method" and stage.distilled):
+        if network or drawn or found.kind == "task" or (found.kind == "method" and stage.distilled):
             paths.append(found.path)
     return list(dict.fromkeys(paths))
 

@@ -35,11 +35,11 @@ class RunPlan:
 
     Args:
         stages: all stages.
-        done: how many of them are done already.
-        images: how many images each stage trains on, each as often as it is seen.
-        steps: how many optimiser steps each stage takes.
-        seconds: how long the stages that are left will take at least, roughly.
-        times: the same of each of them, in seconds of one process.
+        done: number of stages that are done already.
+        images: number of images that each stage trains on, each as often as it is seen.
+        steps: number of optimiser steps of each stage.
+        seconds: estimated least seconds of the remaining stages.
+        times: seconds of each remaining stage in one process.
     """
 
     stages: list[Stage]
@@ -76,7 +76,7 @@ def plan(run: RunFolder, stages: list[Stage], workers: int) -> RunPlan:
 
 
 def images_of(run: RunFolder, stage: Stage) -> int:
-    """Returns how many images a stage trains on, each as often as it is seen."""
+    """Returns the number of images that a stage trains on, each as often as it is seen."""
     counts = {"search": images_of_search, "teacher": _images_of_training, "arm": _images_of_training}
     return counts[stage.kind](run, stage) if stage.kind in counts else 0
 
@@ -113,7 +113,7 @@ def run(
         config: the experiment.
         out: the run folder.
         fresh: start again from nothing; the present content is moved aside.
-        only: which stages are wanted; what they need is run as well. All by default.
+        only: filter of the wanted stages; the stages that they need are run as well. All by default.
         on_update: called when a stage starts, moves and ends.
         on_plan: called with the whole plan and its remaining stages, before anything is done.
 
@@ -175,7 +175,7 @@ def with_needs(stages: list[Stage], wanted: Callable[[Stage], bool]) -> list[Sta
 
 
 def default_workers(config: ExperimentConfig) -> int:
-    """Returns how many processes this machine takes: its cores over the threads of each; one on a GPU."""
+    """Returns the number of processes for this machine: its cores over the threads of each; one on a GPU."""
     if builders.configured_device(config.device).type != "cpu":
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

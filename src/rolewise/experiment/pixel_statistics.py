@@ -1,4 +1,4 @@
-"""What the training images are normalised by: counted once, and kept where the run is."""
+"""Statistics that normalise the training images: counted once, and kept in the run folder."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _count(source: Source, chosen: Tensor) -> Statistics:
 
 
 def _read(path: Path, mark: Mapping[str, Any]) -> Statistics | None:
-    """Returns what a file holds, if it was counted from the same images."""
+    """Returns the statistics of a file, if they were counted from the same images."""
     if not path.exists():
         return None
     value = read_sealed(path, "statistics of the training images", _REMEDY)

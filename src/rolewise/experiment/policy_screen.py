@@ -1,4 +1,4 @@
-"""The screen: random policies ranked by what the teacher's outputs say of them, without training a student."""
+"""The screen: random policies ranked by the teacher's outputs, without training a student."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each role sees: a few images under its schedule at the beginning, the middle and the end of training."""
+"""Previews of each role's view: a few images under its schedule at the start, the middle and the end of training."""
 
 from __future__ import annotations
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment import builders
-from rolewise.experiment.arms import Arm, arms_of, control_of
+from rolewise.experiment.arms import Arm, arms_of, control_of, labels_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
-from rolewise.experiment.stages import labels_of, section_of, trained_network
+from rolewise.experiment.stages import section_of, trained_network
 from rolewise.files import as_json, read_json
 from rolewise.metric_info import ACCURACY
 from rolewise.results_format import RESULTS_VERSION, as_current

@@ -44,10 +44,10 @@ class RunFolder:
         return self._finished(name) is not None
 
     def summary(self, name: str) -> dict[str, Any]:
-        """Returns what a finished stage said of itself.
+        """Returns the summary of a finished stage.
 
         Raises:
-            InputError: it is not finished, or what it said is damaged.
+            InputError: it is not finished, or its summary is damaged.
         """
         found = self._finished(name)
         if found is None:
@@ -88,7 +88,7 @@ class RunFolder:
         return path or self.stage(name) / file
 
     def record(self) -> dict[str, Any]:
-        """Returns what the run was made from.
+        """Returns the record of the run's config, environment and inputs.
 
         Raises:
             InputError: the record is damaged, or of an earlier version.

@@ -1,4 +1,4 @@
-"""What a person sees while an experiment runs: a moving table in a terminal, plain lines elsewhere."""
+"""The display of a running experiment: a moving table in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Display:
     """Shows the plan, then the stages.
 
     Args:
-        console: where to.
+        console: console that is written to.
         out: the run folder, for the words at the beginning.
     """
 

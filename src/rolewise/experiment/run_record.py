@@ -1,4 +1,4 @@
-"""What a run is made from, as its folder keeps it: config, environment, and the digests of all inputs."""
+"""The record of a run's origins: config, environment, and the digests of all inputs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read_record(path: Path, version: int) -> dict[str, Any]:
 
 
 def write_record(root: Path, config: ExperimentConfig, read: dict[str, str], *, environs: bool = True) -> None:
-    """Writes what a run is made from: its config, its environment, and ``run.json`` with the digests of all inputs.
+    """Writes the record of a run's origins: config, environment, and ``run.json`` with the digests of all inputs.
 
     Args:
         root: the run folder.
@@ -79,7 +79,7 @@ def write_record(root: Path, config: ExperimentConfig, read: dict[str, str], *, 
 
 
 def environment(config: ExperimentConfig) -> dict[str, Any]:
-    """Returns what the report says of the machine and the software."""
+    """Returns the description of machine and software for the report."""
     packages = {}
     for name in ("rolewise", "torch", "numpy", "scikit-learn", "pydantic", "safetensors"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

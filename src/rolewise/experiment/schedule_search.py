@@ -26,8 +26,8 @@ def run_search(
     Args:
         run: the run folder.
         stage: the search's stage.
-        report: is told a line of progress after each interval.
-        should_stop: asked between intervals; where True, the search ends cleanly and can be resumed.
+        report: called with a line of progress after each interval.
+        should_stop: called between intervals; where True, the search ends cleanly and can be resumed.
         workers: processes; the result does not depend on it.
 
     Returns:
@@ -73,7 +73,7 @@ def _save(run: RunFolder, stage: Stage, segments: list[tuple[float, Genome]]) ->
 
 
 def images_of_search(run: RunFolder, stage: Stage) -> int:
-    """Returns how many images a search trains on in all: members x epochs x images of one member."""
+    """Returns the number of images that a search trains on in all: members x epochs x images of one member."""
     if stage.strategy == "screen":
         return 0
     config = run.config()

@@ -1,4 +1,4 @@
-"""The world of one seed: its images, who may see which, and how networks are built for them."""
+"""The data of one seed: its images, their division into parts, and the networks built for them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rolewise.seeds import derive_seed
 
 @dataclass(frozen=True)
 class SeedData:
-    """What one seed's stages work on.
+    """The data of one seed: its images, their parts and their statistics.
 
     Args:
         source: the images that may be trained or searched on.
@@ -59,10 +59,10 @@ class SeedData:
         return len(self.source.classes)
 
     def final_indices(self, images: int | None, *, unseen: bool) -> Tensor:
-        """Returns what a role trains on.
+        """Returns the indices that a role trains on.
 
         Args:
-            images: how many labelled images, stratified; None for all.
+            images: number of labelled images, stratified; None for all.
             unseen: leave the validation images out in any case.
         """
         if images is not None:
@@ -72,7 +72,7 @@ class SeedData:
         return self.train
 
     def some(self, images: int | None, indices: Tensor, stream: str) -> Tensor:
-        """Returns a stratified part of ``indices``, the same for every role that asks for the same number."""
+        """Returns a stratified part of ``indices``, the same for every role with the same number."""
         if images is None or images == len(indices):
             return indices
         if images > len(indices):
@@ -80,7 +80,7 @@ class SeedData:
         return stratified_subset(indices, self.source.labels, images, derive_seed(self.seed, stream))
 
     def spec(self, model: ModelSection) -> InputSpec:
-        """Returns what a network is fed: its own declaration, else the training images' statistics."""
+        """Returns a network's input: its own declaration, else the training images' statistics."""
         return InputSpec(model.mean or self.mean, model.std or self.std, model.size)
 
     def fed(self, model: ModelSection) -> tuple[int, int, int]:
@@ -107,7 +107,7 @@ def seed_data_of(config: ExperimentConfig, seed: int, device: torch.device, fold
     Args:
         config: the experiment.
         seed: one of its seeds.
-        device: where networks and images go.
+        device: device of networks and images.
         folder: the run folder, where there is one.
     """
     divided = _division(config)

@@ -22,7 +22,7 @@ class Stage:
 
     Args:
         name: the folder's name under ``stages/``, such as ``seed0/teacher-search``.
-        kind: what is done.
+        kind: kind of work.
         seed: the seed that it belongs to.
         role: ``teacher`` or the student's name; empty for the test.
         augmentation: label of the augmentation that it trains under.
@@ -30,7 +30,7 @@ class Stage:
         distilled: whether the distillation loss is on.
         unseen: whether the search's validation images are left out although the final training has them.
         schedule: the search whose schedule it trains under, or None under a preset.
-        strategy: how a search searches, one of `rolewise.config.schema.SEARCHES`.
+        strategy: strategy of a search, one of `rolewise.config.schema.SEARCHES`.
         needs: the stages that must be done before.
     """
 
@@ -48,7 +48,7 @@ class Stage:
 
     @property
     def subject(self) -> str:
-        """What a search is for, such as ``teacher``, ``small`` or ``small@standard``: its folder without the ending."""
+        """Subject of a search, such as ``teacher``, ``small`` or ``small@standard``: its folder without the ending."""
         return self.name.split("/")[1].removesuffix("-search")
 
 

@@ -17,7 +17,7 @@ from rolewise.config.schema import SEARCHES, ExperimentConfig
 from rolewise.distill import Distiller
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import builders
-from rolewise.experiment.arms import label, specs
+from rolewise.experiment.arms import specs
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
@@ -167,7 +167,7 @@ def scalar_segments(run: RunFolder, stage: Stage) -> list[tuple[float, dict[str,
 
 
 def _teacher_view(run: RunFolder, config: ExperimentConfig, stage: Stage) -> Schedule | None:
-    """Returns what the teacher sees under the view ``own``: what it was trained under."""
+    """Returns the teacher's own schedule under the view ``own``: the one that it was trained under."""
     if not stage.distilled or config.distill.view != "own" or stage.teacher is None:
         return None
     return augmentation_of(run, config, find_stage(config, stage.teacher))
@@ -242,8 +242,3 @@ def finish(run: RunFolder, stage: Stage, summary: dict[str, Any]) -> None:
     write_sealed(folder / DONE, {"stage": stage.name, "kind": stage.kind, **key, **summary, "files": files})
     for leftover in passing:
         shutil.rmtree(folder / leftover, ignore_errors=True)
-
-
-def labels_of(config: ExperimentConfig) -> list[str]:
-    """Returns the labels of the teacher's augmentations, in the order of the config."""
-    return list(dict.fromkeys(label(spec) for spec in config.arms.teacher))

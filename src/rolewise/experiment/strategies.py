@@ -18,7 +18,7 @@ class Strategy:
     """A population's beginning and its way.
 
     Args:
-        space: what is searched.
+        space: the searched space.
         quantile: share of the population replaced after each interval; 0 where nobody copies.
         initial: the members' first genomes; None to draw them from the space.
     """
@@ -29,7 +29,7 @@ class Strategy:
 
 
 def strategy(config: ExperimentConfig, name: str, candidates: list[Genome]) -> Strategy:
-    """Returns how a search goes.
+    """Returns the strategy of a search.
 
     ``own`` is the population based search; ``random_search`` trains as many constant random policies to the end;
     ``grid_search`` as many cells of RandAugment's grid over the number of operations and their strength;
@@ -52,7 +52,7 @@ def strategy(config: ExperimentConfig, name: str, candidates: list[Genome]) -> S
 
 
 def policy_space(config: ExperimentConfig, initial: str) -> Space:
-    """Returns what a search of policies mutates: the policy, and the scalars that the config opens."""
+    """Returns the space of a search of policies: the policy, and the scalars that the config opens."""
     genes: dict[str, PolicySpace | ScalarGene] = {
         "policy": PolicySpace(learned_ops(config), config.augment.copies, initial=initial)
     }
@@ -79,7 +79,7 @@ def grid(members: int) -> list[Genome]:
 
 
 def augmentation_of(config: ExperimentConfig, genome: Genome) -> Augmentation:
-    """Returns what a genome stands for: a policy, or a cell of RandAugment's grid."""
+    """Returns the augmentation of a genome: a policy, or a cell of RandAugment's grid."""
     if "policy" not in genome:
         count, strength = genome["num_ops"], genome["strength"]
         assert isinstance(count, float) and isinstance(strength, float)

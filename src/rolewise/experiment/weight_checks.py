@@ -27,7 +27,7 @@ def weight_file_faults(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
 
 
 def fit_fault(name: str, network: nn.Module) -> str | None:
-    """Returns what is wrong where a file's tensors are not those of a network; only the file's head is read.
+    """Returns the fault of a file whose tensors are not those of a network; only the file's head is read.
 
     Args:
         name: the file.

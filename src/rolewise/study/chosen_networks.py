@@ -1,4 +1,4 @@
-"""Which few networks of a study are looked at: the control, the best and the worst."""
+"""The few networks of a study that its pictures show: the control, the best and the worst."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ChosenNetwork:
     """The networks of one cell, student and arm, one for each seed.
 
     Args:
-        what: why it was chosen: ``control``, ``best``, ``worst``, or several of them.
+        what: reason of the choice: ``control``, ``best``, ``worst``, or several of them.
         rows: of the table, by seed.
     """
 
@@ -31,7 +31,7 @@ class ChosenNetwork:
 
     @property
     def plain(self) -> dict[str, str]:
-        """What the page finds it by."""
+        """Key of the picture's entry on the page."""
         return {"what": self.what, **{key: str(self.rows[0][key]) for key in ("part", "cell", "student", "arm")}}
 
 

@@ -24,7 +24,7 @@ def run_jobs(
     folder: StudyFolder,
     jobs: Sequence[Job],
     pool: JobPool,
-    asked: Callable[[], bool],
+    should_stop: Callable[[], bool],
     on_event: Callable[[JobEvent], None],
     now: list[Job],
 ) -> None:
@@ -34,7 +34,7 @@ def run_jobs(
         folder: the study folder.
         jobs: each after those that it needs.
         pool: runs the jobs.
-        asked: whether the user has requested a stop.
+        should_stop: returns whether the user wants to stop.
         on_event: called with every update.
         now: filled with the jobs that run at present.
 
@@ -51,7 +51,7 @@ def run_jobs(
     running: dict[str, Job] = {}
     stopped = False
     while waiting or running:
-        if not asked():
+        if not should_stop():
             _submit_ready(pool, waiting, running, done)
         else:
             pool.stop()
@@ -71,7 +71,7 @@ def run_jobs(
             elif update.kind == "broken":
                 raise RunError(f"{job.name}: {update.text}; the study is kept: run the same command again to resume")
             on_event(JobEvent(job, update))
-    if asked() and (waiting or stopped):
+    if should_stop() and (waiting or stopped):
         raise Interrupted("the study was stopped")
 
 

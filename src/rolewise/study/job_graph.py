@@ -16,11 +16,11 @@ class Job:
     """One piece of work.
 
     Args:
-        key: what it depends on; where its result lies.
+        key: digest of its dependencies; also the name of its result's folder.
         cell: the first cell that needs it, in whose folder it runs.
         stage: the search or the training; of a measurement, the training whose network is measured.
         needs: the keys that must be done before.
-        measure: what is measured; empty for searches and trainings.
+        measure: the measurements; empty for searches and trainings.
         threads: torch threads.
     """
 
@@ -33,7 +33,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What a log calls it."""
+        """Name in logs."""
         return f"{self.cell} {self.stage.name}" + (" measured" if self.measure else "")
 
 

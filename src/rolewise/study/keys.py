@@ -37,7 +37,7 @@ def stage_keys(config: ExperimentConfig, *, read: bool = True) -> dict[str, str]
 
     Args:
         config: the experiment.
-        read: take in the images and the user's own modules; without them keys tell stages of one study apart, but not
+        read: take in the images and the user's own modules; without them keys distinguish stages of one study, but not
             what they are made from.
 
     Raises:
@@ -105,7 +105,7 @@ def dependencies(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]
 
 
 def _of_search(config: ExperimentConfig, stage: Stage, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what a search depends on: its own numbers of epochs and images take the place of the training's."""
+    """Returns the dependencies of a search: its own numbers of epochs and images take the place of the training's."""
     who = "teacher" if stage.role == "teacher" else "student"
     section, search = section_of(config, stage.role), values["search"]
     dropped = {"teacher_epochs", "student_epochs", "teacher_images", "student_images"}
@@ -123,7 +123,7 @@ def _of_search(config: ExperimentConfig, stage: Stage, values: Mapping[str, Any]
 
 
 def _schedule(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
-    """Returns what a training's augmentation is: what a search found, or the content of a preset or file."""
+    """Returns the dependencies of a training's augmentation: a search's key, or the content of a preset or file."""
     if stage.schedule is not None:
         how = {"shuffled": stage.augmentation == "own_shuffled", "scalars": stage.augmentation in SEARCHES}
         return {"search": keys[stage.schedule], **how}

@@ -1,4 +1,4 @@
-"""What mixed images look like to each role of a study."""
+"""Mixed images of each role of a study, for its page."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RoleMixing:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """What a page says of it."""
+        """Description on the page."""
         return {"role": self.role, "mix": self.mix}
 
 

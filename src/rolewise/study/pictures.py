@@ -1,4 +1,4 @@
-"""What pictures of a study need and its table does not hold: reliability, features on a plane, mixed images."""
+"""Data of a study's pictures that its table does not hold: reliability, features on a plane, mixed images."""
 
 from __future__ import annotations
 

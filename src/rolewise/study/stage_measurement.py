@@ -35,10 +35,10 @@ class NetworkImages:
     """Part of a source as a network wants it, or in levels; may be gone through again and again.
 
     Args:
-        source: where the images are.
+        source: the source of the images.
         indices: int64 [N], which of them.
-        spec: what the network is fed; None for uint8 images.
-        device: where the network is.
+        spec: the network's input; None for uint8 images.
+        device: the network's device.
     """
 
     source: Source
@@ -97,7 +97,7 @@ def measured(run: RunFolder, stage: Stage, wanted: Sequence[MeasureEntry]) -> di
 
 
 def offered(run: RunFolder, data: SeedData, stage: Stage, opened: Opened, name: str) -> dict[str, Callable[[], Any]]:
-    """Returns what a measurement may ask for (`rolewise.instruments.measure_call.OFFERED`), each made when it is.
+    """Returns the inputs on offer to a measurement (`rolewise.instruments.measure_call.OFFERED`), each made when it is.
 
     Args:
         run: a cell's folder.

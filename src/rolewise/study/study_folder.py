@@ -46,7 +46,7 @@ class StudyFolder:
         return RunFolder(self.root / "cells" / name)
 
     def store(self, key: str) -> Path:
-        """Returns where the stage of that key lies, whichever cells it belongs to."""
+        """Returns the folder of a key's stage, which several cells may share."""
         return self.root / "store" / key
 
     def is_done(self, key: str) -> bool:
@@ -58,7 +58,7 @@ class StudyFolder:
         return self._finished(key) is not None
 
     def summary(self, key: str) -> dict[str, Any]:
-        """Returns what the finished stage of that key said of itself."""
+        """Returns the summary of a key's finished stage."""
         found = self._finished(key)
         if found is None:
             raise InputError(
@@ -77,7 +77,7 @@ class StudyFolder:
         return found
 
     def failure(self, key: str) -> str | None:
-        """Returns why the stage of that key failed; None where it did not."""
+        """Returns the reason of a stage's failure; None where it did not fail."""
         path = self.store(key) / FAILED
         if not path.is_file():
             return None
@@ -85,7 +85,7 @@ class StudyFolder:
         return str(read_sealed(path, "the record of a failure", remedy).get("reason", "unknown"))
 
     def fail(self, key: str, reason: str, trace: str = "") -> None:
-        """Keeps why a stage failed; it is not tried again unless that is asked for."""
+        """Stores the reason of a stage's failure; the stage is not tried again without ``retry``."""
         write_sealed(self.store(key) / FAILED, {"reason": reason, "trace": trace})
 
     def forgive(self) -> None:
@@ -190,7 +190,7 @@ def _is_made(run: RunFolder, config: ExperimentConfig, read: dict[str, str]) -> 
 
 
 def _layout(study: Study) -> dict[str, Any]:
-    """Returns what a reader of the table must know: the grids, their axes and the cells' levels."""
+    """Returns the layout of the table: the grids, their axes and the cells' levels."""
     parts: list[dict[str, Any]] = []
     for part in study.parts:
         axes: list[tuple[str, list[ScalarValue]]] = [(axis, list(levels)) for axis, levels in part.axes.items()]

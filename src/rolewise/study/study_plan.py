@@ -1,4 +1,4 @@
-"""What a study will cost, stated before it starts."""
+"""The plan of a study: its cells, images and time, before it starts."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from rolewise.threads import torch_threads
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What a study will do, stated before it starts.
+    """The plan of a study.
 
     Args:
-        cells: how many.
+        cells: number of cells.
         rows: of the table.
         stages: searches and trainings if every cell did its own.
         jobs: searches and trainings that are run, each shared by all cells that need it.
-        done: how many of them are done already.
-        images: how many images each job that is left trains on, by its key.
-        seconds: how long they will take, roughly.
+        done: number of jobs that are done already.
+        images: number of images that each remaining job trains on, by its key.
+        seconds: estimated seconds of the remaining jobs.
         workers: processes.
         measurements: keys of the measurements that are left, of each network once all are trained.
     """

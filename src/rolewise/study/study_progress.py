@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: a table that moves in a terminal, plain lines in a log."""
+"""The display of a running study: a table that moves in a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StudyDisplay:
     """Shows the plan, then how far each part is.
 
     Args:
-        console: where to.
+        console: console that is written to.
         out: the study folder.
     """
 

@@ -33,7 +33,7 @@ from rolewise.threads import torch_threads
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What came of a study.
+    """The results of a study.
 
     Args:
         root: the study folder.
@@ -64,7 +64,7 @@ def load_study(
         path: the YAML file.
         overrides: settings of the study such as ``seeds=[0]``.
         imports: whether code that the study names by ``package.module:name`` is imported; without it, nothing that
-            depends on that code is checked, and a note says what was left out.
+            depends on that code is checked, and a note lists the settings that were left out.
         on_note: called with each remark that is no fault; by default it is a warning.
 
     Raises:
@@ -191,7 +191,7 @@ def _next_stops(jobs: Sequence[Job]) -> str:
 
 
 def _default_workers(study: Study) -> int:
-    """Returns how many processes this machine takes: its cores over the threads of each; one on a GPU."""
+    """Returns the number of processes for this machine: its cores over the threads of each; one on a GPU."""
     if any(builders.configured_device(cell.config.device).type != "cpu" for cell in study.cells):
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

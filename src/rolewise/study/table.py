@@ -24,12 +24,12 @@ _AFTER = ("seed", "student", "arm", "distilled", "status", "reason")
 
 
 class Ledger:
-    """What is known of every stage; what is done is read once.
+    """The known state of every stage; a finished stage is read once.
 
     Args:
         study: the study.
         graph: its jobs.
-        folder: where they lie.
+        folder: the study folder.
     """
 
     def __init__(self, study: Study, graph: JobGraph, folder: StudyFolder) -> None:
@@ -44,13 +44,13 @@ class Ledger:
         self.axes = list(dict.fromkeys(axis for part in study.parts for axis in part.axes))
 
     def summary(self, key: str) -> dict[str, Any] | None:
-        """Returns what a finished job said of itself; None where it is not done."""
+        """Returns the summary of a finished job; None where it is not done."""
         if key not in self._summaries and self._folder.is_done(key):
             self._summaries[key] = self._folder.summary(key)
         return self._summaries.get(key)
 
     def failure(self, cell: str, stage: Stage) -> str | None:
-        """Returns why a training failed, itself or something that it needs; None where nothing did."""
+        """Returns the reason of a training's failure, or of a stage that it needs; None where none failed."""
         for need in stage.needs:
             if reason := self.failure(cell, self._graph.stages[cell][need]):
                 what = self._graph.stages[cell][need]

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.augment import Schedule
+from rolewise.config.training_sections import TrainSettings
 from rolewise.data import Source
 from rolewise.distill import Distiller
 from rolewise.distill.ranks import check_one_rank
 from rolewise.errors import InputError
 from rolewise.train.feed import Feed
-from rolewise.train.settings import TrainSettings
 
 
 def check_given(distiller: object, source: object, indices: object, settings: object) -> None:

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from rolewise.augment import Augmentation, Schedule, apply
 from rolewise.batch import Batch
+from rolewise.config.training_sections import TrainSettings
 from rolewise.data import ImageData, Source, batches, shuffled
 from rolewise.distill import Distiller
 from rolewise.seeds import generator
 from rolewise.train.given import check_seen
 from rolewise.train.mixer import Mixer, laid_out, parts_of
 from rolewise.train.mixing import Mixing
-from rolewise.train.settings import TrainSettings
 
 #: Large images are augmented fewer at once: the work takes several times their bytes.
 CHUNK_BYTES = 1 << 24

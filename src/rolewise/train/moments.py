@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from rolewise.config.training_sections import RateSchedule, TrainSettings
 from rolewise.distill import Distiller
 from rolewise.train.feed import Feed
 from rolewise.train.image_feed import ImageFeed
-from rolewise.train.settings import RateSchedule, TrainSettings
 
 
 def count_moments(distiller: Distiller, feed: Feed, settings: TrainSettings, steps: int) -> RateSchedule:

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from rolewise.config.selection_sections import GroupSettings
+from rolewise.config.training_sections import OptimizerSettings
 from rolewise.distill import Distiller
-from rolewise.train.parameter_groups import GroupSettings, grouped
-from rolewise.train.settings import OptimizerSettings
+from rolewise.train.parameter_groups import grouped
 
 
 def optimizer_of(

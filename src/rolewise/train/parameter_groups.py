@@ -3,75 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from torch import nn
 
+from rolewise.config.selection_sections import FreezeSettings, GroupSettings, Selection
 from rolewise.distill import Distiller
 from rolewise.errors import InputError, near
 
 #: The role of the learned parts of terms.
 TERMS = "terms"
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Parts of the networks that are trained.
-
-    Args:
-        match: the path of a parameter or module within its network, with ``*`` and ``?``; all below a module that
-            matches is chosen too.
-        module: the class of a module, or of one that it derives from, such as ``BatchNorm2d``; all within such
-            modules. None for any.
-        role: ``student`` (all of them), one student's role, or ``terms`` (learned parts of terms, whose paths begin
-            with the term's name).
-    """
-
-    match: str = "*"
-    module: str | None = None
-    role: str = "student"
-
-    def __str__(self) -> str:
-        given = {"match": self.match, "module": self.module, "role": self.role}
-        return ", ".join(f"{name}: {value}" for name, value in given.items() if value is not None)
-
-
-@dataclass(frozen=True)
-class GroupSettings(Selection):
-    """Parameters with a learning rate or a weight decay of their own.
-
-    Args:
-        learning_rate: in place of the optimiser's; it follows the same schedule, and a searched rate moves it in
-            proportion. None for the optimiser's.
-        weight_decay: in place of the optimiser's; None for the optimiser's.
-
-    Raises:
-        InputError: a number is out of range, or there is none.
-    """
-
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.learning_rate is None and self.weight_decay is None:
-            raise InputError(f"a group ({self}) must have a learning_rate or a weight_decay, got neither")
-        if self.learning_rate is not None and not self.learning_rate > 0:
-            raise InputError(f"learning_rate of a group ({self}) must be positive, got {self.learning_rate}")
-        if self.weight_decay is not None and not self.weight_decay >= 0:
-            raise InputError(f"weight_decay of a group ({self}) must be at least 0, got {self.weight_decay}")
-
-
-@dataclass(frozen=True)
-class FreezeSettings(Selection):
-    """Parts whose parameters are not trained.
-
-    Args:
-        eval: whether these modules stay in eval mode while the rest trains: norms normalise by their statistics, which
-            do not move, and dropout is off. Without it norms use and follow each batch's statistics, frozen or not.
-    """
-
-    eval: bool = False
 
 
 def chosen(roots: Mapping[str, nn.Module], selection: Selection) -> tuple[dict[str, nn.Parameter], list[nn.Module]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from rolewise.config.training_sections import RateSchedule
 from rolewise.errors import InputError
-from rolewise.train.settings import RateSchedule
 
 
 def rate(schedule: RateSchedule, progress: float) -> float:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rolewise.augment import Schedule
 from rolewise.average import Average
+from rolewise.config.training_sections import TrainSettings
 from rolewise.data import Source
 from rolewise.distill import Distiller
 from rolewise.errors import InputError
@@ -24,7 +25,6 @@ from rolewise.train.optimizers import optimizer_of
 from rolewise.train.parameter_groups import freeze
 from rolewise.train.record import EpochRecord
 from rolewise.train.scalars import Scalars, scalars_at
-from rolewise.train.settings import TrainSettings
 from rolewise.train.state import state_of, take_state
 from rolewise.train.step import Update
 

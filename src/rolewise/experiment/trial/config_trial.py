@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from rolewise.config import experiment_digest
-from rolewise.config.faults import ConfigError, ConfigPlace, Fault, Steps, dotted
-from rolewise.config.network_sections import ModelSection, StudentSection, TrainSection
+from rolewise.config.faults import Steps, dotted
+from rolewise.config.network_sections import ModelSection, StudentSection
 from rolewise.config.schema import ExperimentConfig
+from rolewise.config.training_sections import TrainSection
 from rolewise.data import MissingDataError
 from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment import builders
@@ -31,7 +31,7 @@ from rolewise.foreign_code import ForeignError
 from rolewise.threads import torch_threads
 
 #: Digests of experiments in which this process has found no fault.
-_SOUND: set[str] = set()
+SOUND: set[str] = set()
 _MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}
 
 
@@ -69,7 +69,7 @@ class Trial:
             tried = list(self._try(config, lambda *path: any(_along(steps, path) for steps in wrong)))
         yield from tried
         if not wrong and not tried:
-            _SOUND.add(experiment_digest(config))
+            SOUND.add(experiment_digest(config))
 
     def _try(self, config: ExperimentConfig, faulty: Callable[..., bool]) -> Iterator[tuple[Steps, str]]:
         sections: list[tuple[Steps, ModelSection, TrainSection | None]] = [
@@ -197,7 +197,7 @@ class Trial:
         return [((place,), str(found))] if isinstance(found, ForeignError) else found
 
     def _once(self, key: list[Any], make: Callable[[], Any]) -> Any:
-        """Returns what ``make`` makes, or the error that it raises, from memory where the same was wanted before."""
+        """Returns the result of ``make``, or the error that it raises, from memory where the key is known."""
         text = json.dumps(key, default=lambda part: part.model_dump() if hasattr(part, "model_dump") else repr(part))
         if text not in self._known:
             try:
@@ -232,19 +232,3 @@ def _network(model: ModelSection, images: ImageFacts, train: TrainSection | None
     if train is not None and train.optimizer.name == "sgd" and not train.optimizer.momentum:
         moments = 0
     return try_network(model, images, trained=train is not None, device=where, moments=moments)
-
-
-def refuse_faults(config: ExperimentConfig) -> None:
-    """Tries an experiment that comes from code, or whose file was read elsewhere; nothing is done twice.
-
-    Raises:
-        ConfigError: all faults in one go.
-    """
-    if experiment_digest(config) in _SOUND:
-        return
-    trial = Trial()
-    faults = [Fault(ConfigPlace("the config", 0), dotted(steps), message) for steps, message in trial.check(config)]
-    for note in trial.notes:
-        warnings.warn(note, stacklevel=3)
-    if faults:
-        raise ConfigError(faults)

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rolewise.config.faults import ConfigError
-from rolewise.experiment.trial.config_trial import Trial
+from rolewise.config.experiment_values import experiment_digest
+from rolewise.config.faults import ConfigError, ConfigPlace, Fault, dotted
+from rolewise.config.schema import ExperimentConfig
+from rolewise.experiment.trial.config_trial import SOUND, Trial
 from rolewise.foreign_code import search_in
 
 
@@ -36,3 +38,19 @@ def trial_of(path: Path | str, on_note: Callable[[str], None] | None, *, imports
         trial.notes.append(f"Not imported, and so not checked with all that depends on it: {', '.join(trial.left_out)}")
     for note in trial.notes:
         (on_note or warnings.warn)(note)
+
+
+def refuse_faults(config: ExperimentConfig) -> None:
+    """Tries an experiment that comes from code, or whose file was read elsewhere; nothing is done twice.
+
+    Raises:
+        ConfigError: all faults in one go.
+    """
+    if experiment_digest(config) in SOUND:
+        return
+    trial = Trial()
+    faults = [Fault(ConfigPlace("the config", 0), dotted(steps), message) for steps, message in trial.check(config)]
+    for note in trial.notes:
+        warnings.warn(note, stacklevel=3)
+    if faults:
+        raise ConfigError(faults)

@@ -13,15 +13,15 @@ from rolewise.experiment.seed_data import sources
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What the data set gives.
+    """The images of a data set, as far as networks depend on them.
 
     Args:
         channels: C.
         size: (H, W) in pixels.
         classes: K.
         counts: numbers of training images and of test images of the set's own, None where it has none.
-        kind: what its targets are: classes, labels that are there or not, or numbers.
-        task: what its networks predict, as the config holds it.
+        kind: kind of its targets: classes, labels that are there or not, or numbers.
+        task: the task, as the config holds it.
     """
 
     channels: int
@@ -53,7 +53,7 @@ _USUAL = dict.fromkeys(("mnist", "fashion_mnist"), ImageFacts(1, (28, 28), 10, (
 
 
 def image_facts_of(config: ExperimentConfig) -> ImageFacts:
-    """Returns what a config's data give; nothing is downloaded for it.
+    """Returns the facts of a config's images; nothing is downloaded for it.
 
     Raises:
         MissingDataError: they have to be read, and are not on this machine.

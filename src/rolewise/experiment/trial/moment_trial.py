@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rolewise.config.faults import Steps
-from rolewise.config.network_sections import TrainSection
 from rolewise.config.schema import ExperimentConfig
+from rolewise.config.training_sections import TrainSection
 from rolewise.distill import weight_of
 from rolewise.errors import InputError
 from rolewise.train import RateSchedule

@@ -1,4 +1,4 @@
-"""What memory a network takes at the least, and what there is."""
+"""The least memory of a network, and the memory of the machine."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Network:
     Args:
         module: itself.
         place: the device on which it was tried: ``meta``, or the CPU where it only works with content.
-        probabilities: whether what it gave are probabilities and no logits; False where nobody can tell.
+        probabilities: whether its outputs are probabilities and no logits; False where that is unknown.
     """
 
     module: nn.Module
@@ -67,7 +67,7 @@ class Network:
 
 
 def input_fault(model: ModelSection, images: ImageFacts) -> str | None:
-    """Returns what is wrong with the numbers of ``mean`` and ``std`` beside the images; None where nothing is."""
+    """Returns the fault in the numbers of ``mean`` and ``std`` beside the images; None where there is none."""
     if model.mean is None or model.std is None:
         return None
     try:
@@ -94,7 +94,7 @@ class _Returning(nn.Module):
     """A network that has run already.
 
     Args:
-        output: of it.
+        output: output of the network.
     """
 
     def __init__(self, output: Any) -> None:
@@ -130,11 +130,11 @@ def try_network(
 
     It is weighed without content. A large network of Rolewise's own is run so, too; a small one as it is, since torch
     loads its compiler, for seconds, to run one without content; and so is code of somebody else, which may look at
-    numbers, and only numbers tell whether they are probabilities.
+    numbers, and only numbers show whether they are probabilities.
 
     Args:
-        model: which network.
-        images: what the data give.
+        model: the network's section.
+        images: facts of the data's images.
         trained: whether it is to be trained, rather than read from a file.
         device: that it will live on.
         moments: numbers that the optimiser keeps beside each weight and its gradient.
@@ -165,7 +165,7 @@ def _weigh(module: nn.Module, device: torch.device, times: int) -> None:
     if memory is not None and size * times > memory:
         what = f"weights of {shown(size)}"
         if times > 1:
-            what += f", in training {shown(size * times)} at the least (with gradients and what the optimiser keeps)"
+            what += f", in training at least {shown(size * times)} (with gradients and the optimiser's state)"
         raise InputError(f"must fit into the memory of {shown(memory)}, got {what}; make it smaller")
 
 
@@ -201,7 +201,7 @@ def _check_weights(module: nn.Module, place: torch.device, trained: bool) -> Non
 
 @torch.no_grad()
 def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: ImageFacts) -> Tensor:
-    """Returns what a network gives for a batch, checked."""
+    """Returns the logits of a network for a batch, checked."""
     try:
         output = module(batch)
     except RolewiseError:
@@ -233,7 +233,7 @@ def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: Image
 
 
 def _remedy(model: ModelSection, images: ImageFacts, training: bool) -> str | None:
-    """Returns what to set so that a network takes the images, tried; None where nothing usual helps."""
+    """Returns settings with which a network takes the images, tried; None where nothing usual helps."""
     means = [None, (0.5,) * 3] if images.channels == 1 and model.mean is None else [None]
     sizes = [None, *_SIZES] if model.size is None else [None]
     for size in sizes:

@@ -14,7 +14,7 @@ from rolewise.seeds import generator
 
 
 def operation_fault(name: str, images: ImageFacts) -> str | None:
-    """Returns why an operation cannot be applied to the data's images; None where it can.
+    """Returns the reason that keeps an operation from the data's images; None where it can be applied.
 
     Args:
         name: its import path, imported already.

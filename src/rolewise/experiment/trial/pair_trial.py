@@ -25,12 +25,12 @@ Pair = tuple[Network, Network]
 
 
 def bits_fault(section: StudentSection, student: Network, images: ImageFacts) -> tuple[Steps, str] | None:
-    """Returns what keeps a student's network from its bits: path below the student, and message; None for nothing.
+    """Returns the fault that keeps a student's network from its bits: path below the student, and message; or None.
 
     Args:
         section: the student.
         student: its network in floating point.
-        images: what the data give.
+        images: facts of the data's images.
     """
     bits = section.quantise
     assert bits is not None
@@ -61,7 +61,7 @@ def bits_fault(section: StudentSection, student: Network, images: ImageFacts) ->
 
 
 def init_fault(teacher: Network, student: Network) -> str | None:
-    """Returns why a student cannot begin with the teacher's weights; None where it can."""
+    """Returns the reason that keeps a student from the teacher's weights; None where it can take them."""
     try:
         init_from(student.module, teacher.module)
     except InputError as error:
@@ -84,7 +84,7 @@ def method_trial_faults(
         method: as the config holds it, sound by itself.
         sections: the teacher's model and the student's section.
         pair: their networks.
-        images: what the data give.
+        images: facts of the data's images.
         on_cpu: gives both networks with content, for what cannot be told without.
 
     Returns:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from rolewise.config.faults import Steps
-from rolewise.config.network_sections import TrainSection
+from rolewise.config.training_sections import TrainSection
 from rolewise.errors import InputError
 from rolewise.train import FreezeSettings, GroupSettings
 from rolewise.train.parameter_groups import TERMS, chosen
@@ -20,13 +20,13 @@ def selection_faults(network: nn.Module, train: TrainSection) -> Iterator[tuple[
 
     Args:
         network: in floating point.
-        train: how it is trained.
+        train: settings of its training.
     """
     for number, group in enumerate(train.groups):
         if group.role != TERMS:
-            yield from _fault(network, GroupSettings(**group.model_dump()), ("groups", number))
+            yield from _fault(network, group, ("groups", number))
     for number, rule in enumerate(train.freeze):
-        yield from _fault(network, FreezeSettings(**rule.model_dump()), ("freeze", number))
+        yield from _fault(network, rule, ("freeze", number))
 
 
 def _fault(network: nn.Module, rule: GroupSettings | FreezeSettings, steps: Steps) -> Iterator[tuple[Steps, str]]:

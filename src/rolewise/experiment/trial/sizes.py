@@ -1,4 +1,4 @@
-"""How many images an experiment wants of each part, against how many there are."""
+"""Numbers of images that an experiment wants of each part, against the numbers in the data."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def size_faults(config: ExperimentConfig, total: int, own_test: int | None) -> I
 
     Args:
         config: the experiment.
-        total: how many training images the data set has.
-        own_test: how many test images of its own; None where it has none.
+        total: number of training images in the data set.
+        own_test: number of test images of its own; None where it has none.
     """
     data, usable = config.data, total
     if data.test is not None:

@@ -15,10 +15,10 @@ _TARGETS: dict[str, tuple[TargetKind, ...]] = {
 
 
 def target_fault(images: ImageFacts) -> str | None:
-    """Returns why the data do not go with the task, and the remedy; None where they do, or the task is one's own.
+    """Returns the misfit of data and task, and its remedy; None where they fit, or the task is one's own.
 
     Args:
-        images: what the data give, and the task.
+        images: facts of the data's images, and the task.
     """
     task = build_task(images.task)
     wanted = _TARGETS.get(task.name, ())

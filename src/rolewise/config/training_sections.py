@@ -1,0 +1,142 @@
+"""The settings of a training: one class for each part, as a config holds it and as the training loop takes it."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from rolewise.config.section import Fraction, Moment, Positive, Section, Times, UpToThousand
+from rolewise.config.selection_sections import FreezeSettings, GroupSettings
+from rolewise.errors import InputError
+from rolewise.spans import fraction_of
+
+
+class OptimizerSettings(Section):
+    """The optimiser: ``sgd``, ``adam`` or ``adamw``, and its constants."""
+
+    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: UpToThousand = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = True
+    weight_decay: Annotated[float, Field(ge=0, le=1000)] = 5e-4
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+
+
+class RateSchedule(Section):
+    """The course of the learning rate over training (see `rolewise.train.rates.rate`).
+
+    Args:
+        name: of the shape.
+        milestones: of ``multistep``: fractions of training, or counts such as ``"60 epochs"`` or ``"500 steps"``.
+        gamma: of ``multistep``: the factor at each milestone.
+        warmup: the length of the linear warm-up: a fraction of training, or a count.
+        final: the last rate relative to the first.
+        power: of ``poly``.
+    """
+
+    name: Literal["constant", "multistep", "cosine", "linear", "poly", "onecycle"] = "cosine"
+    milestones: tuple[Moment, ...] = (0.3, 0.6, 0.8)
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+    warmup: Moment = 0.0
+    final: Fraction = 0.0
+    power: UpToThousand = 0.9
+
+    @field_validator("warmup")
+    @classmethod
+    def _shorter_than_all(cls, value: float | str) -> float | str:
+        if value == 1:
+            raise ValueError("must be below 1, got 1; shorten it")
+        return value
+
+    def over(self, epochs: int, steps: int) -> RateSchedule:
+        """Returns the same schedule with moments that are fractions of a training.
+
+        Args:
+            epochs: of the training; a milestone beyond them is never reached.
+            steps: optimiser steps of one epoch.
+
+        Raises:
+            InputError: the warm-up takes all of the training.
+        """
+        if not any(isinstance(moment, str) for moment in (self.warmup, *self.milestones)):
+            return self
+        warmup = fraction_of(self.warmup, epochs, steps)
+        if warmup >= 1:
+            training = f"the training, {epochs} epochs of {steps} steps"
+            raise InputError(f"warmup must be shorter than {training}, got {self.warmup}; shorten it")
+        reached = (fraction_of(milestone, epochs, steps) for milestone in self.milestones)
+        return self.changed(warmup=warmup, milestones=tuple(milestone for milestone in reached if milestone <= 1))
+
+
+class Training(Section):
+    """A whole training, as far as configs and the training loop share it.
+
+    Args:
+        epochs: passes over the images.
+        batch_size: B, of each forward pass.
+        optimizer: its settings.
+        accumulate: batches whose gradients are averaged in one step of the optimiser. With terms that are means over
+            examples it is the step of one batch of ``accumulate`` x B; relations between examples, batch norm included,
+            see their own batch only. The last step of an epoch averages over what is left. Schedules, averages and
+            checkpoints count steps of the optimiser.
+        schedule: of the learning rate.
+        groups: parameters with a learning rate or weight decay of their own; the first that chooses one has it.
+        freeze: parts of the students that are not trained.
+        ema: decay of a moving average of the weights, which is then what is evaluated and kept; None for none.
+        clip_norm: bound of the gradient's norm; None for no clipping.
+        distill_gradient: the joining of distillation's gradient with that of the labels: their ``sum``, or
+            ``limited``, for each tensor, to the share 1 / (1 + exp(-epoch)) of the labels' norm.
+        precision: ``float32``, ``bfloat16`` or ``float16`` (mixed).
+        channels_last: memory layout of images and weights.
+        compile: whether the networks are compiled.
+    """
+
+    epochs: Times = 100
+    batch_size: Times = 128
+    optimizer: OptimizerSettings = OptimizerSettings()
+    accumulate: Times = 1
+    schedule: RateSchedule = RateSchedule()
+    groups: tuple[GroupSettings, ...] = ()
+    freeze: tuple[FreezeSettings, ...] = ()
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    clip_norm: Positive | None = None
+    distill_gradient: Literal["sum", "limited"] = "sum"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    channels_last: bool = False
+    compile: bool = False
+
+    @model_validator(mode="after")
+    def _warms_up_in_time(self) -> Training:
+        warmup = self.schedule.warmup
+        if isinstance(warmup, str) and "epoch" in warmup and fraction_of(warmup, self.epochs, 1) >= 1:
+            raise ValueError(f"schedule.warmup must be shorter than the {self.epochs} epochs, got {warmup}; shorten it")
+        return self
+
+    def gradient_ratio(self, epoch: int) -> float | None:
+        """Returns the bound of distillation's gradient relative to the labels' in an epoch; None for no bound."""
+        return 1 / (1 + math.exp(-epoch)) if self.distill_gradient == "limited" else None
+
+
+class TrainSection(Training):
+    """The training of a network in a config: with the smoothing of its labels."""
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class TrainSettings(Training):
+    """A whole training, as a `Trainee` takes it: with what its images are augmented by.
+
+    Args:
+        interpolation: of geometric augmentation, ``nearest`` or ``bilinear``.
+        fill: grey level of what comes from outside the image.
+        chunk: images that are augmented at once; whole batches, and fewer of large images. It is here for speed and
+            memory, and yet it changes the results: the draws of a chunk come one after another from one stream, so that
+            other chunks give other augmentations, and another network. Keep it the same where trainings are compared,
+            or resumed.
+    """
+
+    interpolation: Literal["nearest", "bilinear"] = "nearest"
+    fill: Annotated[int, Field(ge=0, le=255)] = 0
+    chunk: Times = 2048
