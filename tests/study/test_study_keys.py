@@ -33,7 +33,7 @@ SEARCHED = {STUDENT_SEARCH, OWN_TAUGHT, OWN}
 
 #: By the beginning of a setting's path: the stages whose result changes with it, and those that need a changed one.
 READ_BY: dict[str, set[str]] = {
-    **{name: set() for name in ("name", "seeds", "workers", "retrain_on_validation")},
+    **{name: set() for name in ("name", "seeds", "workers", "checkpoint_seconds", "retrain_on_validation")},
     **dict.fromkeys(("data", "device", "threads"), ALL),
     "teacher": ALL - {PLAIN},
     "students": STUDENTS,
@@ -192,7 +192,7 @@ def test_every_stage_s_key_depends_on_what_it_reads(tmp_path: Path, monkeypatch:
             run_stage(run, stage, lambda text: None, lambda: False, 1)
         name = stage.name.removeprefix("seed0/")
         for path in watch.seen:
-            if path[0] in ("name", "seeds", "workers", "arms") or path == ("students", 0, "name"):
+            if path[0] in ("name", "seeds", "workers", "checkpoint_seconds", "arms") or path == ("students", 0, "name"):
                 continue
             count += 1
             after = keys(changed(CONFIG, path, other(path, dict(leaves(as_values(CONFIG)))[path])))
