@@ -101,7 +101,6 @@ def test_a_source_file_keeps_the_habits(path: Path):
 ODD_LENGTHS: set[str] = {
     "advice/evidence.py",
     "distill/registry.py",
-    "experiment/stages.py",
     "experiment/trial/network_trial.py",
     "train/scalars.py",
 }
@@ -118,7 +117,6 @@ SHARED_FILES: set[str] = {
     "gradients",
     "networks",
     "registry",
-    "settings",
     "task_checks",
     "weights",
 }

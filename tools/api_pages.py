@@ -16,7 +16,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
 # Modules that hold nothing for a caller.
-HIDDEN = {"rolewise.__main__", "rolewise.cli", "rolewise.cli_advice"}
+HIDDEN = {"rolewise.__main__", "rolewise.cli"}
 
 
 def modules(room: Path) -> list[str]:

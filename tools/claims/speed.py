@@ -60,7 +60,7 @@ def losses(figures: Figures) -> Iterator[Told]:
         f"medians of {held['rounds']} rounds in turns, as ratios to a step of plain `kd`; figures in "
         "`benchmarks/results/losses.json`). ResNet-20 <- ResNet-56, 32x32: "
         f"{', '.join(f'`{name}` {found[name]:.2f}' for name in names)}, all three of `ii_kd` {found['ii_kd']:.2f}, "
-        f"and {found['ii_kd, limited']:.2f} with `distill_gradient: limited`, which goes back twice.",
+        f"and {found['ii_kd, limited']:.2f} with `distill_gradient: limited`, which runs two backward passes.",
         min(found[name] for name in names) > 1,
         found["ii_kd, limited"] > found["ii_kd"],
     )
