@@ -64,7 +64,7 @@ def asked(project: Path, *more: str) -> Any:
 
 def test_a_network_that_failed_and_was_mended_does_not_cost_the_teacher(project: Path) -> None:
     config, out = asked(project), project / "r"
-    with pytest.raises(RunError, match=r"KeyError.*mend it and run the same command again"):
+    with pytest.raises(RunError, match=r"KeyError.*correct it and run the same command again"):
         run(config, out)
     teacher = (out / "stages/seed0/teacher-none/done.json").stat().st_mtime_ns
     write(project, "student_of_mine", "nothing")
