@@ -13,7 +13,7 @@ from rolewise.augment import Augmentation, Schedule, apply
 from rolewise.batch import Batch
 from rolewise.config.training_sections import TrainSettings
 from rolewise.data import ImageData, Source, batches, shuffled
-from rolewise.data.source_batches import Batch as Loaded
+from rolewise.data.source_batches import ImageBatch
 from rolewise.distill import Distiller
 from rolewise.seeds import generator
 from rolewise.train.given import check_seen
@@ -105,7 +105,7 @@ class ImageFeed:
                     yield batch
             start = 0
 
-    def _plain(self, chunk: Loaded, student: Tensor, teacher: Tensor | None, first: int) -> Iterator[Batch]:
+    def _plain(self, chunk: ImageBatch, student: Tensor, teacher: Tensor | None, first: int) -> Iterator[Batch]:
         last = self.settings.channels_last
         for part in parts_of(len(student), self.settings.batch_size)[first:]:
             views = {} if teacher is None else {"teacher": laid_out(teacher[part], last)}
