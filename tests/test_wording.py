@@ -11,10 +11,9 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "rolewise"
 # How many wordings of each room still break these rules; the numbers may only shrink.
-LEFT: dict[str, int] = {
+LEFT = {
     "advice": 1,
     "distill": 59,
-    "train": 55,
 }
 
 QUESTIONS = "what|whatever|who|whoever|whom|whose|which|how|where|why"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from distill_cases import FUNCTIONS, STAGES, estimator_of, labels_of, pair
+from distill_cases import FUNCTIONS, STAGES, batch_of, estimator_of, labels_of, make, pair, with_rows
 from torch import Tensor, distributed, nn
 
 import rolewise.distill as rw
@@ -83,6 +83,16 @@ def test_what_is_no_plain_sum_is_refused_where_two_train() -> None:
     maps[0] = nn.Sequential(maps[0], nn.BatchNorm2d(6))
     with pytest.raises(InputError, match=r'learned maps must have no buffers .* got "fitnets"'):
         distiller(IMAGES, LABELS)
+
+
+@pytest.mark.usefixtures("two")
+def test_terms_whose_state_would_differ_between_processes_are_refused_where_two_train() -> None:
+    batch = with_rows(*batch_of(8))
+    for name in ("crd", "review_kd"):
+        with pytest.raises(InputError, match=f'take each example by itself where 2 processes .* got "{name}", which'):
+            make(name)(batch)
+        make(name).eval()(batch)
+    assert make("vid")(batch).total.requires_grad
 
 
 @pytest.mark.usefixtures("two")

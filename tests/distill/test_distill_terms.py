@@ -227,6 +227,10 @@ def test_what_terms_need_is_refused_by_name_with_the_remedy() -> None:
         made(rw.configure("vid", variance=1e-5))
     with pytest.raises(InputError, match=r"review_kd must tap maps .*got \[2, 8, 6\]; declare the grid"):
         ReviewKD(Shapes([torch.Size((2, 8, 6))], [torch.Size((2, 8, 6))]))
+    one = ReviewKD(shapes_of([((5,), (4,))])).double()
+    assert called(one.eval(), *stages(1, [((5,), (4,))])).isfinite()
+    with pytest.raises(InputError, match="review_kd must have two examples in a batch, as its norms want two values"):
+        called(one.train(), *stages(1, [((5,), (4,))]))
     with pytest.raises(InputError, match=r"vid must tap two maps .*got \[2, 4, 3, 3\] and \[2, 4\]"):
         VID(Shapes([torch.Size((2, 4, 3, 3))], [torch.Size((2, 4))]))
 

@@ -131,6 +131,11 @@ def test_a_config_of_classes_is_written_as_before_there_were_tasks():
         ([*LABELS, "distill.methods=[{name: dkd}]"], "distill.methods[0]", '"dkd" must compare at least 3 classes'),
         ([*LABELS, "students[0].mix={method: mixup}"], "students[0].mix.method", 'must be "none" for the task multi_'),
         ([*LABELS, "teacher.train.label_smoothing=0.1"], "teacher.train.label_smoothing", "must be 0 for the task"),
+        (
+            ["task={name: classification, label_smoothing: 0.1}"],
+            "task.label_smoothing",
+            "must be given to each role, as",
+        ),
         ([*LABELS, "arms.student=[screen]"], "arms.student[0]", "the teacher's softened classes"),
         (
             ["task=multi_label"],

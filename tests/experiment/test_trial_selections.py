@@ -9,6 +9,7 @@ import pytest
 from rolewise.config import ConfigError
 from rolewise.config.network_sections import TrainSection
 from rolewise.experiment import load
+from rolewise.experiment.trial.moment_trial import moment_faults
 from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.models import build
 
@@ -33,6 +34,35 @@ def test_what_chooses_nothing_is_named_with_its_rule() -> None:
     assert found["groups", 1, "match"].startswith("must be a path of a network, got 'fx.*'")
     assert found["groups", 2, "role"] == "must be one of student, got 'teacher'"
     assert found["freeze", 1].endswith("got none of module LayerNorm")
+
+
+def test_moments_that_are_out_of_order_in_a_training_are_found_with_the_config() -> None:
+    config = load(
+        HERE / "quick.yaml",
+        ["distill.methods=[{name: kd, weight: {start: 1, window: [2 epochs, 0.5]}}]", "students[0].train.epochs=8"],
+    )
+    assert not list(moment_faults(config, 40))
+    student = config.students[0]
+    for epochs, batch_size, images, steps in ((4, 16, 40, 3), (4, 16, 33, 2), (4, 64, 40, 1)):
+        train = student.train.model_copy(update={"epochs": epochs, "batch_size": batch_size})
+        changed = config.model_copy(
+            update={"students": (student.model_copy(update={"train": train, "images": images}),)}
+        )
+        assert list(moment_faults(changed, 1000)) == [
+            (
+                ("distill", "methods", 0, "weight", "window"),
+                f"must be in order in a training of 4 epochs of {steps} steps, got 2 epochs to 0.5 "
+                f'of the student "{student.name}"',
+            )
+        ]
+    long = student.train.schedule.model_copy(update={"warmup": "24 steps"})
+    train = student.train.model_copy(update={"schedule": long, "epochs": 8, "batch_size": 16, "accumulate": 2})
+    changed = config.model_copy(update={"students": (student.model_copy(update={"train": train, "images": 40}),)})
+    found = dict(moment_faults(changed, 1000))
+    assert list(found) == [("students", 0, "train", "schedule", "warmup")]
+    assert found["students", 0, "train", "schedule", "warmup"].startswith(
+        "must be shorter than the training, 8 epochs of 2"
+    )
 
 
 @pytest.mark.parametrize(

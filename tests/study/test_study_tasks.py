@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from rolewise.errors import InputError
+from rolewise.experiment import load
 from rolewise.report.study_data import read_study
 from rolewise.report.study_page import study_sentences
 from rolewise.statistics.columns import COLUMNS
 from rolewise.study import load_study, run_study
+from rolewise.study.keys import stage_keys
 from rolewise.tasks import Classification, MultiLabel, Regression
 
 QUICK = Path(__file__).parent.parent / "experiment" / "quick.yaml"
@@ -105,3 +107,15 @@ def test_what_is_of_classes_is_refused(tmp_path: Path, old: str, new: str, messa
 def test_columns_are_written_in_the_units_of_the_metrics():
     for info in (*Classification.metrics, *MultiLabel.metrics, *Regression().metrics):
         assert COLUMNS[info.key].percent == (info.unit == "fraction"), info.key
+
+
+def test_keys_depend_on_the_task_and_its_settings():
+    numbers = ["data={name: digit_pairs, validation: 100, test: 200, arguments: {targets: numbers}}"]
+    numbers += ["distill.methods=[{name: output_match}]"]
+    keys = [
+        stage_keys(load(QUICK, [*numbers, f"task={{name: regression, error: {error}}}"]), read=False)
+        for error in ("huber", "absolute")
+    ]
+    assert all(keys[0][name] != keys[1][name] for name in keys[0])
+    # What a config without a task says, and what was kept before there were any.
+    assert stage_keys(load(QUICK, ["task=classification"]), read=False) == stage_keys(load(QUICK), read=False)

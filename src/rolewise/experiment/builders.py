@@ -90,7 +90,7 @@ def distiller(
     """
     config = data.config
     task = configured_task(config)
-    if task.name == "classification":
+    if type(task) is Classification:
         task = Classification(label_smoothing=student_section.train.label_smoothing)
     methods = build_methods([dict(method) for method in config.distill.methods]) if teacher is not None else []
     return Distiller(

@@ -11,7 +11,7 @@ from rolewise.distill import COMBINATIONS, METHODS
 from rolewise.distill.task_checks import task_fault
 from rolewise.errors import InputError
 from rolewise.foreign_code import is_import_path
-from rolewise.tasks import Task, build_task
+from rolewise.tasks import Classification, Task, build_task
 
 #: Arms that go by the teacher's softened classes.
 _OF_CLASSES = ("screen", "screened_search")
@@ -39,21 +39,34 @@ def task_section_faults(config: ExperimentConfig, left_out: Collection[Steps] = 
         for known in (one for one in names if one in METHODS and not is_import_path(one)):
             if fault := task_fault(METHODS[known], task):
                 yield ("distill", "methods", index), f'"{known}" {fault}'
+    if type(task) is Classification and task.label_smoothing:
+        rule = f"must be given to each role, as train.label_smoothing, got {task.label_smoothing:g}; move it there"
+        yield ("task", "label_smoothing"), rule
+    if type(task) is not Classification:
+        yield from _smoothing(config, task)
     if task.name != "classification":
         yield from _of_classes(config, task)
 
 
-def _of_classes(config: ExperimentConfig, task: Task) -> Iterable[tuple[Steps, str]]:
-    """Yields settings that classification alone has."""
-    roles: list[tuple[Steps, TeacherSection | StudentSection]] = [(("teacher",), config.teacher)]
-    roles += [(("students", index), student) for index, student in enumerate(config.students)]
-    for path, role in roles:
-        if role.mix.method != "none":
-            rule = f'must be "none" for the task {task.name}, got "{role.mix.method}": only classes can be mixed'
-            yield (*path, "mix", "method"), f"{rule}; leave it out"
+def _smoothing(config: ExperimentConfig, task: Task) -> Iterable[tuple[Steps, str]]:
+    """Yields smoothing of labels, which is a setting of classification's own loss."""
+    for path, role in _roles(config):
         if role.train.label_smoothing:
             rule = f"must be 0 for the task {task.name}, got {role.train.label_smoothing:g}: it spreads over classes"
             yield (*path, "train", "label_smoothing"), f"{rule}; leave it out"
+
+
+def _roles(config: ExperimentConfig) -> list[tuple[Steps, TeacherSection | StudentSection]]:
+    roles: list[tuple[Steps, TeacherSection | StudentSection]] = [(("teacher",), config.teacher)]
+    return roles + [(("students", index), student) for index, student in enumerate(config.students)]
+
+
+def _of_classes(config: ExperimentConfig, task: Task) -> Iterable[tuple[Steps, str]]:
+    """Yields settings that classification alone has."""
+    for path, role in _roles(config):
+        if role.mix.method != "none":
+            rule = f'must be "none" for the task {task.name}, got "{role.mix.method}": only classes can be mixed'
+            yield (*path, "mix", "method"), f"{rule}; leave it out"
     for index, arm in enumerate(config.arms.student):
         if arm in _OF_CLASSES:
             rule = f'must not be "{arm}" for the task {task.name}: it goes by the teacher\'s softened classes'

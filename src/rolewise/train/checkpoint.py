@@ -29,7 +29,7 @@ def save_weights(model: nn.Module, path: AnyPath) -> None:
 
 
 def load_weights(model: nn.Module, path: AnyPath) -> None:
-    """Reads what `save_weights` wrote into a network of the same kind.
+    """Loads a file of `save_weights` into a network of the same kind.
 
     Raises:
         InputError: the file is missing, damaged, or of another network.

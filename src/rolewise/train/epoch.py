@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from rolewise.train.trainee import Trainee
 
 
-def run_epoch(trainee: Trainee, measured: bool, pause: Callable[[], bool]) -> dict[str, Any] | None:
+def run_epoch(trainee: Trainee, measured: bool, pause: Callable[[], bool] | None) -> dict[str, Any] | None:
     """Trains the rest of an epoch.
 
     Args:
         trainee: the training, between two steps.
         measured: whether the gradients' norms are measured at the epoch's first step.
-        pause: called between two steps; where it returns True, the epoch is left half done.
+        pause: called between two steps; where it returns True, the epoch is left half done. None for never.
 
     Returns:
         The epoch's record; None where it was left half done.
@@ -44,17 +44,18 @@ def run_epoch(trainee: Trainee, measured: bool, pause: Callable[[], bool]) -> di
         average.attach(network)
     if not trainee.step:
         trainee.record = EpochRecord()
+    steps, count = trainee.steps_per_epoch, trainee.settings.accumulate
+    rule = _rule(trainee, measured and not trainee.step)
+    batches = trainee.feed.batches(trainee.epoch, trainee.step * count)
     try:
-        count = trainee.settings.accumulate
-        batches = trainee.feed.batches(trainee.epoch, trainee.step * count)
         while group := list(islice(batches, count)):
-            _step(trainee, group, measured and not trainee.step)
-            if trainee.step < trainee.steps_per_epoch and pause():
+            _step(trainee, group, rule, steps)
+            if trainee.step < steps and pause is not None and pause():
                 break
         read_terms(trainee)
-        if trainee.step < trainee.steps_per_epoch:
+        if trainee.step < steps:
             return None
-        check_weights(trainee.distiller, _number(trainee) - 1)
+        check_weights(trainee.distiller, (trainee.epoch + 1) * steps - 1)
     except NonFiniteError:
         trainee.step = 0
         raise
@@ -70,34 +71,34 @@ def read_terms(trainee: Trainee) -> None:
     Raises:
         NonFiniteError: one of them is NaN or infinite.
     """
-    last = trainee.record.last_batch
+    last, done = trainee.record.last_batch, trainee.epoch * trainee.steps_per_epoch + trainee.step
     if last is not None:
-        trainee.record.tally.read(_number(trainee), partial(why, trainee.distiller, last))
+        trainee.record.tally.read(done, partial(why, trainee.distiller, last))
 
 
-def _step(trainee: Trainee, batches: Sequence[Batch], measured: bool) -> None:
-    settings, record, number = trainee.settings, trainee.record, _number(trainee)
-    progress = number / (trainee.steps_per_epoch * settings.epochs)
-    record.learning_rate = trainee.learning_rate * rate(trainee.schedule, progress)
-    trainee.rates.set(record.learning_rate)
+def _rule(trainee: Trainee, measured: bool) -> StepRule:
+    settings = trainee.settings
     probe = GradientProbe(_of_students(trainee)) if measured else None
     ratio = settings.gradient_ratio(trainee.epoch)
-    rule = StepRule(settings.precision, trainee.scaler, settings.clip_norm, ratio, probe)
-    context = Context(progress, number, trainee.epoch + trainee.step / trainee.steps_per_epoch, trainee.seed)
-    record.tally.add(train_step(trainee.updates, batches, context, rule))
-    if probe is not None and probe.norms is not None:
-        record.gradients = probe.norms.to_json()
+    return StepRule(settings.precision, trainee.scaler, settings.clip_norm, ratio, probe)
+
+
+def _step(trainee: Trainee, batches: Sequence[Batch], rule: StepRule, steps: int) -> None:
+    record, number = trainee.record, trainee.epoch * steps + trainee.step
+    progress = number / (steps * trainee.settings.epochs)
+    record.learning_rate = trainee.learning_rate * rate(trainee.schedule, progress)
+    for group, factor in zip(trainee.optimizer.param_groups, trainee.rate_factors, strict=True):
+        group["lr"] = record.learning_rate * factor
+    context = Context(progress, number, trainee.epoch + trainee.step / steps, trainee.seed)
+    full = record.tally.add(train_step(trainee.updates, batches, context, rule))
+    if record.gradients is None and rule.probe is not None and rule.probe.norms is not None:
+        record.gradients = rule.probe.norms.to_json()
     record.last_batch = batches[-1]
     trainee.step += 1
-    if record.tally.full:
+    if full:
         read_terms(trainee)
 
 
 def _of_students(trainee: Trainee) -> list[nn.Parameter]:
     students = trainee.distiller.students.values()
     return [weight for student in students for weight in student.parameters() if weight.requires_grad]
-
-
-def _number(trainee: Trainee) -> int:
-    """Returns the number of steps taken."""
-    return trainee.epoch * trainee.steps_per_epoch + trainee.step

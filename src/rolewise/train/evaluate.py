@@ -24,9 +24,9 @@ class Metrics:
 
     Args:
         values: every number of the task by its key.
-        infos: what they are; the first one is the task's own.
+        infos: their descriptions; the first one is the task's own.
         metric: of each example, in the order of the indices, for intervals and paired comparisons.
-        examples: how many were evaluated.
+        examples: the number that were evaluated.
     """
 
     values: Mapping[str, float]
@@ -98,12 +98,12 @@ def evaluate(
 
     Args:
         model: of the task; a classifier returns logits [B, K], or an object that has ``logits``.
-        source: where the images are.
-        indices: int64 [N], which of them.
-        spec: what the model is fed; None for pixels in [0, 1].
+        source: the images.
+        indices: int64 [N], rows of the source.
+        spec: the model's input; None for pixels in [0, 1].
         batch_size: B, of no influence on the result but for rounding.
-        device: where the model is.
-        task: what is predicted; classification by default.
+        device: of the model.
+        task: of the model; classification by default.
 
     Raises:
         InputError: there is no image, an argument is wrong, or targets or outputs are not those of the task.

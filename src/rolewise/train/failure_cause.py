@@ -1,4 +1,4 @@
-"""Why a loss is not finite: what can be told of the networks and the images at the time."""
+"""The cause of a loss that is not finite, as far as networks and images show it."""
 
 from __future__ import annotations
 

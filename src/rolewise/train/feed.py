@@ -1,4 +1,4 @@
-"""Where the batches of a training come from."""
+"""The source of a training's batches."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from rolewise.batch import Batch
 class Feed(Protocol):
     """Batches of an epoch, which depend on the epoch's number and on nothing that was done before.
 
-    A training that is resumed within an epoch asks for the rest of its batches: they must have the same bytes as in a
+    A training that is resumed within an epoch takes the rest of its batches, which must have the same bytes as in a
     training that was not interrupted.
 
     Args:
         steps: the number of batches of one epoch.
-        counts: what is counted along an epoch for the training's record, such as mixed examples; it is part of the
-            training's state.
+        counts: numbers for the training's record, counted along an epoch, such as of mixed examples; they are part of
+            its state.
     """
 
     counts: dict[str, int]
@@ -28,4 +28,4 @@ class Feed(Protocol):
         """The number of batches of one epoch."""
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Gives the batches of an epoch, from number ``start`` on; ``counts`` goes on from where it is."""
+        """Gives the batches of an epoch, from number ``start`` on; ``counts`` is counted further."""

@@ -1,4 +1,4 @@
-"""What a training is given, looked at before anything is trained."""
+"""Checks of a training's arguments, before anything is trained."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def check_given(distiller: object, source: object, indices: object, settings: ob
 
     Args:
         distiller: student, teacher and loss.
-        source: where the images are.
-        indices: which of them, int64 [N].
+        source: the images, or a feed.
+        indices: int64 [N], rows of the source.
         settings: of the training.
     """
     if not isinstance(distiller, Distiller):
@@ -45,7 +45,7 @@ def check_seen(augmentation: object, teacher_augmentation: object, view: str) ->
     Args:
         augmentation: of the student's images, over training.
         teacher_augmentation: of the teacher's, or None.
-        view: what the teacher sees.
+        view: the teacher's images.
     """
     for name, given in (("augmentation", augmentation), ("teacher_augmentation", teacher_augmentation)):
         if not isinstance(given, Schedule) and not (given is None and name == "teacher_augmentation"):

@@ -1,4 +1,4 @@
-"""How large the gradients of the labels and of each method are, measured beside a step that is left as it is."""
+"""The norms of the gradients of the labels and of each method, measured beside a step that is left as it is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class GradientNorms:
     Args:
         terms: ``labels`` and each method; scalars, as all here. Terms that do not reach the student are left out.
         distillation: of the sum of the methods' gradients, before any bound; None where there are none.
-        kept_fraction: where it is bounded by the labels', its norm after the bound relative to that before, in [0, 1].
+        kept_fraction: its norm after the bound by the labels' relative to that before, in [0, 1]; None for no bound.
     """
 
     terms: dict[str, Tensor]
@@ -64,7 +64,7 @@ def measured_epochs(epochs: int, steps_per_epoch: int, passes: int, most: int = 
         epochs: of the whole training.
         steps_per_epoch: optimiser steps of one.
         passes: backward passes of one measurement: how many terms there are.
-        most: how many epochs at most; 0 for none.
+        most: the bound of their number; 0 for none.
     """
     count = min(most, epochs, max(FEWEST, epochs * steps_per_epoch // (STEPS_A_PASS * passes)))
     return frozenset(round(index * (epochs - 1) / max(1, count - 1)) for index in range(count))
@@ -83,7 +83,7 @@ def gradient_norms(
 
     Args:
         terms: of a forward pass whose graph is still there.
-        parameters: theta, the student's; what only a method moves would say nothing beside the labels.
+        parameters: theta, the student's; parts that only a method moves mean nothing beside the labels.
         scaler: of the loss, for float16: gradients are taken of scaled terms, and their norms scaled back.
         gradient_ratio: bound of the distillation's gradient (see `rolewise.distill.limit_gradients`), or None.
 

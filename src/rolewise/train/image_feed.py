@@ -1,4 +1,4 @@
-"""The images of a training: read, augmented, mixed, and shown to the teacher as the view says."""
+"""The images of a training: read, augmented, mixed, and given to the teacher under one of the views."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from rolewise.augment import Augmentation, Schedule, apply
 from rolewise.batch import Batch
 from rolewise.config.training_sections import TrainSettings
 from rolewise.data import ImageData, Source, batches, shuffled
-from rolewise.data.source_batches import ImageBatch
 from rolewise.distill import Distiller
 from rolewise.seeds import generator
 from rolewise.train.given import check_seen
@@ -32,15 +31,15 @@ class ImageFeed:
 
     Args:
         distiller: student and teacher; pairs by entropy are decided by one of them.
-        source: where the images are, on the device or to be read.
+        source: the images, on the device or to be read.
         indices: int64 [N], the images to train on.
         settings: of the training.
         augmentation: of the student's images, over training.
         teacher_augmentation: of the teacher's images under ``own``.
         view: the teacher's images: ``shared`` (the student's), ``clean`` (unaugmented) or ``own``.
-        mixing: how images are mixed; None for not at all.
+        mixing: the rule of mixing; None for none.
         seed: of all draws.
-        device: where the batches are wanted.
+        device: of the batches.
     """
 
     def __init__(
@@ -97,19 +96,17 @@ class ImageFeed:
             student, teacher = self._augmented(chunk.images, progress, (stream, own))
             chunk = replace(chunk, indices=chunk.indices.to(chunk.labels.device))
             if mixer is None:
-                yield from self._plain(chunk, student, teacher, start)
+                student = laid_out(student, self.settings.channels_last)
+                teacher = laid_out(teacher, self.settings.channels_last) if teacher is not None else None
+                for part in parts_of(len(student), size)[start:]:
+                    views = {} if teacher is None else {"teacher": teacher[part]}
+                    yield Batch(student[part], chunk.labels[part], chunk.indices[part], views)
             else:
                 for batch, mixed in mixer.batches(chunk, student, teacher, start):
                     self.counts["rows"] += len(batch.inputs)
                     self.counts["mixed"] += mixed
                     yield batch
             start = 0
-
-    def _plain(self, chunk: ImageBatch, student: Tensor, teacher: Tensor | None, first: int) -> Iterator[Batch]:
-        last = self.settings.channels_last
-        for part in parts_of(len(student), self.settings.batch_size)[first:]:
-            views = {} if teacher is None else {"teacher": laid_out(teacher[part], last)}
-            yield Batch(laid_out(student[part], last), chunk.labels[part], chunk.indices[part], views)
 
     def _mixer(self, epoch: int, progress: float) -> Mixer | None:
         if self.mixing is None:
@@ -183,10 +180,10 @@ def image_feed_of(
 
     Args:
         distiller: student and teacher.
-        source: where the images are.
+        source: the images.
         indices: int64 [N], the images to train on.
         settings: of the training.
-        device: where to train.
+        device: of the training.
         given: the other arguments of `ImageFeed`.
 
     Raises:

@@ -37,7 +37,7 @@ def fit(
             ``weights.safetensors``.
         validate: returns the task's first metric on images that are not trained on, for the learning curve alone; the
             record has it as ``validation_accuracy`` in classification, ``validation_rmse`` in regression, and so on.
-        validations: how many times it is called, evenly over training, the last epoch among them.
+        validations: its number of calls, evenly over training, the last epoch among them.
         on_epoch: called with a line after each epoch: loss, images a second, time remaining.
         should_stop: called after each step; where it returns True, a checkpoint is written and the loop ends.
         seconds_between_checkpoints: at least, so that short trainings do not spend their time on writing; a checkpoint
@@ -107,7 +107,7 @@ def _append(file: TextIO, path: Path, text: str) -> None:
 
 
 def _place(trainee: Trainee) -> str:
-    """Returns where a training stands, in words."""
+    """Returns the place of a training, in words."""
     epochs, steps = trainee.settings.epochs, trainee.steps_per_epoch
     if not trainee.step:
         return f"epoch {trainee.epoch} of {epochs}"

@@ -27,7 +27,7 @@ class Mixer:
 
     Args:
         distiller: student and teacher; pairs by entropy are decided by one of them.
-        mixing: how images are mixed.
+        mixing: the rule of mixing.
         progress: the fraction of training done at the epoch's beginning.
         batch_size: B.
         num_classes: K.
@@ -64,7 +64,7 @@ class Mixer:
         Args:
             chunk: classes and indices.
             student: images as the student sees them, [M, C, H, W].
-            teacher: likewise the teacher's; None where it sees the student's, or is not run.
+            teacher: images as the teacher sees them; None where it sees the student's, or is not run.
             first: the number of batches that are left out.
         """
         plans = self._draw(chunk.labels, (chunk.images.shape[2], chunk.images.shape[3]))

@@ -23,7 +23,7 @@ RULES = ("pick", "unix")
 
 @dataclass(frozen=True)
 class Mixing:
-    """How a network's images are mixed while it is trained.
+    """The rule by which a network's images are mixed while it is trained.
 
     Args:
         mix: method, kind of share and ratio, and pairs; its ``alpha`` and ``mixed_fraction`` are those that follow.
@@ -31,12 +31,12 @@ class Mixing:
         mixed_fraction: of mixed images over training.
         by: ``student_entropy`` or ``teacher_entropy``, where that network decides what is mixed; else None. While a
             teacher is trained it is the Distiller's student.
-        rule: how it decides: ``pick`` draws each batch twice and keeps the half of highest entropy; ``unix`` is
+        rule: of that decision: ``pick`` draws each batch twice and keeps the half of highest entropy; ``unix`` is
             UNIX-KD's rule, for mixup, without a share.
         sharpness: of ``unix``, positive.
         clean_too: whether each batch is its clean images followed by the mixed ones, in one forward pass: it costs
             1 + share times the step.
-        targets: what the teacher says of mixed images (see `rolewise.distill.mixed.Pairs`).
+        targets: the teacher's outputs for mixed images (see `rolewise.batch.Mixture`).
 
     Raises:
         InputError: a name is unknown, a number out of range, or a combination means nothing.
@@ -82,7 +82,7 @@ class Mixing:
         return self.by is not None and self.rule == "unix"
 
     def at(self, progress: float) -> Mix:
-        """Returns what plans are drawn from at a fraction of training in [0, 1]."""
+        """Returns the mix that plans are drawn from at a fraction of training in [0, 1]."""
         return replace(self.mix, alpha=self.alpha(progress), mixed_fraction=self.mixed_fraction(progress))
 
     def over(self, epochs: int, steps: int) -> Mixing:
@@ -108,7 +108,7 @@ class Mixing:
 
 @torch.no_grad()
 def entropies(network: nn.Module, images: Tensor, spec: InputSpec | None) -> Tensor:
-    """Returns the entropy [B] of what a network says of images, in eval mode; nothing of it stays behind."""
+    """Returns the entropy [B] of a network's outputs for images, in eval mode; nothing of it stays behind."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

@@ -1,4 +1,4 @@
-"""What an update of a training step minimises; a Distiller is one."""
+"""The objective of an update of a training step; a Distiller is one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Objective(Protocol):
         """Computes the terms of one batch; their ``total`` is minimised."""
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
-        """Gives what an optimiser must move."""
+        """Gives the parameters that an optimiser must move."""
 
     def after_step(self, *, taken: bool = True) -> None:
         """Moves the state of terms, such as memories, where the step was taken, and forgets the batch where not."""

@@ -13,29 +13,13 @@ from rolewise.distill import Distiller
 from rolewise.train.parameter_groups import grouped
 
 
-class Rates:
-    """The learning rates of an optimiser's groups, in proportion to that of the training.
-
-    They are kept beside the optimiser, as its state may be that of another version.
-
-    Args:
-        optimizer: the optimiser.
-        factors: each group's learning rate relative to the training's.
-    """
-
-    def __init__(self, optimizer: torch.optim.Optimizer, factors: list[float]) -> None:
-        self._optimizer, self._factors = optimizer, factors
-
-    def set(self, learning_rate: float) -> None:
-        """Sets the rates of all groups for the next step, given that of the training."""
-        for group, factor in zip(self._optimizer.param_groups, self._factors, strict=True):
-            group["lr"] = learning_rate * factor
-
-
 def optimizer_of(
     settings: OptimizerSettings, distiller: Distiller, groups: tuple[GroupSettings, ...] = ()
-) -> tuple[torch.optim.Optimizer, Rates]:
-    """Returns the optimiser of a Distiller, with its fused step where the device has one, and its learning rates.
+) -> tuple[torch.optim.Optimizer, list[float]]:
+    """Returns the optimiser of a Distiller, with its fused step where the device has one, and factors of its rates.
+
+    The factors, each group's learning rate relative to the training's, stand beside the optimiser, as its state may be
+    that of another version.
 
     Args:
         settings: of the optimiser.
@@ -52,7 +36,7 @@ def optimizer_of(
         for parameters, group in parts
     ]
     made = _made(settings, listed, [parameter for parameters, _ in parts for parameter in parameters])
-    return made, Rates(made, [rate / settings.learning_rate for rate in rates])
+    return made, [rate / settings.learning_rate for rate in rates]
 
 
 def _own(group: GroupSettings | None, name: str, common: float) -> float:

@@ -61,7 +61,7 @@ def freeze_selected(distiller: Distiller, rules: tuple[FreezeSettings, ...]) -> 
 
     Args:
         distiller: students and terms.
-        rules: what is frozen.
+        rules: the parts to be frozen.
 
     Returns:
         The modules that stay in eval mode.

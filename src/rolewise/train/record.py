@@ -1,4 +1,4 @@
-"""What a training writes down: the sums of an epoch's terms, and lines of JSON."""
+"""The record of a training: the sums of an epoch's terms, and lines of JSON."""
 
 from __future__ import annotations
 
@@ -31,20 +31,15 @@ class Tally:
         self._steps: dict[str, int] = {}
         self._waiting: list[dict[str, Tensor]] = []
 
-    @property
-    def full(self) -> bool:
-        """Whether so many steps wait that they should be read."""
+    def add(self, terms: Terms) -> bool:
+        """Takes the terms of one step; returns whether so many steps wait that they should be read."""
+        # What was computed from the others comes last: the first that is not finite is the better answer.
+        named = {name: part.detach() for name, part in terms.parts.items()}
+        self._waiting.append({**named, "total": terms.total.detach()})
         return len(self._waiting) >= self.MOST
 
-    def add(self, terms: Terms) -> None:
-        """Takes the terms of one step."""
-        # What was computed from the others comes last: the first that is not finite is the better answer.
-        self._waiting.append(
-            {**{name: part.detach() for name, part in terms.parts.items()}, "total": terms.total.detach()}
-        )
-
     def read(self, next_step: int, why: Callable[[int, str], str] = lambda step, term: "") -> None:
-        """Reads what has been added since.
+        """Reads the terms that were added since.
 
         Args:
             next_step: number of the training's next step, to name the one that failed.
@@ -88,7 +83,7 @@ class EpochRecord:
         tally: of the terms.
         learning_rate: of the last step.
         gradients: the norms that were measured at the first step; None where they were not.
-        last_batch: what the networks saw last, to find the cause of a failure.
+        last_batch: the networks' last inputs, to find the cause of a failure.
     """
 
     def __init__(self) -> None:
@@ -112,7 +107,7 @@ class EpochRecord:
         return fields
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what a training that is resumed within the epoch needs of it."""
+        """Returns the part that a training needs to resume within the epoch."""
         return {**self.tally.state_dict(), "gradients": self.gradients}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""How the updates of a training step are done: precision, clipping, bounds, measurements."""
+"""The rule of a training step: precision, clipping, bounds, measurements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rolewise.train.gradients import GradientProbe
 
 @dataclass(frozen=True)
 class StepRule:
-    """How the updates of a step are done.
+    """The rule by which the updates of a step are done.
 
     Args:
         precision: ``float32``, or a half precision for the forward passes: ``bfloat16`` or ``float16``.

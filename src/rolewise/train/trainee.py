@@ -37,17 +37,17 @@ class Trainee:
 
     Args:
         distiller: students, teachers and loss, on the device.
-        source: where the images are, or a `Feed` of other batches, for which neither indices nor augmentation is given.
+        source: the images, or a `Feed` of other batches, for which neither indices nor augmentation is given.
         indices: int64 [N], the images to train on.
         augmentation: of the student's images, over training.
         teacher_augmentation: of the teacher's images under the view ``own``.
         view: the teacher's images: ``shared`` (the student's), ``clean`` (unaugmented) or ``own``.
         settings: of the training.
         seed: of all draws.
-        device: where to train.
+        device: of the training.
         scalars: (start fraction, values) of `set_scalars`, to be followed.
-        mixing: how images are mixed; None for not at all.
-        updates: what is done in each step after the Distiller's own update, in this order; each has a name.
+        mixing: the rule of mixing; None for none.
+        updates: those that follow the Distiller's own in each step, in this order; each has a name.
 
     Raises:
         InputError: something is of another kind, ``own`` without the teacher's augmentation, mixing does not go with
@@ -97,7 +97,7 @@ class Trainee:
         if settings.channels_last:
             distiller.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.still = freeze_selected(distiller, settings.freeze)
-        self.optimizer, self.rates = optimizer_of(settings.optimizer, distiller, settings.groups)
+        self.optimizer, self.rate_factors = optimizer_of(settings.optimizer, distiller, settings.groups)
         half = settings.precision == "float16" and self.device.type == "cuda"
         self.scaler = torch.amp.GradScaler("cuda") if half else None
         self.average = Average(self.student, settings.ema) if settings.ema is not None else None
@@ -146,7 +146,7 @@ class Trainee:
 
     @property
     def source(self) -> Source:
-        """Where the images are."""
+        """The images."""
         return self.images.source
 
     @property
@@ -161,7 +161,7 @@ class Trainee:
 
     @property
     def mixing(self) -> Mixing | None:
-        """How images are mixed; None for not at all."""
+        """The rule of mixing; None for none."""
         return self.images.mixing
 
     @mixing.setter
@@ -215,7 +215,7 @@ class Trainee:
         records = [self.run_epoch(measured=epoch in measured) for epoch in range(start, stop)]
         return [record for record in records if record is not None]
 
-    def run_epoch(self, *, measured: bool = False, pause: Callable[[], bool] = lambda: False) -> dict[str, Any] | None:
+    def run_epoch(self, *, measured: bool = False, pause: Callable[[], bool] | None = None) -> dict[str, Any] | None:
         """Trains the next epoch, or the rest of one that is half done.
 
         Args:

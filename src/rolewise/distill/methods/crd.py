@@ -28,7 +28,7 @@ EPSILON = 1e-7
     limits={"width": "count", "negatives": "count", "temperature": "temperature", "momentum": "not negative"},
 )
 class CRD(Term):
-    r"""Noise-contrastive estimate of which embedding in a memory of the other network's is the same example's.
+    r"""Noise-contrastive estimate of an example's embedding among those of others in the other network's memory.
 
     .. math:: \ell_b = \sum_{(z, v)} \Big( -\log \frac{p_0}{p_0 + m/N} - \sum_{j=1}^m \log \frac{m/N}{p_j + m/N} \Big),
         \quad p_j = \frac{1}{Z} \exp(\langle v_{i_j}, z_b \rangle / T)

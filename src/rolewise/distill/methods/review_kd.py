@@ -75,7 +75,7 @@ class ReviewKD(Term):
         middle: the width of what is handed up, at most; the deepest student stage's where that is smaller.
 
     Raises:
-        InputError: a tap gives neither maps nor vectors.
+        InputError: a tap gives neither maps nor vectors, or a vector's batch is one example.
     """
 
     def __init__(self, shapes: Shapes, *, middle: int = 512) -> None:
@@ -98,6 +98,8 @@ class ReviewKD(Term):
         losses, deeper = [], None
         for fusion, pair in reversed(list(zip(self.fusions, self.paired(student, teacher), strict=True))):
             stage, wanted = (feature[:, :, None, None] if feature.ndim == 2 else feature for feature in pair)
+            if self.training and min(stage[:, 0].numel(), wanted[:, 0].numel()) < 2:
+                raise InputError("review_kd must have two examples in a batch, as its norms want two values, got one")
             precision = next(fusion.parameters()).dtype
             fused, deeper = fusion(stage.to(precision), deeper, wanted.shape[2:])
             losses.append(on_grids(at_least_float32(fused), wanted))

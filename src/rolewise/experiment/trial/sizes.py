@@ -8,6 +8,7 @@ from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
 from rolewise.data.splits import count_of
 from rolewise.experiment.stage_graph import stages_of
+from rolewise.experiment.trial.moment_trial import moment_faults
 
 
 def size_faults(config: ExperimentConfig, total: int, own_test: int | None) -> Iterator[tuple[Steps, str]]:
@@ -38,6 +39,7 @@ def size_faults(config: ExperimentConfig, total: int, own_test: int | None) -> I
         yield ("data", "validation"), f"{rule}; lower it" + (", or raise data.limit" if data.limit else "")
         return
     yield from _roles(config, usable - validation)
+    yield from moment_faults(config, usable - validation)
 
 
 def _roles(config: ExperimentConfig, trained: int) -> Iterator[tuple[Steps, str]]:

@@ -1,0 +1,55 @@
+"""Moments of training that are counted in epochs or steps, tried against the trainings of a config."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rolewise.config.faults import Steps
+from rolewise.config.schema import ExperimentConfig
+from rolewise.config.training_sections import TrainSection
+from rolewise.distill import weight_of
+from rolewise.errors import InputError
+from rolewise.train import RateSchedule
+
+
+def moment_faults(config: ExperimentConfig, trained: int) -> Iterator[tuple[Steps, str]]:
+    """Yields (path, message) for every warm-up that takes all of a training, and weight whose moments are out of order.
+
+    Args:
+        config: the experiment.
+        trained: the number of images that may be trained on.
+    """
+    if config.teacher.weights is None:
+        steps = _steps(config.teacher.train, config.teacher.images or trained)
+        yield from _schedule_faults(config.teacher.train, steps, ("teacher", "train"))
+    for at, student in enumerate(config.students):
+        steps = _steps(student.train, student.images or trained)
+        yield from _schedule_faults(student.train, steps, ("students", at, "train"))
+        for number, method in enumerate(config.distill.methods):
+            for path, message in _weight_faults(method, student.train.epochs, steps):
+                yield ("distill", "methods", number, *path), f'{message} of the student "{student.name}"'
+
+
+def _steps(train: TrainSection, images: int) -> int:
+    """Returns the number of optimiser steps of one epoch (see `rolewise.train.ImageFeed.steps`)."""
+    full, rest = divmod(images, train.batch_size)
+    return -(-max(1, full + (rest > 1)) // train.accumulate)
+
+
+def _schedule_faults(train: TrainSection, steps: int, path: Steps) -> Iterator[tuple[Steps, str]]:
+    try:
+        RateSchedule(**train.schedule.model_dump()).over(train.epochs, steps)
+    except InputError as error:
+        yield (*path, "schedule", "warmup"), str(error).removeprefix("warmup ")
+
+
+def _weight_faults(method: Mapping[str, Any], epochs: int, steps: int) -> Iterator[tuple[Steps, str]]:
+    try:
+        weight = weight_of(method.get("weight", 1.0))
+    except InputError:
+        return  # found where methods are configured
+    try:
+        weight.over(epochs, steps)
+    except InputError as error:
+        yield tuple(error.path), error.rule
