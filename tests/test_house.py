@@ -105,19 +105,11 @@ ODD_LENGTHS: set[str] = {
     "train/scalars.py",
 }
 # Public names that several rooms define for now, and file names that several rooms have; the lists may only shrink.
-SHARED_NAMES: set[str] = {
-    "Batch",
-    "check_task",
-    "columns",
-    "freeze",
-    "named",
-    "task_of",
-}
+SHARED_NAMES: set[str] = set()
 SHARED_FILES: set[str] = {
     "gradients",
     "networks",
     "registry",
-    "task_checks",
     "weights",
 }
 

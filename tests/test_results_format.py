@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rolewise.errors import InputError
-from rolewise.metric_info import ACCURACY, MetricInfo, info_of, named
+from rolewise.metric_info import ACCURACY, MetricInfo, info_of, metric_named
 from rolewise.results_format import as_current, metrics_of, values_of
 
 OLD = {
@@ -78,5 +78,5 @@ def test_numbers_are_written_in_their_unit():
     assert (plain.shown(1.5), plain.axis, plain.superlative) == ("1.500", "mean absolute error", "lowest")
     assert error.goodness(2.0) < error.goodness(1.0) < ACCURACY.goodness(0.5)
     assert info_of(error.as_json()) == error
-    assert named("rmse", [ACCURACY, error]) == error
-    assert named("my_score", [ACCURACY]).title == "my score"
+    assert metric_named("rmse", [ACCURACY, error]) == error
+    assert metric_named("my_score", [ACCURACY]).title == "my score"

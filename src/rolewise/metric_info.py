@@ -89,6 +89,6 @@ def info_of(values: Any) -> MetricInfo:
     return MetricInfo(**{name: values[name] for name in kinds})
 
 
-def named(key: str, infos: Iterable[MetricInfo]) -> MetricInfo:
+def metric_named(key: str, infos: Iterable[MetricInfo]) -> MetricInfo:
     """Returns the metric of a key; one that is not known is written as it is, the higher the better."""
     return next((info for info in infos if info.key == key), MetricInfo(key, key.replace("_", " ")))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rolewise.data import Batch
+from rolewise.data import ImageBatch
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
 from rolewise.instruments import predict
@@ -50,7 +50,7 @@ def test_uint8_images_specs_and_batches_of_the_data_room() -> None:
     raw = (images(2) * 255).to(torch.uint8)
     expected = model(raw.double().div(255).float()).detach()
     torch.testing.assert_close(predict(model, [(raw, y)]).logits, expected)
-    torch.testing.assert_close(predict(model, [Batch(raw, y, y)]).logits, expected)
+    torch.testing.assert_close(predict(model, [ImageBatch(raw, y, y)]).logits, expected)
     spec = InputSpec((0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
     pixels = (raw.double() / 255 - torch.tensor(spec.mean).view(3, 1, 1)) / 0.2
     torch.testing.assert_close(predict(model, [(raw, y)], spec=spec).logits, model(pixels.float()).detach())

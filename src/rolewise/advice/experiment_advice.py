@@ -98,7 +98,7 @@ def advise_experiment(
     Raises:
         InputError: a name or a file is wrong.
     """
-    if (task := builders.task_of(config).name) != "classification":
+    if (task := builders.configured_task(config).name) != "classification":
         raise InputError(f"advice must be on an experiment of classification, got {task}: it goes by softened classes")
     names = [one.name for one in config.students]
     name = student or names[0]

@@ -11,15 +11,15 @@ from rolewise.data.fingerprint import files_state, fingerprint
 from rolewise.data.image_sources import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.data.image_statistics import channel_statistics
 from rolewise.data.reader_registry import READERS, RawData
-from rolewise.data.source_batches import Batch, batches, shuffled
+from rolewise.data.source_batches import ImageBatch, batches, shuffled
 from rolewise.data.splits import Opened, SealedTest, Splits, split, stratified_order, stratified_subset
 
 __all__ = [
     "READERS",
-    "Batch",
     "ChecksumWarning",
     "DataWarning",
     "Division",
+    "ImageBatch",
     "ImageData",
     "MissingDataError",
     "Opened",

@@ -13,7 +13,7 @@ from rolewise.data.image_sources import ImageData, Source
 
 
 @dataclass(frozen=True)
-class Batch:
+class ImageBatch:
     """Some examples.
 
     Args:
@@ -34,7 +34,7 @@ def shuffled(indices: Tensor, generator: torch.Generator) -> Tensor:
 
 def batches(
     source: Source, order: Tensor, batch_size: int, *, drop_last: bool = False, device: torch.device | str = "cpu"
-) -> Iterator[Batch]:
+) -> Iterator[ImageBatch]:
     """Yields the examples of ``order`` in batches.
 
     A streamed source is read one batch ahead, while the caller works on the last one.
@@ -53,7 +53,7 @@ def batches(
             yield _load(source, resident, device)
         return
     with ThreadPoolExecutor(1) as ahead:
-        waiting: Future[Batch] | None = None
+        waiting: Future[ImageBatch] | None = None
         part: Tensor | None
         for part in (*parts, None):
             ready = waiting
@@ -62,5 +62,5 @@ def batches(
                 yield ready.result()
 
 
-def _load(source: Source, part: Tensor, device: torch.device | str) -> Batch:
-    return Batch(source.batch(part).to(device), source.labels[part].to(device), part)
+def _load(source: Source, part: Tensor, device: torch.device | str) -> ImageBatch:
+    return ImageBatch(source.batch(part).to(device), source.labels[part].to(device), part)

@@ -80,7 +80,7 @@ def export_stage(root: AnyPath, name: str, form: str, out: AnyPath) -> Exported:
 
 
 def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int) -> Exported:
-    task = builders.task_of(run.config()).name
+    task = builders.configured_task(run.config()).name
     if task != "classification":
         raise InputError(
             f"an export must be of a run of classification, got {task}: a file is compared by its classes; load the "

@@ -89,7 +89,7 @@ def distiller(
         indices: int64 [N], the images of the source that are trained on.
     """
     config = data.config
-    task = task_of(config)
+    task = configured_task(config)
     if type(task) is Classification:
         task = Classification(label_smoothing=student_section.train.label_smoothing)
     methods = build_methods([dict(method) for method in config.distill.methods]) if teacher is not None else []
@@ -117,7 +117,7 @@ def _trained_labels(labels: Tensor, indices: Tensor) -> Tensor:
     return table
 
 
-def task_of(config: ExperimentConfig) -> Task:
+def configured_task(config: ExperimentConfig) -> Task:
     """Builds an experiment's task.
 
     Raises:

@@ -160,7 +160,7 @@ def teaching_seconds(data: SeedData, role: str = "teacher") -> float:
     section = data.config.teacher
     model = data.network(section.model, "teacher").to(data.device).eval()
     batch = data.source.batch(data.train[: max(2, data.config.students[0].train.batch_size)]).to(data.device)
-    inputs, task = prepare(batch, data.spec(section.model)), builders.task_of(data.config)
+    inputs, task = prepare(batch, data.spec(section.model)), builders.configured_task(data.config)
 
     @torch.no_grad()
     def step() -> None:
@@ -187,7 +187,7 @@ def evaluating_seconds(data: SeedData, role: str) -> float:
     section = section_of(data.config, role)
     model = builders.at_bits(section, data.network(section.model, role)).to(data.device)
     chosen, spec = data.validation[:_EVALUATED], data.spec(section.model)
-    task = builders.task_of(data.config)
+    task = builders.configured_task(data.config)
 
     def step() -> None:
         evaluate(model, data.source, chosen, spec, device=data.device, task=task)

@@ -16,7 +16,7 @@ from rolewise.distill import COMBINATIONS, METHODS, section_faults
 from rolewise.errors import InputError, near
 from rolewise.experiment.mix_checks import check_mixing
 from rolewise.experiment.scalar_checks import check_scalars
-from rolewise.experiment.task_checks import check_task
+from rolewise.experiment.task_rules import task_section_faults
 from rolewise.experiment.weight_checks import weight_file_faults
 from rolewise.foreign_code import is_import_path
 from rolewise.models import GIVEN, MODELS
@@ -55,7 +55,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
         yield ("augment", "ops"), "must name at least one operation, got none; leave it out to allow all"
     yield from _arms(config, left_out)
     yield from check_mixing(config, left_out)
-    yield from check_task(config, left_out)
+    yield from task_section_faults(config, left_out)
     yield from check_scalars(config)
     yield from weight_file_faults(config)
 

@@ -32,7 +32,7 @@ def run_test(run: RunFolder, stage: Stage) -> dict[str, Any]:
     data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
     trained = [other for other in stages_of(config) if other.seed == stage.seed and other.kind in ("teacher", "arm")]
     opened = data.test.open(f"the end of {config.name}, seed {stage.seed}")
-    task, measured, errors = builders.task_of(config), {}, {}
+    task, measured, errors = builders.configured_task(config), {}, {}
     for other in trained:
         model = trained_network(run, data, other)
         spec = data.spec(section_of(config, other.role).model)
@@ -51,11 +51,11 @@ def write_results(run: RunFolder) -> dict[str, Any]:
     """Gathers every stage's summary into ``results.json``: no times, so that equal runs give equal bytes."""
     config = run.config()
     tests = {seed: run.summary(f"seed{seed}/test") for seed in config.seeds}
-    infos = builders.task_of(config).metrics
+    infos = builders.configured_task(config).metrics
     results = {
         "version": RESULTS_VERSION,
         "name": config.name,
-        "task": builders.task_of(config).name,
+        "task": builders.configured_task(config).name,
         "primary": infos[0].key,
         "metrics": [info.as_json() for info in infos],
         "seeds": list(config.seeds),

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from rolewise.data import Batch
+from rolewise.data import ImageBatch
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
 from rolewise.logits import standardised
@@ -70,14 +70,15 @@ def batches_on(batches: Iterable[Any], device: torch.device | str) -> Iterator[t
     """Gives each batch's floating point images and its labels on a device; uint8 images become [0, 1].
 
     Args:
-        batches: of (images [B, C, H, W], labels int64 [B]), or of `rolewise.data.Batch`; what follows is left alone.
+        batches: of (images [B, C, H, W], labels int64 [B]), or of `rolewise.data.ImageBatch`; what follows is left
+            alone.
         device: their device.
 
     Raises:
         InputError: a batch is not of images and as many labels.
     """
     for batch in batches:
-        pair = (batch.images, batch.labels) if isinstance(batch, Batch) else batch
+        pair = (batch.images, batch.labels) if isinstance(batch, ImageBatch) else batch
         if not isinstance(pair, (tuple, list)) or len(pair) < 2 or not all(isinstance(x, Tensor) for x in pair[:2]):
             raise InputError(f"batches must give tensors (images, labels), got {type(batch).__name__}")
         images, labels = pair[0].to(device), pair[1].to(device)

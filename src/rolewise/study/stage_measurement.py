@@ -72,7 +72,7 @@ def measured(run: RunFolder, stage: Stage, wanted: Sequence[MeasureEntry]) -> di
     opened = data.test.open(f"the end of {config.name}, seed {stage.seed}")
     spec = data.spec(section_of(config, stage.role).model)
     test = NetworkImages(opened.source, opened.indices, spec, data.device)
-    task = builders.task_of(config)
+    task = builders.configured_task(config)
     found: dict[str, dict[str, float | None]] = {}
     for one in wanted:
         name = one.name

@@ -202,7 +202,7 @@ def _layout(study: Study) -> dict[str, Any]:
         "questions": [one.plain for one in study.questions],
         "parts": parts,
     }
-    task = builders.task_of(study.cells[0].config)
+    task = builders.configured_task(study.cells[0].config)
     if task.name != "classification":
         known["metrics"] = [info.as_json() for info in task.metrics]
     # Pairs become lists in JSON; comparing needs the same here.

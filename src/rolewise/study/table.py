@@ -146,7 +146,7 @@ def study_metrics(study: Study) -> tuple[MetricInfo, ...]:
     Raises:
         InputError: cells differ in them, as a task's settings may choose.
     """
-    every = list(dict.fromkeys(builders.task_of(cell.config).metrics for cell in study.cells))
+    every = list(dict.fromkeys(builders.configured_task(cell.config).metrics for cell in study.cells))
     if len(every) > 1:
         firsts = " and ".join(dict.fromkeys(metrics[0].key for metrics in every))
         raise InputError(

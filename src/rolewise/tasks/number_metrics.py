@@ -27,7 +27,7 @@ class RegressionMetric:
 
     def add(self, outputs: Outputs, batch: Batch) -> None:
         """Adds a batch with targets [B] or [B, D]."""
-        targets = columns(batch.targets).detach().double().cpu()
+        targets = as_columns(batch.targets).detach().double().cpu()
         self._errors.append(outputs.values["predictions"].detach().double().cpu() - targets)
         self._targets.append(targets)
 
@@ -53,6 +53,6 @@ class RegressionMetric:
         return torch.cat(self._errors).abs().mean(1) if self._first == MAE else None
 
 
-def columns(values: Tensor) -> Tensor:
+def as_columns(values: Tensor) -> Tensor:
     """Returns numbers [B] as [B, 1], and [B, D] as they are."""
     return values[:, None] if values.ndim == 1 else values

@@ -12,7 +12,7 @@ from torch.nn import functional
 from rolewise.batch import Batch, Outputs, Rows
 from rolewise.errors import InputError
 from rolewise.metric_info import MetricInfo
-from rolewise.tasks.number_metrics import MAE, R2, RMSE, RegressionMetric, columns
+from rolewise.tasks.number_metrics import MAE, R2, RMSE, RegressionMetric, as_columns
 from rolewise.tasks.protocol import Reduction, RowKind
 from rolewise.tasks.registry import TASKS
 from rolewise.tasks.target_checks import check_examples, check_finite, check_place
@@ -80,11 +80,11 @@ class Regression:
                 "a network of the task regression must return predictions [B] or [B, D], or a mapping or an object "
                 f"that has predictions or logits, got {got}; wrap it"
             )
-        return Outputs({"predictions": columns(found)})
+        return Outputs({"predictions": as_columns(found)})
 
     def check_outputs(self, outputs: Outputs, batch: Batch, *, values: bool) -> None:
         """Raises InputError unless there is a prediction for each target; with ``values``, unless these are finite."""
-        predictions, targets = outputs.values["predictions"], columns(batch.targets)
+        predictions, targets = outputs.values["predictions"], as_columns(batch.targets)
         if predictions.shape != targets.shape:
             raise InputError(
                 f"the student must return as many numbers as there are targets, {list(targets.shape)}, "
@@ -97,7 +97,7 @@ class Regression:
     def losses(self, outputs: Outputs, batch: Batch, *, reduction: Reduction = "none") -> Mapping[str, Tensor]:
         """Returns the error of the predictions, ``labels``, in the targets' unit, squared where the error is."""
         predictions = outputs.values["predictions"]
-        targets = columns(batch.targets).to(predictions.dtype)
+        targets = as_columns(batch.targets).to(predictions.dtype)
         losses = error_of(predictions, targets, self.error, self.huber_delta).mean(1)
         return {"labels": losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses}
 

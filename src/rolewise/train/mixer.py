@@ -11,7 +11,7 @@ from rolewise.augment import MixPlan, mix_images, mix_labels
 from rolewise.augment.mix_pick import keep_highest, unix_plan
 from rolewise.augment.mix_plan import after_clean, join
 from rolewise.batch import Batch, Mixture
-from rolewise.data.source_batches import Batch as Loaded
+from rolewise.data.source_batches import ImageBatch
 from rolewise.distill import Distiller
 from rolewise.train.mixing import Mixing, entropies
 
@@ -57,7 +57,7 @@ class Mixer:
             self._skip_decision(part)
 
     def batches(
-        self, chunk: Loaded, student: Tensor, teacher: Tensor | None, first: int
+        self, chunk: ImageBatch, student: Tensor, teacher: Tensor | None, first: int
     ) -> Iterator[tuple[Batch, int]]:
         """Gives the batches of a chunk of whole ones from number ``first`` on, and how many rows of each are mixed.
 
@@ -79,7 +79,7 @@ class Mixer:
             local = [plan[part].shifted(-part.start) for plan in plans]
             images = student[part], teacher[part] if teacher is not None else None
             plan = self._decided(*images, local)
-            small = Loaded(chunk.images[part], chunk.labels[part], chunk.indices[part])
+            small = ImageBatch(chunk.images[part], chunk.labels[part], chunk.indices[part])
             # More rows than images where the clean ones come first.
             yield from self._applied(small, images, plan, [slice(0, len(images[0]))], [slice(0, len(plan))])
 
@@ -125,7 +125,7 @@ class Mixer:
         return entropies(network, laid_out(shown, self._channels_last), spec)
 
     def _applied(
-        self, chunk: Loaded, images: Images, plan: MixPlan, bases: list[slice], rows: list[slice]
+        self, chunk: ImageBatch, images: Images, plan: MixPlan, bases: list[slice], rows: list[slice]
     ) -> Iterator[tuple[Batch, int]]:
         """Applies a plan and gives its rows, batch by batch.
 

@@ -56,7 +56,7 @@ def roots_of(distiller: Distiller) -> dict[str, nn.Module]:
     return {**distiller.students, TERMS: distiller.terms}
 
 
-def freeze(distiller: Distiller, rules: tuple[FreezeSettings, ...]) -> list[nn.Module]:
+def freeze_selected(distiller: Distiller, rules: tuple[FreezeSettings, ...]) -> list[nn.Module]:
     """Freezes parts of the students in place.
 
     Args:

@@ -22,7 +22,7 @@ from rolewise.train.image_feed import ImageFeed, image_feed_of
 from rolewise.train.mixing import Mixing
 from rolewise.train.moments import count_moments
 from rolewise.train.optimizers import optimizer_of
-from rolewise.train.parameter_groups import freeze
+from rolewise.train.parameter_groups import freeze_selected
 from rolewise.train.record import EpochRecord
 from rolewise.train.scalars import Scalars, scalars_at
 from rolewise.train.state import state_of, take_state
@@ -96,7 +96,7 @@ class Trainee:
         self.schedule = count_moments(distiller, self.feed, settings, self.steps_per_epoch)
         if settings.channels_last:
             distiller.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.still = freeze(distiller, settings.freeze)
+        self.still = freeze_selected(distiller, settings.freeze)
         self.optimizer, self.rate_factors = optimizer_of(settings.optimizer, distiller, settings.groups)
         half = settings.precision == "float16" and self.device.type == "cuda"
         self.scaler = torch.amp.GradScaler("cuda") if half else None

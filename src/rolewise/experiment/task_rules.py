@@ -17,7 +17,7 @@ from rolewise.tasks import Classification, Task, build_task
 _OF_CLASSES = ("screen", "screened_search")
 
 
-def check_task(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterable[tuple[Steps, str]]:
+def task_section_faults(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterable[tuple[Steps, str]]:
     """Yields (path, message) for what is wrong with a task, and for all that means nothing under it.
 
     Args:
