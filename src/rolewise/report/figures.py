@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ def lineage_figure(lineage: dict[str, Any], title: str, metric: MetricInfo = ACC
         axis.set_xticks(range(intervals + 1), [f"{100 * tick / intervals:.0f}%" for tick in range(intervals + 1)])
         axis.set_xlabel("training done; arrows: who copied whom; black: the best member's ancestry")
         axis.set_title(title)
-        made.colorbar(mesh, ax=axis, label=f"validation {metric.axis}", pad=0.01)
+        made.colorbar(mesh, ax=axis, label=fill(f"validation {metric.axis}", 24), pad=0.01)
         return as_image(made)
 
 
