@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from rolewise.augment import OPS, Mix, Plan, Policy, Triple, apply, build_schedule, mix_images, mix_labels
+from rolewise.batch import Batch
 from rolewise.data import read
 from rolewise.distill import METHODS, Distiller, configure
 from rolewise.files import write_json
@@ -90,9 +91,9 @@ def losses(device: torch.device, quick: bool = False) -> dict[str, Any]:
                 teacher = network("small_cnn", widths=(6, 8), seed=2, **shape)
                 student = network("small_cnn", widths=(4, 6), seed=1, **shape)
                 pixels = images.to(dtype) / 255
-                distiller = Distiller(teacher, student, [configure(name)], example=pixels[:2].float(), generator=0)
-                distiller = distiller.to(place, dtype)
-                total = distiller(pixels.to(place), labels.to(place)).total
+                given: dict[str, Any] = {"example": pixels[:2].float(), "examples": len(images), "labels": labels}
+                distiller = Distiller(teacher, student, [configure(name)], generator=0, **given).to(place, dtype)
+                total = distiller(Batch(pixels.to(place), labels.to(place), torch.arange(16, device=place))).total
                 gradients = torch.autograd.grad(total, list(distiller.student.parameters()), allow_unused=True)
                 flat = [one.flatten() for one in gradients if one is not None]
                 values.append((total.detach().cpu().double(), torch.cat(flat).cpu().double()))
