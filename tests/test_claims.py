@@ -19,7 +19,7 @@ from claims.figures import Figures  # noqa: E402
 from claims.plain import KINDS, PLAIN, plain  # noqa: E402
 from claims.telling import PARAGRAPHS, Paragraph, aside, told, written  # noqa: E402
 
-from rolewise.advice import evidence  # noqa: E402
+from rolewise.advice import rules  # noqa: E402
 
 DOCUMENTS = results_table.documents()
 FIGURES = Figures()
@@ -84,7 +84,7 @@ def test_a_sentence_moves_when_its_figures_do(name: str):
 
 @pytest.mark.parametrize(
     "said, of_figures",
-    [(evidence.SHORT, program.short), (evidence.RESCALED, program.logits), (evidence.MIXED, program.mixing)],
+    [(rules.FOUND_SHORT, program.short), (rules.FOUND_RESCALED, program.logits), (rules.FOUND_MIXED, program.mixing)],
 )
 def test_what_advise_says_of_results_is_what_the_figures_say(said: str, of_figures) -> None:
     assert said == of_figures(FIGURES)

@@ -11,7 +11,7 @@ from rolewise.augment import build_schedule
 from rolewise.batch import Batch, Context, Outputs
 from rolewise.data import ImageData
 from rolewise.distill import Distiller, average_of, configure
-from rolewise.distill.registry import Info, Method
+from rolewise.distill.method import Info, Method
 from rolewise.distill.term import Shapes, Term
 from rolewise.inputs import InputSpec
 from rolewise.models import build as network

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rolewise.advice import evidence
 from rolewise.advice.deviation import MIXES, Candidate, ratio_of
-from rolewise.advice.rules import OWN, SMOOTH, Choice
+from rolewise.advice.rules import FOUND_MIXED, OWN, SMOOTH, Choice
 from rolewise.distill import METHODS
 
 DEVIATION = "Wang et al. (2022), https://arxiv.org/abs/2012.02909"
@@ -102,7 +101,7 @@ def mixing(
     linear = f", with a linearity gap of {gap:.2g} nats" if gap is not None else ""
     why = "has the lowest deviation" if better else "is what was tried there, and no other has a lower deviation"
     reason = (
-        f"the training goes over its images {epochs} times; {evidence.MIXED}; {best.name} {why} "
+        f"the training goes over its images {epochs} times; {FOUND_MIXED}; {best.name} {why} "
         f"(T.stddev {best.deviation:.2g}, {_ratio(best)}, of whole batches and unaugmented images); the teacher is "
         f"{'already' if smooth else 'not'} smooth (entropy {clean.entropy:.2g} of log K{linear}), so that "
         f"{'little' if smooth else 'half'} is mixed"

@@ -6,9 +6,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rolewise.advice import evidence
 from rolewise.advice.gradient_probe import Pull
 from rolewise.distill import METHODS
+
+# Findings of the project's own grids, as reasons cite them; a test holds each sentence to the committed figures.
+#: `configs/studies/temperature_digits.yaml`.
+FOUND_SHORT = (
+    "on digits, over 4 seeds, 4 had a mean accuracy of 10.3 points less than 1 after 60 steps (95% interval -15.3 to "
+    "-5.4, unadjusted)"
+)
+#: `configs/studies/mixup_digits.yaml`, on clean images.
+FOUND_RESCALED = (
+    "on clean digits they did better than temperatures of 1 and 4 by 3.2 points (95% interval +2.3 to +4.1, 5 seeds) "
+    "over two students, by +4.9 from a teacher of clean images and +1.5 from one of mixed; for the abler student "
+    "they could not be told from 4"
+)
+#: `configs/studies/mixup_digits.yaml`.
+FOUND_MIXED = (
+    "on digits, at 160 times, students gained from mixing all images under four of five losses, each judged by "
+    "itself, and an abler one from mixing half of them 1.7 points (95% interval +1.4 to +2.0)"
+)
 
 Confidence = Literal["low", "medium"]
 OWN = "a rule of thumb of this tool"
@@ -56,7 +73,7 @@ def temperature(softness: Mapping[float, float], steps: int) -> Choice:
         steps: of the training.
     """
     if steps < STEPS:
-        reason = f"the training takes {steps} steps; {evidence.SHORT}"
+        reason = f"the training takes {steps} steps; {FOUND_SHORT}"
         return Choice("distill.methods.temperature", 1.0, reason, OWN, "low")
     value = min(softness, key=lambda t: abs(softness[t] - SOFT))
     shown = ", ".join(f"{entropy:.2g} at {t:g}" for t, entropy in softness.items())
@@ -88,7 +105,7 @@ def rescaled(
     found[places[0]] = dict(RESCALED)
     reason = (
         "logits divided by their own standard deviation, image by image, need no temperature that fits the teacher: "
-        f"{evidence.RESCALED}. The student's confidences mean nothing before a temperature is fitted to them"
+        f"{FOUND_RESCALED}. The student's confidences mean nothing before a temperature is fitted to them"
     )
     source = "Sun et al. (2024), https://arxiv.org/abs/2403.01427, and this tool's study of mixing on digits"
     return found, Choice(f"distill.methods[{places[0]}].name", RESCALED["name"], reason, source, "medium")

@@ -6,8 +6,9 @@ from rolewise.distill.combinations import COMBINATIONS, build_methods, function_
 from rolewise.distill.distiller import Distiller
 from rolewise.distill.gradients import limit_factors, limit_gradients
 from rolewise.distill.logit_scale import logit_scale_of
+from rolewise.distill.method import Info, Method
 from rolewise.distill.mixed import Pairs, isotonic, mixed_logits
-from rolewise.distill.registry import METHODS, Info, Method, configure, discover, method, method_settings
+from rolewise.distill.registry import METHODS, configure, discover, method, method_settings
 from rolewise.distill.step_state import average_of
 from rolewise.distill.term import Shapes, Term
 from rolewise.distill.terms import Terms

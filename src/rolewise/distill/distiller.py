@@ -14,9 +14,10 @@ from rolewise.distill.checks import check_choice, check_limit, check_switch
 from rolewise.distill.construction import add_terms, check_parts, networks_of, specs_of, task_of
 from rolewise.distill.links import links_of, tapped
 from rolewise.distill.loss_term import LossTerm
+from rolewise.distill.method import Method
 from rolewise.distill.networks import Networks
 from rolewise.distill.ranks import check_plain
-from rolewise.distill.registry import Method, configure
+from rolewise.distill.registry import configure
 from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
 from rolewise.distill.step_state import AverageOf, StepState
@@ -52,8 +53,7 @@ class Distiller(Networks):
         student_input: likewise for the student.
         reduction: ``mean`` or ``sum`` of each term over the batch.
         example: a few inputs as they will come, or a `rolewise.batch.Batch`; needed where a method learns a map between
-            features, whose shapes are read off it. Where it is given, every method is tried on it: a misfit shows here
-            and not in training.
+            features. Every method is tried on it, so that a misfit shows here and not in training.
         generator: of the initial weights of learned parts: a generator or a seed.
         task: what is predicted; classification by default.
         examples: N, the number of examples in the source, for methods that keep a memory of each.

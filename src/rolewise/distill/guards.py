@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from rolewise.batch import Batch, Mixture, Outputs
+from rolewise.distill.method import Method
 from rolewise.distill.mixed import check_mixture
-from rolewise.distill.registry import Method
 from rolewise.errors import InputError
 
 if TYPE_CHECKING:

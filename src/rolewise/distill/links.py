@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from rolewise.distill.registry import Method
+from rolewise.distill.method import Method
 from rolewise.errors import InputError, near
 from rolewise.taps import names_of, resolve
 

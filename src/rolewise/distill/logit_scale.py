@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rolewise.distill.registry import Method
+from rolewise.distill.method import Method
 
 
 def logit_scale_of(methods: Sequence[Method], label_weight: float) -> float | None:

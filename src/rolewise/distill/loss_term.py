@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
 from rolewise.distill.checks import check_feature, check_unreduced
+from rolewise.distill.method import Method
 from rolewise.distill.mixed import mixed_logits, temperature_of
-from rolewise.distill.registry import Method
 from rolewise.distill.running import without_autocast
 from rolewise.distill.term import Shapes, Term
 from rolewise.seeds import derive_seed

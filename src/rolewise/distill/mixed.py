@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rolewise.batch import Batch, MixedTargets, Mixture
-from rolewise.distill.registry import Method
+from rolewise.distill.method import Method
 from rolewise.errors import InputError
 
 Targets = MixedTargets

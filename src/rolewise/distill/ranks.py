@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from torch import distributed, nn
 
-from rolewise.distill.registry import Method
+from rolewise.distill.method import Method
 from rolewise.errors import InputError
 
 

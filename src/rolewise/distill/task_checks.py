@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rolewise.distill.registry import Info, Method
+from rolewise.distill.method import Info, Method
 from rolewise.errors import InputError
 from rolewise.tasks import Task
 

@@ -1,11 +1,15 @@
-"""Learning rates as pure functions of the fraction of training done."""
+"""Learning rates and searched numbers as pure functions of the fraction of training done."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from rolewise.config.training_sections import RateSchedule
 from rolewise.errors import InputError
+
+#: (start fraction, values by name), in the order of the fractions.
+Scalars = Sequence[tuple[float, dict[str, float]]]
 
 
 def rate(schedule: RateSchedule, progress: float) -> float:
@@ -47,3 +51,17 @@ def rate(schedule: RateSchedule, progress: float) -> float:
 
 def _cosine(start: float, end: float, way: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * min(1.0, way))) / 2
+
+
+def scalars_at(scalars: Scalars, progress: float) -> dict[str, float]:
+    """Returns the values of the last segment that has begun; none where none has.
+
+    Args:
+        scalars: the segments.
+        progress: fraction of training done, in [0, 1].
+    """
+    current: dict[str, float] = {}
+    for start, values in scalars:
+        if start <= progress + 1e-9:
+            current = values
+    return current

@@ -23,8 +23,8 @@ from rolewise.train.mixing import Mixing
 from rolewise.train.moments import count_moments
 from rolewise.train.optimizers import optimizer_of
 from rolewise.train.parameter_groups import freeze_selected
+from rolewise.train.rates import Scalars, scalars_at
 from rolewise.train.record import EpochRecord
-from rolewise.train.scalars import Scalars, scalars_at
 from rolewise.train.state import state_of, take_state
 from rolewise.train.step import Update
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from rolewise.config.network_sections import ModelSection
 from rolewise.data.targets import TargetKind
 from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment.trial.image_facts import ImageFacts
-from rolewise.experiment.trial.network_memory import bytes_of, machine_memory, shown
+from rolewise.experiment.trial.network_memory import Unfilled, bytes_of, weigh
 from rolewise.foreign_code import failed, is_import_path
 from rolewise.inputs import InputSpec
 from rolewise.logits import are_probabilities
@@ -29,26 +27,8 @@ CPU = torch.device("cpu")
 _SMALL = 2**26
 #: Images of a trial: enough for a batch norm.
 BATCH = 2
-#: What fills weights with what is drawn, in place.
-_DRAWS = ("normal_", "uniform_", "bernoulli_", "random_", "log_normal_", "exponential_", "cauchy_", "geometric_")
 #: Sizes that networks of one fixed size usually want.
 _SIZES = ((32, 32), (28, 28), (64, 64), (96, 96), (224, 224))
-
-
-class Unfilled(TorchFunctionMode):
-    """Leaves weights that have no content as they are, where a network would draw them.
-
-    There is nothing to draw, and torch loads its compiler, for seconds, to find the shape of it.
-    """
-
-    def __torch_function__(
-        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        """Called by torch in place of each of its functions."""
-        drawn = getattr(function, "__name__", "") in _DRAWS
-        if drawn and args and isinstance(args[0], Tensor) and args[0].is_meta:
-            return args[0]
-        return function(*args, **(kwargs or {}))
 
 
 @dataclass(frozen=True)
@@ -150,7 +130,7 @@ def try_network(
         module, weighed = built(model, images, CPU), True
     else:
         weighed = False
-    _weigh(module, device, 2 + moments if trained else 1)
+    weigh(module, device, 2 + moments if trained else 1)
     if ":" not in model.name and not weighed and bytes_of(module) > _SMALL:
         try:
             return _fed(module, model, images, NOWHERE, trained)
@@ -158,15 +138,6 @@ def try_network(
             # As above: what goes wrong without content need not go wrong with it.
             pass
     return _fed(module if weighed else built(model, images, CPU), model, images, CPU, trained)
-
-
-def _weigh(module: nn.Module, device: torch.device, times: int) -> None:
-    size, memory = bytes_of(module), machine_memory(device)
-    if memory is not None and size * times > memory:
-        what = f"weights of {shown(size)}"
-        if times > 1:
-            what += f", in training at least {shown(size * times)} (with gradients and the optimiser's state)"
-        raise InputError(f"must fit into the memory of {shown(memory)}, got {what}; make it smaller")
 
 
 def _fed(module: nn.Module, model: ModelSection, images: ImageFacts, place: torch.device, trained: bool) -> Network:

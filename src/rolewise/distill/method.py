@@ -1,0 +1,165 @@
+"""What is known of a distillation method, and a method as it is configured."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from torch import nn
+
+from rolewise.distill.checks import Limit
+from rolewise.distill.term import Term
+from rolewise.distill.weights import Weight, weight_of
+from rolewise.tasks import RowKind
+from rolewise.typed_values import keyword_types
+
+Reads = Literal["logits", "features", "stages"]
+#: Makes the learned map of a method out of the shapes of the student's and the teacher's features, and settings.
+MakeAdapter = Callable[..., nn.Module]
+#: Makes a learned part with a loss of its own out of the shapes of the teacher's features.
+MakeEstimator = Callable[[Sequence[Sequence[int]]], nn.Module]
+#: Returns the scale at which the logits of a student are read, from a method's settings.
+LogitScale = Callable[..., float | None]
+#: Keywords of a loss that the Distiller gives, and nobody configures.
+GIVEN = ("labels", "estimator")
+
+
+@dataclass(frozen=True)
+class Info:
+    """What is known of a method before it is configured.
+
+    Args:
+        name: its key; also its file and its name in a config.
+        loss: the function (student, teacher, **settings) -> [B]. With ``reads="features"`` it gets one pair of taps
+            at a time, and the terms of several pairs are added; with ``reads="stages"`` all of them at once, as a
+            list of the student's and a list of the teacher's. Or a class of `rolewise.distill.term.Term`.
+        reads: logits, features, or stages.
+        mixed_labels: whether it is sound when images are mixed: ``sound`` or ``unsound``.
+        taps: the tap names that it reads by default, of both networks; those that a network lacks are left out.
+        adapter: makes a learned module that is applied to the student's feature first, or None. It is called with the
+            shapes of both features, and with those of the loss's settings that it takes as keywords.
+        estimator: makes a learned module that the loss gets as ``estimator``, or None. Called with the teacher's
+            features it returns a loss of its own, [B], which becomes the term ``<name>_estimator`` of weight 1 and
+            alone trains it: the method's loss must detach its weights.
+        weight: of the term where none is given.
+        limits: for each numeric setting, which of `rolewise.distill.checks.BOUNDS` it keeps.
+        logit_scale: for a method that is trained on logits divided by their own standard deviation, a function of its
+            settings that returns what they are multiplied with then, or None where these settings train raw ones.
+        alone: whether an example's loss is that of the example alone, whatever else is in its batch; only then may
+            several processes share a batch.
+        rows: what the rows of outputs may hold that it compares, where it reads logits: ``logits``, ``predictions``.
+        least_classes: from how many classes on it compares more than kd does.
+    """
+
+    name: str
+    loss: Callable[..., Any]
+    reads: Reads
+    mixed_labels: Literal["sound", "unsound"]
+    taps: tuple[str, ...] = ()
+    adapter: MakeAdapter | None = None
+    estimator: MakeEstimator | None = None
+    weight: float = 1.0
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+    logit_scale: LogitScale | None = None
+    alone: bool = False
+    rows: tuple[RowKind, ...] = ("logits",)
+    least_classes: int = 2
+
+    @cached_property
+    def term(self) -> type[Term] | None:
+        """The class of the term, or None where the method is a function."""
+        return self.loss if isinstance(self.loss, type) and issubclass(self.loss, Term) else None
+
+    @cached_property
+    def keywords(self) -> dict[str, Any]:
+        """The loss's keyword arguments with their defaults."""
+        parameters = inspect.signature(self.loss).parameters.values()
+        return {some.name: some.default for some in parameters if some.kind is some.KEYWORD_ONLY}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The loss's own settings with their defaults; ``labels`` and ``estimator`` are none of them."""
+        return {name: default for name, default in self.keywords.items() if name not in GIVEN}
+
+    @cached_property
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """The names that a setting may take, of each that is text and whose type is a ``Literal`` of names."""
+        named = [name for name, default in self.settings.items() if isinstance(default, str)]
+        # Types are looked up only where there is such a setting: elsewhere they need not exist at run time.
+        maker = self.loss if self.term is None else self.loss.__init__
+        hints = get_type_hints(maker) if named else {}
+        return {name: get_args(hints[name]) for name in named if get_origin(hints.get(name)) is Literal}
+
+    @cached_property
+    def types(self) -> dict[str, Any]:
+        """The types of the settings, as far as the loss's signature gives them."""
+        return {name: kind for name, kind in keyword_types(self.loss).items() if name not in GIVEN}
+
+    @cached_property
+    def map_keywords(self) -> tuple[str, ...]:
+        """The settings that the learned map is made by, beside the shapes: keywords of ``adapter``."""
+        parameters = inspect.signature(self.adapter).parameters if self.adapter is not None else {}
+        return tuple(name for name in parameters if name in self.settings)
+
+    @cached_property
+    def wants_labels(self) -> bool:
+        """Whether the loss takes ``labels``, int64 [B] or soft [B, K]."""
+        return "labels" in self.keywords
+
+    @property
+    def summary(self) -> str:
+        """The first line of the loss's docstring."""
+        return (inspect.getdoc(self.loss) or "").partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A configured method.
+
+    Args:
+        info: which one.
+        settings: of its loss.
+        weight: of its term, over training.
+        student_taps: tap names or module paths in the student; the method's own by default.
+        teacher_taps: likewise in the teacher, as many.
+        name: of its term; the method's own where it is left out.
+        teacher: the role of the network that teaches; None where there is only one.
+        student: the role of the network that learns; None where there is only one.
+    """
+
+    info: Info
+    settings: dict[str, Any] = field(default_factory=dict)
+    weight: Weight = field(default_factory=lambda: weight_of(1.0))
+    student_taps: tuple[str, ...] = ()
+    teacher_taps: tuple[str, ...] = ()
+    name: str = ""
+    teacher: str | None = None
+    student: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.info.name)
+
+    @property
+    def reads_outputs(self) -> bool:
+        """Whether it reads the networks' outputs beside, or in place of, tapped features."""
+        return self.info.reads == "logits"
+
+    @property
+    def map_settings(self) -> dict[str, Any]:
+        """The values of the settings that the learned map is made by."""
+        return {key: self.settings.get(key, self.info.settings[key]) for key in self.info.map_keywords}
+
+    @property
+    def learns_map(self) -> bool:
+        """Whether it learns a map of the student's feature; a setting ``map`` of ``none`` is the choice not to."""
+        return self.info.adapter is not None and self.map_settings.get("map") != "none"
+
+    def given(self) -> dict[str, Any]:
+        """Returns the keyword arguments that configure this method anew."""
+        taps = {"student_taps": self.student_taps, "teacher_taps": self.teacher_taps} if self.student_taps else {}
+        roles = {"name": self.name, "teacher": self.teacher, "student": self.student}
+        return {**self.settings, "weight": self.weight, **taps, **roles}
