@@ -210,6 +210,7 @@ def test_miniatures_and_measurements_do_not_share_a_folder(pieces: Any, tmp_path
         pieces.place.bind(tmp_path, False)
 
 
+@pytest.mark.slow
 def test_every_piece_has_its_steps_and_every_config_is_valid(pieces: Any, tmp_path: Path) -> None:
     from rolewise.experiment import load
     from rolewise.study import load_study

@@ -246,6 +246,7 @@ def test_an_archive_stays_in_its_folder(tmp_path: Path) -> None:
         extract(tmp_path / "a.tar.gz", tmp_path / "inside")
 
 
+@pytest.mark.slow
 def test_real_data(restored) -> None:
     fashion = read("fashion_mnist", root=restored("fashion-mnist", "FashionMNIST"))
     assert len(fashion.train) == 60_000 and fashion.test is not None and len(fashion.test) == 10_000

@@ -62,6 +62,7 @@ def test_results_hold_every_arm(finished: Path) -> None:
     assert not list(finished.glob("stages/*/*/checkpoints")) and not list(finished.rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_worker_processes_and_their_deaths_change_no_byte(finished: Path, tmp_path: Path) -> None:
     seen: list[str] = []
     moments: set[str] = set()

@@ -102,6 +102,7 @@ def test_a_broken_network_is_refused() -> None:
         measure(model, batches(2))
 
 
+@pytest.mark.slow
 def test_the_example_measures_what_distillation_changes() -> None:
     done = subprocess.run([sys.executable, EXAMPLE], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -217,6 +217,7 @@ def test_what_fails_is_named_and_the_others_go_on(tmp_path: Path, monkeypatch: p
     assert [row["model"] for row in result.failed] == ["wild", "teacherless"]
 
 
+@pytest.mark.slow
 def test_workers_and_their_deaths_change_no_byte(tmp_path: Path, finished: Path) -> None:
     seen: list[JobEvent] = []
 
