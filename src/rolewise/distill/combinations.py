@@ -34,7 +34,7 @@ def ii_kd(*, weight: float = 1.0, batch_size: int = 128, warmup: float = 0.0) ->
     Args:
         weight: of the sum.
         batch_size: B. The code sums over the batch where ``kd_svd`` and ``mhgd`` are averaged here, so that its unit
-            weights are B of ours; ``rkd`` is an average in both.
+            weights are B of those here; ``rkd`` is an average in both.
         warmup: the fraction of training before ``mhgd`` starts; its attention learns meanwhile.
 
     Returns:

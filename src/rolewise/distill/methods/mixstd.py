@@ -81,7 +81,7 @@ def mixstd_loss(
         student: logits [B, K], K at least 2.
         teacher: logits [B, K], detached.
         labels: int64 [B], or soft [B, K].
-        version: which of the table.
+        version: a row of the table.
         scale: m, of ``v2``, ``v3`` and ``dec2021``.
         temperature: T, of ``v1``.
         label_share: weight of the labels' term; with 0 the labels can be left to the Distiller, which reads raw logits.

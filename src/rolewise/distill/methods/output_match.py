@@ -37,7 +37,7 @@ def output_match_loss(
 
     Args:
         student: logits [B, K], or predictions in the targets' unit.
-        teacher: likewise, detached.
+        teacher: outputs of the same shape, detached.
         error: ``squared``, ``absolute`` or ``huber``.
         huber_delta: delta > 0, in the unit of the outputs.
 
