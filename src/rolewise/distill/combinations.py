@@ -9,9 +9,9 @@ from typing import Any
 from rolewise.distill.absent import unknown_method
 from rolewise.distill.checks import check_limit
 from rolewise.distill.method import Method
-from rolewise.distill.registry import METHODS, configure, method_faults
+from rolewise.distill.method_registry import METHODS, configure, method_faults
 from rolewise.distill.settings import named, no_setting
-from rolewise.distill.weights import weight_of
+from rolewise.distill.term_weights import weight_of
 from rolewise.errors import InputError
 from rolewise.registry import Registry
 

@@ -15,9 +15,9 @@ from rolewise.distill.construction import add_terms, check_parts, networks_of, s
 from rolewise.distill.links import links_of, tapped
 from rolewise.distill.loss_term import LossTerm
 from rolewise.distill.method import Method
-from rolewise.distill.networks import Networks
+from rolewise.distill.method_registry import configure
+from rolewise.distill.networks_by_role import Networks
 from rolewise.distill.ranks import check_plain
-from rolewise.distill.registry import configure
 from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
 from rolewise.distill.step_state import AverageOf, StepState

@@ -12,7 +12,7 @@ from torch import nn
 
 from rolewise.distill.checks import Limit
 from rolewise.distill.term import Term
-from rolewise.distill.weights import Weight, weight_of
+from rolewise.distill.term_weights import Weight, weight_of
 from rolewise.tasks import RowKind
 from rolewise.typed_values import keyword_types
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rolewise.distill.checks import Limit, check_choice, check_limit, check_switch
-from rolewise.distill.weights import weight_of
+from rolewise.distill.term_weights import weight_of
 from rolewise.errors import InputError, near
 from rolewise.typed_values import type_fault
 
