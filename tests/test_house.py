@@ -15,7 +15,6 @@ PACKAGE = ROOT / "src" / "rolewise"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # The largest room's part of the package's lines.
 MOST_OF_THE_LINES = 0.15
-# Rooms above that for now; the list may only shrink.
 # Draws that take a generator, and therefore must be given one.
 TORCH_DRAWS = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson"}
 TENSOR_DRAWS = {"uniform_", "normal_", "bernoulli_", "random_", "exponential_", "log_normal_", "cauchy_", "geometric_"}
