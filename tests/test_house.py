@@ -15,8 +15,6 @@ PACKAGE = ROOT / "src" / "rolewise"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # The largest room's part of the package's lines.
 MOST_OF_THE_LINES = 0.15
-# Rooms above that for now; the list may only shrink.
-FULL_ROOMS: set[str] = set()
 # Draws that take a generator, and therefore must be given one.
 TORCH_DRAWS = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson"}
 TENSOR_DRAWS = {"uniform_", "normal_", "bernoulli_", "random_", "exponential_", "log_normal_", "cauchy_", "geometric_"}
@@ -97,18 +95,6 @@ def test_a_source_file_keeps_the_habits(path: Path):
     assert path.name in GUARDS or not list(global_draws(tree))
 
 
-# Files that are too long or too short for now; the list may only shrink.
-ODD_LENGTHS: set[str] = set()
-# Public names that several rooms define for now, and file names that several rooms have; the lists may only shrink.
-SHARED_NAMES: set[str] = set()
-SHARED_FILES: set[str] = {
-    "gradients",
-    "networks",
-    "registry",
-    "weights",
-}
-
-
 def room_of(path: Path, package: Path) -> str:
     """Gives a file's room: its folder below the package, or the ground floor for a file beside the rooms."""
     parts = path.relative_to(package).parts
@@ -155,7 +141,7 @@ def test_files_are_small():
     lengths = lengths_of(PACKAGE)
     assert len(lengths) > 50
     assert median(lengths.values()) < 150
-    assert odd_lengths(PACKAGE) == ODD_LENGTHS, "split what says two things, join what says half a thing"
+    assert not odd_lengths(PACKAGE), "split what says two things, join what says half a thing"
 
 
 def parts_of_rooms(package: Path) -> dict[str, float]:
@@ -170,14 +156,14 @@ def parts_of_rooms(package: Path) -> dict[str, float]:
 def test_no_room_is_too_full():
     parts = parts_of_rooms(PACKAGE)
     assert len(parts) > 10
-    assert {room for room, part in parts.items() if part > MOST_OF_THE_LINES} == FULL_ROOMS, f"divide them: {parts}"
+    assert not {room for room, part in parts.items() if part > MOST_OF_THE_LINES}, f"divide them: {parts}"
 
 
 def test_a_name_means_one_thing():
     names, files = rooms_of_names(PACKAGE)
     assert len(names) > 500
-    assert shared(names) == SHARED_NAMES, "each public name belongs to one room: say what each of them is"
-    assert shared(files) == SHARED_FILES, "each file name belongs to one room: say what each of them holds"
+    assert not shared(names), "each public name belongs to one room: say what each of them is"
+    assert not shared(files), "each file name belongs to one room: say what each of them holds"
 
 
 def test_planted_lengths_and_names_are_caught(tmp_path: Path):

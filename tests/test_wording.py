@@ -10,19 +10,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "rolewise"
-# How many wordings of each room still break these rules; the numbers may only shrink.
-LEFT = {
-    "advice": 1,
-    "distill": 60,
-    "experiment": 1,
-}
 
 QUESTIONS = "what|whatever|who|whoever|whom|whose|which|how|where|why"
 # Data do not speak. What stands in the sentences of a result is left: "cannot be told", "says nothing about noise".
 SPEECH = re.compile(
     r"\b(?:ask(?:s|ed|ing)?|tells?|told|telling|sa(?:y|ys|id|ying)|speaks?|spoken|hears?|heard)\b", re.I
 )
-IDIOMS = re.compile(r"can(?:not)? be told|says nothing about noise|``ask``|^ +ask:", re.I | re.M)
+IDIOMS = re.compile(r"can(?:not)? be told|could not be told|says nothing about noise|``ask``|^ +ask:", re.I | re.M)
 # A first line is verb and object, or a noun phrase: "Returns the number of", and not "Returns how many".
 FIRST_LINE = re.compile(rf"(?:(?:returns|gives|yields|reads|writes|checks|makes|draws) )?(?:{QUESTIONS})\b", re.I)
 # An entry of Args, Raises or attributes, and the text of Returns, is a noun phrase that stands alone.
@@ -70,9 +64,7 @@ def faults_by_room(package: Path) -> dict[str, list[str]]:
 
 
 def test_docstrings_and_messages_are_in_plain_words():
-    found = faults_by_room(PACKAGE)
-    assert not [line for room, lines in found.items() if len(lines) > LEFT.get(room, 0) for line in lines]
-    assert {room: len(lines) for room, lines in found.items()} == LEFT, "a room that has fewer lowers its number"
+    assert not [line for lines in faults_by_room(PACKAGE).values() for line in lines]
 
 
 @pytest.mark.parametrize(

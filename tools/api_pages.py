@@ -1,6 +1,6 @@
 """A hook of mkdocs: one page of reference for each room, out of the docstrings, with nothing to keep in step.
 
-A module that a written page shows already (``::: rolewise.distill.weights``) is left to that page.
+A module that a written page shows already (``::: rolewise.distill.term_weights``) is left to that page.
 """
 
 from __future__ import annotations

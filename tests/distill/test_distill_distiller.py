@@ -14,7 +14,7 @@ from torch.nn import functional
 
 import rolewise.distill as rw
 from rolewise.distill import Distiller
-from rolewise.distill import networks as networks_module
+from rolewise.distill import networks_by_role as networks_module
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec, prepare
 from rolewise.models import build

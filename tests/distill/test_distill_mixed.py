@@ -15,7 +15,7 @@ from torch.nn import functional
 
 import rolewise.distill as rw
 from rolewise.distill import Distiller, Pairs, isotonic, mixed_logits
-from rolewise.distill.registry import METHODS, method
+from rolewise.distill.method_registry import METHODS, method
 from rolewise.errors import InputError
 from rolewise.models import build
 

@@ -10,12 +10,12 @@ import torch
 
 import rolewise.distill as rw
 from rolewise.distill import METHODS, build_methods, configure, method_settings, methods, weight_of
-from rolewise.distill.registry import discover
+from rolewise.distill.method_registry import discover
 from rolewise.errors import InputError
 from rolewise.models import build
 
 CONFIDENCE = '''
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 
 
 @method(reads="logits", mixed_labels="unsound", weight=2.0, limits={"power": "positive"})

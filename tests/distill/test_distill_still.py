@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import rolewise.distill as rw
 from rolewise.batch import Batch, Context
 from rolewise.distill import METHODS, Distiller
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 from rolewise.errors import InputError
 from rolewise.models import build
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 import rolewise as rw
 from rolewise.batch import Mixture
 from rolewise.distill import METHODS, configure
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 from rolewise.errors import InputError
 
 

@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 from rolewise.distill.combinations import COMBINATIONS, build_methods, function_matching, ii_kd, section_faults
 from rolewise.distill.distiller import Distiller
-from rolewise.distill.gradients import limit_factors, limit_gradients
+from rolewise.distill.gradient_limit import limit_factors, limit_gradients
 from rolewise.distill.logit_scale import logit_scale_of
 from rolewise.distill.method import Info, Method
+from rolewise.distill.method_registry import METHODS, configure, discover, method, method_settings
 from rolewise.distill.mixed import Pairs, isotonic, mixed_logits
-from rolewise.distill.registry import METHODS, configure, discover, method, method_settings
 from rolewise.distill.step_state import average_of
 from rolewise.distill.term import Shapes, Term
+from rolewise.distill.term_weights import Weight, weight_of
 from rolewise.distill.terms import Terms
-from rolewise.distill.weights import Weight, weight_of
 
 discover()
 

@@ -57,7 +57,7 @@ def unknown_method(name: object, known: Iterable[str]) -> InputError:
     """Returns the error for a method that nobody has registered.
 
     Args:
-        name: what was given.
+        name: the unknown name.
         known: names of methods and of combinations.
     """
     names, text = sorted(known), str(name)
@@ -67,10 +67,10 @@ def unknown_method(name: object, known: Iterable[str]) -> InputError:
 
 
 def elsewhere(name: str, known: Iterable[str]) -> str:
-    """Returns what is here in place of a method that others know by this name; empty where nobody does.
+    """Returns the methods here that stand in for one known elsewhere by this name; empty where there are none.
 
     Args:
-        name: what was given.
+        name: the unknown name.
         known: names of methods and of combinations.
     """
     names = sorted(known)

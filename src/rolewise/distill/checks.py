@@ -59,7 +59,7 @@ def check_limit(name: str, value: object, limit: Limit, *, owner: str = "") -> N
 
     Args:
         name: of the setting; dots lead to settings inside others.
-        value: what was given.
+        value: the given value.
         limit: ``count`` and ``few`` are whole numbers.
         owner: the method that the setting belongs to.
     """

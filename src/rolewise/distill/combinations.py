@@ -9,9 +9,9 @@ from typing import Any
 from rolewise.distill.absent import unknown_method
 from rolewise.distill.checks import check_limit
 from rolewise.distill.method import Method
-from rolewise.distill.registry import METHODS, configure, method_faults
+from rolewise.distill.method_registry import METHODS, configure, method_faults
 from rolewise.distill.settings import named, no_setting
-from rolewise.distill.weights import weight_of
+from rolewise.distill.term_weights import weight_of
 from rolewise.errors import InputError
 from rolewise.registry import Registry
 
@@ -34,7 +34,7 @@ def ii_kd(*, weight: float = 1.0, batch_size: int = 128, warmup: float = 0.0) ->
     Args:
         weight: of the sum.
         batch_size: B. The code sums over the batch where ``kd_svd`` and ``mhgd`` are averaged here, so that its unit
-            weights are B of ours; ``rkd`` is an average in both.
+            weights are B of those here; ``rkd`` is an average in both.
         warmup: the fraction of training before ``mhgd`` starts; its attention learns meanwhile.
 
     Returns:

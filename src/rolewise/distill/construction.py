@@ -1,4 +1,4 @@
-"""How a Distiller is put together: its networks by role, its task, its terms, and their trial on an example."""
+"""The construction of a Distiller: its networks by role, its task, its terms, and their trial on an example."""
 
 from __future__ import annotations
 

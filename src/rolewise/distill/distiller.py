@@ -15,9 +15,9 @@ from rolewise.distill.construction import add_terms, check_parts, networks_of, s
 from rolewise.distill.links import links_of, tapped
 from rolewise.distill.loss_term import LossTerm
 from rolewise.distill.method import Method
-from rolewise.distill.networks import Networks
+from rolewise.distill.method_registry import configure
+from rolewise.distill.networks_by_role import Networks
 from rolewise.distill.ranks import check_plain
-from rolewise.distill.registry import configure
 from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
 from rolewise.distill.step_state import AverageOf, StepState
@@ -50,12 +50,12 @@ class Distiller(Networks):
         label_smoothing: of the cross-entropy, in [0, 1); other tasks have settings of their own.
         teacher_input: the input that the teacher expects, or a mapping role -> input. With None it gets the images as
             they come.
-        student_input: likewise for the student.
+        student_input: the input that the student expects, in the same forms.
         reduction: ``mean`` or ``sum`` of each term over the batch.
         example: a few inputs as they will come, or a `rolewise.batch.Batch`; needed where a method learns a map between
             features. Every method is tried on it, so that a misfit shows here and not in training.
         generator: of the initial weights of learned parts: a generator or a seed.
-        task: what is predicted; classification by default.
+        task: the kind of prediction; classification by default.
         examples: N, the number of examples in the source, for methods that keep a memory of each.
         labels: int64 [N], the classes of all examples, for methods that draw negatives; -1 where one is not trained on.
         teacher_gradients: whether gradients go through the teachers to their inputs; their weights stay frozen.
@@ -137,10 +137,10 @@ class Distiller(Networks):
                 nothing of it beside.
             targets: as the task defines them: int64 [B], from 0 to K - 1, or soft labels [B, K] that sum to 1. They
                 may be left out where nothing reads them.
-            context: where the training stands; by default as far as ``progress`` and the steps taken say.
+            context: the training's progress, step and epoch; by default ``progress`` and the steps taken so far.
             teacher_images: the inputs of the teachers, of the same examples in the same order.
             progress: the fraction of training done, in [0, 1], for weights that move.
-            pairs: how the images were mixed, where the teacher's outputs are to be made to fit (see
+            pairs: the mixing of the images, where the teacher's outputs are to be made to fit (see
                 `rolewise.batch.Mixture`); with ``outputs`` the teacher's images are those before mixing.
 
         Returns:

@@ -1,4 +1,4 @@
-"""What the Distiller checks of its parts and of each batch, before torch fails on it or trains on it in silence."""
+"""Checks of a Distiller's parts and of each batch, before torch fails on them or trains on them in silence."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def methods_of(methods: object, *, taught: bool) -> tuple[Method, ...]:
 
 
 def _said(value: object) -> str:
-    """Returns what was given in place of a method or a list of them, and how it is written."""
+    """Returns a description of something given in place of methods, and the right way to write it."""
     if isinstance(value, Method):
         return f'"{value.info.name}" alone; write methods=[rw.{value.info.name}(...)]'
     if isinstance(value, str):
@@ -116,9 +116,9 @@ def check_outputs(
     """Raises InputError unless the students' outputs can be trained and go with the batch.
 
     Args:
-        distiller: whose students these are.
+        distiller: the students' own.
         outputs: by role.
-        batch: which they were run on.
+        batch: the batch of the forward pass.
         learning: whether the students are being trained, so that their outputs must lead back to weights.
         call: number of the forward pass, from 1.
     """

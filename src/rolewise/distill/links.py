@@ -1,4 +1,4 @@
-"""Which networks each method stands between, and which of their tensors it reads."""
+"""The two networks of each method, and the tensors that it reads of them."""
 
 from __future__ import annotations
 

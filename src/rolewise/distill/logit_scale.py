@@ -1,4 +1,4 @@
-"""How the logits of a student are to be read that was trained by certain methods."""
+"""The scale of the logits of a student that certain methods trained."""
 
 from __future__ import annotations
 

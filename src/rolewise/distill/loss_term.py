@@ -25,7 +25,7 @@ class LossTerm(Term):
 
     Args:
         method: the configured method.
-        task: whose rows of logits it reads.
+        task: the source of the rows of logits.
         maps: a learned map of the student's feature for each pair of taps, or none.
         estimator: its learned part with a loss of its own, or None.
     """

@@ -1,4 +1,4 @@
-"""What is known of a distillation method, and a method as it is configured."""
+"""The properties of a distillation method, and a method as it is configured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from rolewise.distill.checks import Limit
 from rolewise.distill.term import Term
-from rolewise.distill.weights import Weight, weight_of
+from rolewise.distill.term_weights import Weight, weight_of
 from rolewise.tasks import RowKind
 from rolewise.typed_values import keyword_types
 
@@ -29,7 +29,7 @@ GIVEN = ("labels", "estimator")
 
 @dataclass(frozen=True)
 class Info:
-    """What is known of a method before it is configured.
+    """The properties of a method before it is configured.
 
     Args:
         name: its key; also its file and its name in a config.
@@ -50,7 +50,7 @@ class Info:
             settings that returns what they are multiplied with then, or None where these settings train raw ones.
         alone: whether an example's loss is that of the example alone, whatever else is in its batch; only then may
             several processes share a batch.
-        rows: what the rows of outputs may hold that it compares, where it reads logits: ``logits``, ``predictions``.
+        rows: the kinds of rows that it compares, where it reads logits: ``logits``, ``predictions``.
         least_classes: from how many classes on it compares more than kd does.
     """
 
@@ -120,11 +120,11 @@ class Method:
     """A configured method.
 
     Args:
-        info: which one.
+        info: the method's properties.
         settings: of its loss.
         weight: of its term, over training.
         student_taps: tap names or module paths in the student; the method's own by default.
-        teacher_taps: likewise in the teacher, as many.
+        teacher_taps: as many tap names or module paths in the teacher.
         name: of its term; the method's own where it is left out.
         teacher: the role of the network that teaches; None where there is only one.
         student: the role of the network that learns; None where there is only one.

@@ -23,7 +23,7 @@ def mixed_logits(mixture: Mixture, logits: Tensor, temperature: float) -> Tensor
     """Returns logits [M, K] whose softmax at ``temperature`` is the teacher's target for mixed examples.
 
     Args:
-        mixture: how they were mixed, and which rule brings the teacher's outputs to them.
+        mixture: the mixing of the examples, and the rule for the teacher's outputs.
         logits: of the teacher: [B, K] with ``outputs``, else [M, K].
         temperature: T > 0, at which a method softens them.
     """
@@ -83,7 +83,7 @@ def _level(mass: Tensor, weight: Tensor | int, rest: Tensor, below: Tensor) -> T
 
     Args:
         mass: [M, 1], sum of the block's own probabilities.
-        weight: how many these are.
+        weight: the number of these.
         rest: [M, K] in descending order.
         below: [M, K], sums of the first 0, 1, ... of them.
     """

@@ -45,7 +45,7 @@ def check_plain_loss(path: str, found: Any) -> set[str]:
 
 
 def term_name(path: str, taken: Collection[str]) -> str:
-    """Returns what the term of a plain loss is called: its function's name without ``_loss``.
+    """Returns the name of a plain loss's term: its function's name without ``_loss``.
 
     Args:
         path: the import path of the function.

@@ -1,4 +1,4 @@
-"""What must not be done where several processes train one student: anything but a plain sum of means over examples.
+"""The limits of training one student by several processes: the loss is a plain sum of means over examples.
 
 `torch.nn.parallel.DistributedDataParallel` averages the gradients that ``backward`` leaves, each process's of its own
 part of the batch. That is the gradient of the whole batch where the loss is a mean over examples, and of nothing that
@@ -16,7 +16,7 @@ from rolewise.errors import InputError
 
 
 def ranks() -> int:
-    """Returns how many processes train together; 1 where there is no process group."""
+    """Returns the number of processes that train together; 1 where there is no process group."""
     if not distributed.is_available() or not distributed.is_initialized():
         return 1
     return distributed.get_world_size()
@@ -27,7 +27,7 @@ def check_one_rank(what: str, remedy: str) -> None:
 
     Args:
         what: cannot be done then, as the beginning of a sentence.
-        remedy: what to do.
+        remedy: the way out.
     """
     if (number := ranks()) > 1:
         raise InputError(f"{what} must be in one process, got a group of {number}: {remedy}")
@@ -37,7 +37,7 @@ def check_plain(methods: Sequence[Method], terms: nn.ModuleDict, reduction: str)
     """Raises InputError where several processes train together and the loss is no plain sum of means over examples.
 
     Args:
-        methods: whose terms are added.
+        methods: the methods of the added terms.
         terms: of the methods, with their learned parts, by name.
         reduction: of each term over the batch.
     """

@@ -1,4 +1,4 @@
-"""Who is teacher and who is student: what is refused before anything is frozen, across all Distillers that live."""
+"""Roles of networks, and the checks before anything is frozen, across all Distillers that live."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _meets(networks: Callable[[Any], list[nn.Module]], network: nn.Module) -> bo
 
 
 def _tensors(network: nn.Module) -> set[tuple[str, int]]:
-    """Returns what tells a network's weights and statistics from those of others: objects, and places in memory."""
+    """Returns marks of a network's weights and statistics that no other network has: objects, and places in memory."""
 
     def each() -> Iterator[tuple[str, int]]:
         for tensor in (*network.parameters(), *network.buffers()):

@@ -1,4 +1,4 @@
-"""How networks and losses are run: torch's own switches."""
+"""Torch's own switches around the passes of networks and losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with the settings that a method is given: every fault, each with the way to it."""
+"""The faults of a method's settings, each with the way to it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rolewise.distill.checks import Limit, check_choice, check_limit, check_switch
-from rolewise.distill.weights import weight_of
+from rolewise.distill.term_weights import weight_of
 from rolewise.errors import InputError, near
 from rolewise.typed_values import type_fault
 
@@ -31,7 +31,7 @@ def setting_faults(
         limits: of its numbers.
         choices: of its settings that take certain names alone.
         types: of its settings, from the loss's signature.
-        settings: what was given.
+        settings: the given settings.
     """
     taps: dict[str, int] = {}
     for key, value in settings.items():

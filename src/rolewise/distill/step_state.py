@@ -1,4 +1,4 @@
-"""What only a step that is taken may move: the state of terms, running statistics inside them, averages of students."""
+"""State that only a step that is taken may move: of terms, of the norms inside them, and averages of students."""
 
 from __future__ import annotations
 

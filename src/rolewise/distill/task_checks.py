@@ -1,4 +1,4 @@
-"""Which methods mean something for which task, checked before anything is trained."""
+"""The methods that mean something for a task, checked before anything is trained."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check_task(methods: Sequence[Method], task: Task) -> None:
 
 
 def task_fault(info: Info, task: Task) -> str | None:
-    """Returns why a method does not go with a task, and the remedy; None where it does.
+    """Returns the reason for which a method does not go with a task, and the remedy; None where it does.
 
     Args:
         info: of the method.
@@ -37,7 +37,7 @@ def task_fault(info: Info, task: Task) -> str | None:
         if task.row_classes is not None and task.row_classes < info.least_classes:
             return (
                 f"must compare at least {info.least_classes} classes, and the task {task.name} has rows of "
-                f"{task.row_classes}, where it says nothing or is kd; take kd, or a method on features"
+                f"{task.row_classes}, where it is constant or is kd; take kd, or a method on features"
             )
     elif info.wants_labels and task.name != "classification":
         return f"must have one class for each example, which the task {task.name} has not; take another method"

@@ -1,4 +1,4 @@
-"""How a teacher's norms work while it teaches: by their own running statistics, or by each batch's."""
+"""The statistics of a teacher's norms while it teaches: their own running ones, or each batch's."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ from rolewise.errors import InputError
 
 @dataclass(frozen=True)
 class Shapes:
-    """What a term may read off before training starts.
+    """The shapes and sizes that a term may read off before training starts.
 
     Args:
         student: the shapes of the student's features, [B, ...], in the order of the taps.
-        teacher: likewise of the teacher's.
+        teacher: the shapes of the teacher's features, in the same order.
         classes: K, or None where the networks have no logits.
         examples: N, the number of examples in the source, for memories; None where it was not given.
         labels: int64 [N], the classes of all examples, -1 for one that is not trained on; None where they were not
@@ -73,7 +73,7 @@ class Term(nn.Module):
     A subclass is registered by `rolewise.distill.method`; its settings are the keyword arguments of its ``__init__``,
     after `Shapes`. Its parameters are trained beside the student. Its buffers are its state: they travel in the state
     dict, and only `update` moves them. Norms inside it that keep running statistics are held to the same rule by the
-    Distiller: what a forward pass makes of them counts once the step is taken.
+    Distiller: a forward pass moves them once its step is taken.
     """
 
     #: Whether it reads ``batch.indices``, the examples' rows in their source.
@@ -91,8 +91,8 @@ class Term(nn.Module):
         Args:
             student: outputs of the network that learns; logits in at least single precision.
             teacher: outputs of the network that teaches, detached.
-            batch: which both were run on.
-            context: where the training stands; its generator is the only source of draws.
+            batch: the batch of both outputs.
+            context: the training's progress, step and epoch; its generator is the only source of draws.
         """
         raise NotImplementedError
 

@@ -1,4 +1,4 @@
-"""What the Distiller gives for one batch."""
+"""The terms of the loss of one batch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def weighted_sum(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> T
 
 @dataclass(frozen=True)
 class Terms:
-    """The loss of one batch, and what it is made of.
+    """The loss of one batch, and its parts.
 
     Args:
         total: the weighted sum, scalar; what to call ``backward`` on.
@@ -34,7 +34,7 @@ class Terms:
             part that has a loss of its own.
         student_logits: [B, K] of the first student, or None where it has no logits.
         teacher_logits: [B, K] of the first teacher, without a gradient, or None where no teacher ran or has any.
-        weights: what each term was multiplied with.
+        weights: the factor of each term.
         outputs: of each network that ran, by role.
         task_parts: the names of the task's own terms.
     """

@@ -4,8 +4,8 @@ from rolewise.metric_info import MetricInfo
 from rolewise.tasks.classification import Classification
 from rolewise.tasks.multi_label import MultiLabel
 from rolewise.tasks.protocol import Metric, Reduction, RowKind, Task
-from rolewise.tasks.registry import TASKS, build_task, task_settings
 from rolewise.tasks.regression import Regression
+from rolewise.tasks.task_registry import TASKS, build_task, task_settings
 
 __all__ = [
     "TASKS",

@@ -15,7 +15,7 @@ from rolewise.logits import logits_in
 from rolewise.metric_info import ACCURACY, CROSS_ENTROPY, MetricInfo
 from rolewise.tasks.label_checks import check_label_shapes, check_label_values, check_logits
 from rolewise.tasks.protocol import Reduction, RowKind
-from rolewise.tasks.registry import TASKS
+from rolewise.tasks.task_registry import TASKS
 
 
 @TASKS.add("classification")

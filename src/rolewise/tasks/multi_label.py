@@ -15,8 +15,8 @@ from rolewise.logits import logits_in
 from rolewise.metric_info import MetricInfo
 from rolewise.tasks.label_metrics import MULTI_LABEL_METRICS, MultiLabelMetric
 from rolewise.tasks.protocol import Reduction, RowKind
-from rolewise.tasks.registry import TASKS
 from rolewise.tasks.target_checks import check_examples, check_finite, check_place
+from rolewise.tasks.task_registry import TASKS
 
 
 @TASKS.add("multi_label")

@@ -14,8 +14,8 @@ from rolewise.errors import InputError
 from rolewise.metric_info import MetricInfo
 from rolewise.tasks.number_metrics import MAE, R2, RMSE, RegressionMetric, as_columns
 from rolewise.tasks.protocol import Reduction, RowKind
-from rolewise.tasks.registry import TASKS
 from rolewise.tasks.target_checks import check_examples, check_finite, check_place
+from rolewise.tasks.task_registry import TASKS
 
 _SOURCES = ("predictions", "logits")
 

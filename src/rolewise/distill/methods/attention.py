@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from rolewise.distill.checks import check_same_shape
 from rolewise.distill.maps import channels_of, check_places, same_size
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 
 
 @method(

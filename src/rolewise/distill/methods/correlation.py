@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rolewise.distill.checks import check_limit, check_rows
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 from rolewise.distill.vectors import unit
 
 

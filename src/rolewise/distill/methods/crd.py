@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill.memory import Bank
+from rolewise.distill.method_registry import method
 from rolewise.distill.negatives import Negatives
-from rolewise.distill.registry import method
 from rolewise.distill.term import Shapes, Term, through
 from rolewise.errors import InputError
 

@@ -1,4 +1,4 @@
-"""Decoupled knowledge distillation: what the teacher says of the target and of the other classes, weighed apart."""
+"""Decoupled knowledge distillation: the teacher's target probability and its other classes, weighed apart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rolewise.distill.checks import check_limit, check_same_shape
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 from rolewise.distill.vectors import divergence
 
 
@@ -36,15 +36,15 @@ def dkd_loss(
 
     .. math:: \mathrm{KL}(p^t \| p^s) = \mathrm{KL}(b^t \| b^s) + (1 - p^t_c) \, \mathrm{KL}(q^t \| q^s),
 
-    ``kd`` weighs what is said of the other classes by how unsure the teacher is of the target, and this does not.
+    ``kd`` weighs the other classes' part by how unsure the teacher is of the target, and this does not.
 
     Mixed labels. The targets are then the set S of the label's classes, and b has an entry for each of them and one for
     the rest: (p_i, p_j, 1 - p_i - p_j). The identity above still holds, with the mass of the rest in place of 1 - p_c:
     the rest is freed of the teacher's sureness about what the image shows, which is what the method is for. The other
     choice, DKD for each label weighed by its share, leaves the second label among the others of the first, where it
-    outweighs the rest as a target does. Shares play no part: how much the image shows of each class is what the teacher
-    says, in b. S holds the classes whose share is above the least share of the label, so that smoothed labels have the
-    same targets as plain ones; a label that says the same of all classes has all of them. With one-hot labels this is
+    outweighs the rest as a target does. Shares play no part: the mass of each class is the teacher's own, in b. S holds
+    the classes whose share is above the least share of the label, so that smoothed labels have the
+    same targets as plain ones; a label that is equal for all classes has all of them. With one-hot labels this is
     DKD exactly.
 
     Source: Zhao et al. (2022), https://arxiv.org/abs/2203.08679; alpha = 1, beta = 8, T = 4 and the
@@ -89,7 +89,7 @@ def dkd_loss(
 
 
 def target_set(labels: Tensor, num_classes: int) -> Tensor:
-    """Returns which classes a label is of, bool [B, K].
+    """Returns a mask of each label's classes, bool [B, K].
 
     Args:
         labels: int64 [B], or soft [B, K]: those above the least share, or all where all are alike.

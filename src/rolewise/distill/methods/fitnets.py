@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rolewise.distill.checks import check_same_shape
 from rolewise.distill.maps import same_size, width_map
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 
 #: The learned map from the student's width to the teacher's, of each place.
 regressor = partial(width_map, bias=True, name="fitnets")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rolewise.distill.checks import check_same_shape, check_stages
 from rolewise.distill.maps import columns, same_size, width_map
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 
 
 @method(

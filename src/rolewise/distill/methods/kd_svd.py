@@ -10,7 +10,7 @@ from torch import Tensor
 from rolewise.distill.checks import check_limit, check_stages
 from rolewise.distill.directions import aligned_direction, leading_direction
 from rolewise.distill.maps import width_map
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 
 
 @method(

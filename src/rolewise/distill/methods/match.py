@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from rolewise.distill.checks import check_limit, check_same_shape
 from rolewise.distill.maps import columns, same_size, width_map, width_of
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 from rolewise.distill.vectors import unit
 from rolewise.errors import InputError
 

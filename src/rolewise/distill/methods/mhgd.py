@@ -12,7 +12,7 @@ from torch.nn import functional
 from rolewise.distill.checks import check_stages
 from rolewise.distill.directions import aligned_direction, leading_direction
 from rolewise.distill.maps import width_map, width_of
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 from rolewise.errors import InputError
 
 #: Of each pair of stages, in the code that role-wise distillation released; the paper's own code has 8.

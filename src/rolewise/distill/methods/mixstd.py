@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rolewise.distill.checks import check_choice, check_limit, check_same_shape
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 from rolewise.distill.vectors import divergence
 from rolewise.errors import InputError
 from rolewise.logits import standardised
@@ -81,7 +81,7 @@ def mixstd_loss(
         student: logits [B, K], K at least 2.
         teacher: logits [B, K], detached.
         labels: int64 [B], or soft [B, K].
-        version: which of the table.
+        version: a row of the table.
         scale: m, of ``v2``, ``v3`` and ``dec2021``.
         temperature: T, of ``v1``.
         label_share: weight of the labels' term; with 0 the labels can be left to the Distiller, which reads raw logits.

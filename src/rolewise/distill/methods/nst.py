@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from rolewise.distill.checks import check_rows
 from rolewise.distill.maps import check_places, columns, same_size
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 
 
 @method(reads="features", mixed_labels="sound", alone=True, taps=("stage1", "stage2", "stage3", "stage4"), weight=50.0)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rolewise.distill.checks import check_choice, check_limit, check_same_shape
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 
 
 @method(
@@ -37,7 +37,7 @@ def output_match_loss(
 
     Args:
         student: logits [B, K], or predictions in the targets' unit.
-        teacher: likewise, detached.
+        teacher: outputs of the same shape, detached.
         error: ``squared``, ``absolute`` or ``huber``.
         huber_delta: delta > 0, in the unit of the outputs.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from rolewise.distill.checks import check_rows
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 from rolewise.distill.vectors import unit
 
 #: The least nearness of two examples.

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rolewise.distill.checks import check_limit, check_same_shape
 from rolewise.distill.maps import same_size, width_map
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 
 
 @method(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 from rolewise.distill.term import Shapes, Term
 from rolewise.errors import InputError
 

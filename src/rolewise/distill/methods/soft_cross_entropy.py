@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rolewise.distill.checks import check_limit, check_same_shape
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 
 
 @method(reads="logits", mixed_labels="sound", alone=True, limits={"temperature": "temperature"})

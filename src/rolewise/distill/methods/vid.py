@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill.maps import columns, same_size, width_of
-from rolewise.distill.registry import method
+from rolewise.distill.method_registry import method
 from rolewise.distill.term import Shapes, Term, through
 from rolewise.errors import InputError
 

@@ -63,7 +63,7 @@ def weigh(module: nn.Module, device: torch.device, times: int) -> None:
 
     Args:
         module: the network.
-        device: where it is to run.
+        device: the device that it is to run on.
         times: the multiple of its weights that is held: 1, or more in training.
     """
     size, memory = bytes_of(module), machine_memory(device)

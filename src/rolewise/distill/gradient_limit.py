@@ -1,4 +1,4 @@
-"""How the gradients of the task and of distillation are joined where they are not simply added."""
+"""The joint gradient of task and distillation where the two are not simply added."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def limit_gradients(
 
     Args:
         task: for each tensor that is trained its gradient of the task's loss, or None where it has none.
-        distillation: likewise of the distillation's.
+        distillation: its gradient of the distillation's loss, in the same form.
         share: sigma, at least 0.
 
     Returns:
@@ -63,7 +63,7 @@ def limit_gradients(
 
 
 def limit_factors(task: Sequence[Tensor], distillation: Sequence[Tensor], share: float) -> Tensor:
-    """Returns what `limit_gradients` multiplies each of the second tensors with: [N], in [0, 1]."""
+    """Returns the factors [N], in [0, 1], of the second tensors in `limit_gradients`."""
     norms = [torch.stack(list(torch._foreach_norm(list(some)))) for some in (task, distillation)]
     tiny = torch.finfo(norms[1].dtype).tiny
     return (share * norms[0] / norms[1].clamp_min(tiny)).clamp_max(1.0)

@@ -12,7 +12,7 @@ from rolewise.distill.checks import Limit
 from rolewise.distill.method import Info, LogitScale, MakeAdapter, MakeEstimator, Method, Reads
 from rolewise.distill.plain_losses import check_plain_loss, term_name
 from rolewise.distill.settings import ROLES, named, setting_faults, tap_names
-from rolewise.distill.weights import weight_of
+from rolewise.distill.term_weights import weight_of
 from rolewise.errors import InputError
 from rolewise.registry import Registry
 from rolewise.tasks import RowKind
@@ -83,7 +83,7 @@ def configure(method: str, /, **settings: Any) -> Method:
 
     Args:
         method: its key.
-        settings: of its loss, and ``weight`` (a number or a schedule, see `rolewise.distill.weights.weight_of`),
+        settings: of its loss, and ``weight`` (a number or a schedule, see `rolewise.distill.term_weights.weight_of`),
             ``student_taps`` and ``teacher_taps``: tap names or module paths, one or several; ``teacher`` and
             ``student``: the roles of two networks, where there are several; ``name``: of its term.
 

@@ -132,7 +132,7 @@ class Networks(nn.Module):
         return Outputs(given.values, features, given.losses)
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
-        """Gives what an optimiser must move: the students' parameters, then those of learned parts."""
+        """Gives the parameters that an optimiser must move: the students', then those of learned parts."""
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
 
     def compile_networks(self, **settings: Any) -> None:

@@ -67,7 +67,7 @@ class Weight:
         """Returns the weight at a fraction of training in [0, 1].
 
         Raises:
-            InputError: a moment is counted in epochs or steps, and nobody has said how long the training is.
+            InputError: a moment is counted in epochs or steps, and the training's length is unknown.
         """
         (begin, end), at = self.window, self.window[1] if self.at is None else self.at
         if progress == 0 and any(isinstance(moment, str) for moment in (begin, end, at)):
