@@ -211,3 +211,13 @@ def test_forgetting_to_say_that_steps_are_taken_is_remarked_on_and_then_refused(
         distiller(batch)
     distiller.after_step()
     distiller(batch)
+
+
+def test_a_step_of_many_forward_passes_is_no_step_that_was_forgotten(recwarn: pytest.WarningsRecorder) -> None:
+    distiller, batch = make("crd"), with_rows(*batch_of(2))
+    distiller.passes_per_step = 300
+    for _ in range(300):
+        distiller(batch)
+    assert not recwarn.list
+    distiller.after_step()
+    assert distiller._state.steps == 1

@@ -165,7 +165,7 @@ class Distiller(Networks):
             with self._state.held() as moved:
                 own, added = self.losses(outputs, batch, context)
             if learning:
-                self._state.wait(outputs, batch, context, moved)
+                self._state.wait(outputs, batch, context, moved, self.passes_per_step)
         parts, weights = dict(own), dict.fromkeys(own, self.label_weight)
         for name, (loss, weight) in added.items():
             parts[name], weights[name] = loss, weight

@@ -35,6 +35,8 @@ class Networks(nn.Module):
     #: Where there is one student without a role of its own; elsewhere each is an attribute of its role's name.
     student: nn.Module
     task: Task
+    #: The number of forward passes that make a step, where gradients accumulate.
+    passes_per_step: int = 1
     teaching: tuple[str, ...]
     teacher_gradients: bool
     teacher_mode: TeacherMode

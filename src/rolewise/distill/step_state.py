@@ -101,18 +101,26 @@ class StepState:
                 moved.append(norm.get_buffer(name))
                 norm._buffers[name] = kept
 
-    def wait(self, outputs: Mapping[str, Outputs], batch: Batch, context: Context, moved: list[Tensor]) -> None:
+    def wait(
+        self, outputs: Mapping[str, Outputs], batch: Batch, context: Context, moved: list[Tensor], passes: int
+    ) -> None:
         """Remembers a forward pass until its step is taken.
+
+        Args:
+            outputs: of each network, by role.
+            batch: the batch of the forward pass.
+            context: its progress, step and epoch.
+            moved: the running statistics after it.
+            passes: the number of forward passes that make a step.
 
         Raises:
             InputError: so many wait that nobody can be taking steps.
         """
-        if len(self._waiting) == _MANY and self.steps == 0:
-            warnings.warn(f"{self._whose()} has not moved in {_MANY} forward passes: {_REMEDY}", stacklevel=4)
-        if len(self._waiting) >= _MOST:
-            raise InputError(
-                f"{self._whose()} must move with each step, got {_MOST} forward passes and none: {_REMEDY}"
-            )
+        many, most = max(_MANY, passes), max(_MOST, passes)
+        if len(self._waiting) == many and self.steps == 0:
+            warnings.warn(f"{self._whose()} has not moved in {many} forward passes: {_REMEDY}", stacklevel=4)
+        if len(self._waiting) >= most:
+            raise InputError(f"{self._whose()} must move with each step, got {most} forward passes and none: {_REMEDY}")
         self._waiting.append((self._observed(outputs, batch, context), batch, context, moved))
 
     @torch.no_grad()

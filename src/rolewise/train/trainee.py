@@ -93,6 +93,7 @@ class Trainee:
         self.scalars = list(scalars)
         self.epoch, self.step = 0, 0
         self.learning_rate = settings.optimizer.learning_rate
+        distiller.passes_per_step = settings.accumulate
         self.schedule = count_moments(distiller, self.feed, settings, self.steps_per_epoch)
         if settings.channels_last:
             distiller.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
