@@ -33,11 +33,6 @@ def check_span(name: str, value: object) -> None:
         raise InputError(f"{name} must be {RULE}, got {value!r}")
 
 
-def is_counted(span: Span) -> bool:
-    """Returns whether a span is counted in epochs or steps, so that its fraction depends on the training."""
-    return isinstance(span, str)
-
-
 def fraction_of(span: Span, epochs: int, steps: int) -> float:
     """Returns a span as a fraction of a training; above 1 where the training is shorter.
 

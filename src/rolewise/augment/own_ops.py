@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
@@ -87,7 +88,7 @@ def apply_own(op: Op, images: Tensor, values: Tensor, draws: Tensor) -> None:
         ForeignError: it raised.
     """
     assert op.function is not None, op.name
-    more = {"draws": draws} if "draws" in inspect.signature(op.function).parameters else {}
+    more = {"draws": draws} if _takes_draws(op.function) else {}
     try:
         result = op.function(images.clone(), values, **more)
     except (RolewiseError, MemoryError, torch.OutOfMemoryError):
@@ -98,3 +99,8 @@ def apply_own(op: Op, images: Tensor, values: Tensor, draws: Tensor) -> None:
         got = f"{result.dtype} {list(result.shape)}" if isinstance(result, Tensor) else type(result).__name__
         raise InputError(f'operation "{op.name}" must return images uint8 {list(images.shape)}, got {got}')
     images.copy_(result)
+
+
+@functools.cache
+def _takes_draws(function: Callable[..., Tensor]) -> bool:
+    return "draws" in inspect.signature(function).parameters

@@ -19,6 +19,7 @@ from rolewise.distill.step_state import AverageOf
 from rolewise.distill.term import Shapes
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec
+from rolewise.networks import modes_kept
 from rolewise.seeds import check_seed
 from rolewise.tasks import Classification, Task
 
@@ -122,16 +123,11 @@ def add_terms(distiller: Distiller, example: Any, generator: torch.Generator | i
         for method, link in zip(methods, links, strict=True):
             distiller.terms[method.name] = make_term(method, distiller.task, link.pairs, Shapes(), generator)
         return
-    modes = [(module, module.training) for net in distiller.students.values() for module in net.modules()]
-    for network in distiller.students.values():
-        network.eval()  # a few images must not move the norms' statistics
-    try:
-        with torch.no_grad():
-            _try(distiller, example, generator, source)
-    finally:
-        distiller.terms.train()
-        for module, training in modes:
-            module.training = training
+    with modes_kept(distiller), torch.no_grad():
+        for network in distiller.students.values():
+            network.eval()  # a few images must not move the norms' statistics
+        _try(distiller, example, generator, source)
+    distiller.terms.train()
 
 
 def _try(distiller: Distiller, example: Any, generator: int, source: Shapes) -> None:
@@ -175,10 +171,10 @@ def _trained_rows(number: int, source: Shapes) -> Tensor:
 
 def _shapes(link: Link, outputs: Mapping[str, Outputs], source: Shapes) -> Shapes:
     student, teacher = outputs[link.student], outputs[link.teacher]
-    logits = [output.values.get("logits") for output in (student, teacher)]
+    logits = student.values.get("logits")
     return replace(
         source,
         student=[student.features[path].shape for path, _ in link.pairs],
         teacher=[teacher.features[path].shape for _, path in link.pairs],
-        classes=logits[0].shape[1] if isinstance(logits[0], Tensor) and logits[0].ndim > 1 else None,
+        classes=logits.shape[1] if isinstance(logits, Tensor) and logits.ndim > 1 else None,
     )

@@ -13,7 +13,7 @@ from rolewise.distill.checks import check_feature, check_unreduced
 from rolewise.distill.method import Method
 from rolewise.distill.mixed import mixed_logits, temperature_of
 from rolewise.distill.running import without_autocast
-from rolewise.distill.term import Shapes, Term
+from rolewise.distill.term import Shapes, Term, through
 from rolewise.seeds import derive_seed
 from rolewise.tasks import Task
 
@@ -48,11 +48,8 @@ class LossTerm(Term):
             feature, wanted = student.features[path], teacher.features[other]
             check_feature(path, feature, student.values.get("logits"))
             check_feature(other, wanted, teacher.values.get("logits"))
-            if self.maps:
-                learned = self.maps[index]
-                # Half precision features of an autocast network meet a map in single precision.
-                feature = learned(feature.to(next(learned.parameters(), feature).dtype))
-            pieces.append((at_least_float32(feature), at_least_float32(wanted)))
+            feature = through(self.maps[index], feature) if self.maps else at_least_float32(feature)
+            pieces.append((feature, at_least_float32(wanted)))
         with without_autocast(pieces[0][0].device.type):
             return self._of_features(pieces, batch)
 

@@ -107,15 +107,14 @@ class Networks(nn.Module):
         outputs, gradients = {}, self.teacher_gradients and torch.is_grad_enabled()
         with torch.set_grad_enabled(gradients):
             for role in self.teaching:
-                network = self._frozen[role] if role in self._frozen else self.averages[role]
+                network = self.network(role)
                 if network.training:
                     network.eval()
                 with NOTHING if self.teacher_mode == "eval" else batch_statistics(network):
                     outputs[role] = self._run(role, network, batch.view(role, "teacher"), None, prepared)
         for role in self.roles:
             # Losses that a network computes itself are those of a student alone.
-            student: nn.Module = self._modules[role]  # type: ignore[assignment]
-            outputs[role] = self._run(role, student, batch.view(role), batch.targets, prepared)
+            outputs[role] = self._run(role, self.network(role), batch.view(role), batch.targets, prepared)
         return outputs
 
     def _run(self, role: str, network: nn.Module, inputs: Any, targets: Any, prepared: dict[Any, Any]) -> Outputs:

@@ -80,14 +80,15 @@ def code_read_by(config: ExperimentConfig, stage: Stage) -> list[str]:
         config: the experiment.
         stage: a search, a training or a test, which itself only reads what trainings left.
     """
-    paths = [found.path for found in own_code(config) if found.kind == "task"]
+    named = own_code(config)
+    paths = [found.path for found in named if found.kind == "task"]
     if stage.kind == "test":
         return paths
-    for found in own_code(config):
+    for found in named:
         network = found.kind in ("model", "quantiser") and found.role == stage.role
         taken = stage.role == "teacher" and config.teacher.weights is not None  # nothing is trained or drawn
         drawn = found.kind == "operation" and not taken
-        if network or drawn or found.kind == "task" or (found.kind == "method" and stage.distilled):
+        if network or drawn or (found.kind == "method" and stage.distilled):
             paths.append(found.path)
     return list(dict.fromkeys(paths))
 

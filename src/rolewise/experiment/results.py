@@ -51,13 +51,13 @@ def write_results(run: RunFolder) -> dict[str, Any]:
     """Gathers every stage's summary into ``results.json``: no times, so that equal runs give equal bytes."""
     config = run.config()
     tests = {seed: run.summary(f"seed{seed}/test") for seed in config.seeds}
-    infos = builders.configured_task(config).metrics
+    task = builders.configured_task(config)
     results = {
         "version": RESULTS_VERSION,
         "name": config.name,
-        "task": builders.configured_task(config).name,
-        "primary": infos[0].key,
-        "metrics": [info.as_json() for info in infos],
+        "task": task.name,
+        "primary": task.metrics[0].key,
+        "metrics": [info.as_json() for info in task.metrics],
         "seeds": list(config.seeds),
         "test_images": next(iter(tests.values()))["test_images"],
         "control": {arm.name: control_of(config, arm) for arm in _all_arms(config)},

@@ -184,8 +184,7 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
         return _take_teacher(run, config, stage)
     built = training(run, stage)
     folder, data, trainee = run.stage(stage.name), built.data, built.trainee
-    seen = data.final_indices(section_of(data.config, stage.role).images, unseen=stage.unseen)
-    held_out = not bool(torch.isin(data.validation, seen).any())
+    held_out = not bool(torch.isin(data.validation, trainee.indices).any())
 
     task = trainee.distiller.task
 

@@ -15,6 +15,7 @@ from rolewise.distill.mixed import TARGETS, Targets, check_outputs
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec, prepare
 from rolewise.logits import logits_in
+from rolewise.networks import evaluating
 
 #: Pairs that a network decides on, beside those of `rolewise.augment.mix.PAIRS`.
 BY_ENTROPY = ("student_entropy", "teacher_entropy")
@@ -109,10 +110,5 @@ class Mixing:
 @torch.no_grad()
 def entropies(network: nn.Module, images: Tensor, spec: InputSpec | None) -> Tensor:
     """Returns the entropy [B] of a network's outputs for images, in eval mode; nothing of it stays behind."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
+    with evaluating(network):
         return entropy(logits_in(network(prepare(images, spec) if spec is not None else images)))
-    finally:
-        for module, training in modes:
-            module.training = training
