@@ -89,6 +89,15 @@ def check_role(key: str, value: object) -> None:
     )
 
 
+def method_key(section: Mapping[str, Any]) -> str:
+    """Returns the setting of a method's section that holds the method: ``method``, beside which ``name`` is the term's.
+
+    Args:
+        section: a mapping with ``name``, or with ``method``.
+    """
+    return "method" if "method" in section else "name"
+
+
 def named(section: object, known: Iterable[str]) -> tuple[str, dict[str, Any]]:
     """Returns the key and the settings of a method's section in a config.
 
@@ -99,7 +108,7 @@ def named(section: object, known: Iterable[str]) -> tuple[str, dict[str, Any]]:
     Raises:
         InputError: it is no mapping of settings, or names no method.
     """
-    key = "method" if isinstance(section, Mapping) and "method" in section else "name"
+    key = method_key(section) if isinstance(section, Mapping) else "name"
     if not isinstance(section, Mapping) or not isinstance(section.get(key), str):
         rule = f"must have a name, got {section!r}; known: {', '.join(known)}"
         raise InputError(f"a method {rule}", path=(key,), rule=rule)

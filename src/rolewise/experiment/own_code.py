@@ -10,6 +10,7 @@ from rolewise.augment import import_operation
 from rolewise.config.faults import Steps
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig
 from rolewise.distill import METHODS
+from rolewise.distill.settings import method_key
 from rolewise.experiment.stage_graph import Stage
 from rolewise.foreign_code import import_path, is_import_path
 from rolewise.quant import QUANTISERS
@@ -106,7 +107,7 @@ def _settings(config: ExperimentConfig) -> Iterator[OwnCode]:
             steps: Steps = ("students", at, "quantise", "quantiser")
             yield OwnCode(steps, student.quantise.quantiser, "quantiser", student.name)
     for at, method in enumerate(config.distill.methods):
-        key = "method" if "method" in method else "name"  # then the name is that of its term
+        key = method_key(method)
         yield OwnCode(("distill", "methods", at, key), str(method.get(key)), "method")
     section = config.augment
     for key, names in (("ops", section.ops or ()), ("base", section.base)):

@@ -14,6 +14,7 @@ from rolewise.config.network_sections import ModelSection, StudentSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.config.training_sections import TrainSection
 from rolewise.data import MissingDataError
+from rolewise.distill.settings import method_key
 from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment import builders
 from rolewise.experiment.name_checks import check
@@ -193,7 +194,7 @@ class Trial:
 
         models = (config.teacher.model, section)
         found = self._once(key, partial(method_trial_faults, method, models, pair, images, on_cpu))
-        place = "method" if "method" in method else "name"
+        place = method_key(method)
         return [((place,), str(found))] if isinstance(found, ForeignError) else found
 
     def _once(self, key: list[Any], make: Callable[[], Any]) -> Any:
