@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
@@ -11,12 +12,13 @@ import torch
 from torch import Tensor
 from train_toys import SPEC, batch, data, trainee
 
-from rolewise.augment import Mix
+from rolewise.augment import Mix, build_schedule
 from rolewise.batch import Batch
 from rolewise.distill import Distiller, Weight, weight_of
 from rolewise.errors import InputError
 from rolewise.models import build
 from rolewise.train import Feed, ImageFeed, Mixing, Trainee, TrainSettings
+from rolewise.train.position_plans import PositionPlans
 
 MIXINGS: dict[str, Mixing | None] = {
     "plain": None,
@@ -101,3 +103,33 @@ def test_a_training_takes_any_feed() -> None:
     with pytest.raises(InputError, match="must have an ImageFeed for this, got Rows"):
         _ = made.source
     assert not isinstance(made.feed, ImageFeed)
+
+
+@pytest.mark.parametrize("name", MIXINGS)
+@pytest.mark.parametrize("view", ["own", "clean"])
+def test_chunks_of_any_size_give_the_same_batches(name: str, view: str) -> None:
+    given = []
+    for chunk in (16, 32, 2048):
+        made = trainee(view=view, chunk=chunk)
+        made.mixing = MIXINGS[name]
+        made.distiller.methods = made.distiller.methods[:1]
+        made.distiller.eval()
+        given.append(list(made.images.batches(1)))
+    for one, *others in zip(*given, strict=True):
+        assert all(same(one, other) for other in others)
+
+
+@pytest.mark.parametrize("name", ["none", "standard", "randaugment", "trivialaugment", "autoaugment", "autoaugment_torchvision"])
+def test_a_plan_belongs_to_its_position(name: str) -> None:
+    policy = build_schedule(name).at(0.5)
+    whole = PositionPlans(policy, (3, 8, 8), 5, "epoch", 0).between(0, 700)
+    assert len(whole) == 700
+    again, cuts = PositionPlans(policy, (3, 8, 8), 5, "epoch", 0), [0, 1, 250, 256, 258, 511, 700]
+    for start, stop in itertools.pairwise(cuts):
+        piece = again.between(start, stop)
+        for key in ("ops", "values", "draws"):
+            assert torch.equal(getattr(piece, key), getattr(whole, key)[start:stop])
+    if whole.ops.shape[1]:
+        assert not torch.equal(whole.draws[:256], whole.draws[256:512])
+        other = PositionPlans(policy, (3, 8, 8), 5, "epoch", 1).between(0, 256)
+        assert not torch.equal(other.draws, whole.draws[:256])

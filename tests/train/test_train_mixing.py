@@ -65,7 +65,7 @@ def test_under_every_view_both_networks_see_the_same_mix(mixing: Mixing) -> None
     under_own, owned, _ = fed(mixed(mixing, view="own"))
     # Nothing of the student's moves with the view, and mixing moves neither the order nor the augmentation.
     assert torch.equal(student, under_clean) and torch.equal(student, under_own) and torch.equal(soft, soft_clean)
-    plan = mixing.mix.draw(hard, (8, 8), generator(5, "epoch", 0, "mix"), batch_size=16)
+    plan = mixing.mix.draw(hard, (8, 8), generator(5, "epoch", 0, "mix", "group", 0), batch_size=16)
     for seen, images in ((student, plain), (clean, unmixed), (owned, own)):
         torch.testing.assert_close(seen, mix_images(images, plan), atol=1e-5, rtol=0)
         assert (seen - images).abs().max() > 0.1

@@ -132,9 +132,7 @@ class TrainSettings(Training):
         interpolation: of geometric augmentation, ``nearest`` or ``bilinear``.
         fill: grey level of what comes from outside the image.
         chunk: images that are augmented at once; whole batches, and fewer of large images. It is here for speed and
-            memory, and yet it changes the results: the draws of a chunk come one after another from one stream, so that
-            other chunks give other augmentations, and another network. Keep it the same where trainings are compared,
-            or resumed.
+            memory, and changes no byte.
     """
 
     interpolation: Literal["nearest", "bilinear"] = "nearest"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rolewise.augment import Augmentation, Schedule, apply
+from rolewise.augment import Schedule, apply
 from rolewise.batch import Batch
 from rolewise.config.training_sections import TrainSettings
 from rolewise.data import ImageData, Source, batches, shuffled
@@ -18,6 +18,7 @@ from rolewise.seeds import generator
 from rolewise.train.given import check_seen
 from rolewise.train.mixer import Mixer, laid_out, parts_of
 from rolewise.train.mixing import Mixing
+from rolewise.train.position_plans import PositionPlans
 
 #: Large images are augmented fewer at once: the work takes several times their bytes.
 CHUNK_BYTES = 1 << 24
@@ -26,8 +27,9 @@ CHUNK_BYTES = 1 << 24
 class ImageFeed:
     """The batches of images and classes that a student, and its teacher, are trained on.
 
-    The draws of epoch e are those of the stream (seed, "epoch", e); the teacher's own and those of mixing are each
-    those of a stream beside it: no view changes what the student sees.
+    Draws belong to positions of the epoch (see `PositionPlans`), the teacher's own and those of mixing to streams
+    beside the student's: neither a view nor the size of the chunks changes what the student sees, and an epoch may
+    begin at any batch.
 
     Args:
         distiller: student and teacher; pairs by entropy are decided by one of them.
@@ -75,30 +77,22 @@ class ImageFeed:
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Gives the batches of an epoch from number ``start`` on.
 
-        Whole chunks before it are drawn and neither read nor augmented.
-
         Args:
             epoch: from 0.
             start: the number of batches that are left out.
         """
         size, images = self.settings.batch_size, at_once(self.source, self.settings)
-        stream, own = generator(self.seed, "epoch", epoch), generator(self.seed, "epoch", epoch, "teacher")
-        order = shuffled(self.indices, stream)[: self.examples]
-        progress = epoch / self.settings.epochs
-        mixer = self._mixer(epoch, progress)
+        order = shuffled(self.indices, generator(self.seed, "epoch", epoch, "order"))[: self.examples]
+        plans, mixer = self._plans(epoch), self._mixer(epoch, order)
         if not start:
             self.counts = {"rows": 0, "mixed": 0} if mixer is not None else {}
-        begun = start * size // images * images
-        for first in range(0, begun, images):
-            self._skip(order[first : first + images], progress, (stream, own), mixer)
-        start -= begun // size
-        for chunk in batches(self.source, order[begun:], images, device=self.device):
-            student, teacher = self._augmented(chunk.images, progress, (stream, own))
+        for chunk in batches(self.source, order[start * size :], images, device=self.device):
+            student, teacher = self._augmented(chunk.images, plans, start * size)
             chunk = replace(chunk, indices=chunk.indices.to(chunk.labels.device))
             if mixer is None:
                 student = laid_out(student, self.settings.channels_last)
                 teacher = laid_out(teacher, self.settings.channels_last) if teacher is not None else None
-                for part in parts_of(len(student), size)[start:]:
+                for part in parts_of(len(student), size):
                     views = {} if teacher is None else {"teacher": teacher[part]}
                     yield Batch(student[part], chunk.labels[part], chunk.indices[part], views)
             else:
@@ -106,55 +100,48 @@ class ImageFeed:
                     self.counts["rows"] += len(batch.inputs)
                     self.counts["mixed"] += mixed
                     yield batch
-            start = 0
+            start += images // size
 
-    def _mixer(self, epoch: int, progress: float) -> Mixer | None:
+    def _mixer(self, epoch: int, order: Tensor) -> Mixer | None:
         if self.mixing is None:
             return None
         return Mixer(
             self.distiller,
             self.mixing,
-            progress=progress,
+            progress=epoch / self.settings.epochs,
             batch_size=self.settings.batch_size,
             num_classes=len(self.source.classes),
             channels_last=self.settings.channels_last,
-            stream=generator(self.seed, "epoch", epoch, "mix"),
+            labels=self.source.labels[order],
+            size=self.source.size,
+            seed=self.seed,
+            names=("epoch", epoch, "mix"),
         )
 
-    def _skip(
-        self,
-        indices: Tensor,
-        progress: float,
-        streams: tuple[torch.Generator, torch.Generator],
-        mixer: Mixer | None,
-    ) -> None:
-        """Makes the draws of a chunk and nothing else, since those of later chunks follow them in the streams."""
+    def _plans(self, epoch: int) -> tuple[PositionPlans, PositionPlans | None]:
+        """Returns the plans of student and teacher; None where the teacher's images are not augmented apart."""
         height, width = self.source.size
-        size = (self.source.channels, height, width)
-        for schedule, stream in zip(self._schedules(), streams, strict=True):
-            if schedule is not None:
-                schedule.at(progress).draw(len(indices), size, stream)
-        if mixer is not None:
-            mixer.skip(self.source.labels[indices], (height, width))
-
-    def _schedules(self) -> tuple[Schedule, Schedule | None]:
-        """Returns the augmentations of student and teacher; None where the teacher's images are not augmented apart."""
-        own = self.view == "own" and bool(self.distiller.methods)
-        return self.augmentation, self.teacher_augmentation if own else None
+        size, progress = (self.source.channels, height, width), epoch / self.settings.epochs
+        student = PositionPlans(self.augmentation.at(progress), size, self.seed, "epoch", epoch, "student")
+        if self.view != "own" or not self.distiller.methods:
+            return student, None
+        assert self.teacher_augmentation is not None
+        return student, PositionPlans(
+            self.teacher_augmentation.at(progress), size, self.seed, "epoch", epoch, "teacher"
+        )
 
     def _augmented(
-        self, images: Tensor, progress: float, streams: tuple[torch.Generator, torch.Generator]
+        self, images: Tensor, plans: tuple[PositionPlans, PositionPlans | None], place: int
     ) -> tuple[Tensor, Tensor | None]:
         """Returns the student's images, and the teacher's; None where it sees the student's, or is not run."""
-        student, teacher = self._schedules()
-        seen = self._apply(images, student.at(progress), streams[0])
+        student, teacher = plans
+        seen = self._apply(images, student, place)
         if teacher is not None:
-            return seen, self._apply(images, teacher.at(progress), streams[1])
+            return seen, self._apply(images, teacher, place)
         return seen, images if self.view == "clean" and self.distiller.methods else None
 
-    def _apply(self, images: Tensor, policy: Augmentation, stream: torch.Generator) -> Tensor:
-        size = (images.shape[1], images.shape[2], images.shape[3])
-        plan = policy.draw(len(images), size, stream)
+    def _apply(self, images: Tensor, plans: PositionPlans, place: int) -> Tensor:
+        plan = plans.between(place, place + len(images))
         if not plan.ops.shape[1]:
             return images
         return apply(images, plan, interpolation=self.settings.interpolation, fill=self.settings.fill)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -13,8 +13,11 @@ from rolewise.augment.mix_plan import after_clean, join
 from rolewise.batch import Batch, Mixture
 from rolewise.data.source_batches import ImageBatch
 from rolewise.distill import Distiller
+from rolewise.seeds import generator
 from rolewise.train.mixing import Mixing, entropies
 
+#: Batches whose plans share a stream. It is part of every byte that is trained on mixed images, and no setting.
+GROUP = 8
 Images = tuple[Tensor, Tensor | None]
 
 
@@ -32,7 +35,10 @@ class Mixer:
         batch_size: B.
         num_classes: K.
         channels_last: memory layout of the images.
-        stream: of all draws.
+        labels: int64 [M], the classes of the epoch's images in their order.
+        size: (H, W) of the images in pixels.
+        seed: of all draws.
+        names: of the epoch's stream. `GROUP` batches share a stream, whatever the chunks are.
     """
 
     def __init__(
@@ -44,67 +50,73 @@ class Mixer:
         batch_size: int,
         num_classes: int,
         channels_last: bool,
-        stream: torch.Generator,
+        labels: Tensor,
+        size: tuple[int, int],
+        seed: int,
+        names: Sequence[str | int],
     ) -> None:
         self._channels_last = channels_last
         self._distiller, self._mixing, self._mix = distiller, mixing, mixing.at(progress)
-        self._batch_size, self._classes, self._stream = batch_size, num_classes, stream
-
-    def skip(self, labels: Tensor, size: tuple[int, int]) -> None:
-        """Makes the draws of a chunk that is left out, since later ones follow them in the stream."""
-        self._draw(labels, size)
-        for part in parts_of(len(labels), self._batch_size):
-            self._skip_decision(part)
+        self._batch_size, self._classes, self._size = batch_size, num_classes, size
+        self._seed, self._names = seed, tuple(names)
+        # Classes are read off the device only where pairs depend on them.
+        self._labels = torch.zeros(len(labels)).long() if self._mix.pairs == "any" else labels.cpu()
+        self._group: tuple[int, list[MixPlan]] | None = None
 
     def batches(
         self, chunk: ImageBatch, student: Tensor, teacher: Tensor | None, first: int
     ) -> Iterator[tuple[Batch, int]]:
-        """Gives the batches of a chunk of whole ones from number ``first`` on, and how many rows of each are mixed.
+        """Gives the batches of a chunk of whole ones, and the number of mixed rows of each.
 
         Args:
             chunk: classes and indices.
             student: images as the student sees them, [M, C, H, W].
             teacher: images as the teacher sees them; None where it sees the student's, or is not run.
-            first: the number of batches that are left out.
+            first: the number of the chunk's first batch in the epoch.
         """
-        plans = self._draw(chunk.labels, (chunk.images.shape[2], chunk.images.shape[3]))
         parts = parts_of(len(student), self._batch_size)
+        plans = [] if self._mixing.unix else self._drawn(first, len(student))
         if self._mixing.by is None and not self._mixing.clean_too:
             # Of many batches at once: on small images drawing and blending are mostly overhead.
-            yield from self._applied(chunk, (student, teacher), plans[0], parts[first:], parts[first:])
+            yield from self._applied(chunk, (student, teacher), plans[0], parts, parts)
             return
-        for part in parts[:first]:
-            self._skip_decision(part)
-        for part in parts[first:]:
+        for number, part in enumerate(parts, first):
             local = [plan[part].shifted(-part.start) for plan in plans]
             images = student[part], teacher[part] if teacher is not None else None
-            plan = self._decided(*images, local)
+            plan = self._decided(*images, local, number)
             small = ImageBatch(chunk.images[part], chunk.labels[part], chunk.indices[part])
             # More rows than images where the clean ones come first.
             yield from self._applied(small, images, plan, [slice(0, len(images[0]))], [slice(0, len(plan))])
 
-    def _draw(self, labels: Tensor, size: tuple[int, int]) -> list[MixPlan]:
-        """Returns a plan for a chunk, two of which a network picks, or none where a network's ranks make it."""
-        if self._mixing.unix:
-            return []
-        # Classes are read off the device only where pairs depend on them.
-        known = torch.zeros(len(labels)).long() if self._mix.pairs == "any" else labels.cpu()
-        draws = 1 if self._mixing.by is None else 2
-        return [self._mix.draw(known, size, self._stream, batch_size=self._batch_size) for _ in range(draws)]
+    def _drawn(self, first: int, count: int) -> list[MixPlan]:
+        """Returns a plan for a chunk, or two of which a network picks, out of those of its groups of batches."""
+        start, pieces = first * self._batch_size, list[list[MixPlan]]()
+        rows = GROUP * self._batch_size
+        for number in range(start // rows, -(-(start + count) // rows)):
+            begin = number * rows
+            part = slice(max(start - begin, 0), min(start + count - begin, rows))
+            pieces.append([plan[part].shifted(begin - start) for plan in self._of_group(number)])
+        return [join(list(same)) for same in zip(*pieces, strict=True)]
 
-    def _skip_decision(self, part: slice) -> None:
-        if self._mixing.unix:
-            # What is drawn does not depend on the entropies.
-            self._unix(torch.zeros(part.stop - part.start))
+    def _of_group(self, number: int) -> list[MixPlan]:
+        """Returns the plans of a group of batches; the last one is kept, as the next chunk may begin within it."""
+        if self._group is None or self._group[0] != number:
+            rows = GROUP * self._batch_size
+            labels, stream = self._labels[number * rows : (number + 1) * rows], self._stream("group", number)
+            draws = 1 if self._mixing.by is None else 2
+            plans = [self._mix.draw(labels, self._size, stream, batch_size=self._batch_size) for _ in range(draws)]
+            self._group = number, plans
+        return self._group[1]
 
-    def _unix(self, scores: Tensor) -> MixPlan:
-        mix, sharpness = self._mix, self._mixing.sharpness
-        return unix_plan(scores, self._stream, alpha=mix.alpha, ratio=mix.ratio, fold=mix.fold, sharpness=sharpness)
+    def _stream(self, *names: str | int) -> torch.Generator:
+        return generator(self._seed, *self._names, *names)
 
-    def _decided(self, student: Tensor, teacher: Tensor | None, drawn: list[MixPlan]) -> MixPlan:
+    def _decided(self, student: Tensor, teacher: Tensor | None, drawn: list[MixPlan], number: int) -> MixPlan:
         """Returns the plan of one batch: as drawn, or as a network's entropy decides; after the clean images or not."""
         if self._mixing.unix:
-            plan = self._unix(self._scores(student, teacher, None))
+            mix, sharpness = self._mix, self._mixing.sharpness
+            settings = {"alpha": mix.alpha, "ratio": mix.ratio, "fold": mix.fold, "sharpness": sharpness}
+            plan = unix_plan(self._scores(student, teacher, None), self._stream("batch", number), **settings)  # type: ignore[arg-type]
         elif self._mixing.by is not None:
             pool = join(drawn)
             plan = keep_highest(pool, self._scores(student, teacher, pool), len(student))
