@@ -155,15 +155,19 @@ def test_foreign_folders_and_two_at_a_time_are_refused(tmp_path: Path) -> None:
     (folder.stage("seed0/teacher-own") / "record.jsonl").write_text("{}\n")
     known = json.loads((folder.root / "run.json").read_text())
     write_sealed(folder.root / "run.json", {**known, "version": 9})
-    with pytest.raises(InputError, match=r"must have version 2, got 9.*--fresh"):
+    with pytest.raises(InputError, match=r"must have version 3, got 9.*--fresh"):
         open_run(tmp_path / "r", load(QUICK))
+    write_sealed(folder.root / "run.json", {**known, "version": 2})  # its draws were others
+    with pytest.raises(InputError, match=r"must have version 3, got 2.*cannot resume its trainings; start anew"):
+        open_run(tmp_path / "r", load(QUICK))
+    assert folder.config().name == load(QUICK).name
     (folder.root / "run.json").write_text(json.dumps({**known, "version": 9}))
     with pytest.raises(InputError, match=r"run\.json is damaged.*--fresh"):
         open_run(tmp_path / "r", load(QUICK))
     (folder.root / "run.json").write_text('{"version": 1, "name": "quick", "config": "0"}')
     with pytest.raises(InputError, match=r"made by an earlier version of Rolewise.*--fresh"):
         open_run(tmp_path / "r", load(QUICK))
-    assert open_run(tmp_path / "r", load(QUICK), fresh=True).record()["version"] == 2
+    assert open_run(tmp_path / "r", load(QUICK), fresh=True).record()["version"] == 3
 
 
 def test_a_run_that_failed_before_its_first_stage_takes_the_corrected_config(tmp_path: Path) -> None:

@@ -119,7 +119,9 @@ def test_chunks_of_any_size_give_the_same_batches(name: str, view: str) -> None:
         assert all(same(one, other) for other in others)
 
 
-@pytest.mark.parametrize("name", ["none", "standard", "randaugment", "trivialaugment", "autoaugment", "autoaugment_torchvision"])
+@pytest.mark.parametrize(
+    "name", ["none", "standard", "randaugment", "trivialaugment", "autoaugment", "autoaugment_torchvision"]
+)
 def test_a_plan_belongs_to_its_position(name: str) -> None:
     policy = build_schedule(name).at(0.5)
     whole = PositionPlans(policy, (3, 8, 8), 5, "epoch", 0).between(0, 700)

@@ -89,16 +89,6 @@ def test_a_fit_that_is_stopped_at_random_steps_leaves_the_same_files(kind: str, 
     assert len((tmp_path / "cut" / "timing.jsonl").read_text().splitlines()) == 3
 
 
-def test_checkpoints_of_epochs_ends_from_before_there_were_others_are_taken(tmp_path: Path) -> None:
-    whole, head, tail = make("plain"), make("plain"), make("plain")
-    expected = whole.run_epochs(0, 3)
-    start = head.run_epochs(0, 1)
-    old = head.state_dict()
-    assert set(old) == {"epoch", "weights", "optimizer"}
-    tail.load_state_dict(old)
-    assert start + tail.run_epochs(1, 3) == expected and same(tail.state_dict(), whole.state_dict())
-
-
 def test_a_state_within_an_epoch_is_that_of_the_same_training() -> None:
     made = make("plain")
     made.run_epoch(pause=lambda: made.step == 2)

@@ -41,6 +41,19 @@ def test_state_carries_a_training_over_at_every_epoch(optimizer: str, settings: 
             assert torch.equal(a, b)
 
 
+def test_a_state_of_other_draws_is_refused_unless_it_is_finished() -> None:
+    made = trainee("sgd", epochs=2)
+    made.run_epochs(0, 1)
+    earlier = {name: value for name, value in made.state_dict().items() if name != "draws"}
+    fresh = trainee("sgd", epochs=2)
+    with pytest.raises(InputError, match=r"draws of version 2, got 1: .*start the training anew"):
+        fresh.load_state_dict(earlier)
+    assert fresh.epoch == 0
+    made.run_epochs(1, 2)
+    fresh.load_state_dict({**made.state_dict(), "draws": 1})
+    assert fresh.progress == 1 and torch.equal(weights(fresh), weights(made))
+
+
 def test_it_learns() -> None:
     made = trainee("adam", distilled=False, epochs=15)
     made.run_epochs(0, 15)
@@ -166,7 +179,7 @@ def test_wrong_views_and_states_are_refused() -> None:
         trainee(view="mine")
     made = trainee()
     with pytest.raises(InputError, match="same network"):
-        made.load_state_dict({"epoch": 1})
+        made.load_state_dict({"epoch": 1, "draws": 2})
     with pytest.raises(InputError, match="at least one image"):
         evaluate(made.model, made.source, torch.arange(0), SPEC)
 

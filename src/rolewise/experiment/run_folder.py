@@ -15,7 +15,7 @@ from rolewise.experiment.folder_binding import bind, holds_work, is_bound_to, un
 from rolewise.experiment.input_digests import inputs_of, remember
 from rolewise.experiment.lock import locked
 from rolewise.experiment.own_code import import_operations
-from rolewise.experiment.run_record import MADE, VERSION, read_record, write_record
+from rolewise.experiment.run_record import MADE, READ, read_record, write_record
 from rolewise.files import read_json
 from rolewise.foreign_code import search_in
 from rolewise.seals import ANEW, DONE, check_file, finished, product, remedy_of
@@ -93,7 +93,7 @@ class RunFolder:
         Raises:
             InputError: the record is damaged, or of an earlier version.
         """
-        return read_record(self.root / "run.json", VERSION)
+        return read_record(self.root / "run.json", *READ)
 
     def config(self) -> ExperimentConfig:
         """Reads the config that the run was made with.

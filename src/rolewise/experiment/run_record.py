@@ -19,13 +19,20 @@ from rolewise.foreign_code import folders_of, modules_in
 from rolewise.seals import is_early, read_sealed, write_sealed
 from rolewise.tasks import build_task
 
-VERSION = 2
+#: Raised when the same config comes to train something else: a run of before is read, and not resumed.
+VERSION = 3
+#: Versions of runs whose networks, tables and pages are read.
+READ = (2, VERSION)
 #: What the run's record holds the digests of.
 MADE = ("config.yaml", "environment.json")
 
 
-def read_record(path: Path, version: int) -> dict[str, Any]:
+def read_record(path: Path, *versions: int) -> dict[str, Any]:
     """Reads ``run.json`` or ``study.json``.
+
+    Args:
+        path: of the record.
+        versions: those that are taken, the current one last.
 
     Raises:
         InputError: it is missing, damaged, or of another version.
@@ -37,9 +44,10 @@ def read_record(path: Path, version: int) -> dict[str, Any]:
             f"report can still be written, but to resume, {remedy}"
         )
     known = read_sealed(path, "the record", remedy)
-    if known.get("version") != version:
+    if known.get("version") not in versions:
         raise InputError(
-            f"{path} must have version {version}, got {known.get('version')!r}; it is from another release; {remedy}"
+            f"{path} must have version {versions[-1]}, got {known.get('version')!r}: it is from another release, and "
+            f"this one cannot resume its trainings; {remedy}"
         )
     if not isinstance(known.get("files"), dict) or not isinstance(known.get("read"), dict):
         raise InputError(f"{path} must hold the digests of files and of what was read; it is damaged; {remedy}")

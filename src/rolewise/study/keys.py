@@ -19,7 +19,7 @@ from rolewise.experiment.stages import section_of
 from rolewise.files import digest_of, sha256
 
 #: Raised when the same config comes to train something else.
-VERSION = 2
+VERSION = 3
 #: Raised when a registered measurement comes to give other columns or other numbers of the same network.
 MEASURED = 3
 #: Settings that no result depends on, or that stages read through parts of their own, below. What is not named here

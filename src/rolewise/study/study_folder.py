@@ -22,7 +22,7 @@ from rolewise.experiment.run_record import environment, read_record, write_recor
 from rolewise.files import digest_of, sha256, write_json, write_text
 from rolewise.seals import ANEW, DONE, check_file, finished, read_sealed, remedy_of, write_sealed
 
-VERSION = 2
+VERSION = 3
 #: Settings that change how fast a study runs, or what its page asks of the table, and nothing else.
 _ASIDE = ("workers", "questions")
 #: Why a stage failed.

@@ -88,26 +88,20 @@ class ClassificationMetric:
     def __init__(self) -> None:
         self._correct: list[Tensor] = []
         self._losses: list[Tensor] = []
-        self._sum = 0.0
 
     def add(self, outputs: Outputs, batch: Batch) -> None:
         """Adds a batch with labels int64 [B]."""
         logits = outputs.logits.detach().float()
         self._correct.append((logits.argmax(1) == batch.targets).cpu())
         self._losses.append(functional.cross_entropy(logits, batch.targets, reduction="none").cpu())
-        # Summed by torch, as evaluations were before a metric could be weighted: to the last digit.
-        self._sum += float(functional.cross_entropy(logits, batch.targets, reduction="sum"))
 
     def compute(self, weights: Tensor | None = None) -> dict[str, float]:
         """Returns ``accuracy`` in [0, 1] and ``loss`` in nats (see `rolewise.tasks.protocol.Metric`)."""
-        correct = torch.cat(self._correct)
+        correct, losses = torch.cat(self._correct).double(), torch.cat(self._losses).double()
         if weights is None:
-            return {"accuracy": int(correct.sum()) / len(correct), "loss": self._sum / len(correct)}
+            return {"accuracy": float(correct.mean()), "loss": float(losses.mean())}
         share = weights.double() / weights.double().sum()
-        return {
-            "accuracy": float(share @ correct.double()),
-            "loss": float(share @ torch.cat(self._losses).double()),
-        }
+        return {"accuracy": float(share @ correct), "loss": float(share @ losses)}
 
     def per_example(self) -> Tensor:
         """Returns whether each example is right, [N] of 0 and 1."""

@@ -14,6 +14,9 @@ from rolewise.train.step import Update
 if TYPE_CHECKING:
     from rolewise.train.trainee import Trainee
 
+#: Raised when the same seed comes to draw other batches: a training that began with others cannot be resumed.
+DRAWS = 2
+
 
 def state_of(trainee: Trainee) -> dict[str, Any]:
     """Returns the state of a training: tensors, numbers, text and plain containers.
@@ -23,6 +26,7 @@ def state_of(trainee: Trainee) -> dict[str, Any]:
     """
     state: dict[str, Any] = {
         "epoch": trainee.epoch,
+        "draws": DRAWS,
         "weights": trainee.distiller.state_dict(),
         "optimizer": trainee.optimizer.state_dict(),
     }
@@ -42,11 +46,16 @@ def take_state(trainee: Trainee, state: dict[str, Any]) -> None:
 
     Args:
         trainee: the training.
-        state: of `state_of`, also of a version that could stop at the ends of epochs only.
+        state: of `state_of`; one of a finished training may be of an earlier release.
 
     Raises:
-        InputError: it is of another kind.
+        InputError: it is of another kind, or of a release whose draws were others and not finished.
     """
+    if state.get("draws", 1) != DRAWS and state.get("epoch") != trainee.settings.epochs:
+        raise InputError(
+            f"the state must have draws of version {DRAWS}, got {state.get('draws', 1)}: it is from another release, "
+            "and the rest of the training would see other images; start the training anew"
+        )
     trainee.record = EpochRecord()
     try:
         trainee.distiller.load_state_dict(state["weights"])
