@@ -33,8 +33,8 @@ measure: [accuracy, calibration, smoothness, fidelity, geometry, {{name: robustn
           {{name: corruptions, names: [contrast], strengths: [3]}}]
 set:
   arms: {{teacher: [none], student: [none], distill: [true]}}
-  teacher.train.epochs: 2
-  students.0.train.epochs: 2
+  teacher.train.epochs: 4
+  students.0.train.epochs: 6
 parts:
   distilled:
     grid:
