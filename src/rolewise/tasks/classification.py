@@ -13,6 +13,7 @@ from rolewise.batch import Batch, Outputs, Rows
 from rolewise.errors import InputError
 from rolewise.logits import logits_in
 from rolewise.metric_info import ACCURACY, CROSS_ENTROPY, MetricInfo
+from rolewise.networks import call
 from rolewise.tasks.label_checks import check_label_shapes, check_label_values, check_logits
 from rolewise.tasks.protocol import Reduction, RowKind
 from rolewise.tasks.task_registry import TASKS
@@ -54,7 +55,7 @@ class Classification:
 
     def run(self, network: nn.Module, inputs: Any, targets: Any = None) -> Outputs:
         """Returns a network's logits [B, K]; a mapping of inputs is given to it by keyword."""
-        return Outputs({"logits": logits_in(network(**inputs) if isinstance(inputs, Mapping) else network(inputs))})
+        return Outputs({"logits": logits_in(call(network, inputs))})
 
     def check_outputs(self, outputs: Outputs, batch: Batch, *, values: bool) -> None:
         """Raises InputError unless logits are [B, K] of the batch and go with its labels."""
