@@ -15,6 +15,7 @@ from rolewise.data import READERS, argument_faults
 from rolewise.distill import COMBINATIONS, METHODS, section_faults, term_names
 from rolewise.distill.settings import method_name
 from rolewise.errors import InputError, near
+from rolewise.experiment.metric_checks import metric_section_faults
 from rolewise.experiment.mix_checks import check_mixing
 from rolewise.experiment.scalar_checks import check_scalars
 from rolewise.experiment.task_rules import task_section_faults
@@ -57,6 +58,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from _arms(config, left_out)
     yield from check_mixing(config, left_out)
     yield from task_section_faults(config, left_out)
+    yield from metric_section_faults(config, left_out)
     yield from check_scalars(config)
     yield from weight_file_faults(config)
 

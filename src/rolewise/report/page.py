@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 
 from rolewise.files import AnyPath, as_path, write_text
+from rolewise.metric_info import CLASS_METRICS
 from rolewise.report import bits, figures, measured
 from rolewise.report.cells import with_interval, with_spread
 from rolewise.report.costs import costs_table
@@ -121,7 +122,7 @@ def _teachers(data: RunData) -> list[dict[str, str]]:
 
 def _others(data: RunData) -> dict[str, Any] | None:
     """Returns every arm's other metrics, mean and standard deviation; None where accuracy is the only one."""
-    if data.results is None or data.results["task"] == "classification":
+    if data.results is None or tuple(data.metrics) == CLASS_METRICS:
         return None
     rows = []
     for arm in data.results["arms"]:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from rolewise.batch import Batch, Outputs, Rows
 from rolewise.errors import InputError
 from rolewise.logits import logits_in
-from rolewise.metric_info import ACCURACY, CROSS_ENTROPY, MetricInfo
+from rolewise.metric_info import CLASS_METRICS, MetricInfo
 from rolewise.networks import call
 from rolewise.tasks.label_checks import check_label_shapes, check_label_values, check_logits
 from rolewise.tasks.protocol import Reduction, RowKind
@@ -33,10 +33,7 @@ class Classification:
     """
 
     name = "classification"
-    metrics: tuple[MetricInfo, ...] = (
-        ACCURACY,
-        CROSS_ENTROPY,
-    )
+    metrics: tuple[MetricInfo, ...] = CLASS_METRICS
     rows_hold: RowKind = "logits"
     row_classes: int | None = None
 

@@ -21,6 +21,7 @@ from rolewise.experiment.name_checks import check
 from rolewise.experiment.own_code import own_code
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of
+from rolewise.experiment.trial.metric_trial import metric_fault
 from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault, try_network
 from rolewise.experiment.trial.operation_trial import operation_fault
 from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_trial_faults
@@ -95,6 +96,11 @@ class Trial:
         if fault := target_fault(images):
             yield ("task",), fault
             return
+        for at, entry in enumerate(config.metrics):
+            if not faulty("metrics", at):
+                found = self._once(["metric", entry, images], partial(metric_fault, entry, images))
+                if found is not None:
+                    yield ("metrics", at, *found.path), found.rule
         if images.counts is not None:
             yield from size_faults(config, *images.counts)
         networks: list[Network | None] = []
