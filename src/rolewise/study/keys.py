@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,19 +57,21 @@ def _read(config: ExperimentConfig, stage: Stage) -> dict[str, str]:
     return {**data_inputs(config), **module_inputs(*code_read_by(config, stage))}
 
 
-def measure_key(training: str, measure: Iterable[MeasureEntry], config: ExperimentConfig, *, read: bool = True) -> str:
+def measure_key(
+    training: str, measure: Iterable[MeasureEntry], metrics: Sequence[MetricSpec] = (), *, read: bool = True
+) -> str:
     """Returns the key of the measurements of a training's network.
 
     Args:
         training: the key of the training.
         measure: the measurements.
-        config: of the cell, whose metrics are measured too.
+        metrics: of the cell's config, which are measured too.
         read: as in `stage_keys`.
     """
-    wanted, metrics = list(measure), [_metric(entry) for entry in config.metrics]
-    own = module_inputs(*(one["name"] for one in metrics), *(one.name for one in wanted)) if read else {}
+    wanted, added = list(measure), [_metric(entry) for entry in metrics]
+    own = module_inputs(*(one["name"] for one in added), *(one.name for one in wanted)) if read else {}
     known = {"version": MEASURED, "kind": "measure", "training": training, "measure": [one.plain for one in wanted]}
-    return digest({**known, **({"metrics": metrics} if metrics else {}), "read": own})
+    return digest({**known, **({"metrics": added} if added else {}), "read": own})
 
 
 def _metric(entry: MetricSpec) -> dict[str, Any]:
