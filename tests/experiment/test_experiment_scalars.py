@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from rolewise.advice.experiment_advice import TrainedTeacher, overlay
 from rolewise.config import ConfigError, as_values
 from rolewise.errors import Interrupted
 from rolewise.experiment import load, pipeline, run
@@ -155,3 +157,14 @@ def test_what_cannot_be_searched_is_refused_at_its_line(name: str, space: str, p
     fault, *more = caught.value.faults
     assert not more and message in fault.message and fault.path == f"search.scalars.{name}{path}"
     assert fault.place.line == len(text.splitlines())
+
+
+def test_advice_keeps_the_methods_whose_numbers_are_searched(tmp_path: Path) -> None:
+    proposed = {"methods": [{"name": "dkd"}], "label_weight": 0.5}
+    advice = SimpleNamespace(overlay={"mix": {"method": "none"}, "augmentation": "standard", "distill": proposed})
+    teacher = TrainedTeacher(tmp_path / "weights.safetensors", None, None)
+    for scalars, expected in (
+        ("search.scalars={temperature: {low: 1, high: 8}}", proposed),
+        ("search.scalars={distill.methods.kd.weight: {low: 0, high: 1}}", {"label_weight": 0.5}),
+    ):
+        assert overlay(load(QUICK, [scalars]), "small", teacher, advice)["distill"] == expected  # type: ignore[arg-type]

@@ -225,7 +225,10 @@ def overlay(config: ExperimentConfig, student: str, trained_teacher: TrainedTeac
         arms |= {"teacher": ["none"]} if "own" in config.arms.teacher else {}
     elif trained_teacher.stage is not None and trained_teacher.stage.augmentation in specs(config):
         arms["teacher"] = [specs(config)[trained_teacher.stage.augmentation]]
-    return found | ({"teacher": teacher} if teacher else {}) | {"distill": settings["distill"], "arms": arms}
+    # And a search over a method's own numbers needs that method.
+    kept = {"methods"} if any(name.startswith("distill.methods.") for name in config.search.scalars) else set()
+    distill = {name: value for name, value in settings["distill"].items() if name not in kept}
+    return found | ({"teacher": teacher} if teacher else {}) | {"distill": distill, "arms": arms}
 
 
 def _distinct(augmentations: list[Any]) -> list[Any]:
