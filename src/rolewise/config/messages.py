@@ -53,7 +53,14 @@ def messages_of(error: ValidationError, value: Any, kind: type[BaseModel], owner
     found: dict[Steps, list[Mapping[str, Any]]] = {}
     for item in error.errors(include_url=False):
         found.setdefault(real_path(item, value), []).append(item)
+    # A mapping with a fault in it is no number either, where a number might have stood: that is no fault of its own.
+    deeper = {path[:length] for path in found for length in range(len(path))}
+    found = {path: items for path, items in found.items() if path not in deeper or not _of_kind_alone(items)}
     return {path: _message(items, path, value_at(value, path), kind, owner) for path, items in found.items()}
+
+
+def _of_kind_alone(items: list[Mapping[str, Any]]) -> bool:
+    return all(item["type"].endswith("_type") for item in items)
 
 
 def real_path(item: Mapping[str, Any], value: Any) -> Steps:
