@@ -14,6 +14,7 @@ from rolewise.config.section import (
     Side,
 )
 from rolewise.config.training_sections import TrainSection
+from rolewise.errors import InputError
 from rolewise.moving_weight import Weight
 
 
@@ -61,6 +62,8 @@ class MixSection(Section):
         ends = (value.start, value.end) if isinstance(value, Weight) else (value, value)
         if info.field_name == "alpha" and min(ends) <= 0:
             raise ValueError(f"must be above 0, got {min(ends):g}; set method: none to mix nothing")
+        if info.field_name == "alpha" and isinstance(value, Weight) and value.window != (0.0, 1.0):
+            raise InputError.at(("window",), "must be left out: alpha holds during all of training; give share one")
         if info.field_name == "share" and not 0 <= min(ends) <= max(ends) <= 1:
             wrong = min(ends) if min(ends) < 0 else max(ends)
             raise ValueError(f"must be a share of the batch between 0 and 1, got {wrong:g}; change it")
