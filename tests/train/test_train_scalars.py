@@ -132,7 +132,9 @@ def test_a_resumed_training_finds_the_values_of_earlier_segments() -> None:
     ]
     assert scalars_at(scalars, 0.6) == {"train.optimizer.weight_decay": 0.5, "distill.methods.0.temperature": 3.0}
     whole = trainee(scalars=scalars)
-    whole.run_epochs(0, 4)
+    records = whole.run_epochs(0, 4)
+    assert [record["scalars"]["distill.methods.0.temperature"] for record in records] == [1.5, 1.5, 3.0, 3.0]
+    assert records[3]["scalars"]["train.optimizer.weight_decay"] == 0.5
     first, rest = trainee(scalars=scalars), trainee(scalars=scalars)
     first.run_epochs(0, 3)
     rest.load_state_dict(first.state_dict())

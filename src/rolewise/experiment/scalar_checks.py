@@ -27,6 +27,8 @@ def check_scalars(config: ExperimentConfig, left_out: Collection[Steps] = ()) ->
         config: the experiment.
         left_out: paths of the settings whose code is not imported: methods among them are not checked.
     """
+    if not config.search.scalars:
+        return
     entries: Entries | None = None
     if not any(steps[:2] == ("distill", "methods") for steps in left_out):
         # A faulty method is a fault of its own, at its line.
