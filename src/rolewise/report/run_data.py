@@ -88,7 +88,7 @@ def read_run(root: Path) -> RunData:
         if (schedule := left(folder, "schedule.json")) is not None:
             data.schedules[name] = read_json(schedule, "schedule")
         if (scalars := left(folder, "scalars.json")) is not None:
-            data.scalars[name] = read_json(scalars, "the searched scalars")
+            data.scalars[name] = _segments(scalars)
         if (lineage := left(folder, "lineage.json")) is not None:
             data.lineages[name] = read_json(lineage, "lineage")
         elif (record := left(folder, "record.jsonl")) is not None:
@@ -130,6 +130,15 @@ def _mapping(path: Path | None) -> dict[str, Any] | None:
     value = read_json(path, "a file of the run")
     if not isinstance(value, dict):
         raise InputError(f"{path} must hold a mapping; it is damaged")
+    return value
+
+
+def _segments(path: Path) -> list[Any]:
+    value = read_json(path, "the searched scalars")
+    if not isinstance(value, list) or not all(
+        isinstance(part, list) and len(part) == 2 and isinstance(part[1], dict) for part in value
+    ):
+        raise InputError(f"{path} must hold segments of searched numbers; it is damaged")
     return value
 
 
