@@ -158,12 +158,19 @@ def augmentation_of(run: RunFolder, config: ExperimentConfig, stage: Stage) -> S
 
 
 def scalar_segments(run: RunFolder, stage: Stage) -> list[tuple[float, dict[str, float]]]:
-    """Returns the searched scalars (learning rate and the like) that go with a role's own schedule."""
+    """Returns the searched numbers (learning rate and the like) that go with a role's own schedule.
+
+    Where nothing is distilled, those of the distillation have nothing to move.
+    """
     if stage.schedule is None or stage.augmentation not in SEARCHES:
         return []
     path = run.product(stage.schedule, "scalars.json")
     segments = read_json(path, "the searched scalars") if path is not None else []
-    return [(float(start), {str(name): float(value) for name, value in values.items()}) for start, values in segments]
+    aside = () if stage.distilled else ("distill.",)
+    return [
+        (float(start), {str(name): float(value) for name, value in values.items() if not str(name).startswith(aside)})
+        for start, values in segments
+    ]
 
 
 def _teacher_view(run: RunFolder, config: ExperimentConfig, stage: Stage) -> Schedule | None:
