@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from rolewise.config.section import (
     Count,
@@ -79,6 +89,30 @@ class MixSection(Section):
         return self
 
 
+class WeightsSection(Section):
+    """A file of weights, and what of it goes where in the network."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    file: str
+    rename: dict[str, str] = {}
+    # A word of Python's own: in a config it is `except`.
+    leave_out: tuple[str, ...] = Field(default=(), alias="except")
+    key: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_in_a_config(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"except" if name == "leave_out" else name: value for name, value in values(self).items()}
+
+
+def _form(value: object) -> str:
+    return "section" if isinstance(value, (dict, WeightsSection)) else "path"
+
+
+#: A file of weights, or one with what of it goes where. By its form alone, so that a fault is of one of them.
+Weights = Annotated[Annotated[str, Tag("path")] | Annotated[WeightsSection, Tag("section")], Discriminator(_form)]
+
+
 class TeacherSection(Section):
     """The teacher: its network, its images and its training."""
 
@@ -86,7 +120,7 @@ class TeacherSection(Section):
     images: Count | None = None
     train: TrainSection = TrainSection()
     mix: MixSection = MixSection()
-    weights: str | None = None
+    weights: Weights | None = None
 
 
 #: Bits of a value; None for floating point.
@@ -118,5 +152,5 @@ class StudentSection(Section):
     images: Count | None = None
     train: TrainSection = TrainSection()
     mix: MixSection = MixSection()
-    init: Literal["random", "teacher"] = "random"
+    init: Weights = "random"
     quantise: QuantiseSection | None = None
