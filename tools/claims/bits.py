@@ -34,7 +34,7 @@ def losses(figures: Figures) -> tuple[dict[str, Estimate], dict[str, float]]:
     table = figures.table("w2a2_losses_digits")
     found = {term: table.difference({"term": term}, {"term": "labels"}) for term in LOSSES}
     ps, _ = adjusted_together(list(found.values()))
-    return found, {term: one or 0.0 for term, one in zip(found, ps, strict=True)}
+    return found, {term: 1.0 if one is None else one for term, one in zip(found, ps, strict=True)}
 
 
 @paragraph("bits_digits")
