@@ -10,6 +10,8 @@ from enum import IntEnum
 
 from claims.figures import Arms, Estimate, adjusted_together, count, interval, listed, p, points
 from rolewise.statistics import ArmRow
+from rolewise.statistics.effects import Contrast
+from rolewise.statistics.questions import Answer
 
 LIMIT = 0.05
 
@@ -62,6 +64,26 @@ def placed(arms: Arms, row: ArmRow) -> str:
     )
 
 
+def standing(arms: Arms, names: Callable[[ArmRow], str]) -> str:
+    """Returns the sentence on which differences of a table stand out from the noise of all of them."""
+    rows = firm(arms)
+    least = min(arms.together(row.student, row.name) for row in arms.compared)
+    if not rows:
+        return (
+            f"None of all {arms.family} differences is beyond the noise of all together (the least Holm's p is "
+            f"{p(least)})."
+        )
+    shown = [
+        f"{names(row)} ({one_by_one(row.difference)}; Holm's p {p(arms.together(row.student, row.name))})"
+        for row in rows
+        if row.difference is not None
+    ]
+    return (
+        f"Of all {arms.family} differences {count(len(rows))} {'is' if len(rows) == 1 else 'are'} beyond the noise of "
+        f"all together: {'; '.join(shown)}."
+    )
+
+
 def strata(arms: Arms, rows: Sequence[ArmRow], names: Mapping[str, str]) -> str:
     """Returns how far arms of one student stand out from none, those that stand out most first, with Holm's p.
 
@@ -110,6 +132,11 @@ def one_by_one(found: Estimate, digits: int = 1) -> str:
     return f"{points(found.mean, digits)}, {interval(found, digits)}"
 
 
+def by_itself(found: Estimate) -> str:
+    """Returns a difference with its interval, and whether it is beyond the noise of one comparison."""
+    return f"{with_interval(found)}, {'beyond' if found.exceeds_noise else 'within'} the noise of one comparison"
+
+
 def rivals(found: Mapping[str, Estimate], digits: int = 1) -> str:
     """Returns from which of several others something can be told, each judged by itself, as a sentence's verb.
 
@@ -139,14 +166,73 @@ def rivals(found: Mapping[str, Estimate], digits: int = 1) -> str:
     )
 
 
+#: Words before the names of what a difference is higher, lower, or neither, at.
+UNDER = ("higher under", "lower under", "not told under")
+FOR = ("higher for", "lower for", "not told for")
+THAN = ("above", "below", "not told from")
+
+
+def grouped(found: Mapping[str, Estimate], words: tuple[str, str, str] = UNDER) -> str:
+    """Returns differences by their direction, each judged by itself, with their range, or the interval of a single one.
+
+    Args:
+        found: differences by what they are under, or of.
+        words: for higher, lower and neither.
+    """
+    groups: list[list[str]] = [[], [], []]
+    for name, one in found.items():
+        groups[2 if not one.exceeds_noise else 0 if one.mean > 0 else 1].append(name)
+    clauses = []
+    for word, names in zip(words, groups, strict=True):
+        if names:
+            held = [found[name] for name in names]
+            shown = with_interval(held[0]).replace(" (", ", ").rstrip(")") if len(names) == 1 else changes(held)
+            clauses.append(f"{word} {listed(names)} ({shown})")
+    return listed(clauses)
+
+
+def weighed(found: Estimate | None, *, stands: bool, family: str) -> str:
+    """Returns a difference with its interval and how far it stands out.
+
+    Args:
+        found: the difference.
+        stands: whether it does when the whole family is counted.
+        family: the comparisons that ``stands`` is for, in words.
+    """
+    assert found is not None
+    level = (
+        "within the noise of one comparison"
+        if not found.exceeds_noise
+        else f"beyond the noise of {family}"
+        if stands
+        else "beyond the noise of one comparison alone"
+    )
+    return f"{with_interval(found)}, {level}"
+
+
+def asked(answer: Answer) -> str:
+    """Returns the difference that a study's question is about, and whether it stands among all questions."""
+    stands = answer.verdict != "Cannot be told"
+    return weighed(answer.difference, stands=stands, family=_all(answer.family, "questions"))
+
+
+def main_effect(contrast: Contrast) -> str:
+    """Returns a main effect, and whether it stands among all contrasts of its metric and part."""
+    return weighed(contrast.difference, stands=contrast.supported, family=_all(contrast.family, "contrasts"))
+
+
+def _all(number: int, what: str) -> str:
+    return f"both {what}" if number == 2 else f"all {count(number)} {what}"
+
+
+def confirms(answer: Answer) -> str:
+    """Returns what an answer is to the claim that its question states, as a verb."""
+    return {"Yes": "confirms it", "No": "refutes it", "Cannot be told": "neither confirms nor refutes it"}[
+        answer.verdict
+    ]
+
+
 def jointly(found: Sequence[Estimate]) -> tuple[int, float]:
     """Returns how many of several differences stand when all are counted, and the least Holm's p."""
     ps = [1.0 if one is None else one for one in adjusted_together(found)[0]]
     return sum(one <= LIMIT for one in ps), min(ps)
-
-
-def verb(found: Estimate, up: str, down: str, neither: str) -> str:
-    """Returns the word for a difference that is judged by itself."""
-    if not found.exceeds_noise:
-        return neither
-    return up if found.mean > 0 else down
