@@ -5,7 +5,7 @@ from __future__ import annotations
 from claims.figures import Figures, count, interval, points
 from claims.mixing import CLEAN, RESCALED, TEMPERATURES, mixed, rescaled
 from claims.places import TEMPERATURE
-from claims.verdicts import THAN, grouped
+from claims.verdicts import grouped
 
 
 def short(figures: Figures) -> str:
@@ -16,7 +16,7 @@ def short(figures: Figures) -> str:
     student = settings["set"]["students"][0]
     steps = student["images"] // student["train"]["batch_size"] * student["train"]["epochs"]
     return (
-        f"on digits, over {table.seeds} seeds, the mean accuracy of 4 differed from that of 1 by "
+        f"on digits, over {table.seeds} seeds, at a temperature of 4 the mean accuracy differed from that at 1 by "
         f"{points(main.difference.mean)} points after {steps} steps (95% interval {interval(main.difference)}, "
         "unadjusted)"
     )
@@ -37,8 +37,8 @@ def logits(figures: Figures) -> str:
     return (
         f"on clean digits they differed from temperatures of 1 and 4 by {points(pooled.mean)} points (95% interval "
         f"{interval(pooled)}, {table.seeds} seeds) over two students, by {points(teachers['vanilla'].mean)} from a "
-        f"teacher of clean images and {points(teachers['mixup'].mean)} from one of mixed; for the abler student they were "
-        f"{grouped({'4': abler}, THAN)}"
+        f"teacher of clean images and {points(teachers['mixup'].mean)} from one of mixed; for the abler student "
+        f"they were {grouped({'4': abler}, ('above', 'below', 'not distinguishable from'))}"
     )
 
 

@@ -12,14 +12,14 @@ from rolewise.distill import METHODS
 # Findings of the project's own grids, as reasons cite them; a test holds each sentence to the committed figures.
 #: `configs/studies/temperature_digits.yaml`.
 FOUND_SHORT = (
-    "on digits, over 4 seeds, the mean accuracy of 4 differed from that of 1 by -8.8 points after 60 steps (95% "
-    "interval -14.7 to -2.9, unadjusted)"
+    "on digits, over 4 seeds, at a temperature of 4 the mean accuracy differed from that at 1 by -8.8 points after 60 "
+    "steps (95% interval -14.7 to -2.9, unadjusted)"
 )
 #: `configs/studies/mixup_digits.yaml`, on clean images.
 FOUND_RESCALED = (
     "on clean digits they differed from temperatures of 1 and 4 by +3.2 points (95% interval +2.3 to +4.1, 5 seeds) "
-    "over two students, by +4.9 from a teacher of clean images and +1.5 from one of mixed; for the abler student they"
-    " were not told from 4 (+0.6 points, -0.7 to +2.0)"
+    "over two students, by +4.9 from a teacher of clean images and +1.5 from one of mixed; for the abler student "
+    "they were not distinguishable from 4 (+0.6 points, -0.7 to +2.0)"
 )
 #: `configs/studies/mixup_digits.yaml`.
 FOUND_MIXED = (
