@@ -159,10 +159,10 @@ def test_what_cannot_be_searched_is_refused_at_its_line(name: str, space: str, p
     assert fault.place.line == len(text.splitlines())
 
 
-def test_advice_keeps_the_methods_whose_numbers_are_searched(tmp_path: Path) -> None:
+def test_advice_keeps_the_methods_whose_numbers_are_searched() -> None:
     proposed = {"methods": [{"name": "dkd"}], "label_weight": 0.5}
     advice = SimpleNamespace(overlay={"mix": {"method": "none"}, "augmentation": "standard", "distill": proposed})
-    teacher = TrainedTeacher(tmp_path / "weights.safetensors", None, None)
+    teacher = TrainedTeacher("weights.safetensors", None, None)
     for scalars, expected in (
         ("search.scalars={temperature: {low: 1, high: 8}}", proposed),
         ("search.scalars={distill.methods.kd.weight: {low: 0, high: 1}}", {"label_weight": 0.5}),

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 from rolewise.config.network_sections import StudentSection, TeacherSection
 from rolewise.config.overrides import steps_of
-from rolewise.config.schema import ExperimentConfig
+from rolewise.config.schema import SEARCHES, ExperimentConfig
 from rolewise.config.search_sections import SHORT_SCALARS, ScalarSection
 from rolewise.distill import build_methods
 from rolewise.distill.checks import BOUNDS, check_limit
 from rolewise.distill.method import Method
 from rolewise.distill.method_registry import method_faults
 from rolewise.errors import InputError
+from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.stage_graph import Stage
+from rolewise.files import read_json
 from rolewise.train.movable_settings import by_name, movable_in_methods, movable_in_mixing, movable_in_training
 
 #: Bounds of the short names; those of mixing have checks of their own, in `rolewise.experiment.mix_checks`.
@@ -107,6 +110,22 @@ def range_fault(config: ExperimentConfig, role: str, name: str, value: float, en
     except InputError as error:
         return error.rule
     return ""
+
+
+def scalar_segments(run: RunFolder, stage: Stage) -> list[tuple[float, dict[str, float]]]:
+    """Returns the searched numbers (learning rate and the like) that go with a role's own schedule.
+
+    Where nothing is distilled, those of the distillation have nothing to move.
+    """
+    if stage.schedule is None or stage.augmentation not in SEARCHES:
+        return []
+    path = run.product(stage.schedule, "scalars.json")
+    segments = read_json(path, "the searched scalars") if path is not None else []
+    aside = () if stage.distilled else ("distill.",)
+    return [
+        (float(start), {str(name): float(value) for name, value in values.items() if not str(name).startswith(aside)})
+        for start, values in segments
+    ]
 
 
 def _section(config: ExperimentConfig, role: str) -> TeacherSection | StudentSection:

@@ -13,16 +13,16 @@ from torch import Tensor, nn
 
 from rolewise.augment import Schedule
 from rolewise.config.network_sections import StudentSection
-from rolewise.config.schema import SEARCHES, ExperimentConfig
+from rolewise.config.schema import ExperimentConfig
 from rolewise.distill import Distiller
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
 from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.searched_scalars import scalar_segments
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.weight_sources import BEGINNINGS, keep_report, load_into, report_on
-from rolewise.files import read_json
 from rolewise.models import count_parameters, init_from
 from rolewise.quant import operations, size_in_bytes
 from rolewise.seals import DONE, SECONDS, digests, write_sealed
@@ -158,22 +158,6 @@ def augmentation_of(run: RunFolder, config: ExperimentConfig, stage: Stage) -> S
         shuffled = stage.augmentation == "own_shuffled"
         return schedule.shuffled(generator(stage.seed, "shuffle", stage.role)) if shuffled else schedule
     return builders.preset(config, specs(config)[stage.augmentation])
-
-
-def scalar_segments(run: RunFolder, stage: Stage) -> list[tuple[float, dict[str, float]]]:
-    """Returns the searched numbers (learning rate and the like) that go with a role's own schedule.
-
-    Where nothing is distilled, those of the distillation have nothing to move.
-    """
-    if stage.schedule is None or stage.augmentation not in SEARCHES:
-        return []
-    path = run.product(stage.schedule, "scalars.json")
-    segments = read_json(path, "the searched scalars") if path is not None else []
-    aside = () if stage.distilled else ("distill.",)
-    return [
-        (float(start), {str(name): float(value) for name, value in values.items() if not str(name).startswith(aside)})
-        for start, values in segments
-    ]
 
 
 def _teacher_view(run: RunFolder, config: ExperimentConfig, stage: Stage) -> Schedule | None:
