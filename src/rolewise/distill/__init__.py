@@ -8,7 +8,7 @@ from rolewise.distill.combinations import (
     function_matching,
     ii_kd,
     section_faults,
-    term_names,
+    section_terms,
 )
 from rolewise.distill.distiller import Distiller
 from rolewise.distill.gradient_limit import limit_factors, limit_gradients
@@ -64,6 +64,6 @@ __all__ = [
     "method_settings",
     "mixed_logits",
     "section_faults",
-    "term_names",
+    "section_terms",
     "weight_of",
 ]

@@ -102,7 +102,7 @@ def build_methods(sections: Sequence[Mapping[str, Any]]) -> list[Method]:
     return built
 
 
-def term_names(section: Mapping[str, Any]) -> list[str]:
+def section_terms(section: Mapping[str, Any]) -> list[str]:
     """Returns the names of the terms that a method's section makes: one, or those of a combination.
 
     Args:

@@ -12,7 +12,7 @@ from rolewise.augment.ops import OWN
 from rolewise.config.faults import Steps
 from rolewise.config.schema import LEARNED, AugmentationSpec, ExperimentConfig
 from rolewise.data import READERS, argument_faults
-from rolewise.distill import COMBINATIONS, METHODS, section_faults, term_names
+from rolewise.distill import COMBINATIONS, METHODS, section_faults, section_terms
 from rolewise.distill.settings import method_name
 from rolewise.errors import InputError, near
 from rolewise.experiment.metric_checks import metric_section_faults
@@ -59,7 +59,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from check_mixing(config, left_out)
     yield from task_section_faults(config, left_out)
     yield from metric_section_faults(config, left_out)
-    yield from check_scalars(config)
+    yield from check_scalars(config, left_out)
     yield from weight_file_faults(config)
 
 
@@ -110,7 +110,7 @@ def _methods(config: ExperimentConfig, left_out: Collection[Steps]) -> Iterable[
             continue
         for error in section_faults(method):
             yield (*path, *error.path), error.rule
-        for name in term_names(method) if method_name(method) in (*METHODS, *COMBINATIONS) else ():
+        for name in section_terms(method) if method_name(method) in (*METHODS, *COMBINATIONS) else ():
             if name in seen:
                 yield path, f"{name!r} is listed twice: remove one, or write method: {name} and a name of its own"
             seen.add(name)
