@@ -31,7 +31,7 @@ def test_the_first_is_confirmed_at_once_and_the_second_breaks_off(capsys: pytest
         assert not asked.is_set()
         signal.raise_signal(signal.SIGINT)
         assert asked.is_set()
-        line = "Ctrl-C: stopping after this epoch of b. Press it again to stop at once; checkpoints are kept.\n"
+        line = "Stopping after this epoch of b; press Ctrl-C again to break off.\n"
         assert wait_for(capsys, "\n") == line
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -150,7 +150,7 @@ def test_pressed_while_workers_start_there_is_no_traceback(tmp_path: Path, comma
         time.sleep(0.3)
         os.killpg(process.pid, signal.SIGINT)
         heard = [process.stderr.readline()]
-        assert heard[0].startswith("Ctrl-C: stopping after ")
+        assert heard[0].startswith("Stopping after ")
         if presses == 2:
             os.killpg(process.pid, signal.SIGINT)
         heard += process.stderr.readlines()
