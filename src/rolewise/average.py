@@ -29,7 +29,7 @@ class Average:
             module._forward_hooks.clear()
             module._forward_pre_hooks.clear()
             module._forward_pre_hooks_with_kwargs.clear()
-        self._decay = decay
+        self.decay = decay
         self._pairs: list[tuple[Tensor, Tensor]] = []
         self._floating: tuple[list[Tensor], list[Tensor]] = ([], [])
         self._waiting: dict[str, tuple[Tensor, list[tuple[Tensor, Tensor]]]] = {}
@@ -50,7 +50,7 @@ class Average:
     def update(self) -> None:
         """Follows one step."""
         targets, sources = self._floating
-        torch._foreach_lerp_(targets, sources, 1 - self._decay)
+        torch._foreach_lerp_(targets, sources, 1 - self.decay)
         # Hardly ever one after the first step, so that the device is not waited for.
         for prefix, (ready, pairs) in list(self._waiting.items()):
             if bool(ready):

@@ -60,3 +60,12 @@ def type_fault(value: Any, kind: Any) -> str:
     except (TypeError, ValueError, PydanticSchemaGenerationError, PydanticUserError):
         return ""  # not of JSON, or a type that only a checker understands
     return ""
+
+
+def is_number_type(kind: Any) -> bool:
+    """Returns whether a type takes every number, and neither text nor a boolean.
+
+    Args:
+        kind: the type; one of which nothing is known takes everything, and is none.
+    """
+    return not type_fault(0.5, kind) and bool(type_fault("text", kind)) and bool(type_fault(True, kind))

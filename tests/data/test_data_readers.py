@@ -92,9 +92,15 @@ def test_cifar100(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ChecksumWarning)
         fine, coarse = read("cifar100", root=tmp_path), read("cifar100", root=tmp_path, labels="coarse")
+        small = read("cifar100", root=tmp_path, size=16).train
     assert len(fine.train.classes) == 100 and len(coarse.train.classes) == 20
     expected = np.random.default_rng(0).integers(0, 256, (12, 3072)).astype(np.uint8).reshape(12, 3, 32, 32)
     assert np.array_equal(fine.train.batch(torch.arange(12)).numpy(), expected)
+    blocks = fine.train.batch(torch.arange(12)).double().unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))
+    assert small.size == (16, 16) and torch.equal(small.labels, fine.train.labels)
+    assert torch.equal(small.batch(torch.arange(12)), (blocks + 0.5).floor().to(torch.uint8))
+    with pytest.raises(InputError, match="size: must be 32, or 16 for means of 2x2 pixels, got 8"):
+        read("cifar100", root=tmp_path, size=8)
     with pytest.raises(InputError, match="coarse"):
         read("cifar100", root=tmp_path, labels="rough")
 

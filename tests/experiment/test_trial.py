@@ -241,8 +241,8 @@ def test_sets_that_are_always_the_same_need_not_be_there(tmp_path: Path) -> None
     ):
         config = load(QUICK, [f"data={{name: {data}, validation: 10, root: {tmp_path}}}"])
         assert image_facts_of(config) == wanted
-    coarse = load(QUICK, ["data={name: cifar100, validation: 10, arguments: {labels: coarse}}"])
-    assert image_facts_of(coarse).classes == 20
+    coarse = load(QUICK, ["data={name: cifar100, validation: 10, arguments: {labels: coarse, size: 16}}"])
+    assert (image_facts_of(coarse).classes, image_facts_of(coarse).size) == (20, (16, 16))
 
 
 def test_an_experiment_from_code_is_tried_before_its_folder_is_made(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from rolewise.config.network_sections import StudentSection, TeacherSection
+from rolewise.config.search_sections import SearchSection
 from rolewise.config.section import (
     Count,
     Fraction,
@@ -15,9 +16,7 @@ from rolewise.config.section import (
     NotNegative,
     Section,
     Seed,
-    Several,
     Threads,
-    Times,
     UpToThousand,
     Workers,
 )
@@ -98,45 +97,6 @@ class AugmentSection(Section):
         if abs(sum(counts) - 1) > 1e-6:
             raise ValueError(f"must sum to 1, got {sum(counts):g}; change one of them")
         return counts
-
-
-class ScalarSection(Section):
-    """The space of one searched number, such as ``learning_rate``."""
-
-    low: Annotated[float, Field(ge=-(10**9), le=10**9)]
-    high: Annotated[float, Field(ge=-(10**9), le=10**9)]
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _ordered(self) -> ScalarSection:
-        if self.low >= self.high:
-            raise ValueError(f"low must be below high, got {self.low:g} and {self.high:g}; lower it")
-        if self.log and self.low <= 0:
-            raise ValueError(f"low must be above 0 on a log scale, got {self.low:g}; raise it or set log: false")
-        return self
-
-
-class ScreenSection(Section):
-    """Candidates that are compared by the teacher's outputs alone, without training a student."""
-
-    candidates: Times = 64
-    repeats: Several = 8
-    images: Count = 512
-
-
-class SearchSection(Section):
-    """The population-based search of each role's schedule."""
-
-    members: Several = 16
-    intervals: Several = 8
-    teacher_epochs: Times | None = None
-    student_epochs: Times | None = None
-    teacher_images: Count | None = None
-    student_images: Count | None = None
-    quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.25
-    initial: Literal["zeros", "random"] = "zeros"
-    scalars: dict[Literal["learning_rate", "temperature", "label_weight", "mix_share", "mix_alpha"], ScalarSection] = {}
-    screen: ScreenSection = ScreenSection()
 
 
 class ArmsSection(Section):

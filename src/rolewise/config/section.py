@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -93,3 +94,28 @@ class Section(BaseModel, metaclass=_SectionType):
             InputError: a setting is unknown or wrong.
         """
         return type(self)(**{**{name: getattr(self, name) for name in type(self).model_fields}, **settings})
+
+    def changed_at(self, steps: Sequence[str | int], value: Any) -> Self:
+        """Returns the same with one other setting, however deep it is.
+
+        Args:
+            steps: the way to it, such as ("optimizer", "weight_decay"), through sections and lists.
+            value: new value.
+
+        Raises:
+            InputError: there is no such setting, or the value is wrong.
+        """
+        name, *rest = steps
+        if rest:
+            value = _replaced(getattr(self, str(name), None), rest, value)
+        return self.changed(**{str(name): value})
+
+
+def _replaced(current: Any, steps: Sequence[str | int], value: Any) -> Any:
+    if isinstance(current, Section):
+        return current.changed_at(steps, value)
+    place, *rest = steps
+    if not isinstance(current, tuple) or not isinstance(place, int) or place >= len(current):
+        raise InputError.at(steps, "must be a setting, got none at this place")
+    inner = _replaced(current[place], rest, value) if rest else value
+    return (*current[:place], inner, *current[place + 1 :])

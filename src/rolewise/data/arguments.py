@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rolewise.data.image_decoder import ORIENTATIONS, RESIZES
 from rolewise.data.reader_registry import READERS
 from rolewise.data.targets import KINDS
 from rolewise.errors import near
@@ -44,6 +45,14 @@ def _is_side(value: Any) -> bool:
     return type(value) is int and 1 <= value <= LARGEST_SIDE
 
 
+def _is_grey(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= 255
+
+
+def _is_colour(value: Any) -> bool:
+    return _is_grey(value) or (isinstance(value, (list, tuple)) and len(value) == 3 and all(map(_is_grey, value)))
+
+
 def _are_classes(value: Any) -> bool:
     some = isinstance(value, (list, tuple)) and len(value) >= 2 and all(map(_is_text, value))
     return some and len(set(value)) == len(value)
@@ -58,7 +67,11 @@ SIZE = Rule(
     ),
 )
 FLAG = Rule("true or false", lambda value: type(value) is bool)
-GREY_LEVEL = Rule("a whole number from 0 to 255", lambda value: type(value) is int and 0 <= value <= 255)
+COLOUR = Rule("a whole number from 0 to 255, or three of them, [red, green, blue]", _is_colour)
+RESIZE = one_of(*RESIZES)
+ORIENTATION = one_of(*ORIENTATIONS)
+#: A file that cannot be read ends the reading, or is left out and counted in a warning.
+FAULTY = one_of("error", "skip")
 CLASSES = Rule("a list of two or more distinct names", lambda value: value is None or _are_classes(value))
 
 TARGETS = one_of(*KINDS)

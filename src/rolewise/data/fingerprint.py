@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 
 from rolewise.data.image_sources import ImageData, Source, StreamedArray, StreamedFiles
+from rolewise.data.picture_source import check_streamed
 from rolewise.files import sha256
 
 #: Images that are read at once.
@@ -17,12 +18,16 @@ _BATCH = 1024
 def fingerprint(source: Source, known: Mapping[str, str] | None = None) -> dict[str, str]:
     """Returns SHA-256 digests of a source's content: its ``pixels``, and its ``labels`` with the names of the classes.
 
-    Images in memory or in an array are read a batch at a time; of image files the bytes on disk count, undecoded.
+    Images in memory or in an array are read a batch at a time; of image files the bytes on disk count, and whether
+    EXIF turns their pixels. Files that are read for it are decoded once, so that a damaged one shows here.
 
     Args:
         source: the images.
         known: digests of pixels by the state of their files (see `files_state`): files that have stayed as they are, by
             size and time of change, are not read again.
+
+    Raises:
+        InputError: image files cannot be read; they are named.
     """
     labels = hashlib.sha256(repr(tuple(source.classes)).encode())
     numbers = source.labels.detach().cpu()
@@ -51,8 +56,13 @@ def files_state(source: Source) -> str | None:
 def _pixels(source: Source) -> str:
     pixels = hashlib.sha256(f"{len(source)} {source.channels} {source.size}".encode())
     if isinstance(source, StreamedFiles):
+        # The one pass over all files that every run makes before it trains: what cannot be read is found in it.
+        if not source.checked:
+            check_streamed(source)
         for path in source.paths:
             pixels.update(bytes.fromhex(sha256(path, "image")))
+            if source.turned is not None and source.turned(path):
+                pixels.update(b"turned")
     else:
         for part in torch.split(torch.arange(len(source)), _BATCH):
             batch = source.images[part[0] : part[-1] + 1] if isinstance(source, ImageData) else source.batch(part)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -21,12 +23,38 @@ _SIXTEEN_BITS = {"I;16", "I;16L", "I;16B", "I;16N"}
 #: Pixels from which on memory is looked at; asking costs more than decoding a small picture.
 _LARGE = 1 << 24
 _PLAIN = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"}
+#: Formats whose further pictures are frames or pages; those of MPO are a camera's previews and depth maps.
+_ANIMATED = {"GIF", "WEBP", "PNG", "TIFF", "AVIF"}
 
 
-def decode_image(path: Path, size: tuple[int, int], channels: int, background: int = 255) -> np.ndarray:
-    """Reads one image file, scales it to cover a size and crops it in the middle.
+#: Ways to bring a picture to the size: cut at its edges, on a background, or with another aspect ratio.
+Resize = Literal["crop", "pad", "squash"]
+RESIZES: tuple[Resize, ...] = get_args(Resize)
+#: A picture as its EXIF entry orients it, or as its pixels are stored.
+Orientation = Literal["exif", "stored"]
+ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
+#: A grey level, or red, green and blue, each 0 to 255.
+Colour = int | tuple[int, int, int]
+_ORIENTATION_TAG = 0x0112
 
-    Of an animation or a file of several pages the first picture is read. What is transparent is laid over a grey
+
+class FaultyImageError(InputError):
+    """An image file is damaged, no image, or of a kind that has no rule."""
+
+
+def decode_image(
+    path: Path,
+    size: tuple[int, int],
+    channels: int,
+    background: Colour = 255,
+    *,
+    resize: Resize = "crop",
+    orientation: Orientation = "exif",
+    on_frames: Callable[[Path], None] | None = None,
+) -> np.ndarray:
+    """Reads one image file and brings it to a size.
+
+    Of an animation or a file of several pages the first picture is read. What is transparent is laid over a
     background, palettes are looked up, CMYK and YCbCr are converted as Pillow does, and 16-bit grey levels are divided
     by 257. Other kinds of picture are refused.
 
@@ -34,31 +62,95 @@ def decode_image(path: Path, size: tuple[int, int], channels: int, background: i
         path: the file.
         size: (H, W) in pixels.
         channels: 1 or 3.
-        background: grey level 0 to 255 below what is transparent.
+        background: grey level or colour below what is transparent, and around a picture that is padded.
+        resize: ``crop`` scales to cover the size and crops in the middle, ``pad`` scales to fit within it and centres
+            the picture on the background, ``squash`` scales both sides apart.
+        orientation: ``exif`` turns the picture as its EXIF entry orients it, ``stored`` leaves its pixels as they are.
+        on_frames: called with the path of a file that holds several pictures.
 
     Returns:
         uint8 [C, H, W].
 
     Raises:
-        InputError: the file is damaged, no image, or of a kind that has no rule.
+        FaultyImageError: the file is damaged, no image, or of a kind that has no rule.
+        InputError: memory has no room for it.
     """
     from PIL import Image, ImageOps
 
+    mode, target = "L" if channels == 1 else "RGB", (size[1], size[0])
     try:
         with Image.open(path, formats=_formats()) as image:
             _check_room(image, path)
-            flat = _flattened(image, "L" if channels == 1 else "RGB", background)
-            pixels = np.asarray(ImageOps.fit(flat, (size[1], size[0])), np.uint8)
+            flat = _flattened(image, mode, background)
+            if orientation == "exif" and (turn := _turn(image)) is not None:
+                flat = flat.transpose(turn)
+            if resize == "crop":
+                flat = ImageOps.fit(flat, target)
+            elif resize == "squash":
+                flat = flat.resize(target, Image.Resampling.BICUBIC)
+            else:
+                flat = _padded(flat, target, background)
+            pixels = np.asarray(flat, np.uint8)
+            if on_frames is not None:
+                # After the first picture: damage to a later one is no matter.
+                with suppress(Exception):
+                    if getattr(image, "is_animated", False) and image.format in _ANIMATED:
+                        on_frames(path)
     except _NoRule as error:
-        raise InputError(f"{path} {error}") from error
+        raise FaultyImageError(f"{path} {error}") from error
     except InputError:
         raise
     except Exception as error:
         # Pillow's decoders fail in whatever way the bytes happen to lead to.
-        raise InputError(
+        raise FaultyImageError(
             f"{path} cannot be read as an image ({type(error).__name__}: {error}); remove or replace it"
         ) from error
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _rgb(colour: Colour) -> tuple[int, int, int]:
+    return (colour, colour, colour) if isinstance(colour, int) else (colour[0], colour[1], colour[2])
+
+
+def turned(path: Path) -> bool:
+    """Returns whether an image file's EXIF entry turns its pixels, by its head alone; False where it cannot be read."""
+    from PIL import Image
+
+    with suppress(Exception), Image.open(path, formats=_formats()) as image:
+        return _turn(image) is not None
+    return False
+
+
+def _padded(flat: Image.Image, target: tuple[int, int], background: Colour) -> Image.Image:
+    """Returns a picture scaled to fit within a size (W, H), in the middle of a background."""
+    from PIL import Image
+
+    scale = min(target[0] / flat.width, target[1] / flat.height)
+    fitted = max(1, round(flat.width * scale)), max(1, round(flat.height * scale))
+    ground = Image.new("RGB", target, _rgb(background)).convert(flat.mode)
+    place = (target[0] - fitted[0]) // 2, (target[1] - fitted[1]) // 2
+    ground.paste(flat.resize(fitted, Image.Resampling.BICUBIC), place)
+    return ground
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """Returns the turn of a loaded picture's EXIF entry; None where it stands upright, or the entry means nothing."""
+    from PIL import Image
+
+    ways = Image.Transpose
+    turns = {
+        2: ways.FLIP_LEFT_RIGHT,
+        3: ways.ROTATE_180,
+        4: ways.FLIP_TOP_BOTTOM,
+        5: ways.TRANSPOSE,
+        6: ways.ROTATE_270,
+        7: ways.TRANSVERSE,
+        8: ways.ROTATE_90,
+    }
+    # Damaged EXIF is no damage to the pixels; a TIFF is turned by Pillow as it is loaded.
+    with suppress(Exception):
+        return None if image.format == "TIFF" else turns.get(image.getexif().get(_ORIENTATION_TAG, 1))
+    return None
 
 
 class _NoRule(Exception):
@@ -81,7 +173,7 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
-def _flattened(image: Image.Image, mode: str, background: int) -> Image.Image:
+def _flattened(image: Image.Image, mode: str, background: Colour) -> Image.Image:
     """Returns a picture as ``L`` or ``RGB``."""
     from PIL import Image
 
@@ -93,7 +185,7 @@ def _flattened(image: Image.Image, mode: str, background: int) -> Image.Image:
         # Premultiplied colours have no direct way to RGBA.
         straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)
         picture = image.convert(straight).convert("RGBA")
-        ground = Image.new("RGBA", picture.size, (background, background, background, 255))
+        ground = Image.new("RGBA", picture.size, (*_rgb(background), 255))
         return Image.alpha_composite(ground, picture).convert(mode)
     if image.mode not in _PLAIN:
         raise _NoRule(

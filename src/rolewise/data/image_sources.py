@@ -105,6 +105,8 @@ class StreamedFiles:
         channels: C.
         size: (H, W).
         workers: threads.
+        turned: returns whether a file's pixels are turned as its EXIF entry orients them; None where none are.
+        checked: whether each file is known to be readable.
     """
 
     def __init__(
@@ -116,11 +118,14 @@ class StreamedFiles:
         channels: int,
         size: tuple[int, int],
         workers: int = 2,
+        *,
+        turned: Callable[[Path], bool] | None = None,
+        checked: bool = False,
     ) -> None:
         check_targets(labels, len(paths), len(classes))
         self.paths, self.labels, self.classes = list(paths), labels, classes
         self.channels, self.size = channels, size
-        self._decode = decode
+        self.decode, self.turned, self.checked = decode, turned, checked
         self._pool = ThreadPoolExecutor(workers)
 
     def __len__(self) -> int:
@@ -130,7 +135,7 @@ class StreamedFiles:
         """Returns uint8 images [B, C, H, W]."""
         chosen = [self.paths[index] for index in indices.tolist()]
         images = np.empty((len(chosen), self.channels, *self.size), np.uint8)
-        for at, image in enumerate(self._pool.map(self._decode, chosen)):
+        for at, image in enumerate(self._pool.map(self.decode, chosen)):
             images[at] = image
         return torch.from_numpy(images)
 

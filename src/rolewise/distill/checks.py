@@ -20,7 +20,8 @@ BOUNDS: dict[Limit, tuple[float, float]] = {
     "count": (1, 10**6),
     "few": (1, 32),
 }
-_WHOLE = ("count", "few")
+#: Limits of whole numbers.
+WHOLE: tuple[Limit, ...] = ("count", "few")
 
 
 def check_same_shape(student: Tensor, teacher: Tensor, what: str, dimensions: int) -> None:
@@ -64,7 +65,7 @@ def check_limit(name: str, value: object, limit: Limit, *, owner: str = "") -> N
         owner: the method that the setting belongs to.
     """
     low, high = BOUNDS[limit]
-    if limit in _WHOLE:
+    if limit in WHOLE:
         kind, right = "a whole number of at least 1", isinstance(value, int) and not isinstance(value, bool)
         right = right and value >= 1  # type: ignore[operator]
     else:

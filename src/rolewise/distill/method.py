@@ -10,11 +10,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from torch import nn
 
-from rolewise.distill.checks import Limit
+from rolewise.distill.checks import WHOLE, Limit
 from rolewise.distill.term import Term
 from rolewise.distill.term_weights import Weight, weight_of
 from rolewise.tasks import RowKind
-from rolewise.typed_values import keyword_types
+from rolewise.typed_values import is_number_type, keyword_types
 
 Reads = Literal["logits", "features", "stages"]
 #: Makes the learned map of a method out of the shapes of the student's and the teacher's features, and settings.
@@ -103,6 +103,24 @@ class Info:
         """The settings that the learned map is made by, beside the shapes: keywords of ``adapter``."""
         parameters = inspect.signature(self.adapter).parameters if self.adapter is not None else {}
         return tuple(name for name in parameters if name in self.settings)
+
+    @cached_property
+    def adjustable(self) -> tuple[str, ...]:
+        """The numbers that may change during a training: ``weight``, and settings that the loss reads at each call.
+
+        A term takes its settings when it is made, and a learned map its own; whole numbers are counts of something.
+        """
+        if self.term is not None:
+            return ("weight",)
+        kinds = self.types
+        found = [
+            name
+            for name, default in self.settings.items()
+            if name not in self.map_keywords
+            and self.limits.get(name) not in WHOLE
+            and (is_number_type(kinds[name]) if name in kinds else isinstance(default, float))
+        ]
+        return (*found, "weight")
 
     @cached_property
     def wants_labels(self) -> bool:

@@ -92,10 +92,17 @@ class Mixing:
             self, alpha=self.alpha.over(epochs, steps), mixed_fraction=self.mixed_fraction.over(epochs, steps)
         )
 
-    def with_scalars(self, share: float | None, alpha: float | None) -> Mixing:
-        """Returns the same with another constant share or alpha; what is None stays."""
+    def with_scalars(
+        self, share: float | None = None, alpha: float | None = None, sharpness: float | None = None
+    ) -> Mixing:
+        """Returns the same with another constant share, alpha or sharpness; what is None stays."""
         share_now = self.mixed_fraction if share is None or self.unix else weight_of(share)
-        return replace(self, mixed_fraction=share_now, alpha=self.alpha if alpha is None else weight_of(alpha))
+        return replace(
+            self,
+            mixed_fraction=share_now,
+            alpha=self.alpha if alpha is None else weight_of(alpha),
+            sharpness=self.sharpness if sharpness is None else sharpness,
+        )
 
     def check(self, distiller: Distiller) -> None:
         """Raises InputError where mixing does not go with the networks or the methods."""

@@ -39,6 +39,35 @@ def optimizer_of(
     return made, [rate / settings.learning_rate for rate in rates]
 
 
+def retune(
+    optimizer: torch.optim.Optimizer, settings: OptimizerSettings, groups: tuple[GroupSettings, ...]
+) -> list[float]:
+    """Gives an optimiser other numbers in place, its state left as it is.
+
+    Args:
+        optimizer: of `optimizer_of`.
+        settings: with the new numbers, of the same kind of optimiser, and with the learning rate that it was made with.
+        groups: as many as it was made with.
+
+    Returns:
+        The factors of its groups' learning rates.
+    """
+    # What is in no group comes first, where there is any.
+    own: list[GroupSettings | None] = [None] * (len(optimizer.param_groups) - len(groups))
+    owners = [*own, *groups]
+    for part, group in zip(optimizer.param_groups, owners, strict=True):
+        part["weight_decay"] = _own(group, "weight_decay", settings.weight_decay)
+        if settings.name == "sgd":
+            part["momentum"], part["nesterov"] = settings.momentum, _nesterov(settings)
+        else:
+            part["betas"] = settings.betas
+    return [_own(group, "learning_rate", settings.learning_rate) / settings.learning_rate for group in owners]
+
+
+def _nesterov(settings: OptimizerSettings) -> bool:
+    return settings.nesterov and settings.momentum > 0
+
+
 def _own(group: GroupSettings | None, name: str, common: float) -> float:
     own = getattr(group, name, None)
     return common if own is None else float(own)
@@ -54,7 +83,7 @@ def _made(
             listed,
             lr=rate,
             momentum=settings.momentum,
-            nesterov=settings.nesterov and settings.momentum > 0,
+            nesterov=_nesterov(settings),
             weight_decay=decay,
             fused=fused,
         )

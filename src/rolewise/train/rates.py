@@ -54,14 +54,13 @@ def _cosine(start: float, end: float, way: float) -> float:
 
 
 def scalars_at(scalars: Scalars, progress: float) -> dict[str, float]:
-    """Returns the values of the last segment that has begun; none where none has.
+    """Returns the values that hold: each that of the last segment which has begun and has it; none where none has.
+
+    A training that is resumed finds all of them, also those of earlier segments.
 
     Args:
         scalars: the segments.
         progress: fraction of training done, in [0, 1].
     """
-    current: dict[str, float] = {}
-    for start, values in scalars:
-        if start <= progress + 1e-9:
-            current = values
-    return current
+    begun = [values for start, values in scalars if start <= progress + 1e-9]
+    return {name: value for values in begun for name, value in values.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from rolewise.train.optimizers import optimizer_of
 from rolewise.train.parameter_groups import freeze_selected
 from rolewise.train.rates import Scalars, scalars_at
 from rolewise.train.record import EpochRecord
+from rolewise.train.scalar_changes import change_scalars
 from rolewise.train.state import state_of, take_state
 from rolewise.train.step import Update
 
@@ -174,26 +175,20 @@ class Trainee:
         """Replaces the augmentation of the student's images from now on."""
         self.images.augmentation = augmentation
 
-    def set_scalars(
-        self,
-        *,
-        learning_rate: float | None = None,
-        label_weight: float | None = None,
-        temperature: float | None = None,
-        mix_share: float | None = None,
-        mix_alpha: float | None = None,
-    ) -> None:
-        """Replaces numbers from now on: learning rate, labels' weight, methods' temperature, how much is mixed."""
-        if learning_rate is not None:
-            self.learning_rate = learning_rate
-        if label_weight is not None:
-            self.distiller.label_weight = label_weight
-        if temperature is not None:
-            for method in self.distiller.methods:
-                if "temperature" in method.info.settings:
-                    self.distiller.configure(method.name, temperature=temperature)
-        if isinstance(self.feed, ImageFeed) and self.feed.mixing is not None:
-            self.feed.mixing = self.feed.mixing.with_scalars(mix_share, mix_alpha)
+    def set_scalars(self, values: Mapping[str, float] | None = None, **named: float | None) -> None:
+        """Replaces numbers from now on.
+
+        Args:
+            values: by the dotted path of a setting that may change between epochs, such as
+                ``train.optimizer.weight_decay``, ``distill.methods.kd.temperature`` or ``mix.share`` (see
+                `rolewise.train.scalar_changes.movable_of`).
+            named: in the same way, or by a short name: ``learning_rate``, ``label_weight``, ``temperature`` (of every
+                method that has one), ``mix_share`` and ``mix_alpha``. None leaves a number as it is.
+
+        Raises:
+            InputError: a name is unknown, a setting cannot change, or a value is out of its range.
+        """
+        change_scalars(self, {**(values or {}), **named})
 
     def run_epochs(self, start: int, stop: int, *, measured: Collection[int] = ()) -> list[dict[str, Any]]:
         """Trains the epochs from ``start`` to before ``stop``.
@@ -229,7 +224,7 @@ class Trainee:
         Raises:
             NonFiniteError: a term, or after the epoch a weight, is NaN or infinite; step and term are named.
         """
-        self.set_scalars(**scalars_at(self.scalars, self.epoch / self.settings.epochs))
+        self.set_scalars(scalars_at(self.scalars, self.epoch / self.settings.epochs))
         return run_epoch(self, measured, pause)
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +9,15 @@ from typing import Annotated
 
 import torch
 
-from rolewise.data.arguments import FLAG, GREY_LEVEL, MAYBE_TEXT, SIZE, TEXT
-from rolewise.data.data_checks import check_memory, warn
+from rolewise.data.arguments import COLOUR, FAULTY, FLAG, MAYBE_TEXT, ORIENTATION, RESIZE, SIZE, TEXT
+from rolewise.data.data_checks import warn
 from rolewise.data.download import find
 from rolewise.data.duplicates import find_duplicates
-from rolewise.data.image_decoder import decode_image
+from rolewise.data.image_decoder import Orientation, Resize
 from rolewise.data.image_files import ENDINGS, Listing, list_images, loose_images, subfolders
-from rolewise.data.image_sources import ImageData, Source, StreamedFiles
+from rolewise.data.image_sources import Source
 from rolewise.data.layout import Layout, find_layout
+from rolewise.data.picture_source import Faulty, PictureRules, picture_source
 from rolewise.data.reader_registry import READERS
 from rolewise.errors import InputError
 from rolewise.words import counted
@@ -31,11 +31,14 @@ def image_folder(
     folder: Annotated[str, TEXT] = ".",
     size: Annotated[int | list[int], SIZE] = 32,
     grayscale: Annotated[bool, FLAG] = False,
-    background: Annotated[int, GREY_LEVEL] = 255,
+    background: Annotated[int | list[int], COLOUR] = 255,
     train: Annotated[str | None, MAYBE_TEXT] = None,
     test: Annotated[str | None, MAYBE_TEXT] = None,
+    resize: Annotated[Resize, RESIZE] = "crop",
+    orientation: Annotated[Orientation, ORIENTATION] = "exif",
+    faulty: Annotated[Faulty, FAULTY] = "error",
 ) -> tuple[Source, Source | None]:
-    """Image files by class; each is scaled to cover ``size`` (H, W) and cropped in the middle."""
+    """Image files by class; each is turned as its EXIF entry orients it and brought to ``size`` (H, W)."""
     path = find(root, [folder], folder, None, "a folder")
     layout = find_layout(path, train, test)
     parts = [layout.train] + ([layout.test] if layout.test is not None else [])
@@ -43,24 +46,14 @@ def image_folder(
     listings = [[_listing(part / name) for name in classes] for part in parts]
     _warn_of_rest(path, layout, [listing for part in listings for listing in part])
     _warn_of_copies(path, [[file for listing in part for file in listing.images] for part in listings])
-    height, width = (size, size) if isinstance(size, int) else (size[0], size[1])
-    channels = 1 if grayscale else 3
-    decode = functools.partial(decode_image, size=(height, width), channels=channels, background=background)
+    rules = PictureRules(size, grayscale, background, resize, orientation, faulty, memory_budget_mb)
     # A name in another encoding than UTF-8 cannot be written into a report as it is.
     shown = tuple(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for name in classes)
     sources: list[Source] = []
     for part in listings:
         files = [file for listing in part for file in listing.images]
         labels = torch.tensor([label for label, listing in enumerate(part) for _ in listing.images])
-        streamed = StreamedFiles(files, labels, shown, decode, channels, (height, width))
-        pixels = len(files) * channels * height * width
-        if pixels > memory_budget_mb * 1e6:
-            sources.append(streamed)
-            continue
-        check_memory(
-            pixels, str(path), "lower data.memory_budget_mb, so that they stay on disk, or data.arguments.size"
-        )
-        sources.append(ImageData(streamed.batch(torch.arange(len(files))), labels, shown))
+        sources.append(picture_source(files, labels, shown, rules))
     return sources[0], sources[1] if len(sources) > 1 else None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
 import io
 from pathlib import Path
 from typing import Annotated
@@ -13,11 +12,12 @@ import torch
 from torch import Tensor
 
 from rolewise.csv_cells import text_of
-from rolewise.data.arguments import FLAG, GREY_LEVEL, SIZE, TARGETS, TEXT
-from rolewise.data.data_checks import check_kind, check_memory
+from rolewise.data.arguments import COLOUR, FAULTY, FLAG, ORIENTATION, RESIZE, SIZE, TARGETS, TEXT
+from rolewise.data.data_checks import check_kind
 from rolewise.data.download import find
-from rolewise.data.image_decoder import decode_image
-from rolewise.data.image_sources import ImageData, Source, StreamedFiles
+from rolewise.data.image_decoder import Orientation, Resize
+from rolewise.data.image_sources import Source
+from rolewise.data.picture_source import Faulty, PictureRules, picture_source
 from rolewise.data.reader_registry import READERS
 from rolewise.data.targets import TargetKind, as_targets
 from rolewise.errors import InputError
@@ -34,7 +34,10 @@ def image_table(
     targets: Annotated[TargetKind, TARGETS] = "classes",
     size: Annotated[int | list[int], SIZE] = 32,
     grayscale: Annotated[bool, FLAG] = False,
-    background: Annotated[int, GREY_LEVEL] = 255,
+    background: Annotated[int | list[int], COLOUR] = 255,
+    resize: Annotated[Resize, RESIZE] = "crop",
+    orientation: Annotated[Orientation, ORIENTATION] = "exif",
+    faulty: Annotated[Faulty, FAULTY] = "error",
 ) -> tuple[Source, None]:
     """A CSV file with a line of headings: first each image's path below ``folder``, then its targets, a column each."""
     table = find(root, [file], file, None)
@@ -42,15 +45,8 @@ def image_table(
     headings, rows = _read(table)
     paths = [_image(images, row[0], table, line) for line, row in rows]
     labels, names = _targets(headings[1:], rows, targets, table)
-    height, width = (size, size) if isinstance(size, int) else (size[0], size[1])
-    channels = 1 if grayscale else 3
-    decode = functools.partial(decode_image, size=(height, width), channels=channels, background=background)
-    streamed = StreamedFiles(paths, labels, names, decode, channels, (height, width))
-    pixels = len(paths) * channels * height * width
-    if pixels > memory_budget_mb * 1e6:
-        return streamed, None
-    check_memory(pixels, str(table), "lower data.memory_budget_mb, so that they stay on disk, or data.arguments.size")
-    return ImageData(streamed.batch(torch.arange(len(paths))), labels, names), None
+    rules = PictureRules(size, grayscale, background, resize, orientation, faulty, memory_budget_mb)
+    return picture_source(paths, labels, names, rules), None
 
 
 def _read(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -65,8 +65,11 @@ def image_facts_of(config: ExperimentConfig) -> ImageFacts:
 def _read(config: ExperimentConfig) -> ImageFacts:
     name, arguments = config.data.name, config.data.arguments
     if name in _FIXED:
-        coarse = name == "cifar100" and arguments.get("labels") == "coarse"
-        return replace(_FIXED[name], classes=20) if coarse else _FIXED[name]
+        facts, side = _FIXED[name], arguments.get("size")
+        if name == "cifar100":
+            facts = replace(facts, classes=20 if arguments.get("labels") == "coarse" else facts.classes)
+            facts = replace(facts, size=(side, side) if isinstance(side, int) else facts.size)
+        return facts
     try:
         data = config.data.model_copy(update={"download": False})
         source, test = sources(config.model_copy(update={"data": data}))
