@@ -30,7 +30,7 @@ class Progress:
         mean: mean score of the members that have one.
         images: images trained on so far, over all members; 0 where no cost was given.
         seconds: time spent, earlier runs of a resumed search included.
-        remaining: estimated seconds to go, from the intervals of this run.
+        remaining: estimated seconds that remain, from the intervals of this run.
     """
 
     interval: int
