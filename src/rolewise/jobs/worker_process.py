@@ -147,7 +147,7 @@ def start_process(
 
 
 def _start(process: BaseProcess, end: Connection, should_stop: Callable[[], bool]) -> None:
-    """Starts a process in a thread: the server may load torch for seconds first, and Ctrl-C is heard meanwhile.
+    """Starts a process in a thread: the server may load torch for seconds first, and Ctrl-C takes effect meanwhile.
 
     Args:
         process: the process. One that is given up is killed as soon as it has started.
