@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 
-from rolewise.data.data_checks import warn
+from rolewise.data.data_checks import CopiesWarning, warn
 from rolewise.errors import InputError
 from rolewise.files import sha256
 from rolewise.words import counted
@@ -64,14 +64,16 @@ def warn_of_copies(path: Path, parts: Sequence[Sequence[Path]]) -> None:
         warn(
             f"{path}: {counted(len(across), 'picture stands', 'pictures stand')} in the training and in the test part, "
             f"such as {few_paths(example, path)}; the test accuracy counts what was trained on: "
-            "remove them from one part"
+            "remove them from one part",
+            CopiesWarning,
         )
     within = [group for group in groups if sum(trained[file] for file in set(group)) > 1]
     if within:
         example = [file for file in within[0] if file in trained][:2]
         warn(
             f"{path}: {counted(len(within), 'picture stands', 'pictures stand')} more than once among the images that "
-            f"are divided, such as {few_paths(example, path)}; copies may be trained on and tested on: remove them"
+            f"are divided, such as {few_paths(example, path)}; copies may be trained on and tested on: remove them",
+            CopiesWarning,
         )
 
 
