@@ -42,6 +42,12 @@ def test_a_document_says_what_the_figures_say(document: Path):
     assert results_table.renewed(held, FIGURES) == held, "run python tools/results_table.py"
 
 
+def test_the_page_of_benchmarks_says_which_results_are_of_earlier_draws():
+    held = results_table.BENCHMARKS.read_text(encoding="utf-8")
+    assert "says: earlier_draws" in held
+    assert results_table.renewed(held, FIGURES) == held, "run python tools/results_table.py"
+
+
 def test_every_paragraph_stands_in_a_document():
     names = {found[2] for text in DOCUMENTS.values() for found in DERIVED.finditer(text) if found[1] == "says"}
     assert names == set(PARAGRAPHS)
@@ -92,10 +98,16 @@ def test_what_advise_says_of_results_is_what_the_figures_say(said: str, of_figur
 
 
 def test_a_figure_that_moves_under_a_sentence_is_found():
-    document = ROOT / "README.md"
-    with pytest.raises(ValueError, match="do not bear this out"):
-        for figures in MOVED:
-            assert results_table.renewed(DOCUMENTS[document], figures) != DOCUMENTS[document]
+    """A document is written otherwise, or refused; refused are words that the figures do not choose themselves."""
+    refused = []
+    for document, held in DOCUMENTS.items():
+        for figures in MOVED[:3] if DERIVED.search(held) else ():
+            try:
+                assert results_table.renewed(held, figures) != held
+            except ValueError as error:
+                assert "do not bear this out" in str(error)
+                refused.append(document.name)
+    assert "methods.md" in refused and "README.md" not in refused
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tools" / "claims").glob("*.py")), ids=lambda path: path.stem)

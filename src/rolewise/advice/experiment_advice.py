@@ -14,7 +14,7 @@ from rolewise.advice.case import CANDIDATES, Case, Effort, Work, sample
 from rolewise.advice.case_advice import advise_case
 from rolewise.advice.result import Advice
 from rolewise.augment import Schedule
-from rolewise.config.network_sections import StudentSection
+from rolewise.config.network_sections import StudentSection, Weights
 from rolewise.config.schema import LEARNED, ExperimentConfig
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders, strategies
@@ -24,6 +24,7 @@ from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import WEIGHTS, section_of, trained_network
+from rolewise.experiment.weight_sources import BEGINNINGS, load_into
 from rolewise.models import init_from
 from rolewise.seeds import derive_seed, generator
 from rolewise.threads import torch_threads
@@ -35,12 +36,12 @@ class TrainedTeacher:
     """A trained teacher's weights and their origin.
 
     Args:
-        weights: the file of the weights.
+        weights: the file of the weights, as a config names it.
         run: the run that trained it; None for a file alone.
         stage: the stage of that run; None for a file alone.
     """
 
-    weights: Path
+    weights: Weights
     run: RunFolder | None = None
     stage: Stage | None = None
 
@@ -63,15 +64,15 @@ def find_teacher(config: ExperimentConfig, weights: Path | None, run: tuple[Path
                 f"--run must be of the same teacher's network and data as the config, got {folder.root}; give its own "
                 f"{folder.root / 'config.yaml'}, or the weights alone by --teacher"
             )
-        return TrainedTeacher(folder.needed(stage.name, WEIGHTS), folder, stage)
-    path = weights or (Path(config.teacher.weights) if config.teacher.weights is not None else None)
-    if path is None:
+        return TrainedTeacher(str(folder.needed(stage.name, WEIGHTS)), folder, stage)
+    given = str(weights) if weights is not None else config.teacher.weights
+    if given is None:
         raise InputError(
             "a trained teacher must be given, got none; name its weights by --teacher FILE.safetensors or by "
             "teacher.weights in the config, or a finished teacher of a run by --run RUN STAGE, which "
             "`rolewise train CONFIG --out RUN` makes (STAGE such as seed0/teacher-own)"
         )
-    return TrainedTeacher(path)
+    return TrainedTeacher(given)
 
 
 def advise_experiment(
@@ -122,7 +123,7 @@ def _case(
 ) -> Case:
     config, seed = data.config, data.seed
     teacher = data.network(config.teacher.model, "teacher")
-    load_weights(teacher, trained_teacher.weights)
+    load_into(teacher, trained_teacher.weights)
     teacher.to(data.device).eval()
     student, trained = _student(data, section, teacher, trained_teacher, student_weights)
     # What is measured on must be apart from the validation images, whatever the final training may see.
@@ -171,6 +172,8 @@ def _student(
     found = data.network(section.model, section.name, derive_seed(data.seed, section.name))
     if section.init == "teacher":
         init_from(found, teacher)
+    elif section.init not in BEGINNINGS:
+        load_into(found, section.init)
     return builders.at_bits(section, found), False
 
 
@@ -195,7 +198,7 @@ def _candidates(config: ExperimentConfig, channels: int) -> dict[str, tuple[Any,
 
 def _policies(config: ExperimentConfig, count: int, seed: int) -> tuple[Schedule, ...]:
     """Returns random policies of the space that a search would go through."""
-    space = strategies.policy_space(config, "random")
+    space = strategies.policy_space(config, "random", "teacher")
     genomes = [space.start(generator(seed, "advice", "policy", number)) for number in range(count)]
     return tuple(Schedule.constant(strategies.augmentation_of(config, genome), "random") for genome in genomes)
 
@@ -212,7 +215,7 @@ def overlay(config: ExperimentConfig, student: str, trained_teacher: TrainedTeac
     settings = advice.overlay
     section = next(one for one in config.students if one.name == student)
     values = section.model_dump(mode="json", exclude_defaults=True)
-    searched = any(name.startswith("mix_") for name in config.search.scalars)
+    searched = any(name.startswith(("mix_", "mix.")) for name in config.search.scalars)
     # A search over how much is mixed needs something that is: then the config's own mixing stays.
     if settings["mix"]["method"] != "none" or not searched:
         values["mix"] = settings["mix"]
@@ -220,12 +223,17 @@ def overlay(config: ExperimentConfig, student: str, trained_teacher: TrainedTeac
     teacher: dict[str, Any] = {"model": settings["teacher_input"]} if "teacher_input" in settings else {}
     arms: dict[str, Any] = {"student": _distinct(["none", settings["augmentation"]])}
     if trained_teacher.run is None:
-        teacher |= {"weights": str(trained_teacher.weights), "mix": {"method": "none"}}
+        given = trained_teacher.weights
+        named = given if isinstance(given, str) else given.model_dump(mode="json", exclude_defaults=True)
+        teacher |= {"weights": named, "mix": {"method": "none"}}
         # What it was trained under, nobody knows.
         arms |= {"teacher": ["none"]} if "own" in config.arms.teacher else {}
     elif trained_teacher.stage is not None and trained_teacher.stage.augmentation in specs(config):
         arms["teacher"] = [specs(config)[trained_teacher.stage.augmentation]]
-    return found | ({"teacher": teacher} if teacher else {}) | {"distill": settings["distill"], "arms": arms}
+    # And a search over a method's own numbers needs that method.
+    kept = {"methods"} if any(name.startswith("distill.methods.") for name in config.search.scalars) else set()
+    distill = {name: value for name, value in settings["distill"].items() if name not in kept}
+    return found | ({"teacher": teacher} if teacher else {}) | {"distill": distill, "arms": arms}
 
 
 def _distinct(augmentations: list[Any]) -> list[Any]:

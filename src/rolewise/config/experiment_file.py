@@ -16,8 +16,8 @@ from rolewise.config.messages import faults_of
 from rolewise.config.overrides import read_overridden
 from rolewise.config.schema import ExperimentConfig
 
-#: More of a wrong value than a person needs to find it.
-_LONG_QUOTE = re.compile(r"('[^']{57})[^']+(')")
+#: More of a wrong value than a person needs to find it. An apostrophe behind a letter opens no quotation.
+_LONG_QUOTE = re.compile(r"(?<!\w)('[^']{57})[^']+(')")
 #: Looks at a well-formed config and returns (path, message) for whatever else is wrong, such as an unknown model.
 Check = Callable[[ExperimentConfig], Iterable[tuple[Steps, str]]]
 

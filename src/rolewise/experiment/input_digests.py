@@ -15,6 +15,7 @@ from rolewise.errors import InputError
 from rolewise.experiment.arms import specs
 from rolewise.experiment.own_code import own_code
 from rolewise.experiment.seed_data import sources
+from rolewise.experiment.weight_sources import weight_digest, weight_settings
 from rolewise.files import read_json, sha256
 from rolewise.own_sources import own_sources
 from rolewise.seals import is_whole
@@ -30,8 +31,8 @@ def inputs_of(config: ExperimentConfig) -> dict[str, str]:
         InputError: something cannot be read; it is named.
     """
     found = dict(data_inputs(config))
-    if config.teacher.weights is not None:
-        found[f"weights {config.teacher.weights}"] = sha256(Path(config.teacher.weights), "file of weights")
+    for setting in weight_settings(config):
+        found[f"weights {setting.file}"] = weight_digest(setting.value)
     for spec in specs(config).values():
         if path := schedule_path(spec):
             found[f"schedule {path}"] = sha256(path, "schedule")

@@ -10,6 +10,7 @@ from rolewise.experiment.arms import specs
 from rolewise.experiment.input_digests import module_inputs, schedule_path
 from rolewise.experiment.own_code import code_read_by, own_code
 from rolewise.experiment.stage_graph import Stage, stages_of
+from rolewise.experiment.weight_sources import weight_settings
 
 
 def stages_made_from(config: ExperimentConfig, names: Collection[str]) -> list[str]:
@@ -36,7 +37,7 @@ def stages_made_from(config: ExperimentConfig, names: Collection[str]) -> list[s
 def _reads(config: ExperimentConfig, stage: Stage, name: str) -> bool:
     kind, _, what = name.partition(" ")
     if kind == "weights":
-        return stage.role == "teacher"
+        return any(setting.role == stage.role and setting.file == what for setting in weight_settings(config))
     if kind == "schedule":
         spec = specs(config).get(stage.augmentation)
         return spec is not None and schedule_path(spec) == Path(what)

@@ -31,7 +31,7 @@ class TrainingMember:
         """Takes an augmentation, and the scalars that are searched, from now on."""
         config = self._data.config
         self._trainee.set_augmentation(Schedule.constant(strategies.augmentation_of(config, genome)))
-        self._trainee.set_scalars(**strategies.scalars(config, genome))
+        self._trainee.set_scalars(strategies.scalars(config, genome))
 
     def advance(self, fraction_from: float, fraction_to: float) -> None:
         """Trains from one fraction of the search to another, in whole epochs."""

@@ -56,7 +56,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from _arms(config, left_out)
     yield from check_mixing(config, left_out)
     yield from task_section_faults(config, left_out)
-    yield from check_scalars(config)
+    yield from check_scalars(config, left_out)
     yield from weight_file_faults(config)
 
 

@@ -45,7 +45,7 @@ def run_search(
     if stage.strategy == "screen":
         _save(run, stage, [(0.0, candidates[0])])
         return {"images": 0}
-    way = strategies.strategy(config, stage.strategy, candidates)
+    way = strategies.strategy(config, stage.strategy, stage.role, candidates)
     found = search(
         MemberFactory(run.root, stage),
         way.space,

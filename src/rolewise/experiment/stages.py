@@ -13,15 +13,16 @@ from torch import Tensor, nn
 
 from rolewise.augment import Schedule
 from rolewise.config.network_sections import StudentSection
-from rolewise.config.schema import SEARCHES, ExperimentConfig
+from rolewise.config.schema import ExperimentConfig
 from rolewise.distill import Distiller
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
 from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.searched_scalars import scalar_segments
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
-from rolewise.files import read_json
+from rolewise.experiment.weight_sources import BEGINNINGS, keep_report, load_into, report_on
 from rolewise.models import count_parameters, init_from
 from rolewise.quant import operations, size_in_bytes
 from rolewise.seals import DONE, SECONDS, digests, write_sealed
@@ -94,6 +95,8 @@ def loss_of(run: RunFolder, data: SeedData, stage: Stage, seed: int, indices: Te
         teacher = trained_network(run, data, find_stage(config, stage.teacher))
         if section.init == "teacher":
             init_from(student, teacher)
+    if section.init not in BEGINNINGS:
+        load_into(student, section.init)
     student = builders.at_bits(section, student)
     return builders.distiller(data, section, student, teacher if stage.distilled else None, indices)
 
@@ -157,15 +160,6 @@ def augmentation_of(run: RunFolder, config: ExperimentConfig, stage: Stage) -> S
     return builders.preset(config, specs(config)[stage.augmentation])
 
 
-def scalar_segments(run: RunFolder, stage: Stage) -> list[tuple[float, dict[str, float]]]:
-    """Returns the searched scalars (learning rate and the like) that go with a role's own schedule."""
-    if stage.schedule is None or stage.augmentation not in SEARCHES:
-        return []
-    path = run.product(stage.schedule, "scalars.json")
-    segments = read_json(path, "the searched scalars") if path is not None else []
-    return [(float(start), {str(name): float(value) for name, value in values.items()}) for start, values in segments]
-
-
 def _teacher_view(run: RunFolder, config: ExperimentConfig, stage: Stage) -> Schedule | None:
     """Returns the teacher's own schedule under the view ``own``: the one that it was trained under."""
     if not stage.distilled or config.distill.view != "own" or stage.teacher is None:
@@ -184,6 +178,9 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
         return _take_teacher(run, config, stage)
     built = training(run, stage)
     folder, data, trainee = run.stage(stage.name), built.data, built.trainee
+    section = section_of(config, stage.role)
+    if section.init not in BEGINNINGS:
+        keep_report(report_on(data.network(section.model, stage.role), section.init), folder)
     held_out = not bool(torch.isin(data.validation, trainee.indices).any())
 
     task = trainee.distiller.task
@@ -213,7 +210,8 @@ def _take_teacher(run: RunFolder, config: ExperimentConfig, stage: Stage) -> dic
     """Takes a trained teacher from a file; what it was trained on, nobody here can know."""
     data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
     model = data.network(config.teacher.model, stage.role)
-    load_weights(model, Path(str(config.teacher.weights)))
+    assert config.teacher.weights is not None
+    keep_report(load_into(model, config.teacher.weights), run.stage(stage.name))
     save_weights(model, run.stage(stage.name) / WEIGHTS)
     return {"images": 0, **_cost(data, stage, model)}
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from rolewise.config import ExperimentConfig, as_values
 from rolewise.config.measure_entries import MeasureEntry
+from rolewise.config.network_sections import Weights
 from rolewise.config.schema import SEARCHES
 from rolewise.errors import InputError
 from rolewise.experiment import builders
@@ -16,7 +16,8 @@ from rolewise.experiment.input_digests import data_inputs, module_inputs
 from rolewise.experiment.own_code import code_read_by
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import section_of
-from rolewise.files import digest_of, sha256
+from rolewise.experiment.weight_sources import BEGINNINGS, weight_file_named, weight_key
+from rolewise.files import digest_of
 
 #: Raised when the same config comes to train something else.
 VERSION = 3
@@ -86,6 +87,8 @@ def dependencies(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]
         {**values["teacher"], "name": "teacher"},
     )
     found = {name: value for name, value in values.items() if name not in _ASIDE}
+    if role.get("init", "random") not in BEGINNINGS:
+        role = {**role, "init": _content(section_of(config, stage.role).init)}
     found |= {"version": VERSION, "kind": stage.kind, "seed": stage.seed, "role": role}
     if stage.distilled:
         found["distill"] = values["distill"]
@@ -112,6 +115,8 @@ def _of_search(config: ExperimentConfig, stage: Stage, values: Mapping[str, Any]
     if stage.strategy not in ("screen", "screened_search"):
         dropped.add("screen")
     role = values["teacher"] if who == "teacher" else values["students"][config.students.index(section)]
+    if section.init not in BEGINNINGS:
+        role = {**role, "init": _content(section.init)}
     train = {**role["train"], "epochs": search[f"{who}_epochs"] or section.train.epochs}
     return {
         "subject": stage.subject,
@@ -131,8 +136,8 @@ def _schedule(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]) -
     return {name: value for name, value in made.items() if name != "name"}
 
 
-def _content(path: str) -> str:
+def _content(weights: Weights) -> Any:
     try:
-        return sha256(Path(path), "file of weights")
+        return weight_key(weights)
     except InputError:
-        return f"{path}, which cannot be read"
+        return f"{weight_file_named(weights)}, which cannot be read"

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, as_path, sha256, write_bytes
+from rolewise.models.weight_fit import check_fit
 from rolewise.seals import seal_bytes, unseal_bytes
 from rolewise.tensors import read_head, read_head_first, read_tensors, shapes_in
-from rolewise.train.weights import check_fit
 
 #: How many generations are kept: a damaged one falls back to the one before.
 KEPT = 2

@@ -28,7 +28,8 @@ from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.trial.targets_trial import target_fault
 from rolewise.experiment.trial.unlabelled_trial import unlabelled_faults
-from rolewise.experiment.weight_checks import fit_fault
+from rolewise.experiment.weight_checks import fit_of, notes_on
+from rolewise.experiment.weight_sources import weight_settings
 from rolewise.foreign_code import ForeignError
 from rolewise.threads import torch_threads
 
@@ -45,12 +46,14 @@ class Trial:
 
     Attributes:
         notes: remarks that are no faults, each once.
+        tables: a table of each file of weights, with the tensors that are loaded from it.
         left_out: settings whose code was not imported, each once, where ``imports`` is False.
         traces: tracebacks of what the user's own code raised.
     """
 
     def __init__(self, *, imports: bool = True) -> None:
         self.notes: list[str] = []
+        self.tables: list[str] = []
         self.left_out: list[str] = []
         self._imports = imports
         self.traces: list[str] = []
@@ -119,11 +122,18 @@ class Trial:
             if isinstance(found, Network) and train is not None and not faulty(*steps[:-1], "train"):
                 for below, fault in selection_faults(found.module, train):
                     yield (*steps[:-1], "train", *below), fault
-        if config.teacher.weights is not None and networks[0] is not None and not faulty("teacher", "weights"):
-            path, module = config.teacher.weights, networks[0].module
-            fault = self._once(["weights", path, config.teacher.model, images], lambda: fit_fault(path, module))
-            if fault:
-                yield ("teacher", "weights"), fault
+        for setting in weight_settings(config):
+            tried = networks[setting.place]
+            if tried is not None and not faulty(*setting.steps):
+                key = ["weights", setting.value, setting.role, sections[setting.place][1], images]
+                fit = self._once(key, partial(fit_of, setting, tried.module))
+                if isinstance(fit, tuple):
+                    yield fit
+                    continue
+                table = fit.table(dotted(setting.steps))
+                self.tables += [table] if table not in self.tables else []
+                for note in notes_on(setting, fit):
+                    self._note(note)
         yield from self._students(config, images, networks, faulty)
         for code in own_code(config):
             if code.kind == "operation" and not faulty(*code.steps):

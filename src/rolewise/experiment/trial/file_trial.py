@@ -36,6 +36,10 @@ def trial_of(path: Path | str, on_note: Callable[[str], None] | None, *, imports
         raise
     if trial.left_out:
         trial.notes.append(f"Not imported, and so not checked with all that depends on it: {', '.join(trial.left_out)}")
+    # What is as it should be is shown to who looks, and is no warning.
+    if on_note is not None:
+        for table in trial.tables:
+            on_note(table)
     for note in trial.notes:
         (on_note or warnings.warn)(note)
 

@@ -32,8 +32,9 @@ def unlabelled_faults(config: ExperimentConfig) -> Iterator[tuple[Steps, str]]:
         named = "own" if at == "teacher" else "teacher"
         rule = f'must not have "{named}": {_WHY} to search the teacher\'s schedule by'
         yield ("arms", at), f'{rule}; write "none" or a preset instead'
-    if "label_weight" in config.search.scalars:
-        yield ("search", "scalars", "label_weight"), f"must be left out: {_WHY}; remove it"
+    for name in config.search.scalars:
+        if name in ("label_weight", "distill.label_weight", "train.label_smoothing"):
+            yield ("search", "scalars", name), f"must be left out: {_WHY}; remove it"
     if config.retrain_on_validation:
         rule = f"must be false: {_WHY}, and the validation images are labelled ones that are kept apart"
         yield ("retrain_on_validation",), f"{rule}; leave it out"
