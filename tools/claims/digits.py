@@ -72,7 +72,7 @@ def worth(arms: Arms) -> str:
     """Returns the sentence on what the search is worth beside presets, which cost nothing."""
     found = {
         (student, way, preset): arms.difference(student, f"own{way}", f"{preset}{way}")
-        for student in ("small", "tiny")
+        for student in dict.fromkeys(row.student for row in arms.rows)
         for way in ("", "+distill")
         for preset in PRESETS
     }

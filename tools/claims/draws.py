@@ -89,6 +89,23 @@ def other_draws(figures: Figures) -> Iterator[Told]:
         )
         + f"The sign is the same both times in {signs} of {len(pairs)}."
     )
+    yield _questions(figures)
+
+
+def _questions(figures: Figures) -> Told:
+    """What the questions of mixing answered before and answer now: each is a mean over many cells of the grid."""
+    before = {one["ask"]: one for one in figures.json(f"{EARLIER}/mixup_digits_answers")}
+    now = {one.ask: one for one in figures.table("mixup_digits").answers}
+    same = sum(one.verdict == before[ask]["verdict"] for ask, one in now.items())
+    moves = [
+        abs(one.difference.mean - before[ask]["mean"])
+        for ask, one in now.items()
+        if one.difference and one.metric == "accuracy"
+    ]
+    return told(
+        "The questions of mixing on digits, whose seeds' differences are means over many cells, moved by up to "
+        f"{size(max(moves))} points, and {some(same)} of {count(len(now))} have the same answer as before."
+    )
 
 
 def _went(before: bool, now: bool) -> str:

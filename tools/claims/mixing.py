@@ -89,7 +89,8 @@ def costs(figures: Figures) -> Iterator[Told]:
     total = sum(row["seconds"] for row in timing.rows)
     yield told(
         f"The {len(timing.rows)} trainings of students of the first took {total / 60:.0f} minutes of one core, two at "
-        f"a time: {seconds['small']:.1f} s for the small student and {seconds['tiny']:.1f} for the tiny one "
+        f"a time and with other work on both cores: {seconds['small']:.1f} s for the small student and "
+        f"{seconds['tiny']:.1f} for the tiny one "
         "(`benchmarks/results/mixup_digits/timing.csv`). Those of teachers and the measurements come on top."
     )
 

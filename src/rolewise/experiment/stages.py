@@ -199,7 +199,7 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
         seconds_between_checkpoints=config.checkpoint_seconds,
     )
     if not finished:
-        raise Interrupted(f"{stage.name} was stopped; run the same command again to resume")
+        raise Interrupted(f"{stage.name} was stopped")
     summary: dict[str, Any] = {"images": trainee.images_seen, **_cost(data, stage, trainee.model)}
     if held_out:
         summary[f"validation_{task.metrics[0].key}"] = validate()

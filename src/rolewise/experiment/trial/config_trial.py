@@ -21,13 +21,14 @@ from rolewise.experiment.name_checks import check
 from rolewise.experiment.own_code import own_code
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of
-from rolewise.experiment.trial.metric_trial import metric_fault
+from rolewise.experiment.trial.metric_trial import metric_trial_faults
 from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault, try_network
 from rolewise.experiment.trial.operation_trial import operation_fault
 from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_trial_faults
 from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.trial.targets_trial import target_fault
+from rolewise.experiment.trial.unlabelled_trial import unlabelled_faults
 from rolewise.experiment.weight_checks import fit_of, notes_on
 from rolewise.experiment.weight_sources import weight_settings
 from rolewise.foreign_code import ForeignError
@@ -99,12 +100,11 @@ class Trial:
         if fault := target_fault(images):
             yield ("task",), fault
             return
-        for at, entry in enumerate(config.metrics):
-            make = partial(metric_fault, entry, images)
-            if not faulty("metrics", at) and (wrong := self._once(["metric", entry, images], make)):
-                yield ("metrics", at, *wrong.path), wrong.rule
+        yield from metric_trial_faults(config, images, faulty, self._once)
         if images.counts is not None:
-            yield from size_faults(config, *images.counts)
+            yield from size_faults(config, *images.counts, labelled=images.labelled)
+        if not images.labelled:
+            yield from unlabelled_faults(config)
         networks: list[Network | None] = []
         for steps, model, train in sections:
             found = None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from rolewise.batch import Batch
+from rolewise.config.faults import Steps
+from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
 from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_trial import Returning
@@ -17,6 +20,24 @@ from rolewise.tasks import METRICS, build_task, metric_entry
 
 #: Examples of a trial.
 _EXAMPLES = 8
+
+
+def metric_trial_faults(
+    config: ExperimentConfig, images: ImageFacts, faulty: Callable[..., bool], once: Callable[..., Any]
+) -> Iterator[tuple[Steps, str]]:
+    """Yields (path, message) for each metric of a config that fails on a few made-up outputs.
+
+    Args:
+        config: the experiment.
+        images: facts of the data's images, and the task.
+        faulty: returns whether a setting has a fault already.
+        once: returns the result of a trial, from memory where its key is known.
+    """
+    for at, entry in enumerate(config.metrics):
+        if not faulty("metrics", at):
+            fault = once(["metric", entry, images], partial(metric_fault, entry, images))
+            if fault is not None:
+                yield ("metrics", at, *fault.path), fault.rule
 
 
 def metric_fault(entry: str | Mapping[str, Any], images: ImageFacts) -> InputError | None:
