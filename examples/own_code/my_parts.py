@@ -1,4 +1,4 @@
-"""A loss, an augmentation operation and a quantiser of one's own, as own_code.yaml names them."""
+"""A loss, an augmentation operation, a quantiser and metrics of one's own, as own_code.yaml names them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.augment import operation
+from rolewise.batch import Batch, Outputs
 from rolewise.quant import Codes
+from rolewise.tasks import MetricInfo, metric
 
 
 def margin_loss(student: Tensor, teacher: Tensor, *, margin: float = 1.0, power: int = 2) -> Tensor:
@@ -46,3 +48,34 @@ class Ternary(nn.Module):
     def _levels(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         scale = weight.detach().abs().mean().clamp_min(1e-8)
         return (weight / scale).clamp(-1, 1), scale
+
+
+@metric(title="probability of the right class", unit="fraction")
+def right_probability(outputs: Outputs, batch: Batch, *, temperature: float = 1.0) -> Tensor:
+    """Returns each example's value, [B]; the metric is their mean."""
+    return (outputs.logits / temperature).softmax(1).gather(1, batch.targets[:, None])[:, 0]
+
+
+class WorstClass:
+    """The accuracy on the class on which it is lowest: no mean over examples, so that it is a class and no function."""
+
+    info = MetricInfo("worst_class", "accuracy on the worst class", "fraction")
+
+    def __init__(self) -> None:
+        self._hits: list[Tensor] = []
+        self._labels: list[Tensor] = []
+
+    def add(self, outputs: Outputs, batch: Batch) -> None:
+        """Adds a batch."""
+        self._hits.append((outputs.logits.argmax(1) == batch.targets).cpu())
+        self._labels.append(batch.targets.cpu())
+
+    def compute(self, weights: Tensor | None = None) -> float:
+        """Returns the number; ``weights`` [N] count examples several times, for intervals."""
+        hits, labels = torch.cat(self._hits).double(), torch.cat(self._labels)
+        weights = torch.ones_like(hits) if weights is None else weights
+        right, there = (torch.bincount(labels, one) for one in (weights * hits, weights))
+        return float((right / there)[there > 0].min())
+
+    def per_example(self) -> None:
+        """Returns each example's value where the number is their mean, and None where it is not."""

@@ -76,6 +76,9 @@ class MetricInfo:
 ACCURACY = MetricInfo("accuracy", "accuracy", "fraction")
 CROSS_ENTROPY = MetricInfo("loss", "cross-entropy", "nats", higher_is_better=False)
 
+#: The metrics of classification where a config chooses none.
+CLASS_METRICS = (ACCURACY, CROSS_ENTROPY)
+
 
 def info_of(values: Any) -> MetricInfo:
     """Reads a metric that `MetricInfo.as_json` returned.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rolewise.errors import InputError
-from rolewise.metric_info import ACCURACY, CROSS_ENTROPY, MetricInfo, info_of
+from rolewise.metric_info import ACCURACY, CLASS_METRICS, MetricInfo, info_of
 
 RESULTS_VERSION = 2
 
@@ -37,7 +37,7 @@ def as_current(results: Any) -> dict[str, Any]:
         "version": RESULTS_VERSION,
         "task": "classification",
         "primary": ACCURACY.key,
-        "metrics": [ACCURACY.as_json(), CROSS_ENTROPY.as_json()],
+        "metrics": [info.as_json() for info in CLASS_METRICS],
         **{part: [_entry(entry) for entry in results[part]] for part in ("teachers", "arms") if part in results},
     }
 

@@ -272,6 +272,31 @@ def test_hintons_method_rescales_logits_where_training_is_long_and_classes_are_m
         assert rules.rescaled(methods, steps, classes) == (methods, None)
 
 
+def test_methods_whose_terms_have_names_of_their_own_are_read_as_others(world: World):
+    big = {"method": "kd", "name": "big", "teacher": "teacher", "temperature": 4.0, "weight": 0.9}
+    found, choice = rules.rescaled([{"name": "attention"}, big], 1000, 10)
+    settings = {key: value for key, value in rules.RESCALED.items() if key != "name"}
+    assert found[1] == {"method": "logit_standardisation", "name": "big", "teacher": "teacher", **settings}
+    assert choice is not None and choice.setting == "distill.methods[1].method"
+    assert rules.weights(found[1:], [Pull("big", 9.0, 1000.0, 4)], 0.1) == (found[1:], [])
+    assert rules.rescaled([big, {"method": "logit_standardisation", "name": "other"}], 1000, 10)[1] is None
+    assert rules.configured([big], 2.0, 0.5) == [{**big, "temperature": 2.0, "weight": 0.5}]
+    weighed, (other,) = rules.weights([{**big, "weight": 3.0}], [Pull("big", 3.0, 600.0, 4)], 0.1)
+    assert weighed[0]["weight"] == other.value == pytest.approx(0.015)
+    mixes = [candidate("mixup", 0.8, None, "mixing")]
+    unsound, section = image_rules.mixing([NONE, *mixes], 200, [{"method": "crd", "name": "mine"}], 0.5)
+    assert section == {"method": "none"} and unsound.reason == "crd is not sound with mixed labels"
+    # Two terms of one method, whose weights are measured apart.
+    terms = [{"method": "kd", "name": name, "weight": weight} for name, weight in (("a", 0.5), ("b", 2.0))]
+    found = ask(world, methods=terms)
+    assert [pull.name for pull in found.pulls] == ["a", "b"]
+    assert [one.setting for one in found.choices][:3] == [
+        "distill.methods.temperature",
+        "distill.methods[0].weight",
+        "distill.methods[1].weight",
+    ]
+
+
 def test_only_methods_that_soften_raw_logits_get_the_temperature():
     given = [{"name": "kd", "weight": 0.4}, {"name": "logit_standardisation"}, {"name": "attention"}, {"name": "ii_kd"}]
     found = rules.configured(given, 2.0, 0.5)

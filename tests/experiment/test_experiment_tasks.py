@@ -69,6 +69,18 @@ def test_results_are_by_the_metrics_of_the_task(labels: Path, numbers: Path):
     assert all(0 < value < 20 for arm in found["arms"] for value in arm["metrics"]["mae"].values())
 
 
+def test_arms_are_compared_within_each_seed_too(labels: Path, numbers: Path):
+    for folder, key in ((labels, "mean_average_precision"), (numbers, "mae")):
+        arms = {(arm["student"], arm["name"]): arm for arm in results(folder)["arms"]}
+        for (student, name), arm in arms.items():
+            control = arms[student, arm["control"]]
+            assert ("within_seeds" in arm) == (name != arm["control"])
+            for seed, one in arm.get("within_seeds", {}).items():
+                assert one["mean"] == pytest.approx(arm["metrics"][key][seed] - control["metrics"][key][seed])
+                assert one["low"] < one["mean"] < one["high"] and 0 < one["p"] <= 1
+        assert "Differences within each seed" in (folder / "report.html").read_text()
+
+
 def test_pages_and_tables_speak_of_the_metric(labels: Path, numbers: Path):
     page, text = (labels / "report.html").read_text(), shown(labels)
     for part in ('<th scope="col">mean average precision</th>', "Other metrics", "F1 over all labels, %"):

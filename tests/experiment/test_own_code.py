@@ -180,7 +180,12 @@ def test_a_study_without_imports(rolewise, home: Path) -> None:
 
 def test_stages_depend_on_the_code_that_they_run(home: Path) -> None:
     search_in(home)
-    only_loss = ["augment.ops=[rotate]", "students[0].quantise.quantiser=lsq", "arms.distill=[true, false]"]
+    only_loss = [
+        "metrics=[]",
+        "augment.ops=[rotate]",
+        "students[0].quantise.quantiser=lsq",
+        "arms.distill=[true, false]",
+    ]
     config = load(home / "own_code.yaml", [*SHORT, *only_loss])
     assert [code.path for code in own_code(config)] == ["my_parts:margin_loss"]
     read = {stage.name: code_read_by(config, stage) for stage in stages_of(config)}

@@ -90,7 +90,11 @@ def test_the_page_speaks_of_them(finished: Path):
             "measure: [accuracy, calibration]",
             "measure.*must be accuracy, which stands for the metrics of",
         ),
-        ("    metric: mae\n", "", "must be a metric of the task .*, which has no accuracy; name one"),
+        (
+            "    metric: mae\n",
+            "    metric: accuracy\n",
+            "must be a metric of the task .*, which has no accuracy; name one",
+        ),
         (
             "grid: {distill.label_weight: [0.1, 1.0]}",
             "grid: {distill.label_weight: [0.1, 1.0], task.error: [absolute, squared]}",
@@ -102,6 +106,11 @@ def test_what_is_of_classes_is_refused(tmp_path: Path, old: str, new: str, messa
     assert old in STUDY
     with pytest.raises(InputError, match=message):
         load_study(study(tmp_path, STUDY.replace(old, new)))
+
+
+def test_a_question_without_a_metric_is_about_the_primary_one(tmp_path: Path):
+    made = load_study(study(tmp_path, STUDY.replace("    metric: mae\n", "")))
+    assert [one.metric for one in made.questions] == ["mae"]
 
 
 def test_columns_are_written_in_the_units_of_the_metrics():

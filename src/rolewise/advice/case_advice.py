@@ -22,6 +22,7 @@ from rolewise.diagnosis.fault_kinds import Thresholds
 from rolewise.diagnosis.preprocessing import plain_spec
 from rolewise.diagnosis.teacher_faults import teacher_faults
 from rolewise.distill import METHODS, build_methods, weight_of
+from rolewise.distill.settings import method_name
 from rolewise.inputs import InputSpec
 from rolewise.networks import device_of
 from rolewise.train import Mixing, TrainSettings
@@ -149,7 +150,7 @@ def advise_case(case: Case, thresholds: Thresholds | None = None) -> Advice:
     how = Mixing(Mix(mix["method"]), mixed_fraction=weight_of(mix["share"])) if mix["method"] != "none" else None
     timed = speed(case, spec, methods, labels.value, schedule, how)
     choices = [softening] if softening is not None else []
-    choices += [degrees] if any(rules.softened(str(method["name"])) for method in methods) else []
+    choices += [degrees] if any(rules.softened(method_name(method)) for method in methods) else []
     overlay: dict[str, Any] = {
         "distill": {"methods": methods, "label_weight": labels.value},
         "mix": mix,
@@ -220,6 +221,6 @@ def _notes(case: Case) -> list[str]:
         "No student was trained: the proposal is a starting point, and only a comparison on several seeds decides "
         "whether it is better. `rolewise study` makes one, and `rolewise regret` gives the proposal's regret in it."
     )
-    if any(str(method["name"]) not in METHODS for method in case.methods):
+    if any(method_name(method) not in METHODS for method in case.methods):
         notes.append("Combined methods keep their own weights and temperatures.")
     return notes

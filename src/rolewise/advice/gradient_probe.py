@@ -63,7 +63,7 @@ def pulls(case: Case, spec: InputSpec, methods: Sequence[Mapping[str, Any]]) -> 
     """
     effort = case.effort
     trainee = _trainee(case, spec, methods, 1.0, build_augmentation("none"), None, effort.measures, effort.steps)
-    weights = {method.info.name: method.weight(0.0) for method in trainee.distiller.methods}
+    weights = {method.name: method.weight(0.0) for method in trainee.distiller.methods}
     records = trainee.run_epochs(0, effort.measures, measured=range(effort.measures))
     ratios: dict[str, list[float]] = {}
     for record in records:

@@ -8,6 +8,7 @@ from typing import Any
 from rolewise.advice.deviation import MIXES, Candidate, ratio_of
 from rolewise.advice.rules import FOUND_MIXED, OWN, SMOOTH, Choice
 from rolewise.distill import METHODS
+from rolewise.distill.settings import method_name
 
 DEVIATION = "Wang et al. (2022), https://arxiv.org/abs/2012.02909"
 #: Passes over the images below which nothing is augmented or mixed.
@@ -84,7 +85,7 @@ def mixing(
         gap: the teacher's linearity gap in nats; None where it is not known.
     """
     setting, none = "students.mix", {"method": "none"}
-    unsound = [str(one["name"]) for one in methods if _unsound(str(one["name"]))]
+    unsound = [name for name in map(method_name, methods) if _unsound(name)]
     if unsound:
         reason = f"{', '.join(unsound)} is not sound with mixed labels"
         return Choice(setting, "none", reason, "its documentation", "medium"), none

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rolewise.advice.gradient_probe import Pull
-from rolewise.distill import METHODS
+from rolewise.distill import METHODS, section_terms
+from rolewise.distill.settings import ROLES, method_key, method_name
 
 # Findings of the project's own grids, as reasons cite them; a test holds each sentence to the committed figures.
 #: `configs/studies/temperature_digits.yaml`.
@@ -97,18 +98,32 @@ def rescaled(
         steps: of the training.
         classes: K.
     """
-    kept = [method for method in methods if method.get("name") != RESCALED["name"]]
-    places = [at for at, one in enumerate(kept) if one.get("name") == "kd" and not isinstance(one.get("weight"), dict)]
+    kept = [method for method in methods if method_name(method) != RESCALED["name"]]
+    places = [at for at, one in enumerate(kept) if method_name(one) == "kd" and not isinstance(one.get("weight"), dict)]
     if steps < STEPS or classes < CLASSES or not places or len(kept) < len(methods):
         return list(methods), None
     found = list(methods)
-    found[places[0]] = dict(RESCALED)
+    place = found[places[0]]
+    # Its term keeps its name, and stays between the same networks.
+    key, kept_too = method_key(place), {role: place[role] for role in ROLES if role in place}
+    found[places[0]] = {**kept_too, **RESCALED} if key == "name" else {**_of_another_name(RESCALED), **kept_too}
     reason = (
         "logits divided by their own standard deviation, image by image, need no temperature that fits the teacher: "
         f"{FOUND_RESCALED}. The student's confidences mean nothing before a temperature is fitted to them"
     )
     source = "Sun et al. (2024), https://arxiv.org/abs/2403.01427, and this tool's study of mixing on digits"
-    return found, Choice(f"distill.methods[{places[0]}].name", RESCALED["name"], reason, source, "medium")
+    return found, Choice(f"distill.methods[{places[0]}].{key}", RESCALED["name"], reason, source, "medium")
+
+
+def _of_another_name(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a method's section whose ``name`` is free for that of its term."""
+    return {"method": section["name"], **{key: value for key, value in section.items() if key != "name"}}
+
+
+def _is_rescaled(section: Mapping[str, Any]) -> bool:
+    """Returns whether a section is the rescaling method at its authors' settings, whatever its term is called."""
+    settings = {key: value for key, value in section.items() if key not in (*ROLES, "method")}
+    return {"name": method_name(section), **settings} == RESCALED
 
 
 def label_weight(right: float) -> Choice:
@@ -143,9 +158,9 @@ def configured(methods: Sequence[Mapping[str, Any]], degrees: float, labels: flo
     found = []
     for method in methods:
         entry = dict(method)
-        if softened(str(entry.get("name"))):
+        if softened(method_name(entry)):
             entry["temperature"] = degrees
-        if entry.get("name") in ("kd", "reverse_kd") and not isinstance(entry.get("weight"), dict):
+        if method_name(entry) in ("kd", "reverse_kd") and not isinstance(entry.get("weight"), dict):
             entry["weight"] = round(1 - labels, 6)
         found.append(entry)
     return found
@@ -164,9 +179,10 @@ def weights(
     by_name = {pull.name: pull for pull in pulls}
     found, choices = [], []
     for at, method in enumerate(methods):
-        entry, pull = dict(method), by_name.get(str(method.get("name")))
+        entry = dict(method)
+        pull = by_name.get(section_terms(method)[0]) if method_name(method) in METHODS else None
         # What is known of the rescaled logits is of the weight that their authors use.
-        if pull is None or entry == RESCALED or isinstance(entry.get("weight"), dict) or not pull.ratio > 0:
+        if pull is None or _is_rescaled(entry) or isinstance(entry.get("weight"), dict) or not pull.ratio > 0:
             found.append(entry)
             continue
         ratio = pull.ratio / labels

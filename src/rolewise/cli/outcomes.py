@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rolewise.cli.options import RunArgument, app, console
+from rolewise.metric_info import CLASS_METRICS
 from rolewise.words import counted
 
 
@@ -29,7 +30,7 @@ def evaluate_command(
     announce_run(run_folder)
     metrics = evaluate_stage(run_folder, stage)
     values = ", ".join(f"{info.title} {metrics.values[info.key]:.4f}" for info in metrics.infos)
-    if metrics.infos[0].key == "accuracy":
+    if metrics.infos == CLASS_METRICS:
         values = f"accuracy {metrics.accuracy:.4f}, loss {metrics.loss:.4f}"
     console.print(f"validation {values}, {counted(metrics.examples, 'image')}", soft_wrap=True)
 

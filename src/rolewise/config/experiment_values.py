@@ -22,6 +22,10 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
     if values["task"] == "classification":
         # Configs from before there were other tasks keep their digests, and runs their stages.
         del values["task"]
+    for name, absent in (("metrics", []), ("primary", None)):
+        # And those from before metrics could be chosen.
+        if values[name] == absent:
+            del values[name]
     return values
 
 

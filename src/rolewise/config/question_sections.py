@@ -21,7 +21,7 @@ class QuestionSection(Section):
     ask: Annotated[str, Field(min_length=1, max_length=300)]
     of: dict[str, Any]
     against: dict[str, Any]
-    metric: str = "accuracy"
+    metric: str = ""
     wanted: Literal["higher", "lower"] = "higher"
 
 
@@ -33,7 +33,7 @@ class Question:
         ask: the question in words.
         of: the levels of the rows in question, by axis, part, student or arm.
         against: those of the rows that they are compared with.
-        metric: a column of the table.
+        metric: a column of the table; empty for the primary metric.
         wanted: the direction for which the answer is yes.
     """
 

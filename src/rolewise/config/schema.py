@@ -46,6 +46,8 @@ AugmentationSpec = str | dict[str, Any]
 
 #: A task's name, or a mapping with a ``name`` and the task's settings.
 TaskSpec = str | dict[str, Any]
+#: The name of a metric, or a mapping with a ``name`` and the metric's settings.
+MetricSpec = str | dict[str, Any]
 
 #: Searches of a student's schedule, by the name of the arm that trains under what they find.
 SEARCHES = ("own", "random_search", "grid_search", "screen", "screened_search")
@@ -134,6 +136,8 @@ class ExperimentConfig(Section):
     checkpoint_seconds: NotNegative = 15.0
     retrain_on_validation: bool = False
     task: TaskSpec = "classification"
+    metrics: tuple[MetricSpec, ...] = ()
+    primary: str | None = None
     data: DataSection = DataSection()
     teacher: TeacherSection
     students: tuple[StudentSection, ...]

@@ -2,7 +2,14 @@
 
 from collections.abc import Callable
 
-from rolewise.distill.combinations import COMBINATIONS, build_methods, function_matching, ii_kd, section_faults
+from rolewise.distill.combinations import (
+    COMBINATIONS,
+    build_methods,
+    function_matching,
+    ii_kd,
+    section_faults,
+    section_terms,
+)
 from rolewise.distill.distiller import Distiller
 from rolewise.distill.gradient_limit import limit_factors, limit_gradients
 from rolewise.distill.logit_scale import logit_scale_of
@@ -57,5 +64,6 @@ __all__ = [
     "method_settings",
     "mixed_logits",
     "section_faults",
+    "section_terms",
     "weight_of",
 ]

@@ -10,7 +10,7 @@ from rolewise.distill.absent import unknown_method
 from rolewise.distill.checks import check_limit
 from rolewise.distill.method import Method
 from rolewise.distill.method_registry import METHODS, configure, method_faults
-from rolewise.distill.settings import named, no_setting
+from rolewise.distill.settings import method_name, named, no_setting
 from rolewise.distill.term_weights import weight_of
 from rolewise.errors import InputError
 from rolewise.registry import Registry
@@ -100,6 +100,19 @@ def build_methods(sections: Sequence[Mapping[str, Any]]) -> list[Method]:
         name, settings = named(section, METHODS)
         built += COMBINATIONS[name](**settings) if name in COMBINATIONS else [configure(name, **settings)]
     return built
+
+
+def section_terms(section: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the terms that a method's section makes: one, or those of a combination.
+
+    Args:
+        section: without faults.
+    """
+    name = method_name(section)
+    if name in COMBINATIONS:
+        return [one.name for one in COMBINATIONS[name]()]
+    own = section.get("name") if "method" in section else None
+    return [str(own) if own is not None else METHODS[name].name]
 
 
 def section_faults(section: object) -> list[InputError]:

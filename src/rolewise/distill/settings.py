@@ -98,6 +98,11 @@ def method_key(section: Mapping[str, Any]) -> str:
     return "method" if "method" in section else "name"
 
 
+def method_name(section: Mapping[str, Any]) -> str:
+    """Returns the key of a section's method, which need not be registered."""
+    return str(section.get(method_key(section)))
+
+
 def named(section: object, known: Iterable[str]) -> tuple[str, dict[str, Any]]:
     """Returns the key and the settings of a method's section in a config.
 

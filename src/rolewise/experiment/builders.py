@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from rolewise.errors import InputError
 from rolewise.experiment.seed_data import SeedData
 from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
-from rolewise.tasks import Classification, Task, build_task
+from rolewise.tasks import Classification, Task, build_task, reward_of, with_metrics
 from rolewise.train import Mixing, TrainSettings
 
 
@@ -86,9 +87,7 @@ def distiller(
         indices: int64 [N], the images of the source that are trained on.
     """
     config = data.config
-    task = configured_task(config)
-    if type(task) is Classification:
-        task = Classification(label_smoothing=student_section.train.label_smoothing)
+    task = configured_task(config, student_section.train.label_smoothing)
     methods = build_methods([dict(method) for method in config.distill.methods]) if teacher is not None else []
     return Distiller(
         teacher,
@@ -114,13 +113,29 @@ def _trained_labels(labels: Tensor, indices: Tensor) -> Tensor:
     return table
 
 
-def configured_task(config: ExperimentConfig) -> Task:
-    """Builds an experiment's task.
+def configured_task(config: ExperimentConfig, label_smoothing: float = 0.0) -> Task:
+    """Builds an experiment's task with the metrics of the config.
+
+    Args:
+        config: the experiment.
+        label_smoothing: of the network that is trained, in classification.
 
     Raises:
-        InputError: the task is unknown, or a setting of it is wrong.
+        InputError: the task or a metric is unknown, or a setting of them is wrong.
     """
-    return build_task(config.task)
+    task = build_task(config.task)
+    if type(task) is Classification:
+        task = Classification(label_smoothing=label_smoothing)
+    return with_metrics(task, config.metrics, config.primary)
+
+
+def configured_reward(config: ExperimentConfig) -> dict[str, Any] | None:
+    """Returns the dependencies of rewards and validation numbers; None where they go by the task's own first metric.
+
+    Raises:
+        InputError: as in `configured_task`.
+    """
+    return reward_of(build_task(config.task), config.metrics, config.primary)
 
 
 def at_bits(section: StudentSection, network: nn.Module) -> nn.Module:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
 from rolewise.distill import COMBINATIONS, METHODS
-from rolewise.distill.settings import method_key
+from rolewise.distill.settings import method_name
 
 
 def check_mixing(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterable[tuple[Steps, str]]:
@@ -47,7 +47,7 @@ def check_mixing(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> 
 
 def _methods(config: ExperimentConfig, left_out: Collection[Steps]) -> Iterable[tuple[Steps, str]]:
     for index, method in enumerate(config.distill.methods):
-        name = str(method.get(method_key(method)))
+        name = method_name(method)
         if any(("distill", "methods", index, key) in left_out for key in ("method", "name")):
             continue
         names = [name] if name in METHODS else []

@@ -12,8 +12,10 @@ from rolewise.augment.ops import OWN
 from rolewise.config.faults import Steps
 from rolewise.config.schema import LEARNED, AugmentationSpec, ExperimentConfig
 from rolewise.data import READERS, argument_faults
-from rolewise.distill import COMBINATIONS, METHODS, section_faults
+from rolewise.distill import COMBINATIONS, METHODS, section_faults, section_terms
+from rolewise.distill.settings import method_name
 from rolewise.errors import InputError, near
+from rolewise.experiment.metric_checks import metric_section_faults
 from rolewise.experiment.mix_checks import check_mixing
 from rolewise.experiment.scalar_checks import check_scalars
 from rolewise.experiment.task_rules import task_section_faults
@@ -56,6 +58,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from _arms(config, left_out)
     yield from check_mixing(config, left_out)
     yield from task_section_faults(config, left_out)
+    yield from metric_section_faults(config, left_out)
     yield from check_scalars(config, left_out)
     yield from weight_file_faults(config)
 
@@ -112,20 +115,10 @@ def _methods(config: ExperimentConfig, left_out: Collection[Steps]) -> Iterable[
             continue
         for error in section_faults(method):
             yield (*path, *error.path), error.rule
-        for name in _terms(method):
+        for name in section_terms(method) if method_name(method) in (*METHODS, *COMBINATIONS) else ():
             if name in seen:
                 yield path, f"{name!r} is listed twice: remove one, or write method: {name} and a name of its own"
             seen.add(name)
-
-
-def _terms(method: dict[str, Any]) -> list[str]:
-    """Returns the names of the terms that an entry makes: one, or those of a combination."""
-    name = str(method.get("name"))
-    if "method" in method:
-        return [name]
-    if name in COMBINATIONS:
-        return [one.name for one in COMBINATIONS[name]()]
-    return [METHODS[name].name if is_import_path(name) else name]
 
 
 def _arms(config: ExperimentConfig, left_out: Collection[Steps]) -> Iterable[tuple[Steps, str]]:

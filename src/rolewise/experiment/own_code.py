@@ -11,10 +11,11 @@ from rolewise.config.faults import Steps
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig
 from rolewise.distill import METHODS
 from rolewise.distill.settings import method_key
+from rolewise.experiment import builders
 from rolewise.experiment.stage_graph import Stage
 from rolewise.foreign_code import import_path, is_import_path
 from rolewise.quant import QUANTISERS
-from rolewise.tasks import TASKS
+from rolewise.tasks import METRICS, TASKS
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class OwnCode:
     Args:
         steps: path of the setting in the config.
         path: the import path ``package.module:name``.
-        kind: ``data``, ``model``, ``quantiser``, ``method``, ``operation`` or ``task``.
+        kind: ``data``, ``model``, ``quantiser``, ``method``, ``operation``, ``task`` or ``metric``.
         role: the role of the network, ``teacher`` or a student's name; empty where it belongs to no single one.
     """
 
@@ -51,6 +52,7 @@ _LOOK_UPS: dict[str, Callable[[str], Any]] = {
     "method": METHODS.__getitem__,
     "operation": import_operation,
     "task": TASKS.__getitem__,
+    "metric": METRICS.__getitem__,
 }
 
 
@@ -83,8 +85,12 @@ def code_read_by(config: ExperimentConfig, stage: Stage) -> list[str]:
     """
     named = own_code(config)
     paths = [found.path for found in named if found.kind == "task"]
+    measured = [found.path for found in named if found.kind == "metric"]
     if stage.kind == "test":
-        return paths
+        return [*paths, *measured]
+    # Of metrics, a search and a validation curve go by the primary one alone.
+    reward = (builders.configured_reward(config) or {}) if measured else {}
+    paths += [path for path in measured if path == reward.get("metric", {}).get("name")]
     for found in named:
         network = found.kind in ("model", "quantiser") and found.role == stage.role
         taken = stage.role == "teacher" and config.teacher.weights is not None  # nothing is trained or drawn
@@ -99,6 +105,11 @@ def _settings(config: ExperimentConfig) -> Iterator[OwnCode]:
         yield OwnCode(("task", "name"), str(config.task.get("name")), "task")
     else:
         yield OwnCode(("task",), config.task, "task")
+    for at, entry in enumerate(config.metrics):
+        if isinstance(entry, dict):
+            yield OwnCode(("metrics", at, "name"), str(entry.get("name")), "metric")
+        else:
+            yield OwnCode(("metrics", at), entry, "metric")
     yield OwnCode(("data", "name"), config.data.name, "data")
     yield OwnCode(("teacher", "model", "name"), config.teacher.model.name, "model", "teacher")
     for at, student in enumerate(config.students):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
@@ -17,8 +18,8 @@ from rolewise.metric_info import ACCURACY
 from rolewise.results_format import RESULTS_VERSION
 from rolewise.seals import write_product
 from rolewise.seeds import generator
-from rolewise.statistics.resampling import standard_error
-from rolewise.train import evaluate
+from rolewise.statistics.resampling import RESAMPLES, paired_difference, standard_error
+from rolewise.train import Metrics, evaluate
 
 
 def run_test(run: RunFolder, stage: Stage) -> dict[str, Any]:
@@ -33,6 +34,7 @@ def run_test(run: RunFolder, stage: Stage) -> dict[str, Any]:
     trained = [other for other in stages_of(config) if other.seed == stage.seed and other.kind in ("teacher", "arm")]
     opened = data.test.open(f"the end of {config.name}, seed {stage.seed}")
     task, measured, errors = builders.configured_task(config), {}, {}
+    evaluated: dict[str, Metrics] = {}
     for other in trained:
         model = trained_network(run, data, other)
         spec = data.spec(section_of(config, other.role).model)
@@ -40,11 +42,32 @@ def run_test(run: RunFolder, stage: Stage) -> dict[str, Any]:
         # What could not be measured, such as R² of numbers that are all the same, is null.
         measured[other.name] = {key: value if math.isfinite(value) else None for key, value in metrics.values.items()}
         if metrics.infos[0] != ACCURACY:
+            evaluated[other.name] = metrics
             # The same resamples for every network and seed: they are of the same images.
             stream = generator(config.data.split_seed, "bootstrap")
             errors[other.name] = standard_error(metrics.metric, metrics.infos[0].key, metrics.examples, stream)
     found = {"test": measured, "test_images": len(opened.indices)}
-    return {**found, "sampling_error": errors} if errors else found
+    return {**found, "sampling_error": errors, "within": _within(config, stage.seed, evaluated)} if errors else found
+
+
+def _within(config: ExperimentConfig, seed: int, evaluated: Mapping[str, Metrics]) -> dict[str, dict[str, Any]]:
+    """Returns each arm's difference to its control within one seed, with an interval over the choice of test images."""
+    found = {}
+    for arm in _all_arms(config):
+        name, control = (f"seed{seed}/{arm.student}-{one}" for one in (arm.name, control_of(config, arm)))
+        if name != control:
+            first, second = evaluated[name], evaluated[control]
+            # The same resamples for every pair: they are of the same images.
+            stream = generator(config.data.split_seed, "bootstrap")
+            key, count = first.infos[0].key, first.examples
+            found[name] = paired_difference(first.metric, second.metric, key, count, stream, RESAMPLES)
+    return {
+        name: {key: _finite(getattr(one, key)) for key in ("mean", "low", "high", "p")} for name, one in found.items()
+    }
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
 
 
 def write_results(run: RunFolder) -> dict[str, Any]:
@@ -123,4 +146,9 @@ def _measured(config: ExperimentConfig, tests: dict[int, dict[str, Any]], what: 
         for seed in config.seeds
         if "sampling_error" in tests[seed]
     }
-    return {"metrics": metrics, **({"sampling_error": errors} if errors else {})}
+    within = {str(seed): one for seed in config.seeds if (one := tests[seed].get("within", {}).get(stages[str(seed)]))}
+    return {
+        "metrics": metrics,
+        **({"sampling_error": errors} if errors else {}),
+        **({"within_seeds": within} if within else {}),
+    }

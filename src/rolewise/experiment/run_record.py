@@ -13,11 +13,12 @@ import torch
 
 from rolewise.config import ExperimentConfig, dump, experiment_digest
 from rolewise.errors import InputError
+from rolewise.experiment.builders import configured_task
 from rolewise.experiment.input_digests import class_names_of, streamed
 from rolewise.files import sha256, write_json, write_text
 from rolewise.foreign_code import folders_of, modules_in
+from rolewise.metric_info import CLASS_METRICS
 from rolewise.seals import is_early, read_sealed, write_sealed
-from rolewise.tasks import build_task
 
 #: Raised when the same config comes to train something else: a run of before is read, and not resumed.
 VERSION = 3
@@ -68,9 +69,9 @@ def write_record(root: Path, config: ExperimentConfig, read: dict[str, str], *, 
         write_json(root / "environment.json", environment(config))
     write_text(root / "config.yaml", dump(config))
     files = {name: sha256(root / name) for name in names}
-    task = build_task(config.task)
+    known = configured_task(config).metrics
     # A page of a run that is not finished has its numbers' names from here; of accuracy it knows them.
-    metrics = {} if task.name == "classification" else {"metrics": [info.as_json() for info in task.metrics]}
+    metrics = {} if known == CLASS_METRICS else {"metrics": [info.as_json() for info in known]}
     # Written last: a folder with run.json is whole.
     write_sealed(
         root / "run.json",

@@ -8,7 +8,7 @@ from rolewise.config.faults import Steps
 from rolewise.config.network_sections import StudentSection, TeacherSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.distill import COMBINATIONS, METHODS
-from rolewise.distill.settings import method_key
+from rolewise.distill.settings import method_name
 from rolewise.distill.task_checks import task_fault
 from rolewise.errors import InputError
 from rolewise.foreign_code import is_import_path
@@ -34,7 +34,7 @@ def task_section_faults(config: ExperimentConfig, left_out: Collection[Steps] = 
         yield error.path if named else ("task",), error.rule if named else str(error).removeprefix("task ")
         return
     for index, method in enumerate(config.distill.methods):
-        name = str(method.get(method_key(method)))
+        name = method_name(method)
         names = [some.info.name for some in COMBINATIONS[name]()] if name in COMBINATIONS else [name]
         # The user's own is checked where it is tried between two networks.
         for known in (one for one in names if one in METHODS and not is_import_path(one)):

@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 
 from rolewise.files import AnyPath, as_path, write_text
+from rolewise.metric_info import CLASS_METRICS
 from rolewise.report import bits, figures, measured
 from rolewise.report.cells import with_interval, with_spread
 from rolewise.report.costs import costs_table
@@ -16,6 +17,7 @@ from rolewise.report.searched_numbers import searched_numbers
 from rolewise.results_format import values_of
 from rolewise.statistics import (
     ArmRow,
+    Estimate,
     caution,
     compare,
     estimate,
@@ -54,6 +56,7 @@ def _content(data: RunData) -> dict[str, Any]:
         "name": data.name,
         "metric": data.metrics[0],
         "others": _others(data),
+        "within": _within(data),
         "missing": missing,
         "verdicts": [verdict(rows, student) for student in students],
         "caution": caution(data.results, rows) if rows else None,
@@ -124,7 +127,7 @@ def _teachers(data: RunData) -> list[dict[str, str]]:
 
 def _others(data: RunData) -> dict[str, Any] | None:
     """Returns every arm's other metrics, mean and standard deviation; None where accuracy is the only one."""
-    if data.results is None or data.results["task"] == "classification":
+    if data.results is None or tuple(data.metrics) == CLASS_METRICS:
         return None
     rows = []
     for arm in data.results["arms"]:
@@ -132,6 +135,18 @@ def _others(data: RunData) -> dict[str, Any] | None:
         cells = [with_spread(info, estimate(found)) if found else "" for info, found in values]
         rows.append({"student": arm["student"], "name": arm["name"], "cells": cells})
     return {"headings": [info.axis for info in data.metrics[1:]], "rows": rows}
+
+
+def _within(data: RunData) -> list[dict[str, Any]]:
+    """Returns every arm's differences to its control within single seeds; none where no test measured them."""
+    metric, rows = data.metrics[0], []
+    for arm in (data.results or {}).get("arms", []):
+        for seed, one in arm.get("within_seeds", {}).items():
+            if one["mean"] is not None:
+                difference = Estimate(one["mean"], None, one["low"], one["high"], one["p"], 1)
+                cell = with_interval(metric, difference)
+                rows.append({"student": arm["student"], "name": arm["name"], "seed": seed, "change": cell})
+    return rows
 
 
 def _retired(data: RunData) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from rolewise.errors import InputError
 from rolewise.files import read_bytes, read_json, read_text
-from rolewise.metric_info import ACCURACY, CROSS_ENTROPY, MetricInfo, info_of
+from rolewise.metric_info import CLASS_METRICS, MetricInfo, info_of
 from rolewise.results_format import as_current
 from rolewise.seals import check_file, is_early, product, read_made, top_product
 
@@ -55,7 +55,7 @@ class RunData:
     scalars: dict[str, list[Any]] = field(default_factory=dict)
     histograms: dict[str, dict[str, Any]] = field(default_factory=dict)
     previews: dict[str, np.ndarray] = field(default_factory=dict)
-    metrics: list[MetricInfo] = field(default_factory=lambda: [ACCURACY, CROSS_ENTROPY])
+    metrics: list[MetricInfo] = field(default_factory=lambda: [*CLASS_METRICS])
     classes: list[str] = field(default_factory=list)
 
 

@@ -37,6 +37,8 @@ COLUMNS: dict[str, Column] = {
     "rmse": Column("unit of the targets", True),
     "mae": Column("unit of the targets", True),
     "r2": Column("share of the variance", True),
+    "balanced_accuracy": Column(_SHARE, True, True, 1),
+    "expected_calibration_error": Column(_ERROR, True),
     "nll": Column(_NATS),
     "brier": Column("number in [0, 2]"),
     "ece": Column(_ERROR, True),

@@ -85,6 +85,6 @@ def graph_of(study: Study, *, read: bool = True) -> JobGraph:
             threads = cell.config.threads
             trainings.setdefault(key, Job(key, cell.name, stage, needs, (), threads))
             if stage.kind in ("teacher", "arm"):
-                own = measure_key(key, study.measure, read=read)
+                own = measure_key(key, study.measure, cell.config.metrics, read=read)
                 measurements.setdefault(own, Job(own, cell.name, stage, (key,), study.measure, threads))
     return JobGraph(tuple(trainings.values()), tuple(measurements.values()), keys, stages)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rolewise.config import ExperimentConfig, as_values
 from rolewise.config.measure_entries import MeasureEntry
 from rolewise.config.network_sections import Weights
-from rolewise.config.schema import SEARCHES
+from rolewise.config.schema import SEARCHES, MetricSpec
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
@@ -18,6 +18,7 @@ from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import section_of
 from rolewise.experiment.weight_sources import BEGINNINGS, weight_file_named, weight_key
 from rolewise.files import digest_of
+from rolewise.tasks import metric_entry
 
 #: Raised when the same config comes to train something else.
 VERSION = 3
@@ -27,7 +28,7 @@ MEASURED = 3
 #: or there is in every key: a setting that a later release adds is shared too rarely rather than wrongly.
 _ASIDE = (
     *("name", "seeds", "workers", "checkpoint_seconds", "arms", "retrain_on_validation"),
-    *("teacher", "students", "distill", "augment", "search"),
+    *("teacher", "students", "distill", "augment", "search", "metrics", "primary"),
 )
 #: Settings that only a search draws policies by; a training reads the schedule that came of them.
 _POLICIES = ("ops", "copies", "counts", "magnitude", "scale", "ranges", "base")
@@ -57,12 +58,27 @@ def _read(config: ExperimentConfig, stage: Stage) -> dict[str, str]:
     return {**data_inputs(config), **module_inputs(*code_read_by(config, stage))}
 
 
-def measure_key(training: str, measure: Iterable[MeasureEntry], *, read: bool = True) -> str:
-    """Returns the key of the measurements of a training's network."""
-    wanted = list(measure)
-    own = module_inputs(*(one.name for one in wanted)) if read else {}
+def measure_key(
+    training: str, measure: Iterable[MeasureEntry], metrics: Sequence[MetricSpec] = (), *, read: bool = True
+) -> str:
+    """Returns the key of the measurements of a training's network.
+
+    Args:
+        training: the key of the training.
+        measure: the measurements.
+        metrics: of the cell's config, which are measured too.
+        read: as in `stage_keys`.
+    """
+    wanted, added = list(measure), [_metric(entry) for entry in metrics]
+    own = module_inputs(*(one["name"] for one in added), *(one.name for one in wanted)) if read else {}
     known = {"version": MEASURED, "kind": "measure", "training": training, "measure": [one.plain for one in wanted]}
-    return digest({**known, "read": own})
+    return digest({**known, **({"metrics": added} if added else {}), "read": own})
+
+
+def _metric(entry: MetricSpec) -> dict[str, Any]:
+    """Returns a metric of a config in one form, whether it is written as a name or as a mapping."""
+    name, settings = metric_entry(entry)
+    return {"name": name, **settings}
 
 
 def digest(values: Mapping[str, Any]) -> str:
@@ -92,6 +108,8 @@ def dependencies(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]
     found |= {"version": VERSION, "kind": stage.kind, "seed": stage.seed, "role": role}
     if stage.distilled:
         found["distill"] = values["distill"]
+    if (reward := builders.configured_reward(config)) is not None:
+        found["reward"] = reward
     if stage.teacher is not None:
         found["teacher"] = keys[stage.teacher]
     if stage.kind == "search":

@@ -23,6 +23,7 @@ from rolewise.experiment.stages import find_stage, section_of, trained_network
 from rolewise.inputs import InputSpec, prepare
 from rolewise.instruments.measure_call import call_measure
 from rolewise.instruments.measurements import measure_of
+from rolewise.metric_info import CLASS_METRICS
 from rolewise.seeds import generator
 from rolewise.train import evaluate
 
@@ -76,8 +77,8 @@ def measured(run: RunFolder, stage: Stage, wanted: Sequence[MeasureEntry]) -> di
     found: dict[str, dict[str, float | None]] = {}
     for one in wanted:
         name = one.name
-        if name == ALWAYS and task.name != "classification":
-            # Its own metrics take the place of accuracy.
+        if name == ALWAYS and task.metrics != CLASS_METRICS:
+            # The config's metrics, or those of another task, take the place of accuracy.
             metrics = evaluate(model, opened.source, opened.indices, spec, device=data.device, task=task)
             values = {key: value if math.isfinite(value) else None for key, value in metrics.values.items()}
         else:

@@ -20,6 +20,7 @@ from rolewise.experiment.input_digests import check_inputs, inputs_of, module_in
 from rolewise.experiment.run_folder import RunFolder, held, move_aside
 from rolewise.experiment.run_record import environment, read_record, write_record
 from rolewise.files import digest_of, sha256, write_json, write_text
+from rolewise.metric_info import CLASS_METRICS
 from rolewise.seals import ANEW, DONE, check_file, finished, read_sealed, remedy_of, write_sealed
 
 VERSION = 3
@@ -202,9 +203,9 @@ def _layout(study: Study) -> dict[str, Any]:
         "questions": [one.plain for one in study.questions],
         "parts": parts,
     }
-    task = builders.configured_task(study.cells[0].config)
-    if task.name != "classification":
-        known["metrics"] = [info.as_json() for info in task.metrics]
+    metrics = builders.configured_task(study.cells[0].config).metrics
+    if metrics != CLASS_METRICS:
+        known["metrics"] = [info.as_json() for info in metrics]
     # Pairs become lists in JSON; comparing needs the same here.
     layout: dict[str, Any] = json.loads(json.dumps(known))
     return layout

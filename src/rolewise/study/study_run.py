@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +79,10 @@ def load_study(
             return {}
 
         study = _load_study(path, overrides, check=trial.check, measure_faults=measure_faults)
-    if imports:
-        study_metrics(study)  # which are of one kind
-    return study
+    if not imports:
+        return study
+    primary = study_metrics(study)[0].key
+    return replace(study, questions=tuple(replace(one, metric=one.metric or primary) for one in study.questions))
 
 
 def _measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:

@@ -34,6 +34,7 @@ class Ledger:
 
     def __init__(self, study: Study, graph: JobGraph, folder: StudyFolder) -> None:
         self._study, self._graph, self._folder = study, graph, folder
+        self._added = {cell.name: cell.config.metrics for cell in study.cells}
         self._summaries: dict[str, dict[str, Any]] = {}
         self._seconds: dict[str, float | None] = {}
         self.metrics = study_metrics(study)
@@ -77,16 +78,16 @@ class Ledger:
         return found
 
     def _state(self, cell: str, stage: Stage) -> Row:
-        keys = self._graph.keys[cell]
+        keys, metrics = self._graph.keys[cell], self._added[cell]
         summary = self.summary(keys[stage.name])
         if summary is None:
             reason = self.failure(cell, stage)
             return {"status": "waiting" if reason is None else "failed", "reason": reason}
         row: Row = {name: summary.get(name) for name in ("images", "parameters", self._validation)}
         if stage.teacher is not None:
-            taught = self.summary(measure_key(keys[stage.teacher], self._study.measure)) or {}
+            taught = self.summary(measure_key(keys[stage.teacher], self._study.measure, metrics)) or {}
             row[self._teacher] = taught.get("measured", {}).get(ALWAYS, {}).get(self.metrics[0].key)
-        own = measure_key(keys[stage.name], self._study.measure)
+        own = measure_key(keys[stage.name], self._study.measure, metrics)
         measured = self.summary(own)
         if measured is None:
             reason = self._folder.failure(own)

@@ -1,22 +1,38 @@
 """Tasks: what is predicted, one file each."""
 
 from rolewise.metric_info import MetricInfo
+from rolewise.tasks.class_metrics import BalancedAccuracy, CalibrationError, MacroF1, TopKAccuracy
 from rolewise.tasks.classification import Classification
+from rolewise.tasks.measured_task import MeasuredTask, MetricSet, metric_entry, reward_of, with_metrics
+from rolewise.tasks.metric_registry import METRICS, metric, metric_faults, metric_settings
 from rolewise.tasks.multi_label import MultiLabel
 from rolewise.tasks.protocol import Metric, Reduction, RowKind, Task
 from rolewise.tasks.regression import Regression
 from rolewise.tasks.task_registry import TASKS, build_task, task_settings
 
 __all__ = [
+    "METRICS",
     "TASKS",
+    "BalancedAccuracy",
+    "CalibrationError",
     "Classification",
+    "MacroF1",
+    "MeasuredTask",
     "Metric",
     "MetricInfo",
+    "MetricSet",
     "MultiLabel",
     "Reduction",
     "Regression",
     "RowKind",
     "Task",
+    "TopKAccuracy",
     "build_task",
+    "metric",
+    "metric_entry",
+    "metric_faults",
+    "metric_settings",
+    "reward_of",
     "task_settings",
+    "with_metrics",
 ]

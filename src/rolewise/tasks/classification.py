@@ -12,7 +12,8 @@ from torch.nn import functional
 from rolewise.batch import Batch, Outputs, Rows
 from rolewise.errors import InputError
 from rolewise.logits import logits_in
-from rolewise.metric_info import ACCURACY, CROSS_ENTROPY, MetricInfo
+from rolewise.metric_info import CLASS_METRICS, MetricInfo
+from rolewise.networks import call
 from rolewise.tasks.label_checks import check_label_shapes, check_label_values, check_logits
 from rolewise.tasks.protocol import Reduction, RowKind
 from rolewise.tasks.task_registry import TASKS
@@ -32,10 +33,7 @@ class Classification:
     """
 
     name = "classification"
-    metrics: tuple[MetricInfo, ...] = (
-        ACCURACY,
-        CROSS_ENTROPY,
-    )
+    metrics: tuple[MetricInfo, ...] = CLASS_METRICS
     rows_hold: RowKind = "logits"
     row_classes: int | None = None
 
@@ -54,7 +52,7 @@ class Classification:
 
     def run(self, network: nn.Module, inputs: Any, targets: Any = None) -> Outputs:
         """Returns a network's logits [B, K]; a mapping of inputs is given to it by keyword."""
-        return Outputs({"logits": logits_in(network(**inputs) if isinstance(inputs, Mapping) else network(inputs))})
+        return Outputs({"logits": logits_in(call(network, inputs))})
 
     def check_outputs(self, outputs: Outputs, batch: Batch, *, values: bool) -> None:
         """Raises InputError unless logits are [B, K] of the batch and go with its labels."""

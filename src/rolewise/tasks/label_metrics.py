@@ -62,7 +62,7 @@ class MultiLabelMetric:
         return {
             "mean_average_precision": float(precisions.nanmean()),
             "f1_micro": float(_f1(hits.sum(), false.sum(), missed.sum())),
-            "f1_macro": float(_f1(hits, false, missed).nanmean()),
+            "f1_macro": mean_f1(hits, false, missed),
             "exact_match": float(share @ (there == found).all(1).double()),
             "label_accuracy": float(share @ (there == found).double().mean(1)),
             "loss": float(share @ loss),
@@ -94,6 +94,17 @@ def average_precision(scores: Tensor, there: Tensor, weights: Tensor) -> Tensor:
     precision = hits / torch.where(all_found > 0, all_found, 1.0)
     area: Tensor = (hits.diff(prepend=hits.new_zeros(1)) * precision).sum() / hits[-1]
     return area
+
+
+def mean_f1(hits: Tensor, false: Tensor, missed: Tensor) -> float:
+    """Returns the mean of F1 over classes or labels; those that are neither there nor found are left out.
+
+    Args:
+        hits: [K], weights of the examples in which each is found rightly.
+        false: [K], of those in which it is found wrongly.
+        missed: [K], of those in which it is not found.
+    """
+    return float(_f1(hits, false, missed).nanmean())
 
 
 def _f1(hits: Tensor, false: Tensor, missed: Tensor) -> Tensor:

@@ -13,8 +13,9 @@ from rolewise.batch import Batch, Outputs, Rows
 from rolewise.errors import InputError
 from rolewise.logits import logits_in
 from rolewise.metric_info import MetricInfo
+from rolewise.networks import call
 from rolewise.tasks.label_metrics import MULTI_LABEL_METRICS, MultiLabelMetric
-from rolewise.tasks.protocol import Reduction, RowKind
+from rolewise.tasks.protocol import Reduction, RowKind, reduced
 from rolewise.tasks.target_checks import check_examples, check_finite, check_place
 from rolewise.tasks.task_registry import TASKS
 
@@ -70,7 +71,7 @@ class MultiLabel:
 
     def run(self, network: nn.Module, inputs: Any, targets: Any = None) -> Outputs:
         """Returns a network's logits [B, K]; a mapping of inputs is given to it by keyword."""
-        return Outputs({"logits": logits_in(network(**inputs) if isinstance(inputs, Mapping) else network(inputs))})
+        return Outputs({"logits": logits_in(call(network, inputs))})
 
     def check_outputs(self, outputs: Outputs, batch: Batch, *, values: bool) -> None:
         """Raises InputError unless logits are of the targets' shape; with ``values``, unless targets are in [0, 1]."""
@@ -102,7 +103,7 @@ class MultiLabel:
             logits, batch.targets.to(logits.dtype), pos_weight=weight, reduction="none"
         )
         losses = each.mean(1) if self.labels == "mean" else each.sum(1)
-        return {"labels": losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses}
+        return {"labels": reduced(losses, reduction)}
 
     def rows(self, student: Outputs, teacher: Outputs, batch: Batch) -> tuple[Rows, Rows]:
         """Returns a row of two classes, there and not there, for each example and label: R = B K, label by label.

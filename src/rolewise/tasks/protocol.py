@@ -14,6 +14,11 @@ Reduction = Literal["mean", "sum", "none"]
 RowKind = Literal["logits", "predictions"]
 
 
+def reduced(losses: Tensor, reduction: Reduction) -> Tensor:
+    """Returns the mean or the sum of losses [B], a scalar; with ``none`` the losses as they are."""
+    return losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
+
+
 class Metric(Protocol):
     """Sufficient statistics of a task's numbers, gathered example by example."""
 

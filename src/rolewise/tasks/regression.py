@@ -12,8 +12,9 @@ from torch.nn import functional
 from rolewise.batch import Batch, Outputs, Rows
 from rolewise.errors import InputError
 from rolewise.metric_info import MetricInfo
+from rolewise.networks import call
 from rolewise.tasks.number_metrics import MAE, R2, RMSE, RegressionMetric, as_columns
-from rolewise.tasks.protocol import Reduction, RowKind
+from rolewise.tasks.protocol import Reduction, RowKind, reduced
 from rolewise.tasks.target_checks import check_examples, check_finite, check_place
 from rolewise.tasks.task_registry import TASKS
 
@@ -70,7 +71,7 @@ class Regression:
         Raises:
             InputError: it returns something else.
         """
-        output = found = network(**inputs) if isinstance(inputs, Mapping) else network(inputs)
+        output = found = call(network, inputs)
         if not isinstance(output, Tensor):
             given = output if isinstance(output, Mapping) else {name: getattr(output, name, None) for name in _SOURCES}
             found = next((given[name] for name in _SOURCES if given.get(name) is not None), None)
@@ -99,7 +100,7 @@ class Regression:
         predictions = outputs.values["predictions"]
         targets = as_columns(batch.targets).to(predictions.dtype)
         losses = error_of(predictions, targets, self.error, self.huber_delta).mean(1)
-        return {"labels": losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses}
+        return {"labels": reduced(losses, reduction)}
 
     def rows(self, student: Outputs, teacher: Outputs, batch: Batch) -> tuple[Rows, Rows]:
         """Returns the predictions as the rows of methods that compare predictions.

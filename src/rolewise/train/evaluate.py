@@ -14,7 +14,7 @@ from rolewise.errors import InputError
 from rolewise.inputs import InputSpec, prepare
 from rolewise.metric_info import MetricInfo
 from rolewise.networks import evaluating
-from rolewise.tasks import Classification, Metric, Task
+from rolewise.tasks import Classification, Metric, MetricSet, Task
 from rolewise.train.given import check_count, check_indices
 
 
@@ -24,7 +24,7 @@ class Metrics:
 
     Args:
         values: every number of the task by its key.
-        infos: their descriptions; the first one is the task's own.
+        infos: their descriptions, the primary one first.
         metric: of each example, in the order of the indices, for intervals and paired comparisons.
         examples: the number that were evaluated.
     """
@@ -70,7 +70,7 @@ class Metrics:
             InputError: the task has no such thing.
         """
         self._of("accuracy")
-        each = self.metric.per_example()
+        each = self.metric.each("accuracy") if isinstance(self.metric, MetricSet) else self.metric.per_example()
         assert each is not None
         return each.bool()
 

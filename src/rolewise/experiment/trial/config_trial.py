@@ -21,6 +21,7 @@ from rolewise.experiment.name_checks import check
 from rolewise.experiment.own_code import own_code
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of
+from rolewise.experiment.trial.metric_trial import metric_trial_faults
 from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault, try_network
 from rolewise.experiment.trial.operation_trial import operation_fault
 from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_trial_faults
@@ -99,6 +100,7 @@ class Trial:
         if fault := target_fault(images):
             yield ("task",), fault
             return
+        yield from metric_trial_faults(config, images, faulty, self._once)
         if images.counts is not None:
             yield from size_faults(config, *images.counts, labelled=images.labelled)
         if not images.labelled:

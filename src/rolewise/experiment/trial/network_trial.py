@@ -70,7 +70,7 @@ _RETURNED: dict[TargetKind, tuple[str, str]] = {
 }
 
 
-class _Returning(nn.Module):
+class Returning(nn.Module):
     """A network that has run already.
 
     Args:
@@ -82,6 +82,7 @@ class _Returning(nn.Module):
         self._output = output
 
     def forward(self, inputs: Tensor) -> Any:
+        """Returns that output, whatever the inputs are."""
         return self._output
 
 
@@ -188,7 +189,7 @@ def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: Image
         ) from error
     how = " in training mode" if module.training else ""
     try:
-        logits = build_task(images.task).run(_Returning(output), batch).first
+        logits = build_task(images.task).run(Returning(output), batch).first
     except InputError as error:
         raise InputError(f"{error}{how and ', and this is what it returns' + how}") from error
     outputs, thing = _RETURNED[images.kind]

@@ -11,7 +11,7 @@ from rolewise.batch import Batch
 from rolewise.config.faults import Steps
 from rolewise.config.network_sections import ModelSection, StudentSection
 from rolewise.distill import METHODS, Distiller, build_methods
-from rolewise.distill.settings import method_key
+from rolewise.distill.settings import method_name
 from rolewise.errors import InputError, RolewiseError, near
 from rolewise.experiment import builders
 from rolewise.experiment.trial.image_facts import ImageFacts
@@ -95,7 +95,7 @@ def method_trial_faults(
     Raises:
         ForeignError: the method is the user's own, and raised.
     """
-    name, student = str(method.get(method_key(method))), sections[1].name
+    name, student = method_name(method), sections[1].name
     faults: list[tuple[Steps, str]] = []
     for key, network, role in (
         ("student_taps", pair[1], f'student "{student}"'),
