@@ -12,6 +12,7 @@ from rolewise.augment import build_schedule as build_augmentation
 from rolewise.config.network_sections import MixSection, StudentSection
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig
 from rolewise.config.training_sections import Training, TrainSection
+from rolewise.data.targets import UNLABELLED
 from rolewise.distill import Distiller, build_methods, weight_of
 from rolewise.errors import InputError
 from rolewise.experiment.seed_data import SeedData
@@ -109,7 +110,7 @@ def _trained_labels(labels: Tensor, indices: Tensor) -> Tensor:
     """Returns the class of each image of a source, int64 [N]; -1 where it is left out, 0 where there are no classes."""
     classes = labels if labels.dtype == torch.int64 and labels.ndim == 1 else torch.zeros(len(labels)).long()
     table = torch.full((len(labels),), -1)
-    table[indices] = classes[indices]
+    table[indices] = torch.where(classes[indices] == UNLABELLED, 0, classes[indices])
     return table
 
 

@@ -77,6 +77,7 @@ def _content(data: RunData) -> dict[str, Any]:
         "curves_figure": _curves(data, students),
         "gradients_figure": _gradients(data, rows),
         "costs": costs_table(data),
+        "classes": data.classes,
         "config": data.config,
         "environment": data.environment,
     }

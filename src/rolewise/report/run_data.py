@@ -40,6 +40,7 @@ class RunData:
         histograms: stage -> content of histograms.json.
         previews: name -> uint8 [n, C, H, W].
         metrics: of the task, the one that is compared first.
+        classes: names of the classes, in the order of the networks' outputs; empty for an early run.
     """
 
     root: Path
@@ -55,6 +56,7 @@ class RunData:
     histograms: dict[str, dict[str, Any]] = field(default_factory=dict)
     previews: dict[str, np.ndarray] = field(default_factory=dict)
     metrics: list[MetricInfo] = field(default_factory=lambda: [ACCURACY, CROSS_ENTROPY])
+    classes: list[str] = field(default_factory=list)
 
 
 def read_run(root: Path) -> RunData:
@@ -79,6 +81,7 @@ def read_run(root: Path) -> RunData:
         results=as_current(results) if results is not None else None,
         timing=_mapping(top(root / "timing.json")),
         environment=_mapping(top(root / "environment.json")) or {},
+        classes=[str(name) for name in run.get("classes", [])],
     )
     if "metrics" in run:
         data.metrics = [info_of(values) for values in run["metrics"]]

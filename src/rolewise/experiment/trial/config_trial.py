@@ -27,6 +27,7 @@ from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_
 from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.trial.targets_trial import target_fault
+from rolewise.experiment.trial.unlabelled_trial import unlabelled_faults
 from rolewise.experiment.weight_checks import fit_of, notes_on
 from rolewise.experiment.weight_sources import weight_settings
 from rolewise.foreign_code import ForeignError
@@ -99,7 +100,9 @@ class Trial:
             yield ("task",), fault
             return
         if images.counts is not None:
-            yield from size_faults(config, *images.counts)
+            yield from size_faults(config, *images.counts, labelled=images.labelled)
+        if not images.labelled:
+            yield from unlabelled_faults(config)
         networks: list[Network | None] = []
         for steps, model, train in sections:
             found = None
