@@ -49,7 +49,6 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("search.md", "It asks for a *member*", "rule"),
     ("search.md", "Within an interval a checkpoint is due every 15 seconds", "rule"),
     ("search.md", "(2020) published left 32.4%", "held"),
-    ("search.md", "Within an interval a checkpoint is due every 15 seconds", "rule"),
     ("study.md", "| `calibration` |", "rule"),
     ("study.md", '"Raises" and "lowers" stand', "rule"),
     ("study.md", '"cannot be told apart" everywhere else', "rule"),
