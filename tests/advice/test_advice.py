@@ -258,7 +258,7 @@ def test_hintons_method_rescales_logits_where_training_is_long_and_classes_are_m
     given = [{"name": "attention"}, {"name": "kd", "temperature": 4, "weight": 0.9}]
     found, choice = rules.rescaled(given, 1000, 10)
     assert found == [{"name": "attention"}, rules.RESCALED]
-    assert choice is not None and choice.setting == "distill.methods[1].name" and "3.2 points" in choice.reason
+    assert choice is not None and choice.setting == "distill.methods[1].name" and rules.FOUND_RESCALED in choice.reason
     pull = Pull("logit_standardisation", 9.0, 1000.0, 4)
     assert rules.weights([dict(rules.RESCALED)], [pull], 0.1) == ([rules.RESCALED], []), "its weight stays its authors'"
     moving = [{"name": "kd", "weight": {"start": 1.0, "end": 0.0}}]

@@ -48,8 +48,9 @@ def own_against(arms: Arms, student: str, *, distilled: bool) -> dict[str, Estim
 def default_experiment(figures: Figures) -> Iterator[Told]:
     """README, below the table."""
     arms = figures.arms("digits")
+    yield told(f"What these data say: {worth(arms)[0].lower()}{worth(arms)[1:]}")
     yield told(
-        "What these data say: under distillation the small student's own searched schedule differs from no "
+        "Under distillation the small student's own searched schedule differs from no "
         f"augmentation by {placed(arms, arms.row('small', 'own+distill'))}."
     )
     others = [row for row in rows_of(arms, "small", distilled=True) if row.augmentation != "own"]
@@ -65,7 +66,6 @@ def default_experiment(figures: Figures) -> Iterator[Told]:
     ):
         rows = rows_of(arms, student, distilled=distilled)
         yield told(f"{begins} differ by {changes([row.difference for row in rows])}: {strata(arms, rows, NAMES)}.")
-    yield told(worth(arms))
 
 
 def worth(arms: Arms) -> str:

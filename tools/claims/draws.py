@@ -57,8 +57,8 @@ def other_draws(figures: Figures) -> Iterator[Told]:
         )
         weak, strong = (keys(firm(arms, least=Noise.ONE)) for arms in (before, now))
         yield told(
-            f"Beyond the noise of one comparison {len(weak)} and {len(strong)}, {len(weak & strong)} of them both "
-            "times."
+            f"Beyond the noise of one comparison stood {len(weak)} and then {len(strong)}, {len(weak & strong)} of "
+            "them both times."
         )
     before, now = figures.arms(f"{EARLIER}/digits"), figures.arms("digits")
     first, second = (arms.alone(arms.row("small", "own+distill")) for arms in (before, now))
@@ -67,6 +67,7 @@ def other_draws(figures: Figures) -> Iterator[Told]:
         f"distillation, had Holm's p {p(first)} among this student's {count(family(now, 'small'))} comparisons and has "
         f"{p(second)}: it {_went(first <= LIMIT, second <= LIMIT)}."
     )
+    yield aside("It was the one sentence of the README that spoke for the search.")
     stood = {name: keys(firm(figures.arms(f"{EARLIER}/{name}"))) for name in ("digits", "digits_split1")}
     stand = {name: keys(firm(figures.arms(name))) for name in stood}
     number = sum(len(found) for found in stood.values())
