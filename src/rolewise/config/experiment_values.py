@@ -22,6 +22,12 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
     if values["task"] == "classification":
         # Configs from before there were other tasks keep their digests, and runs their stages.
         del values["task"]
+    # For the same reason, settings that came later and are left out.
+    if values["teacher"]["label_map"] is None:
+        del values["teacher"]["label_map"]
+    for section in (values["teacher"], *values["students"]):
+        if section["model"]["interpolation"] is None:
+            del section["model"]["interpolation"]
     return values
 
 
