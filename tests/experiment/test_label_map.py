@@ -1,4 +1,4 @@
-"""A teacher of other classes: which of its outputs stand for the data's, checked before anything, and seen by methods."""
+"""A teacher of other classes: its outputs for the data's are checked first, and seen by methods."""
 
 from __future__ import annotations
 
