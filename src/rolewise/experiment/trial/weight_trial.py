@@ -8,6 +8,7 @@ from typing import Any
 
 from rolewise.config.faults import Steps, dotted
 from rolewise.config.schema import ExperimentConfig
+from rolewise.experiment.stage_origin import origin_remarks
 from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_trial import Network
 from rolewise.experiment.weight_checks import fit_of, notes_on
@@ -45,3 +46,8 @@ def weight_trial(
         yield (), fit.table(dotted(setting.steps))
         for note in notes_on(setting, fit):
             yield None, note
+        if setting.role == "teacher":
+            for note in once(
+                ["origin", config.teacher, config.data, config.seeds], lambda: list(origin_remarks(config))
+            ):
+                yield None, note
