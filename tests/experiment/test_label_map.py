@@ -121,7 +121,7 @@ class Named(nn.Module):
 def test_a_network_with_a_selection_can_be_copied_and_pickled() -> None:
     network = select_classes(Named(), [4, 1])
     inputs = torch.ones(3, 2)
-    wanted = network.fc(inputs)[:, [4, 1]]
+    wanted = network.get_submodule("fc")(inputs)[:, [4, 1]]
     for other in (network, copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
         assert torch.equal(other(inputs), wanted)
     assert set(network.state_dict()) == {"fc.weight", "fc.bias"}

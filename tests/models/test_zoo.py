@@ -82,11 +82,11 @@ def torchvision(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_a_network_s_own_input_is_read_and_a_config_s_counts(timm: ModuleType) -> None:
-    found = declared(ModelSection("timm:tiny.a"))
+    found = declared(ModelSection(name="timm:tiny.a"))
     assert found.mean == (0.5, 0.4, 0.3) and found.size == (24, 20) and found.interpolation == "bicubic"
-    own = declared(ModelSection("timm:tiny", size=(8, 8), mean=(0.1,), std=(0.2,)))
+    own = declared(ModelSection(name="timm:tiny", size=(8, 8), mean=(0.1,), std=(0.2,)))
     assert own.size == (8, 8) and own.mean == (0.1,) and own.std == (0.2,) and own.interpolation == "bicubic"
-    assert declared(ModelSection("resnet8")) == ModelSection("resnet8")
+    assert declared(ModelSection(name="resnet8")) == ModelSection(name="resnet8")
 
 
 def test_a_network_is_built_for_the_data_s_classes_from_its_seed(timm: ModuleType) -> None:
@@ -102,7 +102,7 @@ def test_unknown_names_are_told_with_near_ones(timm: ModuleType, torchvision: Mo
         ("timm:tinny", 'did you mean "tiny"'),
         ("timm:tiny.b", "names no weights of timm"),
         ("torchvision:nett", 'did you mean "net"'),
-        ("torchvision:net.V2", 'known: V1'),
+        ("torchvision:net.V2", "known: V1"),
     ):
         with pytest.raises(InputError, match=part):
             zoo_card(name)

@@ -8,6 +8,7 @@ from typing import Any
 
 from rolewise.config.faults import Steps, dotted
 from rolewise.config.schema import ExperimentConfig
+from rolewise.errors import InputError
 from rolewise.experiment.stage_origin import origin_remarks
 from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_trial import Network
@@ -47,7 +48,10 @@ def weight_trial(
         for note in notes_on(setting, fit):
             yield None, note
         if setting.role == "teacher":
-            for note in once(
-                ["origin", config.teacher, config.data, config.seeds], lambda: list(origin_remarks(config))
-            ):
+            key = ["origin", config.teacher, config.data, config.seeds]
+            remarks = once(key, lambda: list(origin_remarks(config)))
+            if isinstance(remarks, InputError):
+                yield setting.steps, str(remarks)
+                continue
+            for note in remarks:
                 yield None, note
