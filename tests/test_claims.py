@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
+import pictures  # noqa: E402
 import results_table  # noqa: E402
 from claims import program  # noqa: E402
 from claims.coverage import DERIVED, blocks, looks_like_result, loose, rest, sentences  # noqa: E402
@@ -40,6 +43,30 @@ def told_by(name: str, figures: Figures):
 def test_a_document_says_what_the_figures_say(document: Path):
     held = DOCUMENTS[document]
     assert results_table.renewed(held, FIGURES) == held, "run python tools/results_table.py"
+
+
+def test_the_page_of_benchmarks_says_which_results_are_of_earlier_draws():
+    held = results_table.BENCHMARKS.read_text(encoding="utf-8")
+    assert "says: earlier_draws" in held
+    assert results_table.renewed(held, FIGURES) == held, "run python tools/results_table.py"
+
+
+def test_pictures_of_a_committed_page_are_those_that_the_documents_show():
+    page = (ROOT / "benchmarks" / "results" / "mixup_digits" / "report.html").read_text(encoding="utf-8")
+    found = pictures.take(page)
+    assert found.keys() == pictures.SHOWN["mixup_digits"].keys()
+    for name, content in found.items():
+        shown, taken = (Image.open(one) for one in (pictures.IMAGES / f"{name}.png", io.BytesIO(content)))
+        assert shown.size == taken.size and shown.tobytes() == taken.tobytes(), "run python tools/pictures.py PAGE"
+    with pytest.raises(ValueError, match="got another"):
+        pictures.take(page.replace("<h1>mixup_digits", "<h1>another"))
+    with pytest.raises(ValueError, match="no picture that begins with: What each role sees"):
+        pictures.take(page.replace("What each role sees.", "What nobody sees."))
+
+
+def test_every_picture_of_the_documents_has_its_page():
+    shown = {found for text in DOCUMENTS.values() for found in re.findall(r"images/(\w+)\.png", text)}
+    assert shown == {name for held in pictures.SHOWN.values() for name in held}
 
 
 def test_every_paragraph_stands_in_a_document():
@@ -92,10 +119,16 @@ def test_what_advise_says_of_results_is_what_the_figures_say(said: str, of_figur
 
 
 def test_a_figure_that_moves_under_a_sentence_is_found():
-    document = ROOT / "README.md"
-    with pytest.raises(ValueError, match="do not bear this out"):
-        for figures in MOVED:
-            assert results_table.renewed(DOCUMENTS[document], figures) != DOCUMENTS[document]
+    """A document is written otherwise, or refused; refused are words that the figures do not choose themselves."""
+    refused = []
+    for document, held in DOCUMENTS.items():
+        for figures in MOVED[:3] if DERIVED.search(held) else ():
+            try:
+                assert results_table.renewed(held, figures) != held
+            except ValueError as error:
+                assert "do not bear this out" in str(error)
+                refused.append(document.name)
+    assert "methods.md" in refused and "README.md" not in refused
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tools" / "claims").glob("*.py")), ids=lambda path: path.stem)

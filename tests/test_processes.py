@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from rolewise.errors import Interrupted
 from rolewise.jobs.worker_process import start_context, start_process
 from rolewise.processes import asked_to_stop
 
@@ -31,7 +32,7 @@ def test_the_first_is_confirmed_at_once_and_the_second_breaks_off(capsys: pytest
         assert not asked.is_set()
         signal.raise_signal(signal.SIGINT)
         assert asked.is_set()
-        line = "Ctrl-C: stopping after this epoch of b. Press it again to stop at once; checkpoints are kept.\n"
+        line = "Stopping after this epoch of b; press Ctrl-C again to break off.\n"
         assert wait_for(capsys, "\n") == line
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -55,6 +56,7 @@ _STARTING = """
 import os, signal, sys, threading, time
 from test_workers import double
 from rolewise.jobs.worker_pool import WorkerPool
+from rolewise.errors import Interrupted
 from rolewise.jobs.worker_process import start_context
 
 if __name__ == "__main__":
@@ -90,18 +92,19 @@ class Pressed:
         return int, ()
 
 
-def test_pressed_in_the_middle_of_a_start_it_is_heard_when_the_process_is_whole(capfd) -> None:
+def test_pressed_in_the_middle_of_a_start_it_is_heard_at_once_and_the_process_ends(capfd) -> None:
     heard: list[int] = []
 
     def handle(*_: object) -> None:
-        heard.append(len(multiprocessing.active_children()))
+        heard.append(1)
         raise KeyboardInterrupt
 
     over = threading.Event()
-    other = threading.Thread(target=over.wait)  # it takes the signal where the main thread blocks it
+    other = threading.Thread(target=over.wait)  # it may take the signal in place of the main thread
     other.start()
     reader, writer = multiprocessing.Pipe(duplex=False)
     before = signal.signal(signal.SIGINT, handle)
+    threads = threading.active_count()
     try:
         with pytest.raises(KeyboardInterrupt):
             start_process(start_context(), print, (Pressed(),), writer)
@@ -109,12 +112,35 @@ def test_pressed_in_the_middle_of_a_start_it_is_heard_when_the_process_is_whole(
         signal.signal(signal.SIGINT, before)
         over.set()
         other.join()
-        writer.close()
-        reader.close()
-    assert heard == [1]  # the process had been started, and was ended
-    for process in multiprocessing.active_children():
-        process.join(timeout=60)
-    assert not multiprocessing.active_children() and "Traceback" not in capfd.readouterr().err
+    limit = time.monotonic() + 60
+    while threading.active_count() >= threads or multiprocessing.active_children():  # it is started, then killed
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    writer.close()
+    reader.close()
+    assert heard == [1] and "Traceback" not in capfd.readouterr().err
+
+
+class Slow:
+    """What is pickled while a process starts, and takes its time."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        time.sleep(1.0)
+        return int, ()
+
+
+def test_a_start_is_given_up_at_once() -> None:
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    began, threads = time.monotonic(), threading.active_count()
+    stops = iter([False, True])
+    with pytest.raises(Interrupted, match="stopped while worker processes were starting"):
+        start_process(start_context(), print, (Slow(),), writer, lambda: next(stops))
+    assert threading.active_count() == threads + 1, "it had not started yet"
+    while threading.active_count() > threads or multiprocessing.active_children():
+        assert time.monotonic() < began + 60
+        time.sleep(0.01)
+    writer.close()
+    reader.close()
 
 
 @pytest.mark.slow
@@ -150,7 +176,7 @@ def test_pressed_while_workers_start_there_is_no_traceback(tmp_path: Path, comma
         time.sleep(0.3)
         os.killpg(process.pid, signal.SIGINT)
         heard = [process.stderr.readline()]
-        assert heard[0].startswith("Ctrl-C: stopping after ")
+        assert heard[0].startswith("Stopping after ")
         if presses == 2:
             os.killpg(process.pid, signal.SIGINT)
         heard += process.stderr.readlines()

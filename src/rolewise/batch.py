@@ -146,6 +146,11 @@ class Rows:
     weight: Tensor | None = None
     labels: Tensor | None = None
 
+    @property
+    def are_examples(self) -> bool:
+        """Whether row b is example b, and all count alike."""
+        return self.owner is None and self.weight is None
+
     def by_example(self, losses: Tensor, examples: int) -> Tensor:
         """Returns the weighted mean [B] of each example's rows; 0 for an example without rows of weight.
 
@@ -153,7 +158,7 @@ class Rows:
             losses: [R].
             examples: B.
         """
-        if self.owner is None and self.weight is None:
+        if self.are_examples:
             return losses
         owner = self.owner if self.owner is not None else torch.arange(examples, device=losses.device)
         weight = torch.ones_like(losses) if self.weight is None else self.weight.to(losses.dtype)

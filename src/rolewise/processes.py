@@ -58,7 +58,7 @@ def asked_to_stop(waiting_for: Callable[[], str] = lambda: "the next checkpoint"
         # In a thread of its own: a handler that prints may find the main thread in the middle of printing.
         awake.wait()
         if not over:
-            line = f"Ctrl-C: stopping after {waiting_for()}. Press it again to stop at once; checkpoints are kept."
+            line = f"Stopping after {waiting_for()}; press Ctrl-C again to break off."
             with contextlib.suppress(OSError, ValueError):  # nobody reads, or it is closed
                 print(line, file=sys.stderr, flush=True)
 

@@ -1,6 +1,8 @@
-"""Counted things and durations in sentences."""
+"""Counted things, durations and values in sentences."""
 
 from __future__ import annotations
+
+from typing import Any
 
 
 def counted(number: int, noun: str, several: str | None = None) -> str:
@@ -24,3 +26,11 @@ def duration(seconds: float) -> str:
         return f"about {max(1, round(seconds))} s"
     minutes = round(seconds / 60)
     return f"about {minutes} min" if minutes < 90 else f"about {minutes // 60} h {minutes % 60} min"
+
+
+def quoted_value(value: Any) -> str:
+    """Returns a value as a person would write it, shortened where it is long."""
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -248,6 +248,8 @@ def test_one_fault_for_a_setting_of_several_types(tmp_path: Path) -> None:
         "mix_share, mix_alpha, got 'temperatur'; did you mean \"temperature\"?",
         "search.scalars.temperature={low: 1, hig: 2, high: 3}": 'no such setting of "search.scalars.temperature"; '
         'did you mean "high"?',
+        "students[0].mix.share={start: x}": "must be a number of at least 0, got 'x'",
+        "students[0].mix.alpha={start: 1, window: [0.5, 0.1]}": "must end after it begins, got 0.5 to 0.1; swap them",
         "device=gpu": "must be auto, cpu, cuda, mps or xpu, with a number behind it such as cuda:1, got 'gpu'",
         "data.download=on": "must be true or false, got 'on'; write true",
         "name=Bad": "must be lower-case letters, digits, _ and -, starting with a letter or digit, got 'Bad'",

@@ -78,3 +78,23 @@ def test_moments_out_of_order_in_a_training_are_refused() -> None:
     assert weight.over(10, 5)(0.3) == 1
     with pytest.raises(InputError, match=r"in order in a training of 4 epochs of 5 steps, got 2 epochs to 0\.5"):
         weight.over(4, 5)
+
+
+def test_what_was_left_out_of_a_config_stays_out_when_it_is_written() -> None:
+    counted = '{"start": 0, "end": 1, "shape": "step", "at": "5 epochs", "window": ["2 steps", 1]}'
+    weight = Weight.model_validate_json(counted, strict=True)
+    assert (weight.at, weight.window) == ("5 epochs", ("2 steps", 1.0))
+    assert Weight.model_validate_json(weight.model_dump_json(), strict=True) == weight
+    short = Weight.model_validate_json('{"start": 2, "end": null, "window": null}', strict=True)
+    assert (short.end, short.window) == (2.0, (0.0, 1.0)) and short == Weight(2.0, 2.0) == weight_of(2)
+    assert short.model_dump() == {"start": 2.0, "end": None, "shape": "linear", "at": None, "window": None}
+    assert short.model_dump(exclude_defaults=True) == {"start": 2.0}
+    assert Weight(0.5, 0.0).model_dump(exclude_none=True) == {"start": 0.5, "end": 0.0, "shape": "linear"}
+
+
+@pytest.mark.parametrize(
+    "given", [{"start": -1.0}, {"start": True}, {"start": 0.0, "end": "1"}, {"start": 0.0, "at": 2}]
+)
+def test_a_weight_made_in_python_has_the_same_rules(given: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="must be"):
+        Weight(**given)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import safe_open
 
 from rolewise import cli
 from rolewise.deploy.export import default_stage, export_stage
 from rolewise.deploy.latency import in_turns
+from rolewise.deploy.model_card import _escaped
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import load, run
 from rolewise.experiment.pipeline import run_stage
@@ -54,7 +58,9 @@ def test_twins_are_compared_arm_by_arm(finished: Path) -> None:
         pairs = zip(values["low", arm], values["float", arm], strict=True)
         assert found is not None and found.mean == pytest.approx(sum(a - b for a, b in pairs) / 2)
         assert rows["float", arm].difference is None
-    assert "Accuracy against bits and size" in (finished / "report.html").read_text()
+    page = (finished / "report.html").read_text()
+    assert "Accuracy against bits and size" in page
+    assert "in the order of their outputs: 10</summary><p>0, 1, 2, 3, 4, 5, 6, 7, 8, 9</p>" in page
     for arm in results["arms"]:
         arm["weight_bits"] = arm["activation_bits"] = 32
     assert compare_to_float(results) == []
@@ -83,6 +89,28 @@ def test_an_exported_file_predicts_as_the_network(finished: Path, tmp_path: Path
         assert f"| {row.name} | {row.accuracy:.2%} | {row.size:,} | {row.macs:,} | {row.bit_operations:,} |" in card
     assert ("no time of its own" if form == "packed" else "1 thread") in card
     assert ("training images" in card) == (form == "onnx")
+    names = [str(digit) for digit in range(10)]
+    assert f"| classes, in the order of the outputs | 10: {', '.join(names)} |" in card
+    assert kept_classes(tmp_path / "low.file", form) == names
+
+
+def kept_classes(path: Path, form: str) -> list[str]:
+    """Reads the names of the classes off a file as its own library does."""
+    if form == "onnx":
+        import onnxruntime
+
+        kept = onnxruntime.InferenceSession(str(path)).get_modelmeta().custom_metadata_map
+    elif form == "torch":
+        kept = {"classes": ""}
+        torch.export.load(io.BytesIO(path.read_bytes()), extra_files=kept)
+    else:
+        with safe_open(path, "pt") as file:
+            kept = json.loads(file.metadata()["rolewise-packed"])["metadata"]
+    return json.loads(kept["classes"])
+
+
+def test_names_of_classes_break_no_table_of_a_card() -> None:
+    assert _escaped("a|b") == "a\\|b" and _escaped("two\nlines") == "two lines" and _escaped("a\\b") == "a\\\\b"
 
 
 def test_the_stage_that_is_exported_by_default(finished: Path, tmp_path: Path) -> None:

@@ -75,6 +75,14 @@ def test_a_preview_shows_what_a_role_mixes(tmp_path: Path) -> None:
         (["students[0].mix.share={end: 1}"], "mix.share.start: must be given"),
         (["students[0].mix.alpha=0"], "mix.alpha: must be above 0, got 0"),
         (["students[0].mix.alpha={start: 1, at: 0}"], "mix.alpha.at: must be above 0"),
+        (
+            ["students[0].mix={method: mixup, alpha: {start: 1, window: [0, 0.5]}}"],
+            "mix.alpha.window: must be left out: alpha holds during all of training",
+        ),
+        (
+            ["students[0].mix={method: mixup, share: {start: 1, window: [3 epochs, 0.5]}}"],
+            "mix.share.window: must be in order in a training of 6 epochs of 2 steps, got 3 epochs to 0.5",
+        ),
         (["students[0].mix.alpha=x"], "must be a number or a mapping of settings, got 'x'"),
         (["students[0].mix.fold=yes"], "must be true or false, got 'yes'"),
         (["students[0].mix={pairs: student_entropy, entropy_rule: unix, method: cutmix}"], 'method must be "mixup"'),

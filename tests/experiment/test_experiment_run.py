@@ -278,6 +278,8 @@ def test_scalars_are_searched_and_replayed(tmp_path: Path) -> None:
     assert scalars[0][0] == 0 and 0.001 <= scalars[0][1]["learning_rate"] <= 0.02
     record = (tmp_path / "r/stages/seed0/small-own+distill/record.jsonl").read_text().splitlines()
     assert json.loads(record[0])["learning_rate"] <= scalars[0][1]["learning_rate"]
+    page = (tmp_path / "r/report.html").read_text()
+    assert "Numbers that were searched" in page and f"{scalars[0][1]['temperature']:.4g} from 0%" in page
 
 
 def test_a_student_may_begin_as_its_teacher(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_the_bars_of_a_run_keep_their_width_beside_long_lines() -> None:
 def check_bars(shown: Display) -> None:
     for number in range(12):
         shown.update(StageUpdate(f"{LONG}{number}", "start"))
-        shown.update(StageUpdate(f"{LONG}{number}", "epoch 3/60, loss 0.251, 1,514 images/s, 12 s to go"))
+        shown.update(StageUpdate(f"{LONG}{number}", "epoch 3/60, loss 0.251, 1,514 images/s, about 12 s remaining"))
     shown.update(StageUpdate(f"{LONG}0", "done", 3.0))
     bar, *notes, left = lines_of(shown._console, shown._table())
     assert bar.startswith("arms ") and bar.count("━") + bar.count("╸") + bar.count("╺") == 30 and "1/20" in bar
@@ -83,7 +83,9 @@ def test_the_bars_of_a_study_keep_their_width_beside_long_names(width: int) -> N
     )
     with StudyDisplay(screen(width), Path("r")) as display:
         display.plan(plan, graph)  # type: ignore[arg-type]
-        display.update(JobEvent(jobs[1], JobUpdate("1", "moves", "epoch 3/60, loss 0.251, 1,514 images/s, 12 s to go")))
+        display.update(
+            JobEvent(jobs[1], JobUpdate("1", "moves", "epoch 3/60, loss 0.251, 1,514 images/s, about 12 s remaining"))
+        )
         display.update(JobEvent(jobs[0], JobUpdate("0", "done")))
         lines = lines_of(display._console, display._table())
     assert all(len(line) <= width for line in lines)

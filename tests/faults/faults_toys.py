@@ -11,14 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from kill_loop import die_at_step
 from search_toys import SPACE, SlowFactory
-from train_toys import several
+from train_toys import several, trainee
 
+from rolewise.augment import Mix
 from rolewise.experiment import load, run
 from rolewise.jobs.worker_process import start_context
 from rolewise.search import search
 from rolewise.study import load_study, run_study
-from rolewise.train import fit
+from rolewise.train import Mixing, fit
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiment"
 RUN = ["seeds=[0]", "arms.student=[none,own]", "arms.distill=[true]", "teacher.train.epochs=2"]
@@ -51,6 +53,38 @@ def do_train(folder: Path) -> None:
     fit(made, folder, should_stop=linger, seconds_between_checkpoints=0)
 
 
+#: One process that keeps its place at each step: two searches, of which one distils with a memory, by steps of
+#: several batches; and a study whose student mixes.
+ALONE = [*(setting for setting in RUN if not setting.startswith("workers")), "workers=1", "search.members=2"]
+ALONE += ["students[0].train.accumulate=2", "students[0].train.ema=0.5", "students[0].train.batch_size=10"]
+ALONE += ["distill.methods=[{name: kd}, {name: crd, negatives: 20, width: 6, weight: 0.05}]"]
+MIXED = ["seeds=[0]", "grid={distill.label_weight: [0.1, 0.5]}", "set.checkpoint_seconds=0", "workers=1"]
+MIXED += ["set.students[0].mix={method: mixup, alpha: 4, pairs: student_entropy, share: 0.5}"]
+
+
+def do_run_alone(folder: Path) -> None:
+    """Runs an experiment in this process."""
+    run(load(EXPERIMENTS / "quick.yaml", ALONE), folder)
+
+
+def do_study_alone(folder: Path) -> None:
+    """Runs a study in this process."""
+    if run_study(load_study(EXPERIMENTS / "study.yaml", MIXED), folder, isolate=False).failed:
+        raise SystemExit(1)
+
+
+def do_train_several(folder: Path) -> None:
+    """Trains two students and a memory by steps of several batches."""
+    fit(several(accumulate=2, ema=0.5, epochs=12), folder, seconds_between_checkpoints=0)
+
+
+def do_train_mixing(folder: Path) -> None:
+    """Trains a student whose images are mixed by its own entropy."""
+    made = trainee("adamw", epochs=12, ema=0.9)
+    made.mixing = Mixing(Mix("cutmix"), by="student_entropy")
+    fit(made, folder, seconds_between_checkpoints=0)
+
+
 def do_search(folder: Path) -> None:
     """Searches, or goes on with it."""
     folder.mkdir(exist_ok=True)
@@ -64,11 +98,17 @@ SUBJECTS: dict[str, Callable[[Path], None]] = {
     "study": do_study,
     "search": do_search,
     "train": do_train,
+    "run alone": do_run_alone,
+    "study alone": do_study_alone,
+    "train several": do_train_several,
+    "train mixing": do_train_mixing,
 }
 
 
-def quietly(name: str, folder: Path) -> None:
+def quietly(name: str, folder: Path, dies: tuple[int, bool] | None = None) -> None:
     """Does one of the subjects and says nothing: what its processes print as they die is no news."""
+    if dies is not None:
+        die_at_step(*dies)
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 1)
     os.dup2(sink, 2)
@@ -78,9 +118,9 @@ def quietly(name: str, folder: Path) -> None:
 class Life:
     """A subject at work in a process of its own, with workers below it."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, dies: tuple[int, bool] | None = None) -> None:
         context = start_context("rolewise.experiment.pipeline", "rolewise.study.job_worker")
-        self.process = context.Process(target=quietly, args=(name, folder))  # type: ignore[attr-defined]
+        self.process = context.Process(target=quietly, args=(name, folder, dies))  # type: ignore[attr-defined]
         self.process.start()
         self.began = time.monotonic()
 

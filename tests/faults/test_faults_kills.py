@@ -6,6 +6,7 @@ Whatever ends with exit code 0 has made the same bytes as an undisturbed time, a
 from __future__ import annotations
 
 import random
+import signal
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from faults_toys import SUBJECTS, Life, products
+from kill_loop import killed_until_done
 
 pytestmark = [
     pytest.mark.slow,
@@ -66,15 +68,38 @@ def test_what_was_killed_ends_with_the_same_bytes(
 
 def killed_often(name: str, whom: str, folder: Path, latest: float, choice: random.Random) -> int:
     """Begins and kills a subject several times, lets it come to its end, and returns how often it was killed."""
-    kills = 0
-    for _ in range(LIVES[whom]):
-        life = Life(name, folder)
-        kills += life.kill(whom, choice.uniform(0, latest), choice)
-        if life.end() == 0:
-            return kills
-    for _ in range(3):  # what was orphaned may hold the folder for a moment
-        if (code := Life(name, folder).end()) == 0:
-            break
-        time.sleep(1.0)
-    assert code == 0
-    return kills
+
+    def kill(life: Life) -> bool:
+        return life.kill(whom, choice.uniform(0, latest), choice)
+
+    return killed_until_done(lambda: Life(name, folder), [kill] * LIVES[whom])
+
+
+#: Subjects of one process, by the kills that each is given and the most steps that a life of it takes.
+AT_STEPS = {"train several": (14, 5), "train mixing": (12, 6), "run alone": (12, 14), "study alone": (9, 7)}
+
+
+def test_killed_at_random_steps_all_end_with_the_same_bytes(tmp_path: Path, record_property: Any) -> None:
+    hits: dict[str, int] = {}
+    for name in AT_STEPS:
+        assert Life(name, tmp_path / f"{name} whole").end() == 0
+        hits[name] = killed_at_steps(name, tmp_path / f"{name} cut")
+        record_property("faults", (f"kills at a step of a {name}", hits[name]))
+        expected = products(tmp_path / f"{name} whole")
+        assert expected and products(tmp_path / f"{name} cut") == expected, name
+    # Each of them falls on a step, unless the work was over before.
+    assert sum(hits.values()) >= 40 and min(hits.values()) >= 5, hits
+
+
+def killed_at_steps(name: str, folder: Path) -> int:
+    """Kills a subject at steps that are drawn, lets it come to its end, and returns how often it was killed."""
+    choice, (kills, most) = random.Random(name), AT_STEPS[name]
+    deaths = iter([(choice.randint(1, most), choice.random() < 0.5) for _ in range(kills)])
+    return killed_until_done(lambda: Life(name, folder, next(deaths, None)), [died] * kills)
+
+
+def died(life: Life) -> bool:
+    """Waits for a life's end; returns whether it was killed. Another failure is none of the kills."""
+    code = life.end()
+    assert code in (0, -signal.SIGKILL), code
+    return code != 0

@@ -142,6 +142,69 @@ class SlowFactory:
         return _Slow(climber(member, genome, seed).rate, seed, self.seconds)
 
 
+@dataclass
+class SteppedFactory:
+    """Makes climbers that can pause between steps, and writes down each step that one of them takes.
+
+    Args:
+        steps: a file that gets a byte for each step.
+        seconds: each step lasts so long.
+        spoiled: a member that retires itself at its step 9; None for none.
+        dies_at: the number of steps, over all members, after which the search dies; 0 for never.
+    """
+
+    steps: Path
+    seconds: float = 0.0
+    spoiled: int | None = None
+    dies_at: int = 0
+
+    def __call__(self, member: int, genome: Genome, seed: int) -> Stepped:
+        """Makes one."""
+        return Stepped(climber(member, genome, seed).rate, seed, self, member == self.spoiled)
+
+
+class Died(BaseException):
+    """Ends a search where a kill might."""
+
+
+class Stepped(Climber):
+    """A climber of 20 steps that can pause between any two."""
+
+    def __init__(self, rate: float, seed: int, factory: SteppedFactory, spoiled: bool) -> None:
+        super().__init__(rate, seed)
+        self.step, self.factory, self.spoiled = 0, factory, spoiled
+
+    def advance(self, fraction_from: float, fraction_to: float) -> None:
+        """Takes all steps of an interval."""
+        assert self.step == round(20 * fraction_from)
+        self.advance_until(fraction_to, lambda: False)
+
+    def advance_until(self, fraction_to: float, pause: Callable[[], bool]) -> bool:
+        """Takes steps."""
+        while self.step < round(20 * fraction_to):
+            time.sleep(self.factory.seconds)
+            super().advance(self.step / 20, (self.step + 1) / 20)
+            self.step += 1
+            with self.factory.steps.open("ab") as file:
+                file.write(b".")
+            if self.step == 9 and self.spoiled:
+                raise NonFiniteError(9, "kd", math.inf)
+            if self.factory.steps.stat().st_size == self.factory.dies_at:
+                raise Died
+            if self.step < round(20 * fraction_to) and pause():
+                return False
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the place, the generator and the step."""
+        return {**super().state_dict(), "step": self.step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes them."""
+        super().load_state_dict(state)
+        self.step = state["step"]
+
+
 class _Slow(Climber):
     def __init__(self, rate: float, seed: int, seconds: float) -> None:
         super().__init__(rate, seed)

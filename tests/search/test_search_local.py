@@ -95,12 +95,14 @@ def test_finished_search_is_returned_without_training(tmp_path: Path) -> None:
     assert files_of(tmp_path) == before
 
 
-def test_should_stop_ends_after_an_interval(tmp_path: Path) -> None:
+def test_should_stop_ends_after_a_member_that_cannot_pause(tmp_path: Path) -> None:
     whole = run(tmp_path / "whole")
-    for stops in range(1, 5):
-        with pytest.raises(Interrupted, match=f"stopped after interval {stops} of 5"):
+    for stops in range(1, 30):
+        place = f"after interval {stops // 6}" if stops % 6 == 0 else f"in interval {stops // 6 + 1}"
+        with pytest.raises(Interrupted, match=f"stopped {place} of 5; run the same with .* again to resume"):
             run(tmp_path / "stopped", should_stop=lambda: True)
     assert run(tmp_path / "stopped", should_stop=lambda: True).to_json() == whole.to_json()
+    assert files_of(tmp_path / "stopped") == files_of(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("threads", [1, 2])

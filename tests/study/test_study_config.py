@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rolewise.config import ConfigError
-from rolewise.config.experiment_values import dump_values
+from rolewise.config.experiment_values import as_values, dump_values, value_differences
 from rolewise.config.measure_entries import MeasureEntry
 from rolewise.config.study_file import config_kind
 from rolewise.study import load_study
@@ -22,9 +22,9 @@ def study(tmp_path: Path, text: str, overrides: tuple[str, ...] = ()):
     return load_study(tmp_path / "s.yaml", overrides)
 
 
-def faults(tmp_path: Path, text: str) -> list[str]:
+def faults(tmp_path: Path, text: str, overrides: tuple[str, ...] = ()) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        study(tmp_path, text)
+        study(tmp_path, text, overrides)
     return [str(fault) for fault in caught.value.faults]
 
 
@@ -238,3 +238,56 @@ def test_faults_of_the_base_are_named_where_they_stand(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text("name: s\nbase: nowhere.yaml\ngrid: {}")
     with pytest.raises(ConfigError, match=r"s.yaml:2  base: must be a file that can be read"):
         load_study(tmp_path / "s.yaml")
+
+
+SET = "set: {arms: {teacher: [none], student: [none], distill: [true]}, students.0.train.epochs: 9, augment.fill: 7}\n"
+GRID = "grid: {size: {small: {}, large: {'students[0].images': 50}}, distill.label_weight: [0.1, 0.5]}\n"
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("set.data.validation=120", "data.validation", 120),
+        ("set.teacher.train.epochs=3", "teacher.train.epochs", 3),
+        ("set.students[0].train.batch_size=10", "students.0.train.batch_size", 10),
+        ("set.students[0].train.epochs=4", "students.0.train.epochs", 4),
+        ("set.arms.student=[own]", "arms.student", ["own"]),
+        ("set.augment.fill=9", "augment.fill", 9),
+        ("grid.size.small.data.validation=120", "data.validation", 120),
+        ("grid.size.small.students[0].train.epochs=4", "students.0.train.epochs", 4),
+        ("grid.distill.label_weight=[0.3]", "distill.label_weight", 0.3),
+        ("grid.search.members=[4, 5]", "search.members", 4),
+    ],
+)
+@pytest.mark.parametrize("parts", [False, True])
+def test_an_override_of_one_key_leaves_its_neighbours(
+    tmp_path: Path, override: str, path: str, value: object, parts: bool
+) -> None:
+    text = SET + GRID
+    if parts:
+        text = "parts:\n  main:\n" + "".join(f"    {line}\n" for line in text.splitlines())
+        override = f"parts.main.{override}"
+    before, after = (as_values(study(tmp_path, text, given).cells[0].config) for given in ((), (override,)))
+    found = after
+    for step in path.split("."):
+        found = found[int(step)] if isinstance(found, list) else found[step]
+    assert found == value
+    lines = value_differences(before, after)
+    named = path.replace(".0.", "[0].")
+    assert lines and all(line.startswith((f"{named}:", f"{named}[0]:")) for line in lines), lines
+
+
+def test_an_override_of_a_section_replaces_what_stood_in_it(tmp_path: Path) -> None:
+    made = study(tmp_path, SET + GRID, ("set.augment={interpolation: nearest}",))
+    assert made.cells[0].config.augment.fill != 7 and made.cells[0].config.augment.interpolation == "nearest"
+    assert len(study(tmp_path, SET + GRID, ("grid.size.huge={}", "grid.size.huge.teacher.images=90")).cells) == 6
+    assert len(study(tmp_path, SET + GRID, ("grid={seed_free: {only: {}}}",)).cells) == 1
+
+
+def test_a_fault_of_an_override_names_it(tmp_path: Path) -> None:
+    found = faults(tmp_path, SET + GRID, ("set.data.validation=none", "set.data.rot=1", "grid.size.small.x.y=1"))
+    assert [text.split("  ")[0] for text in found] == [
+        "--set grid.size.small.x.y=1",
+        "--set set.data.rot=1",
+        "--set set.data.validation=none",
+    ]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from claims.figures import Arms, Figures, count, interval, listed, p, percent, points, size
+from claims.figures import Arms, Estimate, Figures, count, p, percent, some
 from claims.telling import Told, aside, paragraph, told
+from claims.verdicts import changes, jointly, placed, rivals, strata
+from rolewise.statistics import ArmRow
+
+PRESETS = ("randaugment", "trivialaugment")
 
 AUGMENTATIONS = {
     "teacher": "the teacher's schedule",
@@ -24,87 +28,66 @@ SEARCHES = {
 }
 
 
-def beyond(arms: Arms, student: str, *, distilled: bool, all_together: bool) -> list[str]:
-    """Returns the augmentations that differ from none beyond Holm's .05: among the student's own arms, or among all."""
-    return [
-        row.augmentation
-        for row in arms.compared
-        if row.student == student
-        and row.distilled == distilled
-        and (arms.together(student, row.name) if all_together else arms.alone(row)) <= 0.05
-    ]
+#: As they stand in a sentence.
+WAYS = SEARCHES | {"screened_search": "the screened population search", "screen": "the screen alone"}
+NAMES = {"own": "its own schedule", **AUGMENTATIONS}
 
 
-def family(arms: Arms, student: str) -> int:
-    """Returns how many differences of a student there are."""
-    return sum(row.student == student for row in arms.compared)
+def rows_of(arms: Arms, student: str, *, distilled: bool) -> list[ArmRow]:
+    """Returns a student's arms that are compared with none."""
+    return [row for row in arms.compared if row.student == student and row.distilled == distilled]
+
+
+def own_against(arms: Arms, student: str, *, distilled: bool) -> dict[str, Estimate]:
+    """Returns the differences of a student's own schedule to all other augmentations, in words."""
+    way = "+distill" if distilled else ""
+    return {words: arms.difference(student, f"own{way}", f"{one}{way}") for one, words in AUGMENTATIONS.items()}
 
 
 @paragraph("digits")
 def default_experiment(figures: Figures) -> Iterator[Told]:
     """README, below the table."""
     arms = figures.arms("digits")
-    own = arms.row("small", "own+distill")
-    assert own.difference is not None
     yield told(
-        "What these data say: for the small student its own searched schedule raises accuracy under distillation by "
-        f"{size(own.difference.mean)} points ({interval(own.difference)}), which is beyond the noise among this "
-        f"student's {count(family(arms, 'small'))} comparisons (Holm's p {p(arms.alone(own))}) and not among the "
-        f"table's {arms.family} ({p(arms.together('small', own.name))}).",
-        own.difference.mean > 0,
-        arms.alone(own) <= 0.05 < arms.together("small", own.name),
+        "What these data say: under distillation the small student's own searched schedule differs from no "
+        f"augmentation by {placed(arms, arms.row('small', 'own+distill'))}."
     )
-    alike = beyond(arms, "small", distilled=True, all_together=False)
-    firm = [beyond(arms, "small", distilled=way, all_together=True) for way in (True, False)]
-    others = [one for one in alike if one not in ("own", "teacher")]
-    teacher = [arms.together("small", name) for name in ("teacher+distill", "teacher")]
+    others = [row for row in rows_of(arms, "small", distilled=True) if row.augmentation != "own"]
     yield told(
-        f"{listed([AUGMENTATIONS[one] for one in others])} do the same; among all {arms.family} only the teacher's "
-        f"schedule stands ({p(teacher[0])} distilled, {p(teacher[1])} not).",
-        "own" in alike and "teacher" in alike and len(others) > 1,
-        firm == [["teacher"], ["teacher"]] and not any(_all_firm(arms, "tiny")),
+        f"The other augmentations differ by {changes([row.difference for row in others])}: "
+        f"{strata(arms, others, NAMES)}."
     )
-    rivals = {one: arms.difference("small", "own+distill", f"{one}+distill") for one in AUGMENTATIONS}
-    largest = max(rivals, key=lambda one: abs(rivals[one].mean))
-    yield told(
-        f"Its own schedule cannot be told from any of them (the largest difference is {points(rivals[largest].mean)} "
-        f"points against {AUGMENTATIONS[largest]}, {interval(rivals[largest])}).",
-        not any(one.exceeds_noise for one in rivals.values()),
-    )
-    alone = [row for row in arms.compared if row.student == "tiny" and not row.distilled]
-    known = [row.difference for row in alone if row.difference is not None]
-    told_apart = [row for row in alone if arms.alone(row) <= 0.05]
-    rest = [arms.alone(row) for row in alone if row not in told_apart]
-    yield told(
-        "For the tiny student without distillation every augmentation has the higher mean, by "
-        f"{size(min(d.mean for d in known))} to {size(max(d.mean for d in known))} points, each more than the noise "
-        f"of one comparison; of this student's {count(family(arms, 'tiny'))} comparisons together one is beyond it, "
-        f"{AUGMENTATIONS[told_apart[0].augmentation] if told_apart else ''} "
-        f"({p(min(arms.alone(row) for row in alone))}; the others {p(min(rest, default=1.0))} to "
-        f"{p(max(rest, default=1.0))}), of all {arms.family} none.",
-        all(d.mean > 0 and d.exceeds_noise for d in known),
-        len(told_apart) == 1,
-        not beyond(arms, "tiny", distilled=False, all_together=True),
-    )
-    distilled = [row.difference for row in arms.compared if row.student == "tiny" and row.distilled]
-    yield told(
-        "With distillation each of its differences is within the noise of one comparison.",
-        not any(d.exceeds_noise for d in distilled if d is not None),
-    )
-    yield told(
-        "On this data the search has not been shown to be worth its cost.",
-        not any(_own_wins(arms, student, how) for student in ("small", "tiny") for how in ("", "+distill")),
-    )
+    yield told(f"Its own schedule {rivals(own_against(arms, 'small', distilled=True))}.")
+    for student, distilled, begins in (
+        ("small", False, "Without distillation its arms"),
+        ("tiny", False, "The tiny student's arms without distillation"),
+        ("tiny", True, "The tiny student's distilled arms"),
+    ):
+        rows = rows_of(arms, student, distilled=distilled)
+        yield told(f"{begins} differ by {changes([row.difference for row in rows])}: {strata(arms, rows, NAMES)}.")
+    yield told(worth(arms))
 
 
-def _all_firm(arms: Arms, student: str) -> list[str]:
-    return [one for way in (True, False) for one in beyond(arms, student, distilled=way, all_together=True)]
-
-
-def _own_wins(arms: Arms, student: str, how: str) -> bool:
-    """Whether the own schedule is beyond the noise of one comparison better than some preset."""
-    found = [arms.difference(student, f"own{how}", f"{preset}{how}") for preset in ("randaugment", "trivialaugment")]
-    return any(one.exceeds_noise and one.mean > 0 for one in found)
+def worth(arms: Arms) -> str:
+    """Returns the sentence on what the search is worth beside presets, which cost nothing."""
+    found = {
+        (student, way, preset): arms.difference(student, f"own{way}", f"{preset}{way}")
+        for student in dict.fromkeys(row.student for row in arms.rows)
+        for way in ("", "+distill")
+        for preset in PRESETS
+    }
+    above = [key for key, one in found.items() if one.exceeds_noise and one.mean > 0]
+    number, least = jointly(list(found.values()))
+    if not above:
+        return (
+            f"In none of {count(len(found))} comparisons with a preset is the own schedule above it by more than the "
+            "noise of one: on this data the search has not been shown to be worth its cost."
+        )
+    return (
+        f"In {count(len(above))} of {count(len(found))} comparisons with a preset the own schedule is above it by the "
+        f"noise of one, and {some(number)} of them can be told when all are counted (the least Holm's p is "
+        f"{p(least)}); the search costs as much as its members' trainings, a preset nothing."
+    )
 
 
 @paragraph("log_presets")
@@ -112,19 +95,13 @@ def presets(figures: Figures) -> Iterator[Told]:
     """The log: the search against presets."""
     arms = figures.arms("digits")
     spreads = {one: percent(arms.row("small", f"{one}+distill").score) for one in ("own", *AUGMENTATIONS)}
-    own = {one: arms.difference("small", "own+distill", f"{one}+distill") for one in AUGMENTATIONS}
     yield told(
-        f"Over {count(arms.seeds)} seeds the small student's own schedule ({spreads['own']} with distillation) cannot "
-        f"be told from the teacher's schedule ({spreads['teacher']}), RandAugment ({spreads['randaugment']}) or "
-        f"TrivialAugment ({spreads['trivialaugment']}); nor does any arm of the tiny student with distillation differ "
-        "from none by more than the noise of one comparison.",
-        not any(one.exceeds_noise for one in own.values()),
-        not any(
-            row.difference.exceeds_noise
-            for row in arms.compared
-            if row.student == "tiny" and row.distilled and row.difference
-        ),
+        f"Over {count(arms.seeds)} seeds and with distillation the small student reaches {spreads['own']} under its "
+        f"own schedule, {spreads['teacher']} under the teacher's, {spreads['own_shuffled']} under its own shuffled in "
+        f"time, {spreads['randaugment']} under RandAugment and {spreads['trivialaugment']} under TrivialAugment."
     )
+    for student in ("small", "tiny"):
+        yield told(f"The {student} student's own schedule {rivals(own_against(arms, student, distilled=True))}.")
     yield aside(
         "Each of the two searches costs as much as its members' trainings. `benchmarks/results/digits.json` has the "
         "figures."
@@ -135,28 +112,16 @@ def presets(figures: Figures) -> Iterator[Told]:
 def searches(figures: Figures) -> Iterator[Told]:
     """The log: cheaper ways of searching."""
     arms = figures.arms("digits_searches")
-    rivals = [name for name in SEARCHES if name != "own"]
-    found = {
-        (student, rival): arms.difference(student, "own+distill", f"{rival}+distill")
-        for student in ("small", "tiny")
-        for rival in rivals
-    }
-    student, rival = max(found, key=lambda key: abs(found[key].mean))
-    yield told(
-        f"Nothing wins: for neither student can the population search be told from any of the {count(len(rivals))} "
-        "others, not even by the noise of one comparison (the largest difference is "
-        f"{points(found[student, rival].mean)} points for the {student} student against {SEARCHES[rival]}, "
-        f"{interval(found[student, rival])}), nor from TrivialAugment, which costs nothing.",
-        not any(one.exceeds_noise for one in found.values()),
-    )
-    small = [row for row in arms.compared if row.student == "small"]
-    tiny = [row for row in arms.compared if row.student == "tiny"]
-    together = [row for row in small if arms.together("small", row.name) <= 0.05]
-    yield told(
-        f"Against none the small student's differences are all beyond the noise of its {count(len(small))} "
-        f"comparisons together, {count(len(together))} of them "
-        f"({listed([SEARCHES[row.augmentation] for row in together])}) beyond that of the table's {arms.family}; none "
-        f"of the tiny student's is, of its own {count(len(tiny))} either.",
-        all(arms.alone(row) <= 0.05 for row in small) and bool(together),
-        all(arms.alone(row) > 0.05 and arms.together("tiny", row.name) > 0.05 for row in tiny),
-    )
+    for student in ("small", "tiny"):
+        found = {
+            words: arms.difference(student, "own+distill", f"{one}+distill")
+            for one, words in WAYS.items()
+            if one != "own"
+        }
+        yield told(f"For the {student} student the population search {rivals(found)}.")
+    for student in ("small", "tiny"):
+        rows = rows_of(arms, student, distilled=True)
+        yield told(
+            f"From none the {student} student's arms differ by {changes([row.difference for row in rows])}: "
+            f"{strata(arms, rows, WAYS)}."
+        )

@@ -142,7 +142,9 @@ class Arms:
 
     def together(self, student: str, arm: str) -> float:
         """Returns Holm's p of an arm's difference to its control, over all differences of all students."""
-        return self._together[student, arm] or 0.0
+        found = self._together[student, arm]
+        # Where all seeds agree, noise is unknown and nothing is told.
+        return 1.0 if found is None else found
 
     def alone(self, row: ArmRow) -> float:
         """Returns Holm's p of a row among its own student's differences."""
@@ -243,6 +245,9 @@ def interval(found: Estimate, digits: int = 1) -> str:
 
 def p(value: float) -> str:
     """Returns a p value without its zero, to three places."""
+    if 0.05 < value < 0.0505:
+        # Three places would show .05 for what is above it.
+        return "just above .05"
     return f"{value:.3f}".removeprefix("0") if value >= 0.001 else "under .001"
 
 
@@ -252,6 +257,11 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 def count(number: int) -> str:
     """Returns a small whole number in letters."""
     return NUMBERS[number] if 0 <= number < len(NUMBERS) else f"{number:,}"
+
+
+def some(number: int) -> str:
+    """Returns a small whole number in letters where nothing follows that is counted."""
+    return count(number) if number else "none"
 
 
 def listed(words: Sequence[str]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from claims.figures import Figures, Table, count, interval, points, size
+from claims.figures import Figures, Table, count, points
 from claims.telling import Told, aside, paragraph, told
+from claims.verdicts import FOR, changes, grouped, with_interval
 
 TEMPERATURE, LABELS = "distill.methods.0.temperature", "distill.label_weight"
 
@@ -22,13 +23,9 @@ def places(figures: Figures) -> Iterator[Told]:
         "With `places: keep` the size is halved once more and the linear layer sees where a feature was. "
         f"`configs/studies/places_digits.yaml`, {count(table.seeds)} seeds, labels alone, one fixed test set:"
     )
-    beyond = [name for name, one in found.items() if one.exceeds_noise]
+    held = {name.replace(", ", " of "): one for name, one in found.items()}
     yield told(
-        f"`keep` has the higher mean in {count(sum(one.mean > 0 for one in found.values()))} of {count(len(found))} "
-        f"sizes (differences of {points(min(one.mean for one in found.values()))} to "
-        f"{points(max(one.mean for one in found.values()))} points); in {count(len(beyond))} it is beyond the noise "
-        "of one comparison.",
-        max(one.mean for one in found.values()) > 0 and bool(beyond),
+        f"`keep` differs by {changes(list(held.values()))}: {grouped(held, FOR)}, each by itself.",
     )
 
 
@@ -36,7 +33,7 @@ def temperature(table: Table, name: str) -> tuple[str, str]:
     """Returns how far a temperature of 4 is below the best cell of one size, and the mean of all cells."""
     rows = table.some(size=name)
     found = table.regret({TEMPERATURE: 4, LABELS: 0.1, "size": name}, part=rows[0]["part"], size=name)
-    return f"{size(found.regret.mean)} points ({interval(found.regret)})", size(found.beside.mean)
+    return with_interval(found.regret), points(found.beside.mean)
 
 
 @paragraph("advice_temperature")

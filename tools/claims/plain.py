@@ -47,6 +47,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("report.md", "`±` is a standard deviation over seeds", "rule"),
     ("robustness.md", "PGD worse than FGSM", "rule"),
     ("search.md", "It asks for a *member*", "rule"),
+    ("search.md", "Within an interval a checkpoint is due every 15 seconds", "rule"),
     ("search.md", "(2020) published left 32.4%", "held"),
     ("study.md", "| `calibration` |", "rule"),
     ("study.md", '"Raises" and "lowers" stand', "rule"),

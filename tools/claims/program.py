@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from claims.figures import Figures, count, interval, points, size
+from claims.figures import Figures, count, interval, points
 from claims.mixing import CLEAN, RESCALED, TEMPERATURES, mixed, rescaled
 from claims.places import TEMPERATURE
+from claims.verdicts import grouped
 
 
 def short(figures: Figures) -> str:
@@ -15,8 +16,9 @@ def short(figures: Figures) -> str:
     student = settings["set"]["students"][0]
     steps = student["images"] // student["train"]["batch_size"] * student["train"]["epochs"]
     return (
-        f"on digits, over {table.seeds} seeds, 4 had a mean accuracy of {size(main.difference.mean)} points less than "
-        f"1 after {steps} steps (95% interval {interval(main.difference)}, unadjusted)"
+        f"on digits, over {table.seeds} seeds, at a temperature of 4 the mean accuracy differed from that at 1 by "
+        f"{points(main.difference.mean)} points after {steps} steps (95% interval {interval(main.difference)}, "
+        "unadjusted)"
     )
 
 
@@ -32,13 +34,11 @@ def logits(figures: Figures) -> str:
         for name in ("vanilla", "mixup")
     }
     abler = rescaled(table, "kd T=4", **CLEAN, student="small")
-    if abler.exceeds_noise:
-        raise ValueError("the abler student's rescaled logits can be told from a temperature of 4 now")
     return (
-        f"on clean digits they did better than temperatures of 1 and 4 by {size(pooled.mean)} points (95% interval "
+        f"on clean digits they differed from temperatures of 1 and 4 by {points(pooled.mean)} points (95% interval "
         f"{interval(pooled)}, {table.seeds} seeds) over two students, by {points(teachers['vanilla'].mean)} from a "
-        f"teacher of clean images and {points(teachers['mixup'].mean)} from one of mixed; for the abler student they "
-        "could not be told from 4"
+        f"teacher of clean images and {points(teachers['mixup'].mean)} from one of mixed; for the abler student "
+        f"they were {grouped({'4': abler}, ('above', 'below', 'not distinguishable from'))}"
     )
 
 
@@ -52,6 +52,6 @@ def mixing(figures: Figures) -> str:
     epochs = figures.config("digits.yaml")["students"][0]["train"]["epochs"]
     return (
         f"on digits, at {epochs} times, students gained from mixing all images under {count(len(gained))} of "
-        f"{count(len(losses))} losses, each judged by itself, and an abler one from mixing half of them "
-        f"{size(half.mean)} points (95% interval {interval(half)})"
+        f"{count(len(losses))} losses, each judged by itself, and mixing half of them changed an abler one by "
+        f"{points(half.mean)} points (95% interval {interval(half)})"
     )

@@ -2,72 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from claims.digits import AUGMENTATIONS
-from claims.figures import Arms, Figures, count, listed, p, points, size
+from claims.digits import NAMES, own_against
+from claims.figures import Arms, Estimate, Figures, listed, p, size, some
 from claims.telling import Told, aside, paragraph, told
+from claims.verdicts import changes, firm, jointly
+from rolewise.statistics import ArmRow
+
+Keys = set[tuple[str, str]]
 
 
-def firm(arms: Arms) -> set[tuple[str, str]]:
-    """Returns student and arm of the differences that stand among all of the table."""
-    return {(row.student, row.name) for row in arms.compared if arms.together(row.student, row.name) <= 0.05}
+def keys(rows: Sequence[ArmRow]) -> Keys:
+    """Returns student and arm of rows."""
+    return {(row.student, row.name) for row in rows}
 
 
-def named(arms: Arms, found: set[tuple[str, str]], *, distilled: bool) -> str:
-    """Returns the augmentations of these arms, in words."""
-    words = {"own": "its own schedule", **AUGMENTATIONS}
-    rows = [row for row in arms.compared if (row.student, row.name) in found and row.distilled == distilled]
-    return listed([words[row.augmentation] for row in rows]) if rows else "nothing"
+def named(arms: Arms, found: Keys) -> str:
+    """Returns arms in words, by student and way of training."""
+    groups: dict[tuple[str, bool], list[str]] = {}
+    for row in arms.compared:
+        if (row.student, row.name) in found:
+            groups.setdefault((row.student, row.distilled), []).append(NAMES[row.augmentation])
+    return (
+        "; ".join(
+            f"the {student} student {'distilled' if distilled else 'without distillation'} under {listed(words)}"
+            for (student, distilled), words in groups.items()
+        )
+        or "nothing"
+    )
+
+
+def moved(first: Arms, second: Arms) -> tuple[float, float]:
+    """Returns the largest change of any arm's mean from one run to another, and of any difference to none."""
+    means = [abs(row.score.mean - second.row(row.student, row.name).score.mean) for row in first.rows]
+    pairs = [(row.difference, second.row(row.student, row.name).difference) for row in first.compared]
+    return max(means), max(abs(one.mean - other.mean) for one, other in pairs if one and other)
 
 
 @paragraph("splits")
 def another_division(figures: Figures) -> Iterator[Told]:
     """README, and the log."""
     first, second = figures.arms("digits"), figures.arms("digits_split1")
-    moves = [abs(row.score.mean - second.row(row.student, row.name).score.mean) for row in first.rows]
-    pairs = [(row.difference, second.row(row.student, row.name).difference) for row in first.compared]
-    changes = [abs(one.mean - other.mean) for one, other in pairs if one is not None and other is not None]
+    means, differences = moved(first, second)
     yield told(
         "On another division of the same data (`--set data.split_seed=1`, other test and other training images; "
-        f"`benchmarks/results/digits_split1.json`) the arms' means move by up to {size(max(moves))} points, and "
-        f"differences to none by up to {size(max(changes))}.",
-        max(changes) > 0.01,
+        f"`benchmarks/results/digits_split1.json`) the arms' means move by up to {size(means)} points, and differences "
+        f"to none by up to {size(differences)}."
     )
-    one, other = firm(first), firm(second)
-    own = second.row("small", "own+distill")
-    assert own.difference is not None
+    here, there = keys(firm(first)), keys(firm(second))
     yield told(
-        f"Which of the {first.family} stand among all changes with it: there the small student's own schedule does "
-        f"({points(own.difference.mean)} points distilled, Holm's p {p(second.together('small', own.name))}), and "
-        "distilled all but one augmentation, but not the teacher's schedule "
-        f"({p(second.together('small', 'teacher+distill'))}), the only one that stood here.",
-        one == {("small", "teacher+distill"), ("small", "teacher")},
-        not one & other,
-        ("small", "own+distill") in other,
-        sum(arm.endswith("+distill") for _, arm in other) == len(AUGMENTATIONS),
+        f"Beyond the noise of all {first.family} comparisons stand here: {named(first, here)}. There: "
+        f"{named(second, there)}. On both: {named(first, here & there)}."
     )
     small = [row.difference for arms in (first, second) for row in arms.compared if row.student == "small"]
-    rivals = [
-        arms.difference(student, f"own{way}", f"{preset}{way}")
+    tiny = [row.difference for arms in (first, second) for row in arms.compared if row.student == "tiny"]
+    up, tiny_up = (_above([one for one in found if one]) for found in (small, tiny))
+    yield told(
+        f"What both say is a direction: {up} of the small student's differences to none are above nothing "
+        f"({changes(small)}), and {tiny_up} of the tiny one's ({changes(tiny)})."
+    )
+    yield told(_searched(first, second))
+    yield aside("Claims that hang on one of the two are none.")
+
+
+def _above(found: Sequence[Estimate]) -> str:
+    up = sum(one.mean > 0 for one in found)
+    return f"all {up}" if up == len(found) else f"{up} of {len(found)}"
+
+
+def _searched(first: Arms, second: Arms) -> str:
+    found = [
+        (one, arms)
         for arms in (first, second)
         for student in ("small", "tiny")
-        for way in ("", "+distill")
-        for preset in AUGMENTATIONS
+        for way in (True, False)
+        for one in own_against(arms, student, distilled=way).values()
     ]
-    tiny = [row for row in second.compared if row.student == "tiny"]
-    yield told(
-        "What both say: augmentation of any kind raises the small student's mean, by "
-        f"{size(min(d.mean for d in small if d))} points at the least, and no schedule that was searched can be told "
-        "from a preset, the teacher's schedule or its own shuffled.",
-        all(d is not None and d.mean > 0 for d in small),
-        not any(d.exceeds_noise for d in rivals),
+    apart = [one for one, _ in found if one.exceeds_noise]
+    number, least = jointly([one for one, _ in found])
+    above = sum(one.mean > 0 for one in apart)
+    begins = (
+        f"Of {len(found)} comparisons of a searched schedule with a preset, the teacher's or its own shuffled, "
+        f"{some(len(apart))} exceed{'s' if len(apart) == 1 else ''} the noise of one"
     )
-    least = min(second.alone(row) for row in tiny)
-    yield told(
-        f"What the first alone says: that the tiny student gains without distillation; there none of its "
-        f"{count(len(tiny))} differences is beyond the noise of all of them (the least Holm's p is {p(least)}).",
-        least > 0.05,
-        min(first.alone(row) for row in first.compared if row.student == "tiny") <= 0.05,
-    )
-    yield aside("Claims that hang on one of the two are none.")
+    sides = f" ({some(above)} in favour of the search)" if apart else ""
+    return f"{begins}{sides}, and {some(number)} that of all (the least Holm's p is {p(least)})."

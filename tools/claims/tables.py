@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from claims import teacher_mode
 from claims.bits import LOSSES, losses
 from claims.digits import SEARCHES
 from claims.figures import Arms, Estimate, Figures, interval, p, percent, points
@@ -22,10 +23,8 @@ def bold(text: str, *, where: bool) -> str:
 def arms_table(figures: Figures, name: str) -> str:
     """Returns a row for each student and augmentation, with and without distillation side by side."""
     arms = figures.arms(name)
-    lines = [
-        "| student | augmentation | distilled | difference to none (95%) | not distilled | difference to none (95%) |",
-        "|---|---|---|---|---|---|",
-    ]
+    to = f"difference to {arms.compared[0].control.removesuffix('+distill')} (95%)"
+    lines = [f"| student | augmentation | distilled | {to} | not distilled | {to} |", "|---|---|---|---|---|---|"]
     found = {(row.student, row.augmentation, row.distilled): row for row in arms.rows}
     for student, augmentation in dict.fromkeys((row.student, row.augmentation) for row in arms.rows):
         cells = [cell for way in (True, False) for cell in _cells(arms, found.get((student, augmentation, way)))]
@@ -86,6 +85,22 @@ def losses_table(figures: Figures, name: str) -> str:
             f"| {title} | {percent(table.over_seeds(term=term))} | {difference(found[term], 1)} | {p(ps[term])} |"
         )
     return _table(lines, f"{ALONE}; p is adjusted for all {len(ps)}.")
+
+
+def modes_table(figures: Figures, name: str) -> str:
+    """Returns a row for each pair of trainings that differ in the mode of the teacher's norms alone."""
+    table = figures.table(name)
+    found = teacher_mode.compared(table)
+    lines = [
+        "| images | matched | `eval` | `batch_statistics` | difference (95%) | p (Holm) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for words, (levels, change, adjusted) in found.items():
+        both = [
+            percent(table.over_seeds(**{teacher_mode.AXIS: mode}, **levels)) for mode in ("eval", "batch_statistics")
+        ]
+        lines.append(f"| {words} | {' | '.join(both)} | {difference(change, 1)} | {p(adjusted)} |")
+    return _table(lines, f"{ALONE}; p is adjusted for all {len(found)}.")
 
 
 def answers_table(figures: Figures, name: str) -> str:
@@ -160,6 +175,7 @@ TABLES: dict[str, Callable[[Figures, str], str]] = {
     "searches": searches_table,
     "bits": bits_table,
     "losses": losses_table,
+    "modes": modes_table,
     "study": answers_table,
     "places": places_table,
     "step": steps_table,

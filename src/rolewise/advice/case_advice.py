@@ -26,8 +26,6 @@ from rolewise.inputs import InputSpec
 from rolewise.networks import device_of
 from rolewise.train import Mixing, TrainSettings
 
-#: Faults that settings of an experiment can undo; after others nothing is proposed.
-_SETTABLE = ("normalisation", "input_size")
 _DEFAULT_METHODS: tuple[Mapping[str, Any], ...] = ({"name": "kd", "temperature": 4.0, "weight": 0.9},)
 
 

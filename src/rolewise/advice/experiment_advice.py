@@ -200,7 +200,7 @@ def _candidates(config: ExperimentConfig, channels: int) -> dict[str, tuple[Any,
 
 def _policies(config: ExperimentConfig, count: int, seed: int) -> tuple[Schedule, ...]:
     """Returns random policies of the space that a search would go through."""
-    space = strategies.policy_space(config, "random")
+    space = strategies.policy_space(config, "random", "teacher")
     genomes = [space.start(generator(seed, "advice", "policy", number)) for number in range(count)]
     return tuple(Schedule.constant(strategies.augmentation_of(config, genome), "random") for genome in genomes)
 
@@ -217,7 +217,7 @@ def overlay(config: ExperimentConfig, student: str, trained_teacher: TrainedTeac
     settings = advice.overlay
     section = next(one for one in config.students if one.name == student)
     values = section.model_dump(mode="json", exclude_defaults=True)
-    searched = any(name.startswith("mix_") for name in config.search.scalars)
+    searched = any(name.startswith(("mix_", "mix.")) for name in config.search.scalars)
     # A search over how much is mixed needs something that is: then the config's own mixing stays.
     if settings["mix"]["method"] != "none" or not searched:
         values["mix"] = settings["mix"]
@@ -232,7 +232,10 @@ def overlay(config: ExperimentConfig, student: str, trained_teacher: TrainedTeac
         arms |= {"teacher": ["none"]} if "own" in config.arms.teacher else {}
     elif trained_teacher.stage is not None and trained_teacher.stage.augmentation in specs(config):
         arms["teacher"] = [specs(config)[trained_teacher.stage.augmentation]]
-    return found | ({"teacher": teacher} if teacher else {}) | {"distill": settings["distill"], "arms": arms}
+    # And a search over a method's own numbers needs that method.
+    kept = {"methods"} if any(name.startswith("distill.methods.") for name in config.search.scalars) else set()
+    distill = {name: value for name, value in settings["distill"].items() if name not in kept}
+    return found | ({"teacher": teacher} if teacher else {}) | {"distill": distill, "arms": arms}
 
 
 def _distinct(augmentations: list[Any]) -> list[Any]:

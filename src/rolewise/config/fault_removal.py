@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from rolewise.config.faults import Steps
-from rolewise.config.messages import real_path, value_at
 from rolewise.config.schema import ExperimentConfig
+from rolewise.setting_messages import real_path, value_at
 
 #: More rounds than levels of nesting in the schema.
 _ROUNDS = 12

@@ -18,14 +18,14 @@ from pydantic import (
 
 from rolewise.config.section import (
     Count,
-    Moment,
     Name,
-    NotNegative,
     Positive,
     Section,
     Side,
 )
 from rolewise.config.training_sections import TrainSection
+from rolewise.errors import InputError
+from rolewise.moving_weight import Weight
 
 
 def _with_tuples(value: Any) -> Any:
@@ -61,41 +61,8 @@ class ModelSection(Section):
         return self
 
 
-class MovingSection(Section):
-    """A number over training."""
-
-    start: NotNegative
-    end: NotNegative | None = None
-    shape: Literal["constant", "linear", "cosine", "sigmoid", "step"] = "linear"
-    at: Moment | None = None
-    window: tuple[Moment, Moment] | None = None
-
-    @field_validator("at")
-    @classmethod
-    def _after_the_beginning(cls, at: float | str | None) -> float | str | None:
-        if at == 0:
-            raise ValueError("must be above 0, got 0")
-        return at
-
-    @field_validator("window")
-    @classmethod
-    def _in_order(cls, window: tuple[Any, Any] | None, info: ValidationInfo) -> tuple[Any, Any] | None:
-        begin, end = window or (0.0, 1.0)
-        if not isinstance(begin, str) and not isinstance(end, str) and not begin < end:
-            raise ValueError(f"must end after it begins, got {begin:g} to {end:g}; swap them")
-        at = info.data.get("at")
-        if isinstance(at, float) and not isinstance(begin, str) and at <= begin:
-            raise ValueError(f"must begin before at, {at:g}, got {begin:g}; move one of them")
-        return window
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """Its first and its last value."""
-        return self.start, self.start if self.end is None else self.end
-
-
 #: A number, or how it moves over training.
-Moving = Annotated[float, Field(le=10**9)] | MovingSection
+Moving = Annotated[float, Field(le=10**9)] | Weight
 
 
 class MixSection(Section):
@@ -115,9 +82,11 @@ class MixSection(Section):
     @field_validator("alpha", "share")
     @classmethod
     def _in_range(cls, value: Moving, info: ValidationInfo) -> Moving:
-        ends = value.ends if isinstance(value, MovingSection) else (value, value)
+        ends = (value.start, value.end) if isinstance(value, Weight) else (value, value)
         if info.field_name == "alpha" and min(ends) <= 0:
             raise ValueError(f"must be above 0, got {min(ends):g}; set method: none to mix nothing")
+        if info.field_name == "alpha" and isinstance(value, Weight) and value.window != (0.0, 1.0):
+            raise InputError.at(("window",), "must be left out: alpha holds during all of training; give share one")
         if info.field_name == "share" and not 0 <= min(ends) <= max(ends) <= 1:
             wrong = min(ends) if min(ends) < 0 else max(ends)
             raise ValueError(f"must be a share of the batch between 0 and 1, got {wrong:g}; change it")

@@ -38,7 +38,15 @@ def override(document: Document, setting: str) -> None:
         raise ConfigError([Fault(place, path_text, fault.message) for fault in error.faults]) from error
     if given.faults:
         raise ConfigError([Fault(place, path_text, fault.message) for fault in given.faults])
-    assign(document, steps, given.value, place)
+    if is_study(document.value):
+        _assign_in_study(document, steps, given.value, place)
+    else:
+        assign(document, steps, given.value, place)
+
+
+def is_study(value: Any) -> bool:
+    """Returns whether the values of a config file are those of a study, by the keys that only a study has."""
+    return isinstance(value, dict) and bool({"grid", "parts"} & value.keys())
 
 
 def read_overridden(path: Path | str, settings: Sequence[str]) -> Document:
@@ -104,3 +112,67 @@ def _must_hold(current: Any, step: str | int, path: Steps, place: ConfigPlace) -
     else:
         return
     raise ConfigError.of(place, dotted(path), message)
+
+
+def _assign_in_study(document: Document, steps: Steps, value: Any, place: ConfigPlace) -> None:
+    """Sets the value at a path of a study, of whose mappings some have dotted keys of the experiment as their own keys.
+
+    There a setting becomes a key of its own where none leads to it: a mapping in its place would replace a whole
+    section of the experiment.
+    """
+    start = 3 if steps[0] == "parts" else 1
+    kind = steps[start - 1] if len(steps) > start else None
+    if kind == "set":
+        _assign_key(document, steps[:start], steps[start:], value, place)
+    elif kind == "grid":
+        _assign_axis(document, steps[:start], steps[start:], value, place)
+    else:
+        assign(document, steps, value, place)
+
+
+def _assign_axis(document: Document, grid: Steps, steps: Steps, value: Any, place: ConfigPlace) -> None:
+    axes = _value_at(document, grid)
+    name = _leading_key(axes, steps)
+    if name is None:
+        # A new axis of values has a config key for a name; the name of one of levels is a single word.
+        levels = isinstance(value, dict) and not {"from", "to"} & value.keys()
+        path = steps if levels else (dotted(steps),)
+        assign(document, (*grid, *path), value, place)
+        return
+    inner = steps[len(steps_of(name) or (name,)) :]
+    path = (*grid, name, *inner)
+    if len(inner) > 1 and isinstance(_value_at(document, (*grid, name, inner[0])), dict):
+        _assign_key(document, (*grid, name, inner[0]), inner[1:], value, place)
+    else:
+        assign(document, path, value, place)
+
+
+def _assign_key(document: Document, path: Steps, steps: Steps, value: Any, place: ConfigPlace) -> None:
+    """Sets a setting of the experiment in the mapping at a path: under the key that leads to it, or one of its own."""
+    settings = _value_at(document, path)
+    key = _leading_key(settings, steps)
+    inner = steps[len(steps_of(key) or (key,)) :] if key is not None else ()
+    if key is None or (inner and not isinstance(settings[key], (dict, list))):
+        key, inner = dotted(steps), ()
+    if not inner and isinstance(settings, dict):
+        # What the value replaces as a whole is not laid over it afterwards.
+        for other in [other for other in settings if (found := steps_of(other)) and found[: len(steps)] == steps]:
+            if other != key:
+                del settings[other]
+    assign(document, (*path, key, *inner), value, place)
+
+
+def _leading_key(settings: Any, steps: Steps) -> str | None:
+    """Returns the key of a mapping of dotted keys that leads furthest along a path; None where none does."""
+    if not isinstance(settings, dict):
+        return None
+    found = {key: steps_of(key) for key in settings if isinstance(key, str)}
+    leading = [key for key, own in found.items() if own and steps[: len(own)] == own]
+    return max(leading, key=lambda key: len(found[key] or ()), default=None)
+
+
+def _value_at(document: Document, path: Steps) -> Any:
+    value = document.value
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value

@@ -14,9 +14,6 @@ from rolewise.config.section import Section
 from rolewise.config.yaml_scalars import quoted_value
 from rolewise.errors import near
 
-#: What may be fixed beside the axes. The names of arms are the experiment's, and are not checked.
-BESIDE = ("part", "student", "arm")
-
 
 class QuestionSection(Section):
     """Whether some rows of the table are better than others, everything else equal."""

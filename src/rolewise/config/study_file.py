@@ -18,7 +18,7 @@ from rolewise.config.experiment_values import as_values
 from rolewise.config.faults import ConfigError, ConfigPlace, Fault, Steps, dotted
 from rolewise.config.measure_entries import MeasureEntry, MeasureFaults, entry_faults, measure_entry
 from rolewise.config.messages import faults_of
-from rolewise.config.overrides import assign, read_overridden
+from rolewise.config.overrides import assign, is_study, read_overridden
 from rolewise.config.question_sections import Question, question, question_faults
 from rolewise.config.study import Cell, PartSection, Study, StudyPart, StudySection
 from rolewise.foreign_code import is_import_path
@@ -37,10 +37,10 @@ def config_kind(path: Path | str) -> Literal["study", "experiment"] | None:
     Raises:
         ConfigError: the file cannot be read.
     """
-    keys = read_document(Path(path)).value.keys()
-    if {"grid", "parts"} & keys:
+    value = read_document(Path(path)).value
+    if is_study(value):
         return "study"
-    return "experiment" if "students" in keys else None
+    return "experiment" if "students" in value else None
 
 
 def load_study_config(

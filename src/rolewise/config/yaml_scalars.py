@@ -6,6 +6,8 @@ import re
 import unicodedata
 from typing import Any
 
+from rolewise.words import quoted_value as quoted_value
+
 _INTEGER = re.compile(r"[-+]?[0-9]{1,30}")
 _NUMBER = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, bool | None] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
@@ -38,11 +40,3 @@ def strange_character(text: str) -> str:
 def kind(value: Any) -> str:
     """Returns the kind of a value, in words."""
     return "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else quoted_value(value)
-
-
-def quoted_value(value: Any) -> str:
-    """Returns a value as a person would write it, shortened where it is long."""
-    if value is None or isinstance(value, bool):
-        return {None: "nothing", True: "true", False: "false"}[value]
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

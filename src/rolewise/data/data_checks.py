@@ -22,6 +22,10 @@ class ChecksumWarning(DataWarning):
     """A file differs from the official one."""
 
 
+class CopiesWarning(DataWarning):
+    """The same picture stands more than once."""
+
+
 def warn(text: str, kind: type[DataWarning] = DataWarning) -> None:
     """Warns from one place, so that Python's own filter shows each text once in a process.
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from rolewise.data.data_checks import warn
 from rolewise.data.image_sources import ImageData, Source
 from rolewise.data.splits import count_of, split, stratified_subset
-from rolewise.data.targets import kind_of_targets, strata_of
+from rolewise.data.targets import are_unlabelled, kind_of_targets, strata_of
+from rolewise.data.unlabelled import JoinedSources, labelled_parts
 from rolewise.errors import InputError
 from rolewise.seeds import derive_seed
 
@@ -24,16 +25,28 @@ class Division:
         usable: int64, indices into ``source``, ascending.
         test_source: holds the second; it may be ``source``.
         test: int64, indices into ``test_source``, ascending.
+        validation: int64, indices into ``source`` that validate, where the training images have no classes; else None,
+            and validation images are drawn of ``usable`` for each seed.
+        raw: the training images and the test images as they were read, where ``source`` is joined of both.
     """
 
     source: Source
     usable: Tensor
     test_source: Source
     test: Tensor
+    validation: Tensor | None = None
+    raw: tuple[Source, Source | None] | None = None
 
 
 def divide(
-    train: Source, test_part: Source | None, *, name: str, test: int | float | None, limit: int | None, split_seed: int
+    train: Source,
+    test_part: Source | None,
+    *,
+    name: str,
+    test: int | float | None,
+    limit: int | None,
+    split_seed: int,
+    validation: int | float = 0,
 ) -> Division:
     """Divides a data set; where only some of its images are used, the others are not held.
 
@@ -45,10 +58,13 @@ def divide(
             class, or held out of ``train`` where there is none. None takes the whole test part.
         limit: the number of remaining training images that are used, by class; None for all.
         split_seed: of the draws.
+        validation: number or fraction of labelled images that validate, of influence where ``train`` has no classes.
 
     Raises:
         InputError: there are not so many, or ``test`` is None and the set has no test part.
     """
+    if are_unlabelled(train.labels):
+        return _unlabelled(train, test_part, name, test, limit, split_seed, validation)
     usable = torch.arange(len(train))
     test_source, tested = (train, usable[:0]) if test_part is None else (test_part, torch.arange(len(test_part)))
     stream = derive_seed(split_seed, "test")
@@ -80,6 +96,28 @@ def divide(
             test_source, tested = _some(train, tested)
         train, usable = _some(train, chosen)
     return Division(train, usable, test_source, tested)
+
+
+def _unlabelled(
+    train: Source,
+    labelled: Source | None,
+    name: str,
+    test: int | float | None,
+    limit: int | None,
+    split_seed: int,
+    validation: int | float,
+) -> Division:
+    """Divides training images without classes, and labelled images that validate and test."""
+    validated, tested = labelled_parts(labelled, name=name, test=test, validation=validation, split_seed=split_seed)
+    assert labelled is not None
+    raw, usable = (train, labelled), torch.arange(len(train))
+    if limit is not None:
+        if limit > len(train):
+            raise InputError.at(("data", "limit"), f"must be at most the {len(train)} training images, got {limit}")
+        chosen = stratified_subset(usable, train.labels, limit, derive_seed(split_seed, "limit"))
+        train, usable = _some(train, chosen)
+    joined = JoinedSources(train, labelled)
+    return Division(joined, usable, labelled, tested, validated + len(train), raw)
 
 
 def _some(source: Source, indices: Tensor) -> tuple[Source, Tensor]:

@@ -107,6 +107,7 @@ class StreamedFiles:
         workers: threads.
         turned: returns whether a file's pixels are turned as its EXIF entry orients them; None where none are.
         checked: whether each file is known to be readable.
+        several: filled by ``decode`` with the files that hold several pictures.
     """
 
     def __init__(
@@ -121,11 +122,12 @@ class StreamedFiles:
         *,
         turned: Callable[[Path], bool] | None = None,
         checked: bool = False,
+        several: Sequence[Path] = (),
     ) -> None:
         check_targets(labels, len(paths), len(classes))
         self.paths, self.labels, self.classes = list(paths), labels, classes
         self.channels, self.size = channels, size
-        self.decode, self.turned, self.checked = decode, turned, checked
+        self.decode, self.turned, self.checked, self.several = decode, turned, checked, several
         self._pool = ThreadPoolExecutor(workers)
 
     def __len__(self) -> int:

@@ -13,6 +13,7 @@ from rolewise.errors import InputError
 _TRAIN = {"train", "training", "trainset", "train_set", "training_set", "train_data", "training_data"}
 _TEST = {"test", "testing", "testset", "test_set", "testing_set", "test_data", "testing_data"}
 _VALIDATION = {"val", "valid", "validation", "valset", "val_set", "validation_set", "dev", "eval", "evaluation"}
+_UNLABELLED = {"unlabelled", "unlabeled", "unlabelled_data", "unlabeled_data"}
 _PARTS = _TRAIN | _TEST | _VALIDATION
 _AS_CLASSES = 'set data.arguments.train to "." where they are classes'
 
@@ -63,6 +64,40 @@ def find_layout(folder: Path, train: str | None, test: str | None) -> Layout:
         )
     _check_folds(folder, entries)
     return Layout(folder, None, ())
+
+
+def find_unlabelled(folder: Path, train: str | None, test: str | None) -> Layout:
+    """Returns the layout of a folder whose training images have no classes, and whose test images have.
+
+    Args:
+        folder: the whole.
+        train: the folder of images without classes; None finds it by its name.
+        test: the folder of the test images, which holds one folder for each class; None finds it by its name.
+
+    Raises:
+        InputError: one of the two is not there, or several could be it.
+    """
+    check_kind(folder, "a folder")
+    parts: list[Path] = []
+    for setting, given, names in (("train", train, _TRAIN | _UNLABELLED), ("test", test, _TEST)):
+        if given is not None:
+            check_kind(folder / given, "a folder")
+            parts.append(folder / given)
+            continue
+        found = [entry for entry in subfolders(folder) if entry.name.casefold() in names]
+        if len(found) != 1:
+            what = "images without classes" if setting == "train" else "test images, by class,"
+            raise InputError(
+                f"{folder} must hold one folder of {what} where data.arguments.unlabelled is true, got "
+                f"{_names(found)}; name it in data.arguments.{setting}"
+            )
+        parts.append(found[0])
+    if parts[1].resolve().is_relative_to(parts[0].resolve()):
+        raise InputError(
+            f"{parts[1]} must not lie in {parts[0]}, whose images at every depth are trained on; move it out"
+        )
+    left_out = tuple(entry for entry in subfolders(folder) if entry not in parts and entry.parent == parts[0].parent)
+    return Layout(parts[0], parts[1], left_out)
 
 
 def _given(folder: Path, train: str | None, test: str | None) -> Layout:

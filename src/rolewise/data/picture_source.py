@@ -92,6 +92,7 @@ class PictureRules:
             workers=_THREADS,
             turned=turns,
             checked=checked,
+            several=several,
         )
 
 
@@ -171,6 +172,8 @@ def check_streamed(source: StreamedFiles) -> None:
         InputError: some cannot; they are named.
     """
     faults = decode_files(source, keep=False)[1]
+    if source.several:
+        warn_of_frames(source.several)
     if faults:
         _refuse_or_skip(faults, len(source), "error")
 

@@ -15,6 +15,8 @@ from rolewise.errors import InputError
 #: ``classes``: int64 [N], one of K each. ``labels``: [N, K], 1 for each label that an image has. ``numbers``: [N, D].
 TargetKind = Literal["classes", "labels", "numbers"]
 KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
+#: Stands for the class of an image that has none. It is far from every class, so that a slip in labels is found.
+UNLABELLED = -(2**31)
 #: Parts of equal size that numbers are divided into, so that each split has its share of each.
 _TENTHS = 10
 
@@ -30,7 +32,7 @@ def check_targets(labels: Tensor, num: int, num_names: int) -> None:
     """Raises InputError unless labels are a source's.
 
     Args:
-        labels: int64 [N] in [0, K), uint8 [N, K] of 0 and 1, or finite float32 [N, K].
+        labels: int64 [N] in [0, K) or `UNLABELLED`, uint8 [N, K] of 0 and 1, or finite float32 [N, K].
         num: N.
         num_names: K.
     """
@@ -38,10 +40,10 @@ def check_targets(labels: Tensor, num: int, num_names: int) -> None:
     if labels.ndim != 2:
         if labels.dtype != torch.int64 or labels.shape != (num,):
             raise InputError(f"labels must be int64 [{num}], one for each image, {got}")
-        if num and (int(labels.min()) < 0 or int(labels.max()) >= num_names):
+        known = labels[labels != UNLABELLED]
+        if len(known) and (int(known.min()) < 0 or int(known.max()) >= num_names):
             raise InputError(
-                f"labels must be 0 to {num_names - 1}, got {int(labels.min())} to {int(labels.max())}; "
-                "check the classes"
+                f"labels must be 0 to {num_names - 1}, got {int(known.min())} to {int(known.max())}; check the classes"
             )
         return
     if labels.dtype not in (torch.uint8, torch.float32) or labels.shape != (num, num_names):
@@ -53,6 +55,15 @@ def check_targets(labels: Tensor, num: int, num_names: int) -> None:
     if not bool(labels.isfinite().all()):
         row = int((~labels.isfinite()).any(1).nonzero()[0])
         raise InputError(f"numbers must be finite, got {labels[row].tolist()} of image {row}; leave it out")
+
+
+def are_unlabelled(labels: Tensor) -> bool:
+    """Returns whether some of a source's images have no class.
+
+    Args:
+        labels: of the source, or of some of its images.
+    """
+    return labels.ndim == 1 and bool((labels == UNLABELLED).any())
 
 
 def strata_of(labels: Tensor) -> Tensor:

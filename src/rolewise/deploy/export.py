@@ -113,7 +113,7 @@ def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int) 
     result = Exported(
         out, out.with_name(out.name + ".md"), form, agreement, accuracy, len(indices), part, rows, tuple(remarks)
     )
-    write_text(result.card, card(run, stage, subject.spec, subject.size, subject.model, result))
+    write_text(result.card, card(run, stage, subject, result))
     return result
 
 
@@ -129,6 +129,7 @@ def _subject(run: RunFolder, data: SeedData, stage: Stage) -> Subject:
         spec,
         data.fed(section.model),
         _pixels(data.source, chosen, spec),
+        data.source.classes,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ class Subject:
         spec: its input.
         size: (C, H, W).
         training: images [N, C, H, W] in [0, 1] from the training images, without augmentation.
+        classes: K names, in the order of the logits, which each file keeps.
     """
 
     model: nn.Module
@@ -41,11 +43,17 @@ class Subject:
     spec: InputSpec
     size: tuple[int, int, int]
     training: Tensor
+    classes: tuple[str, ...] = ()
 
     @property
     def statistics(self) -> dict[str, tuple[float, ...]]:
         """Mean and standard deviation of each channel."""
         return {"mean": self.spec.mean, "std": self.spec.std}
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Text that each file keeps: ``classes``, a JSON list of their names."""
+        return {"classes": json.dumps(self.classes)} if self.classes else {}
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ def write_onnx(subject: Subject, path: Path, *, exact: bool = False) -> OnnxFile
     """
     runtime()
     layers = [layer for _, layer in quantised_layers(subject.model)]
-    arguments: dict[str, Any] = {"size": subject.size, **subject.statistics}
+    arguments: dict[str, Any] = {"size": subject.size, **subject.statistics, "metadata": subject.metadata}
     if exact or not layers or any(layer.activation_bits > 8 or layer.weight_bits > 8 for layer in layers):
         return OnnxFile(save_onnx(subject.model, path, **arguments), False, None, 0)
     contents = save_onnx(subject.model, path, calibration=subject.training, **arguments)
@@ -101,12 +109,12 @@ def write_onnx(subject: Subject, path: Path, *, exact: bool = False) -> OnnxFile
 
 def write_packed(subject: Subject, path: Path) -> None:
     """Writes a packed file."""
-    save_packed(subject.model, path)
+    save_packed(subject.model, path, metadata=subject.metadata)
 
 
 def write_program(subject: Subject, path: Path) -> None:
     """Writes a torch program."""
-    save_program(subject.model, path, size=subject.size, **subject.statistics)
+    save_program(subject.model, path, size=subject.size, metadata=subject.metadata, **subject.statistics)
 
 
 def of_network(subject: Subject) -> Predict:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from torch import nn
 
-from rolewise.deploy.file_formats import FAITHFUL, OnnxFile
+from rolewise.deploy.file_formats import FAITHFUL, OnnxFile, Subject
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stages import section_of
 from rolewise.files import read_json
-from rolewise.inputs import InputSpec
 from rolewise.quant import quantised_layers, size_in_bytes
 
 #: Of the batches whose time is taken, and with how many threads.
@@ -132,21 +131,18 @@ def remark_on_time(form: str) -> str:
     return f"Times: median of runs in turns, {THREADS} thread of this machine's CPU{peer}."
 
 
-def card(
-    run: RunFolder, stage: Stage, spec: InputSpec, size: tuple[int, int, int], model: nn.Module, made: Exported
-) -> str:
+def card(run: RunFolder, stage: Stage, subject: Subject, made: Exported) -> str:
     """Returns the card's text.
 
     Args:
         run: the network's run.
         stage: its training.
-        spec: the network's input.
-        size: (C, H, W).
-        model: the network.
+        subject: the network and its input.
         made: the file.
     """
+    spec, size, model = subject.spec, subject.size, subject.model
     config, section = run.config(), section_of(run.config(), stage.role)
-    few = len(list(quantised_layers(model)))
+    few, names = len(list(quantised_layers(model))), list(map(_escaped, subject.classes))
     itself = "to be normalised as below" if made.form == "packed" else "normalised by the file itself"
     facts = {
         "network": f"{section.model.name} {section.model.arguments or ''}".strip(),
@@ -155,6 +151,7 @@ def card(
         "augmentation": stage.augmentation,
         "distilled": f"from {stage.teacher}" if stage.distilled else "no",
         "data": f"{config.data.name}",
+        "classes, in the order of the outputs": f"{len(names):,}: {', '.join(names)}",
         "input": f"float32 [B, C, H, W] in [0, 1], {itself}; C, H, W = {', '.join(map(str, size))}",
         "mean, standard deviation": f"{_numbers(spec.mean)}; {_numbers(spec.std)}",
         "file": f"{made.path.name}, {made.form}, {made.path.stat().st_size:,} bytes",
@@ -172,6 +169,11 @@ def card(
         + "\n".join(f"- {remark}" for remark in made.remarks)
         + "\n\nOne training of one seed: see the run's report for means, intervals and controls.\n"
     )
+
+
+def _escaped(name: str) -> str:
+    """Returns a name as a cell of Markdown: a bar would end the cell, a line break the row."""
+    return " ".join(name.replace("\\", "\\\\").replace("|", "\\|").split())
 
 
 def _numbers(values: tuple[float, ...]) -> str:

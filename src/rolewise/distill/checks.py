@@ -97,7 +97,7 @@ def check_choice(name: str, value: object, choices: Sequence[str], *, owner: str
 
 def check_unreduced(name: str, losses: object, rows: int) -> None:
     """Raises InputError unless a method returned one loss for each row: a mean over the batch would be taken twice."""
-    if not isinstance(losses, Tensor) or losses.shape != (rows,):
+    if not isinstance(losses, Tensor) or losses.ndim != 1 or losses.shape[0] != rows:
         got = list(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
         raise InputError(
             f'"{name}" must return a loss for each example, [{rows}], got {got}; take its mean over all other '

@@ -112,7 +112,6 @@ class Distiller(Networks):
         read = {link.teacher for link, method in zip(self.links, self.methods, strict=True) if method.reads_outputs}
         paths = {role: tapped(self.links, role) for role in (*self.roles, *self.teaching)}
         self.read_at(paths, stopped=set(self.teaching) - read if stop_teacher else ())
-        self._calls = 0  # of forward passes: which of them look at the targets' values
         self.terms = nn.ModuleDict()
         add_terms(self, example, generator, Shapes(examples=examples, labels=labels))
         follow = [(average, students[role]) for average, role in averages.values()]
@@ -157,8 +156,8 @@ class Distiller(Networks):
         if learning and distributed.is_available() and distributed.is_initialized():
             check_plain(self.methods, self.terms, self.reduction)
         outputs = self.run_all(batch)
-        self._calls += 1
-        guards.check_outputs(self, outputs, batch, learning=learning, call=self._calls)
+        self._state.passes += 1
+        guards.check_outputs(self, outputs, batch, learning=learning, call=self._state.passes)
         if self._state.empty or not self.training:
             own, added = self.losses(outputs, batch, context)
         else:
@@ -190,7 +189,7 @@ class Distiller(Networks):
         added: dict[str, tuple[Tensor, float]] = {}
         # No step is taken in evaluation, so that no learned part may move, whatever its own mode.
         with NOTHING if self.training else unmoved(term for term in self.terms.values() if isinstance(term, LossTerm)):
-            for method, link, term in zip(self.methods, self.links, self.terms.values(), strict=True):
+            for method, link, term in zip(self.methods, self.links, self.listed_terms(), strict=True):
                 # A network that teaches never learns through what it teaches.
                 teacher = full[link.teacher].detached() if link.teacher in self.roles else full[link.teacher]
                 with NOTHING if isinstance(term, LossTerm) else without_autocast(device):

@@ -11,6 +11,7 @@ from torch import Tensor
 from rolewise.batch import Batch, Mixture, Outputs
 from rolewise.distill.method import Method
 from rolewise.distill.mixed import check_mixture
+from rolewise.distill.term import Term
 from rolewise.errors import InputError
 
 if TYPE_CHECKING:
@@ -94,10 +95,10 @@ def check_batch(distiller: Distiller, batch: Batch) -> None:
     if soft and distiller.task.rows_hold == "logits":
         check_soft_labels(methods)
     if batch.indices is None:
-        for name, term in distiller.terms.items():
-            if term.needs_indices:
+        for term in distiller.listed_terms():
+            if isinstance(term, Term) and term.needs_indices:
                 raise InputError(
-                    f'indices must be given for "{name}", which keeps a memory of each example: call '
+                    f'indices must be given for "{term.name}", which keeps a memory of each example: call '
                     "distiller(rw.Batch(images, labels, indices))"
                 )
 

@@ -63,8 +63,8 @@ class LossTerm(Term):
             settings = {**settings, "labels": rows.labels}
         with without_autocast(rows.logits.device.type):
             losses = method.info.loss(at_least_float32(rows.logits), at_least_float32(wanted.logits), **settings)
-            check_unreduced(method.name, losses, len(rows.logits))
-            return rows.by_example(losses, len(student.first))
+            check_unreduced(method.name, losses, rows.logits.shape[0])
+            return losses if rows.are_examples else rows.by_example(losses, len(student.first))
 
     def _of_features(self, pieces: list[tuple[Tensor, Tensor]], batch: Batch) -> Tensor | dict[str, Tensor]:
         info, settings, own = self.method.info, dict(self.method.settings), None

@@ -91,6 +91,11 @@ class Networks(nn.Module):
             return self._modules[role]  # type: ignore[return-value]
         return self._frozen[role] if role in self._frozen else self.averages[role]
 
+    def listed_terms(self) -> list[nn.Module]:
+        """Returns the terms in the order of the methods; an attribute of a module costs more to find than a loss."""
+        terms: Any = self._modules["terms"]
+        return list(terms._modules.values())
+
     def read_at(self, paths: Mapping[str, Sequence[str]], *, stopped: Collection[str]) -> None:
         """Taps the networks.
 

@@ -79,6 +79,8 @@ class StepState:
         self._averages = averages
         self._waiting: list[tuple[list[tuple[Outputs, Outputs]], Batch, Context, list[Tensor]]] = []
         self.steps = 0
+        #: Forward passes, on which it depends whether the targets' values are read.
+        self.passes = 0
         #: Whether a step moves nothing.
         self.empty = not (self._moving or self._norms or self._averages)
 

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from rolewise.augment import OPS, Mix, Schedule
 from rolewise.augment import build_schedule as build_augmentation
-from rolewise.config.network_sections import MixSection, Moving, MovingSection, StudentSection
+from rolewise.config.network_sections import MixSection, StudentSection
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig
 from rolewise.config.training_sections import Training, TrainSection
-from rolewise.distill import Distiller, Weight, build_methods, weight_of
+from rolewise.data.targets import UNLABELLED
+from rolewise.distill import Distiller, build_methods, weight_of
 from rolewise.errors import InputError
 from rolewise.experiment.seed_data import SeedData
 from rolewise.quant import quantise
@@ -40,18 +41,14 @@ def mixing_of(section: MixSection, config: ExperimentConfig) -> Mixing | None:
             fold=section.fold,
             pairs="any" if by_entropy else section.pairs,
         ),
-        alpha=_over_time(section.alpha),
-        mixed_fraction=_over_time(section.share),
+        alpha=weight_of(section.alpha),
+        mixed_fraction=weight_of(section.share),
         by=section.pairs if by_entropy else None,
         rule=section.entropy_rule,
         sharpness=section.sharpness,
         clean_too=section.clean_too,
         targets=config.distill.mixed_targets,
     )
-
-
-def _over_time(value: Moving) -> Weight:
-    return weight_of(value.model_dump(exclude_none=True) if isinstance(value, MovingSection) else value)
 
 
 def learned_ops(config: ExperimentConfig) -> tuple[str, ...]:
@@ -113,7 +110,7 @@ def _trained_labels(labels: Tensor, indices: Tensor) -> Tensor:
     """Returns the class of each image of a source, int64 [N]; -1 where it is left out, 0 where there are no classes."""
     classes = labels if labels.dtype == torch.int64 and labels.ndim == 1 else torch.zeros(len(labels)).long()
     table = torch.full((len(labels),), -1)
-    table[indices] = classes[indices]
+    table[indices] = torch.where(classes[indices] == UNLABELLED, 0, classes[indices])
     return table
 
 

@@ -49,16 +49,31 @@ def data_inputs(config: ExperimentConfig) -> Mapping[str, str]:
     Raises:
         InputError: they cannot be read.
     """
-    section = config.data
-    # How they are divided changes nothing about them.
-    reader = section.model_dump(include={"name", "root", "download", "arguments", "memory_budget_mb"}, mode="json")
-    known = _DATA.get(key := json.dumps(reader, sort_keys=True))
+    known = _DATA.get(key := _reader(config.data))
     if known is None:
         known = _DATA[key] = _data(config)
     return known
 
 
+def class_names_of(config: ExperimentConfig) -> list[str]:
+    """Returns the names of an experiment's classes, labels or numbers, in the order of the networks' outputs.
+
+    Raises:
+        InputError: the data cannot be read.
+    """
+    data_inputs(config)
+    return _NAMES[_reader(config.data)]
+
+
+def _reader(section: DataSection) -> str:
+    # How they are divided changes nothing about the images.
+    reader = section.model_dump(include={"name", "root", "download", "arguments", "memory_budget_mb"}, mode="json")
+    return json.dumps(reader, sort_keys=True)
+
+
 _DATA: dict[str, Mapping[str, str]] = {}
+#: Names of the classes of each data set that was read.
+_NAMES: dict[str, list[str]] = {}
 #: Digests of streamed pixels by the state of their files, as records keep them: large sets are read whole once.
 _STREAMED: dict[str, str] = {}
 
@@ -78,6 +93,7 @@ def streamed(config: ExperimentConfig) -> dict[str, str]:
 
 def _data(config: ExperimentConfig) -> dict[str, str]:
     train, test = sources(config)
+    _NAMES[_reader(config.data)] = list(train.classes)
     title = _title(config.data)
     found: dict[str, str] = {}
     for part, source in (("training", train), ("test", test)):

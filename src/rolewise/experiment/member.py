@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,20 @@ class TrainingMember:
         """Takes an augmentation, and the scalars that are searched, from now on."""
         config = self._data.config
         self._trainee.set_augmentation(Schedule.constant(strategies.augmentation_of(config, genome)))
-        self._trainee.set_scalars(**strategies.scalars(config, genome))
+        self._trainee.set_scalars(strategies.scalars(config, genome))
 
     def advance(self, fraction_from: float, fraction_to: float) -> None:
         """Trains from one fraction of the search to another, in whole epochs."""
         self._trainee.run_epochs(round(fraction_from * self._epochs), round(fraction_to * self._epochs))
+
+    def advance_until(self, fraction_to: float, pause: Callable[[], bool]) -> bool:
+        """Trains to a fraction of the search from any step; returns whether it was reached before ``pause``."""
+        stop = round(fraction_to * self._epochs)
+        while self._trainee.epoch < stop:
+            record = self._trainee.run_epoch(pause=pause)
+            if record is None or (self._trainee.epoch < stop and pause()):
+                return False
+        return True
 
     def score(self) -> float:
         """Returns the task's first metric on the whole validation set, its negative where lower is better."""

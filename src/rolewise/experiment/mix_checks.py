@@ -34,7 +34,7 @@ def check_mixing(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> 
     if any(student.mix.method != "none" for student in config.students):
         yield from _methods(config, left_out)
     for name, low, high in (("mix_share", 0.0, 1.0), ("mix_alpha", 1e-6, None)):
-        scalar = config.search.scalars.get(name)  # type: ignore[call-overload]
+        scalar = config.search.scalars.get(name)
         if scalar is None:
             continue
         path: Steps = ("search", "scalars", name)

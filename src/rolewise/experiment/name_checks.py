@@ -30,7 +30,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
         config: the experiment. Code of the user that it names is imported already, as far as it is not left out.
         left_out: paths of the settings whose code is not imported: what depends on it is not checked.
     """
-    yield from _data(config)
+    yield from data_faults(config)
     yield from _model(("teacher", "model"), config.teacher.model.name, config.teacher.model.arguments)
     for index, student in enumerate(config.students):
         yield from _model(("students", index, "model"), student.model.name, student.model.arguments)
@@ -56,12 +56,17 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from _arms(config, left_out)
     yield from check_mixing(config, left_out)
     yield from task_section_faults(config, left_out)
-    yield from check_scalars(config)
+    yield from check_scalars(config, left_out)
     yield from weight_file_faults(config)
     yield from label_map_faults(config)
 
 
-def _data(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
+def data_faults(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
+    """Yields (path, message) for a data set that is not known, and for settings that it has not or that are wrong.
+
+    Args:
+        config: the experiment.
+    """
     section = config.data
     if ":" in section.name:
         return

@@ -43,7 +43,7 @@ def _screen(run: RunFolder, stage: Stage) -> list[dict[str, Any]]:
     config = run.config()
     data = seed_data_of(config, stage.seed, configured_device(config.device), run.root)
     teacher = trained_network(run, data, next(other for other in stages_of(config) if other.name == stage.teacher))
-    space = strategies.policy_space(config, "random")
+    space = strategies.policy_space(config, "random", stage.role)
     genomes = [
         space.start(generator(stage.seed, "screen", stage.role, number))
         for number in range(max(config.search.screen.candidates, config.search.members))

@@ -12,10 +12,10 @@ from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import section_of, trained_network
-from rolewise.files import as_json, read_json
+from rolewise.files import as_json
 from rolewise.metric_info import ACCURACY
-from rolewise.results_format import RESULTS_VERSION, as_current
-from rolewise.seals import top_product, write_product
+from rolewise.results_format import RESULTS_VERSION
+from rolewise.seals import write_product
 from rolewise.seeds import generator
 from rolewise.statistics.resampling import standard_error
 from rolewise.train import evaluate
@@ -70,15 +70,6 @@ def write_results(run: RunFolder) -> dict[str, Any]:
     }
     write_product(run.root / "results.json", as_json(results))
     return results
-
-
-def read_results(run: RunFolder) -> dict[str, Any]:
-    """Reads ``results.json`` of a finished run, of any version, in its current form.
-
-    Raises:
-        InputError: the run has none yet, or the file is damaged.
-    """
-    return as_current(read_json(top_product(run.root / "results.json"), "the run's results"))
 
 
 def _all_arms(config: ExperimentConfig) -> list[Arm]:

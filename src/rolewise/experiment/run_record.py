@@ -13,7 +13,7 @@ import torch
 
 from rolewise.config import ExperimentConfig, dump, experiment_digest
 from rolewise.errors import InputError
-from rolewise.experiment.input_digests import streamed
+from rolewise.experiment.input_digests import class_names_of, streamed
 from rolewise.files import sha256, write_json, write_text
 from rolewise.foreign_code import folders_of, modules_in
 from rolewise.seals import is_early, read_sealed, write_sealed
@@ -79,6 +79,7 @@ def write_record(root: Path, config: ExperimentConfig, read: dict[str, str], *, 
             "name": config.name,
             "config": experiment_digest(config),
             **metrics,
+            "classes": class_names_of(config),
             "files": files,
             "read": read,
             "streamed": streamed(config),

@@ -27,7 +27,7 @@ def run_search(
         run: the run folder.
         stage: the search's stage.
         report: called with a line of progress after each interval.
-        should_stop: called between intervals; where True, the search ends cleanly and can be resumed.
+        should_stop: called between two steps; where True, the search ends there and can be resumed.
         workers: processes; the result does not depend on it.
 
     Returns:
@@ -38,27 +38,30 @@ def run_search(
 
     def on_progress(progress: Progress) -> None:
         report(f"interval {progress.interval}/{progress.intervals}, best {progress.best:.4f}")
-        if should_stop():
-            raise Interrupted(f"{stage.name} was stopped; run the same command again to resume")
 
     candidates = screened(run, stage) if stage.strategy in ("screen", "screened_search") else []
     if stage.strategy == "screen":
         _save(run, stage, [(0.0, candidates[0])])
         return {"images": 0}
-    way = strategies.strategy(config, stage.strategy, candidates)
-    found = search(
-        MemberFactory(run.root, stage),
-        way.space,
-        members=config.search.members,
-        intervals=config.search.intervals,
-        seed=derive_seed(stage.seed, stage.subject, "search"),
-        folder=folder,
-        workers=workers,
-        threads=config.threads,
-        quantile=way.quantile,
-        initial=way.initial,
-        on_progress=on_progress,
-    )
+    way = strategies.strategy(config, stage.strategy, stage.role, candidates)
+    try:
+        found = search(
+            MemberFactory(run.root, stage),
+            way.space,
+            members=config.search.members,
+            intervals=config.search.intervals,
+            seed=derive_seed(stage.seed, stage.subject, "search"),
+            folder=folder,
+            workers=workers,
+            threads=config.threads,
+            quantile=way.quantile,
+            initial=way.initial,
+            on_progress=on_progress,
+            should_stop=should_stop,
+            seconds_between_checkpoints=config.checkpoint_seconds,
+        )
+    except Interrupted as error:
+        raise Interrupted(f"{stage.name} was stopped") from error
     _save(run, stage, found.segments())
     return {"best": found.best, "score": found.scores[found.best], "images": images_of_search(run, stage)}
 

@@ -119,9 +119,11 @@ def seed_data_of(config: ExperimentConfig, seed: int, device: torch.device, fold
     """
     divided = _division(config)
     source, usable = divided.source, divided.usable
+    sealed = SealedTest(divided.test_source, divided.test)
+    if divided.validation is not None:
+        return SeedData(config, seed, device, source, usable, divided.validation, sealed, folder)
     parts = split(source.labels[usable], validation=config.data.validation, test=0, seed=derive_seed(seed, "split"))
     indices = usable[parts.train]
-    sealed = SealedTest(divided.test_source, divided.test)
     return SeedData(config, seed, device, source, indices, usable[parts.validation], sealed, folder)
 
 
@@ -129,13 +131,15 @@ def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
     """Returns an experiment's images as they were read: for training, and the test images where the set has its own."""
     section = config.data
     key = section.model_dump_json()
+    if key in _LOADED and (raw := _LOADED[key].raw) is not None:
+        return raw
     if key in _LOADED and section.limit is None:
         known = _LOADED[key]
         if known.test_source is known.source:
             return known.source, None
         if section.test is None:
             return known.source, known.test_source
-    raw = read_with(
+    read = read_with(
         section.name,
         section.arguments,
         root=section.root,
@@ -145,9 +149,15 @@ def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
     _LOADED.clear()
     # What the config leaves out is let go of, and not held by every process to the end.
     _LOADED[key] = divide(
-        raw.train, raw.test, name=raw.name, test=section.test, limit=section.limit, split_seed=section.split_seed
+        read.train,
+        read.test,
+        name=read.name,
+        test=section.test,
+        limit=section.limit,
+        split_seed=section.split_seed,
+        validation=section.validation,
     )
-    return raw.train, raw.test
+    return read.train, read.test
 
 
 _LOADED: dict[str, Division] = {}

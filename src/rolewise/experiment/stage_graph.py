@@ -53,11 +53,10 @@ class Stage:
 
 
 def next_stops(stages: Sequence[Stage]) -> str:
-    """Names where the stages under way can be stopped, such as ``this step of seed0/teacher-own``."""
-    parts = {"search": "this interval of ", "teacher": "this step of ", "arm": "this step of "}
-    named = [parts.get(stage.kind, "") + stage.name for stage in stages[:2]]
-    more = [f"{len(stages) - 2} more"] if len(stages) > 2 else []
-    return " and ".join([*named, *more]) or "the work under way"
+    """Names where the stages under way can be stopped: ``this step``, ``this test``."""
+    return " and ".join(dict.fromkeys("this test" if stage.kind == "test" else "this step" for stage in stages)) or (
+        "the work under way"
+    )
 
 
 def stages_of(config: ExperimentConfig) -> list[Stage]:

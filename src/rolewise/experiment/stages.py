@@ -13,16 +13,16 @@ from torch import Tensor, nn
 
 from rolewise.augment import Schedule
 from rolewise.config.network_sections import StudentSection
-from rolewise.config.schema import SEARCHES, ExperimentConfig
+from rolewise.config.schema import ExperimentConfig
 from rolewise.distill import Distiller
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
 from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.searched_scalars import scalar_segments
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.taken_networks import begin_from_file, cost_of, keep_beginning, take_teacher
-from rolewise.files import read_json
 from rolewise.models import init_from
 from rolewise.seals import DONE, SECONDS, digests, write_sealed
 from rolewise.seeds import derive_seed, generator
@@ -158,15 +158,6 @@ def augmentation_of(run: RunFolder, config: ExperimentConfig, stage: Stage) -> S
     return builders.preset(config, specs(config)[stage.augmentation])
 
 
-def scalar_segments(run: RunFolder, stage: Stage) -> list[tuple[float, dict[str, float]]]:
-    """Returns the searched scalars (learning rate and the like) that go with a role's own schedule."""
-    if stage.schedule is None or stage.augmentation not in SEARCHES:
-        return []
-    path = run.product(stage.schedule, "scalars.json")
-    segments = read_json(path, "the searched scalars") if path is not None else []
-    return [(float(start), {str(name): float(value) for name, value in values.items()}) for start, values in segments]
-
-
 def _teacher_view(run: RunFolder, config: ExperimentConfig, stage: Stage) -> Schedule | None:
     """Returns the teacher's own schedule under the view ``own``: the one that it was trained under."""
     if not stage.distilled or config.distill.view != "own" or stage.teacher is None:
@@ -205,7 +196,7 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
         seconds_between_checkpoints=config.checkpoint_seconds,
     )
     if not finished:
-        raise Interrupted(f"{stage.name} was stopped; run the same command again to resume")
+        raise Interrupted(f"{stage.name} was stopped")
     summary: dict[str, Any] = {
         "images": trainee.images_seen,
         **cost_of(data, section_of(config, stage.role).model, trainee.model),

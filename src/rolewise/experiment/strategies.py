@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rolewise.augment import Augmentation, Policy, RandomOps, build_schedule
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment.builders import learned_ops
+from rolewise.experiment.searched_scalars import searched_scalars
 from rolewise.search import Genome, PolicySpace, ScalarGene, Space
 
 
@@ -28,7 +29,7 @@ class Strategy:
     initial: list[Genome] | None = None
 
 
-def strategy(config: ExperimentConfig, name: str, candidates: list[Genome]) -> Strategy:
+def strategy(config: ExperimentConfig, name: str, role: str, candidates: list[Genome]) -> Strategy:
     """Returns the strategy of a search.
 
     ``own`` is the population based search; ``random_search`` trains as many constant random policies to the end;
@@ -38,25 +39,33 @@ def strategy(config: ExperimentConfig, name: str, candidates: list[Genome]) -> S
     Args:
         config: the experiment.
         name: one of `rolewise.config.schema.SEARCHES`, save ``screen``.
+        role: ``teacher``, or a student's name.
         candidates: genomes in the screen's order, for ``screened_search``.
     """
     section = config.search
     if name == "random_search":
-        return Strategy(policy_space(config, "random"), 0.0)
+        return Strategy(policy_space(config, "random", role), 0.0)
     if name == "grid_search":
         return Strategy(_grid_space(config), 0.0, grid(section.members))
     if name == "screened_search":
-        return Strategy(policy_space(config, "random"), section.quantile, candidates[: section.members])
+        return Strategy(policy_space(config, "random", role), section.quantile, candidates[: section.members])
     assert name == "own", name
-    return Strategy(policy_space(config, section.initial), section.quantile)
+    return Strategy(policy_space(config, section.initial, role), section.quantile)
 
 
-def policy_space(config: ExperimentConfig, initial: str) -> Space:
-    """Returns the space of a search of policies: the policy, and the scalars that the config opens."""
+def policy_space(config: ExperimentConfig, initial: str, role: str) -> Space:
+    """Returns the space of a search of policies: the policy, and the numbers that are searched beside it.
+
+    Args:
+        config: the experiment.
+        initial: the first policies: ``zeros`` or ``random``.
+        role: ``teacher``, or a student's name, whose numbers they are.
+    """
     genes: dict[str, PolicySpace | ScalarGene] = {
         "policy": PolicySpace(learned_ops(config), config.augment.copies, initial=initial)
     }
-    return Space(genes | _scalar_genes(config))
+    found = searched_scalars(config, role).items()
+    return Space(genes | {name: ScalarGene(gene.low, gene.high, log=gene.log) for name, gene in found})
 
 
 def _grid_space(config: ExperimentConfig) -> Space:
@@ -103,9 +112,9 @@ def augmentation_of(config: ExperimentConfig, genome: Genome) -> Augmentation:
 
 
 def scalars(config: ExperimentConfig, genome: Genome) -> dict[str, float]:
-    """Returns a genome's searched numbers: learning rate, temperature, weight of the labels."""
-    return {name: value for name, value in genome.items() if name in config.search.scalars and isinstance(value, float)}
-
-
-def _scalar_genes(config: ExperimentConfig) -> dict[str, PolicySpace | ScalarGene]:
-    return {name: ScalarGene(gene.low, gene.high, log=gene.log) for name, gene in config.search.scalars.items()}
+    """Returns a genome's searched numbers, by short name or by dotted path."""
+    return {
+        name: value
+        for name, value in genome.items()
+        if isinstance(value, float) and ("." in name or name in config.search.scalars)
+    }

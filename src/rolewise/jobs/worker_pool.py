@@ -154,7 +154,7 @@ class WorkerPool(Generic[JobType]):
         if not isinstance(message, WorkerDied):
             return message
         losses, worker.job = worker.losses + 1, None
-        again = job is not None and losses < MOST_LOSSES and not self._stopping
+        again = job is not None and losses < MOST_LOSSES and not self._stopping and not self._should_stop()
         if again and job is not None:
             self._restart(place)
             self.submit(place, job, losses)
@@ -179,7 +179,9 @@ class WorkerPool(Generic[JobType]):
         self._output.close()
 
     def _start(self) -> _Worker[JobType]:
-        return _Worker(*start_process(self._context, self._target, self._arguments, self._output.writer))
+        return _Worker(
+            *start_process(self._context, self._target, self._arguments, self._output.writer, self._should_stop)
+        )
 
     def _await_ready(self, place: int) -> None:
         """Waits until a worker can take jobs. One that dies before is started again, as lost work is."""

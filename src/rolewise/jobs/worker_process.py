@@ -16,10 +16,9 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from types import FrameType
 from typing import Any
 
-from rolewise.errors import RunError
+from rolewise.errors import Interrupted, RunError
 from rolewise.jobs.worker_output import warn_in_one_line
 from rolewise.processes import tie_to_parent
 from rolewise.threads import wait_passively
@@ -107,7 +106,11 @@ def start_context(*modules: str) -> BaseContext:
 
 
 def start_process(
-    context: BaseContext, target: Callable[..., None], arguments: Sequence[Any], output: Connection
+    context: BaseContext,
+    target: Callable[..., None],
+    arguments: Sequence[Any],
+    output: Connection,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[BaseProcess, Connection]:
     """Starts a worker process that Ctrl-C does not reach, not even while it starts.
 
@@ -116,9 +119,13 @@ def start_process(
         target: the function that it runs, with its end of a pipe, then ``arguments``.
         arguments: further arguments of ``target``.
         output: the end of a pipe that takes what the process prints.
+        should_stop: whether to give up while it starts.
 
     Returns:
         The process, and this process's end of the pipe.
+
+    Raises:
+        Interrupted: ``should_stop`` returned True before it had started.
     """
     attempts = 3
     while True:
@@ -126,22 +133,58 @@ def start_process(
         ours, theirs = context.Pipe()
         process: BaseProcess = context.Process(target=_run, args=(target, output, theirs, tuple(arguments)))  # type: ignore[attr-defined]
         try:
-            with _interrupt_blocked():
-                process.start()
+            _start(process, theirs, should_stop)
         except (EOFError, ConnectionError):
             # The server was killed in the middle; it is started anew by the next attempt.
             ours.close()
             if not attempts:
                 raise
-        except KeyboardInterrupt:
-            # It has started, and nobody will know of it.
-            process.kill()
+        except BaseException:
             ours.close()
             raise
         else:
             return process, ours
-        finally:
-            theirs.close()
+
+
+def _start(process: BaseProcess, end: Connection, should_stop: Callable[[], bool]) -> None:
+    """Starts a process in a thread: the server may load torch for seconds first, and Ctrl-C takes effect meanwhile.
+
+    Args:
+        process: the process. One that is given up is killed as soon as it has started.
+        end: its end of a pipe, which is closed here once it has it.
+        should_stop: whether to give up.
+    """
+    failures: list[BaseException] = []
+    ended, given_up, lock = threading.Event(), False, threading.Lock()
+
+    def start() -> None:
+        try:
+            if hasattr(signal, "pthread_sigmask"):
+                resource_tracker.ensure_running()  # which unblocks SIGINT when it starts its own process
+                # The process inherits this, and is not interrupted while it loads.
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            process.start()
+        except BaseException as error:
+            failures.append(error)
+        end.close()
+        with lock:
+            ended.set()
+            if given_up and not failures:
+                process.kill()
+
+    threading.Thread(target=start, daemon=True).start()
+    try:
+        while not ended.wait(0.1):
+            if should_stop():
+                raise Interrupted("stopped while worker processes were starting")
+    except BaseException:
+        with lock:
+            given_up = True
+            if ended.is_set() and not failures:
+                process.kill()
+        raise
+    if failures:
+        raise failures[0]
 
 
 def _run(target: Callable[..., None], output: Connection, connection: Connection, arguments: tuple[Any, ...]) -> None:
@@ -163,35 +206,3 @@ def _run(target: Callable[..., None], output: Connection, connection: Connection
     warn_in_one_line()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent hung up
         target(connection, *arguments)
-
-
-@contextlib.contextmanager
-def _interrupt_blocked() -> Iterator[None]:
-    """Blocks SIGINT, so that a process started meanwhile inherits that and is not interrupted while it loads.
-
-    What comes meanwhile is handled afterwards: another thread may take the signal, and a start that this one breaks off
-    leaves a process that ends with a traceback, since half of what it was to read is missing.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # which unblocks SIGINT when it starts its own process
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    handler, came = signal.getsignal(signal.SIGINT), 0
-
-    def keep(number: int, frame: FrameType | None) -> None:
-        nonlocal came
-        came += 1
-
-    deferred = callable(handler) and threading.current_thread() is threading.main_thread()
-    if deferred:
-        signal.signal(signal.SIGINT, keep)
-    try:
-        yield
-    finally:
-        if deferred:
-            signal.signal(signal.SIGINT, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if callable(handler):
-            for _ in range(came):
-                handler(signal.SIGINT, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,7 @@ def save_onnx(
     std: tuple[float, ...],
     calibration: Tensor | None = None,
     narrow: bool = True,
+    metadata: Mapping[str, str] | None = None,
 ) -> Contents:
     """Writes an ONNX file that takes ``images`` [B, C, H, W] in [0, 1] and gives ``logits`` [B, K].
 
@@ -62,6 +64,7 @@ def save_onnx(
         std: standard deviation of each channel, of pixels in [0, 1].
         calibration: images [N, C, H, W] in [0, 1] from the training images, or None for the network's own grids alone.
         narrow: weights of at most 4 bits take 4 bits in the file, where ONNX Runtime, if it is installed, loads that.
+        metadata: text by name, kept in the file's ``metadata_props``; None for none.
 
     Returns:
         The content of the file.
@@ -81,6 +84,7 @@ def save_onnx(
         document = exported(plain, size)
         grids = _at_bits(document, plain, model, calibration, narrow=small)
         proto = ir.to_proto(document)
+        onnx.helper.set_model_props(proto, dict(metadata or {}))
         content: bytes = proto.SerializeToString()
         if not small or _loads(content):
             break

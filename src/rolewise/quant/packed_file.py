@@ -9,14 +9,15 @@ A packed file is a safetensors file. For every quantised layer at ``<path>`` it 
 and every other tensor of the network (biases, norms, weights in floating point) under its own name. The metadata has
 one key, ``rolewise-packed``, whose value is JSON: ``version``, and ``layers``, for each path its ``shape`` and
 ``bits``, where the weight is quantised, and, where the input is, ``input`` with ``scale``, ``zero_point``, ``lower``
-and ``upper``: input = scale * (clip(round(x / scale) + zero_point, lower, upper) - zero_point). A layer that the
-network holds by several names has its weight under the first.
+and ``upper``: input = scale * (clip(round(x / scale) + zero_point, lower, upper) - zero_point). There may be
+``metadata``, text by name. A layer that the network holds by several names has its weight under the first.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,13 @@ def unpack(stream: Tensor, bits: int, count: int) -> Tensor:
     return torch.from_numpy(np.packbits(rows, axis=1, bitorder="little").reshape(-1))
 
 
-def save_packed(model: nn.Module, path: AnyPath) -> None:
+def save_packed(model: nn.Module, path: AnyPath, *, metadata: Mapping[str, str] | None = None) -> None:
     """Writes a quantised network as a packed file (see the module's text for the layout).
+
+    Args:
+        model: with layers at few bits.
+        path: the file.
+        metadata: text by name, kept under ``metadata`` beside the layers; None for none.
 
     Raises:
         InputError: no layer has few bits.
@@ -81,10 +87,10 @@ def save_packed(model: nn.Module, path: AnyPath) -> None:
             "format packed must have layers at few bits, got none; use format onnx or torch for a float network"
         )
     # One key: safetensors writes several in no fixed order, and equal networks are to give equal bytes.
-    metadata = {FORMAT: json.dumps({"version": VERSION, "layers": layers}, sort_keys=True)}
+    head = {"version": VERSION, "layers": layers, **({"metadata": dict(metadata)} if metadata else {})}
     # Copied: safetensors refuses tensors that share their memory, as tied weights do.
     alone = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
-    write_bytes(path, save(alone, metadata=metadata))
+    write_bytes(path, save(alone, metadata={FORMAT: json.dumps(head, sort_keys=True)}))
 
 
 def load_packed(model: nn.Module, path: AnyPath) -> nn.Module:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,13 @@ from rolewise.tensors import read_head_first
 
 
 def save_program(
-    model: nn.Module, path: AnyPath, *, size: tuple[int, int, int], mean: tuple[float, ...], std: tuple[float, ...]
+    model: nn.Module,
+    path: AnyPath,
+    *,
+    size: tuple[int, int, int],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Writes a program that takes images [B, C, H, W] in [0, 1] and gives logits [B, K], for any B.
 
@@ -29,6 +35,7 @@ def save_program(
         size: (C, H, W).
         mean: of each channel, that the network was trained with.
         std: standard deviation of each channel, of pixels in [0, 1].
+        metadata: text by name, kept as extra files: ``torch.export.load(path, extra_files={name: ""})``; None for none.
 
     Raises:
         InputError: torch cannot export the network.
@@ -41,7 +48,7 @@ def save_program(
             # The exporter warns of its own libraries.
             warnings.simplefilter("ignore")
             program = torch.export.export(deployed, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
-            torch.export.save(program, content)
+            torch.export.save(program, content, extra_files=dict(metadata or {}))
     except Exception as error:
         # The exporter runs the network's own code and may fail in any way.
         raise InputError(

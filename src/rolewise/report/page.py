@@ -12,6 +12,7 @@ from rolewise.report import bits, figures, measured
 from rolewise.report.cells import with_interval, with_spread
 from rolewise.report.costs import costs_table
 from rolewise.report.run_data import RunData, read_run
+from rolewise.report.searched_numbers import searched_numbers
 from rolewise.results_format import values_of
 from rolewise.statistics import (
     ArmRow,
@@ -67,6 +68,7 @@ def _content(data: RunData) -> dict[str, Any]:
             if (name := f"seed{first}/{role}-search") in data.lineages
         },
         "retired": _retired(data),
+        "searched": searched_numbers(data),
         "bits": bits.twins_table(data),
         "size_figure": bits.size_figure(data, rows),
         "histograms": bits.histograms(data),
@@ -75,6 +77,7 @@ def _content(data: RunData) -> dict[str, Any]:
         "curves_figure": _curves(data, students),
         "gradients_figure": _gradients(data, rows),
         "costs": costs_table(data),
+        "classes": data.classes,
         "config": data.config,
         "environment": data.environment,
     }

@@ -36,9 +36,11 @@ class RunData:
         records: stage -> its epochs' records.
         lineages: stage -> content of lineage.json.
         schedules: stage -> content of schedule.json.
+        scalars: stage -> content of scalars.json: (start fraction, values by name) of each segment.
         histograms: stage -> content of histograms.json.
         previews: name -> uint8 [n, C, H, W].
         metrics: of the task, the one that is compared first.
+        classes: names of the classes, in the order of the networks' outputs; empty for an early run.
     """
 
     root: Path
@@ -50,9 +52,11 @@ class RunData:
     records: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     lineages: dict[str, dict[str, Any]] = field(default_factory=dict)
     schedules: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scalars: dict[str, list[Any]] = field(default_factory=dict)
     histograms: dict[str, dict[str, Any]] = field(default_factory=dict)
     previews: dict[str, np.ndarray] = field(default_factory=dict)
     metrics: list[MetricInfo] = field(default_factory=lambda: [ACCURACY, CROSS_ENTROPY])
+    classes: list[str] = field(default_factory=list)
 
 
 def read_run(root: Path) -> RunData:
@@ -77,6 +81,7 @@ def read_run(root: Path) -> RunData:
         results=as_current(results) if results is not None else None,
         timing=_mapping(top(root / "timing.json")),
         environment=_mapping(top(root / "environment.json")) or {},
+        classes=[str(name) for name in run.get("classes", [])],
     )
     if "metrics" in run:
         data.metrics = [info_of(values) for values in run["metrics"]]
@@ -85,6 +90,8 @@ def read_run(root: Path) -> RunData:
         name = f"{folder.parent.name}/{folder.name}"
         if (schedule := left(folder, "schedule.json")) is not None:
             data.schedules[name] = read_json(schedule, "schedule")
+        if (scalars := left(folder, "scalars.json")) is not None:
+            data.scalars[name] = _segments(scalars)
         if (lineage := left(folder, "lineage.json")) is not None:
             data.lineages[name] = read_json(lineage, "lineage")
         elif (record := left(folder, "record.jsonl")) is not None:
@@ -126,6 +133,15 @@ def _mapping(path: Path | None) -> dict[str, Any] | None:
     value = read_json(path, "a file of the run")
     if not isinstance(value, dict):
         raise InputError(f"{path} must hold a mapping; it is damaged")
+    return value
+
+
+def _segments(path: Path) -> list[Any]:
+    value = read_json(path, "the searched scalars")
+    if not isinstance(value, list) or not all(
+        isinstance(part, list) and len(part) == 2 and isinstance(part[1], dict) for part in value
+    ):
+        raise InputError(f"{path} must hold segments of searched numbers; it is damaged")
     return value
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
 
 from rolewise.search.space import Genome
 
@@ -28,6 +29,27 @@ class Member(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes on another member's state. The genome that belongs to it is set right after."""
+
+
+@runtime_checkable
+class PausableMember(Protocol):
+    """A member that can stop between two steps of its training: a search that is stopped need not wait for it.
+
+    The place where it stopped is part of its state.
+    """
+
+    def advance_until(self, fraction_to: float, pause: Callable[[], bool]) -> bool:
+        """Trains from wherever the member stands to a fraction of the whole training.
+
+        Args:
+            fraction_to: the fraction of training to reach.
+            pause: called between two steps, where it may take the member's state; the member stops where it returns
+                True.
+
+        Returns:
+            Whether the fraction was reached.
+        """
+        ...
 
 
 class MakeMember(Protocol):

@@ -95,6 +95,11 @@ def state_path(folder: Path, interval: int, member: int) -> Path:
     return folder / f"{interval:06d}" / f"member-{member:03d}.pt"
 
 
+def paused_path(folder: Path, interval: int, member: int) -> Path:
+    """Returns the file for the state of a member that was stopped in the middle of an interval."""
+    return folder / f"{interval:06d}" / f"paused-{member:03d}.pt"
+
+
 def stored_intervals(folder: Path) -> list[int]:
     """Returns the intervals after which there are states, ascending."""
     return sorted(int(entry.name) for entry in folder.glob("[0-9]*") if entry.name.isdigit() and entry.is_dir())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rolewise.machine_memory import release_memory
 from rolewise.search import member_states
-from rolewise.search.member_protocol import MakeMember, Member
+from rolewise.search.member_protocol import MakeMember, Member, PausableMember
+from rolewise.search.paused_member import advance_or_pause, read_paused
 from rolewise.search.space import Genome
 
 
@@ -27,6 +29,9 @@ class MemberTask:
         replace: begin with ``source`` in any case: it is another member's state.
         save: the file of its state afterwards; None after the last interval.
         sync: wait until the state would outlast a power cut.
+        paused: the file of its state between two steps, which is read where it is there and removed at the end; None
+            where none is kept.
+        checkpoint_seconds: time between two writings of that file, at least.
     """
 
     member: int
@@ -38,6 +43,8 @@ class MemberTask:
     replace: bool
     save: Path | None
     sync: bool
+    paused: Path | None = None
+    checkpoint_seconds: float = 15.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,13 @@ class Outcome:
     losses: int = 0
 
 
+@dataclass(frozen=True)
+class MemberPaused:
+    """A task was stopped between two steps; its file ``paused`` holds the member's state."""
+
+    member: int
+
+
 class ResidentMembers:
     """The members that live in this process.
 
@@ -71,11 +85,16 @@ class ResidentMembers:
         self._members: dict[int, tuple[Member, float]] = {}
         self._proved = False
 
-    def carry_out(self, task: MemberTask) -> Outcome:
-        """Trains, scores and saves one member.
+    def carry_out(self, task: MemberTask, should_stop: Callable[[], bool] = lambda: False) -> Outcome | MemberPaused:
+        """Trains, scores and saves one member, from the step at which it was stopped before.
 
         An error that another genome or another start may not meet (a RuntimeError, of which a non-finite loss and a
         full device are kinds, or a lack of memory) retires the member.
+
+        Args:
+            task: the work.
+            should_stop: called between two steps of a member that can pause there; where it returns True, the member's
+                state is written and the task ends.
 
         Raises:
             InputError: the user's fault, such as a genome that the member cannot take; it would hit every member.
@@ -84,8 +103,18 @@ class ResidentMembers:
         began = time.perf_counter()
         content = None
         try:
-            member = self._begin(task)
-            member.advance(task.start, task.stop)
+            member, spent = self._begin(task)
+            began -= spent
+            if not advance_or_pause(
+                member,
+                (task.start, task.stop),
+                task.paused,
+                began=began,
+                checkpoint_seconds=task.checkpoint_seconds,
+                should_stop=should_stop,
+            ):
+                self._members.pop(task.member, None)
+                return MemberPaused(task.member)
             score = float(member.score())
             if task.save is not None and math.isfinite(score):
                 content = member_states.dump_state(member.state_dict())
@@ -97,23 +126,30 @@ class ResidentMembers:
             if content is not None and task.save is not None:
                 self._prove(content)
                 member_states.write_state(task.save, content, sync=task.sync)
+            if task.paused is not None:
+                task.paused.unlink(missing_ok=True)
             return Outcome(task.member, score, "", time.perf_counter() - began)
         # Outside the handler, where the traceback no longer holds the dead member's tensors.
         release_memory()
         return Outcome(task.member, None, reason, time.perf_counter() - began)
 
-    def _begin(self, task: MemberTask) -> Member:
-        """Returns the member as it must be at the start of the task."""
+    def _begin(self, task: MemberTask) -> tuple[Member, float]:
+        """Returns the member as it must be at the start of the task, or where it was stopped; and the seconds spent."""
         # Whoever lags behind was trained on by another process since: it is stale, and only takes up memory.
         for stale in [key for key, (_, stop) in self._members.items() if stop < task.start]:
             del self._members[stale]
         resident = self._members.get(task.member)
         make = self._make_member
         member = make(task.member, task.genome, task.seed) if resident is None else resident[0]
+        paused = read_paused(task.paused) if isinstance(member, PausableMember) else None
+        if paused is not None:
+            member.load_state_dict(paused[0])
+            member.set_genome(task.genome)
+            return member, paused[1]
         if task.source is not None and (task.replace or resident is None):
             member.load_state_dict(member_states.read_state(task.source))
             member.set_genome(task.genome)
-        return member
+        return member, 0.0
 
     def _prove(self, content: bytes) -> None:
         """Reads the first state back, so that one that cannot be loaded shows at once and not at the first copy."""

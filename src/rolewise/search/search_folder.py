@@ -11,10 +11,11 @@ from typing import Any
 from rolewise.errors import InputError, RunError
 from rolewise.search import member_states, search_record
 from rolewise.search.lineage import SearchResult
-from rolewise.search.member_states import state_path
+from rolewise.search.member_states import paused_path, state_path
 from rolewise.search.resident_members import MemberTask, Outcome
 from rolewise.search.search_record import IntervalRecord
 from rolewise.search.search_run import SearchRun
+from rolewise.search.unfinished_interval import read_outcomes, write_outcomes
 
 _SYNC_SECONDS = 1.0  # short intervals must not wait for the disk: a power cut may cost them this much, a kill nothing
 
@@ -24,17 +25,19 @@ class SearchFolder:
 
     An interval is over when its line stands in record.jsonl; by then the states after it are in state/. The states of
     the interval before, and of the last one that was synced, stay until then, so that one damaged file loses no search.
+    An interval that was stopped leaves the outcomes that it has, and members' states between two steps.
 
     Args:
         path: the folder; made where it is missing.
         run: the search, at its start; it is brought to where the folder's record ends.
+        checkpoint_seconds: time between two writings of an interval that is under way, at least.
 
     Raises:
         InputError: the folder holds another search, or damaged files that cannot be done without.
     """
 
-    def __init__(self, path: Path, run: SearchRun) -> None:
-        self.path, self.run = path, run
+    def __init__(self, path: Path, run: SearchRun, checkpoint_seconds: float = 15.0) -> None:
+        self.path, self.run, self._between = path, run, checkpoint_seconds
         self.states = path / "state"
         self._synced_at = -math.inf
         search_record.settle_settings(self.states / "settings.json", run.settings())
@@ -42,10 +45,17 @@ class SearchFolder:
         done = self._newest(lines)
         run.replay(lines[:done])
         self._synced = done
-        member_states.discard_states(self.states, {done, done - 1})
+        member_states.discard_states(self.states, {done + 1, done, done - 1})
         search_record.rewrite_lines(self.path / "record.jsonl", [line.to_json() for line in run.lines])
         self._timing = self._times()[:done]
         search_record.rewrite_lines(self.path / "timing.jsonl", self._timing)
+        self._unfinished = self.states / "unfinished.json"
+        #: Of the interval under way, by member.
+        self.outcomes, self._spent = read_outcomes(
+            self._unfinished, done + 1, run.members, last=done + 1 == run.intervals
+        )
+        self._sync = False
+        self._began = self._kept_at = time.monotonic()
 
     @property
     def seconds(self) -> float:
@@ -53,10 +63,12 @@ class SearchFolder:
         return math.fsum(entry["seconds"] for entry in self._timing)
 
     def tasks(self) -> list[MemberTask]:
-        """Returns the work of the next interval."""
+        """Returns the work that the next interval still needs."""
         run, interval = self.run, self.run.done + 1
         donors = run.donors
-        sync = time.monotonic() - self._synced_at >= _SYNC_SECONDS
+        self._began = time.monotonic()
+        # The states of members whose outcomes an earlier process left may not have been synced.
+        self._sync = not self.outcomes and self._began - self._synced_at >= _SYNC_SECONDS
         return [
             MemberTask(
                 member=member,
@@ -67,20 +79,33 @@ class SearchFolder:
                 source=state_path(self.states, interval - 1, donors.get(member, member)) if interval > 1 else None,
                 replace=member in donors,
                 save=state_path(self.states, interval, member) if interval < run.intervals else None,
-                sync=sync,
+                sync=self._sync,
+                paused=paused_path(self.states, interval, member),
+                checkpoint_seconds=self._between,
             )
             for member in range(run.members)
+            if member not in self.outcomes
         ]
 
-    def commit(self, tasks: list[MemberTask], outcomes: dict[int, Outcome], seconds: float) -> IntervalRecord:
-        """Records the outcomes of the tasks and writes the interval's line.
+    def keep(self, outcome: Outcome) -> None:
+        """Takes an outcome of the interval under way, and writes all that it has where that is due."""
+        self.outcomes[outcome.member] = outcome
+        if time.monotonic() - self._kept_at > self._between:
+            self.write_outcomes()
+
+    def write_outcomes(self) -> None:
+        """Writes the outcomes of the interval under way: a search that is resumed does not repeat them."""
+        write_outcomes(self._unfinished, self.run.done + 1, self.outcomes.values(), self._seconds_of_interval())
+        self._kept_at = time.monotonic()
+
+    def commit(self) -> IntervalRecord:
+        """Records the outcomes of all members and writes the interval's line.
 
         Raises:
             RunError: no member is left.
         """
-        last = self.run.done
+        last, outcomes, sync, seconds = self.run.done, self.outcomes, self._sync, self._seconds_of_interval()
         line = self.run.record_interval(outcomes)
-        sync = tasks[0].sync
         search_record.append_line(self.path / "record.jsonl", line.to_json(), sync=sync)
         if sync:
             self._synced_at, self._synced = time.monotonic(), line.interval
@@ -90,6 +115,8 @@ class SearchFolder:
         if losses := {str(member): outcome.losses for member, outcome in outcomes.items() if outcome.losses}:
             timing["losses"] = losses  # not in the record, which they do not change
         search_record.append_line(self.path / "timing.jsonl", timing)
+        self._unfinished.unlink(missing_ok=True)
+        self.outcomes, self._spent = {}, 0.0
         return line
 
     def finish(self) -> SearchResult:
@@ -98,6 +125,9 @@ class SearchFolder:
         result.save(self.path / "lineage.json")
         member_states.discard_states(self.states, set())
         return result
+
+    def _seconds_of_interval(self) -> float:
+        return self._spent + time.monotonic() - self._began
 
     def _lines(self) -> list[IntervalRecord]:
         path, run = self.path / "record.jsonl", self.run

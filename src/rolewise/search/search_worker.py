@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 
 import torch
 
-from rolewise.jobs.worker_process import WorkerReady, as_raised, received_jobs
+from rolewise.jobs.worker_process import WorkerReady, as_raised, received_jobs, stop_check
 from rolewise.search.resident_members import ResidentMembers
 
 
@@ -32,7 +32,7 @@ def run_search_worker(connection: Connection, threads: int) -> None:
     connection.send(WorkerReady())
     for task in received_jobs(connection):
         try:
-            connection.send(members.carry_out(task))
+            connection.send(members.carry_out(task, stop_check(connection)))
         except (BrokenPipeError, ConnectionResetError):
             raise
         except BaseException as error:

@@ -25,7 +25,7 @@ class Space:
 
     def __init__(self, genes: Mapping[str, Gene]) -> None:
         if not genes:
-            raise InputError("genes must hold at least one gene, got none; add a PolicySpace or a Scalar")
+            raise InputError("genes must hold at least one gene, got none; add a PolicySpace or a ScalarGene")
         self.genes: dict[str, Gene] = dict(genes)
 
     def start(self, generator: torch.Generator) -> Genome:

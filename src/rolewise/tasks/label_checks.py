@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,14 +22,19 @@ def check_label_shapes(images: object, labels: object) -> None:
         labels: of the images.
     """
     whole = images
-    if isinstance(images, Mapping) and images and all(isinstance(value, Tensor) for value in images.values()):
+    # Of a tensor nobody wants to know whether it is a mapping, which takes long to find out.
+    if not isinstance(images, Tensor) and isinstance(images, Mapping) and _are_tensors(images):
         images = next(iter(images.values()))
     if not isinstance(images, Tensor) or not isinstance(labels, Tensor):
         raise _no_batch(whole, labels)
     fits = labels.dtype == torch.int64 if labels.ndim == 1 else labels.ndim == 2 and labels.is_floating_point()
-    if not fits or not images.ndim or len(labels) != len(images):
+    if not fits or not images.ndim or labels.shape[0] != images.shape[0]:
         got, count = f"{labels.dtype} {list(labels.shape)}", len(images) if images.ndim else 0
         raise InputError(f"labels must be int64 [B] or soft labels [B, K] for {count} images, got {got}{_way(labels)}")
+
+
+def _are_tensors(images: Mapping[Any, object]) -> bool:
+    return bool(images) and all(isinstance(value, Tensor) for value in images.values())
 
 
 def _no_batch(images: object, labels: object) -> InputError:
@@ -77,7 +83,7 @@ def check_logits(logits: Tensor, labels: Tensor) -> None:
         logits: the student's.
         labels: int64 [B], or soft [B, K].
     """
-    if logits.ndim != 2 or len(logits) != len(labels):
+    if logits.ndim != 2 or logits.shape[0] != labels.shape[0]:
         way = "; drop the 1 with logits.squeeze(1) in a wrapper" if 1 in logits.shape[1:-1] else ""
         raise InputError(
             f"the student must return logits [B, K] for {len(labels)} images, got {list(logits.shape)}{way}"
@@ -103,7 +109,8 @@ def check_label_values(labels: Tensor, num_classes: int) -> None:
     """
     if not labels.numel():
         raise InputError("labels must be of at least one image, got none; leave an empty batch out")
-    low, high = (value.item() for value in labels.detach().aminmax())
+    least_label, largest = torch.aminmax(labels.detach())
+    low, high = least_label.item(), largest.item()
     if labels.ndim == 1:
         if low < 0 or high >= num_classes:
             wrong = low if low < 0 else high

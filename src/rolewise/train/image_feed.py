@@ -13,6 +13,7 @@ from rolewise.augment import Schedule, apply
 from rolewise.batch import Batch
 from rolewise.config.training_sections import TrainSettings
 from rolewise.data import ImageData, Source, batches, shuffled
+from rolewise.data.targets import are_unlabelled
 from rolewise.distill import Distiller
 from rolewise.seeds import generator
 from rolewise.train.given import check_seen
@@ -83,6 +84,7 @@ class ImageFeed:
         """
         size, images = self.settings.batch_size, at_once(self.source, self.settings)
         order = shuffled(self.indices, generator(self.seed, "epoch", epoch, "order"))[: self.examples]
+        unlabelled = are_unlabelled(self.source.labels[order])
         plans, mixer = self._plans(epoch), self._mixer(epoch, order)
         if not start:
             self.counts = {"rows": 0, "mixed": 0} if mixer is not None else {}
@@ -94,7 +96,8 @@ class ImageFeed:
                 teacher = laid_out(teacher, self.settings.channels_last) if teacher is not None else None
                 for part in parts_of(len(student), size):
                     views = {} if teacher is None else {"teacher": teacher[part]}
-                    yield Batch(student[part], chunk.labels[part], chunk.indices[part], views)
+                    targets = None if unlabelled else chunk.labels[part]
+                    yield Batch(student[part], targets, chunk.indices[part], views)
             else:
                 for batch, mixed in mixer.batches(chunk, student, teacher, start):
                     self.counts["rows"] += len(batch.inputs)

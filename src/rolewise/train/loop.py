@@ -16,6 +16,7 @@ from rolewise.train.gradients import measured_epochs
 from rolewise.train.record import line
 from rolewise.train.saved_progress import SavedProgress
 from rolewise.train.trainee import Trainee
+from rolewise.words import duration
 
 
 def fit(
@@ -87,10 +88,8 @@ def fit(
                 _append(record, folder / "record.jsonl", line(entry))
                 _append(timing, folder / "timing.jsonl", line(times))
                 to_go = (time.monotonic() - began) / (trainee.progress - first) * (1 - trainee.progress)
-                on_epoch(
-                    f"epoch {trainee.epoch}/{epochs}, loss {entry['train_loss']:.3f}, {speed:,.0f} images/s, "
-                    f"{_duration(to_go)} to go"
-                )
+                left = f", {duration(to_go)} remaining" if trainee.epoch < epochs else ""
+                on_epoch(f"epoch {trainee.epoch}/{epochs}, loss {entry['train_loss']:.3f}, {speed:,.0f} images/s{left}")
                 if trainee.epoch == epochs or not pause():
                     continue
             if interrupted.is_set():
@@ -112,7 +111,3 @@ def _place(trainee: Trainee) -> str:
     if not trainee.step:
         return f"epoch {trainee.epoch} of {epochs}"
     return f"step {trainee.step} of {steps} in epoch {trainee.epoch + 1} of {epochs}"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

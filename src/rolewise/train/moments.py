@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rolewise.config.training_sections import RateSchedule, TrainSettings
 from rolewise.distill import Distiller
+from rolewise.errors import InputError
 from rolewise.train.feed import Feed
 from rolewise.train.image_feed import ImageFeed
 
@@ -24,7 +25,11 @@ def count_moments(distiller: Distiller, feed: Feed, settings: TrainSettings, ste
         InputError: the warm-up takes all of the training, or a weight's moments are not in order in it.
     """
     for method in distiller.methods:
-        if (weight := method.weight.over(settings.epochs, steps)) is not method.weight:
+        try:
+            weight = method.weight.over(settings.epochs, steps)
+        except InputError as error:
+            raise InputError.at(("weight", *error.path), error.rule, owner=method.name) from error
+        if weight is not method.weight:
             distiller.configure(method.name, weight=weight)
     if isinstance(feed, ImageFeed) and feed.mixing is not None:
         feed.mixing = feed.mixing.over(settings.epochs, steps)

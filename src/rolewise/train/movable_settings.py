@@ -78,10 +78,17 @@ def movable_steps(path: str, known: Sequence[str]) -> Steps:
         InputError: it is none of them.
     """
     if path not in known:
-        raise InputError(unmovable(path, known))
+        raise InputError(f"a searched setting {unmovable(path, known)}")
     return steps_of(path) or ()
 
 
 def unmovable(path: str, known: Sequence[str]) -> str:
-    """Returns the sentence for a path that may not change, with those that may."""
-    return f"a searched number must be one that may change during a training, got {path!r}{near(path, known)}"
+    """Returns the rule that a path which may not change breaks, with those that may."""
+    head, _, last = path.rpartition(".")
+    beside = {other.rpartition(".")[2]: other for other in known if other.rpartition(".")[0] == head}
+    meant = [other for other in known if other.endswith(f".{last}")]
+    meant = meant or [other for name, other in beside.items() if "did you mean" in near(last, [name])]
+    part = path.partition(".")[0]
+    others = [other for other in known if other.startswith(f"{part}.")] or known
+    remedy = f"did you mean {' or '.join(meant)}?" if meant else f"search one of {', '.join(others)}"
+    return f"must be a number that may change during a training, got {path!r}; {remedy}"

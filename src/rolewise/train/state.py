@@ -24,18 +24,12 @@ def state_of(trainee: Trainee) -> dict[str, Any]:
     Args:
         trainee: between two steps; within an epoch the record of its first steps is part of the state.
     """
-    state: dict[str, Any] = {
-        "epoch": trainee.epoch,
-        "draws": DRAWS,
-        "weights": trainee.distiller.state_dict(),
-        "optimizer": trainee.optimizer.state_dict(),
-    }
-    if trainee.average is not None:
-        state["average"] = trainee.average.network.state_dict()
+    first, *others = trainee.updates
+    state: dict[str, Any] = {"epoch": trainee.epoch, "draws": DRAWS, **_of_update(first)}
     if trainee.scaler is not None:
         state["scaler"] = trainee.scaler.state_dict()
-    if trainee.updates[1:]:
-        state["updates"] = [_of_update(update) for update in trainee.updates[1:]]
+    if others:
+        state["updates"] = [_of_update(update) for update in others]
     if trainee.step:
         state |= {"step": trainee.step, "record_so_far": trainee.record.state_dict(), "counts": trainee.feed.counts}
     return copy.deepcopy(state)
@@ -58,14 +52,11 @@ def take_state(trainee: Trainee, state: dict[str, Any]) -> None:
         )
     trainee.record = EpochRecord()
     try:
-        trainee.distiller.load_state_dict(state["weights"])
-        trainee.optimizer.load_state_dict(state["optimizer"])
-        if trainee.average is not None:
-            trainee.average.network.load_state_dict(state["average"])
+        # The first update's lies beside the rest, as it did when there was no other.
+        for update, own in zip(trainee.updates, [state, *state.get("updates", ())], strict=True):
+            _take_update(update, own)
         if trainee.scaler is not None:
             trainee.scaler.load_state_dict(state["scaler"])
-        for update, own in zip(trainee.updates[1:], state.get("updates", ()), strict=True):
-            _take_update(update, own)
         trainee.epoch, trainee.step = int(state["epoch"]), int(state.get("step", 0))
         if not 0 <= trainee.step < trainee.steps_per_epoch:
             raise ValueError(f"step {trainee.step} of {trainee.steps_per_epoch}")
@@ -77,17 +68,18 @@ def take_state(trainee: Trainee, state: dict[str, Any]) -> None:
 
 
 def _of_update(update: Update) -> dict[str, Any]:
-    state: dict[str, Any] = {"optimizer": update.optimizer.state_dict()}
+    state: dict[str, Any] = {}
     if isinstance(update.objective, nn.Module):
         state["weights"] = update.objective.state_dict()
+    state["optimizer"] = update.optimizer.state_dict()
     if update.average is not None:
         state["average"] = update.average[0].network.state_dict()
     return state
 
 
 def _take_update(update: Update, state: dict[str, Any]) -> None:
-    update.optimizer.load_state_dict(state["optimizer"])
     if isinstance(update.objective, nn.Module):
         update.objective.load_state_dict(state["weights"])
+    update.optimizer.load_state_dict(state["optimizer"])
     if update.average is not None:
         update.average[0].network.load_state_dict(state["average"])

@@ -200,7 +200,8 @@ class Trainee:
 
         Returns:
             The record of each epoch: mean of the loss and of its terms, learning rate at its end, the gradients' norms
-            where they were measured, and the fraction of images that were mixed where any are.
+            where they were measured, the fraction of images that were mixed where any are, and the settings that were
+            changed by path.
 
         Raises:
             InputError: ``start`` is not the epoch that comes next.
@@ -224,8 +225,10 @@ class Trainee:
         Raises:
             NonFiniteError: a term, or after the epoch a weight, is NaN or infinite; step and term are named.
         """
-        self.set_scalars(scalars_at(self.scalars, self.epoch / self.settings.epochs))
-        return run_epoch(self, measured, pause)
+        values = scalars_at(self.scalars, self.epoch / self.settings.epochs)
+        self.set_scalars(values)
+        record, paths = run_epoch(self, measured, pause), {name: values[name] for name in values if "." in name}
+        return {**record, "scalars": paths} if record is not None and paths else record
 
     def state_dict(self) -> dict[str, Any]:
         """Returns everything that the rest of the training depends on; within an epoch between any two steps.

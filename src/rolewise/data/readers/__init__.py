@@ -1,5 +1,5 @@
 """Readers, one file each; importing them fills the registry."""
 
-from rolewise.data.readers import cifar, digit_pairs, digits, image_folder, image_table, mnist, npy, npz
+from rolewise.data.readers import cifar, digit_pairs, digits, image_folder, image_list, image_table, mnist, npy, npz
 
-__all__ = ["cifar", "digit_pairs", "digits", "image_folder", "image_table", "mnist", "npy", "npz"]
+__all__ = ["cifar", "digit_pairs", "digits", "image_folder", "image_list", "image_table", "mnist", "npy", "npz"]

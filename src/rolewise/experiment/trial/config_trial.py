@@ -27,6 +27,7 @@ from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_
 from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.trial.targets_trial import target_fault
+from rolewise.experiment.trial.unlabelled_trial import unlabelled_faults
 from rolewise.experiment.trial.weight_trial import weight_trial
 from rolewise.foreign_code import ForeignError
 from rolewise.threads import torch_threads
@@ -97,7 +98,9 @@ class Trial:
             yield ("task",), fault
             return
         if images.counts is not None:
-            yield from size_faults(config, *images.counts)
+            yield from size_faults(config, *images.counts, labelled=images.labelled)
+        if not images.labelled:
+            yield from unlabelled_faults(config)
         key = ["taught", config.teacher, images]
         taught = images if faulty("teacher") else self._once(key, partial(taught_images, config, images))
         if isinstance(taught, InputError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from rolewise.config.network_sections import ModelSection
 from rolewise.config.schema import ExperimentConfig, TaskSpec
 from rolewise.data import MissingDataError
-from rolewise.data.targets import TargetKind, kind_of_targets
+from rolewise.data.targets import TargetKind, are_unlabelled, kind_of_targets
 from rolewise.experiment.class_maps import ClassMap, class_map
 from rolewise.experiment.declared_models import declared
 from rolewise.experiment.seed_data import sources
@@ -24,6 +24,7 @@ class ImageFacts:
         counts: numbers of training images and of test images of the set's own, None where it has none.
         kind: kind of its targets: classes, labels that are there or not, or numbers.
         task: the task, as the config holds it.
+        labelled: whether the training images have classes.
         mapped: the classes of a network that stand for these, where it knows others.
     """
 
@@ -33,6 +34,7 @@ class ImageFacts:
     counts: tuple[int, int | None] | None = None
     kind: TargetKind = "classes"
     task: TaskSpec = "classification"
+    labelled: bool = True
     mapped: ClassMap | None = None
 
     def fed(self, model: ModelSection) -> tuple[int, int, int]:
@@ -93,4 +95,5 @@ def _read(config: ExperimentConfig) -> ImageFacts:
         raise
     counts = len(source), None if test is None else len(test)
     kind = kind_of_targets(source.labels)
-    return ImageFacts(source.channels, (source.size[0], source.size[1]), len(source.classes), counts, kind)
+    size, labelled = (source.size[0], source.size[1]), not are_unlabelled(source.labels)
+    return ImageFacts(source.channels, size, len(source.classes), counts, kind, labelled=labelled)

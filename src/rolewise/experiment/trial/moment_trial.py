@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rolewise.config.faults import Steps
+from rolewise.config.network_sections import MixSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.config.training_sections import TrainSection
 from rolewise.distill import weight_of
@@ -14,7 +15,7 @@ from rolewise.train import RateSchedule
 
 
 def moment_faults(config: ExperimentConfig, trained: int) -> Iterator[tuple[Steps, str]]:
-    """Yields (path, message) for every warm-up that takes all of a training, and weight whose moments are out of order.
+    """Yields (path, message) for every warm-up that takes all of a training, and number whose moments are out of order.
 
     Args:
         config: the experiment.
@@ -23,9 +24,11 @@ def moment_faults(config: ExperimentConfig, trained: int) -> Iterator[tuple[Step
     if config.teacher.weights is None:
         steps = _steps(config.teacher.train, config.teacher.images or trained)
         yield from _schedule_faults(config.teacher.train, steps, ("teacher", "train"))
+        yield from _mixing_faults(config.teacher.mix, config.teacher.train.epochs, steps, ("teacher", "mix"))
     for at, student in enumerate(config.students):
         steps = _steps(student.train, student.images or trained)
         yield from _schedule_faults(student.train, steps, ("students", at, "train"))
+        yield from _mixing_faults(student.mix, student.train.epochs, steps, ("students", at, "mix"))
         for number, method in enumerate(config.distill.methods):
             for path, message in _weight_faults(method, student.train.epochs, steps):
                 yield ("distill", "methods", number, *path), f'{message} of the student "{student.name}"'
@@ -44,6 +47,14 @@ def _schedule_faults(train: TrainSection, steps: int, path: Steps) -> Iterator[t
         yield (*path, "schedule", "warmup"), str(error).removeprefix("warmup ")
 
 
+def _mixing_faults(mix: MixSection, epochs: int, steps: int, path: Steps) -> Iterator[tuple[Steps, str]]:
+    for name in ("alpha", "share"):
+        try:
+            weight_of(getattr(mix, name)).over(epochs, steps)
+        except InputError as error:
+            yield (*path, name, *error.path), error.rule
+
+
 def _weight_faults(method: Mapping[str, Any], epochs: int, steps: int) -> Iterator[tuple[Steps, str]]:
     try:
         weight = weight_of(method.get("weight", 1.0))
@@ -52,4 +63,4 @@ def _weight_faults(method: Mapping[str, Any], epochs: int, steps: int) -> Iterat
     try:
         weight.over(epochs, steps)
     except InputError as error:
-        yield tuple(error.path), error.rule
+        yield ("weight", *error.path), error.rule

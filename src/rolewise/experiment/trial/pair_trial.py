@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from rolewise.batch import Batch
 from rolewise.config.faults import Steps
 from rolewise.config.network_sections import ModelSection, StudentSection
 from rolewise.distill import METHODS, Distiller, build_methods
@@ -155,17 +156,28 @@ def _distil(
     example = torch.zeros(shape, dtype=torch.uint8)
     if place == CPU:
         example = torch.randint(256, shape, dtype=torch.uint8, generator=generator(0, "trial"))
+    labels = torch.arange(2 * BATCH, device="cpu") % 2
     with place:
-        Distiller(
+        distiller = Distiller(
             pair[0].module,
             pair[1].module,
             build_methods([dict(method)]),
             teacher_input=_spec(sections[0], images),
             student_input=_spec(sections[1].model, images),
             example=example.to(place),
-            labels=torch.arange(2 * BATCH, device="cpu") % 2,
+            labels=labels if images.labelled else torch.zeros_like(labels),
             task=build_task(images.task),
+            label_weight=1.0 if images.labelled else 0.0,
         )
+        if not images.labelled:
+            _without_classes(distiller, example.to(place))
+
+
+def _without_classes(distiller: Distiller, example: torch.Tensor) -> None:
+    """Runs a loss as training images without classes do."""
+    if any(method.info.wants_labels for method in distiller.methods):
+        raise InputError("it reads the classes of images, and the training images have none; take it out")
+    distiller(Batch(example, None, torch.arange(len(example), device="cpu")))
 
 
 def _spec(model: ModelSection, images: ImageFacts) -> InputSpec:

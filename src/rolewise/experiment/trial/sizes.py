@@ -7,19 +7,28 @@ from collections.abc import Iterator
 from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
 from rolewise.data.splits import count_of
+from rolewise.data.unlabelled import validation_fault
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.trial.moment_trial import moment_faults
 
 
-def size_faults(config: ExperimentConfig, total: int, own_test: int | None) -> Iterator[tuple[Steps, str]]:
+def size_faults(
+    config: ExperimentConfig, total: int, own_test: int | None, *, labelled: bool = True
+) -> Iterator[tuple[Steps, str]]:
     """Yields (path, message) for every number of images that the data cannot give; what depends on it is left out.
 
     Args:
         config: the experiment.
         total: number of training images in the data set.
         own_test: number of test images of its own; None where it has none.
+        labelled: whether the training images have classes; validation images are drawn from the others where not.
     """
     data, usable = config.data, total
+    if not labelled and own_test is not None:
+        if fault := validation_fault(data.validation, own_test):
+            yield ("data", "validation"), fault
+            return
+        own_test -= count_of("validation", data.validation, own_test)
     if data.test is not None:
         part = total if own_test is None else own_test
         tested = count_of("test", data.test, part)
@@ -33,6 +42,10 @@ def size_faults(config: ExperimentConfig, total: int, own_test: int | None) -> I
         yield ("data", "limit"), f"must be at most the {usable:,} training images, got {data.limit:,}; lower it"
         return
     usable = data.limit or usable
+    if not labelled:
+        yield from _roles(config, usable)
+        yield from moment_faults(config, usable)
+        return
     validation = count_of("validation", data.validation, usable)
     if validation >= usable:
         rule = f"must leave some of the {usable:,} images to train on, got {validation:,}"

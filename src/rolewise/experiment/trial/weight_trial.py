@@ -48,8 +48,8 @@ def weight_trial(
         for note in notes_on(setting, fit):
             yield None, note
         if setting.role == "teacher":
-            key = ["origin", config.teacher, config.data, config.seeds]
-            remarks = once(key, lambda: list(origin_remarks(config)))
+            origin: list[Any] = ["origin", config.teacher, config.data, config.seeds]
+            remarks = once(origin, lambda: list(origin_remarks(config)))
             if isinstance(remarks, InputError):
                 yield setting.steps, str(remarks)
                 continue

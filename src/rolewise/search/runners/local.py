@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rolewise.errors import InputError, Interrupted
 from rolewise.files import AnyPath, as_path
+from rolewise.processes import asked_to_stop
 from rolewise.search.budget import SearchCost
 from rolewise.search.lineage import SearchResult
 from rolewise.search.member_pool import InProcessPool, MemberPool, ProcessPool
@@ -29,7 +30,7 @@ class Progress:
         mean: mean score of the members that have one.
         images: images trained on so far, over all members; 0 where no cost was given.
         seconds: time spent, earlier runs of a resumed search included.
-        remaining: estimated seconds to go, from the intervals of this run.
+        remaining: estimated seconds that remain, from the intervals of this run.
     """
 
     interval: int
@@ -54,8 +55,9 @@ def search(
     quantile: float = 0.25,
     initial: Sequence[Genome] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
     cost: SearchCost | None = None,
+    seconds_between_checkpoints: float = 15.0,
 ) -> SearchResult:
     """Searches, or resumes the search that ``folder`` holds, or returns its result when it is over.
 
@@ -76,43 +78,60 @@ def search(
             search is one among constant genomes.
         initial: the members' first genomes; drawn from the space where None.
         on_progress: called after each interval; what it raises ends the search, which may be resumed.
-        should_stop: called after each interval but the last.
+        should_stop: called after each member's part of an interval, and between the steps of members that can pause
+            there (see `rolewise.search.PausableMember`); where it returns True, the search ends and can be resumed.
         cost: the cost of one member, for the count of images in `Progress`.
+        seconds_between_checkpoints: time between two checkpoints within an interval, at least. A process that is killed
+            loses what came after the last one; a search that is stopped loses nothing.
 
     Raises:
         InputError: an argument is wrong, or ``folder`` holds another search or damaged files.
-        Interrupted: ``should_stop`` returned True; the next call resumes.
+        Interrupted: Ctrl-C was pressed, or ``should_stop`` returned True; the next call resumes.
         RunError: no member is left, or a worker process does not start.
     """
     for name, value in (("workers", workers), ("threads", threads)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
     run = SearchRun(space, members=members, intervals=intervals, seed=seed, quantile=quantile, initial=initial)
-    kept = SearchFolder(as_path(folder, "folder"), run)
+    kept = SearchFolder(as_path(folder, "folder"), run, seconds_between_checkpoints)
     if run.over:
         return kept.finish()
     workers = min(workers, members)
-    pool: MemberPool = (
-        InProcessPool(make_member, threads) if workers == 1 else ProcessPool(make_member, workers, threads)
-    )
     images = (cost.images if cost else 0) * members
     earlier, first, began = kept.seconds, run.done, time.monotonic()
-    try:
-        while run.done < intervals:
-            start = time.monotonic()
-            tasks = kept.tasks()
-            line = kept.commit(tasks, pool.run(tasks), time.monotonic() - start)
-            if on_progress is not None:
-                scores = [score for score in line.scores if score is not None]
-                spent = time.monotonic() - began
-                remaining = spent / (run.done - first) * (intervals - run.done)
-                mean = math.fsum(scores) / len(scores)
-                done = images * run.done // intervals
-                on_progress(Progress(run.done, intervals, max(scores), mean, done, earlier + spent, remaining))
-            if should_stop is not None and run.done < intervals and should_stop():
-                raise Interrupted(f"stopped after interval {run.done} of {intervals}; the same call resumes from there")
-    except BaseException:
-        pool.close(at_once=True)
-        raise
-    pool.close()
+    with asked_to_stop(lambda: "this step") as interrupted:
+
+        def stopping() -> bool:
+            return interrupted.is_set() or should_stop()
+
+        pool: MemberPool = (
+            InProcessPool(make_member, threads)
+            if workers == 1
+            else ProcessPool(make_member, workers, threads, stopping)
+        )
+        try:
+            while run.done < intervals:
+                for outcome in pool.run(kept.tasks(), stopping):
+                    kept.keep(outcome)
+                if len(kept.outcomes) < members:
+                    kept.write_outcomes()
+                    raise Interrupted(_stopped(f"in interval {run.done + 1}", run, kept))
+                line = kept.commit()
+                if on_progress is not None:
+                    scores = [score for score in line.scores if score is not None]
+                    spent = time.monotonic() - began
+                    remaining = spent / (run.done - first) * (intervals - run.done)
+                    mean = math.fsum(scores) / len(scores)
+                    done = images * run.done // intervals
+                    on_progress(Progress(run.done, intervals, max(scores), mean, done, earlier + spent, remaining))
+                if run.done < intervals and stopping():
+                    raise Interrupted(_stopped(f"after interval {run.done}", run, kept))
+        except BaseException:
+            pool.close(at_once=True)
+            raise
+        pool.close()
     return kept.finish()
+
+
+def _stopped(place: str, run: SearchRun, kept: SearchFolder) -> str:
+    return f"stopped {place} of {run.intervals}; run the same with {kept.path} again to resume"

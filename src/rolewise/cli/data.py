@@ -1,0 +1,148 @@
+"""Commands on data alone: look."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rolewise.cli.options import Settings, app, console
+from rolewise.errors import InputError
+from rolewise.words import counted
+
+#: Classes, groups of images and faulty files that are listed; --json has them all.
+_CLASSES, _LISTED, _WIDTH = 40, 5, 79
+_PARTS = ("train", "validation", "test")
+
+data_app = typer.Typer(no_args_is_help=True, help="Look at data.\n\nExample: rolewise data look photographs.yaml")
+app.add_typer(data_app, name="data")
+
+
+@data_app.command("look")
+def look_command(
+    config: Annotated[Path, typer.Argument(help="A YAML file with a section data.", show_default=False)],
+    settings: Settings = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Show what is read of an experiment's data: counts, classes, sizes, copies, faulty files. Nothing is trained.
+
+    The rest of the experiment may be missing.
+
+    Example: rolewise data look configs/digits.yaml
+    """
+    from rolewise.cli.foreign import announced
+    from rolewise.config.study_file import config_kind
+    from rolewise.experiment.data_look import look_at_data
+
+    if config_kind(config) == "study":
+        raise InputError(f"{config} must be an experiment, and is a study (it has a grid); look at its base instead")
+    found = announced(config, settings or [], lambda: look_at_data(config, settings or []))
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        console.print("\n".join(_page(found)), soft_wrap=True)
+    if found["faulty"] and not found["skipped"]:
+        number = counted(len(found["faulty"]), "file")
+        raise InputError(
+            f"{config}: {number} cannot be read, and a run would end there; remove or replace "
+            f"{'it' if len(found['faulty']) == 1 else 'them'}, or set data.arguments.faulty to skip"
+        )
+
+
+def _page(found: dict[str, Any]) -> list[str]:
+    """Returns the findings as lines of at most 80 columns; names of files may be longer."""
+    channels, height, width = found["shape"]
+    kinds = {"classes": "classes", "labels": "labels", "numbers": "numbers to predict"}
+    names = found.get("classes", found.get("numbers", []))
+    read = " and ".join(
+        counted(number, f"{what} image") for number, what in zip(found["read"], ("training", "test"), strict=False)
+    )
+    head = (
+        f"{found['data']}{' in ' + found['root'] if found['root'] else ''}: {read}, {len(names):,} "
+        f"{kinds[found['targets']]}. Each image is {channels} x {height} x {width} (channels, height, width)."
+    )
+    lines = [*_wrapped(head), "", *_table(found), ""]
+    if found["targets"] == "numbers":
+        lines += [f"{one['name']}: {_spread(one)}" for one in names[:_CLASSES]] + [""]
+    if found.get("unlabelled"):
+        lines += [*_wrapped("The training images have no classes; validation and test images are labelled ones."), ""]
+    lines += _of_files(found.get("files"))
+    for part, title in (
+        ("both", "Same pixels in training and test images"),
+        ("training", "Same pixels among the training images"),
+        ("test", "Same pixels among the test images"),
+    ):
+        lines += _groups(title, found["same"][part])
+    lines += _faulty(found["faulty"], found["skipped"])
+    return lines + [line for text in found["warnings"] for line in _wrapped(f"Note: {text}", "  ")]
+
+
+def _table(found: dict[str, Any]) -> list[str]:
+    """Returns the number of images of each part, and of each class in it."""
+    rows = found.get("classes", [])
+    shown = rows[:_CLASSES]
+    title = "label" if found["targets"] == "labels" else "class"
+    width = max([len(title), len("all images"), *(len(row["name"]) for row in shown)])
+    width = min(width, 40)
+
+    def line(name: str, cells: list[str]) -> str:
+        name = name if len(name) <= width else name[: width - 3] + "..."
+        return f"{name:<{width}}" + "".join(f"{cell:>12}" for cell in cells)
+
+    lines = [line(title if rows else "", list(_PARTS))]
+    lines += [line(row["name"], [f"{row[part]:,}" for part in _PARTS]) for row in shown]
+    if len(rows) > len(shown):
+        lines.append(f"... and {len(rows) - len(shown):,} more (--json lists all)")
+    empty = [row["name"] for row in rows if not row["train"]] if not found.get("unlabelled") else []
+    lines.append(line("all images", [f"{found['parts'][part]:,}" for part in _PARTS]))
+    if empty:
+        lines += _wrapped(f"No training image: {', '.join(empty[:_LISTED])}{_more(empty)}.")
+    return lines
+
+
+def _of_files(files: dict[str, Any] | None) -> list[str]:
+    if files is None:
+        return []
+    lines = [f"Height: {_spread(files['height'])}", f"Width:  {_spread(files['width'])}"]
+    for key in ("modes", "formats"):
+        lines += _wrapped(f"{key.title()}: " + ", ".join(f"{name} {number:,}" for name, number in files[key].items()))
+    if files["turned"]:
+        lines.append(f"Turned as their EXIF entry orients them: {files['turned']:,}")
+    if files["several_pictures"]:
+        lines.append(f"With several pictures, of which the first is read: {files['several_pictures']:,}")
+    return lines
+
+
+def _groups(title: str, groups: list[list[str]]) -> list[str]:
+    if not groups:
+        return [f"{title}: none"]
+    lines = [f"{title}: {counted(len(groups), 'picture')}"]
+    return lines + [f"  {', '.join(group[:3])}{_more(group, 3)}" for group in groups[:_LISTED]] + _rest(groups)
+
+
+def _faulty(faulty: list[dict[str, str]], skipped: bool) -> list[str]:
+    if not faulty:
+        return ["Faulty files: none"]
+    lines = [f"Faulty files: {len(faulty):,}{', left out' if skipped else ''}"]
+    for one in faulty[:_LISTED]:
+        lines += [f"  {line}" for line in _wrapped(f"{one['file']} {one['reason']}", "  ")]
+    return lines + _rest(faulty)
+
+
+def _rest(values: list[Any]) -> list[str]:
+    return [f"  ... and {len(values) - _LISTED:,} more (--json lists all)"] if len(values) > _LISTED else []
+
+
+def _more(values: list[str], listed: int = _LISTED) -> str:
+    return f" and {len(values) - listed:,} more" if len(values) > listed else ""
+
+
+def _spread(values: dict[str, float]) -> str:
+    return f"{values['min']:g} to {values['max']:g}, median {values['median']:g}"
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, _WIDTH - 2, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
