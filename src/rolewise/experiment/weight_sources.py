@@ -81,7 +81,14 @@ def weight_settings(config: ExperimentConfig) -> Iterator[WeightSetting]:
 
 def weight_setting(config: ExperimentConfig, role: str) -> WeightSetting | None:
     """Returns the setting that names the weights of a role; None where there is none."""
-    return next((setting for setting in weight_settings(config) if setting.role == role), None)
+    # Of the other roles nothing is read: no result of this one depends on their settings.
+    if role == "teacher":
+        value = config.teacher.weights
+        return None if value is None else WeightSetting(("teacher", "weights"), value, config.teacher.model, role, 0)
+    for at, student in enumerate(config.students):
+        if student.name == role and student.init not in BEGINNINGS:
+            return WeightSetting(("students", at, "init"), student.init, student.model, role, at + 1)
+    return None
 
 
 def load_into(network: nn.Module, setting: WeightSetting) -> WeightReport:
