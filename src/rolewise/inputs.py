@@ -21,6 +21,7 @@ class InputSpec:
         mean: per-channel mean of pixels in [0, 1], length C.
         std: per-channel standard deviation of pixels in [0, 1], length C, positive.
         size: (H, W) in pixels, or None to take images as they are.
+        interpolation: ``bilinear`` or ``bicubic``, of the resizing; both without aliasing.
 
     Raises:
         InputError: the lengths differ, a mean is not finite, a deviation is not positive, or the size is not.
@@ -29,6 +30,7 @@ class InputSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     size: tuple[int, int] | None = None
+    interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
@@ -39,6 +41,8 @@ class InputSpec:
             raise InputError(f"mean must be finite, got {list(self.mean)}")
         if not all(math.isfinite(value) and value > 0 for value in self.std):
             raise InputError(f"std must be positive and finite, got {list(self.std)}")
+        if self.interpolation not in ("bilinear", "bicubic"):
+            raise InputError(f'interpolation must be "bilinear" or "bicubic", got {self.interpolation!r}')
         if self.size is not None:
             object.__setattr__(self, "size", tuple(int(value) for value in self.size))
             if len(self.size) != 2 or min(self.size) < 1:
@@ -77,7 +81,10 @@ def prepare(images: Tensor, spec: InputSpec) -> Tensor:
     scale = 255.0 if images.dtype == torch.uint8 else 1.0
     pixels = images.float() if images.dtype == torch.uint8 else images
     if spec.size is not None and tuple(images.shape[-2:]) != spec.size:
-        pixels = functional.interpolate(pixels, size=spec.size, mode="bilinear", align_corners=False, antialias=True)
+        how = spec.interpolation
+        pixels = functional.interpolate(pixels, size=spec.size, mode=how, align_corners=False, antialias=True)
+        if how == "bicubic":
+            pixels = pixels.clamp(0, scale)  # it swings over at edges
     mean, std = (_column(values, scale, pixels.dtype, pixels.device) for values in (spec.mean, spec.std))
     return (pixels - mean) / std
 

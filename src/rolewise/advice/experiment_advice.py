@@ -24,7 +24,7 @@ from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import WEIGHTS, section_of, trained_network
-from rolewise.experiment.weight_sources import BEGINNINGS, load_into
+from rolewise.experiment.weight_sources import BEGINNINGS, WeightSetting, load_into, weight_setting
 from rolewise.models import init_from
 from rolewise.seeds import derive_seed, generator
 from rolewise.threads import torch_threads
@@ -123,7 +123,7 @@ def _case(
 ) -> Case:
     config, seed = data.config, data.seed
     teacher = data.network(config.teacher.model, "teacher")
-    load_into(teacher, trained_teacher.weights)
+    load_into(teacher, WeightSetting(("teacher",), trained_teacher.weights, config.teacher.model, "teacher", 0))
     teacher.to(data.device).eval()
     student, trained = _student(data, section, teacher, trained_teacher, student_weights)
     # What is measured on must be apart from the validation images, whatever the final training may see.
@@ -173,7 +173,9 @@ def _student(
     if section.init == "teacher":
         init_from(found, teacher)
     elif section.init not in BEGINNINGS:
-        load_into(found, section.init)
+        begun = weight_setting(data.config, section.name)
+        assert begun is not None
+        load_into(found, begun)
     return builders.at_bits(section, found), False
 
 

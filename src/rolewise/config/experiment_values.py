@@ -26,6 +26,12 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
         # And those from before metrics could be chosen.
         if values[name] == absent:
             del values[name]
+    # For the same reason, settings that came later and are left out.
+    if values["teacher"]["label_map"] is None:
+        del values["teacher"]["label_map"]
+    for section in (values["teacher"], *values["students"]):
+        if section["model"]["interpolation"] is None:
+            del section["model"]["interpolation"]
     return values
 
 

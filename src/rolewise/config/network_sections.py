@@ -28,14 +28,27 @@ from rolewise.errors import InputError
 from rolewise.moving_weight import Weight
 
 
+def _with_tuples(value: Any) -> Any:
+    """Returns a section's values with their lists as tuples: behind a validator, JSON has none any more."""
+    if not isinstance(value, dict):
+        return value
+    return {key: tuple(inner) if isinstance(inner, list) else inner for key, inner in value.items()}
+
+
 class ModelSection(Section):
-    """A registered model, or one by import path ``package.module:callable``."""
+    """A registered model, one of another library such as ``timm:resnet18``, or ``package.module:callable``."""
 
     name: str
     arguments: dict[str, Any] = {}
     mean: tuple[Annotated[float, Field(ge=-(10**6), le=10**6)], ...] | None = None
     std: tuple[Positive, ...] | None = None
     size: tuple[Side, Side] | None = None
+    interpolation: Literal["bilinear", "bicubic"] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) and ":" in value else _with_tuples(value)
 
     @model_validator(mode="after")
     def _both_or_none(self) -> ModelSection:
@@ -113,6 +126,26 @@ def _form(value: object) -> str:
 Weights = Annotated[Annotated[str, Tag("path")] | Annotated[WeightsSection, Tag("section")], Discriminator(_form)]
 
 
+#: The number of a class among a network's outputs.
+ClassNumber = Annotated[int, Field(ge=0, le=10**7)]
+
+
+class LabelMapSection(Section):
+    """The classes of a teacher that stand for the data's: their numbers, or a JSON file of them.
+
+    ``to`` is a list in the order of the data's classes, or a mapping from their names.
+    """
+
+    to: tuple[ClassNumber, ...] | dict[str, ClassNumber] | str
+    classes: Annotated[int, Field(ge=2, le=10**7)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_classes_alone(cls, value: Any) -> Any:
+        whole = isinstance(value, LabelMapSection) or (isinstance(value, dict) and "to" in value)
+        return _with_tuples(value if whole else {"to": value})
+
+
 class TeacherSection(Section):
     """The teacher: its network, its images and its training."""
 
@@ -121,6 +154,7 @@ class TeacherSection(Section):
     train: TrainSection = TrainSection()
     mix: MixSection = MixSection()
     weights: Weights | None = None
+    label_map: LabelMapSection | None = None
 
 
 #: Bits of a value; None for floating point.

@@ -17,6 +17,7 @@ from rolewise.experiment.own_code import own_code
 from rolewise.experiment.seed_data import sources
 from rolewise.experiment.weight_sources import weight_digest, weight_settings
 from rolewise.files import read_json, sha256
+from rolewise.models.zoo import in_zoo, zoo_package
 from rolewise.own_sources import own_sources
 from rolewise.seals import is_whole
 
@@ -32,7 +33,10 @@ def inputs_of(config: ExperimentConfig) -> dict[str, str]:
     """
     found = dict(data_inputs(config))
     for setting in weight_settings(config):
-        found[f"weights {setting.file}"] = weight_digest(setting.value)
+        found[f"weights {setting.file}"] = weight_digest(setting)
+    mapped = config.teacher.label_map
+    if mapped is not None and isinstance(mapped.to, str):
+        found[f"label map {mapped.to}"] = sha256(Path(mapped.to), "label map")
     for spec in specs(config).values():
         if path := schedule_path(spec):
             found[f"schedule {path}"] = sha256(path, "schedule")
@@ -115,7 +119,10 @@ def module_inputs(*names: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for name in names:
-        if ":" in name:
+        if in_zoo(name):
+            package, version = zoo_package(name)
+            found[f"package {package}"] = version
+        elif ":" in name:
             found |= {f"module {module}": mark for module, mark in _sources(name).items()}
     return found
 

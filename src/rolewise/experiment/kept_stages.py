@@ -11,6 +11,7 @@ from rolewise.experiment.input_digests import module_inputs, schedule_path
 from rolewise.experiment.own_code import code_read_by, own_code
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.weight_sources import weight_settings
+from rolewise.models.zoo import in_zoo
 
 
 def stages_made_from(config: ExperimentConfig, names: Collection[str]) -> list[str]:
@@ -41,6 +42,10 @@ def _reads(config: ExperimentConfig, stage: Stage, name: str) -> bool:
     if kind == "schedule":
         spec = specs(config).get(stage.augmentation)
         return spec is not None and schedule_path(spec) == Path(what)
+    if kind == "package":
+        return any(found.role == stage.role and in_zoo(found.path) for found in own_code(config))
+    if kind == "label":
+        return stage.role == "teacher"
     if kind != "module":
         return True  # images and labels
     read = code_read_by(config, stage)

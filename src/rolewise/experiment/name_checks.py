@@ -19,7 +19,7 @@ from rolewise.experiment.metric_checks import metric_section_faults
 from rolewise.experiment.mix_checks import check_mixing
 from rolewise.experiment.scalar_checks import check_scalars
 from rolewise.experiment.task_rules import task_section_faults
-from rolewise.experiment.weight_checks import weight_file_faults
+from rolewise.experiment.weight_checks import label_map_faults, weight_file_faults
 from rolewise.foreign_code import is_import_path
 from rolewise.models import GIVEN, MODELS
 from rolewise.quant import QUANTISERS
@@ -61,6 +61,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from metric_section_faults(config, left_out)
     yield from check_scalars(config, left_out)
     yield from weight_file_faults(config)
+    yield from label_map_faults(config)
 
 
 def data_faults(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:

@@ -14,6 +14,7 @@ from rolewise.distill.settings import method_key
 from rolewise.experiment import builders
 from rolewise.experiment.stage_graph import Stage
 from rolewise.foreign_code import import_path, is_import_path
+from rolewise.models.zoo import in_zoo, zoo_card
 from rolewise.quant import QUANTISERS
 from rolewise.tasks import METRICS, TASKS
 
@@ -47,7 +48,7 @@ class OwnCode:
 #: What reads an import path of each kind; a new kind of setting needs a line here and one in `_settings`.
 _LOOK_UPS: dict[str, Callable[[str], Any]] = {
     "data": lambda path: import_path(path, "function"),
-    "model": import_path,
+    "model": lambda path: zoo_card(path) if in_zoo(path) else import_path(path),
     "quantiser": QUANTISERS.__getitem__,
     "method": METHODS.__getitem__,
     "operation": import_operation,
@@ -57,8 +58,12 @@ _LOOK_UPS: dict[str, Callable[[str], Any]] = {
 
 
 def own_code(config: ExperimentConfig) -> list[OwnCode]:
-    """Returns every setting of an experiment that names the user's own code, in the order of the sections."""
-    return [found for found in _settings(config) if is_import_path(found.path)]
+    """Returns every setting of an experiment that names the user's own code, or a network of another library."""
+    return [found for found in _settings(config) if is_import_path(found.path) or _in_zoo(found)]
+
+
+def _in_zoo(found: OwnCode) -> bool:
+    return found.kind == "model" and in_zoo(found.path)
 
 
 def import_operations(config: ExperimentConfig) -> None:

@@ -12,9 +12,12 @@ from rolewise.config.network_sections import ModelSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.data import Division, SealedTest, Source, divide, read_with, split, stratified_subset
 from rolewise.errors import InputError
+from rolewise.experiment.class_maps import class_map
+from rolewise.experiment.declared_models import declared
 from rolewise.experiment.pixel_statistics import statistics_of
 from rolewise.inputs import InputSpec
 from rolewise.models import construct
+from rolewise.models.class_selection import select_classes
 from rolewise.seeds import derive_seed
 
 
@@ -81,7 +84,8 @@ class SeedData:
 
     def spec(self, model: ModelSection) -> InputSpec:
         """Returns a network's input: its own declaration, else the training images' statistics."""
-        return InputSpec(model.mean or self.mean, model.std or self.std, model.size)
+        own = declared(model)
+        return InputSpec(own.mean or self.mean, own.std or self.std, own.size, own.interpolation or "bilinear")
 
     def fed(self, model: ModelSection) -> tuple[int, int, int]:
         """Returns the shape (C, H, W) of one input of a network: its own, which need not be that of the images."""
@@ -89,16 +93,19 @@ class SeedData:
         return (spec.channels, *(spec.size or self.source.size))
 
     def network(self, model: ModelSection, *names: str | int) -> nn.Module:
-        """Builds a network whose initial weights belong to the stream that ``names`` calls."""
+        """Builds a network whose initial weights belong to the stream that ``names`` calls; the role comes first."""
         channels, height, width = self.fed(model)
-        return construct(
+        # Of a teacher that knows other classes, those that stand for the data's.
+        mapped = class_map(self.config, self.source.classes) if names[:1] == ("teacher",) else None
+        network = construct(
             model.name,
             model.arguments,
-            num_classes=self.num_classes,
+            num_classes=mapped.classes if mapped is not None else self.num_classes,
             channels=channels,
             size=(height, width),
             seed=derive_seed(self.seed, "weights", *names),
         )
+        return network if mapped is None else select_classes(network, mapped.indices)
 
 
 def seed_data_of(config: ExperimentConfig, seed: int, device: torch.device, folder: Path | None = None) -> SeedData:

@@ -22,12 +22,11 @@ from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.searched_scalars import scalar_segments
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
-from rolewise.experiment.weight_sources import BEGINNINGS, keep_report, load_into, report_on
-from rolewise.models import count_parameters, init_from
-from rolewise.quant import operations, size_in_bytes
+from rolewise.experiment.taken_networks import begin_from_file, cost_of, keep_beginning, take_teacher
+from rolewise.models import init_from
 from rolewise.seals import DONE, SECONDS, digests, write_sealed
 from rolewise.seeds import derive_seed, generator
-from rolewise.train import Trainee, evaluate, fit, load_weights, save_weights
+from rolewise.train import Trainee, evaluate, fit, load_weights
 
 Report = Callable[[str], None]
 WEIGHTS = "weights.safetensors"
@@ -95,8 +94,7 @@ def loss_of(run: RunFolder, data: SeedData, stage: Stage, seed: int, indices: Te
         teacher = trained_network(run, data, find_stage(config, stage.teacher))
         if section.init == "teacher":
             init_from(student, teacher)
-    if section.init not in BEGINNINGS:
-        load_into(student, section.init)
+    begin_from_file(data, stage.role, student)
     student = builders.at_bits(section, student)
     return builders.distiller(data, section, student, teacher if stage.distilled else None, indices)
 
@@ -175,12 +173,11 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
     """
     config = run.config()
     if stage.role == "teacher" and config.teacher.weights is not None:
-        return _take_teacher(run, config, stage)
+        data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
+        return take_teacher(data, run.stage(stage.name), WEIGHTS)
     built = training(run, stage)
     folder, data, trainee = run.stage(stage.name), built.data, built.trainee
-    section = section_of(config, stage.role)
-    if section.init not in BEGINNINGS:
-        keep_report(report_on(data.network(section.model, stage.role), section.init), folder)
+    keep_beginning(data, stage.role, folder)
     held_out = not bool(torch.isin(data.validation, trainee.indices).any())
 
     task = trainee.distiller.task
@@ -200,31 +197,13 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
     )
     if not finished:
         raise Interrupted(f"{stage.name} was stopped")
-    summary: dict[str, Any] = {"images": trainee.images_seen, **_cost(data, stage, trainee.model)}
+    summary: dict[str, Any] = {
+        "images": trainee.images_seen,
+        **cost_of(data, section_of(config, stage.role).model, trainee.model),
+    }
     if held_out:
         summary[f"validation_{task.metrics[0].key}"] = validate()
     return summary
-
-
-def _take_teacher(run: RunFolder, config: ExperimentConfig, stage: Stage) -> dict[str, Any]:
-    """Takes a trained teacher from a file; what it was trained on, nobody here can know."""
-    data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
-    model = data.network(config.teacher.model, stage.role)
-    assert config.teacher.weights is not None
-    keep_report(load_into(model, config.teacher.weights), run.stage(stage.name))
-    save_weights(model, run.stage(stage.name) / WEIGHTS)
-    return {"images": 0, **_cost(data, stage, model)}
-
-
-def _cost(data: SeedData, stage: Stage, model: nn.Module) -> dict[str, int]:
-    """Returns a network's parameters, the bytes of its weights, and the operations of one image as it is fed."""
-    cost = operations(model, data.fed(section_of(data.config, stage.role).model))
-    return {
-        "parameters": count_parameters(model),
-        "bytes": size_in_bytes(model),
-        "macs": cost.macs,
-        "bit_operations": cost.bit_operations,
-    }
 
 
 def finish(run: RunFolder, stage: Stage, summary: dict[str, Any]) -> None:

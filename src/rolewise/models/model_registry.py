@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError, RolewiseError, near
 from rolewise.foreign_code import failed, import_path
+from rolewise.models.zoo import in_zoo, zoo_network
 from rolewise.registry import Registry
 from rolewise.seeds import check_seed
 
@@ -37,8 +38,9 @@ def build(
     The initial weights are a function of ``seed`` alone; torch's global random state is left as it was.
 
     Args:
-        name: a registered name; or ``package.module:callable``, or a callable, which gets those of ``num_classes``,
-            ``channels`` and ``size`` that it names, and ``arguments``; one with ``**anything`` gets ``num_classes``.
+        name: a registered name; a network of another library, such as ``timm:resnet18`` (see `rolewise.models.zoo`);
+            or ``package.module:callable``, or a callable, which gets those of ``num_classes``, ``channels`` and
+            ``size`` that it names, and ``arguments``; one with ``**anything`` gets ``num_classes``.
         num_classes: K, at least 1.
         channels: C, at least 1.
         size: (H, W) in pixels.
@@ -87,7 +89,7 @@ def construct(
         except MemoryError:
             raise  # nobody's code is at fault
         except (Exception, SystemExit) as error:
-            if isinstance(error, RolewiseError) or (isinstance(name, str) and ":" not in name):
+            if isinstance(error, RolewiseError) or (isinstance(name, str) and (":" not in name or in_zoo(name))):
                 raise InputError(f'model "{title}": {error}') from error
             raise failed(f'model "{title}"', getattr(function, "__module__", None) or title, error) from error
     if not isinstance(model, nn.Module):
@@ -104,6 +106,8 @@ def construct(
 def _function(name: str | Callable[..., nn.Module]) -> Callable[..., nn.Module]:
     if not isinstance(name, str):
         return name
+    if in_zoo(name):
+        return zoo_network(name)
     return import_path(name) if ":" in name else MODELS[name]
 
 

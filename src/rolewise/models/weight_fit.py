@@ -88,7 +88,13 @@ def _remedy(
     odd = {name.rpartition(".")[0] for name in (*missing, *more, *differing)}
     if len(odd) == 1 and "" not in odd:
         layer = odd.pop()
-        return f'only {layer} differs: leave it out by except: ["{layer}.*"], or give the network the arguments it had'
+        more_classes = (
+            " or map its classes by label_map," if differing and given[differing[0]] > wanted[differing[0]] else ""
+        )
+        return (
+            f'only {layer} differs: leave it out by except: ["{layer}.*"],{more_classes} or give the network the '
+            "arguments it had"
+        )
     if not differing and not missing:
         return f'to leave out what is over, add except: ["{more[0]}", ...]'
     return None

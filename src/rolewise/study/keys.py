@@ -7,16 +7,16 @@ from typing import Any
 
 from rolewise.config import ExperimentConfig, as_values
 from rolewise.config.measure_entries import MeasureEntry
-from rolewise.config.network_sections import Weights
 from rolewise.config.schema import SEARCHES, MetricSpec
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
+from rolewise.experiment.class_maps import map_key
 from rolewise.experiment.input_digests import data_inputs, module_inputs
 from rolewise.experiment.own_code import code_read_by
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import section_of
-from rolewise.experiment.weight_sources import BEGINNINGS, weight_file_named, weight_key
+from rolewise.experiment.weight_sources import BEGINNINGS, weight_key, weight_setting
 from rolewise.files import digest_of
 from rolewise.tasks import metric_entry
 
@@ -104,7 +104,7 @@ def dependencies(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]
     )
     found = {name: value for name, value in values.items() if name not in _ASIDE}
     if role.get("init", "random") not in BEGINNINGS:
-        role = {**role, "init": _content(section_of(config, stage.role).init)}
+        role = {**role, "init": _content(config, stage.role)}
     found |= {"version": VERSION, "kind": stage.kind, "seed": stage.seed, "role": role}
     if stage.distilled:
         found["distill"] = values["distill"]
@@ -118,7 +118,8 @@ def dependencies(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]
     found["schedule"] = _schedule(config, stage, keys)
     if stage.role == "teacher" and config.teacher.weights is not None:
         # It is taken as it is: of its own section only the network counts.
-        found["role"] = {"model": role["model"], "weights": _content(config.teacher.weights)}
+        mapped = {} if config.teacher.label_map is None else {"label_map": map_key(config)}
+        found["role"] = {"model": role["model"], "weights": _content(config, "teacher"), **mapped}
         return found
     everything = section_of(config, stage.role).images is None
     found["with_validation"] = everything and config.retrain_on_validation and not stage.unseen
@@ -134,7 +135,7 @@ def _of_search(config: ExperimentConfig, stage: Stage, values: Mapping[str, Any]
         dropped.add("screen")
     role = values["teacher"] if who == "teacher" else values["students"][config.students.index(section)]
     if section.init not in BEGINNINGS:
-        role = {**role, "init": _content(section.init)}
+        role = {**role, "init": _content(config, section.name)}
     train = {**role["train"], "epochs": search[f"{who}_epochs"] or section.train.epochs}
     return {
         "subject": stage.subject,
@@ -154,8 +155,10 @@ def _schedule(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]) -
     return {name: value for name, value in made.items() if name != "name"}
 
 
-def _content(weights: Weights) -> Any:
+def _content(config: ExperimentConfig, role: str) -> Any:
+    setting = weight_setting(config, role)
+    assert setting is not None
     try:
-        return weight_key(weights)
+        return weight_key(setting)
     except InputError:
-        return f"{weight_file_named(weights)}, which cannot be read"
+        return f"{setting.file}, which cannot be read"

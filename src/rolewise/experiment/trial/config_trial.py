@@ -16,27 +16,25 @@ from rolewise.config.training_sections import TrainSection
 from rolewise.data import MissingDataError
 from rolewise.distill.settings import method_key
 from rolewise.errors import InputError, RolewiseError
-from rolewise.experiment import builders
 from rolewise.experiment.name_checks import check
 from rolewise.experiment.own_code import own_code
 from rolewise.experiment.stage_graph import stages_of
-from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of
+from rolewise.experiment.trial.configured_trial import configured_trial
+from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of, taught_images
 from rolewise.experiment.trial.metric_trial import metric_trial_faults
-from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault, try_network
+from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault
 from rolewise.experiment.trial.operation_trial import operation_fault
 from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_trial_faults
 from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.trial.targets_trial import target_fault
 from rolewise.experiment.trial.unlabelled_trial import unlabelled_faults
-from rolewise.experiment.weight_checks import fit_of, notes_on
-from rolewise.experiment.weight_sources import weight_settings
+from rolewise.experiment.trial.weight_trial import weight_trial
 from rolewise.foreign_code import ForeignError
 from rolewise.threads import torch_threads
 
 #: Digests of experiments in which this process has found no fault.
 SOUND: set[str] = set()
-_MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}
 
 
 class Trial:
@@ -105,14 +103,20 @@ class Trial:
             yield from size_faults(config, *images.counts, labelled=images.labelled)
         if not images.labelled:
             yield from unlabelled_faults(config)
+        key = ["taught", config.teacher, images]
+        taught = images if faulty("teacher") else self._once(key, partial(taught_images, config, images))
+        if isinstance(taught, InputError):
+            yield taught.path or ("teacher", "label_map"), taught.rule
         networks: list[Network | None] = []
         for steps, model, train in sections:
-            found = None
-            if fault := input_fault(model, images):
+            found, seen = None, taught if steps[0] == "teacher" else images
+            if faulty(*steps) or isinstance(seen, InputError):
+                pass
+            elif fault := input_fault(model, images):
                 yield (*steps, "mean"), fault
-            elif not faulty(*steps):
-                how = (model, images, train, config.device)
-                found = self._once(["network", steps, *how], partial(_network, *how))
+            else:
+                how = (model, seen, train, config.device)
+                found = self._once(["network", steps, *how], partial(configured_trial, *how))
             if isinstance(found, Exception):
                 yield (*steps, "name"), str(found)
             elif found is not None and found.probabilities:
@@ -124,18 +128,11 @@ class Trial:
             if isinstance(found, Network) and train is not None and not faulty(*steps[:-1], "train"):
                 for below, fault in selection_faults(found.module, train):
                     yield (*steps[:-1], "train", *below), fault
-        for setting in weight_settings(config):
-            tried = networks[setting.place]
-            if tried is not None and not faulty(*setting.steps):
-                key = ["weights", setting.value, setting.role, sections[setting.place][1], images]
-                fit = self._once(key, partial(fit_of, setting, tried.module))
-                if isinstance(fit, tuple):
-                    yield fit
-                    continue
-                table = fit.table(dotted(setting.steps))
-                self.tables += [table] if table not in self.tables else []
-                for note in notes_on(setting, fit):
-                    self._note(note)
+        for place, text in weight_trial(config, images, networks, faulty, self._once):
+            if place:
+                yield place, text
+            else:
+                self._note(text, self.notes if place is None else self.tables)
         yield from self._students(config, images, networks, faulty)
         for code in own_code(config):
             if code.kind == "operation" and not faulty(*code.steps):
@@ -202,8 +199,11 @@ class Trial:
 
         def on_cpu() -> tuple[Network, Network]:
             teacher, student = (
-                self._once(["cpu", role, model, images], partial(built, model, images, CPU))
-                for role, model in (("teacher", config.teacher.model), (at, section.model))
+                self._once(["cpu", role, model, seen], partial(built, model, seen, CPU))
+                for role, model, seen in (
+                    ("teacher", config.teacher.model, taught_images(config, images)),
+                    (at, section.model, images),
+                )
             )
             return Network(teacher, CPU), Network(student, CPU)
 
@@ -228,23 +228,13 @@ class Trial:
                 self._known[text] = InputError("must fit into the memory that is free, and does not; make it smaller")
         return self._known[text]
 
-    def _note(self, text: str) -> None:
-        if text not in self.notes:
-            self.notes.append(text)
+    def _note(self, text: str, where: list[str] | None = None) -> None:
+        where = self.notes if where is None else where
+        if text not in where:
+            where.append(text)
 
 
 def _along(one: Steps, other: Steps) -> bool:
     """Returns whether one path leads through the other, whichever it is."""
     shorter = min(len(one), len(other))
     return one[:shorter] == other[:shorter]
-
-
-def _network(model: ModelSection, images: ImageFacts, train: TrainSection | None, device: str) -> Network:
-    try:
-        where = builders.configured_device(device)
-    except InputError:
-        where = CPU  # a config for another machine
-    moments = _MOMENTS[train.optimizer.name] if train is not None else 0
-    if train is not None and train.optimizer.name == "sgd" and not train.optimizer.momentum:
-        moments = 0
-    return try_network(model, images, trained=train is not None, device=where, moments=moments)

@@ -8,6 +8,8 @@ from rolewise.config.network_sections import ModelSection
 from rolewise.config.schema import ExperimentConfig, TaskSpec
 from rolewise.data import MissingDataError
 from rolewise.data.targets import TargetKind, are_unlabelled, kind_of_targets
+from rolewise.experiment.class_maps import ClassMap, class_map
+from rolewise.experiment.declared_models import declared
 from rolewise.experiment.seed_data import sources
 
 
@@ -23,6 +25,7 @@ class ImageFacts:
         kind: kind of its targets: classes, labels that are there or not, or numbers.
         task: the task, as the config holds it.
         labelled: whether the training images have classes.
+        mapped: the classes of a network that stand for these, where it knows others.
     """
 
     channels: int
@@ -32,10 +35,12 @@ class ImageFacts:
     kind: TargetKind = "classes"
     task: TaskSpec = "classification"
     labelled: bool = True
+    mapped: ClassMap | None = None
 
     def fed(self, model: ModelSection) -> tuple[int, int, int]:
         """Returns the shape (C, H, W) of one input of a network: its own, which need not be that of the images."""
-        return (self.channels if model.mean is None else len(model.mean), *(model.size or self.size))
+        own = declared(model)
+        return (self.channels if own.mean is None else len(own.mean), *(own.size or self.size))
 
     @property
     def text(self) -> str:
@@ -62,6 +67,15 @@ def image_facts_of(config: ExperimentConfig) -> ImageFacts:
         InputError: they are, and something is wrong with them.
     """
     return replace(_read(config), task=config.task)
+
+
+def taught_images(config: ExperimentConfig, images: ImageFacts) -> ImageFacts:
+    """Returns the facts of the images as the teacher sees them: with the map to its classes, where it has others.
+
+    Raises:
+        InputError: the map is wrong; the path of the error is that of the setting.
+    """
+    return replace(images, mapped=class_map(config, lambda: sources(config)[0].classes))
 
 
 def _read(config: ExperimentConfig) -> ImageFacts:

@@ -11,12 +11,15 @@ from torch import Tensor, nn
 from rolewise.config.network_sections import ModelSection
 from rolewise.data.targets import TargetKind
 from rolewise.errors import InputError, RolewiseError
+from rolewise.experiment.declared_models import declared
 from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_memory import Unfilled, bytes_of, weigh
 from rolewise.foreign_code import failed, is_import_path
 from rolewise.inputs import InputSpec
 from rolewise.logits import are_probabilities
 from rolewise.models import construct
+from rolewise.models.class_selection import select_classes
+from rolewise.models.zoo import in_zoo
 from rolewise.seeds import generator
 from rolewise.tasks import build_task
 
@@ -48,6 +51,7 @@ class Network:
 
 def input_fault(model: ModelSection, images: ImageFacts) -> str | None:
     """Returns the fault in the numbers of ``mean`` and ``std`` beside the images; None where there is none."""
+    model = declared(model)
     if model.mean is None or model.std is None:
         return None
     try:
@@ -93,15 +97,17 @@ def built(model: ModelSection, images: ImageFacts, place: torch.device) -> nn.Mo
         InputError: it cannot be built.
     """
     channels, height, width = images.fed(model)
+    mapped = images.mapped
     with place, Unfilled():
-        return construct(
+        network = construct(
             model.name,
             model.arguments,
-            num_classes=images.classes,
+            num_classes=images.classes if mapped is None else mapped.classes,
             channels=channels,
             size=(height, width),
             seed=0,
         )
+    return network if mapped is None else select_classes(network, mapped.indices)
 
 
 def try_network(
@@ -181,7 +187,7 @@ def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: Image
     except Exception as error:
         text = " ".join(str(error).split())
         remedy = _remedy(model, images, module.training)
-        if remedy is None and ":" in model.name:
+        if remedy is None and ":" in model.name and not in_zoo(model.name):
             raise failed(f"must take images of {images.text}, and", model.name.partition(":")[0], error) from error
         raise InputError(
             f"must take images of {images.text}, and raised {type(error).__name__}: {text[:200]}; "

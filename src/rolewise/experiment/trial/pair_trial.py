@@ -14,6 +14,7 @@ from rolewise.distill import METHODS, Distiller, build_methods
 from rolewise.distill.settings import method_name
 from rolewise.errors import InputError, RolewiseError, near
 from rolewise.experiment import builders
+from rolewise.experiment.declared_models import declared
 from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_trial import BATCH, CPU, NOWHERE, Network, built
 from rolewise.foreign_code import failed, is_import_path
@@ -180,5 +181,6 @@ def _without_classes(distiller: Distiller, example: torch.Tensor) -> None:
 
 
 def _spec(model: ModelSection, images: ImageFacts) -> InputSpec:
-    channels = images.fed(model)[0]
-    return InputSpec(model.mean or (0.5,) * channels, model.std or (0.25,) * channels, model.size)
+    channels, own = images.fed(model)[0], declared(model)
+    how = own.interpolation or "bilinear"
+    return InputSpec(own.mean or (0.5,) * channels, own.std or (0.25,) * channels, own.size, how)

@@ -1,0 +1,96 @@
+"""Image classifiers of the Hugging Face hub, or of a folder that was saved from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from rolewise.errors import InputError
+from rolewise.models.zoo_card import IMAGENET, ZooCard
+
+#: Numbers of Pillow's resampling filters, as Hugging Face writes them.
+_PILLOW = {2: "bilinear", 3: "bicubic"}
+
+
+def hf_card(transformers: ModuleType, rest: str) -> ZooCard:
+    """Returns the declaration of a network of the Hugging Face hub, or of a folder.
+
+    Args:
+        transformers: the library.
+        rest: a repository, or a folder.
+
+    Raises:
+        InputError: a file of it is neither there nor in the cache, and cannot be fetched.
+    """
+    config = _hf_config(transformers, rest)
+    found = _hf_json(transformers, rest, "preprocessor_config.json")
+    size = found.get("crop_size") if found.get("do_center_crop") else found.get("size")
+    size = size or getattr(config, "image_size", None)
+    if isinstance(size, Mapping):
+        side = size.get("shortest_edge")
+        size = (size["height"], size["width"]) if "height" in size else (side, side) if side else None
+    elif isinstance(size, int):
+        size = (size, size)
+    return ZooCard(
+        mean=tuple(found.get("image_mean") or IMAGENET[0]),
+        std=tuple(found.get("image_std") or IMAGENET[1]),
+        size=tuple(size) if size else None,
+        interpolation=_PILLOW.get(found.get("resample", 2), "bilinear"),
+        classes=config.num_labels,
+        repository=rest,
+        file="model.safetensors",
+    )
+
+
+def _hf_config(transformers: ModuleType, rest: str) -> Any:
+    try:
+        return transformers.AutoConfig.from_pretrained(rest)
+    except Exception as error:
+        raise InputError(_unreachable(rest, "config.json", error)) from error
+
+
+def _hf_json(transformers: ModuleType, rest: str, name: str) -> dict[str, Any]:
+    try:
+        path = transformers.utils.cached_file(rest, name)
+        return dict(json.loads(Path(path).read_text(encoding="utf-8")))
+    except Exception as error:
+        raise InputError(_unreachable(rest, name, error)) from error
+
+
+def _unreachable(repository: str, name: str, error: Exception) -> str:
+    why = " ".join(str(error).split())[:120]
+    return (
+        f'"hf:{repository}" needs the file {name}, which is neither in a folder of that name nor in the cache of the '
+        f"Hugging Face hub, and could not be fetched ({type(error).__name__}: {why}); fetch it where there is a "
+        f"network by: hf download {repository}, or name a folder that has it: hf:FOLDER"
+    )
+
+
+def hf_network(
+    transformers: ModuleType, rest: str, classes: int, channels: int, arguments: Mapping[str, Any]
+) -> nn.Module:
+    """Builds an image classifier of the Hugging Face hub, or of a folder, without pretrained weights.
+
+    Args:
+        transformers: the library.
+        rest: a repository, or a folder.
+        classes: K.
+        channels: C.
+        arguments: values of its configuration that differ.
+
+    Raises:
+        InputError: it takes images of another number of channels, or its configuration cannot be had.
+    """
+    config = _hf_config(transformers, rest)
+    config.num_labels = classes
+    if channels != getattr(config, "num_channels", channels):
+        raise InputError(f"it takes images of {config.num_channels} channels, got {channels}; leave mean and std out")
+    for key, value in arguments.items():
+        setattr(config, key, value)
+    network: nn.Module = transformers.AutoModelForImageClassification.from_config(config).float()
+    return network

@@ -1,0 +1,99 @@
+"""Pretrained weights of other libraries' networks: from their caches, fetched where there is a network, or named."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rolewise.errors import InputError
+from rolewise.models.zoo import in_zoo, zoo_card
+from rolewise.models.zoo_card import ZooCard
+
+#: The word that stands for a file where a network's library has weights of its own.
+PRETRAINED = "pretrained"
+
+
+def pretrained_file(name: str) -> Path:
+    """Returns the file of a network's pretrained weights, from the cache of its library, or fetched into it.
+
+    Args:
+        name: of the network, such as ``timm:resnet18``.
+
+    Raises:
+        InputError: the network is of no library, has no such weights, or they are not there and cannot be fetched; the
+            file that is wanted is named.
+    """
+    if not in_zoo(name):
+        raise InputError(
+            f'"{PRETRAINED}" are weights of a network of timm, torchvision or hf, got model {name!r}; name a file'
+        )
+    card = zoo_card(name)
+    if not card.file:
+        raise InputError(f'"{name}" has no pretrained weights; name a file, or another network')
+    folder = Path(name.partition(":")[2])
+    if name.startswith("hf:") and folder.is_dir():
+        return _in_folder(name, folder, card)
+    return _of_hub(name, card) if card.repository else _of_address(name, card)
+
+
+def _in_folder(name: str, folder: Path, card: ZooCard) -> Path:
+    for file in _names(card):
+        if (folder / file).is_file():
+            return folder / file
+    raise InputError(f'"{name}" needs one of the files {", ".join(_names(card))} in {folder}; put it there')
+
+
+def _names(card: ZooCard) -> list[str]:
+    return list(
+        dict.fromkeys([card.file, "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"])
+    )
+
+
+def _of_hub(name: str, card: ZooCard) -> Path:
+    try:
+        hub: Any = importlib.import_module("huggingface_hub")
+    except ImportError as error:
+        raise InputError(
+            f'"{name}" has its weights on the Hugging Face hub, whose package is not installed; '
+            "pip install huggingface_hub, or name a file"
+        ) from error
+    for local in (True, False):  # the cache alone first: it needs no network
+        for file in _names(card)[: None if local else 1]:
+            try:
+                found = Path(hub.hf_hub_download(card.repository, file, local_files_only=local))
+            except Exception as error:
+                why = " ".join(str(error).split())[:120]
+                fault = f"{type(error).__name__}: {why}"
+                continue
+            return found
+    raise InputError(
+        f'"{name}" needs the file {card.file} of {card.repository}, which is not in the cache of the Hugging Face hub '
+        f"and could not be fetched ({fault}); fetch it where there is a network by: hf download {card.repository} "
+        f"{card.file}, and name the file"
+    )
+
+
+def _of_address(name: str, card: ZooCard) -> Path:
+    path = Path(torch.hub.get_dir()) / "checkpoints" / card.file
+    if path.is_file():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Written under another name first, by torch.
+        torch.hub.download_url_to_file(card.url, str(path), _digest(card.file), progress=False)
+    except Exception as error:
+        why = " ".join(str(error).split())[:120]
+        raise InputError(
+            f'"{name}" needs the file {path}, which is not there and could not be fetched from {card.url} '
+            f"({type(error).__name__}: {why}); fetch it where there is a network, and put it there or name it"
+        ) from error
+    return path
+
+
+def _digest(file: str) -> str | None:
+    """Returns the beginning of the SHA-256 that torch's files have in their names; None where there is none."""
+    end = Path(file).stem.rpartition("-")[2]
+    return end if len(end) >= 8 and all(letter in "0123456789abcdef" for letter in end) else None

@@ -1,0 +1,61 @@
+"""A teacher of one run in another: found by its stage, checked by its digest, and what it has seen is remarked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from rolewise.config import ConfigError
+from rolewise.experiment import load
+from rolewise.experiment.pipeline import run
+
+QUICK = Path(__file__).parent / "quick.yaml"
+ARMS = "arms={teacher: [none], student: [none], distill: [true]}"
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("runs") / "a"
+    config = load(QUICK, ["seeds=[0]", ARMS, "teacher.train.epochs=1", "students[0].train.epochs=1"])
+    run(config, root, only=lambda stage: stage.kind == "teacher")
+    return root
+
+
+def notes(first: Path, *settings: str, stage: str = "seed0/teacher-none") -> list[str]:
+    found: list[str] = []
+    load(QUICK, [ARMS, f"teacher.weights='{first}#{stage}'", *settings], on_note=found.append)
+    return [note for note in found if "loaded" not in note]
+
+
+def test_a_stage_s_network_is_taken(first: Path, tmp_path: Path) -> None:
+    settings = ["seeds=[0]", ARMS, f"teacher.weights='{first}#seed0/teacher-none'", "students[0].train.epochs=1"]
+    run(load(QUICK, settings), tmp_path / "b", only=lambda stage: stage.kind == "teacher")
+    left, taken = (
+        load_file(root / "stages/seed0/teacher-none/weights.safetensors") for root in (first, tmp_path / "b")
+    )
+    assert all((taken[name] == tensor).all() for name, tensor in left.items())
+
+
+def test_what_it_has_seen_and_expects_is_remarked(first: Path) -> None:
+    assert notes(first, "seeds=[0]") == []
+    seen, other = notes(first, "seeds=[0, 1]")
+    assert "of the 100 validation images of seed 1" in seen and "was trained on " in seen
+    assert "another normalisation or size than seed 1 would give it; set teacher.model to mean: [" in other
+    (unknown,) = notes(first, "seeds=[0]", "data.validation=120")
+    assert "is unknown" in unknown
+
+
+def test_no_such_stage_and_a_damaged_one_are_faults(first: Path) -> None:
+    for stage, part in (("seed0/teacher-own", "must name a finished training of the run"), ("", "finished training")):
+        with pytest.raises(ConfigError, match=part):
+            notes(first, stage=stage)
+    with pytest.raises(ConfigError, match="must name a run's folder before the #"):
+        notes(first / "none")
+    path = first / "stages/seed0/teacher-none/weights.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ConfigError, match="is damaged, or was edited"):
+        notes(first, "seeds=[0]")
+    path.write_bytes(content)
