@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from rolewise.errors import InputError
@@ -87,6 +89,19 @@ def prepare(images: Tensor, spec: InputSpec) -> Tensor:
             pixels = pixels.clamp(0, scale)  # it swings over at edges
     mean, std = (_column(values, scale, pixels.dtype, pixels.device) for values in (spec.mean, spec.std))
     return (pixels - mean) / std
+
+
+def call(network: nn.Module, inputs: Any) -> Any:
+    """Returns the output of a network for prepared inputs.
+
+    Args:
+        network: any network.
+        inputs: given as they are; a mapping is given by keyword.
+    """
+    # A tensor first: asking whether it is a mapping takes longer than the call.
+    if not isinstance(inputs, Tensor) and isinstance(inputs, Mapping):
+        return network(**inputs)
+    return network(inputs)
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,8 +1,8 @@
-"""Networks: their call, their modes, their device, and the logits they return."""
+"""Networks: their modes, their device, and the logits they return."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,16 +11,6 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.logits import logits_in
-
-
-def call(network: nn.Module, inputs: Any) -> Any:
-    """Returns the output of a network for some inputs.
-
-    Args:
-        network: any network.
-        inputs: given as they are; a mapping is given by keyword.
-    """
-    return network(**inputs) if isinstance(inputs, Mapping) else network(inputs)
 
 
 @contextmanager

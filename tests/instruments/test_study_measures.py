@@ -21,7 +21,7 @@ from rolewise.instruments import (
 from rolewise.instruments.measure_call import OFFERED, call_measure, measure_settings
 from rolewise.instruments.measurements import MEASURES, measure_faults
 from rolewise.statistics.columns import COLUMNS, column_of
-from rolewise.tasks import TASKS
+from rolewise.tasks import METRICS, TASKS
 
 SPEC = InputSpec((0.4,), (0.3,))
 OTHER = InputSpec((0.0,), (1.0,))
@@ -257,7 +257,8 @@ def test_every_column_has_a_unit_and_none_is_made_twice() -> None:
     assert len(made) == len(set(made)) and len(made) > 30
     assert all(column_of(column).unit for column in made)
     of_tasks = {info.key for name in TASKS for info in TASKS[name]().metrics}
-    assert set(COLUMNS) <= {*made, *of_tasks}
+    added = {info.key for name in METRICS for info in METRICS[name]().infos}
+    assert set(COLUMNS) <= {*made, *of_tasks, *added}
     assert column_of("pgd_8_accuracy").leads and not column_of("pgd_8_raw_accuracy").leads
     assert column_of("my_accuracy").percent and not column_of("mine").percent and column_of("mine").leads
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from rolewise.errors import InputError, near
@@ -35,15 +35,16 @@ def accuracy(model: nn.Module, batches: Batches) -> dict[str, float | None]:
         model: the network, in eval mode.
         batches: (inputs [B, C, H, W], labels int64 [B]).
     """
-    hits, loss, count = 0, 0.0, 0
+    hits: list[Tensor] = []
+    losses: list[Tensor] = []
     for inputs, labels in batches:
         logits = logits_in(model(inputs)).float()
-        hits += int((logits.argmax(1) == labels).sum())
-        loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-        count += len(labels)
-    if not count:
+        hits.append((logits.argmax(1) == labels).cpu())
+        losses.append(functional.cross_entropy(logits, labels, reduction="none").cpu())
+    if not sum(map(len, hits)):
         raise InputError("a measurement must have at least one image, got none")
-    return {"accuracy": hits / count, "loss": loss / count}
+    # As a task's metric computes them: a study's numbers are those of a run.
+    return {"accuracy": float(torch.cat(hits).double().mean()), "loss": float(torch.cat(losses).double().mean())}
 
 
 MEASURES.add("calibration")(calibration_columns)

@@ -23,7 +23,7 @@ from rolewise.tasks import metric_entry
 #: Raised when the same config comes to train something else.
 VERSION = 3
 #: Raised when a registered measurement comes to give other columns or other numbers of the same network.
-MEASURED = 3
+MEASURED = 4
 #: Settings that no result depends on, or that stages read through parts of their own, below. What is not named here
 #: or there is in every key: a setting that a later release adds is shared too rarely rather than wrongly.
 _ASIDE = (

@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from rolewise.batch import Batch, Outputs, Rows
 from rolewise.errors import InputError
+from rolewise.inputs import call
 from rolewise.logits import logits_in
 from rolewise.metric_info import CLASS_METRICS, MetricInfo
-from rolewise.networks import call
 from rolewise.tasks.label_checks import check_label_shapes, check_label_values, check_logits
 from rolewise.tasks.protocol import Reduction, RowKind
 from rolewise.tasks.task_registry import TASKS

@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from rolewise.batch import Batch, Outputs, Rows
 from rolewise.errors import InputError
+from rolewise.inputs import call
 from rolewise.logits import logits_in
 from rolewise.metric_info import MetricInfo
-from rolewise.networks import call
 from rolewise.tasks.label_metrics import MULTI_LABEL_METRICS, MultiLabelMetric
 from rolewise.tasks.protocol import Reduction, RowKind, reduced
 from rolewise.tasks.target_checks import check_examples, check_finite, check_place

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from rolewise.batch import Batch, Outputs, Rows
 from rolewise.errors import InputError
+from rolewise.inputs import call
 from rolewise.metric_info import MetricInfo
-from rolewise.networks import call
 from rolewise.tasks.number_metrics import MAE, R2, RMSE, RegressionMetric, as_columns
 from rolewise.tasks.protocol import Reduction, RowKind, reduced
 from rolewise.tasks.target_checks import check_examples, check_finite, check_place
