@@ -288,9 +288,9 @@ def test_methods_whose_terms_have_names_of_their_own_are_read_as_others(world: W
     assert section == {"method": "none"} and unsound.reason == "crd is not sound with mixed labels"
     # Two terms of one method, whose weights are measured apart.
     terms = [{"method": "kd", "name": name, "weight": weight} for name, weight in (("a", 0.5), ("b", 2.0))]
-    found = ask(world, methods=terms)
-    assert [pull.name for pull in found.pulls] == ["a", "b"]
-    assert [one.setting for one in found.choices][:3] == [
+    asked = ask(world, methods=terms)
+    assert [pull.name for pull in asked.pulls] == ["a", "b"]
+    assert [one.setting for one in asked.choices][:3] == [
         "distill.methods.temperature",
         "distill.methods[0].weight",
         "distill.methods[1].weight",

@@ -147,9 +147,9 @@ def test_the_primary_metric_comes_first_and_everything_else_is_the_tasks():
         metric = with_metrics(task, [{"name": "top_k_accuracy", "k": 3}, "f1_macro"], primary).metric()
         logits, labels = examples()
         metric.add(Outputs({"logits": logits}), Batch(logits, labels))
-        found = metric.per_example()
-        assert (found is not None) == each
-        assert found is None or float(found.mean()) == pytest.approx(metric.compute()[primary])
+        values = metric.per_example()
+        assert (values is not None) == each
+        assert values is None or float(values.mean()) == pytest.approx(metric.compute()[primary])
 
 
 def test_a_reward_is_what_the_primary_metric_is_built_from(own: str):
