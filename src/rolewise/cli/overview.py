@@ -94,9 +94,9 @@ _KINDS = {
 
 @app.command("list")
 def list_names(
-    what: Annotated[str, typer.Argument(help="models, methods, data, augmentations or ops; all by default.")] = "",
+    what: Annotated[str, typer.Argument(help="A kind, such as methods, metrics or quantisers; all by default.")] = "",
 ) -> None:
-    """List what is registered: models, methods, data sets, augmentations, operations.
+    """List what is registered: models, methods, tasks, metrics, quantisers, measurements, data sets, augmentations.
 
     Example: rolewise list methods
     """
