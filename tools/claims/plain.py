@@ -34,6 +34,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("log.md", "| 64 of 224x224 |", "once"),
     ("log.md", "Halves are better than threads inside", "once"),
     ("log.md", "- Hooks on arguments are set only where a path needs them", "once"),
+    ("log.md", "115 and 126 s then", "once"),
     ("methods.md", "| `crd` | `penultimate`", "rule"),
     ("methods.md", "- The loss is the same for `a z + b`", "rule"),
     ("methods.md", "- **Learned parts with a loss of their own**", "rule"),
