@@ -48,7 +48,8 @@ def other_draws(figures: Figures) -> Iterator[Told]:
     yield aside(
         "Draws of augmentation and the order of images came from one stream, which each epoch ran through; now they "
         "belong to positions of the epoch. Seeds, networks, data and settings stayed. The earlier results of the "
-        f"default experiment and of Fashion-MNIST are kept in `benchmarks/results/{EARLIER}`: what differs is the draws' luck alone."
+        f"default experiment and of Fashion-MNIST are kept in `benchmarks/results/{EARLIER}`: "
+        "what differs is the draws' luck alone."
     )
     for name, begins in PAIRS.items():
         before, now = figures.arms(f"{EARLIER}/{name}"), figures.arms(name)
