@@ -90,7 +90,7 @@ def test_each_arm_is_told_at_its_level_and_at_no_other(figures: Figures) -> None
 
 
 def test_a_lower_mean_is_told_as_lower() -> None:
-    arms = EVERY[0].arms("fashion_mnist")
+    arms = EVERY[0].arms("earlier_draws/fashion_mnist")
     told = verdicts.strata(arms, rows_of(arms, "tiny", distilled=True), WAYS | NAMES)
     below = [row for row in verdicts.firm(arms, rows_of(arms, "tiny", distilled=True), Noise.ONE)]
     assert below and all(row.difference is not None and row.difference.mean < 0 for row in below)
