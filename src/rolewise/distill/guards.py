@@ -11,7 +11,6 @@ from torch import Tensor
 from rolewise.batch import Batch, Mixture, Outputs
 from rolewise.distill.method import Method
 from rolewise.distill.mixed import check_mixture
-from rolewise.distill.term import Term
 from rolewise.errors import InputError
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def check_batch(distiller: Distiller, batch: Batch) -> None:
         check_soft_labels(methods)
     if batch.indices is None:
         for term in distiller.listed_terms():
-            if isinstance(term, Term) and term.needs_indices:
+            if term.needs_indices:
                 raise InputError(
                     f'indices must be given for "{term.name}", which keeps a memory of each example: call '
                     "distiller(rw.Batch(images, labels, indices))"

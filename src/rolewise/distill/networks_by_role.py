@@ -13,6 +13,7 @@ from rolewise.batch import Batch, Outputs
 from rolewise.distill.roles import enter
 from rolewise.distill.running import NOTHING, keep_buffers
 from rolewise.distill.teacher_mode import TeacherMode, batch_statistics
+from rolewise.distill.term import Term
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec, prepare
 from rolewise.taps import Taps
@@ -91,7 +92,7 @@ class Networks(nn.Module):
             return self._modules[role]  # type: ignore[return-value]
         return self._frozen[role] if role in self._frozen else self.averages[role]
 
-    def listed_terms(self) -> list[nn.Module]:
+    def listed_terms(self) -> list[Term]:
         """Returns the terms in the order of the methods; an attribute of a module costs more to find than a loss."""
         terms: Any = self._modules["terms"]
         return list(terms._modules.values())
