@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from rolewise.errors import InputError
+from rolewise.statistics import compare
 from rolewise.statistics.answers import NOT_ALONE, NOT_DISTILLED, StudentAnswer, run_answers
 from rolewise.statistics.gap_share import ONE_SEED
 from rolewise.statistics.noise_levels import Noise
@@ -100,7 +101,13 @@ def test_the_effects_are_own_and_shared_against_none_and_against_each_other() ->
             ("teacher+distill", "none+distill"),
             ("own+distill", "teacher+distill"),
         ]
-        assert {effect.family for effect in answer.effects} == {(3, 6)}
+        # The first two as the table of arms has them.
+        rows = {(row.student, row.name): row for row in compare(committed("fashion_mnist"))}
+        for effect in answer.effects[:2]:
+            row = rows[effect.student, effect.arm]
+            assert (effect.alone, effect.together) == (pytest.approx(row.adjusted), pytest.approx(row.together))
+            assert effect.family == row.family == (10, 20)
+        assert answer.effects[2].family == (1, 2)
 
 
 def test_of_several_teachers_that_under_its_own_schedule_leads_and_version_1_is_read() -> None:
