@@ -11,6 +11,10 @@ from rolewise.statistics.noise_levels import Noise, noise_words
 
 #: The key of a config that adds arms with or without distillation.
 ADDS_ARMS = "arms.distill: [true, false]"
+#: The caution on a run of one seed.
+ONE_SEED_CAUTION = (
+    "Of one seed: what differs between trainings is in no interval. Run more seeds before believing a difference."
+)
 _NAMES = {OWN: "its own searched schedule", SHARED: "the teacher's schedule", "none": "no augmentation"}
 
 
@@ -20,7 +24,8 @@ def answer_sentences(answer: StudentAnswer) -> list[str]:
     Args:
         answer: of `rolewise.statistics.answers.run_answers`.
     """
-    return [*gain_sentences(answer), *effect_lines(answer)]
+    single = [ONE_SEED_CAUTION] if answer.seeds == 1 else []
+    return [*gain_sentences(answer), *effect_lines(answer), *single]
 
 
 def gain_sentences(answer: StudentAnswer) -> list[str]:
