@@ -2,58 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from answer_toys import committed, run_of
 from scipy import stats
 
 from rolewise.errors import InputError
+from rolewise.statistics import compare
 from rolewise.statistics.answers import NOT_ALONE, NOT_DISTILLED, StudentAnswer, run_answers
 from rolewise.statistics.gap_share import ONE_SEED
 from rolewise.statistics.noise_levels import Noise
-
-RESULTS = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "results"
-
-
-def committed(name: str) -> Any:
-    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def run_of(
-    arms: dict[str, list[float]], teacher: list[float] | None = None, metric: str = "accuracy", **more: Any
-) -> dict[str, Any]:
-    """Results of one student: from an arm's name to its values."""
-    error = metric != "accuracy"
-    info = {"key": metric, "title": metric, "unit": "km" if error else "fraction", "higher_is_better": not error}
-    count = len(next(iter(arms.values())))
-
-    def measured(values: list[float]) -> dict[str, Any]:
-        return {"metrics": {metric: {str(seed): value for seed, value in enumerate(values)}}}
-
-    def arm(name: str, values: list[float]) -> dict[str, Any]:
-        label, distilled = name.removesuffix("+distill"), name.endswith("+distill")
-        return {
-            "name": name,
-            "student": "small",
-            "student_augmentation": label,
-            "teacher_augmentation": "own" if distilled else None,
-            "distilled": distilled,
-            "control": name.replace(label, "none"),
-            **measured(values),
-        }
-
-    return {
-        "version": 2,
-        "primary": metric,
-        "metrics": [info],
-        "seeds": list(range(count)),
-        "teachers": [] if teacher is None else [{"augmentation": "own", **measured(teacher)}],
-        "arms": [arm(name, values) for name, values in arms.items()],
-        **more,
-    }
 
 
 def one(results: dict[str, Any]) -> StudentAnswer:
@@ -100,7 +60,13 @@ def test_the_effects_are_own_and_shared_against_none_and_against_each_other() ->
             ("teacher+distill", "none+distill"),
             ("own+distill", "teacher+distill"),
         ]
-        assert {effect.family for effect in answer.effects} == {(3, 6)}
+        # The first two as the table of arms has them.
+        rows = {(row.student, row.name): row for row in compare(committed("fashion_mnist"))}
+        for effect in answer.effects[:2]:
+            row = rows[effect.student, effect.arm]
+            assert (effect.alone, effect.together) == (pytest.approx(row.adjusted), pytest.approx(row.together))
+            assert effect.family == row.family == (10, 20)
+        assert answer.effects[2].family == (1, 2)
 
 
 def test_of_several_teachers_that_under_its_own_schedule_leads_and_version_1_is_read() -> None:

@@ -32,7 +32,8 @@ def test_the_interval_holds_what_students_test_of_pairs_does_not_reject() -> Non
 
 
 def test_an_error_closes_its_gap_by_falling() -> None:
-    found = gap_share(*([1 - value for value in values] for values in (DISTILLED, ALONE, TEACHER)), RMSE)
+    distilled, alone, teacher = ([1 - value for value in values] for values in (DISTILLED, ALONE, TEACHER))
+    found = gap_share(distilled, alone, teacher, RMSE)
     same = gap_share(DISTILLED, ALONE, TEACHER, ACCURACY)
     assert (found.value, found.low, found.high) == tuple(
         pytest.approx(one) for one in (same.value, same.low, same.high)

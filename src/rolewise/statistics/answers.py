@@ -71,9 +71,10 @@ class StudentAnswer:
 def run_answers(results: Any) -> list[StudentAnswer]:
     """Returns the answers of a run, a student each, in the order of the config.
 
-    Differences are paired by seed. Their p values are adjusted (Holm) in three families: the gains that the run leads
-    with, one a student, which no result has chosen; all other gains; all effects of augmentation. Of a run with one
-    seed intervals are over its test images, where the test kept them.
+    Differences are paired by seed. Their p values are adjusted (Holm) in four families: the gains that the run leads
+    with, one a student, which no result has chosen; all other gains; all differences of an arm to its control, as in
+    the table of arms (see `rolewise.statistics.comparison.compare`); and the students' own schedules against the
+    teacher's. Of a run with one seed intervals are over its test images, where the test kept them.
 
     Args:
         results: the content of ``results.json``, of any version.
@@ -90,12 +91,12 @@ def run_answers(results: Any) -> list[StudentAnswer]:
         # What a run leads with is chosen before there are results, so that it is not adjusted for all the rest.
         first = iter(adjusted_differences([one for answer in answers for one in answer.gains[:1]]))
         rest = iter(adjusted_differences([one for answer in answers for one in answer.gains[1:]]))
-        effects = iter(adjusted_differences([one for answer in answers for one in answer.effects]))
+        effects = _adjusted_effects(current, metric, [one for answer in answers for one in answer.effects])
         return [
             replace(
                 answer,
                 gains=tuple(next(rest if place else first) for place in range(len(answer.gains))),
-                effects=tuple(next(effects) for _ in answer.effects),
+                effects=tuple(effects[_key(one)] for one in answer.effects),
             )
             for answer in answers
         ]
@@ -105,6 +106,25 @@ def run_answers(results: Any) -> list[StudentAnswer]:
         raise InputError(
             f"results must hold seeds, teachers and arms with their fields ({error!r}); the file is damaged"
         ) from error
+
+
+def _adjusted_effects(
+    results: Mapping[str, Any], metric: MetricInfo, effects: Sequence[ArmDifference]
+) -> dict[tuple[str, str, str], ArmDifference]:
+    """Returns the differences of the table of arms and those beside it, each adjusted within its family."""
+    arms = {(arm["student"], arm["name"]): arm for arm in results["arms"]}
+    found = [
+        arm_difference(arm, arms[arm["student"], arm["control"]], metric)
+        for arm in results["arms"]
+        if arm["name"] != arm["control"]
+    ]
+    table = {_key(one): one for one in adjusted_differences([one for one in found if one is not None])}
+    beside = adjusted_differences([one for one in effects if _key(one) not in table])
+    return table | {_key(one): one for one in beside}
+
+
+def _key(one: ArmDifference) -> tuple[str, str, str]:
+    return one.student, one.arm, one.control
 
 
 def _answer(results: Mapping[str, Any], metric: MetricInfo, student: str) -> StudentAnswer:

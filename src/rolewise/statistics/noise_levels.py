@@ -48,5 +48,7 @@ def noise_words(level: Noise, family: tuple[int, int]) -> str:
         Noise.WITHIN: "within the noise" if max(family) < 2 else "within the noise of one comparison",
         Noise.ONE: "beyond the noise of one comparison alone",
         Noise.STUDENT: f"beyond the noise of this student's {counted(family[0], 'comparison')}",
-        Noise.TABLE: f"beyond the noise of all {counted(family[1], 'comparison')}",
+        Noise.TABLE: "beyond the noise of both comparisons"
+        if family[1] == 2
+        else f"beyond the noise of all {counted(family[1], 'comparison')}",
     }[level]
