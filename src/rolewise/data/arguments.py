@@ -86,7 +86,9 @@ IGNORE = Rule("a whole number from 0 to 65535, or null", lambda value: value is 
 #: The number of each class in mask files.
 VALUES = Rule(
     "a list of distinct whole numbers from 0 to 65535, one for each class",
-    lambda value: value is None or (isinstance(value, list) and all(map(_is_number, value)) and len(set(value)) > 1),
+    lambda value: (
+        value is None or (isinstance(value, list) and all(map(_is_number, value)) and 1 < len(set(value)) == len(value))
+    ),
 )
 
 

@@ -104,7 +104,8 @@ def mask_source(images: Sequence[Path], masks: Sequence[Path], rules: PictureRul
 def pairs_in(images: Path, masks: Path, suffix: str = "") -> tuple[list[Path], list[Path]]:
     """Returns the images of a folder at every depth, and the mask of each.
 
-    A mask has the path of its image below its own folder, with ``suffix`` behind the name and any of `ENDINGS`.
+    A mask has the path of its image below its own folder, with ``suffix`` behind the name and any of `ENDINGS`. Both
+    may lie in the same folder: where there is no suffix, the PNG files are the masks.
 
     Args:
         images: a folder.
@@ -115,13 +116,16 @@ def pairs_in(images: Path, masks: Path, suffix: str = "") -> tuple[list[Path], l
         InputError: there is no image, or images have no mask or several; they are named.
     """
     listed = list_images(images).images
-    if images == masks or masks.is_relative_to(images):
-        listed = [path for path in listed if not path.stem.endswith(suffix or "\0") and not path.is_relative_to(masks)]
+    if images == masks:
+        listed = [path for path in listed if not _is_mask(path, suffix)]
+    elif masks.is_relative_to(images):
+        listed = [path for path in listed if not path.is_relative_to(masks)]
     if not listed:
         raise InputError(f"{images} must hold images, got none; name their folder in data.arguments")
     by_name: dict[str, list[Path]] = {}
+    images_of = set(listed)
     for path in list_images(masks).images:
-        if path.suffix.lower() in ENDINGS:
+        if path.suffix.lower() in ENDINGS and path not in images_of:
             by_name.setdefault(str(path.relative_to(masks).with_suffix("")), []).append(path)
     wanted = {path: str(path.relative_to(images).with_suffix("")) + suffix for path in listed}
     missing = [path for path, name in wanted.items() if name not in by_name]
@@ -146,6 +150,11 @@ def pairs_in(images: Path, masks: Path, suffix: str = "") -> tuple[list[Path], l
     if left:
         warn(f"{masks}: {counted(left, 'mask')} left out, which belong to no image of {images}")
     return listed, [by_name[wanted[path]][0] for path in listed]
+
+
+def _is_mask(path: Path, suffix: str) -> bool:
+    """Returns whether a file of a folder that holds images and masks is a mask: by its suffix, else a PNG is one."""
+    return path.stem.endswith(suffix) if suffix else path.suffix.lower() == ".png"
 
 
 def _outside(rules: MaskRules) -> int:

@@ -2,7 +2,7 @@
 
 Source: Ronneberger, Fischer, Brox (2015), https://arxiv.org/abs/1505.04597.
 Differs from source: padded convolutions with batch norm, bilinear upsampling to the skip's own size (so that images of
-any size pass), any number and width of levels, and a first convolution with a stride where that is asked for.
+any size pass), any number and width of levels, and a first convolution of any stride.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class UNet(nn.Module):
             before = width
         self.decoder = nn.ModuleList(back)
         self.head = nn.Conv2d(before, num_classes, 1)
-        self.taps = {f"encoder{index + 1}": f"encoder.{index}" for index in range(len(widths))}
+        self.taps = {f"stage{index + 1}": f"encoder.{index}" for index in range(len(widths))}
         self.taps |= {f"decoder{index + 1}": f"decoder.{index}" for index in range(len(back))}
         self.taps |= {"penultimate": f"decoder.{len(back) - 1}", "logits": "head"}
         for module in self.modules():
