@@ -18,6 +18,7 @@ from rolewise.experiment.histograms import write_histograms
 from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import run_test, write_results
 from rolewise.experiment.run_folder import RunFolder, held, open_run
+from rolewise.experiment.run_state import recorded_state
 from rolewise.experiment.schedule_search import images_of_search, run_search
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
@@ -104,6 +105,7 @@ def run(
     out: AnyPath,
     *,
     fresh: bool = False,
+    extend: bool = False,
     only: Callable[[Stage], bool] | None = None,
     on_update: Callable[[StageUpdate], None] = lambda update: None,
     on_plan: Callable[[RunPlan, list[Stage]], None] = lambda plan, todo: None,
@@ -114,6 +116,7 @@ def run(
         config: the experiment.
         out: the run folder.
         fresh: start again from nothing; the present content is moved aside.
+        extend: continue in the folder of another config: stages that still hold are kept, the others are run again.
         only: filter of the wanted stages; the stages that they need are run as well. All by default.
         on_update: called when a stage starts, moves and ends.
         on_plan: called with the whole plan and its remaining stages, before anything is done.
@@ -129,8 +132,8 @@ def run(
     if not isinstance(config, ExperimentConfig):
         raise InputError(f"config must be an ExperimentConfig, got {config!r}; read a file with rolewise.load(path)")
     refuse_faults(config)
-    folder = open_run(out, config, fresh=fresh)
-    with held(folder), torch_threads(config.threads):
+    folder = open_run(out, config, fresh=fresh, extend=extend)
+    with held(folder), recorded_state(out, "run") as state, torch_threads(config.threads):
         stages = stages_of(config)
         if only is not None:
             stages = with_needs(stages, only)
@@ -139,6 +142,12 @@ def run(
         workers = config.workers or default_workers(config)
         with blamed(config, "the estimate of the time", out):
             planned = plan(folder, stages, workers)
+        state.plan(planned.times, workers, planned.done)
+
+        def update(news: StageUpdate) -> None:
+            state.update(news.stage, news.text)
+            on_update(news)
+
         on_plan(planned, [stage for stage in stages if not folder.is_done(stage.name)])
         # Stages of different seeds run side by side; with fewer seeds than workers a search spreads its members.
         run_stages(
@@ -148,7 +157,7 @@ def run(
             workers=workers,
             threads=config.threads,
             search_workers=max(1, workers // len(config.seeds)),
-            on_update=on_update,
+            on_update=update,
         )
         if only is not None:
             return {}
