@@ -22,7 +22,7 @@ def run_command(config: ConfigFile, out: RunOption, settings: Settings = None, f
     _run(config, out, settings, fresh, None)
     from rolewise.report import summary
 
-    console.print(summary(out), soft_wrap=True)
+    console.print(summary(out))
     console.print(f"\nResults: {out / 'results.json'}\nReport:  {out / 'report.html'}", soft_wrap=True)
 
 
