@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
 from rolewise.experiment import builders
-from rolewise.experiment.estimate import estimated_seconds, stage_times
+from rolewise.experiment.estimate import run_seconds, stage_times
 from rolewise.experiment.executor import StageUpdate, run_stages
 from rolewise.experiment.failures import TRACEBACK, blamed
 from rolewise.experiment.histograms import write_histograms
@@ -19,9 +19,9 @@ from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import run_test, write_results
 from rolewise.experiment.run_folder import RunFolder, held, open_run
 from rolewise.experiment.run_state import recorded_state
-from rolewise.experiment.schedule_search import images_of_search, run_search
-from rolewise.experiment.seed_data import seed_data_of
+from rolewise.experiment.schedule_search import run_search
 from rolewise.experiment.stage_graph import Stage, stages_of
+from rolewise.experiment.stage_images import images_of_stage
 from rolewise.experiment.stages import TIMES, finish, run_training, section_of
 from rolewise.experiment.trial import refuse_faults
 from rolewise.files import AnyPath, as_json, as_path, sha256
@@ -64,23 +64,34 @@ class RunPlan:
 
 def plan(run: RunFolder, stages: list[Stage], workers: int) -> RunPlan:
     """Counts the images that stages train on and the steps that they take, and estimates the time."""
-    config = run.config()
-    images = {stage.name: images_of(run, stage) for stage in stages}
+    return plan_of_run(run.config(), stages, {stage.name for stage in stages if run.is_done(stage.name)}, workers)
+
+
+def plan_of_run(config: ExperimentConfig, stages: list[Stage], done: Collection[str], workers: int) -> RunPlan:
+    """Counts the images that stages train on and the steps that they take, and estimates the time of those left.
+
+    Args:
+        config: the experiment.
+        stages: stages of it.
+        done: names of those that are done.
+        workers: processes that work side by side.
+    """
+    images = {stage.name: images_of_stage(config, stage) for stage in stages}
     # Each epoch's last, smaller batch is counted by its share.
     steps = {
         stage.name: round(images[stage.name] / section_of(config, stage.role).train.batch_size)
         for stage in stages
         if images[stage.name]
     }
-    todo = [stage for stage in stages if not run.is_done(stage.name)]
+    todo = [stage for stage in stages if stage.name not in done]
     times = stage_times(config, todo, images)
-    return RunPlan(stages, len(stages) - len(todo), images, steps, estimated_seconds(times.values(), workers), times)
+    spread = max(1, workers // len(config.seeds))
+    return RunPlan(stages, len(stages) - len(todo), images, steps, run_seconds(todo, times, workers, spread), times)
 
 
 def images_of(run: RunFolder, stage: Stage) -> int:
     """Returns the number of images that a stage trains on, each as often as it is seen."""
-    counts = {"search": images_of_search, "teacher": _images_of_training, "arm": _images_of_training}
-    return counts[stage.kind](run, stage) if stage.kind in counts else 0
+    return images_of_stage(run.config(), stage)
 
 
 def run_stage(
@@ -208,15 +219,3 @@ def _add_seconds(folder: RunFolder, stage: Stage, seconds: float) -> None:
     place = folder.stage(stage.name)
     files = {name: sha256(place / name) for name in TIMES if name != SECONDS and (place / name).is_file()}
     write_sealed(place / SECONDS, {"seconds": round(_seconds(folder, stage) + seconds, 3), "files": files})
-
-
-def _images_of_training(run: RunFolder, stage: Stage) -> int:
-    config = run.config()
-    if stage.role == "teacher" and config.teacher.weights is not None:
-        return 0  # taken from a file
-    section = section_of(config, stage.role)
-    images = section.images
-    if images is None:
-        data = seed_data_of(config, stage.seed, builders.configured_device(config.device))
-        images = len(data.final_indices(None, unseen=stage.unseen))
-    return images * section.train.epochs
