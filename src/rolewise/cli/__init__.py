@@ -1,17 +1,17 @@
-"""The command line: run, study, search, train, distill, evaluate, export, predict, report, advise and so on."""
+"""The command line: new, run, study, search, distill, evaluate, export, predict, report, advise and so on."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-from rolewise.cli import data, experiments, outcomes, overview, predictions, proposals
+from rolewise.cli import data, experiments, new, outcomes, overview, predictions, proposals
 from rolewise.cli.options import app
-from rolewise.errors import InputError, Interrupted, RolewiseError
+from rolewise.errors import BrokenOff, InputError, Interrupted, RolewiseError
 from rolewise.jobs.worker_output import warn_in_one_line
 from rolewise.threads import wait_passively
 
-__all__ = ["app", "data", "experiments", "main", "outcomes", "overview", "predictions", "proposals"]
+__all__ = ["app", "data", "experiments", "main", "new", "outcomes", "overview", "predictions", "proposals"]
 
 
 #: A path that was given is of another kind, or not for this user.
@@ -19,7 +19,7 @@ _WRONG_PLACE = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirec
 
 #: What typer makes of a KeyboardInterrupt.
 _BROKEN_OFF = 130
-_STOPPED = "Stopped; run the same command again to resume from the last checkpoint."
+_STOPPED = "Stopped."
 
 
 def main() -> None:
@@ -32,7 +32,11 @@ def main() -> None:
         code = app(standalone_mode=False)
     except InputError as error:
         _fail(str(error), 2)
+    except BrokenOff as error:
+        _end_early()
+        _fail(str(error), 1)
     except Interrupted as error:
+        _end_early()
         seconds = time.monotonic() - started
         _fail(f"{error}\nStopped after {seconds:.0f} s; nothing is lost: run the same command again to resume.", 1)
     except RolewiseError as error:
@@ -56,6 +60,12 @@ def main() -> None:
         _fail(_STOPPED, 1)
     if isinstance(code, int) and code:
         raise SystemExit(code)
+
+
+def _end_early() -> None:
+    from rolewise.jobs.worker_process import end_server
+
+    end_server()
 
 
 def _fail(text: str, code: int) -> None:

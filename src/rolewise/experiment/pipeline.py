@@ -15,6 +15,7 @@ from rolewise.experiment.estimate import estimated_seconds, stage_times
 from rolewise.experiment.executor import StageUpdate, run_stages
 from rolewise.experiment.failures import TRACEBACK, blamed
 from rolewise.experiment.histograms import write_histograms
+from rolewise.experiment.predictions import write_predictions
 from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import run_test, write_results
 from rolewise.experiment.run_folder import RunFolder, held, open_run
@@ -24,6 +25,7 @@ from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import TIMES, finish, run_training, section_of
 from rolewise.experiment.trial import refuse_faults
 from rolewise.files import AnyPath, as_json, as_path, sha256
+from rolewise.processes import asked_to_stop
 from rolewise.report import write_report
 from rolewise.seals import SECONDS, check_stage, recorded_seconds, write_product, write_sealed
 from rolewise.threads import torch_threads
@@ -151,11 +153,14 @@ def run(
         )
         if only is not None:
             return {}
-        write_previews(folder)
-        results = write_results(folder)
-        write_product(out / "timing.json", as_json(timing(folder)))
-        write_report(out)
-        (out / TRACEBACK).unlink(missing_ok=True)  # what it was of has been mended
+        # A matter of seconds, after which there is nothing left to stop.
+        with asked_to_stop(lambda: "the report is written"):
+            write_previews(folder)
+            results = write_results(folder)
+            write_predictions(folder, results)
+            write_product(out / "timing.json", as_json(timing(folder)))
+            write_report(out)
+            (out / TRACEBACK).unlink(missing_ok=True)  # what it was of has been mended
         return results
 
 
