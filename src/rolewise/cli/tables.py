@@ -25,7 +25,7 @@ def table_command(
 ) -> None:
     """Write a run's or a study's results as a table: mean ± sample standard deviation over seeds.
 
-    The best of a student is marked only where a test tells it from all others.
+    The best of a student is marked only where it is beyond the noise of its comparisons with all others.
 
     Example: rolewise table runs/digits --format latex --out digits.tex
 

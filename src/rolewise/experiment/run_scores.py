@@ -31,7 +31,7 @@ class RunScores:
         metrics: the primary one first.
         seeds: all seeds of the run.
         arms: values of each metric by seed, by student and arm.
-        teachers: likewise, by the label of the augmentation.
+        teachers: those of the teachers, by the label of the augmentation.
         missing: a sentence for each thing that is not there.
     """
 

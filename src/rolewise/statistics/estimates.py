@@ -82,7 +82,7 @@ def unpaired(values: Sequence[float], control: Sequence[float]) -> Estimate:
 
     Args:
         values: one for each seed, finite.
-        control: likewise, of other seeds.
+        control: values of other seeds.
 
     Returns:
         The difference; ``sd`` is None, and so are interval and p value where one side has one seed, or both no spread.
