@@ -17,6 +17,7 @@ FOUNDATION = {
     "errors",
     "files",
     "foreign_code",
+    "image_limits",
     "inputs",
     "jobs",
     "logits",
