@@ -113,6 +113,7 @@ def go_on_with_the_study(folder: Path) -> bytes:
 
 RUN_FILES = (
     *("run.json", "config.yaml", "environment.json", "results.json", "timing.json", "previews.npz", "products.json"),
+    "predictions.npz",
     *("report.html", ".lock", "statistics/seed0.json"),
     *(f"stages/seed0/teacher-search/{name}" for name in ("done.json", "lineage.json", "record.jsonl", "schedule.json")),
     *(f"stages/seed0/teacher-search/{name}" for name in ("scalars.json", "seconds.json", "timing.jsonl")),

@@ -15,6 +15,7 @@ from rolewise.experiment.estimate import estimated_seconds, stage_times
 from rolewise.experiment.executor import StageUpdate, run_stages
 from rolewise.experiment.failures import TRACEBACK, blamed
 from rolewise.experiment.histograms import write_histograms
+from rolewise.experiment.predictions import write_predictions
 from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import run_test, write_results
 from rolewise.experiment.run_folder import RunFolder, held, open_run
@@ -156,6 +157,7 @@ def run(
         with asked_to_stop(lambda: "the report is written"):
             write_previews(folder)
             results = write_results(folder)
+            write_predictions(folder, results)
             write_product(out / "timing.json", as_json(timing(folder)))
             write_report(out)
             (out / TRACEBACK).unlink(missing_ok=True)  # what it was of has been mended
