@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rolewise.augment import Plan, Policy, Schedule, apply
     from rolewise.batch import Batch, Context, Outputs, Rows
     from rolewise.config import ExperimentConfig
+    from rolewise.deploy import export_network, predict_pictures
     from rolewise.distill import Distiller, Method, Shapes, StoredTeacher, Term, Terms, average_of, configure
     from rolewise.distill.signatures import *  # noqa: F403
     from rolewise.errors import InputError, Interrupted, NonFiniteError, RolewiseError, RunError
@@ -20,8 +21,13 @@ if TYPE_CHECKING:
     from rolewise.report import write_report
     from rolewise.search import SearchResult, search
     from rolewise.taps import tap
+<<<<<<< HEAD
     from rolewise.tasks import Classification, MultiLabel, Regression
     from rolewise.train import Distilled, Trainee, distill, evaluate, fit
+=======
+    from rolewise.tasks import Classification, MultiLabel, Regression, Segmentation
+    from rolewise.train import Trainee, evaluate, fit
+>>>>>>> main
 
 __version__ = "0.1.0"
 
@@ -30,13 +36,14 @@ _WHERE = {
     "augment": ("Plan", "Policy", "Schedule", "apply"),
     "batch": ("Batch", "Context", "Outputs", "Rows"),
     "config": ("ExperimentConfig",),
+    "deploy": ("export_network", "predict_pictures"),
     "distill": ("Distiller", "Method", "Shapes", "StoredTeacher", "Term", "Terms", "average_of", "configure"),
     "errors": ("InputError", "Interrupted", "NonFiniteError", "RolewiseError", "RunError"),
     "experiment": ("load", "run"),
     "inputs": ("InputSpec",),
     "report": ("write_report",),
     "search": ("SearchResult", "search"),
-    "tasks": ("Classification", "MultiLabel", "Regression"),
+    "tasks": ("Classification", "MultiLabel", "Regression", "Segmentation"),
     "taps": ("tap",),
     "train": ("Distilled", "Trainee", "evaluate", "fit"),
 }
@@ -66,6 +73,7 @@ __all__ = [
     "RunError",
     "Schedule",
     "SearchResult",
+    "Segmentation",
     "Shapes",
     "StoredTeacher",
     "Term",
@@ -77,8 +85,10 @@ __all__ = [
     "configure",
     "distill",
     "evaluate",
+    "export_network",
     "fit",
     "load",
+    "predict_pictures",
     "run",
     "search",
     "tap",

@@ -145,7 +145,8 @@ def run_study(
             check_stage(folder.store(job.key))
         ledger = Ledger(study, graph, folder)
         workers = study.workers or _default_workers(study)
-        on_plan(plan_of(folder, graph, len(ledger.write()), workers), graph)
+        ledger.write()
+        on_plan(plan_of(folder, graph, {cell.name: cell.config for cell in study.cells}, workers), graph)
         todo = [job for job in (*graph.trainings, *graph.measurements) if not folder.is_done(job.key)]
         if todo:
             pool: JobPool = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -111,23 +111,22 @@ def evaluate(
     check_indices(indices, source)
     check_count("batch_size", batch_size, least=1)
     parts = (
-        Batch(
-            prepare(part.images, spec) if spec is not None else part.images.float() / 255,
-            part.labels,
-            part.indices,
-        )
+        Batch(part.images if spec is not None else part.images.float() / 255, part.labels, part.indices)
         for part in batches(source, indices, batch_size, device=device)
     )
-    return evaluate_batches(model, parts, task=task)
+    return evaluate_batches(model, parts, spec, task=task)
 
 
 @torch.no_grad()
-def evaluate_batches(model: nn.Module, batches: Iterable[Batch], *, task: Task | None = None) -> Metrics:
-    """Evaluates a network on batches that are its input already.
+def evaluate_batches(
+    model: nn.Module, batches: Iterable[Batch], spec: InputSpec | None = None, *, task: Task | None = None
+) -> Metrics:
+    """Evaluates a network on batches.
 
     Args:
         model: of the task.
         batches: with targets, on the model's device.
+        spec: the model's input; None for batches that are its input already.
         task: of the model; classification by default.
 
     Raises:
@@ -136,8 +135,9 @@ def evaluate_batches(model: nn.Module, batches: Iterable[Batch], *, task: Task |
     task, examples = Classification() if task is None else task, 0
     metric = task.metric()
     with evaluating(model):
-        for batch in batches:
-            task.check(batch)
+        for given in batches:
+            task.check(given)
+            batch = given if spec is None else replace(given, inputs=prepare(given.inputs, spec))
             outputs = task.run(model, batch.inputs)
             task.check_outputs(outputs, batch, values=False)
             metric.add(outputs, batch)

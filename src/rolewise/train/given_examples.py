@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from rolewise.batch import Batch
 from rolewise.data import ImageData, Source
 from rolewise.errors import InputError
-from rolewise.inputs import InputSpec, prepare
+from rolewise.inputs import InputSpec
 from rolewise.tasks import Task
 from rolewise.train.evaluate import Metrics, evaluate, evaluate_batches
 from rolewise.train.example_feed import LoaderFeed, TensorFeed, feed_of
@@ -81,12 +80,8 @@ class Examples:
         """
         if self.source is not None and self.indices is not None:
             return evaluate(network, self.source, self.indices, spec, device=self.device, task=task)
-        return evaluate_batches(network, self._prepared(spec), task=task)
-
-    def _prepared(self, spec: InputSpec | None) -> Iterator[Batch]:
         assert self.feed is not None
-        for batch in self.feed.batches(0):
-            yield batch if spec is None else replace(batch, inputs=prepare(batch.inputs, spec))
+        return evaluate_batches(network, self.feed.batches(0), spec, task=task)
 
 
 def examples_of(
