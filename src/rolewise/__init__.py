@@ -21,13 +21,8 @@ if TYPE_CHECKING:
     from rolewise.report import write_report
     from rolewise.search import SearchResult, search
     from rolewise.taps import tap
-<<<<<<< HEAD
-    from rolewise.tasks import Classification, MultiLabel, Regression
-    from rolewise.train import Distilled, Trainee, distill, evaluate, fit
-=======
     from rolewise.tasks import Classification, MultiLabel, Regression, Segmentation
-    from rolewise.train import Trainee, evaluate, fit
->>>>>>> main
+    from rolewise.train import Distilled, Trainee, distill, evaluate, fit
 
 __version__ = "0.1.0"
 

@@ -48,6 +48,18 @@ def crd(
 ) -> Method:
     """Noise-contrastive estimate of an example's embedding among those of others in the other network's memory."""
 
+def cwd(
+    *,
+    temperature: float = 4.0,
+    weight: float | Weight | dict[str, Any] = 50.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the student's distribution over places from the teacher's, in each channel."""
+
 def dist(
     *,
     inter: float = 1.0,
@@ -190,6 +202,18 @@ def output_match(
     student: str | None = None,
 ) -> Method:
     """Mean error of the student's outputs against the teacher's, as regression has it."""
+
+def pairwise(
+    *,
+    grid: int = 2,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean squared difference of the cosines between an image's places."""
 
 def pkt(
     *,
