@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rolewise.augment import Plan, Policy, Schedule, apply
     from rolewise.batch import Batch, Context, Outputs, Rows
     from rolewise.config import ExperimentConfig
+    from rolewise.deploy import export_network, predict_pictures
     from rolewise.distill import Distiller, Method, Shapes, StoredTeacher, Term, Terms, average_of, configure
     from rolewise.errors import InputError, Interrupted, NonFiniteError, RolewiseError, RunError
     from rolewise.experiment import load, run
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rolewise.report import write_report
     from rolewise.search import SearchResult, search
     from rolewise.taps import tap
-    from rolewise.tasks import Classification, MultiLabel, Regression
+    from rolewise.tasks import Classification, MultiLabel, Regression, Segmentation
     from rolewise.train import Trainee, evaluate, fit
 
 __version__ = "0.1.0"
@@ -27,13 +28,14 @@ _WHERE = {
     "augment": ("Plan", "Policy", "Schedule", "apply"),
     "batch": ("Batch", "Context", "Outputs", "Rows"),
     "config": ("ExperimentConfig",),
+    "deploy": ("export_network", "predict_pictures"),
     "distill": ("Distiller", "Method", "Shapes", "StoredTeacher", "Term", "Terms", "average_of", "configure"),
     "errors": ("InputError", "Interrupted", "NonFiniteError", "RolewiseError", "RunError"),
     "experiment": ("load", "run"),
     "inputs": ("InputSpec",),
     "report": ("write_report",),
     "search": ("SearchResult", "search"),
-    "tasks": ("Classification", "MultiLabel", "Regression"),
+    "tasks": ("Classification", "MultiLabel", "Regression", "Segmentation"),
     "taps": ("tap",),
     "train": ("Trainee", "evaluate", "fit"),
 }
@@ -60,6 +62,7 @@ __all__ = [
     "RunError",
     "Schedule",
     "SearchResult",
+    "Segmentation",
     "Shapes",
     "StoredTeacher",
     "Term",
@@ -70,8 +73,10 @@ __all__ = [
     "average_of",
     "configure",
     "evaluate",
+    "export_network",
     "fit",
     "load",
+    "predict_pictures",
     "run",
     "search",
     "tap",
