@@ -103,7 +103,7 @@ def test_what_is_no_folder_of_a_run_is_refused(tmp_path: Path) -> None:
 
 def test_the_time_to_go_is_by_the_pace_up_to_now() -> None:
     weights = {"a": 10.0, "b": 10.0, "c": 20.0}
-    assert remaining_seconds(weights, [], {}, 0.0, 2) == 20.0, "nothing is done: by the estimate"
+    assert remaining_seconds(weights, [], {}, 5.0, 20.0) == 20.0, "nothing is done: by the estimate"
     assert remaining_seconds(weights, ["a"], {}, 30.0, 1) == 90.0, "three times as slow as estimated"
     assert remaining_seconds(weights, ["a"], {"c": 0.5}, 30.0, 1) == 30.0
     assert remaining_seconds(weights, ["a", "b", "c"], {}, 30.0, 1) == 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +11,11 @@ from typing import Any
 from rolewise.config import load_experiment_config
 from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment.lock import holder_of
-from rolewise.experiment.run_state import read_folder_state, remaining_seconds
+from rolewise.experiment.run_state import part_done, read_folder_state, remaining_seconds
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.seals import DONE
 
 _RECORDS = {"run.json": "run", "study.json": "study"}
-#: How far a stage is, in a line of its progress: ``epoch 3/60``, ``interval 2/8``.
-_PART = re.compile(r"\b(\d+)/(\d+)\b")
 
 
 def folders_below(root: Path) -> list[Path]:
@@ -62,7 +59,7 @@ def status_of(root: Path) -> dict[str, Any]:
         ``folder``, ``what``, ``state`` (``running``, ``running elsewhere``, ``stopped``, ``failed``, ``killed``,
         ``part done``, ``finished``, or ``idle`` where no process has left a word), ``process`` (its number, host,
         command, folder and start), ``reason``, ``ended``, ``stages`` (``all``, ``done``, ``failed``, ``left``),
-        ``under_way`` (name, progress and start of each), and ``remaining_seconds``, None where there is no telling.
+        ``under_way`` (name, progress and start of each), and ``remaining_seconds``, None where it is unknown.
     """
     what, state, holder = what_of(root) or "run", read_folder_state(root) or {}, holder_of(root)
     names, done = (_of_study if what == "study" else _of_run)(root)
@@ -123,18 +120,12 @@ def _remaining(state: Mapping[str, Any], now: Mapping[str, Any], found: Mapping[
         return None
     over = state.get("done stages")
     done = [str(name) for name in over] if isinstance(over, list) else []
-    parts = {name: _part(str(_mapping(entry).get("text", ""))) for name, entry in now.items()}
+    parts = {name: part_done(str(_mapping(entry).get("text", ""))) for name, entry in now.items()}
     until = time.time() if found["state"] == "running" else updated
-    workers = state.get("workers")
     try:
-        return remaining_seconds(weights, done, parts, until - started, workers if isinstance(workers, int) else 1)
-    except TypeError:  # what was edited by hand
+        return remaining_seconds(weights, done, parts, until - started, float(state.get("planned", 0)))
+    except (TypeError, ValueError):  # what was edited by hand
         return None
-
-
-def _part(text: str) -> float:
-    match = _PART.search(text)
-    return min(1.0, int(match[1]) / max(1, int(match[2]))) if match else 0.0
 
 
 def _mapping(value: Any) -> dict[str, Any]:

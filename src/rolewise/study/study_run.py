@@ -153,7 +153,7 @@ def run_study(
         workers = study.workers or default_workers_of(study)
         ledger.write()
         plan = plan_of(folder, graph, {cell.name: cell.config for cell in study.cells}, workers)
-        state.plan(plan.times, workers, plan.done)
+        state.plan(plan.times, plan.seconds)
         on_plan(plan, graph)
 
         def on(event: JobEvent) -> None:
