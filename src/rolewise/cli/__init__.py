@@ -5,13 +5,37 @@ from __future__ import annotations
 import sys
 import time
 
-from rolewise.cli import data, experiments, new, outcomes, overview, predictions, proposals, watching
+from rolewise.cli import (
+    data,
+    experiments,
+    new,
+    outcomes,
+    overview,
+    predict,
+    proposals,
+    status,
+    tables,
+    watching,
+)
 from rolewise.cli.options import app
 from rolewise.errors import BrokenOff, InputError, Interrupted, RolewiseError
 from rolewise.jobs.worker_output import warn_in_one_line
 from rolewise.threads import wait_passively
 
-__all__ = ["app", "data", "experiments", "main", "new", "outcomes", "overview", "predictions", "proposals", "watching"]
+__all__ = [
+    "app",
+    "data",
+    "experiments",
+    "main",
+    "new",
+    "outcomes",
+    "overview",
+    "predict",
+    "proposals",
+    "status",
+    "tables",
+    "watching",
+]
 
 
 #: A path that was given is of another kind, or not for this user.

@@ -2,23 +2,26 @@
 
 from rolewise.deploy.export import default_stage, export_stage
 from rolewise.deploy.model_card import Exported
+from rolewise.deploy.network_export import NetworkFile, export_network
 from rolewise.deploy.predictor import (
     Prediction,
     Predictor,
+    picture_predictions,
     predict_pictures,
-    predictions,
     predictor_of_file,
     predictor_of_run,
 )
 
 __all__ = [
     "Exported",
+    "NetworkFile",
     "Prediction",
     "Predictor",
     "default_stage",
+    "export_network",
     "export_stage",
+    "picture_predictions",
     "predict_pictures",
-    "predictions",
     "predictor_of_file",
     "predictor_of_run",
 ]

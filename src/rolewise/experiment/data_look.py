@@ -20,15 +20,14 @@ from rolewise.config.overrides import read_overridden
 from rolewise.config.schema import DataSection, ExperimentConfig
 from rolewise.data import DataWarning, Division, Source, StreamedFiles, data_root, divide, read_with, split
 from rolewise.data.data_checks import CopiesWarning
+from rolewise.data.held_images import NOTHING_MB
 from rolewise.data.picture_facts import PictureFacts, picture_facts, same_pixels
 from rolewise.data.splits import count_of
-from rolewise.data.targets import kind_of_targets
+from rolewise.data.targets import IGNORED, kind_of_targets
 from rolewise.errors import InputError
 from rolewise.experiment.name_checks import data_faults
 from rolewise.seeds import derive_seed
 
-#: Below the pixels of any set: image files stay files, whose facts can be told.
-_NOTHING_MB = 1e-9
 _NETWORK = {"name": "small_cnn"}
 
 
@@ -79,7 +78,8 @@ def _look(section: DataSection, seed: int) -> dict[str, Any]:
         {key: value for key, value in section.arguments.items() if key != "faulty" or ":" in section.name},
         root=section.root,
         download=section.download,
-        memory_budget_mb=_NOTHING_MB,
+        # Image files stay files, whose facts can be told.
+        memory_budget_mb=NOTHING_MB,
     )
     parts = [raw.train] if raw.test is None else [raw.train, raw.test]
     titles, root = ("images", "test_images"), data_root(section.root)
@@ -135,9 +135,10 @@ def _counts(divided: Division, section: DataSection, seed: int, classes: Sequenc
     """Returns the number of images in each part, and of each class in each part where there are classes."""
     labels, train, validation = divided.source.labels, divided.usable, divided.validation
     if validation is None:
-        if fault := _validation_fault(section, len(train)):
+        wanted = section.validation if divided.validating is None else divided.validating
+        if fault := _validation_fault(wanted, len(train)):
             raise InputError.at(("data", "validation"), fault)
-        parts = split(labels[train], validation=section.validation, test=0, seed=derive_seed(seed, "split"))
+        parts = split(labels[train], validation=wanted, test=0, seed=derive_seed(seed, "split"))
         train, validation = divided.usable[parts.train], divided.usable[parts.validation]
     each = {
         "train": labels[train],
@@ -151,20 +152,36 @@ def _counts(divided: Division, section: DataSection, seed: int, classes: Sequenc
             {"name": name, **{part: column[at] for part, column in columns.items()}} for at, name in enumerate(classes)
         ]
         found["unlabelled"] = int((labels[train] < 0).sum()) if labels.ndim == 1 else 0
+        if labels.ndim == 3:
+            pixels = _pixels(labels[train])
+            for at, line in enumerate(found["classes"]):
+                line["pixels"] = pixels[at] / max(1, sum(pixels[:IGNORED]))
+            found["ignored"] = pixels[IGNORED] / max(1, sum(pixels))
     else:
         found["numbers"] = [{"name": name, **_spread(labels[train][:, at].tolist())} for at, name in enumerate(classes)]
     return found
 
 
-def _validation_fault(section: DataSection, usable: int) -> str | None:
-    count = count_of("validation", section.validation, usable)
+def _validation_fault(validation: int | float, usable: int) -> str | None:
+    count = count_of("validation", validation, usable)
     return None if count < usable else f"must leave some of the {usable:,} images to train on, got {count:,}; lower it"
 
 
 def _by_class(labels: Tensor, number: int) -> list[int]:
+    """Returns the number of images of each class, or with each label, or in whose mask a class occurs."""
+    if labels.ndim == 3:
+        there = torch.zeros(number, dtype=torch.int64)
+        for mask in labels:
+            there[mask[mask != IGNORED].unique().long()] += 1
+        return [int(count) for count in there]
     if labels.ndim == 2:
         return [int(count) for count in labels.long().sum(0)]
     return [int(count) for count in labels[labels >= 0].bincount(minlength=number)]
+
+
+def _pixels(masks: Tensor) -> list[int]:
+    """Returns the number of pixels of each label from 0 to 255."""
+    return [int(count) for count in torch.bincount(masks.reshape(-1), minlength=256)]
 
 
 def _files(facts: Sequence[PictureFacts], several: int) -> dict[str, Any]:
