@@ -24,7 +24,6 @@ from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import TIMES, finish, run_training, section_of
 from rolewise.experiment.trial import refuse_faults
 from rolewise.files import AnyPath, as_json, as_path, sha256
-from rolewise.report import write_report
 from rolewise.seals import SECONDS, check_stage, recorded_seconds, write_product, write_sealed
 from rolewise.threads import torch_threads
 
@@ -154,6 +153,9 @@ def run(
         write_previews(folder)
         results = write_results(folder)
         write_product(out / "timing.json", as_json(timing(folder)))
+        # Drawing needs matplotlib, for which no check and no worker should wait.
+        from rolewise.report import write_report
+
         write_report(out)
         (out / TRACEBACK).unlink(missing_ok=True)  # what it was of has been mended
         return results

@@ -19,7 +19,6 @@ from rolewise.files import AnyPath, as_path
 from rolewise.foreign_code import import_path
 from rolewise.instruments.measurements import measure_faults
 from rolewise.processes import asked_to_stop
-from rolewise.report import write_study_report
 from rolewise.seals import check_stage
 from rolewise.study.job_execution import JobEvent, run_jobs
 from rolewise.study.job_graph import Job, JobGraph, graph_of
@@ -151,6 +150,9 @@ def run_study(
         parquet = ledger.write_parquet()
         with torch_threads(study.cells[0].config.threads):
             write_pictures(folder, study, graph, rows)
+        # Drawing needs matplotlib, for which no check and no worker should wait.
+        from rolewise.report import write_study_report
+
         write_study_report(out)
         return StudyResult(out, rows, parquet)
 
