@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import time
 
-from rolewise.cli import data, experiments, outcomes, overview, proposals
+from rolewise.cli import data, experiments, outcomes, overview, proposals, track
 from rolewise.cli.options import app
 from rolewise.errors import InputError, Interrupted, RolewiseError
 from rolewise.jobs.worker_output import warn_in_one_line
 from rolewise.threads import wait_passively
 
-__all__ = ["app", "data", "experiments", "main", "outcomes", "overview", "proposals"]
+__all__ = ["app", "data", "experiments", "main", "outcomes", "overview", "proposals", "track"]
 
 
 #: A path that was given is of another kind, or not for this user.

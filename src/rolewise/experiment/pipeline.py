@@ -26,6 +26,7 @@ from rolewise.experiment.trial import refuse_faults
 from rolewise.files import AnyPath, as_json, as_path, sha256
 from rolewise.seals import SECONDS, check_stage, recorded_seconds, write_product, write_sealed
 from rolewise.threads import torch_threads
+from rolewise.trackers import tracked
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def run(
         raise InputError(f"config must be an ExperimentConfig, got {config!r}; read a file with rolewise.load(path)")
     refuse_faults(config)
     folder = open_run(out, config, fresh=fresh)
-    with held(folder), torch_threads(config.threads):
+    with held(folder), torch_threads(config.threads), tracked(out, config.track) as trackers:
         stages = stages_of(config)
         if only is not None:
             stages = with_needs(stages, only)
@@ -146,7 +147,7 @@ def run(
             workers=workers,
             threads=config.threads,
             search_workers=max(1, workers // len(config.seeds)),
-            on_update=on_update,
+            on_update=trackers.passing(on_update),
         )
         if only is not None:
             return {}

@@ -28,6 +28,7 @@ from rolewise.study.study_folder import StudyFolder, make_cell, open_study
 from rolewise.study.study_plan import StudyPlan, plan_of
 from rolewise.study.table import Ledger, Row, study_metrics
 from rolewise.threads import torch_threads
+from rolewise.trackers import tracked
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def run_study(
     out = as_path(out, "out")
     folder = open_study(out, study, fresh=fresh, extend=extend)
     now: list[Job] = []
-    with held(RunFolder(out)), asked_to_stop(lambda: _next_stops(now)) as asked:
+    with held(RunFolder(out)), asked_to_stop(lambda: _next_stops(now)) as asked, tracked(out, study.track) as trackers:
         graph = graph_of(study)
         for cell in study.cells:
             make_cell(folder, cell.name, cell.config, graph.keys[cell.name])
@@ -141,7 +142,7 @@ def run_study(
                 WorkerProcesses(out, min(workers, len(todo)), asked.is_set) if isolate else InProcess(out, asked.is_set)
             )
             try:
-                _run(folder, graph, ledger, pool, asked.is_set, on_event, now)
+                _run(folder, graph, ledger, pool, asked.is_set, trackers.passing(on_event), now)
             finally:
                 pool.close()
                 # Also of a study that was stopped: the table says how far it is.
