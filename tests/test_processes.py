@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from rolewise.errors import Interrupted
+from rolewise.cli.stopping import breakable
+from rolewise.errors import BrokenOff, Interrupted
 from rolewise.jobs.worker_process import start_context, start_process
 from rolewise.processes import asked_to_stop
 
@@ -32,7 +33,7 @@ def test_the_first_is_confirmed_at_once_and_the_second_breaks_off(capsys: pytest
         assert not asked.is_set()
         signal.raise_signal(signal.SIGINT)
         assert asked.is_set()
-        line = "Stopping after this epoch of b; press Ctrl-C again to break off.\n"
+        line = "Stopping after this epoch of b; everything is kept. Press Ctrl-C again to break off at once.\n"
         assert wait_for(capsys, "\n") == line
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -56,7 +57,8 @@ _STARTING = """
 import os, signal, sys, threading, time
 from test_workers import double
 from rolewise.jobs.worker_pool import WorkerPool
-from rolewise.errors import Interrupted
+from rolewise.cli.stopping import breakable
+from rolewise.errors import BrokenOff, Interrupted
 from rolewise.jobs.worker_process import start_context
 
 if __name__ == "__main__":
@@ -176,10 +178,26 @@ def test_pressed_while_workers_start_there_is_no_traceback(tmp_path: Path, comma
         time.sleep(0.3)
         os.killpg(process.pid, signal.SIGINT)
         heard = [process.stderr.readline()]
-        assert heard[0].startswith("Stopping after ")
+        assert heard[0].startswith("Stopping ")
         if presses == 2:
             os.killpg(process.pid, signal.SIGINT)
         heard += process.stderr.readlines()
         assert process.wait() == 1
     assert "Stopped" in heard[-1] and "run the same command again to resume" in heard[-1]
     assert len(heard) <= 3 and not any("Traceback" in line or "memory" in line for line in heard), heard
+
+
+def test_where_nothing_is_under_way_it_stops_now(capsys: pytest.CaptureFixture[str]) -> None:
+    with asked_to_stop(lambda: "") as asked:
+        signal.raise_signal(signal.SIGINT)
+        assert asked.is_set()
+        assert wait_for(capsys, "\n").startswith("Stopping now; everything is kept.")
+
+
+@pytest.mark.parametrize(
+    ("begun", "left", "words"), [(False, 3, "before a stage"), (True, 3, "last checkpoints"), (True, 0, "the report")]
+)
+def test_a_break_off_says_what_it_costs(begun: bool, left: int, words: str) -> None:
+    with pytest.raises(BrokenOff, match=words), breakable() as far:
+        far.begun, far.left = begun, left
+        raise KeyboardInterrupt

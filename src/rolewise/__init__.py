@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rolewise.augment import Plan, Policy, Schedule, apply
     from rolewise.batch import Batch, Context, Outputs, Rows
     from rolewise.config import ExperimentConfig
-    from rolewise.distill import Distiller, Method, Shapes, Term, Terms, average_of, configure
+    from rolewise.distill import Distiller, Method, Shapes, StoredTeacher, Term, Terms, average_of, configure
     from rolewise.errors import InputError, Interrupted, NonFiniteError, RolewiseError, RunError
     from rolewise.experiment import load, run
     from rolewise.inputs import InputSpec
@@ -27,7 +27,7 @@ _WHERE = {
     "augment": ("Plan", "Policy", "Schedule", "apply"),
     "batch": ("Batch", "Context", "Outputs", "Rows"),
     "config": ("ExperimentConfig",),
-    "distill": ("Distiller", "Method", "Shapes", "Term", "Terms", "average_of", "configure"),
+    "distill": ("Distiller", "Method", "Shapes", "StoredTeacher", "Term", "Terms", "average_of", "configure"),
     "errors": ("InputError", "Interrupted", "NonFiniteError", "RolewiseError", "RunError"),
     "experiment": ("load", "run"),
     "inputs": ("InputSpec",),
@@ -61,6 +61,7 @@ __all__ = [
     "Schedule",
     "SearchResult",
     "Shapes",
+    "StoredTeacher",
     "Term",
     "Terms",
     "Trainee",

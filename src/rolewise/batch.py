@@ -50,6 +50,8 @@ class Batch:
         views: inputs of the same examples in the same order for single networks, by role (``teacher``), or a further
             view by name.
         mixture: the mixing of the examples; None where the teacher's outputs stand as they are.
+        outputs: outputs of networks that need not run for this batch, by role: as the network returned them, or
+            `Outputs` with the features that methods read.
     """
 
     inputs: Any
@@ -57,6 +59,7 @@ class Batch:
     indices: Tensor | None = None
     views: Mapping[str, Any] = field(default_factory=dict)
     mixture: Mixture | None = None
+    outputs: Mapping[str, Any] = field(default_factory=dict)
 
     def view(self, role: str, kind: str = "student") -> Any:
         """Returns the inputs of one network.

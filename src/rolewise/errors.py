@@ -46,6 +46,10 @@ class Interrupted(RolewiseError):
     """The user stopped a run; everything up to its last checkpoint is kept."""
 
 
+class BrokenOff(Interrupted):
+    """The user ended a run at once, in the middle of its work; the message gives the cost."""
+
+
 class NonFiniteError(RunError):
     """A loss became NaN or infinite.
 

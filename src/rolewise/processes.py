@@ -14,6 +14,7 @@ from multiprocessing.connection import wait
 from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
+_AGAIN = "Press Ctrl-C again to break off at once."
 
 
 def tie_to_parent() -> None:
@@ -44,7 +45,7 @@ def asked_to_stop(waiting_for: Callable[[], str] = lambda: "the next checkpoint"
     the main thread, the event is never set.
 
     Args:
-        waiting_for: names what will be waited for, for that line.
+        waiting_for: names what will be waited for, for that line; empty where nothing is under way.
     """
     asked, awake, over = threading.Event(), threading.Event(), False
 
@@ -58,7 +59,8 @@ def asked_to_stop(waiting_for: Callable[[], str] = lambda: "the next checkpoint"
         # In a thread of its own: a handler that prints may find the main thread in the middle of printing.
         awake.wait()
         if not over:
-            line = f"Stopping after {waiting_for()}; press Ctrl-C again to break off."
+            what = waiting_for()
+            line = f"Stopping {f'after {what}' if what else 'now'}; everything is kept. {_AGAIN}"
             with contextlib.suppress(OSError, ValueError):  # nobody reads, or it is closed
                 print(line, file=sys.stderr, flush=True)
 

@@ -27,12 +27,12 @@ LABELS = torch.arange(6) % 3
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"methods": "kd"}, r"methods must be a list .* got the text 'kd'; write methods=\[rw.kd\(\)\]"),
-        ({"methods": ["kd"]}, r"got one that is the text 'kd'; write methods=\[rw.kd\(\)\]"),
-        ({"methods": rw.kd()}, r'got "kd" alone; write methods=\[rw.kd\(...\)\]'),
+        ({"methods": "kdd"}, r"no method is called 'kdd'; did you mean \"kd\""),
+        ({"methods": ["kd", "spkd"]}, r"no method is called 'spkd'; did you mean \"similarity\"\?"),
+        ({"methods": "simkd"}, "the reuse of the teacher's classifier is not among the methods here"),
         ({"methods": rw.kd}, r"got the function kd; call it, as in methods=\[rw.kd\(\)\]"),
         ({"methods": [rw.kd]}, r"got one that is the function kd; call it, as in methods=\[rw.kd\(\)\]"),
-        ({"methods": [torch.nn.functional.mse_loss]}, "got one that is the function mse_loss; .* register a loss"),
+        ({"methods": [nn.MSELoss]}, r"got one that is the class MSELoss; make it first, as in methods=\[MSELoss\(\)\]"),
         ({"methods": [(rw.kd(), 0.9)]}, r"got one that is a pair .* write methods=\[rw.kd\(weight=0.9\)\]"),
         ({"student": rw.Distiller(network(0), network(1))}, "student must be a network, got a Distiller; give its"),
         ({"methods": {"name": "kd"}}, "got a mapping; write methods=rolewise.distill.build_methods"),
@@ -74,7 +74,13 @@ def test_what_is_refused_is_not_frozen() -> None:
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
-        (({"images": IMAGES, "labels": LABELS},), r"got a mapping with 'images', 'labels'; take images and labels out"),
+        (({"images": IMAGES, "labels": None},), "labels must be a tensor, got none"),
+        (
+            ({"images": IMAGES, "classes": LABELS},),
+            "got a mapping with 'images', 'classes'; take images and labels out",
+        ),
+        (({"path": ["a"] * 6, "labels": LABELS},), "got list under 'path'; name the inputs, .* input_name=\"image\""),
+        (({"labels": LABELS},), "a batch must hold tensors beside its labels, got none; name the inputs"),
         (((IMAGES, LABELS),), r"images must be a tensor, got a tuple of 2; unpack a batch as in distiller\(\*batch\)"),
         ((list(IMAGES), LABELS), "images must be a tensor, got a list of 6; .* torch.stack"),
         ((IMAGES.numpy(), LABELS), "images must be a tensor .* got ndarray"),

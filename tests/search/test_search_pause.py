@@ -128,7 +128,10 @@ def test_ctrl_c_ends_after_the_step(tmp_path: Path, whole: Any, capfd: pytest.Ca
     thread.join()
     assert pressed.is_set() and 27 <= count(tmp_path / "steps") <= 30
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert capfd.readouterr().err == "Stopping after this step; press Ctrl-C again to break off.\n"
+    assert (
+        capfd.readouterr().err
+        == "Stopping after this step; everything is kept. Press Ctrl-C again to break off at once.\n"
+    )
     run(tmp_path, make=make)
     assert count(tmp_path / "steps") == steps and files_of(tmp_path) == expected
 

@@ -176,7 +176,11 @@ def test_ctrl_c_within_an_epoch_ends_after_the_step(tmp_path: Path, capfd: pytes
     made.distiller.register_forward_pre_hook(press)
     with pytest.raises(Interrupted, match=r"stopped after step 3 of 4 in epoch 2 of 4; run the same with .* again"):
         fit(made, tmp_path / "cut")
-    assert steps == 7 and "Stopping after this step; press Ctrl-C again to break off.\n" in capfd.readouterr().err
+    assert (
+        steps == 7
+        and "Stopping after this step; everything is kept. Press Ctrl-C again to break off at once.\n"
+        in capfd.readouterr().err
+    )
     names = sorted(path.name for path in (tmp_path / "cut" / "checkpoints").iterdir())
     assert names == ["epoch-000001-step-000000003.pt", "epoch-000001-step-000000003.safetensors"]
     assert len((tmp_path / "cut" / "record.jsonl").read_text().splitlines()) == 1

@@ -6,32 +6,19 @@ Paragraphs name what is compared and in which order; how strongly it is said is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import IntEnum
 
 from claims.figures import Arms, Estimate, adjusted_together, count, interval, listed, p, points
 from rolewise.statistics import ArmRow
 from rolewise.statistics.effects import Contrast
+from rolewise.statistics.noise_levels import LIMIT, Noise, noise_level
 from rolewise.statistics.questions import Answer
-
-LIMIT = 0.05
-
-
-class Noise(IntEnum):
-    """The largest family of comparisons whose noise a difference exceeds."""
-
-    WITHIN = 0
-    ONE = 1
-    STUDENT = 2
-    TABLE = 3
 
 
 def noise(arms: Arms, row: ArmRow) -> Noise:
     """Returns how far the difference of an arm to none stands out."""
-    if row.difference is None or not row.difference.exceeds_noise:
+    if row.difference is None:
         return Noise.WITHIN
-    if arms.together(row.student, row.name) <= LIMIT:
-        return Noise.TABLE
-    return Noise.STUDENT if arms.alone(row) <= LIMIT else Noise.ONE
+    return noise_level(row.difference, arms.alone(row), arms.together(row.student, row.name))
 
 
 def firm(arms: Arms, rows: Sequence[ArmRow] | None = None, least: Noise = Noise.TABLE) -> list[ArmRow]:

@@ -7,7 +7,7 @@ import time
 
 from rolewise.cli import data, experiments, outcomes, overview, proposals, track
 from rolewise.cli.options import app
-from rolewise.errors import InputError, Interrupted, RolewiseError
+from rolewise.errors import BrokenOff, InputError, Interrupted, RolewiseError
 from rolewise.jobs.worker_output import warn_in_one_line
 from rolewise.threads import wait_passively
 
@@ -19,7 +19,7 @@ _WRONG_PLACE = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirec
 
 #: What typer makes of a KeyboardInterrupt.
 _BROKEN_OFF = 130
-_STOPPED = "Stopped; run the same command again to resume from the last checkpoint."
+_STOPPED = "Stopped."
 
 
 def main() -> None:
@@ -32,7 +32,11 @@ def main() -> None:
         code = app(standalone_mode=False)
     except InputError as error:
         _fail(str(error), 2)
+    except BrokenOff as error:
+        _end_early()
+        _fail(str(error), 1)
     except Interrupted as error:
+        _end_early()
         seconds = time.monotonic() - started
         _fail(f"{error}\nStopped after {seconds:.0f} s; nothing is lost: run the same command again to resume.", 1)
     except RolewiseError as error:
@@ -56,6 +60,12 @@ def main() -> None:
         _fail(_STOPPED, 1)
     if isinstance(code, int) and code:
         raise SystemExit(code)
+
+
+def _end_early() -> None:
+    from rolewise.jobs.worker_process import end_server
+
+    end_server()
 
 
 def _fail(text: str, code: int) -> None:

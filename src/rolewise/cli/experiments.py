@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rolewise.cli.options import ConfigFile, Fresh, RunOption, Settings, app, console, load_experiment
+from rolewise.cli.stopping import HowFar, breakable
 from rolewise.errors import InputError, RunError
 from rolewise.seals import finished
 
@@ -21,7 +22,7 @@ def run_command(config: ConfigFile, out: RunOption, settings: Settings = None, f
     _run(config, out, settings, fresh, None)
     from rolewise.report import summary
 
-    console.print(summary(out), soft_wrap=True)
+    console.print(summary(out))
     console.print(f"\nResults: {out / 'results.json'}\nReport:  {out / 'report.html'}", soft_wrap=True)
 
 
@@ -38,22 +39,10 @@ def study_command(
 
     Example: rolewise study configs/studies/temperature_digits.yaml --out runs/temperature
     """
-    from rolewise.cli.foreign import announced, say
-    from rolewise.config.study_file import config_kind
+    with breakable() as far:
+        made = _study(config, out, settings, far, fresh=fresh, extend=extend, retry=retry)
     from rolewise.report import study_sentences
-    from rolewise.study import load_study, run_study
-    from rolewise.study.study_progress import StudyDisplay
 
-    if config_kind(config) == "experiment":
-        raise InputError(
-            f"{config} must be a study, and is an experiment (it has no grid); run it by: rolewise run {config}, or "
-            "name it as the base of a study"
-        )
-    read = announced(config, settings or [], lambda: load_study(config, settings or [], on_note=say), out)
-    with StudyDisplay(console, out) as display:
-        made = run_study(
-            read, out, fresh=fresh, extend=extend, retry=retry, on_plan=display.plan, on_event=display.update
-        )
     for title, sentences in study_sentences(out):
         console.print("\n".join(["", title, *(f"- {sentence}" for sentence in sentences)]), soft_wrap=True)
     console.print(f"\nTable:  {out / 'results.csv'}\nReport: {out / 'report.html'}", soft_wrap=True)
@@ -120,9 +109,44 @@ def distill_command(
 
 
 def _run(config: Path, out: Path, settings: list[str] | None, fresh: bool, only: Any) -> None:
-    from rolewise.experiment.pipeline import run as run_pipeline
-    from rolewise.experiment.run_progress import Display
+    with breakable() as far:
+        from rolewise.experiment.pipeline import run as run_pipeline
+        from rolewise.experiment.run_progress import Display
 
-    experiment = load_experiment(config, settings, out)
-    with Display(console, out) as display:
-        run_pipeline(experiment, out, fresh=fresh, only=only, on_update=display.update, on_plan=display.plan)
+        experiment = load_experiment(config, settings, out)
+        with Display(console, out) as display:
+
+            def update(news: Any) -> None:
+                far.begun, far.left = True, far.left - (news.text == "done")
+                display.update(news)
+
+            def plan(planned: Any, todo: Any) -> None:
+                far.left = len(todo)
+                display.plan(planned, todo)
+
+            run_pipeline(experiment, out, fresh=fresh, only=only, on_update=update, on_plan=plan)
+
+
+def _study(config: Path, out: Path, settings: list[str] | None, far: HowFar, **how: bool) -> Any:
+    from rolewise.cli.foreign import announced, say
+    from rolewise.config.study_file import config_kind
+    from rolewise.study import load_study, run_study
+    from rolewise.study.study_progress import StudyDisplay
+
+    if config_kind(config) == "experiment":
+        raise InputError(
+            f"{config} must be a study, and is an experiment (it has no grid); run it by: rolewise run {config}, or "
+            "name it as the base of a study"
+        )
+    read = announced(config, settings or [], lambda: load_study(config, settings or [], on_note=say), out)
+    with StudyDisplay(console, out) as display:
+
+        def update(event: Any) -> None:
+            far.begun, far.left = True, far.left - (event.update.kind in ("done", "failed"))
+            display.update(event)
+
+        def plan(planned: Any, graph: Any) -> None:
+            far.left = len(planned.images) + len(planned.measurements)
+            display.plan(planned, graph)
+
+        return run_study(read, out, **how, on_plan=plan, on_event=update)

@@ -17,6 +17,7 @@ from rolewise.distill.method import Info, Method
 from rolewise.distill.method_registry import METHODS, configure, discover, method, method_settings
 from rolewise.distill.mixed import Pairs, isotonic, mixed_logits
 from rolewise.distill.step_state import average_of
+from rolewise.distill.stored_outputs import StoredTeacher
 from rolewise.distill.term import Shapes, Term
 from rolewise.distill.term_weights import Weight, weight_of
 from rolewise.distill.terms import Terms
@@ -29,6 +30,7 @@ def _maker(name: str) -> Callable[..., Method]:
         return configure(name, **settings)
 
     make.__name__ = make.__qualname__ = name
+    make.configures = name  # type: ignore[attr-defined]
     make.__doc__ = f"Returns the method ``{name}``, configured (see ``rolewise.distill.methods.{name}``)."
     return make
 
@@ -48,6 +50,7 @@ __all__ = [
     "Method",
     "Pairs",
     "Shapes",
+    "StoredTeacher",
     "Term",
     "Terms",
     "Weight",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -10,14 +10,15 @@ from torch import Tensor, distributed, nn
 
 from rolewise.batch import Batch, Context, Mixture, Outputs
 from rolewise.distill import guards
+from rolewise.distill.batch_arguments import batch_of
 from rolewise.distill.checks import check_choice, check_limit, check_switch
 from rolewise.distill.construction import add_terms, check_parts, networks_of, specs_of, task_of
 from rolewise.distill.links import links_of, tapped
+from rolewise.distill.listed_methods import Methods, methods_of
 from rolewise.distill.loss_term import LossTerm
-from rolewise.distill.method import Method
-from rolewise.distill.method_registry import configure
 from rolewise.distill.networks_by_role import Networks
 from rolewise.distill.ranks import check_plain
+from rolewise.distill.reconfiguration import reconfigured
 from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
 from rolewise.distill.step_state import AverageOf, StepState
@@ -25,7 +26,6 @@ from rolewise.distill.task_checks import check_task
 from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode
 from rolewise.distill.term import Shapes
 from rolewise.distill.terms import Terms, weighted_sum
-from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec
 from rolewise.tasks import Task
 
@@ -43,9 +43,10 @@ class Distiller(Networks):
         teacher: a network that is frozen, or a mapping role -> network (or `average_of` a student), or None. A single
             one has the role ``teacher``.
         student: a network that is trained, or a mapping role -> network. A single one has the role ``student``.
-        methods: configured methods, such as ``rw.kd(temperature=4, weight=0.9)``. Where there are several networks each
-            names its two, and a method that is listed again a ``name``: ``rw.kd(teacher="big", name="kd_big")``. A
-            student may teach another.
+        methods: configured methods, such as ``rw.kd(temperature=4, weight=0.9)``, names of methods, and plain loss
+            functions (see `rolewise.distill.own_functions.OwnLoss`); or one of these alone. Where there are several
+            networks each names its two, and a method that is listed again a ``name``: ``rw.kd(teacher="big",
+            name="kd_big")``. A student may teach another.
         label_weight: w_0, at least 0; of each student's loss.
         label_smoothing: of the cross-entropy, in [0, 1); other tasks have settings of their own.
         teacher_input: the input that the teacher expects, or a mapping role -> input. With None it gets the images as
@@ -63,6 +64,8 @@ class Distiller(Networks):
             Nothing of a teacher moves either way, and its dropout is off.
         stop_teacher: whether a teacher's pass ends where all of its taps are recorded, if no method reads its outputs:
             the features are the same, and ``terms.teacher_logits`` is None (see `rolewise.taps.hooks.Taps.features`).
+        input_name: the inputs' key in batches that are mappings; by default all that is not the labels.
+        label_name: the labels' key in such batches; by default ``labels``, ``label``, ``targets`` or ``target``.
 
     Raises:
         InputError: methods without a teacher, an unknown role or tap, no example where one is needed, a number out of
@@ -73,7 +76,7 @@ class Distiller(Networks):
         self,
         teacher: nn.Module | Mapping[str, nn.Module | AverageOf] | None,
         student: nn.Module | Mapping[str, nn.Module],
-        methods: Sequence[Method] = (),
+        methods: Methods = (),
         *,
         label_weight: float = 1.0,
         label_smoothing: float = 0.0,
@@ -88,6 +91,8 @@ class Distiller(Networks):
         teacher_gradients: bool = False,
         teacher_mode: TeacherMode = "eval",
         stop_teacher: bool = False,
+        input_name: str | None = None,
+        label_name: str | None = None,
     ) -> None:
         check_limit("label_weight", label_weight, "not negative")
         check_choice("reduction", reduction, ("mean", "sum"))
@@ -101,16 +106,18 @@ class Distiller(Networks):
         specs |= specs_of(student_input, tuple(students), "student_input")
         super().__init__(frozen, students, followed, specs)
         self.task = task_of(task, label_smoothing)
-        self.methods = guards.methods_of(methods, taught=len(teachers) + len(students) > 1)
+        self.methods = methods_of(methods, taught=len(teachers) + len(students) > 1)
         check_task(self.methods, self.task)
         self.links = links_of(self.methods, teachers, students)
         for network in frozen.values():
             freeze(network)
         self.label_weight, self.reduction = label_weight, reduction
+        self.input_name, self.label_name = input_name, label_name
         self.teacher_gradients, self.teacher_mode = teacher_gradients, teacher_mode
         self.teaching = tuple(role for role in teachers if role in {link.teacher for link in self.links})
         read = {link.teacher for link, method in zip(self.links, self.methods, strict=True) if method.reads_outputs}
         paths = {role: tapped(self.links, role) for role in (*self.roles, *self.teaching)}
+        self.remember_teachers()
         self.read_at(paths, stopped=set(self.teaching) - read if stop_teacher else ())
         self.terms = nn.ModuleDict()
         add_terms(self, example, generator, Shapes(examples=examples, labels=labels))
@@ -118,13 +125,14 @@ class Distiller(Networks):
         self._state = StepState(self.terms, self.links, follow)  # type: ignore[arg-type]
         enter(self)
 
-    def forward(
+    def __call__(
         self,
         inputs: Any,
         targets: Any = None,
         context: Context | None = None,
         *,
-        teacher_images: Tensor | None = None,
+        teacher_images: Any = None,
+        teacher_outputs: Any = None,
         progress: float = 0.0,
         pairs: Mixture | None = None,
     ) -> Terms:
@@ -132,12 +140,15 @@ class Distiller(Networks):
 
         Args:
             inputs: as the students see them, such as images [B, C, H, W]: uint8, or floating point in [0, 1], where an
-                input is declared, and what the network takes where none is. Or a whole `rolewise.batch.Batch`, and then
-                nothing of it beside.
+                input is declared, and what the network takes where none is. Or a mapping as data sets of Hugging Face
+                give it, with the labels in it (see ``input_name``). Or a whole `rolewise.batch.Batch`, and then nothing
+                of it beside.
             targets: as the task defines them: int64 [B], from 0 to K - 1, or soft labels [B, K] that sum to 1. They
-                may be left out where nothing reads them.
+                may be left out where nothing reads them: ``label_weight`` is 0, and no method takes labels.
             context: the training's progress, step and epoch; by default ``progress`` and the steps taken so far.
             teacher_images: the inputs of the teachers, of the same examples in the same order.
+            teacher_outputs: outputs of the teacher for these examples, which then does not run: logits [B, K], what it
+                returned, or `rolewise.batch.Outputs`; with several teachers a mapping by role.
             progress: the fraction of training done, in [0, 1], for weights that move.
             pairs: the mixing of the images, where the teacher's outputs are to be made to fit (see
                 `rolewise.batch.Mixture`); with ``outputs`` the teacher's images are those before mixing.
@@ -149,8 +160,19 @@ class Distiller(Networks):
             InputError: shapes do not fit, targets are not those of the task, soft labels meet a method that is not
                 sound with them, or several processes train on what is no plain sum.
         """
-        batch = guards.batch_of(inputs, targets, teacher_images, pairs)
-        context = context or Context(progress, self._state.steps)
+        # A training's own batches are whole already.
+        if not (isinstance(inputs, Batch) and targets is teacher_images is teacher_outputs is pairs is None):
+            inputs = batch_of(self, inputs, targets, teacher_images, teacher_outputs, pairs)
+        terms: Terms = super().__call__(inputs, context or Context(progress, self._state.steps))
+        return terms
+
+    def forward(self, batch: Batch, context: Context) -> Terms:
+        """Returns the terms of one batch; call the Distiller itself, which makes the batch of other arguments.
+
+        Args:
+            batch: inputs and targets.
+            context: the training's progress, step and epoch.
+        """
         learning = self.training and torch.is_grad_enabled()
         guards.check_batch(self, batch)
         if learning and distributed.is_available() and distributed.is_initialized():
@@ -222,28 +244,4 @@ class Distiller(Networks):
         Raises:
             InputError: there is no such method here, or a setting is wrong.
         """
-        if name not in (names := [method.name for method in self.methods]):
-            raise InputError(f"no method here is called {name!r}{near(name, names)}")
-        for key, what in (
-            ("student_taps", "taps"),
-            ("teacher_taps", "taps"),
-            ("teacher", "roles"),
-            ("student", "roles"),
-        ):
-            if key in settings:
-                raise InputError(f"{what} must stay as they are; make a new Distiller for others")
-        changed = []
-        for method in self.methods:
-            if method.name == name:
-                method = configure(method.info.name, **{**method.given(), **settings})
-                term = self.terms[name]
-                if isinstance(term, LossTerm):
-                    if method.map_settings != term.method.map_settings:
-                        raise InputError(f'the learned map of "{name}" must stay as it is; make a new Distiller')
-                    term.method = method
-                elif settings.keys() - {"weight"}:
-                    raise InputError(
-                        f'settings of "{name}" must stay as they are, except its weight; make a new Distiller'
-                    )
-            changed.append(method)
-        self.methods = tuple(changed)
+        self.methods = reconfigured(self, name, settings)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from rolewise.batch import Batch, Mixture, Outputs
+from rolewise.batch import Batch, Outputs
 from rolewise.distill.method import Method
 from rolewise.distill.mixed import check_mixture
 from rolewise.errors import InputError
@@ -17,67 +17,13 @@ if TYPE_CHECKING:
     from rolewise.distill.distiller import Distiller
 
 
-def methods_of(methods: object, *, taught: bool) -> tuple[Method, ...]:
-    """Returns configured methods as a tuple.
-
-    Args:
-        methods: a list of configured methods.
-        taught: whether there is a second network to learn from.
-
-    Raises:
-        InputError: it is no list of configured methods, or there is no network to learn from.
-    """
-    if isinstance(methods, (str, Mapping, Method)) or not isinstance(methods, Iterable):
-        raise InputError(f"methods must be a list of configured methods, got {_said(methods)}")
-    listed = tuple(methods)
-    for method in listed:
-        if not isinstance(method, Method):
-            raise InputError(f"methods must be a list of configured methods, got one that is {_said(method)}")
-    if listed and not taught:
-        raise InputError("methods must have a teacher to read, got none; give a teacher or leave the methods out")
-    return listed
-
-
-def _said(value: object) -> str:
-    """Returns a description of something given in place of methods, and the right way to write it."""
-    if isinstance(value, Method):
-        return f'"{value.info.name}" alone; write methods=[rw.{value.info.name}(...)]'
-    if isinstance(value, str):
-        return f"the text {value!r}; write methods=[rw.{value if value.isidentifier() else 'kd'}()]"
-    if isinstance(value, Mapping):
-        return "a mapping; write methods=rolewise.distill.build_methods([{...}])"
-    if isinstance(value, (list, tuple)) and not all(isinstance(part, Method) for part in value):
-        return "a pair or list of other things; a weight is the method's own: write methods=[rw.kd(weight=0.9)]"
-    if isinstance(value, (list, tuple)):
-        return "a list, as combinations are; write methods=[*rw.ii_kd(), ...]"
-    if callable(value):
-        name = getattr(value, "__name__", "kd")
-        return f"the function {name}; call it, as in methods=[rw.{name}()], or register a loss of your own"
-    return f"{value!r}; write methods=[rw.kd()], or methods=[] for none"
-
-
-def batch_of(inputs: Any, targets: Any, teacher_images: Any, mixture: Mixture | None) -> Batch:
-    """Returns a batch: the one that was given as such, or one of the single arguments.
-
-    Raises:
-        InputError: a batch is given, and something beside it.
-    """
-    if not isinstance(inputs, Batch):
-        views = {} if teacher_images is None else {"teacher": teacher_images}
-        return Batch(inputs, targets, None, views, mixture)
-    for name, value in (("targets", targets), ("teacher_images", teacher_images), ("pairs", mixture)):
-        if value is not None:
-            raise InputError(
-                f"{name} must be left out where a Batch is given, got one beside it; put it into the Batch"
-            )
-    return inputs
-
-
 def check_batch(distiller: Distiller, batch: Batch) -> None:
     """Raises InputError unless a batch is one for the task, the networks and the methods; no values are read."""
     methods = distiller.methods
-    if batch.targets is not None or distiller.label_weight or any(method.info.wants_labels for method in methods):
+    if batch.targets is not None or distiller.label_weight:
         distiller.task.check(batch)
+    elif readers := [method.name for method in methods if method.info.wants_labels]:
+        raise InputError(f'labels must be given, as "{readers[0]}" reads them, got none; give them, or leave it out')
     for kind, roles in (("student", distiller.roles), ("teacher", distiller.teaching)):
         for role in roles:
             if distiller.specs[role] is None and getattr(batch.view(role, kind), "dtype", None) == torch.uint8:

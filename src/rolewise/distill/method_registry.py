@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from rolewise.distill.absent import unknown_method
 from rolewise.distill.checks import Limit
 from rolewise.distill.method import Info, LogitScale, MakeAdapter, MakeEstimator, Method, Reads
+from rolewise.distill.own_functions import OwnLoss
 from rolewise.distill.plain_losses import check_plain_loss, term_name
 from rolewise.distill.settings import ROLES, named, setting_faults, tap_names
 from rolewise.distill.term_weights import weight_of
@@ -73,16 +74,21 @@ def method_settings(name: str) -> dict[str, Any]:
     """
     if name not in METHODS:
         raise unknown_method(name, METHODS)
-    info = METHODS[name]
+    return settings_of(METHODS[name])
+
+
+def settings_of(info: Info) -> dict[str, Any]:
+    """Returns the settings of a method with their defaults (see `method_settings`)."""
     taps: dict[str, Any] = {"student_taps": (), "teacher_taps": ()} if info.reads != "logits" else {}
     return {**info.settings, "weight": info.weight, **taps}
 
 
-def configure(method: str, /, **settings: Any) -> Method:
+def configure(method: str | Info | Callable[..., Any], /, **settings: Any) -> Method:
     """Configures a method.
 
     Args:
-        method: its key.
+        method: its key; or a plain loss function of the two networks' logits, as in ``configure(my_loss, weight=0.5)``
+            (see `rolewise.distill.own_functions.OwnLoss`), which reads features where taps are given.
         settings: of its loss, and ``weight`` (a number or a schedule, see `rolewise.distill.term_weights.weight_of`),
             ``student_taps`` and ``teacher_taps``: tap names or module paths, one or several; ``teacher`` and
             ``student``: the roles of two networks, where there are several; ``name``: of its term.
@@ -90,13 +96,29 @@ def configure(method: str, /, **settings: Any) -> Method:
     Raises:
         InputError: the name or a setting is unknown, a number is out of range, or the taps do not come in pairs.
     """
-    for error in method_faults(method, settings):
+    info = method if isinstance(method, Info) else _info_of(method, settings)
+    for error in _faults(info, settings, method if isinstance(method, str) else ""):
         raise error
-    weight = weight_of(settings.pop("weight", METHODS[method].weight))
+    weight = weight_of(settings.pop("weight", info.weight))
     student_taps, teacher_taps = (tap_names(settings.pop(key, ()), key) for key in ("student_taps", "teacher_taps"))
     roles = {key: settings.pop(key) for key in ROLES if settings.get(key) is not None}
     settings = {key: value for key, value in settings.items() if key not in ROLES}
-    return Method(METHODS[method], settings, weight, student_taps, teacher_taps, **roles)
+    return Method(info, settings, weight, student_taps, teacher_taps, **roles)
+
+
+def _info_of(method: object, settings: Mapping[str, Any]) -> Info:
+    """Returns the properties of a registered method, or of a plain function."""
+    if not callable(method):
+        if method not in METHODS:
+            raise unknown_method(method, METHODS)
+        return METHODS[str(method)]
+    for info in map(METHODS.__getitem__, METHODS):
+        if info.loss is method:
+            return info
+    loss = OwnLoss(method)
+    labelled = "labels" in loss.parts.values()
+    reads: Reads = "features" if settings.get("student_taps") else "logits"
+    return Info(loss.title, loss, reads, "unsound" if labelled else "sound")
 
 
 def method_faults(name: str, settings: Mapping[str, Any]) -> Iterator[InputError]:
@@ -105,9 +127,14 @@ def method_faults(name: str, settings: Mapping[str, Any]) -> Iterator[InputError
     Raises:
         InputError: there is no such method.
     """
-    known = {**method_settings(name), **dict.fromkeys(ROLES)}
-    info = METHODS[name]
-    yield from setting_faults(name, known, info.limits, info.choices, info.types, settings)
+    if name not in METHODS:
+        raise unknown_method(name, METHODS)
+    yield from _faults(METHODS[name], settings, name)
+
+
+def _faults(info: Info, settings: Mapping[str, Any], owner: str = "") -> Iterator[InputError]:
+    known = {**settings_of(info), **dict.fromkeys(ROLES)}
+    yield from setting_faults(owner or info.name, known, info.limits, info.choices, info.types, settings)
 
 
 def build_method(section: Mapping[str, Any]) -> Method:

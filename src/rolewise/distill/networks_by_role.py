@@ -12,12 +12,17 @@ from torch import nn
 from rolewise.batch import Batch, Outputs
 from rolewise.distill.roles import enter
 from rolewise.distill.running import NOTHING, keep_buffers
+from rolewise.distill.stored_outputs import given_outputs
+from rolewise.distill.teacher_digest import TeacherDigests
 from rolewise.distill.teacher_mode import TeacherMode, batch_statistics
 from rolewise.distill.term import Term
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec, prepare
 from rolewise.taps import Taps
 from rolewise.tasks import Task
+
+#: The key of the teachers' digests in a state dict: where torch expects what is neither parameter nor buffer.
+_DIGESTS = "_extra_state"
 
 
 class Networks(nn.Module):
@@ -41,6 +46,7 @@ class Networks(nn.Module):
     teaching: tuple[str, ...]
     teacher_gradients: bool
     teacher_mode: TeacherMode
+    _digests: TeacherDigests | None = None
 
     def __init__(
         self,
@@ -107,12 +113,20 @@ class Networks(nn.Module):
         self._taps = {role: Taps(self.network(role), read) for role, read in paths.items() if read}
         self.stopped = frozenset(stopped)
 
+    def remember_teachers(self) -> None:
+        """Has the state dict hold the digests of the frozen teachers that methods read."""
+        frozen = {role: self._frozen[role] for role in self.teaching if role in self._frozen}
+        self._digests = TeacherDigests(frozen) if frozen else None
+
     def run_all(self, batch: Batch) -> dict[str, Outputs]:
         """Runs every network once: first the teachers, since they keep no activations for a backward pass."""
         prepared: dict[Any, Any] = {}
         outputs, gradients = {}, self.teacher_gradients and torch.is_grad_enabled()
         with torch.set_grad_enabled(gradients):
             for role in self.teaching:
+                if batch.outputs and role in batch.outputs:
+                    outputs[role] = self._given(role, batch)
+                    continue
                 network = self.network(role)
                 if network.training:
                     network.eval()
@@ -138,6 +152,10 @@ class Networks(nn.Module):
         given, features = taps.run(call)
         return Outputs(given.values, features, given.losses)
 
+    def _given(self, role: str, batch: Batch) -> Outputs:
+        taps = self._taps.get(role)
+        return given_outputs(self.task, role, batch, () if taps is None else taps.paths)
+
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
         """Gives the parameters that an optimiser must move: the students', then those of learned parts."""
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
@@ -152,7 +170,30 @@ class Networks(nn.Module):
         for network in (*self.students.values(), *self.teachers.values()):
             network.compile(**settings)
 
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self._digests is not None:
+            destination[f"{prefix}{_DIGESTS}"] = self._digests.all()
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Loads a state dict, as torch does.
+
+        Args:
+            state_dict: of a Distiller of the same networks and methods.
+            strict: whether all names must fit, and the teachers be those beside which the state was saved.
+            assign: whether the tensors themselves are taken over.
+
+        Raises:
+            InputError: a teacher has other weights than when the state was saved; nothing was loaded.
+        """
+        if strict and self._digests is not None and (fault := self._digests.fault(state_dict.get(_DIGESTS))):
+            raise InputError(fault)
+        return super().load_state_dict(state_dict, strict, assign)
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        digests, unexpected = state_dict.pop(f"{prefix}{_DIGESTS}", None), rest[3]
+        if self._digests is not None and (fault := self._digests.fault(digests)):
+            unexpected.append(f"{prefix}{_DIGESTS}: {fault}")  # torch raises it where loading is strict
         # Until version 0.2 the learned parts of all methods were in one table.
         for key in [key for key in state_dict if key.startswith(f"{prefix}adapters.")]:
             owner, _, place = key[len(f"{prefix}adapters.") :].partition(".")

@@ -93,9 +93,10 @@ def _in_this_process(
                 started = time.perf_counter()
                 on_update(StageUpdate(stage.name, "start"))
                 run_stage(run, stage, _teller(stage.name, on_update), stopping.is_set, search_workers)
-                if stopping.is_set():
-                    raise Interrupted("the run was stopped")
                 on_update(StageUpdate(stage.name, "done", time.perf_counter() - started))
+                now.clear()
+                if stopping.is_set() and todo:
+                    raise Interrupted("the run was stopped")
     finally:
         torch.set_num_threads(before)
 
@@ -161,7 +162,7 @@ def _over_processes(
             hands.close(at_once=True)
             raise
         hands.close()
-        if asked.is_set():
+        if asked.is_set() and not all(done.values()):
             raise Interrupted("the run was stopped")
 
 

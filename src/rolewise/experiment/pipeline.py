@@ -24,6 +24,7 @@ from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import TIMES, finish, run_training, section_of
 from rolewise.experiment.trial import refuse_faults
 from rolewise.files import AnyPath, as_json, as_path, sha256
+from rolewise.processes import asked_to_stop
 from rolewise.seals import SECONDS, check_stage, recorded_seconds, write_product, write_sealed
 from rolewise.threads import torch_threads
 from rolewise.trackers import tracked
@@ -151,14 +152,16 @@ def run(
         )
         if only is not None:
             return {}
-        write_previews(folder)
-        results = write_results(folder)
-        write_product(out / "timing.json", as_json(timing(folder)))
-        # Drawing needs matplotlib, for which no check and no worker should wait.
-        from rolewise.report import write_report
+        # A matter of seconds, after which there is nothing left to stop.
+        with asked_to_stop(lambda: "the report is written"):
+            write_previews(folder)
+            results = write_results(folder)
+            write_product(out / "timing.json", as_json(timing(folder)))
+            # Drawing needs matplotlib, for which no check and no worker should wait.
+            from rolewise.report import write_report
 
-        write_report(out)
-        (out / TRACEBACK).unlink(missing_ok=True)  # what it was of has been mended
+            write_report(out)
+            (out / TRACEBACK).unlink(missing_ok=True)  # what it was of has been mended
         return results
 
 

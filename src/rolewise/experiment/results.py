@@ -13,12 +13,14 @@ from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import section_of, trained_network
+from rolewise.experiment.within_seed import seed_differences
 from rolewise.files import as_json
 from rolewise.metric_info import ACCURACY
 from rolewise.results_format import RESULTS_VERSION
 from rolewise.seals import write_product
 from rolewise.seeds import generator
 from rolewise.statistics.resampling import RESAMPLES, paired_difference, standard_error
+from rolewise.statistics.single_seed import WITHIN
 from rolewise.train import Metrics, evaluate
 
 
@@ -41,13 +43,18 @@ def run_test(run: RunFolder, stage: Stage) -> dict[str, Any]:
         metrics = evaluate(model, opened.source, opened.indices, spec, device=data.device, task=task)
         # What could not be measured, such as R² of numbers that are all the same, is null.
         measured[other.name] = {key: value if math.isfinite(value) else None for key, value in metrics.values.items()}
-        if metrics.infos[0] != ACCURACY:
+        if metrics.infos[0] != ACCURACY or len(config.seeds) == 1:
             evaluated[other.name] = metrics
+        if metrics.infos[0] != ACCURACY:
             # The same resamples for every network and seed: they are of the same images.
             stream = generator(config.data.split_seed, "bootstrap")
             errors[other.name] = standard_error(metrics.metric, metrics.infos[0].key, metrics.examples, stream)
-    found = {"test": measured, "test_images": len(opened.indices)}
-    return {**found, "sampling_error": errors, "within": _within(config, stage.seed, evaluated)} if errors else found
+    found: dict[str, Any] = {"test": measured, "test_images": len(opened.indices)}
+    if errors:
+        found |= {"sampling_error": errors, "within": _within(config, stage.seed, evaluated)}
+    if len(config.seeds) == 1:
+        found[WITHIN] = seed_differences(config, stage.seed, evaluated)
+    return found
 
 
 def _within(config: ExperimentConfig, seed: int, evaluated: Mapping[str, Metrics]) -> dict[str, dict[str, Any]]:
@@ -146,9 +153,11 @@ def _measured(config: ExperimentConfig, tests: dict[int, dict[str, Any]], what: 
         for seed in config.seeds
         if "sampling_error" in tests[seed]
     }
+    kept = tests[config.seeds[0]].get(WITHIN, {}).get(stages[str(config.seeds[0])])
     within = {str(seed): one for seed in config.seeds if (one := tests[seed].get("within", {}).get(stages[str(seed)]))}
     return {
         "metrics": metrics,
         **({"sampling_error": errors} if errors else {}),
         **({"within_seeds": within} if within else {}),
+        **({WITHIN: kept} if kept and len(config.seeds) == 1 else {}),
     }

@@ -53,10 +53,8 @@ class Stage:
 
 
 def next_stops(stages: Sequence[Stage]) -> str:
-    """Names where the stages under way can be stopped: ``this step``, ``this test``."""
-    return " and ".join(dict.fromkeys("this test" if stage.kind == "test" else "this step" for stage in stages)) or (
-        "the work under way"
-    )
+    """Names where the stages under way can be stopped: ``this step``, ``this test``; empty where none is under way."""
+    return " and ".join(dict.fromkeys("this test" if stage.kind == "test" else "this step" for stage in stages))
 
 
 def stages_of(config: ExperimentConfig) -> list[Stage]:

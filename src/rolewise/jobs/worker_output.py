@@ -29,11 +29,14 @@ class WorkerOutput:
         self._thread = threading.Thread(target=self._pass_on, daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Passes on what is left, and ends."""
+    def close(self, seconds: float = 2.0) -> None:
+        """Passes on what is left, and ends.
+
+        Args:
+            seconds: the longest wait: a process that a worker started, and that outlives it, holds the pipe open.
+        """
         self.writer.close()
-        # A process that a worker started, and that outlives it, would hold the pipe open.
-        self._thread.join(timeout=2)
+        self._thread.join(timeout=seconds)
 
     def _pass_on(self) -> None:
         rest = b""

@@ -176,7 +176,7 @@ class WorkerPool(Generic[JobType]):
                 worker.process.kill()
                 worker.process.join()
         self._workers = []
-        self._output.close()
+        self._output.close(0.2 if at_once else 2.0)
 
     def _start(self) -> _Worker[JobType]:
         return _Worker(

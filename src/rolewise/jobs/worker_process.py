@@ -105,6 +105,18 @@ def start_context(*modules: str) -> BaseContext:
     return context
 
 
+def end_server() -> None:
+    """Ends the server that workers are started from, where there is one, so that this process can end at once.
+
+    While it loads torch, it would be waited for at the exit.
+    """
+    server = getattr(sys.modules.get("multiprocessing.forkserver"), "_forkserver", None)
+    number = getattr(server, "_forkserver_pid", None)
+    if number is not None:
+        with contextlib.suppress(OSError):
+            os.kill(number, signal.SIGKILL)
+
+
 def start_process(
     context: BaseContext,
     target: Callable[..., None],

@@ -117,22 +117,39 @@ def verdict(rows: list[ArmRow], student: str) -> str:
 
     The student's own searched schedule comes first, since that is the question, then the best arm.
     """
-    mine = [row for row in rows if row.student == student]
-    if not mine:
-        raise InputError(f"results must hold arms of student {student!r}, got none")
-    count, metric = mine[0].score.count, mine[0].metric
+    mine = _arms_of(rows, student)
+    count = mine[0].score.count
     if count < 2:
-        best = best_of(mine)
-        return (
-            f"{student}: one seed says nothing about noise. The {metric.superlative} {metric.title} was "
-            f"{metric.shown(best.score.mean)} ({best.name}); run more seeds before believing it."
-        )
+        return f"{student}: one seed says nothing about noise. {best_sentence_of(rows, student)}"
     sentences = []
     for row in mine:
         if row.augmentation == "own" and row.difference is not None:
             how = "with distillation" if row.distilled else "without distillation"
             sentences.append(f"its own searched schedule, {how}, {_effect(row)}")
-    best = best_of(mine)
+    opening = f"{student}, {counted(count, 'seed')}: " + ("; ".join(sentences) + ". " if sentences else "")
+    return opening + best_sentence_of(rows, student)
+
+
+def _arms_of(rows: list[ArmRow], student: str) -> list[ArmRow]:
+    mine = [row for row in rows if row.student == student]
+    if not mine:
+        raise InputError(f"results must hold arms of student {student!r}, got none")
+    return mine
+
+
+def best_sentence_of(rows: list[ArmRow], student: str) -> str:
+    """Returns the sentence on the arm of the best mean, and on how many arms cannot be told from it.
+
+    Raises:
+        InputError: there is no arm of that student.
+    """
+    mine = _arms_of(rows, student)
+    best, metric = best_of(mine), mine[0].metric
+    if best.score.count < 2:
+        return (
+            f"The {metric.superlative} {metric.title} was {metric.shown(best.score.mean)} ({best.name}); run more "
+            "seeds before believing it."
+        )
     closing = f"The {metric.superlative} mean was {metric.shown(best.score.mean)}, of {best.name}"
     if best.difference is not None:
         closing += f", which {_effect(best)}"
@@ -145,8 +162,7 @@ def verdict(rows: list[ArmRow], student: str) -> str:
             closing += f"; none of the other {others} arms can be told from it"
         else:
             closing += f"; {len(rivals)} of the other {others} arms cannot be told from it"
-    opening = f"{student}, {counted(count, 'seed')}: " + ("; ".join(sentences) + ". " if sentences else "")
-    return opening + closing + "."
+    return closing + "."
 
 
 def _effect(row: ArmRow) -> str:

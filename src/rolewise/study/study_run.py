@@ -125,7 +125,12 @@ def run_study(
     out = as_path(out, "out")
     folder = open_study(out, study, fresh=fresh, extend=extend)
     now: list[Job] = []
-    with held(RunFolder(out)), asked_to_stop(lambda: _next_stops(now)) as asked, tracked(out, study.track) as trackers:
+    ending = False
+    with (
+        held(RunFolder(out)),
+        asked_to_stop(lambda: "the report is written" if ending else _next_stops(now)) as asked,
+        tracked(out, study.track) as trackers,
+    ):
         graph = graph_of(study)
         for cell in study.cells:
             make_cell(folder, cell.name, cell.config, graph.keys[cell.name])
@@ -147,6 +152,7 @@ def run_study(
                 pool.close()
                 # Also of a study that was stopped: the table says how far it is.
                 rows = ledger.write()
+        ending = True
         rows = ledger.write()
         parquet = ledger.write_parquet()
         with torch_threads(study.cells[0].config.threads):

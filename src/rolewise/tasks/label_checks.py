@@ -42,7 +42,8 @@ def _no_batch(images: object, labels: object) -> InputError:
         keys = ", ".join(map(repr, images))
         return InputError(
             f"images must be a tensor, got a mapping with {keys}; take images and labels out of it, as in "
-            'distiller(batch["images"], batch["labels"])'
+            'distiller(batch["images"], batch["labels"]), or name both: Distiller(..., input_name="images", '
+            'label_name="classes")'
         )
     if isinstance(images, (list, tuple)):
         return InputError(
@@ -52,10 +53,7 @@ def _no_batch(images: object, labels: object) -> InputError:
     if not isinstance(images, Tensor):
         return InputError(f"images must be a tensor [B, C, H, W], got {type(images).__name__}")
     if labels is None:
-        return InputError(
-            "labels must be a tensor, got none; where nothing reads them set label_weight=0 and give "
-            "torch.zeros(len(images), dtype=torch.int64)"
-        )
+        return InputError("labels must be a tensor, got none; where nothing reads them set label_weight=0")
     return InputError(
         f"labels must be a tensor, int64 [B] or soft labels [B, K], got {type(labels).__name__}; "
         "make one with torch.as_tensor(labels)"
