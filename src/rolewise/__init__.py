@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rolewise.report import write_report
     from rolewise.search import SearchResult, search
     from rolewise.taps import tap
-    from rolewise.tasks import Classification, MultiLabel, Regression
+    from rolewise.tasks import Classification, MultiLabel, Regression, Segmentation
     from rolewise.train import Trainee, evaluate, fit
 
 __version__ = "0.1.0"
@@ -33,7 +33,7 @@ _WHERE = {
     "inputs": ("InputSpec",),
     "report": ("write_report",),
     "search": ("SearchResult", "search"),
-    "tasks": ("Classification", "MultiLabel", "Regression"),
+    "tasks": ("Classification", "MultiLabel", "Regression", "Segmentation"),
     "taps": ("tap",),
     "train": ("Trainee", "evaluate", "fit"),
 }
@@ -60,6 +60,7 @@ __all__ = [
     "RunError",
     "Schedule",
     "SearchResult",
+    "Segmentation",
     "Shapes",
     "StoredTeacher",
     "Term",

@@ -154,6 +154,21 @@ class Rows:
         """Whether row b is example b, and all count alike."""
         return self.owner is None and self.weight is None
 
+    def counted(self, other: Rows) -> tuple[Rows, Rows]:
+        """Returns those rows of two networks that have a weight; the same where none has.
+
+        Args:
+            other: the second network's, of the same things.
+        """
+        if self.weight is None:
+            return self, other
+        kept = self.weight > 0
+        rows, wanted = (
+            Rows(*(None if part is None else part[kept] for part in (one.logits, one.owner, one.weight, one.labels)))  # type: ignore[arg-type]
+            for one in (self, other)
+        )
+        return rows, wanted
+
     def by_example(self, losses: Tensor, examples: int) -> Tensor:
         """Returns the weighted mean [B] of each example's rows; 0 for an example without rows of weight.
 

@@ -19,6 +19,10 @@ PATH = re.compile(r"(?!.*:input$)([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*
 _LONGEST = 300
 
 
+#: Folders of the user that this process looks for modules in, for errors.
+_SEARCHED: list[str] = []
+
+
 class ForeignError(InputError):
     """Code that is not Rolewise's raised; the cause is what it raised."""
 
@@ -35,6 +39,8 @@ def search_in(*folders: Path | str) -> None:
         text = str(Path(folder).resolve())
         if text not in sys.path:
             sys.path.append(text)
+        if text not in _SEARCHED:
+            _SEARCHED.append(text)
 
 
 def is_import_path(name: object) -> bool:
@@ -81,7 +87,7 @@ def import_object(path: str, what: str = "name") -> Any:
         if missing is not None and f"{name}.".startswith(f"{missing}."):
             raise InputError(
                 f'"{path}" cannot be imported, since there is no module {missing!r}; put {missing.split(".")[0]}.py '
-                f"beside the config or into the current folder ({Path.cwd()}), or install it"
+                f"beside the config or into the current folder ({Path.cwd()}), or install it{_searched(missing)}"
             ) from error
         raise failed(f"module {name}", name, error) from error
     if not hasattr(module, attribute):
@@ -89,6 +95,14 @@ def import_object(path: str, what: str = "name") -> Any:
         place = getattr(module, "__file__", None) or "built in"
         raise InputError(f'"{path}" cannot be imported: {name} ({place}) has no {attribute!r}{near(attribute, known)}')
     return getattr(module, attribute)
+
+
+def _searched(missing: str) -> str:
+    """Returns a clause: the user's folders that were searched, and a module there that is called nearly so."""
+    folders = [folder for folder in _SEARCHED if folder in sys.path] or [str(Path.cwd())]
+    modules = {file.stem for folder in folders for file in Path(folder).glob("*.py")}
+    hint = near(missing.split(".")[0], modules)
+    return f" (looked in {', '.join(folders)} and on Python's path{hint if 'did you mean' in hint else ''})"
 
 
 def failed(what: str, module: str, error: BaseException) -> ForeignError:

@@ -165,6 +165,17 @@ def test_regret_of_a_proposal(rolewise, tmp_path: Path):
     assert "must be a study's results.csv" in rolewise("regret", advice, "--advice", advice)[2]
 
 
+def test_the_regret_is_of_the_studys_own_metric_and_direction(rolewise, tmp_path: Path):
+    # Errors: what was the best accuracy is now the worst cell.
+    (tmp_path / "results.csv").write_text(f"{HEAD}\n{TABLE}".replace("accuracy", "rmse"))
+    info = {"key": "rmse", "title": "root mean squared error", "unit": "km", "higher_is_better": False}
+    (tmp_path / "study.json").write_text(json.dumps({"version": 1, "metrics": [info]}))
+    advice = tmp_path / "advice.yaml"
+    advice.write_text(f"extends: {QUICK}\ndistill: {{methods: [{{name: kd, temperature: 4.0}}]}}\n")
+    code, text, error = rolewise("regret", tmp_path, "--advice", advice, "--at", "size=large")
+    assert code == 0 and "is 0.110 km (95% interval -0.017 to +0.237) above the best of 2 cells in rmse" in text, error
+
+
 NAMED = """name: named
 base: {base}
 seeds: [0, 1]

@@ -114,7 +114,8 @@ def go_on_with_the_study(folder: Path) -> bytes:
 
 RUN_FILES = (
     *("run.json", "config.yaml", "environment.json", "results.json", "timing.json", "previews.npz", "products.json"),
-    *("report.html", ".lock", "statistics/seed0.json"),
+    "predictions.npz",
+    *("report.html", ".lock", "state.json", "statistics/seed0.json"),
     *(f"stages/seed0/teacher-search/{name}" for name in ("done.json", "lineage.json", "record.jsonl", "schedule.json")),
     *(f"stages/seed0/teacher-search/{name}" for name in ("scalars.json", "seconds.json", "timing.jsonl")),
     *(f"stages/seed0/teacher-own/{name}" for name in ("done.json", "weights.safetensors", "record.jsonl")),
@@ -123,7 +124,7 @@ RUN_FILES = (
     "stages/seed0/test/done.json",
 )
 #: Files that nothing is computed from: their damage is without effect.
-READ_BY_NOBODY = ("report.html", ".lock")
+READ_BY_NOBODY = ("report.html", ".lock", "state.json")
 
 
 def tried(root: Path, file: Path, content: bytes, go_on: Callable[[Path], bytes], before: bytes) -> str:
@@ -192,7 +193,7 @@ def test_the_list_of_a_run_s_files_is_complete(run_folder: Path) -> None:
 
 STUDY_FILES = (
     *("study.json", "study.yaml", "environment.json", "results.csv", "timing.csv", "results.parquet", "report.html"),
-    *("products.json", "pictures.json", "pictures.npz", ".lock", "cell/run.json", "cell/config.yaml"),
+    *("products.json", "pictures.json", "pictures.npz", ".lock", "state.json", "cell/run.json", "cell/config.yaml"),
     "cell/statistics/seed0.json",
     *("arm/done.json", "arm/weights.safetensors", "arm/record.jsonl", "arm/seconds.json", "arm/timing.jsonl"),
     *("teacher/done.json", "teacher/weights.safetensors", "measured/done.json", "failed/failed.json"),

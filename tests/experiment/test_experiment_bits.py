@@ -74,7 +74,7 @@ def test_an_exported_file_predicts_as_the_network(finished: Path, tmp_path: Path
     assert (made.part, made.images) == ("test", 300) and made.agreement >= 0.995
     arms = json.loads((finished / "results.json").read_text())["arms"]
     arm = next(arm for arm in arms if arm["student"] == "low" and arm["name"] == "own+distill")
-    assert made.accuracy == pytest.approx(arm["metrics"]["accuracy"]["0"], abs=0.011)
+    assert made.score == pytest.approx(arm["metrics"]["accuracy"]["0"], abs=0.011)
     card = made.card.read_text()
     assert "W2 A4" in card and form in card and "low.file" in card
     plain, low = made.rows
@@ -82,11 +82,11 @@ def test_an_exported_file_predicts_as_the_network(finished: Path, tmp_path: Path
     assert plain.name == "float32, ONNX" and low.name.startswith("W2 A4")
     assert plain.macs == low.macs == arm["macs"]
     assert plain.bit_operations == 1024 * plain.macs and low.bit_operations == arm["bit_operations"]
-    assert low.size == (tmp_path / "low.file").stat().st_size and low.accuracy == made.accuracy
+    assert low.size == (tmp_path / "low.file").stat().st_size and low.score == made.score
     timed = {1, 64} if form != "packed" else set()
     assert all(set(row.milliseconds) == timed and all(row.milliseconds.values()) for row in made.rows)
     for row in made.rows:
-        assert f"| {row.name} | {row.accuracy:.2%} | {row.size:,} | {row.macs:,} | {row.bit_operations:,} |" in card
+        assert f"| {row.name} | {row.score:.2%} | {row.size:,} | {row.macs:,} | {row.bit_operations:,} |" in card
     assert ("no time of its own" if form == "packed" else "1 thread") in card
     assert ("training images" in card) == (form == "onnx")
     names = [str(digit) for digit in range(10)]

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from PIL import Image
 from rich.console import Console
+from torch import Tensor
 
+from rolewise import cli
 from rolewise.advice.experiment_advice import TrainedTeacher, advise_experiment
 from rolewise.config import ConfigError
+from rolewise.data import read
+from rolewise.deploy import predict_pictures
 from rolewise.deploy.export import export_stage
+from rolewise.deploy.file_facts import kind_of_task
 from rolewise.errors import InputError
 from rolewise.experiment import load, run
-from rolewise.experiment.evaluation import evaluate_stage
+from rolewise.experiment.evaluation import evaluate_stage, finished_training
 from rolewise.experiment.own_code import own_code
+from rolewise.experiment.seed_data import seed_data_of
+from rolewise.experiment.stages import section_of, trained_network
+from rolewise.inputs import prepare
 from rolewise.report.summary import summary
+from rolewise.tasks import MultiLabel
 
 QUICK = Path(__file__).parent / "quick.yaml"
 PAIRS = ["data={name: digit_pairs, validation: 100, test: 200}", "arms.student=[none, own]", "seeds=[0, 1]"]
@@ -108,13 +121,85 @@ def test_searches_go_by_the_metric_and_records_name_it(labels: Path, numbers: Pa
         assert f"validation_{key}" in json.loads(records[-1])
 
 
-def test_a_network_is_evaluated_by_its_task_and_not_exported_by_classes(numbers: Path, tmp_path: Path):
+def test_a_network_is_evaluated_by_its_task(numbers: Path):
     metrics = evaluate_stage(numbers, "seed0/small-none")
     done = json.loads((numbers / "stages/seed0/small-none/done.json").read_text())
     assert metrics.values["mae"] == done["validation_mae"]
     assert metrics.examples == 100
-    with pytest.raises(InputError, match="must be of a run of classification, got regression"):
-        export_stage(numbers, "seed0/small-none", "torch", tmp_path / "x.pt2")
+
+
+def picture_of_pair(path: Path) -> Tensor:
+    """Writes an image of the set as a picture; returns it as the network gets it, before its normalisation."""
+    image = read("digit_pairs").train.batch(torch.tensor([5]))
+    Image.fromarray(image[0, 0].numpy()).save(path)
+    return image
+
+
+def trained_outputs(root: Path, name: str, image: Tensor) -> Tensor:
+    """Returns the outputs of a network for an image by the way of an evaluation."""
+    found, stage = finished_training(root, name)
+    data = seed_data_of(found.config(), stage.seed, torch.device("cpu"), found.root)
+    model = section_of(found.config(), stage.role).model
+    with torch.no_grad():
+        values: Tensor = trained_network(found, data, stage)(prepare(image, data.spec(model)))
+    return values
+
+
+def test_labels_and_numbers_are_predicted_for_pictures(
+    labels: Path, numbers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    image = picture_of_pair(tmp_path / "pair.png")
+
+    def call(root: Path, *arguments: str) -> str:
+        monkeypatch.setattr("sys.argv", ["rolewise", "predict", str(root), str(tmp_path / "pair.png"), *arguments])
+        cli.main()
+        return capsys.readouterr().out
+
+    (found,) = predict_pictures(labels, [tmp_path / "pair.png"], arm="own+distill")
+    known = trained_outputs(labels, "seed0/small-own+distill", image).sigmoid()[0].tolist()
+    assert found.values == pytest.approx(known, abs=1e-6)
+    text = call(labels)
+    assert "how pictures become such is a guess: cropped and scaled to 8 x 16, grey" in text
+    shown = [float(line.split()[-1].rstrip("%")) / 100 for line in text.splitlines() if line.endswith("%")]
+    assert shown == pytest.approx(sorted((value for value in known if value >= 0.5), reverse=True), abs=1e-4)
+    assert sum(line.endswith("%") for line in call(labels, "--top", "7").splitlines()) == 7
+    cells = dict(zip(*csv.reader(io.StringIO(call(labels, "--csv", "-"))), strict=True))
+    assert [float(cells[str(digit)]) for digit in range(10)] == pytest.approx(known, abs=1e-6)
+    (found,) = predict_pictures(numbers, [tmp_path / "pair.png"], arm="none")
+    known = trained_outputs(numbers, "seed0/small-none", image)[0].tolist()
+    assert found.values == pytest.approx(known, abs=1e-5)
+    (entry,) = json.loads(call(numbers, "--json", "--arm", "none"))["pictures"]
+    assert entry["predictions"] == [{"number": "sum", "value": pytest.approx(known[0], abs=1e-5)}]
+    assert f" {found.values[0]:.6g}\n" in call(numbers, "--arm", "none")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "output"), [("labels", "probabilities"), ("numbers", "logits")])
+def test_labels_and_numbers_leave_the_laboratory(kind: str, output: str, request, tmp_path: Path):
+    pytest.importorskip("onnxscript")
+    root, path = request.getfixturevalue(kind), tmp_path / "x.pt2"
+    made = export_stage(root, "seed0/small-none", "torch", path, given="uint8", output=output)
+    assert made.agreement == 1 and (made.images, made.part) == (200, "test")
+    task = results(root)
+    arm = next(arm for arm in task["arms"] if arm["name"] == "none")
+    assert made.metric.key == task["primary"]
+    assert made.score == pytest.approx(arm["metrics"][task["primary"]]["0"], rel=1e-4)
+    card = made.card.read_text()
+    assert "| labels, in the order of the outputs | 10: 0, 1," in card or "| numbers, in the order" in card
+    assert "assumed, since the data were arrays" in card
+    picture_of_pair(tmp_path / "pair.png")
+    by_run = predict_pictures(root, [tmp_path / "pair.png"], arm="none")[0].values
+    assert predict_pictures(path, [tmp_path / "pair.png"])[0].values == pytest.approx(by_run, abs=1e-4)
+    if kind == "numbers":
+        with pytest.raises(InputError, match="output must be logits where numbers are predicted"):
+            export_stage(root, "seed0/small-none", "torch", path, output="probabilities")
+
+
+def test_a_task_of_one_s_own_has_no_known_outputs():
+    class Mine:
+        name = "mine"
+
+    assert kind_of_task(Mine()) is None and kind_of_task(MultiLabel()) == "multi_label"
 
 
 @pytest.mark.parametrize("name", ["digit_pairs", "digit_sums"])

@@ -11,8 +11,10 @@ import pytest
 
 from rolewise.errors import InputError
 from rolewise.experiment import load, run
-from rolewise.report import bits, figures, measured, write_report
+from rolewise.report import bits, measured, page, write_report
 from rolewise.report.costs import costs_table
+from rolewise.report.drawing import Drawing
+from rolewise.report.gradients_figure import gradients_figure
 from rolewise.report.page import _gradients
 from rolewise.report.run_data import RunData, read_run
 from rolewise.seals import write_product
@@ -41,17 +43,18 @@ def low(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the figures were asked to draw."""
     kept: dict[str, Any] = {}
-    for name in ("arms_figure", "lineage_figure", "schedules_figure", "views_figure", "curves_figure"):
-        monkeypatch.setattr(figures, name, lambda *given: "data:,")
-    for name in ("size_figure", "histograms_figure", "gradients_figure"):
-        monkeypatch.setattr(measured, name, lambda given, *_, name=name: kept.setdefault(name, given) and "data:,")
+    empty = Drawing([], "", "data:,", "numbers.csv")
+    for name in ("arms_figure", "lineage_figure", "schedules_figure", "curves_figure"):
+        monkeypatch.setattr(page, name, lambda *given: empty)
+    for module, name in ((measured, "size_figure"), (measured, "histograms_figure"), (page, "gradients_figure")):
+        monkeypatch.setattr(module, name, lambda given, *_, name=name: kept.setdefault(name, given) and empty)
     return kept
 
 
 def test_a_run_with_few_bits_has_every_section(low: Path) -> None:
-    page = (low / "report.html").read_text()
+    text = (low / "report.html").read_text()
     for part in (*PARTS, "Labels against methods", "all 4 layers at few bits", "100 validation images"):
-        assert part in page, part
+        assert part in text, part
 
 
 def test_a_run_in_floating_point_gains_no_section_of_bits(low: Path, tmp_path: Path, drawn: dict[str, Any]) -> None:
@@ -61,8 +64,8 @@ def test_a_run_in_floating_point_gains_no_section_of_bits(low: Path, tmp_path: P
     write_product(tmp_path / "r" / "results.json", json.dumps(results).encode())
     for path in (tmp_path / "r").rglob("low-*"):
         shutil.rmtree(path)
-    page = write_report(tmp_path / "r").read_text()
-    assert not any(part in page for part in PARTS) and "Labels against methods" in page
+    text = write_report(tmp_path / "r").read_text()
+    assert not any(part in text for part in PARTS) and "Labels against methods" in text
     for path in (tmp_path / "r").rglob("record.jsonl"):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         path.write_text(
@@ -174,13 +177,13 @@ def test_figures_stand_odd_values() -> None:
         "cut": 0.1,
         "counts": [5, 0, 0],
     }
-    assert measured.histograms_figure([one, layer("b")]).startswith("data:image/webp")
+    assert len(measured.histograms_figure([one, layer("b")], "", "levels").panels) == 3
     terms = {"labels": 1.0, "kd": None, "fitnets": 0.0}
     entries = [
         {"epoch": 1, "progress": 0.5, "gradients": {"terms": terms, "distillation": None, "left": None}},
         {"epoch": 2, "progress": 1.0, "gradients": {"terms": {"labels": 2.0}}},
     ]
-    assert measured.gradients_figure({"a": entries, "b": entries[1:]}).startswith("data:image/webp")
+    assert len(gradients_figure({"a": entries, "b": entries[1:]}).panels) == 3
 
 
 def test_gradients_are_those_of_the_student_s_own_schedule(low: Path, drawn: dict[str, Any]) -> None:

@@ -144,3 +144,20 @@ def test_what_cannot_be_judged_is_refused(change: str, part: str):
     rows, given = faulty(change)
     with pytest.raises(InputError, match=part):
         regret(rows, AXES, **given)
+
+
+def test_of_an_error_the_best_cell_is_the_lowest() -> None:
+    validation = {cell: [1 - value for value in values] for cell, values in TABLE.items()}
+    errors = {cell: [1 - value for value in values] for cell, values in TABLE.items()}
+    for held in (None, validation):
+        rows = grid(errors, validation=held)
+        lower = regret(rows, AXES, {"temperature": 1, "weight": 0.1}, lower=("accuracy", "validation_accuracy"))
+        higher = regret(grid(TABLE, validation=TABLE if held else None), AXES, {"temperature": 1, "weight": 0.1})
+        assert lower.best == higher.best and lower.chosen == higher.chosen
+        assert lower.regret.mean == pytest.approx(higher.regret.mean) and lower.regret.mean > 0
+        assert (lower.regret.low, lower.beside.mean) == (
+            pytest.approx(higher.regret.low),
+            pytest.approx(higher.beside.mean),
+        )
+    said = regret_sentence(lower, " km", 1.0)
+    assert f"is {lower.regret.mean:.3f} km (95% interval" in said and ") above the best of 4 cells" in said

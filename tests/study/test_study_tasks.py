@@ -113,6 +113,15 @@ def test_a_question_without_a_metric_is_about_the_primary_one(tmp_path: Path):
     assert [one.metric for one in made.questions] == ["mae"]
 
 
+def test_a_question_wants_what_its_metric_calls_better(tmp_path: Path):
+    whole = STUDY.replace("    wanted: lower\n", "")
+    again = whole[whole.index("  - ask") :]
+    for name in ("    metric: r2\n", "", "    wanted: higher\n"):
+        whole += again.replace("    metric: mae\n", name)
+    asked = [(one.metric, one.wanted) for one in load_study(study(tmp_path, whole)).questions]
+    assert asked == [("mae", "lower"), ("r2", "higher"), ("mae", "lower"), ("mae", "higher")]
+
+
 def test_columns_are_written_in_the_units_of_the_metrics():
     for info in (*Classification.metrics, *MultiLabel.metrics, *Regression().metrics):
         assert COLUMNS[info.key].percent == (info.unit == "fraction"), info.key

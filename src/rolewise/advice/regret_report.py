@@ -15,7 +15,9 @@ from rolewise.config.yaml_scalars import plain
 from rolewise.csv_cells import is_quoted, text_of
 from rolewise.errors import InputError, near
 from rolewise.files import read_text
-from rolewise.seals import PRODUCTS, top_product
+from rolewise.metric_info import ACCURACY, CLASS_METRICS, MetricInfo, info_of, metric_named
+from rolewise.seals import PRODUCTS, read_made, top_product
+from rolewise.statistics.columns import COLUMNS
 from rolewise.statistics.regret import Regret, distance, regret
 
 Row = dict[str, Any]
@@ -118,9 +120,9 @@ def _flat(values: Any, path: str = "") -> dict[str, Any]:
 
 
 def judged(
-    table: Path, config: ExperimentConfig, where: Sequence[str], *, metric: str = "accuracy", arm: str = ""
-) -> Regret:
-    """Returns the regret of a proposed config in a study's grid.
+    table: Path, config: ExperimentConfig, where: Sequence[str], *, metric: str = "", arm: str = ""
+) -> tuple[Regret, MetricInfo]:
+    """Returns the regret of a proposed config in a study's grid, and the metric that it is of.
 
     Of a study of several students, the proposal's is looked at; of several arms, those that distil.
 
@@ -129,13 +131,19 @@ def judged(
             axes must be paths of settings or be among ``where``.
         config: the proposal.
         where: settings such as ``size=large`` for axes that the config does not name, or that are to hold.
-        metric: the column that is compared.
+        metric: the column that is compared; empty for the study's primary metric.
         arm: of the table; empty where there is one alone that distils.
 
     Raises:
         InputError: a setting is malformed, or as in `rolewise.statistics.regret.regret`.
     """
     rows, axes = read_table(table)
+    infos = metrics_of_study(table)
+    primary = infos[0] if infos else ACCURACY
+    metric = metric or primary.key
+    info = _metric(metric, infos)
+    lower = [name for one in (*infos, info) if not one.higher_is_better for name in (one.key, f"validation_{one.key}")]
+    choice: dict[str, Any] = {"metric": metric, "select": f"validation_{primary.key}", "lower": lower}
     fixed = {}
     for setting in where:
         axis, equals, level = setting.partition("=")
@@ -155,7 +163,35 @@ def judged(
     study = table / "study.yaml"
     if not study.is_file():
         known = {axis: value for axis, value in proposed(config, axes).items() if axis not in fixed}
-        return regret(mine, axes, known, where=fixed, metric=metric)
+        return regret(mine, axes, known, where=fixed, **choice), info
     cells = {str(row["cell"]) for row in mine if all(row.get(axis) == level for axis, level in fixed.items())}
     placed = distances(study, cells, config, str(fixed.get("student", own)))
-    return regret(mine, axes, {}, where=fixed, metric=metric, distances=placed)
+    return regret(mine, axes, {}, where=fixed, distances=placed, **choice), info
+
+
+def metrics_of_study(table: Path) -> tuple[MetricInfo, ...]:
+    """Returns the metrics of a study's task, the primary one first; none for a table without the study's record.
+
+    Args:
+        table: the study's folder, or its ``results.csv``.
+
+    Raises:
+        InputError: the record is damaged.
+    """
+    record = (table if table.is_dir() else table.parent) / "study.json"
+    if not record.is_file():
+        return ()
+    known = read_made(record)
+    return tuple(info_of(values) for values in known["metrics"]) if "metrics" in known else CLASS_METRICS
+
+
+def _metric(key: str, infos: Sequence[MetricInfo]) -> MetricInfo:
+    """Returns the metric of a column, whose direction must be known."""
+    if any(one.key == key for one in infos):
+        return metric_named(key, infos)
+    if key.endswith("loss") or (key in COLUMNS and not COLUMNS[key].percent):
+        raise InputError(
+            f"metric must be one of which higher is better, or one of the study's own metrics, got {key!r}; name the "
+            "study's folder, whose record has them"
+        )
+    return MetricInfo(key, key.replace("_", " "), "fraction" if key.endswith("accuracy") else "")

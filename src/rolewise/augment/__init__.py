@@ -3,6 +3,7 @@
 from rolewise.augment.mix import Mix
 from rolewise.augment.mix_batch import cutmix_batch, mix_images, mix_labels, mixup_batch
 from rolewise.augment.mix_plan import MixPlan
+from rolewise.augment.moved_targets import apply_to_boxes, apply_to_masks, apply_to_points, geometric, in_turn
 from rolewise.augment.ops import OPS, PBA_OPS, Op
 from rolewise.augment.own_ops import import_operation, operation
 from rolewise.augment.plan import Plan
@@ -33,10 +34,15 @@ __all__ = [
     "TorchvisionPolicy",
     "Triple",
     "apply",
+    "apply_to_boxes",
+    "apply_to_masks",
+    "apply_to_points",
     "augmentation_from_json",
     "build_schedule",
     "cutmix_batch",
+    "geometric",
     "import_operation",
+    "in_turn",
     "load_published",
     "mix_images",
     "mix_labels",

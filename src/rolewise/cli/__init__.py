@@ -1,17 +1,17 @@
-"""The command line: run, study, search, train, distill, evaluate, export, report, preview, advise and so on."""
+"""The command line: new, run, study, search, distill, evaluate, export, predict, report, advise and so on."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-from rolewise.cli import data, experiments, outcomes, overview, proposals, track
+from rolewise.cli import data, experiments, new, outcomes, overview, predictions, proposals, track
 from rolewise.cli.options import app
 from rolewise.errors import BrokenOff, InputError, Interrupted, RolewiseError
 from rolewise.jobs.worker_output import warn_in_one_line
 from rolewise.threads import wait_passively
 
-__all__ = ["app", "data", "experiments", "main", "outcomes", "overview", "proposals", "track"]
+__all__ = ["app", "data", "experiments", "main", "new", "outcomes", "overview", "predictions", "proposals", "track"]
 
 
 #: A path that was given is of another kind, or not for this user.

@@ -41,10 +41,9 @@ def study_command(
     """
     with breakable() as far:
         made = _study(config, out, settings, far, fresh=fresh, extend=extend, retry=retry)
-    from rolewise.report import study_sentences
+    from rolewise.report import study_summary
 
-    for title, sentences in study_sentences(out):
-        console.print("\n".join(["", title, *(f"- {sentence}" for sentence in sentences)]), soft_wrap=True)
+    console.print(study_summary(out))
     console.print(f"\nTable:  {out / 'results.csv'}\nReport: {out / 'report.html'}", soft_wrap=True)
     if not made.parquet:
         console.print("No results.parquet: pyarrow is not installed (pip install rolewise[study]).")

@@ -52,28 +52,36 @@ def export_command(
     form: Annotated[
         str, typer.Option("--format", help="onnx; packed: weights at their bits; torch: a torch.export program.")
     ] = "onnx",
+    given: Annotated[
+        str,
+        typer.Option(
+            "--input",
+            help="Images that the file takes: float32 in [0, 1], uint8 ([B, C, H, W]) or uint8_bhwc ([B, H, W, C]).",
+        ),
+    ] = "float32",
+    output: Annotated[str, typer.Option("--output", help="logits, or probabilities.")] = "logits",
 ) -> None:
     """Export one trained network of a run, run the file, and set it beside floating point.
 
     Example: rolewise export runs/digits_w4a4 --format onnx --out w4a4.onnx
 
-    Example: rolewise export runs/digits seed0/small-own+distill --format onnx --out small.onnx
+    Example: rolewise export runs/digits seed0/small-own+distill --input uint8 --output probabilities --out small.onnx
     """
     from rolewise.cli.foreign import announce_run
     from rolewise.deploy.export import default_stage, export_stage
-    from rolewise.deploy.model_card import plain_table
+    from rolewise.deploy.model_card import plain_table, shown_score
 
     announce_run(run_folder)
     if not stage:
         stage = default_stage(run_folder)
         console.print(f"Stage: {stage} (name another to export that)", soft_wrap=True)
-    made = export_stage(run_folder, stage, form, out)
-    console.print(plain_table(made.rows), soft_wrap=True)
+    made = export_stage(run_folder, stage, form, out, given=given, output=output)
+    console.print(plain_table(made.rows, made.metric), soft_wrap=True)
     for remark in made.remarks:
         console.print(remark, soft_wrap=True)
     console.print(
-        f"{made.path}: {made.path.stat().st_size:,} bytes; predicts as the trained network for {made.agreement:.2%} of "
-        f"{made.images:,} {made.part} images, accuracy {made.accuracy:.2%}\nCard: {made.card}",
+        f"{made.path}: {made.path.stat().st_size:,} bytes; {made.metric.title} {shown_score(made.metric, made.score)} "
+        f"of {made.images:,} {made.part} images\nCard: {made.card}",
         soft_wrap=True,
     )
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from rolewise.cli.options import app, console
-from rolewise.errors import InputError
 
 #: Exit code of ``advise --check`` where a fault was found.
 FAULTY = 3
@@ -72,7 +71,10 @@ def regret_command(
     at: Annotated[
         list[str] | None, typer.Option("--at", help="A level that holds: --at size=large", show_default=False)
     ] = None,
-    metric: Annotated[str, typer.Option(help="The column that is compared; higher is better.")] = "accuracy",
+    metric: Annotated[
+        str,
+        typer.Option(help="The column that is compared; the study's primary metric by default.", show_default=False),
+    ] = "",
     arm: Annotated[str, typer.Option(help="The arm, where the table has several.", show_default=False)] = "",
 ) -> None:
     """Compare a proposal with the best cell of a finished grid, over seeds.
@@ -81,11 +83,7 @@ def regret_command(
     """
     from rolewise.advice.regret_report import judged
     from rolewise.experiment import load
-    from rolewise.statistics.columns import COLUMNS
     from rolewise.statistics.regret import regret_sentence
 
-    if metric.endswith("loss") or (metric in COLUMNS and not COLUMNS[metric].percent):
-        raise InputError(f"metric must be one of which higher is better, got {metric!r}")
-    found = judged(table, load(advice), at or [], metric=metric, arm=arm)
-    how = (" points", 100.0) if metric.endswith("accuracy") else ("", 1.0)
-    console.print(regret_sentence(found, *how), soft_wrap=True)
+    found, info = judged(table, load(advice), at or [], metric=metric, arm=arm)
+    console.print(regret_sentence(found, info.change_unit, info.scale), soft_wrap=True)

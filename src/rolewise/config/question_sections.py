@@ -22,7 +22,7 @@ class QuestionSection(Section):
     of: dict[str, Any]
     against: dict[str, Any]
     metric: str = ""
-    wanted: Literal["higher", "lower"] = "higher"
+    wanted: Literal["higher", "lower"] | None = None
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Question:
         of: the levels of the rows in question, by axis, part, student or arm.
         against: those of the rows that they are compared with.
         metric: a column of the table; empty for the primary metric.
-        wanted: the direction for which the answer is yes.
+        wanted: the direction for which the answer is yes; None for the one in which the metric is better.
     """
 
     ask: str
     of: dict[str, tuple[ScalarValue, ...]]
     against: dict[str, tuple[ScalarValue, ...]]
     metric: str
-    wanted: Literal["higher", "lower"]
+    wanted: Literal["higher", "lower"] | None
 
     @property
     def plain(self) -> dict[str, Any]:

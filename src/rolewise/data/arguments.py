@@ -45,6 +45,10 @@ def _is_side(value: Any) -> bool:
     return type(value) is int and 1 <= value <= LARGEST_SIDE
 
 
+def _is_number(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= 65535
+
+
 def _is_grey(value: Any) -> bool:
     return type(value) is int and 0 <= value <= 255
 
@@ -75,6 +79,17 @@ FAULTY = one_of("error", "skip")
 CLASSES = Rule("a list of two or more distinct names", lambda value: value is None or _are_classes(value))
 
 TARGETS = one_of(*KINDS)
+#: Of a table, whose cells cannot hold masks.
+TABLE_TARGETS = one_of(*(kind for kind in KINDS if kind != "masks"))
+#: The number of pixels in mask files that do not count.
+IGNORE = Rule("a whole number from 0 to 65535, or null", lambda value: value is None or _is_number(value))
+#: The number of each class in mask files.
+VALUES = Rule(
+    "a list of distinct whole numbers from 0 to 65535, one for each class",
+    lambda value: (
+        value is None or (isinstance(value, list) and all(map(_is_number, value)) and 1 < len(set(value)) == len(value))
+    ),
+)
 
 
 def reader_settings(name: str) -> dict[str, Any]:

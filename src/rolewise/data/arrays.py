@@ -14,7 +14,7 @@ import torch
 from rolewise.data.data_checks import warn
 from rolewise.data.image_sources import ImageData
 from rolewise.data.labels import numbered
-from rolewise.data.targets import TargetKind, as_targets, target_names, target_problem
+from rolewise.data.targets import IGNORED, TargetKind, as_masks, as_targets, target_names, target_problem
 from rolewise.errors import InputError
 from rolewise.words import counted
 
@@ -31,7 +31,8 @@ def from_arrays(arrays: Any, where: str, kind: TargetKind = "classes") -> tuple[
             [N, C, H, W]); ``labels``, whole numbers [N]; possibly ``test_images`` and ``test_labels`` likewise, and
             ``classes``, K names. Without ``classes`` the labels must use every number from 0 to K - 1.
         where: the origin of the arrays, for errors.
-        kind: the kind of labels: ``classes``; ``labels``, [N, K] of 0 and 1; or ``numbers``, [N] or [N, D].
+        kind: the kind of labels: ``classes``; ``labels``, [N, K] of 0 and 1; ``numbers``, [N] or [N, D]; or ``masks``,
+            whole numbers [N, H, W], 255 or -1 for pixels that do not count.
 
     Returns:
         The training images and the test images, None where there are none.
@@ -189,6 +190,12 @@ def targets_and_names(
     if kind == "classes":
         first, second, names = numbered(labels, test_labels, classes, where)
         return torch.from_numpy(first), None if second is None else torch.from_numpy(second), names
+    if kind == "masks":
+        masks = as_masks(labels, where), None if test_labels is None else as_masks(test_labels, f"{where}, test_labels")
+        if classes is None:
+            known = [part[part != IGNORED] for part in masks if part is not None]
+            classes = target_names(1 + max((int(part.max()) for part in known if len(part)), default=0), kind)
+        return (*masks, tuple(classes))
     train = as_targets(labels, kind, where)
     test = None if test_labels is None else as_targets(test_labels, kind, f"{where}, test_labels")
     if test is not None and test.dtype != train.dtype:

@@ -79,10 +79,10 @@ def decode_image(
 
     mode, target = "L" if channels == 1 else "RGB", (size[1], size[0])
     try:
-        with Image.open(path, formats=_formats()) as image:
+        with Image.open(path, formats=picture_formats()) as image:
             _check_room(image, path)
             flat = _flattened(image, mode, background)
-            if orientation == "exif" and (turn := _turn(image)) is not None:
+            if orientation == "exif" and (turn := turn_of(image)) is not None:
                 flat = flat.transpose(turn)
             if resize == "crop":
                 flat = ImageOps.fit(flat, target)
@@ -116,8 +116,8 @@ def turned(path: Path) -> bool:
     """Returns whether an image file's EXIF entry turns its pixels, by its head alone; False where it cannot be read."""
     from PIL import Image
 
-    with suppress(Exception), Image.open(path, formats=_formats()) as image:
-        return _turn(image) is not None
+    with suppress(Exception), Image.open(path, formats=picture_formats()) as image:
+        return turn_of(image) is not None
     return False
 
 
@@ -133,7 +133,7 @@ def _padded(flat: Image.Image, target: tuple[int, int], background: Colour) -> I
     return ground
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
+def turn_of(image: Image.Image) -> Image.Transpose | None:
     """Returns the turn of a loaded picture's EXIF entry; None where it stands upright, or the entry means nothing."""
     from PIL import Image
 
@@ -166,7 +166,8 @@ def _check_room(image: Image.Image, path: Path) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _formats() -> tuple[str, ...]:
+def picture_formats() -> tuple[str, ...]:
+    """Returns the names of the formats that are read as pictures, of those that this Pillow has."""
     from PIL import Image
 
     Image.init()

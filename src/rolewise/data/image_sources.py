@@ -22,7 +22,10 @@ class Source(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """Targets: int64 [N] in [0, K), uint8 [N, K] of 0 and 1, or float32 [N, K] (`rolewise.data.targets`)."""
+        """Targets: int64 [N] in [0, K), uint8 [N, K] of 0 and 1, float32 [N, K], or masks uint8 [N, H, W].
+
+        See `rolewise.data.targets`.
+        """
         ...
 
     @property
@@ -53,7 +56,8 @@ class ImageData:
 
     Args:
         images: uint8 [N, C, H, W], C 1 or 3.
-        labels: int64 [N] in [0, K); or several of each image, uint8 [N, K] of 0 and 1, or float32 [N, K].
+        labels: int64 [N] in [0, K); several of each image, uint8 [N, K] of 0 and 1, or float32 [N, K]; or masks of the
+            images' size, uint8 [N, H, W].
         classes: K names: of classes, labels or numbers.
 
     Raises:
@@ -71,6 +75,11 @@ class ImageData:
         if 0 in shape:
             raise InputError(f"images must not be empty, got {shape}")
         check_targets(self.labels, len(self.images), len(self.classes))
+        if self.labels.ndim == 3 and self.labels.shape[1:] != self.images.shape[2:]:
+            raise InputError(
+                f"masks must be of their images' size, {shape[2:]}, got {list(self.labels.shape[1:])}; resize them by "
+                "the nearest pixel"
+            )
 
     @property
     def channels(self) -> int:

@@ -1,4 +1,4 @@
-"""Targets of images: classes, labels that are there or not, or numbers; their types and the strata of their splits."""
+"""Targets of images: classes, labels that are there or not, numbers, or masks; their types and strata of splits."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ from rolewise.data.labels import label_problem
 from rolewise.errors import InputError
 
 #: ``classes``: int64 [N], one of K each. ``labels``: [N, K], 1 for each label that an image has. ``numbers``: [N, D].
-TargetKind = Literal["classes", "labels", "numbers"]
+#: ``masks``: uint8 [N, H, W], one of K for each pixel.
+TargetKind = Literal["classes", "labels", "numbers", "masks"]
 KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 #: Stands for the class of an image that has none. It is far from every class, so that a slip in labels is found.
 UNLABELLED = -(2**31)
+#: Stands for the class of a pixel that does not count.
+IGNORED = 255
 #: Parts of equal size that numbers are divided into, so that each split has its share of each.
 _TENTHS = 10
 
 
 def kind_of_targets(labels: Tensor) -> TargetKind:
-    """Returns the kind of a source's labels, by their type: int64 [N], uint8 [N, K] or float32 [N, D]."""
+    """Returns the kind of a source's labels: int64 [N], uint8 [N, K], float32 [N, D] or uint8 [N, H, W]."""
     if labels.ndim == 1:
         return "classes"
+    if labels.ndim == 3:
+        return "masks"
     return "numbers" if labels.is_floating_point() else "labels"
 
 
@@ -32,11 +37,22 @@ def check_targets(labels: Tensor, num: int, num_names: int) -> None:
     """Raises InputError unless labels are a source's.
 
     Args:
-        labels: int64 [N] in [0, K) or `UNLABELLED`, uint8 [N, K] of 0 and 1, or finite float32 [N, K].
+        labels: int64 [N] in [0, K) or `UNLABELLED`, uint8 [N, K] of 0 and 1, finite float32 [N, K], or uint8 [N, H, W]
+            in [0, K) or `IGNORED`.
         num: N.
         num_names: K.
     """
     got = f"got {labels.dtype} {list(labels.shape)}"
+    if labels.ndim == 3:
+        if labels.dtype != torch.uint8 or len(labels) != num:
+            raise InputError(f"masks must be uint8 [{num}, H, W], one for each image, {got}")
+        present = torch.bincount(labels.reshape(-1), minlength=256)[:IGNORED].nonzero()
+        if len(present) and (largest := int(present[-1])) >= num_names:
+            raise InputError(
+                f"masks must hold 0 to {num_names - 1}, or {IGNORED} for pixels that do not count, got {largest}; "
+                "check the classes"
+            )
+        return
     if labels.ndim != 2:
         if labels.dtype != torch.int64 or labels.shape != (num,):
             raise InputError(f"labels must be int64 [{num}], one for each image, {got}")
@@ -67,13 +83,18 @@ def are_unlabelled(labels: Tensor) -> bool:
 
 
 def strata_of(labels: Tensor) -> Tensor:
-    """Returns int64 [N] in whose shares splits are drawn: classes, sets of labels, or tenths of the first number.
+    """Returns int64 [N] in whose shares splits are drawn.
+
+    Those are classes, sets of labels, tenths of the first number, or the class of most of a mask's pixels that count.
 
     Args:
         labels: of a source.
     """
     if labels.ndim == 1:
         return labels
+    if labels.ndim == 3:
+        counts = [torch.bincount(mask.reshape(-1), minlength=256)[:IGNORED] for mask in labels]
+        return torch.stack(counts).argmax(1) if counts else labels.new_zeros(0, dtype=torch.int64)
     if not labels.is_floating_point():
         inverse: Tensor = torch.unique(labels, dim=0, return_inverse=True)[1]
         return inverse
@@ -99,6 +120,8 @@ def target_problem(dtype: np.dtype[Any], shape: Sequence[int], num: int, name: s
             if several
             else problem
         )
+    if kind == "masks":
+        return _mask_problem(dtype, shape, num, name)
     wanted = "[N, K] of 0 and 1" if kind == "labels" else "numbers [N] or [N, D]"
     rule = f"{name} must be {wanted}, for each of the {num:,} images, got {dtype} {list(shape)}"
     if dtype.kind not in "iufb":
@@ -109,6 +132,34 @@ def target_problem(dtype: np.dtype[Any], shape: Sequence[int], num: int, name: s
     if shape[0] != num:
         return f"{rule}; do images and targets belong together?"
     return f"{rule}; leave them out where there is nothing to predict" if 0 in shape else None
+
+
+def _mask_problem(dtype: np.dtype[Any], shape: Sequence[int], num: int, name: str) -> str | None:
+    rule = f"{name} must be masks [N, H, W] of whole numbers, for each of the {num:,} images, got {dtype} {list(shape)}"
+    if dtype.kind not in "iub" or len(shape) != 3:
+        way = f"; drop the channel with {name}.squeeze(1)" if len(shape) == 4 and shape[1] == 1 else ""
+        return f"{rule}{way or '; save the class of each pixel'}"
+    return None if shape[0] == num else f"{rule}; do images and masks belong together?"
+
+
+def as_masks(values: np.ndarray, where: str) -> Tensor:
+    """Returns an array as a source's masks, uint8 [N, H, W].
+
+    Args:
+        values: whole numbers [N, H, W] from 0 to 254, or `IGNORED` or -1 for pixels that do not count.
+        where: its origin, for errors.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    masks = torch.from_numpy(np.array(values, np.int64))
+    masks = masks.where(masks != -1, IGNORED)
+    if masks.numel() and not 0 <= int(masks.min()) <= int(masks.max()) <= IGNORED:
+        raise InputError(
+            f"{where}: masks must hold classes from 0 to {IGNORED - 1}, or {IGNORED} or -1 for pixels that do not "
+            f"count, got {int(masks.min())} to {int(masks.max())}; number the classes from 0"
+        )
+    return masks.to(torch.uint8)
 
 
 def as_targets(values: np.ndarray, kind: TargetKind, where: str) -> Tensor:

@@ -2,5 +2,23 @@
 
 from rolewise.deploy.export import default_stage, export_stage
 from rolewise.deploy.model_card import Exported
+from rolewise.deploy.predictor import (
+    Prediction,
+    Predictor,
+    predict_pictures,
+    predictions,
+    predictor_of_file,
+    predictor_of_run,
+)
 
-__all__ = ["Exported", "default_stage", "export_stage"]
+__all__ = [
+    "Exported",
+    "Prediction",
+    "Predictor",
+    "default_stage",
+    "export_stage",
+    "predict_pictures",
+    "predictions",
+    "predictor_of_file",
+    "predictor_of_run",
+]

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from rolewise.deploy.file_agreement import Predict, agreement, outputs
+from rolewise.deploy.file_facts import FileFacts
 from rolewise.errors import InputError
-from rolewise.inputs import InputSpec
+from rolewise.inputs import InputSpec, prepare
 from rolewise.quant import load_packed, quantised_layers, save_packed
 from rolewise.quant.deployed import Deployed
+from rolewise.quant.file_form import FileForm, InForm
+from rolewise.quant.onnx_ends import IMAGES
 from rolewise.quant.onnx_export import Contents, save_onnx
 from rolewise.quant.program import load_program, save_program
-
-#: Pixels [B, C, H, W] in [0, 1] to logits [B, K].
-Predict = Callable[[Tensor], Tensor]
 
 #: An ONNX file keeps its grids for speed if it predicts as the network for this share of the training images.
 FAITHFUL = 0.995
@@ -33,17 +34,25 @@ class Subject:
         model: in eval mode, on the CPU.
         plain: builds a network of the same kind in floating point.
         spec: its input.
-        size: (C, H, W).
-        training: images [N, C, H, W] in [0, 1] from the training images, without augmentation.
-        classes: K names, in the order of the logits, which each file keeps.
+        size: (C, H, W) of that.
+        training: uint8 images [N, C, H, W] from the training images, as they are read, without augmentation; None where
+            there are none, and then no further grids.
+        facts: facts that each file keeps about itself.
+        network: its ``name`` and ``arguments``, which a packed file keeps too.
     """
 
     model: nn.Module
     plain: Callable[[], nn.Module]
     spec: InputSpec
     size: tuple[int, int, int]
-    training: Tensor
-    classes: tuple[str, ...] = ()
+    training: Tensor | None
+    facts: FileFacts
+    network: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def form(self) -> FileForm:
+        """The form of the file."""
+        return self.facts.form
 
     @property
     def statistics(self) -> dict[str, tuple[float, ...]]:
@@ -51,9 +60,13 @@ class Subject:
         return {"mean": self.spec.mean, "std": self.spec.std}
 
     @property
-    def metadata(self) -> dict[str, str]:
-        """Text that each file keeps: ``classes``, a JSON list of their names."""
-        return {"classes": json.dumps(self.classes)} if self.classes else {}
+    def pixels(self) -> Tensor | None:
+        """The training images as the network takes them, but for its normalisation: float32 in [0, 1]."""
+        if self.training is None:
+            return None
+        channels = self.spec.channels
+        plain = InputSpec((0.0,) * channels, (1.0,) * channels, self.spec.size, self.spec.interpolation)
+        return torch.cat([prepare(part, plain) for part in torch.split(self.training, 256)])
 
 
 @dataclass(frozen=True)
@@ -97,72 +110,81 @@ def write_onnx(subject: Subject, path: Path, *, exact: bool = False) -> OnnxFile
     """
     runtime()
     layers = [layer for _, layer in quantised_layers(subject.model)]
-    arguments: dict[str, Any] = {"size": subject.size, **subject.statistics, "metadata": subject.metadata}
-    if exact or not layers or any(layer.activation_bits > 8 or layer.weight_bits > 8 for layer in layers):
+    arguments: dict[str, Any] = {"size": subject.size, **subject.statistics, "form": subject.form}
+    arguments["metadata"] = subject.facts.metadata
+    images, few = subject.training, any(layer.activation_bits > 8 or layer.weight_bits > 8 for layer in layers)
+    if exact or not layers or few or images is None:
         return OnnxFile(save_onnx(subject.model, path, **arguments), False, None, 0)
-    contents = save_onnx(subject.model, path, calibration=subject.training, **arguments)
-    fidelity = agreement(of_onnx(path), of_network(subject), subject.training)
+    contents = save_onnx(subject.model, path, calibration=subject.pixels, **arguments)
+    inputs = subject.form.inputs(images)
+    found = outputs(of_onnx(path), inputs)
+    fidelity = agreement(subject.facts, found, outputs(of_network(subject), inputs)).share
     if fidelity < FAITHFUL:
         contents = save_onnx(subject.model, path, **arguments)
-    return OnnxFile(contents, fidelity >= FAITHFUL, fidelity, len(subject.training))
+    return OnnxFile(contents, fidelity >= FAITHFUL, fidelity, len(images))
 
 
 def write_packed(subject: Subject, path: Path) -> None:
     """Writes a packed file."""
-    save_packed(subject.model, path, metadata=subject.metadata)
+    named = {**subject.network, "input": list(subject.size)}
+    save_packed(subject.model, path, metadata={**subject.facts.metadata, "network": json.dumps(named, sort_keys=True)})
 
 
 def write_program(subject: Subject, path: Path) -> None:
     """Writes a torch program."""
-    save_program(subject.model, path, size=subject.size, metadata=subject.metadata, **subject.statistics)
+    metadata = subject.facts.metadata
+    save_program(subject.model, path, size=subject.size, metadata=metadata, form=subject.form, **subject.statistics)
 
 
 def of_network(subject: Subject) -> Predict:
-    """Returns the classes that the network itself predicts."""
-    return _of_module(Deployed(subject.model, **subject.statistics))
+    """Returns the network itself, in the form of its file."""
+    return _of_module(subject, subject.model)
 
 
 def of_packed(subject: Subject, path: Path) -> Predict:
-    """Returns the classes that a packed file predicts, read into a network of the same kind."""
-    return _of_module(Deployed(load_packed(subject.plain(), path), **subject.statistics))
+    """Returns a packed file, read into a network of the same kind, in the form that its metadata name."""
+    return _of_module(subject, load_packed(subject.plain(), path))
 
 
 def of_program(path: Path) -> Predict:
-    """Returns the classes that a torch program predicts."""
+    """Returns a torch program."""
     return load_program(path)
 
 
 def of_onnx(path: Path, threads: int = 0) -> Predict:
-    """Returns the classes that an ONNX file predicts in ONNX Runtime.
+    """Returns an ONNX file in a session of ONNX Runtime on the CPU, with all else at its defaults.
 
     Args:
         path: the file.
         threads: their number; 0 for the runtime's own choice.
+
+    Raises:
+        InputError: it is damaged, or ONNX Runtime is not installed or does not take it.
     """
+    return open_onnx(path, threads)[0]
+
+
+def open_onnx(path: Path, threads: int = 0) -> tuple[Predict, dict[str, str]]:
+    """Returns an ONNX file as `of_onnx` does, and its metadata."""
     library = runtime()
     options = library.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
-    session = library.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+    try:
+        session = library.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # The runtime has classes of its own for every way in which a file may be wrong.
+        raise InputError(f"ONNX file {path} is damaged, or ONNX Runtime does not take it ({error})") from error
+    known = dict(session.get_modelmeta().custom_metadata_map)
+    return lambda images: torch.from_numpy(session.run(None, {IMAGES: images.numpy()})[0]), known
 
 
-def classes(predict: Predict, images: Tensor) -> Tensor:
-    """Returns the predicted class of each image, int64 [N]."""
-    return torch.cat([predict(part).argmax(1) for part in torch.split(images, 256)])
-
-
-def agreement(one: Predict, other: Predict, images: Tensor) -> float:
-    """Returns the share of images for which both predict the same class."""
-    return float((classes(one, images) == classes(other, images)).float().mean())
-
-
-def _of_module(module: nn.Module) -> Predict:
-    module.eval()
+def _of_module(subject: Subject, model: nn.Module) -> Predict:
+    network = InForm(Deployed(model, **subject.statistics), subject.size, subject.form).eval()
 
     @torch.no_grad()
-    def predict(images: Tensor) -> Tensor:
-        logits: Tensor = module(images)
-        return logits
+    def run(images: Tensor) -> Tensor:
+        result: Tensor = network(images)
+        return result
 
-    return predict
+    return run

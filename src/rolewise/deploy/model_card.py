@@ -5,38 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
-from rolewise.deploy.file_formats import FAITHFUL, OnnxFile, Subject
+from rolewise.deploy.comparison_rows import BATCHES, CardRow, bits_of
+from rolewise.deploy.file_agreement import ALIKE
+from rolewise.deploy.file_formats import Subject
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stages import section_of
 from rolewise.files import read_json
-from rolewise.quant import quantised_layers, size_in_bytes
-
-#: Of the batches whose time is taken, and with how many threads.
-BATCHES, THREADS = (1, 64), 1
-
-
-@dataclass(frozen=True)
-class CardRow:
-    """One file in the comparison.
-
-    Args:
-        name: its name in the table.
-        accuracy: in [0, 1].
-        size: bytes on disk.
-        macs: multiplications for one image.
-        bit_operations: these, weighted by the bits of both factors.
-        milliseconds: of one run, by batch; empty where none were taken.
-    """
-
-    name: str
-    accuracy: float
-    size: int
-    macs: int
-    bit_operations: int
-    milliseconds: dict[int, float]
+from rolewise.metric_info import MetricInfo
+from rolewise.quant import float_layers, quantised_layers, size_in_bytes
 
 
 @dataclass(frozen=True)
@@ -47,8 +24,9 @@ class Exported:
         path: the file.
         card: its model card.
         form: its format.
-        agreement: share of images for which the file and the network predict the same class.
-        accuracy: of the file on these images, in [0, 1].
+        agreement: share of images for which the file predicts as the network.
+        metric: the description of the task's first metric.
+        score: that metric of the file on these images.
         images: the number of images.
         part: the part of the images: ``test``, or ``validation`` where the run is not finished and its test set still
             sealed.
@@ -60,22 +38,23 @@ class Exported:
     card: Path
     form: str
     agreement: float
-    accuracy: float
+    metric: MetricInfo
+    score: float
     images: int
     part: str
     rows: tuple[CardRow, ...]
     remarks: tuple[str, ...]
 
 
-def table(rows: tuple[CardRow, ...]) -> list[list[str]]:
+def table(rows: tuple[CardRow, ...], metric: MetricInfo) -> list[list[str]]:
     """Returns the comparison as cells, the headings first."""
-    head = ["file", "accuracy", "bytes", "MACs", "bit operations", *(f"ms, batch {batch}" for batch in BATCHES)]
-    return [head, *map(_cells, rows)]
+    head = ["file", metric.title, "bytes", "MACs", "bit operations", *(f"ms, batch {batch}" for batch in BATCHES)]
+    return [head, *(_cells(row, metric) for row in rows)]
 
 
-def plain_table(rows: tuple[CardRow, ...]) -> str:
+def plain_table(rows: tuple[CardRow, ...], metric: MetricInfo) -> str:
     """Returns the comparison as lines of text, the columns beneath one another."""
-    cells = table(rows)
+    cells = table(rows, metric)
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "  ".join(text.rjust(width) if index else text.ljust(width) for index, (text, width) in enumerate(pairs))
@@ -84,51 +63,15 @@ def plain_table(rows: tuple[CardRow, ...]) -> str:
     return "\n".join(lines)
 
 
-def _cells(row: CardRow) -> list[str]:
+def shown_score(metric: MetricInfo, value: float) -> str:
+    """Returns a metric of a file with its unit: fractions in percent with two digits."""
+    return f"{value:.2%}" if metric.unit == "fraction" else metric.shown(value)
+
+
+def _cells(row: CardRow, metric: MetricInfo) -> list[str]:
     times = [f"{row.milliseconds[batch]:.3g}" if batch in row.milliseconds else "-" for batch in BATCHES]
-    return [row.name, f"{row.accuracy:.2%}", f"{row.size:,}", f"{row.macs:,}", f"{row.bit_operations:,}", *times]
-
-
-def bits_of(model: nn.Module) -> str:
-    """Returns the bits of a network's quantised layers, such as ``W4 A4``; ``float32`` where it has none."""
-    found = sorted({f"W{layer.weight_bits} A{layer.activation_bits}" for _, layer in quantised_layers(model)})
-    return ", ".join(found) or "float32"
-
-
-def remark_on_grids(made: OnnxFile, part: str, without: float | None) -> str:
-    """Returns the further grids of an ONNX file and their cost, or the reason for their absence.
-
-    Args:
-        made: the making of the file.
-        part: the images of the comparison.
-        without: agreement on these of a file with the network's own grids alone.
-    """
-    if made.fidelity is None:
-        return "No further grids: the weights or the input of some layer are in floating point."
-    share = f"{made.fidelity:.2%} of {made.images:,} training images"
-    if not made.kept:
-        return (
-            f"Partly in floating point: with the further 8-bit grids that integers need, the file would predict as the "
-            f"network for {share}, less than {FAITHFUL:.1%}. It may be slower than float32."
-        )
-    text = (
-        f"For speed, what lies between layers at few bits is in integers: biases in int32, and {made.contents.grids} "
-        "further 8-bit grids, on sums and on what is added up, which the network was not trained with, between the "
-        f"ends that training images gave. The file predicts as the network for {share}"
-    )
-    return text + (
-        f"; without the further grids, for {without:.2%} of the {part} images." if without is not None else "."
-    )
-
-
-def remark_on_time(form: str) -> str:
-    """Returns the way in which the times were taken, or the reason for their absence."""
-    if form == "packed":
-        return (
-            "A packed file has no time of its own: it stores weights, and the reader chooses what computes with them."
-        )
-    peer = "; PyTorch runs the torch program, ONNX Runtime the other" if form == "torch" else " in ONNX Runtime"
-    return f"Times: median of runs in turns, {THREADS} thread of this machine's CPU{peer}."
+    value = shown_score(metric, row.score)
+    return [row.name, value, f"{row.size:,}", f"{row.macs:,}", f"{row.bit_operations:,}", *times]
 
 
 def card(run: RunFolder, stage: Stage, subject: Subject, made: Exported) -> str:
@@ -140,28 +83,35 @@ def card(run: RunFolder, stage: Stage, subject: Subject, made: Exported) -> str:
         subject: the network and its input.
         made: the file.
     """
-    spec, size, model = subject.spec, subject.size, subject.model
-    config, section = run.config(), section_of(run.config(), stage.role)
-    few, names = len(list(quantised_layers(model))), list(map(_escaped, subject.classes))
-    itself = "to be normalised as below" if made.form == "packed" else "normalised by the file itself"
-    facts = {
+    spec, model = subject.spec, subject.model
+    config, section, facts = run.config(), section_of(run.config(), stage.role), subject.facts
+    few, names = len(list(quantised_layers(model))), list(map(_escaped, facts.classes))
+    kind = {"classification": "classes", "multi_label": "labels", "regression": "numbers"}[facts.kind]
+    kept = ", ".join(float_layers(model)) if few else ""
+    values = {
         "network": f"{section.model.name} {section.model.arguments or ''}".strip(),
         "layers at few bits": f"{few} ({bits_of(model)})" if few else "none",
+        **({"layers in floating point": _escaped(kept)} if kept else {}),
         "trained as": f"{stage.name} of the experiment {config.name}",
         "augmentation": stage.augmentation,
         "distilled": f"from {stage.teacher}" if stage.distilled else "no",
         "data": f"{config.data.name}",
-        "classes, in the order of the outputs": f"{len(names):,}: {', '.join(names)}",
-        "input": f"float32 [B, C, H, W] in [0, 1], {itself}; C, H, W = {', '.join(map(str, size))}",
+        f"{kind}, in the order of the outputs": f"{len(names):,}: {', '.join(names)}",
+        "input": _input(subject, made.form),
+        "output": {"logits": "numbers" if kind == "numbers" else "logits"}.get(facts.form.output, facts.form.output),
+        "pictures": _pictures(subject),
         "mean, standard deviation": f"{_numbers(spec.mean)}; {_numbers(spec.std)}",
         "file": f"{made.path.name}, {made.form}, {made.path.stat().st_size:,} bytes",
         "weights at their bits": f"{size_in_bytes(model):,} bytes",
-        f"accuracy of the file ({made.part} images)": f"{made.accuracy:.2%} of {made.images:,}",
-        "predictions equal to the trained network's": f"{made.agreement:.2%}",
+        f"{made.metric.title} of the file ({made.part} images)": (
+            f"{shown_score(made.metric, made.score)} of {made.images:,}"
+        ),
+        f"{ALIKE[facts.kind].removesuffix(',')} for": f"{made.agreement:.2%} of these images",
+        "SHA-256 of the trained weights": facts.digest,
         "versions": ", ".join(f"{key} {value}" for key, value in _versions(run).items()),
     }
-    known = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
-    lines = table(made.rows)
+    known = "\n".join(f"| {key} | {value} |" for key, value in values.items())
+    lines = table(made.rows, made.metric)
     lines.insert(1, ["---"] * len(lines[0]))
     compared = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return (
@@ -169,6 +119,29 @@ def card(run: RunFolder, stage: Stage, subject: Subject, made: Exported) -> str:
         + "\n".join(f"- {remark}" for remark in made.remarks)
         + "\n\nOne training of one seed: see the run's report for means, intervals and controls.\n"
     )
+
+
+def _input(subject: Subject, form: str) -> str:
+    image = subject.form.image or subject.size
+    sides = f"C, H, W = {', '.join(map(str, image))}"
+    if form == "packed":
+        return f"float32 [B, C, H, W] in [0, 1], to be normalised as below; {sides}"
+    kinds = {
+        "float32": "float32 [B, C, H, W] in [0, 1]",
+        "uint8": "uint8 [B, C, H, W]",
+        "uint8_bhwc": "uint8 [B, H, W, C]",
+    }
+    resized = "" if image == subject.size else f", brought to {' x '.join(map(str, subject.size))}"
+    return f"{kinds[subject.form.input]}, normalised{resized} by the file itself; {sides}"
+
+
+def _pictures(subject: Subject) -> str:
+    rules = subject.facts.rules
+    text = f"{rules.resize} to {' x '.join(map(str, rules.shape))} (height x width), " + (
+        "turned by EXIF" if rules.orientation == "exif" else "not turned by EXIF"
+    )
+    text += f", on background {rules.background}, {'grey' if rules.grayscale else 'RGB'}"
+    return text if subject.facts.own_rules else f"{text}; assumed, since the data were arrays"
 
 
 def _escaped(name: str) -> str:

@@ -59,6 +59,9 @@ class LossTerm(Term):
             logits = mixed_logits(batch.mixture, at_least_float32(teacher.logits), temperature_of(method))
             teacher = Outputs({**teacher.values, "logits": logits})
         rows, wanted = self.task.rows(student, teacher, batch)
+        if not method.info.alone:
+            # What relates the rows to one another must not see those that are to be ignored.
+            rows, wanted = rows.counted(wanted)
         if method.info.wants_labels:
             settings = {**settings, "labels": rows.labels}
         with without_autocast(rows.logits.device.type):

@@ -1,42 +1,38 @@
-"""Estimates of an experiment's time: each kind of network is timed on a few batches before anything starts."""
+"""Estimates of an experiment's time: each kind of step is timed on a few batches before anything starts."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+import heapq
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-import torch
-
-from rolewise.augment import apply
-from rolewise.augment import build_schedule as build_augmentation
 from rolewise.config.schema import ExperimentConfig
-from rolewise.data.unlabelled import JoinedSources
-from rolewise.errors import NonFiniteError
 from rolewise.experiment import builders
-from rolewise.experiment.seed_data import SeedData, seed_data_of
-from rolewise.experiment.stage_graph import Stage, stages_of
+from rolewise.experiment.seed_data import seed_data_of
+from rolewise.experiment.stage_graph import PRIORITY, Stage, stages_of
 from rolewise.experiment.stages import section_of
-from rolewise.inputs import prepare
-from rolewise.seeds import generator
+from rolewise.experiment.step_timing import seconds_of
 from rolewise.threads import torch_threads
-from rolewise.train import Trainee, evaluate
 
-_TIMES = 3
-#: Seconds of work below which a timing is mostly of what surrounds it.
-_ENOUGH = 0.03
-#: As many images as one evaluation takes at once.
-_EVALUATED = 512
 #: How often a training is validated over its epochs, and once at its end.
 _VALIDATIONS = 20
+#: Epochs of a training at whose first step the gradients are measured.
+_PROBES = 20
+#: Seconds of what surrounds a stage: networks are built, weights are read and written, digests are taken.
+_AROUND = 0.15
+#: Seconds of what surrounds an epoch: its record is written.
+_AROUND_EPOCH = 0.001
+#: Seconds of what surrounds one member's interval in a search: states are written.
+_AROUND_INTERVAL = 0.03
+
+#: Seconds of a kind of step, by kind and role (see `rolewise.experiment.step_timing.seconds_of`).
+Rate = Callable[[str, str], float]
 
 
 def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[str, int]) -> dict[str, float]:
-    """Returns roughly how long each stage will take at least, in seconds of one process.
+    """Returns about how long each stage will take, in seconds of one process.
 
-    Steps of each role's network, the teacher's forward pass where it teaches, the augmentation and the evaluation on
-    validation and test images are timed, on a few batches; the fastest of a few times counts. Methods' own losses,
-    mixing, reading and writing are left out.
+    Steps of each network with and without its teacher, each augmentation, and the evaluation on validation and test
+    images are timed, on a few batches.
 
     Args:
         config: the experiment.
@@ -49,10 +45,10 @@ def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[st
     data = seed_data_of(config, config.seeds[0], builders.configured_device(config.device))
     rates: dict[tuple[str, str], float] = {}
 
-    def rate(what: str, role: str) -> float:
-        if (what, role) not in rates:
-            rates[what, role] = _SECONDS[what](data, role)
-        return rates[what, role]
+    def rate(what: str, name: str) -> float:
+        if (what, name) not in rates:
+            rates[what, name] = seconds_of(what, data, name)
+        return rates[what, name]
 
     sizes = len(data.validation), len(data.test)
     with torch_threads(config.threads):
@@ -69,29 +65,58 @@ def estimated_seconds(times: Collection[float], workers: int) -> float:
     return max(sum(times) / max(1, min(workers, len(times))), *times) if times else 0.0
 
 
-def stage_seconds(
-    config: ExperimentConfig, stage: Stage, images: int, sizes: tuple[int, int], rate: Callable[[str, str], float]
-) -> float:
-    """Returns the least seconds of a stage.
+def run_seconds(stages: Sequence[Stage], times: Mapping[str, float], workers: int, search_workers: int = 1) -> float:
+    """Returns the seconds of stages over some processes, each after those that it needs.
+
+    Args:
+        stages: all stages of the run.
+        times: seconds of each remaining stage in one process.
+        workers: processes that work side by side.
+        search_workers: processes that one search spreads its members over.
+    """
+    waiting = sorted((stage for stage in stages if stage.name in times), key=lambda one: (PRIORITY[one.kind], one.seed))
+    running: list[tuple[float, str]] = []
+    open_names, now = {stage.name for stage in waiting}, 0.0
+    while waiting or running:
+        ready = [stage for stage in waiting if not open_names.intersection(stage.needs)]
+        for stage in ready[: max(1, workers) - len(running)]:
+            waiting.remove(stage)
+            seconds = times[stage.name] / (max(1, search_workers) if stage.kind == "search" else 1)
+            heapq.heappush(running, (now + seconds, stage.name))
+        now, name = heapq.heappop(running)
+        open_names.discard(name)
+    return now
+
+
+def stage_seconds(config: ExperimentConfig, stage: Stage, images: int, sizes: tuple[int, int], rate: Rate) -> float:
+    """Returns about how many seconds a stage takes.
 
     Args:
         config: the experiment.
         stage: the stage.
         images: that it trains on, each as often as it is seen.
         sizes: numbers of validation and of test images.
-        rate: seconds for one image, by what is done (``training``, ``teaching``, ``augmenting`` or ``evaluating``) and
-            by role.
+        rate: seconds of a kind of step, by role or augmentation.
     """
-    seconds = 0.0
+    seconds = _AROUND
     if images and stage.kind != "test":
-        augmented = stage.kind == "search" or stage.augmentation != "none"
-        seconds = images * (
-            rate("training", stage.role)
-            + (rate("teaching", "teacher") if stage.distilled else 0.0)
-            + (rate("augmenting", "") if augmented else 0.0)
-        )
+        seconds += images * rate("distilling" if stage.distilled else "training", stage.role)
+        labels = [stage.augmentation or "searched"]
+        if stage.distilled and config.distill.view == "own" and stage.teacher is not None:
+            labels += [teacher.augmentation for teacher in stages_of(config) if teacher.name == stage.teacher]
+        seconds += sum(images * rate("augmenting", f"{label} {stage.role}") for label in labels if label != "none")
+        seconds += _around_steps(config, stage, rate)
     looked_at = evaluated(config, stage, *sizes)
     return seconds + sum(number * rate("evaluating", role) for role, number in looked_at.items() if number)
+
+
+def _around_steps(config: ExperimentConfig, stage: Stage, rate: Rate) -> float:
+    """Returns the seconds of a training's or a search's records, and of its measurements of gradients."""
+    if stage.kind == "search":
+        return config.search.members * config.search.intervals * _AROUND_INTERVAL
+    epochs = section_of(config, stage.role).train.epochs
+    probes = min(_PROBES, epochs) * rate("probing", stage.role) if stage.distilled else 0.0
+    return epochs * _AROUND_EPOCH + probes
 
 
 def evaluated(config: ExperimentConfig, stage: Stage, validation: int, test: int) -> dict[str, int]:
@@ -122,102 +147,3 @@ def evaluated(config: ExperimentConfig, stage: Stage, validation: int, test: int
     if from_file or trained_on:
         return {}
     return {stage.role: (min(_VALIDATIONS, section_of(config, stage.role).train.epochs) + 1) * validation}
-
-
-def training_seconds(data: SeedData, role: str) -> float:
-    """Returns seconds for one image of a role's training on labels, as it comes."""
-    section = section_of(data.config, role)
-    settings = builders.train_settings(section.train, data.config)
-    # Compiling takes longer than a timing may, and no step must lead to weights that are not finite.
-    slow = settings.optimizer.changed(learning_rate=1e-9)
-    settings = settings.changed(compile=False, optimizer=slow, groups=(), accumulate=1)
-    model = builders.at_bits(section, data.network(section.model, role))
-    size = section.train.batch_size
-    indices, source = data.train[: max(2, size)], data.source
-    if isinstance(source, JoinedSources):
-        # Without classes there is no loss but a teacher's, which is timed apart: any class does for the time.
-        source = source.with_labels(source.labels.clamp(min=0))
-    trainee = Trainee(
-        builders.distiller(data, section, model, None, indices),
-        source,
-        indices,
-        augmentation=build_augmentation("none"),
-        settings=settings,
-        seed=data.seed,
-        device=data.device,
-    )
-
-    def steps() -> None:
-        with suppress(NonFiniteError):
-            trainee.run_epochs(0, 1)
-        trainee.epoch = 0
-
-    seconds = _fastest(steps, data.device)
-    if seconds < _ENOUGH:
-        trainee.indices = data.train[: size * max(1, min(20, int(_ENOUGH / seconds)))]
-        seconds = _fastest(steps, data.device)
-    return seconds / max(1, min(len(trainee.indices), trainee.steps_per_epoch * size))
-
-
-def teaching_seconds(data: SeedData, role: str = "teacher") -> float:
-    """Returns seconds for one image that the teacher gives its outputs for."""
-    section = data.config.teacher
-    model = data.network(section.model, "teacher").to(data.device).eval()
-    batch = data.source.batch(data.train[: max(2, data.config.students[0].train.batch_size)]).to(data.device)
-    inputs, task = prepare(batch, data.spec(section.model)), builders.configured_task(data.config)
-
-    @torch.no_grad()
-    def step() -> None:
-        task.run(model, inputs)
-
-    return _fastest(step, data.device) / len(batch)
-
-
-def augmenting_seconds(data: SeedData, role: str = "") -> float:
-    """Returns seconds for the augmentation of one image, by one random operation."""
-    images = data.source.batch(data.train[:_EVALUATED])
-    augmentation, stream = build_augmentation("trivialaugment").at(0.0), generator(data.seed, "estimate")
-    shape = (images.shape[1], images.shape[2], images.shape[3])
-    on_device = images.to(data.device)
-
-    def step() -> None:
-        apply(on_device, augmentation.draw(len(images), shape, stream))
-
-    return _fastest(step, data.device) / len(images)
-
-
-def evaluating_seconds(data: SeedData, role: str) -> float:
-    """Returns seconds for one image of an evaluation of a role's network."""
-    section = section_of(data.config, role)
-    model = builders.at_bits(section, data.network(section.model, role)).to(data.device)
-    chosen, spec = data.validation[:_EVALUATED], data.spec(section.model)
-    task = builders.configured_task(data.config)
-
-    def step() -> None:
-        evaluate(model, data.source, chosen, spec, device=data.device, task=task)
-
-    return _fastest(step, data.device) / len(chosen)
-
-
-_SECONDS: dict[str, Callable[[SeedData, str], float]] = {
-    "training": training_seconds,
-    "teaching": teaching_seconds,
-    "augmenting": augmenting_seconds,
-    "evaluating": evaluating_seconds,
-}
-
-
-def seconds_of(what: str, data: SeedData, role: str) -> float:
-    """Returns seconds for one image of ``training``, ``teaching``, ``augmenting`` or ``evaluating``, by role."""
-    return _SECONDS[what](data, role)
-
-
-def _fastest(step: Callable[[], object], device: torch.device) -> float:
-    seconds = []
-    for _ in range(_TIMES):
-        start = time.perf_counter()
-        step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - start)
-    return max(min(seconds), 1e-9)

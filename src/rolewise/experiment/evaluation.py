@@ -21,6 +21,17 @@ def finished_training(root: AnyPath, name: str) -> tuple[RunFolder, Stage]:
     Raises:
         InputError: it is no run folder, no training of it, or not finished; or what it was made from has changed.
     """
+    run, stage = finished_stage(root, name)
+    check_origin(run, stage)
+    return run, stage
+
+
+def finished_stage(root: AnyPath, name: str) -> tuple[RunFolder, Stage]:
+    """Returns the run and the stage of a finished training, whatever its data are now.
+
+    Raises:
+        InputError: it is no run folder, no training of it, or not finished.
+    """
     root = as_path(root, "root")
     run = existing_run(root)
     config = run.config()
@@ -29,11 +40,20 @@ def finished_training(root: AnyPath, name: str) -> tuple[RunFolder, Stage]:
         raise InputError(f"stage must be a training, got {name!r}, which is a {stage.kind}")
     if not run.is_done(name):
         raise InputError(f"stage {name} is not finished; run: rolewise run {root / 'config.yaml'} --out {root}")
-    remember(root / "run.json")
+    return run, stage
+
+
+def check_origin(run: RunFolder, stage: Stage) -> None:
+    """Makes sure that what a stage was made from is as it was.
+
+    Raises:
+        InputError: it has changed, or cannot be read.
+    """
+    config, name = run.config(), stage.name
+    remember(run.root / "run.json")
     known, now = run.record()["read"], inputs_of(config)
     if name in stages_made_from(config, changed(known, now)):
-        check_inputs(root, known, now, f"put back what {name} was made from, or train it anew by the run's command")
-    return run, stage
+        check_inputs(run.root, known, now, f"put back what {name} was made from, or train it anew by the run's command")
 
 
 def evaluate_stage(root: AnyPath, name: str) -> Metrics:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.config import ExperimentConfig, differences, experiment_digest, load_experiment_config
-from rolewise.errors import InputError, RunError
+from rolewise.errors import InputError, RolewiseError, RunError
 from rolewise.experiment.input_digests import changed, check_inputs
 from rolewise.experiment.kept_stages import stages_made_from
 from rolewise.experiment.lock import locked
@@ -48,7 +48,7 @@ def unbind(root: Path, stages: str, *records: str) -> None:
 def is_bound_to(root: Path, config: ExperimentConfig, read: dict[str, str]) -> bool:
     """Returns whether a run folder is whole, and of this config and these inputs."""
     try:
-        check_inputs(root, _known_of(root, config)["read"], read, "")
+        check_inputs(root, _known_of(root, config, explain=False)["read"], read, "")
     except InputError:
         return False
     return True
@@ -85,7 +85,7 @@ def bind(root: Path, config: ExperimentConfig, read: dict[str, str]) -> None:
 def _ways(root: Path, bound: list[str]) -> str:
     """Returns the remedies: among them which stages to delete, where others can be kept."""
     worked = {f"{place.parent.name}/{place.name}" for place in (root / "stages").glob("*/*") if holds_work(place)}
-    ways = f"put back what it was made from, {_FRESH}"
+    ways = f"put back what it was made from, run what reads it again by --extend, {_FRESH}"
     if worked <= set(bound):
         return ways
     folders = [str(root / "stages" / name) for name in bound if name in worked]
@@ -94,7 +94,17 @@ def _ways(root: Path, bound: list[str]) -> str:
     return "\n  ".join([f"{ways}; {keep}", *folders[:_MOST], *more])
 
 
-def _known_of(root: Path, config: ExperimentConfig) -> dict[str, Any]:
+def _kept_by(root: Path, config: ExperimentConfig) -> str:
+    """Returns what an extension would keep, in brackets; empty where the folder holds nothing."""
+    from rolewise.experiment.extension import extension_of  # which needs what is above
+
+    try:
+        return f" ({extension_of(root, config).sentence})" if holds_work(root / "stages") else ""
+    except RolewiseError:
+        return ""  # what is damaged is named when it is read
+
+
+def _known_of(root: Path, config: ExperimentConfig, *, explain: bool = True) -> dict[str, Any]:
     """Returns a run folder's record, made sure that it is of this config."""
     known = read_record(root / "run.json", VERSION)
     for name in known["files"]:
@@ -107,5 +117,6 @@ def _known_of(root: Path, config: ExperimentConfig) -> dict[str, Any]:
             if there
             else ["(its config.yaml is missing)"]
         )
-        raise InputError(f"{root} was made by another config; it differs in\n  " + "\n  ".join(lines) + f"\n{_FRESH}")
+        ways = f"keep what still holds by --extend{_kept_by(root, config) if explain else ''}, {_FRESH}"
+        raise InputError(f"{root} was made by another config; it differs in\n  " + "\n  ".join(lines) + f"\n{ways}")
     return known

@@ -10,6 +10,7 @@ import os
 import platform
 import shlex
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,6 +19,7 @@ from rolewise.errors import RunError
 
 #: Characters of a command that a message shows.
 _LONGEST = 200
+_ATTEMPTS = 4
 
 
 @contextlib.contextmanager
@@ -29,17 +31,28 @@ def locked(root: Path) -> Iterator[None]:
     """
     # Opened for appending, because "w" would erase the note of the process that holds the lock.
     with open(root / ".lock", "a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunError(f"{root} is in use by {_holder(lock)}; wait for it, or choose another --out") from error
+        for attempt in range(_ATTEMPTS):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                # A look at who holds it, such as that of `rolewise status`, takes it for a moment.
+                if attempt + 1 == _ATTEMPTS:
+                    holder = _holder(lock)
+                    raise RunError(f"{root} is in use by {holder}; wait for it, or choose another --out") from error
+                time.sleep(0.05)
         lock.truncate(0)
-        lock.write(json.dumps(_this_process()) + "\n")
+        lock.write(json.dumps(this_process()) + "\n")
         lock.flush()
         yield
 
 
-def _this_process() -> dict[str, Any]:
+def this_process(*, whole: bool = False) -> dict[str, Any]:
+    """Returns this process's number, host, command and the present time.
+
+    Args:
+        whole: give the whole command, however long it is.
+    """
     program = Path(sys.argv[0] if sys.argv else "python")
     # `python -m rolewise` names the file __main__.py.
     name = program.parent.name if program.name == "__main__.py" else program.name
@@ -47,9 +60,33 @@ def _this_process() -> dict[str, Any]:
     return {
         "pid": os.getpid(),
         "host": platform.node(),
-        "command": command if len(command) <= _LONGEST else command[: _LONGEST - 3] + "...",
+        "command": command if whole or len(command) <= _LONGEST else command[: _LONGEST - 3] + "...",
         "since": datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z"),
     }
+
+
+def holder_of(root: Path) -> dict[str, Any] | None:
+    """Returns the note of the process that holds a folder's lock; None where nobody does.
+
+    The folder is only read: a process that would take the lock in this moment tries again.
+
+    Args:
+        root: the folder of a run or a study.
+
+    Returns:
+        Its number, host, command and start; empty where the note cannot be read.
+    """
+    if not (root / ".lock").is_file():
+        return None
+    with open(root / ".lock", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            with contextlib.suppress(ValueError, OSError):
+                note = json.loads(lock.read())
+                return note if isinstance(note, dict) else {}
+            return {}
+    return None
 
 
 def _holder(lock: TextIO) -> str:

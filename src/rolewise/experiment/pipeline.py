@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
 from rolewise.experiment import builders
-from rolewise.experiment.estimate import estimated_seconds, stage_times
+from rolewise.experiment.estimate import run_seconds, stage_times
 from rolewise.experiment.executor import StageUpdate, run_stages
 from rolewise.experiment.failures import TRACEBACK, blamed
 from rolewise.experiment.histograms import write_histograms
+from rolewise.experiment.predictions import write_predictions
 from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import run_test, write_results
 from rolewise.experiment.run_folder import RunFolder, held, open_run
-from rolewise.experiment.schedule_search import images_of_search, run_search
-from rolewise.experiment.seed_data import seed_data_of
+from rolewise.experiment.run_state import recorded_state
+from rolewise.experiment.schedule_search import run_search
 from rolewise.experiment.stage_graph import Stage, stages_of
+from rolewise.experiment.stage_images import images_of_stage
 from rolewise.experiment.stages import TIMES, finish, run_training, section_of
 from rolewise.experiment.trial import refuse_faults
 from rolewise.files import AnyPath, as_json, as_path, sha256
@@ -63,23 +65,34 @@ class RunPlan:
 
 def plan(run: RunFolder, stages: list[Stage], workers: int) -> RunPlan:
     """Counts the images that stages train on and the steps that they take, and estimates the time."""
-    config = run.config()
-    images = {stage.name: images_of(run, stage) for stage in stages}
+    return plan_of_run(run.config(), stages, {stage.name for stage in stages if run.is_done(stage.name)}, workers)
+
+
+def plan_of_run(config: ExperimentConfig, stages: list[Stage], done: Collection[str], workers: int) -> RunPlan:
+    """Counts the images that stages train on and the steps that they take, and estimates the time of those left.
+
+    Args:
+        config: the experiment.
+        stages: stages of it.
+        done: names of those that are done.
+        workers: processes that work side by side.
+    """
+    images = {stage.name: images_of_stage(config, stage) for stage in stages}
     # Each epoch's last, smaller batch is counted by its share.
     steps = {
         stage.name: round(images[stage.name] / section_of(config, stage.role).train.batch_size)
         for stage in stages
         if images[stage.name]
     }
-    todo = [stage for stage in stages if not run.is_done(stage.name)]
+    todo = [stage for stage in stages if stage.name not in done]
     times = stage_times(config, todo, images)
-    return RunPlan(stages, len(stages) - len(todo), images, steps, estimated_seconds(times.values(), workers), times)
+    spread = max(1, workers // len(config.seeds))
+    return RunPlan(stages, len(stages) - len(todo), images, steps, run_seconds(todo, times, workers, spread), times)
 
 
 def images_of(run: RunFolder, stage: Stage) -> int:
     """Returns the number of images that a stage trains on, each as often as it is seen."""
-    counts = {"search": images_of_search, "teacher": _images_of_training, "arm": _images_of_training}
-    return counts[stage.kind](run, stage) if stage.kind in counts else 0
+    return images_of_stage(run.config(), stage)
 
 
 def run_stage(
@@ -104,6 +117,7 @@ def run(
     out: AnyPath,
     *,
     fresh: bool = False,
+    extend: bool = False,
     only: Callable[[Stage], bool] | None = None,
     on_update: Callable[[StageUpdate], None] = lambda update: None,
     on_plan: Callable[[RunPlan, list[Stage]], None] = lambda plan, todo: None,
@@ -114,6 +128,7 @@ def run(
         config: the experiment.
         out: the run folder.
         fresh: start again from nothing; the present content is moved aside.
+        extend: continue in the folder of another config: stages that still hold are kept, the others are run again.
         only: filter of the wanted stages; the stages that they need are run as well. All by default.
         on_update: called when a stage starts, moves and ends.
         on_plan: called with the whole plan and its remaining stages, before anything is done.
@@ -129,8 +144,13 @@ def run(
     if not isinstance(config, ExperimentConfig):
         raise InputError(f"config must be an ExperimentConfig, got {config!r}; read a file with rolewise.load(path)")
     refuse_faults(config)
-    folder = open_run(out, config, fresh=fresh)
-    with held(folder), torch_threads(config.threads), tracked(out, config.track) as trackers:
+    folder = open_run(out, config, fresh=fresh, extend=extend)
+    with (
+        held(folder),
+        recorded_state(out, "run") as state,
+        torch_threads(config.threads),
+        tracked(out, config.track) as trackers,
+    ):
         stages = stages_of(config)
         if only is not None:
             stages = with_needs(stages, only)
@@ -139,6 +159,12 @@ def run(
         workers = config.workers or default_workers(config)
         with blamed(config, "the estimate of the time", out):
             planned = plan(folder, stages, workers)
+        state.plan(planned.times, workers, planned.done)
+
+        def update(news: StageUpdate) -> None:
+            state.update(news.stage, news.text)
+            on_update(news)
+
         on_plan(planned, [stage for stage in stages if not folder.is_done(stage.name)])
         # Stages of different seeds run side by side; with fewer seeds than workers a search spreads its members.
         run_stages(
@@ -148,7 +174,7 @@ def run(
             workers=workers,
             threads=config.threads,
             search_workers=max(1, workers // len(config.seeds)),
-            on_update=trackers.passing(on_update),
+            on_update=trackers.passing(update),
         )
         if only is not None:
             return {}
@@ -156,6 +182,7 @@ def run(
         with asked_to_stop(lambda: "the report is written"):
             write_previews(folder)
             results = write_results(folder)
+            write_predictions(folder, results)
             write_product(out / "timing.json", as_json(timing(folder)))
             # Drawing needs matplotlib, for which no check and no worker should wait.
             from rolewise.report import write_report
@@ -202,15 +229,3 @@ def _add_seconds(folder: RunFolder, stage: Stage, seconds: float) -> None:
     place = folder.stage(stage.name)
     files = {name: sha256(place / name) for name in TIMES if name != SECONDS and (place / name).is_file()}
     write_sealed(place / SECONDS, {"seconds": round(_seconds(folder, stage) + seconds, 3), "files": files})
-
-
-def _images_of_training(run: RunFolder, stage: Stage) -> int:
-    config = run.config()
-    if stage.role == "teacher" and config.teacher.weights is not None:
-        return 0  # taken from a file
-    section = section_of(config, stage.role)
-    images = section.images
-    if images is None:
-        data = seed_data_of(config, stage.seed, builders.configured_device(config.device))
-        images = len(data.final_indices(None, unseen=stage.unseen))
-    return images * section.train.epochs

@@ -13,9 +13,11 @@ from rolewise.config import ExperimentConfig, load_experiment_config
 from rolewise.errors import InputError
 from rolewise.experiment.folder_binding import bind, holds_work, is_bound_to, unbind
 from rolewise.experiment.input_digests import inputs_of, remember
-from rolewise.experiment.lock import locked
+from rolewise.experiment.lock import holder_of, locked
 from rolewise.experiment.own_code import import_operations
+from rolewise.experiment.replaced_stages import REPLACED
 from rolewise.experiment.run_record import MADE, READ, read_record, write_record
+from rolewise.experiment.run_state import has_failed
 from rolewise.files import read_json
 from rolewise.foreign_code import search_in
 from rolewise.seals import ANEW, DONE, check_file, finished, product, remedy_of
@@ -114,7 +116,7 @@ def _config(path: Path, modified: int, size: int) -> ExperimentConfig:
     return config
 
 
-def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> RunFolder:
+def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False, extend: bool = False) -> RunFolder:
     """Makes a run folder, or finds the one that the same config and the same inputs made.
 
     A folder in which no work was done yet, such as that of a run that failed before its first stage, takes the config
@@ -124,6 +126,7 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> Ru
         root: the folder; made with its parents where it is missing.
         config: the experiment.
         fresh: move what another run left there aside, to ``<root>.old-<k>``, instead of going on with it.
+        extend: keep what still holds of the run of another config (see `rolewise.experiment.extension`).
 
     Raises:
         InputError: the folder belongs to another config or to other inputs (the difference is shown) or to no run at
@@ -137,9 +140,14 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> Ru
     if fresh and (run.exists() or (root / "stages").exists()):
         move_aside(root)
     if run.exists():
-        if holds_work(root / "stages"):
+        bound = is_bound_to(root, config, read)
+        if not bound and (extend or _failed_early(root)) and _holds_anything(root):
+            from rolewise.experiment.extension import extend as extend_by  # which needs what is above
+
+            extend_by(root, config, read)
+        elif holds_work(root / "stages"):
             bind(root, config, read)
-        elif not is_bound_to(root, config, read):
+        elif not bound:
             unbind(root, "stages", "run.json", *MADE)
     elif holds_work(root / "stages"):
         raise InputError(
@@ -151,7 +159,20 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False) -> Ru
     root.mkdir(parents=True, exist_ok=True)
     if not run.exists() or not all((root / name).exists() for name in MADE):
         write_record(root, config, read)
+    if (root / REPLACED).is_dir():
+        from rolewise.experiment.extension import restore
+
+        restore(root, config)
     return RunFolder(root)
+
+
+def _holds_anything(root: Path) -> bool:
+    return holds_work(root / "stages") or (root / REPLACED).is_dir()
+
+
+def _failed_early(root: Path) -> bool:
+    """Returns whether a run failed before its first stage was finished: it does not hold its folder."""
+    return has_failed(root, holder_of(root) is not None) and not any(root.glob(f"stages/*/*/{DONE}"))
 
 
 def existing_run(root: Path) -> RunFolder:
@@ -192,7 +213,7 @@ def _holds_other_files(root: Path) -> bool:
     if not root.exists() or (root / "config.yaml").exists():
         return False
     # A traceback is of a config that named faulty code, before there was a run.
-    return any(entry.name not in (".lock", "traceback.txt") for entry in root.iterdir())
+    return any(entry.name not in (".lock", "traceback.txt", "state.json") for entry in root.iterdir())
 
 
 def move_aside(root: Path) -> None:

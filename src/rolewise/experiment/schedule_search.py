@@ -12,7 +12,8 @@ from rolewise.experiment.member import MemberFactory
 from rolewise.experiment.policy_screen import screened
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import Stage
-from rolewise.experiment.stages import Report, section_of
+from rolewise.experiment.stage_images import images_of_stage
+from rolewise.experiment.stages import Report
 from rolewise.files import write_json
 from rolewise.search import Genome, Progress, search
 from rolewise.seeds import derive_seed
@@ -63,7 +64,7 @@ def run_search(
     except Interrupted as error:
         raise Interrupted(f"{stage.name} was stopped") from error
     _save(run, stage, found.segments())
-    return {"best": found.best, "score": found.scores[found.best], "images": images_of_search(run, stage)}
+    return {"best": found.best, "score": found.scores[found.best], "images": images_of_stage(config, stage)}
 
 
 def _save(run: RunFolder, stage: Stage, segments: list[tuple[float, Genome]]) -> None:
@@ -73,19 +74,3 @@ def _save(run: RunFolder, stage: Stage, segments: list[tuple[float, Genome]]) ->
     Schedule(tuple(policies), name=f"{stage.subject}-own").save(builders.schedule_file(folder))
     if config.search.scalars:
         write_json(folder / "scalars.json", [(start, strategies.scalars(config, genome)) for start, genome in segments])
-
-
-def images_of_search(run: RunFolder, stage: Stage) -> int:
-    """Returns the number of images that a search trains on in all: members x epochs x images of one member."""
-    if stage.strategy == "screen":
-        return 0
-    config = run.config()
-    section, search_section = section_of(config, stage.role), config.search
-    is_teacher = stage.role == "teacher"
-    epochs = (search_section.teacher_epochs if is_teacher else search_section.student_epochs) or section.train.epochs
-    images = (search_section.teacher_images if is_teacher else search_section.student_images) or section.images
-    if images is None:
-        from rolewise.experiment.seed_data import seed_data_of
-
-        images = len(seed_data_of(config, stage.seed, builders.configured_device(config.device)).train)
-    return config.search.members * epochs * images

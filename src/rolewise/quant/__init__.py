@@ -2,7 +2,7 @@
 
 from rolewise.quant.affine import AffineActivation, AffineWeight, symmetric_scale
 from rolewise.quant.codes import Codes, Grid
-from rolewise.quant.conversion import quantise, quantised_layers, restore
+from rolewise.quant.conversion import float_layers, quantise, quantised_layers, restore
 from rolewise.quant.dorefa import DorefaActivation, DorefaWeight, dorefa_activation, dorefa_weight
 from rolewise.quant.folded_norms import fold_batch_norm
 from rolewise.quant.layers import Quantised
@@ -34,6 +34,7 @@ __all__ = [
     "dorefa_activation",
     "dorefa_weight",
     "first_step",
+    "float_layers",
     "fold_batch_norm",
     "load_packed",
     "on_grid",

@@ -103,6 +103,16 @@ def quantised_layers(model: nn.Module) -> Iterator[tuple[str, Quantised]]:
             yield path, layer
 
 
+def float_layers(model: nn.Module) -> list[str]:
+    """Returns the paths of the convolutions and linear layers whose weight or input is in floating point."""
+    found = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, tuple(CLASSES))]
+    return [
+        path
+        for path, layer in found
+        if not isinstance(layer, Quantised) or None in (layer.weight_quantiser, layer.activation_quantiser)
+    ]
+
+
 def _convert(path: str, layer: Any, name: str, parts: Quantiser, weights: int | None, activations: int | None) -> None:
     kind = type(layer)
     if isinstance(layer, Quantised):

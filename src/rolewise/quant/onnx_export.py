@@ -13,7 +13,9 @@ from rolewise.errors import InputError
 from rolewise.files import AnyPath, write_bytes
 from rolewise.quant.conversion import quantised_layers, restore
 from rolewise.quant.deployed import Deployed
+from rolewise.quant.file_form import FileForm
 from rolewise.quant.onnx_calibration import add_grids
+from rolewise.quant.onnx_ends import put_ends
 from rolewise.quant.onnx_graph import Product, exported, fold_norms, products
 from rolewise.quant.onnx_grids import keep_bias, put_input_grids
 from rolewise.quant.onnx_levels import levels_of, nearest, store
@@ -42,6 +44,7 @@ def save_onnx(
     calibration: Tensor | None = None,
     narrow: bool = True,
     metadata: Mapping[str, str] | None = None,
+    form: FileForm | None = None,
 ) -> Contents:
     """Writes an ONNX file that takes ``images`` [B, C, H, W] in [0, 1] and gives ``logits`` [B, K].
 
@@ -65,6 +68,7 @@ def save_onnx(
         calibration: images [N, C, H, W] in [0, 1] from the training images, or None for the network's own grids alone.
         narrow: weights of at most 4 bits take 4 bits in the file, where ONNX Runtime, if it is installed, loads that.
         metadata: text by name, kept in the file's ``metadata_props``; None for none.
+        form: other images that the file takes, and whether it gives probabilities, under that name; None for the above.
 
     Returns:
         The content of the file.
@@ -84,6 +88,7 @@ def save_onnx(
         document = exported(plain, size)
         grids = _at_bits(document, plain, model, calibration, narrow=small)
         proto = ir.to_proto(document)
+        put_ends(proto, size, form or FileForm())
         onnx.helper.set_model_props(proto, dict(metadata or {}))
         content: bytes = proto.SerializeToString()
         if not small or _loads(content):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, as_path, write_bytes
 from rolewise.quant.deployed import Deployed
+from rolewise.quant.file_form import FileForm, InForm
 from rolewise.quant.fixed import with_fixed_levels
 from rolewise.tensors import read_head_first
 
@@ -24,6 +25,7 @@ def save_program(
     mean: tuple[float, ...],
     std: tuple[float, ...],
     metadata: Mapping[str, str] | None = None,
+    form: FileForm | None = None,
 ) -> None:
     """Writes a program that takes images [B, C, H, W] in [0, 1] and gives logits [B, K], for any B.
 
@@ -36,12 +38,20 @@ def save_program(
         mean: of each channel, that the network was trained with.
         std: standard deviation of each channel, of pixels in [0, 1].
         metadata: text by name, kept as extra files: ``torch.export.load(path, extra_files={name: ""})``; None for none.
+        form: other images that the program takes, and whether it gives probabilities; None for the above.
 
     Raises:
         InputError: torch cannot export the network.
     """
-    deployed = Deployed(with_fixed_levels(model), mean, std).cpu().eval().requires_grad_(False)
-    example = torch.rand(2, *size, generator=torch.Generator().manual_seed(0))
+    form = form or FileForm()
+    network = Deployed(with_fixed_levels(model), mean, std)
+    deployed = network if form.is_network_own(size) else InForm(network, size, form)
+    deployed = deployed.cpu().eval().requires_grad_(False)
+    draws = torch.Generator().manual_seed(0)
+    example = torch.rand(2, *size, generator=draws)
+    if not form.is_network_own(size):
+        shape = (2, *(form.image or size))
+        example = form.inputs(torch.randint(0, 256, shape, generator=draws, dtype=torch.uint8))
     content = io.BytesIO()
     try:
         with warnings.catch_warnings():

@@ -7,6 +7,7 @@ from typing import Any
 from rolewise.errors import InputError
 from rolewise.report import measured
 from rolewise.report.cells import with_interval, with_spread
+from rolewise.report.drawing import Drawing
 from rolewise.report.measured import Point
 from rolewise.report.run_data import RunData
 from rolewise.results_format import values_of
@@ -33,7 +34,7 @@ def twins_table(data: RunData) -> list[dict[str, Any]]:
     ]
 
 
-def size_figure(data: RunData, rows: list[ArmRow]) -> str | None:
+def size_figure(data: RunData, rows: list[ArmRow]) -> Drawing | None:
     """Draws the metric against size where a student has few bits: its own schedule and the control, distilled."""
     if data.results is None or not compare_to_float(data.results):
         return None
@@ -114,11 +115,11 @@ def _drawn(student: str, name: str, content: dict[str, Any]) -> dict[str, Any]:
     layers = content["layers"]
     count = min(LAYERS, len(layers))
     places = [round(index * (len(layers) - 1) / max(1, count - 1)) for index in range(count)]
-    return {
-        "student": student,
-        "training": name,
-        "images": content["images"],
-        "layers": len(layers),
-        "drawn": count,
-        "figure": measured.histograms_figure([layers[place] for place in places]),
-    }
+    which = "the one layer" if len(layers) == 1 else f"all {len(layers)} layers"
+    which = which if count == len(layers) else f"{count} of {len(layers)} layers"
+    caption = (
+        f"{name}: {which} at few bits, at the end of training; inputs over {content['images']} validation images, "
+        "unaugmented."
+    )
+    drawn = measured.histograms_figure([layers[place] for place in places], caption, f"levels_of_{student}")
+    return {"student": student, "training": name, "layers": len(layers), "drawn": count, "figure": drawn}

@@ -28,3 +28,14 @@ def with_interval(metric: MetricInfo, difference: Estimate) -> str:
     if difference.low is not None and difference.high is not None:
         change += f" ({metric.change(difference.low)} to {metric.change(difference.high)})"
     return change
+
+
+def p_value(value: float | None) -> str:
+    """Returns a p value with three digits; one below them as such, since no p value is 0.
+
+    Args:
+        value: in [0, 1]; None where there is none.
+    """
+    if value is None:
+        return ""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,24 +1,27 @@
-"""Figures of what was measured beside the metric: sizes, levels, gradients; each returns a data address."""
+"""Figures of what was measured beside the metric: sizes and levels."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from rolewise.metric_info import ACCURACY, MetricInfo
-from rolewise.report.style import COLOURS, FAINT, GREY, INK, as_image, colours, figure
+from rolewise.report.drawing import Drawing, drawing
+from rolewise.report.palette import COLOURS, GREY, INK, PAPER, colours
+from rolewise.report.style import PANEL, draw_grid, figure
+from rolewise.report.svg import as_svg
 from rolewise.statistics import Estimate
 
 #: More levels than these are drawn as the range that they fill.
 LEVELS = 16
 #: What the axis of a histogram says beside the layer's own values.
-_UNITS = {"value": "", "tanh": "tanh(w) / max|tanh(w)|", "step": "in steps of each channel"}
+_UNITS = {"value": "value", "tanh": "tanh(w) / max|tanh(w)|", "step": "in steps of each channel"}
 
 
 @dataclass(frozen=True)
@@ -44,34 +47,47 @@ class Point:
     score: Estimate
 
 
-def size_figure(points: list[Point], metric: MetricInfo = ACCURACY) -> str:
-    """Draws a metric against bytes and against bit operations, both on a log axis, with standard deviations."""
+def size_figure(points: Sequence[Point], metric: MetricInfo = ACCURACY) -> Drawing:
+    """Draws a metric against bytes and against bit operations, both on a log axis, with standard deviations.
+
+    Args:
+        points: students under their arms, and teachers.
+        metric: of their scores.
+    """
     arms = list(dict.fromkeys(point.arm for point in points))
-    with figure(9, 3.5, 1, 2, sharey=True) as (made, axes):
-        for axis, key, name in zip(
-            axes, ("bytes", "bit_operations"), ("bytes of weights", "bit operations an image"), strict=True
-        ):
+    panels = []
+    for key, name in (("bytes", "bytes of weights"), ("bit_operations", "bit operations an image")):
+        with figure(PANEL, 3.6) as (made, (axis,)):
             for place, arm in enumerate(arms):
                 _draw_arm(axis, [point for point in points if point.arm == arm], key, place, metric.scale)
             _label(axis, points, key, metric.scale)
             axis.set_xscale("log")
-            axis.margins(x=0.16, y=0.16)
+            axis.margins(x=0.18, y=0.18)
             values = [getattr(point, key) for point in points]
             axis.xaxis.set_major_locator(LogLocator(subs=(1.0,) if max(values) > 50 * min(values) else (1.0, 2.0, 5.0)))
             axis.xaxis.set_major_formatter(EngFormatter(sep=""))
             axis.xaxis.set_minor_formatter(NullFormatter())
-            axis.set_xlabel(name)
-            axis.grid(color=FAINT, lw=0.6)
-            axis.set_axisbelow(True)
-        axes[0].set_ylabel(f"test {metric.axis}", color=GREY)
-        marks = [
-            Line2D([], [], marker=_marker(arm), color=_colour(arm, place), ls="") for place, arm in enumerate(arms)
-        ]
-        made.legend(marks, arms, loc="outside lower center", ncols=len(arms), fontsize=8)
-        return as_image(made)
+            axis.set_xlabel(f"{name}, on a log scale")
+            axis.set_ylabel(f"test {metric.axis}", color=GREY)
+            draw_grid(axis)
+            for place, arm in enumerate(arms):
+                axis.plot([], [], _marker(arm), color=_colour(arm, place), label=arm)
+            made.legend(loc="outside lower center", ncols=2, fontsize=8)
+            told = "; ".join(f"{one.label}, {one.arm}: {metric.shown(one.score.mean)}" for one in points)
+            panels.append(as_svg(made, f"Test {metric.title} against {name}. {told}"))
+    rows = [
+        (one.label, one.arm, one.bytes, one.bit_operations, one.score.mean, one.score.sd, one.score.count)
+        for one in points
+    ]
+    caption = (
+        "Mean over seeds; bars: one standard deviation. Filled: few bits; hollow: floating point; star: the teacher. "
+        "Lines join the same network at other bits."
+    )
+    header = ["network", "arm", "bytes", "bit_operations", "mean", "standard_deviation", "seeds"]
+    return drawing(panels, caption, f"{metric.key}_against_size", header, rows)
 
 
-def _draw_arm(axis: Axes, points: list[Point], key: str, place: int, scale: float) -> None:
+def _draw_arm(axis: Axes, points: Sequence[Point], key: str, place: int, scale: float) -> None:
     # A few points to the side, so that bars of arms at the same size do not cover one another.
     shift = axis.transData + ScaledTranslation(5 * place / 72, 0, axis.figure.dpi_scale_trans)
     colour = _colour(points[0].arm, place)
@@ -89,7 +105,7 @@ def _draw_arm(axis: Axes, points: list[Point], key: str, place: int, scale: floa
             yerr=sd if sd else None,
             fmt=_marker(point.arm),
             color=colour,
-            mfc=colour if point.low or point.arm == "teacher" else "white",
+            mfc=colour if point.low or point.arm == "teacher" else PAPER,
             ms=9 if point.arm == "teacher" else 6,
             capsize=2.5,
             elinewidth=1.1,
@@ -97,7 +113,7 @@ def _draw_arm(axis: Axes, points: list[Point], key: str, place: int, scale: floa
         )
 
 
-def _label(axis: Axes, points: list[Point], key: str, scale: float) -> None:
+def _label(axis: Axes, points: Sequence[Point], key: str, scale: float) -> None:
     """Writes each student's label once, over its highest bar, or under its lowest where the teacher's is above."""
     students = [point for point in points if point.arm != "teacher"]
     teachers = [getattr(point, key) for point in points if point.arm == "teacher"]
@@ -125,29 +141,38 @@ def _colour(arm: str, place: int) -> str:
     return INK if arm == "teacher" else colours(place + 1)[place]
 
 
-def histograms_figure(layers: list[dict[str, Any]]) -> str:
-    """Draws weights and inputs of layers, a row for each, with the levels that they are rounded to."""
-    with figure(9, 1.55 * len(layers) + 0.1, len(layers), 2) as (made, axes):
-        for number, layer in enumerate(layers):
-            for axis, part in zip(axes[2 * number : 2 * number + 2], ("weights", "inputs"), strict=True):
-                title = f"{layer['layer']}: {part}"
-                found = layer[part]
-                if found is None:
-                    axis.set_title(f"{title}, not at few bits", color=GREY)
-                    axis.axis("off")
-                    continue
+def histograms_figure(layers: Sequence[Mapping[str, Any]], caption: str, file: str) -> Drawing:
+    """Draws weights and inputs of layers, a panel for each, with the levels that they are rounded to.
+
+    Args:
+        layers: of a ``histograms.json``.
+        caption: the text below the panels.
+        file: the name of the file of numbers, without its ending.
+    """
+    panels, rows = [], []
+    for layer in layers:
+        for part in ("weights", "inputs"):
+            title, found = f"{layer['layer']}: {part}", layer[part]
+            if found is None:
+                continue
+            with figure(PANEL, 1.75) as (made, (axis,)):
                 _draw_histogram(axis, found, COLOURS[0] if part == "weights" else COLOURS[2])
                 axis.set_title(f"{title}, {_facts(found)}", fontsize=8.5)
-        return as_image(made)
+                panels.append(as_svg(made, f"Histogram of {title}, {_facts(found)}"))
+            edges = np.linspace(found["low"], found["high"], len(found["counts"]) + 1)
+            rows += [
+                (layer["layer"], part, float(edge), count) for edge, count in zip(edges, found["counts"], strict=False)
+            ]
+    return drawing(panels, caption, file, ["layer", "values", "from", "count"], rows)
 
 
-def _facts(found: dict[str, Any]) -> str:
+def _facts(found: Mapping[str, Any]) -> str:
     bits, levels = found["bits"], len(found["levels"])
     cut = "" if found["cut"] is None else f", {found['cut']:.1%} cut"
     return f"{bits} bit{'s' if bits != 1 else ''}{cut}, {found['used']} of {levels} levels used"
 
 
-def _draw_histogram(axis: Axes, found: dict[str, Any], colour: str) -> None:
+def _draw_histogram(axis: Axes, found: Mapping[str, Any], colour: str) -> None:
     counts = np.array(found["counts"], float)
     edges = np.linspace(found["low"], found["high"], len(counts) + 1)
     share = 100 * counts / counts.sum()
@@ -163,58 +188,6 @@ def _draw_histogram(axis: Axes, found: dict[str, Any], colour: str) -> None:
             axis.axvline(level, color=INK, lw=0.8)
     else:
         axis.axvspan(levels[0], levels[-1], color=INK, alpha=0.08, lw=0)
-    axis.set_xlabel(_UNITS[found["unit"]], fontsize=7.5)
-    axis.tick_params(labelsize=7.5)
-    axis.set_ylabel("%", fontsize=7.5)
-
-
-def gradients_figure(records: dict[str, list[dict[str, Any]]]) -> str:
-    """Draws the norms of the labels' and the methods' gradients over training, a row for each student.
-
-    Args:
-        records: student -> the epochs' records of one training.
-    """
-    bounded = any("left" in entry["gradients"] for record in records.values() for entry in _measured(record))
-    with figure(9, 2.5 * len(records) + 0.2, len(records), 1 + bounded) as (made, axes):
-        for number, (student, record) in enumerate(records.items()):
-            entries = _measured(record)
-            own = axes[number * (1 + bounded) : (number + 1) * (1 + bounded)]
-            _draw_norms(own[0], entries)
-            own[0].set_title(f"{student}: norm of the gradient, each term after its weight")
-            for axis in own[1:]:
-                _draw_line(axis, entries, [entry["gradients"].get("left") for entry in entries], color=INK)
-                axis.set_ylim(0, 1.05)
-                axis.set_title(f"{student}: share that the limit leaves")
-                axis.set_visible("left" in entries[0]["gradients"])
-            for axis in own:
-                axis.set_xlim(-2, 102)
-                axis.set_xlabel("training done, %")
-                axis.grid(color=FAINT, lw=0.6)
-        return as_image(made)
-
-
-def _measured(record: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [entry for entry in record if "gradients" in entry]
-
-
-def _draw_norms(axis: Axes, entries: list[dict[str, Any]]) -> None:
-    names = list(dict.fromkeys(name for entry in entries for name in entry["gradients"]["terms"]))
-    names.sort(key=lambda name: name != "labels")
-    if len(names) > 2:
-        values = [entry["gradients"].get("distillation") for entry in entries]
-        _draw_line(axis, entries, values, color=GREY, label="all methods", alpha=0.35, lw=4, marker="")
-    for place, name in enumerate(names):
-        values = [entry["gradients"]["terms"].get(name) for entry in entries]
-        colour = INK if name == "labels" else colours(max(1, place))[max(1, place) - 1]
-        _draw_line(axis, entries, values, color=colour, label=name)
-    axis.set_yscale("log")
-    axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
-
-
-def _draw_line(axis: Axes, entries: list[dict[str, Any]], values: list[float | None], **settings: Any) -> None:
-    """Draws values at the beginnings of their epochs; what was not finite, or is zero on a log axis, leaves a gap."""
-    each = entries[0]["progress"] / entries[0]["epoch"]
-    x = [100 * (entry["progress"] - each) for entry in entries]
-    numbers = [np.nan if value is None else value for value in values]
-    axis.plot(x, numbers, **{"marker": ".", "ms": 4, "lw": 1.1, **settings})
+    axis.set_xlabel(_UNITS[found["unit"]], fontsize=8)
+    axis.tick_params(labelsize=8)
+    axis.set_ylabel("values, %", fontsize=8)

@@ -1,19 +1,28 @@
-"""The page: one self-contained HTML file out of a run folder."""
+"""The page of a run: one self-contained HTML file out of a run folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from rolewise.files import AnyPath, as_path, write_text
 from rolewise.metric_info import CLASS_METRICS
-from rolewise.report import bits, figures, measured
-from rolewise.report.cells import with_interval, with_spread
+from rolewise.report import bits
+from rolewise.report.arms_figures import arms_figure
+from rolewise.report.cells import p_value, with_interval, with_spread
 from rolewise.report.costs import costs_table
+from rolewise.report.curves_figures import curves_figure, schedules_figure
+from rolewise.report.drawing import Drawing
+from rolewise.report.facts import run_facts
+from rolewise.report.gradients_figure import gradients_figure
+from rolewise.report.lineage_figure import lineage_figure
+from rolewise.report.meanings import MEANINGS
+from rolewise.report.opening import opening
+from rolewise.report.predicted import predicted
+from rolewise.report.rendering import render
 from rolewise.report.run_data import RunData, read_run
 from rolewise.report.searched_numbers import searched_numbers
+from rolewise.report.strips import views
 from rolewise.results_format import values_of
 from rolewise.statistics import (
     ArmRow,
@@ -21,7 +30,6 @@ from rolewise.statistics import (
     caution,
     compare,
     estimate,
-    verdict,
 )
 
 
@@ -32,41 +40,48 @@ def write_report(root: AnyPath) -> Path:
         InputError: it is no run folder, or a file in it is damaged.
     """
     root = as_path(root, "root")
-    data = read_run(root)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rolewise.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("report.html.j2").render(**_content(data))
     path = root / "report.html"
-    write_text(path, page)
+    write_text(path, run_page(root))
     return path
+
+
+def run_page(root: Path, *, live: bool = False) -> str:
+    """Returns the page of a run, also of one that is not finished; nothing is written.
+
+    Args:
+        root: the run folder.
+        live: whether the run goes on, and the page is asked for again and again.
+
+    Raises:
+        InputError: it is no run folder, or a file in it is damaged.
+    """
+    return render("report.html.j2", _content(read_run(root)))
 
 
 def _content(data: RunData) -> dict[str, Any]:
     rows = compare(data.results) if data.results is not None else []
     students = list(dict.fromkeys(row.student for row in rows))
-    missing = (
-        [] if data.results is not None else ["the comparison (the run is not finished: its test set is still sealed)"]
-    )
-    seeds = data.results["seeds"] if data.results is not None else []
     first = min((int(name.split("/")[0].removeprefix("seed")) for name in data.lineages), default=0)
     roles = list(dict.fromkeys(name.split("/")[1].removesuffix("-search") for name in data.schedules))
     roles.sort(key=lambda role: role != "teacher")
     return {
+        "kind": "run report",
         "name": data.name,
+        "meanings": MEANINGS,
         "metric": data.metrics[0],
         "others": _others(data),
         "within": _within(data),
-        "missing": missing,
-        "verdicts": [verdict(rows, student) for student in students],
+        **opening(data, rows),
+        "facts": run_facts(data),
         "caution": caution(data.results, rows) if rows else None,
         "family": rows[0].family[1] if rows else 0,
-        "seeds": seeds,
+        "seeds": data.results["seeds"] if data.results is not None else [],
         "tables": {student: [_row(row, data) for row in rows if row.student == student] for student in students},
         "teachers": _teachers(data),
-        "arms_figure": figures.arms_figure(rows) if rows else None,
+        "arms_figure": arms_figure(rows) if rows else None,
+        **predicted(data),
         "lineages": {
-            role: figures.lineage_figure(data.lineages[name], f"{role}, seed {first}", data.metrics[0])
+            role: lineage_figure(data.lineages[name], f"{role}, seed {first}", data.metrics[0])
             for role in roles
             if (name := f"seed{first}/{role}-search") in data.lineages
         },
@@ -76,8 +91,8 @@ def _content(data: RunData) -> dict[str, Any]:
         "size_figure": bits.size_figure(data, rows),
         "histograms": bits.histograms(data),
         "schedules_figure": _schedules(data, roles),
-        "views": {role: figures.views_figure(data.previews, role) for role in roles if f"{role}/0" in data.previews},
-        "curves_figure": _curves(data, students),
+        "views": {role: views(data.previews, role) for role in roles if f"{role}/0" in data.previews},
+        "curves_figure": _curves(data),
         "gradients_figure": _gradients(data, rows),
         "costs": costs_table(data),
         "classes": data.classes,
@@ -97,8 +112,8 @@ def _row(row: ArmRow, data: RunData) -> dict[str, Any]:
         "score": with_spread(metric, score),
         "interval": interval,
         "change": change,
-        "adjusted": "" if row.adjusted is None else f"{row.adjusted:.3f}",
-        "together": "" if row.together is None else f"{row.together:.3f}",
+        "adjusted": p_value(row.adjusted),
+        "together": p_value(row.together),
         "beyond": row.together is not None and row.together <= 0.05,
         "images": f"{row.images:,}",
         "seconds": _seconds(data, f"{row.student}-{row.name}"),
@@ -160,26 +175,25 @@ def _retired(data: RunData) -> list[str]:
     ]
 
 
-def _schedules(data: RunData, roles: list[str]) -> str | None:
+def _schedules(data: RunData, roles: list[str]) -> Drawing | None:
     by_role = {
         role: [schedule for name, schedule in data.schedules.items() if name.endswith(f"/{role}-search")]
         for role in roles
     }
     by_role = {role: schedules for role, schedules in by_role.items() if schedules}
-    return figures.schedules_figure(by_role) if by_role else None
+    return schedules_figure(by_role) if by_role else None
 
 
-def _curves(data: RunData, students: list[str]) -> str | None:
+def _curves(data: RunData) -> Drawing | None:
     curves: dict[str, dict[str, list[list[dict[str, Any]]]]] = {}
     for name, record in data.records.items():
-        what = name.split("/", 1)[1]
-        for student in students:
-            if what.startswith(f"{student}-"):
-                curves.setdefault(student, {}).setdefault(what[len(student) + 1 :], []).append(record)
-    return figures.curves_figure(curves, data.metrics[0]) if curves else None
+        student, _, arm = name.split("/", 1)[1].rpartition("-")
+        if student and student != "teacher" and record:
+            curves.setdefault(student, {}).setdefault(arm, []).append(record)
+    return curves_figure(curves, data.metrics[0]) if curves else None
 
 
-def _gradients(data: RunData, rows: list[ArmRow]) -> str | None:
+def _gradients(data: RunData, rows: list[ArmRow]) -> Drawing | None:
     """Draws one training of each student in which gradients were measured: of the first seed, its own schedule."""
     if data.results is None:
         return None
@@ -194,4 +208,4 @@ def _gradients(data: RunData, rows: list[ArmRow]) -> str | None:
         if any("gradients" in entry for entry in record):
             chosen.setdefault(row.student, record)
     students = [student for student in dict.fromkeys(row.student for row in rows) if student in chosen]
-    return measured.gradients_figure({student: chosen[student] for student in students}) if students else None
+    return gradients_figure({student: chosen[student] for student in students}) if students else None

@@ -15,11 +15,11 @@ from rolewise.errors import InputError
 from rolewise.files import read_bytes, read_json, read_text
 from rolewise.metric_info import CLASS_METRICS, MetricInfo, info_of
 from rolewise.results_format import as_current
-from rolewise.seals import check_file, is_early, product, read_made, top_product
+from rolewise.seals import DONE, check_file, is_early, product, read_made, top_product
 
 #: What a run writes at its end.
-PRODUCED = ("results.json", "timing.json", "previews.npz")
-_PREVIEWS = 2**30
+PRODUCED = ("results.json", "timing.json", "previews.npz", "predictions.npz")
+_LARGEST_ARRAYS = 2**30
 
 
 @dataclass
@@ -39,8 +39,10 @@ class RunData:
         scalars: stage -> content of scalars.json: (start fraction, values by name) of each segment.
         histograms: stage -> content of histograms.json.
         previews: name -> uint8 [n, C, H, W].
+        predictions: answers to the test images, image by image; empty of an early run, or of another task.
         metrics: of the task, the one that is compared first.
         classes: names of the classes, in the order of the networks' outputs; empty for an early run.
+        finished: names of the stages that have ended.
     """
 
     root: Path
@@ -55,8 +57,10 @@ class RunData:
     scalars: dict[str, list[Any]] = field(default_factory=dict)
     histograms: dict[str, dict[str, Any]] = field(default_factory=dict)
     previews: dict[str, np.ndarray] = field(default_factory=dict)
+    predictions: dict[str, np.ndarray] = field(default_factory=dict)
     metrics: list[MetricInfo] = field(default_factory=lambda: [*CLASS_METRICS])
     classes: list[str] = field(default_factory=list)
+    finished: set[str] = field(default_factory=set)
 
 
 def read_run(root: Path) -> RunData:
@@ -88,6 +92,8 @@ def read_run(root: Path) -> RunData:
     stages = root / "stages"
     for folder in sorted(path for path in stages.glob("seed*/*") if path.is_dir()):
         name = f"{folder.parent.name}/{folder.name}"
+        if (folder / DONE).is_file():
+            data.finished.add(name)
         if (schedule := left(folder, "schedule.json")) is not None:
             data.schedules[name] = read_json(schedule, "schedule")
         if (scalars := left(folder, "scalars.json")) is not None:
@@ -99,10 +105,16 @@ def read_run(root: Path) -> RunData:
         histograms = _mapping(left(folder, "histograms.json"))
         if histograms is not None:
             data.histograms[name] = histograms
-    if (previews := top(root / "previews.npz")) is not None:
-        with np.load(io.BytesIO(read_bytes(previews, "previews", largest=_PREVIEWS)), allow_pickle=False) as arrays:
-            data.previews = {name: arrays[name] for name in arrays.files}
+    data.previews = _arrays(top(root / "previews.npz"), "previews")
+    data.predictions = _arrays(top(root / "predictions.npz"), "predictions")
     return data
+
+
+def _arrays(path: Path | None, what: str) -> dict[str, np.ndarray]:
+    if path is None:
+        return {}
+    with np.load(io.BytesIO(read_bytes(path, what, largest=_LARGEST_ARRAYS)), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
 def _there(path: Path) -> Path | None:

@@ -13,7 +13,7 @@ from typing import Any
 from rolewise.csv_cells import as_cell, text_of
 from rolewise.errors import InputError
 from rolewise.files import read_json, read_text
-from rolewise.metric_info import ACCURACY, MetricInfo, info_of
+from rolewise.metric_info import ACCURACY, CLASS_METRICS, MetricInfo, info_of
 from rolewise.seals import check_file, is_early, read_made, top_product
 from rolewise.statistics.columns import ATTACKED, COLUMNS
 from rolewise.statistics.effects import Level
@@ -45,6 +45,7 @@ class StudyData:
         config: the text of study.yaml.
         environment: content of environment.json.
         metric: the first metric of the task.
+        infos: all metrics of the task, the first one first.
     """
 
     root: Path
@@ -57,6 +58,7 @@ class StudyData:
     config: str
     environment: dict[str, Any]
     metric: MetricInfo = ACCURACY
+    infos: tuple[MetricInfo, ...] = CLASS_METRICS
 
 
 def read_study(root: Path) -> StudyData:
@@ -78,7 +80,8 @@ def read_study(root: Path) -> StudyData:
 
     try:
         parts = {part["name"]: {axis: list(levels) for axis, levels in part["axes"]} for part in record["parts"]}
-        metric = info_of(record["metrics"][0]) if "metrics" in record else ACCURACY
+        infos = tuple(info_of(values) for values in record["metrics"]) if "metrics" in record else CLASS_METRICS
+        metric = infos[0]
         rows, metrics = read_study_table(find("results.csv"), parts, metric.key)
         _add_seconds(find("timing.csv"), rows)
         name, best, questions = str(record["name"]), bool(record["best"]), list(record.get("questions", []))
@@ -98,6 +101,7 @@ def read_study(root: Path) -> StudyData:
         config=read_text(text, "study") if text.is_file() else "",
         environment=read_json(known, "the environment") if known.is_file() else {},
         metric=metric,
+        infos=infos,
     )
 
 

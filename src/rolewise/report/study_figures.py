@@ -1,4 +1,4 @@
-"""The figures of a study; each returns a data address, and none reads a file."""
+"""The figures of a study's cells."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from rolewise.report.style import COLOURS, FAINT, GREY, INK, as_image, figure
-from rolewise.statistics.effects import Contrast, Level
+from rolewise.report.drawing import Drawing, drawing
+from rolewise.report.palette import COLOURS, FAINT, GREY, ON_DARK, ON_LIGHT, PAPER
+from rolewise.report.style import FULL, PANEL, draw_grid, figure
+from rolewise.report.svg import as_svg
+from rolewise.statistics.effects import Level
 from rolewise.statistics.estimates import estimate
 from rolewise.statistics.study_sentences import Unit
 
@@ -56,15 +59,18 @@ def square(rows: Sequence[Mapping[str, Any]], metric: str) -> Square:
     return Square(found.mean, ends, cells=cells)
 
 
-def heat_figure(
+def cells_figure(
     rows: Sequence[Mapping[str, Any]],
     levels: Mapping[str, Sequence[Level]],
     shown: Sequence[str],
     labels: Mapping[str, str],
     metric: str,
     unit: Unit,
-) -> str:
-    """Draws a metric over one or two axes, with a panel for each level of a third.
+    caption: str,
+) -> Drawing:
+    """Draws a metric over up to three axes: a heat map over two of them, with a panel for each level of a third.
+
+    Axes with one level are left out; over one axis alone there are a mean and an interval for each level.
 
     Args:
         rows: of one part, student and arm.
@@ -73,11 +79,13 @@ def heat_figure(
         labels: a short name for each axis.
         metric: the column.
         unit: the metric's unit.
+        caption: the text below.
     """
-    down, across, over = (*shown, None, None)[:3]
+    varied = [axis for axis in shown if len(levels[axis]) > 1] or list(shown[:1])
+    down, across, over = (*varied, None, None)[:3]
+    assert down is not None
     panels: Sequence[Any] = levels[over] if over is not None else [None]
     columns: Sequence[Any] = levels[across] if across is not None else [None]
-    assert down is not None
     grids = [
         [
             [square([row for row in rows if _at(row, ((over, p), (down, a), (across, b)))], metric) for b in columns]
@@ -85,90 +93,101 @@ def heat_figure(
         ]
         for p in panels
     ]
-    means = [one.mean for grid in grids for line in grid for one in line if one.mean is not None]
-    most = max((one.cells for grid in grids for line in grid for one in line), default=0)
-    low, high = (min(means), max(means)) if means else (0.0, 1.0)
-    high = high if high > low else low + 1e-9
-    beside = min(len(panels), max(1, 6 // max(1, len(columns))), 3)
-    deep = -(-len(panels) // beside)
-    width = min(9.0, 1.7 + beside * (0.5 + 1.15 * len(columns)))
-    with figure(width, deep * (0.9 + 0.62 * len(levels[down])), deep, beside) as (made, axes):
-        for axis in axes[len(panels) :]:
-            axis.set_visible(False)
-        mesh = None
-        for axis, panel, grid in zip(axes, panels, grids, strict=False):
-            mesh = _panel(axis, grid, low, high, most, unit)
-            axis.set_yticks(range(len(levels[down])), [_short(level) for level in levels[down]])
-            axis.set_xticks(range(len(columns)), [_short(level) for level in columns] if across else [""])
+    squares = [one for grid in grids for line in grid for one in line]
+    means = [one.mean for one in squares if one.mean is not None]
+    scale = (min(means), max(means)) if means else (0.0, 1.0)
+    most = max((one.cells for one in squares), default=0)
+    drawn = []
+    for panel, cells in zip(panels, grids, strict=True):
+        title = f"{labels[over]}: {short_level(panel)}" if over is not None else ""
+        if across is None:
+            drawn.append(_levels_panel([line[0] for line in cells], levels[down], labels[down], unit))
+            continue
+        with figure(*_size(len(columns), len(levels[down]))) as (made, (axis,)):
+            _panel(axis, cells, scale, most, unit)
+            axis.set_yticks(range(len(levels[down])), [short_level(level) for level in levels[down]])
+            axis.set_xticks(range(len(columns)), [short_level(level) for level in columns])
             axis.set_ylabel(labels[down])
-            if across is not None:
-                axis.set_xlabel(labels[across])
-            if over is not None:
-                axis.set_title(f"{labels[over]}: {_short(panel)}")
-        if mesh is not None:
-            bar = made.colorbar(mesh, ax=axes, pad=0.02, label=unit.name + (", %" if unit.scale == 100 else ""))
-            bar.outline.set_visible(False)
-        return as_image(made)
+            axis.set_xlabel(labels[across])
+            axis.set_title(title)
+            drawn.append(as_svg(made, f"{unit.name} over {labels[down]} and {labels[across]}. {title}".strip()))
+    numbers = [
+        (panel, a, b, one.mean, *(one.ends or (None, None)), one.note.replace("\n", " "))
+        for panel, cells in zip(panels, grids, strict=True)
+        for a, line in zip(levels[down], cells, strict=True)
+        for b, one in zip(columns, line, strict=True)
+    ]
+    header = [labels[axis] if axis is not None else "" for axis in (over, down, across)]
+    file = "_".join(["cells", metric, *(labels[axis] for axis in varied)])
+    return drawing(drawn, caption, file, [*header, "mean", "low", "high", "note"], numbers, full=len(columns) > 4)
 
 
-def _panel(axis: Axes, grid: list[list[Square]], low: float, high: float, most: int, unit: Unit) -> Any:
-    picture = np.array([[np.nan if one.mean is None else unit.scale * one.mean for one in line] for line in grid])
-    mesh = axis.imshow(picture, aspect="auto", cmap="cividis", vmin=unit.scale * low, vmax=unit.scale * high)
+def _size(columns: int, rows: int) -> tuple[float, float]:
+    return (PANEL if columns <= 4 else min(FULL, 1.5 + 1.15 * columns)), 0.95 + 0.56 * rows
+
+
+def _levels_panel(squares: Sequence[Square], levels: Sequence[Level], label: str, unit: Unit) -> str:
+    """Draws a mean with its interval for each level of one axis."""
+    with figure(PANEL, 0.36 * len(levels) + 0.95) as (made, (axis,)):
+        for place, one in enumerate(squares):
+            if one.mean is None:
+                axis.annotate(
+                    one.note.replace("\n", " "),
+                    (0.5, place),
+                    xycoords=("axes fraction", "data"),
+                    color=GREY,
+                    va="center",
+                )
+                continue
+            if one.ends is not None:
+                axis.plot([unit.scale * end for end in one.ends], [place] * 2, color=COLOURS[0], lw=2.4)
+            axis.plot(unit.scale * one.mean, place, "o", color=COLOURS[0], ms=6.5)
+            end = one.ends[1] if one.ends is not None else one.mean
+            axis.annotate(
+                unit.value(one.mean), (unit.scale * end, place), (7, 0), textcoords="offset points", va="center"
+            )
+        axis.set_yticks(range(len(levels)), [short_level(level) for level in levels])
+        axis.set_ylim(len(levels) - 0.4, -0.6)
+        axis.margins(x=0.16)
+        axis.set_ylabel(label)
+        axis.set_xlabel(unit.name + (", %" if unit.scale == 100 else ""))
+        draw_grid(axis, "x")
+        told = "; ".join(
+            f"{short_level(level)} {unit.value(one.mean)}"
+            for level, one in zip(levels, squares, strict=True)
+            if one.mean is not None
+        )
+        return as_svg(made, f"{unit.name} by {label}: {told}")
+
+
+def _panel(axis: Axes, grid: Sequence[Sequence[Square]], scale: tuple[float, float], most: int, unit: Unit) -> None:
+    low, high = scale
+    shades = matplotlib.colormaps["cividis"]
     for y, line in enumerate(grid):
         for x, one in enumerate(line):
             if one.mean is None:
                 hatch = "////" if one.failed else None
-                axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc="white", ec=FAINT, hatch=hatch, lw=0))
-                back = {"facecolor": "white", "edgecolor": "none", "pad": 1.5} if one.failed else None
-                axis.text(x, y, one.note, ha="center", va="center", fontsize=7.5, color=GREY, bbox=back)
+                axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=PAPER, ec=FAINT, hatch=hatch, lw=0))
+                back = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5} if one.failed else None
+                axis.text(x, y, one.note, ha="center", va="center", fontsize=8, color=GREY, bbox=back)
                 continue
-            colour = "white" if (one.mean - low) / (high - low) < 0.55 else INK
-            text = (
-                unit.value(one.mean)
-                + ("*" if one.cells < most else "")
-                + ("" if one.ends is None else f"\n{unit.value(one.ends[0])} to {unit.value(one.ends[1])}")
-            )
-            axis.text(x, y, text, ha="center", va="center", fontsize=7.5, color=colour, linespacing=1.25)
+            place = (one.mean - low) / (high - low) if high > low else 0.5
+            axis.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, fc=shades(place), lw=0))
+            mean = unit.value(one.mean) + ("*" if one.cells < most else "")
+            ends = "" if one.ends is None else f"{unit.value(one.ends[0])} to {unit.value(one.ends[1])}"
+            colour = ON_DARK if place < 0.5 else ON_LIGHT
+            axis.text(x, y - (0.13 if ends else 0), mean, ha="center", va="center", color=colour, weight="bold")
+            axis.text(x, y + 0.22, ends, ha="center", va="center", fontsize=7, color=colour)
+    axis.set_xlim(-0.5, len(grid[0]) - 0.5)
+    axis.set_ylim(len(grid) - 0.5, -0.5)
     axis.spines[:].set_visible(False)
-    axis.tick_params(length=0)
-    return mesh
 
 
 def _at(row: Mapping[str, Any], where: Sequence[tuple[str | None, Any]]) -> bool:
     return all(axis is None or row[axis] == level for axis, level in where)
 
 
-def _short(level: Any) -> str:
+def short_level(level: Any) -> str:
+    """Returns a level as figures write it: of long text its beginning."""
     text = f"{level:g}" if isinstance(level, float) else str(level)
     return text if len(text) <= 22 else text[:20] + "..."
-
-
-def effects_figure(found: Sequence[Contrast], labels: Mapping[str, str], unit: Unit) -> str:
-    """Draws every contrast with its interval: filled where it stands after the adjustment, hollow where it does not."""
-    drawn = [one for one in found if one.difference is not None][::-1]
-    with figure(9, 0.27 * len(drawn) + 0.9) as (made, axes):
-        axis = axes[0]
-        axis.axvline(0, color=GREY, lw=0.8)
-        for place, one in enumerate(drawn):
-            assert one.difference is not None
-            colour = COLOURS[0] if one.other is None else COLOURS[1]
-            if one.difference.low is not None and one.difference.high is not None:
-                ends = [unit.scale * one.difference.low, unit.scale * one.difference.high]
-                axis.plot(ends, [place, place], color=colour, lw=1.6, alpha=1 if one.supported else 0.45)
-            face = colour if one.supported else "white"
-            axis.plot(unit.scale * one.difference.mean, place, "o", ms=5.5, mfc=face, mec=colour)
-        axis.set_yticks(range(len(drawn)), [contrast_name(one, labels) for one in drawn])
-        axis.set_ylim(-0.7, len(drawn) - 0.3)
-        axis.set_xlabel(f"difference in {unit.name}" + (", points" if unit.scale == 100 else ""))
-        axis.grid(axis="x", color=FAINT, lw=0.6)
-        axis.set_axisbelow(True)
-        return as_image(made)
-
-
-def contrast_name(one: Contrast, labels: Mapping[str, str]) -> str:
-    """Returns the name of a contrast in figures."""
-    name = f"{labels[one.axis]}: {_short(one.level)} against {_short(one.reference)}"
-    if one.other is None:
-        return name
-    axis, level, reference = one.other
-    return f"({name})  x  ({labels[axis]}: {_short(level)} against {_short(reference)})"

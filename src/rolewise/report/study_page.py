@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from rolewise.files import AnyPath, as_path, write_text
-from rolewise.metric_info import MetricInfo
+from rolewise.report.cells import p_value
+from rolewise.report.effects_figure import contrast_name, effects_figure
+from rolewise.report.facts import Fact, machine_facts, started_facts
+from rolewise.report.meanings import MEANINGS
+from rolewise.report.rendering import render
+from rolewise.report.study_cells import table_of_cells
 from rolewise.report.study_data import StudyData, read_study
-from rolewise.report.study_figures import contrast_name, effects_figure, heat_figure
+from rolewise.report.study_figures import cells_figure
 from rolewise.report.study_pictures import pictures
 from rolewise.statistics.cautions import fixed_test_set, looked_at
 from rolewise.statistics.columns import column_of
 from rolewise.statistics.effects import Contrast, Group, Level, contrasts
-from rolewise.statistics.estimates import estimate
 from rolewise.statistics.questions import Answer, answer_questions
 from rolewise.statistics.study_sentences import best_sentence, column_unit, effect_sentences
+from rolewise.words import duration
 
 
 def write_study_report(root: AnyPath) -> Path:
@@ -29,13 +31,21 @@ def write_study_report(root: AnyPath) -> Path:
         InputError: it is no study folder, or a file in it is damaged.
     """
     root = as_path(root, "root")
-    data = read_study(root)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rolewise.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     path = root / "report.html"
-    write_text(path, environment.get_template("study.html.j2").render(**_content(data)))
+    write_text(path, study_page(root))
     return path
+
+
+def study_page(root: Path) -> str:
+    """Returns the page of a study, also of one that is not finished; nothing is written.
+
+    Args:
+        root: the study folder.
+
+    Raises:
+        InputError: it is no study folder, or a file in it is damaged.
+    """
+    return render("study.html.j2", _content(read_study(root)))
 
 
 def short_labels(axes: Sequence[str]) -> dict[str, str]:
@@ -77,8 +87,9 @@ def _content(data: StudyData) -> dict[str, Any]:
     states = [row["status"] for row in data.rows]
     parts = _parts(data)
     leading = [metric for metric in data.metrics if column_of(metric).leads]
-    for part in parts:
-        part["cells"] = _cells(data, part["name"], part["labels"], leading)
+    for number, part in enumerate(parts):
+        part["number"] = number
+        part["cells"] = table_of_cells(data, part["name"], part["labels"], leading)
         for metric in leading:
             if metric != leading[0] and all(row.get(metric) is None for row in part["rows"]):
                 continue
@@ -87,9 +98,13 @@ def _content(data: StudyData) -> dict[str, Any]:
                 made = _metric(part, group, metric, found, figure=metric == leading[0])
                 group.setdefault("metrics", []).append(made)
     return {
+        "kind": "study report",
+        "meanings": MEANINGS,
+        "facts": [*started_facts(data.root), *_took(data), *machine_facts(data.environment)],
         "name": data.name,
         "metric": data.metric,
         "parts": parts,
+        "leads": [],
         "answers": question_answers(data),
         "cautions": _cautions(data),
         "pictures": pictures(data, {part["name"]: part["labels"] for part in parts}),
@@ -152,11 +167,9 @@ def _metric(
         if pair and pair not in shown and pair != names[:2]:
             shown.append(pair)
     maps = [
-        {
-            "picture": heat_figure(mine, axes, pair, part["labels"], metric, unit),
-            "axes": [part["labels"][axis] for axis in pair],
-            "averaged": [part["labels"][axis] for axis in names if axis not in pair],
-        }
+        cells_figure(
+            mine, axes, pair, part["labels"], metric, unit, _map_caption(part["labels"], names, pair, unit.name)
+        )
         for pair in shown
     ]
     judged = [one for one in found if one.difference is not None]
@@ -169,6 +182,28 @@ def _metric(
     }
 
 
+def _map_caption(labels: Mapping[str, str], names: Sequence[str], pair: Sequence[str], metric: str) -> str:
+    averaged = [labels[axis] for axis in names if axis not in pair]
+    over = (
+        f"; each seed's mean over {', '.join(averaged)} (*: over those of its levels that are in the grid)"
+        if averaged
+        else ""
+    )
+    return (
+        f"{metric[:1].upper()}{metric[1:]} on the test set: mean over seeds with its 95% interval{over}. These "
+        "intervals hold what differs between seeds as a whole; differences between cells are told more sharply by the "
+        "paired ones below. Hatched: a row failed, so there is no mean."
+    )
+
+
+def _took(data: StudyData) -> list[Fact]:
+    """Returns the seconds of all trainings of students, where the study kept them."""
+    seconds = [row["seconds"] for row in data.rows if row.get("seconds") is not None]
+    if not seconds:
+        return []
+    return [("Time of the students' trainings", duration(sum(seconds)).removeprefix("about "), False)]
+
+
 def _contrast(one: Contrast, labels: Mapping[str, str], metric: str) -> dict[str, Any]:
     unit, difference = column_unit(metric), one.difference
     assert difference is not None
@@ -179,61 +214,11 @@ def _contrast(one: Contrast, labels: Mapping[str, str], metric: str) -> dict[str
         "name": contrast_name(one, labels),
         "difference": unit.change(difference.mean),
         "interval": interval,
-        "adjusted": "" if one.adjusted is None else "<0.001" if one.adjusted < 0.001 else f"{one.adjusted:.3f}",
+        "adjusted": p_value(one.adjusted),
         "beyond": one.supported,
         "seeds": one.seeds,
         "left_out": one.left_out,
     }
-
-
-def _cells(data: StudyData, part: str, labels: Mapping[str, str], metrics: Sequence[str]) -> list[dict[str, Any]]:
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for row in data.rows:
-        if row["part"] == part:
-            groups.setdefault((row["cell"], row["student"], row["arm"]), []).append(row)
-    return [_cell(name, rows, metrics, list(labels), data.metric) for name, rows in groups.items()]
-
-
-def _cell(
-    name: tuple[str, str, str],
-    rows: list[dict[str, Any]],
-    metrics: Sequence[str],
-    axes: Sequence[str],
-    first_metric: MetricInfo,
-) -> dict[str, Any]:
-    done = [row for row in rows if row["status"] == "done"]
-    values = []
-    for metric in metrics:
-        numbers = [row[metric] for row in done if row.get(metric) is not None]
-        values.append(_spread(numbers, metric, interval=metric == first_metric.key) if numbers else "")
-    first = next((row for row in rows if row.get("parameters") is not None), {})
-    seconds = [row["seconds"] for row in rows if row.get("seconds") is not None]
-    return {
-        "cell": name[0],
-        "what": f"{name[1]}, {name[2]}",
-        "levels": [str(rows[0][axis]) for axis in axes],
-        "values": values,
-        "seeds": f"{len(done)} of {len(rows)}",
-        "whole": len(done) == len(rows),
-        "validation": _mean([row.get(f"validation_{first_metric.key}") for row in rows], first_metric),
-        "teacher": _mean([row.get(f"teacher_{first_metric.key}") for row in rows], first_metric),
-        "parameters": f"{first['parameters']:,}" if first else "",
-        "images": f"{first['images']:,}" if first else "",
-        "seconds": f"{statistics.fmean(seconds):.1f}" if seconds else "",
-    }
-
-
-def _spread(numbers: Sequence[float], metric: str, *, interval: bool) -> str:
-    unit, found = column_unit(metric), estimate(numbers)
-    spread = "" if found.sd is None else f" ± {unit.value(found.sd)}"
-    if interval and found.low is not None and found.high is not None:
-        spread += f" ({unit.value(found.low)} to {unit.value(found.high)})"
-    return f"{unit.value(found.mean)}{spread}"
-
-
-def _mean(numbers: Sequence[float | None], metric: MetricInfo) -> str:
-    known = [number for number in numbers if number is not None]
-    return metric.value(statistics.fmean(known)) if known else ""
 
 
 def _failures(data: StudyData) -> list[dict[str, Any]]:

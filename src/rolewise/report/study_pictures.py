@@ -13,8 +13,9 @@ import numpy as np
 
 from rolewise.errors import InputError
 from rolewise.files import read_text
+from rolewise.report.drawing import Drawing
 from rolewise.report.study_data import StudyData
-from rolewise.report.study_looks import mixed_figure, plane_figure, reliability_figure
+from rolewise.report.study_looks import mixed_rows, plane_figure, reliability_figure
 from rolewise.report.study_tradeoffs import attack_figure, tradeoff_figure
 from rolewise.seals import is_early, top_product
 
@@ -40,13 +41,15 @@ class Picture:
 
     Args:
         title: above it.
-        picture: a data address.
-        caption: below it.
+        drawn: a figure; None where rows of images stand in its place.
+        rows: rows of images, each with a name and cells.
+        caption: below the rows of images; a figure has its own.
     """
 
     title: str
-    picture: str
-    caption: str
+    drawn: Drawing | None
+    rows: Sequence[dict[str, Any]] = ()
+    caption: str = ""
 
 
 def pictures(data: StudyData, labels: dict[str, dict[str, str]]) -> list[Picture]:
@@ -68,17 +71,16 @@ def pictures(data: StudyData, labels: dict[str, dict[str, str]]) -> list[Picture
         for name, one in zip(names, chosen, strict=True)
     }
     planes = said.get("planes", [])
+    plane_names = [_plane_name(data, one, chosen, names) for one in planes]
     found += [
-        ("Reliability", reliability_figure(arrays, names), _CAPTIONS["reliability"]),
-        ("Accuracy under attack", attack_figure(cells) if cells else None, _CAPTIONS["attack"]),
-        (
-            "Features on the plane of three classes",
-            plane_figure(arrays, planes, [_plane_name(data, one, chosen, names) for one in planes]),
-            _CAPTIONS["plane"],
-        ),
-        ("What each role sees", mixed_figure(arrays, said.get("mixed", [])), _CAPTIONS["mixed"]),
+        ("Reliability", reliability_figure(arrays, names, _CAPTIONS["reliability"])),
+        ("Accuracy under attack", attack_figure(cells, _CAPTIONS["attack"]) if cells else None),
+        ("Features on the plane of three classes", plane_figure(arrays, planes, plane_names, _CAPTIONS["plane"])),
     ]
-    return [Picture(title, drawn, caption) for title, drawn, caption in found if drawn is not None]
+    shown = [Picture(title, drawn) for title, drawn in found if drawn is not None]
+    if rows := mixed_rows(arrays, said.get("mixed", [])):
+        shown.append(Picture("What each role sees", None, rows, _CAPTIONS["mixed"]))
+    return shown
 
 
 def read_pictures(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -102,9 +104,9 @@ def read_pictures(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         ) from error
 
 
-def _tradeoffs(data: StudyData, labels: dict[str, dict[str, str]]) -> list[tuple[str, str | None, str]]:
+def _tradeoffs(data: StudyData, labels: dict[str, dict[str, str]]) -> list[tuple[str, Drawing | None]]:
     """Returns a figure for each part, student and arm that has cells enough to be one."""
-    found: list[tuple[str, str | None, str]] = []
+    found: list[tuple[str, Drawing | None]] = []
     done = [row for row in data.rows if row["status"] == "done"]
     groups = dict.fromkeys((row["part"], row["student"], row["arm"]) for row in done)
     for part, student, arm in groups:
@@ -113,8 +115,8 @@ def _tradeoffs(data: StudyData, labels: dict[str, dict[str, str]]) -> list[tuple
             continue
         beside = [row for row in done if row["student"] == student and not row["distilled"]]
         where = f"{part}: {student}, {arm}" if len(data.parts) > 1 else f"{student}, {arm}"
-        drawn = tradeoff_figure(mine, data.parts[part], labels[part], beside)
-        found.append((f"Accuracy, calibration, smoothness: {where}", drawn, _CAPTIONS["tradeoffs"]))
+        drawn = tradeoff_figure(mine, data.parts[part], labels[part], beside, _CAPTIONS["tradeoffs"])
+        found.append((f"Accuracy, calibration, smoothness: {where}", drawn))
     return found
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from rolewise.metric_info import MetricInfo
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,19 @@ COLUMNS: dict[str, Column] = {
 ATTACKED = re.compile(r"(fgsm|pgd)_([0-9.]+)(?:_(raw|standardised))?_accuracy")
 
 
-def column_of(name: str) -> Column:
-    """Returns the properties of a column; that of a user's own measurement leads, and is written as it is."""
+def column_of(name: str, infos: Iterable[MetricInfo] = ()) -> Column:
+    """Returns the properties of a column; that of a user's own measurement leads, and is written as it is.
+
+    Args:
+        name: of the column.
+        infos: metrics of the task, with the units of those that are not registered measurements.
+    """
     if name in COLUMNS:
         return COLUMNS[name]
+    info = next((one for one in infos if one.key == name), None)
+    if info is not None:
+        fraction = info.unit == "fraction"
+        return Column(_SHARE if fraction else info.unit, True, fraction, 1 if fraction else 3)
     if found := ATTACKED.fullmatch(name):
         return Column(_SHARE, found[1] == "pgd" and found[3] is None, True, 1)
     return Column("", True, name.endswith("accuracy"), 1 if name.endswith("accuracy") else 3)

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from rolewise.metric_info import MetricInfo
 from rolewise.statistics.estimates import Estimate, adjusted_together, estimate
-from rolewise.statistics.study_sentences import column_unit
+from rolewise.statistics.study_sentences import Unit, column_unit
 
 #: What rows are paired by beside the axes.
 _BESIDE = ("part", "student", "arm")
@@ -29,6 +30,7 @@ class Answer:
         left_out: combinations that are unfinished or on one side alone.
         seeds: the number of seeds.
         family: questions that the adjustment is for.
+        infos: metrics of the task, for units.
     """
 
     ask: str
@@ -41,6 +43,12 @@ class Answer:
     left_out: int
     seeds: int
     family: int = 0
+    infos: tuple[MetricInfo, ...] = ()
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of the difference in sentences."""
+        return column_unit(self.metric, self.infos)
 
     @property
     def verdict(self) -> Literal["Yes", "No", "Cannot be told"]:
@@ -55,7 +63,7 @@ class Answer:
     @property
     def sentence(self) -> str:
         """The verdict with its evidence."""
-        found, unit = self.difference, column_unit(self.metric)
+        found, unit = self.difference, self.unit
         if found is None or self.means is None:
             return f"{self.verdict}: no two finished rows can be compared in {unit.name}."
         first, second = (unit.value(mean) for mean in self.means)
@@ -75,7 +83,10 @@ class Answer:
 
 
 def answer_questions(
-    rows: Sequence[Mapping[str, Any]], axes: Sequence[str], questions: Sequence[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, Any]],
+    axes: Sequence[str],
+    questions: Sequence[Mapping[str, Any]],
+    infos: Sequence[MetricInfo] = (),
 ) -> list[Answer]:
     r"""Answers questions, and adjusts their p values for one another.
 
@@ -94,10 +105,11 @@ def answer_questions(
         rows: the table, whole.
         axes: of all parts.
         questions: mappings of ``ask``, ``of``, ``against`` (levels by key, each a list), ``metric``, ``wanted``.
+        infos: metrics of the task, for units.
     """
     found = [_answer(rows, axes, question) for question in questions]
     ps, family = adjusted_together([one.difference for one in found])
-    return [replace(one, adjusted=p, family=family) for one, p in zip(found, ps, strict=True)]
+    return [replace(one, adjusted=p, family=family, infos=tuple(infos)) for one, p in zip(found, ps, strict=True)]
 
 
 def _answer(rows: Sequence[Mapping[str, Any]], axes: Sequence[str], question: Mapping[str, Any]) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,16 +23,18 @@ class Regret:
     """A proposal against the best of a grid.
 
     Args:
-        metric: the column that is compared; higher is better.
+        metric: the column that is compared.
         cell: the proposal's nearest.
         levels: of that cell.
         distance: from the proposal to it: 0 where the grid has it, and 1 for each axis that is off by its whole range.
-        chosen: the rule for the best cell: by the mean validation accuracy, or for each seed on all other seeds.
+        chosen: the rule for the best cell: by the mean on validation images, or for each seed on all other seeds.
         best: the number of times that each cell was the best: once in all, or once for each seed.
-        regret: best less proposal, over seeds; below 0 where the proposal did better than what was chosen.
+        regret: best less proposal, over seeds, and proposal less best of a metric of which lower is better; below 0
+            where the proposal did better than what was chosen.
         beside: best less the mean of all cells, likewise: what a cell taken blindly costs.
         cells: that are finished for every seed, and compared.
         left_out: cells that are not.
+        higher_is_better: whether a higher value of the metric is the better one.
     """
 
     metric: str
@@ -45,6 +47,7 @@ class Regret:
     beside: Estimate
     cells: int
     left_out: int
+    higher_is_better: bool = True
 
 
 def regret(
@@ -56,13 +59,14 @@ def regret(
     metric: str = "accuracy",
     select: str = "validation_accuracy",
     distances: Mapping[str, float] | None = None,
+    lower: Collection[str] = (),
 ) -> Regret:
     r"""Returns the distance of a proposal's nearest cell below the best cell of a grid.
 
     .. math:: r_s = y_{b(s), s} - y_{p, s}
 
-    with y the metric, p the proposal's cell and b(s) the best one: the one of the highest mean validation accuracy
-    where every row has one, and else the one of the highest mean metric over all seeds but s. Chosen and judged on the
+    with y the metric, p the proposal's cell and b(s) the best one: the one of the best mean on validation images
+    where every row has one, and else the one of the best mean metric over all seeds but s. Chosen and judged on the
     same numbers, the best of many cells would be too good. The interval is Student's over seeds; where b(s) is chosen
     on the other seeds these overlap, and the interval is a little too narrow.
 
@@ -74,10 +78,11 @@ def regret(
         proposal: a value for each axis that ``where`` does not fix. Numbers may lie between the levels: the nearest is
             taken, by logarithms where all levels are positive.
         where: levels that hold, such as the size of the student that the advice was for; also of part, student and arm.
-        metric: column to compare; higher is better.
+        metric: column to compare.
         select: column to choose by.
         distances: of each cell from the proposal, by its name, where they are known otherwise; the proposal is not
             looked at then.
+        lower: columns of which lower is better; of all others higher is.
 
     Raises:
         InputError: an axis has no value, a level is not in the grid, a student or an arm is not the only one, no cell
@@ -106,10 +111,11 @@ def regret(
         known = list(cells.values())
         distances = {name: distance(levels, proposal, free, known) for name, levels in cells.items()}
     nearest = min(cells, key=distances.__getitem__)
-    values = {name: {seed: float(by_seed[seed][metric]) for seed in seeds} for name, by_seed in whole.items()}
+    sign, by = (-1.0 if column in lower else 1.0 for column in (metric, select))
+    values = {name: {seed: sign * float(by_seed[seed][metric]) for seed in seeds} for name, by_seed in whole.items()}
     held = {name: [by_seed[seed].get(select) for seed in seeds] for name, by_seed in whole.items()}
     if all(score is not None for scores in held.values() for score in scores):
-        best = max(held, key=lambda name: statistics.fmean(float(score or 0.0) for score in held[name]))
+        best = max(held, key=lambda name: by * statistics.fmean(float(score or 0.0) for score in held[name]))
         chosen: BestCellRule = "validation"
         bests = {seed: best for seed in seeds}
         counts = {best: 1}
@@ -129,6 +135,7 @@ def regret(
         estimate([values[bests[seed]][seed] - mean[seed] for seed in seeds]),
         len(whole),
         left_out,
+        sign > 0,
     )
 
 
@@ -221,17 +228,21 @@ def regret_sentence(found: Regret, unit: str = " points", scale: float = 100.0) 
     )
     names = ", ".join(f"{name} ({count}x)" if len(found.best) > 1 else name for name, count in found.best.items())
     how = "chosen on validation" if found.chosen == "validation" else "chosen for each seed on the others"
+    shown = (unit, scale, found.higher_is_better)
     left = f"; {found.left_out} unfinished cells left out" if found.left_out else ""
     return (
-        f"{found.cell} ({levels}; {exact}) is {_below(found.regret, unit, scale)} the best of {found.cells} cells in "
-        f"{found.metric} ({names}; {how}{left}). The mean of all cells is {_below(found.beside, unit, scale)} it."
+        f"{found.cell} ({levels}; {exact}) is {_below(found.regret, *shown)} the best of {found.cells} cells in "
+        f"{found.metric} ({names}; {how}{left}). The mean of all cells is {_below(found.beside, *shown)} it."
     )
 
 
-def _below(value: Estimate, unit: str, scale: float) -> str:
-    """Returns the sentence on a difference: below, or above where it is negative."""
-    where, sign = ("below", scale) if value.mean >= 0 else ("above", -scale)
+def _below(value: Estimate, unit: str, scale: float, higher_is_better: bool) -> str:
+    """Returns the sentence on a difference: below, or above where it is negative; the other way round for an error."""
+    where, sign = ("below" if higher_is_better else "above", scale)
+    digits = 1 if scale == 100 else 3
+    if value.mean < 0:
+        where, sign = ("above" if higher_is_better else "below", -scale)
     if value.low is None or value.high is None:
-        return f"{sign * value.mean:.1f}{unit} (the same for every seed) {where}"
+        return f"{sign * value.mean:.{digits}f}{unit} (the same for every seed) {where}"
     low, high = sorted((sign * value.low, sign * value.high))
-    return f"{sign * value.mean:.1f}{unit} (95% interval {low:+.1f} to {high:+.1f}) {where}"
+    return f"{sign * value.mean:.{digits}f}{unit} (95% interval {low:+.{digits}f} to {high:+.{digits}f}) {where}"

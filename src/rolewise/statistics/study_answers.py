@@ -89,6 +89,7 @@ def study_answers(
     metric: MetricInfo,
     columns: Sequence[str],
     questions: Sequence[Mapping[str, Any]] = (),
+    infos: Sequence[MetricInfo] = (),
 ) -> StudyAnswers:
     """Returns the answers of a study, also of one that is not finished.
 
@@ -98,6 +99,7 @@ def study_answers(
         metric: the primary metric.
         columns: of numbers that were measured on the test set.
         questions: of the study's record (see `rolewise.statistics.questions.answer_questions`).
+        infos: all metrics of the task, for units.
     """
     validation = f"validation_{metric.key}"
     inert = inert_axes(rows, parts, (*columns, validation))
@@ -129,7 +131,7 @@ def study_answers(
         cells=tuple(ordered),
         ordered_by="validation" if by_validation else "test",
         inert=inert,
-        questions=tuple(answer_questions(rows, axes, questions)),
+        questions=tuple(answer_questions(rows, axes, questions, infos)),
         missing=None if len(kinds) == 2 else NOT_ALONE if True in kinds else NOT_DISTILLED,
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rolewise.metric_info import ACCURACY, MetricInfo
-from rolewise.statistics.columns import column_of
+from rolewise.statistics.columns import COLUMNS, column_of
 from rolewise.statistics.effects import Contrast, Group
 from rolewise.statistics.estimates import Estimate, estimate, paired
 
@@ -38,29 +38,39 @@ class Unit:
         return f"{self.scale * number:+.{self.digits}f}"
 
 
-def column_unit(metric: str) -> Unit:
-    """Returns the unit of a metric in sentences: fractions of images in percent, everything else as it is."""
-    column, name = column_of(metric), metric.replace("_", " ")
+def column_unit(metric: str, infos: Sequence[MetricInfo] = ()) -> Unit:
+    """Returns the unit of a metric in sentences: fractions of images in percent, everything else as it is.
+
+    Args:
+        metric: a column of the table.
+        infos: metrics of the task, with the titles and units of those that are one's own.
+    """
+    column = column_of(metric, infos)
+    info = next((one for one in infos if one.key == metric), None)
+    name = metric.replace("_", " ") if info is None or metric in COLUMNS else info.title
     if column.percent:
         return Unit(name, 100, " points", column.digits)
-    return Unit(name, 1, " nats" if column.unit == "nats" else "", column.digits)
+    return Unit(name, 1, info.change_unit if info is not None else " nats" * (column.unit == "nats"), column.digits)
 
 
-def effect_sentences(found: Sequence[Contrast], metric: str, labels: Mapping[str, str]) -> dict[Group, list[str]]:
+def effect_sentences(
+    found: Sequence[Contrast], metric: str, labels: Mapping[str, str], infos: Sequence[MetricInfo] = ()
+) -> dict[Group, list[str]]:
     """Returns for each part, student and arm what its contrasts support.
 
     Args:
         found: of `rolewise.statistics.effects.contrasts`.
         metric: their column.
         labels: a short name for each axis.
+        infos: metrics of the task.
     """
-    unit = column_unit(metric)
+    unit = column_unit(metric, infos)
     sentences: dict[Group, list[str]] = {}
     for group in dict.fromkeys(one.group for one in found):
         mine = [one for one in found if one.group == group]
         main, crossed = [one for one in mine if one.other is None], [one for one in mine if one.other is not None]
         lines = _unknown(mine) or [
-            *(_main(one, unit, labels) for one in main),
+            *_mains(main, unit, labels),
             *_interactions(crossed, unit, labels),
         ]
         sentences[group] = lines
@@ -80,8 +90,6 @@ def _main(one: Contrast, unit: Unit, labels: Mapping[str, str]) -> str:
     if one.seeds == 1:
         change = f"{unit.change(one.difference.mean)}{unit.unit} in {unit.name}"
         return f"{what}: {change}, of one seed, which says nothing about noise."
-    if one.untouched:
-        return f"{what} makes no difference whatsoever: every seed gives the same number to the last digit."
     if one.difference.low is None:
         return f"{what} changes {unit.name} by {_size(one.difference, unit)} in every seed alike: its noise is unknown."
     verb = "raises" if one.difference.mean > 0 else "lowers"
@@ -91,6 +99,24 @@ def _main(one: Contrast, unit: Unit, labels: Mapping[str, str]) -> str:
         f"{what} cannot be told apart in {unit.name}: {unit.change(one.difference.mean)}{unit.unit} "
         f"({_evidence(one, unit)}{_alone(one)})."
     )
+
+
+def _mains(main: Sequence[Contrast], unit: Unit, labels: Mapping[str, str]) -> list[str]:
+    """Returns a sentence for each level, and one for all levels that give the very numbers of the axis's first."""
+    lines = []
+    for axis in dict.fromkeys(one.axis for one in main):
+        mine = [one for one in main if one.axis == axis]
+        untouched = [one for one in mine if one.untouched]
+        for one in mine:
+            if not one.untouched:
+                lines.append(_main(one, unit, labels))
+            elif one is untouched[0]:
+                levels = " and ".join(str(level.level) for level in untouched)
+                lines.append(
+                    f"{labels[axis]}: {levels} instead of {one.reference} makes no difference whatsoever: every seed "
+                    "gives the same number to the last digit."
+                )
+    return lines
 
 
 def _interactions(crossed: Sequence[Contrast], unit: Unit, labels: Mapping[str, str]) -> list[str]:

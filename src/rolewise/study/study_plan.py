@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from rolewise.config import ExperimentConfig
+from rolewise.distill.settings import method_key
 from rolewise.experiment import builders
-from rolewise.experiment.estimate import estimated_seconds, seconds_of, stage_seconds
-from rolewise.experiment.pipeline import images_of
+from rolewise.experiment.estimate import estimated_seconds, stage_seconds
 from rolewise.experiment.seed_data import seed_data_of
+from rolewise.experiment.stage_images import images_of_stage
 from rolewise.experiment.stages import section_of
+from rolewise.experiment.step_timing import seconds_of
 from rolewise.study.job_graph import Job, JobGraph
 from rolewise.study.study_folder import StudyFolder
 from rolewise.threads import torch_threads
@@ -46,39 +48,52 @@ class StudyPlan:
     measurements: frozenset[str] = field(repr=False)
 
 
-def plan_of(folder: StudyFolder, graph: JobGraph, rows: int, workers: int) -> StudyPlan:
-    """Counts what is left to do and estimates the time: a few steps of each kind of network are timed."""
+def plan_of(folder: StudyFolder, graph: JobGraph, configs: Mapping[str, ExperimentConfig], workers: int) -> StudyPlan:
+    """Counts what is left to do and estimates the time: a few steps of each kind of network are timed.
+
+    Args:
+        folder: the study folder, which need not exist.
+        graph: the study's jobs.
+        configs: the experiments of its cells, by cell.
+        workers: processes.
+    """
     failed = {job.key for job in graph.trainings if folder.failure(job.key) is not None}
     left, unmeasured = (
         [job for job in jobs if not folder.is_done(job.key) and folder.failure(job.key) is None]
         for jobs in (graph.trainings, graph.measurable(failed))
     )
-    images = {job.key: _images(folder, job) for job in left}
+    images = {job.key: images_of_stage(configs[job.cell], job.stage) for job in left}
+    rows = {
+        (cell, stage.seed, stage.name)
+        for cell in graph.stages
+        for stage in graph.stages[cell].values()
+        if stage.kind == "arm"
+    }
     return StudyPlan(
         cells=len(graph.keys),
-        rows=rows,
+        rows=len(rows),
         stages=sum(map(len, graph.keys.values())),
         jobs=len(graph.trainings),
         done=sum(folder.is_done(job.key) for job in graph.trainings),
         images=images,
-        seconds=_seconds(folder, left, unmeasured, images, workers),
+        seconds=_seconds(configs, left, unmeasured, images, workers),
         workers=workers,
         measurements=frozenset(job.key for job in unmeasured),
     )
 
 
-def _images(folder: StudyFolder, job: Job) -> int:
-    return images_of(folder.cell(job.cell), job.stage)
-
-
 def _seconds(
-    folder: StudyFolder, left: Sequence[Job], unmeasured: Sequence[Job], images: dict[str, int], workers: int
+    configs: Mapping[str, ExperimentConfig],
+    left: Sequence[Job],
+    unmeasured: Sequence[Job],
+    images: dict[str, int],
+    workers: int,
 ) -> float:
     """Returns the longest of: the work spread over the workers, and the longest single job."""
     rates: dict[str, float] = {}
     each: list[float] = []
     for job in (*left, *unmeasured):
-        config = folder.cell(job.cell).config()
+        config = configs[job.cell]
         sizes = _sizes(config, rates)
         if job.measure:
             # Accuracy alone; what else is measured takes as long as it takes.
@@ -98,18 +113,26 @@ def _sizes(config: ExperimentConfig, known: dict[str, float]) -> tuple[int, int]
     return int(known[keys[0]]), int(known[keys[1]])
 
 
-def _rate(config: ExperimentConfig, what: str, role: str, known: dict[str, float]) -> float:
-    """Returns seconds for one image; measured once for all cells in which nothing that it depends on differs."""
+def _rate(config: ExperimentConfig, what: str, name: str, known: dict[str, float]) -> float:
+    """Returns seconds of a kind of step; measured once for all cells in which nothing that it depends on differs."""
     parts: list[Any] = [what, config.data, config.threads, config.device]
-    if what != "augmenting":
-        section = section_of(config, role)
-        parts += [section.model, section.quantise, section.train.batch_size]
+    if what == "augmenting":
+        label, _, role = name.rpartition(" ")
+        parts += [label, section_of(config, role).images, config.augment]
+    else:
+        section = section_of(config, name)
+        parts += [section.model, section.quantise, section.train.batch_size, section.images]
+        parts += [section.mix.method, section.mix.pairs, section.mix.clean_too]
+    if what in ("distilling", "probing"):
+        # Their settings and weights are numbers, on which the time does not depend.
+        methods = [str(method.get(method_key(method))) for method in config.distill.methods]
+        parts += [config.teacher.model, methods]
     key = json.dumps([part.model_dump(mode="json") if hasattr(part, "model_dump") else part for part in parts])
     if key not in known:
         data = seed_data_of(config, config.seeds[0], builders.configured_device(config.device))
         try:
             with torch_threads(config.threads):
-                known[key] = seconds_of(what, data, role)
+                known[key] = seconds_of(what, data, name)
         except Exception:
             # What cannot be timed cannot be run either: the job itself will say why.
             known[key] = 0.0

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from rolewise.config.question_sections import Question
 from rolewise.config.study import Study
 from rolewise.config.study_file import load_study_config as _load_study
 from rolewise.errors import InputError
@@ -18,6 +19,7 @@ from rolewise.experiment.trial import trial_of
 from rolewise.files import AnyPath, as_path
 from rolewise.foreign_code import import_path
 from rolewise.instruments.measurements import measure_faults
+from rolewise.metric_info import MetricInfo, metric_named
 from rolewise.processes import asked_to_stop
 from rolewise.seals import check_stage
 from rolewise.study.job_execution import JobEvent, run_jobs
@@ -81,8 +83,15 @@ def load_study(
         study = _load_study(path, overrides, check=trial.check, measure_faults=measure_faults)
     if not imports:
         return study
-    primary = study_metrics(study)[0].key
-    return replace(study, questions=tuple(replace(one, metric=one.metric or primary) for one in study.questions))
+    metrics = study_metrics(study)
+    return replace(study, questions=tuple(_complete(one, metrics) for one in study.questions))
+
+
+def _complete(question: Question, metrics: Sequence[MetricInfo]) -> Question:
+    """Returns a question with the primary metric and its better direction where it names none."""
+    key = question.metric or metrics[0].key
+    better: Literal["higher", "lower"] = "higher" if metric_named(key, metrics).higher_is_better else "lower"
+    return replace(question, metric=key, wanted=question.wanted or better)
 
 
 def _measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
@@ -140,7 +149,8 @@ def run_study(
             check_stage(folder.store(job.key))
         ledger = Ledger(study, graph, folder)
         workers = study.workers or _default_workers(study)
-        on_plan(plan_of(folder, graph, len(ledger.write()), workers), graph)
+        ledger.write()
+        on_plan(plan_of(folder, graph, {cell.name: cell.config for cell in study.cells}, workers), graph)
         todo = [job for job in (*graph.trainings, *graph.measurements) if not folder.is_done(job.key)]
         if todo:
             pool: JobPool = (

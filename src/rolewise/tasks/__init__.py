@@ -8,6 +8,8 @@ from rolewise.tasks.metric_registry import METRICS, metric, metric_faults, metri
 from rolewise.tasks.multi_label import MultiLabel
 from rolewise.tasks.protocol import Metric, Reduction, RowKind, Task
 from rolewise.tasks.regression import Regression
+from rolewise.tasks.segmentation import Segmentation
+from rolewise.tasks.segmentation_metrics import SegmentationMetric
 from rolewise.tasks.task_registry import TASKS, build_task, task_settings
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "Reduction",
     "Regression",
     "RowKind",
+    "Segmentation",
+    "SegmentationMetric",
     "Task",
     "TopKAccuracy",
     "build_task",

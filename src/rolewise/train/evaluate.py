@@ -114,9 +114,9 @@ def evaluate(
     metric = task.metric()
     with evaluating(model):
         for part in batches(source, indices, batch_size, device=device):
+            task.check(Batch(part.images, part.labels, part.indices))
             images = prepare(part.images, spec) if spec is not None else part.images.float() / 255
             batch = Batch(images, part.labels, part.indices)
-            task.check(batch)
             outputs = task.run(model, images)
             task.check_outputs(outputs, batch, values=False)
             metric.add(outputs, batch)

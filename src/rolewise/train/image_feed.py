@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rolewise.augment import Schedule, apply
+from rolewise.augment import Plan, Schedule, apply, apply_to_masks, geometric, in_turn
 from rolewise.batch import Batch
 from rolewise.config.training_sections import TrainSettings
-from rolewise.data import ImageData, Source, batches, shuffled
-from rolewise.data.targets import are_unlabelled
+from rolewise.data import ImageBatch, ImageData, Source, batches, shuffled
+from rolewise.data.targets import IGNORED, are_unlabelled
 from rolewise.distill import Distiller
 from rolewise.seeds import generator
 from rolewise.train.given import check_seen
@@ -89,14 +89,14 @@ class ImageFeed:
         if not start:
             self.counts = {"rows": 0, "mixed": 0} if mixer is not None else {}
         for chunk in batches(self.source, order[start * size :], images, device=self.device):
-            student, teacher = self._augmented(chunk.images, plans, start * size)
+            student, teacher, labels = self._augmented(chunk, plans, start * size)
             chunk = replace(chunk, indices=chunk.indices.to(chunk.labels.device))
             if mixer is None:
                 student = laid_out(student, self.settings.channels_last)
                 teacher = laid_out(teacher, self.settings.channels_last) if teacher is not None else None
                 for part in parts_of(len(student), size):
                     views = {} if teacher is None else {"teacher": teacher[part]}
-                    targets = None if unlabelled else chunk.labels[part]
+                    targets = None if unlabelled else labels[part]
                     yield Batch(student[part], targets, chunk.indices[part], views)
             else:
                 for batch, mixed in mixer.batches(chunk, student, teacher, start):
@@ -134,17 +134,27 @@ class ImageFeed:
         )
 
     def _augmented(
-        self, images: Tensor, plans: tuple[PositionPlans, PositionPlans | None], place: int
-    ) -> tuple[Tensor, Tensor | None]:
-        """Returns the student's images, and the teacher's; None where it sees the student's, or is not run."""
-        student, teacher = plans
-        seen = self._apply(images, student, place)
-        if teacher is not None:
-            return seen, self._apply(images, teacher, place)
-        return seen, images if self.view == "clean" and self.distiller.methods else None
+        self, chunk: ImageBatch, plans: tuple[PositionPlans, PositionPlans | None], place: int
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Returns the student's images, the teacher's (None where it sees these, or is not run), and the targets.
 
-    def _apply(self, images: Tensor, plans: PositionPlans, place: int) -> Tensor:
-        plan = plans.between(place, place + len(images))
+        Masks move with the student's images, and the teacher's images too: the two are compared place by place, so
+        that a role's own augmentation, and a clean view, are of grey levels and colours alone.
+        """
+        student, teacher = plans
+        images, stop, dense = chunk.images, place + len(chunk.images), chunk.labels.ndim == 3
+        plan = student.between(place, stop)
+        seen = self._apply(images, plan)
+        targets = apply_to_masks(chunk.labels, plan, fill=IGNORED) if dense else chunk.labels
+        if teacher is not None:
+            own = teacher.between(place, stop)
+            own = in_turn(geometric(plan), geometric(own, keep=False)) if dense else own
+            return seen, self._apply(images, own), targets
+        if self.view != "clean" or not self.distiller.methods:
+            return seen, None, targets
+        return seen, self._apply(images, geometric(plan)) if dense else images, targets
+
+    def _apply(self, images: Tensor, plan: Plan) -> Tensor:
         if not plan.ops.shape[1]:
             return images
         return apply(images, plan, interpolation=self.settings.interpolation, fill=self.settings.fill)

@@ -1,5 +1,31 @@
 """Readers, one file each; importing them fills the registry."""
 
-from rolewise.data.readers import cifar, digit_pairs, digits, image_folder, image_list, image_table, mnist, npy, npz
+from rolewise.data.readers import (
+    camvid,
+    cifar,
+    digit_pairs,
+    digits,
+    image_folder,
+    image_list,
+    image_masks,
+    image_table,
+    mnist,
+    npy,
+    npz,
+    voc_segmentation,
+)
 
-__all__ = ["cifar", "digit_pairs", "digits", "image_folder", "image_list", "image_table", "mnist", "npy", "npz"]
+__all__ = [
+    "camvid",
+    "cifar",
+    "digit_pairs",
+    "digits",
+    "image_folder",
+    "image_list",
+    "image_masks",
+    "image_table",
+    "mnist",
+    "npy",
+    "npz",
+    "voc_segmentation",
+]

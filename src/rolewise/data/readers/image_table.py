@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rolewise.csv_cells import text_of
-from rolewise.data.arguments import COLOUR, FAULTY, FLAG, ORIENTATION, RESIZE, SIZE, TARGETS, TEXT
+from rolewise.data.arguments import COLOUR, FAULTY, FLAG, ORIENTATION, RESIZE, SIZE, TABLE_TARGETS, TEXT
 from rolewise.data.data_checks import check_kind
 from rolewise.data.download import find
 from rolewise.data.image_decoder import Orientation, Resize
@@ -31,7 +31,7 @@ def image_table(
     memory_budget_mb: float,
     file: Annotated[str, TEXT] = "labels.csv",
     folder: Annotated[str, TEXT] = ".",
-    targets: Annotated[TargetKind, TARGETS] = "classes",
+    targets: Annotated[TargetKind, TABLE_TARGETS] = "classes",
     size: Annotated[int | list[int], SIZE] = 32,
     grayscale: Annotated[bool, FLAG] = False,
     background: Annotated[int | list[int], COLOUR] = 255,

@@ -71,6 +71,7 @@ _RETURNED: dict[TargetKind, tuple[str, str]] = {
     "classes": ("logits", "class"),
     "labels": ("logits", "label"),
     "numbers": ("outputs", "number"),
+    "masks": ("logits", "class"),
 }
 
 
@@ -201,13 +202,19 @@ def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: Image
     outputs, thing = _RETURNED[images.kind]
     own = is_import_path(images.task if isinstance(images.task, str) else images.task.get("name"))
     # What networks of a user's own task return is the task's matter.
-    if not own and logits.shape != (len(batch), images.classes):
+    if not own and not _fits(logits, images, len(batch)):
+        wanted = f"[B, {images.classes}{', h, w' if images.kind == 'masks' else ''}]"
         raise InputError(
-            f"must give {outputs} [B, {images.classes}]{how}, one for each {thing} of the data, got "
+            f"must give {outputs} {wanted}{how}, one for each {thing} of the data, got "
             f"{['B', *logits.shape[1:]] if len(logits) == len(batch) else list(logits.shape)}".replace("'", "")
             + "; let it take num_classes"
         )
     return logits
+
+
+def _fits(logits: Tensor, images: ImageFacts, batch: int) -> bool:
+    """Returns whether logits are one for each image, or for each pixel of some resolution, and class."""
+    return logits.shape[:2] == (batch, images.classes) and logits.ndim == (4 if images.kind == "masks" else 2)
 
 
 def _remedy(model: ModelSection, images: ImageFacts, training: bool) -> str | None:
@@ -230,6 +237,6 @@ def _works(model: ModelSection, images: ImageFacts, training: bool) -> bool:
     try:
         module = built(model, images, CPU).train(training)
         batch = torch.zeros(BATCH, *images.fed(model))
-        return build_task(images.task).run(module, batch).first.shape == (BATCH, images.classes)
+        return _fits(build_task(images.task).run(module, batch).first, images, BATCH)
     except Exception:
         return False

@@ -11,6 +11,7 @@ _TARGETS: dict[str, tuple[TargetKind, ...]] = {
     "classification": ("classes",),
     "multi_label": ("labels", "numbers"),
     "regression": ("numbers",),
+    "segmentation": ("masks",),
 }
 
 

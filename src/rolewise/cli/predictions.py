@@ -1,0 +1,132 @@
+"""The command that predicts for pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rolewise.cli.options import app, console
+from rolewise.errors import InputError, RunError
+from rolewise.words import counted
+
+_LISTED = 20
+
+
+@app.command("predict")
+def predict_command(
+    place: Annotated[
+        Path, typer.Argument(metavar="RUN|FILE", help="A run folder, or a file that export wrote.", show_default=False)
+    ],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGES...", help="Files, folders or patterns.", show_default=False)
+    ],
+    top: Annotated[
+        int, typer.Option("--top", min=0, help="Most probable classes or labels; 0: one class, or the labels found.")
+    ] = 0,
+    stage: Annotated[
+        str, typer.Option("--stage", help="A training of the run: seed0/small-own+distill.", show_default=False)
+    ] = "",
+    arm: Annotated[
+        str,
+        typer.Option("--arm", help="Instead, an arm: own+distill, small-none or teacher-own.", show_default=False),
+    ] = "",
+    seed: Annotated[int | None, typer.Option("--seed", help="One of the run's seeds.", show_default=False)] = None,
+    csv: Annotated[
+        str, typer.Option("--csv", help="Write CSV into a file, or - to print it.", show_default=False)
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    batch_size: Annotated[int, typer.Option("--batch", min=1, help="Pictures that are run together.")] = 64,
+) -> None:
+    """Predict for pictures, by a trained network of a run or by an exported file.
+
+    Pictures are read as the training images were. Without --stage and --arm the network is, of the first seed, the last
+    student with few bits (the last student where none has), under its own augmentation and distilled, where there is
+    that. A picture that cannot be read is named, the others go on, and the exit code is 1.
+
+    Example: rolewise predict runs/photos holiday/ --top 3
+
+    Example: rolewise predict student.onnx 'holiday/*.jpg' --csv -
+    """
+    from rolewise.deploy.given_pictures import given_pictures
+    from rolewise.deploy.prediction_tables import (
+        predictions_as_csv,
+        predictions_as_json,
+        table_head,
+        table_lines,
+    )
+    from rolewise.deploy.predictor import Prediction, predictions
+    from rolewise.files import write_text
+
+    if csv == "-" and as_json:
+        raise InputError("--csv - and --json both print their result; give one of them")
+    paths = given_pictures(images)
+    plain = csv == "-" or as_json
+    with _notes_aside(plain):
+        predictor = _predictor(place, stage, arm, seed)
+        found: list[Prediction] = []
+        if not plain:
+            console.print(table_head(predictor), soft_wrap=True)
+        for one in predictions(predictor, paths, batch_size=batch_size):
+            found.append(one)
+            for line in () if plain else table_lines(predictor, one, top):
+                console.print(line, soft_wrap=True)
+    if as_json:
+        typer.echo(json.dumps(predictions_as_json(predictor, found, top), indent=2, ensure_ascii=False))
+    if csv == "-":
+        typer.echo(predictions_as_csv(predictor, found, top), nl=False)
+    elif csv:
+        write_text(Path(csv), predictions_as_csv(predictor, found, top))
+    _report_faults(found)
+
+
+def _predictor(place: Path, stage: str, arm: str, seed: int | None) -> Any:
+    from rolewise.cli.foreign import announce_run
+    from rolewise.deploy.predictor import predictor_of_file, predictor_of_run
+
+    if place.is_dir():
+        announce_run(place)
+        predictor = predictor_of_run(place, stage=stage, arm=arm, seed=seed)
+        other = "" if stage or arm else " (--stage, --arm and --seed name another)"
+        console.print(f"Network: {predictor.name}{other}", soft_wrap=True)
+    elif stage or arm or seed is not None:
+        raise InputError(f"--stage, --arm and --seed are of a run folder, got the file {place}; leave them out")
+    else:
+        predictor = predictor_of_file(place)
+        console.print(f"Network: {predictor.name}", soft_wrap=True)
+    if not predictor.facts.own_rules:
+        rules = predictor.facts.rules
+        sides, colour = " x ".join(map(str, rules.shape)), "grey" if rules.grayscale else "RGB"
+        console.print(
+            f"Note: the network's data were arrays, so how pictures become such is a guess: cropped and scaled to "
+            f"{sides}, {colour}. Pictures that look otherwise, such as dark on light instead of light on dark, are "
+            "another input than it was trained on.",
+            soft_wrap=True,
+        )
+    return predictor
+
+
+@contextlib.contextmanager
+def _notes_aside(aside: bool) -> Iterator[None]:
+    """Prints notes to stderr where stdout is to hold the result alone."""
+    file = console.file
+    if aside:
+        console.file = sys.stderr
+    try:
+        yield
+    finally:
+        console.file = file
+
+
+def _report_faults(found: list[Any]) -> None:
+    faulty = [one for one in found if one.fault]
+    if not faulty:
+        return
+    listed = "\n".join(f"  {one.path} {one.fault}" for one in faulty[:_LISTED])
+    more = f"\n  and {len(faulty) - _LISTED:,} more" if len(faulty) > _LISTED else ""
+    raise RunError(f"{counted(len(faulty), 'picture')} of {len(found):,} cannot be read:\n{listed}{more}")

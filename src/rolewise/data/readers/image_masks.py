@@ -1,0 +1,73 @@
+"""A folder of images beside a folder of masks, and possibly both for a test part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from rolewise.data.arguments import (
+    CLASSES,
+    COLOUR,
+    FLAG,
+    IGNORE,
+    MAYBE_TEXT,
+    ORIENTATION,
+    RESIZE,
+    SIZE,
+    TEXT,
+    VALUES,
+    Rule,
+)
+from rolewise.data.download import find
+from rolewise.data.duplicates import warn_of_copies
+from rolewise.data.image_decoder import Orientation, Resize
+from rolewise.data.image_sources import Source
+from rolewise.data.mask_files import MaskRules, mask_source, pairs_in
+from rolewise.data.picture_source import PictureRules
+from rolewise.data.reader_registry import READERS
+from rolewise.data.targets import IGNORED
+from rolewise.errors import InputError
+
+
+@READERS.add("image_masks")
+def image_masks(
+    root: Path,
+    download: bool,
+    memory_budget_mb: float,
+    images: Annotated[str, TEXT] = "images",
+    masks: Annotated[str, TEXT] = "masks",
+    test_images: Annotated[str | None, MAYBE_TEXT] = None,
+    test_masks: Annotated[str | None, MAYBE_TEXT] = None,
+    mask_suffix: Annotated[str, Rule("text", lambda value: isinstance(value, str))] = "",
+    classes: Annotated[list[str] | None, CLASSES] = None,
+    binary: Annotated[bool, FLAG] = False,
+    ignore: Annotated[int | None, IGNORE] = IGNORED,
+    values: Annotated[list[int] | None, VALUES] = None,
+    size: Annotated[int | list[int], SIZE] = 256,
+    resize: Annotated[Resize, RESIZE] = "crop",
+    orientation: Annotated[Orientation, ORIENTATION] = "exif",
+    grayscale: Annotated[bool, FLAG] = False,
+    background: Annotated[int | list[int], COLOUR] = 255,
+) -> tuple[Source, Source | None]:
+    """Image files with a mask file each, of the same name: a grey or palette picture of class numbers."""
+    where = 'data set "image_masks"'
+    if binary:
+        names = tuple(classes) if classes is not None else ("background", "object")
+    elif classes is None:
+        raise InputError(f"{where}, classes: must name the classes in the order of their numbers, got none; add them")
+    else:
+        names = tuple(classes)
+    if binary and (len(names) != 2 or values is not None):
+        raise InputError(f"{where}, binary: must go with two classes and no values: all numbers above 0 are the second")
+    if values is not None and len(values) != len(names):
+        raise InputError(f"{where}, values: must be one number for each of {len(names)} classes, got {len(values)}")
+    if (test_images is None) != (test_masks is None):
+        raise InputError(f"{where}: test_images and test_masks must both be given, or neither; add the other")
+    mask_rules = MaskRules(names, ignore, None if values is None else tuple(values), binary)
+    rules = PictureRules(size, grayscale, background, resize, orientation, "error", memory_budget_mb)
+    parts = [(images, masks), *([(test_images, test_masks)] if test_images and test_masks else [])]
+    folders = [tuple(find(root, [name], name, None, "a folder") for name in part) for part in parts]
+    pairs = [pairs_in(first, second, mask_suffix) for first, second in folders]
+    warn_of_copies(root, [listed for listed, _ in pairs])
+    sources = [mask_source(listed, found, rules, mask_rules) for listed, found in pairs]
+    return sources[0], sources[1] if len(sources) > 1 else None

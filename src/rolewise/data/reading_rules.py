@@ -1,0 +1,85 @@
+"""The way from picture files to the pixels of a data set, for pictures that are no part of it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rolewise.data.arguments import LARGEST_SIDE
+from rolewise.data.image_decoder import ORIENTATIONS, RESIZES
+from rolewise.data.picture_source import PictureRules
+from rolewise.data.reader_registry import READERS
+from rolewise.errors import InputError
+
+#: Settings by which pictures become pixels.
+_KEYS = ("size", "grayscale", "background", "resize", "orientation")
+
+
+def reads_pictures(name: str) -> bool:
+    """Returns whether a data set is read from picture files, by rules that its arguments set.
+
+    Args:
+        name: a registered name, or ``package.module:function``.
+    """
+    return ":" not in name and set(_KEYS) <= set(inspect.signature(READERS[name]).parameters)
+
+
+def picture_rules(name: str, arguments: Mapping[str, Any]) -> PictureRules:
+    """Returns the rules by which a data set of picture files is read.
+
+    Args:
+        name: a registered name of which `reads_pictures` is true.
+        arguments: the reader's own settings, without fault.
+    """
+    known = inspect.signature(READERS[name]).parameters
+    values = {key: arguments.get(key, known[key].default) for key in _KEYS}
+    return PictureRules(**values, faulty="error", memory_budget_mb=0.0)
+
+
+def plain_rules(channels: int, size: tuple[int, int]) -> PictureRules:
+    """Returns rules for a network whose data were arrays: what a folder of pictures is read by, at the arrays' size.
+
+    Args:
+        channels: 1 or 3.
+        size: (H, W) in pixels.
+    """
+    return PictureRules(size, channels == 1, 255, "crop", "exif", "error", 0.0)
+
+
+def rules_as_text(rules: PictureRules) -> dict[str, str]:
+    """Returns rules as text by name, each a JSON value; ``size`` is [H, W]."""
+    values = {key: getattr(rules, key) for key in _KEYS} | {"size": list(rules.shape)}
+    return {f"picture_{key}": json.dumps(values[key]) for key in _KEYS}
+
+
+def rules_of_text(texts: Mapping[str, str]) -> PictureRules:
+    """Returns the rules that `rules_as_text` wrote.
+
+    Args:
+        texts: text by name, possibly beside others.
+
+    Raises:
+        InputError: one is missing, or damaged.
+    """
+    try:
+        values = {key: json.loads(texts[f"picture_{key}"]) for key in _KEYS}
+    except (KeyError, ValueError) as error:
+        raise InputError(f"rules of pictures are missing or damaged ({error})") from error
+    size, ground = values["size"], values["background"]
+    sound = (
+        _are_numbers(size, 2, 1, LARGEST_SIDE)
+        and type(values["grayscale"]) is bool
+        and (_are_numbers([ground], 1, 0, 255) or _are_numbers(ground, 3, 0, 255))
+        and values["resize"] in RESIZES
+        and values["orientation"] in ORIENTATIONS
+    )
+    if not sound:
+        raise InputError(f"rules of pictures are damaged, got {values}")
+    return PictureRules(**values, faulty="error", memory_budget_mb=0.0)
+
+
+def _are_numbers(values: Any, count: int, low: int, high: int) -> bool:
+    listed = isinstance(values, Sequence) and len(values) == count
+    return listed and all(type(value) is int and low <= value <= high for value in values)

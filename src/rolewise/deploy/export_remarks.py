@@ -1,0 +1,103 @@
+"""Sentences beside the figures of an exported file: its agreement, times, grids, and layers in floating point."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+from torch import nn
+
+from rolewise.deploy.comparison_rows import THREADS
+from rolewise.deploy.file_agreement import ALIKE, Agreement
+from rolewise.deploy.file_facts import FileFacts
+from rolewise.deploy.file_formats import FAITHFUL, OnnxFile
+from rolewise.quant import float_layers, quantised_layers
+from rolewise.words import counted
+
+_NAMED = 6
+
+
+def remark_on_agreement(facts: FileFacts, form: str, same: Agreement, part: str) -> str:
+    """Returns the agreement of a file with the trained network, as a sentence.
+
+    Args:
+        facts: of the file.
+        form: its format.
+        same: the agreement on the images of the comparison.
+        part: these images.
+    """
+    where = "Read into PyTorch, the file"
+    if form == "onnx":
+        where = f"In a default session of ONNX Runtime {_version('onnxruntime')} on this CPU the file"
+    elif form == "torch":
+        where = f"In PyTorch {_version('torch')} on this CPU the file"
+    what = "a number" if facts.kind == "regression" else "a probability"
+    text = (
+        f"{where} {ALIKE[facts.kind]} for {same.share:.2%} of {counted(same.images, f'{part} image')}; {what} differs "
+        f"by at most {same.largest:.2g}."
+    )
+    if form == "onnx":
+        text += " Other options of the session, or another CPU, may round elsewhere: measure there as well."
+    return text
+
+
+def remark_on_floats(model: nn.Module) -> list[str]:
+    """Returns the warning that names layers in floating point beside layers at few bits; none where there are none.
+
+    Args:
+        model: the network.
+    """
+    left = float_layers(model)
+    if not left or not list(quantised_layers(model)):
+        return []
+    named = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
+    stay = "layer stays" if len(left) == 1 else "layers stay"
+    return [
+        f"Warning: {counted(len(left), stay, stay)} in floating point, with float32's size and time: {named}. The "
+        "student's quantise.keep and quantise.layers decide that."
+    ]
+
+
+def remark_on_grids(facts: FileFacts, made: OnnxFile, part: str, without: float | None) -> str:
+    """Returns the further grids of an ONNX file and their cost, or the reason for their absence.
+
+    Args:
+        facts: of the file.
+        made: the making of the file.
+        part: the images of the comparison.
+        without: agreement on these of a file with the network's own grids alone.
+    """
+    alike = ALIKE[facts.kind]
+    if made.fidelity is None:
+        return "No further grids: the weights or the input of some layer are in floating point."
+    share = f"{made.fidelity:.2%} of {counted(made.images, 'training image')}"
+    if not made.kept:
+        return (
+            f"Partly in floating point: of a file with the further 8-bit grids that integers need, it would hold that "
+            f"it {alike} for {share}, less than {FAITHFUL:.1%}. This file may be slower than float32."
+        )
+    grids = counted(made.contents.grids, "further 8-bit grid")
+    text = (
+        f"For speed, what lies between layers at few bits is in integers: biases in int32, and {grids}, on sums and on "
+        "what is added up, which the network was not trained with, between the ends that training images gave. The "
+        f"file {alike} for {share}"
+    )
+    return text + (
+        f"; without the further grids, for {without:.2%} of the {part} images." if without is not None else "."
+    )
+
+
+def remark_on_time(form: str) -> str:
+    """Returns the way in which the times were taken, or the reason for their absence."""
+    if form == "packed":
+        return (
+            "A packed file has no time of its own: it stores weights, and the reader chooses what computes with them."
+        )
+    peer = "; PyTorch runs the torch program, ONNX Runtime the other" if form == "torch" else " in ONNX Runtime"
+    return f"Times: median of runs in turns, {THREADS} thread of this machine's CPU{peer}."
+
+
+def _version(package: str) -> str:
+    try:
+        return ".".join(importlib.metadata.version(package).split(".")[:2])
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,185 @@
+"""Predictions for pictures: by a trained network of a run, or by an exported file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rolewise.data.picture_source import decode_files, warn_of_frames
+from rolewise.deploy.file_facts import KINDS, FileFacts, form_of, kind_of_task
+from rolewise.deploy.given_pictures import given_pictures
+from rolewise.deploy.open_file import open_file
+from rolewise.deploy.stage_choice import chosen_stage
+from rolewise.errors import InputError
+from rolewise.experiment import builders
+from rolewise.experiment.evaluation import finished_stage
+from rolewise.experiment.stage_network import stage_network
+from rolewise.files import AnyPath, as_path
+from rolewise.inputs import prepare
+from rolewise.tasks import MultiLabel, build_task
+from rolewise.threads import torch_threads
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network that is ready to predict for pictures.
+
+    Args:
+        name: the network, in words.
+        facts: its classes, the way in which it reads pictures, and the kind of its outputs.
+        outputs: uint8 images [B, C, H, W], as they are read, to outputs [B, K] of the facts' form.
+        threads: of torch; None for as many as it has.
+    """
+
+    name: str
+    facts: FileFacts
+    outputs: Callable[[Tensor], Tensor]
+    threads: int | None = None
+
+    def label(self, index: int) -> str:
+        """Returns the name of a class, a label or a number; its place where it has none."""
+        return self.facts.classes[index] if index < len(self.facts.classes) else str(index)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The prediction for one picture.
+
+    Args:
+        path: the file.
+        values: K probabilities, or K numbers in a regression; none where it cannot be read.
+        fault: the reason why it cannot be read; empty where it can.
+    """
+
+    path: Path
+    values: tuple[float, ...] = ()
+    fault: str = ""
+
+
+def predictor_of_run(root: AnyPath, *, stage: str = "", arm: str = "", seed: int | None = None) -> Predictor:
+    """Returns a predictor by a trained network of a run.
+
+    Pictures become pixels as the run's own did. Where its data were arrays, they are cropped and scaled to their size.
+
+    Args:
+        root: the run folder.
+        stage: a training's stage, such as ``seed0/small-own+distill``.
+        arm: instead of it, an arm, such as ``own+distill``, ``small-own+distill`` or ``teacher-own``.
+        seed: of the run's seeds, where no stage is named; the first by default.
+
+    Raises:
+        InputError: there is no such training, it is not finished, or its task has outputs without a known meaning.
+    """
+    root = as_path(root, "root")
+    run, found = finished_stage(root, chosen_stage(root, stage=stage, arm=arm, seed=seed))
+    config = run.config()
+    task = builders.configured_task(config)
+    kind = kind_of_task(task)
+    if kind is None:
+        raise InputError(
+            f"the run's task must be {', '.join(KINDS)}, got {task.name}, whose outputs have no known meaning; run its "
+            "network in your own code"
+        )
+    with torch_threads(config.threads):
+        device = builders.configured_device(config.device)
+        known = stage_network(run, found, device)
+    section = build_task(config.task)
+    image = (known.rules.channels, *known.rules.shape)
+    facts = FileFacts(
+        kind,
+        known.classes,
+        known.rules,
+        known.own_rules,
+        form_of(kind, image, known.spec.interpolation),
+        known.spec.mean,
+        known.spec.std,
+        section.threshold if isinstance(section, MultiLabel) else 0.5,
+        origin=f"{found.name} of {config.name}",
+    )
+
+    @torch.no_grad()
+    def outputs(images: Tensor) -> Tensor:
+        result = task.run(known.network, prepare(images.to(device), known.spec)).values
+        values: Tensor = result["predictions" if kind == "regression" else "logits"]
+        return (values if values.ndim > 1 else values[:, None]).float().cpu()
+
+    return Predictor(f"{found.name} of {root}", facts, outputs, config.threads)
+
+
+def predictor_of_file(path: AnyPath) -> Predictor:
+    """Returns a predictor by an exported file: an ONNX file in ONNX Runtime, a torch program, or a packed file.
+
+    Args:
+        path: a file that `rolewise export` wrote, with the rules by which pictures are read for it.
+
+    Raises:
+        InputError: it is missing, damaged or from elsewhere, or what runs it is not installed.
+    """
+    path = as_path(path)
+    predict, facts = open_file(path)
+    of = f" ({facts.origin})" if facts.origin else ""
+    return Predictor(f"{path}{of}", facts, lambda images: predict(facts.form.inputs(images)))
+
+
+def predictions(predictor: Predictor, paths: Sequence[AnyPath], *, batch_size: int = 64) -> Iterator[Prediction]:
+    """Yields the prediction for each picture, in order; one that cannot be read ends nothing.
+
+    Args:
+        predictor: the network.
+        paths: the pictures.
+        batch_size: pictures that are run together.
+
+    Raises:
+        InputError: memory has no room for a picture, or batch_size is below 1.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size must be at least 1, got {batch_size}")
+    several: list[Path] = []
+    for start in range(0, len(paths), batch_size):
+        part = [as_path(path) for path in paths[start : start + batch_size]]
+        source = predictor.facts.rules.streamed(part, torch.zeros(len(part), dtype=torch.int64), ("",), several)
+        images, faults = decode_files(source, keep=True)
+        assert images is not None
+        whole = [index for index in range(len(part)) if index not in faults]
+        found: dict[int, list[float]] = {}
+        if whole:
+            with nullcontext() if predictor.threads is None else torch_threads(predictor.threads):
+                outputs = predictor.outputs(images[torch.tensor(whole)])
+                values = predictor.facts.form.probabilities(outputs.float()).tolist()
+            found = dict(zip(whole, values, strict=True))
+        for index, path in enumerate(part):
+            if index in faults:
+                yield Prediction(path, fault=str(faults[index]).removeprefix(f"{path} "))
+            else:
+                yield Prediction(path, tuple(found[index]))
+    if several:
+        warn_of_frames(several)
+
+
+def predict_pictures(
+    place: AnyPath, images: Sequence[AnyPath], *, stage: str = "", arm: str = "", seed: int | None = None
+) -> list[Prediction]:
+    """Returns predictions for pictures.
+
+    Args:
+        place: a run folder, or an exported file.
+        images: picture files, folders or patterns.
+        stage: a training of the run, as of `predictor_of_run`.
+        arm: as there.
+        seed: as there.
+
+    Raises:
+        InputError: a name stands for no picture, or there is no such network.
+    """
+    place = as_path(place)
+    paths = given_pictures([str(as_path(image)) for image in images])
+    if place.is_dir():
+        return list(predictions(predictor_of_run(place, stage=stage, arm=arm, seed=seed), paths))
+    if stage or arm or seed is not None:
+        raise InputError(f"stage, arm and seed are of a run folder, got the file {place}; leave them out")
+    return list(predictions(predictor_of_file(place), paths))

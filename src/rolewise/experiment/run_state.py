@@ -1,0 +1,157 @@
+"""The state of a run's or a study's folder: who works at it, since when, on what, and why the work ended."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import time
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rolewise.errors import BrokenOff, InputError, Interrupted
+from rolewise.experiment.lock import this_process
+from rolewise.files import read_json, write_json
+
+#: The file, at the top of the folder. Nothing that is trained depends on it.
+STATE = "state.json"
+#: Between two writings while stages move.
+_SECONDS = 2.0
+
+
+def now() -> str:
+    """Returns the present time with its zone, to read."""
+    return datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+class StateRecord:
+    """Keeps the state of a folder while this process works at it.
+
+    Args:
+        root: the folder of a run or a study, whose lock this process holds.
+        what: ``run`` or ``study``.
+    """
+
+    def __init__(self, root: Path, what: str) -> None:
+        self._path, self._written = root / STATE, 0.0
+        process = {**this_process(whole=True), "folder": str(Path.cwd())}
+        self._value: dict[str, Any] = {"what": what, "state": "running", **process, "stages": {}, "now": {}, "done": 0}
+        self._begun: dict[str, float] = {}
+
+    def plan(self, seconds: Mapping[str, float], workers: int, done: int) -> None:
+        """Takes what is to be done.
+
+        Args:
+            seconds: estimated seconds of each remaining stage in one process.
+            workers: processes that work side by side.
+            done: number of stages that were done before.
+        """
+        self._value |= {"stages": dict(seconds), "workers": workers, "done": done, "started": time.time()}
+        self._write()
+
+    def update(self, name: str, text: str) -> None:
+        """Takes a line of a stage's progress.
+
+        Args:
+            name: of the stage.
+            text: ``start``, ``done``, ``failed``, or its progress, such as ``epoch 3/60, loss 0.251``.
+        """
+        under_way = self._value["now"]
+        if text in ("done", "failed"):
+            under_way.pop(name, None)
+            self._value.setdefault(text + " stages", []).append(name)
+        else:
+            self._begun.setdefault(name, time.time())
+            under_way[name] = {"text": text, "since": round(self._begun[name], 1)}
+        if text in ("done", "failed") or time.monotonic() - self._written > _SECONDS:
+            self._write()
+
+    def end(self, state: str, reason: str = "") -> None:
+        """Takes the end of the work.
+
+        Args:
+            state: ``finished``, ``stopped`` or ``failed``.
+            reason: the reason of a stop or a failure.
+        """
+        # Where a stage stood when the work ended is worth knowing.
+        self._value |= {"state": state, "reason": reason, "ended": now()}
+        self._write()
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        self._value["updated"] = round(time.time(), 1)
+        write_json(self._path, self._value)
+
+
+@contextlib.contextmanager
+def recorded_state(root: Path, what: str) -> Iterator[StateRecord]:
+    """Keeps the state of a folder while this process works at it, and the reason of its end.
+
+    Args:
+        root: the folder of a run or a study, whose lock this process holds.
+        what: ``run`` or ``study``.
+    """
+    record = StateRecord(root, what)
+    try:
+        yield record
+    except (BrokenOff, KeyboardInterrupt):
+        _end(record, "stopped", "Ctrl-C broke it off")
+        raise
+    except Interrupted:
+        _end(record, "stopped", "Ctrl-C was pressed")
+        raise
+    except BaseException as error:
+        _end(record, "failed", str(error) or type(error).__name__)
+        raise
+    record.end("finished")
+
+
+def _end(record: StateRecord, state: str, reason: str) -> None:
+    with contextlib.suppress(OSError):  # on a full disk, the first error is the one to show
+        record.end(state, " ".join(reason.split()))
+
+
+def read_state(root: Path) -> dict[str, Any] | None:
+    """Returns the state of a run's or a study's folder; None where there is none, or it cannot be read.
+
+    Args:
+        root: the folder.
+    """
+    try:
+        value = read_json(root / STATE, "the state")
+    except InputError:
+        return None
+    return value if isinstance(value, dict) and isinstance(value.get("state"), str) else None
+
+
+def has_failed(root: Path, alive: bool) -> bool:
+    """Returns whether the last work at a folder failed, or its process died, rather than that it was stopped.
+
+    Args:
+        root: the folder.
+        alive: whether a process is at work in it.
+    """
+    state = read_state(root)
+    return state is not None and not alive and state["state"] in ("failed", "running")
+
+
+def remaining_seconds(
+    weights: Mapping[str, float], done: Collection[str], parts: Mapping[str, float], spent: float, workers: int
+) -> float:
+    """Returns the seconds that are left, by the pace up to now, or by the estimate where nothing is done yet.
+
+    Args:
+        weights: estimated seconds of each stage of this work.
+        done: names of those that are done.
+        parts: fractions that are done of the stages under way.
+        spent: seconds since the work was begun.
+        workers: processes that work side by side.
+    """
+    total = sum(weights.values())
+    over = sum(weights.get(name, 0.0) for name in done)
+    over += sum(weights.get(name, 0.0) * part for name, part in parts.items())
+    left = max(0.0, total - over)
+    # Until a fiftieth is done, the first seconds of processes that start would count for the pace.
+    if over < total / 50 or not spent:
+        return left / max(1, workers)
+    return left * spent / over

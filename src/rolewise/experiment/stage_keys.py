@@ -1,0 +1,157 @@
+"""Content keys: what a stage's result depends on, so that a stage that is the same is not run twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rolewise.config import ExperimentConfig, as_values
+from rolewise.config.schema import SEARCHES
+from rolewise.errors import InputError
+from rolewise.experiment import builders
+from rolewise.experiment.arms import arms_of, control_of, specs
+from rolewise.experiment.class_maps import map_key
+from rolewise.experiment.input_digests import data_inputs, module_inputs
+from rolewise.experiment.own_code import code_read_by
+from rolewise.experiment.stage_graph import Stage, stages_of
+from rolewise.experiment.stages import section_of
+from rolewise.experiment.weight_sources import BEGINNINGS, weight_key, weight_setting
+from rolewise.files import digest_of
+
+#: Raised when the same config comes to train something else.
+VERSION = 3
+#: Settings that no result depends on, or that stages read through parts of their own, below. What is not named here
+#: or there is in every key: a setting that a later release adds is shared too rarely rather than wrongly.
+_ASIDE = (
+    *("name", "seeds", "workers", "checkpoint_seconds", "track", "arms", "retrain_on_validation"),
+    *("teacher", "students", "distill", "augment", "search", "metrics", "primary"),
+)
+#: Settings that only a search draws policies by; a training reads the schedule that came of them.
+_POLICIES = ("ops", "copies", "counts", "magnitude", "scale", "ranges", "base")
+
+
+def stage_keys(config: ExperimentConfig, *, read: bool = True) -> dict[str, str]:
+    """Returns the content key of every search and training of an experiment, by the stage's name.
+
+    Args:
+        config: the experiment.
+        read: take in the images and the user's own modules; without them keys distinguish stages of one study, but not
+            what they are made from.
+
+    Raises:
+        InputError: something cannot be read.
+    """
+    keys: dict[str, str] = {}
+    for stage in stages_of(config):
+        if stage.kind != "test":
+            made_from = _read(config, stage) if read else {}
+            keys[stage.name] = digest({**dependencies(config, stage, keys), "read": made_from})
+    return keys
+
+
+def run_keys(config: ExperimentConfig) -> dict[str, str]:
+    """Returns the content key of every stage of a run: those of `stage_keys`, and of each seed's test.
+
+    Raises:
+        InputError: something cannot be read.
+    """
+    keys = stage_keys(config)
+    values, arms = as_values(config), [arm for student in config.students for arm in arms_of(config, student.name)]
+    settings = {name: value for name, value in values.items() if name not in _ASIDE or name in ("metrics", "primary")}
+    controls = {f"{arm.student}-{arm.name}": control_of(config, arm) for arm in arms}
+    stages = stages_of(config)
+    for stage in (one for one in stages if one.kind == "test"):
+        trained = {
+            one.name: keys[one.name] for one in stages if one.seed == stage.seed and one.kind in ("teacher", "arm")
+        }
+        known = {**settings, "version": VERSION, "kind": "test", "seed": stage.seed, "trained": trained}
+        keys[stage.name] = digest({**known, "controls": controls, "read": _read(config, stage)})
+    return keys
+
+
+def _read(config: ExperimentConfig, stage: Stage) -> dict[str, str]:
+    """Returns the digests of the images, and of the user's own code that the stage runs; a teacher has its own key."""
+    return {**data_inputs(config), **module_inputs(*code_read_by(config, stage))}
+
+
+def digest(values: Mapping[str, Any]) -> str:
+    """Returns a key of plain values."""
+    return digest_of(values)[:32]
+
+
+def dependencies(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
+    """Returns everything that a stage's result depends on, as plain values.
+
+    A setting that does not act is left out: the number of epochs of training where a search has its own, the methods
+    where nothing is distilled, the operations where the schedule is a preset that draws none.
+
+    Args:
+        config: the experiment.
+        stage: a search or a training of it.
+        keys: those of the stages that it needs.
+    """
+    values = as_values(config)
+    role = next(
+        (student for student in values["students"] if student["name"] == stage.role),
+        {**values["teacher"], "name": "teacher"},
+    )
+    found = {name: value for name, value in values.items() if name not in _ASIDE}
+    if role.get("init", "random") not in BEGINNINGS:
+        role = {**role, "init": _content(config, stage.role)}
+    found |= {"version": VERSION, "kind": stage.kind, "seed": stage.seed, "role": role}
+    if stage.distilled:
+        found["distill"] = values["distill"]
+    if (reward := builders.configured_reward(config)) is not None:
+        found["reward"] = reward
+    if stage.teacher is not None:
+        found["teacher"] = keys[stage.teacher]
+    if stage.kind == "search":
+        return found | _of_search(config, stage, values)
+    found["augment"] = {name: value for name, value in values["augment"].items() if name not in _POLICIES}
+    found["schedule"] = _schedule(config, stage, keys)
+    if stage.role == "teacher" and config.teacher.weights is not None:
+        # It is taken as it is: of its own section only the network counts.
+        mapped = {} if config.teacher.label_map is None else {"label_map": map_key(config)}
+        found["role"] = {"model": role["model"], "weights": _content(config, "teacher"), **mapped}
+        return found
+    everything = section_of(config, stage.role).images is None
+    found["with_validation"] = everything and config.retrain_on_validation and not stage.unseen
+    return found
+
+
+def _of_search(config: ExperimentConfig, stage: Stage, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the dependencies of a search: its own numbers of epochs and images take the place of the training's."""
+    who = "teacher" if stage.role == "teacher" else "student"
+    section, search = section_of(config, stage.role), values["search"]
+    dropped = {"teacher_epochs", "student_epochs", "teacher_images", "student_images"}
+    if stage.strategy not in ("screen", "screened_search"):
+        dropped.add("screen")
+    role = values["teacher"] if who == "teacher" else values["students"][config.students.index(section)]
+    if section.init not in BEGINNINGS:
+        role = {**role, "init": _content(config, section.name)}
+    train = {**role["train"], "epochs": search[f"{who}_epochs"] or section.train.epochs}
+    return {
+        "subject": stage.subject,
+        "strategy": stage.strategy,
+        "role": {**role, "train": train, "images": search[f"{who}_images"] or section.images},
+        "augment": values["augment"],
+        "search": {name: value for name, value in search.items() if name not in dropped},
+    }
+
+
+def _schedule(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the dependencies of a training's augmentation: a search's key, or the content of a preset or file."""
+    if stage.schedule is not None:
+        how = {"shuffled": stage.augmentation == "own_shuffled", "scalars": stage.augmentation in SEARCHES}
+        return {"search": keys[stage.schedule], **how}
+    made = builders.preset(config, specs(config)[stage.augmentation]).to_json()
+    return {name: value for name, value in made.items() if name != "name"}
+
+
+def _content(config: ExperimentConfig, role: str) -> Any:
+    setting = weight_setting(config, role)
+    assert setting is not None
+    try:
+        return weight_key(setting)
+    except InputError:
+        return f"{setting.file}, which cannot be read"

@@ -1,0 +1,187 @@
+"""Timings of an experiment's steps on this machine: a few batches of real forward and backward passes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import torch
+
+from rolewise.augment import Augmentation, apply
+from rolewise.augment import build_schedule as build_augmentation
+from rolewise.data.unlabelled import JoinedSources
+from rolewise.errors import NonFiniteError
+from rolewise.experiment import builders
+from rolewise.experiment.arms import specs
+from rolewise.experiment.seed_data import SeedData
+from rolewise.experiment.stages import section_of
+from rolewise.experiment.strategies import augmentation_of, policy_space
+from rolewise.seeds import generator
+from rolewise.train import Trainee, evaluate
+
+_TIMES = 3
+#: Seconds of work below which a timing is mostly of what surrounds it.
+_ENOUGH = 0.03
+#: Seconds after which a single timing is enough.
+_LONG = 0.5
+#: As many images as one evaluation takes at once.
+_EVALUATED = 512
+#: As many images as an epoch draws for at once.
+_DRAWN = 256
+#: Batches that a timed epoch has at the most.
+_BATCHES = 20
+
+
+def training_seconds(data: SeedData, role: str, *, distilled: bool = False) -> float:
+    """Returns seconds for one image of a role's training, mixed as it is there, without augmentation.
+
+    An epoch of as many batches as the training's own has, twenty at the most, is timed.
+
+    Args:
+        data: the data of a seed.
+        role: ``teacher``, or a student's name.
+        distilled: include the teacher and the methods.
+    """
+    trainee, most = _trainee(data, role, distilled), len(data.train)
+    size = section_of(data.config, role).train.batch_size
+
+    def epoch() -> None:
+        _run(trainee, measured=False)
+
+    seconds = typical(epoch, data.device)
+    if seconds < _ENOUGH:
+        images = min(section_of(data.config, role).images or most, most, size * _BATCHES)
+        trainee.indices = data.train[: max(2, images)]
+        seconds = typical(epoch, data.device)
+    return seconds / max(1, min(len(trainee.indices), trainee.steps_per_epoch * size))
+
+
+def distilling_seconds(data: SeedData, role: str) -> float:
+    """Returns seconds for one image of a student's training by its teacher, without augmentation."""
+    return training_seconds(data, role, distilled=True)
+
+
+def probing_seconds(data: SeedData, role: str) -> float:
+    """Returns seconds that one measurement of the gradients' norms adds to a student's step."""
+    trainee = _trainee(data, role, True)
+    plain = typical(lambda: _run(trainee, measured=False), data.device)
+    return max(0.0, typical(lambda: _run(trainee, measured=True), data.device) - plain)
+
+
+def _run(trainee: Trainee, *, measured: bool) -> None:
+    with suppress(NonFiniteError):
+        trainee.run_epoch(measured=measured)
+    trainee.epoch = trainee.step = 0
+
+
+def _trainee(data: SeedData, role: str, distilled: bool) -> Trainee:
+    """Returns a training of one batch, of networks as they are drawn."""
+    section = section_of(data.config, role)
+    settings = builders.train_settings(section.train, data.config)
+    # Compiling takes longer than a timing may, and no step must lead to weights that are not finite.
+    slow = settings.optimizer.changed(learning_rate=1e-9)
+    settings = settings.changed(compile=False, optimizer=slow, groups=(), accumulate=1)
+    model = builders.at_bits(section, data.network(section.model, role))
+    teacher = data.network(data.config.teacher.model, "teacher").to(data.device).eval() if distilled else None
+    indices, source = data.train[: max(2, section.train.batch_size)], data.source
+    if isinstance(source, JoinedSources) and not distilled:
+        # Without classes there is no loss but a teacher's: any class does for the time.
+        source = source.with_labels(source.labels.clamp(min=0))
+    return Trainee(
+        builders.distiller(data, section, model, teacher, indices),
+        source,
+        indices,
+        augmentation=build_augmentation("none"),
+        settings=settings,
+        seed=data.seed,
+        device=data.device,
+        mixing=builders.mixing_of(section.mix, data.config),
+    )
+
+
+def teaching_seconds(data: SeedData, role: str = "teacher") -> float:
+    """Returns seconds for one image that the teacher gives its outputs for."""
+    return evaluating_seconds(data, "teacher")
+
+
+def augmenting_seconds(data: SeedData, name: str) -> float:
+    """Returns seconds for the augmentation of one image.
+
+    Args:
+        data: the data of a seed.
+        name: label of one of the experiment's augmentations, as `rolewise.experiment.arms.label` has it, a space, and
+            the role whose images it augments. Of one that is searched, a random policy is timed.
+    """
+    label, _, role = name.rpartition(" ")
+    images = data.source.batch(data.train[: min(_DRAWN, section_of(data.config, role).images or _DRAWN)])
+    augmentation, stream = _augmentation(data, label), generator(data.seed, "estimate")
+    shape, settings = (images.shape[1], images.shape[2], images.shape[3]), data.config.augment
+    on_device = images.to(data.device)
+
+    def step() -> None:
+        plan = augmentation.draw(len(images), shape, stream)
+        apply(on_device, plan, interpolation=settings.interpolation, fill=settings.fill)
+
+    return typical(step, data.device) / len(images)
+
+
+def _augmentation(data: SeedData, label: str) -> Augmentation:
+    config = data.config
+    with suppress(KeyError, ValueError):  # ValueError: a name that only a search gives a schedule
+        return builders.preset(config, specs(config)[label]).at(0.5)
+    drawn = policy_space(config, "random", "teacher").start(generator(data.seed, "estimate", label))
+    return augmentation_of(config, drawn)
+
+
+def evaluating_seconds(data: SeedData, role: str) -> float:
+    """Returns seconds for one image of an evaluation of a role's network."""
+    section = section_of(data.config, role)
+    model = builders.at_bits(section, data.network(section.model, role)).to(data.device)
+    chosen, spec = data.validation[:_EVALUATED], data.spec(section.model)
+    task = builders.configured_task(data.config)
+
+    def step() -> None:
+        evaluate(model, data.source, chosen, spec, device=data.device, task=task)
+
+    return typical(step, data.device) / len(chosen)
+
+
+_SECONDS: dict[str, Callable[[SeedData, str], float]] = {
+    "training": training_seconds,
+    "distilling": distilling_seconds,
+    "probing": probing_seconds,
+    "teaching": teaching_seconds,
+    "augmenting": augmenting_seconds,
+    "evaluating": evaluating_seconds,
+}
+
+
+def seconds_of(what: str, data: SeedData, name: str) -> float:
+    """Returns the seconds of a step.
+
+    Args:
+        what: ``training``, ``distilling``, ``teaching``, ``augmenting`` or ``evaluating``, for one image; ``probing``,
+            for one measurement of gradients.
+        data: the data of a seed.
+        name: the role; of an augmentation, its label, a space, and the role.
+    """
+    return _SECONDS[what](data, name)
+
+
+def typical(step: Callable[[], object], device: torch.device) -> float:
+    """Returns the seconds of one of a few calls, the middle one, since the first also loads what it needs.
+
+    Args:
+        step: the work.
+        device: the device that it runs on.
+    """
+    seconds: list[float] = []
+    while len(seconds) < _TIMES and not (seconds and min(seconds) > _LONG):
+        start = time.perf_counter()
+        step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return max(statistics.median(seconds), 1e-9)

@@ -1,0 +1,111 @@
+"""A whole experiment on images with masks: searched, distilled, compared within its seed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rolewise.config import ConfigError
+from rolewise.errors import InputError
+from rolewise.experiment import load, run
+from rolewise.experiment.evaluation import evaluate_stage
+
+QUICK = Path(__file__).parent / "quick.yaml"
+CLASSES = ["ground", "square", "disc"]
+
+
+def settings(root: Path) -> list[str]:
+    data = (
+        f"data={{name: image_masks, root: '{root}', validation: 16, test: 24, "
+        f"arguments: {{classes: [{', '.join(CLASSES)}], size: [24, 32]}}}}"
+    )
+    network = "{name: unet, arguments: {widths: [%s], stride: 2}}"
+    return [
+        "task=segmentation",
+        "name=shapes",
+        data,
+        f"teacher.model={network % '6, 8'}",
+        f"students[0].model={network % '2, 4'}",
+        "distill.methods=[{name: kd, temperature: 2.0}, {name: similarity, student_taps: [penultimate], "
+        "teacher_taps: [penultimate]}]",
+        "augment.ops=[rotate, translate_x, flip, brightness]",
+        "arms.student=[none, own]",
+        "teacher.images=40",
+        "students[0].images=40",
+        "teacher.train.batch_size=8",
+        "students[0].train.batch_size=8",
+        "seeds=[0]",
+    ]
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Squares and discs on grey, with their masks, whose edges do not count."""
+    root = tmp_path_factory.mktemp("shapes")
+    draw = np.random.default_rng(0)
+    y, x = np.mgrid[:24, :32]
+    for name in ("images", "masks"):
+        (root / name).mkdir()
+    for at in range(80):
+        kind, cy, cx, radius = 1 + at % 2, draw.integers(7, 17), draw.integers(7, 25), draw.integers(4, 7)
+        far = np.maximum(abs(y - cy), abs(x - cx)) if kind == 1 else np.hypot(y - cy, x - cx)
+        mask = np.where(far < radius, kind, 0)
+        mask[abs(far - radius) < 0.6] = 255
+        grey = 120 + 60 * (far < radius) + draw.normal(0, 20, far.shape)
+        Image.fromarray(np.stack([grey.clip(0, 255)] * 3, -1).astype(np.uint8)).save(root / f"images/{at:02}.png")
+        Image.fromarray(mask.astype(np.uint8)).save(root / f"masks/{at:02}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def folder(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "shapes"
+    run(load(QUICK, settings(shapes)), out)
+    return out
+
+
+@pytest.mark.slow
+def test_results_are_the_mean_iou_with_intervals_over_images(folder: Path):
+    found = json.loads((folder / "results.json").read_text())
+    assert (found["task"], found["primary"]) == ("segmentation", "mean_iou")
+    assert found["test_images"] == 24
+    for entry in (*found["arms"], *found["teachers"]):
+        assert 0 < entry["metrics"]["mean_iou"]["0"] < 1 and 0 < entry["sampling_error"]["0"] < 0.2
+        assert set(entry["metrics"]) == {"mean_iou", "pixel_accuracy", "class_accuracy", "loss"}
+    within = [arm["within_seeds"]["0"] for arm in found["arms"] if "within_seeds" in arm]
+    assert within and all(one["low"] <= one["mean"] <= one["high"] for one in within)
+    page = (folder / "report.html").read_text()
+    assert "mean IoU of the classes" in page and "accuracy on the test set" not in page.lower()
+
+
+@pytest.mark.slow
+def test_a_stage_is_evaluated_as_it_was_when_it_was_trained(folder: Path):
+    metrics = evaluate_stage(folder, "seed0/small-none")
+    done = json.loads((folder / "stages/seed0/small-none/done.json").read_text())
+    assert metrics.values["mean_iou"] == done["validation_mean_iou"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "where", "message"),
+    [
+        (["task=classification"], "task", "classification predicts classes, and the data have masks; write task: seg"),
+        (["students[0].model={name: small_cnn}"], "students[0]", "must return logits [B, K, H, W], got [2, 3]"),
+        (["task={name: segmentation, ignored: 0}"], "task.ignored", 'no such setting of "segmentation"'),
+        (["students[0].mix={method: cutmix}"], "students[0].mix.method", 'must be "none" for the task segmentation'),
+    ],
+)
+def test_what_does_not_go_with_masks_is_refused(shapes: Path, changed: list[str], where: str, message: str):
+    with pytest.raises(ConfigError) as error:
+        load(QUICK, [*settings(shapes), *changed])
+    assert any(where in line and message in line for line in str(error.value).splitlines()), str(error.value)
+
+
+def test_a_mask_with_another_number_stops_a_run_before_it_starts(shapes: Path, tmp_path: Path):
+    arguments = "data.arguments={classes: [ground, thing], size: [24, 32]}"
+    with pytest.raises(InputError, match="numbers of 2 classes, 0 to 1, or 255, which is ignored, got 2"):
+        run(load(QUICK, [*settings(shapes), arguments]), tmp_path / "r")
+    assert not (tmp_path / "r" / "stages").exists()
