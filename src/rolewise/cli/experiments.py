@@ -66,7 +66,7 @@ def search_command(
 
     Example: rolewise search configs/digits.yaml --out runs/digits --role teacher
     """
-    _run(config, out, settings, fresh, lambda stage: stage.kind == "search" and stage.role == role)
+    _run(config, out, settings, fresh, lambda stage: stage.kind == "search" and stage.role == role, ("role", role))
     for schedule in sorted(out.glob(f"stages/seed*/{role}-search/schedule.json")):
         console.print(f"Schedule: {schedule}", soft_wrap=True)
 
@@ -99,7 +99,7 @@ def distill_command(
     def chosen(stage: Any) -> bool:
         return stage.kind == "arm" and bool(stage.distilled) and wanted in ("", stage.role)
 
-    _run(config, out, settings, fresh, chosen)
+    _run(config, out, settings, fresh, chosen, ("student", wanted))
     for folder in sorted(out.glob(f"stages/seed*/{student or '*'}-*+distill*")):
         done = finished(folder) or {}
         named = next((name for name in done if name.startswith("validation_")), "validation_accuracy")
@@ -107,12 +107,16 @@ def distill_command(
         console.print(f"{folder}: {shown} {done.get(named, float('nan')):.4f}", soft_wrap=True)
 
 
-def _run(config: Path, out: Path, settings: list[str] | None, fresh: bool, only: Any) -> None:
+def _run(
+    config: Path, out: Path, settings: list[str] | None, fresh: bool, only: Any, named: tuple[str, str] = ("", "")
+) -> None:
     with breakable() as far:
         from rolewise.experiment.pipeline import run as run_pipeline
         from rolewise.experiment.run_progress import Display
 
         experiment = load_experiment(config, settings, out)
+        if named[1]:
+            _check_role(experiment, only, *named)
         with Display(console, out) as display:
 
             def update(news: Any) -> None:
@@ -124,6 +128,22 @@ def _run(config: Path, out: Path, settings: list[str] | None, fresh: bool, only:
                 display.plan(planned, todo)
 
             run_pipeline(experiment, out, fresh=fresh, only=only, on_update=update, on_plan=plan)
+
+
+def _check_role(experiment: Any, only: Any, option: str, name: str) -> None:
+    """Raises InputError where an option names nobody in the experiment, or somebody of whom nothing is wanted."""
+    from rolewise.errors import near
+    from rolewise.experiment.stage_graph import stages_of
+
+    names = [*(["teacher"] if option == "role" else []), *(student.name for student in experiment.students)]
+    if name not in names:
+        raise InputError(f"--{option} must be one of {', '.join(names)}, got {name!r}{near(name, names)}")
+    if not any(only(stage) for stage in stages_of(experiment)):
+        way = "arms.distill is without true; add it"
+        if option == "role":
+            key = "teacher" if name == "teacher" else "student"
+            way = f'no arm trains under a schedule of its own; add "own" to arms.{key}'
+        raise InputError(f"--{option} must have a stage to run, and {name!r} has none: {way}")
 
 
 def _study(config: Path, out: Path, settings: list[str] | None, far: HowFar, **how: bool) -> Any:
