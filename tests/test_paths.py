@@ -23,7 +23,13 @@ from rolewise.quant import load_packed, quantise, save_packed
 
 QUICK = Path(__file__).resolve().parent / "experiment" / "quick.yaml"
 # Made by the package itself: files that a reader lists, and results.
-OWN = {"StreamedFiles.__init__", "StudyResult.__init__", "Exported.__init__", "Prediction.__init__"}
+OWN = {
+    "StreamedFiles.__init__",
+    "StudyResult.__init__",
+    "Exported.__init__",
+    "Prediction.__init__",
+    "NetworkFile.__init__",
+}
 
 
 def public() -> Iterator[tuple[str, Any]]:

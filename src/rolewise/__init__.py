@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rolewise.augment import Plan, Policy, Schedule, apply
     from rolewise.batch import Batch, Context, Outputs, Rows
     from rolewise.config import ExperimentConfig
+    from rolewise.deploy import export_network, predict_pictures
     from rolewise.distill import Distiller, Method, Shapes, StoredTeacher, Term, Terms, average_of, configure
     from rolewise.errors import InputError, Interrupted, NonFiniteError, RolewiseError, RunError
     from rolewise.experiment import load, run
@@ -27,6 +28,7 @@ _WHERE = {
     "augment": ("Plan", "Policy", "Schedule", "apply"),
     "batch": ("Batch", "Context", "Outputs", "Rows"),
     "config": ("ExperimentConfig",),
+    "deploy": ("export_network", "predict_pictures"),
     "distill": ("Distiller", "Method", "Shapes", "StoredTeacher", "Term", "Terms", "average_of", "configure"),
     "errors": ("InputError", "Interrupted", "NonFiniteError", "RolewiseError", "RunError"),
     "experiment": ("load", "run"),
@@ -71,8 +73,10 @@ __all__ = [
     "average_of",
     "configure",
     "evaluate",
+    "export_network",
     "fit",
     "load",
+    "predict_pictures",
     "run",
     "search",
     "tap",

@@ -2,6 +2,7 @@
 
 from rolewise.deploy.export import default_stage, export_stage
 from rolewise.deploy.model_card import Exported
+from rolewise.deploy.network_export import NetworkFile, export_network
 from rolewise.deploy.predictor import (
     Prediction,
     Predictor,
@@ -13,9 +14,11 @@ from rolewise.deploy.predictor import (
 
 __all__ = [
     "Exported",
+    "NetworkFile",
     "Prediction",
     "Predictor",
     "default_stage",
+    "export_network",
     "export_stage",
     "predict_pictures",
     "predictions",

@@ -41,7 +41,7 @@ from rolewise.quant import quantised_layers
 from rolewise.tasks import MultiLabel, build_task
 from rolewise.threads import torch_threads
 
-__all__ = ["FORMATS", "default_stage", "export_stage"]
+__all__ = ["FORMATS", "default_stage", "export_stage", "written"]
 
 FORMATS = ("onnx", "packed", "torch")
 #: Training images that ends of grids are taken from, at most.
@@ -85,7 +85,7 @@ def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int, 
         )
     data = seed_data_of(run.config(), stage.seed, torch.device("cpu"))
     subject = _subject(run, data, stage, given, output)
-    made, predict = _written(subject, form, out, threads)
+    made, predict = written(subject, form, out, threads)
     source, indices, part = _images(run, data, stage)
     images, targets = _read(source, indices), source.labels[indices].cpu()
     inputs = subject.form.inputs(images)
@@ -117,8 +117,15 @@ def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int, 
     return result
 
 
-def _written(subject: Subject, form: str, out: Path, threads: int) -> tuple[OnnxFile | None, Predict]:
-    """Writes a file; returns the making of an ONNX file, and the file as a function."""
+def written(subject: Subject, form: str, out: Path, threads: int) -> tuple[OnnxFile | None, Predict]:
+    """Writes a file; returns the making of an ONNX file, and the file as a function.
+
+    Args:
+        subject: the network.
+        form: one of `FORMATS`.
+        out: the file.
+        threads: of ONNX Runtime; 0 for its own choice.
+    """
     if form == "onnx":
         # Before anything is written: a file that cannot be tried is not exported.
         runtime()

@@ -89,3 +89,14 @@ def column_of(name: str, infos: Iterable[MetricInfo] = ()) -> Column:
     if found := ATTACKED.fullmatch(name):
         return Column(_SHARE, found[1] == "pgd" and found[3] is None, True, 1)
     return Column("", True, name.endswith("accuracy"), 1 if name.endswith("accuracy") else 3)
+
+
+#: Columns of which lower is better, also on another logit scale or at a fitted temperature.
+_ERRORS = re.compile(r"(loss|rmse|mae|nll|brier|ece|expected_calibration_error|teacher_student_kl)(_.*)?")
+
+
+def is_higher_better(name: str) -> bool | None:
+    """Returns whether a higher value of a column is the better one; None where neither direction is."""
+    if _ERRORS.fullmatch(name):
+        return False
+    return True if column_of(name).percent or name == "r2" else None

@@ -75,6 +75,34 @@ def paired(values: Sequence[float], control: Sequence[float]) -> Estimate:
     return estimate([a - b for a, b in zip(values, control, strict=True)])
 
 
+def unpaired(values: Sequence[float], control: Sequence[float]) -> Estimate:
+    """Returns the difference of two means of independent seeds, with Welch's interval.
+
+    Source: Welch (1947), The generalization of Student's problem when several different population variances are
+    involved.
+
+    Args:
+        values: one for each seed, finite.
+        control: values of other seeds.
+
+    Returns:
+        The difference; ``sd`` is None, and so are interval and p value where one side has one seed, or both no spread.
+        ``count`` is the smaller number of seeds.
+
+    Raises:
+        InputError: there is no value, or one is not finite.
+    """
+    first, second = estimate(values), estimate(control)
+    mean, count = first.mean - second.mean, min(first.count, second.count)
+    if first.sd is None or second.sd is None or (first.low is None and second.low is None):
+        return Estimate(mean, None, None, None, None, count)
+    parts = [one.sd**2 / one.count for one in (first, second) if one.sd is not None]
+    error = math.sqrt(sum(parts))
+    freedom = sum(parts) ** 2 / sum(part**2 / (one.count - 1) for part, one in zip(parts, (first, second), strict=True))
+    half = float(stats.t.ppf(0.975, freedom)) * error
+    return Estimate(mean, None, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, freedom)), count)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Returns p values adjusted for their number.
 
