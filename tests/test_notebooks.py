@@ -73,7 +73,8 @@ def test_a_notebook_runs(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(sys, "path", list(sys.path))
-    before, figures, names = torch.get_num_threads(), [], {"__name__": "__main__"}
+    before, figures = torch.get_num_threads(), list[int]()
+    names: dict[str, Any] = {"__name__": "__main__"}
     try:
         with torch.random.fork_rng(), warnings.catch_warnings():
             for cell in cells(path, "code"):

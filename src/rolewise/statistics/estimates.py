@@ -99,6 +99,8 @@ def unpaired(values: Sequence[float], control: Sequence[float]) -> Estimate:
     parts = [one.sd**2 / one.count for one in (first, second) if one.sd is not None]
     error = math.sqrt(sum(parts))
     freedom = sum(parts) ** 2 / sum(part**2 / (one.count - 1) for part, one in zip(parts, (first, second), strict=True))
+    from scipy import stats
+
     half = float(stats.t.ppf(0.975, freedom)) * error
     return Estimate(mean, None, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, freedom)), count)
 
