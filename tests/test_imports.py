@@ -13,10 +13,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "rolewise"
 FOUNDATION = {
     "average",
     "batch",
+    "callable_rooms",
     "csv_cells",
     "errors",
     "files",
     "foreign_code",
+    "image_limits",
     "inputs",
     "jobs",
     "logits",

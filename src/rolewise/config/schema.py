@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
 from rolewise.config.network_sections import StudentSection, TeacherSection
 from rolewise.config.search_sections import SearchSection
@@ -20,6 +20,7 @@ from rolewise.config.section import (
     UpToThousand,
     Workers,
 )
+from rolewise.image_limits import ImageLimits
 
 
 def _split_size(value: int | float) -> int | float:
@@ -58,6 +59,14 @@ SEARCHES = ("own", "random_search", "grid_search", "screen", "screened_search")
 LEARNED = (*SEARCHES, "own_shuffled", "teacher")
 
 
+def _form(value: object) -> str:
+    return "parts" if isinstance(value, (dict, ImageLimits)) else "number"
+
+
+#: A number of images, or a number for each part. By its form alone, so that a fault is of one of them.
+Limit = Annotated[Annotated[Count, Tag("number")] | Annotated[ImageLimits, Tag("parts")], Discriminator(_form)]
+
+
 class DataSection(Section):
     """The images, and their division."""
 
@@ -68,7 +77,7 @@ class DataSection(Section):
     validation: SplitSize = 300
     test: SplitSize | None = None
     split_seed: Seed = 0
-    limit: Count | None = None
+    limit: Limit | None = None
     memory_budget_mb: Annotated[float, Field(gt=0, le=1e9)] = 2048.0
 
 

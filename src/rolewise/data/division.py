@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 
 from rolewise.data.data_checks import warn
+from rolewise.data.held_images import held_images
 from rolewise.data.image_sources import ImageData, Source
+from rolewise.data.limits import Limit, limited_test, limited_unlabelled, limited_validation, used_images
 from rolewise.data.splits import count_of, split, stratified_subset
 from rolewise.data.targets import are_unlabelled, kind_of_targets, strata_of
 from rolewise.data.unlabelled import JoinedSources, labelled_parts
 from rolewise.errors import InputError
+from rolewise.image_limits import ImageLimits
 from rolewise.seeds import derive_seed
 
 
@@ -28,6 +31,7 @@ class Division:
         validation: int64, indices into ``source`` that validate, where the training images have no classes; else None,
             and validation images are drawn of ``usable`` for each seed.
         raw: the training images and the test images as they were read, where ``source`` is joined of both.
+        validating: the number of images of ``usable`` that validate, where a limit sets it; else None.
     """
 
     source: Source
@@ -36,6 +40,7 @@ class Division:
     test: Tensor
     validation: Tensor | None = None
     raw: tuple[Source, Source | None] | None = None
+    validating: int | None = None
 
 
 def divide(
@@ -44,9 +49,10 @@ def divide(
     *,
     name: str,
     test: int | float | None,
-    limit: int | None,
+    limit: Limit,
     split_seed: int,
     validation: int | float = 0,
+    budget_mb: float | None = None,
 ) -> Division:
     """Divides a data set; where only some of its images are used, the others are not held.
 
@@ -56,15 +62,19 @@ def divide(
         name: of the data set, for errors.
         test: the number of images that are tested on, or a fraction where it is below 1: of the set's own test part, by
             class, or held out of ``train`` where there is none. None takes the whole test part.
-        limit: the number of remaining training images that are used, by class; None for all.
+        limit: the number of remaining training images that are used, validation images among them, or the number of
+            each part; by class. None for all.
         split_seed: of the draws.
-        validation: number or fraction of labelled images that validate, of influence where ``train`` has no classes.
+        validation: number or fraction of images that validate: labelled ones, where ``train`` has no classes. It is of
+            influence there, and where ``limit`` names parts.
+        budget_mb: the size of all pixels up to which the chosen images of files are decoded and held; None leaves
+            files on disk.
 
     Raises:
         InputError: there are not so many, or ``test`` is None and the set has no test part.
     """
     if are_unlabelled(train.labels):
-        return _unlabelled(train, test_part, name, test, limit, split_seed, validation)
+        return _unlabelled(train, test_part, name, test, limit, split_seed, validation, budget_mb)
     usable = torch.arange(len(train))
     test_source, tested = (train, usable[:0]) if test_part is None else (test_part, torch.arange(len(test_part)))
     stream = derive_seed(split_seed, "test")
@@ -84,18 +94,30 @@ def divide(
             raise InputError.at(("data", "test"), rule)
         if count < len(test_part):
             test_source, tested = _some(test_part, stratified_subset(tested, test_part.labels, count, stream))
-    if limit is not None:
-        if limit > len(usable):
-            raise InputError.at(("data", "limit"), f"must be at most the {len(usable)} training images, got {limit}")
-        chosen = stratified_subset(usable, train.labels, limit, derive_seed(split_seed, "limit"))
-        strata = strata_of(train.labels)
-        left, there = (len(torch.unique(strata[part])) for part in (chosen, usable))
-        if left < there and kind_of_targets(train.labels) == "classes":
-            warn(f"data.limit: {limit} leaves {there - left} of {there} classes without an image; raise it")
-        if test_part is None:
-            test_source, tested = _some(train, tested)
-        train, usable = _some(train, chosen)
-    return Division(train, usable, test_source, tested)
+    if limit is None:
+        return Division(train, usable, test_source, tested)
+    used, validating = used_images(limit, len(usable), validation)
+    most = limited_test(limit, len(tested))
+    if most < len(tested):
+        stream = derive_seed(split_seed, "limit", "test")
+        test_source, tested = _some(test_source, stratified_subset(tested, test_source.labels, most, stream))
+    elif test_part is None:
+        test_source, tested = _some(train, tested)
+    chosen = _limited(usable, train, used, split_seed)
+    test_source, tested = held_images(test_source, tested, budget_mb)
+    train, usable = held_images(*_some(train, chosen), budget_mb)
+    set_aside = int(validating) if isinstance(limit, ImageLimits) else None
+    return Division(train, usable, test_source, tested, validating=set_aside)
+
+
+def _limited(usable: Tensor, train: Source, used: int, split_seed: int) -> Tensor:
+    """Returns the indices of so many training images, by class."""
+    chosen = stratified_subset(usable, train.labels, used, derive_seed(split_seed, "limit"))
+    strata = strata_of(train.labels)
+    left, there = (len(torch.unique(strata[part])) for part in (chosen, usable))
+    if left < there and kind_of_targets(train.labels) == "classes":
+        warn(f"data.limit: {used} leaves {there - left} of {there} classes without an image; raise it")
+    return chosen
 
 
 def _unlabelled(
@@ -103,19 +125,24 @@ def _unlabelled(
     labelled: Source | None,
     name: str,
     test: int | float | None,
-    limit: int | None,
+    limit: Limit,
     split_seed: int,
     validation: int | float,
+    budget_mb: float | None,
 ) -> Division:
     """Divides training images without classes, and labelled images that validate and test."""
+    if isinstance(limit, ImageLimits) and labelled is not None:
+        validation = limited_validation(limit, count_of("data.validation", validation, len(labelled)))
     validated, tested = labelled_parts(labelled, name=name, test=test, validation=validation, split_seed=split_seed)
     assert labelled is not None
     raw, usable = (train, labelled), torch.arange(len(train))
-    if limit is not None:
-        if limit > len(train):
-            raise InputError.at(("data", "limit"), f"must be at most the {len(train)} training images, got {limit}")
-        chosen = stratified_subset(usable, train.labels, limit, derive_seed(split_seed, "limit"))
+    if (most := limited_test(limit, len(tested))) < len(tested):
+        tested = stratified_subset(tested, labelled.labels, most, derive_seed(split_seed, "limit", "test"))
+    if (used := limited_unlabelled(limit, len(train))) < len(train) or isinstance(limit, int):
+        chosen = stratified_subset(usable, train.labels, used, derive_seed(split_seed, "limit"))
         train, usable = _some(train, chosen)
+    train, usable = held_images(train, usable, budget_mb)
+    labelled = held_images(labelled, torch.arange(len(labelled)), budget_mb)[0]
     joined = JoinedSources(train, labelled)
     return Division(joined, usable, labelled, tested, validated + len(train), raw)
 

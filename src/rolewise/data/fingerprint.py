@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
+from rolewise.data.held_images import decoded_pieces
 from rolewise.data.image_sources import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.data.picture_source import check_streamed
 from rolewise.files import sha256
@@ -15,7 +16,7 @@ from rolewise.files import sha256
 _BATCH = 1024
 
 
-def fingerprint(source: Source, known: Mapping[str, str] | None = None) -> dict[str, str]:
+def fingerprint(source: Source, known: Mapping[str, str] | None = None, *, by_pixels: bool = False) -> dict[str, str]:
     """Returns SHA-256 digests of a source's content: its ``pixels``, and its ``labels`` with the names of the classes.
 
     Images in memory or in an array are read a batch at a time; of image files the bytes on disk count, and whether
@@ -25,6 +26,8 @@ def fingerprint(source: Source, known: Mapping[str, str] | None = None) -> dict[
         source: the images.
         known: digests of pixels by the state of their files (see `files_state`): files that have stayed as they are, by
             size and time of change, are not read again.
+        by_pixels: whether image files have the digest of their pixels, as images in memory have, instead of their
+            bytes'; ``known`` is left out then.
 
     Raises:
         InputError: image files cannot be read; they are named.
@@ -33,8 +36,10 @@ def fingerprint(source: Source, known: Mapping[str, str] | None = None) -> dict[
     numbers = source.labels.detach().cpu()
     numbers = numbers.to(torch.float64 if numbers.is_floating_point() else torch.int64)
     labels.update(numbers.contiguous().numpy().tobytes())
-    state = files_state(source) if known else None
+    state = files_state(source) if known and not by_pixels else None
     pixels = known.get(state) if known and state is not None else None
+    if by_pixels and isinstance(source, StreamedFiles):
+        pixels = _decoded_pixels(source)
     return {"pixels": pixels or _pixels(source), "labels": labels.hexdigest()}
 
 
@@ -46,15 +51,26 @@ def files_state(source: Source) -> str | None:
         paths = source.files
     else:
         return None
-    state = hashlib.sha256(f"{len(source)} {source.channels} {source.size}".encode())
+    state = hashlib.sha256(_head(source))
     for path in paths:
         found = path.stat()
         state.update(f"{path.resolve()} {found.st_size} {found.st_mtime_ns}\n".encode())
     return state.hexdigest() if paths else None
 
 
+def _decoded_pixels(source: StreamedFiles) -> str:
+    pixels = hashlib.sha256(_head(source))
+    for images in decoded_pieces(source):
+        pixels.update(images.contiguous().numpy().data)
+    return pixels.hexdigest()
+
+
+def _head(source: Source) -> bytes:
+    return f"{len(source)} {source.channels} {source.size}".encode()
+
+
 def _pixels(source: Source) -> str:
-    pixels = hashlib.sha256(f"{len(source)} {source.channels} {source.size}".encode())
+    pixels = hashlib.sha256(_head(source))
     if isinstance(source, StreamedFiles):
         # The one pass over all files that every run makes before it trains: what cannot be read is found in it.
         if not source.checked:

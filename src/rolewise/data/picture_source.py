@@ -123,7 +123,7 @@ def picture_source(paths: Sequence[Path], labels: Tensor, names: tuple[str, ...]
     kept = torch.ones(len(paths), dtype=torch.bool)
     if faults:
         kept[torch.tensor(sorted(faults))] = False
-        _refuse_or_skip(faults, len(paths), rules.faulty)
+        refuse_or_skip(faults, len(paths), rules.faulty)
         _check_classes_left(labels, kept, names, faults)
         paths, labels = [path for path, there in zip(paths, kept.tolist(), strict=True) if there], labels[kept]
         if images is not None:
@@ -175,7 +175,7 @@ def check_streamed(source: StreamedFiles) -> None:
     if source.several:
         warn_of_frames(source.several)
     if faults:
-        _refuse_or_skip(faults, len(source), "error")
+        refuse_or_skip(faults, len(source), "error")
 
 
 def warn_of_frames(several: Sequence[Path]) -> None:
@@ -185,7 +185,17 @@ def warn_of_frames(several: Sequence[Path]) -> None:
     warn(f"{len(several):,} {holds} several pictures (an animation or pages), such as {first}: the first one is read")
 
 
-def _refuse_or_skip(faults: dict[int, InputError], number: int, faulty: Faulty) -> None:
+def refuse_or_skip(faults: dict[int, InputError], number: int, faulty: Faulty) -> None:
+    """Raises an error that names files which cannot be read, or warns that they are left out.
+
+    Args:
+        faults: the fault of each file, by its index; at least one.
+        number: of all files.
+        faulty: ``error`` or ``skip``.
+
+    Raises:
+        InputError: the files are not to be skipped, or none of them can be read.
+    """
     listed = [str(faults[index]) for index in sorted(faults)]
     if faulty == "error" and len(listed) == 1:
         raise InputError(f"{listed[0]}, or set data.arguments.faulty to skip")

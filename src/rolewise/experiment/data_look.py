@@ -20,6 +20,7 @@ from rolewise.config.overrides import read_overridden
 from rolewise.config.schema import DataSection, ExperimentConfig
 from rolewise.data import DataWarning, Division, Source, StreamedFiles, data_root, divide, read_with, split
 from rolewise.data.data_checks import CopiesWarning
+from rolewise.data.held_images import NOTHING_MB
 from rolewise.data.picture_facts import PictureFacts, picture_facts, same_pixels
 from rolewise.data.splits import count_of
 from rolewise.data.targets import kind_of_targets
@@ -27,8 +28,6 @@ from rolewise.errors import InputError
 from rolewise.experiment.name_checks import data_faults
 from rolewise.seeds import derive_seed
 
-#: Below the pixels of any set: image files stay files, whose facts can be told.
-_NOTHING_MB = 1e-9
 _NETWORK = {"name": "small_cnn"}
 
 
@@ -79,7 +78,8 @@ def _look(section: DataSection, seed: int) -> dict[str, Any]:
         {key: value for key, value in section.arguments.items() if key != "faulty" or ":" in section.name},
         root=section.root,
         download=section.download,
-        memory_budget_mb=_NOTHING_MB,
+        # Image files stay files, whose facts can be told.
+        memory_budget_mb=NOTHING_MB,
     )
     parts = [raw.train] if raw.test is None else [raw.train, raw.test]
     titles, root = ("images", "test_images"), data_root(section.root)
@@ -135,9 +135,10 @@ def _counts(divided: Division, section: DataSection, seed: int, classes: Sequenc
     """Returns the number of images in each part, and of each class in each part where there are classes."""
     labels, train, validation = divided.source.labels, divided.usable, divided.validation
     if validation is None:
-        if fault := _validation_fault(section, len(train)):
+        wanted = section.validation if divided.validating is None else divided.validating
+        if fault := _validation_fault(wanted, len(train)):
             raise InputError.at(("data", "validation"), fault)
-        parts = split(labels[train], validation=section.validation, test=0, seed=derive_seed(seed, "split"))
+        parts = split(labels[train], validation=wanted, test=0, seed=derive_seed(seed, "split"))
         train, validation = divided.usable[parts.train], divided.usable[parts.validation]
     each = {
         "train": labels[train],
@@ -156,8 +157,8 @@ def _counts(divided: Division, section: DataSection, seed: int, classes: Sequenc
     return found
 
 
-def _validation_fault(section: DataSection, usable: int) -> str | None:
-    count = count_of("validation", section.validation, usable)
+def _validation_fault(validation: int | float, usable: int) -> str | None:
+    count = count_of("validation", validation, usable)
     return None if count < usable else f"must leave some of the {usable:,} images to train on, got {count:,}; lower it"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from rolewise.config.schema import AugmentationSpec, DataSection, ExperimentConfig
 from rolewise.data import files_state, fingerprint
+from rolewise.data.held_images import would_fit
 from rolewise.errors import InputError
 from rolewise.experiment.arms import specs
 from rolewise.experiment.own_code import code_of_results
@@ -98,8 +99,10 @@ def _data(config: ExperimentConfig) -> dict[str, str]:
     found: dict[str, str] = {}
     for part, source in (("training", train), ("test", test)):
         if source is not None:
-            marks = fingerprint(source, _STREAMED)
-            if (state := files_state(source)) is not None:
+            # Of a set that is read for the images that are used, the digest is that of the set in memory.
+            whole = config.data.limit is not None and would_fit(source, config.data.memory_budget_mb)
+            marks = fingerprint(source, _STREAMED, by_pixels=whole)
+            if not whole and (state := files_state(source)) is not None:
                 _STREAMED[state] = marks["pixels"]
             found |= {f"{title}, {what} of the {part} images": mark for what, mark in marks.items()}
     return found

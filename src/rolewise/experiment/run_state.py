@@ -111,7 +111,7 @@ def _end(record: StateRecord, state: str, reason: str) -> None:
         record.end(state, " ".join(reason.split()))
 
 
-def read_state(root: Path) -> dict[str, Any] | None:
+def read_folder_state(root: Path) -> dict[str, Any] | None:
     """Returns the state of a run's or a study's folder; None where there is none, or it cannot be read.
 
     Args:
@@ -131,7 +131,7 @@ def has_failed(root: Path, alive: bool) -> bool:
         root: the folder.
         alive: whether a process is at work in it.
     """
-    state = read_state(root)
+    state = read_folder_state(root)
     return state is not None and not alive and state["state"] in ("failed", "running")
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from rolewise.config.network_sections import ModelSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.data import Division, SealedTest, Source, divide, read_with, split, stratified_subset
+from rolewise.data.held_images import NOTHING_MB
 from rolewise.errors import InputError
 from rolewise.experiment.class_maps import class_map
 from rolewise.experiment.declared_models import declared
@@ -122,7 +123,8 @@ def seed_data_of(config: ExperimentConfig, seed: int, device: torch.device, fold
     sealed = SealedTest(divided.test_source, divided.test)
     if divided.validation is not None:
         return SeedData(config, seed, device, source, usable, divided.validation, sealed, folder)
-    parts = split(source.labels[usable], validation=config.data.validation, test=0, seed=derive_seed(seed, "split"))
+    wanted = config.data.validation if divided.validating is None else divided.validating
+    parts = split(source.labels[usable], validation=wanted, test=0, seed=derive_seed(seed, "split"))
     indices = usable[parts.train]
     return SeedData(config, seed, device, source, indices, usable[parts.validation], sealed, folder)
 
@@ -144,7 +146,8 @@ def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
         section.arguments,
         root=section.root,
         download=section.download,
-        memory_budget_mb=section.memory_budget_mb,
+        # Files of which some are used stay files until it is known which.
+        memory_budget_mb=section.memory_budget_mb if section.limit is None else NOTHING_MB,
     )
     _LOADED.clear()
     # What the config leaves out is let go of, and not held by every process to the end.
@@ -156,6 +159,7 @@ def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
         limit=section.limit,
         split_seed=section.split_seed,
         validation=section.validation,
+        budget_mb=None if section.limit is None else section.memory_budget_mb,
     )
     return read.train, read.test
 

@@ -25,8 +25,9 @@ from rolewise.seals import check_stage
 from rolewise.study.job_execution import JobEvent, run_jobs
 from rolewise.study.job_graph import Job, JobGraph, graph_of
 from rolewise.study.job_pool import InProcess, JobPool, WorkerProcesses
+from rolewise.study.linked_cells import make_cell
 from rolewise.study.pictures import write_pictures
-from rolewise.study.study_folder import StudyFolder, make_cell, open_study
+from rolewise.study.study_folder import StudyFolder, open_study
 from rolewise.study.study_plan import StudyPlan, plan_of
 from rolewise.study.table import Ledger, Row, study_metrics
 from rolewise.threads import torch_threads
@@ -148,7 +149,7 @@ def run_study(
         for job in (*graph.trainings, *graph.measurements):
             check_stage(folder.store(job.key))
         ledger = Ledger(study, graph, folder)
-        workers = study.workers or _default_workers(study)
+        workers = study.workers or default_workers_of(study)
         ledger.write()
         on_plan(plan_of(folder, graph, {cell.name: cell.config for cell in study.cells}, workers), graph)
         todo = [job for job in (*graph.trainings, *graph.measurements) if not folder.is_done(job.key)]
@@ -210,7 +211,7 @@ def _next_stops(jobs: Sequence[Job]) -> str:
     return trained if not measured else "this measurement" if measured == 1 else f"these {measured} measurements"
 
 
-def _default_workers(study: Study) -> int:
+def default_workers_of(study: Study) -> int:
     """Returns the number of processes for this machine: its cores over the threads of each; one on a GPU."""
     if any(builders.configured_device(cell.config.device).type != "cpu" for cell in study.cells):
         return 1

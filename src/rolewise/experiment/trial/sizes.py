@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
+from rolewise.data.limits import limited_test, limited_unlabelled, limited_validation, used_images
 from rolewise.data.splits import count_of
 from rolewise.data.unlabelled import validation_fault
+from rolewise.errors import InputError
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.trial.moment_trial import moment_faults
 
@@ -24,30 +26,34 @@ def size_faults(
         labelled: whether the training images have classes; validation images are drawn from the others where not.
     """
     data, usable = config.data, total
-    if not labelled and own_test is not None:
-        if fault := validation_fault(data.validation, own_test):
-            yield ("data", "validation"), fault
-            return
-        own_test -= count_of("validation", data.validation, own_test)
-    if data.test is not None:
-        part = total if own_test is None else own_test
-        tested = count_of("test", data.test, part)
-        if own_test is None and tested >= total:
-            yield ("data", "test"), f"must leave some of the {total:,} images to train on, got {tested:,}; lower it"
-            return
-        if own_test is not None and not 1 <= tested <= own_test:
-            yield ("data", "test"), f"must be 1 to {own_test:,}, the size of the set's own test part, got {data.test}"
-        usable -= tested if own_test is None else 0
-    if data.limit is not None and data.limit > usable:
-        yield ("data", "limit"), f"must be at most the {usable:,} training images, got {data.limit:,}; lower it"
+    try:
+        if not labelled and own_test is not None:
+            if fault := validation_fault(data.validation, own_test):
+                yield ("data", "validation"), fault
+                return
+            own_test -= limited_validation(data.limit, count_of("validation", data.validation, own_test))
+        tested = own_test or 0
+        if data.test is not None:
+            part = total if own_test is None else own_test
+            tested = count_of("test", data.test, part)
+            if own_test is None and tested >= total:
+                yield ("data", "test"), f"must leave some of the {total:,} images to train on, got {tested:,}; lower it"
+                return
+            if own_test is not None and not 1 <= tested <= own_test:
+                rule = f"must be 1 to {own_test:,}, the size of the set's own test part, got {data.test}"
+                yield ("data", "test"), rule
+            usable -= tested if own_test is None else 0
+        limited_test(data.limit, tested)
+        validating: int | float = 0
+        if labelled:
+            usable, validating = used_images(data.limit, usable, data.validation)
+        else:
+            usable = limited_unlabelled(data.limit, usable)
+    except InputError as error:
+        yield error.path, error.rule
         return
-    usable = data.limit or usable
-    if not labelled:
-        yield from _roles(config, usable)
-        yield from moment_faults(config, usable)
-        return
-    validation = count_of("validation", data.validation, usable)
-    if validation >= usable:
+    validation = count_of("validation", validating, usable)
+    if labelled and validation >= usable:
         rule = f"must leave some of the {usable:,} images to train on, got {validation:,}"
         yield ("data", "validation"), f"{rule}; lower it" + (", or raise data.limit" if data.limit else "")
         return
