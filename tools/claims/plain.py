@@ -29,6 +29,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("augment.md", "| shear, pixels for each row |", "rule"),
     ("augment.md", "| translation |", "rule"),
     ("augment.md", "| brightness, color, contrast, sharpness", "rule"),
+    ("config_reference.md", "| `quantile` | number above 0", "rule"),
     ("log.md", "| 2,048 of 8x8 |", "once"),
     ("log.md", "| 512 of 32x32 |", "once"),
     ("log.md", "| 64 of 224x224 |", "once"),

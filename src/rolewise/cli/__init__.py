@@ -5,13 +5,25 @@ from __future__ import annotations
 import sys
 import time
 
-from rolewise.cli import data, experiments, new, outcomes, overview, predictions, proposals, tables
+from rolewise.cli import data, experiments, explain, new, outcomes, overview, predictions, proposals, tables
 from rolewise.cli.options import app
 from rolewise.errors import BrokenOff, InputError, Interrupted, RolewiseError
 from rolewise.jobs.worker_output import warn_in_one_line
 from rolewise.threads import wait_passively
 
-__all__ = ["app", "data", "experiments", "main", "new", "outcomes", "overview", "predictions", "proposals", "tables"]
+__all__ = [
+    "app",
+    "data",
+    "experiments",
+    "explain",
+    "main",
+    "new",
+    "outcomes",
+    "overview",
+    "predictions",
+    "proposals",
+    "tables",
+]
 
 
 #: A path that was given is of another kind, or not for this user.
