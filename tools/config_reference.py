@@ -1,29 +1,26 @@
-"""Writes docs/config_reference.md: every key of a config and of a study, read off the typed sections.
+"""A hook of mkdocs: the page of every key of a config and of a study, read off the typed sections.
 
-    python tools/config_reference.py
-
-Nothing in it is written by hand: a key's description is its entry of Args in the docstring of its section.
+Nothing is kept in step by hand: a key's description is its entry of Args in the docstring of its section, or of its
+method.
 """
 
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
 
 from rolewise.config.key_reference import BELOW, ConfigKey
 from rolewise.experiment.config_catalogue import experiment_keys, method_keys, study_keys
 from rolewise.strict_settings import Section
 
 ENTRY = "distill.methods[]."
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "config_reference.md"
 HEAD = """# Every key of a config
 
 What each key holds, its default and what it means; `rolewise explain search.members` prints the same for one of them.
 How a file is read, what may be your own code and how faults are shown: [Configs](config.md). In a path `[]` stands for
 a place in a list and `NAME` for a key of your own. Where a section may be left out, its keys have the defaults below.
-
-This page is written by `python tools/config_reference.py` from the typed sections of `rolewise.config`.
 """
 
 
@@ -74,6 +71,7 @@ def table(title: str, keys: list[ConfigKey], above: str) -> str:
     return "\n".join([*rows, ""])
 
 
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
-    sys.stdout.write(f"{PAGE}\n")
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Makes the page."""
+    files.append(File.generated(config, "config_reference.md", content=page()))
+    return files

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rolewise.callable_rooms import make_callable
+
 if TYPE_CHECKING:
     from rolewise.advice import advise
     from rolewise.augment import Plan, Policy, Schedule, apply
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from rolewise.config import ExperimentConfig
     from rolewise.deploy import export_network, predict_pictures
     from rolewise.distill import Distiller, Method, Shapes, StoredTeacher, Term, Terms, average_of, configure
+    from rolewise.distill.signatures import *  # noqa: F403
     from rolewise.errors import InputError, Interrupted, NonFiniteError, RolewiseError, RunError
     from rolewise.experiment import load, run
     from rolewise.inputs import InputSpec
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from rolewise.search import SearchResult, search
     from rolewise.taps import tap
     from rolewise.tasks import Classification, MultiLabel, Regression, Segmentation
-    from rolewise.train import Trainee, evaluate, fit
+    from rolewise.train import Distilled, Trainee, distill, evaluate, fit
 
 __version__ = "0.1.0"
 
@@ -37,14 +40,17 @@ _WHERE = {
     "search": ("SearchResult", "search"),
     "tasks": ("Classification", "MultiLabel", "Regression", "Segmentation"),
     "taps": ("tap",),
-    "train": ("Trainee", "evaluate", "fit"),
+    "train": ("Distilled", "Trainee", "evaluate", "fit"),
 }
+# Rooms that are functions too. Each stays a room: rolewise.distill.Distiller, and rolewise.distill(teacher, ...).
+_CALLED = {"distill": "rolewise.train:distill", "search": "rolewise.search.runners.local:search"}
 _ROOM = {name: room for room, names in _WHERE.items() for name in names}
 
 __all__ = [
     "Batch",
     "Classification",
     "Context",
+    "Distilled",
     "Distiller",
     "ExperimentConfig",
     "InputError",
@@ -72,6 +78,7 @@ __all__ = [
     "apply",
     "average_of",
     "configure",
+    "distill",
     "evaluate",
     "export_network",
     "fit",
@@ -84,8 +91,13 @@ __all__ = [
 ]
 
 
+make_callable(__name__, _CALLED)
+
+
 def __getattr__(name: str) -> Any:
     """Imports a name at its first use, so that ``import rolewise`` and ``rolewise --help`` are quick."""
+    if name in _CALLED:
+        return importlib.import_module(f"rolewise.{name}")
     if name in _ROOM:
         return getattr(importlib.import_module(f"rolewise.{_ROOM[name]}"), name)
     if not name.startswith("_"):
@@ -96,3 +108,9 @@ def __getattr__(name: str) -> Any:
         absent = importlib.import_module("rolewise.distill.absent")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{absent.elsewhere(name, distill.METHODS)}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Returns all that is public: the names above, and a function for each method and combination."""
+    distill = importlib.import_module("rolewise.distill")
+    return sorted({*globals(), *__all__, *distill.METHODS, *distill.COMBINATIONS})

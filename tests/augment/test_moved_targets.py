@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from rolewise.augment import OPS, Plan, apply, apply_to_boxes, apply_to_masks, apply_to_points, geometric, in_turn
@@ -163,3 +165,32 @@ def test_points_move_with_the_pixels_that_they_mark():
 def test_wrong_targets_are_refused(call, words: str):  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=words):
         call(plan_of(2, 1, seed=0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slots", [1, 2])
+def test_boxes_of_real_nuclei_hold_their_moved_masks(slots: int, restored):
+    folder = restored("nuclei", "nuclei/instances") / "nuclei" / "instances"
+    instances, owners, boxes, areas = [], [], [], []
+    for path in sorted(folder.glob("*.png"))[:40]:
+        with Image.open(path) as picture:
+            instances.append(torch.from_numpy(np.asarray(picture).astype(np.int64)))
+        for number in instances[-1].unique()[1:].tolist():
+            mask = instances[-1] == number
+            owners.append(len(instances) - 1)
+            boxes.append(hulls(mask[None])[0])
+            areas.append((number, int(mask.sum())))
+    masks, size = torch.stack(instances), tuple(instances[0].shape)
+    plan = plan_of(len(masks), slots, seed=12)
+    moved = apply_to_masks(masks, plan, fill=0)
+    placed, kept = apply_to_boxes(torch.stack(boxes), torch.tensor(owners), plan, (size[0], size[1]))
+    over, left = [], []
+    for at, (number, area) in enumerate(areas):
+        mask = moved[owners[at]] == number
+        if mask.any() and kept[at]:
+            found = hulls(mask[None])[0]
+            over.append(float(torch.cat([placed[at, :2] - found[:2], found[2:] - placed[at, 2:]]).max()))
+        if not kept[at]:
+            left.append(float(mask.sum()) / area)
+    assert len(over) > 600 and max(over) <= 0.5 * slots
+    assert left and float(np.mean(left)) < 0.2

@@ -17,8 +17,6 @@ from rolewise.experiment.config_catalogue import experiment_keys, find_keys, met
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-import config_reference  # noqa: E402
-
 
 class Inner(Section):
     """A section.
@@ -78,12 +76,16 @@ def test_every_key_has_a_description() -> None:
     assert not any("leave_out" in path for path in paths)
 
 
-def test_the_page_is_what_the_sections_are() -> None:
-    held = config_reference.PAGE.read_text(encoding="utf-8")
-    assert held == config_reference.page(), "run python tools/config_reference.py"
+def test_the_page_holds_every_key() -> None:
+    pytest.importorskip("mkdocs", reason="the page is made where the documentation is built")
+    import config_reference
+
+    text = config_reference.page()
     for key in every_key():
-        name = key.path.rpartition(".")[2]
-        assert f"| `{name}` |" in held, key.path
+        assert f"| `{key.path.rpartition('.')[2]}` |" in text, key.path
+    tables = text.split("\n### ")
+    assert any(one.startswith("`teacher.train`, `students[].train`\n") and "| `epochs` |" in one for one in tables)
+    assert all(one.count("|") % 5 == 0 for table in tables for one in table.splitlines() if one.startswith("| `"))
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_camvids_layout_is_read_and_void_does_not_count(tmp_path: Path):
 
 @pytest.mark.slow
 def test_the_real_camvid(restored):
-    raw = read("camvid", root=restored("camvid", "CamVid"))
+    raw = read("camvid", root=restored("camvid", "CamVid/train"))
     assert raw.test is not None and (len(raw.train), len(raw.test)) == (367, 233)
     assert raw.train.labels.shape == (367, 180, 240)
     there = torch.bincount(raw.train.labels.view(-1), minlength=256)

@@ -132,17 +132,55 @@ def match(
     return np.array(losses)
 
 
+def cwd(student: Array, teacher: Array, temperature: float = 4.0) -> Array:
+    """Channel by channel, place by place."""
+    losses = []
+    for s, t in zip(student, teacher, strict=True):
+        total = 0.0
+        for channels in zip(s, t, strict=True):
+            shares = [np.exp(channel / temperature) / np.exp(channel / temperature).sum() for channel in channels]
+            total += sum(q * math.log(q / p) for p, q in zip(*(share.flat for share in shares), strict=True))
+        losses.append(temperature**2 * total / len(s))
+    return np.array(losses)
+
+
+def pairwise(student: Array, teacher: Array, grid: int = 2) -> Array:
+    """Cell by cell, whose places are between the floor of its beginning and the ceiling of its end."""
+
+    def cells(feature: Array) -> list[Array]:
+        bounds = [
+            [(at * side // parts, -(-(at + 1) * side // parts)) for at in range(parts)]
+            for side, parts in (
+                (feature.shape[1], min(grid, feature.shape[1])),
+                (feature.shape[2], min(grid, feature.shape[2])),
+            )
+        ]
+        return [unit(feature[:, a:b, c:d].max((1, 2))) for a, b in bounds[0] for c, d in bounds[1]]
+
+    losses = []
+    for pair in zip(student, teacher, strict=True):
+        both = [cells(feature) for feature in pair]
+        num = len(both[0])
+        differences = [both[0][i] @ both[0][j] - both[1][i] @ both[1][j] for i in range(num) for j in range(num)]
+        losses.append(sum(value**2 for value in differences) / num**2)
+    return np.array(losses)
+
+
 ORACLES: dict[str, Callable[..., Array]] = {
+    "cwd": cwd,
     "match": match,
     "similarity": similarity,
     "nst": nst,
     "pkt": pkt,
     "correlation": correlation,
     "fsp": fsp,
+    "pairwise": pairwise,
 }
 
 SETTINGS: dict[str, list[dict[str, Any]]] = {
     "correlation": [{"gamma": 1.5, "order": 4}],
+    "cwd": [{"temperature": 1.0}],
+    "pairwise": [{"grid": 1}, {"grid": 3}, {"grid": 9}],
     "match": [
         {"loss": "mse", "reduction": "sum", "map": "none"},
         {"loss": "l1", "normalise": True},
@@ -175,6 +213,17 @@ WORKED: dict[str, list[Worked]] = {
         Worked([[2.0, 0.0]], [[-1.0, 4.0]], [2.0], {"loss": "pearson"}),
         Worked([[0.0, 0.0]], [[math.log(3), 0.0]], [0.75 * math.log(1.5) + 0.25 * math.log(0.5)], {"loss": "kl"}),
     ],
+    # At T = 2 the teacher is at the first of two places with 3/4, the student at both alike.
+    "cwd": [
+        Worked(
+            [[[[0.0, 0.0]]]],
+            [[[[2 * math.log(3), 0.0]]]],
+            [4 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5))],
+            {"temperature": 2.0},
+        )
+    ],
+    # The student's two places are at a right angle, the teacher's alike: of four pairs two differ by 1.
+    "pairwise": [Worked([[[[1.0, 0.0]], [[0.0, 1.0]]]], [[[[1.0, 1.0]], [[1.0, 1.0]]]], [0.5])],
     # Rows of similarities: (1, 0) against (1, 1) over its length.
     "similarity": [Worked(_APART, _ALIKE, [((1 - _HALF) ** 2 + 0.5) / 2] * 2)],
     # One channel looks at one of two places, the teacher's two at both: 1, (1 + 1 + 0 + 0) / 4, and (1 + 0) / 2.

@@ -240,3 +240,30 @@ def test_it_opens_in_a_browser(tmp_path: Path) -> None:
         timeout=60,
     )
     assert result.returncode == 0 and "What failed" in result.stdout and "The cells" in result.stdout
+
+
+def test_an_own_metric_is_written_in_its_unit_and_what_does_not_act_is_left_out(tmp_path: Path) -> None:
+    root = folder(tmp_path / "s")
+    table = (root / "results.csv").read_text()
+    head, rest = table.split("\n", 1)
+    (root / "results.csv").write_text(f"{head.replace('accuracy', 'misses')}\n{rest}")
+    record = json.loads((root / "study.json").read_text())
+    record["metrics"] = [{"key": "misses", "title": "share of misses", "unit": "fraction", "higher_is_better": False}]
+    record["questions"] = [
+        {
+            "ask": "Does mixup err less?",
+            "of": {"teacher_mixing": ["mixup"]},
+            "against": {"teacher_mixing": ["vanilla"]},
+            "metric": "misses",
+            "wanted": "lower",
+        }
+    ]
+    (root / "study.json").write_text(json.dumps(record))
+    told = dict(study_sentences(root))
+    assert re.search(r"No: \+1\d\.\d points in share of misses \(80\.0 against 69\.8\)", told["Questions"][0])
+    mixed = " ".join(told["mixing: s, none+distill"])
+    assert re.search(r"mixup instead of vanilla raises share of misses by 1\d\.\d points, which is worse \(", mixed)
+    page = html.unescape(write_study_report(root).read_text())
+    assert re.search(r">7\d\.\d ± \d\.\d", page) and "0.7" not in "".join(re.findall(r"<td>(0\.7\d+) ±", page))
+    # The calibration error is the same everywhere: sentences name that, and no table has a row of zeros.
+    assert "makes no difference whatsoever" in page and "<td>+0.000</td>" not in page and ">+0.000<" not in page

@@ -5,7 +5,19 @@ from __future__ import annotations
 import sys
 import time
 
-from rolewise.cli import data, experiments, explain, new, outcomes, overview, predictions, proposals, tables
+from rolewise.cli import (
+    data,
+    experiments,
+    explain,
+    new,
+    outcomes,
+    overview,
+    predict,
+    proposals,
+    status,
+    tables,
+    watching,
+)
 from rolewise.cli.options import app
 from rolewise.errors import BrokenOff, InputError, Interrupted, RolewiseError
 from rolewise.jobs.worker_output import warn_in_one_line
@@ -20,9 +32,11 @@ __all__ = [
     "new",
     "outcomes",
     "overview",
-    "predictions",
+    "predict",
     "proposals",
+    "status",
     "tables",
+    "watching",
 ]
 
 

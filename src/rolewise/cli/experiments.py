@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from rolewise.cli.options import ConfigFile, Fresh, RunOption, Settings, app, console, load_experiment
+from rolewise.cli.options import ConfigFile, DryRun, Extend, Fresh, RunOption, Settings, app, console, load_experiment
 from rolewise.cli.stopping import HowFar, breakable
 from rolewise.errors import InputError, RunError
 from rolewise.seals import finished
+from rolewise.words import counted
 
 
 @app.command("run")
-def run_command(config: ConfigFile, out: RunOption, settings: Settings = None, fresh: Fresh = False) -> None:
+def run_command(
+    config: ConfigFile,
+    out: RunOption,
+    settings: Settings = None,
+    fresh: Fresh = False,
+    extend: Extend = False,
+    dry_run: DryRun = False,
+    arms: Annotated[
+        list[str] | None, typer.Option("--arm", help="Run this arm alone, such as own+distill, with what it needs.")
+    ] = None,
+    stages: Annotated[
+        list[str] | None, typer.Option("--stage", help="Run this stage alone, such as seed0/teacher-own.")
+    ] = None,
+) -> None:
     """Run a whole experiment, or resume it, and write its report.
 
+    --arm and --stage, which may be repeated, run a part; the same command without them runs the rest.
+
     Example: rolewise run configs/digits.yaml --out runs/digits
+
+    Example: rolewise run configs/digits.yaml --out runs/digits --set seeds=[0,1,2,3,4,5] --extend --dry-run
     """
-    _run(config, out, settings, fresh, None)
+    part = (tuple(arms or ()), tuple(stages or ()))
+    experiment = _run(config, out, settings, fresh, None, extend=extend, dry=dry_run, part=part)
+    if dry_run:
+        return
+    if any(part):
+        _show_part(experiment, out, *part)
+        return
     from rolewise.report import summary
 
     console.print(summary(out))
@@ -34,13 +59,16 @@ def study_command(
     fresh: Fresh = False,
     extend: Annotated[bool, typer.Option("--extend", help="Continue in the folder of another study.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what failed.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Run a grid over settings of an experiment, or resume it; every distinct training runs once.
 
     Example: rolewise study configs/studies/temperature_digits.yaml --out runs/temperature
     """
     with breakable() as far:
-        made = _study(config, out, settings, far, fresh=fresh, extend=extend, retry=retry)
+        made = _study(config, out, settings, far, dry_run, fresh=fresh, extend=extend, retry=retry)
+    if made is None:
+        return
     from rolewise.report import study_summary
 
     console.print(study_summary(out))
@@ -107,12 +135,29 @@ def distill_command(
         console.print(f"{folder}: {shown} {done.get(named, float('nan')):.4f}", soft_wrap=True)
 
 
-def _run(config: Path, out: Path, settings: list[str] | None, fresh: bool, only: Any) -> None:
+def _run(
+    config: Path,
+    out: Path,
+    settings: list[str] | None,
+    fresh: bool,
+    only: Any,
+    *,
+    extend: bool = False,
+    dry: bool = False,
+    part: tuple[Sequence[str], Sequence[str]] = ((), ()),
+) -> Any:
+    """Runs an experiment, or a part of it, and returns it."""
     with breakable() as far:
         from rolewise.experiment.pipeline import run as run_pipeline
         from rolewise.experiment.run_progress import Display
+        from rolewise.experiment.stage_selection import chosen_stages
 
         experiment = load_experiment(config, settings, out)
+        if any(part):
+            only = chosen_stages(experiment, *part)
+        if dry:
+            _count(experiment, out, fresh, extend, only)
+            return experiment
         with Display(console, out) as display:
 
             def update(news: Any) -> None:
@@ -123,10 +168,41 @@ def _run(config: Path, out: Path, settings: list[str] | None, fresh: bool, only:
                 far.left = len(todo)
                 display.plan(planned, todo)
 
-            run_pipeline(experiment, out, fresh=fresh, only=only, on_update=update, on_plan=plan)
+            run_pipeline(experiment, out, fresh=fresh, extend=extend, only=only, on_update=update, on_plan=plan)
+    return experiment
 
 
-def _study(config: Path, out: Path, settings: list[str] | None, far: HowFar, **how: bool) -> Any:
+def _count(experiment: Any, out: Path, fresh: bool, extend: bool, only: Any) -> None:
+    from rolewise.cli.cost_tables import show_extension, show_run_cost
+    from rolewise.experiment.dry_run import dry_run
+
+    plan, extension = dry_run(experiment, out, fresh=fresh, extend=extend, only=only)
+    if extension is not None:
+        show_extension(extension, plan)
+    show_run_cost(plan, experiment)
+
+
+def _show_part(experiment: Any, out: Path, arms: Sequence[str], stages: Sequence[str]) -> None:
+    from rolewise.experiment.stage_graph import stages_of
+    from rolewise.experiment.stage_selection import chosen_stages
+
+    chosen, every = chosen_stages(experiment, arms, stages), stages_of(experiment)
+    for stage in filter(chosen, every):
+        _show_stage(out / "stages" / stage.name)
+    left = sum(finished(out / "stages" / stage.name) is None for stage in every)
+    if left:
+        whole = "the same command without --arm and --stage runs the rest"
+        console.print(f"{counted(left, 'stage')} of the whole experiment left: {whole}.", soft_wrap=True)
+
+
+def _show_stage(folder: Path) -> None:
+    done = finished(folder) or {}
+    named = next((name for name in done if name.startswith("validation_")), None)
+    value = f": {named.replace('_', ' ')} {done[named]:.4f}" if named is not None else ""
+    console.print(f"{folder}{value}", soft_wrap=True)
+
+
+def _study(config: Path, out: Path, settings: list[str] | None, far: HowFar, dry: bool, **how: bool) -> Any:
     from rolewise.cli.foreign import announced, say
     from rolewise.config.study_file import config_kind
     from rolewise.study import load_study, run_study
@@ -138,6 +214,12 @@ def _study(config: Path, out: Path, settings: list[str] | None, far: HowFar, **h
             "name it as the base of a study"
         )
     read = announced(config, settings or [], lambda: load_study(config, settings or [], on_note=say), out)
+    if dry:
+        from rolewise.cli.cost_tables import show_study_cost
+        from rolewise.study.dry_study import dry_study
+
+        show_study_cost(dry_study(read, out, fresh=how["fresh"], extend=how["extend"]))
+        return None
     with StudyDisplay(console, out) as display:
 
         def update(event: Any) -> None:

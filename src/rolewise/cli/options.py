@@ -27,6 +27,11 @@ RunArgument = Annotated[Path, typer.Argument(help="The run folder.", show_defaul
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set students[0].train.epochs=5")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start again; the folder's content is moved aside, not deleted.")]
 
+Extend = Annotated[
+    bool, typer.Option("--extend", help="Keep what still holds in the folder of another config, and run the rest.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Count stages, images and time; run and write nothing.")]
+
 
 def load_experiment(config: Path, settings: list[str] | None, out: Path | None = None, *, imports: bool = True) -> Any:
     """Returns an experiment, checked and tried (see `rolewise.experiment.load`).

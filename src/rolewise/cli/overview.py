@@ -39,6 +39,9 @@ def validate_command(
     no_import: Annotated[
         bool, typer.Option("--no-import", help="Import no code of yours; what depends on it is left out.")
     ] = False,
+    cost: Annotated[
+        bool, typer.Option("--cost", help="Time a few steps, and estimate the time of everything on this machine.")
+    ] = False,
 ) -> None:
     """Check a config, or a study, and count its stages; all faults at once.
 
@@ -48,6 +51,7 @@ def validate_command(
     """
     from rolewise.cli.foreign import announced, say
     from rolewise.config.study_file import config_kind
+    from rolewise.experiment.arms import added_controls
     from rolewise.experiment.stage_graph import stages_of
     from rolewise.experiment.trial import export_notes
 
@@ -73,6 +77,11 @@ def validate_command(
             f"train ({shared:,} more {'is' if shared == 1 else 'are'} shared between cells).",
             soft_wrap=True,
         )
+        if cost:
+            from rolewise.cli.cost_tables import show_study_cost
+            from rolewise.study.dry_study import dry_study
+
+            show_study_cost(dry_study(read))
         return
     experiment = load_experiment(config, settings, imports=not no_import)
     kinds: list[str] = [stage.kind for stage in stages_of(experiment)]
@@ -82,6 +91,13 @@ def validate_command(
             say(note)
     found = "has no fault as far as it was checked" if no_import else "is valid"
     console.print(f"{config} {found}: {counted(len(experiment.seeds), 'seed')}, {counts}.", soft_wrap=True)
+    if (added := added_controls(experiment)) is not None:
+        console.print(added, soft_wrap=True)
+    if cost and not no_import:
+        from rolewise.cli.cost_tables import show_run_cost
+        from rolewise.experiment.dry_run import dry_run
+
+        show_run_cost(dry_run(experiment)[0], experiment)
 
 
 _KINDS = {

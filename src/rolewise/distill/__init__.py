@@ -1,6 +1,7 @@
 """Distillation: methods that compose, and the Distiller that composes them."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rolewise.distill.combinations import (
     COMBINATIONS,
@@ -14,6 +15,7 @@ from rolewise.distill.distiller import Distiller
 from rolewise.distill.gradient_limit import limit_factors, limit_gradients
 from rolewise.distill.logit_scale import logit_scale_of
 from rolewise.distill.method import Info, Method
+from rolewise.distill.method_makers import maker_of
 from rolewise.distill.method_registry import METHODS, configure, discover, method, method_settings
 from rolewise.distill.mixed import Pairs, isotonic, mixed_logits
 from rolewise.distill.step_state import average_of
@@ -22,24 +24,21 @@ from rolewise.distill.term import Shapes, Term
 from rolewise.distill.term_weights import Weight, weight_of
 from rolewise.distill.terms import Terms
 
+if TYPE_CHECKING:
+    from rolewise.distill.signatures import *  # noqa: F403
+
 discover()
-
-
-def _maker(name: str) -> Callable[..., Method]:
-    def make(**settings: object) -> Method:
-        return configure(name, **settings)
-
-    make.__name__ = make.__qualname__ = name
-    make.configures = name  # type: ignore[attr-defined]
-    make.__doc__ = f"Returns the method ``{name}``, configured (see ``rolewise.distill.methods.{name}``)."
-    return make
 
 
 def __getattr__(name: str) -> Callable[..., Method]:
     # Any registered method can be taken as rolewise.distill.<name>: adding one is adding its file.
     if name in METHODS:
-        return _maker(name)
+        return maker_of(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *METHODS})
 
 
 __all__ = [

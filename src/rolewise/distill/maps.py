@@ -35,14 +35,19 @@ def same_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
             'the grid of both networks, as in network.tokens = {"prefix": 1, "grid": (14, 14)}, or tap other places'
         )
     if {student.ndim, teacher.ndim} == {3, 4}:
-        student, teacher = _as_map(student), _as_map(teacher)
+        student, teacher = as_map(student), as_map(teacher)
     if student.ndim != 4 or teacher.ndim != 4 or student.shape[-2:] == teacher.shape[-2:]:
         return student, teacher
     size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
     return functional.adaptive_avg_pool2d(student, size), functional.adaptive_avg_pool2d(teacher, size)
 
 
-def _as_map(features: Tensor) -> Tensor:
+def as_map(features: Tensor) -> Tensor:
+    """Returns tokens [B, T, D], the places of a square row by row, as a map [B, D, H, H]; maps and vectors stay.
+
+    Raises:
+        InputError: T is no square.
+    """
     if features.ndim != 3:
         return features
     side = math.isqrt(features.shape[1])

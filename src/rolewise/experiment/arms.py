@@ -67,6 +67,25 @@ def control_of(config: ExperimentConfig, arm: Arm) -> str:
     return label(config.arms.control) + arm.name[len(arm.student_augmentation) :]
 
 
+def added_controls(config: ExperimentConfig) -> str | None:
+    """Returns a sentence on the control that is trained although ``arms.student`` does not list it; None where it does.
+
+    Args:
+        config: the experiment.
+    """
+    control = label(config.arms.control)
+    if control in distinct(config.arms.student):
+        return None
+    arms = dict.fromkeys(
+        arm.name
+        for student in config.students
+        for arm in arms_of(config, student.name)
+        if arm.student_augmentation == control
+    )
+    named = " and ".join(arms)
+    return f"Added as control, which every arm is compared with: {named} (arms.control, by default none)."
+
+
 def searching_teacher(config: ExperimentConfig) -> str:
     """Returns the label of the teacher that teaches while the student's schedule is searched."""
     teachers = [label(spec) for spec in config.arms.teacher]

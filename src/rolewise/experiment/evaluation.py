@@ -9,10 +9,13 @@ from rolewise.experiment.kept_stages import stages_made_from
 from rolewise.experiment.run_folder import RunFolder, existing_run
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import Stage
+from rolewise.experiment.stage_selection import named_stages
 from rolewise.experiment.stages import find_stage, section_of, trained_network
 from rolewise.files import AnyPath, as_path
 from rolewise.threads import torch_threads
 from rolewise.train import Metrics, evaluate
+
+_TRAININGS = ("teacher", "arm")
 
 
 def finished_training(root: AnyPath, name: str) -> tuple[RunFolder, Stage]:
@@ -36,8 +39,10 @@ def finished_stage(root: AnyPath, name: str) -> tuple[RunFolder, Stage]:
     run = existing_run(root)
     config = run.config()
     stage = find_stage(config, name)
-    if stage.kind not in ("teacher", "arm"):
-        raise InputError(f"stage must be a training, got {name!r}, which is a {stage.kind}")
+    if stage.kind not in _TRAININGS:
+        raise InputError(
+            f"stage must be a training, got {name!r}, which is a {stage.kind}" + named_stages(config, name, *_TRAININGS)
+        )
     if not run.is_done(name):
         raise InputError(f"stage {name} is not finished; run: rolewise run {root / 'config.yaml'} --out {root}")
     return run, stage

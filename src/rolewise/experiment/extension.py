@@ -43,7 +43,7 @@ class Extension:
 
     @property
     def sentence(self) -> str:
-        """What is kept and what is run, in a sentence."""
+        """The numbers of stages that are kept and run, in a sentence."""
         run = [*self.again, *self.new]
         named = ", ".join(run[:_MOST]) + (f" and {len(run) - _MOST} more" if len(run) > _MOST else "")
         parts = [f"{counted(len(self.kept), 'stage')} kept"]
@@ -54,7 +54,7 @@ class Extension:
 
 
 def extension_of(root: Path, config: ExperimentConfig) -> Extension:
-    """Returns what an extension of a run by a changed config keeps; nothing is changed.
+    """Returns the stages that an extension of a run by a changed config keeps; nothing is changed.
 
     Args:
         root: the run folder.
@@ -120,10 +120,10 @@ def extend(root: Path, config: ExperimentConfig, read: dict[str, str]) -> None:
         put_results_aside(root)
         (root / "environment.json").unlink(missing_ok=True)
         write_record(root, config, read)
-        restore(root, config, wanted)
+        take_back_stages(root, config, wanted)
 
 
-def restore(root: Path, config: ExperimentConfig, keys: Mapping[str, str] | None = None) -> None:
+def take_back_stages(root: Path, config: ExperimentConfig, keys: Mapping[str, str] | None = None) -> None:
     """Takes stages that a run needs, and that lie in ``replaced/`` or under another name, to their places.
 
     Args:

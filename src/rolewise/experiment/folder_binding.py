@@ -94,14 +94,28 @@ def _ways(root: Path, bound: list[str]) -> str:
     return "\n  ".join([f"{ways}; {keep}", *folders[:_MOST], *more])
 
 
+def check_config(root: Path, config: ExperimentConfig) -> None:
+    """Makes sure that a run folder is of this config, whatever has changed of its inputs.
+
+    Args:
+        root: the run folder.
+        config: the experiment.
+
+    Raises:
+        InputError: it was made by another config; the difference is shown.
+    """
+    _known_of(root, config)
+
+
 def _kept_by(root: Path, config: ExperimentConfig) -> str:
-    """Returns what an extension would keep, in brackets; empty where the folder holds nothing."""
+    """Returns the stages that an extension would keep, after a colon; empty where the folder holds nothing."""
     from rolewise.experiment.extension import extension_of  # which needs what is above
 
     try:
-        return f" ({extension_of(root, config).sentence})" if holds_work(root / "stages") else ""
+        found = extension_of(root, config).sentence if holds_work(root / "stages") else ""
     except RolewiseError:
         return ""  # what is damaged is named when it is read
+    return f": {found}; --extend --dry-run lists them;\n" if found else ""
 
 
 def _known_of(root: Path, config: ExperimentConfig, *, explain: bool = True) -> dict[str, Any]:
@@ -117,6 +131,7 @@ def _known_of(root: Path, config: ExperimentConfig, *, explain: bool = True) -> 
             if there
             else ["(its config.yaml is missing)"]
         )
-        ways = f"keep what still holds by --extend{_kept_by(root, config) if explain else ''}, {_FRESH}"
+        kept = _kept_by(root, config) if explain else ""
+        ways = f"keep what still holds by --extend{kept or ', '}{_FRESH}"
         raise InputError(f"{root} was made by another config; it differs in\n  " + "\n  ".join(lines) + f"\n{ways}")
     return known

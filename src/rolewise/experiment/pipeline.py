@@ -154,7 +154,7 @@ def run(
         workers = config.workers or default_workers(config)
         with blamed(config, "the estimate of the time", out):
             planned = plan(folder, stages, workers)
-        state.plan(planned.times, workers, planned.done)
+        state.plan(planned.times, planned.seconds)
 
         def update(news: StageUpdate) -> None:
             state.update(news.stage, news.text)

@@ -12,7 +12,7 @@ from rolewise.seals import DONE, PRODUCTS, finished, write_sealed
 
 #: Folder of a run in which they lie.
 REPLACED = "replaced"
-_RESULTS = ("config.yaml", "results.json", "report.html", "previews.npz", "timing.json", PRODUCTS)
+_RESULTS = ("config.yaml", "results.json", "report.html", "previews.npz", "predictions.npz", "timing.json", PRODUCTS)
 
 
 def put_aside(root: Path, name: str, key: str | None) -> None:

@@ -160,9 +160,9 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False, exten
     if not run.exists() or not all((root / name).exists() for name in MADE):
         write_record(root, config, read)
     if (root / REPLACED).is_dir():
-        from rolewise.experiment.extension import restore
+        from rolewise.experiment.extension import take_back_stages
 
-        restore(root, config)
+        take_back_stages(root, config)
     return RunFolder(root)
 
 

@@ -65,7 +65,9 @@ def run_keys(config: ExperimentConfig) -> dict[str, str]:
             one.name: keys[one.name] for one in stages if one.seed == stage.seed and one.kind in ("teacher", "arm")
         }
         known = {**settings, "version": VERSION, "kind": "test", "seed": stage.seed, "trained": trained}
-        keys[stage.name] = digest({**known, "controls": controls, "read": _read(config, stage)})
+        # With one seed, a test also compares networks within it.
+        known |= {"controls": controls, "one_seed": len(config.seeds) == 1}
+        keys[stage.name] = digest({**known, "read": _read(config, stage)})
     return keys
 
 

@@ -22,6 +22,7 @@ from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.searched_scalars import scalar_segments
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
+from rolewise.experiment.stage_selection import named_stages
 from rolewise.experiment.taken_networks import begin_from_file, cost_of, keep_beginning, take_teacher
 from rolewise.models import init_from
 from rolewise.seals import DONE, SECONDS, digests, write_sealed
@@ -69,7 +70,7 @@ def find_stage(config: ExperimentConfig, name: str) -> Stage:
     for stage in stages_of(config):
         if stage.name == name:
             return stage
-    raise InputError(f"no stage is called {name!r} in this experiment")
+    raise InputError(f"no stage is called {name!r} in this experiment{named_stages(config, name)}")
 
 
 def trained_network(run: RunFolder, data: SeedData, stage: Stage) -> nn.Module:

@@ -9,7 +9,7 @@ from typing import Any
 from rolewise.metric_info import MetricInfo
 from rolewise.report.study_data import StudyData
 from rolewise.statistics.estimates import estimate
-from rolewise.statistics.study_sentences import column_unit
+from rolewise.statistics.study_sentences import Unit, column_unit
 
 
 def table_of_cells(
@@ -27,7 +27,7 @@ def table_of_cells(
     for row in data.rows:
         if row["part"] == part:
             groups.setdefault((row["cell"], row["student"], row["arm"]), []).append(row)
-    return [_cell(name, rows, metrics, list(labels), data.metric) for name, rows in groups.items()]
+    return [_cell(name, rows, metrics, list(labels), data.infos) for name, rows in groups.items()]
 
 
 def _cell(
@@ -35,13 +35,16 @@ def _cell(
     rows: list[dict[str, Any]],
     metrics: Sequence[str],
     axes: Sequence[str],
-    first_metric: MetricInfo,
+    infos: Sequence[MetricInfo],
 ) -> dict[str, Any]:
+    first_metric = infos[0]
     done = [row for row in rows if row["status"] == "done"]
     values = []
     for metric in metrics:
         numbers = [row[metric] for row in done if row.get(metric) is not None]
-        values.append(_spread(numbers, metric, interval=metric == first_metric.key) if numbers else "")
+        values.append(
+            _spread(numbers, column_unit(metric, infos), interval=metric == first_metric.key) if numbers else ""
+        )
     first = next((row for row in rows if row.get("parameters") is not None), {})
     seconds = [row["seconds"] for row in rows if row.get("seconds") is not None]
     return {
@@ -59,8 +62,8 @@ def _cell(
     }
 
 
-def _spread(numbers: Sequence[float], metric: str, *, interval: bool) -> str:
-    unit, found = column_unit(metric), estimate(numbers)
+def _spread(numbers: Sequence[float], unit: Unit, *, interval: bool) -> str:
+    found = estimate(numbers)
     spread = "" if found.sd is None else f" ± {unit.value(found.sd)}"
     if interval and found.low is not None and found.high is not None:
         spread += f" ({unit.value(found.low)} to {unit.value(found.high)})"

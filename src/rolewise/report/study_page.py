@@ -15,12 +15,13 @@ from rolewise.report.rendering import render
 from rolewise.report.study_cells import table_of_cells
 from rolewise.report.study_data import StudyData, read_study
 from rolewise.report.study_figures import cells_figure
+from rolewise.report.study_opening import study_opening
 from rolewise.report.study_pictures import pictures
 from rolewise.statistics.cautions import fixed_test_set, looked_at
 from rolewise.statistics.columns import column_of
 from rolewise.statistics.effects import Contrast, Group, Level, contrasts
 from rolewise.statistics.questions import Answer, answer_questions
-from rolewise.statistics.study_sentences import best_sentence, column_unit, effect_sentences
+from rolewise.statistics.study_sentences import Unit, best_sentence, column_unit, effect_sentences
 from rolewise.words import duration
 
 
@@ -36,16 +37,17 @@ def write_study_report(root: AnyPath) -> Path:
     return path
 
 
-def study_page(root: Path) -> str:
+def study_page(root: Path, live: Mapping[str, Any] | None = None) -> str:
     """Returns the page of a study, also of one that is not finished; nothing is written.
 
     Args:
         root: the study folder.
+        live: how often the page looks for changes; None for a page to keep.
 
     Raises:
         InputError: it is no study folder, or a file in it is damaged.
     """
-    return render("study.html.j2", _content(read_study(root)))
+    return render("study.html.j2", {**_content(read_study(root)), "live": live})
 
 
 def short_labels(axes: Sequence[str]) -> dict[str, str]:
@@ -63,6 +65,10 @@ def short_labels(axes: Sequence[str]) -> dict[str, str]:
     return labels if len(set(labels.values())) == len(labels) else {axis: axis for axis in axes}
 
 
+def _axes(data: StudyData) -> list[str]:
+    return list(dict.fromkeys(axis for axes in data.parts.values() for axis in axes))
+
+
 def study_sentences(root: AnyPath) -> list[tuple[str, list[str]]]:
     """Returns a study's sentences for a terminal: answers, then those of each part, student and arm."""
     data = read_study(as_path(root, "root"))
@@ -78,15 +84,14 @@ def study_sentences(root: AnyPath) -> list[tuple[str, list[str]]]:
 
 def question_answers(data: StudyData) -> list[Answer]:
     """Returns the answers to the study's questions."""
-    return answer_questions(
-        data.rows, list(dict.fromkeys(axis for axes in data.parts.values() for axis in axes)), data.questions
-    )
+    axes = list(dict.fromkeys(axis for axes in data.parts.values() for axis in axes))
+    return answer_questions(data.rows, axes, data.questions, data.infos)
 
 
 def _content(data: StudyData) -> dict[str, Any]:
     states = [row["status"] for row in data.rows]
     parts = _parts(data)
-    leading = [metric for metric in data.metrics if column_of(metric).leads]
+    leading = [metric for metric in data.metrics if column_of(metric, data.infos).leads]
     for number, part in enumerate(parts):
         part["number"] = number
         part["cells"] = table_of_cells(data, part["name"], part["labels"], leading)
@@ -104,15 +109,14 @@ def _content(data: StudyData) -> dict[str, Any]:
         "name": data.name,
         "metric": data.metric,
         "parts": parts,
-        "leads": [],
-        "answers": question_answers(data),
+        **study_opening(data, short_labels(_axes(data)), [part["best"] for part in parts if part["best"]]),
         "cautions": _cautions(data),
         "pictures": pictures(data, {part["name"]: part["labels"] for part in parts}),
         "counts": {state: states.count(state) for state in ("done", "trained", "waiting", "failed")},
         "rows": len(data.rows),
         "seeds": len({row["seed"] for row in data.rows}),
         "failures": _failures(data),
-        "metrics": [column_unit(metric).name for metric in leading],
+        "metrics": [column_unit(metric, data.infos).name for metric in leading],
         "config": data.config,
         "environment": data.environment,
     }
@@ -120,7 +124,7 @@ def _content(data: StudyData) -> dict[str, Any]:
 
 def comparisons(data: StudyData) -> tuple[int, int]:
     """Returns the number of metrics that a study's page compares, and of the contrasts that it can judge."""
-    leading = [metric for metric in data.metrics if column_of(metric).leads]
+    leading = [metric for metric in data.metrics if column_of(metric, data.infos).leads]
     rows = {name: [row for row in data.rows if row["part"] == name] for name in data.parts}
     found = [one for metric in leading for name in rows for one in contrasts(rows[name], data.parts[name], metric)]
     return len(leading), sum(one.difference is not None for one in found)
@@ -138,13 +142,14 @@ def _parts(data: StudyData) -> list[dict[str, Any]]:
         rows = [row for row in data.rows if row["part"] == name]
         labels = short_labels(list(axes))
         found = contrasts(rows, axes, data.metric.key)
-        told = effect_sentences(found, data.metric.key, labels)
+        told = effect_sentences(found, data.metric.key, labels, data.infos)
         groups = []
         for group in dict.fromkeys((row["part"], row["student"], row["arm"]) for row in rows):
             sentences = told.get(group, []) or ["There is nothing to compare yet."]
             groups.append({"key": group, "title": _title(group, data), "sentences": sentences})
         best = best_sentence(rows, list(axes), labels, data.metric) if data.best else None
-        parts.append({"name": name, "axes": axes, "labels": labels, "rows": rows, "groups": groups, "best": best})
+        part = {"name": name, "axes": axes, "labels": labels, "rows": rows, "groups": groups, "best": best}
+        parts.append(part | {"infos": data.infos})
     return parts
 
 
@@ -159,8 +164,9 @@ def _metric(
     """Returns the contrasts of one metric of one part, student and arm, its maps, and a figure of the contrasts."""
     axes: Mapping[str, Sequence[Level]] = part["axes"]
     mine = [row for row in part["rows"] if (row["part"], row["student"], row["arm"]) == group["key"]]
-    found = [one for one in of_part if one.group == group["key"]]
-    unit, names = column_unit(metric), list(axes)
+    # An axis that does not act on this arm at all is named once, in the sentences.
+    found = [one for one in of_part if one.group == group["key"] and not (one.untouched and one.seeds > 1)]
+    unit, names = column_unit(metric, part["infos"]), list(axes)
     shown = [names[:3]] if names else []
     for one in found:
         pair = [one.axis, one.other[0]] if one.other is not None and one.supported else []
@@ -177,8 +183,8 @@ def _metric(
         "name": unit.name,
         "maps": maps,
         "effects": effects_figure(found, part["labels"], unit) if judged and figure else None,
-        "contrasts": [_contrast(one, part["labels"], metric) for one in judged],
-        "sentences": effect_sentences(found, metric, part["labels"]).get(group["key"], []),
+        "contrasts": [_contrast(one, part["labels"], unit) for one in judged],
+        "sentences": effect_sentences(of_part, metric, part["labels"], part["infos"]).get(group["key"], []),
     }
 
 
@@ -204,8 +210,8 @@ def _took(data: StudyData) -> list[Fact]:
     return [("Time of the students' trainings", duration(sum(seconds)).removeprefix("about "), False)]
 
 
-def _contrast(one: Contrast, labels: Mapping[str, str], metric: str) -> dict[str, Any]:
-    unit, difference = column_unit(metric), one.difference
+def _contrast(one: Contrast, labels: Mapping[str, str], unit: Unit) -> dict[str, Any]:
+    difference = one.difference
     assert difference is not None
     interval = ""
     if difference.low is not None and difference.high is not None:

@@ -13,7 +13,7 @@ from rolewise.files import AnyPath, as_path, read_json
 from rolewise.report.cells import with_interval, with_spread
 from rolewise.results_format import as_current
 from rolewise.seals import is_early, top_product
-from rolewise.statistics import ArmRow, caution, compare
+from rolewise.statistics import ArmRow, caution, compare, verdict
 from rolewise.statistics.answer_sentences import answer_sentences
 from rolewise.statistics.answers import run_answers
 from rolewise.statistics.comparison import best_sentence_of
@@ -45,7 +45,8 @@ def summary(root: AnyPath) -> Group:
         parts += bulleted(answer_sentences(answer))
     for student in dict.fromkeys(row.student for row in rows):
         mine = [row for row in rows if row.student == student]
-        parts += [_table(student, mine), Text("\n" + best_sentence_of(rows, student))]
+        best = best_sentence_of(rows, student) if mine[0].score.count > 1 else verdict(rows, student)
+        parts += [_table(student, mine), Text("\n" + best)]
     parts.append(Text("\n" + caution(results, rows)))
     return Group(*parts)
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rolewise.config import ExperimentConfig, experiment_digest
 from rolewise.config.axis_levels import ScalarValue
 from rolewise.config.experiment_values import dump_values, value_differences
 from rolewise.config.study import Study
@@ -18,7 +16,7 @@ from rolewise.experiment import builders
 from rolewise.experiment.folder_binding import holds_work
 from rolewise.experiment.input_digests import check_inputs, inputs_of, module_inputs, remember, streamed
 from rolewise.experiment.run_folder import RunFolder, held, move_aside
-from rolewise.experiment.run_record import environment, read_record, write_record
+from rolewise.experiment.run_record import environment, read_record
 from rolewise.files import digest_of, sha256, write_json, write_text
 from rolewise.metric_info import CLASS_METRICS
 from rolewise.seals import ANEW, DONE, check_file, finished, read_sealed, remedy_of, write_sealed
@@ -114,7 +112,7 @@ def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = 
     # Before anything is made or moved: what cannot be read binds no folder.
     remember(made)
     read = study_inputs(study)
-    known = {"version": VERSION, "name": study.name, "study": _digest(study), **_layout(study), "read": read}
+    known = _record_of(study, read)
     if fresh and (made.exists() or (root / "store").exists()):
         move_aside(root)
     if made.exists():
@@ -144,6 +142,24 @@ def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = 
     return StudyFolder(root)
 
 
+def _record_of(study: Study, read: dict[str, str]) -> dict[str, Any]:
+    return {"version": VERSION, "name": study.name, "study": _digest(study), **_layout(study), "read": read}
+
+
+def check_study(root: Path, study: Study, *, extend: bool = False) -> None:
+    """Makes sure that a study folder takes a study; nothing is written.
+
+    Args:
+        root: the study folder.
+        study: the study.
+        extend: take another study too.
+
+    Raises:
+        InputError: it belongs to another study, and ``extend`` is not set.
+    """
+    _check_same(root, study, _record_of(study, study_inputs(study)), extend)
+
+
 def _is_bound_to(made: Path, wanted: dict[str, Any]) -> bool:
     try:
         known = read_record(made, VERSION)
@@ -162,32 +178,6 @@ def study_inputs(study: Study) -> dict[str, str]:
     for cell in study.cells:
         found |= inputs_of(cell.config)
     return found
-
-
-def make_cell(folder: StudyFolder, name: str, config: ExperimentConfig, keys: dict[str, str]) -> None:
-    """Makes a cell's run folder, with a link into the store for each of its stages."""
-    run = folder.cell(name)
-    for stage, key in keys.items():
-        link, target = run.stage(stage), folder.store(key)
-        target.mkdir(parents=True, exist_ok=True)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        relative = os.path.relpath(target, link.parent)
-        if not link.is_symlink() or os.readlink(link) != relative:
-            with contextlib.suppress(FileNotFoundError):
-                link.unlink()
-            link.symlink_to(relative, target_is_directory=True)
-    read = inputs_of(config)
-    if not _is_made(run, config, read):
-        write_record(run.root, config, read, environs=False)
-
-
-def _is_made(run: RunFolder, config: ExperimentConfig, read: dict[str, str]) -> bool:
-    try:
-        known = run.record()
-        run.config()
-    except InputError:
-        return False  # missing, or damaged: it is all in the study, and written anew
-    return (known["name"], known["config"], known["read"]) == (config.name, experiment_digest(config), read)
 
 
 def _layout(study: Study) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from rolewise.config.study_file import load_study_config as _load_study
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.run_folder import RunFolder, held
+from rolewise.experiment.run_state import recorded_state
 from rolewise.experiment.stage_graph import next_stops
 from rolewise.experiment.trial import trial_of
 from rolewise.files import AnyPath, as_path
@@ -26,8 +27,9 @@ from rolewise.seals import check_stage
 from rolewise.study.job_execution import JobEvent, run_jobs
 from rolewise.study.job_graph import Job, JobGraph, graph_of
 from rolewise.study.job_pool import InProcess, JobPool, WorkerProcesses
+from rolewise.study.linked_cells import make_cell
 from rolewise.study.pictures import write_pictures
-from rolewise.study.study_folder import StudyFolder, make_cell, open_study
+from rolewise.study.study_folder import StudyFolder, open_study
 from rolewise.study.study_plan import StudyPlan, plan_of
 from rolewise.study.table import Ledger, Row, study_metrics
 from rolewise.threads import torch_threads
@@ -135,7 +137,11 @@ def run_study(
     folder = open_study(out, study, fresh=fresh, extend=extend)
     now: list[Job] = []
     ending = False
-    with held(RunFolder(out)), asked_to_stop(lambda: "the report is written" if ending else _next_stops(now)) as asked:
+    with (
+        held(RunFolder(out)),
+        recorded_state(out, "study") as state,
+        asked_to_stop(lambda: "the report is written" if ending else _next_stops(now)) as asked,
+    ):
         graph = graph_of(study)
         for cell in study.cells:
             make_cell(folder, cell.name, cell.config, graph.keys[cell.name])
@@ -144,16 +150,23 @@ def run_study(
         for job in (*graph.trainings, *graph.measurements):
             check_stage(folder.store(job.key))
         ledger = Ledger(study, graph, folder)
-        workers = study.workers or _default_workers(study)
+        workers = study.workers or default_workers_of(study)
         ledger.write()
-        on_plan(plan_of(folder, graph, {cell.name: cell.config for cell in study.cells}, workers), graph)
+        plan = plan_of(folder, graph, {cell.name: cell.config for cell in study.cells}, workers)
+        state.plan(plan.times, plan.seconds)
+        on_plan(plan, graph)
+
+        def on(event: JobEvent) -> None:
+            state.update(event.job.name, event.update.text if event.update.kind == "moves" else event.update.kind)
+            on_event(event)
+
         todo = [job for job in (*graph.trainings, *graph.measurements) if not folder.is_done(job.key)]
         if todo:
             pool: JobPool = (
                 WorkerProcesses(out, min(workers, len(todo)), asked.is_set) if isolate else InProcess(out, asked.is_set)
             )
             try:
-                _run(folder, graph, ledger, pool, asked.is_set, on_event, now)
+                _run(folder, graph, ledger, pool, asked.is_set, on, now)
             finally:
                 pool.close()
                 # Also of a study that was stopped: the table says how far it is.
@@ -203,7 +216,7 @@ def _next_stops(jobs: Sequence[Job]) -> str:
     return trained if not measured else "this measurement" if measured == 1 else f"these {measured} measurements"
 
 
-def _default_workers(study: Study) -> int:
+def default_workers_of(study: Study) -> int:
     """Returns the number of processes for this machine: its cores over the threads of each; one on a GPU."""
     if any(builders.configured_device(cell.config.device).type != "cpu" for cell in study.cells):
         return 1

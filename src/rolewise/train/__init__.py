@@ -3,32 +3,40 @@
 from rolewise.config.selection_sections import FreezeSettings, GroupSettings
 from rolewise.config.training_sections import OptimizerSettings, RateSchedule, TrainSettings
 from rolewise.train.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
-from rolewise.train.evaluate import Metrics, evaluate
+from rolewise.train.distilled import Distilled
+from rolewise.train.evaluate import Metrics, evaluate, evaluate_batches
+from rolewise.train.example_feed import LoaderFeed, TensorFeed
 from rolewise.train.feed import Feed
 from rolewise.train.image_feed import ImageFeed
 from rolewise.train.loop import fit
 from rolewise.train.mixing import Mixing
 from rolewise.train.objective import Objective
+from rolewise.train.one_call import distill
 from rolewise.train.rates import rate
 from rolewise.train.rule import StepRule
 from rolewise.train.step import Update, train_step
 from rolewise.train.trainee import Trainee
 
 __all__ = [
+    "Distilled",
     "Feed",
     "FreezeSettings",
     "GroupSettings",
     "ImageFeed",
+    "LoaderFeed",
     "Metrics",
     "Mixing",
     "Objective",
     "OptimizerSettings",
     "RateSchedule",
     "StepRule",
+    "TensorFeed",
     "TrainSettings",
     "Trainee",
     "Update",
+    "distill",
     "evaluate",
+    "evaluate_batches",
     "fit",
     "load_checkpoint",
     "load_weights",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -110,14 +110,38 @@ def evaluate(
     """
     check_indices(indices, source)
     check_count("batch_size", batch_size, least=1)
-    task = Classification() if task is None else task
+    parts = (
+        Batch(part.images if spec is not None else part.images.float() / 255, part.labels, part.indices)
+        for part in batches(source, indices, batch_size, device=device)
+    )
+    return evaluate_batches(model, parts, spec, task=task)
+
+
+@torch.no_grad()
+def evaluate_batches(
+    model: nn.Module, batches: Iterable[Batch], spec: InputSpec | None = None, *, task: Task | None = None
+) -> Metrics:
+    """Evaluates a network on batches.
+
+    Args:
+        model: of the task.
+        batches: with targets, on the model's device.
+        spec: the model's input; None for batches that are its input already.
+        task: of the model; classification by default.
+
+    Raises:
+        InputError: there is no example, or targets or outputs are not those of the task.
+    """
+    task, examples = Classification() if task is None else task, 0
     metric = task.metric()
     with evaluating(model):
-        for part in batches(source, indices, batch_size, device=device):
-            task.check(Batch(part.images, part.labels, part.indices))
-            images = prepare(part.images, spec) if spec is not None else part.images.float() / 255
-            batch = Batch(images, part.labels, part.indices)
-            outputs = task.run(model, images)
+        for given in batches:
+            task.check(given)
+            batch = given if spec is None else replace(given, inputs=prepare(given.inputs, spec))
+            outputs = task.run(model, batch.inputs)
             task.check_outputs(outputs, batch, values=False)
             metric.add(outputs, batch)
-    return Metrics(metric.compute(), task.metrics, metric, len(indices))
+            examples += len(outputs.first)
+    if not examples:
+        raise InputError("batches must hold at least one example, got none")
+    return Metrics(metric.compute(), task.metrics, metric, examples)

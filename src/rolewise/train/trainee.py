@@ -132,7 +132,8 @@ class Trainee:
     @property
     def images_seen(self) -> int:
         """The number of images trained on so far, each as often as it was seen."""
-        whole = self.images.examples
+        # A feed that does not know its examples has full batches.
+        whole = getattr(self.feed, "examples", self.feed.steps * self.settings.batch_size)
         return self.epoch * whole + min(whole, self.step * self.settings.accumulate * self.settings.batch_size)
 
     @property

@@ -1,0 +1,308 @@
+"""The methods as functions, for type checkers and editors: written by tools/method_signatures.py."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from rolewise.distill.combinations import function_matching as function_matching
+from rolewise.distill.combinations import ii_kd as ii_kd
+from rolewise.distill.method import Method
+from rolewise.moving_weight import Weight
+
+def attention(
+    *,
+    weight: float | Weight | dict[str, Any] = 1000.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean squared difference of the normalised attention maps."""
+
+def correlation(
+    *,
+    gamma: float = 0.4,
+    order: int = 2,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared difference of the Gaussian kernel between examples, expanded to a few terms."""
+
+def crd(
+    *,
+    width: int = 128,
+    negatives: int = 16384,
+    temperature: float = 0.07,
+    momentum: float = 0.5,
+    negatives_from: Literal["other_classes", "all"] = "other_classes",
+    weight: float | Weight | dict[str, Any] = 0.8,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Noise-contrastive estimate of an example's embedding among those of others in the other network's memory."""
+
+def cwd(
+    *,
+    temperature: float = 4.0,
+    weight: float | Weight | dict[str, Any] = 50.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the student's distribution over places from the teacher's, in each channel."""
+
+def dist(
+    *,
+    inter: float = 1.0,
+    intra: float = 1.0,
+    temperature: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """One minus the correlation of the class probabilities, of each example and of each class over the batch."""
+
+def dkd(
+    *,
+    target: float = 1.0,
+    others: float = 8.0,
+    temperature: float = 4.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence between targets and rest, and divergence among the rest, each with its own weight."""
+
+def fitnets(
+    *,
+    weight: float | Weight | dict[str, Any] = 100.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean squared difference of the student's regressed feature to the teacher's."""
+
+def fsp(
+    *,
+    weight: float | Weight | dict[str, Any] = 50.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean squared difference of the products of consecutive stages' channels."""
+
+def kd(
+    *,
+    temperature: float = 4.0,
+    weight: float | Weight | dict[str, Any] = 0.9,
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the student's softened class probabilities from the teacher's."""
+
+def kd_svd(
+    *,
+    candidates: int = 4,
+    spread: float = 8.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared difference of the relations between the main directions of consecutive stages."""
+
+def logit_standardisation(
+    *,
+    temperature: float = 2.0,
+    weight: float | Weight | dict[str, Any] = 9.0,
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the student's standardised and softened logits from the teacher's."""
+
+def match(
+    *,
+    loss: Literal["mse", "l1", "smooth_l1", "huber", "cosine", "kl", "pearson"] = "mse",
+    map: Literal["none", "linear", "conv"] = "linear",
+    reduction: Literal["mean", "sum"] = "mean",
+    normalise: bool = False,
+    threshold: float = 1.0,
+    temperature: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Distance of the student's feature from the teacher's, element by element or place by place."""
+
+def mhgd(
+    *,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the student's graphs between images from the teacher's, under one learned attention."""
+
+def mixstd(
+    *,
+    version: Literal["final", "v1", "v2", "v3", "dec2021", "no_mixup"] = "final",
+    scale: float = 1.0,
+    temperature: float = 4.0,
+    label_share: float = 0.1,
+    teacher_share: float = 0.9,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropy and divergence of rescaled logits: the labels' term is part of it, so set label_weight to 0."""
+
+def nst(
+    *,
+    weight: float | Weight | dict[str, Any] = 50.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared maximum mean discrepancy of the two sets of channels, under a quadratic kernel."""
+
+def output_match(
+    *,
+    error: Literal["squared", "absolute", "huber"] = "squared",
+    huber_delta: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean error of the student's outputs against the teacher's, as regression has it."""
+
+def pairwise(
+    *,
+    grid: int = 2,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean squared difference of the cosines between an image's places."""
+
+def pkt(
+    *,
+    weight: float | Weight | dict[str, Any] = 30000.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the student's probabilities of being neighbours from the teacher's."""
+
+def qfr(
+    *,
+    bits: int = 4,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean squared difference of the student's feature to the teacher's, rounded to a few levels."""
+
+def reverse_kd(
+    *,
+    temperature: float = 4.0,
+    weight: float | Weight | dict[str, Any] = 0.9,
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the teacher's softened class probabilities from the student's."""
+
+def review_kd(
+    *,
+    middle: int = 512,
+    weight: float | Weight | dict[str, Any] = 5.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared difference of fused student stages to the teacher's, on several grids."""
+
+def rkd(
+    *,
+    distance: float = 25.0,
+    angle: float = 50.0,
+    normalise: bool = False,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Huber distance between the relations of the batch in the two networks."""
+
+def similarity(
+    *,
+    weight: float | Weight | dict[str, Any] = 3000.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared difference of the batch's similarities."""
+
+def soft_cross_entropy(
+    *,
+    temperature: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropy of the student's softened probabilities under the teacher's."""
+
+def vid(
+    *,
+    variance: float = 5.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Negative log-likelihood of the teacher's features under a Gaussian that is regressed from the student's."""

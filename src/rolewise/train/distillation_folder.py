@@ -1,0 +1,88 @@
+"""The folder of a distillation in one call: whose it is, its training, and what is read from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rolewise.errors import InputError, Interrupted
+from rolewise.files import write_text
+from rolewise.train.checkpoint import load_weights
+from rolewise.train.loop import fit
+from rolewise.train.trainee import Trainee
+
+
+def bind_folder(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Makes a folder that of one training: what it was started with is written beside its record.
+
+    Args:
+        folder: new, or that of the same training.
+        settings: plain values.
+
+    Raises:
+        InputError: a training with other settings is in the folder.
+    """
+    path = folder / "distillation.json"
+    wanted = json.loads(json.dumps(settings))
+    if path.exists():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        for key in dict.fromkeys([*known, *wanted]):
+            if known.get(key) != wanted.get(key):
+                raise InputError(
+                    f"folder must be new, or of the same training, got {folder}, whose {key} is {known.get(key)!r} "
+                    f"and not {wanted.get(key)!r}; give another folder, or delete this one"
+                )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(wanted, indent=1) + "\n")
+
+
+def fit_in(
+    folder: Path,
+    trainee: Trainee,
+    *,
+    kept: bool,
+    on_epoch: Callable[[str], None],
+    validate: Callable[[], float] | None,
+) -> None:
+    """Trains to the end; of a training that is finished already the weights are read.
+
+    Args:
+        folder: of this training.
+        trainee: its state is replaced where there is a checkpoint.
+        kept: whether the folder is there afterwards, so that checkpoints are of use.
+        on_epoch: called with a line after each epoch.
+        validate: returns the first metric of the student, or None.
+
+    Raises:
+        Interrupted: Ctrl-C was pressed.
+    """
+    weights = folder / "weights.safetensors"
+    if weights.exists() and len(lines_of(folder / "record.jsonl")) == trainee.settings.epochs:
+        load_weights(trainee.model, weights)
+        return
+    seconds = 15.0 if kept else float("inf")
+    epochs = trainee.settings.epochs
+    try:
+        fit(
+            trainee,
+            folder,
+            validate=validate,
+            validations=epochs,
+            on_epoch=on_epoch,
+            seconds_between_checkpoints=seconds,
+        )
+    except Interrupted as stopped:
+        if kept:
+            raise
+        place = str(stopped).partition(";")[0]
+        raise Interrupted(f"{place}; nothing of it is kept: give a folder, and it resumes") from stopped
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """Returns the lines of a file of JSON; none where there is no file."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
