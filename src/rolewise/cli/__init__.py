@@ -8,6 +8,7 @@ import time
 from rolewise.cli import (
     data,
     experiments,
+    explain,
     new,
     outcomes,
     overview,
@@ -27,6 +28,7 @@ __all__ = [
     "app",
     "data",
     "experiments",
+    "explain",
     "main",
     "new",
     "outcomes",
