@@ -114,7 +114,7 @@ def test_further_gains_are_counted_by_their_side() -> None:
     # Differences .050 .049 .051 (p = 1.3e-4, twice that is beyond 5%), and -.01 .08 -.11 (p = .83).
     assert further == (
         "Under other augmentations, distillation is better in 1 and worse in 0 of 2 comparisons, beyond the noise of "
-        "all 2; in 1 it cannot be told."
+        "both; in 1 it cannot be told."
     )
     several = [
         sentence

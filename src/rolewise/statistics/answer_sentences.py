@@ -73,7 +73,7 @@ def further_sentences(answer: StudentAnswer) -> list[str]:
     counts["teachers"] = len({one.teacher for one in answer.gains})
     where = "other " + " and ".join(name for name, count in counts.items() if count > 1)
     every = rest[0].family[1]
-    among = f"beyond the noise of all {every}" if every > 1 else "beyond the noise"
+    among = f"beyond the noise of {'both' if every == 2 else f'all {every}'}" if every > 1 else "beyond the noise"
     return [
         f"Under {where}, distillation is better in {better} and worse in {worse} of "
         f"{counted(len(rest), 'comparison')}, {among}; in {len(rest) - better - worse} it cannot be told."
