@@ -5,13 +5,41 @@ from __future__ import annotations
 import sys
 import time
 
-from rolewise.cli import data, experiments, new, outcomes, overview, predict, proposals, tables
+from rolewise.cli import (
+    data,
+    experiments,
+    explain,
+    new,
+    outcomes,
+    overview,
+    predict,
+    proposals,
+    status,
+    tables,
+    track,
+    watching,
+)
 from rolewise.cli.options import app
 from rolewise.errors import BrokenOff, InputError, Interrupted, RolewiseError
 from rolewise.jobs.worker_output import warn_in_one_line
 from rolewise.threads import wait_passively
 
-__all__ = ["app", "data", "experiments", "main", "new", "outcomes", "overview", "predict", "proposals", "tables"]
+__all__ = [
+    "app",
+    "data",
+    "experiments",
+    "explain",
+    "main",
+    "new",
+    "outcomes",
+    "overview",
+    "predict",
+    "proposals",
+    "status",
+    "tables",
+    "track",
+    "watching",
+]
 
 
 #: A path that was given is of another kind, or not for this user.
@@ -54,6 +82,9 @@ def main() -> None:
         if show is None:
             raise
         show()
+        options = getattr(getattr(getattr(error, "ctx", None), "command", None), "params", ())
+        if type(error).__name__ == "NoSuchOption" and any("--set" in option.opts for option in options):
+            print("A setting of the config is changed by --set, such as --set workers=3.", file=sys.stderr)
         raise SystemExit(2) from None
     # What `typer.Exit` was raised with comes back as a value here, and so does a Ctrl-C that broke off.
     if code == _BROKEN_OFF:

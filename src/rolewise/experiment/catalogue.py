@@ -14,6 +14,7 @@ from rolewise.instruments.measurements import MEASURES
 from rolewise.models import MODELS
 from rolewise.quant import QUANTISERS
 from rolewise.tasks import METRICS, TASKS, metric_settings, task_settings
+from rolewise.trackers import TRACKERS, tracker_settings
 
 
 def catalogue() -> dict[str, list[tuple[str, str]]]:
@@ -28,6 +29,7 @@ def catalogue() -> dict[str, list[tuple[str, str]]]:
         "quantisers": [(name, _first_line(inspect.getmodule(QUANTISERS[name].activation))) for name in QUANTISERS],
         "measurements": [(name, _with_settings(MEASURES[name], measure_settings(MEASURES[name]))) for name in MEASURES],
         "data": [(name, _with_settings(READERS[name], reader_settings(name))) for name in READERS],
+        "trackers": [(name, _with_settings(TRACKERS[name], tracker_settings(name))) for name in TRACKERS],
         "augmentations": [(name, _first_line(PRESETS[name])) for name in PRESETS],
         "ops": [(op.name, f"{op.effect}; up to {op.range:g} {op.unit}") for op in OPS.values()],
     }

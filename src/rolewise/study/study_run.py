@@ -14,6 +14,7 @@ from rolewise.config.study_file import load_study_config as _load_study
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.run_folder import RunFolder, held
+from rolewise.experiment.run_state import recorded_state
 from rolewise.experiment.stage_graph import next_stops
 from rolewise.experiment.trial import trial_of
 from rolewise.files import AnyPath, as_path
@@ -21,7 +22,6 @@ from rolewise.foreign_code import import_path
 from rolewise.instruments.measurements import measure_faults
 from rolewise.metric_info import MetricInfo, metric_named
 from rolewise.processes import asked_to_stop
-from rolewise.report import write_study_report
 from rolewise.seals import check_stage
 from rolewise.study.job_execution import JobEvent, run_jobs
 from rolewise.study.job_graph import Job, JobGraph, graph_of
@@ -32,6 +32,7 @@ from rolewise.study.study_folder import StudyFolder, open_study
 from rolewise.study.study_plan import StudyPlan, plan_of
 from rolewise.study.table import Ledger, Row, study_metrics
 from rolewise.threads import torch_threads
+from rolewise.trackers import tracked
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,12 @@ def run_study(
     folder = open_study(out, study, fresh=fresh, extend=extend)
     now: list[Job] = []
     ending = False
-    with held(RunFolder(out)), asked_to_stop(lambda: "the report is written" if ending else _next_stops(now)) as asked:
+    with (
+        held(RunFolder(out)),
+        recorded_state(out, "study") as state,
+        asked_to_stop(lambda: "the report is written" if ending else _next_stops(now)) as asked,
+        tracked(out, study.track) as trackers,
+    ):
         graph = graph_of(study)
         for cell in study.cells:
             make_cell(folder, cell.name, cell.config, graph.keys[cell.name])
@@ -147,14 +153,21 @@ def run_study(
         ledger = Ledger(study, graph, folder)
         workers = study.workers or default_workers_of(study)
         ledger.write()
-        on_plan(plan_of(folder, graph, {cell.name: cell.config for cell in study.cells}, workers), graph)
+        plan = plan_of(folder, graph, {cell.name: cell.config for cell in study.cells}, workers)
+        state.plan(plan.times, plan.seconds)
+        on_plan(plan, graph)
+
+        def on(event: JobEvent) -> None:
+            state.update(event.job.name, event.update.text if event.update.kind == "moves" else event.update.kind)
+            on_event(event)
+
         todo = [job for job in (*graph.trainings, *graph.measurements) if not folder.is_done(job.key)]
         if todo:
             pool: JobPool = (
                 WorkerProcesses(out, min(workers, len(todo)), asked.is_set) if isolate else InProcess(out, asked.is_set)
             )
             try:
-                _run(folder, graph, ledger, pool, asked.is_set, on_event, now)
+                _run(folder, graph, ledger, pool, asked.is_set, trackers.passing(on), now)
             finally:
                 pool.close()
                 # Also of a study that was stopped: the table says how far it is.
@@ -164,6 +177,9 @@ def run_study(
         parquet = ledger.write_parquet()
         with torch_threads(study.cells[0].config.threads):
             write_pictures(folder, study, graph, rows)
+        # Drawing needs matplotlib, for which no check and no worker should wait.
+        from rolewise.report import write_study_report
+
         write_study_report(out)
         return StudyResult(out, rows, parquet)
 
