@@ -303,7 +303,11 @@ CALLS: dict[str, tuple[Callable[[], Any], str, str]] = {
         "methods=[rw.kd()]",
     ),
     "a method": (lambda: distilled(methods=["kdd"]), "no method is called 'kdd'", 'did you mean "kd"'),
-    "an argument": (lambda: rw.kd(temprature=3), "no such setting of \"kd\": 'temprature'", 'mean "temperature"?'),
+    "an argument": (
+        lambda: rw.kd(temprature=3),  # type: ignore[call-arg]
+        "no such setting of \"kd\": 'temprature'",
+        'mean "temperature"?',
+    ),
     "a temperature": (lambda: rw.kd(temperature=0), '"kd": temperature', "must be a positive number, got 0"),
     "a weight": (lambda: rw.kd(weight=-1), "weight", "must be a number of at least 0, got -1"),
     "methods twice": (lambda: distilled(methods=[rw.kd(), rw.kd()]), '"kd" is listed twice', 'rw.kd(name="kd_2")'),

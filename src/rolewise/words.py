@@ -34,3 +34,22 @@ def quoted_value(value: Any) -> str:
         return {None: "nothing", True: "true", False: "false"}[value]
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def progress_line(name: str, text: str, width: int) -> str:
+    """Returns a line of progress that fits a screen: details of the text give way first, then the name's middle.
+
+    Args:
+        name: of what moves, such as ``seed0/small-own+distill``.
+        text: parts separated by commas, the most important ones first and last: ``epoch 3/60, loss 0.251, 1,514
+            images/s, about 12 s remaining``.
+        width: of the screen, in characters.
+    """
+    parts = text.split(", ")
+    while len(parts) > 2 and len(name) + 1 + len(", ".join(parts)) > width:
+        del parts[-2]
+    line, room = ", ".join(parts), width - 1 - len(", ".join(parts))
+    if len(name) > room:
+        kept = max(room, 8) - 1
+        name = f"{name[: kept - kept // 2]}…{name[len(name) - kept // 2 :]}"
+    return f"{name} {line}"

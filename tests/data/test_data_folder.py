@@ -50,6 +50,21 @@ def test_parts_are_found_by_their_names(tmp_path: Path, train: str, test: str | 
     assert raw.train.classes == ("cat", "dog") and len(raw.train) == 4 and (raw.test is not None) is (test is not None)
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_test_set_of_one_s_own_folder(tmp_path: Path, absolute: bool) -> None:
+    pictures(tmp_path / "photos", "cat", "dog")
+    pictures(tmp_path / "shots of May", "cat", "dog")
+    place = str(tmp_path / "shots of May") if absolute else "../shots of May"
+    found = folder(tmp_path / "photos", test=place)
+    assert found.test is not None and found.train.classes == found.test.classes == ("cat", "dog")
+    assert len(found.train) == len(found.test) == 4
+    (tmp_path / "shots of May" / "cow").mkdir()
+    assert "must hold the same classes" in refusal(tmp_path / "photos", test=place)
+    # A test part inside belongs to a training part inside.
+    pictures(tmp_path / "photos", "kept/cat", "kept/dog")
+    assert "must hold one training part" in refusal(tmp_path / "photos", test="kept")
+
+
 def test_a_validation_part_is_said_or_asked_about(tmp_path: Path) -> None:
     pictures(tmp_path, "train/cat", "train/dog", "val/cat", "val/dog")
     found = refusal(tmp_path)

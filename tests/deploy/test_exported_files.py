@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,18 @@ def test_facts_come_back_from_a_file_s_metadata() -> None:
             facts_of({**known.metadata, **change}, "file x")
     with pytest.raises(InputError, match=r"file x must hold .* it has no task"):
         facts_of({}, "file x")
+
+
+def test_the_page_lists_all_that_a_file_keeps() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "photos.md").read_text(encoding="utf-8")
+    table = page[page.index("| key | value |") :]
+    named = {
+        name
+        for line in table.splitlines()
+        if line.startswith("|")
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
+    assert named == set(facts("multi_label").metadata)
 
 
 def test_rules_are_those_of_the_data_or_a_folder_s() -> None:
@@ -118,7 +131,7 @@ def test_an_exported_file_predicts_for_pictures_as_its_run(
     remarks, card = "\n".join(made.remarks), made.card.read_text()
     assert "Warning: 2 layers stay in floating point" in remarks and ": stages.0.0, fc." in remarks
     place = {"onnx": "In a default session of ONNX Runtime", "torch": "In PyTorch", "packed": "Read into PyTorch"}
-    assert made.remarks[0].startswith(place[form]) and f"{made.agreement:.2%} of 6 test images" in made.remarks[0]
+    assert made.remarks[0].startswith(place[form]) and f"{made.agreement:.2%} of 6 validation images" in made.remarks[0]
     assert kept.digest in card and "| layers in floating point | stages.0.0, fc |" in card
     assert "crop to 20 x 24 (height x width), turned by EXIF, on background [9, 9, 9], RGB" in card
     shape = "[B, H, W, C]" if given == "uint8_bhwc" else "[B, C, H, W]"

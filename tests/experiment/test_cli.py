@@ -25,7 +25,7 @@ def test_run_ends_with_a_table_and_a_report(rolewise, tmp_path: Path) -> None:
     code, text, _ = rolewise("run", str(QUICK), "--out", str(out), *sets())
     assert code == 0, text
     assert "own+distill" in text and "one seed says nothing about noise" in text and "report.html" in text
-    assert "steps on" in text and "; at least" in text and "stages left" in text
+    assert "steps on" in text and "; about" in text and "stages left" in text
     code, text, _ = rolewise("evaluate", str(out), "seed0/small-own+distill")
     assert code == 0 and "validation accuracy" in text and "100 images" in text
     (out / "report.html").unlink()

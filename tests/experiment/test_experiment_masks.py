@@ -13,6 +13,7 @@ from rolewise.config import ConfigError
 from rolewise.errors import InputError
 from rolewise.experiment import load, run
 from rolewise.experiment.evaluation import evaluate_stage
+from rolewise.experiment.previews import draw_preview
 
 QUICK = Path(__file__).parent / "quick.yaml"
 CLASSES = ["ground", "square", "disc"]
@@ -109,3 +110,52 @@ def test_a_mask_with_another_number_stops_a_run_before_it_starts(shapes: Path, t
     with pytest.raises(InputError, match="numbers of 2 classes, 0 to 1, or 255, which is ignored, got 2"):
         run(load(QUICK, [*settings(shapes), arguments]), tmp_path / "r")
     assert not (tmp_path / "r" / "stages").exists()
+
+
+def test_the_data_are_looked_at_with_the_pixels_of_each_class(shapes: Path, tmp_path: Path, rolewise):
+    config = tmp_path / "look.yaml"
+    config.write_text(
+        f"data: {{name: image_masks, root: '{shapes}', validation: 16, test: 24, "
+        f"arguments: {{classes: [{', '.join(CLASSES)}], size: [24, 32]}}}}\n"
+    )
+    code, out, _ = rolewise("data", "look", config)
+    assert code == 0 and "3 classes of pixels" in " ".join(out.split())
+    rows = {
+        line.split()[0]: line.split() for line in out.splitlines() if line.split()[:1] and line.split()[0] in CLASSES
+    }
+    assert [int(cell) for cell in rows["ground"][1:4]] == [40, 16, 24]
+    # Every image has a square or a disc; neighbours take turns.
+    assert sum(int(rows[name][1]) for name in CLASSES[1:]) == 40
+    assert sum(float(rows[name][4].rstrip("%")) for name in CLASSES) == pytest.approx(100, abs=0.2)
+    masks = [np.asarray(Image.open(path)) for path in (shapes / "masks").glob("*.png")]
+    assert 0.02 < np.mean([mask == 255 for mask in masks]) < 0.2
+    assert "Pixels that do not count: " in out
+
+
+def test_a_preview_shows_masks_below_their_images(shapes: Path, tmp_path: Path):
+    draw_preview("none", tmp_path / "p.png", load(QUICK, settings(shapes)))
+    page = np.asarray(Image.open(tmp_path / "p.png"))
+    assert page.shape[0] == 8 * (24 + 1) * (page.shape[1] // (10 * 33))
+    scale = page.shape[1] // 330
+    strips = page[::scale, ::scale].reshape(8, 25, 330, 3)
+    # Without augmentation all four pairs of rows are alike; masks hold black, two colours, and white.
+    assert all((strips[0] == strips[at]).all() for at in (2, 4, 6))
+    assert all((strips[1] == strips[at]).all() for at in (3, 5, 7))
+    assert len(np.unique(strips[1, :24].reshape(-1, 3), axis=0)) == 4
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"), [("outputs.logits.mean((1, 2, 3))", ""), ("outputs.logits.mean()", "values")]
+)
+def test_a_metric_of_ones_own_is_tried_on_masks(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, fault: str
+):
+    name = f"mask_metric_{len(fault)}"
+    (tmp_path / f"{name}.py").write_text(f"def mean_logit(outputs, batch):\n    return {body}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    changed = [*settings(shapes), f"metrics=['{name}:mean_logit']"]
+    if not fault:
+        assert load(QUICK, changed).metrics
+        return
+    with pytest.raises(ConfigError, match=r"metrics\[0\]"):
+        load(QUICK, changed)

@@ -17,11 +17,12 @@ from rich.console import Console
 from rolewise.experiment.executor import StageUpdate
 from rolewise.experiment.pipeline import RunPlan
 from rolewise.experiment.run_progress import Display
-from rolewise.experiment.stage_graph import Stage
+from rolewise.experiment.stage_graph import PRIORITY, Stage
 from rolewise.study.job_execution import JobEvent
 from rolewise.study.job_graph import Job, JobGraph
 from rolewise.study.job_worker import JobUpdate
 from rolewise.study.study_progress import StudyDisplay
+from rolewise.words import progress_line
 
 LONG = "seed0/a-student-with-a-long-name-trivialaugment+distill"
 
@@ -57,7 +58,8 @@ def check_bars(shown: Display) -> None:
     bar, *notes, left = lines_of(shown._console, shown._table())
     assert bar.startswith("arms ") and bar.count("━") + bar.count("╸") + bar.count("╺") == 30 and "1/20" in bar
     assert len(notes) == 8 and notes[-1].strip() == "and 4 more", "so many lines fit below the bars"
-    assert all(len(line) <= 80 for line in [bar, *notes, left]) and notes[0].rstrip().endswith("…")
+    assert all(len(line) <= 80 for line in [bar, *notes, left])
+    assert "…" in notes[0] and notes[0].rstrip().endswith("distill1 epoch 3/60, about 12 s remaining")
     assert left.startswith("19 stages left, about ")
 
 
@@ -91,3 +93,38 @@ def test_the_bars_of_a_study_keep_their_width_beside_long_names(width: int) -> N
     assert all(len(line) <= width for line in lines)
     (bar,) = [line for line in lines if "1 of 2" in line and "━" in line]
     assert bar.count("━") + bar.count("╸") + bar.count("╺") == min(30, width - 24)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_details_of_a_line_give_way_before_its_ends_and_the_name_keeps_both_of_its_own(width: int) -> None:
+    text = "epoch 3/60, loss 0.251, 1,514 images/s, about 12 s remaining"
+    line = progress_line(LONG, text, width)
+    assert len(line) <= width and "epoch 3/60" in line and line.endswith("about 12 s remaining")
+    assert line.startswith("seed0/") and "+distill epoch" in line
+    assert progress_line("a", text, 80) == f"a {text}" and progress_line(LONG, "start", 80) == f"{LONG} start"
+
+
+def test_bars_give_way_on_a_screen_of_few_lines() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=6, color_system="standard")
+    with Display(console, Path("r")) as display:
+        stages = [Stage(f"{kind}{number}", kind, 0, "small") for kind in PRIORITY for number in range(3)]  # type: ignore[arg-type]
+        display.plan(RunPlan(stages, 0, dict.fromkeys([stage.name for stage in stages], 100), {}, 0.0, {}), stages)
+        for number in range(3):
+            display.update(StageUpdate(f"search{number}", "done", 1.0))
+            display.update(StageUpdate(f"arm{number}", "epoch 1/2"))
+        lines = lines_of(console, display._table())
+    assert sum("epoch 1/2" in line for line in lines) == 3 and "left" in lines[-1]
+    assert sum("━" in line for line in lines) == 1 and not any(line.startswith("searches") for line in lines)
+
+
+def test_a_log_hears_of_a_long_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    stage = Stage(LONG, "arm", 0, "small")
+    with Display(console, Path("r")) as display:
+        display.plan(RunPlan([stage], 0, {LONG: 100}, {}, 0.0, {}), [stage])
+        display.update(StageUpdate(LONG, "epoch 1/9"))
+        monkeypatch.setattr("rolewise.experiment.run_progress._SECONDS_BETWEEN_LINES", 0.0)
+        display.update(StageUpdate(LONG, "epoch 2/9"))
+        display.update(StageUpdate(LONG, "done", 3.0))
+    _, moved, done = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert moved == f"{LONG}  epoch 2/9" and done == f"{LONG}  3.0 s, 0 stages left"

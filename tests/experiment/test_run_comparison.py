@@ -136,6 +136,9 @@ def test_results_alone_and_several_runs(make: Make) -> None:
         compare_runs([first])
     with pytest.raises(InputError, match=r"metric in common, got accuracy of .* and rmse of"):
         compare_runs([first, make("c", SECOND, metric="rmse")])
+    (first.parent / "study.json").write_text("{}")
+    with pytest.raises(InputError, match="must be a run, and is a study; name runs among its cells"):
+        compare_runs([first.parent, first])
     with pytest.raises(InputError, match="is no run folder"):
         compare_runs([first, first / "nothing"])
 

@@ -262,7 +262,7 @@ def test_an_own_metric_is_written_in_its_unit_and_what_does_not_act_is_left_out(
     told = dict(study_sentences(root))
     assert re.search(r"No: \+1\d\.\d points in share of misses \(80\.0 against 69\.8\)", told["Questions"][0])
     mixed = " ".join(told["mixing: s, none+distill"])
-    assert re.search(r"mixup instead of vanilla raises share of misses by 1\d\.\d points", mixed)
+    assert re.search(r"mixup instead of vanilla raises share of misses by 1\d\.\d points, which is worse \(", mixed)
     page = html.unescape(write_study_report(root).read_text())
     assert re.search(r">7\d\.\d ± \d\.\d", page) and "0.7" not in "".join(re.findall(r"<td>(0\.7\d+) ±", page))
     # The calibration error is the same everywhere: sentences name that, and no table has a row of zeros.

@@ -5,7 +5,20 @@ from __future__ import annotations
 import sys
 import time
 
-from rolewise.cli import data, experiments, new, outcomes, overview, predictions, proposals, tables, track
+from rolewise.cli import (
+    data,
+    experiments,
+    explain,
+    new,
+    outcomes,
+    overview,
+    predict,
+    proposals,
+    status,
+    tables,
+    track,
+    watching,
+)
 from rolewise.cli.options import app
 from rolewise.errors import BrokenOff, InputError, Interrupted, RolewiseError
 from rolewise.jobs.worker_output import warn_in_one_line
@@ -15,14 +28,17 @@ __all__ = [
     "app",
     "data",
     "experiments",
+    "explain",
     "main",
     "new",
     "outcomes",
     "overview",
-    "predictions",
+    "predict",
     "proposals",
+    "status",
     "tables",
     "track",
+    "watching",
 ]
 
 

@@ -55,7 +55,7 @@ def look_command(
 def _page(found: dict[str, Any]) -> list[str]:
     """Returns the findings as lines of at most 80 columns; names of files may be longer."""
     channels, height, width = found["shape"]
-    kinds = {"classes": "classes", "labels": "labels", "numbers": "numbers to predict"}
+    kinds = {"classes": "classes", "labels": "labels", "numbers": "numbers to predict", "masks": "classes of pixels"}
     names = found.get("classes", found.get("numbers", []))
     read = " and ".join(
         counted(number, f"{what} image") for number, what in zip(found["read"], ("training", "test"), strict=False)
@@ -67,6 +67,9 @@ def _page(found: dict[str, Any]) -> list[str]:
     lines = [*_wrapped(head), "", *_table(found), ""]
     if found["targets"] == "numbers":
         lines += [f"{one['name']}: {_spread(one)}" for one in names[:_CLASSES]] + [""]
+    if found["targets"] == "masks":
+        text = "Images in which a class occurs, and the share of the training images' pixels that are of it."
+        lines += [*_wrapped(f"{text} Pixels that do not count: {found['ignored']:.1%}."), ""]
     if found.get("unlabelled"):
         lines += [*_wrapped("The training images have no classes; validation and test images are labelled ones."), ""]
     lines += _of_files(found.get("files"))
@@ -92,8 +95,11 @@ def _table(found: dict[str, Any]) -> list[str]:
         name = name if len(name) <= width else name[: width - 3] + "..."
         return f"{name:<{width}}" + "".join(f"{cell:>12}" for cell in cells)
 
-    lines = [line(title if rows else "", list(_PARTS))]
-    lines += [line(row["name"], [f"{row[part]:,}" for part in _PARTS]) for row in shown]
+    masks = found["targets"] == "masks"
+    lines = [line(title if rows else "", [*_PARTS, *(["pixels"] if masks else [])])]
+    for row in shown:
+        cells = [f"{row[part]:,}" for part in _PARTS]
+        lines.append(line(row["name"], [*cells, f"{row['pixels']:.1%}"] if masks else cells))
     if len(rows) > len(shown):
         lines.append(f"... and {len(rows) - len(shown):,} more (--json lists all)")
     empty = [row["name"] for row in rows if not row["train"]] if not found.get("unlabelled") else []

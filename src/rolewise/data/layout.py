@@ -103,15 +103,23 @@ def find_unlabelled(folder: Path, train: str | None, test: str | None) -> Layout
 def _given(folder: Path, train: str | None, test: str | None) -> Layout:
     if train is None:
         named = [entry for entry in subfolders(folder) if entry.name.casefold() in _TRAIN]
-        if len(named) != 1:
+        if not named and test is not None and _is_outside(folder / test, folder):
+            # Nobody's training part: the folder's own folders are the classes.
+            train = "."
+        elif len(named) != 1:
             raise InputError(
                 f"{folder} must hold one training part, got {_names(named)}; name it in data.arguments.train"
             )
-        train = named[0].name
+        else:
+            train = named[0].name
     for part in (train, test):
         if part is not None:
             check_kind(folder / part, "a folder")
     return Layout(folder / train, folder / test if test is not None else None, ())
+
+
+def _is_outside(part: Path, folder: Path) -> bool:
+    return not part.resolve().is_relative_to(folder.resolve())
 
 
 def _divided(folder: Path, entries: Sequence[Path], parts: Sequence[Path]) -> Layout:

@@ -6,8 +6,8 @@ from rolewise.deploy.network_export import NetworkFile, export_network
 from rolewise.deploy.predictor import (
     Prediction,
     Predictor,
+    picture_predictions,
     predict_pictures,
-    predictions,
     predictor_of_file,
     predictor_of_run,
 )
@@ -20,8 +20,8 @@ __all__ = [
     "default_stage",
     "export_network",
     "export_stage",
+    "picture_predictions",
     "predict_pictures",
-    "predictions",
     "predictor_of_file",
     "predictor_of_run",
 ]

@@ -126,7 +126,9 @@ def predictor_of_file(path: AnyPath) -> Predictor:
     return Predictor(f"{path}{of}", facts, lambda images: predict(facts.form.inputs(images)))
 
 
-def predictions(predictor: Predictor, paths: Sequence[AnyPath], *, batch_size: int = 64) -> Iterator[Prediction]:
+def picture_predictions(
+    predictor: Predictor, paths: Sequence[AnyPath], *, batch_size: int = 64
+) -> Iterator[Prediction]:
     """Yields the prediction for each picture, in order; one that cannot be read ends nothing.
 
     Args:
@@ -179,7 +181,7 @@ def predict_pictures(
     place = as_path(place)
     paths = given_pictures([str(as_path(image)) for image in images])
     if place.is_dir():
-        return list(predictions(predictor_of_run(place, stage=stage, arm=arm, seed=seed), paths))
+        return list(picture_predictions(predictor_of_run(place, stage=stage, arm=arm, seed=seed), paths))
     if stage or arm or seed is not None:
         raise InputError(f"stage, arm and seed are of a run folder, got the file {place}; leave them out")
-    return list(predictions(predictor_of_file(place), paths))
+    return list(picture_predictions(predictor_of_file(place), paths))

@@ -23,7 +23,7 @@ from rolewise.data.data_checks import CopiesWarning
 from rolewise.data.held_images import NOTHING_MB
 from rolewise.data.picture_facts import PictureFacts, picture_facts, same_pixels
 from rolewise.data.splits import count_of
-from rolewise.data.targets import kind_of_targets
+from rolewise.data.targets import IGNORED, kind_of_targets
 from rolewise.errors import InputError
 from rolewise.experiment.name_checks import data_faults
 from rolewise.seeds import derive_seed
@@ -152,6 +152,11 @@ def _counts(divided: Division, section: DataSection, seed: int, classes: Sequenc
             {"name": name, **{part: column[at] for part, column in columns.items()}} for at, name in enumerate(classes)
         ]
         found["unlabelled"] = int((labels[train] < 0).sum()) if labels.ndim == 1 else 0
+        if labels.ndim == 3:
+            pixels = _pixels(labels[train])
+            for at, line in enumerate(found["classes"]):
+                line["pixels"] = pixels[at] / max(1, sum(pixels[:IGNORED]))
+            found["ignored"] = pixels[IGNORED] / max(1, sum(pixels))
     else:
         found["numbers"] = [{"name": name, **_spread(labels[train][:, at].tolist())} for at, name in enumerate(classes)]
     return found
@@ -163,9 +168,20 @@ def _validation_fault(validation: int | float, usable: int) -> str | None:
 
 
 def _by_class(labels: Tensor, number: int) -> list[int]:
+    """Returns the number of images of each class, or with each label, or in whose mask a class occurs."""
+    if labels.ndim == 3:
+        there = torch.zeros(number, dtype=torch.int64)
+        for mask in labels:
+            there[mask[mask != IGNORED].unique().long()] += 1
+        return [int(count) for count in there]
     if labels.ndim == 2:
         return [int(count) for count in labels.long().sum(0)]
     return [int(count) for count in labels[labels >= 0].bincount(minlength=number)]
+
+
+def _pixels(masks: Tensor) -> list[int]:
+    """Returns the number of pixels of each label from 0 to 255."""
+    return [int(count) for count in torch.bincount(masks.reshape(-1), minlength=256)]
 
 
 def _files(facts: Sequence[PictureFacts], several: int) -> dict[str, Any]:

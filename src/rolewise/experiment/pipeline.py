@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
-from rolewise.errors import InputError
+from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import builders
 from rolewise.experiment.estimate import run_seconds, stage_times
 from rolewise.experiment.executor import StageUpdate, run_stages
@@ -100,15 +100,20 @@ def run_stage(
 ) -> None:
     """Runs one stage to its end and marks it as done."""
     started = time.perf_counter()
-    with blamed(run.config(), stage.name, run.root):
-        if stage.kind == "test":
-            summary = run_test(run, stage)
-        elif stage.kind == "search":
-            summary = run_search(run, stage, report, should_stop, workers=search_workers)
-        else:
-            summary = run_training(run, stage, report, should_stop)
-            write_histograms(run, stage)
-    _add_seconds(run, stage, time.perf_counter() - started)
+    try:
+        with blamed(run.config(), stage.name, run.root):
+            if stage.kind == "test":
+                summary = run_test(run, stage)
+            elif stage.kind == "search":
+                summary = run_search(run, stage, report, should_stop, workers=search_workers)
+            else:
+                summary = run_training(run, stage, report, should_stop)
+                write_histograms(run, stage)
+    except (Interrupted, KeyboardInterrupt):
+        # What is resumed took this time too; the files are not those of its end.
+        _add_seconds(run, stage, time.perf_counter() - started, ())
+        raise
+    _add_seconds(run, stage, time.perf_counter() - started, TIMES)
     finish(run, stage, summary)
 
 
@@ -159,7 +164,7 @@ def run(
         workers = config.workers or default_workers(config)
         with blamed(config, "the estimate of the time", out):
             planned = plan(folder, stages, workers)
-        state.plan(planned.times, workers, planned.done)
+        state.plan(planned.times, planned.seconds)
 
         def update(news: StageUpdate) -> None:
             state.update(news.stage, news.text)
@@ -225,7 +230,7 @@ def _seconds(folder: RunFolder, stage: Stage) -> float:
     return recorded_seconds(folder.stage(stage.name)) or 0.0
 
 
-def _add_seconds(folder: RunFolder, stage: Stage, seconds: float) -> None:
+def _add_seconds(folder: RunFolder, stage: Stage, seconds: float, names: Sequence[str]) -> None:
     place = folder.stage(stage.name)
-    files = {name: sha256(place / name) for name in TIMES if name != SECONDS and (place / name).is_file()}
+    files = {name: sha256(place / name) for name in names if name != SECONDS and (place / name).is_file()}
     write_sealed(place / SECONDS, {"seconds": round(_seconds(folder, stage) + seconds, 3), "files": files})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import io
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from rolewise.augment import Schedule, apply, mix_images
+from rolewise.augment import Schedule, apply, apply_to_masks, mix_images
 from rolewise.augment import build_schedule as build_augmentation
 from rolewise.config.schema import DataSection, ExperimentConfig
 from rolewise.data import RawData, read, stratified_subset
+from rolewise.data.targets import IGNORED
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders
 from rolewise.experiment.run_folder import RunFolder
@@ -72,6 +74,8 @@ def draw_preview(
 ) -> Path:
     """Draws rows of images: clean, then under an augmentation at the beginning, the middle and the end of training.
 
+    Below each row of images with masks stand their masks, a colour for each class, white where pixels do not count.
+
     Args:
         spec: a preset or a schedule file.
         out: the PNG to write.
@@ -98,13 +102,16 @@ def _drawn(spec: str, out: Path, config: ExperimentConfig | None, images: int, m
     chosen = stratified_subset(torch.arange(len(source)), source.labels, min(images, len(source)), 0)
     clean = source.batch(chosen)
     size = (clean.shape[1], clean.shape[2], clean.shape[3])
-    rows = [clean]
+    masks = source.labels[chosen] if source.labels.ndim == 3 else None
+    rows = [clean] if masks is None else [clean, coloured(masks, size[0])]
     for fraction in FRACTIONS:
         plan = schedule.at(fraction).draw(len(clean), size, generator(0, "preview", str(fraction)))
         interpolation = section.interpolation if section else "bilinear"
         stream = generator(0, "preview", str(fraction), "mix")
         seen = apply(clean, plan, interpolation=interpolation)
         rows.append(_mixed(seen, source.labels[chosen], mixing, fraction, stream))
+        if masks is not None:
+            rows.append(coloured(apply_to_masks(masks, plan, fill=IGNORED), size[0]))
     gap = torch.full((clean.shape[1], size[1], 1), 255, dtype=torch.uint8)
     strips = [torch.cat([torch.cat([image, gap], 2) for image in row], 2) for row in rows]
     line = torch.full((clean.shape[1], 1, strips[0].shape[2]), 255, dtype=torch.uint8)
@@ -115,6 +122,21 @@ def _drawn(spec: str, out: Path, config: ExperimentConfig | None, images: int, m
     picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(buffer, "PNG")
     write_bytes(out, buffer.getvalue())
     return out
+
+
+def coloured(masks: torch.Tensor, channels: int) -> torch.Tensor:
+    """Returns masks as pictures, uint8 [N, C, H, W]: a colour or grey level for each class, white for ignored pixels.
+
+    Args:
+        masks: uint8 [N, H, W].
+        channels: C, 1 or 3.
+    """
+    # Steps of the golden angle keep neighbouring numbers apart, however many classes there are.
+    hues = [colorsys.hsv_to_rgb((at * 0.618) % 1, 0.75, 0.45 + 0.45 * (at % 3) / 2) for at in range(IGNORED)]
+    table = torch.tensor([*hues, (1.0, 1.0, 1.0)])
+    table[0] = 0
+    colours = (table * 255).to(torch.uint8)[masks.long()].movedim(3, 1)
+    return colours if channels == 3 else colours.float().mean(1, keepdim=True).to(torch.uint8)
 
 
 def _images(section: DataSection) -> RawData:

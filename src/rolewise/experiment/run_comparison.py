@@ -97,6 +97,12 @@ def _origin(place: AnyPath, *, validation: bool = False) -> RunOrigin:
             f"{place} must be a run's folder, since another run is not finished and all are compared on validation "
             "images; a results.json has none"
         )
+    if (place / "study.json").is_file():
+        raise InputError(
+            f"{place} must be a run, and is a study; name runs among its cells, such as "
+            f"{place / 'cells' / 'grid-000'}, "
+            f"or see all its settings by: rolewise table {place}"
+        )
     scores = run_scores(place, validation=validation)
     if place.is_file():
         return RunOrigin(scores, None, None, {})

@@ -14,11 +14,14 @@ from rich.text import Text
 
 from rolewise.experiment.executor import StageUpdate
 from rolewise.experiment.pipeline import RunPlan
+from rolewise.experiment.run_state import part_done, remaining_seconds
 from rolewise.experiment.stage_graph import PRIORITY, Stage
-from rolewise.words import counted, duration
+from rolewise.words import counted, duration, progress_line
 
 #: Stages whose progress is shown; more of them would push the bars off a small screen.
 _MOST_NOTES = 8
+#: Between two lines of a log in which no stage ends, so that a long training does not look dead.
+_SECONDS_BETWEEN_LINES = 60.0
 _WORDS = {"search": "searches", "teacher": "teachers", "arm": "arms", "test": "tests"}
 
 
@@ -38,8 +41,9 @@ class Display:
         self._notes: dict[str, str] = {}
         self._kind: dict[str, str] = {}
         self._weights: dict[str, float] = {}
-        self._left, self._work, self._done_work = 0, 0.0, 0.0
-        self._started = time.monotonic()
+        self._left, self._seconds = 0, 0.0
+        self._done: list[str] = []
+        self._started = self._last_line = time.monotonic()
 
     def __enter__(self) -> Display:
         return self
@@ -53,9 +57,9 @@ class Display:
 
     def plan(self, plan: RunPlan, todo: list[Stage]) -> None:
         """States the budget before anything starts."""
-        self._started = time.monotonic()
+        self._started = self._last_line = time.monotonic()
         images, steps = plan.search_images + plan.training_images, sum(plan.steps.values())
-        left = f"; at least {duration(plan.seconds).removeprefix('about ')} remaining" if plan.seconds else ""
+        left = f"; {duration(plan.seconds)} remaining" if plan.seconds else ""
         self._console.print(
             f"{self._out}: {counted(len(plan.stages), 'stage')} ({plan.done} done), {counted(steps, 'step')} on "
             f"{counted(images, 'image')} "
@@ -65,7 +69,7 @@ class Display:
         self._kind = {stage.name: stage.kind for stage in todo}
         weights: Mapping[str, float] = plan.times or plan.images
         self._weights = {stage.name: weights.get(stage.name, 0.0) for stage in todo}
-        self._left, self._work = len(todo), sum(self._weights.values())
+        self._left, self._seconds = len(todo), plan.seconds
         if not self._console.is_terminal:
             return
         # What the stages do goes below the bars: beside them it would take their place on a screen of 80 columns.
@@ -88,36 +92,44 @@ class Display:
         finished, lost = update.text == "done", update.text.startswith("lost")
         if finished:
             self._left -= 1
-            self._done_work += self._weights.get(update.stage, 0.0)
+            self._done.append(update.stage)
         if lost:
             self._console.print(f"{update.stage} {update.text}", soft_wrap=True, markup=False)
+        if finished or lost:
+            self._notes.pop(update.stage, None)
+        else:
+            self._notes[update.stage] = update.text
         if self._bar is not None:
-            if finished or lost:
-                self._notes.pop(update.stage, None)
-            else:
-                self._notes[update.stage] = update.text
             if finished:
                 self._bar.advance(self._bars[self._kind.get(update.stage, "arm")])
         elif finished:
-            self._console.print(
-                f"{update.stage}  {update.seconds:.1f} s, {counted(self._left, 'stage')} left{self._remaining()}",
-                soft_wrap=True,
-            )
+            self._say(f"{update.seconds:.1f} s, {counted(self._left, 'stage')} left{self._remaining()}", update.stage)
+        elif time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
+            self._say(update.text, update.stage)
+
+    def _say(self, text: str, stage: str) -> None:
+        self._last_line = time.monotonic()
+        self._console.print(f"{stage}  {text}", soft_wrap=True)
 
     def _table(self) -> Group:
-        """Returns the bars, then a line for each stage under way, cut to the screen's width."""
-        notes = [f"{stage} {text}" for stage, text in list(self._notes.items())]
+        """Returns the bars, then a line for each stage under way, fitted to the screen."""
+        width = self._console.width
+        notes = [progress_line(stage, text, width) for stage, text in list(self._notes.items())]
         if len(notes) > _MOST_NOTES:
             notes[_MOST_NOTES - 1 :] = [f"and {len(notes) - _MOST_NOTES + 1} more"]
         left = f"{counted(self._left, 'stage')} left{self._remaining()}" if self._left else ""
         lines = [Text(line, style="dim", overflow="ellipsis", no_wrap=True) for line in [*notes, left] if line]
         assert self._bar is not None
-        return Group(self._bar, *lines)
+        # On a screen of few lines, bars give way before the lines do.
+        room = max(1, self._console.height - len(lines) - 1)
+        rows = [task for task in self._bar.tasks if not task.finished] if len(self._bars) > room else self._bar.tasks
+        return Group(self._bar.make_tasks_table(rows[:room]), *lines)
 
     def _remaining(self) -> str:
-        """Estimates by the times that were planned, which is nearer to the truth than by stages."""
-        if not self._done_work or not self._left:
+        """Estimates by the times that were planned and the pace up to now, nearer to the truth than by stages."""
+        if not self._left:
             return ""
+        parts = {stage: part_done(text) for stage, text in list(self._notes.items())}
         spent = time.monotonic() - self._started
-        seconds = spent * (self._work - self._done_work) / self._done_work
-        return f", {duration(seconds)} remaining"
+        seconds = remaining_seconds(self._weights, self._done, parts, spent, self._seconds)
+        return f", {duration(seconds)} remaining" if seconds else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from rolewise.files import read_json, write_json
 
 #: The file, at the top of the folder. Nothing that is trained depends on it.
 STATE = "state.json"
+#: How far a stage is, in a line of its progress.
+_PART = re.compile(r"\b(\d+)/(\d+)\b")
 #: Between two writings while stages move.
 _SECONDS = 2.0
 
@@ -35,18 +38,17 @@ class StateRecord:
     def __init__(self, root: Path, what: str) -> None:
         self._path, self._written = root / STATE, 0.0
         process = {**this_process(whole=True), "folder": str(Path.cwd())}
-        self._value: dict[str, Any] = {"what": what, "state": "running", **process, "stages": {}, "now": {}, "done": 0}
+        self._value: dict[str, Any] = {"what": what, "state": "running", **process, "stages": {}, "now": {}}
         self._begun: dict[str, float] = {}
 
-    def plan(self, seconds: Mapping[str, float], workers: int, done: int) -> None:
+    def plan(self, seconds: Mapping[str, float], planned: float) -> None:
         """Takes what is to be done.
 
         Args:
             seconds: estimated seconds of each remaining stage in one process.
-            workers: processes that work side by side.
-            done: number of stages that were done before.
+            planned: seconds of all of it over the processes that there are.
         """
-        self._value |= {"stages": dict(seconds), "workers": workers, "done": done, "started": time.time()}
+        self._value |= {"stages": dict(seconds), "planned": planned, "started": time.time()}
         self._write()
 
     def update(self, name: str, text: str) -> None:
@@ -135,23 +137,33 @@ def has_failed(root: Path, alive: bool) -> bool:
     return state is not None and not alive and state["state"] in ("failed", "running")
 
 
-def remaining_seconds(
-    weights: Mapping[str, float], done: Collection[str], parts: Mapping[str, float], spent: float, workers: int
-) -> float:
-    """Returns the seconds that are left, by the pace up to now, or by the estimate where nothing is done yet.
+def part_done(text: str) -> float:
+    """Returns the fraction of a stage that is done, by its line of progress: ``epoch 3/60``, ``interval 2/8``.
 
     Args:
-        weights: estimated seconds of each stage of this work.
+        text: the line; 0 where it has no such numbers.
+    """
+    match = _PART.search(text)
+    return min(1.0, int(match[1]) / max(1, int(match[2]))) if match else 0.0
+
+
+def remaining_seconds(
+    weights: Mapping[str, float], done: Collection[str], parts: Mapping[str, float], spent: float, planned: float
+) -> float:
+    """Returns the seconds that are left, by the pace up to now, or as planned where hardly anything is done yet.
+
+    Args:
+        weights: work of each stage, such as its estimated seconds.
         done: names of those that are done.
         parts: fractions that are done of the stages under way.
         spent: seconds since the work was begun.
-        workers: processes that work side by side.
+        planned: seconds of all of it by the estimate; 0 where there is none.
     """
     total = sum(weights.values())
     over = sum(weights.get(name, 0.0) for name in done)
     over += sum(weights.get(name, 0.0) * part for name, part in parts.items())
     left = max(0.0, total - over)
-    # Until a fiftieth is done, the first seconds of processes that start would count for the pace.
-    if over < total / 50 or not spent:
-        return left / max(1, workers)
+    # Before a fiftieth is done, the start of the processes would count as pace.
+    if over <= total / 50:
+        return planned * left / total if total else 0.0
     return left * spent / over

@@ -13,7 +13,7 @@ import warnings
 # How C++ code of torch and others begins a line: severity, date, time, perhaps a thread's number.
 _STAMP = re.compile(r"^\[[IWE]\d{4} [\d:.]+ +(?:\d+ +)?")
 _WARNING = re.compile(r"^(?:\S+:\d+: )?\w*Warning: ")
-#: Warnings that this process has shown itself.
+#: Warnings that this process has shown, its own and those of all its workers.
 _SHOWN: set[str] = set()
 
 
@@ -25,7 +25,6 @@ class WorkerOutput:
 
     def __init__(self) -> None:
         self._reader, self.writer = multiprocessing.Pipe(duplex=False)
-        self._passed = set(_SHOWN)
         self._thread = threading.Thread(target=self._pass_on, daemon=True)
         self._thread.start()
 
@@ -52,9 +51,10 @@ class WorkerOutput:
     def _show(self, line: bytes) -> None:
         text = line.decode(errors="replace")
         key = warning_in(text)
-        if key is not None and key in self._passed:
-            return
-        self._passed.add(key or "")
+        if key is not None:
+            if key in _SHOWN:
+                return
+            _SHOWN.add(key)
         with contextlib.suppress(OSError, ValueError):  # nobody reads, or it is closed
             print(text, file=sys.stderr, flush=True)
 

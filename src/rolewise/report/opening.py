@@ -1,4 +1,4 @@
-"""How a run's page begins: the answer, then a figure of it, then what else there is to say."""
+"""How a run's page begins: for each student the answer, what it rests on, and a figure of it."""
 
 from __future__ import annotations
 
@@ -8,28 +8,51 @@ from typing import Any
 from rolewise.report.arms_figures import gap_figure
 from rolewise.report.drawing import Drawing, drawing
 from rolewise.report.run_data import RunData
-from rolewise.statistics import ArmRow, Estimate, verdict
+from rolewise.statistics import ArmRow, Estimate
+from rolewise.statistics.answer_sentences import ONE_SEED_CAUTION, effect_lines, gain_sentences
 from rolewise.statistics.answers import StudentAnswer, run_answers
+from rolewise.statistics.comparison import best_sentence_of
 from rolewise.words import counted
 
 
 def opening(data: RunData, rows: Sequence[ArmRow]) -> dict[str, Any]:
-    """Returns the beginning of a page: its sentences in large type, its figure, and the sentences below.
+    """Returns the beginning of a page: each student's answer and figure, then what augmentation did.
 
     Args:
         data: of the run.
         rows: of `rolewise.statistics.compare`; empty while the run is not finished.
     """
-    students = list(dict.fromkeys(row.student for row in rows))
     answers = run_answers(data.results) if data.results is not None else []
-    unfinished = "the test set is still sealed, and so there is no comparison yet"
     return {
         "task": (data.results or {}).get("task", ""),
-        "leads": [],
-        "missing": [] if data.results is not None else [unfinished],
+        "heads": [_head(answer, len(answers) > 1) for answer in answers],
+        "effects": [
+            {"student": answer.student, "lines": [*effect_lines(answer), best_sentence_of([*rows], answer.student)]}
+            for answer in answers
+        ],
         "progress": _progress(data) if data.results is None else "",
-        "gap": _gap(answers),
-        "details": [verdict([*rows], student) for student in students],
+    }
+
+
+def lead_of(sentence: str) -> tuple[str, str]:
+    """Returns a sentence without its evidence in brackets, to be read from afar, and the evidence.
+
+    Args:
+        sentence: of `rolewise.statistics.answer_sentences`; one without brackets is all lead.
+    """
+    lead, _, evidence = sentence.partition(" (")
+    return (f"{lead}.", f"{evidence.removesuffix('.').removesuffix(')')}.") if evidence else (sentence, "")
+
+
+def _head(answer: StudentAnswer, several: bool) -> dict[str, Any]:
+    first, *rest = gain_sentences(answer)
+    lead, evidence = lead_of(first)
+    single = [ONE_SEED_CAUTION] if answer.seeds == 1 else []
+    return {
+        "student": answer.student if several else "",
+        "lead": lead,
+        "evidence": [line for line in (evidence[:1].upper() + evidence[1:], *rest, *single) if line],
+        "gap": _gap(answer),
     }
 
 
@@ -40,21 +63,16 @@ def _progress(data: RunData) -> str:
     return f"{done} done" + (f"; begun: {', '.join(begun)}." if begun else ".")
 
 
-def _gap(answers: Sequence[StudentAnswer]) -> Drawing | None:
-    """Draws each student alone, with distillation, and its teacher."""
-    panels, rows = [], []
-    for answer in answers:
-        gain = answer.headline
-        if gain is None:
-            continue
-        marks: list[tuple[str, Estimate]] = [("alone", gain.control_score), ("distilled", gain.score)]
-        if gain.teacher_score is not None:
-            marks.append(("teacher", gain.teacher_score))
-        panels.append(gap_figure(answer.student, marks, answer.metric))
-        rows += [(answer.student, name, one.mean, one.low, one.high, one.count) for name, one in marks]
-    if not panels:
+def _gap(answer: StudentAnswer) -> Drawing | None:
+    """Draws a student alone, with distillation, and its teacher."""
+    gain = answer.headline
+    if gain is None:
         return None
+    marks: list[tuple[str, Estimate]] = [("alone", gain.control_score), ("distilled", gain.score)]
+    if gain.teacher_score is not None:
+        marks.append(("teacher", gain.teacher_score))
+    rows = [(answer.student, name, one.mean, one.low, one.high, one.count) for name, one in marks]
+    bars = " Bars: 95% intervals over seeds." if any(one.low is not None for _, one in marks) else ""
+    caption = f"{answer.student} on the test set: {gain.control} and {gain.arm}, beside the teacher.{bars}"
     header = ["student", "network", "mean", "low", "high", "seeds"]
-    bars = " Bars: 95% intervals over seeds." if any(row[3] is not None for row in rows) else ""
-    caption = "The same student on the same images, alone and with distillation, and its teacher; on the test set."
-    return drawing(panels, caption + bars, "gain", header, rows)
+    return drawing([gap_figure(answer.student, marks, answer.metric)], caption, f"gain_{answer.student}", header, rows)

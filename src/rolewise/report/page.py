@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +46,17 @@ def write_report(root: AnyPath) -> Path:
     return path
 
 
-def run_page(root: Path, *, live: bool = False) -> str:
+def run_page(root: Path, live: Mapping[str, Any] | None = None) -> str:
     """Returns the page of a run, also of one that is not finished; nothing is written.
 
     Args:
         root: the run folder.
-        live: whether the run goes on, and the page is asked for again and again.
+        live: how often the page looks for changes, and how far the run is; None for a page to keep.
 
     Raises:
         InputError: it is no run folder, or a file in it is damaged.
     """
-    return render("report.html.j2", _content(read_run(root)))
+    return render("report.html.j2", {**_content(read_run(root)), "live": live})
 
 
 def _content(data: RunData) -> dict[str, Any]:

@@ -25,7 +25,15 @@ def render(template: str, content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    given = {"toc": [], "words": [], "light": declarations(0), "dark": declarations(1), **content}
+    given = {
+        "kind": "report",
+        "live": None,
+        "toc": [],
+        "words": [],
+        "light": declarations(0),
+        "dark": declarations(1),
+        **content,
+    }
     return _without_empty_lines(environment.get_template(template).render(given))
 
 

@@ -15,6 +15,7 @@ from rolewise.report.rendering import render
 from rolewise.report.study_cells import table_of_cells
 from rolewise.report.study_data import StudyData, read_study
 from rolewise.report.study_figures import cells_figure
+from rolewise.report.study_opening import study_opening
 from rolewise.report.study_pictures import pictures
 from rolewise.statistics.cautions import fixed_test_set, looked_at
 from rolewise.statistics.columns import column_of
@@ -36,16 +37,17 @@ def write_study_report(root: AnyPath) -> Path:
     return path
 
 
-def study_page(root: Path) -> str:
+def study_page(root: Path, live: Mapping[str, Any] | None = None) -> str:
     """Returns the page of a study, also of one that is not finished; nothing is written.
 
     Args:
         root: the study folder.
+        live: how often the page looks for changes; None for a page to keep.
 
     Raises:
         InputError: it is no study folder, or a file in it is damaged.
     """
-    return render("study.html.j2", _content(read_study(root)))
+    return render("study.html.j2", {**_content(read_study(root)), "live": live})
 
 
 def short_labels(axes: Sequence[str]) -> dict[str, str]:
@@ -61,6 +63,10 @@ def short_labels(axes: Sequence[str]) -> dict[str, str]:
                 break
         labels[axis] = ".".join(word for word in end if not word.isdecimal()) or axis
     return labels if len(set(labels.values())) == len(labels) else {axis: axis for axis in axes}
+
+
+def _axes(data: StudyData) -> list[str]:
+    return list(dict.fromkeys(axis for axes in data.parts.values() for axis in axes))
 
 
 def study_sentences(root: AnyPath) -> list[tuple[str, list[str]]]:
@@ -103,8 +109,7 @@ def _content(data: StudyData) -> dict[str, Any]:
         "name": data.name,
         "metric": data.metric,
         "parts": parts,
-        "leads": [],
-        "answers": question_answers(data),
+        **study_opening(data, short_labels(_axes(data)), [part["best"] for part in parts if part["best"]]),
         "cautions": _cautions(data),
         "pictures": pictures(data, {part["name"]: part["labels"] for part in parts}),
         "counts": {state: states.count(state) for state in ("done", "trained", "waiting", "failed")},

@@ -22,12 +22,14 @@ class Unit:
         scale: numbers are multiplied by it.
         unit: behind a difference.
         digits: after the point.
+        lower_is_better: whether the metric is known to be an error.
     """
 
     name: str
     scale: float
     unit: str
     digits: int
+    lower_is_better: bool = False
 
     def value(self, number: float) -> str:
         """Returns a value."""
@@ -48,9 +50,11 @@ def column_unit(metric: str, infos: Sequence[MetricInfo] = ()) -> Unit:
     column = column_of(metric, infos)
     info = next((one for one in infos if one.key == metric), None)
     name = metric.replace("_", " ") if info is None or metric in COLUMNS else info.title
+    lower = info is not None and not info.higher_is_better
     if column.percent:
-        return Unit(name, 100, " points", column.digits)
-    return Unit(name, 1, info.change_unit if info is not None else " nats" * (column.unit == "nats"), column.digits)
+        return Unit(name, 100, " points", column.digits, lower)
+    unit = info.change_unit if info is not None else " nats" * (column.unit == "nats")
+    return Unit(name, 1, unit, column.digits, lower)
 
 
 def effect_sentences(
@@ -94,7 +98,8 @@ def _main(one: Contrast, unit: Unit, labels: Mapping[str, str]) -> str:
         return f"{what} changes {unit.name} by {_size(one.difference, unit)} in every seed alike: its noise is unknown."
     verb = "raises" if one.difference.mean > 0 else "lowers"
     if one.supported:
-        return f"{what} {verb} {unit.name} by {_size(one.difference, unit)} ({_evidence(one, unit)})."
+        side = f", which is {'worse' if one.difference.mean > 0 else 'better'}" if unit.lower_is_better else ""
+        return f"{what} {verb} {unit.name} by {_size(one.difference, unit)}{side} ({_evidence(one, unit)})."
     return (
         f"{what} cannot be told apart in {unit.name}: {unit.change(one.difference.mean)}{unit.unit} "
         f"({_evidence(one, unit)}{_alone(one)})."

@@ -35,6 +35,7 @@ class StudyPlan:
         seconds: estimated seconds of the remaining jobs.
         workers: processes.
         measurements: keys of the measurements that are left, of each network once all are trained.
+        times: seconds of each remaining job in one process, by its name.
     """
 
     cells: int
@@ -46,6 +47,7 @@ class StudyPlan:
     seconds: float
     workers: int
     measurements: frozenset[str] = field(repr=False)
+    times: dict[str, float] = field(repr=False, default_factory=dict)
 
 
 def plan_of(folder: StudyFolder, graph: JobGraph, configs: Mapping[str, ExperimentConfig], workers: int) -> StudyPlan:
@@ -69,6 +71,7 @@ def plan_of(folder: StudyFolder, graph: JobGraph, configs: Mapping[str, Experime
         for stage in graph.stages[cell].values()
         if stage.kind == "arm"
     }
+    times = _times(configs, left, unmeasured, images)
     return StudyPlan(
         cells=len(graph.keys),
         rows=len(rows),
@@ -76,32 +79,29 @@ def plan_of(folder: StudyFolder, graph: JobGraph, configs: Mapping[str, Experime
         jobs=len(graph.trainings),
         done=sum(folder.is_done(job.key) for job in graph.trainings),
         images=images,
-        seconds=_seconds(configs, left, unmeasured, images, workers),
+        seconds=estimated_seconds(times.values(), workers),
         workers=workers,
         measurements=frozenset(job.key for job in unmeasured),
+        times=times,
     )
 
 
-def _seconds(
-    configs: Mapping[str, ExperimentConfig],
-    left: Sequence[Job],
-    unmeasured: Sequence[Job],
-    images: dict[str, int],
-    workers: int,
-) -> float:
-    """Returns the longest of: the work spread over the workers, and the longest single job."""
+def _times(
+    configs: Mapping[str, ExperimentConfig], left: Sequence[Job], unmeasured: Sequence[Job], images: dict[str, int]
+) -> dict[str, float]:
+    """Returns the seconds of each job in one process, by its name."""
     rates: dict[str, float] = {}
-    each: list[float] = []
+    each: dict[str, float] = {}
     for job in (*left, *unmeasured):
         config = configs[job.cell]
         sizes = _sizes(config, rates)
         if job.measure:
             # Accuracy alone; what else is measured takes as long as it takes.
-            each.append(sizes[1] * _rate(config, "evaluating", job.stage.role, rates))
+            each[job.name] = sizes[1] * _rate(config, "evaluating", job.stage.role, rates)
         else:
             rate = partial(_rate, config, known=rates)
-            each.append(stage_seconds(config, job.stage, images[job.key], sizes, rate))
-    return estimated_seconds(each, workers)
+            each[job.name] = stage_seconds(config, job.stage, images[job.key], sizes, rate)
+    return each
 
 
 def _sizes(config: ExperimentConfig, known: dict[str, float]) -> tuple[int, int]:

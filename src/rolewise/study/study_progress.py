@@ -15,7 +15,7 @@ from rich.text import Text
 from rolewise.study.job_execution import JobEvent
 from rolewise.study.job_graph import JobGraph
 from rolewise.study.study_plan import StudyPlan
-from rolewise.words import counted, duration
+from rolewise.words import counted, duration, progress_line
 
 #: Between two lines of a log, so that a study of thousands of stages is not thousands of lines.
 _SECONDS_BETWEEN_LINES = 5.0
@@ -41,7 +41,7 @@ class StudyDisplay:
         self._left = 0
         self._measured = self._measurable = 0
         self._measuring_since = 0.0
-        self._now: dict[str, str] = {}
+        self._now: dict[str, tuple[str, str]] = {}
         self._began = self._said = time.monotonic()
 
     def __enter__(self) -> StudyDisplay:
@@ -57,7 +57,7 @@ class StudyDisplay:
         """States what will be done before anything is."""
         self._plan, self._graph, self._left, self._began = plan, graph, len(plan.images), time.monotonic()
         shared = plan.stages - plan.jobs
-        left = f"; at least {duration(plan.seconds).removeprefix('about ')} remaining" if plan.seconds else ""
+        left = f"; {duration(plan.seconds)} remaining" if plan.seconds else ""
         self._console.print(
             f"{self._out}: {counted(plan.cells, 'cell')}, {counted(plan.rows, 'row')}; "
             f"{counted(plan.jobs, 'stage')} to train ({plan.done:,} done; "
@@ -76,7 +76,7 @@ class StudyDisplay:
         """Shows what happened to a job."""
         job, update = event.job, event.update
         if update.kind == "moves":
-            self._now[job.key] = f"{job.name}: {update.text}"
+            self._now[job.key] = (job.name, update.text)
         else:
             self._now.pop(job.key, None)
         ended = update.kind in ("done", "failed")
@@ -144,11 +144,19 @@ class StudyDisplay:
         table.add_column("cells done", justify="right", no_wrap=True)
         table.add_column("", no_wrap=True)
         width = max(5, min(30, self._console.width - 24))
-        for part, total in self._totals.items():
-            done = sum(not keys for cell, keys in self._open.items() if _part(cell) == part)
+        lines = [progress_line(f"{name}:", text, self._console.width) for name, text in list(self._now.values())]
+        running = [Text(line, style="dim", overflow="ellipsis", no_wrap=True) for line in lines]
+        rows = [(part, self._done_in(part), total) for part, total in self._totals.items()]
+        # On a screen of few lines, bars give way before the lines do: first those of parts that are done.
+        space = max(1, self._console.height - len(running) - 4)
+        if len(rows) > space:
+            rows = sorted(rows, key=lambda row: row[1] == row[2])[:space]
+        for part, done, total in rows:
             table.add_row(part, f"{done} of {total}", ProgressBar(total=total, completed=done, width=width))
-        running = [Text(text, style="dim", overflow="ellipsis", no_wrap=True) for text in list(self._now.values())]
-        return Group(table, Text(self._line()), *running)
+        return Group(table, Text(self._line(), overflow="fold"), *running)
+
+    def _done_in(self, part: str) -> int:
+        return sum(not keys for cell, keys in self._open.items() if _part(cell) == part)
 
 
 def _part(cell: str) -> str:

@@ -14,6 +14,7 @@ from rolewise.config.study_file import load_study_config as _load_study
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.run_folder import RunFolder, held
+from rolewise.experiment.run_state import recorded_state
 from rolewise.experiment.stage_graph import next_stops
 from rolewise.experiment.trial import trial_of
 from rolewise.files import AnyPath, as_path
@@ -138,6 +139,7 @@ def run_study(
     ending = False
     with (
         held(RunFolder(out)),
+        recorded_state(out, "study") as state,
         asked_to_stop(lambda: "the report is written" if ending else _next_stops(now)) as asked,
         tracked(out, study.track) as trackers,
     ):
@@ -151,14 +153,21 @@ def run_study(
         ledger = Ledger(study, graph, folder)
         workers = study.workers or default_workers_of(study)
         ledger.write()
-        on_plan(plan_of(folder, graph, {cell.name: cell.config for cell in study.cells}, workers), graph)
+        plan = plan_of(folder, graph, {cell.name: cell.config for cell in study.cells}, workers)
+        state.plan(plan.times, plan.seconds)
+        on_plan(plan, graph)
+
+        def on(event: JobEvent) -> None:
+            state.update(event.job.name, event.update.text if event.update.kind == "moves" else event.update.kind)
+            on_event(event)
+
         todo = [job for job in (*graph.trainings, *graph.measurements) if not folder.is_done(job.key)]
         if todo:
             pool: JobPool = (
                 WorkerProcesses(out, min(workers, len(todo)), asked.is_set) if isolate else InProcess(out, asked.is_set)
             )
             try:
-                _run(folder, graph, ledger, pool, asked.is_set, trackers.passing(on_event), now)
+                _run(folder, graph, ledger, pool, asked.is_set, trackers.passing(on), now)
             finally:
                 pool.close()
                 # Also of a study that was stopped: the table says how far it is.

@@ -54,11 +54,13 @@ def metric_fault(entry: str | Mapping[str, Any], images: ImageFacts) -> InputErr
     if name in [info.key for info in task.metrics]:
         return None
     stream = generator(0, "trial")
-    made = torch.randn(_EXAMPLES, images.classes, generator=stream)
-    inputs = torch.zeros(_EXAMPLES, images.channels, 1, 1)
+    # Of masks some pixels, of which each image has as many.
+    side = (4, 4) if images.kind == "masks" else (1, 1)
+    shape = (_EXAMPLES, images.classes, *(side if images.kind == "masks" else ()))
+    made, inputs = torch.randn(shape, generator=stream), torch.zeros(_EXAMPLES, images.channels, *side)
     try:
         outputs = task.run(Returning(made), inputs)
-        targets = _targets(images, stream)
+        targets = _targets(images, stream, side)
         task.check_outputs(outputs, Batch(inputs, targets), values=True)
     except Exception:
         return None  # a task of the user, whose outputs are of another kind
@@ -78,7 +80,9 @@ def metric_fault(entry: str | Mapping[str, Any], images: ImageFacts) -> InputErr
     return InputError(f"per_example must return None or a value for each of {_EXAMPLES} examples, [N], got {got}")
 
 
-def _targets(images: ImageFacts, stream: torch.Generator) -> Tensor:
+def _targets(images: ImageFacts, stream: torch.Generator, side: tuple[int, int]) -> Tensor:
+    if images.kind == "masks":
+        return torch.randint(0, images.classes, (_EXAMPLES, *side), generator=stream)
     if images.kind == "classes":
         return torch.arange(_EXAMPLES) % images.classes
     numbers = torch.randn(_EXAMPLES, images.classes, generator=stream)

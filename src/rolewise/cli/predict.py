@@ -60,7 +60,7 @@ def predict_command(
         table_head,
         table_lines,
     )
-    from rolewise.deploy.predictor import Prediction, predictions
+    from rolewise.deploy.predictor import Prediction, picture_predictions
     from rolewise.files import write_text
 
     if csv == "-" and as_json:
@@ -72,7 +72,7 @@ def predict_command(
         found: list[Prediction] = []
         if not plain:
             console.print(table_head(predictor), soft_wrap=True)
-        for one in predictions(predictor, paths, batch_size=batch_size):
+        for one in picture_predictions(predictor, paths, batch_size=batch_size):
             found.append(one)
             for line in () if plain else table_lines(predictor, one, top):
                 console.print(line, soft_wrap=True)

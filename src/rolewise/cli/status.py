@@ -1,0 +1,90 @@
+"""The command that shows how far runs and studies are."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from rolewise.cli.options import app, console
+from rolewise.words import counted, duration
+
+#: Stages under way that are shown.
+_MOST = 8
+_RESUMABLE = ("stopped", "failed", "killed")
+_GONE = "its process is gone without a word: it was killed, or the machine went down"
+
+
+@app.command("status")
+def status_command(
+    folder: Annotated[Path, typer.Argument(help="A run's or a study's folder, or one of several.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, for programs.")] = False,
+) -> None:
+    """Show who works at a run or a study, since when, how far it is, and how long it still takes; it only reads.
+
+    Example: rolewise status runs/digits
+
+    Example: rolewise status runs
+    """
+    from rolewise.experiment.folder_status import folders_below, status_of, what_of
+
+    found = [status_of(path) for path in folders_below(folder)]
+    alone = what_of(folder) is not None
+    if as_json:
+        print(json.dumps(found[0] if alone else found, indent=2))
+    elif alone:
+        _show(found[0])
+    else:
+        _show_several(found, folder)
+
+
+def _show(status: dict[str, Any]) -> None:
+    process, state = status["process"], status["state"]
+    who = f"process {process['pid']} on {process['host']}" if "pid" in process else "no process has left a word"
+    times = f", since {process['since']}" if state == "running" and "since" in process else ""
+    times = f", {status['ended']}" if state != "running" and status["ended"] else times
+    lines = [f"{status['folder']}: {state}{times} ({who})"]
+    reason = _GONE if state == "killed" else status["reason"]
+    lines += [f"  reason: {reason}"] if reason else []
+    lines.append(f"  {_how_far(status)}")
+    under_way = status["under_way"]
+    for entry in under_way[:_MOST]:
+        spent = f" ({duration(time.time() - entry['since'])})" if state == "running" and "since" in entry else ""
+        lines.append(f"  {entry['stage']}  {entry.get('text', '')}{spent}")
+    lines += [f"  and {len(under_way) - _MOST} more"] if len(under_way) > _MOST else []
+    if "command" in process:
+        where = process.get("folder")
+        place = f" (in {where})" if where and Path(where) != Path.cwd() else ""
+        lines.append(f"  {'resume by' if state in _RESUMABLE else 'command'}: {process['command']}{place}")
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def _how_far(status: dict[str, Any]) -> str:
+    stages = status["stages"]
+    parts = [f"{stages['done']:,} of {counted(stages['all'], 'stage')} done"]
+    parts += [f"{stages['failed']:,} failed"] if stages["failed"] else []
+    under_way = min(len(status["under_way"]), stages["left"])
+    if under_way:
+        parts.append(f"{under_way:,} under way")
+    if stages["left"] - under_way:
+        parts.append(f"{stages['left'] - under_way:,} to go")
+    left = status["remaining_seconds"]
+    more = f"; {duration(left)} remaining" if left is not None and (left >= 1 or stages["left"]) else ""
+    return ", ".join(parts) + more
+
+
+def _show_several(found: list[dict[str, Any]], root: Path) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("folder", "", "state", "stages", "remaining"):
+        table.add_column(column, justify="right" if column in ("stages", "remaining") else "left", overflow="fold")
+    for status in found:
+        stages, left = status["stages"], status["remaining_seconds"]
+        time_left = duration(left).removeprefix("about ") if left is not None and stages["left"] else ""
+        name = str(Path(status["folder"]).relative_to(root))
+        table.add_row(name, status["what"], status["state"], f"{stages['done']}/{stages['all']}", time_left)
+    console.print(table)

@@ -1,0 +1,120 @@
+"""The status of folders: who works there, how far, how long to go, why it ended and how to resume; it only reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from rolewise.cli import app
+from rolewise.errors import InputError, Interrupted, RunError
+from rolewise.experiment import load
+from rolewise.experiment.executor import StageUpdate
+from rolewise.experiment.folder_status import folders_below, status_of
+from rolewise.experiment.lock import locked
+from rolewise.experiment.pipeline import run
+from rolewise.experiment.run_state import STATE, remaining_seconds
+from rolewise.seals import SECONDS, recorded_seconds, write_sealed
+
+QUICK = Path(__file__).parent / "quick.yaml"
+SMALL = ("seeds=[0]", "teacher.train.epochs=2", "students[0].train.epochs=2", "arms={teacher: [none], student: [none]}")
+
+
+def shown(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["status", *arguments], env={"COLUMNS": "80"})
+    assert result.exit_code == 0, result.output
+    return " ".join(result.output.split())
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A run that was stopped in its second stage, and its status while it ran."""
+    root, seen = tmp_path_factory.mktemp("stopped") / "r", {}
+
+    def look(update: StageUpdate) -> None:
+        if update.stage == "seed0/small-none+distill" and update.text.startswith("epoch 1"):
+            state = json.loads((root / STATE).read_text())
+            state["now"] = {
+                update.stage: {"text": update.text, "since": state["updated"]}
+            }  # it is written now and then
+            (root / STATE).write_text(json.dumps(state))
+            seen.update(status_of(root))
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        run(load(QUICK, SMALL), root, on_update=look)
+    return root, seen
+
+
+def test_while_it_runs_it_names_its_process_and_how_far_it_is(stopped: tuple[Path, dict[str, Any]]) -> None:
+    _, seen = stopped
+    assert seen["state"] == "running" and seen["process"]["pid"] == os.getpid()
+    assert seen["stages"] == {"all": 4, "done": 1, "failed": 0, "left": 3}
+    (under_way,) = seen["under_way"]
+    assert under_way["stage"] == "seed0/small-none+distill" and under_way["text"].startswith("epoch 1/2")
+    assert seen["remaining_seconds"] > 0
+
+
+def test_once_stopped_it_gives_the_reason_and_the_command_that_resumes(
+    stopped: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    root, _ = stopped
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    text = shown(str(root))
+    assert "stopped" in text and "Ctrl-C was pressed" in text and "resume by: " in text
+    assert "1 of 4 stages done, 1 under way, 2 to go" in text
+    assert json.loads(CliRunner().invoke(app, ["status", str(root), "--json"]).output)["state"] == "stopped"
+    assert before == {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}, "it only reads"
+    # Its process died without a word; and the state of another folder says nothing that can be read.
+    for name, state in (("killed", {**json.loads((root / STATE).read_text()), "state": "running"}), ("torn", "{")):
+        copy = Path(shutil.copytree(root, tmp_path / name))
+        (copy / STATE).write_text(json.dumps(state) if isinstance(state, dict) else state)
+    assert "killed" in shown(str(tmp_path / "killed")) and "machine went down" in shown(str(tmp_path / "killed"))
+    assert status_of(tmp_path / "torn")["state"] == "idle"
+    text = shown(str(tmp_path))
+    assert "killed run killed 1/4" in text and "torn run idle 1/4" in text
+    with locked(tmp_path / "torn"):
+        assert status_of(tmp_path / "torn")["state"] == "running"
+
+
+def test_a_failure_keeps_its_reason_and_a_finished_run_says_so(tmp_path: Path) -> None:
+    def fail(update: StageUpdate) -> None:
+        raise RunError("this\nand that")
+
+    config = load(QUICK, SMALL)
+    with pytest.raises(RunError):
+        run(config, tmp_path / "r", on_update=fail)
+    assert "reason: this and that" in shown(str(tmp_path / "r"))
+    run(config, tmp_path / "r", only=lambda stage: stage.kind == "teacher")
+    assert status_of(tmp_path / "r")["state"] == "part done"
+    run(config, tmp_path / "r")
+    assert "finished" in shown(str(tmp_path / "r")) and "4 of 4 stages done" in shown(str(tmp_path / "r"))
+
+
+def test_what_is_no_folder_of_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"without run.json or study.json; check the path"):
+        folders_below(tmp_path)
+
+
+def test_the_time_to_go_is_by_the_pace_up_to_now() -> None:
+    weights = {"a": 10.0, "b": 10.0, "c": 20.0}
+    assert remaining_seconds(weights, [], {}, 5.0, 20.0) == 20.0, "nothing is done: by the estimate"
+    assert remaining_seconds(weights, ["a"], {}, 30.0, 1) == 90.0, "three times as slow as estimated"
+    assert remaining_seconds(weights, ["a"], {"c": 0.5}, 30.0, 1) == 30.0
+    assert remaining_seconds(weights, ["a", "b", "c"], {}, 30.0, 1) == 0.0
+
+
+def test_the_seconds_of_a_stage_hold_those_before_a_stop(stopped: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    root = Path(shutil.copytree(stopped[0], tmp_path / "r"))
+    stage = root / "stages/seed0/small-none+distill"
+    before = recorded_seconds(stage)
+    assert before is not None and before > 0
+    write_sealed(stage / SECONDS, {"seconds": 1000.0, "files": {}})
+    run(load(QUICK, SMALL), root)
+    assert 1000 < json.loads((root / "timing.json").read_text())["stages"]["seed0/small-none+distill"] < 1100
