@@ -85,5 +85,6 @@ def help_of(info: Info) -> str:
             own.append(f"    {key}: " + (words.replace("own.", f"own{taps}.") if key == "student_taps" else words))
     return (
         f"{about.strip()}\n\nArgs:\n" + "\n".join(own) + f"\n\nReturns:\n    The method ``{info.name}``, "
-        "configured, for the list that a Distiller is given.\n\nRaises:\n    InputError: a setting is unknown or out of range.\n"
+        "configured, for the list that a Distiller is given.\n\nRaises:\n"
+        "    InputError: a setting is unknown or out of range.\n"
     )
