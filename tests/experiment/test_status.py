@@ -20,6 +20,7 @@ from rolewise.experiment.folder_status import folders_below, status_of
 from rolewise.experiment.lock import locked
 from rolewise.experiment.pipeline import run
 from rolewise.experiment.run_state import STATE, remaining_seconds
+from rolewise.seals import SECONDS, recorded_seconds, write_sealed
 
 QUICK = Path(__file__).parent / "quick.yaml"
 SMALL = ("seeds=[0]", "teacher.train.epochs=2", "students[0].train.epochs=2", "arms={teacher: [none], student: [none]}")
@@ -107,3 +108,13 @@ def test_the_time_to_go_is_by_the_pace_up_to_now() -> None:
     assert remaining_seconds(weights, ["a"], {}, 30.0, 1) == 90.0, "three times as slow as estimated"
     assert remaining_seconds(weights, ["a"], {"c": 0.5}, 30.0, 1) == 30.0
     assert remaining_seconds(weights, ["a", "b", "c"], {}, 30.0, 1) == 0.0
+
+
+def test_the_seconds_of_a_stage_hold_those_before_a_stop(stopped: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    root = Path(shutil.copytree(stopped[0], tmp_path / "r"))
+    stage = root / "stages/seed0/small-none+distill"
+    before = recorded_seconds(stage)
+    assert before is not None and before > 0
+    write_sealed(stage / SECONDS, {"seconds": 1000.0, "files": {}})
+    run(load(QUICK, SMALL), root)
+    assert 1000 < json.loads((root / "timing.json").read_text())["stages"]["seed0/small-none+distill"] < 1100

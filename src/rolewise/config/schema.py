@@ -31,6 +31,9 @@ TaskSpec = str | dict[str, Any]
 #: The name of a metric, or a mapping with a ``name`` and the metric's settings.
 MetricSpec = str | dict[str, Any]
 
+#: The name of a tracker, or a mapping with a ``name`` and the tracker's settings.
+TrackerSpec = str | dict[str, Any]
+
 #: Searches of a student's schedule, by the name of the arm that trains under what they find.
 SEARCHES = ("own", "random_search", "grid_search", "screen", "screened_search")
 #: What the experiment itself makes for a student to be trained under; every other name is a preset.
@@ -199,6 +202,7 @@ class ExperimentConfig(Section):
     threads: Threads = 1
     checkpoint_seconds: NotNegative = 15.0
     retrain_on_validation: bool = False
+    track: tuple[TrackerSpec, ...] = ()
     task: TaskSpec = "classification"
     metrics: tuple[MetricSpec, ...] = ()
     primary: str | None = None

@@ -53,6 +53,7 @@ class StudySection(Section):
     set: dict[str, Any] = {}
     seeds: tuple[Seed, ...] | None = None
     workers: Workers = 0
+    track: tuple[str | dict[str, Any], ...] = ()
     measure: tuple[str | dict[str, Any], ...] = ("accuracy",)
     best: bool = False
     questions: tuple[QuestionSection, ...] = ()
@@ -107,6 +108,7 @@ class Study:
         best: whether the cell with the highest validation accuracy is to be named.
         questions: that its page answers.
         values: the study as plain values with the experiment in it; reading them gives an equal study.
+        track: the trackers, which are fed while it runs.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Study:
     best: bool
     questions: tuple[Question, ...]
     values: dict[str, Any] = field(repr=False)
+    track: tuple[str | dict[str, Any], ...] = ()
 
     @property
     def cells(self) -> list[Cell]:

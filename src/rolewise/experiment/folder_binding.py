@@ -12,7 +12,7 @@ from rolewise.experiment.input_digests import changed, check_inputs
 from rolewise.experiment.kept_stages import stages_made_from
 from rolewise.experiment.lock import locked
 from rolewise.experiment.run_record import VERSION, read_record, write_record
-from rolewise.seals import ANEW, check_file
+from rolewise.seals import ANEW, SECONDS, check_file
 
 _FRESH = "choose another --out, or start anew with --fresh (what is there is moved aside, not deleted)"
 #: Folders that a message lists; of more it gives the number.
@@ -20,9 +20,10 @@ _MOST = 12
 
 
 def holds_work(folder: Path) -> bool:
-    """Returns whether stages below a folder left anything to resume; empty files and settings alone are nothing."""
+    """Returns whether stages below a folder left anything to resume; empty files, settings and times are nothing."""
     return any(
-        path.is_file() and path.name != "settings.json" and path.stat().st_size > 0 for path in folder.rglob("*")
+        path.is_file() and path.name not in ("settings.json", SECONDS) and path.stat().st_size > 0
+        for path in folder.rglob("*")
     )
 
 

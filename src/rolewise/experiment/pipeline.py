@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
-from rolewise.errors import InputError
+from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import builders
 from rolewise.experiment.estimate import run_seconds, stage_times
 from rolewise.experiment.executor import StageUpdate, run_stages
@@ -27,9 +27,9 @@ from rolewise.experiment.stages import TIMES, finish, run_training, section_of
 from rolewise.experiment.trial import refuse_faults
 from rolewise.files import AnyPath, as_json, as_path, sha256
 from rolewise.processes import asked_to_stop
-from rolewise.report import write_report
 from rolewise.seals import SECONDS, check_stage, recorded_seconds, write_product, write_sealed
 from rolewise.threads import torch_threads
+from rolewise.trackers import tracked
 
 
 @dataclass(frozen=True)
@@ -100,15 +100,20 @@ def run_stage(
 ) -> None:
     """Runs one stage to its end and marks it as done."""
     started = time.perf_counter()
-    with blamed(run.config(), stage.name, run.root):
-        if stage.kind == "test":
-            summary = run_test(run, stage)
-        elif stage.kind == "search":
-            summary = run_search(run, stage, report, should_stop, workers=search_workers)
-        else:
-            summary = run_training(run, stage, report, should_stop)
-            write_histograms(run, stage)
-    _add_seconds(run, stage, time.perf_counter() - started)
+    try:
+        with blamed(run.config(), stage.name, run.root):
+            if stage.kind == "test":
+                summary = run_test(run, stage)
+            elif stage.kind == "search":
+                summary = run_search(run, stage, report, should_stop, workers=search_workers)
+            else:
+                summary = run_training(run, stage, report, should_stop)
+                write_histograms(run, stage)
+    except (Interrupted, KeyboardInterrupt):
+        # What is resumed took this time too; the files are not those of its end.
+        _add_seconds(run, stage, time.perf_counter() - started, ())
+        raise
+    _add_seconds(run, stage, time.perf_counter() - started, TIMES)
     finish(run, stage, summary)
 
 
@@ -145,7 +150,12 @@ def run(
         raise InputError(f"config must be an ExperimentConfig, got {config!r}; read a file with rolewise.load(path)")
     refuse_faults(config)
     folder = open_run(out, config, fresh=fresh, extend=extend)
-    with held(folder), recorded_state(out, "run") as state, torch_threads(config.threads):
+    with (
+        held(folder),
+        recorded_state(out, "run") as state,
+        torch_threads(config.threads),
+        tracked(out, config.track) as trackers,
+    ):
         stages = stages_of(config)
         if only is not None:
             stages = with_needs(stages, only)
@@ -169,7 +179,7 @@ def run(
             workers=workers,
             threads=config.threads,
             search_workers=max(1, workers // len(config.seeds)),
-            on_update=update,
+            on_update=trackers.passing(update),
         )
         if only is not None:
             return {}
@@ -179,6 +189,9 @@ def run(
             results = write_results(folder)
             write_predictions(folder, results)
             write_product(out / "timing.json", as_json(timing(folder)))
+            # Drawing needs matplotlib, for which no check and no worker should wait.
+            from rolewise.report import write_report
+
             write_report(out)
             (out / TRACEBACK).unlink(missing_ok=True)  # what it was of has been mended
         return results
@@ -217,7 +230,7 @@ def _seconds(folder: RunFolder, stage: Stage) -> float:
     return recorded_seconds(folder.stage(stage.name)) or 0.0
 
 
-def _add_seconds(folder: RunFolder, stage: Stage, seconds: float) -> None:
+def _add_seconds(folder: RunFolder, stage: Stage, seconds: float, names: Sequence[str]) -> None:
     place = folder.stage(stage.name)
-    files = {name: sha256(place / name) for name in TIMES if name != SECONDS and (place / name).is_file()}
+    files = {name: sha256(place / name) for name in names if name != SECONDS and (place / name).is_file()}
     write_sealed(place / SECONDS, {"seconds": round(_seconds(folder, stage) + seconds, 3), "files": files})
