@@ -49,16 +49,17 @@ ALLOWED: dict[str, set[str]] = {
     **{leaf: set() for leaf in LEAVES},
     "distill": {"tasks"},
     "search": set(),
+    "trackers": set(),
     "config": set(),
     "train": {*LEAVES, "config"},
     "statistics": set(),
     "instruments": {"data"},
     "diagnosis": {"data", "instruments", "statistics"},
     "report": {"statistics"},
-    "experiment": {*LEAVES, *MEASURES, "config", "report", "search", "train"},
+    "experiment": {*LEAVES, *MEASURES, "config", "report", "search", "trackers", "train"},
     # Beside one another, above the experiments that they run, measure or export.
     **{
-        room: {*LEAVES, *MEASURES, "config", "experiment", "report", "search", "train"}
+        room: {*LEAVES, *MEASURES, "config", "experiment", "report", "search", "trackers", "train"}
         for room in ("study", "advice", "deploy")
     },
 }

@@ -113,7 +113,8 @@ def failed(what: str, module: str, error: BaseException) -> ForeignError:
         module: its code's module, whose line is named.
         error: the error that it raised.
     """
-    text = " ".join(str(error).split())
+    # Of a syntax error the place is named below.
+    text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
     text = text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
     place = code_location(error, [module])
     named = f"{type(error).__name__}: {text}".rstrip(": ")

@@ -16,8 +16,8 @@ class ImageLimits(Section):
 
     Args:
         train: images that may be trained on; None for all that are neither validation nor test images.
-        validation: of the images that ``data.validation`` sets aside; None for all of them.
-        test: of the images that are tested on; None for all of them.
+        validation: images of those that ``data.validation`` sets aside; None for all of them.
+        test: images of those that are tested on; None for all of them.
     """
 
     train: Images | None = None

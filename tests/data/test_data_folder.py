@@ -88,7 +88,10 @@ def test_a_validation_part_is_said_or_asked_about(tmp_path: Path) -> None:
         (("fold1/cat", "fold1/dog", "fold2/cat", "fold2/dog"), ["fold1, fold2, which look like parts", "cat, dog"]),
         (("set/cat", "set/dog"), ["one folder alone, set", "data.arguments.folder"]),
         (("cat",), ["at least two classes, got cat"]),
-        (("",), ["at least two classes, got none and 2 images outside of them; sort them into folders"]),
+        (
+            ("",),
+            ["at least two classes, got none and 2 images outside of them; put the images of each class into a folder"],
+        ),
         (("train/cat", "train/dog", "test/cat"), ["1 folder is missing there: dog", "test must hold"]),
         (("train/cat", "train/dog", "test/cat", "test/dog", "test/bird"), ["train must hold", "missing there: bird"]),
         (("train/cat", "train/dog", "test/Cat", "test/dog"), ["missing there: cat", "spelt alike"]),

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from rolewise import report
 from rolewise.errors import RolewiseError
 from rolewise.experiment import load, pipeline
 from rolewise.experiment.evaluation import evaluate_stage
 from rolewise.report.run_data import read_run
 from rolewise.report.study_data import read_study
 from rolewise.report.study_pictures import read_pictures
-from rolewise.study import load_study, run_study, study_run
+from rolewise.study import load_study, run_study
 from rolewise.study.study_folder import StudyFolder
 
 HERE = Path(__file__).parent
@@ -59,8 +60,8 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 def without_drawing() -> Iterator[None]:
     """Reads what the pages are made of, and draws nothing, which takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "write_report", shown_run)
-        patch.setattr(study_run, "write_study_report", shown_study)
+        patch.setattr(report, "write_report", shown_run)
+        patch.setattr(report, "write_study_report", shown_study)
         yield
 
 

@@ -9,10 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from rolewise import report
 from rolewise.advice.experiment_advice import TrainedTeacher, overlay
 from rolewise.config import ConfigError, as_values
 from rolewise.errors import Interrupted
-from rolewise.experiment import load, pipeline, run
+from rolewise.experiment import load, run
 from rolewise.experiment.executor import StageUpdate
 from rolewise.experiment.searched_scalars import searched_scalars
 from rolewise.report.run_data import RunData
@@ -41,7 +42,7 @@ def files_of(root: Path) -> dict[str, bytes]:
 def test_a_search_moves_a_temperature_and_a_decay_and_resumes_with_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "write_report", lambda root: None)  # it takes longer than all of the rest
+    monkeypatch.setattr(report, "write_report", lambda root: None)  # it takes longer than all of the rest
     config = load(QUICK, [*SMALL, MOVED])
     run(config, tmp_path / "whole")
     folder = tmp_path / "whole/stages/seed0/small-search"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from rolewise import report
 from rolewise.advice import experiment_advice
 from rolewise.deploy import export
 from rolewise.experiment import evaluation, load, pipeline, previews
@@ -42,7 +43,7 @@ def seen(monkeypatch: pytest.MonkeyPatch):
     for module, name in (
         (pipeline, "write_previews"),
         (pipeline, "write_results"),
-        (pipeline, "write_report"),
+        (report, "write_report"),
         (evaluation, "evaluate"),
         (export, "trained_network"),
         (experiment_advice, "advise_case"),

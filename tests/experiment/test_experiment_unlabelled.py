@@ -103,7 +103,7 @@ def faults(config: Path, *settings: str) -> dict[str, str]:
         ("students[0].mix={method: mixup}", "students[0].mix.method", 'must be "none", got "mixup"'),
         ("students[0].train.label_smoothing=0.1", "students[0].train.label_smoothing", "must be 0, got 0.1"),
         ("distill.methods=[{name: dkd}]", "distill.methods[0]", "reads the classes of images, and the training images"),
-        ("distill.methods=[{name: crd}]", "distill.methods[0]", "negatives of others"),
+        ("distill.methods=[{name: crd}]", "distill.methods[0]", "write negatives_from: all in a config"),
         ("data.validation=16", "data.validation", "must leave some of the 16 labelled images to test on"),
         ("data.test=11", "data.test", "must be 1 to 10"),
         ("data.limit=25", "data.limit", "must be at most the 24 training images"),
@@ -117,3 +117,7 @@ def test_what_needs_classes_is_refused_before_training(config: Path, setting: st
 def test_a_bound_by_the_labels_gradient_is_refused(config: Path) -> None:
     found = faults(config, "students[0].train.distill_gradient=limited")
     assert any("distill_gradient" in path for path in found), found
+
+
+def test_crd_takes_negatives_of_all_examples_where_there_are_no_classes(config: Path) -> None:
+    assert load(config, ["distill.methods=[{name: crd, negatives_from: all, negatives: 8}]"])

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from faults_toys import EXPERIMENTS, RUN, STUDY, damaged, products, stopped_at
 
+from rolewise import report
 from rolewise.errors import Interrupted, RolewiseError
 from rolewise.experiment import load, pipeline
 from rolewise.experiment.evaluation import evaluate_stage
 from rolewise.report.run_data import read_run
 from rolewise.report.study_data import read_study
 from rolewise.report.study_pictures import read_pictures
-from rolewise.study import load_study, run_study, study_run
+from rolewise.study import load_study, run_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 #: In this many tests, each of this many damages, so that tests share a finished folder.
@@ -39,8 +40,8 @@ def without_drawing() -> Iterator[None]:
         (root / "report.html").write_text("a page")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "write_report", shown_run)
-        patch.setattr(study_run, "write_study_report", shown_study)
+        patch.setattr(report, "write_report", shown_run)
+        patch.setattr(report, "write_study_report", shown_study)
         yield
 
 

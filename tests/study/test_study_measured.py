@@ -63,7 +63,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def without_page(patched: pytest.MonkeyPatch) -> None:
     """The page's many figures are drawn where they are looked at."""
-    patched.setattr("rolewise.study.study_run.write_study_report", lambda root: root)
+    patched.setattr("rolewise.report.write_study_report", lambda root: root)
 
 
 def test_every_measurement_has_its_columns_and_who_has_no_teacher_no_fidelity(finished: Path) -> None:

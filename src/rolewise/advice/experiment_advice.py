@@ -14,8 +14,9 @@ from rolewise.advice.case import CANDIDATES, Case, Effort, Work, sample
 from rolewise.advice.case_advice import advise_case
 from rolewise.advice.result import Advice
 from rolewise.augment import Schedule
-from rolewise.config.network_sections import StudentSection, Weights
+from rolewise.config.network_sections import StudentSection
 from rolewise.config.schema import LEARNED, ExperimentConfig
+from rolewise.config.weight_sections import Weights
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders, strategies
 from rolewise.experiment.arms import label, specs

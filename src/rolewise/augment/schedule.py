@@ -102,7 +102,8 @@ class Schedule:
             raise InputError(f'{where} must be a mapping with kind "schedule"; it is damaged or of another kind')
         if value.get("version") != VERSION:
             raise InputError(
-                f"{where}: version must be {VERSION}, got {value.get('version')!r}; make it with this release"
+                f"{where}: version must be {VERSION}, got {value.get('version')!r}; add it to a file that was written "
+                "by hand, or make the schedule with this release"
             )
         segments = value.get("segments")
         if not isinstance(segments, list):

@@ -8,6 +8,7 @@ import time
 from rolewise.cli import (
     data,
     experiments,
+    explain,
     new,
     outcomes,
     overview,
@@ -15,6 +16,7 @@ from rolewise.cli import (
     proposals,
     status,
     tables,
+    track,
     watching,
 )
 from rolewise.cli.options import app
@@ -26,6 +28,7 @@ __all__ = [
     "app",
     "data",
     "experiments",
+    "explain",
     "main",
     "new",
     "outcomes",
@@ -34,6 +37,7 @@ __all__ = [
     "proposals",
     "status",
     "tables",
+    "track",
     "watching",
 ]
 
@@ -78,6 +82,9 @@ def main() -> None:
         if show is None:
             raise
         show()
+        options = getattr(getattr(getattr(error, "ctx", None), "command", None), "params", ())
+        if type(error).__name__ == "NoSuchOption" and any("--set" in option.opts for option in options):
+            print("A setting of the config is changed by --set, such as --set workers=3.", file=sys.stderr)
         raise SystemExit(2) from None
     # What `typer.Exit` was raised with comes back as a value here, and so does a Ctrl-C that broke off.
     if code == _BROKEN_OFF:

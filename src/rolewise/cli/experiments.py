@@ -94,7 +94,9 @@ def search_command(
 
     Example: rolewise search configs/digits.yaml --out runs/digits --role teacher
     """
-    _run(config, out, settings, fresh, lambda stage: stage.kind == "search" and stage.role == role)
+    _run(
+        config, out, settings, fresh, lambda stage: stage.kind == "search" and stage.role == role, named=("role", role)
+    )
     for schedule in sorted(out.glob(f"stages/seed*/{role}-search/schedule.json")):
         console.print(f"Schedule: {schedule}", soft_wrap=True)
 
@@ -127,7 +129,7 @@ def distill_command(
     def chosen(stage: Any) -> bool:
         return stage.kind == "arm" and bool(stage.distilled) and wanted in ("", stage.role)
 
-    _run(config, out, settings, fresh, chosen)
+    _run(config, out, settings, fresh, chosen, named=("student", wanted))
     for folder in sorted(out.glob(f"stages/seed*/{student or '*'}-*+distill*")):
         done = finished(folder) or {}
         named = next((name for name in done if name.startswith("validation_")), "validation_accuracy")
@@ -145,14 +147,17 @@ def _run(
     extend: bool = False,
     dry: bool = False,
     part: tuple[Sequence[str], Sequence[str]] = ((), ()),
+    named: tuple[str, str] = ("", ""),
 ) -> Any:
     """Runs an experiment, or a part of it, and returns it."""
     with breakable() as far:
         from rolewise.experiment.pipeline import run as run_pipeline
         from rolewise.experiment.run_progress import Display
-        from rolewise.experiment.stage_selection import chosen_stages
+        from rolewise.experiment.stage_selection import check_wanted_role, chosen_stages
 
         experiment = load_experiment(config, settings, out)
+        if named[1]:
+            check_wanted_role(experiment, only, *named)
         if any(part):
             only = chosen_stages(experiment, *part)
         if dry:

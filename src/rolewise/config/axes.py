@@ -19,6 +19,7 @@ _ELSEWHERE = {
     "seeds": "give seeds at the top of the study",
     "name": "give name at the top of the study",
     "workers": "give workers at the top of the study",
+    "track": "give trackers at the top of the study",
 }
 #: Columns that every study's table has beside its axes.
 COLUMNS = (

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    ConfigDict,
-    Discriminator,
-    Field,
-    SerializerFunctionWrapHandler,
-    Tag,
-    ValidationInfo,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from rolewise.config.section import (
     Count,
@@ -24,19 +14,25 @@ from rolewise.config.section import (
     Side,
 )
 from rolewise.config.training_sections import TrainSection
+from rolewise.config.weight_sections import LabelMapSection, Weights, with_tuples
 from rolewise.errors import InputError
 from rolewise.moving_weight import Weight
 
 
-def _with_tuples(value: Any) -> Any:
-    """Returns a section's values with their lists as tuples: behind a validator, JSON has none any more."""
-    if not isinstance(value, dict):
-        return value
-    return {key: tuple(inner) if isinstance(inner, list) else inner for key, inner in value.items()}
-
-
 class ModelSection(Section):
-    """A registered model, one of another library such as ``timm:resnet18``, or ``package.module:callable``."""
+    """A registered model, one of another library such as ``timm:resnet18``, or ``package.module:callable``.
+
+    Args:
+        name: model, ``timm:NAME``, ``torchvision:NAME`` or ``hf:NAME``, or ``package.module:callable``; it may stand
+            alone in place of the section.
+        arguments: settings of the model, such as widths.
+        mean: mean of each channel that the network's input is normalised by, in [0, 1]; None for the model's own, else
+            that of the training images.
+        std: standard deviation of each channel, likewise.
+        size: height and width in pixels to which images are resized for this network; None for the model's own, else as
+            they are.
+        interpolation: filter of that resizing; None for the model's own, else bilinear.
+    """
 
     name: str
     arguments: dict[str, Any] = {}
@@ -48,7 +44,7 @@ class ModelSection(Section):
     @model_validator(mode="before")
     @classmethod
     def _by_name_alone(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) and ":" in value else _with_tuples(value)
+        return {"name": value} if isinstance(value, str) and ":" in value else with_tuples(value)
 
     @model_validator(mode="after")
     def _both_or_none(self) -> ModelSection:
@@ -66,7 +62,23 @@ Moving = Annotated[float, Field(le=10**9)] | Weight
 
 
 class MixSection(Section):
-    """The mixing of a network's images while it is trained."""
+    """The mixing of a network's images while it is trained.
+
+    Args:
+        method: mixing of two images into one.
+        alpha: parameter of the mixing ratio's distribution Beta(alpha, alpha): a number, or a course over training.
+        share: fraction of each batch's images that are mixed: a number, or a course over training.
+        share_kind: number of mixed images: the rounded share of the batch (``exact``), or drawn as in the released code
+            (``legacy``).
+        ratio: a ratio for each image (``sample``), or one for the batch.
+        fold: whether a ratio r counts as max(r, 1 - r), so that an image is mostly itself.
+        pairs: partners: of any class, of the same one (``within``), of another (``across``), or by the entropy of the
+            student's or the teacher's outputs.
+        entropy_rule: use of a network's entropy: of two draws of each batch the mixed images of highest entropy are
+            kept (``pick``), or it decides which images are mixed (``unix``).
+        sharpness: w of ``unix``: the larger, the sharper the division by entropy.
+        clean_too: whether each batch is its clean images followed by the mixed ones.
+    """
 
     method: Literal["none", "mixup", "cutmix"] = "none"
     alpha: Moving = 1.0
@@ -102,52 +114,17 @@ class MixSection(Section):
         return self
 
 
-class WeightsSection(Section):
-    """A file of weights, and what of it goes where in the network."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    file: str
-    rename: dict[str, str] = {}
-    # A word of Python's own: in a config it is `except`.
-    leave_out: tuple[str, ...] = Field(default=(), alias="except")
-    key: str | None = None
-
-    @model_serializer(mode="wrap")
-    def _as_in_a_config(self, values: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {"except" if name == "leave_out" else name: value for name, value in values(self).items()}
-
-
-def _form(value: object) -> str:
-    return "section" if isinstance(value, (dict, WeightsSection)) else "path"
-
-
-#: A file of weights, or one with what of it goes where. By its form alone, so that a fault is of one of them.
-Weights = Annotated[Annotated[str, Tag("path")] | Annotated[WeightsSection, Tag("section")], Discriminator(_form)]
-
-
-#: The number of a class among a network's outputs.
-ClassNumber = Annotated[int, Field(ge=0, le=10**7)]
-
-
-class LabelMapSection(Section):
-    """The classes of a teacher that stand for the data's: their numbers, or a JSON file of them.
-
-    ``to`` is a list in the order of the data's classes, or a mapping from their names.
-    """
-
-    to: tuple[ClassNumber, ...] | dict[str, ClassNumber] | str
-    classes: Annotated[int, Field(ge=2, le=10**7)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _by_classes_alone(cls, value: Any) -> Any:
-        whole = isinstance(value, LabelMapSection) or (isinstance(value, dict) and "to" in value)
-        return _with_tuples(value if whole else {"to": value})
-
-
 class TeacherSection(Section):
-    """The teacher: its network, its images and its training."""
+    """The teacher: its network, its images and its training.
+
+    Args:
+        model: network.
+        images: labelled images that it is trained on, by class; None for all.
+        train: training.
+        mix: mixing of its images while it is trained.
+        weights: file of a trained teacher, or a section with what of it goes where; None to train one.
+        label_map: teacher's classes that stand for the data's; None where they are the same.
+    """
 
     model: ModelSection
     images: Count | None = None
@@ -162,14 +139,27 @@ BitWidth = Annotated[int, Field(ge=1, le=8)] | None
 
 
 class LayerBits(Section):
-    """The bits of the layers that a pattern matches."""
+    """The bits of the layers that a pattern matches.
+
+    Args:
+        weights: bits of the weights; None for floating point.
+        activations: bits of the activations, likewise.
+    """
 
     weights: BitWidth = None
     activations: BitWidth = None
 
 
 class QuantiseSection(Section):
-    """A network whose layers compute at few bits."""
+    """A network whose layers compute at few bits.
+
+    Args:
+        weights: bits of the weights; None for floating point.
+        activations: bits of the activations, likewise.
+        quantiser: quantiser, or ``package.module:class``.
+        keep: layers that stay in floating point: ``first``, ``last``, paths or patterns.
+        layers: bits of single layers, by path or pattern.
+    """
 
     weights: BitWidth = 2
     activations: BitWidth = 2
@@ -179,7 +169,17 @@ class QuantiseSection(Section):
 
 
 class StudentSection(Section):
-    """A student: its network, its images and its training."""
+    """A student: its network, its images and its training.
+
+    Args:
+        name: name of the student, which is part of the names of its stages.
+        model: network.
+        images: labelled images that it is trained on, by class; None for all.
+        train: training.
+        mix: mixing of its images while it is trained.
+        init: initial weights: ``random``, the ``teacher``'s, a file, or a section with what of it goes where.
+        quantise: bits that it computes with; None for floating point.
+    """
 
     name: Name
     model: ModelSection

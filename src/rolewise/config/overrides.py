@@ -46,7 +46,7 @@ def override(document: Document, setting: str) -> None:
 
 def is_study(value: Any) -> bool:
     """Returns whether the values of a config file are those of a study, by the keys that only a study has."""
-    return isinstance(value, dict) and bool({"grid", "parts"} & value.keys())
+    return isinstance(value, dict) and bool({"grid", "parts", "base"} & value.keys())
 
 
 def read_overridden(path: Path | str, settings: Sequence[str]) -> Document:

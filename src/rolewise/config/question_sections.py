@@ -16,7 +16,15 @@ from rolewise.errors import near
 
 
 class QuestionSection(Section):
-    """Whether some rows of the table are better than others, everything else equal."""
+    """Whether some rows of the table are better than others, everything else equal.
+
+    Args:
+        ask: question in words, for the page.
+        of: levels of the rows in question, by axis, ``part``, ``student`` or ``arm``.
+        against: levels of the rows that they are compared with.
+        metric: column of the table; empty for the primary metric.
+        wanted: direction for which the answer is yes.
+    """
 
     ask: Annotated[str, Field(min_length=1, max_length=300)]
     of: dict[str, Any]

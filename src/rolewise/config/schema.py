@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator
 
 from rolewise.config.network_sections import StudentSection, TeacherSection
 from rolewise.config.search_sections import SearchSection
 from rolewise.config.section import (
     Count,
+    Device,
     Fraction,
     Name,
     NotNegative,
     Section,
     Seed,
+    SplitSize,
     Threads,
     UpToThousand,
     Workers,
 )
 from rolewise.image_limits import ImageLimits
 
-
-def _split_size(value: int | float) -> int | float:
-    if value < 2 if isinstance(value, int) else not 0 < value < 1:
-        raise ValueError(f"must be a number of images from 2 up or a fraction between 0 and 1, got {value!r}")
-    if value > 10**9:
-        raise ValueError(f"must be at most 1,000,000,000 images, got {value!r}")
-    return value
-
-
-#: So many of the images, or such a fraction of them.
-SplitSize = Annotated[int | float, AfterValidator(_split_size)]
-
-
-def _device(name: str) -> str:
-    if not re.fullmatch("auto|(cpu|cuda|mps|xpu)(:[0-9]{1,3})?", name):
-        raise ValueError(f"must be auto, cpu, cuda, mps or xpu, with a number behind it such as cuda:1, got {name!r}")
-    return name
-
-
-Device = Annotated[str, AfterValidator(_device)]
 #: A preset's name, a schedule file, or a mapping with a ``name`` and the preset's arguments.
 AugmentationSpec = str | dict[str, Any]
 
@@ -49,6 +30,9 @@ AugmentationSpec = str | dict[str, Any]
 TaskSpec = str | dict[str, Any]
 #: The name of a metric, or a mapping with a ``name`` and the metric's settings.
 MetricSpec = str | dict[str, Any]
+
+#: The name of a tracker, or a mapping with a ``name`` and the tracker's settings.
+TrackerSpec = str | dict[str, Any]
 
 #: Searches of a student's schedule, by the name of the arm that trains under what they find.
 SEARCHES = ("own", "random_search", "grid_search", "screen", "screened_search")
@@ -65,7 +49,22 @@ Limit = Annotated[Annotated[Count, Tag("number")] | Annotated[ImageLimits, Tag("
 
 
 class DataSection(Section):
-    """The images, and their division."""
+    """The images, and their division.
+
+    Args:
+        name: data set, or ``package.module:function`` that returns images.
+        root: folder of data; None for the one that ``ROLEWISE_DATA`` names, else a cache folder.
+        download: whether missing files are fetched.
+        arguments: settings of the data set's reader, or of the function.
+        validation: images that score a search's members and give validation curves: a number, or a fraction of the
+            training images.
+        test: images that are tested on, as a number or a fraction: held out where a set has no test part of its own,
+            else so many of it; None for all of it.
+        split_seed: seed of the division into training and test images, and of limits.
+        limit: number of training and validation images together that are used, by class; or a mapping of a number for
+            each part. None for all.
+        memory_budget_mb: megabytes of pixels above which image files and ``.npy`` arrays stay on disk.
+    """
 
     name: str = "digits"
     root: str | None = None
@@ -79,7 +78,20 @@ class DataSection(Section):
 
 
 class DistillSection(Section):
-    """The distillation loss: methods with their settings and weights, beside the labels' own term."""
+    """The distillation loss: methods with their settings and weights, beside the labels' own term.
+
+    Args:
+        methods: distillation methods, each a mapping of its ``name``, its settings and its ``weight``.
+        label_weight: weight of the loss on labels; 0 for none.
+        view: images of the teacher while it teaches: ``shared``, the student's; ``clean``, without augmentation;
+            ``own``, under its own augmentation.
+        mixed_targets: teacher's target for a mixed image: its output for it (``image``), the mixture of its outputs for
+            both images (``outputs``), or the former, brought to the nearest probabilities in which the two labels stand
+            above all others (``isotonic``).
+        teacher_mode: statistics of the teacher's norms while it teaches: their running ones (``eval``), or each batch's
+            own (``batch_statistics``).
+        stop_teacher: whether the teacher's pass ends at its last tap, where no method reads its outputs.
+    """
 
     methods: tuple[dict[str, Any], ...] = ({"name": "kd", "temperature": 4.0, "weight": 0.9},)
     label_weight: NotNegative = 0.1
@@ -90,7 +102,22 @@ class DistillSection(Section):
 
 
 class AugmentSection(Section):
-    """The drawing of learned policies and the application of every operation."""
+    """The drawing of learned policies and the application of every operation.
+
+    Args:
+        ops: operations that searches and presets may use, built in or ``package.module:function``; None for all
+            built-in ones.
+        copies: slots of each operation in a learned policy.
+        counts: probabilities of 0, 1, 2, ... operations of a learned policy on an image; they sum to 1.
+        magnitude: strength of a learned policy's operation: the policy's own (``fixed``), or drawn between 0 and it
+            (``uniform``).
+        scale: meaning of strengths: 0 is the identity (``rolewise``), or the levels of Population Based Augmentation
+            (``pba``).
+        ranges: operations' values at strength 1, by operation, in place of their own.
+        base: operations or transforms behind every augmentation but ``none``, such as ``crop`` and ``flip``.
+        interpolation: pixels between pixels, in geometric operations.
+        fill: grey level of what comes from outside the image.
+    """
 
     ops: tuple[str, ...] | None = None
     copies: Annotated[int, Field(ge=1, le=100)] = 2
@@ -111,7 +138,16 @@ class AugmentSection(Section):
 
 
 class ArmsSection(Section):
-    """The comparison: teacher's augmentation x student's augmentation x with or without distillation."""
+    """The comparison: teacher's augmentation x student's augmentation x with or without distillation.
+
+    Args:
+        teacher: augmentations of the teacher: ``own`` searches for one; or presets, by name or as a mapping of ``name``
+            and settings, or schedule files.
+        student: augmentations of each student: likewise, or ``teacher`` (its schedule), ``own_shuffled``, or another
+            search.
+        distill: whether students learn from the teacher (``true``), from labels alone (``false``), or both in turn.
+        control: augmentation with which the others are compared, all else equal.
+    """
 
     teacher: tuple[AugmentationSpec, ...] = ("own",)
     student: tuple[AugmentationSpec, ...] = (
@@ -135,7 +171,29 @@ class ArmsSection(Section):
 
 
 class ExperimentConfig(Section):
-    """A whole experiment."""
+    """A whole experiment.
+
+    Args:
+        name: name of the experiment.
+        seeds: seeds; everything is repeated with each.
+        device: device of networks and images: ``cpu``, ``cuda``, ``mps`` or ``xpu``, possibly with a number; ``auto``
+            for the fastest that is there.
+        workers: processes that train side by side; 0 for as many as the machine takes.
+        threads: torch's threads of each process.
+        checkpoint_seconds: least seconds between two checkpoints of a training, which a kill can cost.
+        retrain_on_validation: whether final trainings of roles without a limit of images use the validation images too.
+        task: kind of prediction: a name, a mapping of ``name`` and settings, or ``package.module:class``.
+        metrics: metrics beside the task's own, or in another order: names, mappings of ``name`` and settings, or
+            ``package.module:name``.
+        primary: key of the metric by which searches choose and arms are compared; None for the first.
+        data: images, and their division.
+        teacher: network that teaches, its images and its training.
+        students: networks that learn, at least one.
+        distill: loss under which students learn from the teacher.
+        augment: drawing and application of augmentation.
+        search: search of augmentation schedules.
+        arms: augmentations that are compared, with and without distillation.
+    """
 
     name: Name = "experiment"
     seeds: tuple[Seed, ...] = (0, 1, 2)
@@ -144,6 +202,7 @@ class ExperimentConfig(Section):
     threads: Threads = 1
     checkpoint_seconds: NotNegative = 15.0
     retrain_on_validation: bool = False
+    track: tuple[TrackerSpec, ...] = ()
     task: TaskSpec = "classification"
     metrics: tuple[MetricSpec, ...] = ()
     primary: str | None = None

@@ -34,7 +34,13 @@ ScalarName = Annotated[str, AfterValidator(_scalar_name)]
 
 
 class ScalarSection(Section):
-    """The space of one searched number."""
+    """The space of one searched number.
+
+    Args:
+        low: lowest value.
+        high: highest value.
+        log: whether values are drawn evenly on a logarithmic scale.
+    """
 
     low: Annotated[float, Field(ge=-(10**9), le=10**9)]
     high: Annotated[float, Field(ge=-(10**9), le=10**9)]
@@ -50,7 +56,13 @@ class ScalarSection(Section):
 
 
 class ScreenSection(Section):
-    """Candidates that are compared by the teacher's outputs alone, without training a student."""
+    """Candidates that are compared by the teacher's outputs alone, without training a student.
+
+    Args:
+        candidates: random policies that are compared.
+        repeats: draws of augmentation for each image under each policy.
+        images: images that the teacher sees.
+    """
 
     candidates: Times = 64
     repeats: Several = 8
@@ -58,7 +70,20 @@ class ScreenSection(Section):
 
 
 class SearchSection(Section):
-    """The population-based search of each role's schedule."""
+    """The population-based search of each role's schedule.
+
+    Args:
+        members: trainings at a time, each with a policy of its own.
+        intervals: parts of a training; after each, the worst members copy the best ones.
+        teacher_epochs: epochs of a member in the teacher's search; None for those of its training.
+        student_epochs: epochs of a member in a student's search; None for those of its training.
+        teacher_images: images of a member in the teacher's search; None for those of its training.
+        student_images: images of a member in a student's search; None for those of its training.
+        quantile: fraction of the members that copy, and of those that are copied.
+        initial: policies at the beginning: no augmentation (``zeros``), or drawn (``random``).
+        scalars: ranges of numbers that are searched too, by the path of the setting.
+        screen: comparison of policies for the arms ``screen`` and ``screened_search``.
+    """
 
     members: Several = 16
     intervals: Several = 8

@@ -13,7 +13,14 @@ from rolewise.config.section import Name, Section, Seed, Workers
 
 
 class PartSection(Section):
-    """One grid of a study."""
+    """One grid of a study.
+
+    Args:
+        set: settings of the experiment in every cell of this part, by their paths.
+        grid: axes: a setting's path with a list of values or a range, or a name with levels that set several.
+        exclude: combinations of levels without a cell.
+        include: further cells, with a level for every axis.
+    """
 
     set: dict[str, Any] = {}
     grid: dict[str, Any]
@@ -22,7 +29,23 @@ class PartSection(Section):
 
 
 class StudySection(Section):
-    """A whole study: one grid, or several as parts."""
+    """A whole study: one grid, or several as parts.
+
+    Args:
+        name: name of the study.
+        base: config file of the experiment, from where the study's file stands.
+        experiment: settings of the experiment, in place of ``base``.
+        set: settings of the experiment in every cell, by their paths.
+        seeds: seeds of every cell; None for those of the experiment.
+        workers: processes; 0 for as many as the machine takes.
+        measure: measurements on the test set: names, mappings of ``name`` and settings, or ``package.module:function``.
+        best: whether the cell with the highest validation figure is named.
+        questions: contrasts that the page answers.
+        grid: axes: a setting's path with a list of values or a range, or a name with levels that set several.
+        exclude: combinations of levels without a cell.
+        include: further cells, with a level for every axis.
+        parts: several grids by name, in place of one.
+    """
 
     name: Name
     base: str | None = None
@@ -30,6 +53,7 @@ class StudySection(Section):
     set: dict[str, Any] = {}
     seeds: tuple[Seed, ...] | None = None
     workers: Workers = 0
+    track: tuple[str | dict[str, Any], ...] = ()
     measure: tuple[str | dict[str, Any], ...] = ("accuracy",)
     best: bool = False
     questions: tuple[QuestionSection, ...] = ()
@@ -84,6 +108,7 @@ class Study:
         best: whether the cell with the highest validation accuracy is to be named.
         questions: that its page answers.
         values: the study as plain values with the experiment in it; reading them gives an equal study.
+        track: the trackers, which are fed while it runs.
     """
 
     name: str
@@ -94,6 +119,7 @@ class Study:
     best: bool
     questions: tuple[Question, ...]
     values: dict[str, Any] = field(repr=False)
+    track: tuple[str | dict[str, Any], ...] = ()
 
     @property
     def cells(self) -> list[Cell]:

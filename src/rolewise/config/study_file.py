@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,7 +93,8 @@ class _Reading:
             if base is not None:
                 # A fault of the axes need not stand in the way of what else is wrong.
                 seeds = section.seeds if _distinct(section.seeds) else None
-                made = [self._cell(base, seeds, (*fixed, *own), cell, name, at) for at, cell in enumerate(cells)]
+                given = {"seeds": seeds, "track": section.track or None}
+                made = [self._cell(base, given, (*fixed, *own), cell, name, at) for at, cell in enumerate(cells)]
                 levels = {axis: tuple(level.name for level in _seen(axes[axis], cells)) for axis in axes}
                 parts.append(StudyPart(name, levels, tuple(cell for cell in made if cell is not None)))
         self._add(self.axes.faults)
@@ -147,7 +148,8 @@ class _Reading:
         measure = (MeasureEntry(ALWAYS), *(one for one in measure_entry(section.measure) if one.name != ALWAYS))
         values |= {"experiment": base.value, "seeds": list(seeds)}
         own = (section.workers, measure, section.best, questions)
-        return Study(section.name, tuple(parts), seeds, *own, copy.deepcopy(values))
+        track = parts[0].cells[0].config.track
+        return Study(section.name, tuple(parts), seeds, *own, copy.deepcopy(values), track)
 
     def _base(self, section: StudySection) -> Document | None:
         """Returns the experiment that cells change, with its defaults written out where it is sound by itself."""
@@ -193,7 +195,7 @@ class _Reading:
     def _cell(
         self,
         base: Document,
-        seeds: Sequence[int] | None,
+        given: Mapping[str, Sequence[Any] | None],
         fixed: Sequence[Setting],
         cell: dict[str, AxisLevel],
         part: str,
@@ -205,8 +207,9 @@ class _Reading:
                 assign(document, setting.steps, copy.deepcopy(setting.value), setting.place)
             except ConfigError as error:
                 document.faults += error.faults
-        if seeds is not None:
-            assign(document, ("seeds",), list(seeds), self.document.place(("seeds",)))
+        for key, value in given.items():
+            if value is not None:
+                assign(document, (key,), list(copy.deepcopy(value)), self.document.place((key,)))
         try:
             config = experiment_config_of(document, check=self.check)
         except ConfigError as error:

@@ -14,7 +14,16 @@ from rolewise.spans import fraction_of
 
 
 class OptimizerSettings(Section):
-    """The optimiser: ``sgd``, ``adam`` or ``adamw``, and its constants."""
+    """The optimiser: ``sgd``, ``adam`` or ``adamw``, and its constants.
+
+    Args:
+        name: optimiser.
+        learning_rate: learning rate at the schedule's highest point.
+        momentum: momentum of ``sgd``.
+        nesterov: whether ``sgd`` has Nesterov's momentum.
+        weight_decay: weight decay.
+        betas: decays of the averages of ``adam`` and ``adamw``.
+    """
 
     name: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: UpToThousand = 0.1
@@ -28,12 +37,13 @@ class RateSchedule(Section):
     """The course of the learning rate over training (see `rolewise.train.rates.rate`).
 
     Args:
-        name: of the shape.
-        milestones: of ``multistep``: fractions of training, or counts such as ``"60 epochs"`` or ``"500 steps"``.
-        gamma: of ``multistep``: the factor at each milestone.
+        name: shape of the course.
+        milestones: moments of ``multistep``: fractions of training, or counts such as ``"60 epochs"`` or
+            ``"500 steps"``.
+        gamma: factor at each milestone of ``multistep``.
         warmup: the length of the linear warm-up: a fraction of training, or a count.
         final: the last rate relative to the first.
-        power: of ``poly``.
+        power: exponent of ``poly``.
     """
 
     name: Literal["constant", "multistep", "cosine", "linear", "poly", "onecycle"] = "cosine"
@@ -75,13 +85,13 @@ class Training(Section):
 
     Args:
         epochs: passes over the images.
-        batch_size: B, of each forward pass.
-        optimizer: its settings.
+        batch_size: images B of each forward pass.
+        optimizer: optimiser, and its constants.
         accumulate: batches whose gradients are averaged in one step of the optimiser. With terms that are means over
             examples it is the step of one batch of ``accumulate`` x B; relations between examples, batch norm included,
             see their own batch only. The last step of an epoch averages over what is left. Schedules, averages and
             checkpoints count steps of the optimiser.
-        schedule: of the learning rate.
+        schedule: course of the learning rate.
         groups: parameters with a learning rate or weight decay of their own; the first that chooses one has it.
         freeze: parts of the students that are not trained.
         ema: decay of a moving average of the weights, which is then what is evaluated and kept; None for none.
@@ -89,7 +99,7 @@ class Training(Section):
         distill_gradient: the joining of distillation's gradient with that of the labels: their ``sum``, or
             ``limited``, for each tensor, to the share 1 / (1 + exp(-epoch)) of the labels' norm.
         precision: ``float32``, ``bfloat16`` or ``float16`` (mixed).
-        channels_last: memory layout of images and weights.
+        channels_last: whether images and weights have their channels last in memory.
         compile: whether the networks are compiled.
     """
 
@@ -120,7 +130,11 @@ class Training(Section):
 
 
 class TrainSection(Training):
-    """The training of a network in a config: with the smoothing of its labels."""
+    """The training of a network in a config: with the smoothing of its labels.
+
+    Args:
+        label_smoothing: share of a label that is spread over all classes.
+    """
 
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 

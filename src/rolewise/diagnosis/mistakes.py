@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy import optimize, stats
 from torch import Tensor
 
 from rolewise.errors import InputError
@@ -31,6 +30,8 @@ def more_often_right(better: Tensor, worse: Tensor) -> float:
     if better.shape != worse.shape or better.ndim != 1:
         raise InputError(f"both must be bool [N] of the same images, got {list(better.shape)}, {list(worse.shape)}")
     gained, lost = int((better & ~worse).sum()), int((worse & ~better).sum())
+    from scipy import stats
+
     return float(stats.binom.sf(gained - 1, gained + lost, 0.5)) if gained + lost else 1.0
 
 
@@ -62,6 +63,8 @@ def class_order(logits: Tensor, labels: Tensor) -> tuple[int, ...]:
     confusion = torch.zeros(classes, classes, dtype=torch.float64)
     confusion.index_put_((labels, logits.argmax(1)), torch.ones(len(labels), dtype=torch.float64), accumulate=True)
     # Less than one image for all classes together: it only decides what the counts leave open.
+    from scipy import optimize
+
     _, columns = optimize.linear_sum_assignment(-(confusion + torch.eye(classes) / (2 * classes)).numpy())
     return tuple(int(column) for column in columns)
 

@@ -27,8 +27,12 @@ WHOLE: tuple[Limit, ...] = ("count", "few")
 def check_same_shape(student: Tensor, teacher: Tensor, what: str, dimensions: int) -> None:
     """Raises InputError unless both have the same shape of so many dimensions."""
     if student.shape != teacher.shape or student.ndim != dimensions:
+        way = ""
+        if student.ndim == teacher.ndim == dimensions == 2 and len(student) == len(teacher):
+            way = "; give both networks the same classes, or let the teacher return those of the student alone"
         raise InputError(
-            f"student and teacher must be {what} of the same shape, got {list(student.shape)} and {list(teacher.shape)}"
+            f"student and teacher must be {what} of the same shape, got {list(student.shape)} and "
+            f"{list(teacher.shape)}{way}"
         )
 
 

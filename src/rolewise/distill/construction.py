@@ -119,7 +119,10 @@ def add_terms(distiller: Distiller, example: Any, generator: torch.Generator | i
     if example is None:
         for method in methods:
             if method.learns_map or method.info.estimator or method.info.term:
-                raise InputError("example must be a few images where a method learns a map between features, got none")
+                raise InputError(
+                    f'example must be a few inputs, by which "{method.name}" finds the shapes of the features that it '
+                    "learns a map between, got none; give Distiller(..., example=images[:2])"
+                )
         for method, link in zip(methods, links, strict=True):
             distiller.terms[method.name] = make_term(method, distiller.task, link.pairs, Shapes(), generator)
         return

@@ -84,6 +84,7 @@ def help_of(info: Info) -> str:
             words = COMMON[key][1]
             own.append(f"    {key}: " + (words.replace("own.", f"own{taps}.") if key == "student_taps" else words))
     return (
-        f"{about.strip()}\n\nArgs:\n" + "\n".join(own) + "\n\nReturns:\n    The method, for the list that a "
-        "Distiller is given.\n\nRaises:\n    InputError: a setting is unknown or out of range.\n"
+        f"{about.strip()}\n\nArgs:\n" + "\n".join(own) + f"\n\nReturns:\n    The method ``{info.name}``, "
+        "configured, for the list that a Distiller is given.\n\nRaises:\n"
+        "    InputError: a setting is unknown or out of range.\n"
     )

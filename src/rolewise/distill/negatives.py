@@ -34,7 +34,10 @@ class Negatives:
             return
         classes, counts = torch.unique_consecutive(self._labels[self._order], return_counts=True)
         if len(classes) < 2:
-            raise InputError(f"labels must be of at least two classes for negatives of others, got {len(classes)}")
+            raise InputError(
+                f"labels must be of at least two classes for negatives of others, got {len(classes)}; where there are "
+                'no classes, write negatives_from: all in a config, or rw.crd(negatives_from="all")'
+            )
         starts = (counts.cumsum(0) - counts).tolist()
         pieces = zip(starts, counts.tolist(), strict=True)
         self._pieces = dict(zip(classes.tolist(), pieces, strict=True))

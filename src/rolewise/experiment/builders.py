@@ -168,7 +168,11 @@ def configured_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device must be auto, cpu or a device of this machine, got {name!r} ({error})") from error
+        why = str(error).split("\n")[0].rstrip(".")
+        raise InputError(
+            f"device must be auto, cpu or a device of this machine, got {name!r} ({why}); change device in the config, "
+            "or give --set device=auto"
+        ) from error
     return device
 
 

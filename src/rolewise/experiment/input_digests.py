@@ -14,7 +14,7 @@ from rolewise.data import files_state, fingerprint
 from rolewise.data.held_images import would_fit
 from rolewise.errors import InputError
 from rolewise.experiment.arms import specs
-from rolewise.experiment.own_code import own_code
+from rolewise.experiment.own_code import code_of_results
 from rolewise.experiment.seed_data import sources
 from rolewise.experiment.weight_sources import weight_digest, weight_settings
 from rolewise.files import read_json, sha256
@@ -41,7 +41,7 @@ def inputs_of(config: ExperimentConfig) -> dict[str, str]:
     for spec in specs(config).values():
         if path := schedule_path(spec):
             found[f"schedule {path}"] = sha256(path, "schedule")
-    return found | module_inputs(*(code.path for code in own_code(config)))
+    return found | module_inputs(*(code.path for code in code_of_results(config)))
 
 
 def data_inputs(config: ExperimentConfig) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment.arms import specs
 from rolewise.experiment.input_digests import module_inputs, schedule_path
-from rolewise.experiment.own_code import code_read_by, own_code
+from rolewise.experiment.own_code import code_of_results, code_read_by, own_code
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.weight_sources import weight_settings
 from rolewise.models.zoo import in_zoo
@@ -50,5 +50,5 @@ def _reads(config: ExperimentConfig, stage: Stage, name: str) -> bool:
         return True  # images and labels
     read = code_read_by(config, stage)
     # A module that nothing imports any more may have been of any stage that runs the user's own code.
-    known = module_inputs(*(code.path for code in own_code(config)))
+    known = module_inputs(*(code.path for code in code_of_results(config)))
     return name in module_inputs(*read) or (bool(read) and name not in known)

@@ -23,6 +23,7 @@ from rolewise.experiment.weight_checks import label_map_faults, weight_file_faul
 from rolewise.foreign_code import is_import_path
 from rolewise.models import GIVEN, MODELS
 from rolewise.quant import QUANTISERS
+from rolewise.trackers import tracker_faults
 
 
 def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterable[tuple[Steps, str]]:
@@ -62,6 +63,8 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from check_scalars(config, left_out)
     yield from weight_file_faults(config)
     yield from label_map_faults(config)
+    own = {int(steps[1]) for steps in left_out if steps[0] == "track"}
+    yield from ((("track", *below), rule) for below, rule in tracker_faults(config.track, own))
 
 
 def data_faults(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:

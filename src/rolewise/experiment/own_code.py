@@ -17,6 +17,7 @@ from rolewise.foreign_code import import_path, is_import_path
 from rolewise.models.zoo import in_zoo, zoo_card
 from rolewise.quant import QUANTISERS
 from rolewise.tasks import METRICS, TASKS
+from rolewise.trackers import TRACKERS
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class OwnCode:
     Args:
         steps: path of the setting in the config.
         path: the import path ``package.module:name``.
-        kind: ``data``, ``model``, ``quantiser``, ``method``, ``operation``, ``task`` or ``metric``.
+        kind: ``data``, ``model``, ``quantiser``, ``method``, ``operation``, ``task``, ``metric`` or ``tracker``.
         role: the role of the network, ``teacher`` or a student's name; empty where it belongs to no single one.
     """
 
@@ -54,12 +55,18 @@ _LOOK_UPS: dict[str, Callable[[str], Any]] = {
     "operation": import_operation,
     "task": TASKS.__getitem__,
     "metric": METRICS.__getitem__,
+    "tracker": TRACKERS.__getitem__,
 }
 
 
 def own_code(config: ExperimentConfig) -> list[OwnCode]:
     """Returns every setting of an experiment that names the user's own code, or a network of another library."""
     return [found for found in _settings(config) if is_import_path(found.path) or _in_zoo(found)]
+
+
+def code_of_results(config: ExperimentConfig) -> list[OwnCode]:
+    """Returns those of `own_code` that what a run leaves can depend on: all but its trackers."""
+    return [found for found in own_code(config) if found.kind != "tracker"]
 
 
 def _in_zoo(found: OwnCode) -> bool:
@@ -115,6 +122,11 @@ def _settings(config: ExperimentConfig) -> Iterator[OwnCode]:
             yield OwnCode(("metrics", at, "name"), str(entry.get("name")), "metric")
         else:
             yield OwnCode(("metrics", at), entry, "metric")
+    for at, entry in enumerate(config.track):
+        if isinstance(entry, dict):
+            yield OwnCode(("track", at, "name"), str(entry.get("name")), "tracker")
+        else:
+            yield OwnCode(("track", at), entry, "tracker")
     yield OwnCode(("data", "name"), config.data.name, "data")
     yield OwnCode(("teacher", "model", "name"), config.teacher.model.name, "model", "teacher")
     for at, student in enumerate(config.students):

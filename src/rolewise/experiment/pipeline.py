@@ -27,9 +27,9 @@ from rolewise.experiment.stages import TIMES, finish, run_training, section_of
 from rolewise.experiment.trial import refuse_faults
 from rolewise.files import AnyPath, as_json, as_path, sha256
 from rolewise.processes import asked_to_stop
-from rolewise.report import write_report
 from rolewise.seals import SECONDS, check_stage, recorded_seconds, write_product, write_sealed
 from rolewise.threads import torch_threads
+from rolewise.trackers import tracked
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,12 @@ def run(
         raise InputError(f"config must be an ExperimentConfig, got {config!r}; read a file with rolewise.load(path)")
     refuse_faults(config)
     folder = open_run(out, config, fresh=fresh, extend=extend)
-    with held(folder), recorded_state(out, "run") as state, torch_threads(config.threads):
+    with (
+        held(folder),
+        recorded_state(out, "run") as state,
+        torch_threads(config.threads),
+        tracked(out, config.track) as trackers,
+    ):
         stages = stages_of(config)
         if only is not None:
             stages = with_needs(stages, only)
@@ -174,7 +179,7 @@ def run(
             workers=workers,
             threads=config.threads,
             search_workers=max(1, workers // len(config.seeds)),
-            on_update=update,
+            on_update=trackers.passing(update),
         )
         if only is not None:
             return {}
@@ -184,6 +189,9 @@ def run(
             results = write_results(folder)
             write_predictions(folder, results)
             write_product(out / "timing.json", as_json(timing(folder)))
+            # Drawing needs matplotlib, for which no check and no worker should wait.
+            from rolewise.report import write_report
+
             write_report(out)
             (out / TRACEBACK).unlink(missing_ok=True)  # what it was of has been mended
         return results

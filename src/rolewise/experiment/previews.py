@@ -84,8 +84,10 @@ def draw_preview(
         role: of the config; its images are mixed as that role's are.
 
     Raises:
-        InputError: a role is given without a config, or is none of it.
+        InputError: a role is given without a config, or is none of it; or the file's name is no PNG's.
     """
+    if out.suffix.lower() != ".png":
+        raise InputError(f"--out must end in .png, in which form the picture is written, got {str(out)!r}; rename it")
     mixing = _mixing_of(role, config) if role else None
     with torch_threads(config.threads if config is not None else 1):
         return _drawn(spec, out, config, images, mixing)

@@ -41,6 +41,29 @@ def chosen_stages(config: ExperimentConfig, arms: Sequence[str], stages: Sequenc
     return chosen
 
 
+def check_wanted_role(config: ExperimentConfig, wanted: Callable[[Stage], bool], option: str, name: str) -> None:
+    """Makes sure that an option of a command names somebody in the experiment of whom there is something to run.
+
+    Args:
+        config: the experiment.
+        wanted: filter of the command's stages, by that name.
+        option: ``role``, which may be the teacher too, or ``student``.
+        name: the option's value.
+
+    Raises:
+        InputError: nobody has the name, or no stage is wanted.
+    """
+    names = [*(["teacher"] if option == "role" else []), *(student.name for student in config.students)]
+    if name not in names:
+        raise InputError(f"--{option} must be one of {', '.join(names)}, got {name!r}{near(name, names)}")
+    if not any(map(wanted, stages_of(config))):
+        way = "arms.distill is without true; add it"
+        if option == "role":
+            key = "teacher" if name == "teacher" else "student"
+            way = f'no arm trains under a schedule of its own; add "own" to arms.{key}'
+        raise InputError(f"--{option} must have a stage to run, and {name!r} has none: {way}")
+
+
 def named_stages(config: ExperimentConfig, name: str, *kinds: str) -> str:
     """Returns the end of a message on a wrong stage: the near names, and all that there are, of the first seed.
 

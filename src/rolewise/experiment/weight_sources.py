@@ -10,8 +10,9 @@ from typing import Any
 from torch import nn
 
 from rolewise.config.faults import Steps
-from rolewise.config.network_sections import ModelSection, Weights
+from rolewise.config.network_sections import ModelSection
 from rolewise.config.schema import ExperimentConfig
+from rolewise.config.weight_sections import Weights
 from rolewise.experiment.stage_weights import is_stage, stage_weights
 from rolewise.files import digest_of, sha256, write_json
 from rolewise.models.weight_file import weight_files_of

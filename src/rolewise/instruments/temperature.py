@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import optimize
 from torch import Tensor
 
 from rolewise.errors import InputError
@@ -95,6 +94,8 @@ def fit_temperature(logits: Tensor, labels: Tensor, *, bounds: tuple[float, floa
     elif slope(ends[1]) >= 0:
         fitted, at_bound = high, True
     else:
+        from scipy import optimize
+
         fitted, at_bound = math.exp(optimize.brentq(slope, *ends, xtol=1e-12)), False
     before, after = (negative_log_likelihood(logits / value, labels) for value in (1.0, fitted))
     return TemperatureFit(fitted, at_bound, before, after, len(logits))

@@ -93,7 +93,9 @@ def construct(
                 raise InputError(f'model "{title}": {error}') from error
             raise failed(f'model "{title}"', getattr(function, "__module__", None) or title, error) from error
     if not isinstance(model, nn.Module):
-        raise InputError(f'model "{title}" must give a torch.nn.Module, got {type(model).__name__}')
+        raise InputError(
+            f'model "{title}" must give a torch.nn.Module, got {type(model).__name__}; let it return the network'
+        )
     lazy = [key for key, weight in (*model.named_parameters(), *model.named_buffers()) if nn.parameter.is_lazy(weight)]
     if lazy:
         raise InputError(

@@ -111,8 +111,8 @@ def _figure(finished: Sequence[RankedCell], student: str, names: Mapping[int, st
             if cell.score.low is not None and cell.score.high is not None:
                 axis.plot([metric.scale * cell.score.low, metric.scale * cell.score.high], [row] * 2, color=COLOURS[0])
             if cell.gain is not None:
-                alone = metric.scale * cell.gain.control_score.mean
-                axis.plot(alone, row, "s", color=COLOURS[1], mfc=PAPER, ms=5, mew=1.3)
+                control = metric.scale * cell.gain.control_score.mean
+                axis.plot(control, row, "s", color=COLOURS[1], mfc=PAPER, ms=5, mew=1.3)
             face = COLOURS[0] if cell.distilled else PAPER
             axis.plot(metric.scale * cell.score.mean, row, "o", color=COLOURS[0], mfc=face, ms=6, mew=1.4)
         axis.set_yticks(range(len(shown)), [_short(names[id(cell)]) for cell in shown[::-1]])

@@ -7,8 +7,6 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import stats
-
 from rolewise.errors import InputError
 
 
@@ -57,6 +55,9 @@ def estimate(values: Sequence[float], level: float = 0.95) -> Estimate:
     if sd <= 1e-12 * max(map(abs, values)):
         # Equal but for rounding. An interval of no width would call this certain, whatever the number of seeds.
         return Estimate(mean, sd, None, None, None, count)
+    # Half a second or more, for which no check of a config should wait.
+    from scipy import stats
+
     error = sd / math.sqrt(count)
     half = float(stats.t.ppf((1 + level) / 2, count - 1)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, count - 1))
@@ -98,6 +99,8 @@ def unpaired(values: Sequence[float], control: Sequence[float]) -> Estimate:
     parts = [one.sd**2 / one.count for one in (first, second) if one.sd is not None]
     error = math.sqrt(sum(parts))
     freedom = sum(parts) ** 2 / sum(part**2 / (one.count - 1) for part, one in zip(parts, (first, second), strict=True))
+    from scipy import stats
+
     half = float(stats.t.ppf(0.975, freedom)) * error
     return Estimate(mean, None, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, freedom)), count)
 

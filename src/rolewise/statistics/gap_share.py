@@ -7,8 +7,6 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import stats
-
 from rolewise.errors import InputError
 from rolewise.metric_info import MetricInfo
 from rolewise.statistics.estimates import Estimate, paired
@@ -84,6 +82,8 @@ def gap_share(
     spread = statistics.stdev(gain - value * one for gain, one in zip(gains, gaps, strict=True))
     if spread <= 1e-12 * max(map(abs, [*distilled, *alone, *teacher])):
         return GapShare(value, None, None, gap, SAME)
+    from scipy import stats  # half a second or more, for which no check of a config should wait
+
     interval = ratio_interval(
         statistics.fmean(gains),
         gap.mean,

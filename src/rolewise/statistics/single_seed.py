@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from scipy import stats
-
 from rolewise.metric_info import MetricInfo
 from rolewise.statistics.estimates import Estimate
 from rolewise.statistics.gap_share import NOT_TOLD, GapShare, ratio_interval
@@ -54,6 +52,8 @@ def share_within(closed: GapShare, arm: Mapping[str, Any], alone: Mapping[str, A
     if closed.value is None or len(squares) < len(kept):
         return closed
     gain, gap, rest = squares
+    from scipy import stats  # half a second or more, for which no check of a config should wait
+
     interval = ratio_interval(
         kept[0]["mean"],
         -kept[1]["mean"],

@@ -22,8 +22,8 @@ from rolewise.metric_info import CLASS_METRICS
 from rolewise.seals import ANEW, DONE, check_file, finished, read_sealed, remedy_of, write_sealed
 
 VERSION = 3
-#: Settings that change how fast a study runs, or what its page asks of the table, and nothing else.
-_ASIDE = ("workers", "questions")
+#: Settings that change how fast a study runs, who else is told of it, or what its page asks of the table.
+_ASIDE = ("workers", "questions", "track")
 #: Why a stage failed.
 FAILED = "failed.json"
 #: What the study's record holds the digests of.

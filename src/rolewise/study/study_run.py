@@ -22,7 +22,6 @@ from rolewise.foreign_code import import_path
 from rolewise.instruments.measurements import measure_faults
 from rolewise.metric_info import MetricInfo, metric_named
 from rolewise.processes import asked_to_stop
-from rolewise.report import write_study_report
 from rolewise.seals import check_stage
 from rolewise.study.job_execution import JobEvent, run_jobs
 from rolewise.study.job_graph import Job, JobGraph, graph_of
@@ -33,6 +32,7 @@ from rolewise.study.study_folder import StudyFolder, open_study
 from rolewise.study.study_plan import StudyPlan, plan_of
 from rolewise.study.table import Ledger, Row, study_metrics
 from rolewise.threads import torch_threads
+from rolewise.trackers import tracked
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,7 @@ def run_study(
         held(RunFolder(out)),
         recorded_state(out, "study") as state,
         asked_to_stop(lambda: "the report is written" if ending else _next_stops(now)) as asked,
+        tracked(out, study.track) as trackers,
     ):
         graph = graph_of(study)
         for cell in study.cells:
@@ -166,7 +167,7 @@ def run_study(
                 WorkerProcesses(out, min(workers, len(todo)), asked.is_set) if isolate else InProcess(out, asked.is_set)
             )
             try:
-                _run(folder, graph, ledger, pool, asked.is_set, on, now)
+                _run(folder, graph, ledger, pool, asked.is_set, trackers.passing(on), now)
             finally:
                 pool.close()
                 # Also of a study that was stopped: the table says how far it is.
@@ -176,6 +177,9 @@ def run_study(
         parquet = ledger.write_parquet()
         with torch_threads(study.cells[0].config.threads):
             write_pictures(folder, study, graph, rows)
+        # Drawing needs matplotlib, for which no check and no worker should wait.
+        from rolewise.report import write_study_report
+
         write_study_report(out)
         return StudyResult(out, rows, parquet)
 

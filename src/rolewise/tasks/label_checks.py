@@ -30,7 +30,9 @@ def check_label_shapes(images: object, labels: object) -> None:
     fits = labels.dtype == torch.int64 if labels.ndim == 1 else labels.ndim == 2 and labels.is_floating_point()
     if not fits or not images.ndim or labels.shape[0] != images.shape[0]:
         got, count = f"{labels.dtype} {list(labels.shape)}", len(images) if images.ndim else 0
-        raise InputError(f"labels must be int64 [B] or soft labels [B, K] for {count} images, got {got}{_way(labels)}")
+        raise InputError(
+            f"labels must be int64 [B] or soft labels [B, K] for {count} images, got {got}{_way(labels, count)}"
+        )
 
 
 def _are_tensors(images: Mapping[Any, object]) -> bool:
@@ -60,7 +62,7 @@ def _no_batch(images: object, labels: object) -> InputError:
     )
 
 
-def _way(labels: Tensor) -> str:
+def _way(labels: Tensor, count: int) -> str:
     """Returns the remedy for labels of another shape or type, where there is one."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         return "; drop the last dimension with labels.squeeze(1).long()"
@@ -71,7 +73,11 @@ def _way(labels: Tensor) -> str:
         )
     if labels.ndim == 1 and not labels.is_floating_point() and labels.dtype != torch.int64:
         return "; convert them with labels.long()"
-    return ""
+    if labels.ndim == 1 and labels.is_floating_point():
+        return "; convert classes with labels.long(); numbers to be predicted are of the task regression"
+    if labels.ndim and labels.shape[0] != count:
+        return f"; give one for each of the {count} images"
+    return "; make classes of them, one for each image"
 
 
 def check_logits(logits: Tensor, labels: Tensor) -> None:

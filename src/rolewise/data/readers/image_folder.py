@@ -70,7 +70,8 @@ def _classes(parts: Sequence[Path]) -> tuple[str, ...]:
         loose = loose_images(parts[0])
         raise InputError(
             f"{parts[0]} must hold one folder for each of at least two classes, got {', '.join(names) or 'none'}"
-            + (f" and {counted(loose, 'image')} outside of them; sort them into folders" if loose else "")
+            + (f" and {counted(loose, 'image')} outside of them" if loose else "")
+            + "; put the images of each class into a folder that has the class's name"
         )
     for part in parts[1:]:
         tested = [entry.name for entry in subfolders(part)]
