@@ -153,11 +153,11 @@ def _run(
     with breakable() as far:
         from rolewise.experiment.pipeline import run as run_pipeline
         from rolewise.experiment.run_progress import Display
-        from rolewise.experiment.stage_selection import check_role, chosen_stages
+        from rolewise.experiment.stage_selection import check_wanted_role, chosen_stages
 
         experiment = load_experiment(config, settings, out)
         if named[1]:
-            check_role(experiment, only, *named)
+            check_wanted_role(experiment, only, *named)
         if any(part):
             only = chosen_stages(experiment, *part)
         if dry:

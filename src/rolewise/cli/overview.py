@@ -112,13 +112,13 @@ _KINDS = {
 def list_names(
     what: Annotated[str, typer.Argument(help="A kind, such as methods, metrics or quantisers; all by default.")] = "",
 ) -> None:
-    """List what is registered: models, methods, tasks, metrics, quantisers, measurements, data sets, augmentations.
+    """List what is there by name: models, methods, tasks, metrics, quantisers, measurements, data, trackers, and so on.
 
     Example: rolewise list methods
     """
-    from rolewise.experiment.catalogue import catalogue
+    from rolewise.experiment.catalogue import ALSO, catalogue
 
-    groups = catalogue()
+    groups, what = catalogue(), ALSO.get(what, what)
     if what and what not in groups:
         from rolewise.errors import near
 

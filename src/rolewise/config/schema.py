@@ -186,6 +186,8 @@ class ExperimentConfig(Section):
         metrics: metrics beside the task's own, or in another order: names, mappings of ``name`` and settings, or
             ``package.module:name``.
         primary: key of the metric by which searches choose and arms are compared; None for the first.
+        track: trackers beside the run's own record: names, mappings of ``name`` and settings, or
+            ``package.module:class``.
         data: images, and their division.
         teacher: network that teaches, its images and its training.
         students: networks that learn, at least one.

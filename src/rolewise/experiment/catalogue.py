@@ -16,6 +16,19 @@ from rolewise.quant import QUANTISERS
 from rolewise.tasks import METRICS, TASKS, metric_settings, task_settings
 from rolewise.trackers import TRACKERS, tracker_settings
 
+#: Augmentations of an arm that the experiment itself makes, beside the presets.
+SEARCHED = {
+    "own": "The schedule that a population-based search found for the role itself.",
+    "own_shuffled": "The same, its segments in another order.",
+    "teacher": "The teacher's own schedule, on the student.",
+    "random_search": "The best of constant random policies, each trained to the end.",
+    "grid_search": "The best cell of RandAugment's grid of operations and strengths.",
+    "screen": "The random policy under which the teacher's outputs deviate least; no student is trained.",
+    "screened_search": "`own`, begun with the policies that the screen puts first.",
+}
+#: Words of the field for a kind that is listed under another one.
+ALSO = {"networks": "models", "ops": "operations", "presets": "augmentations", "datasets": "data", "losses": "methods"}
+
 
 def catalogue() -> dict[str, list[tuple[str, str]]]:
     """Returns for each kind of thing its names, each with its first line of documentation."""
@@ -31,7 +44,8 @@ def catalogue() -> dict[str, list[tuple[str, str]]]:
         "data": [(name, _with_settings(READERS[name], reader_settings(name))) for name in READERS],
         "trackers": [(name, _with_settings(TRACKERS[name], tracker_settings(name))) for name in TRACKERS],
         "augmentations": [(name, _first_line(PRESETS[name])) for name in PRESETS],
-        "ops": [(op.name, f"{op.effect}; up to {op.range:g} {op.unit}") for op in OPS.values()],
+        "searched": list(SEARCHED.items()),
+        "operations": [(op.name, f"{op.effect}; up to {op.range:g} {op.unit}") for op in OPS.values()],
     }
 
 
@@ -41,4 +55,5 @@ def _with_settings(function: Any, settings: Mapping[str, object]) -> str:
 
 
 def _first_line(function: Any) -> str:
-    return (inspect.getdoc(inspect.unwrap(function)) or "").split("\n")[0].replace("``", "`")
+    line = (inspect.getdoc(inspect.unwrap(function)) or "").split("\n")[0].replace("``", "`").removeprefix("Returns ")
+    return line[:1].upper() + line[1:]

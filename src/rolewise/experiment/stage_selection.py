@@ -41,7 +41,7 @@ def chosen_stages(config: ExperimentConfig, arms: Sequence[str], stages: Sequenc
     return chosen
 
 
-def check_role(config: ExperimentConfig, wanted: Callable[[Stage], bool], option: str, name: str) -> None:
+def check_wanted_role(config: ExperimentConfig, wanted: Callable[[Stage], bool], option: str, name: str) -> None:
     """Makes sure that an option of a command names somebody in the experiment of whom there is something to run.
 
     Args:
