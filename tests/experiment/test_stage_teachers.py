@@ -43,7 +43,37 @@ def test_what_it_has_seen_and_expects_is_remarked(first: Path) -> None:
     seen, other = notes(first, "seeds=[0, 1]")
     assert "of the 100 validation images of seed 1" in seen and "was trained on " in seen
     assert "another normalisation or size than seed 1 would give it; set teacher.model to mean: [" in other
-    (unknown,) = notes(first, "seeds=[0]", "data.validation=120")
+
+
+def test_images_are_recognised_in_another_division(first: Path, tmp_path: Path) -> None:
+    found = notes(first, "seeds=[0]", "data.validation=120")
+    assert "of the 120 validation images of seed 0: figures on them" in found[0]
+    # Another division has other test images, and the teacher was trained on some of them.
+    with pytest.raises(ConfigError, match=r"teacher.weights: must not have been trained on test images, and .* of the"):
+        notes(first, "seeds=[0]", "data.split_seed=5")
+    with pytest.raises(ConfigError, match=r"students\[0\].init: must not have been trained on test images"):
+        load(
+            QUICK,
+            [
+                ARMS,
+                "seeds=[0]",
+                "data.split_seed=5",
+                f"students[0].init='{first}#seed0/teacher-none'",
+                "students[0].model.arguments.widths=[8, 12]",
+            ],
+        )
+
+
+def test_what_a_teacher_has_seen_is_followed_to_its_beginning(first: Path, tmp_path: Path) -> None:
+    stage = "seed0/teacher-none"
+    settings = ["seeds=[0]", ARMS]
+    for name, weights in (("taken", f"{first}#{stage}"), ("from_file", f"{first}/stages/{stage}/weights.safetensors")):
+        config = load(QUICK, [*settings, f"teacher.weights='{weights}'"])
+        run(config, tmp_path / name, only=lambda stage: stage.kind == "teacher")
+    with pytest.raises(ConfigError, match="must not have been trained on test images"):
+        notes(tmp_path / "taken", "seeds=[0]", "data.split_seed=5")
+    assert notes(tmp_path / "taken", "seeds=[0]") == []
+    (unknown,) = [note for note in notes(tmp_path / "from_file", "seeds=[0]") if "another normalisation" not in note]
     assert "is unknown" in unknown
 
 

@@ -104,3 +104,22 @@ def test_committed_results_say_which_family_a_difference_stands_out_from() -> No
         (effect,) = answer.effects
         words = ["within the noise", "of one comparison alone", "of this student's 7", "of all 14"][effect.noise]
         assert words in sentence and (f"{effect.together:.2g}") in sentence
+
+
+def test_further_gains_are_counted_by_their_side() -> None:
+    arms = {"none+distill": [0.9, 0.91, 0.92], "none": [0.8, 0.82, 0.81]}
+    arms |= {"own+distill": [0.95, 0.951, 0.953], "own": [0.90, 0.902, 0.902]}
+    arms |= {"randaugment+distill": [0.8, 0.9, 0.7], "randaugment": [0.81, 0.82, 0.81]}
+    further = lines(run_of(arms, [0.99, 0.98, 0.99]))[2]
+    # Differences .050 .049 .051 (p = 1.3e-4, twice that is beyond 5%), and -.01 .08 -.11 (p = .83).
+    assert further == (
+        "Under other augmentations, distillation is better in 1 and worse in 0 of 2 comparisons, beyond the noise of "
+        "both; in 1 it cannot be told."
+    )
+    several = [
+        sentence
+        for answer in run_answers(committed("digits_w2a2"))
+        for sentence in answer_sentences(answer)
+        if sentence.startswith("Under other augmentations and teachers, distillation is")
+    ]
+    assert len(several) == 2 and all(" of 11 comparisons, beyond the noise of all 2" in one for one in several)

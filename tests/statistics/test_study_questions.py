@@ -166,3 +166,27 @@ def test_noise_alone_is_answered_yes_or_no_as_rarely_as_is_stated() -> None:
         told += any(found.verdict != "Cannot be told" for found in answer_questions(rows, AXES, questions))
     # Holm holds the chance of one false answer among the three at 5%: of 200, 10 are expected, more than 20 are not.
     assert told <= 20
+
+
+def test_an_arm_on_which_the_axis_does_not_act_is_not_in_the_mean() -> None:
+    rows = [row | {"nll": 1 - row["accuracy"]} for row in table()]
+    alone = [
+        row | {"arm": "none", "accuracy": 0.6 + 0.01 * row["seed"], "nll": 0.4, "cell": f"{row['cell']} alone"}
+        for row in rows
+        if row["part"] == "distilled"
+    ]
+    expected, found = one(rows, CLAIM), one([*rows, *alone], CLAIM)
+    assert (found.difference, found.means, found.combinations) == (
+        expected.difference,
+        expected.means,
+        expected.combinations,
+    )
+    assert (found.inert, expected.inert, found.left_out) == (2, 0, expected.left_out)
+    assert "2 without, where both sides are one training" in found.sentence
+    # Where all are one training the answer is no.
+    same = one(alone, CLAIM)
+    assert same.verdict == "No" and same.combinations == 2 and same.inert == 0
+    # One other number in the last digit, and it is another training, which counts.
+    mixed = [row for row in alone if row["teacher"] == "mixup" and row["mixing"] == "all" and row["loss"] == 4]
+    mixed[0]["nll"] = 0.4000000001
+    assert one([*rows, *alone], CLAIM).inert == 1

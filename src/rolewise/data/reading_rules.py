@@ -14,7 +14,7 @@ from rolewise.data.reader_registry import READERS
 from rolewise.errors import InputError
 
 #: Settings by which pictures become pixels.
-_KEYS = ("size", "grayscale", "background", "resize", "orientation")
+PICTURE_SETTINGS = ("size", "grayscale", "background", "resize", "orientation")
 
 
 def reads_pictures(name: str) -> bool:
@@ -23,7 +23,7 @@ def reads_pictures(name: str) -> bool:
     Args:
         name: a registered name, or ``package.module:function``.
     """
-    return ":" not in name and set(_KEYS) <= set(inspect.signature(READERS[name]).parameters)
+    return ":" not in name and set(PICTURE_SETTINGS) <= set(inspect.signature(READERS[name]).parameters)
 
 
 def picture_rules(name: str, arguments: Mapping[str, Any]) -> PictureRules:
@@ -34,7 +34,7 @@ def picture_rules(name: str, arguments: Mapping[str, Any]) -> PictureRules:
         arguments: the reader's own settings, without fault.
     """
     known = inspect.signature(READERS[name]).parameters
-    values = {key: arguments.get(key, known[key].default) for key in _KEYS}
+    values = {key: arguments.get(key, known[key].default) for key in PICTURE_SETTINGS}
     return PictureRules(**values, faulty="error", memory_budget_mb=0.0)
 
 
@@ -50,8 +50,8 @@ def plain_rules(channels: int, size: tuple[int, int]) -> PictureRules:
 
 def rules_as_text(rules: PictureRules) -> dict[str, str]:
     """Returns rules as text by name, each a JSON value; ``size`` is [H, W]."""
-    values = {key: getattr(rules, key) for key in _KEYS} | {"size": list(rules.shape)}
-    return {f"picture_{key}": json.dumps(values[key]) for key in _KEYS}
+    values = {key: getattr(rules, key) for key in PICTURE_SETTINGS} | {"size": list(rules.shape)}
+    return {f"picture_{key}": json.dumps(values[key]) for key in PICTURE_SETTINGS}
 
 
 def rules_of_text(texts: Mapping[str, str]) -> PictureRules:
@@ -64,7 +64,7 @@ def rules_of_text(texts: Mapping[str, str]) -> PictureRules:
         InputError: one is missing, or damaged.
     """
     try:
-        values = {key: json.loads(texts[f"picture_{key}"]) for key in _KEYS}
+        values = {key: json.loads(texts[f"picture_{key}"]) for key in PICTURE_SETTINGS}
     except (KeyError, ValueError) as error:
         raise InputError(f"rules of pictures are missing or damaged ({error})") from error
     size, ground = values["size"], values["background"]

@@ -1,57 +1,112 @@
-"""The origin of a teacher that another run trained: the images that it has seen, and the input that it expects."""
+"""The origin of weights that another run trained: the images that they have seen, and the input that they expect."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
 from rolewise.config import load_experiment_config
+from rolewise.config.faults import dotted
 from rolewise.config.network_sections import ModelSection
 from rolewise.config.schema import ExperimentConfig
+from rolewise.errors import InputError
 from rolewise.experiment.seed_data import SeedData, seed_data_of
+from rolewise.experiment.seen_images import CPU, image_digests, seen_images
 from rolewise.experiment.stage_weights import is_stage, parts_of_stage
 from rolewise.experiment.stages import find_stage, section_of
-from rolewise.experiment.weight_sources import weight_setting
+from rolewise.experiment.weight_sources import WeightSetting, weight_setting
+from rolewise.words import counted
 
-_CPU = torch.device("cpu")
+#: The share of the test images that copies in a data set explain; a teacher that has seen more of them is refused.
+MOST_TESTED = 0.01
 
 
-def origin_remarks(config: ExperimentConfig) -> Iterator[str]:
-    """Yields remarks on a teacher that a stage of another run has left; none where it is from elsewhere.
+def origin_remarks(config: ExperimentConfig, setting: WeightSetting) -> Iterator[str]:
+    """Yields remarks on weights that a stage of another run has left; none where they are from elsewhere.
 
     Args:
         config: the experiment, whose images can be read.
+        setting: the setting that names the weights.
 
     Raises:
-        InputError: the other run, or images, cannot be read.
+        InputError: the other run, or images, cannot be read; or its network was trained on test images.
     """
-    setting = weight_setting(config, "teacher")
-    if setting is None or not is_stage(setting.file):
+    if not is_stage(setting.file):
         return
     root, name = parts_of_stage(setting.file)
     other = load_experiment_config(root / "config.yaml")
     stage = find_stage(other, name)
     section = section_of(other, stage.role)
-    if other.data != config.data or weight_setting(other, stage.role) is not None:
-        yield (
-            f"teacher.weights: {setting.file} was trained on other data, or is from a file itself: whether it has seen "
-            "validation or test images of this experiment is unknown."
-        )
+    begun = weight_setting(other, stage.role) is not None or section.init == "teacher"
+    if other.data != config.data or begun:
+        yield from _by_digests(config, setting, root)
+        if setting.role == "teacher":
+            yield from _input_remarks_of_other_data(config, setting.file, other, stage.seed, section.model)
         return
-    trained = seed_data_of(other, stage.seed, _CPU)
+    trained = seed_data_of(other, stage.seed, CPU)
     seen = trained.final_indices(section.images, unseen=stage.unseen)
     for seed in config.seeds:
-        data = seed_data_of(config, seed, _CPU)
-        count = int(torch.isin(data.validation, seen).sum())
-        if count:
-            yield (
-                f"teacher.weights: {setting.file} was trained on {count} of the {len(data.validation)} validation "
-                f"images of seed {seed}: figures on them, and what a search picks by them, are too good. Take a "
-                f"teacher of seed {seed} for it, or read the test figures alone."
-            )
+        data = seed_data_of(config, seed, CPU)
+        if count := int(torch.isin(data.validation, seen).sum()):
+            yield _on_validation(setting, count, len(data.validation), seed)
+        if setting.role != "teacher":
+            continue
         if (remark := _input_remark(config, setting.file, trained, data, section.model)) is not None:
             yield remark
+
+
+def _by_digests(config: ExperimentConfig, setting: WeightSetting, root: Path) -> Iterator[str]:
+    """Yields the remarks on weights whose training images are known by their pixels alone."""
+    seen = seen_images(setting.file, config)
+    if seen is None:
+        yield (
+            f"{dotted(setting.steps)}: {setting.file} was trained on other data, or is from a file itself: whether it "
+            "has seen validation or test images of this experiment is unknown."
+        )
+        return
+    for seed in config.seeds:
+        data = seed_data_of(config, seed, CPU)
+        if seed == config.seeds[0]:
+            opened = data.test.open(f"whether {setting.file} was trained on it")
+            tested = sum(mark in seen for mark in image_digests(opened.source, opened.indices))
+            if tested > MOST_TESTED * len(opened.indices):
+                raise InputError(
+                    f"must not have been trained on test images, and {setting.file} was trained on {tested:,} of the "
+                    f"{len(opened.indices):,} of this experiment: no test figure would mean anything; divide the data "
+                    f"as {root / 'config.yaml'} does (data.split_seed, data.test, data.limit), or take other weights"
+                )
+            if tested:
+                yield (
+                    f"{dotted(setting.steps)}: {counted(tested, 'test image')} of {len(opened.indices):,} have the "
+                    f"pixels of images that {setting.file} was trained on."
+                )
+        count = sum(mark in seen for mark in image_digests(data.source, data.validation))
+        if count:
+            yield _on_validation(setting, count, len(data.validation), seed)
+
+
+def _input_remarks_of_other_data(
+    config: ExperimentConfig, file: str, other: ExperimentConfig, seed: int, model: ModelSection
+) -> Iterator[str]:
+    try:
+        trained = seed_data_of(other, seed, CPU)
+        trained.spec(model)
+    except InputError:
+        # Data that are not on this machine are remarked already.
+        return
+    remark = _input_remark(config, file, trained, seed_data_of(config, config.seeds[0], CPU), model)
+    if remark is not None:
+        yield remark
+
+
+def _on_validation(setting: WeightSetting, count: int, number: int, seed: int) -> str:
+    return (
+        f"{dotted(setting.steps)}: {setting.file} was trained on {count} of the {number} validation images of seed "
+        f"{seed}: figures on them, and what a search picks by them, are too good. Take weights of seed {seed} for it, "
+        "or read the test figures alone."
+    )
 
 
 def _input_remark(

@@ -69,7 +69,7 @@ def _read_out(rows: Iterable[ArmRow]) -> str:
 
 
 def gap_figure(student: str, marks: Sequence[tuple[str, Estimate]], metric: MetricInfo) -> str:
-    """Draws where a student stands alone, where with distillation, and where its teacher does, on one axis.
+    """Draws the scores of a student alone, of the same with distillation, and of its teacher, on one axis.
 
     Args:
         student: the student's name.

@@ -1,4 +1,4 @@
-"""What a page shows as one figure: panels, a caption, and its numbers as a table to take away."""
+"""One figure of a page: panels, a caption, and its numbers as a table to take away."""
 
 from __future__ import annotations
 

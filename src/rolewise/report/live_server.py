@@ -46,7 +46,7 @@ def _handler(page: LivePage) -> type[BaseHTTPRequestHandler]:
         """Answers requests for the page; it reads and never writes."""
 
         def do_GET(self) -> None:
-            """Sends the page, or nothing where the asking page knows it already."""
+            """Sends the page, or nothing where the reader has this version already."""
             address = urlsplit(self.path)
             if not self._is_local():
                 self._send(HTTPStatus.FORBIDDEN, "this page is for the machine that it is served on")
@@ -61,7 +61,7 @@ def _handler(page: LivePage) -> type[BaseHTTPRequestHandler]:
                     self._send(HTTPStatus.OK, shown.text, "text/html", shown.version)
 
         def _is_local(self) -> bool:
-            """Whether the name that was asked for is this machine's: another site may point its own name here."""
+            """Returns whether the address is of this machine: another site may point its own name here."""
             host = (self.headers.get("Host") or "").rpartition(":")[0]
             return host in (LOOPBACK, "localhost")
 
@@ -77,6 +77,6 @@ def _handler(page: LivePage) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Says nothing: a line for each look would fill the terminal."""
+            """Writes nothing: a line for each look would fill the terminal."""
 
     return Handler

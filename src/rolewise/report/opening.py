@@ -1,4 +1,4 @@
-"""How a run's page begins: for each student the answer, what it rests on, and a figure of it."""
+"""The beginning of a run's page: for each student the answer, the evidence for it, and a figure."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _head(answer: StudentAnswer, several: bool) -> dict[str, Any]:
 
 
 def _progress(data: RunData) -> str:
-    """Returns how far a run is that is not finished."""
+    """Returns the progress of a run that is not finished."""
     done = counted(len(data.finished), "stage")
     begun = sorted({*data.records, *data.lineages} - data.finished)
     return f"{done} done" + (f"; begun: {', '.join(begun)}." if begun else ".")

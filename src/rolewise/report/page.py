@@ -51,7 +51,7 @@ def run_page(root: Path, live: Mapping[str, Any] | None = None) -> str:
 
     Args:
         root: the run folder.
-        live: how often the page looks for changes, and how far the run is; None for a page to keep.
+        live: the seconds between two looks for changes, and the number of stages; None for a page to keep.
 
     Raises:
         InputError: it is no run folder, or a file in it is damaged.

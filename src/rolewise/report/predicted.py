@@ -1,4 +1,4 @@
-"""What a run's networks answer image by image: accuracy by class, confusion matrices, and pictures that are hard."""
+"""Answers of a run's networks image by image: accuracy by class, confusion matrices, and pictures that are hard."""
 
 from __future__ import annotations
 

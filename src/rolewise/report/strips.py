@@ -24,7 +24,7 @@ class Strip:
         address: a data address of the images beside one another.
         count: the number of images.
         width: of one image, in its own pixels.
-        height: likewise.
+        height: of one image, in its own pixels.
         whole: width of the row.
     """
 

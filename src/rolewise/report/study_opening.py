@@ -1,4 +1,4 @@
-"""How a study's page begins: the answer to its questions, then its settings in order."""
+"""The beginning of a study's page: the answer to its questions, then its settings in order."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def study_opening(data: StudyData, labels: Mapping[str, str], best: Sequence[str
 
 
 def _leads(answers: StudyAnswers, labels: Mapping[str, str], best: Sequence[str]) -> list[str]:
-    """Returns what stands in large type: the one answer or their count, else the gains, else the best cell."""
+    """Returns the sentence in large type: the one answer or their count, else the gains, else the best cell."""
     if len(answers.questions) == 1:
         one = answers.questions[0]
         return [f"{one.ask} {one.verdict}."]
@@ -111,8 +111,8 @@ def _figure(finished: Sequence[RankedCell], student: str, names: Mapping[int, st
             if cell.score.low is not None and cell.score.high is not None:
                 axis.plot([metric.scale * cell.score.low, metric.scale * cell.score.high], [row] * 2, color=COLOURS[0])
             if cell.gain is not None:
-                control = metric.scale * cell.gain.control_score.mean
-                axis.plot(control, row, "s", color=COLOURS[1], mfc=PAPER, ms=5, mew=1.3)
+                before = metric.scale * cell.gain.control_score.mean
+                axis.plot(before, row, "s", color=COLOURS[1], mfc=PAPER, ms=5, mew=1.3)
             face = COLOURS[0] if cell.distilled else PAPER
             axis.plot(metric.scale * cell.score.mean, row, "o", color=COLOURS[0], mfc=face, ms=6, mew=1.4)
         axis.set_yticks(range(len(shown)), [_short(names[id(cell)]) for cell in shown[::-1]])

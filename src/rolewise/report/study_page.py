@@ -42,7 +42,7 @@ def study_page(root: Path, live: Mapping[str, Any] | None = None) -> str:
 
     Args:
         root: the study folder.
-        live: how often the page looks for changes; None for a page to keep.
+        live: the seconds between two looks for changes; None for a page to keep.
 
     Raises:
         InputError: it is no study folder, or a file in it is damaged.
@@ -197,8 +197,8 @@ def _map_caption(labels: Mapping[str, str], names: Sequence[str], pair: Sequence
     )
     return (
         f"{metric[:1].upper()}{metric[1:]} on the test set: mean over seeds with its 95% interval{over}. These "
-        "intervals hold what differs between seeds as a whole; differences between cells are told more sharply by the "
-        "paired ones below. Hatched: a row failed, so there is no mean."
+        "intervals hold what differs between seeds as a whole; the paired differences below are "
+        "sharper. Hatched: a row failed, so there is no mean."
     )
 
 

@@ -63,10 +63,10 @@ def bulleted(sentences: list[str]) -> list[Padding]:
 
 def _table(student: str, rows: list[ArmRow]) -> Table:
     metric, count = rows[0].metric, rows[0].score.count
-    table = Table(title=f"\n{student}", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    spread = f", mean ± sd, n = {count}" if count > 1 else ""
+    title = f"\n{student}: mean ± sd, n = {count}" if count > 1 else f"\n{student}: one seed"
+    table = Table(title=title, title_justify="left", title_style="", box=None, padding=(0, 2, 0, 0))
     table.add_column("arm", overflow="fold")
-    table.add_column(f"test {metric.axis}{spread}", justify="right")
+    table.add_column(f"test {metric.axis}", justify="right")
     table.add_column("difference to its control (95%, unadjusted)", justify="right")
     for row in rows:
         change = "control" if row.difference is None else with_interval(row.metric, row.difference)

@@ -8,6 +8,7 @@ from rolewise.statistics.arm_differences import ArmDifference
 from rolewise.statistics.estimates import Estimate
 from rolewise.statistics.gap_share import NOT_BETTER, NOT_TOLD, ONE_SEED, SAME, GapShare
 from rolewise.statistics.noise_levels import Noise, noise_words
+from rolewise.words import counted
 
 #: The key of a config that adds arms with or without distillation.
 ADDS_ARMS = "arms.distill: [true, false]"
@@ -29,12 +30,12 @@ def answer_sentences(answer: StudentAnswer) -> list[str]:
 
 
 def gain_sentences(answer: StudentAnswer) -> list[str]:
-    """Returns the sentences on the gain of distillation: one, and one on the gap to the teacher where there is one."""
+    """Returns the sentences on the gain of distillation: the gain, the gap to the teacher, and further gains."""
     if answer.missing is not None:
         return [lack_sentence(answer.missing)]
     if answer.headline is None:
         return ["The gain of distillation cannot be told: no seed has a number for both of its arms."]
-    return [gain_sentence(answer.headline), share_sentence(answer.headline)]
+    return [gain_sentence(answer.headline), share_sentence(answer.headline), *further_sentences(answer)]
 
 
 def lack_sentence(missing: str, key: str = ADDS_ARMS) -> str:
@@ -60,6 +61,23 @@ def gain_sentence(gain: Gain) -> str:
             f"same student alone ({scores}; {_evidence(gain)})."
         )
     return f"Distillation {_changed(gain)} over the same student alone{_valued(gain)} ({scores}; {_evidence(gain)})."
+
+
+def further_sentences(answer: StudentAnswer) -> list[str]:
+    """Returns a sentence that counts the gains under other augmentations and of other teachers; none without any."""
+    rest = answer.gains[1:]
+    if not rest or answer.seeds == 1:
+        return []
+    better, worse = (sum(one.told and (one.improvement > 0) is side for one in rest) for side in (True, False))
+    counts = {"augmentations": len({one.of for one in answer.gains})}
+    counts["teachers"] = len({one.teacher for one in answer.gains})
+    where = "other " + " and ".join(name for name, count in counts.items() if count > 1)
+    every = rest[0].family[1]
+    among = f"beyond the noise of {'both' if every == 2 else f'all {every}'}" if every > 1 else "beyond the noise"
+    return [
+        f"Under {where}, distillation is better in {better} and worse in {worse} of "
+        f"{counted(len(rest), 'comparison')}, {among}; in {len(rest) - better - worse} it cannot be told."
+    ]
 
 
 def share_sentence(gain: Gain) -> str:

@@ -13,6 +13,8 @@ from rolewise.statistics.study_sentences import Unit, column_unit
 
 #: What rows are paired by beside the axes.
 _BESIDE = ("part", "student", "arm")
+#: Columns that are neither measured nor paired by.
+_NOT_MEASURED = ("cell", "seed", "distilled", "status", "reason", "seconds")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Answer:
         seeds: the number of seeds.
         family: questions that the adjustment is for.
         infos: metrics of the task, for units.
+        inert: combinations of one and the same training on both sides, which are in no mean, such as an arm without
+            distillation where the temperature is in question.
     """
 
     ask: str
@@ -44,6 +48,7 @@ class Answer:
     seeds: int
     family: int = 0
     infos: tuple[MetricInfo, ...] = ()
+    inert: int = 0
 
     @property
     def unit(self) -> Unit:
@@ -75,6 +80,7 @@ class Answer:
             return f"{self.verdict}: {change} in every seed alike; {why}."
         many = "" if self.combinations == 1 else f", mean over {self.combinations} combinations of the rest"
         left = f", {self.left_out} left out" if self.left_out else ""
+        left += f", {self.inert} without, where both sides are one training" if self.inert else ""
         return (
             f"{self.verdict}: {change}; 95% interval {unit.change(found.low)} to {unit.change(found.high)}, Holm "
             f"p = {self.adjusted:.2g} over {self.family} question{'s' if self.family != 1 else ''}, {self.seeds} "
@@ -96,7 +102,8 @@ def answer_questions(
     .. math:: d_s = \frac{1}{|C|} \sum_{c \in C}
         \left( \frac{1}{|A_c|} \sum_{A_c} y - \frac{1}{|B_c|} \sum_{B_c} y \right)
 
-    over the combinations that are finished. Intervals and p values are Student's over seeds, as in
+    over the combinations that are finished, without those in which both sides are one training, as the same numbers to
+    the last digit in every column show, where there are others. Intervals and p values are Student's over seeds, as in
     `rolewise.statistics.effects.contrasts`, whose rule for unfinished combinations is taken.
 
     Source: Student (1908); Holm (1979) for the adjustment.
@@ -127,6 +134,11 @@ def _answer(rows: Sequence[Mapping[str, Any]], axes: Sequence[str], question: Ma
             if means[0] is not None and means[1] is not None:
                 by_seed.setdefault(seed, {})[combination] = (means[0], means[1])
     common = [one for one in shared if by_seed and all(one in known for known in by_seed.values())]
+    known_as = {*_BESIDE, *axes, *_NOT_MEASURED}
+    acting = [one for one in common if not _is_one_training(grouped[0][one], grouped[1][one], known_as)]
+    inert = len(common) - len(acting) if acting else 0
+    left_out = len(shared) - len(common) + alone
+    common = acting or common
     values = [
         tuple(math.fsum(known[one][side] for one in common) / len(common) for side in (0, 1))
         for known in by_seed.values()
@@ -142,9 +154,21 @@ def _answer(rows: Sequence[Mapping[str, Any]], axes: Sequence[str], question: Ma
         means=(first, second) if values else None,
         adjusted=None,
         combinations=len(common),
-        left_out=len(shared) - len(common) + alone,
+        left_out=left_out,
         seeds=len(values),
+        inert=inert,
     )
+
+
+def _is_one_training(
+    first: Mapping[int, Sequence[Mapping[str, Any]]], second: Mapping[int, Sequence[Mapping[str, Any]]], known: set[str]
+) -> bool:
+    """Returns whether both sides of a combination have the same numbers in every measured column at every seed."""
+
+    def numbers(rows: Sequence[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
+        return {tuple(sorted((key, value) for key, value in row.items() if key not in known)) for row in rows}
+
+    return all(numbers(first[seed]) == numbers(second.get(seed, ())) for seed in first)
 
 
 def _fits(row: Mapping[str, Any], side: Mapping[str, Sequence[Any]]) -> bool:

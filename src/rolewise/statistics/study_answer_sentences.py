@@ -26,7 +26,8 @@ def study_gain_sentence(answers: StudyAnswers) -> str:
         return "The gain of distillation cannot be told: no finished setting has a student alone to compare with."
     better, worse = (sum(one.told and (one.improvement > 0) is side for one in gains) for side in (True, False))
     family = gains[0].family[1]
-    among = f"beyond the noise of all {family} together" if family > 1 else "beyond the noise"
+    every = "both" if family == 2 else f"all {family} together"
+    among = f"beyond the noise of {every}" if family > 1 else "beyond the noise"
     left = distilled - len(gains)
     without = f"; {counted(left, 'setting')} without a counterpart" if left else ""
     return (

@@ -13,7 +13,7 @@ from rolewise.experiment.stage_origin import origin_remarks
 from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_trial import Network
 from rolewise.experiment.weight_checks import fit_of, notes_on
-from rolewise.experiment.weight_sources import weight_settings
+from rolewise.experiment.weight_sources import WeightSetting, weight_settings
 
 
 def weight_trial(
@@ -47,11 +47,14 @@ def weight_trial(
         yield (), fit.table(dotted(setting.steps))
         for note in notes_on(setting, fit):
             yield None, note
-        if setting.role == "teacher":
-            origin: list[Any] = ["origin", config.teacher, config.data, config.seeds]
-            remarks = once(origin, lambda: list(origin_remarks(config)))
-            if isinstance(remarks, InputError):
-                yield setting.steps, str(remarks)
-                continue
-            for note in remarks:
-                yield None, note
+        origin: list[Any] = ["origin", setting.value, setting.model, config.data, config.seeds, setting.steps]
+        remarks = once(origin, partial(_remarks, config, setting))
+        if isinstance(remarks, InputError):
+            yield setting.steps, str(remarks)
+            continue
+        for note in remarks:
+            yield None, note
+
+
+def _remarks(config: ExperimentConfig, setting: WeightSetting) -> list[str]:
+    return list(origin_remarks(config, setting))
