@@ -96,7 +96,7 @@ def test_a_finished_run_s_page_is_whole_and_small(finished: Path) -> None:
     text = (finished / "report.html").read_text()
     assert not faults(text) and len(text) < 1e6
     titles = re.findall(r"<h2[^>]*>(.*?)</h2>", text)
-    assert titles[:3] == ["The arms", "Class by class", "Pictures that are hard"]
+    assert titles[:4] == ["What augmentation did", "The arms", "Class by class", "Pictures that are hard"]
     listed = re.findall(r'<li><a href="#[\w-]+">(.*?)</a></li>', text)
     assert listed == titles
     # Command, date and duration at the top; terms explained where they are first used, each once.
@@ -229,3 +229,16 @@ def test_rows_of_pictures_are_small_and_keep_their_pixels(channels: int) -> None
     assert (first == images[0]).all() and (held[:, 12, 3] == 0).all()
     large = strip("row", np.zeros((1, channels, 300, 200), np.uint8))
     assert (large.height, large.width) == (96, 64)
+
+
+def test_the_documents_pictures_are_found_on_a_page(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent.parent / "tools"))
+    import pictures
+
+    page = (finished / "report.html").read_text(encoding="utf-8").replace("<h1>quick-report", "<h1>digits")
+    found = pictures.parts(page)
+    assert pictures.is_drawn(page) and found.keys() == pictures.SHOWN["digits"].keys()
+    assert all(one.startswith(("<figure", "<div")) and "<figcaption" not in one for one in found.values())
+    assert found["views"].count("<img") == 4 and "small, seed 0" in found["search"]
+    with pytest.raises(ValueError, match="no picture that begins with: small, seed"):
+        pictures.parts(page.replace('aria-label="small, seed', 'aria-label="large, seed'))

@@ -9,19 +9,26 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from test_pages import faults
 
 from rolewise.csv_cells import as_csv
 from rolewise.errors import InputError
+from rolewise.metric_info import ACCURACY
 from rolewise.report import study_sentences, write_study_report
 from rolewise.report.study_data import _KINDS, read_study
 from rolewise.report.study_figures import square
+from rolewise.report.study_opening import _leads
 from rolewise.report.study_page import comparisons, short_labels
+from rolewise.statistics import Estimate
 from rolewise.statistics.effects import Level
+from rolewise.statistics.questions import Answer
+from rolewise.statistics.study_answers import StudyAnswers
 
 MIXING: dict[str, list[Level]] = {
     "distill.methods.0.temperature": [1, 4.5],
@@ -148,6 +155,33 @@ def test_the_page_says_how_much_it_looked_at_and_what_no_interval_holds(tmp_path
     assert all(line in page for line in lines)
     # One meaning of the sign on a page: a standard deviation. Intervals are written with both ends.
     assert "with half of its 95% interval" not in page and page.count("Mean ± standard deviation") == 1
+
+
+def test_the_page_begins_with_its_answer_and_the_settings_in_order(tmp_path: Path) -> None:
+    root = folder(tmp_path / "s")
+    page = html.unescape(write_study_report(root).read_text())
+    assert not faults((root / "report.html").read_text())
+    lead = re.search(r'<p class="answer">(.*?)</p>', page)
+    assert lead is not None and lead[1].startswith("Chosen on validation: ") and "(" not in lead[1]
+    titles = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
+    assert titles[:2] == ["The settings in order", "What each axis does"] and "The cells" in titles
+    assert page.index('class="answer"') < page.index("<figure") < page.index("<h2")
+    # Without a best cell that is named, the first setting and those that cannot be told from it.
+    plain = write_study_report(folder(tmp_path / "t", best=False)).read_text()
+    assert re.search(r'<p class="answer">[^<]* comes first of \d+ settings; (\d+|none) of the others', plain)
+    # Of one axis there is no heat map of one row, but a mean and an interval for each level.
+    assert re.search(r'aria-label="accuracy by widths: \[4, 6\] [\d.]+; \[8, 12\] [\d.]+"', page)
+
+
+def test_a_study_with_questions_says_how_many_are_answered() -> None:
+    answers = [
+        Answer("Is it?", "accuracy", "higher", Estimate(0.1, 0.01, 0.05, 0.15, 0.01, 3), (0.5, 0.6), 0.01, 1, 0, 3, 2),
+        Answer("Or not?", "accuracy", "higher", None, None, None, 0, 1, 3, 2),
+    ]
+    empty = StudyAnswers(ACCURACY, (), "test", {}, tuple(answers), None)
+    assert _leads(empty, {}, []) == ["Of 2 questions: 1 yes, 0 no, 1 cannot be told."]
+    assert _leads(replace(empty, questions=tuple(answers[:1])), {}, []) == ["Is it? Yes."]
+    assert _leads(replace(empty, questions=()), {}, ["Chosen: a."]) == []
 
 
 def test_a_square_with_a_failure_has_no_mean() -> None:

@@ -22,9 +22,13 @@ def effects_figure(found: Sequence[Contrast], labels: Mapping[str, str], unit: U
         unit: the metric's unit.
     """
     drawn = [one for one in found if one.difference is not None][::-1]
-    longest = max((len(contrast_name(one, labels)) for one in drawn), default=0)
-    wide = longest > 34
-    with figure(FULL if wide else PANEL, 0.29 * len(drawn) + 0.9) as (made, (axis,)):
+    # An interaction takes two lines: one would leave little room for the intervals.
+    names = [contrast_name(one, labels).replace("  x  ", "\nx ") for one in drawn]
+    wide = max((len(line) for name in names for line in name.splitlines()), default=0) > 24
+    with figure(FULL if wide else PANEL, 0.29 * len(drawn) + 0.14 * sum("\n" in name for name in names) + 0.9) as (
+        made,
+        (axis,),
+    ):
         axis.axvline(0, color=GREY, lw=1)
         for place, one in enumerate(drawn):
             assert one.difference is not None
@@ -34,7 +38,7 @@ def effects_figure(found: Sequence[Contrast], labels: Mapping[str, str], unit: U
                 axis.plot(ends, [place, place], color=colour, lw=1.8, alpha=1 if one.supported else 0.55)
             face = colour if one.supported else PAPER
             axis.plot(unit.scale * one.difference.mean, place, "o", ms=6, mfc=face, mec=colour, mew=1.4)
-        axis.set_yticks(range(len(drawn)), [contrast_name(one, labels) for one in drawn])
+        axis.set_yticks(range(len(drawn)), names)
         axis.set_ylim(-0.7, len(drawn) - 0.3)
         axis.set_xlabel(f"difference in {unit.name}" + (", points" if unit.scale == 100 else ""))
         draw_grid(axis, "x")

@@ -65,7 +65,7 @@ def _leads(answers: StudyAnswers, labels: Mapping[str, str], best: Sequence[str]
     rivals = sum(cell.is_rival for cell in mine)
     levels = ", ".join(f"{labels[axis]} {level}" for axis, level in first.levels.items()) or first.group[2]
     told = "none" if not rivals else f"{rivals}"
-    return [f"First of {len(mine)} settings: {levels}; {told} of the others cannot be told from it."]
+    return [f"{levels} comes first of {len(mine)} settings; {told} of the others cannot be told from it."]
 
 
 def _ranking(answers: StudyAnswers, student: str, labels: Mapping[str, str]) -> dict[str, Any]:
