@@ -119,6 +119,8 @@ def test_a_key_is_explained_at_eighty_columns(rolewise) -> None:
     assert all(len(line) <= 80 for line in text.splitlines())
     code, text, _ = rolewise("explain", "teacher.weights.file")
     assert code == 0 and "it must be given" in text and "``" not in text
+    code, text, _ = rolewise("explain", "workers")
+    assert code == 0 and "workers: whole" in text and "workers (of a study): whole" in text
     code, text, _ = rolewise("explain")
     assert code == 0 and "  students[].quantise.keep\n" in text and "study\n  name\n" in text
     assert rolewise("explain", "nothing.like.it")[0] == 2

@@ -14,8 +14,10 @@ from rolewise.batch import Batch, Outputs
 from rolewise.config import load_experiment_config
 from rolewise.experiment.within_seed import seed_differences
 from rolewise.metric_info import ACCURACY, MetricInfo
+from rolewise.seeds import generator
 from rolewise.statistics.answers import run_answers
 from rolewise.statistics.gap_share import ratio_interval
+from rolewise.statistics.resampling import RESAMPLES, paired_difference
 from rolewise.statistics.single_seed import WITHIN
 from rolewise.train import Metrics
 
@@ -86,7 +88,10 @@ def test_every_network_that_answers_compare_has_its_difference(kind: type[Hits])
     assert one["mean"] == pytest.approx(first.first - second.first)
     assert one["low"] is not None and one["error"] is not None
     if kind is Errors:
-        # Of the resamples themselves: about half the width of their interval.
+        # As a pair by itself gives it, of the same resamples.
+        stream = generator(config.data.split_seed, "bootstrap")
+        pair = paired_difference(first.metric, second.metric, "rmse", 300, stream, RESAMPLES)
+        assert (one["low"], one["high"], one["p"], one["error"]) == (pair.low, pair.high, pair.p, pair.sd)
         assert 3.2 < (one["high"] - one["low"]) / one["error"] < 4.6 and one["mean"] < 0  # type: ignore[operator]
         return
     test = stats.ttest_rel(first.metric.per_example(), second.metric.per_example())

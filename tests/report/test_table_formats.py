@@ -125,3 +125,20 @@ def test_faults_name_what_there_is(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text('{"version": 2, "metrics": []}')
     with pytest.raises(InputError, match="primary metric"):
         run_scores(tmp_path / "results.json")
+
+
+def test_the_command_prints_the_table_as_it_is_or_writes_a_file(rolewise, tmp_path: Path) -> None:
+    results = str(RESULTS / "digits.json")
+    code, text, error = rolewise("table", results, "--metrics", " loss ,", "--digits", "2")
+    assert code == 0, error
+    # Lines longer than a terminal stay whole.
+    assert "| small | none+distill | 93.28 ± 0.91 | 0.19 ± 0.03 |\n" in text
+    code, text, error = rolewise("table", results, "--format", "latex", "--out", str(tmp_path / "t.tex"))
+    assert code == 0 and "Table: " in text and error == ""
+    assert (tmp_path / "t.tex").read_text(encoding="utf-8").startswith("% Needs \\usepackage{booktabs}")
+    code, _, error = rolewise("table", results, "--format", "excel")
+    assert code == 2 and "--format must be markdown, latex or csv, got 'excel'" in error
+    code, _, error = rolewise("compare-runs", results)
+    assert code == 2 and "at least two to be compared, got 1" in error
+    code, text, _ = rolewise("compare-runs", results, str(RESULTS / "digits_split1.json"))
+    assert code == 0 and "not paired by seed" in text and "B - A (95%)" in text

@@ -69,7 +69,6 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("training.md", "There are up to 20 such epochs", "rule"),
     ("training.md", "A checkpoint is due every 15 seconds", "rule"),
     ("training.md", "1.2% more time", "once"),
-    ("training.md", "12 s were said of stages that took 23", "once"),
 )
 
 

@@ -30,22 +30,22 @@ def explain_command(
 
     if key:
         found = find_keys(key)
-        console.print("\n\n".join("\n".join(_lines(one)) for one in found), soft_wrap=True)
+        studies = study_keys()
+        lines = (_lines(one, " (of a study)" if one in studies else "") for one in found)
+        console.print("\n\n".join(map("\n".join, lines)), soft_wrap=True)
         # What a section holds, once, below it.
         for one in found if len(found) == 1 else []:
-            below = [
-                k for k in (*experiment_keys(), *study_keys()) if k.path.startswith((f"{one.path}.", f"{one.path}["))
-            ]
+            below = [k for k in (*experiment_keys(), *studies) if k.path.startswith((f"{one.path}.", f"{one.path}["))]
             console.print("\n".join(["", *(f"  {part.path}" for part in below)]) if below else "", soft_wrap=True)
         return
     for title, keys in (("experiment", experiment_keys()), ("study", study_keys())):
         console.print("\n".join([title, *(f"  {one.path}" for one in keys)]), soft_wrap=True)
 
 
-def _lines(key: ConfigKey) -> list[str]:
+def _lines(key: ConfigKey, owner: str) -> list[str]:
     """Returns a key's description as lines of at most 80 columns."""
     default = f"; default {key.default}" if key.default else "; it must be given"
     # In a config, what Python calls None is null.
     text = re.sub(r"\bNone\b", "null", key.text.replace("``", ""))
-    head = textwrap.wrap(f"{key.path}: {key.kind.replace('`', '')}{default}", _WIDTH, subsequent_indent="    ")
+    head = textwrap.wrap(f"{key.path}{owner}: {key.kind.replace('`', '')}{default}", _WIDTH, subsequent_indent="    ")
     return [*head, *textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")]

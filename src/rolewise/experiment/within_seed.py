@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment.arms import Arm, arms_of, control_of, labels_of
 from rolewise.seeds import generator
 from rolewise.statistics.answers import OWN, SHARED
-from rolewise.statistics.resampling import RESAMPLES, paired_difference
+from rolewise.statistics.estimates import estimate
+from rolewise.statistics.resampling import RESAMPLES, resampled_difference, resampled_values
 from rolewise.statistics.single_seed import teacher_name
 from rolewise.train import Metrics
 
@@ -33,6 +36,7 @@ def seed_differences(
         difference; a number that is not defined is None.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
+    resamples = {name: _resamples(config, metrics) for name, metrics in evaluated.items()}
     for student in config.students:
         arms = {arm.name: arm for arm in arms_of(config, student.name)}
         for arm in arms.values():
@@ -40,7 +44,7 @@ def seed_differences(
             others |= {teacher_name(one): f"teacher-{one}" for one in labels_of(config)}
             stage = f"seed{seed}/{student.name}-{arm.name}"
             found[stage] = {
-                name: _difference(config, evaluated[stage], evaluated[f"seed{seed}/{other}"])
+                name: _difference(evaluated, resamples, stage, f"seed{seed}/{other}")
                 for name, other in others.items()
                 if name != arm.name
             }
@@ -55,13 +59,34 @@ def _others(config: ExperimentConfig, arm: Arm) -> list[str]:
     return list(dict.fromkeys([control_of(config, arm), *alone, *shared]))
 
 
-def _difference(config: ExperimentConfig, first: Metrics, second: Metrics) -> dict[str, float | None]:
-    # The same resamples for every pair: they are of the same images.
+def _resamples(config: ExperimentConfig, metrics: Metrics) -> Tensor | None:
+    """Returns the primary metric on each resample of a bootstrap; None where it is a mean over examples."""
+    if _each(metrics) is not None:
+        return None
+    # The same resamples for every network: they are of the same images. Each is measured once, and not once a pair.
     stream = generator(config.data.split_seed, "bootstrap")
-    key, count = first.infos[0].key, first.examples
-    one = paired_difference(first.metric, second.metric, key, count, stream, RESAMPLES)
-    error = one.sd
-    if error is not None and first.metric.per_example() is not None:
-        error /= math.sqrt(count)
-    values = {"mean": one.mean, "low": one.low, "high": one.high, "p": one.p, "error": error}
-    return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
+    return resampled_values(metrics.metric, metrics.infos[0].key, metrics.examples, stream, RESAMPLES)
+
+
+def _each(metrics: Metrics) -> Tensor | None:
+    """Returns the primary metric of each example; None where it is no mean over examples."""
+    if metrics.infos[0].key != next(iter(metrics.metric.compute())):
+        return None  # the values of single examples are of the metric's first number
+    return metrics.metric.per_example()
+
+
+def _difference(
+    evaluated: Mapping[str, Metrics], resamples: Mapping[str, Tensor | None], stage: str, other: str
+) -> dict[str, float | None]:
+    first, second = evaluated[stage], evaluated[other]
+    drawn = resamples[stage], resamples[other]
+    values = _each(first), _each(second)
+    if values[0] is not None and values[1] is not None:
+        one = estimate((values[0] - values[1]).tolist())
+        error = None if one.sd is None else one.sd / math.sqrt(one.count)
+    else:
+        assert drawn[0] is not None and drawn[1] is not None
+        one = resampled_difference(first.first - second.first, drawn[0] - drawn[1], first.examples)
+        error = one.sd
+    found = {"mean": one.mean, "low": one.low, "high": one.high, "p": one.p, "error": error}
+    return {name: value if value is not None and math.isfinite(value) else None for name, value in found.items()}

@@ -19,7 +19,8 @@ _ESCAPES = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    # A command for straight ones is not in every font.
+    '"': "''",
     "\n": " ",
 }
 

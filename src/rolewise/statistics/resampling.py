@@ -99,7 +99,35 @@ def paired_difference(
     for _ in range(resamples):
         weights = bootstrap_weights(examples, stream)
         drawn.append(first.compute(weights)[key] - second.compute(weights)[key])
-    values = torch.tensor(drawn, dtype=torch.double)
+    return resampled_difference(difference, torch.tensor(drawn, dtype=torch.double), examples)
+
+
+def resampled_values(
+    metric: Weighted, key: str, examples: int, stream: torch.Generator, resamples: int = _MANY
+) -> Tensor:
+    """Returns a metric on each resample of a bootstrap, double [resamples].
+
+    Networks whose values come of equal streams are of the same resamples, and their differences are paired.
+
+    Args:
+        metric: of N examples.
+        key: of the number.
+        examples: N, at least 2.
+        stream: of the draws.
+        resamples: of the bootstrap, at least 2.
+    """
+    drawn = [metric.compute(bootstrap_weights(examples, stream))[key] for _ in range(resamples)]
+    return torch.tensor(drawn, dtype=torch.double)
+
+
+def resampled_difference(difference: float, values: Tensor, examples: int) -> Estimate:
+    """Returns a difference with the percentiles of a bootstrap as its 95% interval.
+
+    Args:
+        difference: of all examples.
+        values: the difference on each resample, double [resamples]; those that are not defined are left out.
+        examples: N, which becomes ``count``.
+    """
     values = values[values.isfinite()]
     if len(values) < 2 or bool((values == values[0]).all()):
         return Estimate(difference, 0.0 if len(values) else None, None, None, None, examples)
