@@ -154,6 +154,7 @@ def test_the_command_names_faulty_pictures_and_predicts_for_the_others(
     assert code == 1 and "1 picture of 2 cannot be read:" in err and "bad.png cannot be read as an image" in err
     assert "Network: seed3/low-none+distill of " in out and "name another" in out
     lines = out.splitlines()[1:]
+    assert lines.pop() == "CSV: out.csv"
     assert len(lines) == 5 and max(map(len, lines)) <= 80 and lines[1].endswith("cannot be read")
     assert lines[2].startswith("...") and "good.png" in lines[2] and lines[2].rstrip().endswith("%")
     rows = list(csv.reader(io.StringIO((tmp_path / "out.csv").read_text())))
