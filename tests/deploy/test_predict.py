@@ -121,7 +121,7 @@ def test_a_training_is_named_by_stage_arm_or_seed(photo_run: Path, tmp_path: Pat
     assert chosen_stage(two, arm="low-none") == "seed0/low-none"
     assert chosen_stage(two, arm="teacher-none") == "seed0/teacher-none"
     for part, settings in {
-        "arm must be a training of the run, got 'own'.*there are teacher-none, low-none": {"arm": "own"},
+        "arm must be a training of the run, got 'own'; known: low-none, low-none.distill, teacher-none": {"arm": "own"},
         "seed must be one of the run's seeds 0, 3, got 1": {"seed": 1},
         'stage must be a training.*did you mean "seed0/low-none"': {"stage": "seed0/low-nine"},
         "stage names one training already": {"stage": STAGE, "seed": 3},
