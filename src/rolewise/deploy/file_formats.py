@@ -175,7 +175,8 @@ def open_onnx(path: Path, threads: int = 0) -> tuple[Predict, dict[str, str]]:
     except Exception as error:
         # The runtime has classes of its own for every way in which a file may be wrong.
         raise InputError(
-            f"{path} must be a file that rolewise export wrote; ONNX Runtime, which would run it, does not load it ({error})"
+            f"{path} must be a file that rolewise export wrote; ONNX Runtime, which would run it, does not load it "
+            f"({error})"
         ) from error
     known = dict(session.get_modelmeta().custom_metadata_map)
     return lambda images: torch.from_numpy(session.run(None, {IMAGES: images.numpy()})[0]), known
