@@ -116,13 +116,9 @@ def _predictor(place: Path, stage: str, arm: str, seed: int | None) -> Any:
 @contextlib.contextmanager
 def _notes_aside(aside: bool) -> Iterator[None]:
     """Prints notes to stderr where stdout is to hold the result alone."""
-    file = console.file
-    if aside:
-        console.file = sys.stderr
-    try:
+    # The console prints to whatever stdout is; set by itself it would hold on to the stream of this moment.
+    with contextlib.redirect_stdout(sys.stderr) if aside else contextlib.nullcontext():
         yield
-    finally:
-        console.file = file
 
 
 def _report_faults(found: list[Any]) -> None:

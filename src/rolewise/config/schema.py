@@ -182,12 +182,12 @@ class ExperimentConfig(Section):
         threads: torch's threads of each process.
         checkpoint_seconds: least seconds between two checkpoints of a training, which a kill can cost.
         retrain_on_validation: whether final trainings of roles without a limit of images use the validation images too.
+        track: trackers that are fed from the record: names, mappings of ``name`` and settings, or
+            ``package.module:name``.
         task: kind of prediction: a name, a mapping of ``name`` and settings, or ``package.module:class``.
         metrics: metrics beside the task's own, or in another order: names, mappings of ``name`` and settings, or
             ``package.module:name``.
         primary: key of the metric by which searches choose and arms are compared; None for the first.
-        track: trackers beside the run's own record: names, mappings of ``name`` and settings, or
-            ``package.module:class``.
         data: images, and their division.
         teacher: network that teaches, its images and its training.
         students: networks that learn, at least one.

@@ -38,7 +38,7 @@ class StudySection(Section):
         set: settings of the experiment in every cell, by their paths.
         seeds: seeds of every cell; None for those of the experiment.
         workers: processes; 0 for as many as the machine takes.
-        track: trackers beside the study's own records, as of an experiment; by default those of the experiment.
+        track: trackers of the whole study; by default those of the experiment.
         measure: measurements on the test set: names, mappings of ``name`` and settings, or ``package.module:function``.
         best: whether the cell with the highest validation figure is named.
         questions: contrasts that the page answers.
