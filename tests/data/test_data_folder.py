@@ -172,7 +172,7 @@ def test_more_endings_are_read(tmp_path: Path, ending: str) -> None:
 
 
 def test_the_documentation_lists_the_endings() -> None:
-    text = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[2] / "docs" / "image_folder.md").read_text(encoding="utf-8")
     listed = next(line for line in text.splitlines() if line.startswith("Endings that are read"))
     assert set(listed.split("`")[1].split()) == ENDINGS
 

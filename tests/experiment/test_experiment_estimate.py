@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rolewise.experiment import load
+import pytest
+
+from rolewise.experiment import builders, load, step_timing
 from rolewise.experiment.estimate import estimated_seconds, evaluated, stage_times
 from rolewise.experiment.pipeline import images_of, plan
 from rolewise.experiment.run_folder import open_run
+from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.models import build
 from rolewise.train import save_weights
@@ -59,3 +62,12 @@ def test_a_teacher_from_a_file_is_not_counted_as_a_training(tmp_path: Path) -> N
     run = open_run(tmp_path / "r", config)
     teacher = next(stage for stage in stages_of(config) if stage.kind == "teacher")
     assert images_of(run, teacher) == 0 and evaluated(config, teacher, 100, 300) == {}
+
+
+def test_a_short_timing_takes_more_images_that_a_method_s_memory_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    methods = "distill.methods=[{name: crd, negatives: 20, width: 6, weight: 0.05}]"
+    config = load(QUICK, ["seeds=[0]", "arms.student=[none]", methods, "students[0].train.batch_size=10"])
+    data = seed_data_of(config, 0, builders.configured_device(config.device), None)
+    # However fast the machine is, one batch counts as too short.
+    monkeypatch.setattr(step_timing, "_ENOUGH", float("inf"))
+    assert step_timing.distilling_seconds(data, config.students[0].name) > 0

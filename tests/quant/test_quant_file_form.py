@@ -100,6 +100,7 @@ def test_a_form_of_the_network_s_own_changes_no_byte() -> None:
     assert model.SerializeToString() == before
 
 
+@pytest.mark.slow
 def test_a_program_takes_and_gives_the_form(tmp_path: Path) -> None:
     form = FORMS[4]
     save_program(Flat(), tmp_path / "a.pt2", size=SIZE, mean=MEAN, std=STD, form=form)

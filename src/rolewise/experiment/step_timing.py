@@ -90,7 +90,8 @@ def _trainee(data: SeedData, role: str, distilled: bool) -> Trainee:
         # Without classes there is no loss but a teacher's: any class does for the time.
         source = source.with_labels(source.labels.clamp(min=0))
     return Trainee(
-        builders.distiller(data, section, model, teacher, indices),
+        # Of all images that may come: more of them are trained on where one batch is too short to be timed.
+        builders.distiller(data, section, model, teacher, data.train),
         source,
         indices,
         augmentation=build_augmentation("none"),
