@@ -63,7 +63,11 @@ def test_arrays_of_labels_and_numbers_are_read(tmp_path: Path, name: str):
             r"finite, got \[nan\] of image 23; leave it",
         ),
         (LABELS, {"targets": "labels", "classes": ["a", "b"]}, "a name for each of the 3 labels, got 2"),
-        (LABELS, {"targets": "several"}, 'targets: must be "classes" or "labels" or "numbers", got "several"'),
+        (
+            LABELS,
+            {"targets": "several"},
+            'targets: must be "classes" or "labels" or "numbers" or "masks", got "several"',
+        ),
     ],
 )
 def test_arrays_of_another_kind_are_refused(
@@ -80,7 +84,7 @@ def test_a_function_says_what_its_labels_are(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "numbers_made.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     assert read("numbers_made:make", kind="numbers").train.labels.tolist() == [[index / 2] for index in range(6)]
-    with pytest.raises(InputError, match='targets must be "classes" or "labels" or "numbers", got "many"'):
+    with pytest.raises(InputError, match='targets must be "classes" or "labels" or "numbers" or "masks", got "many"'):
         read("numbers_made:make", kind="many")
 
 

@@ -58,7 +58,10 @@ def test_parts_of_an_experiment_share_its_folder(rolewise, tmp_path: Path) -> No
         (("validate", str(QUICK), "--set", "search.members=1"), "must be at least 2"),
         (("report", "nowhere"), "is no run folder"),
         (("list", "modles"), 'did you mean "models"'),
-        (("search", str(QUICK), "--out", "x", "--role", "nobody"), "no stage"),
+        (
+            ("search", str(QUICK), "--out", "x", "--role", "nobody"),
+            "--role must be one of teacher, small, got 'nobody'",
+        ),
         (("runn",), "No such command"),
         (("run", str(QUICK)), "--out"),
         (("preview", "randaugmen"), 'did you mean "randaugment"'),
@@ -110,7 +113,7 @@ def test_every_command_has_help_with_an_example(rolewise, command: str) -> None:
 @pytest.mark.parametrize("arguments", [["run", str(QUICK), "--out"], ["preview", "none", "--out"]])
 def test_a_place_that_cannot_be_written_is_named(rolewise, arguments: list[str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    code, _, text = rolewise(*arguments, str(tmp_path / "file" / "below"))
+    code, _, text = rolewise(*arguments, str(tmp_path / "file" / "below.png"))
     assert code == 2 and str(tmp_path / "file") in text and "give a place" in text
 
 
