@@ -230,6 +230,8 @@ COMMANDS: dict[str, tuple[list[str], str, str]] = {
     "no run to compare": (["compare-runs", "made", "no"], "no is no", "rolewise run"),
     "no run to predict by": (["predict", "no", "one"], "no", "run folder"),
     "no pictures": (["predict", "made", "nowhere"], "nowhere", "check"),
+    "no run to ask about": (["status", "no"], "no must be the folder of a run or a study", "check the path"),
+    "a key to explain": (["explain", "search.membrs"], "'search.membrs'", 'did you mean "search.members"'),
     "another config": (["run", "c.yaml", "--out", "worked", "--set", "seeds=[1]"], "seeds[0]: 0 -> 1", "--fresh"),
     "a role": (
         ["search", "c.yaml", "--out", "r", "--role", "smal"],

@@ -33,7 +33,7 @@ def test_the_first_is_confirmed_at_once_and_the_second_breaks_off(capsys: pytest
         assert not asked.is_set()
         signal.raise_signal(signal.SIGINT)
         assert asked.is_set()
-        line = "Stopping after this epoch of b; everything is kept. Press Ctrl-C again to break off at once.\n"
+        line = "Stopping after this epoch of b; everything is kept. Ctrl-C again breaks off at once.\n"
         assert wait_for(capsys, "\n") == line
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -14,7 +14,7 @@ from multiprocessing.connection import wait
 from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
-_AGAIN = "Press Ctrl-C again to break off at once."
+_AGAIN = "Ctrl-C again breaks off at once."
 
 
 def tie_to_parent() -> None:

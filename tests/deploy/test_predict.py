@@ -121,7 +121,7 @@ def test_a_training_is_named_by_stage_arm_or_seed(photo_run: Path, tmp_path: Pat
     assert chosen_stage(two, arm="low-none") == "seed0/low-none"
     assert chosen_stage(two, arm="teacher-none") == "seed0/teacher-none"
     for part, settings in {
-        "arm must be a training of the run, got 'own'.*there are teacher-none, low-none": {"arm": "own"},
+        "arm must be a training of the run, got 'own'; known: low-none, low-none.distill, teacher-none": {"arm": "own"},
         "seed must be one of the run's seeds 0, 3, got 1": {"seed": 1},
         'stage must be a training.*did you mean "seed0/low-none"': {"stage": "seed0/low-nine"},
         "stage names one training already": {"stage": STAGE, "seed": 3},
@@ -154,6 +154,7 @@ def test_the_command_names_faulty_pictures_and_predicts_for_the_others(
     assert code == 1 and "1 picture of 2 cannot be read:" in err and "bad.png cannot be read as an image" in err
     assert "Network: seed3/low-none+distill of " in out and "name another" in out
     lines = out.splitlines()[1:]
+    assert lines.pop() == "CSV: out.csv"
     assert len(lines) == 5 and max(map(len, lines)) <= 80 and lines[1].endswith("cannot be read")
     assert lines[2].startswith("...") and "good.png" in lines[2] and lines[2].rstrip().endswith("%")
     rows = list(csv.reader(io.StringIO((tmp_path / "out.csv").read_text())))

@@ -99,7 +99,7 @@ def test_arms_are_compared_within_each_seed_too(labels: Path, numbers: Path):
 
 def test_pages_speak_of_the_metric(labels: Path, numbers: Path):
     page = (labels / "report.html").read_text()
-    for part in ('<th scope="col">mean average precision</th>', "Other metrics", "F1 over all labels, %"):
+    for part in ('<th scope="col">mean average precision, %</th>', "Other metrics", "F1 over all labels, %"):
         assert part in page
     assert "accuracy on the test set" not in page.lower()
     page = (numbers / "report.html").read_text()

@@ -68,7 +68,10 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("what", CHANGES)
+# One of them by default: each trains a run anew.
+@pytest.mark.parametrize(
+    "what", [what if what == "longer training" else pytest.param(what, marks=pytest.mark.slow) for what in CHANGES]
+)
 def test_an_extended_run_is_a_fresh_one_to_the_byte(folder: Path, tmp_path: Path, what: str) -> None:
     changes, expected = CHANGES[what]
     config = load(QUICK, small(*changes))
@@ -89,6 +92,7 @@ def test_without_it_the_refusal_names_it_and_what_would_be_kept(folder: Path) ->
     assert f"1 stage kept, 2 to run ({ARM}, {TEST})" in text
 
 
+@pytest.mark.slow
 def test_what_is_replaced_lies_aside_until_a_config_wants_it_again(folder: Path) -> None:
     before, longer = files_of(folder), load(QUICK, small("students[0].train.epochs=3"))
     assert ran(longer, folder, extend=True) == [ARM, TEST]
@@ -99,6 +103,7 @@ def test_what_is_replaced_lies_aside_until_a_config_wants_it_again(folder: Path)
         run(longer, folder, extend=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["put_results_aside", "write_record", "take_back"])
 def test_killed_in_the_middle_of_an_extension_it_goes_the_rest_of_the_way(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
@@ -148,6 +153,7 @@ def _fail(text: str) -> None:
         raise RunError("a fault of the first epoch")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copied", [False, True])
 def test_a_folder_that_was_moved_or_copied_is_resumed(finished: Path, tmp_path: Path, copied: bool) -> None:
     first = Path(shutil.copytree(finished, tmp_path / "first"))

@@ -81,7 +81,16 @@ def test_the_bars_of_a_study_keep_their_width_beside_long_names(width: int) -> N
     jobs = [Job(str(number), f"{part}-{number:03d}", Stage(LONG, "arm", 0, "small"), (), (), 1) for number in range(2)]
     graph = JobGraph(tuple(jobs), (), {job.cell: {LONG: job.key} for job in jobs}, {})
     plan = SimpleNamespace(
-        cells=2, rows=2, jobs=2, stages=2, done=0, workers=2, seconds=0.0, images={"0": 1, "1": 1}, measurements=[]
+        cells=2,
+        rows=2,
+        jobs=2,
+        stages=2,
+        done=0,
+        workers=2,
+        seconds=0.0,
+        images={"0": 1, "1": 1},
+        measurements=[],
+        times={},
     )
     with StudyDisplay(screen(width), Path("r")) as display:
         display.plan(plan, graph)  # type: ignore[arg-type]

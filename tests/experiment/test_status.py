@@ -110,6 +110,7 @@ def test_the_time_to_go_is_by_the_pace_up_to_now() -> None:
     assert remaining_seconds(weights, ["a", "b", "c"], {}, 30.0, 1) == 0.0
 
 
+@pytest.mark.slow
 def test_the_seconds_of_a_stage_hold_those_before_a_stop(stopped: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     root = Path(shutil.copytree(stopped[0], tmp_path / "r"))
     stage = root / "stages/seed0/small-none+distill"

@@ -59,7 +59,7 @@ def test_interrupt_change_extend_move(rolewise, tmp_path: Path, monkeypatch: pyt
         os.killpg(process.pid, signal.SIGINT)
         said = process.stderr.read()
         assert process.wait() == 1
-    assert "everything is kept. Press Ctrl-C again to break off at once." in said
+    assert "everything is kept. Ctrl-C again breaks off at once." in said
     assert "nothing is lost" in said and "Traceback" not in said
     status = json.loads(done("status", "runs/mine", "--json"))
     assert (status["state"], status["stages"]["done"]) == ("stopped", 1)

@@ -82,6 +82,8 @@ def predict_command(
         typer.echo(predictions_as_csv(predictor, found, top), nl=False)
     elif csv:
         write_text(Path(csv), predictions_as_csv(predictor, found, top))
+        with _notes_aside(as_json):
+            console.print(f"CSV: {csv}", soft_wrap=True)
     _report_faults(found)
 
 

@@ -174,7 +174,10 @@ def open_onnx(path: Path, threads: int = 0) -> tuple[Predict, dict[str, str]]:
         session = library.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         # The runtime has classes of its own for every way in which a file may be wrong.
-        raise InputError(f"ONNX file {path} is damaged, or ONNX Runtime does not take it ({error})") from error
+        raise InputError(
+            f"{path} must be a file that rolewise export wrote; ONNX Runtime, which would run it, does not load it "
+            f"({error})"
+        ) from error
     known = dict(session.get_modelmeta().custom_metadata_map)
     return lambda images: torch.from_numpy(session.run(None, {IMAGES: images.numpy()})[0]), known
 

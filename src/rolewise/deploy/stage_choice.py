@@ -44,7 +44,7 @@ def chosen_stage(root: AnyPath, *, stage: str = "", arm: str = "", seed: int | N
         if arm or seed is not None:
             raise InputError(f"stage names one training already, got {stage!r} and an arm or a seed; leave these out")
         if stage not in names:
-            raise InputError(f"stage must be a training of the run, got {stage!r}{near(stage, names)}{_few(names)}")
+            raise InputError(f"stage must be a training of the run, got {stage!r}{near(stage, names)}")
         return stage
     default = _default(config, seed)
     if not arm:
@@ -54,7 +54,7 @@ def chosen_stage(root: AnyPath, *, stage: str = "", arm: str = "", seed: int | N
         if name in names:
             return name
     known = [name.removeprefix(folder) for name in names if name.startswith(folder)]
-    raise InputError(f"arm must be a training of the run, got {arm!r}{near(arm, known)}{_few(known)}")
+    raise InputError(f"arm must be a training of the run, got {arm!r}{near(arm, known)}")
 
 
 def _default(config: ExperimentConfig, seed: int | None) -> Stage:
@@ -71,7 +71,3 @@ def _default(config: ExperimentConfig, seed: int | None) -> Stage:
 
 def _trainings(config: ExperimentConfig) -> list[Stage]:
     return [one for one in stages_of(config) if one.kind in ("teacher", "arm")]
-
-
-def _few(names: list[str]) -> str:
-    return f"; there are {', '.join(names[:8])}" + (f" and {len(names) - 8} more" if len(names) > 8 else "")

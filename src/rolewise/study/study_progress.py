@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from rolewise.experiment.run_state import part_done, remaining_seconds
 from rolewise.study.job_execution import JobEvent
 from rolewise.study.job_graph import JobGraph
 from rolewise.study.study_plan import StudyPlan
@@ -37,6 +38,7 @@ class StudyDisplay:
         self._open: dict[str, set[str]] = {}
         self._totals: dict[str, int] = {}
         self._failed: set[str] = set()
+        self._ended: list[str] = []
         self._images = 0
         self._left = 0
         self._measured = self._measurable = 0
@@ -80,6 +82,8 @@ class StudyDisplay:
         else:
             self._now.pop(job.key, None)
         ended = update.kind in ("done", "failed")
+        if ended:
+            self._ended.append(job.name)
         if ended and job.measure:
             self._measured += 1
             self._measurable = self._measurable or self._count_measurable()
@@ -128,13 +132,14 @@ class StudyDisplay:
         return f"{self._measured} of {counted(self._measurable, 'network')} measured{to_go}"
 
     def _rate(self) -> str:
-        """Estimates by images trained on, which is nearer to the truth than by stages."""
+        """Estimates by the times that were planned and the pace up to now, nearer to the truth than by stages."""
         spent = time.monotonic() - self._began
         if self._plan is None or not self._images:
             return ""
         rate = self._images / max(spent, 1e-9)
-        left = sum(self._plan.images.values()) - self._images
-        return f", {rate:,.0f} images/s" + (f", {duration(left / rate)} remaining" if left else "")
+        parts = {name: part_done(text) for name, text in list(self._now.values())}
+        left = remaining_seconds(self._plan.times, self._ended, parts, spent, self._plan.seconds)
+        return f", {rate:,.0f} images/s" + (f", {duration(left)} remaining" if left else "")
 
     def _table(self) -> Group:
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")

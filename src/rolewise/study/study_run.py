@@ -158,7 +158,8 @@ def run_study(
         on_plan(plan, graph)
 
         def on(event: JobEvent) -> None:
-            state.update(event.job.name, event.update.text if event.update.kind == "moves" else event.update.kind)
+            if event.update.kind != "stopped":  # then the last line of progress says more
+                state.update(event.job.name, event.update.text if event.update.kind == "moves" else event.update.kind)
             on_event(event)
 
         todo = [job for job in (*graph.trainings, *graph.measurements) if not folder.is_done(job.key)]
