@@ -29,6 +29,10 @@ OWN = {
     "Exported.__init__",
     "Prediction.__init__",
     "NetworkFile.__init__",
+    "Distilled.__init__",
+    "Feeder.__init__",
+    "TrackedRun.__init__",
+    "tracked",
 }
 
 

@@ -17,6 +17,8 @@ from rolewise.errors import InputError, near
 PATH = re.compile(r"(?!.*:input$)([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 #: More of an error's text than one line bears.
 _LONGEST = 300
+#: Searched folders that a message names.
+_LISTED = 3
 
 
 #: Folders of the user that this process looks for modules in, for errors.
@@ -102,7 +104,8 @@ def _searched(missing: str) -> str:
     folders = [folder for folder in _SEARCHED if folder in sys.path] or [str(Path.cwd())]
     modules = {file.stem for folder in folders for file in Path(folder).glob("*.py")}
     hint = near(missing.split(".")[0], modules)
-    return f" (looked in {', '.join(folders)} and on Python's path{hint if 'did you mean' in hint else ''})"
+    listed = folders if len(folders) <= _LISTED else [*folders[:_LISTED], f"{len(folders) - _LISTED} more folders"]
+    return f" (looked in {', '.join(listed)} and on Python's path{hint if 'did you mean' in hint else ''})"
 
 
 def failed(what: str, module: str, error: BaseException) -> ForeignError:

@@ -254,7 +254,7 @@ def test_several_taps_of_one_method_are_added() -> None:
         ({"label_smoothing": 1.0}, "label_smoothing must be at least 0 and below 1, got 1.0"),
         ({"reduction": "max"}, "reduction must be one of mean, sum, got 'max'$"),
         ({"methods": [rw.kd(), rw.kd(temperature=1)]}, "methods must be distinct"),
-        ({"methods": [rw.fitnets()]}, "example must be a few images"),
+        ({"methods": [rw.fitnets()]}, "example must be a few inputs"),
         ({"methods": [rw.attention()], "teacher": Foreign()}, "they share none of stage1, stage2, stage3, stage4"),
         (
             {"methods": [rw.fitnets(student_taps="pool", teacher_taps="stage1")], "example": batch()[0]},

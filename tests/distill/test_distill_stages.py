@@ -47,7 +47,7 @@ def test_fewer_than_two_stages_are_refused(name: str) -> None:
         distiller(name, student_taps="stage1", teacher_taps="stage1")
     with pytest.raises(InputError, match="a pair of taps must be two maps"):
         distiller(name, student_taps=["stage1", "pool"], teacher_taps=["stage1", "stage2"])
-    with pytest.raises(InputError, match="example must be a few images"):
+    with pytest.raises(InputError, match="example must be a few inputs"):
         Distiller(network(0, (4, 6)), network(1, (4, 6)), [rw.configure(name)])
 
 

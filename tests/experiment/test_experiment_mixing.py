@@ -62,7 +62,7 @@ def test_a_preview_shows_what_a_role_mixes(tmp_path: Path) -> None:
     config = load(QUICK, ["students[0].mix={method: mixup, alpha: 4}"])
     pictures = {}
     for role in ("", "teacher", "small"):
-        pictures[role] = draw_preview("none", tmp_path / f"{role}.png", config, role=role).read_bytes()
+        pictures[role] = draw_preview("none", tmp_path / f"of-{role}.png", config, role=role).read_bytes()
     assert pictures[""] == pictures["teacher"] != pictures["small"]
 
 

@@ -86,6 +86,7 @@ def test_worker_processes_and_their_deaths_change_no_byte(finished: Path, tmp_pa
         assert (tmp_path / "r" / "stages" / name).read_bytes() == (finished / "stages" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_stage_that_is_lost_three_times_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(QUICK.parent)
     settings = ["seeds=[0]", "arms.teacher=[standard]", "arms.student=[none]", "arms.distill=[false]", "workers=2"]
@@ -256,6 +257,7 @@ def test_one_network_is_evaluated_without_the_test_set(finished: Path) -> None:
         evaluate_stage(finished, "seed0/test")
 
 
+@pytest.mark.slow
 def test_stopping_keeps_everything(tmp_path: Path, finished: Path) -> None:
     def stop(update: StageUpdate) -> None:
         if update.text == "done" and update.stage == "seed0/teacher-own":

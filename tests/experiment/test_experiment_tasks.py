@@ -72,6 +72,7 @@ def shown(folder: Path) -> str:
     return " ".join(captured.get().split())
 
 
+@pytest.mark.slow
 def test_results_are_by_the_metrics_of_the_task(labels: Path, numbers: Path):
     found = results(labels)
     assert (found["version"], found["task"], found["primary"]) == (2, "multi_label", "mean_average_precision")
@@ -85,6 +86,7 @@ def test_results_are_by_the_metrics_of_the_task(labels: Path, numbers: Path):
     assert all(0 < value < 20 for arm in found["arms"] for value in arm["metrics"]["mae"].values())
 
 
+@pytest.mark.slow
 def test_arms_are_compared_within_each_seed_too(labels: Path, numbers: Path):
     for folder, key in ((labels, "mean_average_precision"), (numbers, "mae")):
         arms = {(arm["student"], arm["name"]): arm for arm in results(folder)["arms"]}
@@ -97,6 +99,7 @@ def test_arms_are_compared_within_each_seed_too(labels: Path, numbers: Path):
         assert "Differences within each seed" in (folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_pages_speak_of_the_metric(labels: Path, numbers: Path):
     page = (labels / "report.html").read_text()
     for part in ('<th scope="col">mean average precision, %</th>', "Other metrics", "F1 over all labels, %"):
@@ -107,6 +110,7 @@ def test_pages_speak_of_the_metric(labels: Path, numbers: Path):
     assert "root mean squared error" in page
 
 
+@pytest.mark.slow
 def test_the_terminal_speaks_of_the_metric(labels: Path, numbers: Path):
     text = shown(labels)
     assert all(f"- {line}" in text for answer in run_answers(results(labels)) for line in answer_sentences(answer))
@@ -120,6 +124,7 @@ def test_the_terminal_speaks_of_the_metric(labels: Path, numbers: Path):
     assert "%" not in plain and " points" not in plain
 
 
+@pytest.mark.slow
 def test_searches_go_by_the_metric_and_records_name_it(labels: Path, numbers: Path):
     for folder, key, low, high in ((labels, "mean_average_precision", 0, 1), (numbers, "mae", -20, 0)):
         lineage = json.loads((folder / "stages/seed0/small-search/lineage.json").read_text())
@@ -131,6 +136,7 @@ def test_searches_go_by_the_metric_and_records_name_it(labels: Path, numbers: Pa
         assert f"validation_{key}" in json.loads(records[-1])
 
 
+@pytest.mark.slow
 def test_a_network_is_evaluated_by_its_task(numbers: Path):
     metrics = evaluate_stage(numbers, "seed0/small-none")
     done = json.loads((numbers / "stages/seed0/small-none/done.json").read_text())
@@ -155,6 +161,7 @@ def trained_outputs(root: Path, name: str, image: Tensor) -> Tensor:
     return values
 
 
+@pytest.mark.slow
 def test_labels_and_numbers_are_predicted_for_pictures(
     labels: Path, numbers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):

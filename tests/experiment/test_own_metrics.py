@@ -90,7 +90,7 @@ def test_an_unfinished_page_knows_their_names(finished: Path, home: Path):
         (home / "half" / name).unlink()
     data = read_run(home / "half")
     assert data.results is None and [info.key for info in data.metrics][:2] == ["miss", "balanced_accuracy"]
-    assert "the run is not finished" in write_report(home / "half").read_text()
+    assert "Not finished: the test set is still sealed" in write_report(home / "half").read_text()
 
 
 def test_keys_have_what_rewards_depend_on_and_no_more(home: Path):

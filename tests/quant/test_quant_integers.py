@@ -89,6 +89,7 @@ def test_all_blocks_run_in_integers(name: str, quantiser: str, weights: int, act
     assert kinds["QuantizeLinear"] == 1 or quantiser == "pact"
 
 
+@pytest.mark.slow
 def test_few_levels_run_in_integers_too(tmp_path: Path) -> None:
     model, (images, _) = trained("resnet8", "lsq", 4, 4), digits()
     with torch.no_grad():

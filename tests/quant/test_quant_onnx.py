@@ -228,6 +228,7 @@ def test_levels_that_do_not_fit_are_refused(tmp_path: Path, monkeypatch: pytest.
         slow("affine", 5, {"INT8"}),
     ],
 )
+@pytest.mark.slow
 def test_four_bits_take_half_the_place(quantiser: str, bits: int, kinds: set[str], tmp_path: Path) -> None:
     model, images = trained(quantiser, bits)
     narrow, wide = tmp_path / "narrow.onnx", tmp_path / "wide.onnx"
@@ -242,6 +243,7 @@ def test_four_bits_take_half_the_place(quantiser: str, bits: int, kinds: set[str
     assert saved > 0.35 * weights if bits <= 4 else saved == 0
 
 
+@pytest.mark.slow
 def test_a_runtime_without_four_bits_gets_eight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, images = trained("lsq", 4)
     monkeypatch.setattr(exporter, "_loads", lambda content: False)

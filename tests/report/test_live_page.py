@@ -44,6 +44,7 @@ def contents(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_the_page_follows_a_run_from_before_its_beginning_to_its_end(
     live: tuple[LivePage, int], finished: Path
 ) -> None:

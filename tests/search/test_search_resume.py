@@ -55,6 +55,7 @@ def test_resumes_from_every_interval(
     assert told == list(range(interval + 1, 6)), "what was done must not be done again"
 
 
+@pytest.mark.slow
 def test_resumes_from_every_write(tmp_path: Path, whole: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """Breaks off before and after each rename, and before each line, of a whole search."""
     left = 0
@@ -244,7 +245,8 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [2, 20])
 def test_killed_at_random_moments(tmp_path: Path, whole: tuple[bytes, bytes], workers: int, kills: int) -> None:
     """SIGKILL to the search's process alone: its workers end by themselves, and the next start goes on."""
     script, moments = tmp_path / "kill_me.py", random.Random(kills + workers)

@@ -180,6 +180,7 @@ def test_the_test_set_stays_sealed_until_every_training_has_ended(tmp_path: Path
     assert results_of(tmp_path / "r") == results_of(finished)
 
 
+@pytest.mark.slow
 def test_what_fails_is_named_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(HERE)
     study = small(

@@ -216,7 +216,7 @@ def _ordered(
     whole = [(cell, values) for cell, values in mine if cell.score is not None]
     means = [metric.goodness(statistics.fmean(values.values())) for _, values in whole]
     order = sorted(range(len(whole)), key=lambda at: -means[at])
-    behind: list[Estimate | None] = [None]
+    behind: list[Estimate | None] = [None] if order else []
     for at in order[1:]:
         best, own = whole[order[0]][1], whole[at][1]
         seeds = [seed for seed in own if seed in best]
