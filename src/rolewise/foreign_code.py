@@ -104,7 +104,9 @@ def _searched(missing: str) -> str:
     folders = [folder for folder in _SEARCHED if folder in sys.path] or [str(Path.cwd())]
     modules = {file.stem for folder in folders for file in Path(folder).glob("*.py")}
     hint = near(missing.split(".")[0], modules)
-    listed = folders if len(folders) <= _LISTED else [*folders[:_LISTED], f"{len(folders) - _LISTED} more folders"]
+    # A process that has loaded many configs knows many: the last are those of this one.
+    earlier = [f"{len(folders) - _LISTED} earlier folders"] if len(folders) > _LISTED else []
+    listed = [*earlier, *folders[-_LISTED:]]
     return f" (looked in {', '.join(listed)} and on Python's path{hint if 'did you mean' in hint else ''})"
 
 
