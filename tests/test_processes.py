@@ -183,7 +183,7 @@ def test_pressed_while_workers_start_there_is_no_traceback(tmp_path: Path, comma
             os.killpg(process.pid, signal.SIGINT)
         heard += process.stderr.readlines()
         assert process.wait() == 1
-    assert "Stopped" in heard[-1] and "run the same command again to resume" in heard[-1]
+    assert "Stopped" in heard[-1] and "un the same command again to" in heard[-1]
     assert len(heard) <= 3 and not any("Traceback" in line or "memory" in line for line in heard), heard
 
 

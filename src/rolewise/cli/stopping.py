@@ -41,7 +41,7 @@ def breakable() -> Iterator[HowFar]:
 
 def _cost(far: HowFar) -> str:
     if not far.begun:
-        return "Stopped before a stage was started; nothing is lost."
+        return f"Stopped before a stage was started; nothing is lost. {_AGAIN.capitalize()} start."
     if far.left:
         return (
             "Broken off: the steps since the last checkpoints are lost, everything before is kept; "
