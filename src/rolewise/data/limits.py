@@ -66,10 +66,7 @@ def limited_validation(limit: Limit, validation: int) -> int:
         InputError: the limit is above it.
     """
     most = limit.validation if isinstance(limit, ImageLimits) else None
-    if most is not None and most > validation:
-        rule = f"must be at most the {validation:,} images that data.validation sets aside, got {most:,}; lower it"
-        raise InputError.at(("data", "limit", "validation"), rule)
-    return validation if most is None else most
+    return _limited("validation", most, validation, "images that data.validation sets aside")
 
 
 def limited_test(limit: Limit, tested: int) -> int:
@@ -83,7 +80,11 @@ def limited_test(limit: Limit, tested: int) -> int:
         InputError: the limit is above it.
     """
     most = limit.test if isinstance(limit, ImageLimits) else None
-    if most is not None and most > tested:
-        rule = f"must be at most the {tested:,} test images, got {most:,}; lower it"
-        raise InputError.at(("data", "limit", "test"), rule)
-    return tested if most is None else most
+    return _limited("test", most, tested, "test images")
+
+
+def _limited(part: str, most: int | None, there: int, what: str) -> int:
+    if most is not None and most > there:
+        rule = f"must be at most the {there:,} {what}, got {most:,}; lower it"
+        raise InputError.at(("data", "limit", part), rule)
+    return there if most is None else most

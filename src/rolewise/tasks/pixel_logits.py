@@ -79,6 +79,20 @@ def resized(logits: Tensor, size: Sequence[int]) -> Tensor:
     return functional.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
 
 
+def counted_labels(masks: Tensor, ignore: int | None) -> tuple[Tensor, Tensor]:
+    """Returns labels that are classes everywhere, int64 [B, H, W], and the pixels that count, bool [B, H, W].
+
+    Args:
+        masks: [B, H, W] of whole numbers.
+        ignore: the label of pixels that do not count, which become class 0; None where all count.
+    """
+    labels = masks.long()
+    if ignore is None:
+        return labels, torch.ones_like(labels, dtype=torch.bool)
+    counts = labels != ignore
+    return labels.where(counts, 0), counts
+
+
 def nearest_mask(masks: Tensor, height: int, width: int) -> Tensor:
     """Returns masks at another resolution: each pixel is the one of the mask that its centre falls into.
 

@@ -14,7 +14,7 @@ from rolewise.errors import InputError
 from rolewise.inputs import call
 from rolewise.metric_info import MetricInfo
 from rolewise.tasks.mask_checks import check_mask_values, check_masks, check_pixel_logits
-from rolewise.tasks.pixel_logits import nearest_mask, pixel_logits_in, resized
+from rolewise.tasks.pixel_logits import counted_labels, nearest_mask, pixel_logits_in, resized
 from rolewise.tasks.protocol import Reduction, RowKind, reduced
 from rolewise.tasks.segmentation_metrics import SEGMENTATION_METRICS, SegmentationMetric
 from rolewise.tasks.task_registry import TASKS
@@ -93,21 +93,13 @@ class Segmentation:
         return {"labels": reduced(losses, reduction)}
 
     def _cross_entropy(self, logits: Tensor, masks: Tensor) -> Tensor:
-        labels, counts = self._split(masks)
+        labels, counts = counted_labels(masks, self.ignore)
         weight = None if self.class_weights is None else logits.new_tensor(self.class_weights)
         each = functional.cross_entropy(resized(logits, masks.shape[-2:]), labels, weight=weight, reduction="none")
         shares = counts.to(each.dtype) if weight is None else weight[labels] * counts
         # A pixel that does not count is left out and not multiplied: 0 * inf is NaN.
         sums, total = torch.where(counts, each, 0.0).sum((1, 2)), shares.sum((1, 2))
         return sums / torch.where(total > 0, total, 1.0)
-
-    def _split(self, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns labels int64 that are classes everywhere, and bool, the pixels that count."""
-        labels = masks.long()
-        if self.ignore is None:
-            return labels, torch.ones_like(labels, dtype=torch.bool)
-        counts = labels != self.ignore
-        return labels.where(counts, 0), counts
 
     def rows(self, student: Outputs, teacher: Outputs, batch: Batch) -> tuple[Rows, Rows]:
         """Returns a row for each pixel of the student's logits: R = B h w, image by image, row by row.
@@ -126,7 +118,7 @@ class Segmentation:
         owner = torch.arange(count, device=logits.device).repeat_interleave(height * width)
         labels, weight = None, None
         if batch.targets is not None:
-            labels, counts = self._split(nearest_mask(batch.targets, height, width))
+            labels, counts = counted_labels(nearest_mask(batch.targets, height, width), self.ignore)
             labels, weight = labels.reshape(-1), counts.reshape(-1).to(torch.float32)
         first, second = (part.movedim(1, -1).reshape(-1, part.shape[1]) for part in (logits, wanted))
         return Rows(first, owner, weight, labels), Rows(second, owner, weight, labels)

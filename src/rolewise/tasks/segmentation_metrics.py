@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from rolewise.batch import Batch, Outputs
 from rolewise.metric_info import CROSS_ENTROPY, MetricInfo
-from rolewise.tasks.pixel_logits import resized
+from rolewise.tasks.pixel_logits import counted_labels, resized
 
 SEGMENTATION_METRICS = (
     MetricInfo("mean_iou", "mean IoU of the classes", "fraction"),
@@ -40,13 +40,11 @@ class SegmentationMetric:
 
     def add(self, outputs: Outputs, batch: Batch) -> None:
         """Adds a batch with masks [B, H, W]."""
-        masks = batch.targets.long()
-        logits = resized(outputs.logits.detach().float(), masks.shape[-2:])
+        labels, counts = counted_labels(batch.targets, self._ignore)
+        logits = resized(outputs.logits.detach().float(), labels.shape[-2:])
         num, classes = logits.shape[:2]
-        counts = torch.ones_like(masks, dtype=torch.bool) if self._ignore is None else masks != self._ignore
-        labels = masks.where(counts, 0)
         pairs = labels * classes + logits.argmax(1)
-        image = torch.arange(num, device=masks.device).view(-1, 1, 1) * classes**2
+        image = torch.arange(num, device=labels.device).view(-1, 1, 1) * classes**2
         table = torch.bincount((pairs + image)[counts], minlength=num * classes**2).view(num, classes, classes).cpu()
         self._hits.append(table.diagonal(dim1=1, dim2=2))
         self._there.append(table.sum(2))
