@@ -4,8 +4,8 @@ from __future__ import annotations
 
 _PICTURES = {
     "size": "height and width that every image is brought to, in pixels; one number for both.",
-    "resize": "way to that size: crop covers it and cuts the edges, pad fits within it on the background, squash scales "
-    "both sides apart.",
+    "resize": "way to that size: crop covers it and cuts the edges, pad fits within it on the background, squash "
+    "scales both sides apart.",
     "orientation": "exif turns a picture as its EXIF entry orients it, stored leaves its pixels as they are.",
     "grayscale": "one channel instead of three.",
     "background": "grey level or colour below what is transparent, and around a padded picture.",
@@ -28,7 +28,8 @@ _PLACES = {
     "root": "folder below data.root that paths in the list begin from; null for the list's own.",
     "file": "name of the file below data.root.",
     "train": "name of the training part: a folder, or a list of the data set; null finds it by its name.",
-    "test": "name of the test part: a folder, a file or a list of the data set; null finds it by its name, or leaves it out.",
+    "test": "name of the test part: a folder, a file or a list of the data set; null finds it by its name, or leaves "
+    "it out.",
     "images": "name of the folder or the file of the images.",
     "masks": "name of the folder of their masks.",
     "test_images": "name of the folder of the test images; null where there are none.",

@@ -86,8 +86,8 @@ def find_keys(name: str) -> list[ConfigKey]:
 
     Args:
         name: a path such as ``search.members`` or ``students[0].train.epochs``, the end of some such as ``epochs``,
-            ``distill.methods.kd`` and ``kd.temperature`` for a method's settings, or ``data.arguments.image_folder`` and
-            ``image_folder.size`` for those of a data set.
+            ``distill.methods.kd`` and ``kd.temperature`` for a method's settings, or ``image_folder.size`` for one of
+            a data set.
 
     Raises:
         InputError: no key is called so.
