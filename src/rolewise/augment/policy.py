@@ -10,7 +10,15 @@ import torch
 
 from rolewise.augment.ops import PBA_OPS, check_op, is_signed, number_of, pba_value
 from rolewise.augment.plan import Plan
-from rolewise.augment.policy_draws import append_base, check_base, empty_plan, is_number, random_signs, range_of, walk
+from rolewise.augment.policy_draws import (
+    append_base,
+    check_base,
+    empty_plan,
+    is_plain_number,
+    random_signs,
+    range_of,
+    walk,
+)
 from rolewise.errors import InputError
 
 Scale = Literal["rolewise", "pba"]
@@ -43,7 +51,7 @@ class Triple:
     def __post_init__(self) -> None:
         check_op(self.op)
         for name, value in (("probability", self.probability), ("strength", self.strength)):
-            if not is_number(value) or not 0 <= value <= 1:
+            if not is_plain_number(value) or not 0 <= value <= 1:
                 raise InputError(f"{name} of {self.op} must be between 0 and 1, got {value!r}")
 
 
@@ -92,7 +100,11 @@ class Policy:
     def __post_init__(self) -> None:
         _check_triples(self.triples)
         counts = self.counts if isinstance(self.counts, (list, tuple)) else ()
-        if not counts or not all(map(is_number, counts)) or not (min(counts) >= 0 and abs(sum(counts) - 1) <= 1e-6):
+        if (
+            not counts
+            or not all(map(is_plain_number, counts))
+            or not (min(counts) >= 0 and abs(sum(counts) - 1) <= 1e-6)
+        ):
             given = list(counts) if counts else self.counts
             raise InputError(
                 f"counts must be the probabilities of 0, 1, 2, ... operations, a tuple of numbers that sum to 1, "

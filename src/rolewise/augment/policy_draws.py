@@ -50,7 +50,7 @@ def empty_plan(num: int) -> Plan:
     return Plan(torch.empty(num, 0, dtype=torch.long), torch.empty(num, 0), torch.empty(num, 0, 2))
 
 
-def is_number(value: object) -> bool:
+def is_plain_number(value: object) -> bool:
     """Returns whether a value is a number, of Python or of numpy."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
@@ -73,7 +73,7 @@ def check_base(base: Sequence[str], ranges: dict[str, float]) -> None:
     for name in (*base, *ranges):
         check_op(name)
     for name, value in ranges.items():
-        if not is_number(value) or not 0 <= value < math.inf:
+        if not is_plain_number(value) or not 0 <= value < math.inf:
             rule = "must be finite and at least 0"
             raise InputError(f"the range of {name} ({op_of(name).unit}) {rule}, got {value!r}; signs are drawn")
         if value > LARGEST_RANGE:

@@ -31,5 +31,5 @@ def config_remarks(config: ExperimentConfig, *, imports: bool = True) -> Iterato
         if first != own:
             yield (
                 f"metrics: {first.title} counts, as the first of the list: searches go by it, and arms are compared by "
-                f"it. Add primary: {own.key} to go by {own.title}, or primary: {first.key} to say so."
+                f"it. Add primary: {own.key} to go by {own.title}, or primary: {first.key} to choose it openly."
             )

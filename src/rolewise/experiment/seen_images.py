@@ -73,7 +73,7 @@ def seen_images(file: str, like: ExperimentConfig) -> set[bytes] | None:
 def images_behind(file: str, like: ExperimentConfig) -> set[bytes] | None:
     """Returns the digests of all images that the teachers behind a stage's network were trained on.
 
-    A distilled network knows of its teacher's images what the teacher's outputs say, though it has seen none of them.
+    A distilled network knows of its teacher's images by the teacher's outputs, though it has seen none of them.
 
     Args:
         file: the stage, as ``runs/a#seed0/small-own+distill``.
