@@ -59,6 +59,8 @@ class ImageData:
         labels: int64 [N] in [0, K); several of each image, uint8 [N, K] of 0 and 1, or float32 [N, K]; or masks of the
             images' size, uint8 [N, H, W].
         classes: K names: of classes, labels or numbers.
+        validating: int64, the images that the set itself sets aside for validation, ascending; None where it sets none
+            aside, and validation images are drawn.
 
     Raises:
         InputError: a shape or a type is wrong, or a label is out of range.
@@ -67,6 +69,7 @@ class ImageData:
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
+    validating: Tensor | None = None
 
     def __post_init__(self) -> None:
         shape = list(self.images.shape)
@@ -118,6 +121,9 @@ class StreamedFiles:
         checked: whether each file is known to be readable.
         several: filled by ``decode`` with the files that hold several pictures.
     """
+
+    #: The images that the set itself sets aside for validation (see `ImageData`).
+    validating: Tensor | None = None
 
     def __init__(
         self,
