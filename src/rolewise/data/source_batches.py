@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rolewise.data.image_sources import ImageData, Source
+from rolewise.data.targets import batch_targets
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,18 @@ class ImageBatch:
 
     Args:
         images: uint8 [B, C, H, W] on the device.
-        labels: int64 [B] on the device.
+        labels: int64 [B], or others of the source, on the device.
         indices: int64 [B] into the source.
     """
 
     images: Tensor
     labels: Tensor
     indices: Tensor
+
+    @property
+    def targets(self) -> Any:
+        """The labels as a batch has them: boxes as a list of mappings, all others as they are."""
+        return batch_targets(self.labels)
 
 
 def shuffled(indices: Tensor, generator: torch.Generator) -> Tensor:

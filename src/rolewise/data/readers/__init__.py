@@ -3,6 +3,7 @@
 from rolewise.data.readers import (
     camvid,
     cifar,
+    coco_detection,
     digit_pairs,
     digits,
     image_folder,
@@ -12,12 +13,14 @@ from rolewise.data.readers import (
     mnist,
     npy,
     npz,
+    voc_detection,
     voc_segmentation,
 )
 
 __all__ = [
     "camvid",
     "cifar",
+    "coco_detection",
     "digit_pairs",
     "digits",
     "image_folder",
@@ -27,5 +30,6 @@ __all__ = [
     "mnist",
     "npy",
     "npz",
+    "voc_detection",
     "voc_segmentation",
 ]
