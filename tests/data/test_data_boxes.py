@@ -108,7 +108,7 @@ def test_boxes_without_an_area_are_named_and_left_out(voc: Path):
         ),
         (
             xml([("cat", (1, 2, 3, 4), 0), ("cat", (30, 2, 45, 9), 0)]),
-            r"a\.xml, object 2: a box must lie within its image of 40 x 24 pixels, got 30, 2, 45, 9; correct it, or set",
+            r"a\.xml, object 2: a box must lie within its image of 40 x 24 pixels, got 30, 2, 45, 9; correct it",
         ),
         (xml([("mouse", (1, 2, 3, 4), 0)]), r"a\.xml, object 1: a box's class must be one of cat, dog, got 'mouse'"),
         (xml([], width=80), r"a\.xml must be of a picture of 80 x 24 pixels, and a.jpg has 40 x 24"),

@@ -86,9 +86,10 @@ BOX_CLASSES = Rule("a list of distinct names", lambda value: value is None or _a
 #: A box beyond its image's edge.
 OUTSIDE = one_of("error", "cut")
 
-TARGETS = one_of(*KINDS)
+#: Of images, which have no tags of tokens.
+TARGETS = one_of(*(kind for kind in KINDS if kind != "tags"))
 #: Of a table, whose cells can hold neither masks nor boxes.
-TABLE_TARGETS = one_of(*(kind for kind in KINDS if kind not in ("masks", "boxes")))
+TABLE_TARGETS = one_of(*(kind for kind in KINDS if kind not in ("masks", "boxes", "tags")))
 #: The number of pixels in mask files that do not count.
 IGNORE = Rule("a whole number from 0 to 65535, or null", lambda value: value is None or _is_number(value))
 #: The number of each class in mask files.

@@ -15,7 +15,8 @@ from rolewise.errors import InputError
 
 #: ``classes``: int64 [N], one of K each. ``labels``: [N, K], 1 for each label that an image has. ``numbers``: [N, D].
 #: ``masks``: uint8 [N, H, W], one of K for each pixel. ``boxes``: float32 [N, M, 6] (see `rolewise.data.box_targets`).
-TargetKind = Literal["classes", "labels", "numbers", "masks", "boxes"]
+#: ``tags``: int16 [N, T], one of K for each token of a text.
+TargetKind = Literal["classes", "labels", "numbers", "masks", "boxes", "tags"]
 KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 #: Stands for the class of an image that has none. It is far from every class, so that a slip in labels is found.
 UNLABELLED = -(2**31)
@@ -26,15 +27,13 @@ _TENTHS = 10
 
 
 def kind_of_targets(labels: Tensor) -> TargetKind:
-    """Returns the kind of a source's labels.
-
-    Args:
-        labels: int64 [N], uint8 [N, K], float32 [N, D], uint8 [N, H, W] or float32 [N, M, 6].
-    """
+    """Returns the kind of a source's labels by their shape and type (see `TargetKind`)."""
     if labels.ndim == 1:
         return "classes"
     if labels.ndim == 3:
         return "boxes" if labels.is_floating_point() and labels.shape[2] == COLUMNS else "masks"
+    if labels.dtype == torch.int16:
+        return "tags"
     return "numbers" if labels.is_floating_point() else "labels"
 
 
@@ -51,8 +50,9 @@ def check_targets(labels: Tensor, num: int, num_names: int) -> None:
     """Raises InputError unless labels are a source's.
 
     Args:
-        labels: int64 [N] in [0, K) or `UNLABELLED`, uint8 [N, K] of 0 and 1, finite float32 [N, K], uint8 [N, H, W]
-            in [0, K) or `IGNORED`, or boxes, float32 [N, M, 6].
+        labels: int64 [N] in [0, K) or `UNLABELLED`, uint8 [N, K] of 0 and 1, finite float32 [N, K], or uint8 [N, H, W]
+            in [0, K) or `IGNORED`; int16 [N, T] in [0, K), or below 0 for tokens without a tag; or boxes, float32
+            [N, M, 6].
         num: N.
         num_names: K.
     """
@@ -79,6 +79,10 @@ def check_targets(labels: Tensor, num: int, num_names: int) -> None:
                 f"labels must be 0 to {num_names - 1}, got {int(known.min())} to {int(known.max())}; check the classes"
             )
         return
+    if labels.dtype == torch.int16:
+        if len(labels) != num or (labels.numel() and int(labels.max()) >= num_names):
+            raise InputError(f"tags must be int16 [{num}, T] below {num_names}, {got}; check the classes")
+        return
     if labels.dtype not in (torch.uint8, torch.float32) or labels.shape != (num, num_names):
         raise InputError(
             f"several targets of each image must be uint8 or float32 [{num}, {num_names}], one for each name, {got}"
@@ -102,8 +106,8 @@ def are_unlabelled(labels: Tensor) -> bool:
 def strata_of(labels: Tensor) -> Tensor:
     """Returns int64 [N] in whose shares splits are drawn.
 
-    Those are classes, sets of labels, tenths of the first number, or the class of most of a mask's pixels that count or
-    of most of an image's boxes.
+    Those are classes, sets of labels, tenths of the first number, the class of most of a mask's pixels that count or of
+    most of an image's boxes, or the highest tag of a text.
 
     Args:
         labels: of a source.
@@ -115,6 +119,8 @@ def strata_of(labels: Tensor) -> Tensor:
     if labels.ndim == 3:
         counts = [torch.bincount(mask.reshape(-1), minlength=256)[:IGNORED] for mask in labels]
         return torch.stack(counts).argmax(1) if counts else labels.new_zeros(0, dtype=torch.int64)
+    if labels.dtype == torch.int16:
+        return labels.amax(1).long()
     if not labels.is_floating_point():
         inverse: Tensor = torch.unique(labels, dim=0, return_inverse=True)[1]
         return inverse

@@ -13,6 +13,7 @@ from rolewise.data.readers import (
     mnist,
     npy,
     npz,
+    text_file,
     voc_detection,
     voc_segmentation,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "mnist",
     "npy",
     "npz",
+    "text_file",
     "voc_detection",
     "voc_segmentation",
 ]
