@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +78,8 @@ class Term(nn.Module):
 
     #: Whether it reads ``batch.indices``, the examples' rows in their source.
     needs_indices: ClassVar[bool] = False
+    #: The targets that it reads of a batch, where these are of a single task (see `Info.targets`).
+    targets: ClassVar[Literal["labels", "masks", "boxes"] | None] = None
     #: Its name in the Distiller, set by it; also that of its random stream.
     name: str = ""
     #: The paths (student's, teacher's) that it reads, set by the Distiller.
