@@ -14,7 +14,7 @@ from torch.nn import functional
 from rolewise.batch import Batch, Outputs
 from rolewise.distill import METHODS, Distiller, Method, configure
 from rolewise.models import build
-from rolewise.tasks import Classification, Segmentation, Task
+from rolewise.tasks import Classification, Detection, Segmentation, Task
 
 #: Methods that are functions of tensors, and those that are terms with learned parts or state.
 FUNCTIONS = [name for name in METHODS if METHODS[name].term is None]
@@ -131,12 +131,21 @@ class Located(Classification):
 
 def task_for(name: str) -> Task:
     """A task that a method goes with."""
+    if METHODS[name].targets == "boxes" and METHODS[name].reads == "logits":
+        return Detection()  # whose outputs it reads
     tasks: dict[str | None, Task] = {"masks": Segmentation(), "boxes": Located()}
     return tasks.get(METHODS[name].targets, Classification())
 
 
 def networks_for(name: str, seed: int = 0) -> tuple[nn.Module, nn.Module]:
     """Teacher and student of such a task."""
+    if isinstance(task_for(name), Detection):
+        widths = [2, 3, 4, 4], [3, 4, 5, 6]
+        pair = [
+            build("fcos_small", num_classes=5, channels=1, widths=widths[role], depth=1, bins=5, seed=seed + role + 1)
+            for role in (0, 1)
+        ]
+        return pair[1], pair[0]
     if METHODS[name].targets != "masks":
         return networks(seed)
     arguments = {"num_classes": 5, "channels": 1, "size": (8, 8)}
@@ -153,7 +162,10 @@ def batch_for(name: str, num: int, dtype: torch.dtype = torch.float32) -> Batch:
         targets = torch.randint(0, 5, (num, 8, 8), generator=stream)
         targets[:, 0], targets[0, :, 2:] = 255, 255
     elif METHODS[name].targets == "boxes":
-        corners = (8 * torch.rand(num, 2, 2, 2, generator=stream)).sort(2)[0].flatten(2)
+        if isinstance(task_for(name), Detection):
+            images = torch.rand(num, 1, 32, 48, generator=stream, dtype=torch.float64).to(dtype)
+        side = images.shape[2]
+        corners = (side * torch.rand(num, 2, 2, 2, generator=stream)).sort(2)[0].flatten(2)
         targets = [{"boxes": boxes, "labels": torch.zeros(2, dtype=torch.int64)} for boxes in corners]
     return with_rows(images, targets)
 
@@ -177,7 +189,7 @@ def small(name: str, **settings: Any) -> Method:
 
 def make(name: str, seed: int = 0) -> Distiller:
     teacher, student = networks_for(name, seed)
-    given = {"example": batch_of(2)[0], "generator": seed, "labels": CLASSES, "task": task_for(name)}
+    given = {"example": batch_for(name, 2).inputs, "generator": seed, "labels": CLASSES, "task": task_for(name)}
     return Distiller(teacher, student, [small(name)], **given)  # type: ignore[arg-type]
 
 

@@ -163,6 +163,48 @@ def fgd(
     return np.array(losses)
 
 
+def valuable(locations: Array, strides: Array, boxes: Array) -> Array:
+    """Weights of the valuable locations: box by box, square by square."""
+    weights = np.zeros(len(locations))
+    for x1, y1, x2, y2 in boxes:
+        overlaps, nearness, apart = [], [], []
+        for (x, y), stride in zip(locations, strides, strict=True):
+            a1, b1, a2, b2 = x - 4 * stride, y - 4 * stride, x + 4 * stride, y + 4 * stride
+            shared = max(0.0, min(a2, x2) - max(a1, x1)) * max(0.0, min(b2, y2) - max(b1, y1))
+            iou = shared / ((a2 - a1) * (b2 - b1) + (x2 - x1) * (y2 - y1) - shared)
+            squared = ((x1 + x2) / 2 - x) ** 2 + ((y1 + y2) / 2 - y) ** 2
+            diagonal = (max(a2, x2) - min(a1, x1)) ** 2 + (max(b2, y2) - min(b1, y1)) ** 2
+            overlaps.append(iou), nearness.append(iou - squared / diagonal), apart.append(squared)
+        chosen: list[float] = []
+        for stride in sorted(set(strides.tolist())):
+            level = sorted((apart[a], a) for a in range(len(locations)) if strides[a] == stride)
+            chosen += [overlaps[a] for _, a in level[:9]]
+        threshold = np.mean(chosen) + (np.std(chosen, ddof=1) if len(chosen) > 1 else 0.0)
+        for a, value in enumerate(nearness):
+            if threshold / 4 <= value < threshold:
+                weights[a] = max(weights[a], overlaps[a])
+    return weights
+
+
+def ld(
+    student: Array, teacher: Array, logits: Array, learns: Array, around: Array, temperature: float, share: float
+) -> Array:
+    """Location by location, side by side; `learns` [B, A] and the weights `around` [B, A] as given."""
+    losses = []
+    for s, t, z, main, near in zip(student, teacher, logits, learns, around, strict=True):
+        each = np.zeros(len(s))
+        for a in range(len(s)):
+            for side in range(4):
+                p, q = (_softmax(part[a, side] / temperature) for part in (t, s))
+                each[a] += temperature**2 * np.sum(p * np.log(p / q)) / 4 / len(p)
+        total = 0.0
+        for weight, part in ((1.0, main * np.max(1 / (1 + np.exp(-z)), 1)), (share, near * ~main)):
+            if part.sum():
+                total += weight * np.sum(part * each) / part.sum()
+        losses.append(total)
+    return np.array(losses)
+
+
 ORACLES: dict[str, Callable[..., Array]] = {
     "ifvd": ifvd,
     "cirkd": cirkd,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from rolewise.batch import Batch
 from rolewise.errors import InputError
 from rolewise.tasks import Task
+from rolewise.tasks.detection_outputs import counted_boxes
 from rolewise.tasks.pixel_logits import counted_labels, nearest_mask
 
 #: Stands for the class of a place that does not count.
@@ -69,13 +70,7 @@ def box_fractions(batch: Batch, name: str) -> list[Tensor]:
         )
     height, width = batch.inputs.shape[-2:]
     scale = torch.tensor([width, height, width, height], dtype=torch.float64, device=batch.inputs.device)
-    return [_learned(target).to(scale) / scale for target in targets]
-
-
-def _learned(target: Mapping[str, Tensor]) -> Tensor:
-    """Returns the boxes [M, 4] of an image that are learned: all that are not marked by ``iscrowd``."""
-    crowd = target.get("iscrowd")
-    return target["boxes"] if crowd is None else target["boxes"][crowd == 0]
+    return [target["boxes"][counted_boxes(target)].to(scale) / scale for target in targets]
 
 
 def covered_cells(boxes: Tensor, grid: Sequence[int]) -> Tensor:

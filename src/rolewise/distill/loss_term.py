@@ -32,6 +32,8 @@ class LossTerm(Term):
         estimator: its learned part with a loss of its own, or None.
     """
 
+    task: Task
+
     def __init__(self, method: Method, task: Task, maps: Sequence[nn.Module] = (), estimator: nn.Module | None = None):
         super().__init__()
         self.method, self.task = method, task
@@ -126,5 +128,5 @@ def make_term(method: Method, task: Task, pairs: Pairs, shapes: Shapes, seed: in
             make = info.estimator
             estimator = made(f"{method.name}_estimator", lambda: make(shapes.teacher))
         term = LossTerm(method, task, maps, estimator)
-    term.name, term.pairs = method.name, tuple(pairs)
+    term.name, term.pairs, term.task = method.name, tuple(pairs), task
     return term

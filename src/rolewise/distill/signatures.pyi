@@ -182,6 +182,17 @@ def kd_svd(
 ) -> Method:
     """Squared difference of the relations between the main directions of consecutive stages."""
 
+def ld(
+    *,
+    temperature: float = 10.0,
+    valuable: float = 0.25,
+    weight: float | Weight | dict[str, Any] = 0.25,
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the student's distributions of distances to a box's sides from the teacher's."""
+
 def logit_standardisation(
     *,
     temperature: float = 2.0,

@@ -35,6 +35,10 @@ def task_fault(info: Info, task: Task) -> str | None:
         info: of the method.
         task: of the networks.
     """
+    # Labels of rows are the task's matter; other targets are read as they are.
+    read = info.targets if info.reads != "logits" or info.targets != "labels" else None
+    if read is not None and task.name != TARGET_TASKS[read]:
+        return f"must have {_TARGETS[read]}, which the task {task.name} has not; take another method"
     if info.reads == "logits":
         if task.rows_hold not in info.rows:
             return (
@@ -46,6 +50,4 @@ def task_fault(info: Info, task: Task) -> str | None:
                 f"must compare at least {info.least_classes} classes, and the task {task.name} has rows of "
                 f"{task.row_classes}, where it is constant or is kd; take kd, or a method on features"
             )
-    elif info.targets is not None and task.name != TARGET_TASKS[info.targets]:
-        return f"must have {_TARGETS[info.targets]}, which the task {task.name} has not; take another method"
     return None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
 from rolewise.errors import InputError
+from rolewise.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class Term(nn.Module):
     name: str = ""
     #: The paths (student's, teacher's) that it reads, set by the Distiller.
     pairs: tuple[tuple[str, str], ...] = ()
+    #: The task of its networks, set by the Distiller; None where a term is called by itself.
+    task: Task | None = None
 
     def forward(
         self, student: Outputs, teacher: Outputs, batch: Batch, context: Context

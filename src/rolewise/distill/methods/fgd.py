@@ -53,7 +53,7 @@ class FGD(Term):
         InputError: a tap gives no maps.
     """
 
-    targets: ClassVar[Literal["masks", "boxes"] | None] = "boxes"
+    targets: ClassVar[Literal["labels", "masks", "boxes"] | None] = "boxes"
 
     def __init__(
         self,
