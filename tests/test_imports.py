@@ -37,6 +37,7 @@ FOUNDATION = {
     "strict_settings",
     "taps",
     "tensors",
+    "text_packages",
     "threads",
     "typed_values",
     "words",

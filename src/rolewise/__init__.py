@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from rolewise.callable_rooms import make_callable
@@ -106,6 +107,9 @@ def __getattr__(name: str) -> Any:
         distill = importlib.import_module("rolewise.distill")
         if name in distill.METHODS or name in distill.COMBINATIONS:
             return getattr(distill, name)
+        # rolewise.augment.Triple needs no import of its own.
+        if importlib.util.find_spec(f"{__name__}.{name}") is not None:
+            return importlib.import_module(f"{__name__}.{name}")
         absent = importlib.import_module("rolewise.distill.absent")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{absent.elsewhere(name, distill.METHODS)}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -55,15 +55,21 @@ def look_command(
 def _page(found: dict[str, Any]) -> list[str]:
     """Returns the findings as lines of at most 80 columns; names of files may be longer."""
     channels, height, width = found["shape"]
-    kinds = {"classes": "classes", "labels": "labels", "numbers": "numbers to predict", "masks": "classes of pixels"}
+    kinds = {
+        **{"classes": "classes", "labels": "labels", "numbers": "numbers to predict"},
+        **{"masks": "classes of pixels", "tags": "tags of tokens"},
+    }
+    kind = found["kind"]
     names = found.get("classes", found.get("numbers", []))
     read = " and ".join(
-        counted(number, f"{what} image") for number, what in zip(found["read"], ("training", "test"), strict=False)
+        counted(number, f"{what} {kind}") for number, what in zip(found["read"], ("training", "test"), strict=False)
     )
     head = (
         f"{found['data']}{' in ' + found['root'] if found['root'] else ''}: {read}, {len(names):,} "
-        f"{kinds[found['targets']]}. Each image is {channels} x {height} x {width} (channels, height, width)."
+        f"{kinds[found['targets']]}."
     )
+    if kind == "image":
+        head += f" Each image is {channels} x {height} x {width} (channels, height, width)."
     lines = [*_wrapped(head), "", *_table(found), ""]
     if found["targets"] == "numbers":
         lines += [f"{one['name']}: {_spread(one)}" for one in names[:_CLASSES]] + [""]
@@ -72,14 +78,18 @@ def _page(found: dict[str, Any]) -> list[str]:
         lines += [*_wrapped(f"{text} Pixels that do not count: {found['ignored']:.1%}."), ""]
     if found.get("unlabelled"):
         lines += [*_wrapped("The training images have no classes; validation and test images are labelled ones."), ""]
-    lines += _of_files(found.get("files"))
+    if found["targets"] == "tags":
+        lines += ["Counted are the tokens that have a tag.", ""]
+    lines += [*_of_files(found.get("files")), *_of_texts(found.get("texts"))]
+    same = "pixels" if kind == "image" else "tokens"
     for part, title in (
-        ("both", "Same pixels in training and test images"),
-        ("training", "Same pixels among the training images"),
-        ("test", "Same pixels among the test images"),
+        ("both", f"Same {same} in training and test {kind}s"),
+        ("training", f"Same {same} among the training {kind}s"),
+        ("test", f"Same {same} among the test {kind}s"),
     ):
-        lines += _groups(title, found["same"][part])
-    lines += _faulty(found["faulty"], found["skipped"])
+        lines += _groups(title, found["same"][part], "picture" if kind == "image" else "text")
+    if kind == "image":
+        lines += _faulty(found["faulty"], found["skipped"])
     return lines + [line for text in found["warnings"] for line in _wrapped(f"Note: {text}", "  ")]
 
 
@@ -87,7 +97,7 @@ def _table(found: dict[str, Any]) -> list[str]:
     """Returns the number of images of each part, and of each class in it."""
     rows = found.get("classes", [])
     shown = rows[:_CLASSES]
-    title = "label" if found["targets"] == "labels" else "class"
+    title = {"labels": "label", "tags": "tag"}.get(found["targets"], "class")
     width = max([len(title), len("all images"), *(len(row["name"]) for row in shown)])
     width = min(width, 40)
 
@@ -103,9 +113,9 @@ def _table(found: dict[str, Any]) -> list[str]:
     if len(rows) > len(shown):
         lines.append(f"... and {len(rows) - len(shown):,} more (--json lists all)")
     empty = [row["name"] for row in rows if not row["train"]] if not found.get("unlabelled") else []
-    lines.append(line("all images", [f"{found['parts'][part]:,}" for part in _PARTS]))
+    lines.append(line(f"all {found['kind']}s", [f"{found['parts'][part]:,}" for part in _PARTS]))
     if empty:
-        lines += _wrapped(f"No training image: {', '.join(empty[:_LISTED])}{_more(empty)}.")
+        lines += _wrapped(f"No training {found['kind']}: {', '.join(empty[:_LISTED])}{_more(empty)}.")
     return lines
 
 
@@ -122,10 +132,20 @@ def _of_files(files: dict[str, Any] | None) -> list[str]:
     return lines
 
 
-def _groups(title: str, groups: list[list[str]]) -> list[str]:
+def _of_texts(texts: dict[str, Any] | None) -> list[str]:
+    if texts is None:
+        return []
+    lines = []
+    for role, one in texts["roles"].items():
+        whose = "Tokens" if len(texts["roles"]) == 1 else f"Tokens of the {role}"
+        lines += _wrapped(f"{whose}: {_spread(one)}; {one['vocabulary']:,} are known to {one['tokenizer']}.", "  ")
+    return [*lines, f"Texts that were cut: {texts['cut'] or 'none'}"]
+
+
+def _groups(title: str, groups: list[list[str]], thing: str) -> list[str]:
     if not groups:
         return [f"{title}: none"]
-    lines = [f"{title}: {counted(len(groups), 'picture')}"]
+    lines = [f"{title}: {counted(len(groups), thing)}"]
     return lines + [f"  {', '.join(group[:3])}{_more(group, 3)}" for group in groups[:_LISTED]] + _rest(groups)
 
 

@@ -187,7 +187,8 @@ class ExperimentConfig(Section):
         task: kind of prediction: a name, a mapping of ``name`` and settings, or ``package.module:class``.
         metrics: metrics beside the task's own, or in another order: names, mappings of ``name`` and settings, or
             ``package.module:name``.
-        primary: key of the metric by which searches choose and arms are compared; None for the first.
+        primary: key of the metric by which searches choose and arms are compared; None for the first of ``metrics``, or
+            the task's own first where it lists none.
         data: images, and their division.
         teacher: network that teaches, its images and its training.
         students: networks that learn, at least one.

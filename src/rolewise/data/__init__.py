@@ -13,6 +13,7 @@ from rolewise.data.image_statistics import channel_statistics
 from rolewise.data.reader_registry import READERS, RawData
 from rolewise.data.source_batches import ImageBatch, batches, shuffled
 from rolewise.data.splits import Opened, SealedTest, Splits, split, stratified_order, stratified_subset
+from rolewise.data.text_source import TextData
 
 __all__ = [
     "READERS",
@@ -29,6 +30,7 @@ __all__ = [
     "Splits",
     "StreamedArray",
     "StreamedFiles",
+    "TextData",
     "argument_faults",
     "batches",
     "channel_statistics",

@@ -78,9 +78,10 @@ ORIENTATION = one_of(*ORIENTATIONS)
 FAULTY = one_of("error", "skip")
 CLASSES = Rule("a list of two or more distinct names", lambda value: value is None or _are_classes(value))
 
-TARGETS = one_of(*KINDS)
+#: Of images, which have no tags of tokens.
+TARGETS = one_of(*(kind for kind in KINDS if kind != "tags"))
 #: Of a table, whose cells cannot hold masks.
-TABLE_TARGETS = one_of(*(kind for kind in KINDS if kind != "masks"))
+TABLE_TARGETS = one_of(*(kind for kind in KINDS if kind not in ("masks", "tags")))
 #: The number of pixels in mask files that do not count.
 IGNORE = Rule("a whole number from 0 to 65535, or null", lambda value: value is None or _is_number(value))
 #: The number of each class in mask files.

@@ -13,6 +13,7 @@ from rolewise.data.image_sources import Source
 from rolewise.data.own import read_own
 from rolewise.data.reader_registry import READERS, RawData
 from rolewise.data.targets import kind_of_targets
+from rolewise.data.text_source import TextData
 from rolewise.errors import InputError
 
 
@@ -92,9 +93,10 @@ def check_raw_data(train: Source, test: Source | None, name: str) -> None:
     kinds = [kind_of_targets(part.labels) for part in (train, test)]
     if kinds[0] != kinds[1]:
         raise InputError(f'data set "{name}": the test images must have {kinds[0]} as targets, got {kinds[1]}')
+    shape = [("channels", train.channels, test.channels), ("size (height, width)", train.size, test.size)]
     for what, own, other in (
-        ("channels", train.channels, test.channels),
-        ("size (height, width)", train.size, test.size),
+        # Texts are as long as they are.
+        *(shape if not isinstance(train, TextData) else []),
         ("number of classes", len(classes), len(test.classes)),
     ):
         if own != other:

@@ -13,6 +13,7 @@ from rolewise.data.image_sources import ImageData, Source
 from rolewise.data.limits import Limit, limited_test, limited_unlabelled, limited_validation, used_images
 from rolewise.data.splits import count_of, split, stratified_subset
 from rolewise.data.targets import are_unlabelled, kind_of_targets, strata_of
+from rolewise.data.text_source import TextData, joined_texts
 from rolewise.data.unlabelled import JoinedSources, labelled_parts
 from rolewise.errors import InputError
 from rolewise.image_limits import ImageLimits
@@ -28,8 +29,8 @@ class Division:
         usable: int64, indices into ``source``, ascending.
         test_source: holds the second; it may be ``source``.
         test: int64, indices into ``test_source``, ascending.
-        validation: int64, indices into ``source`` that validate, where the training images have no classes; else None,
-            and validation images are drawn of ``usable`` for each seed.
+        validation: int64, indices into ``source`` that validate, where the training images have no classes, or a file
+            of its own is given; else None, and validation images are drawn of ``usable`` for each seed.
         raw: the training images and the test images as they were read, where ``source`` is joined of both.
         validating: the number of images of ``usable`` that validate, where a limit sets it; else None.
     """
@@ -73,6 +74,8 @@ def divide(
     Raises:
         InputError: there are not so many, or ``test`` is None and the set has no test part.
     """
+    if isinstance(train, TextData) and train.validating is not None:
+        return _beside_validation(train, test_part, name, test, limit, split_seed)
     if are_unlabelled(train.labels):
         return _unlabelled(train, test_part, name, test, limit, split_seed, validation, budget_mb)
     usable = torch.arange(len(train))
@@ -147,8 +150,33 @@ def _unlabelled(
     return Division(joined, usable, labelled, tested, validated + len(train), raw)
 
 
+def _beside_validation(
+    train: TextData, test_part: Source | None, name: str, test: int | float | None, limit: Limit, split_seed: int
+) -> Division:
+    """Divides texts of which a file of their own validates: a limit of one number is that of the others."""
+    assert train.validating is not None
+    others, validating, most = torch.ones(len(train), dtype=torch.bool), train.validating, None
+    others[validating] = False
+    if isinstance(limit, ImageLimits):
+        most, limit = limit.validation, ImageLimits(train=limit.train, test=limit.test) if _further(limit) else None
+    alone = train.subset(others.nonzero()[:, 0])
+    rest = divide(alone, test_part, name=name, test=test, limit=limit, split_seed=split_seed)
+    if most is not None and most < len(validating):
+        validating = stratified_subset(validating, train.labels, most, derive_seed(split_seed, "limit", "validation"))
+    assert isinstance(rest.source, TextData)
+    joined = joined_texts(rest.source.subset(rest.usable), train.subset(validating))
+    usable, tested = torch.arange(len(rest.usable)), rest.test
+    return Division(joined, usable, rest.test_source, tested, joined.validating, (train, test_part))
+
+
+def _further(limit: ImageLimits) -> bool:
+    return limit.train is not None or limit.test is not None
+
+
 def _some(source: Source, indices: Tensor) -> tuple[Source, Tensor]:
     """Returns a source of some images alone, which holds no others, and its indices."""
+    if isinstance(source, TextData):
+        return source.subset(indices), torch.arange(len(indices))
     if isinstance(source, ImageData):
         source = ImageData(source.images[indices], source.labels[indices], source.classes)
         return source, torch.arange(len(indices))

@@ -10,6 +10,7 @@ import torch
 from rolewise.data.held_images import decoded_pieces
 from rolewise.data.image_sources import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.data.picture_source import check_streamed
+from rolewise.data.text_source import TextData
 from rolewise.files import sha256
 
 #: Images that are read at once.
@@ -18,6 +19,8 @@ _BATCH = 1024
 
 def fingerprint(source: Source, known: Mapping[str, str] | None = None, *, by_pixels: bool = False) -> dict[str, str]:
     """Returns SHA-256 digests of a source's content: its ``pixels``, and its ``labels`` with the names of the classes.
+
+    A source of texts has ``tokens`` in place of pixels, of both roles' tokenizers.
 
     Images in memory or in an array are read a batch at a time; of image files the bytes on disk count, and whether
     EXIF turns their pixels. Files that are read for it are decoded once, so that a damaged one shows here.
@@ -36,6 +39,8 @@ def fingerprint(source: Source, known: Mapping[str, str] | None = None, *, by_pi
     numbers = source.labels.detach().cpu()
     numbers = numbers.to(torch.float64 if numbers.is_floating_point() else torch.int64)
     labels.update(numbers.contiguous().numpy().tobytes())
+    if isinstance(source, TextData):
+        return {"tokens": source.digest(), "labels": labels.hexdigest()}
     state = files_state(source) if known and not by_pixels else None
     pixels = known.get(state) if known and state is not None else None
     if by_pixels and isinstance(source, StreamedFiles):

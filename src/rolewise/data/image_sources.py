@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ class Source(Protocol):
     def labels(self) -> Tensor:
         """Targets: int64 [N] in [0, K), uint8 [N, K] of 0 and 1, float32 [N, K], or masks uint8 [N, H, W].
 
-        See `rolewise.data.targets`.
+        Tags are int16 [N, T]. See `rolewise.data.targets`.
         """
         ...
 
@@ -45,8 +45,8 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, indices: Tensor) -> Tensor:
-        """Returns uint8 images [B, C, H, W] of int64 indices [B]."""
+    def batch(self, indices: Tensor) -> Any:
+        """Returns uint8 images [B, C, H, W] of int64 indices [B]; a source of texts returns a mapping of tensors."""
         ...
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from rolewise.data.image_sources import Source, StreamedFiles
+from rolewise.data.text_source import TextData
 from rolewise.errors import InputError
 
 _AT_ONCE, _THREADS = 1024, 2
@@ -43,13 +44,18 @@ class PictureFacts:
 def picture_facts(source: Source, title: str, root: Path) -> list[PictureFacts]:
     """Reads every image of a source once, and returns its facts; a file that cannot be read ends nothing.
 
+    Of a text only its place and the digest of its tokens are known.
+
     Args:
-        source: the images.
+        source: the images, or texts.
         title: name of the images of an array, such as ``images``.
         root: the folder that files are named below.
     """
     if isinstance(source, StreamedFiles):
         return list(_facts_of_files(source, root))
+    if isinstance(source, TextData):
+        marks = source.marks(torch.arange(len(source)))
+        return [PictureFacts(f"{title}[{at}]", mark) for at, mark in enumerate(marks)]
     facts: list[PictureFacts] = []
     for part in torch.split(torch.arange(len(source)), _AT_ONCE):
         images = source.batch(part).cpu().contiguous().numpy()

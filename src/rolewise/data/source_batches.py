@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rolewise.data.image_sources import ImageData, Source
+from rolewise.data.text_source import TextData
 
 
 @dataclass(frozen=True)
@@ -17,12 +19,12 @@ class ImageBatch:
     """Some examples.
 
     Args:
-        images: uint8 [B, C, H, W] on the device.
-        labels: int64 [B] on the device.
+        images: uint8 [B, C, H, W] on the device; of texts a mapping of tensors [B, T].
+        labels: int64 [B] on the device, or other targets of the source.
         indices: int64 [B] into the source.
     """
 
-    images: Tensor
+    images: Any
     labels: Tensor
     indices: Tensor
 
@@ -48,7 +50,7 @@ def batches(
     """
     end = len(order) - len(order) % batch_size if drop_last else len(order)
     parts = [order[start : min(start + batch_size, end)] for start in range(0, end, batch_size)]
-    if isinstance(source, ImageData):
+    if isinstance(source, (ImageData, TextData)):
         for resident in parts:
             yield _load(source, resident, device)
         return
@@ -63,4 +65,8 @@ def batches(
 
 
 def _load(source: Source, part: Tensor, device: torch.device | str) -> ImageBatch:
+    if isinstance(source, TextData):
+        texts = {name: tensor.to(device) for name, tensor in source.batch(part).items()}
+        labels = source.targets(part, texts["input_ids"].shape[1])
+        return ImageBatch(texts, labels.to(device), part)
     return ImageBatch(source.batch(part).to(device), source.labels[part].to(device), part)

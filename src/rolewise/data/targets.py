@@ -13,8 +13,8 @@ from rolewise.data.labels import label_problem
 from rolewise.errors import InputError
 
 #: ``classes``: int64 [N], one of K each. ``labels``: [N, K], 1 for each label that an image has. ``numbers``: [N, D].
-#: ``masks``: uint8 [N, H, W], one of K for each pixel.
-TargetKind = Literal["classes", "labels", "numbers", "masks"]
+#: ``masks``: uint8 [N, H, W], one of K for each pixel. ``tags``: int16 [N, T], one of K for each token of a text.
+TargetKind = Literal["classes", "labels", "numbers", "masks", "tags"]
 KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 #: Stands for the class of an image that has none. It is far from every class, so that a slip in labels is found.
 UNLABELLED = -(2**31)
@@ -25,11 +25,13 @@ _TENTHS = 10
 
 
 def kind_of_targets(labels: Tensor) -> TargetKind:
-    """Returns the kind of a source's labels: int64 [N], uint8 [N, K], float32 [N, D] or uint8 [N, H, W]."""
+    """Returns the kind of a source's labels by their shape and type (see `TargetKind`)."""
     if labels.ndim == 1:
         return "classes"
     if labels.ndim == 3:
         return "masks"
+    if labels.dtype == torch.int16:
+        return "tags"
     return "numbers" if labels.is_floating_point() else "labels"
 
 
@@ -38,7 +40,7 @@ def check_targets(labels: Tensor, num: int, num_names: int) -> None:
 
     Args:
         labels: int64 [N] in [0, K) or `UNLABELLED`, uint8 [N, K] of 0 and 1, finite float32 [N, K], or uint8 [N, H, W]
-            in [0, K) or `IGNORED`.
+            in [0, K) or `IGNORED`; or int16 [N, T] in [0, K), or below 0 for tokens without a tag.
         num: N.
         num_names: K.
     """
@@ -61,6 +63,10 @@ def check_targets(labels: Tensor, num: int, num_names: int) -> None:
             raise InputError(
                 f"labels must be 0 to {num_names - 1}, got {int(known.min())} to {int(known.max())}; check the classes"
             )
+        return
+    if labels.dtype == torch.int16:
+        if len(labels) != num or (labels.numel() and int(labels.max()) >= num_names):
+            raise InputError(f"tags must be int16 [{num}, T] below {num_names}, {got}; check the classes")
         return
     if labels.dtype not in (torch.uint8, torch.float32) or labels.shape != (num, num_names):
         raise InputError(
@@ -85,7 +91,8 @@ def are_unlabelled(labels: Tensor) -> bool:
 def strata_of(labels: Tensor) -> Tensor:
     """Returns int64 [N] in whose shares splits are drawn.
 
-    Those are classes, sets of labels, tenths of the first number, or the class of most of a mask's pixels that count.
+    Those are classes, sets of labels, tenths of the first number, the class of most of a mask's pixels that count, or
+    the highest tag of a text.
 
     Args:
         labels: of a source.
@@ -95,6 +102,8 @@ def strata_of(labels: Tensor) -> Tensor:
     if labels.ndim == 3:
         counts = [torch.bincount(mask.reshape(-1), minlength=256)[:IGNORED] for mask in labels]
         return torch.stack(counts).argmax(1) if counts else labels.new_zeros(0, dtype=torch.int64)
+    if labels.dtype == torch.int16:
+        return labels.amax(1).long()
     if not labels.is_floating_point():
         inverse: Tensor = torch.unique(labels, dim=0, return_inverse=True)[1]
         return inverse

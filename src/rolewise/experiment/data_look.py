@@ -18,7 +18,7 @@ from rolewise.config.experiment_file import experiment_config_of
 from rolewise.config.faults import ConfigError, Steps, dotted
 from rolewise.config.overrides import read_overridden
 from rolewise.config.schema import DataSection, ExperimentConfig
-from rolewise.data import DataWarning, Division, Source, StreamedFiles, data_root, divide, read_with, split
+from rolewise.data import DataWarning, Division, Source, StreamedFiles, TextData, data_root, divide, read_with, split
 from rolewise.data.data_checks import CopiesWarning
 from rolewise.data.held_images import NOTHING_MB
 from rolewise.data.picture_facts import PictureFacts, picture_facts, same_pixels
@@ -82,7 +82,8 @@ def _look(section: DataSection, seed: int) -> dict[str, Any]:
         memory_budget_mb=NOTHING_MB,
     )
     parts = [raw.train] if raw.test is None else [raw.train, raw.test]
-    titles, root = ("images", "test_images"), data_root(section.root)
+    kind = "text" if isinstance(raw.train, TextData) else "image"
+    titles, root = (f"{kind}s", f"test_{kind}s"), data_root(section.root)
     facts = [picture_facts(part, title, root) for part, title in zip(parts, titles, strict=False)]
     kept = [_readable(part, known) for part, known in zip(parts, facts, strict=True)]
     divided = divide(
@@ -101,11 +102,13 @@ def _look(section: DataSection, seed: int) -> dict[str, Any]:
         "data": raw.name,
         "root": section.root,
         "targets": kind_of_targets(raw.train.labels),
+        "kind": kind,
         "shape": [raw.train.channels, *raw.train.size],
         "read": [len(part) for part in facts],
         "seed": seed,
         **_counts(divided, section, seed, raw.train.classes),
         **_files(every, len(set(several))),
+        **({"texts": _texts(parts)} if kind == "text" else {}),
         "same": {
             "training": same_pixels(facts[0]),
             "test": same_pixels(facts[1]) if len(facts) > 1 else [],
@@ -114,6 +117,22 @@ def _look(section: DataSection, seed: int) -> dict[str, Any]:
         "faulty": faulty,
         "skipped": section.arguments.get("faulty") == "skip",
     }
+
+
+def _texts(parts: Sequence[Source]) -> dict[str, Any]:
+    """Returns for each role the tokenizer, and the numbers of tokens of all texts; and how many texts were cut."""
+    texts = [part for part in parts if isinstance(part, TextData)]
+    roles = ("student",) if texts[0].is_shared else ("student", "teacher")
+    tables = {role: [part.tables[role] for part in texts] for role in roles}
+    found = {
+        role: {
+            "tokenizer": some[0].facts.name,
+            "vocabulary": some[0].facts.vocabulary,
+            **_spread(torch.cat([table.lengths for table in some]).tolist()),
+        }
+        for role, some in tables.items()
+    }
+    return {"roles": found, "cut": sum(part.cut for part in texts)}
 
 
 def _readable(source: Source, facts: Sequence[PictureFacts]) -> Source:
@@ -146,7 +165,14 @@ def _counts(divided: Division, section: DataSection, seed: int, classes: Sequenc
         "test": divided.test_source.labels[divided.test],
     }
     found: dict[str, Any] = {"parts": {part: len(some) for part, some in each.items()}}
-    if not labels.is_floating_point():
+    if kind_of_targets(labels) == "tags":
+        columns = {
+            part: some[some >= 0].long().bincount(minlength=len(classes)).tolist() for part, some in each.items()
+        }
+        found["classes"] = [
+            {"name": name, **{part: column[at] for part, column in columns.items()}} for at, name in enumerate(classes)
+        ]
+    elif not labels.is_floating_point():
         columns = {part: _by_class(some, len(classes)) for part, some in each.items()}
         found["classes"] = [
             {"name": name, **{part: column[at] for part, column in columns.items()}} for at, name in enumerate(classes)

@@ -12,6 +12,7 @@ from rolewise.data.readers import (
     mnist,
     npy,
     npz,
+    text_file,
     voc_segmentation,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "mnist",
     "npy",
     "npz",
+    "text_file",
     "voc_segmentation",
 ]
