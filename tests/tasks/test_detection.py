@@ -191,10 +191,10 @@ def test_methods_on_logits_run_as_they_are_also_on_a_batch_without_any_box(metho
     ]
     terms = distiller(images, targets)
     terms.total.backward()
-    assert float(terms[method]) > 0
+    assert terms[method].item() > 0
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in student.parameters())
     none = distiller(images, [{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}] * 2)
-    assert float(none[method]) == 0 and none.total.isfinite()
+    assert none[method].item() == 0 and none.total.isfinite()
 
 
 def test_a_teacher_and_its_copy_have_nothing_to_learn_from_one_another() -> None:

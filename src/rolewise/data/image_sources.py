@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rolewise.data.targets import check_targets
+from rolewise.data.box_targets import check_within
+from rolewise.data.targets import check_targets, kind_of_targets
 from rolewise.errors import InputError
 
 
@@ -22,7 +23,7 @@ class Source(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """Targets: int64 [N] in [0, K), uint8 [N, K] of 0 and 1, float32 [N, K], or masks uint8 [N, H, W].
+        """Targets: int64 [N] in [0, K), uint8 [N, K] of 0 and 1, float32 [N, K], masks uint8 [N, H, W], or boxes.
 
         Tags are int16 [N, T]. See `rolewise.data.targets`.
         """
@@ -56,8 +57,8 @@ class ImageData:
 
     Args:
         images: uint8 [N, C, H, W], C 1 or 3.
-        labels: int64 [N] in [0, K); several of each image, uint8 [N, K] of 0 and 1, or float32 [N, K]; or masks of the
-            images' size, uint8 [N, H, W].
+        labels: int64 [N] in [0, K); several of each image, uint8 [N, K] of 0 and 1, or float32 [N, K]; masks of the
+            images' size, uint8 [N, H, W]; or packed boxes, float32 [N, M, 6] (see `rolewise.data.packed_boxes`).
         classes: K names: of classes, labels or numbers.
 
     Raises:
@@ -75,7 +76,10 @@ class ImageData:
         if 0 in shape:
             raise InputError(f"images must not be empty, got {shape}")
         check_targets(self.labels, len(self.images), len(self.classes))
-        if self.labels.ndim == 3 and self.labels.shape[1:] != self.images.shape[2:]:
+        kind = kind_of_targets(self.labels)
+        if kind == "boxes":
+            check_within(self.labels, self.size)
+        if kind == "masks" and self.labels.shape[1:] != self.images.shape[2:]:
             raise InputError(
                 f"masks must be of their images' size, {shape[2:]}, got {list(self.labels.shape[1:])}; resize them by "
                 "the nearest pixel"

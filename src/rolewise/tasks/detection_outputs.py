@@ -42,7 +42,7 @@ def called(network: nn.Module, inputs: Any, targets: Any, shift: int) -> Any:
 
 
 def counted_boxes(target: Mapping[str, Tensor]) -> Tensor:
-    """Returns which boxes [M] of a target are learned: all that are not marked by ``iscrowd``."""
+    """Returns bool [M], the boxes of a target that are learned: all that are not marked by ``iscrowd``."""
     boxes = target["boxes"]
     crowd = target.get("iscrowd")
     return torch.ones(len(boxes), dtype=torch.bool, device=boxes.device) if crowd is None else crowd == 0
@@ -53,7 +53,7 @@ def _parameters(network: nn.Module) -> Mapping[str, inspect.Parameter]:
 
 
 def outputs_of(output: Any, shift: int) -> Outputs:
-    """Returns what a detector gave, by name.
+    """Returns the outputs of a detector by name.
 
     Args:
         output: a mapping or an object with logits, boxes, locations and strides; a mapping of scalars, the network's
