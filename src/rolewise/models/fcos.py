@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional, init
 
+from rolewise.batch import at_least_float32
 from rolewise.errors import InputError
 from rolewise.models.model_registry import MODELS
 
@@ -109,9 +110,9 @@ class FCOS(nn.Module):
         locations = torch.cat(grids)
         strides = torch.cat([grid.new_full((len(grid),), stride) for grid, stride in zip(grids, STRIDES, strict=True)])
         distribution = torch.cat(spread, 1).reshape(len(images), -1, 4, self.bins)
-        # In single precision: half has steps of a quarter pixel at 512.
-        shares = distribution.float().softmax(-1)
-        distances = shares @ torch.arange(self.bins, dtype=torch.float32, device=images.device)
+        # At least in single precision: half has steps of a quarter pixel at 512.
+        shares = at_least_float32(distribution).softmax(-1)
+        distances = shares @ torch.arange(self.bins, device=images.device).to(shares)
         distances = distances * strides[:, None]
         boxes = torch.cat([locations - distances[..., :2], locations + distances[..., 2:]], -1)
         return {
