@@ -33,10 +33,10 @@ class JoinedSources:
     def batch(self, indices: Tensor) -> Tensor:
         """Returns uint8 images [B, C, H, W]."""
         behind = indices >= len(self.first)
-        if not bool(behind.any()):
-            return self.first.batch(indices)
-        if bool(behind.all()):
-            return self.second.batch(indices - len(self.first))
+        if not bool(behind.any()) or bool(behind.all()):
+            source = self.second if bool(behind.any()) else self.first
+            whole: Tensor = source.batch(indices - len(self.first) if bool(behind.any()) else indices)
+            return whole
         parts = self.first.batch(indices[~behind]), self.second.batch(indices[behind] - len(self.first))
         images = torch.empty((len(indices), self.channels, *self.size), dtype=torch.uint8)
         for place, part in zip((~behind, behind), parts, strict=True):

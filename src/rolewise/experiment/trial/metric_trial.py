@@ -14,7 +14,7 @@ from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
 from rolewise.experiment.trial.image_facts import ImageFacts
-from rolewise.experiment.trial.network_trial import Returning
+from rolewise.experiment.trial.network_outputs import Returning
 from rolewise.seeds import generator
 from rolewise.tasks import METRICS, build_task, metric_entry
 
@@ -57,6 +57,8 @@ def metric_fault(entry: str | Mapping[str, Any], images: ImageFacts) -> InputErr
     # Of masks some pixels, of which each image has as many.
     side = (4, 4) if images.kind == "masks" else (1, 1)
     shape = (_EXAMPLES, images.classes, *(side if images.kind == "masks" else ()))
+    if images.kind == "tags":
+        shape = (_EXAMPLES, 4, images.classes)
     made, inputs = torch.randn(shape, generator=stream), torch.zeros(_EXAMPLES, images.channels, *side)
     try:
         outputs = task.run(Returning(made), inputs)
@@ -83,6 +85,8 @@ def metric_fault(entry: str | Mapping[str, Any], images: ImageFacts) -> InputErr
 def _targets(images: ImageFacts, stream: torch.Generator, side: tuple[int, int]) -> Tensor:
     if images.kind == "masks":
         return torch.randint(0, images.classes, (_EXAMPLES, *side), generator=stream)
+    if images.kind == "tags":
+        return torch.randint(0, images.classes, (_EXAMPLES, 4), generator=stream)
     if images.kind == "classes":
         return torch.arange(_EXAMPLES) % images.classes
     numbers = torch.randn(_EXAMPLES, images.classes, generator=stream)

@@ -12,10 +12,16 @@ from rolewise.data.unlabelled import validation_fault
 from rolewise.errors import InputError
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.trial.moment_trial import moment_faults
+from rolewise.image_limits import ImageLimits
 
 
 def size_faults(
-    config: ExperimentConfig, total: int, own_test: int | None, *, labelled: bool = True
+    config: ExperimentConfig,
+    total: int,
+    own_test: int | None,
+    *,
+    labelled: bool = True,
+    validating_apart: int | None = None,
 ) -> Iterator[tuple[Steps, str]]:
     """Yields (path, message) for every number of images that the data cannot give; what depends on it is left out.
 
@@ -24,7 +30,12 @@ def size_faults(
         total: number of training images in the data set.
         own_test: number of test images of its own; None where it has none.
         labelled: whether the training images have classes; validation images are drawn from the others where not.
+        validating_apart: number of examples that a file of their own has for validation, among ``total``; None where
+            validation images are drawn.
     """
+    if validating_apart is not None:
+        yield from _apart(config, total - validating_apart, own_test)
+        return
     data, usable = config.data, total
     try:
         if not labelled and own_test is not None:
@@ -59,6 +70,16 @@ def size_faults(
         return
     yield from _roles(config, usable - validation)
     yield from moment_faults(config, usable - validation)
+
+
+def _apart(config: ExperimentConfig, total: int, own_test: int | None) -> Iterator[tuple[Steps, str]]:
+    """Yields the faults of `size_faults` where a file of its own validates: ``data.validation`` has no part in it."""
+    limit = config.data.limit
+    if isinstance(limit, ImageLimits):
+        further = limit.train is not None or limit.test is not None
+        limit = ImageLimits(train=limit.train, test=limit.test) if further else None
+    alone = config.model_copy(update={"data": config.data.model_copy(update={"validation": 0, "limit": limit})})
+    yield from size_faults(alone, total, own_test)
 
 
 def _roles(config: ExperimentConfig, trained: int) -> Iterator[tuple[Steps, str]]:
