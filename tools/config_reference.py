@@ -1,7 +1,7 @@
 """A hook of mkdocs: the page of every key of a config and of a study, read off the typed sections.
 
-Nothing is kept in step by hand: a key's description is its entry of Args in the docstring of its section, or of its
-method.
+Nothing is kept in step by hand: a key's description is its entry of Args in the docstring of its section, of its
+method, or of its data set's reader.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from rolewise.config.key_reference import BELOW, ConfigKey
-from rolewise.experiment.config_catalogue import experiment_keys, method_keys, study_keys
+from rolewise.experiment.config_catalogue import experiment_keys, method_keys, reader_keys, study_keys
 from rolewise.strict_settings import Section
 
 ENTRY = "distill.methods[]."
@@ -32,6 +32,8 @@ def page() -> str:
     parts.append(table("`distill.methods[]`", entry, ENTRY))
     for name, keys in method_keys().items():
         parts.append(table(f"`{name}`", keys, f"distill.methods.{name}."))
+    parts += ["## Data sets\n\nSettings of `data.arguments`, by the data set's name. One without a table has none.\n"]
+    parts += [table(f"`{name}`", keys, f"data.arguments.{name}.") for name, keys in reader_keys().items() if keys]
     parts += ["## Studies\n", *tables(study_keys(), "The keys of a study")]
     return "\n".join(parts)
 

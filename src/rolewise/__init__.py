@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from rolewise.callable_rooms import make_callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from rolewise.report import write_report
     from rolewise.search import SearchResult, search
     from rolewise.taps import tap
-    from rolewise.tasks import Classification, MultiLabel, Regression, Segmentation
+    from rolewise.tasks import Classification, Detection, MultiLabel, Regression, Segmentation
     from rolewise.train import Distilled, Trainee, distill, evaluate, fit
 
 __version__ = "0.1.0"
@@ -38,7 +39,7 @@ _WHERE = {
     "inputs": ("InputSpec",),
     "report": ("write_report",),
     "search": ("SearchResult", "search"),
-    "tasks": ("Classification", "MultiLabel", "Regression", "Segmentation"),
+    "tasks": ("Classification", "Detection", "MultiLabel", "Regression", "Segmentation"),
     "taps": ("tap",),
     "train": ("Distilled", "Trainee", "evaluate", "fit"),
 }
@@ -50,6 +51,7 @@ __all__ = [
     "Batch",
     "Classification",
     "Context",
+    "Detection",
     "Distilled",
     "Distiller",
     "ExperimentConfig",
@@ -105,6 +107,9 @@ def __getattr__(name: str) -> Any:
         distill = importlib.import_module("rolewise.distill")
         if name in distill.METHODS or name in distill.COMBINATIONS:
             return getattr(distill, name)
+        # rolewise.augment.Triple needs no import of its own.
+        if importlib.util.find_spec(f"{__name__}.{name}") is not None:
+            return importlib.import_module(f"{__name__}.{name}")
         absent = importlib.import_module("rolewise.distill.absent")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{absent.elsewhere(name, distill.METHODS)}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

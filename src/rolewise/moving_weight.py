@@ -138,6 +138,8 @@ class Weight(Section):
         Raises:
             InputError: a moment is counted in epochs or steps, and the training's length is unknown.
         """
+        if self.start == self.end and self.at is None and self.window == (0.0, 1.0):
+            return self.start
         (begin, end), at = self.window, self.window[1] if self.at is None else self.at
         if progress == 0 and any(isinstance(moment, str) for moment in (begin, end, at)):
             # Known whatever the training's length, and wanted where a Distiller tries its methods.

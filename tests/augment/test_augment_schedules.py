@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from rolewise.augment import Policy, Schedule, build_schedule, load_published, random_schedule
+import rolewise
+from rolewise.augment import Policy, Schedule, Triple, build_schedule, load_published, random_schedule
 from rolewise.augment.ops import INDEX, pba_value
 from rolewise.augment.published import PUBLISHED_OPS, Published
 from rolewise.errors import InputError
@@ -177,3 +180,31 @@ def test_the_hole_of_16_pixels_that_pba_trains_with_can_be_written() -> None:
     assert pba_value("cutout", 5, 32) * 32 == 10
     with pytest.raises(InputError, match="the range of cutout"):
         build_schedule({"name": "pba", "ranges": {"cutout": -1}})
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"triples": [("rotate", 0.5, 0.3)]}, r"triples must hold .*, got \('rotate', 0.5, 0.3\); write Triple\("),
+        ({"triples": "rotate"}, "got 'rotate'; give a tuple of them"),
+        ({"counts": 0.5}, r"counts must be the probabilities of 0, 1, 2, ... operations, .* got 0.5"),
+        ({"counts": ("a", 1)}, r"got \['a', 1\]"),
+        ({"counts": (float("nan"), 1)}, r"got \[nan, 1\]"),
+        ({"base": "crop"}, "base must be a list of operations, got 'crop'; write a tuple"),
+        ({"ranges": {"rotate": "3"}}, "range of rotate .* must be finite and at least 0, got '3'"),
+        ({"ranges": 3}, "ranges must be a mapping"),
+        ({"triples": (3,)}, "got 3; write Triple"),
+    ],
+)
+def test_a_policy_is_checked_when_it_is_made(settings: dict[str, Any], part: str) -> None:
+    with pytest.raises(InputError, match=part):
+        Policy(**settings)
+
+
+def test_a_triple_is_checked_when_it_is_made() -> None:
+    for values, part in ((("rotate", 0.5, "a"), "strength of rotate must be"), ((3, 0.5, 0.5), "got 3")):
+        with pytest.raises(InputError, match=part):
+            Triple(*values)
+    # Of a room nothing has to be imported, and numbers of numpy are numbers.
+    made = rolewise.Policy((rolewise.augment.Triple("rotate", np.float32(0.5), 1),), counts=[0, np.float32(1)])
+    assert made.triples == (Triple("rotate", 0.5, 1),)

@@ -12,7 +12,7 @@ from pydantic import Field
 from rolewise.config.key_reference import BELOW, ConfigKey, config_keys
 from rolewise.config.section import Section
 from rolewise.errors import InputError
-from rolewise.experiment.config_catalogue import experiment_keys, find_keys, method_keys, study_keys
+from rolewise.experiment.config_catalogue import experiment_keys, find_keys, method_keys, reader_keys, study_keys
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -47,7 +47,8 @@ class Outer(Inner):
 
 
 def every_key() -> list[ConfigKey]:
-    return [*experiment_keys(), *study_keys(), *(key for keys in method_keys().values() for key in keys)]
+    named = [*method_keys().values(), *reader_keys().values()]
+    return [*experiment_keys(), *study_keys(), *(key for keys in named for key in keys)]
 
 
 def test_keys_are_read_off_a_section() -> None:
@@ -70,6 +71,9 @@ def test_every_key_has_a_description() -> None:
     assert len(keys) > 250
     assert not [key.path for key in keys if not key.text]
     assert not [key.path for key in keys if not key.kind]
+    sizes = {key.path: (key.kind, key.default) for key in keys if key.path.startswith("data.arguments.image_folder.s")}
+    pixels = "a whole number of pixels from 1 to 8192, or two of them, [height, width]"
+    assert sizes == {"data.arguments.image_folder.size": (pixels, "32")}
     # The keys that a file may have, and no others.
     paths = {key.path for key in keys}
     assert {"teacher.weights.except", "data.limit.train", "distill.methods.kd.temperature", "grid"} <= paths
@@ -97,6 +101,9 @@ def test_the_page_holds_every_key() -> None:
         ("train.epochs", ["teacher.train.epochs", "students[].train.epochs"]),
         ("kd.temperature", ["distill.methods.kd.temperature"]),
         ("distill.methods.kd", ["distill.methods.kd.temperature", "distill.methods.kd.weight"]),
+        ("image_folder.size", ["data.arguments.image_folder.size"]),
+        ("data.arguments.cifar100", ["data.arguments.cifar100.labels", "data.arguments.cifar100.size"]),
+        ("data.arguments", ["data.arguments"]),
         ("seeds", ["seeds", "seeds"]),
     ],
 )

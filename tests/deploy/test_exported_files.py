@@ -15,6 +15,7 @@ from rolewise.deploy import predict_pictures, predictor_of_file
 from rolewise.deploy.export import export_stage
 from rolewise.deploy.file_agreement import agreement
 from rolewise.deploy.file_facts import FileFacts, facts_of, form_of
+from rolewise.deploy.model_card import plain_table
 from rolewise.deploy.open_file import open_file
 from rolewise.errors import InputError
 from rolewise.files import sha256
@@ -26,6 +27,7 @@ def facts(kind: str = "classification", **changes: object) -> FileFacts:
     rules = picture_rules("image_folder", {"size": [4, 5], "resize": "pad", "background": [1, 2, 3]})
     form = form_of(kind, (3, 4, 5), "bicubic", "uint8_bhwc", "logits")
     values = {"digest": "ab", "origin": "seed0/small of x", "threshold": 0.25, **changes}
+    values |= {"agreement": 0.75, "agreement_images": "4 test images, ONNX Runtime 1.31"}
     return FileFacts(kind, ("a", "b"), rules, True, form, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), **values)
 
 
@@ -127,6 +129,8 @@ def test_an_exported_file_predicts_for_pictures_as_its_run(
     assert (kept.form.input, kept.form.output, kept.form.image) == (given, output, (3, 20, 24))
     assert kept.origin == f"{STAGE} of photos"
     assert kept.digest == sha256(photo_run / "stages" / STAGE / "weights.safetensors")
+    assert kept.agreement == made.agreement and kept.agreement_images.startswith("6 validation images, ")
+    assert max(map(len, plain_table(made.rows, made.metric).splitlines())) <= 80
     assert kept.mean == pytest.approx(json.loads((photo_run / "statistics/seed3.json").read_text())["mean"])
     remarks, card = "\n".join(made.remarks), made.card.read_text()
     assert "Warning: 2 layers stay in floating point" in remarks and ": stages.0.0, fc." in remarks

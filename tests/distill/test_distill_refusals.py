@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 import rolewise.distill as rw
+from rolewise.batch import Batch, Outputs
 from rolewise.distill import Distiller, guards
 from rolewise.errors import InputError
 from rolewise.models import build
+from rolewise.tasks import Classification
 
 
 def network(seed: int, classes: int = 3) -> nn.Module:
@@ -257,3 +259,11 @@ def test_a_teacher_in_the_optimiser_stays_where_it_is() -> None:
     distiller(IMAGES, LABELS).total.backward()
     optimizer.step()
     assert all(torch.equal(before[key], value) for key, value in teacher.state_dict().items())
+
+
+@pytest.mark.parametrize("wrong", [-100, 3, -(2**63), 2**62])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_class_that_torch_would_ignore_is_refused_by_the_task_itself(wrong: int, smoothing: float) -> None:
+    task, logits = Classification(label_smoothing=smoothing), torch.zeros(2, 3)
+    with pytest.raises(InputError, match="labels must be from 0 to 2"):
+        task.losses(Outputs({"logits": logits}), Batch(logits, torch.tensor([0, wrong])))

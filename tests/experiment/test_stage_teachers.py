@@ -77,6 +77,26 @@ def test_what_a_teacher_has_seen_is_followed_to_its_beginning(first: Path, tmp_p
     assert "is unknown" in unknown
 
 
+def test_what_the_teacher_of_a_distilled_student_has_seen_is_remarked(tmp_path: Path) -> None:
+    # The student saw few images, its teacher all.
+    settings = ["seeds=[0]", ARMS, "teacher.train.epochs=1", "students[0].train.epochs=1", "students[0].images=20"]
+    config = load(QUICK, settings)
+    root = tmp_path / "first"
+    run(config, root, only=lambda stage: stage.kind in ("teacher", "arm"))
+    student = "seed0/small-none+distill"
+    widths = f"teacher.model.arguments.widths={config.students[0].model.arguments['widths']}"
+    # Of the same division and seed, the teacher's images are no validation and no test images either.
+    assert not [one for one in notes(root, "seeds=[0]", widths, stage=student) if "was distilled" in one]
+    seen = [one for one in notes(root, "seeds=[0, 1]", widths, stage=student) if "was distilled" in one]
+    assert len(seen) == 1 and "#seed0/small-none+distill was distilled from a teacher that was trained on" in seen[0]
+    assert "of the 100 validation images of seed 1: figures on them may be too good" in seen[0]
+    # A student begins from it in a further run: its teacher is still behind.
+    begun = [*settings, f"teacher.weights='{root}#{student}'", widths]
+    run(load(QUICK, begun, on_note=lambda note: None), tmp_path / "second", only=lambda stage: stage.kind == "teacher")
+    chained = notes(tmp_path / "second", "seeds=[1]", widths)
+    assert [one for one in chained if "was distilled from a teacher that was trained on" in one]
+
+
 def test_no_such_stage_and_a_damaged_one_are_faults(first: Path) -> None:
     for stage, part in (("seed0/teacher-own", "must name a finished training of the run"), ("", "finished training")):
         with pytest.raises(ConfigError, match=part):

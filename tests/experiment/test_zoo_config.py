@@ -6,13 +6,13 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import sys
-from enum import Enum
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from library_toys import torchvision_stand_in
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -73,34 +73,6 @@ def timm() -> ModuleType:
     return module
 
 
-def torchvision() -> ModuleType:
-    how = SimpleNamespace(
-        crop_size=[10], mean=[0.4] * 3, std=[0.25] * 3, interpolation=SimpleNamespace(value="bilinear")
-    )
-
-    class Weights(Enum):
-        V1 = "https://example.org/net.pth"
-
-        @property
-        def url(self) -> str:
-            return str(self.value)
-
-        @property
-        def meta(self) -> dict[str, Any]:
-            return {"categories": ["a"] * 12}
-
-        def transforms(self) -> Any:
-            return how
-
-    Weights.DEFAULT = Weights.V1
-    module, models = ModuleType("torchvision"), ModuleType("torchvision.models")
-    models.list_models = lambda module: ["net"]
-    models.get_model_weights = lambda name: Weights
-    models.get_model = lambda name, weights, num_classes: nn.Sequential(nn.Flatten(), nn.Linear(300, num_classes))
-    module.models = models
-    return module
-
-
 def transformers() -> ModuleType:
     module = ModuleType("transformers")
     read = {"from_pretrained": lambda rest: SimpleNamespace(num_labels=2, num_channels=3, image_size=9)}
@@ -113,7 +85,11 @@ def transformers() -> ModuleType:
 @pytest.fixture
 def libraries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The three libraries, and the weights of the teacher in torch's cache; returns the folder of a network of hf."""
-    modules = {"timm": timm(), "torchvision": torchvision(), "transformers": transformers()}
+    modules = {
+        "timm": timm(),
+        "torchvision": torchvision_stand_in(side=10, mean=0.4, classes=12),
+        "transformers": transformers(),
+    }
     modules["torchvision.models"] = modules["torchvision"].models
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from enum import Enum
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from library_toys import torchvision_stand_in
 from torch import nn
 
 from rolewise.config.network_sections import ModelSection
@@ -51,32 +51,9 @@ def timm(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def torchvision(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    how = SimpleNamespace(
-        crop_size=[16], mean=[0.5] * 3, std=[0.25] * 3, interpolation=SimpleNamespace(value="bilinear")
-    )
-
-    class Weights(Enum):
-        V1 = 1
-
-        @property
-        def url(self) -> str:
-            return "https://example.org/net-89abcdef.pth"
-
-        @property
-        def meta(self) -> dict[str, Any]:
-            return {"categories": ["a"] * 7}
-
-        def transforms(self) -> Any:
-            return how
-
-    Weights.DEFAULT = Weights.V1
-    module, models = ModuleType("torchvision"), ModuleType("torchvision.models")
-    models.list_models = lambda module: ["net"]
-    models.get_model_weights = lambda name: Weights
-    models.get_model = lambda name, weights, num_classes: nn.Sequential(nn.Flatten(), nn.Linear(768, num_classes))
-    module.models = models
+    module = torchvision_stand_in(side=16, mean=0.5, classes=7)
     monkeypatch.setitem(sys.modules, "torchvision", module)
-    monkeypatch.setitem(sys.modules, "torchvision.models", models)
+    monkeypatch.setitem(sys.modules, "torchvision.models", module.models)
     zoo_card.cache_clear()
     return module
 

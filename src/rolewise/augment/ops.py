@@ -95,6 +95,8 @@ def check_op(name: str, where: str = "op") -> str:
     Raises:
         InputError: it is not; the near names are given.
     """
+    if not isinstance(name, str):
+        raise InputError(f"{where} must be the name of an operation, got {name!r}")
     if name not in OPS and name not in OWN and name not in TOKEN_OPS:
         if is_import_path(name):
             raise InputError(

@@ -10,7 +10,15 @@ import torch
 
 from rolewise.augment.ops import PBA_OPS, check_op, is_signed, number_of, pba_value
 from rolewise.augment.plan import Plan
-from rolewise.augment.policy_draws import append_base, check_base, empty_plan, random_signs, range_of, walk
+from rolewise.augment.policy_draws import (
+    append_base,
+    check_base,
+    empty_plan,
+    is_plain_number,
+    random_signs,
+    range_of,
+    walk,
+)
 from rolewise.errors import InputError
 
 Scale = Literal["rolewise", "pba"]
@@ -43,8 +51,20 @@ class Triple:
     def __post_init__(self) -> None:
         check_op(self.op)
         for name, value in (("probability", self.probability), ("strength", self.strength)):
-            if not 0 <= value <= 1:
-                raise InputError(f"{name} of {self.op} must be between 0 and 1, got {value}")
+            if not is_plain_number(value) or not 0 <= value <= 1:
+                raise InputError(f"{name} of {self.op} must be between 0 and 1, got {value!r}")
+
+
+def _check_triples(triples: object) -> None:
+    """Refuses what is no sequence of triples, above all plain tuples, as a config has them."""
+    what = "triples must hold rolewise.augment.Triple(operation, probability, strength)"
+    if not isinstance(triples, (list, tuple)):
+        raise InputError(f"{what}, got {triples!r}; give a tuple of them")
+    for triple in triples:
+        if not isinstance(triple, Triple):
+            plain = isinstance(triple, (list, tuple)) and len(triple) == 3
+            shown = ", ".join(map(repr, triple)) if plain else '"rotate", 0.5, 0.3'
+            raise InputError(f"{what}, got {triple!r}; write Triple({shown})")
 
 
 @dataclass(frozen=True)
@@ -65,6 +85,9 @@ class Policy:
         scale: ``rolewise`` (0 is the identity), or ``pba`` (strength 0.1 m is the original's level m).
         ranges: other values at strength 1, by operation, on the ``rolewise`` scale.
         base: operations that follow for every image, at strength 1; flip with probability 1/2.
+
+    Raises:
+        InputError: a setting is of another kind or out of range, or an operation is unknown.
     """
 
     triples: tuple[Triple, ...] = ()
@@ -75,8 +98,18 @@ class Policy:
     base: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.counts or min(self.counts) < 0 or abs(sum(self.counts) - 1) > 1e-6:
-            raise InputError(f"counts must be probabilities that sum to 1, got {list(self.counts)}")
+        _check_triples(self.triples)
+        counts = self.counts if isinstance(self.counts, (list, tuple)) else ()
+        if (
+            not counts
+            or not all(map(is_plain_number, counts))
+            or not (min(counts) >= 0 and abs(sum(counts) - 1) <= 1e-6)
+        ):
+            given = list(counts) if counts else self.counts
+            raise InputError(
+                f"counts must be the probabilities of 0, 1, 2, ... operations, a tuple of numbers that sum to 1, "
+                f"got {given!r}; (0, 1) takes one for every image"
+            )
         if self.magnitude not in ("fixed", "uniform"):
             raise InputError(f'magnitude must be "fixed" or "uniform", got {self.magnitude!r}')
         if self.scale not in ("rolewise", "pba"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -49,6 +50,11 @@ def empty_plan(num: int) -> Plan:
     return Plan(torch.empty(num, 0, dtype=torch.long), torch.empty(num, 0), torch.empty(num, 0, 2))
 
 
+def is_plain_number(value: object) -> bool:
+    """Returns whether a value is a number, of Python or of numpy."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 #: More than any unit has of degrees, grey levels or sides: what is larger is a slip.
 LARGEST_RANGE = 1000
 
@@ -57,15 +63,19 @@ def check_base(base: Sequence[str], ranges: dict[str, float]) -> None:
     """Accepts names of operations, and ranges that mean something.
 
     Raises:
-        InputError: an operation is unknown, or a range is negative, not finite or beyond `LARGEST_RANGE`.
+        InputError: an argument is of another kind, an operation is unknown, or a range is negative, not
+            finite or beyond `LARGEST_RANGE`.
     """
+    if not isinstance(base, (list, tuple)):
+        raise InputError(f"base must be a list of operations, got {base!r}; write a tuple, even of one")
+    if not isinstance(ranges, Mapping):
+        raise InputError(f"ranges must be a mapping of operations to numbers, got {ranges!r}")
     for name in (*base, *ranges):
         check_op(name)
     for name, value in ranges.items():
-        if not 0 <= value < math.inf:
-            raise InputError(
-                f"the range of {name} ({op_of(name).unit}) must be finite and at least 0, got {value}; signs are drawn"
-            )
+        if not is_plain_number(value) or not 0 <= value < math.inf:
+            rule = "must be finite and at least 0"
+            raise InputError(f"the range of {name} ({op_of(name).unit}) {rule}, got {value!r}; signs are drawn")
         if value > LARGEST_RANGE:
             raise InputError(
                 f"the range of {name} ({op_of(name).unit}) must be at most {LARGEST_RANGE:,}, got {value:g}"

@@ -25,6 +25,8 @@ def explain_command(
     Example: rolewise explain search.members
 
     Example: rolewise explain kd.temperature
+
+    Example: rolewise explain data.arguments.image_folder
     """
     from rolewise.experiment.config_catalogue import experiment_keys, find_keys, study_keys
 

@@ -51,7 +51,7 @@ def validate_command(
     """
     from rolewise.cli.foreign import announced, say
     from rolewise.config.study_file import config_kind
-    from rolewise.experiment.arms import added_controls
+    from rolewise.experiment.config_remarks import config_remarks
     from rolewise.experiment.stage_graph import stages_of
     from rolewise.experiment.trial import export_notes
 
@@ -77,6 +77,9 @@ def validate_command(
             f"train ({shared:,} more {'is' if shared == 1 else 'are'} shared between cells).",
             soft_wrap=True,
         )
+        # What several cells have in common is said once.
+        for remark in dict.fromkeys(text for cell in read.cells for text in config_remarks(cell.config)):
+            console.print(remark, soft_wrap=True)
         if cost:
             from rolewise.cli.cost_tables import show_study_cost
             from rolewise.study.dry_study import dry_study
@@ -91,8 +94,8 @@ def validate_command(
             say(note)
     found = "has no fault as far as it was checked" if no_import else "is valid"
     console.print(f"{config} {found}: {counted(len(experiment.seeds), 'seed')}, {counts}.", soft_wrap=True)
-    if (added := added_controls(experiment)) is not None:
-        console.print(added, soft_wrap=True)
+    for remark in config_remarks(experiment, imports=not no_import):
+        console.print(remark, soft_wrap=True)
     if cost and not no_import:
         from rolewise.cli.cost_tables import show_run_cost
         from rolewise.experiment.dry_run import dry_run

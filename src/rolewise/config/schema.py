@@ -57,7 +57,7 @@ class DataSection(Section):
         download: whether missing files are fetched.
         arguments: settings of the data set's reader, or of the function.
         validation: images that score a search's members and give validation curves: a number, or a fraction of the
-            training images.
+            training images. Not read where the data set brings validation images of its own.
         test: images that are tested on, as a number or a fraction: held out where a set has no test part of its own,
             else so many of it; None for all of it.
         split_seed: seed of the division into training and test images, and of limits.
@@ -187,7 +187,8 @@ class ExperimentConfig(Section):
         task: kind of prediction: a name, a mapping of ``name`` and settings, or ``package.module:class``.
         metrics: metrics beside the task's own, or in another order: names, mappings of ``name`` and settings, or
             ``package.module:name``.
-        primary: key of the metric by which searches choose and arms are compared; None for the first.
+        primary: key of the metric by which searches choose and arms are compared; None for the first of ``metrics``, or
+            the task's own first where it lists none.
         data: images, and their division.
         teacher: network that teaches, its images and its training.
         students: networks that learn, at least one.

@@ -33,10 +33,13 @@ class JoinedSources:
     def batch(self, indices: Tensor) -> Tensor:
         """Returns uint8 images [B, C, H, W]."""
         behind = indices >= len(self.first)
-        if not bool(behind.any()) or bool(behind.all()):
-            source = self.second if bool(behind.any()) else self.first
-            whole: Tensor = source.batch(indices - len(self.first) if bool(behind.any()) else indices)
-            return whole
+        parts: tuple[Tensor, Tensor]
+        if not bool(behind.any()):
+            images: Tensor = self.first.batch(indices)
+            return images
+        if bool(behind.all()):
+            images = self.second.batch(indices - len(self.first))
+            return images
         parts = self.first.batch(indices[~behind]), self.second.batch(indices[behind] - len(self.first))
         images = torch.empty((len(indices), self.channels, *self.size), dtype=torch.uint8)
         for place, part in zip((~behind, behind), parts, strict=True):

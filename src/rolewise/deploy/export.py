@@ -11,7 +11,13 @@ from torch import Tensor
 
 from rolewise.data import Source
 from rolewise.deploy.comparison_rows import comparison_rows, without_grids
-from rolewise.deploy.export_remarks import remark_on_agreement, remark_on_floats, remark_on_grids, remark_on_time
+from rolewise.deploy.export_remarks import (
+    remark_on_agreement,
+    remark_on_floats,
+    remark_on_grids,
+    remark_on_time,
+    runtime_of,
+)
 from rolewise.deploy.file_agreement import Predict, agreement, outputs, score
 from rolewise.deploy.file_facts import KINDS, FileFacts, form_of, kind_of_task
 from rolewise.deploy.file_formats import (
@@ -26,6 +32,7 @@ from rolewise.deploy.file_formats import (
     write_packed,
     write_program,
 )
+from rolewise.deploy.kept_agreement import keep_agreement
 from rolewise.deploy.model_card import Exported, card
 from rolewise.deploy.stage_choice import default_stage
 from rolewise.errors import InputError, near
@@ -91,6 +98,7 @@ def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int, 
     inputs = subject.form.inputs(images)
     found = outputs(predict, inputs)
     same = agreement(subject.facts, found, outputs(of_network(subject), inputs))
+    keep_agreement(out, form, same, part, runtime_of(form))
     value = score(task, subject.facts, found, targets)
     with tempfile.TemporaryDirectory() as folder:
         rows = comparison_rows(

@@ -27,9 +27,9 @@ def remark_on_agreement(facts: FileFacts, form: str, same: Agreement, part: str)
     """
     where = "Read into PyTorch, the file"
     if form == "onnx":
-        where = f"In a default session of ONNX Runtime {_version('onnxruntime')} on this CPU the file"
+        where = f"In a default session of {runtime_of(form)} on this CPU the file"
     elif form == "torch":
-        where = f"In PyTorch {_version('torch')} on this CPU the file"
+        where = f"In {runtime_of(form)} on this CPU the file"
     what = "a number" if facts.kind == "regression" else "a probability"
     text = (
         f"{where} {ALIKE[facts.kind]} for {same.share:.2%} of {counted(same.images, f'{part} image')}; {what} differs "
@@ -94,6 +94,12 @@ def remark_on_time(form: str) -> str:
         )
     peer = "; PyTorch runs the torch program, ONNX Runtime the other" if form == "torch" else " in ONNX Runtime"
     return f"Times: median of runs in turns, {THREADS} thread of this machine's CPU{peer}."
+
+
+def runtime_of(form: str) -> str:
+    """Returns the library that runs a file of a format, with its version."""
+    name, package = ("ONNX Runtime", "onnxruntime") if form == "onnx" else ("PyTorch", "torch")
+    return f"{name} {_version(package)}"
 
 
 def _version(package: str) -> str:

@@ -38,6 +38,8 @@ class FileFacts:
         threshold: the probability from which a label counts as found.
         digest: SHA-256 of the trained weights; empty where it is unknown.
         origin: the network's training, such as ``seed0/small-own+distill of digits``.
+        agreement: share of images for which the file predicts as its network; None where it was not measured.
+        agreement_images: these images and what ran the file, such as ``60 test images, ONNX Runtime 1.31``.
     """
 
     kind: Kind
@@ -50,6 +52,8 @@ class FileFacts:
     threshold: float = 0.5
     digest: str = ""
     origin: str = ""
+    agreement: float | None = None
+    agreement_images: str = ""
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -72,6 +76,8 @@ class FileFacts:
             **({"threshold": json.dumps(self.threshold)} if self.kind == "multi_label" else {}),
             **({"digest": self.digest} if self.digest else {}),
             **({"origin": self.origin} if self.origin else {}),
+            **({} if self.agreement is None else {"agreement": json.dumps(self.agreement)}),
+            **({"agreement_images": self.agreement_images} if self.agreement_images else {}),
         }
 
 
@@ -131,6 +137,8 @@ def facts_of(metadata: Mapping[str, str], what: str) -> FileFacts:
             float(metadata.get("threshold", "0.5")),
             metadata.get("digest", ""),
             metadata.get("origin", ""),
+            float(metadata["agreement"]) if "agreement" in metadata else None,
+            metadata.get("agreement_images", ""),
         )
     except (KeyError, ValueError, TypeError) as error:
         reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)

@@ -53,8 +53,9 @@ def table(rows: tuple[CardRow, ...], metric: MetricInfo) -> list[list[str]]:
 
 
 def plain_table(rows: tuple[CardRow, ...], metric: MetricInfo) -> str:
-    """Returns the comparison as lines of text, the columns beneath one another."""
-    cells = table(rows, metric)
+    """Returns the comparison as lines of text, a column for each file: at most 80 wide, whatever the numbers are."""
+    cells = [list(column) for column in zip(*table(rows, metric), strict=True)]
+    cells[0][0] = ""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "  ".join(text.rjust(width) if index else text.ljust(width) for index, (text, width) in enumerate(pairs))

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from rolewise.data.image_decoder import Colour, Orientation, Resize
 from rolewise.data.picture_source import PictureRules
 from rolewise.deploy.export import FORMATS, written
-from rolewise.deploy.export_remarks import remark_on_agreement, remark_on_floats, remark_on_grids
+from rolewise.deploy.export_remarks import remark_on_agreement, remark_on_floats, remark_on_grids, runtime_of
 from rolewise.deploy.file_agreement import agreement, outputs
 from rolewise.deploy.file_facts import KINDS, FileFacts, Kind, form_of
 from rolewise.deploy.file_formats import Subject, of_network
+from rolewise.deploy.kept_agreement import keep_agreement
 from rolewise.errors import InputError, near
 from rolewise.files import AnyPath, as_path
 from rolewise.inputs import InputSpec
@@ -109,6 +110,7 @@ def export_network(
     if images is not None:
         inputs = form.inputs(images.cpu())
         same = agreement(facts, outputs(predict, inputs), outputs(of_network(subject), inputs))
+        keep_agreement(path, format, same, "given", runtime_of(format))
         remarks.insert(0, remark_on_agreement(facts, format, same, "given"))
         if made is not None and list(quantised_layers(model)):
             remarks.append(remark_on_grids(facts, made, "given", None))

@@ -12,7 +12,7 @@ from rolewise.distill.checks import Limit
 from rolewise.distill.method import Info, LogitScale, MakeAdapter, MakeEstimator, Method, Reads
 from rolewise.distill.own_functions import OwnLoss
 from rolewise.distill.plain_losses import check_plain_loss, term_name
-from rolewise.distill.settings import ROLES, named, setting_faults, tap_names
+from rolewise.distill.settings import ROLES, setting_faults, tap_names
 from rolewise.distill.term_weights import weight_of
 from rolewise.errors import InputError
 from rolewise.registry import Registry
@@ -135,13 +135,3 @@ def method_faults(name: str, settings: Mapping[str, Any]) -> Iterator[InputError
 def _faults(info: Info, settings: Mapping[str, Any], owner: str = "") -> Iterator[InputError]:
     known = {**settings_of(info), **dict.fromkeys(ROLES)}
     yield from setting_faults(owner or info.name, known, info.limits, info.choices, info.types, settings)
-
-
-def build_method(section: Mapping[str, Any]) -> Method:
-    """Configures a method from a mapping with a ``name`` and settings, as a config holds it.
-
-    Raises:
-        InputError: the section has no name, or what `configure` raises.
-    """
-    name, settings = named(section, METHODS)
-    return configure(name, **settings)

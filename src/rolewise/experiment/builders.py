@@ -190,7 +190,7 @@ def configured_device(name: str) -> torch.device:
         why = str(error).split("\n")[0].rstrip(".")
         raise InputError(
             f"device must be auto, cpu or a device of this machine, got {name!r} ({why}); change device in the config, "
-            "or give --set device=auto"
+            "or give --set device=auto (of a study set.device, or experiment.device)"
         ) from error
     return device
 

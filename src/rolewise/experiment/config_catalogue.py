@@ -1,4 +1,4 @@
-"""Every key that a config or a study may hold, settings of methods among them, and the search for one by its name."""
+"""Every key that a config or a study may hold, settings of methods and data sets among them, found by its name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import Any
 from rolewise.config.key_reference import ConfigKey, config_keys, descriptions, kind_of_values, plain_text
 from rolewise.config.schema import ExperimentConfig
 from rolewise.config.study import StudySection
+from rolewise.data import READERS
+from rolewise.data.argument_texts import ARGUMENT_TEXTS
+from rolewise.data.arguments import Rule, reader_settings
 from rolewise.distill import COMBINATIONS, METHODS, method_settings
 from rolewise.errors import InputError, near
 
-_METHODS = "distill.methods"
+_METHODS, _DATA = "distill.methods", "data.arguments"
 #: The settings that every method has, or every one that reads features.
 _SHARED = {
     "weight": ("number from 0, or a section of a course over training (docs/methods.md)", "weight of the term."),
@@ -54,6 +57,21 @@ def method_keys() -> dict[str, list[ConfigKey]]:
     return found
 
 
+def reader_keys() -> dict[str, list[ConfigKey]]:
+    """Returns the settings of every registered data set's reader, by its name."""
+    return {name: list(_reader_settings(name)) for name in READERS}
+
+
+def _reader_settings(name: str) -> Iterator[ConfigKey]:
+    reader = READERS[name]
+    texts, hints = descriptions(reader), typing.get_type_hints(reader, include_extras=True)
+    for key, default in reader_settings(name).items():
+        rules = [one for one in getattr(hints.get(key), "__metadata__", ()) if isinstance(one, Rule)]
+        kind = rules[0].words if rules else kind_of_values(hints.get(key, type(default)))
+        shown = "" if default is inspect.Parameter.empty else plain_text(default)
+        yield ConfigKey(f"{_DATA}.{name}.{key}", kind, shown, texts.get(key) or ARGUMENT_TEXTS.get(key, ""))
+
+
 def _settings(name: str, owner: Any, defaults: Mapping[str, Any]) -> Iterator[ConfigKey]:
     texts, function = descriptions(owner), vars(owner)["__init__"] if isinstance(owner, type) else inspect.unwrap(owner)
     hints = typing.get_type_hints(function, include_extras=True)
@@ -68,15 +86,19 @@ def find_keys(name: str) -> list[ConfigKey]:
 
     Args:
         name: a path such as ``search.members`` or ``students[0].train.epochs``, the end of some such as ``epochs``,
-            or ``distill.methods.kd`` and ``kd.temperature`` for a method's settings.
+            ``distill.methods.kd`` and ``kd.temperature`` for a method's settings, or ``image_folder.size`` for one of
+            a data set.
 
     Raises:
         InputError: no key is called so.
     """
-    keys = [*experiment_keys(), *study_keys(), *(key for keys in method_keys().values() for key in keys)]
+    named = [*method_keys().values(), *reader_keys().values()]
+    keys = [*experiment_keys(), *study_keys(), *(key for keys in named for key in keys)]
     wanted, known = _canonical(name), [(_canonical(key.path), key) for key in keys]
     whole = [key for path, key in known if path == wanted]
-    within = [key for path, key in known if path.startswith(f"{wanted}.") and wanted.startswith(f"{_METHODS}.")]
+    within = [
+        key for path, key in known if path.startswith(f"{wanted}.") and wanted.startswith((f"{_METHODS}.", f"{_DATA}."))
+    ]
     if found := whole or within or [key for path, key in known if path.endswith(f".{wanted}")]:
         return found
     ends = {path.rpartition(".")[2] for path, _ in known} | {path for path, _ in known}

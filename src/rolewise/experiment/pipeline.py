@@ -149,6 +149,8 @@ def run(
     if not isinstance(config, ExperimentConfig):
         raise InputError(f"config must be an ExperimentConfig, got {config!r}; read a file with rolewise.load(path)")
     refuse_faults(config)
+    # Before anything is made: a folder of a run that cannot begin would be in the way of the next.
+    builders.configured_device(config.device)
     folder = open_run(out, config, fresh=fresh, extend=extend)
     with (
         held(folder),

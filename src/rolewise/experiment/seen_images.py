@@ -73,6 +73,41 @@ def seen_images(file: str, like: ExperimentConfig) -> set[bytes] | None:
         return None
 
 
+def images_behind(file: str, like: ExperimentConfig) -> set[bytes] | None:
+    """Returns the digests of all images that the teachers behind a stage's network were trained on.
+
+    A distilled network knows of its teacher's images by the teacher's outputs, though it has seen none of them.
+
+    Args:
+        file: the stage, as ``runs/a#seed0/small-own+distill``.
+        like: the experiment whose images they are compared with, as of `seen_images`.
+
+    Returns:
+        The digests; empty where no network behind this one was distilled, None where a teacher's images are unknown.
+
+    Raises:
+        InputError: there is no such stage.
+    """
+    root, name = parts_of_stage(file)
+    config = load_experiment_config(root / "config.yaml")
+    stage = find_stage(config, name)
+    begun = weight_setting(config, stage.role)
+    found: set[bytes] = set()
+    above = [begun.file] if begun is not None and is_stage(begun.file) else []
+    if stage.distilled and stage.teacher is not None:
+        teacher = f"{root}#{stage.teacher}"
+        seen = seen_images(teacher, like)
+        if seen is None:
+            return None
+        found, above = seen, [*above, teacher]
+    for further in above:
+        behind = images_behind(further, like)
+        if behind is None:
+            return None
+        found = found | behind
+    return found
+
+
 def _read_alike(config: ExperimentConfig, like: ExperimentConfig) -> ExperimentConfig:
     """Returns an experiment whose image files are read by the rules of another, in the same division."""
     if not (reads_pictures(config.data.name) and reads_pictures(like.data.name)):

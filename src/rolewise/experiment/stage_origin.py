@@ -13,7 +13,7 @@ from rolewise.config.network_sections import ModelSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
 from rolewise.experiment.seed_data import SeedData, seed_data_of
-from rolewise.experiment.seen_images import CPU, image_digests, seen_images
+from rolewise.experiment.seen_images import CPU, image_digests, images_behind, seen_images
 from rolewise.experiment.stage_weights import is_stage, parts_of_stage
 from rolewise.experiment.stages import find_stage, section_of
 from rolewise.experiment.weight_sources import WeightSetting, weight_setting
@@ -35,6 +35,12 @@ def origin_remarks(config: ExperimentConfig, setting: WeightSetting) -> Iterator
     """
     if not is_stage(setting.file):
         return
+    yield from _own_remarks(config, setting)
+    yield from _remarks_on_teachers(config, setting)
+
+
+def _own_remarks(config: ExperimentConfig, setting: WeightSetting) -> Iterator[str]:
+    """Yields the remarks on the images that the network itself was trained on, and on its input."""
     root, name = parts_of_stage(setting.file)
     other = load_experiment_config(root / "config.yaml")
     stage = find_stage(other, name)
@@ -55,6 +61,31 @@ def origin_remarks(config: ExperimentConfig, setting: WeightSetting) -> Iterator
             continue
         if (remark := _input_remark(config, setting.file, trained, data, section.model)) is not None:
             yield remark
+
+
+def _remarks_on_teachers(config: ExperimentConfig, setting: WeightSetting) -> Iterator[str]:
+    """Yields the remarks on what the teachers of a distilled network have seen, which it knows by their outputs."""
+    where = f"{dotted(setting.steps)}: {setting.file} was distilled from a teacher"
+    behind = images_behind(setting.file, config)
+    if behind is None:
+        yield f"{where} whose training images are unknown: it may know of validation or test images by its teacher."
+        return
+    if not behind:
+        return
+    for seed in config.seeds:
+        data = seed_data_of(config, seed, CPU)
+        parts = [(data.source, data.validation, f"validation images of seed {seed}")]
+        if seed == config.seeds[0]:
+            opened = data.test.open(f"whether a teacher of {setting.file} was trained on it")
+            parts.insert(0, (opened.source, opened.indices, "test images"))
+        for source, indices, part in parts:
+            count = sum(mark in behind for mark in image_digests(source, indices))
+            # Copies in a data set explain a few, as in the remarks on the network's own images.
+            if count > MOST_TESTED * len(indices):
+                yield (
+                    f"{where} that was trained on {count:,} of the {len(indices):,} {part}: figures on them may be too "
+                    "good. Take a student whose teacher has not seen them."
+                )
 
 
 def _by_digests(config: ExperimentConfig, setting: WeightSetting, root: Path) -> Iterator[str]:

@@ -134,6 +134,8 @@ def run_study(
         RunError: the study could not continue; it is kept and can be resumed. A cell that fails is no such error.
     """
     out = as_path(out, "out")
+    for device in dict.fromkeys(cell.config.device for cell in study.cells):
+        builders.configured_device(device)
     folder = open_study(out, study, fresh=fresh, extend=extend)
     now: list[Job] = []
     ending = False

@@ -18,6 +18,9 @@ from rolewise.tasks.label_checks import check_label_shapes, check_label_values, 
 from rolewise.tasks.protocol import Reduction, RowKind
 from rolewise.tasks.task_registry import TASKS
 
+#: No class is ignored: torch's own default, -100, would go unnoticed, and the least whole number is what NaN becomes.
+_NO_CLASS = -(2**61) + 1
+
 
 @TASKS.add("classification")
 class Classification:
@@ -56,16 +59,26 @@ class Classification:
 
     def check_outputs(self, outputs: Outputs, batch: Batch, *, values: bool) -> None:
         """Raises InputError unless logits are [B, K] of the batch and go with its labels."""
-        check_logits(outputs.logits, batch.targets)
-        if values:
-            check_label_values(batch.targets, outputs.logits.shape[1])
+        logits, labels = outputs.logits, batch.targets
+        check_logits(logits, labels)
+        # On the CPU torch refuses classes that are out of range in `losses`, which costs nothing.
+        if values and (labels.ndim == 2 or labels.device.type != "cpu" or not labels.shape[0]):
+            check_label_values(labels, logits.shape[1])
 
     def losses(self, outputs: Outputs, batch: Batch, *, reduction: Reduction = "none") -> Mapping[str, Tensor]:
-        """Returns the labels' cross-entropy, ``labels``, in nats."""
+        """Returns the labels' cross-entropy, ``labels``, in nats.
+
+        Raises:
+            InputError: a class is out of range, and the labels are on the CPU; elsewhere `check_outputs` reads them.
+        """
         logits, labels = outputs.logits, batch.targets
         labels = labels.to(logits.dtype) if labels.ndim == 2 else labels  # torch takes no other
-        smoothing = self.label_smoothing
-        return {"labels": functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction=reduction)}
+        settings: dict[str, Any] = {"label_smoothing": self.label_smoothing, "reduction": reduction}
+        try:
+            return {"labels": functional.cross_entropy(logits, labels, ignore_index=_NO_CLASS, **settings)}
+        except IndexError:
+            check_label_values(labels, logits.shape[1])
+            raise
 
     def rows(self, student: Outputs, teacher: Outputs, batch: Batch) -> tuple[Rows, Rows]:
         """Returns a row for each example."""

@@ -112,7 +112,7 @@ def evaluate(
     check_indices(indices, source)
     check_count("batch_size", batch_size, least=1)
     parts = (
-        Batch(_seen(part.images, spec), part.labels, part.indices)
+        Batch(_seen(part.images, spec), part.targets, part.indices)
         for part in batches(source, indices, batch_size, device=device)
     )
     return evaluate_batches(model, parts, spec, task=task)

@@ -42,6 +42,13 @@ def cifar100(
     """CIFAR-100: 50,000 and 10,000 photographs of 100 classes (``labels="coarse"``: of 20), 32x32.
 
     With ``size=16`` they are halved: the mean of 2x2 pixels, a half rounded up. A step costs a quarter of the work.
+
+    Args:
+        root: folder of the data.
+        download: whether what is absent is fetched.
+        memory_budget_mb: of no influence; the images take 180 MB.
+        labels: fine for the 100 classes, coarse for the 20 groups of them.
+        size: height and width in pixels.
     """
     address = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
     folder = _folder(root, download, "cifar-100-python", address, "eb9058c3a382ffc7106e4002c42a8d85")

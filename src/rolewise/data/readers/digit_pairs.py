@@ -26,6 +26,12 @@ def digit_pairs(
     """898 pairs of handwritten digits, 8x16: which of the ten digits each shows (labels), or their sum (numbers).
 
     Every digit stands in one pair, so that no picture is trained on and tested on. One digit is left over.
+
+    Args:
+        root: of no influence.
+        download: of no influence.
+        memory_budget_mb: of no influence.
+        targets: labels for the digits of a pair, numbers for their sum.
     """
     source, _ = digits(root, download, memory_budget_mb)
     count = len(source) // 2

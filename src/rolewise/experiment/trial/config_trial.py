@@ -101,8 +101,7 @@ class Trial:
             return
         yield from metric_trial_faults(config, images, faulty, self._once)
         if images.counts is not None:
-            apart = None if images.texts is None else images.texts.validating
-            yield from size_faults(config, *images.counts, labelled=images.labelled, validating_apart=apart)
+            yield from size_faults(config, *images.counts, labelled=images.labelled, own=images.validating)
         if not images.labelled:
             yield from unlabelled_faults(config)
         if images.texts is not None:

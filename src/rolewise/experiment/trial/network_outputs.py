@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
+from rolewise.batch import Outputs
 from rolewise.data.targets import TargetKind
+from rolewise.experiment.trial.detector_trial import detector_fits
 from rolewise.experiment.trial.image_facts import ImageFacts
 
 #: What a network returns of images with such targets, and what each of them is for.
@@ -15,8 +17,11 @@ RETURNED: dict[TargetKind, tuple[str, str]] = {
     "labels": ("logits", "label"),
     "numbers": ("outputs", "number"),
     "masks": ("logits", "class"),
+    "boxes": ("logits", "class"),
     "tags": ("logits", "tag"),
 }
+#: Shapes of logits of K classes where they are not [B, K].
+SHAPES: dict[TargetKind, str] = {"masks": "[B, {0}, h, w]", "boxes": "[B, A, {0}]", "tags": "[B, T, {0}]"}
 
 
 class Returning(nn.Module):
@@ -35,8 +40,11 @@ class Returning(nn.Module):
         return self._output
 
 
-def fits(logits: Tensor, images: ImageFacts, batch: int) -> bool:
-    """Returns whether logits are one for each image, or for each pixel of some resolution, and class."""
+def fits(outputs: Outputs, images: ImageFacts, batch: int) -> bool:
+    """Returns whether logits are one for each image, pixel of some resolution, location or token, and class."""
+    if images.kind == "boxes":
+        return detector_fits(outputs, batch, images.classes)
+    logits = outputs.first
     if images.kind == "tags":
         return logits.ndim == 3 and (len(logits), logits.shape[2]) == (batch, images.classes)
     return logits.shape[:2] == (batch, images.classes) and logits.ndim == (4 if images.kind == "masks" else 2)

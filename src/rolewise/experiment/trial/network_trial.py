@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from rolewise.config.network_sections import ModelSection
 from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment.declared_models import declared
+from rolewise.experiment.trial.detector_trial import detector_output
 from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_memory import Unfilled, bytes_of, weigh
-from rolewise.experiment.trial.network_outputs import RETURNED, Returning, fits
+from rolewise.experiment.trial.network_outputs import RETURNED, SHAPES, Returning, fits
 from rolewise.foreign_code import failed, is_import_path
 from rolewise.inputs import InputSpec, call
 from rolewise.logits import are_probabilities
@@ -166,7 +167,8 @@ def _check_weights(module: nn.Module, place: torch.device, trained: bool) -> Non
 def _logits(module: nn.Module, batch: Tensor | dict[str, Tensor], model: ModelSection, images: ImageFacts) -> Tensor:
     """Returns the logits of a network for a batch, checked."""
     try:
-        output = call(module, batch)
+        boxes = images.kind == "boxes" and isinstance(batch, Tensor)
+        output = detector_output(module, batch) if boxes else call(module, batch)  # type: ignore[arg-type]
     except RolewiseError:
         raise
     except Exception as error:
@@ -184,16 +186,15 @@ def _logits(module: nn.Module, batch: Tensor | dict[str, Tensor], model: ModelSe
         ) from error
     how = " in training mode" if module.training else ""
     try:
-        logits = build_task(images.task).run(Returning(output), batch).first
+        outputs_of = build_task(images.task).run(Returning(output), batch)
     except InputError as error:
         raise InputError(f"{error}{how and ', and this is what it returns' + how}") from error
-    outputs, thing = RETURNED[images.kind]
+    logits, (outputs, thing) = outputs_of.first, RETURNED[images.kind]
     own = is_import_path(images.task if isinstance(images.task, str) else images.task.get("name"))
     # What networks of a user's own task return is the task's matter.
     count = BATCH if isinstance(batch, dict) else len(batch)
-    if not own and not fits(logits, images, count):
-        between, behind = "T, " if images.kind == "tags" else "", ", h, w" if images.kind == "masks" else ""
-        wanted = f"[B, {between}{images.classes}{behind}]"
+    if not own and not fits(outputs_of, images, count):
+        wanted = SHAPES.get(images.kind, "[B, {0}]").format(images.classes)
         raise InputError(
             f"must give {outputs} {wanted}{how}, one for each {thing} of the data, got "
             f"{['B', *logits.shape[1:]] if len(logits) == count else list(logits.shape)}".replace("'", "")
@@ -222,6 +223,6 @@ def _works(model: ModelSection, images: ImageFacts, training: bool) -> bool:
     try:
         module = built(model, images, CPU).train(training)
         batch = torch.zeros(BATCH, *images.fed(model))
-        return fits(build_task(images.task).run(module, batch).first, images, BATCH)
+        return fits(build_task(images.task).run(module, batch), images, BATCH)
     except Exception:
         return False

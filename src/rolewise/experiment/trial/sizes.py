@@ -6,22 +6,16 @@ from collections.abc import Iterator
 
 from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
-from rolewise.data.limits import limited_test, limited_unlabelled, limited_validation, used_images
+from rolewise.data.limits import limited_test, limited_unlabelled, limited_validation, used_beside
 from rolewise.data.splits import count_of
 from rolewise.data.unlabelled import validation_fault
 from rolewise.errors import InputError
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.trial.moment_trial import moment_faults
-from rolewise.image_limits import ImageLimits
 
 
 def size_faults(
-    config: ExperimentConfig,
-    total: int,
-    own_test: int | None,
-    *,
-    labelled: bool = True,
-    validating_apart: int | None = None,
+    config: ExperimentConfig, total: int, own_test: int | None, *, labelled: bool = True, own: int | None = None
 ) -> Iterator[tuple[Steps, str]]:
     """Yields (path, message) for every number of images that the data cannot give; what depends on it is left out.
 
@@ -30,13 +24,9 @@ def size_faults(
         total: number of training images in the data set.
         own_test: number of test images of its own; None where it has none.
         labelled: whether the training images have classes; validation images are drawn from the others where not.
-        validating_apart: number of examples that a file of their own has for validation, among ``total``; None where
-            validation images are drawn.
+        own: number of the training images that the set itself sets aside for validation; None where they are drawn.
     """
-    if validating_apart is not None:
-        yield from _apart(config, total - validating_apart, own_test)
-        return
-    data, usable = config.data, total
+    data, usable = config.data, total - (own or 0)
     try:
         if not labelled and own_test is not None:
             if fault := validation_fault(data.validation, own_test):
@@ -45,10 +35,13 @@ def size_faults(
             own_test -= limited_validation(data.limit, count_of("validation", data.validation, own_test))
         tested = own_test or 0
         if data.test is not None:
-            part = total if own_test is None else own_test
+            part = usable if own_test is None else own_test
             tested = count_of("test", data.test, part)
-            if own_test is None and tested >= total:
-                yield ("data", "test"), f"must leave some of the {total:,} images to train on, got {tested:,}; lower it"
+            if own_test is None and tested >= usable:
+                yield (
+                    ("data", "test"),
+                    f"must leave some of the {usable:,} images to train on, got {tested:,}; lower it",
+                )
                 return
             if own_test is not None and not 1 <= tested <= own_test:
                 rule = f"must be 1 to {own_test:,}, the size of the set's own test part, got {data.test}"
@@ -57,29 +50,19 @@ def size_faults(
         limited_test(data.limit, tested)
         validating: int | float = 0
         if labelled:
-            usable, validating = used_images(data.limit, usable, data.validation)
+            usable, validating = used_beside(data.limit, usable, data.validation, own)
         else:
             usable = limited_unlabelled(data.limit, usable)
     except InputError as error:
         yield error.path, error.rule
         return
-    validation = count_of("validation", validating, usable)
+    validation = count_of("validation", validating, usable) if own is None else 0
     if labelled and validation >= usable:
         rule = f"must leave some of the {usable:,} images to train on, got {validation:,}"
         yield ("data", "validation"), f"{rule}; lower it" + (", or raise data.limit" if data.limit else "")
         return
     yield from _roles(config, usable - validation)
     yield from moment_faults(config, usable - validation)
-
-
-def _apart(config: ExperimentConfig, total: int, own_test: int | None) -> Iterator[tuple[Steps, str]]:
-    """Yields the faults of `size_faults` where a file of its own validates: ``data.validation`` has no part in it."""
-    limit = config.data.limit
-    if isinstance(limit, ImageLimits):
-        further = limit.train is not None or limit.test is not None
-        limit = ImageLimits(train=limit.train, test=limit.test) if further else None
-    alone = config.model_copy(update={"data": config.data.model_copy(update={"validation": 0, "limit": limit})})
-    yield from size_faults(alone, total, own_test)
 
 
 def _roles(config: ExperimentConfig, trained: int) -> Iterator[tuple[Steps, str]]:

@@ -23,14 +23,12 @@ class TextFacts:
         teacher: facts of the teacher's tokenizer.
         shared: whether both are one.
         longest: most tokens of a text, for the role that has more.
-        validating: number of texts of a file of their own that validate; None where they are drawn of the others.
     """
 
     student: TokenizerFacts
     teacher: TokenizerFacts
     shared: bool
     longest: int
-    validating: int | None
 
     def of(self, role: str) -> TokenizerFacts:
         """Returns the facts of a role's tokenizer."""
@@ -59,5 +57,4 @@ def text_facts_of(source: TextData) -> TextFacts:
     """Returns the facts of a source of texts."""
     tables = source.tables
     longest = max(table.fixed or int(table.lengths.max()) for table in tables.values())
-    validating = None if source.validating is None else len(source.validating)
-    return TextFacts(tables["student"].facts, tables["teacher"].facts, source.is_shared, longest, validating)
+    return TextFacts(tables["student"].facts, tables["teacher"].facts, source.is_shared, longest)

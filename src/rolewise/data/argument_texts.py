@@ -1,0 +1,42 @@
+"""Descriptions of the settings of data sets, for the reference of a config's keys."""
+
+from __future__ import annotations
+
+_PICTURES = {
+    "size": "height and width that every image is brought to, in pixels; one number for both.",
+    "resize": "way to that size: crop covers it and cuts the edges, pad fits within it on the background, squash "
+    "scales both sides apart.",
+    "orientation": "exif turns a picture as its EXIF entry orients it, stored leaves its pixels as they are.",
+    "grayscale": "one channel instead of three.",
+    "background": "grey level or colour below what is transparent, and around a padded picture.",
+    "faulty": "a file that cannot be read: error ends the reading, skip leaves it out with a warning.",
+}
+_TARGETS = {
+    "classes": "names of the classes in the order of their numbers; null for those of the data.",
+    "targets": "kind of targets: classes, labels of which each is there or not, numbers, or masks.",
+    "unlabelled": "training pictures have no classes, and only methods that read no labels train on them.",
+    "label": "column or key of an image's class.",
+}
+_MASKS = {
+    "ignore": "number of pixels in mask files that do not count; null where all count.",
+    "values": "number of each class in mask files, in the order of the classes; null for 0, 1, 2 and so on.",
+    "binary": "every number above 0 is the second of two classes.",
+    "mask_suffix": "text between an image's name and the ending in its mask's name.",
+}
+_PLACES = {
+    "folder": "folder of the images below data.root; null for where that data set usually is.",
+    "root": "folder below data.root that paths in the list begin from; null for the list's own.",
+    "file": "name of the file below data.root.",
+    "train": "name of the training part: a folder, or a list of the data set; null finds it by its name.",
+    "test": "name of the test part: a folder, a file or a list of the data set; null finds it by its name, or leaves "
+    "it out.",
+    "images": "name of the folder or the file of the images.",
+    "masks": "name of the folder of their masks.",
+    "test_images": "name of the folder of the test images; null where there are none.",
+    "test_masks": "name of the folder of the test images' masks; null where there are none.",
+    "image": "column or key of an image's path.",
+    "labels": "name of the file of the labels.",
+    "names": "names in the file of arrays that it calls otherwise than Rolewise does.",
+}
+#: What a setting means, by its name, in every reader whose docstring has no entry of its own for it.
+ARGUMENT_TEXTS = {**_PLACES, **_PICTURES, **_TARGETS, **_MASKS}

@@ -1,0 +1,47 @@
+"""What validate remarks on a config without faults: an absent device, the metric that counts, an added control."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rolewise.errors import InputError
+from rolewise.experiment import load, run
+from rolewise.experiment.config_remarks import config_remarks
+from rolewise.study import load_study, run_study
+
+QUICK = Path(__file__).parent / "quick.yaml"
+STUDY = Path(__file__).parent / "study.yaml"
+#: A device that no machine has so many of.
+ABSENT = "cuda:77"
+
+
+def test_an_absent_device_is_remarked_and_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    config = load(QUICK, [f"device={ABSENT}"])
+    (remark,) = config_remarks(config)
+    assert remark.startswith("A run would be refused on this machine: device must be auto, cpu or a device of this")
+    assert f"got '{ABSENT}'" in remark and "--set device=auto" in remark
+    with pytest.raises(InputError, match="device must be auto, cpu or a device of this machine"):
+        run(config, tmp_path / "run")
+    with pytest.raises(InputError, match=r"of a study set\.device"):
+        run_study(load_study(STUDY, [f"set.device={ABSENT}"]), tmp_path / "study")
+    assert not list(tmp_path.iterdir())
+    assert not list(config_remarks(load(QUICK)))
+
+
+def test_a_metric_that_comes_to_count_by_its_place_is_named() -> None:
+    added = ["metrics=[balanced_accuracy]"]
+    (remark,) = config_remarks(load(QUICK, added))
+    assert "balanced accuracy counts, as the first of the list" in remark and "Add primary: accuracy" in remark
+    for settings in ([*added, "primary=accuracy"], [*added, "primary=balanced_accuracy"], ["metrics=[accuracy]"]):
+        assert not list(config_remarks(load(QUICK, settings))), settings
+    # Without the user's own code it is not known which metric is the first.
+    assert not list(config_remarks(load(QUICK, added), imports=False))
+
+
+def test_remarks_of_a_study_s_cells_are_printed_once(rolewise) -> None:
+    code, text, _ = rolewise("validate", str(STUDY), "--set", f"set.device={ABSENT}")
+    assert code == 0 and text.count("A run would be refused on this machine") == 1
+    code, text, _ = rolewise("validate", str(STUDY), "--set", "set.arms={student: [trivialaugment], control: none}")
+    assert code == 0 and text.count("Added as control, which every arm is compared with: none") == 1
