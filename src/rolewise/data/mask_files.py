@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from rolewise.data.data_checks import check_memory, warn
 from rolewise.data.image_files import list_images
 from rolewise.data.image_sources import Source
 from rolewise.data.label_decoder import decode_labels, stored_size
+from rolewise.data.own_validation import marked_validation
 from rolewise.data.picture_source import PictureRules, picture_source
 from rolewise.data.targets import IGNORED
 from rolewise.errors import InputError
@@ -99,6 +100,32 @@ def mask_source(images: Sequence[Path], masks: Sequence[Path], rules: PictureRul
     found = torch.from_numpy(labels)
     _warn_of_absent(found, mask_rules.classes, masks)
     return picture_source(images, found, mask_rules.classes, rules)
+
+
+def mask_parts(
+    listed: Callable[[str], tuple[list[Path], list[Path]]],
+    parts: tuple[str, str | None, str | None],
+    rules: PictureRules,
+    mask_rules: MaskRules,
+) -> tuple[Source, Source | None]:
+    """Returns the training images of a set of image and mask files, and its test images where it has any.
+
+    Args:
+        listed: returns the images and the masks of a part.
+        parts: names of the parts that train, validate and are tested on; None for one that is not there. Images that
+            validate are among the training images, marked as such.
+        rules: the images' way to pixels, which masks follow by the nearest pixel.
+        mask_rules: the masks' way to classes.
+
+    Raises:
+        InputError: as of `mask_source`.
+    """
+    train, validation, test = parts
+    images, masks = listed(train)
+    further: tuple[list[Path], list[Path]] = ([], []) if validation is None else listed(validation)
+    source = mask_source([*images, *further[0]], [*masks, *further[1]], rules, mask_rules)
+    tested = None if test is None else mask_source(*listed(test), rules, mask_rules)
+    return marked_validation(source, len(further[0])), tested
 
 
 def pairs_in(images: Path, masks: Path, suffix: str = "") -> tuple[list[Path], list[Path]]:

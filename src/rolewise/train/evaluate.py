@@ -111,7 +111,7 @@ def evaluate(
     check_indices(indices, source)
     check_count("batch_size", batch_size, least=1)
     parts = (
-        Batch(part.images if spec is not None else part.images.float() / 255, part.labels, part.indices)
+        Batch(part.images if spec is not None else part.images.float() / 255, part.targets, part.indices)
         for part in batches(source, indices, batch_size, device=device)
     )
     return evaluate_batches(model, parts, spec, task=task)

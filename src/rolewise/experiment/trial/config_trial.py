@@ -100,7 +100,7 @@ class Trial:
             return
         yield from metric_trial_faults(config, images, faulty, self._once)
         if images.counts is not None:
-            yield from size_faults(config, *images.counts, labelled=images.labelled)
+            yield from size_faults(config, *images.counts, labelled=images.labelled, own=images.validating)
         if not images.labelled:
             yield from unlabelled_faults(config)
         key = ["taught", config.teacher, images]

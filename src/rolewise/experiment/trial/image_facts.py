@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from rolewise.config.network_sections import ModelSection
 from rolewise.config.schema import ExperimentConfig, TaskSpec
 from rolewise.data import MissingDataError
+from rolewise.data.own_validation import own_validation
 from rolewise.data.targets import TargetKind, are_unlabelled, kind_of_targets
 from rolewise.experiment.class_maps import ClassMap, class_map
 from rolewise.experiment.declared_models import declared
@@ -22,6 +23,7 @@ class ImageFacts:
         size: (H, W) in pixels.
         classes: K.
         counts: numbers of training images and of test images of the set's own, None where it has none.
+        validating: number of training images that the set itself sets aside for validation; None where they are drawn.
         kind: kind of its targets: classes, labels that are there or not, or numbers.
         task: the task, as the config holds it.
         labelled: whether the training images have classes.
@@ -36,6 +38,7 @@ class ImageFacts:
     task: TaskSpec = "classification"
     labelled: bool = True
     mapped: ClassMap | None = None
+    validating: int | None = None
 
     def fed(self, model: ModelSection) -> tuple[int, int, int]:
         """Returns the shape (C, H, W) of one input of a network: its own, which need not be that of the images."""
@@ -96,4 +99,6 @@ def _read(config: ExperimentConfig) -> ImageFacts:
     counts = len(source), None if test is None else len(test)
     kind = kind_of_targets(source.labels)
     size, labelled = (source.size[0], source.size[1]), not are_unlabelled(source.labels)
-    return ImageFacts(source.channels, size, len(source.classes), counts, kind, labelled=labelled)
+    own = own_validation(source)
+    aside = None if own is None else len(own)
+    return ImageFacts(source.channels, size, len(source.classes), counts, kind, labelled=labelled, validating=aside)

@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rolewise.batch import Outputs
 from rolewise.config.network_sections import ModelSection
 from rolewise.data.targets import TargetKind
 from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment.declared_models import declared
+from rolewise.experiment.trial.detector_trial import detector_fits, detector_output
 from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_memory import Unfilled, bytes_of, weigh
 from rolewise.foreign_code import failed, is_import_path
@@ -72,7 +74,10 @@ _RETURNED: dict[TargetKind, tuple[str, str]] = {
     "labels": ("logits", "label"),
     "numbers": ("outputs", "number"),
     "masks": ("logits", "class"),
+    "boxes": ("logits", "class"),
 }
+#: Shapes of logits of K classes where they are not [B, K].
+_SHAPES: dict[TargetKind, str] = {"masks": "[B, {0}, h, w]", "boxes": "[B, A, {0}]"}
 
 
 class Returning(nn.Module):
@@ -182,7 +187,7 @@ def _check_weights(module: nn.Module, place: torch.device, trained: bool) -> Non
 def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: ImageFacts) -> Tensor:
     """Returns the logits of a network for a batch, checked."""
     try:
-        output = module(batch)
+        output = detector_output(module, batch) if images.kind == "boxes" else module(batch)
     except RolewiseError:
         raise
     except Exception as error:
@@ -196,14 +201,14 @@ def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: Image
         ) from error
     how = " in training mode" if module.training else ""
     try:
-        logits = build_task(images.task).run(Returning(output), batch).first
+        outputs_of = build_task(images.task).run(Returning(output), batch)
     except InputError as error:
         raise InputError(f"{error}{how and ', and this is what it returns' + how}") from error
-    outputs, thing = _RETURNED[images.kind]
+    logits, (outputs, thing) = outputs_of.first, _RETURNED[images.kind]
     own = is_import_path(images.task if isinstance(images.task, str) else images.task.get("name"))
     # What networks of a user's own task return is the task's matter.
-    if not own and not _fits(logits, images, len(batch)):
-        wanted = f"[B, {images.classes}{', h, w' if images.kind == 'masks' else ''}]"
+    if not own and not _fits(outputs_of, images, len(batch)):
+        wanted = _SHAPES.get(images.kind, "[B, {0}]").format(images.classes)
         raise InputError(
             f"must give {outputs} {wanted}{how}, one for each {thing} of the data, got "
             f"{['B', *logits.shape[1:]] if len(logits) == len(batch) else list(logits.shape)}".replace("'", "")
@@ -212,8 +217,11 @@ def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: Image
     return logits
 
 
-def _fits(logits: Tensor, images: ImageFacts, batch: int) -> bool:
-    """Returns whether logits are one for each image, or for each pixel of some resolution, and class."""
+def _fits(outputs: Outputs, images: ImageFacts, batch: int) -> bool:
+    """Returns whether logits are one for each image, pixel of some resolution, or location, and class."""
+    if images.kind == "boxes":
+        return detector_fits(outputs, batch, images.classes)
+    logits = outputs.first
     return logits.shape[:2] == (batch, images.classes) and logits.ndim == (4 if images.kind == "masks" else 2)
 
 
@@ -237,6 +245,6 @@ def _works(model: ModelSection, images: ImageFacts, training: bool) -> bool:
     try:
         module = built(model, images, CPU).train(training)
         batch = torch.zeros(BATCH, *images.fed(model))
-        return _fits(build_task(images.task).run(module, batch).first, images, BATCH)
+        return _fits(build_task(images.task).run(module, batch), images, BATCH)
     except Exception:
         return False
