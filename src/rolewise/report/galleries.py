@@ -25,7 +25,7 @@ _KINDS = {
 
 
 #: Letters of a class's name, with its count, that stand in one line below a small picture.
-_SHORT = 9
+_SHORT = 7
 
 
 def galleries_of(
