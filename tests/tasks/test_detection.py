@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -311,3 +313,16 @@ def test_networks_of_another_kind_are_refused_with_what_is_read() -> None:
         Detection().rows(other, fewer, batch_of(random_targets([1, 1], stream())))
     with pytest.raises(InputError, match=r"logits \[B, A, K\] and boxes \[B, A, 4\] for 2 images"):
         Detection().check_outputs(fewer, batch_of(random_targets([1, 1], stream())), values=True)
+
+
+def test_the_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
+    own_detector: Any = importlib.import_module("own_detector")
+    threads = torch.get_num_threads()
+    try:
+        found = own_detector.main(train_images=16, epochs=1, test_images=4)
+    finally:
+        torch.set_num_threads(threads)
+    assert list(found) == ["teacher", "student alone", "student distilled"]
+    assert all(0 <= value <= 1 for value in found.values())
+    assert "student distilled: AP" in capsys.readouterr().out
