@@ -288,7 +288,8 @@ def test_images_of_several_sizes_are_padded_at_the_right_and_the_bottom():
     assert images.shape == (2, 3, 5, 6) and targets == [target, target]
     assert torch.equal(images[0, :, :4, :6], first) and float(images[0, :, 4:].sum()) == 0
     assert torch.equal(images[1, :, :5, :2], second) and float(images[1, :, :, 2:].sum()) == 0
+    listed: Any = [target]
     with pytest.raises(InputError, match=r"example 1 must be an image \[C, h, w\] and a mapping"):
-        collate_boxes([(first, target), (second, [target])])
+        collate_boxes([(first, target), (second, listed)])
     with pytest.raises(InputError, match="the same channels and type"):
         collate_boxes([(first, target), (second.byte(), target)])
