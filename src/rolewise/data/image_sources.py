@@ -60,6 +60,8 @@ class ImageData:
         labels: int64 [N] in [0, K); several of each image, uint8 [N, K] of 0 and 1, or float32 [N, K]; masks of the
             images' size, uint8 [N, H, W]; or packed boxes, float32 [N, M, 6] (see `rolewise.data.packed_boxes`).
         classes: K names: of classes, labels or numbers.
+        validating: int64, the images that the set itself sets aside for validation, ascending; None where it sets none
+            aside, and validation images are drawn.
 
     Raises:
         InputError: a shape or a type is wrong, or a label is out of range.
@@ -68,6 +70,7 @@ class ImageData:
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
+    validating: Tensor | None = None
 
     def __post_init__(self) -> None:
         shape = list(self.images.shape)
@@ -122,6 +125,9 @@ class StreamedFiles:
         checked: whether each file is known to be readable.
         several: filled by ``decode`` with the files that hold several pictures.
     """
+
+    #: The images that the set itself sets aside for validation (see `ImageData`).
+    validating: Tensor | None = None
 
     def __init__(
         self,

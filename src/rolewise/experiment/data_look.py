@@ -21,6 +21,7 @@ from rolewise.config.schema import DataSection, ExperimentConfig
 from rolewise.data import DataWarning, Division, Source, StreamedFiles, TextData, data_root, divide, read_with, split
 from rolewise.data.data_checks import CopiesWarning
 from rolewise.data.held_images import NOTHING_MB
+from rolewise.data.own_validation import marked_validation
 from rolewise.data.picture_facts import PictureFacts, picture_facts, same_pixels
 from rolewise.data.splits import count_of
 from rolewise.data.targets import IGNORED, kind_of_targets
@@ -146,8 +147,9 @@ def _readable(source: Source, facts: Sequence[PictureFacts]) -> Source:
         raise InputError(
             f"none of {len(facts):,} images can be read, such as {first.name} ({first.fault}); replace them"
         )
-    labels = source.labels[torch.tensor(good)]
-    return StreamedFiles(paths, labels, source.classes, source.decode, source.channels, source.size)
+    kept = torch.tensor(good)
+    left = StreamedFiles(paths, source.labels[kept], source.classes, source.decode, source.channels, source.size)
+    return left if source.validating is None else marked_validation(left, int(kept[source.validating].sum()))
 
 
 def _counts(divided: Division, section: DataSection, seed: int, classes: Sequence[str]) -> dict[str, Any]:
