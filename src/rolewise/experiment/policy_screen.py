@@ -61,7 +61,7 @@ def _deviation(data: SeedData, stage: Stage, teacher: nn.Module, augmentation: A
     pool = data.some(config.search.student_images or section_of(config, stage.role).images, data.train, "images")
     # The same images and draws for every candidate: what differs is the policy alone.
     stream = generator(stage.seed, "screen", stage.role, "draws")
-    spec, means = data.spec(config.teacher.model), []
+    spec, means = data.pixel_spec(config.teacher.model), []
     for _ in range(section.repeats):
         images = data.source.batch(pool[torch.randint(len(pool), (section.images,), generator=stream)])
         plan = augmentation.draw(len(images), (images.shape[1], images.shape[2], images.shape[3]), stream)

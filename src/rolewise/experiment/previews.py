@@ -14,6 +14,7 @@ from rolewise.augment import Schedule, apply, apply_to_masks, mix_images
 from rolewise.augment import build_schedule as build_augmentation
 from rolewise.config.schema import DataSection, ExperimentConfig
 from rolewise.data import RawData, read, stratified_subset
+from rolewise.data.reading_rules import reads_texts
 from rolewise.data.targets import IGNORED, kind_of_targets
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders
@@ -35,9 +36,11 @@ FRACTIONS = (0.0, 0.5, 1.0)
 def write_previews(run: RunFolder, images: int = 8) -> None:
     """Writes ``previews.npz`` of the first seed: ``clean`` and ``<search>/<fraction>``, uint8 [images, C, H, W].
 
-    Boxes are drawn on their images.
+    Boxes are drawn on their images; of texts nothing is written.
     """
     config = run.config()
+    if reads_texts(config.data.name):
+        return
     seed = config.seeds[0]
     data = seed_data_of(config, seed, torch.device("cpu"))
     chosen = data.some(min(images, len(data.train)), data.train, "previews")
@@ -97,6 +100,8 @@ def draw_preview(
     """
     if out.suffix.lower() != ".png":
         raise InputError(f"--out must end in .png, in which form the picture is written, got {str(out)!r}; rename it")
+    if config is not None and reads_texts(config.data.name):
+        raise InputError("a preview must be of images, and the data of this config are texts; leave --config out")
     mixing = _mixing_of(role, config) if role else None
     with torch_threads(config.threads if config is not None else 1):
         return _drawn(spec, out, config, images, mixing)

@@ -18,7 +18,6 @@ from rolewise.seeds import check_seed
 from rolewise.train.epoch import read_terms, run_epoch
 from rolewise.train.feed import Feed
 from rolewise.train.given import check_given
-from rolewise.train.image_feed import ImageFeed, image_feed_of
 from rolewise.train.mixing import Mixing
 from rolewise.train.moments import count_moments
 from rolewise.train.optimizers import optimizer_of
@@ -26,6 +25,7 @@ from rolewise.train.parameter_groups import freeze_selected
 from rolewise.train.rates import Scalars, scalars_at
 from rolewise.train.record import EpochRecord
 from rolewise.train.scalar_changes import change_scalars
+from rolewise.train.source_feed import SourceFeed, checked_feed, set_mixing, source_feed_of
 from rolewise.train.state import state_of, take_state
 from rolewise.train.step import Update
 
@@ -78,7 +78,7 @@ class Trainee:
         self.feed: Feed = (
             source
             if isinstance(source, Feed)
-            else image_feed_of(
+            else source_feed_of(
                 distiller,
                 source,
                 indices,  # type: ignore[arg-type]
@@ -137,15 +137,9 @@ class Trainee:
         return self.epoch * whole + min(whole, self.step * self.settings.accumulate * self.settings.batch_size)
 
     @property
-    def images(self) -> ImageFeed:
-        """The feed of a training on images.
-
-        Raises:
-            InputError: the training has another feed.
-        """
-        if not isinstance(self.feed, ImageFeed):
-            raise InputError(f"a training must have an ImageFeed for this, got {type(self.feed).__name__}")
-        return self.feed
+    def images(self) -> SourceFeed:
+        """The feed of a training on a source, of images or texts; InputError where the training has another feed."""
+        return checked_feed(self.feed)
 
     @property
     def source(self) -> Source:
@@ -169,8 +163,8 @@ class Trainee:
 
     @mixing.setter
     def mixing(self, mixing: Mixing | None) -> None:
-        """Replaces how images are mixed."""
-        self.images.mixing = mixing
+        """Replaces how images are mixed; InputError where they are texts."""
+        set_mixing(self.images, mixing)
 
     def set_augmentation(self, augmentation: Schedule) -> None:
         """Replaces the augmentation of the student's images from now on."""

@@ -28,6 +28,7 @@ from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_
 from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.trial.targets_trial import target_fault
+from rolewise.experiment.trial.tokenizer_trial import tokenizer_faults
 from rolewise.experiment.trial.unlabelled_trial import unlabelled_faults
 from rolewise.experiment.trial.weight_trial import weight_trial
 from rolewise.foreign_code import ForeignError
@@ -103,6 +104,8 @@ class Trial:
             yield from size_faults(config, *images.counts, labelled=images.labelled, own=images.validating)
         if not images.labelled:
             yield from unlabelled_faults(config)
+        if images.texts is not None:
+            yield from tokenizer_faults(config, images.texts)
         key = ["taught", config.teacher, images]
         taught = images if faulty("teacher") else self._once(key, partial(taught_images, config, images))
         if isinstance(taught, InputError):

@@ -15,7 +15,7 @@ from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
 from rolewise.experiment.trial.detector_trial import example_boxes, made_detector_output
 from rolewise.experiment.trial.image_facts import ImageFacts
-from rolewise.experiment.trial.network_trial import Returning
+from rolewise.experiment.trial.network_outputs import Returning
 from rolewise.seeds import generator
 from rolewise.tasks import METRICS, build_task, metric_entry
 
@@ -60,6 +60,8 @@ def metric_fault(entry: str | Mapping[str, Any], images: ImageFacts) -> InputErr
     # Of masks some pixels, of which each image has as many.
     side = (4, 4) if images.kind == "masks" else (1, 1)
     shape = (_EXAMPLES, images.classes, *(side if images.kind == "masks" else ()))
+    if images.kind == "tags":
+        shape = (_EXAMPLES, 4, images.classes)
     made: Any = torch.randn(shape, generator=stream)
     if images.kind == "boxes":
         made, side = made_detector_output(_EXAMPLES, images.classes, stream), _BOXES
@@ -91,6 +93,8 @@ def _targets(images: ImageFacts, stream: torch.Generator, side: tuple[int, int])
         return example_boxes(_EXAMPLES, side, images.classes, torch.device("cpu"))
     if images.kind == "masks":
         return torch.randint(0, images.classes, (_EXAMPLES, *side), generator=stream)
+    if images.kind == "tags":
+        return torch.randint(0, images.classes, (_EXAMPLES, 4), generator=stream)
     if images.kind == "classes":
         return torch.arange(_EXAMPLES) % images.classes
     numbers = torch.randn(_EXAMPLES, images.classes, generator=stream)

@@ -13,6 +13,7 @@ _TARGETS: dict[str, tuple[TargetKind, ...]] = {
     "regression": ("numbers",),
     "segmentation": ("masks",),
     "detection": ("boxes",),
+    "tagging": ("tags",),
 }
 
 
