@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rolewise.data import ImageData, box_list, packed_boxes, read
+from rolewise.data import ImageData, box_list, collate_boxes, packed_boxes, read
 from rolewise.data.box_files import placed_box
 from rolewise.data.box_targets import packed_again
 from rolewise.data.data_checks import DataWarning
@@ -270,3 +270,16 @@ def test_arrays_hold_boxes_too_and_those_beyond_the_image_are_refused(tmp_path: 
     np.savez(tmp_path / "set.npz", images=images, labels=boxes[..., :4])
     with pytest.raises(InputError, match=r"boxes must be numbers \[N, M, 5\] or \[N, M, 6\]"):
         read("npz", root=tmp_path, file="set.npz", targets="boxes")
+
+
+def test_images_of_several_sizes_are_padded_at_the_right_and_the_bottom():
+    first, second = torch.ones(3, 4, 6), torch.ones(3, 5, 2)
+    target = {"boxes": torch.tensor([[0.0, 0, 2, 2]]), "labels": torch.tensor([0])}
+    images, targets = collate_boxes([(first, target), (second, target)])
+    assert images.shape == (2, 3, 5, 6) and targets == [target, target]
+    assert torch.equal(images[0, :, :4, :6], first) and float(images[0, :, 4:].sum()) == 0
+    assert torch.equal(images[1, :, :5, :2], second) and float(images[1, :, :, 2:].sum()) == 0
+    with pytest.raises(InputError, match=r"example 1 must be an image \[C, h, w\] and a mapping"):
+        collate_boxes([(first, target), (second, [target])])
+    with pytest.raises(InputError, match="the same channels and type"):
+        collate_boxes([(first, target), (second.byte(), target)])

@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from rolewise.batch import IGNORED
 from rolewise.data import ImageData, divide, read
 from rolewise.data.own_validation import own_validation
-from rolewise.data.targets import IGNORED, kind_of_targets, strata_of
+from rolewise.data.targets import kind_of_targets, strata_of
 from rolewise.errors import InputError
 from rolewise.image_limits import ImageLimits
 
@@ -154,6 +155,23 @@ def test_instances_of_sixteen_bits_are_binary_masks(tmp_path: Path):
 
 
 @SOME
+def test_objects_that_touch_are_kept_apart_by_their_outlines(tmp_path: Path):
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    numbers = np.zeros((8, 12), np.uint16)
+    numbers[1:7, 0:6], numbers[1:7, 6:11] = 300, 7
+    expected = np.zeros((8, 12), np.uint8)
+    expected[1:7, 0:11] = 2
+    expected[2:6, 0:5], expected[2:6, 7:10] = 1, 1  # the image's edge is no outline
+    for at in range(2):
+        Image.fromarray(np.full((8, 12, 3), at, np.uint8)).save(tmp_path / f"images/{at}.png")
+        Image.fromarray(numbers).save(tmp_path / f"masks/{at}.png")
+    raw = read("image_masks", root=tmp_path, binary=True, outlines=True, size=[8, 12])
+    assert raw.train.classes == ("background", "object", "outline")
+    np.testing.assert_array_equal(raw.train.labels[0].numpy(), expected)
+
+
+@SOME
 def test_pascal_vocs_layout_is_read(tmp_path: Path):
     images, masks = pictures()
     home = tmp_path / "VOCdevkit" / "VOC2012"
@@ -268,6 +286,8 @@ def test_a_damaged_file_is_named(tmp_path: Path, what: str, words: str):
         ({}, "classes: must name the classes in the order of their numbers"),
         ({"classes": CLASSES, "values": [0, 1]}, "values: must be one number for each of 3 classes, got 2"),
         ({"classes": CLASSES, "binary": True}, "binary: must go with two classes"),
+        ({"classes": CLASSES[:2], "binary": True, "outlines": True}, "binary: must go with three classes"),
+        ({"classes": CLASSES, "outlines": True}, "outlines: must go with binary: true"),
         ({"classes": CLASSES, "test_images": "images"}, "test_images and test_masks must both be given, or neither"),
         (
             {"classes": CLASSES, "validation_masks": "masks"},

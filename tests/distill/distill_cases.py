@@ -149,7 +149,7 @@ def networks_for(name: str, seed: int = 0) -> tuple[nn.Module, nn.Module]:
     if isinstance(task_for(name), Detection):
         widths = [2, 3, 4, 4], [3, 4, 5, 6]
         pair = [
-            build("fcos_small", num_classes=5, channels=1, widths=widths[role], depth=1, bins=5, seed=seed + role + 1)
+            build("fcos_small", num_classes=5, channels=1, widths=widths[role], depth=0, bins=5, seed=seed + role + 1)
             for role in (0, 1)
         ]
         return pair[1], pair[0]
@@ -170,7 +170,7 @@ def batch_for(name: str, num: int, dtype: torch.dtype = torch.float32) -> Batch:
         targets[:, 0], targets[0, :, 2:] = 255, 255
     elif METHODS[name].targets == "boxes":
         if isinstance(task_for(name), Detection):
-            images = torch.rand(num, 1, 32, 48, generator=stream, dtype=torch.float64).to(dtype)
+            images = torch.rand(num, 1, 16, 24, generator=stream, dtype=torch.float64).to(dtype)
         side = images.shape[2]
         corners = (side * torch.rand(num, 2, 2, 2, generator=stream)).sort(2)[0].flatten(2)
         targets = [{"boxes": boxes, "labels": torch.zeros(2, dtype=torch.int64)} for boxes in corners]

@@ -188,7 +188,7 @@ ORACLES: dict[str, Callable[..., Array]] = {
 ESTIMATORS: dict[str, Callable[..., Array]] = {"mhgd": mhgd_estimator}
 
 #: The student's feature that is best, given the teacher's, where it is not the teacher's own.
-BEST: dict[str, Callable[[Array], Array]] = {"qfr": quantised}
+BEST: dict[str, Callable[[Array], Array]] = {"qfr": quantised, **logits.BEST}
 
 #: The loss of the best student where it is not zero, given what is read of the teacher.
 LEAST: dict[str, Callable[[Array], Array]] = logits.LEAST
@@ -264,6 +264,7 @@ PINNED: dict[str, tuple[float, float]] = {
     "cirkd": (4.346233131205585, 2.4612703510855782),
     "correlation": (1.7467730359988562, 1.5479722182969553),
     "crd": (24.886779736510515, 7.743263163260657),
+    "ctkd": (1.9414008921065442, 1.555797626591854),
     "cwd": (4.351677004509291, 1.6380817872024902),
     "defeat": (7.895529667463886, 0.17165114508619558),
     "dist": (4.4489055358079685, 2.125020168540453),
@@ -275,7 +276,7 @@ PINNED: dict[str, tuple[float, float]] = {
     "ifvd": (26.86136954871708, 5.524694332509636),
     "kd": (1.941860882103779, 1.5563703140797247),
     "kd_svd": (1.8231143495917166, 1.59809520748816),
-    "ld": (2.1750151900882324, 2.12663849583965),
+    "ld": (2.3724780832015764, 2.349966856884033),
     "logit_standardisation": (14.39161027928435, 3.004091821506903),
     "match": (1.8339565341900141, 1.5725142554005922),
     "mgd": (1.745453069270095, 1.5446454530744413),
@@ -283,6 +284,7 @@ PINNED: dict[str, tuple[float, float]] = {
     "minilm": (2.602202403211027, 1.5835630550676614),
     "minilm_v2": (3.030582713829041, 1.5759257752291929),
     "mixstd": (3.0780612764096986, 2.0863944473194467),
+    "nkd": (4.443011303535929, 3.849759901549341),
     "nst": (18.534550267695764, 7.6896581857878825),
     "output_match": (2.1972629950704645, 1.5507456394812769),
     "pairwise": (1.7979481487150837, 1.5501468989002112),
@@ -297,5 +299,7 @@ PINNED: dict[str, tuple[float, float]] = {
     "soft_cross_entropy": (3.5294536920870287, 3.1252831651725526),
     "tinybert_attention": (8.07292999197275, 1.6678259511754139),
     "tinybert_hidden": (2.457787501476626, 1.61897218074263),
+    "ttm": (6.040917150581917, 1.6073408003197776),
     "vid": (3.369463265407859, 3.164302241312937),
+    "wsld": (2.0999490936926994, 1.5470338946027058),
 }

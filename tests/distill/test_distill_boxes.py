@@ -158,8 +158,12 @@ BETWEEN_DETECTORS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("method", BETWEEN_DETECTORS, ids=lambda method: method.name)
-@pytest.mark.parametrize("boxes", [BOXES, [[], []]])
+@pytest.mark.parametrize(
+    ("method", "boxes"),
+    [(method, BOXES) for method in BETWEEN_DETECTORS]
+    + [(method, [[], []]) for method in (rw.kd(), rw.ld(), rw.fgd(), rw.defeat(), rw.mgd())],
+    ids=lambda value: getattr(value, "name", None),
+)
 def test_methods_work_between_detectors(method: Any, boxes: Any) -> None:
     teacher, student = detectors()
     batch = images_of(boxes)

@@ -8,6 +8,7 @@ from rolewise.tasks.detection_metrics import DetectionMetric
 from rolewise.tasks.measured_task import MeasuredTask, MetricSet, metric_entry, reward_of, with_metrics
 from rolewise.tasks.metric_registry import METRICS, metric, metric_faults, metric_settings
 from rolewise.tasks.multi_label import MultiLabel
+from rolewise.tasks.object_metrics import ObjectMetric
 from rolewise.tasks.protocol import Metric, Reduction, RowKind, Task
 from rolewise.tasks.regression import Regression
 from rolewise.tasks.segmentation import Segmentation
@@ -28,6 +29,7 @@ __all__ = [
     "MetricInfo",
     "MetricSet",
     "MultiLabel",
+    "ObjectMetric",
     "Reduction",
     "Regression",
     "RowKind",

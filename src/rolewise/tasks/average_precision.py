@@ -10,7 +10,7 @@ Array = NDArray[np.float64]
 OVERLAPS: Array = np.linspace(0.5, 0.95, 10)
 _RECALLS: Array = np.linspace(0, 1, 101)
 #: Kinds of a found box: right, wrong, or of no matter.
-HIT, MISS, IGNORED = 1, 0, -1
+HIT, MISS, LEFT_OUT = 1, 0, -1
 
 
 def matched(found: Array, boxes: Array, crowd: NDArray[np.bool_], areas: Array) -> tuple[NDArray[np.int8], Array]:
@@ -29,7 +29,7 @@ def matched(found: Array, boxes: Array, crowd: NDArray[np.bool_], areas: Array) 
         areas: [S, 2], ranges in square pixels, both ends in them.
 
     Returns:
-        `HIT`, `MISS` or `IGNORED`, int8 [S, 10, D], for each range, each IoU of `OVERLAPS` and each found box; and the
+        `HIT`, `MISS` or `LEFT_OUT`, int8 [S, 10, D], for each range, each IoU of `OVERLAPS` and each found box; and the
         boxes that count, double [S].
     """
     sizes = _area(boxes)
@@ -44,7 +44,7 @@ def matched(found: Array, boxes: Array, crowd: NDArray[np.bool_], areas: Array) 
         free = (overlaps[at] >= least) & (~taken | crowd)
         fits, other = free & ~aside[:, None], free & aside[:, None]
         hit, beside = fits.any(2), other.any(2)
-        kinds[:, :, at] = np.where(hit, HIT, np.where(beside | beyond[:, None, at], IGNORED, MISS))
+        kinds[:, :, at] = np.where(hit, HIT, np.where(beside | beyond[:, None, at], LEFT_OUT, MISS))
         if len(boxes):
             allowed = np.where(hit[..., None], fits, other)
             # Of equal overlaps the last box, as COCO's.
@@ -53,33 +53,29 @@ def matched(found: Array, boxes: Array, crowd: NDArray[np.bool_], areas: Array) 
     return kinds, (~aside).sum(1).astype(np.float64)
 
 
-def precision_and_recall(kinds: NDArray[np.int8], weights: Array, total: Array) -> tuple[Array, Array]:
-    """Returns average precision and the final recall of one class.
+def precision_and_recall(hits: Array, misses: Array, weights: Array, total: float) -> tuple[Array, Array]:
+    """Returns average precision and the final recall of one class and range of areas.
 
     Precision is made to fall with recall, and read at 101 recalls from 0 to 1; 0 where they are not reached.
 
     Args:
-        kinds: int8 [S, 10, D], over all images, the highest score first.
+        hits: [10, D] of 0 and 1, over all images, the highest score first.
+        misses: [10, D], likewise; what is neither is of no matter.
         weights: [D], that of each found box's image.
-        total: [S], the weighted number of boxes that count.
+        total: the weighted number of boxes that count.
 
     Returns:
-        Both [S, 10]; NaN where no box counts.
+        Both [10]; NaN where no box counts.
     """
-    hits = np.cumsum((kinds == HIT) * weights, 2)
-    misses = np.cumsum((kinds == MISS) * weights, 2)
-    precision, final = np.full(kinds.shape[:2], np.nan), np.full(kinds.shape[:2], np.nan)
-    for place in np.argwhere(total > 0)[:, 0]:
-        if not kinds.shape[2]:
-            precision[place], final[place] = 0.0, 0.0
-            continue
-        recall = hits[place] / total[place]
-        values = hits[place] / (hits[place] + misses[place] + np.spacing(1))
-        values = np.maximum.accumulate(values[:, ::-1], 1)[:, ::-1]
-        values = np.concatenate([values, np.zeros((len(values), 1))], 1)
-        at = np.stack([np.searchsorted(row, _RECALLS, side="left") for row in recall])
-        precision[place], final[place] = np.take_along_axis(values, at, 1).mean(1), recall[:, -1]
-    return precision, final
+    if total <= 0:
+        return np.full(len(hits), np.nan), np.full(len(hits), np.nan)
+    if not hits.shape[1]:
+        return np.zeros(len(hits)), np.zeros(len(hits))
+    right, wrong = np.cumsum(hits * weights, 1), np.cumsum(misses * weights, 1)
+    precision, recall = np.zeros((len(hits), hits.shape[1] + 1)), right / total
+    precision[:, :-1] = np.maximum.accumulate((right / (right + wrong + np.spacing(1)))[:, ::-1], 1)[:, ::-1]
+    values = [row[np.searchsorted(reached, _RECALLS)] for row, reached in zip(precision, recall, strict=True)]
+    return np.stack(values).mean(1), recall[:, -1]
 
 
 def _area(boxes: Array) -> Array:

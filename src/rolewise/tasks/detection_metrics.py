@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rolewise.batch import Batch, Outputs
 from rolewise.metric_info import MetricInfo
-from rolewise.tasks.average_precision import OVERLAPS, Array, matched, precision_and_recall
+from rolewise.tasks.average_precision import HIT, LEFT_OUT, MISS, OVERLAPS, Array, matched, precision_and_recall
 
 DETECTION_METRICS = (
     MetricInfo("ap", "AP, IoU 0.50 to 0.95", "fraction"),
@@ -26,7 +26,8 @@ DETECTION_METRICS = (
 _MOST = 100
 #: The places of the IoUs 0.50 and 0.75.
 _HALF, _THREE_QUARTERS = 0, 5
-_CLASS = tuple[NDArray[np.int8], NDArray[np.int64], Array]
+#: Hits and misses [10, D] of a range of areas, and the image [D] of each found box.
+_RANGE = tuple[Array, Array, NDArray[np.int64]]
 
 
 class DetectionMetric:
@@ -47,9 +48,9 @@ class DetectionMetric:
         self._areas = np.array([[0, 1e10], [0, low], [low, high], [high, 1e10]])
         self._images = 0
         #: By class: kinds, images and scores of found boxes, and (image, boxes that count) of those that have any.
-        self._kinds: dict[int, list[_CLASS]] = {}
+        self._kinds: dict[int, list[tuple[NDArray[np.int8], NDArray[np.int64], Array]]] = {}
         self._there: dict[int, list[tuple[int, Array]]] = {}
-        self._sorted: dict[int, _CLASS] = {}
+        self._sorted: dict[int, list[_RANGE]] = {}
 
     def add(self, outputs: Outputs, batch: Batch) -> None:
         """Adds a batch with boxes."""
@@ -105,20 +106,30 @@ class DetectionMetric:
         each = np.ones(self._images) if weights is None else weights.double().cpu().numpy()
         found = {}
         for label in sorted(self._kinds):
-            kinds, image, _ = self._of_class(label)
-            total = sum((each[at] * count for at, count in self._there[label]), np.zeros(len(self._areas)))
-            found[label] = precision_and_recall(kinds, each[image], total)
+            images = np.array([at for at, _ in self._there[label]])
+            totals = each[images] @ np.stack([count for _, count in self._there[label]])
+            both = [
+                precision_and_recall(hits, misses, each[image], float(total))
+                for (hits, misses, image), total in zip(self._of_class(label), totals, strict=True)
+            ]
+            found[label] = np.stack([one for one, _ in both]), np.stack([one for _, one in both])
         return found
 
-    def _of_class(self, label: int) -> _CLASS:
-        """Returns a class's found boxes of all images, the highest score first."""
+    def _of_class(self, label: int) -> list[_RANGE]:
+        """Returns a class's found boxes of all images by range, the highest score first, without those of no matter."""
         if label not in self._sorted:
             kinds, image, scores = (
                 np.concatenate(list(part), axis)
                 for part, axis in zip(zip(*self._kinds[label], strict=True), (2, 0, 0), strict=True)
             )
             order = np.argsort(-scores, kind="stable")
-            self._sorted[label] = kinds[:, :, order], image[order], scores[order]
+            kinds, image = kinds[:, :, order], image[order]
+            ranges = []
+            for one in kinds:
+                counts = (one != LEFT_OUT).any(0)
+                part = one[:, counts]
+                ranges.append(((part == HIT).astype(float), (part == MISS).astype(float), image[counts]))
+            self._sorted[label] = ranges
         return self._sorted[label]
 
 

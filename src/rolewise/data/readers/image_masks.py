@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from rolewise.batch import IGNORED
 from rolewise.data.arguments import (
     CLASSES,
     COLOUR,
@@ -25,7 +26,6 @@ from rolewise.data.image_sources import Source
 from rolewise.data.mask_files import MaskRules, mask_parts, pairs_in
 from rolewise.data.picture_source import PictureRules
 from rolewise.data.reader_registry import READERS
-from rolewise.data.targets import IGNORED
 from rolewise.errors import InputError
 
 
@@ -43,6 +43,7 @@ def image_masks(
     mask_suffix: Annotated[str, Rule("text", lambda value: isinstance(value, str))] = "",
     classes: Annotated[list[str] | None, CLASSES] = None,
     binary: Annotated[bool, FLAG] = False,
+    outlines: Annotated[bool, FLAG] = False,
     ignore: Annotated[int | None, IGNORE] = IGNORED,
     values: Annotated[list[int] | None, VALUES] = None,
     size: Annotated[int | list[int], SIZE] = 256,
@@ -54,13 +55,17 @@ def image_masks(
     """Image files with a mask file each, of the same name: a grey or palette picture of class numbers."""
     where = 'data set "image_masks"'
     if binary:
-        names = tuple(classes) if classes is not None else ("background", "object")
+        usual = ("background", "object", "outline") if outlines else ("background", "object")
+        names = tuple(classes) if classes is not None else usual
     elif classes is None:
         raise InputError(f"{where}, classes: must name the classes in the order of their numbers, got none; add them")
     else:
         names = tuple(classes)
-    if binary and (len(names) != 2 or values is not None):
-        raise InputError(f"{where}, binary: must go with two classes and no values: all numbers above 0 are the second")
+    if outlines and not binary:
+        raise InputError(f"{where}, outlines: must go with binary: true, where numbers above 0 are objects; add it")
+    if binary and (len(names) != 2 + outlines or values is not None):
+        rule = "three classes and no values, the third of outlines" if outlines else "two classes and no values"
+        raise InputError(f"{where}, binary: must go with {rule}: all numbers above 0 are the second")
     if values is not None and len(values) != len(names):
         raise InputError(f"{where}, values: must be one number for each of {len(names)} classes, got {len(values)}")
     parts = {"train": (images, masks)}
@@ -69,7 +74,7 @@ def image_masks(
             raise InputError(f"{where}: {part}_images and {part}_masks must both be given, or neither; add the other")
         if both[0] is not None and both[1] is not None:
             parts[part] = both[0], both[1]
-    mask_rules = MaskRules(names, ignore, None if values is None else tuple(values), binary)
+    mask_rules = MaskRules(names, ignore, None if values is None else tuple(values), binary, outlines)
     rules = PictureRules(size, grayscale, background, resize, orientation, "error", memory_budget_mb)
     pairs = {}
     for part, names_of in parts.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -51,14 +50,8 @@ def cirkd_loss(student: Tensor, teacher: Tensor, *, temperature: float = 0.1, po
     check_rows(student, teacher)
     maps = same_size(as_map(student), as_map(teacher))
     window = [min(pool, side) for side in maps[0].shape[2:]]
-    pooled = (functional.avg_pool2d(feature, window, ceil_mode=True) for feature in maps)
-    of_student, of_teacher = (unit(columns(feature)) for feature in pooled)
-    losses = []
-    for own, wanted in zip(of_student, of_teacher, strict=True):
-        # One image beside all: [B, A, A], of which only the divergence stays in view.
-        predicted, target = (
-            functional.log_softmax(one.T @ every / temperature, dim=2)
-            for one, every in ((own, of_student), (wanted, of_teacher))
-        )
-        losses.append(divergence(target.flatten(0, 1), predicted.flatten(0, 1)).mean())
-    return torch.stack(losses)
+    pixels = (unit(columns(functional.avg_pool2d(feature, window, ceil_mode=True))) for feature in maps)
+    # Every image beside every other: [B, B, A, A].
+    similarities = (every.transpose(1, 2)[:, None] @ every[None] for every in pixels)
+    predicted, target = (functional.log_softmax(each / temperature, dim=3) for each in similarities)
+    return divergence(target, predicted).mean((1, 2))
