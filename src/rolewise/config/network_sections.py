@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from rolewise.config.phase_sections import Phase
 from rolewise.config.section import (
     Count,
     Name,
@@ -179,6 +180,8 @@ class StudentSection(Section):
         mix: mixing of its images while it is trained.
         init: initial weights: ``random``, the ``teacher``'s, a file, or a section with what of it goes where.
         quantise: bits that it computes with; None for floating point.
+        phases: parts of its training under distillation, one after another; none listed for one of all epochs. Where
+            nothing is distilled, it trains on labels all along.
     """
 
     name: Name
@@ -188,3 +191,4 @@ class StudentSection(Section):
     mix: MixSection = MixSection()
     init: Weights = "random"
     quantise: QuantiseSection | None = None
+    phases: tuple[Phase, ...] = ()

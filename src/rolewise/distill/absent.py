@@ -8,10 +8,12 @@ from rolewise.errors import InputError, near
 
 #: The name elsewhere -> the name here.
 ALIASES = {
+    "activation_boundaries": "ab",
     "at": "attention",
     "cc": "correlation",
     "cckd": "correlation",
     "distkd": "dist",
+    "factor_transfer": "ft",
     "fitnet": "fitnets",
     "hint": "fitnets",
     "kl": "kd",
@@ -28,11 +30,9 @@ ALIASES = {
 }
 #: Methods of the field that nobody has written here, in words.
 ABSENT = {
-    "ab": "the distillation of activation boundaries",
     "cat_kd": "the transfer of class attention",
     "ctkd": "the curriculum of temperatures",
     "dml": "deep mutual learning, which is two students in roles that have kd of each other,",
-    "ft": "factor transfer",
     "ickd": "the inter-channel correlation",
     "mgd": "masked generative distillation",
     "mlkd": "the alignment of logits at several levels",

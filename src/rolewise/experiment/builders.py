@@ -11,16 +11,18 @@ from torch import Tensor, nn
 from rolewise.augment import OPS, Mix, Schedule
 from rolewise.augment import build_schedule as build_augmentation
 from rolewise.config.network_sections import MixSection, StudentSection
+from rolewise.config.phase_sections import Phase
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig
 from rolewise.config.training_sections import Training, TrainSection
 from rolewise.data.targets import UNLABELLED
-from rolewise.distill import Distiller, build_methods, weight_of
+from rolewise.distill import Distiller, Method, build_methods, weight_of
 from rolewise.errors import InputError
 from rolewise.experiment.seed_data import SeedData
 from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
 from rolewise.tasks import Classification, Task, build_task, reward_of, with_metrics
 from rolewise.train import Mixing, TrainSettings
+from rolewise.train.phase_course import resolved_phases
 
 
 def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSettings:
@@ -70,6 +72,18 @@ def preset(config: ExperimentConfig, spec: AugmentationSpec) -> Schedule:
     return build_augmentation(spec, ops=section.ops, ranges=section.ranges, base=section.base or None)
 
 
+def configured_methods(config: ExperimentConfig, section: StudentSection) -> tuple[tuple[Phase, ...], list[Method]]:
+    """Returns the phases of a student's training under distillation, and the methods of all of them.
+
+    Raises:
+        InputError: a method is wrong, or two of one name do not go together.
+    """
+    methods = build_methods([dict(method) for method in config.distill.methods])
+    if not section.phases:
+        return (), methods
+    return resolved_phases(section.phases, methods, config.distill.label_weight)
+
+
 def distiller(
     data: SeedData,
     student_section: StudentSection,
@@ -88,7 +102,7 @@ def distiller(
     """
     config = data.config
     task = configured_task(config, student_section.train.label_smoothing)
-    methods = build_methods([dict(method) for method in config.distill.methods]) if teacher is not None else []
+    methods = configured_methods(config, student_section)[1] if teacher is not None else []
     return Distiller(
         teacher,
         student,

@@ -103,6 +103,8 @@ def dependencies(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]
     found |= {"version": VERSION, "kind": stage.kind, "seed": stage.seed, "role": role}
     if stage.distilled:
         found["distill"] = values["distill"]
+    else:
+        found["role"] = {name: value for name, value in role.items() if name != "phases"}
     if (reward := builders.configured_reward(config)) is not None:
         found["reward"] = reward
     if stage.teacher is not None:

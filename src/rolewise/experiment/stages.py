@@ -122,6 +122,7 @@ def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
         seed=seed,
         device=data.device,
         mixing=builders.mixing_of(section.mix, config),
+        phases=builders.configured_methods(config, section)[0] if stage.distilled else (),
     )
     return BuiltTraining(trainee, data, epochs)
 
@@ -145,6 +146,7 @@ def training(run: RunFolder, stage: Stage) -> BuiltTraining:
         device=data.device,
         scalars=scalars,
         mixing=builders.mixing_of(section.mix, config),
+        phases=builders.configured_methods(config, section)[0] if stage.distilled else (),
     )
     return BuiltTraining(trainee, data, section.train.epochs)
 

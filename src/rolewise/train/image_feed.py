@@ -16,6 +16,7 @@ from rolewise.data import ImageBatch, ImageData, Source, batches, shuffled
 from rolewise.data.targets import IGNORED, are_unlabelled
 from rolewise.distill import Distiller
 from rolewise.seeds import generator
+from rolewise.train.feed import Feed
 from rolewise.train.given import check_seen
 from rolewise.train.mixer import Mixer, laid_out, parts_of
 from rolewise.train.mixing import Mixing
@@ -167,20 +168,20 @@ def at_once(source: Source, settings: TrainSettings) -> int:
     return max(1, count // settings.batch_size) * settings.batch_size
 
 
-def image_feed_of(
+def feed_of(
     distiller: Distiller,
-    source: Source,
-    indices: Tensor,
+    source: Source | Feed,
+    indices: Tensor | None,
     settings: TrainSettings,
     *,
     device: torch.device,
     **given: Any,
-) -> ImageFeed:
-    """Returns the feed of a training, with the images on the device where they are in memory.
+) -> Feed:
+    """Returns the feed of a training: the one that is given, or one of images, on the device if they are in memory.
 
     Args:
         distiller: student and teacher.
-        source: the images.
+        source: the images, or a feed, for which nothing else counts.
         indices: int64 [N], the images to train on.
         settings: of the training.
         device: of the training.
@@ -189,6 +190,9 @@ def image_feed_of(
     Raises:
         InputError: an argument is of another kind, or mixing does not go with the methods.
     """
+    if isinstance(source, Feed):
+        return source
+    assert indices is not None
     check_seen(given["augmentation"], given["teacher_augmentation"], given["view"])
     if given["mixing"] is not None:
         given["mixing"].check(distiller)

@@ -16,6 +16,7 @@ from rolewise.config.training_sections import TrainSection
 from rolewise.data import MissingDataError
 from rolewise.distill.settings import method_key
 from rolewise.errors import InputError, RolewiseError
+from rolewise.experiment.method_sections import methods_of_student
 from rolewise.experiment.name_checks import check
 from rolewise.experiment.own_code import own_code
 from rolewise.experiment.stage_graph import stages_of
@@ -25,6 +26,7 @@ from rolewise.experiment.trial.metric_trial import metric_trial_faults
 from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault
 from rolewise.experiment.trial.operation_trial import operation_fault
 from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_trial_faults
+from rolewise.experiment.trial.phase_trial import phase_trial_faults
 from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.trial.targets_trial import target_fault
@@ -178,8 +180,10 @@ class Trial:
                 fault = self._once(key, partial(init_fault, teacher, student))
                 if fault:
                     yield ("students", at, "init"), fault
-            for number, method in enumerate(config.distill.methods if distils else ()):
-                path: Steps = ("distill", "methods", number)
+            if distils and section.phases and not any(faulty(*path) for path, _ in methods_of_student(config, at)):
+                for below, message in phase_trial_faults(config, section, teacher.module, student.module):
+                    yield ("students", at, "phases", *below), message
+            for path, method in methods_of_student(config, at) if distils else ():
                 if not faulty(*path):
                     for steps, message in self._method(config, images, method, section, (teacher, student), at):
                         yield (*path, *steps), message
