@@ -35,6 +35,8 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
     for student in values["students"]:
         if not student["phases"]:
             del student["phases"]
+        if student["teachers"] == ["teacher"]:
+            del student["teachers"]
     return values
 
 

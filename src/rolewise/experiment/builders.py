@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def distiller(
     data: SeedData,
     student_section: StudentSection,
     student: nn.Module,
-    teacher: nn.Module | None,
+    teacher: nn.Module | Mapping[str, nn.Module] | None,
     indices: Tensor,
 ) -> Distiller:
     """Returns the loss of one student: with the methods where there is a teacher, the labels alone where not.
@@ -97,24 +98,29 @@ def distiller(
         data: of the run's seed.
         student_section: of the config.
         student: its network.
-        teacher: the frozen one, or None.
+        teacher: the frozen one, several by role, or None.
         indices: int64 [N], the images of the source that are trained on.
     """
     config = data.config
+    teachers = {student_section.teachers[0]: teacher} if isinstance(teacher, nn.Module) else dict(teacher or {})
     task = configured_task(config, student_section.train.label_smoothing)
-    methods = configured_methods(config, student_section)[1] if teacher is not None else []
+    methods = configured_methods(config, student_section)[1] if teachers else []
+    models = {"teacher": config.teacher.model, **{one.name: one.model for one in config.students}}
+    specs = {role: data.spec(models[role]) for role in teachers}
+    # One alone has the role of the teacher, whatever its name.
+    several = len(teachers) > 1
     return Distiller(
-        teacher,
+        teachers if several else next(iter(teachers.values()), None),
         student,
         methods,
-        label_weight=config.distill.label_weight if teacher is not None else 1.0,
+        label_weight=config.distill.label_weight if teachers else 1.0,
         task=task,
-        teacher_input=data.spec(config.teacher.model) if teacher is not None else None,
+        teacher_input=specs if several else next(iter(specs.values()), None),
         student_input=data.spec(student_section.model),
         example=data.source.batch(data.train[:2]),
         generator=derive_seed(data.seed, "adapters", student_section.name),
-        teacher_mode=config.distill.teacher_mode if teacher is not None else "eval",
-        stop_teacher=teacher is not None and config.distill.stop_teacher,
+        teacher_mode=config.distill.teacher_mode if teachers else "eval",
+        stop_teacher=bool(teachers) and config.distill.stop_teacher,
         labels=_trained_labels(data.source.labels, indices),
     ).to(data.device)
 

@@ -15,6 +15,7 @@ from rolewise.data import READERS, argument_faults
 from rolewise.distill import COMBINATIONS, METHODS, section_faults, section_terms
 from rolewise.distill.settings import method_name
 from rolewise.errors import InputError, near
+from rolewise.experiment.chain_checks import chain_faults
 from rolewise.experiment.method_sections import method_lists, methods_of_student
 from rolewise.experiment.metric_checks import metric_section_faults
 from rolewise.experiment.mix_checks import check_mixing
@@ -59,6 +60,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
                 yield ("augment", key), f"must name operations or package.module:name, got {name!r}{near(name, OPS)}"
     if config.augment.ops is not None and not config.augment.ops:
         yield ("augment", "ops"), "must name at least one operation, got none; leave it out to allow all"
+    yield from chain_faults(config)
     yield from phase_faults(config, left_out)
     yield from _arms(config, left_out)
     yield from check_mixing(config, left_out)

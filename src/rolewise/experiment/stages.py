@@ -97,7 +97,11 @@ def loss_of(run: RunFolder, data: SeedData, stage: Stage, seed: int, indices: Te
             init_from(student, teacher)
     begin_from_file(data, stage.role, student)
     student = builders.at_bits(section, student)
-    return builders.distiller(data, section, student, teacher if stage.distilled else None, indices)
+    teachers: dict[str, nn.Module] = {}
+    if stage.distilled and teacher is not None:
+        others = {role: trained_network(run, data, find_stage(config, name)) for role, name in stage.others}
+        teachers = {section.teachers[0]: teacher, **others}
+    return builders.distiller(data, section, student, teachers, indices)
 
 
 def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:

@@ -30,6 +30,7 @@ from rolewise.experiment.trial.phase_trial import phase_trial_faults
 from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.trial.targets_trial import target_fault
+from rolewise.experiment.trial.teaching_networks import teacher_of_method, teaching_networks, without_role
 from rolewise.experiment.trial.unlabelled_trial import unlabelled_faults
 from rolewise.experiment.trial.weight_trial import weight_trial
 from rolewise.foreign_code import ForeignError
@@ -164,7 +165,7 @@ class Trial:
         networks: list[Network | None],
         faulty: Callable[..., bool],
     ) -> Iterator[tuple[Steps, str]]:
-        teacher, distils = networks[0], any(stage.distilled for stage in stages_of(config))
+        distils = any(stage.distilled for stage in stages_of(config))
         for at, (section, student) in enumerate(zip(config.students, networks[1:], strict=True)):
             if student is None:
                 continue
@@ -173,20 +174,26 @@ class Trial:
                 fault = self._once(key, partial(bits_fault, section, student, images))
                 if fault:
                     yield ("students", at, *fault[0]), fault[1]
-            if teacher is None:
+            teaching = teaching_networks(config, networks, section)
+            if teaching is None:
                 continue
+            model, teacher = teaching[section.teachers[0]]
             if section.init == "teacher":
-                key = ["init", config.teacher.model, section.model, images]
+                key = ["init", model, section.model, images]
                 fault = self._once(key, partial(init_fault, teacher, student))
                 if fault:
                     yield ("students", at, "init"), fault
             if distils and section.phases and not any(faulty(*path) for path, _ in methods_of_student(config, at)):
-                for below, message in phase_trial_faults(config, section, teacher.module, student.module):
+                modules = {role: network.module for role, (_, network) in teaching.items()}
+                for below, message in phase_trial_faults(config, section, modules, student.module):
                     yield ("students", at, "phases", *below), message
             for path, method in methods_of_student(config, at) if distils else ():
                 if not faulty(*path):
-                    for steps, message in self._method(config, images, method, section, (teacher, student), at):
-                        yield (*path, *steps), message
+                    role, fault = teacher_of_method(method, section)
+                    how = (role, *teaching[role])
+                    found = [] if fault else self._method(config, images, method, section, how, student, at)
+                    yield from [((*path, "teacher"), fault)] if fault else []
+                    yield from (((*path, *steps), message) for steps, message in found)
 
     def _method(
         self,
@@ -194,25 +201,24 @@ class Trial:
         images: ImageFacts,
         method: dict[str, Any],
         section: StudentSection,
-        pair: tuple[Network, Network],
+        teaching: tuple[str, ModelSection, Network],
+        student: Network,
         at: int,
     ) -> list[tuple[Steps, str]]:
-        """Returns the faults of one method between the teacher and one student, by path below the method."""
+        """Returns the faults of one method between one teacher and one student, by path below the method."""
+        method = without_role(method, section)
         settings = {name: value for name, value in method.items() if name != "weight"}
-        key = ["method", settings, config.teacher.model, section.model, section.quantise, section.name, images]
+        role, model, network = teaching
+        seen = taught_images(config, images) if role == "teacher" else images
+        key = ["method", settings, model, section.model, section.quantise, section.name, images]
 
         def on_cpu() -> tuple[Network, Network]:
-            teacher, student = (
-                self._once(["cpu", role, model, seen], partial(built, model, seen, CPU))
-                for role, model, seen in (
-                    ("teacher", config.teacher.model, taught_images(config, images)),
-                    (at, section.model, images),
-                )
-            )
-            return Network(teacher, CPU), Network(student, CPU)
+            both = (role, model, seen), (at, section.model, images)
+            made = (self._once(["cpu", *one], partial(built, *one[1:], CPU)) for one in both)
+            return Network(next(made), CPU), Network(next(made), CPU)
 
-        models = (config.teacher.model, section)
-        found = self._once(key, partial(method_trial_faults, method, models, pair, images, on_cpu))
+        how = (method, (model, section), (network, student), images, on_cpu)
+        found = self._once(key, partial(method_trial_faults, *how))
         place = method_key(method)
         return [((place,), str(found))] if isinstance(found, ForeignError) else found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from torch import nn
 
@@ -19,7 +19,7 @@ from rolewise.train.parameter_groups import TERMS
 
 
 def phase_trial_faults(
-    config: ExperimentConfig, section: StudentSection, teacher: nn.Module, student: nn.Module
+    config: ExperimentConfig, section: StudentSection, teachers: Mapping[str, nn.Module], student: nn.Module
 ) -> Iterator[tuple[Steps, str]]:
     """Yields (path below the phases, message) for what does not go with the networks.
 
@@ -28,7 +28,7 @@ def phase_trial_faults(
     Args:
         config: the experiment.
         section: the student, with methods that are sound by themselves.
-        teacher: its network.
+        teachers: the networks that teach it, by role.
         student: its network.
     """
     try:
@@ -41,11 +41,11 @@ def phase_trial_faults(
                 if rule.role != TERMS:
                     for below, message in selection_fault(student, rule, (key, place)):
                         yield (number, *below), message
-        for below, message in _stop(phase, teacher, student):
+        for below, message in _stop(phase, teachers, student):
             yield (number, *below), message
 
 
-def _stop(phase: Phase, teacher: nn.Module, student: nn.Module) -> Iterator[tuple[Steps, str]]:
+def _stop(phase: Phase, teachers: Mapping[str, nn.Module], student: nn.Module) -> Iterator[tuple[Steps, str]]:
     if phase.stop_at is None:
         return
     if phase.label_weight:
@@ -58,8 +58,9 @@ def _stop(phase: Phase, teacher: nn.Module, student: nn.Module) -> Iterator[tupl
             yield ("stop_at",), f"{rule}; leave it out"
             return
         try:
+            teacher = teachers[method.teacher or next(iter(teachers))]
             read += [path for path, _ in pairs_of(method, student, teacher)]
-        except InputError:
+        except (InputError, KeyError):
             return  # found where the method is tried
     try:
         path = resolve(student, phase.stop_at, "student")
