@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rolewise.report import write_report
     from rolewise.search import SearchResult, search
     from rolewise.taps import tap
-    from rolewise.tasks import Classification, MultiLabel, Regression, Segmentation
+    from rolewise.tasks import Classification, Detection, MultiLabel, Regression, Segmentation
     from rolewise.train import Distilled, Trainee, distill, evaluate, fit
 
 __version__ = "0.1.0"
@@ -39,7 +39,7 @@ _WHERE = {
     "inputs": ("InputSpec",),
     "report": ("write_report",),
     "search": ("SearchResult", "search"),
-    "tasks": ("Classification", "MultiLabel", "Regression", "Segmentation"),
+    "tasks": ("Classification", "Detection", "MultiLabel", "Regression", "Segmentation"),
     "taps": ("tap",),
     "train": ("Distilled", "Trainee", "evaluate", "fit"),
 }
@@ -51,6 +51,7 @@ __all__ = [
     "Batch",
     "Classification",
     "Context",
+    "Detection",
     "Distilled",
     "Distiller",
     "ExperimentConfig",

@@ -188,18 +188,19 @@ def read_text(path: Path, what: str) -> str:
         raise InputError(f"{what} {path} must be UTF-8 text ({error}); it is damaged or of another kind") from error
 
 
-def read_json(path: AnyPath, what: str) -> Any:
+def read_json(path: AnyPath, what: str, *, largest: int = LARGEST_TEXT) -> Any:
     """Reads a JSON file.
 
     Args:
         path: the file.
         what: the kind of file for the error: ``"schedule"``.
+        largest: bytes, at the most.
 
     Raises:
         InputError: the file is missing, unreadable, no regular file, too large or not JSON.
     """
     path = as_path(path, what)
-    content = read_bytes(path, what)
+    content = read_bytes(path, what, largest=largest)
     try:
         return json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ import torch
 from PIL import Image
 
 from rolewise.data import ImageData, divide, read
+from rolewise.data.own_validation import own_validation
 from rolewise.data.targets import IGNORED, kind_of_targets, strata_of
 from rolewise.errors import InputError
+from rolewise.image_limits import ImageLimits
 
 H, W, N = 12, 16, 6
 #: Of many classes a few pictures show some.
@@ -77,6 +80,37 @@ def test_a_test_part_is_read_and_a_set_is_divided_by_the_classes_of_its_masks(tm
     assert strata_of(raw.train.labels).tolist() == [0] * N  # most of each is ground
 
 
+@SOME
+@pytest.mark.parametrize("limit", [None, 3, ImageLimits(train=3, validation=2), ImageLimits(test=2)])
+def test_a_set_that_sets_validation_images_aside_validates_on_them(tmp_path: Path, limit: Any):
+    places = ("", "validation_", "test_")
+    train, validating, tested = (saved(tmp_path, part=part, seed=seed) for seed, part in enumerate(places))
+    names = {f"{part}{kind}": f"{part}{kind}" for part in places for kind in ("images", "masks")}
+    raw = read("image_masks", root=tmp_path, classes=CLASSES, size=[H, W], **names)
+    assert raw.test is not None
+    divided = divide(raw.train, raw.test, name="own", test=None, limit=limit, split_seed=0, validation=300)
+    assert divided.validation is not None
+    parts = [divided.source.labels[divided.usable], divided.source.labels[divided.validation]]
+    parts.append(divided.test_source.labels[divided.test])
+    counts = (N, N, N) if limit is None else (3, N, N) if limit == 3 else (3, 2, N) if limit.train else (N, N, 2)
+    for found, whole, count in zip(parts, (train, validating, tested), counts, strict=True):
+        assert len(found) == count
+        assert all(any(np.array_equal(mask, known) for known in whole) for mask in found.numpy())
+    with pytest.raises(InputError, match=f"must be at most the {N} images that neither validate nor test, got {N + 1}"):
+        divide(raw.train, raw.test, name="own", test=None, limit=ImageLimits(train=N + 1), split_seed=0)
+
+
+@SOME
+def test_what_a_set_sets_aside_is_never_held_out_for_testing(tmp_path: Path):
+    saved(tmp_path)
+    validating = saved(tmp_path, part="validation_", seed=1)
+    names = {f"{part}{kind}": f"{part}{kind}" for part in ("", "validation_") for kind in ("images", "masks")}
+    raw = read("image_masks", root=tmp_path, classes=CLASSES, size=[H, W], **names)
+    divided = divide(raw.train, None, name="own", test=2, limit=None, split_seed=0)
+    assert (len(divided.usable), len(divided.test), divided.validation.tolist()) == (N - 2, 2, list(range(N, 2 * N)))
+    np.testing.assert_array_equal(raw.train.labels[divided.validation].numpy(), validating)
+
+
 @pytest.mark.parametrize("resize", ["crop", "pad", "squash"])
 def test_a_mask_follows_its_image_to_another_size(tmp_path: Path, resize: str):
     # The image's red channel is its mask, so that one can be told from the other.
@@ -120,6 +154,23 @@ def test_instances_of_sixteen_bits_are_binary_masks(tmp_path: Path):
 
 
 @SOME
+def test_objects_that_touch_are_kept_apart_by_their_outlines(tmp_path: Path):
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    numbers = np.zeros((8, 12), np.uint16)
+    numbers[1:7, 0:6], numbers[1:7, 6:11] = 300, 7
+    expected = np.zeros((8, 12), np.uint8)
+    expected[1:7, 0:11] = 2
+    expected[2:6, 0:5], expected[2:6, 7:10] = 1, 1  # the image's edge is no outline
+    for at in range(2):
+        Image.fromarray(np.full((8, 12, 3), at, np.uint8)).save(tmp_path / f"images/{at}.png")
+        Image.fromarray(numbers).save(tmp_path / f"masks/{at}.png")
+    raw = read("image_masks", root=tmp_path, binary=True, outlines=True, size=[8, 12])
+    assert raw.train.classes == ("background", "object", "outline")
+    np.testing.assert_array_equal(raw.train.labels[0].numpy(), expected)
+
+
+@SOME
 def test_pascal_vocs_layout_is_read(tmp_path: Path):
     images, masks = pictures()
     home = tmp_path / "VOCdevkit" / "VOC2012"
@@ -134,6 +185,11 @@ def test_pascal_vocs_layout_is_read(tmp_path: Path):
     assert raw.test is not None and len(raw.train.classes) == 21
     np.testing.assert_array_equal(raw.train.labels.numpy(), masks[[3, 0, 5]])
     np.testing.assert_array_equal(raw.test.labels.numpy(), masks[[1]])
+    (home / "ImageSets/Segmentation/mine.txt").write_text("p2\np4\n")
+    raw = read("voc_segmentation", root=tmp_path, size=[H, W], validation="mine")
+    np.testing.assert_array_equal(raw.train.labels[own_validation(raw.train)].numpy(), masks[[2, 4]])
+    with pytest.raises(InputError, match="validation: must be a further list, got 'val' twice"):
+        read("voc_segmentation", root=tmp_path, size=[H, W], validation="val")
     (home / "SegmentationClass/p0.png").unlink()
     with pytest.raises(InputError, match=r"train.txt, line 2: .*p0.png is missing"):
         read("voc_segmentation", root=tmp_path, size=[H, W])
@@ -142,7 +198,7 @@ def test_pascal_vocs_layout_is_read(tmp_path: Path):
 @SOME
 def test_camvids_layout_is_read_and_void_does_not_count(tmp_path: Path):
     images, masks = pictures()
-    for part in ("train", "test"):
+    for part in ("train", "val", "test"):
         for name in (part, f"{part}annot"):
             (tmp_path / "CamVid" / name).mkdir(parents=True)
         for at in range(N):
@@ -153,6 +209,10 @@ def test_camvids_layout_is_read_and_void_does_not_count(tmp_path: Path):
     raw = read("camvid", root=tmp_path, size=[H, W])
     assert raw.train.classes[8] == "car" and len(raw.train.classes) == 11
     np.testing.assert_array_equal(raw.train.labels.numpy(), masks)
+    raw = read("camvid", root=tmp_path, size=[H, W], validation="val")
+    assert own_validation(raw.train).tolist() == list(range(N, 2 * N))
+    with pytest.raises(InputError, match="validation: must be another part than test, got 'val' for both"):
+        read("camvid", root=tmp_path, size=[H, W], validation="val", test="val")
 
 
 @pytest.mark.slow
@@ -225,7 +285,13 @@ def test_a_damaged_file_is_named(tmp_path: Path, what: str, words: str):
         ({}, "classes: must name the classes in the order of their numbers"),
         ({"classes": CLASSES, "values": [0, 1]}, "values: must be one number for each of 3 classes, got 2"),
         ({"classes": CLASSES, "binary": True}, "binary: must go with two classes"),
-        ({"classes": CLASSES, "test_images": "images"}, "must both be given, or neither"),
+        ({"classes": CLASSES[:2], "binary": True, "outlines": True}, "binary: must go with three classes"),
+        ({"classes": CLASSES, "outlines": True}, "outlines: must go with binary: true"),
+        ({"classes": CLASSES, "test_images": "images"}, "test_images and test_masks must both be given, or neither"),
+        (
+            {"classes": CLASSES, "validation_masks": "masks"},
+            "validation_images and validation_masks must both be given",
+        ),
         ({"classes": CLASSES, "ignore": -1}, "ignore: must be a whole number from 0 to 65535, or null, got -1"),
         ({"classes": CLASSES, "values": [0, 0, 1]}, "values: must be a list of distinct whole numbers"),
     ],

@@ -15,7 +15,13 @@ from photo_toys import CLASSES, photograph
 from PIL import Image
 
 from rolewise import cli
-from rolewise.deploy import predict_pictures, predictor_of_run
+from rolewise.deploy import (
+    content_prediction,
+    picture_predictions,
+    predict_pictures,
+    prediction_as_json,
+    predictor_of_run,
+)
 from rolewise.deploy.given_pictures import given_pictures
 from rolewise.deploy.stage_choice import chosen_stage
 from rolewise.errors import InputError
@@ -171,3 +177,18 @@ def test_the_command_names_faulty_pictures_and_predicts_for_the_others(
     assert good["predictions"][0]["probability"] == pytest.approx(float(rows[2][2]))
     out, err, code = call("--csv", "-", "--json")
     assert code == 2 and "give one of them" in err
+
+
+def test_bytes_of_a_picture_are_predicted_as_its_file(photo_run: Path) -> None:
+    predictor = predictor_of_run(photo_run)
+    path = sorted((photo_run.parent / "photos").glob("*/*.png"))[0]
+    (known,) = picture_predictions(predictor, [path])
+    found = content_prediction(predictor, path.read_bytes())
+    assert found.values == pytest.approx(known.values, abs=1e-6) and not found.fault
+    shown = prediction_as_json(predictor, found, top=2)["predictions"]
+    assert len(shown) == 2 and shown[0]["probability"] == max(found.values)
+    assert {one["class"] for one in prediction_as_json(predictor, found, top=9)["predictions"]} == set(CLASSES)
+    broken = content_prediction(predictor, path.read_bytes()[:50])
+    assert broken.fault.startswith("cannot be read as an image") and not broken.values
+    assert prediction_as_json(predictor, broken) == {"fault": broken.fault}
+    assert "cannot be read as an image" in content_prediction(predictor, b"").fault

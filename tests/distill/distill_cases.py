@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rolewise.batch import Batch
+from rolewise.batch import Batch, Outputs
 from rolewise.distill import METHODS, Distiller, Method, configure
 from rolewise.models import build
+from rolewise.tasks import Classification, Detection, Segmentation, Task
 
 #: Methods that are functions of tensors, and those that are terms with learned parts or state.
 FUNCTIONS = [name for name in METHODS if METHODS[name].term is None]
 TERMS = [name for name in METHODS if METHODS[name].term is not None]
 #: Settings with which a term is small enough for tests.
 SMALL: dict[str, dict[str, Any]] = {"crd": {"width": 5, "negatives": 12}, "review_kd": {"middle": 5}}
+#: The levels of a detector, which are the stages of the tests' networks.
+SMALL |= {
+    name: {"student_taps": "last_stage", "teacher_taps": "last_stage"} for name in ("fgd", "defeat", "pearson_kd")
+}
+#: Methods that read masks or boxes, which classification has not.
+DENSE = [name for name in METHODS if METHODS[name].targets in ("masks", "boxes")]
 #: The classes of the source that the tests' images are the first rows of, and its size.
 CLASSES = torch.arange(24) % 5
 #: What a loss gets of one network: a tensor, or one of each stage.
@@ -66,7 +73,17 @@ def estimator_of(name: str, given: Given) -> nn.Module | None:
 
 
 def labels_of(name: str, batch: int) -> list[Tensor | None]:
-    """What a loss gets as labels: classes, then shares of two of them (of one in the last example); or None."""
+    """What a loss gets of the targets: classes, then shares of two of them (of one in the last example); or None.
+
+    Masks are [B, 6, 8] of 3 classes, with pixels that do not count; boxes [B, 2, 4], in fractions of the image.
+    """
+    if METHODS[name].targets == "masks":
+        masks = (torch.arange(batch * 48).view(batch, 6, 8) // 5) % 3
+        masks[:, :2, 5:], masks[-1, 4:] = -1, -1
+        return [masks]
+    if METHODS[name].targets == "boxes":
+        corners = torch.rand(batch, 2, 2, 2, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+        return [corners.sort(2)[0].flatten(2)]
     if not METHODS[name].wants_labels:
         return [None]
     first, second = torch.arange(batch) % 5, (3 * torch.arange(batch) + 1) % 5
@@ -75,18 +92,82 @@ def labels_of(name: str, batch: int) -> list[Tensor | None]:
     return [first, two]
 
 
+def targets_for(name: str, labels: Tensor | None) -> dict[str, Tensor]:
+    """Targets under the keyword that the loss takes them by; none where it takes none."""
+    return {} if labels is None else {METHODS[name].targets or "": labels}
+
+
 def loss_of(name: str, given: Given, labels: Tensor | None = None, **settings: Any) -> Callable[..., Tensor]:
-    """The method's loss, complete with its learned part and labels: classes where none are given."""
+    """The method's loss, complete with its learned part and targets: the first of `labels_of` where none are given."""
     estimator = estimator_of(name, given)
     if estimator is not None:
         settings["estimator"] = estimator
-    if METHODS[name].wants_labels:
-        settings["labels"] = labels_of(name, len(tensors(given)[0]))[0] if labels is None else labels
+    if METHODS[name].targets:
+        settings |= targets_for(name, labels_of(name, len(tensors(given)[0]))[0] if labels is None else labels)
     return functools.partial(METHODS[name].loss, **settings)
 
 
 def numpy_of(module: nn.Module) -> dict[str, np.ndarray]:
     return {key: value.detach().numpy() for key, value in module.named_parameters()}
+
+
+class Located(Classification):
+    """Images with boxes, and a loss of their own for any network: what methods read of a detector, without one."""
+
+    name = "detection"
+
+    def check(self, batch: Batch) -> None:
+        assert all(target["boxes"].shape[1:] == (4,) for target in batch.targets)
+
+    def check_outputs(self, outputs: Outputs, batch: Batch, *, values: bool) -> None:
+        assert len(outputs.logits) == len(batch.targets)
+
+    def losses(self, outputs: Outputs, batch: Batch, *, reduction: Any = "none") -> Mapping[str, Tensor]:
+        return {"labels": outputs.logits.square().mean()}
+
+    def example_targets(self, outputs: Outputs) -> Any:
+        return [{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)} for _ in outputs.logits]
+
+
+def task_for(name: str) -> Task:
+    """A task that a method goes with."""
+    if METHODS[name].targets == "boxes" and METHODS[name].reads == "logits":
+        return Detection()  # whose outputs it reads
+    tasks: dict[str | None, Task] = {"masks": Segmentation(), "boxes": Located()}
+    return tasks.get(METHODS[name].targets, Classification())
+
+
+def networks_for(name: str, seed: int = 0) -> tuple[nn.Module, nn.Module]:
+    """Teacher and student of such a task."""
+    if isinstance(task_for(name), Detection):
+        widths = [2, 3, 4, 4], [3, 4, 5, 6]
+        pair = [
+            build("fcos_small", num_classes=5, channels=1, widths=widths[role], depth=0, bins=5, seed=seed + role + 1)
+            for role in (0, 1)
+        ]
+        return pair[1], pair[0]
+    if METHODS[name].targets != "masks":
+        return networks(seed)
+    arguments = {"num_classes": 5, "channels": 1, "size": (8, 8)}
+    student = build("unet", widths=(4, 6), seed=seed + 1, **arguments)
+    return build("unet", widths=(6, 8), seed=seed + 2, **arguments), student
+
+
+def batch_for(name: str, num: int, dtype: torch.dtype = torch.float32) -> Batch:
+    """A batch of such a task, the first rows of the source."""
+    images, labels = batch_of(num, dtype)
+    targets: Any = labels
+    stream = torch.Generator().manual_seed(6)
+    if METHODS[name].targets == "masks":
+        targets = torch.randint(0, 5, (num, 8, 8), generator=stream)
+        targets[:, 0], targets[0, :, 2:] = 255, 255
+    elif METHODS[name].targets == "boxes":
+        if isinstance(task_for(name), Detection):
+            images = torch.rand(num, 1, 16, 24, generator=stream, dtype=torch.float64).to(dtype)
+        side = images.shape[2]
+        corners = (side * torch.rand(num, 2, 2, 2, generator=stream)).sort(2)[0].flatten(2)
+        targets = [{"boxes": boxes, "labels": torch.zeros(2, dtype=torch.int64)} for boxes in corners]
+    return with_rows(images, targets)
 
 
 def networks(seed: int = 0) -> tuple[nn.Module, nn.Module]:
@@ -107,10 +188,11 @@ def small(name: str, **settings: Any) -> Method:
 
 
 def make(name: str, seed: int = 0) -> Distiller:
-    teacher, student = networks(seed)
-    return Distiller(teacher, student, [small(name)], example=batch_of(2)[0], generator=seed, labels=CLASSES)
+    teacher, student = networks_for(name, seed)
+    given = {"example": batch_for(name, 2).inputs, "generator": seed, "labels": CLASSES, "task": task_for(name)}
+    return Distiller(teacher, student, [small(name)], **given)  # type: ignore[arg-type]
 
 
-def with_rows(images: Tensor, labels: Tensor) -> Batch:
+def with_rows(images: Tensor, labels: Any) -> Batch:
     """A batch of the first rows of the source."""
     return Batch(images, labels, torch.arange(len(images)))

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import distill_oracles_dense as dense
 import distill_oracles_logits as logits
 import distill_oracles_relations as relations
 import numpy as np
@@ -180,6 +181,7 @@ ORACLES: dict[str, Callable[..., Array]] = {
     "qfr": qfr,
     **logits.ORACLES,
     **relations.ORACLES,
+    **dense.ORACLES,
 }
 
 #: The losses of learned parts that have their own: (teacher, weights) -> [B].
@@ -202,6 +204,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "qfr": [{"bits": 2}],
     **logits.SETTINGS,
     **relations.SETTINGS,
+    **dense.SETTINGS,
 }
 
 
@@ -252,29 +255,37 @@ WORKED: dict[str, list[Worked]] = {
     ],
     **logits.WORKED,
     **relations.WORKED,
+    **dense.WORKED,
 }
 
 #: The total loss before and after 20 steps, in double precision; see test_twenty_steps_are_as_they_were.
 PINNED: dict[str, tuple[float, float]] = {
     "ab": (29.041772114106347, 5.468708016126994),
     "attention": (47.01756132365443, 6.540593900191721),
+    "cirkd": (4.346233131205585, 2.4612703510855782),
     "correlation": (1.7467730359988562, 1.5479722182969553),
     "crd": (24.886779736510515, 7.743263163260657),
     "cwd": (4.351677004509291, 1.6380817872024902),
+    "defeat": (7.895529667463886, 0.17165114508619558),
     "dist": (4.4489055358079685, 2.125020168540453),
     "dkd": (3.445582877805729, 1.738065957511266),
+    "fgd": (0.18497086340403052, 0.019602736760919406),
     "fitnets": (30.026956792149146, 2.2579503113678068),
     "fsp": (2.25560391632252, 1.5942819555697376),
     "ft": (38.45136508001871, 7.856630349099961),
+    "ifvd": (26.86136954871708, 5.524694332509636),
     "kd": (1.941860882103779, 1.5563703140797247),
     "kd_svd": (1.8231143495917166, 1.59809520748816),
+    "ld": (2.3724780832015764, 2.349966856884033),
     "logit_standardisation": (14.39161027928435, 3.004091821506903),
     "match": (1.8339565341900141, 1.5725142554005922),
+    "mgd": (1.745453069270095, 1.5446454530744413),
     "mhgd": (5.0131439705885, 3.947343645291893),
     "mixstd": (3.0780612764096986, 2.0863944473194467),
     "nst": (18.534550267695764, 7.6896581857878825),
     "output_match": (2.1972629950704645, 1.5507456394812769),
     "pairwise": (1.7979481487150837, 1.5501468989002112),
+    "pearson_kd": (7.377393066076438, 3.91402272937007),
     "pkt": (2.0242063680718743, 1.5843820009383511),
     "qfr": (1.7654568117593734, 1.5579457718442382),
     "reverse_kd": (1.9413588466927096, 1.557347670739472),

@@ -14,7 +14,7 @@ class Worked:
     teacher: Any
     losses: list[float]
     settings: dict[str, Any] = field(default_factory=dict)
-    #: Classes [B] or shares [B, K], where the loss gets labels.
+    #: Classes [B], shares [B, K], masks [B, H, W] or boxes [B, M, 4], where the loss gets targets.
     labels: Any = None
     #: Of the learned part that the loss gets; weights that are not here are zero.
     weights: dict[str, Any] = field(default_factory=dict)

@@ -58,6 +58,7 @@ def block(word: str) -> str:
         ('"kd_old"', {"labels", "kd_big", "kd_old"}),
         ('"a": first', {"a_labels", "b_labels", "kd_a", "kd_b"}),
         ("average_of", {"labels", "kd"}),
+        ("fcos_small", {"labels", "boxes", "distribution", "kd", "ld", "fgd", "mgd", "fitnets"}),
     ],
 )
 def test_an_example_runs(word: str, terms: set[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from distill_cases import (
     CLASSES,
     FUNCTIONS,
+    batch_for,
     batch_of,
     each,
     estimator_of,
@@ -18,10 +20,12 @@ from distill_cases import (
     labels_of,
     loss_of,
     make,
-    networks,
+    networks_for,
     numpy_of,
     pair,
     small,
+    targets_for,
+    task_for,
     tensors,
     with_rows,
 )
@@ -52,7 +56,7 @@ def test_it_agrees_with_an_independent_computation(name: str, batch: int) -> Non
             loss = loss_of(name, teacher, labels)(student, teacher, **settings)
             assert loss.shape == (batch,)
             given = {"estimator": numpy_of(estimator)} if estimator is not None else {}
-            given |= {"labels": labels.numpy()} if labels is not None else {}
+            given |= {key: value.numpy() for key, value in targets_for(name, labels).items()}
             expected = ORACLES[name](each(Tensor.numpy, student), each(Tensor.numpy, teacher), **settings, **given)
             np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-9, atol=1e-12)
 
@@ -87,7 +91,7 @@ def test_it_has_the_value_worked_by_hand(name: str) -> None:
             settings["estimator"] = estimator
         if case.labels is not None:
             labels = torch.tensor(case.labels)
-            settings["labels"] = labels.double() if labels.is_floating_point() else labels
+            settings |= targets_for(name, labels.double() if labels.is_floating_point() else labels)
         loss = METHODS[name].loss(student, teacher, **settings).detach()
         np.testing.assert_allclose(loss.numpy(), case.losses, rtol=1e-10)
 
@@ -129,7 +133,8 @@ def test_degenerate_examples_give_finite_gradients(name: str) -> None:
     zeros, ones = each(torch.zeros_like, teacher), each(torch.ones_like, teacher)
     large, small = each(lambda some: 1e4 * some, teacher), each(lambda some: 1e-20 * some, teacher)
     soft = labels_of(name, 4)[-1]
-    loss_function = loss_of(name, teacher, None if soft is None else soft.float())
+    soft = soft.float() if soft is not None and soft.is_floating_point() else soft
+    loss_function = loss_of(name, teacher, soft)
     for student in (zeros, ones, alike, large, small):
         for other in (teacher, alike, zeros):
             leaf = each(lambda some: some.clone().requires_grad_(), student)
@@ -159,7 +164,7 @@ def test_different_batches_are_refused(name: str) -> None:
 def test_the_gradient_reaches_the_student_alone(name: str) -> None:
     distiller = make(name).train()
     assert distiller.teacher is not None
-    terms = distiller(with_rows(*batch_of(6)))
+    terms = distiller(batch_for(name, 6))
     terms[name].backward()
     assert all(weight.grad is None and not weight.requires_grad for weight in distiller.teacher.parameters())
     reached = [weight.grad for weight in distiller.trainable_parameters() if weight.grad is not None]
@@ -174,15 +179,15 @@ def test_the_gradient_reaches_the_student_alone(name: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_stays_finite_and_near(name: str, dtype: torch.dtype) -> None:
     distiller = make(name).eval()
-    images, labels = batch_of(6)
-    expected = distiller(with_rows(images, labels))
+    batch = batch_for(name, 6)
+    expected = distiller(batch)
     with torch.autocast("cpu", dtype=dtype):
-        terms = distiller(with_rows(images, labels))
+        terms = distiller(batch)
     assert terms.student_logits.dtype == dtype and terms[name].dtype == torch.float32
     assert terms[name].detach().item() == pytest.approx(expected[name].detach().item(), rel=0.1, abs=1e-3)
     terms.total.backward()
     assert all(weight.grad.isfinite().all() for weight in distiller.trainable_parameters() if weight.grad is not None)
-    halved = distiller.to(dtype)(with_rows(images.to(dtype), labels))
+    halved = distiller.to(dtype)(with_rows(batch.inputs.to(dtype), batch.targets))
     assert halved[name].isfinite() and halved[name].dtype == torch.float32
 
 
@@ -198,22 +203,25 @@ def test_large_half_precision_features_do_not_overflow(name: str) -> None:
 
         def forward(self, images: Tensor) -> Tensor:
             seen = [place(value * 1) for place, value in zip(self.places, self.values, strict=True)]
-            return seen[0].flatten(1)[:, :5]
+            logits = seen[0].flatten(1)[:, :5]
+            return logits[:, :, None, None] if METHODS[name].targets == "masks" else logits
 
     paths = [f"places.{index}" for index in range(len(tensors(features(name, 4, 1))))]
     taps = {} if METHODS[name].reads == "logits" else {"student_taps": paths, "teacher_taps": paths}
-    distiller = Distiller(Fixed(1), Fixed(2), [configure(name, **taps)], example=torch.zeros(4, 1, 1, 1))
-    terms = distiller(torch.zeros(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64))
+    batch = batch_for(name, 4)
+    given: dict[str, Any] = {"example": batch.inputs, "task": task_for(name)}
+    distiller = Distiller(Fixed(1), Fixed(2), [configure(name, **taps)], **given)
+    terms = distiller(batch)
     assert terms.not_finite() is None and terms[name].dtype == torch.float32
 
 
 @every_method
 def test_its_state_makes_a_round_trip(name: str) -> None:
-    batch = with_rows(*batch_of(6))
-    teacher, student = networks()
-    given = {"example": batch.inputs, "labels": CLASSES}
+    batch = batch_for(name, 6)
+    teacher, student = networks_for(name)
+    given: dict[str, Any] = {"example": batch.inputs, "labels": CLASSES, "task": task_for(name)}
     first = Distiller(teacher, student, [small(name)], generator=1, **given).eval()
-    second = Distiller(teacher, networks(50)[1], [small(name)], generator=2, **given).eval()
+    second = Distiller(teacher, networks_for(name, 50)[1], [small(name)], generator=2, **given).eval()
     expected = first(batch).total.item()
     assert second(batch).total.item() != expected
     assert not [key for key in first.state_dict() if not key.startswith(("student.", "terms.", "_extra_state"))]
@@ -224,7 +232,7 @@ def test_its_state_makes_a_round_trip(name: str) -> None:
 @every_method
 def test_twenty_steps_are_as_they_were(name: str) -> None:
     distiller = make(name).double().train()
-    batch = with_rows(*batch_of(16, torch.float64))
+    batch = batch_for(name, 16, torch.float64)
     optimizer = torch.optim.SGD(distiller.trainable_parameters(), lr=0.01, momentum=0.9)
     totals = []
     for _ in range(21):

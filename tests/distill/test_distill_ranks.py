@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from distill_cases import FUNCTIONS, STAGES, batch_of, estimator_of, labels_of, make, pair, with_rows
+from distill_cases import FUNCTIONS, STAGES, batch_of, estimator_of, labels_of, make, pair, targets_for, with_rows
 from torch import Tensor, distributed, nn
 
 import rolewise.distill as rw
@@ -42,7 +42,7 @@ def test_a_method_says_rightly_whether_examples_stand_alone(name: str) -> None:
     for labels in labels_of(name, 8):
 
         def loss(rows: slice, labels: Tensor | None = labels) -> Tensor:
-            given = {"labels": labels[rows]} if labels is not None else {}
+            given = {} if labels is None else targets_for(name, labels[rows])
             some = [
                 [stage[rows] for stage in one] if isinstance(one, list) else one[rows] for one in (student, teacher)
             ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from distill_cases import FUNCTIONS
 
 import rolewise
 from rolewise.config import ConfigError
@@ -111,7 +112,7 @@ def test_numbers_at_the_edge_of_their_type_are_refused_or_give_a_finite_loss(nam
             assert caught.value.path == (key,)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].reads == "logits"])
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if METHODS[name].reads == "logits"])
 @pytest.mark.parametrize("end", [0, 1])
 def test_the_bounds_of_what_reads_logits_give_finite_losses_and_gradients(name: str, end: int) -> None:
     info, generator = METHODS[name], torch.Generator().manual_seed(0)

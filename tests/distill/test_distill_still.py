@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from distill_cases import TERMS, batch_of, make, with_rows
+from distill_cases import TERMS, batch_for, batch_of, make, with_rows
 from torch import Tensor, nn
 
 import rolewise.distill as rw
@@ -90,7 +90,7 @@ def state(distiller: Distiller) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_no_method_moves_its_parts_where_no_step_is_taken(name: str) -> None:
-    distiller, batch = make(name), with_rows(*batch_of(6))
+    distiller, batch = make(name), batch_for(name, 6)
     before = state(distiller)
     other = make(name)
     assert all(torch.equal(value, before[key]) for key, value in state(other).items()), "construction moved something"
@@ -110,13 +110,13 @@ def test_a_step_moves_the_state_once_and_a_refused_one_leaves_no_trace(name: str
     """What is refused, and what is looked at, changes nothing of the steps around it."""
     plain, disturbed = make(name), make(name)
     for step in range(3):
-        disturbed(with_rows(*batch_of(9)), context=Context(step=step)).total.backward()
+        disturbed(batch_for(name, 9), context=Context(step=step)).total.backward()
         disturbed.zero_grad()
         disturbed.after_step(taken=False)
         disturbed.student.load_state_dict(plain.student.state_dict())
-        disturbed.eval()(with_rows(*batch_of(3)))
+        disturbed.eval()(batch_for(name, 3))
         for distiller in (plain, disturbed.train()):
-            distiller(with_rows(*batch_of(6)), context=Context(step=step)).total.backward()
+            distiller(batch_for(name, 6), context=Context(step=step)).total.backward()
             distiller.after_step()
     assert state(plain).keys() == state(disturbed).keys()
     assert all(torch.equal(value, state(disturbed)[key]) for key, value in state(plain).items())
@@ -140,12 +140,13 @@ def test_accumulated_passes_move_norms_in_turn_as_they_would_by_themselves() -> 
     torch.testing.assert_close(norm.running_var, other.running_var)
 
 
-def train(distiller: Distiller, optimizer: torch.optim.Optimizer, steps: range) -> list[float]:
+def train(name: str, distiller: Distiller, optimizer: torch.optim.Optimizer, steps: range) -> list[float]:
     totals = []
-    images, labels = batch_of(24)
+    whole = batch_for(name, 24)
     for step in steps:
         rows = torch.randperm(24, generator=torch.Generator().manual_seed(step))[:8]
-        terms = distiller(Batch(images[rows], labels[rows], rows), context=Context(step / 6, step, step / 3, seed=5))
+        targets = whole.targets[rows] if isinstance(whole.targets, Tensor) else [whole.targets[row] for row in rows]
+        terms = distiller(Batch(whole.inputs[rows], targets, rows), context=Context(step / 6, step, step / 3, seed=5))
         optimizer.zero_grad()
         terms.total.backward()
         optimizer.step()
@@ -163,14 +164,14 @@ def test_an_interrupted_training_makes_the_bytes_of_an_undisturbed_one(name: str
         return distiller, torch.optim.SGD(distiller.trainable_parameters(), lr=0.02, momentum=0.9)
 
     whole, optimizer = begun(0)
-    expected = train(whole, optimizer, range(6))
+    expected = train(name, whole, optimizer, range(6))
     totals: list[float] = []
     saved: tuple[bytes, ...] = ()
     for part in (range(2), range(2, 3), range(3, 6)):
         distiller, optimizer = begun(part.start)
         for target, content in zip((distiller, optimizer), saved, strict=False):
             target.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
-        totals += train(distiller, optimizer, part)
+        totals += train(name, distiller, optimizer, part)
         files = io.BytesIO(), io.BytesIO()
         for target, file in zip((distiller, optimizer), files, strict=True):
             torch.save(target.state_dict(), file)

@@ -24,7 +24,7 @@ from rolewise.report.palette import SERIES, SURFACES, colours, declarations
 from rolewise.report.strips import strip
 from rolewise.seals import write_product
 
-VOID = {"meta", "link", "img", "input", "br"}
+VOID = {"meta", "link", "img", "input", "br", "wbr"}
 
 
 class Page(HTMLParser):

@@ -34,7 +34,7 @@ def texts_of(count: int, *, longest: int = 9, classes: int = 2, other: bool = Fa
         own = torch.rand(length, generator=stream) < 0.8
         rows.append(torch.where(own, noise - (noise - label) % classes, noise).clamp_min(10).tolist())
     student = table_of(rows)
-    facts = TokenizerFacts("others", 60, 0, None, (0, 2, 3), False)
+    facts = TokenizerFacts("others", 60, 0, 4, (0, 2, 3), False)
     teacher = table_of([[token + 10 for token in row for _ in (0, 1)] for row in rows], facts) if other else student
     return TextData({"student": student, "teacher": teacher}, labels, tuple("abcdef"[:classes]))
 

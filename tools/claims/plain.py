@@ -39,6 +39,8 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("log.md", "Whole steps at the epoch's own size, the middle of three", "once"),
     ("log.md", "- MLflow's file store is refused", "once"),
     ("methods.md", "| `crd` | `penultimate`", "rule"),
+    ("methods.md", "| `mgd` | `last_stage`", "rule"),
+    ("methods.md", "| `ld` | distributions of", "rule"),
     ("methods.md", "- The loss is the same for `a z + b`", "rule"),
     ("methods.md", "- **Learned parts with a loss of their own**", "rule"),
     ("config.md", "| `expected_calibration_error` | `classification`", "rule"),

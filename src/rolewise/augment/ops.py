@@ -17,7 +17,7 @@ from torch import Tensor
 from rolewise.errors import InputError, near
 from rolewise.foreign_code import is_import_path
 
-OpKind = Literal["tone", "enhance", "geometric", "erase", "own"]
+OpKind = Literal["tone", "enhance", "geometric", "erase", "own", "tokens"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Op:
 
     Args:
         name: its key in `OPS`.
-        kind: by grey levels alone, by a step from a degenerate image, by moving pixels, by erasing, or by a function of
-            the user's own.
+        kind: by grey levels alone, by a step from a degenerate image, by moving pixels, by erasing, by a function of
+            the user's own; or of the tokens of a text.
         unit: the unit of its value.
         range: the value at strength 1; the value at strength 0 is 0, the identity.
         signed: whether the value's sign is drawn.
@@ -66,8 +66,19 @@ _TABLE = (
     Op("crop", "geometric", "fraction of the side", 0.125, False, "pads with the fill and crops at a random place"),
 )
 
-#: Every operation of Rolewise by its name.
+_TOKENS = (
+    Op("token_dropout", "tokens", "fraction of the tokens", 0.5, False, "leaves tokens out"),
+    Op("token_swap", "tokens", "fraction of the neighbours", 0.5, False, "exchanges neighbouring tokens"),
+    Op("token_mask", "tokens", "fraction of the tokens", 0.5, False, "hides tokens behind the tokenizer's mask"),
+    Op("span_cut", "tokens", "fraction of the text", 0.5, False, "leaves a run of tokens out"),
+)
+
+#: Every operation of Rolewise on images by its name.
 OPS: dict[str, Op] = {op.name: op for op in _TABLE}
+#: Operations on the tokens of texts by their names.
+TOKEN_OPS: dict[str, Op] = {op.name: op for op in _TOKENS}
+#: The number of the first of them in a plan: far from those of images, so that no plan is taken for one of the others.
+FIRST_TOKEN_OP = 1000
 #: Operations of the user's own by their import paths, in the order in which this process imported them.
 OWN: dict[str, Op] = {}
 #: The number that stands for an operation of Rolewise in a plan; those of the user's own follow (see `number_of`).
@@ -86,29 +97,38 @@ def check_op(name: str, where: str = "op") -> str:
     """
     if not isinstance(name, str):
         raise InputError(f"{where} must be the name of an operation, got {name!r}")
-    if name not in OPS and name not in OWN:
+    if name not in OPS and name not in OWN and name not in TOKEN_OPS:
         if is_import_path(name):
             raise InputError(
                 f"{where} must name an operation that is imported, got {name!r}; name it in augment.ops, or call "
                 f"rolewise.augment.import_operation({name!r})"
             )
-        raise InputError(f"{where} must name an operation, got {name!r}{near(name, OPS)}")
+        raise InputError(f"{where} must name an operation, got {name!r}{near(name, [*OPS, *TOKEN_OPS])}")
     return name
 
 
 def op_of(name: str) -> Op:
     """Returns the operation of a name that `check_op` accepts."""
+    if name in TOKEN_OPS:
+        return TOKEN_OPS[name]
     return OPS[name] if name in OPS else OWN[name]
 
 
 def number_of(name: str) -> int:
     """Returns the number that stands for an operation in the plans of this process."""
+    if name in TOKEN_OPS:
+        return FIRST_TOKEN_OP + list(TOKEN_OPS).index(name)
     return INDEX[name] if name in INDEX else len(INDEX) + list(OWN).index(name)
 
 
 def names_by_number() -> tuple[str, ...]:
-    """Returns the names of all operations in the order of their numbers."""
+    """Returns the names of all operations on images in the order of their numbers."""
     return (*NAMES, *OWN)
+
+
+def name_of_number(number: int) -> str:
+    """Returns the name of the operation that a number stands for in the plans of this process."""
+    return [*TOKEN_OPS][number - FIRST_TOKEN_OP] if number >= FIRST_TOKEN_OP else names_by_number()[number]
 
 
 def pba_value(name: str, level: int, side: int) -> float:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from rolewise.augment.ops import NAMES, OWN, check_op, names_by_number, number_of, op_of
+from rolewise.augment.ops import FIRST_TOKEN_OP, NAMES, OWN, TOKEN_OPS, check_op, name_of_number, number_of, op_of
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, write_bytes
 from rolewise.tensors import read_tensors
@@ -50,7 +50,7 @@ class Plan:
         lines = []
         for op, value in zip(self.ops[image].tolist(), self.values[image].tolist(), strict=True):
             if op >= 0:
-                name = names_by_number()[op]
+                name = name_of_number(op)
                 unit = op_of(name).unit
                 lines.append(name if unit == "switch" else f"{name} {value:.3g} {unit}")
         return lines
@@ -59,8 +59,12 @@ class Plan:
         """Returns the plan with its tensors on a device."""
         return Plan(self.ops.to(device), self.values.to(device), self.draws.to(device))
 
-    def check(self, where: str = "plan") -> Plan:
+    def check(self, where: str = "plan", *, tokens: bool = False) -> Plan:
         """Returns the plan if every number in it means something.
+
+        Args:
+            where: its origin, for errors.
+            tokens: whether its operations are those of the tokens of texts, and not of images.
 
         Raises:
             InputError: an operation is unknown, a value is not finite, or a draw is outside [0, 1).
@@ -74,8 +78,13 @@ class Plan:
         if not ops.size:
             return self
         known = len(NAMES) + len(OWN)
-        if ops.min() < -1 or ops.max() >= known:
+        if not tokens and (ops.min() < -1 or ops.max() >= known):
             raise InputError(f"{where}: ops must be -1 to {known - 1}, got {ops.min()} to {ops.max()}")
+        drawn = ops[ops != -1]
+        if tokens and drawn.size and not FIRST_TOKEN_OP <= drawn.min() <= drawn.max() < FIRST_TOKEN_OP + len(TOKEN_OPS):
+            raise InputError(
+                f"{where}: ops must be of tokens, {', '.join(TOKEN_OPS)}, got others; take a policy of these"
+            )
         if not np.isfinite(values).all():
             raise InputError(f"{where}: values must be finite, got {values[~np.isfinite(values)][0]}")
         # Written so that NaN fails too.

@@ -57,7 +57,7 @@ def _page(found: dict[str, Any]) -> list[str]:
     channels, height, width = found["shape"]
     kinds = {
         **{"classes": "classes", "labels": "labels", "numbers": "numbers to predict"},
-        **{"masks": "classes of pixels", "tags": "tags of tokens"},
+        **{"masks": "classes of pixels", "boxes": "classes of boxes", "tags": "tags of tokens"},
     }
     kind = found["kind"]
     names = found.get("classes", found.get("numbers", []))
@@ -76,6 +76,9 @@ def _page(found: dict[str, Any]) -> list[str]:
     if found["targets"] == "masks":
         text = "Images in which a class occurs, and the share of the training images' pixels that are of it."
         lines += [*_wrapped(f"{text} Pixels that do not count: {found['ignored']:.1%}."), ""]
+    if found["targets"] == "boxes":
+        aside = f" Neither learned nor counted: {found['boxes_aside']:,}." if found["boxes_aside"] else ""
+        lines += [*_wrapped(f"Images in which a class has a box, and the training images' boxes of it.{aside}"), ""]
     if found.get("unlabelled"):
         lines += [*_wrapped("The training images have no classes; validation and test images are labelled ones."), ""]
     if found["targets"] == "tags":
@@ -105,11 +108,12 @@ def _table(found: dict[str, Any]) -> list[str]:
         name = name if len(name) <= width else name[: width - 3] + "..."
         return f"{name:<{width}}" + "".join(f"{cell:>12}" for cell in cells)
 
-    masks = found["targets"] == "masks"
-    lines = [line(title if rows else "", [*_PARTS, *(["pixels"] if masks else [])])]
+    last = {"masks": ["pixels"], "boxes": ["boxes"]}.get(found["targets"], [])
+    lines = [line(title if rows else "", [*_PARTS, *last])]
     for row in shown:
         cells = [f"{row[part]:,}" for part in _PARTS]
-        lines.append(line(row["name"], [*cells, f"{row['pixels']:.1%}"] if masks else cells))
+        cells += [f"{row['pixels']:.1%}" if name == "pixels" else f"{row[name]:,}" for name in last]
+        lines.append(line(row["name"], cells))
     if len(rows) > len(shown):
         lines.append(f"... and {len(rows) - len(shown):,} more (--json lists all)")
     empty = [row["name"] for row in rows if not row["train"]] if not found.get("unlabelled") else []

@@ -29,6 +29,8 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
     # For the same reason, settings that came later and are left out.
     if values["teacher"]["label_map"] is None:
         del values["teacher"]["label_map"]
+    if values["teacher"]["init"] == "random":
+        del values["teacher"]["init"]
     for section in (values["teacher"], *values["students"]):
         if section["model"]["interpolation"] is None:
             del section["model"]["interpolation"]

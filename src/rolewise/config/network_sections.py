@@ -124,6 +124,8 @@ class TeacherSection(Section):
         train: training.
         mix: mixing of its images while it is trained.
         weights: file of a trained teacher, or a section with what of it goes where; None to train one.
+        init: initial weights of a teacher that is trained here: ``random``, a file, or a section with what of it goes
+            where.
         label_map: teacher's classes that stand for the data's; None where they are the same.
     """
 
@@ -132,6 +134,7 @@ class TeacherSection(Section):
     train: TrainSection = TrainSection()
     mix: MixSection = MixSection()
     weights: Weights | None = None
+    init: Weights = "random"
     label_map: LabelMapSection | None = None
 
 

@@ -57,7 +57,7 @@ class DataSection(Section):
         download: whether missing files are fetched.
         arguments: settings of the data set's reader, or of the function.
         validation: images that score a search's members and give validation curves: a number, or a fraction of the
-            training images.
+            training images. Not read where the data set brings validation images of its own.
         test: images that are tested on, as a number or a fraction: held out where a set has no test part of its own,
             else so many of it; None for all of it.
         split_seed: seed of the division into training and test images, and of limits.

@@ -3,6 +3,8 @@
 from rolewise.data import readers  # noqa: F401  (they fill the registry)
 from rolewise.data.arguments import argument_faults, reader_settings
 from rolewise.data.arrays import from_arrays
+from rolewise.data.box_targets import box_list, packed_boxes
+from rolewise.data.collate_boxes import collate_boxes
 from rolewise.data.data_checks import ChecksumWarning, DataWarning, MissingDataError
 from rolewise.data.datasets import check_raw_data, read, read_with
 from rolewise.data.division import Division, divide
@@ -33,13 +35,16 @@ __all__ = [
     "TextData",
     "argument_faults",
     "batches",
+    "box_list",
     "channel_statistics",
     "check_raw_data",
+    "collate_boxes",
     "data_root",
     "divide",
     "files_state",
     "fingerprint",
     "from_arrays",
+    "packed_boxes",
     "read",
     "read_with",
     "reader_settings",

@@ -13,7 +13,7 @@ _PICTURES = {
 }
 _TARGETS = {
     "classes": "names of the classes in the order of their numbers; null for those of the data.",
-    "targets": "kind of targets: classes, labels of which each is there or not, numbers, or masks.",
+    "targets": "kind of targets: classes, labels of which each is there or not, numbers, masks or boxes.",
     "unlabelled": "training pictures have no classes, and only methods that read no labels train on them.",
     "label": "column or key of an image's class.",
 }
@@ -22,6 +22,13 @@ _MASKS = {
     "values": "number of each class in mask files, in the order of the classes; null for 0, 1, 2 and so on.",
     "binary": "every number above 0 is the second of two classes.",
     "mask_suffix": "text between an image's name and the ending in its mask's name.",
+}
+_BOXES = {
+    "annotations": "JSON file of the images' boxes, in COCO's form.",
+    "test_annotations": "JSON file of the test images' boxes; null where there are none.",
+    "difficult": "objects that are marked as difficult: ignore neither learns nor counts them, learn does both.",
+    "outside": "a box beyond its image's edge: error ends the reading, cut cuts it there.",
+    "pixels": "corners in the files are a box's first and last pixel, counted from 1, as Pascal VOC's own; else edges.",
 }
 _PLACES = {
     "folder": "folder of the images below data.root; null for where that data set usually is.",
@@ -39,4 +46,4 @@ _PLACES = {
     "names": "names in the file of arrays that it calls otherwise than Rolewise does.",
 }
 #: What a setting means, by its name, in every reader whose docstring has no entry of its own for it.
-ARGUMENT_TEXTS = {**_PLACES, **_PICTURES, **_TARGETS, **_MASKS}
+ARGUMENT_TEXTS = {**_PLACES, **_PICTURES, **_TARGETS, **_MASKS, **_BOXES}

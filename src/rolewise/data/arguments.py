@@ -57,9 +57,13 @@ def _is_colour(value: Any) -> bool:
     return _is_grey(value) or (isinstance(value, (list, tuple)) and len(value) == 3 and all(map(_is_grey, value)))
 
 
-def _are_classes(value: Any) -> bool:
-    some = isinstance(value, (list, tuple)) and len(value) >= 2 and all(map(_is_text, value))
+def _are_names(value: Any) -> bool:
+    some = isinstance(value, (list, tuple)) and len(value) > 0 and all(map(_is_text, value))
     return some and len(set(value)) == len(value)
+
+
+def _are_classes(value: Any) -> bool:
+    return _are_names(value) and len(value) > 1
 
 
 TEXT = Rule("text: a name or a path", _is_text)
@@ -77,11 +81,15 @@ ORIENTATION = one_of(*ORIENTATIONS)
 #: A file that cannot be read ends the reading, or is left out and counted in a warning.
 FAULTY = one_of("error", "skip")
 CLASSES = Rule("a list of two or more distinct names", lambda value: value is None or _are_classes(value))
+#: Of boxes, of which a single class is a task.
+BOX_CLASSES = Rule("a list of distinct names", lambda value: value is None or _are_names(value))
+#: A box beyond its image's edge.
+OUTSIDE = one_of("error", "cut")
 
 #: Of images, which have no tags of tokens.
 TARGETS = one_of(*(kind for kind in KINDS if kind != "tags"))
-#: Of a table, whose cells cannot hold masks.
-TABLE_TARGETS = one_of(*(kind for kind in KINDS if kind not in ("masks", "tags")))
+#: Of a table, whose cells can hold neither masks nor boxes.
+TABLE_TARGETS = one_of(*(kind for kind in KINDS if kind not in ("masks", "boxes", "tags")))
 #: The number of pixels in mask files that do not count.
 IGNORE = Rule("a whole number from 0 to 65535, or null", lambda value: value is None or _is_number(value))
 #: The number of each class in mask files.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rolewise.data.box_targets import as_boxes
 from rolewise.data.data_checks import warn
 from rolewise.data.image_sources import ImageData
 from rolewise.data.labels import numbered
@@ -196,6 +197,12 @@ def targets_and_names(
             known = [part[part != IGNORED] for part in masks if part is not None]
             classes = target_names(1 + max((int(part.max()) for part in known if len(part)), default=0), kind)
         return (*masks, tuple(classes))
+    if kind == "boxes":
+        boxes = as_boxes(labels, where), None if test_labels is None else as_boxes(test_labels, f"{where}, test_labels")
+        if classes is None:
+            most = max((float(part[:, :, 4].max()) for part in boxes if part is not None and part.numel()), default=0)
+            classes = target_names(1 + max(0, int(most)), kind)
+        return (*boxes, tuple(classes))
     train = as_targets(labels, kind, where)
     test = None if test_labels is None else as_targets(test_labels, kind, f"{where}, test_labels")
     if test is not None and test.dtype != train.dtype:

@@ -10,10 +10,11 @@ from torch import Tensor
 from rolewise.data.data_checks import warn
 from rolewise.data.held_images import held_images
 from rolewise.data.image_sources import ImageData, Source
-from rolewise.data.limits import Limit, limited_test, limited_unlabelled, limited_validation, used_images
+from rolewise.data.limits import Limit, limited_test, limited_unlabelled, limited_validation, used_beside
+from rolewise.data.own_validation import own_validation, trained_rows
 from rolewise.data.splits import count_of, split, stratified_subset
 from rolewise.data.targets import are_unlabelled, kind_of_targets, strata_of
-from rolewise.data.text_source import TextData, joined_texts
+from rolewise.data.text_source import TextData
 from rolewise.data.unlabelled import JoinedSources, labelled_parts
 from rolewise.errors import InputError
 from rolewise.image_limits import ImageLimits
@@ -29,8 +30,8 @@ class Division:
         usable: int64, indices into ``source``, ascending.
         test_source: holds the second; it may be ``source``.
         test: int64, indices into ``test_source``, ascending.
-        validation: int64, indices into ``source`` that validate, where the training images have no classes, or a file
-            of its own is given; else None, and validation images are drawn of ``usable`` for each seed.
+        validation: int64, indices into ``source`` that validate, where the training images have no classes, or the set
+            has validation images of its own; else None, and validation images are drawn of ``usable`` for each seed.
         raw: the training images and the test images as they were read, where ``source`` is joined of both.
         validating: the number of images of ``usable`` that validate, where a limit sets it; else None.
     """
@@ -74,22 +75,20 @@ def divide(
     Raises:
         InputError: there are not so many, or ``test`` is None and the set has no test part.
     """
-    if isinstance(train, TextData) and train.validating is not None:
-        return _beside_validation(train, test_part, name, test, limit, split_seed)
     if are_unlabelled(train.labels):
         return _unlabelled(train, test_part, name, test, limit, split_seed, validation, budget_mb)
-    usable = torch.arange(len(train))
+    own, usable = own_validation(train), trained_rows(train)
     test_source, tested = (train, usable[:0]) if test_part is None else (test_part, torch.arange(len(test_part)))
     stream = derive_seed(split_seed, "test")
     if test_part is None:
         if test is None:
             rule = f"must be the number of images to hold out: {name!r} has no test set of its own"
             raise InputError.at(("data", "test"), rule)
-        if (held := count_of("data.test", test, len(train))) >= len(train):
-            rule = f"must leave some of the {len(train):,} images to train on, got {held:,}; lower it"
+        if (held := count_of("data.test", test, len(usable))) >= len(usable):
+            rule = f"must leave some of the {len(usable):,} images to train on, got {held:,}; lower it"
             raise InputError.at(("data", "test"), rule)
-        fixed = split(train.labels, validation=0, test=test, seed=stream)
-        usable, tested = fixed.train, fixed.test
+        fixed = split(train.labels[usable], validation=0, test=test, seed=stream)
+        usable, tested = usable[fixed.train], usable[fixed.test]
     elif test is not None:
         count = count_of("data.test", test, len(test_part))
         if not 1 <= count <= len(test_part):
@@ -98,8 +97,8 @@ def divide(
         if count < len(test_part):
             test_source, tested = _some(test_part, stratified_subset(tested, test_part.labels, count, stream))
     if limit is None:
-        return Division(train, usable, test_source, tested)
-    used, validating = used_images(limit, len(usable), validation)
+        return Division(train, usable, test_source, tested, own)
+    used, validating = used_beside(limit, len(usable), validation, None if own is None else len(own))
     most = limited_test(limit, len(tested))
     if most < len(tested):
         stream = derive_seed(split_seed, "limit", "test")
@@ -108,6 +107,11 @@ def divide(
         test_source, tested = _some(train, tested)
     chosen = _limited(usable, train, used, split_seed)
     test_source, tested = held_images(test_source, tested, budget_mb)
+    if own is not None:
+        if validating < len(own):
+            own = stratified_subset(own, train.labels, int(validating), derive_seed(split_seed, "limit", "validation"))
+        train, rows = held_images(*_some(train, torch.cat([chosen, own])), budget_mb)
+        return Division(train, rows[: len(chosen)], test_source, tested, rows[len(chosen) :])
     train, usable = held_images(*_some(train, chosen), budget_mb)
     set_aside = int(validating) if isinstance(limit, ImageLimits) else None
     return Division(train, usable, test_source, tested, validating=set_aside)
@@ -148,29 +152,6 @@ def _unlabelled(
     labelled = held_images(labelled, torch.arange(len(labelled)), budget_mb)[0]
     joined = JoinedSources(train, labelled)
     return Division(joined, usable, labelled, tested, validated + len(train), raw)
-
-
-def _beside_validation(
-    train: TextData, test_part: Source | None, name: str, test: int | float | None, limit: Limit, split_seed: int
-) -> Division:
-    """Divides texts of which a file of their own validates: a limit of one number is that of the others."""
-    assert train.validating is not None
-    others, validating, most = torch.ones(len(train), dtype=torch.bool), train.validating, None
-    others[validating] = False
-    if isinstance(limit, ImageLimits):
-        most, limit = limit.validation, ImageLimits(train=limit.train, test=limit.test) if _further(limit) else None
-    alone = train.subset(others.nonzero()[:, 0])
-    rest = divide(alone, test_part, name=name, test=test, limit=limit, split_seed=split_seed)
-    if most is not None and most < len(validating):
-        validating = stratified_subset(validating, train.labels, most, derive_seed(split_seed, "limit", "validation"))
-    assert isinstance(rest.source, TextData)
-    joined = joined_texts(rest.source.subset(rest.usable), train.subset(validating))
-    usable, tested = torch.arange(len(rest.usable)), rest.test
-    return Division(joined, usable, rest.test_source, tested, joined.validating, (train, test_part))
-
-
-def _further(limit: ImageLimits) -> bool:
-    return limit.train is not None or limit.test is not None
 
 
 def _some(source: Source, indices: Tensor) -> tuple[Source, Tensor]:

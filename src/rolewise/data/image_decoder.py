@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, BinaryIO, Literal, get_args
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class FaultyImageError(InputError):
 
 
 def decode_image(
-    path: Path,
+    path: Path | BinaryIO,
     size: tuple[int, int],
     channels: int,
     background: Colour = 255,
@@ -59,7 +59,7 @@ def decode_image(
     by 257. Other kinds of picture are refused.
 
     Args:
-        path: the file.
+        path: the file, or an open one, such as the bytes of a picture in `io.BytesIO`.
         size: (H, W) in pixels.
         channels: 1 or 3.
         background: grey level or colour below what is transparent, and around a picture that is padded.
@@ -77,10 +77,11 @@ def decode_image(
     """
     from PIL import Image, ImageOps
 
+    name = str(path) if isinstance(path, Path) else "the picture"
     mode, target = "L" if channels == 1 else "RGB", (size[1], size[0])
     try:
         with Image.open(path, formats=picture_formats()) as image:
-            _check_room(image, path)
+            _check_room(image, name)
             flat = _flattened(image, mode, background)
             if orientation == "exif" and (turn := turn_of(image)) is not None:
                 flat = flat.transpose(turn)
@@ -91,19 +92,19 @@ def decode_image(
             else:
                 flat = _padded(flat, target, background)
             pixels = np.asarray(flat, np.uint8)
-            if on_frames is not None:
+            if on_frames is not None and isinstance(path, Path):
                 # After the first picture: damage to a later one is no matter.
                 with suppress(Exception):
                     if getattr(image, "is_animated", False) and image.format in _ANIMATED:
                         on_frames(path)
     except _NoRule as error:
-        raise FaultyImageError(f"{path} {error}") from error
+        raise FaultyImageError(f"{name} {error}") from error
     except InputError:
         raise
     except Exception as error:
         # Pillow's decoders fail in whatever way the bytes happen to lead to.
         raise FaultyImageError(
-            f"{path} cannot be read as an image ({type(error).__name__}: {error}); remove or replace it"
+            f"{name} cannot be read as an image ({type(error).__name__}: {error}); remove or replace it"
         ) from error
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
@@ -157,12 +158,12 @@ class _NoRule(Exception):
     """A picture is of a kind that 8 bits cannot hold without a choice that is the user's."""
 
 
-def _check_room(image: Image.Image, path: Path) -> None:
+def _check_room(image: Image.Image, name: str) -> None:
     """Refuses a picture by the size in its head, before its pixels are decoded."""
     pixels = image.width * image.height
     if pixels > _LARGE:
         # Four bytes for each pixel, and three pictures at a time: as stored, on its background, converted.
-        check_memory(12 * pixels, f"{path} ({image.width:,} x {image.height:,} pixels)", "make it smaller")
+        check_memory(12 * pixels, f"{name} ({image.width:,} x {image.height:,} pixels)", "make it smaller")
 
 
 @functools.lru_cache(maxsize=1)

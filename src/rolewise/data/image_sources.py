@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rolewise.data.targets import check_targets
+from rolewise.data.box_targets import check_within
+from rolewise.data.targets import check_targets, kind_of_targets
 from rolewise.errors import InputError
 
 
@@ -22,7 +23,7 @@ class Source(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """Targets: int64 [N] in [0, K), uint8 [N, K] of 0 and 1, float32 [N, K], or masks uint8 [N, H, W].
+        """Targets: int64 [N] in [0, K), uint8 [N, K] of 0 and 1, float32 [N, K], masks uint8 [N, H, W], or boxes.
 
         Tags are int16 [N, T]. See `rolewise.data.targets`.
         """
@@ -56,9 +57,11 @@ class ImageData:
 
     Args:
         images: uint8 [N, C, H, W], C 1 or 3.
-        labels: int64 [N] in [0, K); several of each image, uint8 [N, K] of 0 and 1, or float32 [N, K]; or masks of the
-            images' size, uint8 [N, H, W].
+        labels: int64 [N] in [0, K); several of each image, uint8 [N, K] of 0 and 1, or float32 [N, K]; masks of the
+            images' size, uint8 [N, H, W]; or packed boxes, float32 [N, M, 6] (see `rolewise.data.packed_boxes`).
         classes: K names: of classes, labels or numbers.
+        validating: int64, the images that the set itself sets aside for validation, ascending; None where it sets none
+            aside, and validation images are drawn.
 
     Raises:
         InputError: a shape or a type is wrong, or a label is out of range.
@@ -67,6 +70,7 @@ class ImageData:
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
+    validating: Tensor | None = None
 
     def __post_init__(self) -> None:
         shape = list(self.images.shape)
@@ -75,7 +79,10 @@ class ImageData:
         if 0 in shape:
             raise InputError(f"images must not be empty, got {shape}")
         check_targets(self.labels, len(self.images), len(self.classes))
-        if self.labels.ndim == 3 and self.labels.shape[1:] != self.images.shape[2:]:
+        kind = kind_of_targets(self.labels)
+        if kind == "boxes":
+            check_within(self.labels, self.size)
+        if kind == "masks" and self.labels.shape[1:] != self.images.shape[2:]:
             raise InputError(
                 f"masks must be of their images' size, {shape[2:]}, got {list(self.labels.shape[1:])}; resize them by "
                 "the nearest pixel"
@@ -118,6 +125,9 @@ class StreamedFiles:
         checked: whether each file is known to be readable.
         several: filled by ``decode`` with the files that hold several pictures.
     """
+
+    #: The images that the set itself sets aside for validation (see `ImageData`).
+    validating: Tensor | None = None
 
     def __init__(
         self,

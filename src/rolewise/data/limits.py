@@ -37,6 +37,28 @@ def used_images(limit: Limit, pool: int, validation: int | float) -> tuple[int, 
     return limit.train + validated, validated
 
 
+def used_beside(limit: Limit, pool: int, validation: int | float, own: int | None) -> tuple[int, int | float]:
+    """Returns the numbers of `used_images` where a data set may have validation images of its own.
+
+    A limit of one number is then that of the training images alone.
+
+    Args:
+        limit: the limits, if any.
+        pool: the images that are neither tested on nor of the set's own validation images.
+        validation: the number of validation images that are drawn, or a share of all that are used.
+        own: the number of the set's own validation images; None where they are drawn.
+
+    Raises:
+        InputError: there are not so many.
+    """
+    if own is None:
+        return used_images(limit, pool, validation)
+    if isinstance(limit, ImageLimits):
+        trained = None if limit.train is None else ImageLimits(train=limit.train)
+        return used_images(trained, pool, 0)[0], limited_validation(limit, own)
+    return used_images(limit, pool, 0)[0], own
+
+
 def limited_unlabelled(limit: Limit, total: int) -> int:
     """Returns the number of training images that are used, where these have no classes and others validate.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from rolewise.data.data_checks import check_memory, warn
 from rolewise.data.image_files import list_images
 from rolewise.data.image_sources import Source
 from rolewise.data.label_decoder import decode_labels, stored_size
+from rolewise.data.own_validation import marked_validation
 from rolewise.data.picture_source import PictureRules, picture_source
 from rolewise.data.targets import IGNORED
 from rolewise.errors import InputError
@@ -35,12 +36,15 @@ class MaskRules:
         ignore: the number of pixels that do not count, or None.
         values: the number of each class in the files, in the classes' order; None where they are 0 to K - 1.
         binary: whether every number above 0 is class 1: instances, or white on black.
+        outlines: whether the numbers above 0 are objects whose outlines, a pixel wide, are class 2, so that objects
+            that touch stay apart; only where ``binary``.
     """
 
     classes: tuple[str, ...]
     ignore: int | None = IGNORED
     values: tuple[int, ...] | None = None
     binary: bool = False
+    outlines: bool = False
 
     def classes_in(self, numbers: np.ndarray, path: Path) -> np.ndarray:
         """Returns the classes, uint8, of the numbers in a file, `IGNORED` where pixels do not count.
@@ -49,7 +53,7 @@ class MaskRules:
             InputError: a number is none of a class.
         """
         if self.binary:
-            return (numbers > 0).astype(np.uint8)
+            return _outlined(numbers) if self.outlines else (numbers > 0).astype(np.uint8)
         known = list(self.values) if self.values is not None else range(len(self.classes))
         table = np.full(65536, -1, np.int16)
         table[list(known)] = np.arange(len(self.classes))
@@ -65,6 +69,18 @@ class MaskRules:
                 f"{share:.1%} of its pixels; set data.arguments.ignore, values or classes to those of the files"
             )
         return np.asarray(found, np.uint8)
+
+
+def _outlined(numbers: np.ndarray) -> np.ndarray:
+    """Returns 0 outside objects, 2 for their pixels that have a side in common with another number, else 1."""
+    edge = np.zeros(numbers.shape, bool)
+    for axis in (0, 1):
+        differs = np.diff(numbers.astype(np.int64), axis=axis) != 0
+        before, after = [slice(None)] * 2, [slice(None)] * 2
+        before[axis], after[axis] = slice(None, -1), slice(1, None)
+        edge[tuple(before)] |= differs
+        edge[tuple(after)] |= differs
+    return np.where(numbers > 0, np.where(edge, 2, 1), 0).astype(np.uint8)
 
 
 def mask_source(images: Sequence[Path], masks: Sequence[Path], rules: PictureRules, mask_rules: MaskRules) -> Source:
@@ -99,6 +115,32 @@ def mask_source(images: Sequence[Path], masks: Sequence[Path], rules: PictureRul
     found = torch.from_numpy(labels)
     _warn_of_absent(found, mask_rules.classes, masks)
     return picture_source(images, found, mask_rules.classes, rules)
+
+
+def mask_parts(
+    listed: Callable[[str], tuple[list[Path], list[Path]]],
+    parts: tuple[str, str | None, str | None],
+    rules: PictureRules,
+    mask_rules: MaskRules,
+) -> tuple[Source, Source | None]:
+    """Returns the training images of a set of image and mask files, and its test images where it has any.
+
+    Args:
+        listed: returns the images and the masks of a part.
+        parts: names of the parts that train, validate and are tested on; None for one that is not there. Images that
+            validate are among the training images, marked as such.
+        rules: the images' way to pixels, which masks follow by the nearest pixel.
+        mask_rules: the masks' way to classes.
+
+    Raises:
+        InputError: as of `mask_source`.
+    """
+    train, validation, test = parts
+    images, masks = listed(train)
+    further: tuple[list[Path], list[Path]] = ([], []) if validation is None else listed(validation)
+    source = mask_source([*images, *further[0]], [*masks, *further[1]], rules, mask_rules)
+    tested = None if test is None else mask_source(*listed(test), rules, mask_rules)
+    return marked_validation(source, len(further[0])), tested
 
 
 def pairs_in(images: Path, masks: Path, suffix: str = "") -> tuple[list[Path], list[Path]]:

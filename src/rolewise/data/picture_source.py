@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import torch
@@ -59,6 +59,23 @@ class PictureRules:
         """(H, W) in pixels."""
         return (self.size, self.size) if isinstance(self.size, int) else (self.size[0], self.size[1])
 
+    def decoder(self, on_frames: Callable[[Path], None] | None = None) -> Callable[[Path | BinaryIO], np.ndarray]:
+        """Returns the function from an image file to its pixels, uint8 [C, H, W].
+
+        Args:
+            on_frames: called with the path of a file that holds several pictures.
+        """
+        ground: Colour = self.background if isinstance(self.background, int) else _three(self.background)
+        return functools.partial(
+            decode_image,
+            size=self.shape,
+            channels=self.channels,
+            background=ground,
+            resize=self.resize,
+            orientation=self.orientation,
+            on_frames=on_frames,
+        )
+
     def streamed(
         self, paths: Sequence[Path], labels: Tensor, names: tuple[str, ...], several: list[Path], checked: bool = False
     ) -> StreamedFiles:
@@ -71,22 +88,12 @@ class PictureRules:
             several: filled with the files that hold more than one picture, as they are read.
             checked: whether each is known to be readable.
         """
-        ground: Colour = self.background if isinstance(self.background, int) else _three(self.background)
-        decode = functools.partial(
-            decode_image,
-            size=self.shape,
-            channels=self.channels,
-            background=ground,
-            resize=self.resize,
-            orientation=self.orientation,
-            on_frames=several.append,
-        )
         turns = turned if self.orientation == "exif" else None
         return StreamedFiles(
             paths,
             labels,
             names,
-            decode,
+            self.decoder(several.append),
             self.channels,
             self.shape,
             workers=_THREADS,

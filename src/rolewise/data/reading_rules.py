@@ -26,6 +26,15 @@ def reads_pictures(name: str) -> bool:
     return ":" not in name and set(PICTURE_SETTINGS) <= set(inspect.signature(READERS[name]).parameters)
 
 
+def reads_texts(name: str) -> bool:
+    """Returns whether a data set is one of texts.
+
+    Args:
+        name: a registered name, or ``package.module:function``.
+    """
+    return ":" not in name and name in READERS and "tokenizer" in inspect.signature(READERS[name]).parameters
+
+
 def picture_rules(name: str, arguments: Mapping[str, Any]) -> PictureRules:
     """Returns the rules by which a data set of picture files is read.
 

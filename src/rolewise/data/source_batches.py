@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rolewise.data.image_sources import ImageData, Source
+from rolewise.data.targets import batch_targets
 from rolewise.data.text_source import TextData
 
 
@@ -27,6 +28,11 @@ class ImageBatch:
     images: Any
     labels: Tensor
     indices: Tensor
+
+    @property
+    def targets(self) -> Any:
+        """The labels as a batch has them: boxes as a list of mappings, all others as they are."""
+        return batch_targets(self.labels)
 
 
 def shuffled(indices: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Targets of images: classes, labels that are there or not, numbers, or masks; their types and strata of splits."""
+"""Targets of images: classes, labels that are there or not, numbers, masks or boxes; their types and strata."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rolewise.data.box_targets import COLUMNS, box_list, check_packed, main_classes
 from rolewise.data.labels import label_problem
 from rolewise.errors import InputError
 
 #: ``classes``: int64 [N], one of K each. ``labels``: [N, K], 1 for each label that an image has. ``numbers``: [N, D].
-#: ``masks``: uint8 [N, H, W], one of K for each pixel. ``tags``: int16 [N, T], one of K for each token of a text.
-TargetKind = Literal["classes", "labels", "numbers", "masks", "tags"]
+#: ``masks``: uint8 [N, H, W], one of K for each pixel. ``boxes``: float32 [N, M, 6] (see `rolewise.data.box_targets`).
+#: ``tags``: int16 [N, T], one of K for each token of a text.
+TargetKind = Literal["classes", "labels", "numbers", "masks", "boxes", "tags"]
 KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 #: Stands for the class of an image that has none. It is far from every class, so that a slip in labels is found.
 UNLABELLED = -(2**31)
@@ -29,10 +31,19 @@ def kind_of_targets(labels: Tensor) -> TargetKind:
     if labels.ndim == 1:
         return "classes"
     if labels.ndim == 3:
-        return "masks"
+        return "boxes" if labels.is_floating_point() and labels.shape[2] == COLUMNS else "masks"
     if labels.dtype == torch.int16:
         return "tags"
     return "numbers" if labels.is_floating_point() else "labels"
+
+
+def batch_targets(labels: Tensor) -> Any:
+    """Returns some of a source's labels as the targets of a batch: boxes as a list of mappings, all others as they are.
+
+    Args:
+        labels: [B, ...] of a source.
+    """
+    return box_list(labels) if kind_of_targets(labels) == "boxes" else labels
 
 
 def check_targets(labels: Tensor, num: int, num_names: int) -> None:
@@ -40,11 +51,15 @@ def check_targets(labels: Tensor, num: int, num_names: int) -> None:
 
     Args:
         labels: int64 [N] in [0, K) or `UNLABELLED`, uint8 [N, K] of 0 and 1, finite float32 [N, K], or uint8 [N, H, W]
-            in [0, K) or `IGNORED`; or int16 [N, T] in [0, K), or below 0 for tokens without a tag.
+            in [0, K) or `IGNORED`; int16 [N, T] in [0, K), or below 0 for tokens without a tag; or boxes, float32
+            [N, M, 6].
         num: N.
         num_names: K.
     """
     got = f"got {labels.dtype} {list(labels.shape)}"
+    if kind_of_targets(labels) == "boxes":
+        check_packed(labels, num, num_names)
+        return
     if labels.ndim == 3:
         if labels.dtype != torch.uint8 or len(labels) != num:
             raise InputError(f"masks must be uint8 [{num}, H, W], one for each image, {got}")
@@ -91,14 +106,16 @@ def are_unlabelled(labels: Tensor) -> bool:
 def strata_of(labels: Tensor) -> Tensor:
     """Returns int64 [N] in whose shares splits are drawn.
 
-    Those are classes, sets of labels, tenths of the first number, the class of most of a mask's pixels that count, or
-    the highest tag of a text.
+    Those are classes, sets of labels, tenths of the first number, the class of most of a mask's pixels that count or of
+    most of an image's boxes, or the highest tag of a text.
 
     Args:
         labels: of a source.
     """
     if labels.ndim == 1:
         return labels
+    if kind_of_targets(labels) == "boxes":
+        return main_classes(labels)
     if labels.ndim == 3:
         counts = [torch.bincount(mask.reshape(-1), minlength=256)[:IGNORED] for mask in labels]
         return torch.stack(counts).argmax(1) if counts else labels.new_zeros(0, dtype=torch.int64)
@@ -129,8 +146,8 @@ def target_problem(dtype: np.dtype[Any], shape: Sequence[int], num: int, name: s
             if several
             else problem
         )
-    if kind == "masks":
-        return _mask_problem(dtype, shape, num, name)
+    if kind in ("masks", "boxes"):
+        return _dense_problem(dtype, shape, num, name, kind)
     wanted = "[N, K] of 0 and 1" if kind == "labels" else "numbers [N] or [N, D]"
     rule = f"{name} must be {wanted}, for each of the {num:,} images, got {dtype} {list(shape)}"
     if dtype.kind not in "iufb":
@@ -143,12 +160,14 @@ def target_problem(dtype: np.dtype[Any], shape: Sequence[int], num: int, name: s
     return f"{rule}; leave them out where there is nothing to predict" if 0 in shape else None
 
 
-def _mask_problem(dtype: np.dtype[Any], shape: Sequence[int], num: int, name: str) -> str | None:
-    rule = f"{name} must be masks [N, H, W] of whole numbers, for each of the {num:,} images, got {dtype} {list(shape)}"
-    if dtype.kind not in "iub" or len(shape) != 3:
+def _dense_problem(dtype: np.dtype[Any], shape: Sequence[int], num: int, name: str, kind: TargetKind) -> str | None:
+    wanted, kinds = ("masks [N, H, W] of whole numbers", "iub") if kind == "masks" else ("boxes [N, M, 5]", "iuf")
+    rule = f"{name} must be {wanted}, for each of the {num:,} images, got {dtype} {list(shape)}"
+    if dtype.kind not in kinds or len(shape) != 3:
         way = f"; drop the channel with {name}.squeeze(1)" if len(shape) == 4 and shape[1] == 1 else ""
-        return f"{rule}{way or '; save the class of each pixel'}"
-    return None if shape[0] == num else f"{rule}; do images and masks belong together?"
+        remedy = "save the class of each pixel" if kind == "masks" else "save x1, y1, x2, y2 and the class of each box"
+        return f"{rule}{way or f'; {remedy}'}"
+    return None if shape[0] == num else f"{rule}; do images and {kind} belong together?"
 
 
 def as_masks(values: np.ndarray, where: str) -> Tensor:

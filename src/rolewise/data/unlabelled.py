@@ -33,10 +33,13 @@ class JoinedSources:
     def batch(self, indices: Tensor) -> Tensor:
         """Returns uint8 images [B, C, H, W]."""
         behind = indices >= len(self.first)
+        parts: tuple[Tensor, Tensor]
         if not bool(behind.any()):
-            return self.first.batch(indices)
+            images: Tensor = self.first.batch(indices)
+            return images
         if bool(behind.all()):
-            return self.second.batch(indices - len(self.first))
+            images = self.second.batch(indices - len(self.first))
+            return images
         parts = self.first.batch(indices[~behind]), self.second.batch(indices[behind] - len(self.first))
         images = torch.empty((len(indices), self.channels, *self.size), dtype=torch.uint8)
         for place, part in zip((~behind, behind), parts, strict=True):

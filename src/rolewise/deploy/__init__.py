@@ -3,9 +3,11 @@
 from rolewise.deploy.export import default_stage, export_stage
 from rolewise.deploy.model_card import Exported
 from rolewise.deploy.network_export import NetworkFile, export_network
+from rolewise.deploy.prediction_tables import prediction_as_json
 from rolewise.deploy.predictor import (
     Prediction,
     Predictor,
+    content_prediction,
     picture_predictions,
     predict_pictures,
     predictor_of_file,
@@ -17,11 +19,13 @@ __all__ = [
     "NetworkFile",
     "Prediction",
     "Predictor",
+    "content_prediction",
     "default_stage",
     "export_network",
     "export_stage",
     "picture_predictions",
     "predict_pictures",
+    "prediction_as_json",
     "predictor_of_file",
     "predictor_of_run",
 ]

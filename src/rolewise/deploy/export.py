@@ -149,7 +149,7 @@ def written(subject: Subject, form: str, out: Path, threads: int) -> tuple[OnnxF
 def _subject(run: RunFolder, data: SeedData, stage: Stage, given: str, output: str) -> Subject:
     config = run.config()
     section = section_of(config, stage.role)
-    spec = data.spec(section.model)
+    spec = data.pixel_spec(section.model)
     kind = kind_of_task(builders.configured_task(config))
     assert kind is not None
     rules, own = rules_of_data(config, data.source.channels, data.source.size)

@@ -25,7 +25,7 @@ def keep_agreement(path: Path, form: str, same: Agreement, part: str, runtime: s
         form: its format.
         same: the agreement.
         part: the images that it was measured on: ``test``, ``validation`` or ``given``.
-        runtime: what ran the file, with its version.
+        runtime: library that ran the file, with its version.
     """
     text = {
         "agreement": json.dumps(same.share),
@@ -42,7 +42,8 @@ def _into_onnx(path: Path, text: Mapping[str, str]) -> bytes:
     more = onnx.ModelProto()
     for key, value in text.items():
         more.metadata_props.add(key=key, value=value)
-    return path.read_bytes() + more.SerializeToString()
+    added: bytes = more.SerializeToString()
+    return path.read_bytes() + added
 
 
 def _into_program(path: Path, text: Mapping[str, str]) -> bytes:

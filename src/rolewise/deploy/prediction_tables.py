@@ -104,16 +104,25 @@ def predictions_as_json(predictor: Predictor, found: Sequence[Prediction], top: 
         top: as of `named_values`; of several labels and numbers all are given.
     """
     facts = predictor.facts
-    names = {"classification": "class", "multi_label": "label", "regression": "number"}
-    value = "value" if facts.kind == "regression" else "probability"
-    pictures: list[dict[str, Any]] = []
-    for one in found:
-        if one.fault:
-            pictures.append({"image": str(one.path), "fault": one.fault})
-            continue
-        shown = named_values(predictor, one, top if facts.kind == "classification" else len(one.values))
-        pictures.append({"image": str(one.path), "predictions": [{names[facts.kind]: a, value: b} for a, b in shown]})
+    pictures = [{"image": str(one.path), **prediction_as_json(predictor, one, top)} for one in found]
     return {"network": predictor.name, "task": facts.kind, "classes": list(facts.classes), "pictures": pictures}
+
+
+def prediction_as_json(predictor: Predictor, prediction: Prediction, top: int = 0) -> dict[str, Any]:
+    """Returns one prediction as plain values: ``predictions``, or ``fault`` where the picture cannot be read.
+
+    Args:
+        predictor: the network.
+        prediction: of one picture.
+        top: as of `predictions_as_json`.
+    """
+    if prediction.fault:
+        return {"fault": prediction.fault}
+    kind = predictor.facts.kind
+    names = {"classification": "class", "multi_label": "label", "regression": "number"}
+    value = "value" if kind == "regression" else "probability"
+    shown = named_values(predictor, prediction, top if kind == "classification" else len(prediction.values))
+    return {"predictions": [{names[kind]: label, value: number} for label, number in shown]}
 
 
 def _shortened(text: str, width: int, *, front: bool = False) -> str:

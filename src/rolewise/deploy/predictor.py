@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -161,6 +162,27 @@ def picture_predictions(
                 yield Prediction(path, tuple(found[index]))
     if several:
         warn_of_frames(several)
+
+
+def content_prediction(predictor: Predictor, content: bytes) -> Prediction:
+    """Returns the prediction for a picture that is no file but bytes, as a server receives it.
+
+    Args:
+        predictor: the network.
+        content: the content of a picture file of any kind that is read.
+
+    Returns:
+        The prediction, with an empty path; with a fault where the bytes are no picture.
+    """
+    place = Path()
+    try:
+        pixels = predictor.facts.rules.decoder()(io.BytesIO(content))
+    except InputError as error:
+        return Prediction(place, fault=str(error).removeprefix("the picture "))
+    with nullcontext() if predictor.threads is None else torch_threads(predictor.threads):
+        outputs = predictor.outputs(torch.from_numpy(pixels)[None])
+        values = predictor.facts.form.probabilities(outputs.float())[0].tolist()
+    return Prediction(place, tuple(values))
 
 
 def predict_pictures(

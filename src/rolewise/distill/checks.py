@@ -10,12 +10,13 @@ from torch import Tensor
 
 from rolewise.errors import InputError, near
 
-Limit = Literal["positive", "not negative", "temperature", "count", "few"]
+Limit = Literal["positive", "not negative", "fraction", "temperature", "count", "few"]
 #: Beyond these, single precision loses what a number stands for, or overflows. At a temperature of 1,000 the divergence
 #: of logits is their squared difference already; below 0.001 softmax is the largest logit alone.
 BOUNDS: dict[Limit, tuple[float, float]] = {
     "positive": (1e-9, 10**9),
     "not negative": (0, 10**9),
+    "fraction": (0, 1),
     "temperature": (1e-3, 1000),
     "count": (1, 10**6),
     "few": (1, 32),
@@ -73,7 +74,7 @@ def check_limit(name: str, value: object, limit: Limit, *, owner: str = "") -> N
         kind, right = "a whole number of at least 1", isinstance(value, int) and not isinstance(value, bool)
         right = right and value >= 1  # type: ignore[operator]
     else:
-        kind = "a number of at least 0" if limit == "not negative" else "a positive number"
+        kind = "a positive number" if low else "a number of at least 0"
         right = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
         right = right and (value > 0 or (value == 0 and not low))  # type: ignore[operator]
     if right and low <= value <= high:  # type: ignore[operator]

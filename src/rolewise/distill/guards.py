@@ -22,7 +22,7 @@ def check_batch(distiller: Distiller, batch: Batch) -> None:
     methods = distiller.methods
     if batch.targets is not None or distiller.label_weight:
         distiller.task.check(batch)
-    elif readers := [method.name for method in methods if method.info.wants_labels]:
+    elif readers := [method.name for method in methods if method.info.targets]:
         raise InputError(f'labels must be given, as "{readers[0]}" reads them, got none; give them, or leave it out')
     for kind, roles in (("student", distiller.roles), ("teacher", distiller.teaching)):
         for role in roles:

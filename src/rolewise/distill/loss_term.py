@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
 from rolewise.distill.checks import check_feature, check_unreduced
+from rolewise.distill.dense_targets import box_fractions, class_masks
 from rolewise.distill.method import Method
 from rolewise.distill.mixed import mixed_logits, temperature_of
 from rolewise.distill.running import without_autocast
@@ -29,6 +31,8 @@ class LossTerm(Term):
         maps: a learned map of the student's feature for each pair of taps, or none.
         estimator: its learned part with a loss of its own, or None.
     """
+
+    task: Task
 
     def __init__(self, method: Method, task: Task, maps: Sequence[nn.Module] = (), estimator: nn.Module | None = None):
         super().__init__()
@@ -71,8 +75,8 @@ class LossTerm(Term):
 
     def _of_features(self, pieces: list[tuple[Tensor, Tensor]], batch: Batch) -> Tensor | dict[str, Tensor]:
         info, settings, own = self.method.info, dict(self.method.settings), None
-        if info.wants_labels:
-            settings["labels"] = batch.targets
+        if info.targets is not None:
+            settings[info.targets] = self._targets(info.targets, batch)
         if self.estimator is not None:
             settings["estimator"] = self.estimator
             own = self.estimator([teacher for _, teacher in pieces])
@@ -83,6 +87,12 @@ class LossTerm(Term):
             loss = each[0] if len(each) == 1 else torch.stack(each).sum(0)
         check_unreduced(self.method.name, loss, len(pieces[0][0]))
         return loss if own is None else {"": loss, "estimator": own}
+
+    def _targets(self, kind: str, batch: Batch) -> Any:
+        """Returns the targets of a batch in the form of a loss on features (see `Info.targets`)."""
+        if kind == "masks":
+            return class_masks(batch, self.task)
+        return box_fractions(batch, self.method.name) if kind == "boxes" else batch.targets
 
 
 def make_term(method: Method, task: Task, pairs: Pairs, shapes: Shapes, seed: int) -> Term:
@@ -118,5 +128,5 @@ def make_term(method: Method, task: Task, pairs: Pairs, shapes: Shapes, seed: in
             make = info.estimator
             estimator = made(f"{method.name}_estimator", lambda: make(shapes.teacher))
         term = LossTerm(method, task, maps, estimator)
-    term.name, term.pairs = method.name, tuple(pairs)
+    term.name, term.pairs, term.task = method.name, tuple(pairs), task
     return term

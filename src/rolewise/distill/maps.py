@@ -83,6 +83,23 @@ def check_places(name: str, student: Tensor, teacher: Tensor) -> None:
         raise InputError(f"{name} must tap maps [B, D, H, W] or tokens [B, T, D], got {got}; choose other taps")
 
 
+def neighbourhood_map(student_shape: Sequence[int], teacher_shape: Sequence[int], *, name: str = "") -> nn.Module:
+    """Returns a learned 3x3 convolution of a map from the student's width to the teacher's, with a bias.
+
+    Args:
+        student_shape: [B, D, H, W].
+        teacher_shape: [B, D', H', W'].
+        name: of the method, for the message.
+
+    Raises:
+        InputError: one of them is no map.
+    """
+    if len(student_shape) != 4 or len(teacher_shape) != 4:
+        got = f"{list(student_shape)} and {list(teacher_shape)}"
+        raise InputError(f"{name} must tap maps [B, D, H, W], got {got}; choose other taps")
+    return nn.Conv2d(student_shape[1], teacher_shape[1], 3, padding=1)
+
+
 def width_map(
     student_shape: Sequence[int], teacher_shape: Sequence[int], *, bias: bool = False, name: str = ""
 ) -> nn.Module:

@@ -24,7 +24,9 @@ MakeEstimator = Callable[[Sequence[Sequence[int]]], nn.Module]
 #: Returns the scale at which the logits of a student are read, from a method's settings.
 LogitScale = Callable[..., float | None]
 #: Keywords of a loss that the Distiller gives, and nobody configures.
-GIVEN = ("labels", "estimator")
+GIVEN = ("labels", "masks", "boxes", "estimator")
+#: Keywords of a loss that get a batch's targets, and the task that has such targets.
+TARGET_TASKS = {"labels": "classification", "masks": "segmentation", "boxes": "detection"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Info:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The loss's own settings with their defaults; ``labels`` and ``estimator`` are none of them."""
+        """The loss's own settings with their defaults; targets and ``estimator`` are none of them."""
         return {name: default for name, default in self.keywords.items() if name not in GIVEN}
 
     @cached_property
@@ -126,6 +128,17 @@ class Info:
     def wants_labels(self) -> bool:
         """Whether the loss takes ``labels``, int64 [B] or soft [B, K]."""
         return "labels" in self.keywords
+
+    @cached_property
+    def targets(self) -> str | None:
+        """The targets that it reads, by the keyword of `TARGET_TASKS`; None where it reads none.
+
+        ``labels`` int64 [B] or soft [B, K]; ``masks`` int64 [B, H, W], -1 for a pixel that does not count; ``boxes`` a
+        tensor [M, 4] for each image, in fractions of its width and height.
+        """
+        if self.term is not None:
+            return self.term.targets
+        return next((name for name in TARGET_TASKS if name in self.keywords), None)
 
     @property
     def summary(self) -> str:

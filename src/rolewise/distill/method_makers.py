@@ -27,7 +27,7 @@ COMMON: dict[str, tuple[Any, str]] = {
     "student": (str | None, "the role of the network that learns, where there are several."),
 }
 #: Entries of a loss's Args that nobody configures.
-_GIVEN = ("student", "teacher", "labels", "shapes", "estimator")
+_GIVEN = ("student", "teacher", "labels", "masks", "boxes", "shapes", "estimator")
 
 
 def maker_of(name: str) -> Callable[..., Method]:

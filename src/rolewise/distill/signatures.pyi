@@ -31,6 +31,19 @@ def attention(
 ) -> Method:
     """Mean squared difference of the normalised attention maps."""
 
+def cirkd(
+    *,
+    temperature: float = 0.1,
+    pool: int = 1,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the similarities between the pixels of every two images, averaged over the other image."""
+
 def correlation(
     *,
     gamma: float = 0.4,
@@ -72,6 +85,19 @@ def cwd(
 ) -> Method:
     """Divergence of the student's distribution over places from the teacher's, in each channel."""
 
+def defeat(
+    *,
+    foreground: float = 3.0,
+    background: float = 12.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared differences of features, averaged over the places of objects and over those of the background."""
+
 def dist(
     *,
     inter: float = 1.0,
@@ -95,6 +121,22 @@ def dkd(
     student: str | None = None,
 ) -> Method:
     """Divergence between targets and rest, and divergence among the rest, each with its own weight."""
+
+def fgd(
+    *,
+    foreground: float = 0.001,
+    background: float = 0.0005,
+    attention: float = 0.0005,
+    relation: float = 5e-06,
+    temperature: float = 0.5,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared differences of features at objects and background, of attentions, and of features with their context."""
 
 def fitnets(
     *,
@@ -130,6 +172,17 @@ def ft(
 ) -> Method:
     """Mean difference of the student's factors from the teacher's, each at unit length."""
 
+def ifvd(
+    *,
+    weight: float | Weight | dict[str, Any] = 200.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean squared difference of the cosines between each pixel's feature and the centre of its class."""
+
 def kd(
     *,
     temperature: float = 4.0,
@@ -152,6 +205,17 @@ def kd_svd(
     student: str | None = None,
 ) -> Method:
     """Squared difference of the relations between the main directions of consecutive stages."""
+
+def ld(
+    *,
+    temperature: float = 10.0,
+    valuable: float = 0.25,
+    weight: float | Weight | dict[str, Any] = 0.25,
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the student's distributions of distances to a box's sides from the teacher's."""
 
 def logit_standardisation(
     *,
@@ -179,6 +243,19 @@ def match(
     student: str | None = None,
 ) -> Method:
     """Distance of the student's feature from the teacher's, element by element or place by place."""
+
+def mgd(
+    *,
+    drop: float = 0.65,
+    drop_from: Literal["places", "channels"] = "places",
+    weight: float | Weight | dict[str, Any] = 2e-05,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared difference of the teacher's feature to one generated from the student's, of which parts are dropped."""
 
 def mhgd(
     *,
@@ -238,6 +315,17 @@ def pairwise(
     student: str | None = None,
 ) -> Method:
     """Mean squared difference of the cosines between an image's places."""
+
+def pearson_kd(
+    *,
+    weight: float | Weight | dict[str, Any] = 6.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Half the mean squared difference of features whose channels are standardised over the batch and all places."""
 
 def pkt(
     *,

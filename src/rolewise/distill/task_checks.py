@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rolewise.distill.method import Info, Method
+from rolewise.distill.method import TARGET_TASKS, Info, Method
 from rolewise.errors import InputError
 from rolewise.tasks import Task
+
+#: What a method that reads targets needs, by the keyword.
+_TARGETS = {
+    "labels": "one class for each example",
+    "masks": "a class for each pixel",
+    "boxes": "boxes of objects",
+}
 
 
 def check_task(methods: Sequence[Method], task: Task) -> None:
@@ -28,6 +35,10 @@ def task_fault(info: Info, task: Task) -> str | None:
         info: of the method.
         task: of the networks.
     """
+    # Labels of rows are the task's matter; other targets are read as they are.
+    read = info.targets if info.reads != "logits" or info.targets != "labels" else None
+    if read is not None and task.name != TARGET_TASKS[read]:
+        return f"must have {_TARGETS[read]}, which the task {task.name} has not; take another method"
     if info.reads == "logits":
         if task.rows_hold not in info.rows:
             return (
@@ -39,6 +50,4 @@ def task_fault(info: Info, task: Task) -> str | None:
                 f"must compare at least {info.least_classes} classes, and the task {task.name} has rows of "
                 f"{task.row_classes}, where it is constant or is kd; take kd, or a method on features"
             )
-    elif info.wants_labels and task.name != "classification":
-        return f"must have one class for each example, which the task {task.name} has not; take another method"
     return None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
 from rolewise.errors import InputError
+from rolewise.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,14 @@ class Term(nn.Module):
 
     #: Whether it reads ``batch.indices``, the examples' rows in their source.
     needs_indices: ClassVar[bool] = False
+    #: The targets that it reads of a batch, where these are of a single task (see `Info.targets`).
+    targets: ClassVar[Literal["labels", "masks", "boxes"] | None] = None
     #: Its name in the Distiller, set by it; also that of its random stream.
     name: str = ""
     #: The paths (student's, teacher's) that it reads, set by the Distiller.
     pairs: tuple[tuple[str, str], ...] = ()
+    #: The task of its networks, set by the Distiller; None where a term is called by itself.
+    task: Task | None = None
 
     def forward(
         self, student: Outputs, teacher: Outputs, batch: Batch, context: Context

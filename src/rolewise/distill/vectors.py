@@ -21,6 +21,6 @@ def unit(vectors: Tensor) -> Tensor:
 
 
 def divergence(log_target: Tensor, log_predicted: Tensor) -> Tensor:
-    """Returns KL(target || predicted) in nats, [B], from log-probabilities [B, K]."""
+    """Returns KL(target || predicted) in nats, [...], from log-probabilities [..., K]."""
     found: Tensor = torch.linalg.vecdot(log_target.exp(), log_target - log_predicted)
     return found

@@ -9,12 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rolewise.augment import OPS, Mix, Schedule
+from rolewise.augment import OPS, TOKEN_OPS, Mix, Schedule
 from rolewise.augment import build_schedule as build_augmentation
+from rolewise.batch import Batch
 from rolewise.config.network_sections import MixSection, StudentSection
 from rolewise.config.phase_sections import Phase
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig
 from rolewise.config.training_sections import Training, TrainSection
+from rolewise.data import TextData
+from rolewise.data.reading_rules import reads_texts
 from rolewise.data.targets import UNLABELLED
 from rolewise.distill import Distiller, Method, build_methods, weight_of
 from rolewise.errors import InputError
@@ -56,8 +59,16 @@ def mixing_of(section: MixSection, config: ExperimentConfig) -> Mixing | None:
 
 
 def learned_ops(config: ExperimentConfig) -> tuple[str, ...]:
-    """Returns the operations that a search may use; by default the fifteen of population based augmentation."""
-    return config.augment.ops or tuple(name for name in OPS if name not in ("flip", "crop"))
+    """Returns the operations that a search may use.
+
+    By default those are the fifteen of population based augmentation, and for texts all on tokens.
+    """
+    return allowed_ops(config) or tuple(name for name in OPS if name not in ("flip", "crop"))
+
+
+def allowed_ops(config: ExperimentConfig) -> tuple[str, ...] | None:
+    """Returns the operations that presets pick among: the config's, or all on tokens for texts; None for their own."""
+    return config.augment.ops or (tuple(TOKEN_OPS) if reads_texts(config.data.name) else None)
 
 
 def preset(config: ExperimentConfig, spec: AugmentationSpec) -> Schedule:
@@ -70,7 +81,7 @@ def preset(config: ExperimentConfig, spec: AugmentationSpec) -> Schedule:
         InputError: the name, an argument or the file is wrong.
     """
     section = config.augment
-    return build_augmentation(spec, ops=section.ops, ranges=section.ranges, base=section.base or None)
+    return build_augmentation(spec, ops=allowed_ops(config), ranges=section.ranges, base=section.base or None)
 
 
 def configured_methods(config: ExperimentConfig, section: StudentSection) -> tuple[tuple[Phase, ...], list[Method]]:
@@ -106,7 +117,10 @@ def distiller(
     task = configured_task(config, student_section.train.label_smoothing)
     methods = configured_methods(config, student_section)[1] if teachers else []
     models = {"teacher": config.teacher.model, **{one.name: one.model for one in config.students}}
-    specs = {role: data.spec(models[role]) for role in teachers}
+    if isinstance(data.source, TextData) and list(teachers) not in ([], ["teacher"]):
+        rule = f"must be [teacher] for texts, got {list(student_section.teachers)}; leave teachers out"
+        raise InputError(f'students "{student_section.name}": teachers {rule}')
+    specs = {role: spec for role in teachers if (spec := data.spec(models[role])) is not None}
     # One alone has the role of the teacher, whatever its name.
     several = len(teachers) > 1
     return Distiller(
@@ -117,12 +131,20 @@ def distiller(
         task=task,
         teacher_input=specs if several else next(iter(specs.values()), None),
         student_input=data.spec(student_section.model),
-        example=data.source.batch(data.train[:2]),
+        example=_example(data),
         generator=derive_seed(data.seed, "adapters", student_section.name),
         teacher_mode=config.distill.teacher_mode if teachers else "eval",
         stop_teacher=bool(teachers) and config.distill.stop_teacher,
         labels=_trained_labels(data.source.labels, indices),
     ).to(data.device)
+
+
+def _example(data: SeedData) -> Any:
+    """Returns two images, or two texts as each role sees them."""
+    rows = data.train[:2]
+    if not isinstance(data.source, TextData) or data.source.is_shared:
+        return data.source.batch(rows)
+    return Batch(data.source.batch(rows), views={"teacher": data.seen_by("teacher").batch(rows)})
 
 
 def _trained_labels(labels: Tensor, indices: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from rolewise.config.schema import DataSection, ExperimentConfig
 from rolewise.data import DataWarning, Division, Source, StreamedFiles, TextData, data_root, divide, read_with, split
 from rolewise.data.data_checks import CopiesWarning
 from rolewise.data.held_images import NOTHING_MB
+from rolewise.data.own_validation import marked_validation
 from rolewise.data.picture_facts import PictureFacts, picture_facts, same_pixels
 from rolewise.data.splits import count_of
 from rolewise.data.targets import IGNORED, kind_of_targets
@@ -146,8 +147,9 @@ def _readable(source: Source, facts: Sequence[PictureFacts]) -> Source:
         raise InputError(
             f"none of {len(facts):,} images can be read, such as {first.name} ({first.fault}); replace them"
         )
-    labels = source.labels[torch.tensor(good)]
-    return StreamedFiles(paths, labels, source.classes, source.decode, source.channels, source.size)
+    kept = torch.tensor(good)
+    left = StreamedFiles(paths, source.labels[kept], source.classes, source.decode, source.channels, source.size)
+    return left if source.validating is None else marked_validation(left, int(kept[source.validating].sum()))
 
 
 def _counts(divided: Division, section: DataSection, seed: int, classes: Sequence[str]) -> dict[str, Any]:
@@ -165,20 +167,25 @@ def _counts(divided: Division, section: DataSection, seed: int, classes: Sequenc
         "test": divided.test_source.labels[divided.test],
     }
     found: dict[str, Any] = {"parts": {part: len(some) for part, some in each.items()}}
-    if kind_of_targets(labels) == "tags":
+    kind = kind_of_targets(labels)
+    if kind == "tags":
         columns = {
             part: some[some >= 0].long().bincount(minlength=len(classes)).tolist() for part, some in each.items()
         }
         found["classes"] = [
             {"name": name, **{part: column[at] for part, column in columns.items()}} for at, name in enumerate(classes)
         ]
-    elif not labels.is_floating_point():
+    elif kind == "boxes" or not labels.is_floating_point():
         columns = {part: _by_class(some, len(classes)) for part, some in each.items()}
         found["classes"] = [
             {"name": name, **{part: column[at] for part, column in columns.items()}} for at, name in enumerate(classes)
         ]
         found["unlabelled"] = int((labels[train] < 0).sum()) if labels.ndim == 1 else 0
-        if labels.ndim == 3:
+        if kind == "boxes":
+            for at, line in enumerate(found["classes"]):
+                line["boxes"] = int((labels[train][:, :, 4] == at).sum())
+            found["boxes_aside"] = int((labels[train][:, :, 5] == 1).sum())
+        if kind == "masks":
             pixels = _pixels(labels[train])
             for at, line in enumerate(found["classes"]):
                 line["pixels"] = pixels[at] / max(1, sum(pixels[:IGNORED]))
@@ -194,7 +201,9 @@ def _validation_fault(validation: int | float, usable: int) -> str | None:
 
 
 def _by_class(labels: Tensor, number: int) -> list[int]:
-    """Returns the number of images of each class, or with each label, or in whose mask a class occurs."""
+    """Returns the number of images of each class, or with each label, or with a pixel or a box of a class."""
+    if kind_of_targets(labels) == "boxes":
+        return [int((labels[:, :, 4] == at).any(1).sum()) for at in range(number)]
     if labels.ndim == 3:
         there = torch.zeros(number, dtype=torch.int64)
         for mask in labels:

@@ -73,6 +73,5 @@ def evaluate_stage(root: AnyPath, name: str) -> Metrics:
         data = seed_data_of(config, stage.seed, builders.configured_device(config.device))
         model = trained_network(run, data, stage)
         spec = data.spec(section_of(config, stage.role).model)
-        return evaluate(
-            model, data.source, data.validation, spec, device=data.device, task=builders.configured_task(config)
-        )
+        source, task = data.seen_by(stage.role), builders.configured_task(config)
+        return evaluate(model, source, data.validation, spec, device=data.device, task=task)

@@ -28,7 +28,7 @@ def write_histograms(run: RunFolder, stage: Stage) -> None:
     if section.quantise is None:
         return
     data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
-    model, spec = trained_network(run, data, stage), data.spec(section.model)
+    model, spec = trained_network(run, data, stage), data.pixel_spec(section.model)
     chosen = data.some(min(IMAGES, len(data.validation)), data.validation, "histograms")
     batches = [prepare(data.source.batch(part).to(data.device), spec) for part in torch.split(chosen, BATCH)]
     content = {

@@ -24,6 +24,8 @@ class TrainingMember:
     """
 
     def __init__(self, trainee: Trainee, data: SeedData, epochs: int) -> None:
+        # Texts as the role's own tokenizer gives them.
+        self._source = trainee.source
         self._trainee = trainee
         self._data = data
         self._epochs = epochs
@@ -51,7 +53,7 @@ class TrainingMember:
         """Returns the task's first metric on the whole validation set, its negative where lower is better."""
         data, distiller = self._data, self._trainee.distiller
         spec, model = distiller.student_input, self._trainee.model
-        return evaluate(model, data.source, data.validation, spec, device=data.device, task=distiller.task).score
+        return evaluate(model, self._source, data.validation, spec, device=data.device, task=distiller.task).score
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the full state of the training."""

@@ -6,12 +6,13 @@ import inspect
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from rolewise.augment import OPS
+from rolewise.augment import OPS, TOKEN_OPS
 from rolewise.augment import build_schedule as build_augmentation
 from rolewise.augment.ops import OWN
 from rolewise.config.faults import Steps
 from rolewise.config.schema import LEARNED, AugmentationSpec, ExperimentConfig
 from rolewise.data import READERS, argument_faults
+from rolewise.data.reading_rules import reads_texts
 from rolewise.distill import COMBINATIONS, METHODS, section_faults, section_terms
 from rolewise.distill.settings import method_name
 from rolewise.errors import InputError, near
@@ -22,6 +23,7 @@ from rolewise.experiment.mix_checks import check_mixing
 from rolewise.experiment.phase_checks import phase_faults
 from rolewise.experiment.scalar_checks import check_scalars
 from rolewise.experiment.task_rules import task_section_faults
+from rolewise.experiment.text_rules import text_section_faults
 from rolewise.experiment.weight_checks import label_map_faults, weight_file_faults
 from rolewise.foreign_code import is_import_path
 from rolewise.models import GIVEN, MODELS
@@ -56,7 +58,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
         ("ranges", tuple(config.augment.ranges)),
     ):
         for name in listed:
-            if name not in OPS and not is_import_path(name):
+            if name not in OPS and not is_import_path(name) and not reads_texts(config.data.name):
                 yield ("augment", key), f"must name operations or package.module:name, got {name!r}{near(name, OPS)}"
     if config.augment.ops is not None and not config.augment.ops:
         yield ("augment", "ops"), "must name at least one operation, got none; leave it out to allow all"
@@ -66,6 +68,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from check_mixing(config, left_out)
     yield from task_section_faults(config, left_out)
     yield from metric_section_faults(config, left_out)
+    yield from text_section_faults(config, left_out)
     yield from check_scalars(config, left_out)
     yield from weight_file_faults(config)
     yield from label_map_faults(config)
@@ -103,7 +106,9 @@ def _model(path: Steps, name: str, arguments: dict[str, Any]) -> Iterable[tuple[
         yield (*path, "name"), f"must be a model or package.module:callable, got {name!r}{near(name, MODELS)}"
         return
     known = [
-        key for key in inspect.signature(MODELS[name]).parameters if key not in ("num_classes", "channels", "size")
+        key
+        for key in inspect.signature(MODELS[name]).parameters
+        if key not in ("num_classes", "channels", "size", "vocabulary")
     ]
     for key in arguments:
         if key not in known:
@@ -156,8 +161,9 @@ def _augmentation(
     if (isinstance(spec, str) and spec in LEARNED) or any(steps[: len(path)] == path for steps in left_out):
         return
     # An unknown operation is one fault, where it stands, and none of every arm.
-    ops = tuple(name for name in config.augment.ops or () if name in OPS or name in OWN) or None
-    ranges = {name: value for name, value in config.augment.ranges.items() if name in OPS or name in OWN}
+    known = {**OPS, **OWN, **TOKEN_OPS}
+    ops = tuple(name for name in config.augment.ops or () if name in known) or None
+    ranges = {name: value for name, value in config.augment.ranges.items() if name in known}
     try:
         build_augmentation(spec, ops=ops, ranges=ranges)
     except InputError as error:

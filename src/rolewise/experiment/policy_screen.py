@@ -43,7 +43,7 @@ def _screen(run: RunFolder, stage: Stage) -> list[dict[str, Any]]:
     config = run.config()
     data = seed_data_of(config, stage.seed, configured_device(config.device), run.root)
     teaching = next(other for other in stages_of(config) if other.name == stage.teacher)
-    teacher, spec = trained_network(run, data, teaching), data.spec(section_of(config, teaching.role).model)
+    teacher, spec = trained_network(run, data, teaching), data.pixel_spec(section_of(config, teaching.role).model)
     space = strategies.policy_space(config, "random", stage.role)
     genomes = [
         space.start(generator(stage.seed, "screen", stage.role, number))

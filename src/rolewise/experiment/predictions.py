@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from rolewise.data import batches
+from rolewise.data.reading_rules import reads_texts
 from rolewise.data.splits import Opened
 from rolewise.errors import InputError
 from rolewise.experiment import builders
@@ -34,7 +35,7 @@ _FORM = 1
 
 
 def write_predictions(run: RunFolder, results: Mapping[str, Any]) -> bool:
-    """Writes ``predictions.npz`` of a finished run of classification; of another task nothing.
+    """Writes ``predictions.npz`` of a finished run of classification of images; of another task, or of texts, nothing.
 
     It holds the classes that each student named with distillation and without, in the arms that the run leads with,
     and those that their teacher named, for every seed: ``answers/<stage>``, int32 [N]; ``labels``, int32 [N], and for
@@ -52,7 +53,7 @@ def write_predictions(run: RunFolder, results: Mapping[str, Any]) -> bool:
         InputError: the run's files are damaged.
     """
     config = run.config()
-    if builders.configured_task(config).name != "classification":
+    if builders.configured_task(config).name != "classification" or reads_texts(config.data.name):
         return False
     kinds = _networks(results)
     names = [f"seed{seed}/{name}" for seed in config.seeds for name in dict.fromkeys(chain(*kinds.values()))]

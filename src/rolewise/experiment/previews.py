@@ -14,9 +14,11 @@ from rolewise.augment import Schedule, apply, apply_to_masks, mix_images
 from rolewise.augment import build_schedule as build_augmentation
 from rolewise.config.schema import DataSection, ExperimentConfig
 from rolewise.data import RawData, read, stratified_subset
-from rolewise.data.targets import IGNORED
+from rolewise.data.reading_rules import reads_texts
+from rolewise.data.targets import IGNORED, kind_of_targets
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders
+from rolewise.experiment.drawn_boxes import with_boxes
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import stages_of
@@ -26,19 +28,26 @@ from rolewise.seals import write_product
 from rolewise.seeds import generator
 from rolewise.threads import torch_threads
 from rolewise.train import Mixing
+from rolewise.train.moved_labels import moved_labels
 
 FRACTIONS = (0.0, 0.5, 1.0)
 
 
 def write_previews(run: RunFolder, images: int = 8) -> None:
-    """Writes ``previews.npz`` of the first seed: ``clean`` and ``<search>/<fraction>``, uint8 [images, C, H, W]."""
+    """Writes ``previews.npz`` of the first seed: ``clean`` and ``<search>/<fraction>``, uint8 [images, C, H, W].
+
+    Boxes are drawn on their images; of texts nothing is written.
+    """
     config = run.config()
+    if reads_texts(config.data.name):
+        return
     seed = config.seeds[0]
     data = seed_data_of(config, seed, torch.device("cpu"))
     chosen = data.some(min(images, len(data.train)), data.train, "previews")
     clean = data.source.batch(chosen)
     size = (clean.shape[1], clean.shape[2], clean.shape[3])
-    arrays: dict[str, Any] = {"clean": clean.numpy()}
+    boxes = _boxes(data.source.labels[chosen])
+    arrays: dict[str, Any] = {"clean": (clean if boxes is None else with_boxes(clean, boxes)).numpy()}
     for stage in stages_of(config):
         if stage.kind != "search" or stage.seed != seed:
             continue
@@ -48,6 +57,8 @@ def write_previews(run: RunFolder, images: int = 8) -> None:
                 len(clean), size, generator(seed, "preview", stage.subject, str(fraction))
             )
             seen = apply(clean, plan, interpolation=config.augment.interpolation, fill=config.augment.fill)
+            if boxes is not None:
+                seen = with_boxes(seen, moved_labels(boxes, plan, data.source.size))
             mixing = builders.mixing_of(section_of(config, stage.role).mix, config)
             stream = generator(seed, "preview", stage.subject, str(fraction), "mix")
             arrays[f"{stage.subject}/{fraction:g}"] = _mixed(
@@ -75,6 +86,7 @@ def draw_preview(
     """Draws rows of images: clean, then under an augmentation at the beginning, the middle and the end of training.
 
     Below each row of images with masks stand their masks, a colour for each class, white where pixels do not count.
+    Boxes are drawn on their images, a colour for each class, white for those that do not count.
 
     Args:
         spec: a preset or a schedule file.
@@ -88,6 +100,8 @@ def draw_preview(
     """
     if out.suffix.lower() != ".png":
         raise InputError(f"--out must end in .png, in which form the picture is written, got {str(out)!r}; rename it")
+    if config is not None and reads_texts(config.data.name):
+        raise InputError("a preview must be of images, and the data of this config are texts; leave --config out")
     mixing = _mixing_of(role, config) if role else None
     with torch_threads(config.threads if config is not None else 1):
         return _drawn(spec, out, config, images, mixing)
@@ -102,13 +116,17 @@ def _drawn(spec: str, out: Path, config: ExperimentConfig | None, images: int, m
     chosen = stratified_subset(torch.arange(len(source)), source.labels, min(images, len(source)), 0)
     clean = source.batch(chosen)
     size = (clean.shape[1], clean.shape[2], clean.shape[3])
-    masks = source.labels[chosen] if source.labels.ndim == 3 else None
-    rows = [clean] if masks is None else [clean, coloured(masks, size[0])]
+    labels = source.labels[chosen]
+    boxes, masks = _boxes(labels), labels if kind_of_targets(labels) == "masks" else None
+    first = clean if boxes is None else with_boxes(clean, boxes)
+    rows = [first] if masks is None else [clean, coloured(masks, size[0])]
     for fraction in FRACTIONS:
         plan = schedule.at(fraction).draw(len(clean), size, generator(0, "preview", str(fraction)))
         interpolation = section.interpolation if section else "bilinear"
         stream = generator(0, "preview", str(fraction), "mix")
         seen = apply(clean, plan, interpolation=interpolation)
+        if boxes is not None:
+            seen = with_boxes(seen, moved_labels(boxes, plan, source.size))
         rows.append(_mixed(seen, source.labels[chosen], mixing, fraction, stream))
         if masks is not None:
             rows.append(coloured(apply_to_masks(masks, plan, fill=IGNORED), size[0]))
@@ -122,6 +140,11 @@ def _drawn(spec: str, out: Path, config: ExperimentConfig | None, images: int, m
     picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(buffer, "PNG")
     write_bytes(out, buffer.getvalue())
     return out
+
+
+def _boxes(labels: torch.Tensor) -> torch.Tensor | None:
+    """Returns packed boxes; None where labels are others."""
+    return labels if kind_of_targets(labels) == "boxes" else None
 
 
 def coloured(masks: torch.Tensor, channels: int) -> torch.Tensor:

@@ -40,7 +40,8 @@ def run_test(run: RunFolder, stage: Stage) -> dict[str, Any]:
     for other in trained:
         model = trained_network(run, data, other)
         spec = data.spec(section_of(config, other.role).model)
-        metrics = evaluate(model, opened.source, opened.indices, spec, device=data.device, task=task)
+        source = data.seen_by(other.role, opened.source)
+        metrics = evaluate(model, source, opened.indices, spec, device=data.device, task=task)
         # What could not be measured, such as R² of numbers that are all the same, is null.
         measured[other.name] = {key: value if math.isfinite(value) else None for key, value in metrics.values.items()}
         if metrics.infos[0] != ACCURACY or len(config.seeds) == 1:

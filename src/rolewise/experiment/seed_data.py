@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rolewise.config.network_sections import ModelSection
 from rolewise.config.schema import ExperimentConfig
-from rolewise.data import Division, SealedTest, Source, divide, read_with, split, stratified_subset
+from rolewise.data import Division, SealedTest, Source, TextData, divide, read_with, split, stratified_subset
 from rolewise.data.held_images import NOTHING_MB
 from rolewise.errors import InputError
 from rolewise.experiment.class_maps import class_map
@@ -83,19 +83,44 @@ class SeedData:
             raise InputError(f"images must be at most the {len(indices)} that may be trained on, got {images}")
         return stratified_subset(indices, self.source.labels, images, derive_seed(self.seed, stream))
 
-    def spec(self, model: ModelSection) -> InputSpec:
-        """Returns a network's input: its own declaration, else the training images' statistics."""
+    def seen_by(self, role: str, source: Source | None = None) -> Source:
+        """Returns the images, or the texts as the tokenizer of a role gives them.
+
+        Args:
+            role: ``teacher``, or a student's name.
+            source: the test images or texts; None for those that may be trained on.
+        """
+        source = self.source if source is None else source
+        return source.for_role(role) if isinstance(source, TextData) else source
+
+    def spec(self, model: ModelSection) -> InputSpec | None:
+        """Returns a network's input: its own declaration, else the training images' statistics; None for texts."""
+        if isinstance(self.source, TextData):
+            return None
+        return self.pixel_spec(model)
+
+    def pixel_spec(self, model: ModelSection) -> InputSpec:
+        """Returns the input of a network of images (see `spec`).
+
+        Raises:
+            InputError: the data are texts.
+        """
+        if isinstance(self.source, TextData):
+            raise InputError("this is for images, and the data are texts; see docs/text.md for what works on them")
         own = declared(model)
         return InputSpec(own.mean or self.mean, own.std or self.std, own.size, own.interpolation or "bilinear")
 
     def fed(self, model: ModelSection) -> tuple[int, int, int]:
         """Returns the shape (C, H, W) of one input of a network: its own, which need not be that of the images."""
-        spec = self.spec(model)
+        if isinstance(self.source, TextData):
+            return (self.source.channels, *self.source.size)
+        spec = self.pixel_spec(model)
         return (spec.channels, *(spec.size or self.source.size))
 
     def network(self, model: ModelSection, *names: str | int) -> nn.Module:
         """Builds a network whose initial weights belong to the stream that ``names`` calls; the role comes first."""
         channels, height, width = self.fed(model)
+        seen = self.seen_by(str(names[0]))
         # Of a teacher that knows other classes, those that stand for the data's.
         mapped = class_map(self.config, self.source.classes) if names[:1] == ("teacher",) else None
         network = construct(
@@ -105,6 +130,7 @@ class SeedData:
             channels=channels,
             size=(height, width),
             seed=derive_seed(self.seed, "weights", *names),
+            vocabulary=seen.facts.vocabulary if isinstance(seen, TextData) else None,
         )
         return network if mapped is None else select_classes(network, mapped.indices)
 

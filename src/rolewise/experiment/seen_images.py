@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rolewise.config import load_experiment_config
 from rolewise.config.schema import ExperimentConfig
-from rolewise.data import Source
+from rolewise.data import Source, TextData
 from rolewise.data.reading_rules import PICTURE_SETTINGS, reads_pictures
 from rolewise.errors import InputError
 from rolewise.experiment.seed_data import seed_data_of
@@ -23,12 +23,15 @@ _AT_ONCE = 1024
 
 
 def image_digests(source: Source, indices: Tensor) -> Iterator[bytes]:
-    """Yields the digest of each image's pixels.
+    """Yields the digest of each image's pixels, or of each text's tokens.
 
     Args:
         source: the images.
         indices: int64 [N], which of them.
     """
+    if isinstance(source, TextData):
+        yield from source.marks(indices)
+        return
     for part in torch.split(indices, _AT_ONCE):
         for image in source.batch(part).cpu().contiguous().numpy():
             yield hashlib.blake2b(memoryview(image).cast("B"), digest_size=16).digest()
@@ -56,7 +59,7 @@ def seen_images(file: str, like: ExperimentConfig) -> set[bytes] | None:
         before = seen_images(begun.file, like) if is_stage(begun.file) else None
     elif section.init == "teacher" and stage.teacher is not None:
         before = seen_images(f"{root}#{stage.teacher}", like)
-    if before is None or (begun is not None and stage.role == "teacher"):
+    if before is None or (stage.role == "teacher" and config.teacher.weights is not None):
         return before
     try:
         data = seed_data_of(_read_alike(config, like), stage.seed, CPU)

@@ -134,7 +134,7 @@ def _of_search(config: ExperimentConfig, stage: Stage, values: Mapping[str, Any]
         dropped.add("screen")
     role = values["teacher"] if who == "teacher" else values["students"][config.students.index(section)]
     if section.init not in BEGINNINGS:
-        role = {**role, "init": _content(config, section.name)}
+        role = {**role, "init": _content(config, stage.role)}
     train = {**role["train"], "epochs": search[f"{who}_epochs"] or section.train.epochs}
     return {
         "subject": stage.subject,

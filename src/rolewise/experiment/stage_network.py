@@ -111,7 +111,7 @@ def stage_network(run: RunFolder, stage: Stage, device: torch.device) -> StageNe
         data = seed_data_of(config, stage.seed, device, run.root)
         rules, own = rules_of_data(config, data.source.channels, data.source.size)
         return StageNetwork(
-            trained_network(run, data, stage), data.spec(section.model), data.source.classes, rules, own
+            trained_network(run, data, stage), data.pixel_spec(section.model), data.source.classes, rules, own
         )
     rules = picture_rules(config.data.name, config.data.arguments)
     source = DescribedImages(classes, rules.channels, rules.shape, torch.empty(0, dtype=torch.int64))
@@ -119,7 +119,7 @@ def stage_network(run: RunFolder, stage: Stage, device: torch.device) -> StageNe
     described = SeedData(config, stage.seed, device, source, none, none, SealedTest(source, none))
     network = builders.at_bits(section, described.network(model, stage.role))
     load_weights(network, run.needed(stage.name, WEIGHTS))
-    return StageNetwork(network.to(device).eval(), described.spec(model), classes, rules, True)
+    return StageNetwork(network.to(device).eval(), described.pixel_spec(model), classes, rules, True)
 
 
 def _kept_statistics(run: RunFolder, seed: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:

@@ -145,7 +145,7 @@ def _input_remark(
 ) -> str | None:
     """Returns the remark on a teacher whose input here is another than it was trained with; None where it is equal."""
     known, here = trained.spec(model), data.spec(config.teacher.model)
-    if known == here:
+    if known == here or known is None or here is None:
         return None
     mean, std = ([round(value, 6) for value in values] for values in (known.mean, known.std))
     size = "" if known.size == here.size else f", size: {list(known.size) if known.size else 'null'}"

@@ -51,7 +51,14 @@ def teacher_section(config: ExperimentConfig) -> StudentSection:
     if mix.pairs == "teacher_entropy":
         # Of a training, the network that is trained is its student.
         mix = mix.model_copy(update={"pairs": "student_entropy"})
-    return StudentSection(name="role-teacher", model=teacher.model, images=teacher.images, train=teacher.train, mix=mix)
+    return StudentSection(
+        name="role-teacher",
+        model=teacher.model,
+        images=teacher.images,
+        train=teacher.train,
+        mix=mix,
+        init=teacher.init,
+    )
 
 
 def section_of(config: ExperimentConfig, role: str) -> StudentSection:
@@ -117,7 +124,7 @@ def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
     indices = data.some(images, data.train, "images")
     trainee = Trainee(
         loss_of(run, data, stage, seed, indices),
-        data.source,
+        data.seen_by(stage.role),
         indices,
         augmentation=builders.preset(config, "none"),
         teacher_augmentation=_teacher_view(run, config, stage),
@@ -140,7 +147,7 @@ def training(run: RunFolder, stage: Stage) -> BuiltTraining:
     indices = data.final_indices(section.images, unseen=stage.unseen)
     trainee = Trainee(
         loss_of(run, data, stage, derive_seed(stage.seed, stage.role), indices),
-        data.source,
+        data.seen_by(stage.role),
         indices,
         augmentation=augmentation_of(run, config, stage),
         teacher_augmentation=_teacher_view(run, config, stage),
@@ -191,7 +198,8 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
 
     def validate() -> float:
         spec = trainee.distiller.student_input
-        return evaluate(trainee.model, data.source, data.validation, spec, device=data.device, task=task).first
+        source = data.seen_by(stage.role)
+        return evaluate(trainee.model, source, data.validation, spec, device=data.device, task=task).first
 
     # Validation images that are trained on say nothing: then there is no validation curve.
     finished = fit(

@@ -9,8 +9,10 @@ from contextlib import suppress
 
 import torch
 
-from rolewise.augment import Augmentation, apply
+from rolewise.augment import Augmentation, apply, apply_to_tokens
 from rolewise.augment import build_schedule as build_augmentation
+from rolewise.augment.token_augmentation import TokenRules
+from rolewise.data import TextData
 from rolewise.data.unlabelled import JoinedSources
 from rolewise.errors import NonFiniteError
 from rolewise.experiment import builders
@@ -86,7 +88,7 @@ def _trainee(data: SeedData, role: str, distilled: bool) -> Trainee:
     model = builders.at_bits(section, data.network(section.model, role))
     models = {one: section_of(data.config, one).model for one in (section.teachers if distilled else ())}
     teachers = {one: data.network(network, one).to(data.device).eval() for one, network in models.items()}
-    indices, source = data.train[: max(2, section.train.batch_size)], data.source
+    indices, source = data.train[: max(2, section.train.batch_size)], data.seen_by(role)
     if isinstance(source, JoinedSources) and not distilled:
         # Without classes there is no loss but a teacher's: any class does for the time.
         source = source.with_labels(source.labels.clamp(min=0))
@@ -117,8 +119,11 @@ def augmenting_seconds(data: SeedData, name: str) -> float:
             the role whose images it augments. Of one that is searched, a random policy is timed.
     """
     label, _, role = name.rpartition(" ")
-    images = data.source.batch(data.train[: min(_DRAWN, section_of(data.config, role).images or _DRAWN)])
+    source = data.seen_by(role)
+    images = source.batch(data.train[: min(_DRAWN, section_of(data.config, role).images or _DRAWN)])
     augmentation, stream = _augmentation(data, label), generator(data.seed, "estimate")
+    if isinstance(source, TextData):
+        return _augmenting_texts(source, images, augmentation, stream, data.device)
     shape, settings = (images.shape[1], images.shape[2], images.shape[3]), data.config.augment
     on_device = images.to(data.device)
 
@@ -127,6 +132,22 @@ def augmenting_seconds(data: SeedData, name: str) -> float:
         apply(on_device, plan, interpolation=settings.interpolation, fill=settings.fill)
 
     return typical(step, data.device) / len(images)
+
+
+def _augmenting_texts(
+    source: TextData,
+    texts: dict[str, torch.Tensor],
+    augmentation: Augmentation,
+    stream: torch.Generator,
+    device: torch.device,
+) -> float:
+    count, facts = len(texts["input_ids"]), source.facts
+    rules = TokenRules(facts.padding, facts.mask, facts.special)
+
+    def step() -> None:
+        apply_to_tokens(texts, augmentation.draw(count, (1, *source.size), stream), rules)
+
+    return typical(step, device) / count
 
 
 def _augmentation(data: SeedData, label: str) -> Augmentation:
@@ -145,7 +166,7 @@ def evaluating_seconds(data: SeedData, role: str) -> float:
     task = builders.configured_task(data.config)
 
     def step() -> None:
-        evaluate(model, data.source, chosen, spec, device=data.device, task=task)
+        evaluate(model, data.seen_by(role), chosen, spec, device=data.device, task=task)
 
     return typical(step, data.device) / len(chosen)
 

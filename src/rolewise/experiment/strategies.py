@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rolewise.augment import Augmentation, Policy, RandomOps, build_schedule
 from rolewise.config.schema import ExperimentConfig
-from rolewise.experiment.builders import learned_ops
+from rolewise.experiment.builders import allowed_ops, learned_ops
 from rolewise.experiment.searched_scalars import searched_scalars
 from rolewise.search import Genome, PolicySpace, ScalarGene, Space
 
@@ -93,9 +93,8 @@ def augmentation_of(config: ExperimentConfig, genome: Genome) -> Augmentation:
         count, strength = genome["num_ops"], genome["strength"]
         assert isinstance(count, float) and isinstance(strength, float)
         spec = {"name": "randaugment", "num_ops": round(count), "strength": strength}
-        found = build_schedule(spec, ops=config.augment.ops, ranges=config.augment.ranges, base=config.augment.base).at(
-            0.0
-        )
+        section = config.augment
+        found = build_schedule(spec, ops=allowed_ops(config), ranges=section.ranges, base=section.base).at(0.0)
         assert isinstance(found, RandomOps)
         return found
     vector, section = genome["policy"], config.augment

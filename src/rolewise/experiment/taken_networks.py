@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from rolewise.config.network_sections import ModelSection
+from rolewise.data import TextData
 from rolewise.experiment.seed_data import SeedData
 from rolewise.experiment.weight_sources import keep_report, load_into, report_on, weight_setting
 from rolewise.models import count_parameters
@@ -48,9 +50,19 @@ def keep_beginning(data: SeedData, role: str, folder: Path) -> None:
         keep_report(report_on(data.network(setting.model, role), setting), folder)
 
 
+def one_text(source: TextData) -> dict[str, Tensor]:
+    """Returns a text of median length: all its tokens are padding, which costs what any other token does."""
+    length = int(source.table.lengths.double().median())
+    ids = torch.full((1, length), source.facts.padding)
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
 def cost_of(data: SeedData, section: ModelSection, network: nn.Module) -> dict[str, int]:
-    """Returns a network's parameters, the bytes of its weights, and the operations of one image as it is fed."""
-    cost = operations(network, data.fed(section))
+    """Returns a network's parameters, the bytes of its weights, and the operations of one image as it is fed.
+
+    Of texts, one of median length is counted.
+    """
+    cost = operations(network, data.fed(section), one_text(data.source) if isinstance(data.source, TextData) else None)
     return {
         "parameters": count_parameters(network),
         "bytes": size_in_bytes(network),

@@ -19,9 +19,13 @@ from rolewise.models.zoo_weights import PRETRAINED
 
 def weight_file_faults(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
     """Yields (path, message) where a setting names no file of weights; names and shapes alone are read."""
+    if config.teacher.weights is not None and config.teacher.init != "random":
+        rule = "must be left out where teacher.weights gives a trained teacher, which is not trained here"
+        yield ("teacher", "init"), f"{rule}; leave one of them out"
     for setting in weight_settings(config):
-        if setting.role != "teacher" and setting.value == setting.file and _is_word(setting):
-            rule = f'must be "random", "teacher" or a file of weights, got {setting.file!r}, which is none of these'
+        if setting.steps[-1] == "init" and setting.value == setting.file and _is_word(setting):
+            words = '"random", "teacher"' if setting.role != "teacher" else '"random"'
+            rule = f"must be {words} or a file of weights, got {setting.file!r}, which is none of these"
             yield setting.steps, f"{rule}; check the path"
             continue
         try:
@@ -63,7 +67,7 @@ def fit_of(setting: WeightSetting, network: nn.Module) -> WeightReport | tuple[S
 
 def notes_on(setting: WeightSetting, report: WeightReport) -> Iterable[str]:
     """Yields remarks on weights that fit, and that leave something as it is where it matters."""
-    if setting.role == "teacher" and report.missing:
+    if setting.steps == ("teacher", "weights") and report.missing:
         first = ", ".join(report.missing[:3]) + (", ..." if len(report.missing) > 3 else "")
         yield (
             f"{dotted(setting.steps)}: the teacher's {first} keep random initial weights, which nothing trains: "

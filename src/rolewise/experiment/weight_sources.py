@@ -75,6 +75,8 @@ def weight_settings(config: ExperimentConfig) -> Iterator[WeightSetting]:
     """Yields every setting of an experiment that names weights."""
     if config.teacher.weights is not None:
         yield WeightSetting(("teacher", "weights"), config.teacher.weights, config.teacher.model, "teacher", 0)
+    elif config.teacher.init != "random":
+        yield WeightSetting(("teacher", "init"), config.teacher.init, config.teacher.model, "teacher", 0)
     for at, student in enumerate(config.students):
         if student.init not in BEGINNINGS:
             yield WeightSetting(("students", at, "init"), student.init, student.model, student.name, at + 1)
@@ -82,10 +84,9 @@ def weight_settings(config: ExperimentConfig) -> Iterator[WeightSetting]:
 
 def weight_setting(config: ExperimentConfig, role: str) -> WeightSetting | None:
     """Returns the setting that names the weights of a role; None where there is none."""
-    # Of the other roles nothing is read: no result of this one depends on their settings.
+    # Of the other roles no file is read: no result of this one depends on their settings.
     if role == "teacher":
-        value = config.teacher.weights
-        return None if value is None else WeightSetting(("teacher", "weights"), value, config.teacher.model, role, 0)
+        return next((setting for setting in weight_settings(config) if setting.role == role), None)
     for at, student in enumerate(config.students):
         if student.name == role and student.init not in BEGINNINGS:
             return WeightSetting(("students", at, "init"), student.init, student.model, role, at + 1)

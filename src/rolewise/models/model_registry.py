@@ -31,6 +31,7 @@ def build(
     channels: int = 3,
     size: tuple[int, int] = (32, 32),
     seed: int | torch.Generator = 0,
+    vocabulary: int | None = None,
     **arguments: Any,
 ) -> nn.Module:
     """Builds a network.
@@ -45,6 +46,7 @@ def build(
         channels: C, at least 1.
         size: (H, W) in pixels.
         seed: of the initial weights; a generator gives one number.
+        vocabulary: number of the tokenizer's tokens, for a network of texts.
         arguments: the network's own.
 
     Returns:
@@ -53,7 +55,8 @@ def build(
     Raises:
         InputError: the name or an argument is unknown, the import fails, or no module comes of it.
     """
-    return construct(name, arguments, num_classes=num_classes, channels=channels, size=size, seed=seed)
+    given = {"num_classes": num_classes, "channels": channels, "size": size, "seed": seed, "vocabulary": vocabulary}
+    return construct(name, arguments, **given)  # type: ignore[arg-type]
 
 
 def construct(
@@ -64,8 +67,11 @@ def construct(
     channels: int,
     size: tuple[int, int],
     seed: int | torch.Generator,
+    vocabulary: int | None = None,
 ) -> nn.Module:
     """Builds a network whose own arguments may be called anything, ``seed`` and ``name`` included (see `build`).
+
+    A network of texts gets ``vocabulary``, the number of its tokenizer's tokens.
 
     Raises:
         InputError: as of `build`.
@@ -76,7 +82,9 @@ def construct(
             raise InputError(f"{key} must be at least 1, got {number}")
     function = _function(name)
     title = name if isinstance(name, str) else getattr(name, "__name__", type(name).__name__)
-    given = {"num_classes": num_classes, "channels": channels, "size": size}
+    given: dict[str, Any] = {"num_classes": num_classes, "channels": channels, "size": size}
+    if vocabulary is not None:
+        given["vocabulary"] = vocabulary
     settings = _arguments(title, function, given, arguments)
     if isinstance(seed, torch.Generator):
         seed = int(torch.randint(2**62, (), generator=seed, device=seed.device))
@@ -124,6 +132,11 @@ def _arguments(
     for key in own:
         if key in GIVEN:
             raise InputError(f'arguments of model "{title}" must not hold {key!r}, {GIVEN[key]}; leave it out')
+    if "vocabulary" in given and "vocabulary" in own:
+        raise InputError(f'arguments of model "{title}" must not hold vocabulary, that of the tokenizer; leave it out')
+    needed = parameters.get("vocabulary")
+    if needed is not None and needed.default is needed.empty and "vocabulary" not in {**given, **own}:
+        raise InputError(f'model "{title}" takes texts, and the data are images; take a network of images')
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     for key in own:
         if key not in parameters and not takes_any:
@@ -142,6 +155,8 @@ def count_parameters(model: nn.Module) -> int:
 def init_from(student: nn.Module, teacher: nn.Module) -> list[str]:
     """Copies every weight and statistic of equal name and shape from teacher to student.
 
+    A student that is a part of its teacher, such as some of its layers, names what it takes by ``names_in``.
+
     Returns:
         The names copied.
 
@@ -150,9 +165,12 @@ def init_from(student: nn.Module, teacher: nn.Module) -> list[str]:
     """
     source: dict[str, Tensor] = teacher.state_dict()
     copied = []
+    names_in: Callable[[list[str]], dict[str, str]] | None = getattr(student, "names_in", None)
+    names = names_in(list(source)) if names_in is not None else {}
     for name, target in student.state_dict().items():
-        if name in source and source[name].shape == target.shape:
-            target.copy_(source[name])
+        origin = names.get(name, name)
+        if origin in source and source[origin].shape == target.shape:
+            target.copy_(source[origin])
             copied.append(name)
     if not copied:
         raise InputError(

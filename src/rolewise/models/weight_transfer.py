@@ -126,7 +126,8 @@ def fitting_weights(network: nn.Module, path: Path, rules: WeightRules) -> Weigh
     Raises:
         InputError: the file cannot be read, a rule fits nothing, or the weights are of another network.
     """
-    return plan_weights(network.state_dict(), read_weights(path, rules.key, content=False), rules)[1]
+    file = read_weights(path, rules.key, content=False)
+    return plan_weights(network.state_dict(), file, _own_rules(network, file, rules))[1]
 
 
 @torch.no_grad()
@@ -148,13 +149,27 @@ def take_weights(network: nn.Module, path: Path, rules: WeightRules | None = Non
     rules = rules or WeightRules()
     file = read_weights(path, rules.key)
     state = network.state_dict()
-    loaded, report = plan_weights(state, file, rules)
+    loaded, report = plan_weights(state, file, _own_rules(network, file, rules))
     for old, new in loaded.items():
         tensor = file.tensors[old]
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise InputError(f"weights {path} must be finite, and {old} has numbers that are not; take others")
         state[new].copy_(tensor)
     return report
+
+
+def _own_rules(network: nn.Module, file: WeightFile, rules: WeightRules) -> WeightRules:
+    """Returns the rules of a network that is a part of others, or has a head beside them, where none are given.
+
+    Such a network names its tensors in a file by ``names_in``; its head keeps its initial weights where the file has
+    none, and what the file has beside them is left out.
+    """
+    if rules.rename or rules.leave_out or not hasattr(network, "names_in"):
+        return rules
+    names: dict[str, str] = network.names_in(list(file.tensors))  # type: ignore[operator]
+    heads = [name for name in network.state_dict() if name not in names and name.startswith("head.")]
+    beside = [name for name in file.tensors if name not in names.values()]
+    return WeightRules({old: new for new, old in names.items()}, (*heads, *beside), rules.key)
 
 
 def _row(name: str, names: Sequence[str]) -> str:

@@ -53,7 +53,7 @@ def zoo_card(name: str) -> ZooCard:
 
 
 def zoo_network(name: str) -> Callable[..., nn.Module]:
-    """Returns the function ``(num_classes, channels, **arguments)`` that builds a network without pretrained weights.
+    """Returns the function ``(num_classes, channels, vocabulary, **arguments)`` that builds an untrained network.
 
     Raises:
         InputError: as of `zoo_card`.
@@ -62,8 +62,11 @@ def zoo_network(name: str) -> Callable[..., nn.Module]:
     library = _imported(name)
     zoo_card(name)
 
-    def network(num_classes: int, channels: int, **arguments: Any) -> nn.Module:
-        return _BUILDERS[zoo](library, rest, num_classes, channels, arguments)
+    def network(num_classes: int, channels: int, vocabulary: int | None = None, **arguments: Any) -> nn.Module:
+        if vocabulary is not None and zoo != "hf":
+            raise InputError("it takes images, and the data are texts; take a network of texts")
+        more = {"vocabulary": vocabulary} if zoo == "hf" else {}
+        return _BUILDERS[zoo](library, rest, num_classes, channels, arguments, **more)
 
     return network
 

@@ -15,7 +15,7 @@ class ZooCard:
     """The declaration of a network by its library: input, classes, and where its pretrained weights are.
 
     Args:
-        mean: mean of each channel, of pixels in [0, 1].
+        mean: mean of each channel, of pixels in [0, 1]; empty for a network of texts.
         std: standard deviation of each channel.
         size: (H, W) in pixels; None where any will do.
         interpolation: ``bilinear`` or ``bicubic``.

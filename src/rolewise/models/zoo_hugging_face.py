@@ -1,4 +1,4 @@
-"""Image classifiers of the Hugging Face hub, or of a folder that was saved from there."""
+"""Networks of the Hugging Face hub, or of a folder that was saved from there: classifiers of images, and of texts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from torch import nn
 
 from rolewise.errors import InputError
 from rolewise.models.zoo_card import IMAGENET, ZooCard
+from rolewise.models.zoo_text import is_text_config, text_card, text_network
+from rolewise.text_packages import text_folder
 
 #: Numbers of Pillow's resampling filters, as Hugging Face writes them.
 _PILLOW = {2: "bilinear", 3: "bicubic"}
@@ -28,6 +30,8 @@ def hf_card(transformers: ModuleType, rest: str) -> ZooCard:
         InputError: a file of it is neither there nor in the cache, and cannot be fetched.
     """
     config = _hf_config(transformers, rest)
+    if is_text_config(config):
+        return text_card(rest, config)
     found = _hf_json(transformers, rest, "preprocessor_config.json")
     size = found.get("crop_size") if found.get("do_center_crop") else found.get("size")
     size = size or getattr(config, "image_size", None)
@@ -49,7 +53,7 @@ def hf_card(transformers: ModuleType, rest: str) -> ZooCard:
 
 def _hf_config(transformers: ModuleType, rest: str) -> Any:
     try:
-        return transformers.AutoConfig.from_pretrained(rest)
+        return transformers.AutoConfig.from_pretrained(text_folder(rest))
     except Exception as error:
         raise InputError(_unreachable(rest, "config.json", error)) from error
 
@@ -72,21 +76,34 @@ def _unreachable(repository: str, name: str, error: Exception) -> str:
 
 
 def hf_network(
-    transformers: ModuleType, rest: str, classes: int, channels: int, arguments: Mapping[str, Any]
+    transformers: ModuleType,
+    rest: str,
+    classes: int,
+    channels: int,
+    arguments: Mapping[str, Any],
+    vocabulary: int | None = None,
 ) -> nn.Module:
-    """Builds an image classifier of the Hugging Face hub, or of a folder, without pretrained weights.
+    """Builds a classifier of the Hugging Face hub, or of a folder, without pretrained weights.
 
     Args:
         transformers: the library.
         rest: a repository, or a folder.
         classes: K.
         channels: C.
-        arguments: values of its configuration that differ.
+        arguments: values of its configuration that differ; of a network of texts see
+            `rolewise.models.zoo_text.text_network`.
+        vocabulary: number of tokens of the tokenizer, where the data are texts.
 
     Raises:
-        InputError: it takes images of another number of channels, or its configuration cannot be had.
+        InputError: it takes images of another number of channels, or others than the data are, or its configuration
+            cannot be had.
     """
     config = _hf_config(transformers, rest)
+    if (vocabulary is not None) != is_text_config(config):
+        kinds = ("images", "texts") if vocabulary is not None else ("texts", "images")
+        raise InputError(f"it takes {kinds[0]}, and the data are {kinds[1]}; take a network of {kinds[1]}")
+    if vocabulary is not None:
+        return text_network(transformers, config, classes, vocabulary, arguments)
     config.num_labels = classes
     if channels != getattr(config, "num_channels", channels):
         raise InputError(f"it takes images of {config.num_channels} channels, got {channels}; leave mean and std out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -24,12 +25,13 @@ class NetworkCost:
     bit_operations: int
 
 
-def operations(model: nn.Module, size: tuple[int, ...]) -> NetworkCost:
-    """Counts the operations of one image.
+def operations(model: nn.Module, size: tuple[int, ...], inputs: Mapping[str, Tensor] | None = None) -> NetworkCost:
+    """Counts the operations of one image, or of one text.
 
     Args:
         model: float or quantised.
         size: of one input, such as (C, H, W).
+        inputs: one text as the model takes it by keyword; None for an image of ``size``.
     """
     bits = {path: layer.weight_bits * layer.activation_bits for path, layer in quantised_layers(model)}
     # On a float copy: an empty image is nothing that quantisers should learn their ranges from.
@@ -50,7 +52,10 @@ def operations(model: nn.Module, size: tuple[int, ...]) -> NetworkCost:
             layer.register_forward_hook(lambda module, _, output, path=path: count(path, module, output))
     parameter = next(plain.parameters(), torch.empty(0))
     with torch.no_grad():
-        plain(torch.zeros(1, *size, device=parameter.device, dtype=parameter.dtype))
+        if inputs is None:
+            plain(torch.zeros(1, *size, device=parameter.device, dtype=parameter.dtype))
+        else:
+            plain(**{name: tensor.to(parameter.device) for name, tensor in inputs.items()})
     return NetworkCost(macs, bit_operations)
 
 

@@ -8,11 +8,14 @@ from matplotlib.axes import Axes
 
 from rolewise.metric_info import MetricInfo
 from rolewise.report.drawing import Drawing, drawing
+from rolewise.report.long_names import in_lines
 from rolewise.report.palette import COLOURS, INK, PAPER
-from rolewise.report.style import PANEL, draw_grid, figure
+from rolewise.report.style import BEYOND, CUT, PANEL, cut_at_ends, draw_grid, figure
 from rolewise.report.svg import as_svg
 from rolewise.statistics import ArmRow, Estimate
 
+#: Letters of an arm's name in one line of a figure.
+_LABEL = 26
 #: Of networks with distillation, and of those without.
 DISTILLED, ALONE = COLOURS[0], COLOURS[1]
 
@@ -23,23 +26,25 @@ def arms_figure(rows: Sequence[ArmRow]) -> Drawing:
     Args:
         rows: of `rolewise.statistics.compare`.
     """
-    panels = []
+    panels, cut = [], False
     for student in dict.fromkeys(row.student for row in rows):
         mine = [row for row in rows if row.student == student][::-1]
-        with figure(PANEL, 0.27 * len(mine) + 0.9) as (made, (axis,)):
+        more = sum(in_lines(row.name, _LABEL).count("\n") for row in mine)
+        with figure(PANEL, 0.27 * len(mine) + 0.14 * more + 0.9) as (made, (axis,)):
             for place, row in enumerate(mine):
                 _draw_arm(axis, row, place)
-            axis.set_yticks(range(len(mine)), [row.name for row in mine])
+            axis.set_yticks(range(len(mine)), [in_lines(row.name, _LABEL) for row in mine])
             axis.set_ylim(-0.6, len(mine) - 0.4)
             axis.set_title(student)
             axis.set_xlabel(f"test {rows[0].metric.axis}")
+            cut = cut_at_ends(axis, rows[0].metric.scale) or cut
             draw_grid(axis, "x")
             panels.append(as_svg(made, f"Test {rows[0].metric.title} of the arms of {student}: {_read_out(mine)}"))
     several = len(rows[0].values) > 1
     seeds = " Small dots: seeds; bars: 95% intervals." if several else ""
     return drawing(
         panels,
-        f"Filled, blue: with distillation; hollow, amber: without.{seeds} Dotted: the controls.",
+        f"Filled, blue: with distillation; hollow, amber: without.{seeds}{CUT if cut else ''} Dotted: the controls.",
         "arms",
         ["student", "arm", "distilled", "mean", "low", "high", *(f"value_{n}" for n in range(len(rows[0].values)))],
         [(r.student, r.name, r.distilled, r.score.mean, r.score.low, r.score.high, *r.values) for r in rows],
@@ -87,6 +92,8 @@ def gap_figure(student: str, marks: Sequence[tuple[str, Estimate]], metric: Metr
             _interval(axis, score, metric.scale, place, colour, 3.2)
             axis.plot(mean, place, mark, color=colour, mfc=face, ms=8, mew=1.6)
             end = max(mean, metric.scale * score.high) if score.high is not None else mean
+            # Beside a bar that is cut, the number stands at the end of the panel.
+            end = min(end, 100 + BEYOND) if metric.unit == "fraction" else end
             axis.annotate(
                 metric.shown(score.mean), (end, place), (9, 0), textcoords="offset points", va="center", weight="bold"
             )
@@ -95,6 +102,7 @@ def gap_figure(student: str, marks: Sequence[tuple[str, Estimate]], metric: Metr
         axis.margins(x=0.16)
         axis.set_title(student)
         axis.set_xlabel(f"test {metric.axis}")
+        cut_at_ends(axis, metric.scale)
         draw_grid(axis, "x")
         told = "; ".join(f"{name} {metric.shown(score.mean)}" for name, score in marks)
         return as_svg(made, f"Test {metric.title} of {student}: {told}")

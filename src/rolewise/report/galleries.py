@@ -24,6 +24,10 @@ _KINDS = {
 }
 
 
+#: Letters of a class's name, with its count, that stand in one line below a small picture.
+_SHORT = 7
+
+
 def galleries_of(
     student: str, main: str, by_network: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray], names: Sequence[str]
 ) -> list[dict[str, Any]]:
@@ -56,6 +60,7 @@ def galleries_of(
                 "title": title[:1].upper() + title[1:],
                 "text": text,
                 "cards": cards,
+                "long": any(len(text) > _SHORT for card in cards for _, text in card["answers"]),
                 "numbers": table_address(["test_image", "class", "network", "answers"], rows),
                 "file": f"{kind}_{student}.csv",
             }

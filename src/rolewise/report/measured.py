@@ -155,9 +155,9 @@ def histograms_figure(layers: Sequence[Mapping[str, Any]], caption: str, file: s
             title, found = f"{layer['layer']}: {part}", layer[part]
             if found is None:
                 continue
-            with figure(PANEL, 1.75) as (made, (axis,)):
+            with figure(PANEL, 1.9) as (made, (axis,)):
                 _draw_histogram(axis, found, COLOURS[0] if part == "weights" else COLOURS[2])
-                axis.set_title(f"{title}, {_facts(found)}", fontsize=8.5)
+                axis.set_title(f"{title}\n{_facts(found)}", fontsize=8.5)
                 panels.append(as_svg(made, f"Histogram of {title}, {_facts(found)}"))
             edges = np.linspace(found["low"], found["high"], len(found["counts"]) + 1)
             rows += [

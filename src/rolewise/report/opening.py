@@ -8,6 +8,7 @@ from typing import Any
 from rolewise.report.arms_figures import gap_figure
 from rolewise.report.drawing import Drawing, drawing
 from rolewise.report.run_data import RunData
+from rolewise.report.style import CUT
 from rolewise.statistics import ArmRow, Estimate
 from rolewise.statistics.answer_sentences import ONE_SEED_CAUTION, effect_lines, gain_sentences
 from rolewise.statistics.answers import StudentAnswer, run_answers
@@ -73,6 +74,12 @@ def _gap(answer: StudentAnswer) -> Drawing | None:
         marks.append(("teacher", gain.teacher_score))
     rows = [(answer.student, name, one.mean, one.low, one.high, one.count) for name, one in marks]
     bars = " Bars: 95% intervals over seeds." if any(one.low is not None for _, one in marks) else ""
+    if answer.metric.unit == "fraction" and any(_goes_beyond(one) for _, one in marks):
+        bars += CUT
     caption = f"{answer.student} on the test set: {gain.control} and {gain.arm}, beside the teacher.{bars}"
     header = ["student", "network", "mean", "low", "high", "seeds"]
     return drawing([gap_figure(answer.student, marks, answer.metric)], caption, f"gain_{answer.student}", header, rows)
+
+
+def _goes_beyond(score: Estimate) -> bool:
+    return (score.low is not None and score.low < 0) or (score.high is not None and score.high > 1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import jinja2
 
+from rolewise.report.long_names import with_breaks
 from rolewise.report.palette import declarations
 
 
@@ -25,6 +26,7 @@ def render(template: str, content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["with_breaks"] = with_breaks
     given = {
         "kind": "report",
         "live": None,

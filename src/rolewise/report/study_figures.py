@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from rolewise.report.drawing import Drawing, drawing
 from rolewise.report.palette import COLOURS, FAINT, GREY, ON_DARK, ON_LIGHT, PAPER
-from rolewise.report.style import FULL, PANEL, draw_grid, figure
+from rolewise.report.style import BEYOND, FULL, PANEL, cut_at_ends, draw_grid, figure
 from rolewise.report.svg import as_svg
 from rolewise.statistics.effects import Level
 from rolewise.statistics.estimates import estimate
@@ -143,6 +143,7 @@ def _levels_panel(squares: Sequence[Square], levels: Sequence[Level], label: str
                 axis.plot([unit.scale * end for end in one.ends], [place] * 2, color=COLOURS[0], lw=2.4)
             axis.plot(unit.scale * one.mean, place, "o", color=COLOURS[0], ms=6.5)
             end = one.ends[1] if one.ends is not None else one.mean
+            end = min(end, 1 + BEYOND / 100) if unit.scale == 100 else end
             axis.annotate(
                 unit.value(one.mean), (unit.scale * end, place), (7, 0), textcoords="offset points", va="center"
             )
@@ -151,6 +152,7 @@ def _levels_panel(squares: Sequence[Square], levels: Sequence[Level], label: str
         axis.margins(x=0.16)
         axis.set_ylabel(label)
         axis.set_xlabel(unit.name + (", %" if unit.scale == 100 else ""))
+        cut_at_ends(axis, unit.scale)
         draw_grid(axis, "x")
         told = "; ".join(
             f"{short_level(level)} {unit.value(one.mean)}"

@@ -7,10 +7,11 @@ from typing import Any
 
 from rolewise.report.cells import p_value, with_interval, with_spread
 from rolewise.report.drawing import Drawing, drawing, table_address
+from rolewise.report.long_names import in_lines
 from rolewise.report.opening import lead_of
 from rolewise.report.palette import COLOURS, PAPER
 from rolewise.report.study_data import StudyData
-from rolewise.report.style import FULL, PANEL, draw_grid, figure
+from rolewise.report.style import CUT, FULL, PANEL, cut_at_ends, draw_grid, figure
 from rolewise.report.svg import as_svg
 from rolewise.statistics.study_answer_sentences import (
     inert_sentences,
@@ -23,6 +24,8 @@ from rolewise.words import counted
 
 #: Settings of a student that a figure shows; the table has all.
 _MOST = 14
+#: Letters of a setting's name in one line of a figure.
+_LABEL = 30
 
 
 def study_opening(data: StudyData, labels: Mapping[str, str], best: Sequence[str]) -> dict[str, Any]:
@@ -104,8 +107,10 @@ def _ranking(answers: StudyAnswers, student: str, labels: Mapping[str, str]) -> 
 def _figure(finished: Sequence[RankedCell], student: str, names: Mapping[int, str], answers: StudyAnswers) -> Drawing:
     """Draws the settings in order: their scores on the test set, and each one's student alone where there is one."""
     metric, shown = answers.metric, finished[:_MOST]
+    labels = [in_lines(_short(names[id(cell)]), _LABEL) for cell in shown]
     wide = max(len(names[id(cell)]) for cell in shown) > 20
-    with figure(FULL if wide else PANEL, 0.3 * len(shown) + 0.95) as (made, (axis,)):
+    more = sum(label.count("\n") for label in labels)
+    with figure(FULL if wide else PANEL, 0.3 * len(shown) + 0.14 * more + 0.95) as (made, (axis,)):
         for row, cell in enumerate(shown[::-1]):
             assert cell.score is not None
             if cell.score.low is not None and cell.score.high is not None:
@@ -115,16 +120,19 @@ def _figure(finished: Sequence[RankedCell], student: str, names: Mapping[int, st
                 axis.plot(before, row, "s", color=COLOURS[1], mfc=PAPER, ms=5, mew=1.3)
             face = COLOURS[0] if cell.distilled else PAPER
             axis.plot(metric.scale * cell.score.mean, row, "o", color=COLOURS[0], mfc=face, ms=6, mew=1.4)
-        axis.set_yticks(range(len(shown)), [_short(names[id(cell)]) for cell in shown[::-1]])
+        axis.set_yticks(range(len(shown)), labels[::-1])
         axis.set_ylim(-0.6, len(shown) - 0.4)
         axis.set_title(student)
         axis.set_xlabel(f"test {metric.axis}")
+        cut = CUT if cut_at_ends(axis, metric.scale) else ""
         draw_grid(axis, "x")
         told = "; ".join(f"{names[id(cell)]} {metric.shown(cell.score.mean)}" for cell in shown if cell.score)
         panel = as_svg(made, f"Settings of {student} in order, test {metric.title}: {told}")
-    more = f" {counted(len(finished) - len(shown), 'further setting')} in the table." if len(finished) > _MOST else ""
+    further = (
+        f" {counted(len(finished) - len(shown), 'further setting')} in the table." if len(finished) > _MOST else ""
+    )
     alone = " Amber squares: the same student alone." if any(cell.gain is not None for cell in shown) else ""
-    caption = f"The best first. Filled: with distillation; bars: 95% intervals over seeds.{alone}{more}"
+    caption = f"The best first. Filled: with distillation; bars: 95% intervals over seeds.{cut}{alone}{further}"
     rows = [
         (names[id(cell)], cell.score.mean, cell.score.low, cell.score.high, cell.distilled)
         for cell in finished

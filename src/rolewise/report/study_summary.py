@@ -9,6 +9,7 @@ from rich.text import Text
 
 from rolewise.files import AnyPath, as_path
 from rolewise.report.cells import with_interval, with_spread
+from rolewise.report.long_names import in_lines
 from rolewise.report.study_data import StudyData, read_study
 from rolewise.report.study_page import short_labels, study_sentences
 from rolewise.report.summary import bulleted
@@ -23,6 +24,8 @@ from rolewise.statistics.study_answers import RankedCell, StudyAnswers, study_an
 
 #: Settings of a student that a terminal shows; the page shows all.
 _MOST = 8
+#: Letters of a setting's name in one line of 80 columns: beside gains and shares, and beside gains alone.
+_NAME, _LONGER = 20, 32
 
 
 def answers_of_study(data: StudyData) -> StudyAnswers:
@@ -63,22 +66,28 @@ def _ranking(answers: StudyAnswers, student: str, labels: dict[str, str]) -> lis
     count = {cell.score.count for cell in cells if cell.score is not None}
     spread = f", mean ± sd, n = {count.pop()}" if count != {1} and len(count) == 1 else ""
     table.add_column("", justify="right")
-    table.add_column(", ".join(labels.values()), overflow="fold")
+    shares = any(cell.gain is not None and cell.gain.closed.value is not None for cell in cells)
+    table.add_column(", ".join(labels.values()), no_wrap=True)
     table.add_column(f"test {metric.axis}{spread}", justify="right", overflow="fold")
     if gains:
         table.add_column("gain (95%)", justify="right", overflow="fold")
+    if shares:
         table.add_column("gap closed", justify="right")
     shown = cells[:_MOST] if len(cells) > _MOST + 1 else cells
     for cell in shown:
         assert cell.score is not None
-        row = [_place(cell), setting_name(cell, answers, list(labels)), with_spread(metric, cell.score)]
+        name = in_lines(setting_name(cell, answers, list(labels)), _NAME if shares else _LONGER)
+        row, gain = [_place(cell), name, with_spread(metric, cell.score)], cell.gain
         if gains:
-            gain = cell.gain
-            row += ["", ""] if gain is None else [with_interval(metric, gain.difference), share_cell(gain.closed)]
+            row.append("" if gain is None else with_interval(metric, gain.difference))
+        if shares:
+            row.append("" if gain is None else share_cell(gain.closed))
         table.add_row(*row)
     notes = [Text("gain: over the same student without distillation, paired by seed.")] if gains else []
     if any(cell.is_rival for cell in shown):
         notes.append(Text("~: cannot be told from the first."))
+    if any("-" in cell.levels.values() or len(cell.levels) < len(labels) for cell in shown):
+        notes.append(Text("-: a setting that does not act there."))
     if len(shown) < len(cells):
         notes.append(Text(f"{len(cells) - len(shown)} more are on the page and in results.csv."))
     return [table, *notes]

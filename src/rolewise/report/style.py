@@ -18,6 +18,11 @@ from rolewise.report.palette import FAINT, GREY, INK
 #: Inches of a figure that stands beside another one, and of one that takes the width of the page.
 PANEL, FULL = 4.3, 8.4
 
+#: Percent beyond both ends of a fraction, for the mark of a value at one of them.
+BEYOND = 4
+#: Of captions, where a panel is cut at the ends.
+CUT = " Intervals that go beyond 0 or 100% are cut there."
+
 _STYLE: Any = {
     "font.size": 9,
     # What browsers have is narrower, so that a layout that fits here fits there.
@@ -63,6 +68,23 @@ def figure(
             yield made, list(axes.flat)
         finally:
             plt.close(made)
+
+
+def cut_at_ends(axis: Axes, scale: float) -> bool:
+    """Cuts a panel at 0 and 100%, where an interval of few seeds goes beyond what a fraction can be.
+
+    Args:
+        axis: the panel, with everything drawn.
+        scale: that numbers are shown with: 100 for fractions; others have no ends.
+
+    Returns:
+        Whether something is cut.
+    """
+    low, high = axis.get_xlim()
+    if scale != 100 or (low >= -BEYOND and high <= 100 + BEYOND):
+        return False
+    axis.set_xlim(max(low, -BEYOND), min(high, 100 + BEYOND))
+    return True
 
 
 def draw_grid(axis: Axes, which: Any = "both") -> None:

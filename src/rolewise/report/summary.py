@@ -11,6 +11,7 @@ from rich.text import Text
 
 from rolewise.files import AnyPath, as_path, read_json
 from rolewise.report.cells import with_interval, with_spread
+from rolewise.report.long_names import in_lines
 from rolewise.results_format import as_current
 from rolewise.seals import is_early, top_product
 from rolewise.statistics import ArmRow, caution, compare, verdict
@@ -18,6 +19,9 @@ from rolewise.statistics.answer_sentences import answer_sentences
 from rolewise.statistics.answers import run_answers
 from rolewise.statistics.comparison import best_sentence_of
 from rolewise.words import counted
+
+#: Letters of an arm's name in one line of a terminal of 80 columns.
+_NAME = 30
 
 
 def run_results(root: AnyPath) -> dict[str, Any]:
@@ -70,5 +74,5 @@ def _table(student: str, rows: list[ArmRow]) -> Table:
     table.add_column("difference to its control (95%, unadjusted)", justify="right")
     for row in rows:
         change = "control" if row.difference is None else with_interval(row.metric, row.difference)
-        table.add_row(row.name, with_spread(row.metric, row.score), change)
+        table.add_row(in_lines(row.name, _NAME), with_spread(row.metric, row.score), change)
     return table

@@ -3,9 +3,12 @@
 from rolewise.metric_info import MetricInfo
 from rolewise.tasks.class_metrics import BalancedAccuracy, CalibrationError, MacroF1, TopKAccuracy
 from rolewise.tasks.classification import Classification
+from rolewise.tasks.detection import Detection
+from rolewise.tasks.detection_metrics import DetectionMetric
 from rolewise.tasks.measured_task import MeasuredTask, MetricSet, metric_entry, reward_of, with_metrics
 from rolewise.tasks.metric_registry import METRICS, metric, metric_faults, metric_settings
 from rolewise.tasks.multi_label import MultiLabel
+from rolewise.tasks.object_metrics import ObjectMetric
 from rolewise.tasks.protocol import Metric, Reduction, RowKind, Task
 from rolewise.tasks.regression import Regression
 from rolewise.tasks.segmentation import Segmentation
@@ -18,12 +21,15 @@ __all__ = [
     "BalancedAccuracy",
     "CalibrationError",
     "Classification",
+    "Detection",
+    "DetectionMetric",
     "MacroF1",
     "MeasuredTask",
     "Metric",
     "MetricInfo",
     "MetricSet",
     "MultiLabel",
+    "ObjectMetric",
     "Reduction",
     "Regression",
     "RowKind",

@@ -126,7 +126,8 @@ def metric_faults(name: str, settings: Mapping[str, Any], task: Task) -> Iterato
     for key in (key for key, default in known.items() if default is inspect.Parameter.empty and key not in settings):
         yield InputError.at((key,), f'must be given: "{name}" has no default for it', owner=name)
     if name not in own and not suits(name, task):
-        rule = f'must be a metric of the task {task.name}, got "{name}", which is one of classification; take it out'
+        others = " and ".join(getattr(inspect.unwrap(METRICS[name]), "tasks", ()))
+        rule = f'must be a metric of the task {task.name}, got "{name}", which is one of {others}; take it out'
         yield InputError(rule, path=("",), rule=rule)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +101,7 @@ def evaluate(
         model: of the task; a classifier returns logits [B, K], or an object that has ``logits``.
         source: the images.
         indices: int64 [N], rows of the source.
-        spec: the model's input; None for pixels in [0, 1].
+        spec: the model's input; None for pixels in [0, 1], and for texts.
         batch_size: B, of no influence on the result but for rounding.
         device: of the model.
         task: of the model; classification by default.
@@ -111,10 +112,15 @@ def evaluate(
     check_indices(indices, source)
     check_count("batch_size", batch_size, least=1)
     parts = (
-        Batch(part.images if spec is not None else part.images.float() / 255, part.labels, part.indices)
+        Batch(_seen(part.images, spec), part.targets, part.indices)
         for part in batches(source, indices, batch_size, device=device)
     )
     return evaluate_batches(model, parts, spec, task=task)
+
+
+def _seen(inputs: Any, spec: InputSpec | None) -> Any:
+    """Returns images as pixels in [0, 1] where a network declares no input; texts as they are."""
+    return inputs if spec is not None or isinstance(inputs, Mapping) else inputs.float() / 255
 
 
 @torch.no_grad()

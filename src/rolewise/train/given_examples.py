@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rolewise.batch import Batch
 from rolewise.data import ImageData, Source
+from rolewise.data.targets import batch_targets
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
 from rolewise.tasks import Task
@@ -66,7 +67,8 @@ class Examples:
         """Returns some of the examples."""
         if self.source is not None:
             rows = torch.arange(min(2, len(self.source)))
-            return Batch(self.source.batch(rows).to(self.device), self.source.labels[rows].to(self.device))
+            targets = batch_targets(self.source.labels[rows].to(self.device))
+            return Batch(self.source.batch(rows).to(self.device), targets)
         assert self.feed is not None
         return next(self.feed.batches(0))
 

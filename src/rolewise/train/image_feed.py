@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rolewise.augment import Plan, Schedule, apply, apply_to_masks, geometric, in_turn
+from rolewise.augment import Plan, Schedule, apply, geometric, in_turn
 from rolewise.batch import Batch
 from rolewise.config.training_sections import TrainSettings
 from rolewise.data import ImageBatch, ImageData, Source, batches, shuffled
-from rolewise.data.targets import IGNORED, are_unlabelled
+from rolewise.data.targets import are_unlabelled, batch_targets
 from rolewise.distill import Distiller
 from rolewise.seeds import generator
-from rolewise.train.feed import Feed
 from rolewise.train.given import check_seen
 from rolewise.train.mixer import Mixer, laid_out, parts_of
 from rolewise.train.mixing import Mixing
+from rolewise.train.moved_labels import lie_in_image, moved_labels
 from rolewise.train.position_plans import PositionPlans
 
 #: Large images are augmented fewer at once: the work takes several times their bytes.
@@ -97,7 +97,7 @@ class ImageFeed:
                 teacher = laid_out(teacher, self.settings.channels_last) if teacher is not None else None
                 for part in parts_of(len(student), size):
                     views = {} if teacher is None else {"teacher": teacher[part]}
-                    targets = None if unlabelled else labels[part]
+                    targets = None if unlabelled else batch_targets(labels[part])
                     yield Batch(student[part], targets, chunk.indices[part], views)
             else:
                 for batch, mixed in mixer.batches(chunk, student, teacher, start):
@@ -139,14 +139,14 @@ class ImageFeed:
     ) -> tuple[Tensor, Tensor | None, Tensor]:
         """Returns the student's images, the teacher's (None where it sees these, or is not run), and the targets.
 
-        Masks move with the student's images, and the teacher's images too: the two are compared place by place, so
-        that a role's own augmentation, and a clean view, are of grey levels and colours alone.
+        Masks and boxes move with the student's images, and the teacher's images too: the two are compared place by
+        place, so that a role's own augmentation, and a clean view, are of grey levels and colours alone.
         """
         student, teacher = plans
-        images, stop, dense = chunk.images, place + len(chunk.images), chunk.labels.ndim == 3
+        images, stop, dense = chunk.images, place + len(chunk.images), lie_in_image(chunk.labels)
         plan = student.between(place, stop)
         seen = self._apply(images, plan)
-        targets = apply_to_masks(chunk.labels, plan, fill=IGNORED) if dense else chunk.labels
+        targets = moved_labels(chunk.labels, plan, self.source.size)
         if teacher is not None:
             own = teacher.between(place, stop)
             own = in_turn(geometric(plan), geometric(own, keep=False)) if dense else own
@@ -168,20 +168,20 @@ def at_once(source: Source, settings: TrainSettings) -> int:
     return max(1, count // settings.batch_size) * settings.batch_size
 
 
-def feed_of(
+def image_feed_of(
     distiller: Distiller,
-    source: Source | Feed,
-    indices: Tensor | None,
+    source: Source,
+    indices: Tensor,
     settings: TrainSettings,
     *,
     device: torch.device,
     **given: Any,
-) -> Feed:
-    """Returns the feed of a training: the one that is given, or one of images, on the device if they are in memory.
+) -> ImageFeed:
+    """Returns the feed of a training, with the images on the device where they are in memory.
 
     Args:
         distiller: student and teacher.
-        source: the images, or a feed, for which nothing else counts.
+        source: the images.
         indices: int64 [N], the images to train on.
         settings: of the training.
         device: of the training.
@@ -190,9 +190,6 @@ def feed_of(
     Raises:
         InputError: an argument is of another kind, or mixing does not go with the methods.
     """
-    if isinstance(source, Feed):
-        return source
-    assert indices is not None
     check_seen(given["augmentation"], given["teacher_augmentation"], given["view"])
     if given["mixing"] is not None:
         given["mixing"].check(distiller)

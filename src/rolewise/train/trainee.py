@@ -19,7 +19,6 @@ from rolewise.seeds import check_seed
 from rolewise.train.epoch import read_terms, run_epoch
 from rolewise.train.feed import Feed
 from rolewise.train.given import check_given
-from rolewise.train.image_feed import ImageFeed, feed_of
 from rolewise.train.mixing import Mixing
 from rolewise.train.moments import count_moments
 from rolewise.train.optimizers import optimizer_of, scaler_of
@@ -28,6 +27,7 @@ from rolewise.train.phase_course import course_of
 from rolewise.train.rates import Scalars, scalars_at
 from rolewise.train.record import EpochRecord
 from rolewise.train.scalar_changes import change_scalars
+from rolewise.train.source_feed import SourceFeed, checked_feed, set_mixing, source_feed_of
 from rolewise.train.state import state_of, take_state
 from rolewise.train.step import Update
 
@@ -79,7 +79,7 @@ class Trainee:
         check_seed("seed", seed)
         self.distiller, self.settings, self.seed = distiller, settings, seed
         self.device = torch.device(device)
-        self.feed = feed_of(
+        self.feed = source_feed_of(
             distiller,
             source,
             indices,
@@ -138,15 +138,9 @@ class Trainee:
         return self.epoch * whole + min(whole, self.step * self.settings.accumulate * self.settings.batch_size)
 
     @property
-    def images(self) -> ImageFeed:
-        """The feed of a training on images.
-
-        Raises:
-            InputError: the training has another feed.
-        """
-        if not isinstance(self.feed, ImageFeed):
-            raise InputError(f"a training must have an ImageFeed for this, got {type(self.feed).__name__}")
-        return self.feed
+    def images(self) -> SourceFeed:
+        """The feed of a training on a source, of images or texts; InputError where the training has another feed."""
+        return checked_feed(self.feed)
 
     @property
     def source(self) -> Source:
@@ -170,8 +164,8 @@ class Trainee:
 
     @mixing.setter
     def mixing(self, mixing: Mixing | None) -> None:
-        """Replaces how images are mixed."""
-        self.images.mixing = mixing
+        """Replaces how images are mixed; InputError where they are texts."""
+        set_mixing(self.images, mixing)
 
     def set_augmentation(self, augmentation: Schedule) -> None:
         """Replaces the augmentation of the student's images from now on."""

@@ -3,6 +3,7 @@
 from rolewise.data.readers import (
     camvid,
     cifar,
+    coco_detection,
     digit_pairs,
     digits,
     image_folder,
@@ -13,12 +14,14 @@ from rolewise.data.readers import (
     npy,
     npz,
     text_file,
+    voc_detection,
     voc_segmentation,
 )
 
 __all__ = [
     "camvid",
     "cifar",
+    "coco_detection",
     "digit_pairs",
     "digits",
     "image_folder",
@@ -29,5 +32,6 @@ __all__ = [
     "npy",
     "npz",
     "text_file",
+    "voc_detection",
     "voc_segmentation",
 ]

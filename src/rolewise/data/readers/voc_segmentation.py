@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from rolewise.data.data_checks import check_kind
 from rolewise.data.download import find
 from rolewise.data.image_decoder import Resize
 from rolewise.data.image_sources import Source
-from rolewise.data.mask_files import MaskRules, mask_source
+from rolewise.data.mask_files import MaskRules, mask_parts
 from rolewise.data.picture_source import PictureRules
 from rolewise.data.reader_registry import READERS
 from rolewise.errors import InputError
@@ -33,6 +34,7 @@ def voc_segmentation(
     folder: Annotated[str | None, MAYBE_TEXT] = None,
     train: Annotated[str, TEXT] = "train",
     test: Annotated[str | None, MAYBE_TEXT] = "val",
+    validation: Annotated[str | None, MAYBE_TEXT] = None,
     classes: Annotated[list[str] | None, CLASSES] = None,
     size: Annotated[int | list[int], SIZE] = 256,
     resize: Annotated[Resize, RESIZE] = "pad",
@@ -42,8 +44,9 @@ def voc_segmentation(
     home = find(root, places, "Pascal VOC", _ADDRESS if folder is None else None, "a folder")
     rules = PictureRules(size, False, 0, resize, "stored", "error", memory_budget_mb)
     names = MaskRules(tuple(classes) if classes is not None else _CLASSES)
-    sources = [mask_source(*_listed(home, part), rules, names) for part in (train, test) if part is not None]
-    return sources[0], sources[1] if test is not None else None
+    if validation is not None and validation in (train, test):
+        raise InputError(f'data set "voc_segmentation", validation: must be a further list, got {validation!r} twice')
+    return mask_parts(partial(_listed, home), (train, validation, test), rules, names)
 
 
 def _listed(home: Path, part: str) -> tuple[list[Path], list[Path]]:

@@ -31,6 +31,7 @@ from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.trial.targets_trial import target_fault
 from rolewise.experiment.trial.teaching_networks import teacher_of_method, teaching_networks, without_role
+from rolewise.experiment.trial.tokenizer_trial import tokenizer_faults
 from rolewise.experiment.trial.unlabelled_trial import unlabelled_faults
 from rolewise.experiment.trial.weight_trial import weight_trial
 from rolewise.foreign_code import ForeignError
@@ -103,9 +104,11 @@ class Trial:
             return
         yield from metric_trial_faults(config, images, faulty, self._once)
         if images.counts is not None:
-            yield from size_faults(config, *images.counts, labelled=images.labelled)
+            yield from size_faults(config, *images.counts, labelled=images.labelled, own=images.validating)
         if not images.labelled:
             yield from unlabelled_faults(config)
+        if images.texts is not None:
+            yield from tokenizer_faults(config, images.texts)
         key = ["taught", config.teacher, images]
         taught = images if faulty("teacher") else self._once(key, partial(taught_images, config, images))
         if isinstance(taught, InputError):
@@ -184,15 +187,13 @@ class Trial:
                 if fault:
                     yield ("students", at, "init"), fault
             if distils and section.phases and not any(faulty(*path) for path, _ in methods_of_student(config, at)):
-                modules = {role: network.module for role, (_, network) in teaching.items()}
-                for below, message in phase_trial_faults(config, section, modules, student.module):
+                for below, message in phase_trial_faults(config, section, teaching, student.module):
                     yield ("students", at, "phases", *below), message
             for path, method in methods_of_student(config, at) if distils else ():
                 if not faulty(*path):
                     role, fault = teacher_of_method(method, section)
-                    how = (role, *teaching[role])
-                    found = [] if fault else self._method(config, images, method, section, how, student, at)
-                    yield from [((*path, "teacher"), fault)] if fault else []
+                    how = config, images, without_role(method, section), section, (role, *teaching[role]), student, at
+                    found: list[tuple[Steps, str]] = [(("teacher",), fault)] if fault else self._method(*how)
                     yield from (((*path, *steps), message) for steps, message in found)
 
     def _method(
@@ -206,7 +207,6 @@ class Trial:
         at: int,
     ) -> list[tuple[Steps, str]]:
         """Returns the faults of one method between one teacher and one student, by path below the method."""
-        method = without_role(method, section)
         settings = {name: value for name, value in method.items() if name != "weight"}
         role, model, network = teaching
         seen = taught_images(config, images) if role == "teacher" else images

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from rolewise.config.schema import ExperimentConfig
+from rolewise.data.reading_rules import reads_texts
 from rolewise.errors import RolewiseError
 from rolewise.experiment import builders
 from rolewise.experiment.trial.image_facts import image_facts_of
@@ -27,6 +28,9 @@ def export_notes(config: ExperimentConfig) -> Iterator[str]:
     Args:
         config: the experiment, without fault.
     """
+    if reads_texts(config.data.name):
+        yield "the students can be trained, and not exported: networks of texts have no form of export yet."
+        return
     tried: list[object] = []
     for index, section in enumerate(config.students):
         if ":" not in section.model.name or (section.model, section.quantise) in tried:

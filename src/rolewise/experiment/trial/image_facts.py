@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 
 from rolewise.config.network_sections import ModelSection
 from rolewise.config.schema import ExperimentConfig, TaskSpec
-from rolewise.data import MissingDataError
+from rolewise.data import MissingDataError, TextData
+from rolewise.data.own_validation import own_validation
 from rolewise.data.targets import TargetKind, are_unlabelled, kind_of_targets
 from rolewise.experiment.class_maps import ClassMap, class_map
 from rolewise.experiment.declared_models import declared
 from rolewise.experiment.seed_data import sources
+from rolewise.experiment.trial.text_facts import TextFacts, text_facts_of
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,13 @@ class ImageFacts:
         size: (H, W) in pixels.
         classes: K.
         counts: numbers of training images and of test images of the set's own, None where it has none.
+        validating: number of training images that the set itself sets aside for validation; None where they are drawn.
         kind: kind of its targets: classes, labels that are there or not, or numbers.
         task: the task, as the config holds it.
         labelled: whether the training images have classes.
         mapped: the classes of a network that stand for these, where it knows others.
+        texts: facts of the texts, where there are texts in place of images.
+        role: the one that sees them, ``teacher`` or ``student``.
     """
 
     channels: int
@@ -36,15 +41,22 @@ class ImageFacts:
     task: TaskSpec = "classification"
     labelled: bool = True
     mapped: ClassMap | None = None
+    validating: int | None = None
+    texts: TextFacts | None = None
+    role: str = "student"
 
     def fed(self, model: ModelSection) -> tuple[int, int, int]:
         """Returns the shape (C, H, W) of one input of a network: its own, which need not be that of the images."""
+        if self.texts is not None:
+            return (self.channels, *self.size)
         own = declared(model)
         return (self.channels if own.mean is None else len(own.mean), *(own.size or self.size))
 
     @property
     def text(self) -> str:
         """In words."""
+        if self.texts is not None:
+            return f"up to {self.texts.longest} tokens of {self.texts.of(self.role).vocabulary:,}"
         channels = f"{self.channels} channel{'s' if self.channels != 1 else ''}"
         return f"{channels} and {self.size[0]}x{self.size[1]} pixels"
 
@@ -75,7 +87,7 @@ def taught_images(config: ExperimentConfig, images: ImageFacts) -> ImageFacts:
     Raises:
         InputError: the map is wrong; the path of the error is that of the setting.
     """
-    return replace(images, mapped=class_map(config, lambda: sources(config)[0].classes))
+    return replace(images, mapped=class_map(config, lambda: sources(config)[0].classes), role="teacher")
 
 
 def _read(config: ExperimentConfig) -> ImageFacts:
@@ -96,4 +108,7 @@ def _read(config: ExperimentConfig) -> ImageFacts:
     counts = len(source), None if test is None else len(test)
     kind = kind_of_targets(source.labels)
     size, labelled = (source.size[0], source.size[1]), not are_unlabelled(source.labels)
-    return ImageFacts(source.channels, size, len(source.classes), counts, kind, labelled=labelled)
+    own = own_validation(source)
+    texts = text_facts_of(source) if isinstance(source, TextData) else None
+    facts = ImageFacts(source.channels, size, len(source.classes), counts, kind, labelled=labelled, texts=texts)
+    return replace(facts, validating=None if own is None else len(own))

@@ -13,13 +13,16 @@ from rolewise.batch import Batch
 from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
+from rolewise.experiment.trial.detector_trial import example_boxes, made_detector_output
 from rolewise.experiment.trial.image_facts import ImageFacts
-from rolewise.experiment.trial.network_trial import Returning
+from rolewise.experiment.trial.network_outputs import Returning
 from rolewise.seeds import generator
 from rolewise.tasks import METRICS, build_task, metric_entry
 
 #: Examples of a trial.
 _EXAMPLES = 8
+#: (H, W) of the images of a detector's trial.
+_BOXES = (16, 16)
 
 
 def metric_trial_faults(
@@ -57,7 +60,12 @@ def metric_fault(entry: str | Mapping[str, Any], images: ImageFacts) -> InputErr
     # Of masks some pixels, of which each image has as many.
     side = (4, 4) if images.kind == "masks" else (1, 1)
     shape = (_EXAMPLES, images.classes, *(side if images.kind == "masks" else ()))
-    made, inputs = torch.randn(shape, generator=stream), torch.zeros(_EXAMPLES, images.channels, *side)
+    if images.kind == "tags":
+        shape = (_EXAMPLES, 4, images.classes)
+    made: Any = torch.randn(shape, generator=stream)
+    if images.kind == "boxes":
+        made, side = made_detector_output(_EXAMPLES, images.classes, stream), _BOXES
+    inputs = torch.zeros(_EXAMPLES, images.channels, *side)
     try:
         outputs = task.run(Returning(made), inputs)
         targets = _targets(images, stream, side)
@@ -80,9 +88,13 @@ def metric_fault(entry: str | Mapping[str, Any], images: ImageFacts) -> InputErr
     return InputError(f"per_example must return None or a value for each of {_EXAMPLES} examples, [N], got {got}")
 
 
-def _targets(images: ImageFacts, stream: torch.Generator, side: tuple[int, int]) -> Tensor:
+def _targets(images: ImageFacts, stream: torch.Generator, side: tuple[int, int]) -> Any:
+    if images.kind == "boxes":
+        return example_boxes(_EXAMPLES, side, images.classes, torch.device("cpu"))
     if images.kind == "masks":
         return torch.randint(0, images.classes, (_EXAMPLES, *side), generator=stream)
+    if images.kind == "tags":
+        return torch.randint(0, images.classes, (_EXAMPLES, 4), generator=stream)
     if images.kind == "classes":
         return torch.arange(_EXAMPLES) % images.classes
     numbers = torch.randn(_EXAMPLES, images.classes, generator=stream)

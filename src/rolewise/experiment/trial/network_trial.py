@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rolewise.config.network_sections import ModelSection
-from rolewise.data.targets import TargetKind
 from rolewise.errors import InputError, RolewiseError
 from rolewise.experiment.declared_models import declared
+from rolewise.experiment.trial.detector_trial import detector_output
 from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_memory import Unfilled, bytes_of, weigh
+from rolewise.experiment.trial.network_outputs import RETURNED, SHAPES, Returning, fits
 from rolewise.foreign_code import failed, is_import_path
-from rolewise.inputs import InputSpec
+from rolewise.inputs import InputSpec, call
 from rolewise.logits import are_probabilities
 from rolewise.models import construct
 from rolewise.models.class_selection import select_classes
@@ -51,6 +51,8 @@ class Network:
 
 def input_fault(model: ModelSection, images: ImageFacts) -> str | None:
     """Returns the fault in the numbers of ``mean`` and ``std`` beside the images; None where there is none."""
+    if images.texts is not None:
+        return None
     model = declared(model)
     if model.mean is None or model.std is None:
         return None
@@ -64,31 +66,6 @@ def input_fault(model: ModelSection, images: ImageFacts) -> str | None:
             f"{spec.channels}; only grey images are repeated"
         )
     return None
-
-
-#: What a network returns of images with such targets, and what each of them is for.
-_RETURNED: dict[TargetKind, tuple[str, str]] = {
-    "classes": ("logits", "class"),
-    "labels": ("logits", "label"),
-    "numbers": ("outputs", "number"),
-    "masks": ("logits", "class"),
-}
-
-
-class Returning(nn.Module):
-    """A network that has run already.
-
-    Args:
-        output: output of the network.
-    """
-
-    def __init__(self, output: Any) -> None:
-        super().__init__()
-        self._output = output
-
-    def forward(self, inputs: Tensor) -> Any:
-        """Returns that output, whatever the inputs are."""
-        return self._output
 
 
 def built(model: ModelSection, images: ImageFacts, place: torch.device) -> nn.Module:
@@ -107,6 +84,7 @@ def built(model: ModelSection, images: ImageFacts, place: torch.device) -> nn.Mo
             channels=channels,
             size=(height, width),
             seed=0,
+            vocabulary=None if images.texts is None else images.texts.of(images.role).vocabulary,
         )
     return network if mapped is None else select_classes(network, mapped.indices)
 
@@ -150,6 +128,13 @@ def try_network(
 
 def _fed(module: nn.Module, model: ModelSection, images: ImageFacts, place: torch.device, trained: bool) -> Network:
     _check_weights(module, place, trained)
+    if images.texts is not None:
+        for longest in (None, images.texts.longest):
+            texts = images.texts.example(images.role, place, longest)
+            _logits(module.eval(), texts, model, images)
+        if trained:
+            _logits(module.train(), texts, model, images)
+        return Network(module, place)
     channels, height, width = images.fed(model)
     # Pixels in [0, 1] as they come, and as a normalisation spreads them.
     batch = torch.zeros(BATCH, channels, height, width, device=place)
@@ -179,14 +164,19 @@ def _check_weights(module: nn.Module, place: torch.device, trained: bool) -> Non
 
 
 @torch.no_grad()
-def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: ImageFacts) -> Tensor:
+def _logits(module: nn.Module, batch: Tensor | dict[str, Tensor], model: ModelSection, images: ImageFacts) -> Tensor:
     """Returns the logits of a network for a batch, checked."""
     try:
-        output = module(batch)
+        boxes = images.kind == "boxes" and isinstance(batch, Tensor)
+        output = detector_output(module, batch) if boxes else call(module, batch)  # type: ignore[arg-type]
     except RolewiseError:
         raise
     except Exception as error:
         text = " ".join(str(error).split())
+        if images.texts is not None:
+            what = f"must take texts of {images.text}, by the keywords {', '.join(batch)}"
+            why = f"raised {type(error).__name__}: {text[:200]}"
+            raise InputError(f"{what}, and {why}; take a network of texts") from error
         remedy = _remedy(model, images, module.training)
         if remedy is None and ":" in model.name and not in_zoo(model.name):
             raise failed(f"must take images of {images.text}, and", model.name.partition(":")[0], error) from error
@@ -196,25 +186,21 @@ def _logits(module: nn.Module, batch: Tensor, model: ModelSection, images: Image
         ) from error
     how = " in training mode" if module.training else ""
     try:
-        logits = build_task(images.task).run(Returning(output), batch).first
+        outputs_of = build_task(images.task).run(Returning(output), batch)
     except InputError as error:
         raise InputError(f"{error}{how and ', and this is what it returns' + how}") from error
-    outputs, thing = _RETURNED[images.kind]
+    logits, (outputs, thing) = outputs_of.first, RETURNED[images.kind]
     own = is_import_path(images.task if isinstance(images.task, str) else images.task.get("name"))
     # What networks of a user's own task return is the task's matter.
-    if not own and not _fits(logits, images, len(batch)):
-        wanted = f"[B, {images.classes}{', h, w' if images.kind == 'masks' else ''}]"
+    count = BATCH if isinstance(batch, dict) else len(batch)
+    if not own and not fits(outputs_of, images, count):
+        wanted = SHAPES.get(images.kind, "[B, {0}]").format(images.classes)
         raise InputError(
             f"must give {outputs} {wanted}{how}, one for each {thing} of the data, got "
-            f"{['B', *logits.shape[1:]] if len(logits) == len(batch) else list(logits.shape)}".replace("'", "")
-            + "; let it take num_classes"
+            f"{['B', *logits.shape[1:]] if len(logits) == count else list(logits.shape)}".replace("'", "")
+            + ("; set its pooling to tokens" if images.kind == "tags" else "; let it take num_classes")
         )
     return logits
-
-
-def _fits(logits: Tensor, images: ImageFacts, batch: int) -> bool:
-    """Returns whether logits are one for each image, or for each pixel of some resolution, and class."""
-    return logits.shape[:2] == (batch, images.classes) and logits.ndim == (4 if images.kind == "masks" else 2)
 
 
 def _remedy(model: ModelSection, images: ImageFacts, training: bool) -> str | None:
@@ -237,6 +223,6 @@ def _works(model: ModelSection, images: ImageFacts, training: bool) -> bool:
     try:
         module = built(model, images, CPU).train(training)
         batch = torch.zeros(BATCH, *images.fed(model))
-        return _fits(build_task(images.task).run(module, batch).first, images, BATCH)
+        return fits(build_task(images.task).run(module, batch), images, BATCH)
     except Exception:
         return False

@@ -17,6 +17,7 @@ from rolewise.experiment import builders
 from rolewise.experiment.declared_models import declared
 from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_trial import BATCH, CPU, NOWHERE, Network, built
+from rolewise.experiment.trial.text_facts import TextFacts
 from rolewise.foreign_code import failed, is_import_path
 from rolewise.inputs import InputSpec
 from rolewise.models import init_from
@@ -152,6 +153,9 @@ def _distil(
 ) -> None:
     """Makes a loss of one method as a training does, which runs it once."""
     place = pair[0].place
+    if images.texts is not None:
+        _distil_texts(method, pair, images, images.texts)
+        return
     shape = (BATCH, images.channels, *images.size)
     example = torch.zeros(shape, dtype=torch.uint8)
     if place == CPU:
@@ -171,6 +175,37 @@ def _distil(
         )
         if not images.labelled:
             _without_classes(distiller, example.to(place))
+
+
+def _distil_texts(method: dict[str, Any], pair: Pair, images: ImageFacts, texts: TextFacts) -> None:
+    """Makes a loss of one method on texts as a training does, which runs it once."""
+    place = pair[0].place
+    inputs = texts.example("student", place)
+    views = {} if texts.shared else {"teacher": texts.example("teacher", place)}
+    methods = build_methods([dict(method)])
+    with place:
+        distiller = Distiller(
+            pair[0].module,
+            pair[1].module,
+            methods,
+            example=Batch(inputs, views=views),
+            labels=torch.arange(2 * BATCH, device="cpu") % 2,
+            task=build_task(images.task),
+        )
+    for one in methods:
+        if one.info.reads != "logits" and not getattr(one.info.term, "reads_tokens", False):
+            _check_places(distiller)
+
+
+def _check_places(distiller: Distiller) -> None:
+    """Raises InputError where a method without masks reads tokens: padding would count in it."""
+    for term in distiller.listed_terms():
+        for path, _ in term.pairs:
+            if ":token." not in path and not path.endswith("head:input"):
+                raise InputError(
+                    f'"{term.name}" reads tokens without their mask, got {path!r}: padding would count; tap '
+                    "penultimate, or one token (layer2:token.0), or take a method of texts"
+                )
 
 
 def _without_classes(distiller: Distiller, example: torch.Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from torch import nn
 
@@ -14,12 +14,13 @@ from rolewise.distill.links import pairs_of
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.trial.selection_trial import selection_fault
+from rolewise.experiment.trial.teaching_networks import Teaching
 from rolewise.taps import resolve
 from rolewise.train.parameter_groups import TERMS
 
 
 def phase_trial_faults(
-    config: ExperimentConfig, section: StudentSection, teachers: Mapping[str, nn.Module], student: nn.Module
+    config: ExperimentConfig, section: StudentSection, teachers: Teaching, student: nn.Module
 ) -> Iterator[tuple[Steps, str]]:
     """Yields (path below the phases, message) for what does not go with the networks.
 
@@ -28,7 +29,7 @@ def phase_trial_faults(
     Args:
         config: the experiment.
         section: the student, with methods that are sound by themselves.
-        teachers: the networks that teach it, by role.
+        teachers: models and networks that teach it, by role.
         student: its network.
     """
     try:
@@ -45,7 +46,7 @@ def phase_trial_faults(
             yield (number, *below), message
 
 
-def _stop(phase: Phase, teachers: Mapping[str, nn.Module], student: nn.Module) -> Iterator[tuple[Steps, str]]:
+def _stop(phase: Phase, teachers: Teaching, student: nn.Module) -> Iterator[tuple[Steps, str]]:
     if phase.stop_at is None:
         return
     if phase.label_weight:
@@ -58,7 +59,7 @@ def _stop(phase: Phase, teachers: Mapping[str, nn.Module], student: nn.Module) -
             yield ("stop_at",), f"{rule}; leave it out"
             return
         try:
-            teacher = teachers[method.teacher or next(iter(teachers))]
+            teacher = teachers[method.teacher or next(iter(teachers))][1].module
             read += [path for path, _ in pairs_of(method, student, teacher)]
         except (InputError, KeyError):
             return  # found where the method is tried

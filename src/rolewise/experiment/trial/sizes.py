@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
-from rolewise.data.limits import limited_test, limited_unlabelled, limited_validation, used_images
+from rolewise.data.limits import limited_test, limited_unlabelled, limited_validation, used_beside
 from rolewise.data.splits import count_of
 from rolewise.data.unlabelled import validation_fault
 from rolewise.errors import InputError
@@ -15,7 +15,7 @@ from rolewise.experiment.trial.moment_trial import moment_faults
 
 
 def size_faults(
-    config: ExperimentConfig, total: int, own_test: int | None, *, labelled: bool = True
+    config: ExperimentConfig, total: int, own_test: int | None, *, labelled: bool = True, own: int | None = None
 ) -> Iterator[tuple[Steps, str]]:
     """Yields (path, message) for every number of images that the data cannot give; what depends on it is left out.
 
@@ -24,8 +24,9 @@ def size_faults(
         total: number of training images in the data set.
         own_test: number of test images of its own; None where it has none.
         labelled: whether the training images have classes; validation images are drawn from the others where not.
+        own: number of the training images that the set itself sets aside for validation; None where they are drawn.
     """
-    data, usable = config.data, total
+    data, usable = config.data, total - (own or 0)
     try:
         if not labelled and own_test is not None:
             if fault := validation_fault(data.validation, own_test):
@@ -34,10 +35,13 @@ def size_faults(
             own_test -= limited_validation(data.limit, count_of("validation", data.validation, own_test))
         tested = own_test or 0
         if data.test is not None:
-            part = total if own_test is None else own_test
+            part = usable if own_test is None else own_test
             tested = count_of("test", data.test, part)
-            if own_test is None and tested >= total:
-                yield ("data", "test"), f"must leave some of the {total:,} images to train on, got {tested:,}; lower it"
+            if own_test is None and tested >= usable:
+                yield (
+                    ("data", "test"),
+                    f"must leave some of the {usable:,} images to train on, got {tested:,}; lower it",
+                )
                 return
             if own_test is not None and not 1 <= tested <= own_test:
                 rule = f"must be 1 to {own_test:,}, the size of the set's own test part, got {data.test}"
@@ -46,13 +50,13 @@ def size_faults(
         limited_test(data.limit, tested)
         validating: int | float = 0
         if labelled:
-            usable, validating = used_images(data.limit, usable, data.validation)
+            usable, validating = used_beside(data.limit, usable, data.validation, own)
         else:
             usable = limited_unlabelled(data.limit, usable)
     except InputError as error:
         yield error.path, error.rule
         return
-    validation = count_of("validation", validating, usable)
+    validation = count_of("validation", validating, usable) if own is None else 0
     if labelled and validation >= usable:
         rule = f"must leave some of the {usable:,} images to train on, got {validation:,}"
         yield ("data", "validation"), f"{rule}; lower it" + (", or raise data.limit" if data.limit else "")

@@ -12,6 +12,8 @@ _TARGETS: dict[str, tuple[TargetKind, ...]] = {
     "multi_label": ("labels", "numbers"),
     "regression": ("numbers",),
     "segmentation": ("masks",),
+    "detection": ("boxes",),
+    "tagging": ("tags",),
 }
 
 

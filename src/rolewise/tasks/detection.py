@@ -1,0 +1,211 @@
+"""Object detection: boxes with a class each, of any number in an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.batch import Batch, Outputs, Rows
+from rolewise.errors import InputError
+from rolewise.metric_info import MetricInfo
+from rolewise.tasks.box_assignment import assigned_boxes
+from rolewise.tasks.box_geometry import distances_to_sides, paired_overlap
+from rolewise.tasks.box_losses import distribution_focal_loss, quality_focal_loss, weighted_means
+from rolewise.tasks.detection_checks import check_box_values, check_boxes, check_dense_outputs, check_same_locations
+from rolewise.tasks.detection_metrics import DETECTION_METRICS, DetectionMetric
+from rolewise.tasks.detection_outputs import called, counted_boxes, detections_of, outputs_of
+from rolewise.tasks.protocol import Reduction, RowKind, reduced
+from rolewise.tasks.task_registry import TASKS
+
+
+@TASKS.add("detection")
+class Detection:
+    r"""Object detection: boxes with one class of K each.
+
+    Targets of a batch are a list with a mapping for each image, as torchvision's: ``boxes``, floating point [M, 4]
+    (x1, y1, x2, y2) in pixels of the input from its upper left corner; ``labels``, int64 [M] from 0 (there is no class
+    for the background); and possibly ``iscrowd``, [M], 1 for a box that is neither learned nor counted (a crowd, or
+    Pascal VOC's difficult ones).
+
+    A dense detector returns a mapping, and its outputs are
+
+    - ``logits`` [B, A, K]: one for each location and class, of all levels in turn, whose sigmoids are the scores;
+    - ``boxes`` [B, A, 4]: in pixels of the input;
+    - ``distribution`` [B, A, 4, R], which may be missing: logits of the distances 0 to R - 1, in strides, from the
+      location to the left, top, right and bottom side; ``boxes`` are at their means;
+    - ``locations`` [A, 2]: (x, y) in pixels, and ``strides`` [A]: those of each location's level.
+
+    Of an image with n locations a that learn a box (see `rolewise.tasks.box_assignment.assigned_boxes`) the losses are
+
+    .. math:: \ell_\mathrm{labels} = \frac{1}{\max(n, 1)} \sum_{a, k} \mathrm{QFL}(z_{ak}, y_{ak}) \qquad
+        \ell_\mathrm{boxes} = w_1 \, \frac{\sum_a q_a \, (1 - \mathrm{GIoU}_a)}{\sum_a q_a} \qquad
+        \ell_\mathrm{distribution} = w_2 \, \frac{\sum_a q_a \, \mathrm{DFL}_a}{\sum_a q_a}
+
+    where y is the IoU of the location's box at its class and 0 elsewhere, q the highest probability at the location,
+    both without gradient, and DFL the mean over the four sides; without such a location the latter two are 0. Every
+    image counts alike in a batch. A detector that computes its losses itself in training mode (torchvision's) returns
+    a mapping of scalars, which are the losses; in eval mode it returns ``boxes``, ``scores`` and ``labels`` for each
+    image, which become ``detections`` [B, D, 6] (x1, y1, x2, y2, score, label; label -1 fills up).
+
+    Methods on logits compare the locations that learn a box: a pair of such a location and a class is a row of
+    two-class logits (z, 0), as in the task multi_label, and an image's loss is the mean over its rows. Without targets
+    each location counts with the teacher's highest probability there.
+
+    Source: Li et al. (2020), https://arxiv.org/abs/2006.04388, for the losses.
+    Differs from source: each image is normalised by its own boxes, not by those of the batch, so that a loss is one of
+    an image; and the assignment is that of FCOS, not of ATSS.
+
+    Args:
+        box_weight: w_1, at least 0.
+        distribution_weight: w_2, at least 0.
+        gamma: of the quality focal loss, at least 0.
+        radius: of the locations around a box's centre that learn it, in strides, above 0.
+        score: the least probability of a box that counts as found, in [0, 1).
+        overlap: the IoU above which a box gives way to one of its class with a higher score, in (0, 1].
+        most: boxes of an image that are kept, by their score; at least 1.
+        areas: sides in pixels of the squares that divide small boxes from medium and medium from large ones.
+        background: whether class 0 of a network that finishes its boxes itself is the background, as torchvision's:
+            its labels are then one above those of the targets.
+
+    Raises:
+        InputError: a setting is out of range.
+    """
+
+    name = "detection"
+    metrics: tuple[MetricInfo, ...] = DETECTION_METRICS
+    rows_hold: RowKind = "logits"
+    row_classes: int | None = 2
+
+    def __init__(
+        self,
+        *,
+        box_weight: float = 2.0,
+        distribution_weight: float = 0.25,
+        gamma: float = 2.0,
+        radius: float = 1.5,
+        score: float = 0.05,
+        overlap: float = 0.6,
+        most: int = 100,
+        areas: Sequence[float] = (32, 96),
+        background: bool = False,
+    ) -> None:
+        numbers = {"box_weight": box_weight, "distribution_weight": distribution_weight, "gamma": gamma}
+        for name, value in numbers.items():
+            if not _is_number(value) or not 0 <= value < 1e9:
+                raise InputError(f"{name} must be a number of at least 0, got {value!r}")
+        if not _is_number(radius) or not 0 < radius < 1e9:
+            raise InputError(f"radius must be a number above 0, in strides, got {radius!r}")
+        if not _is_number(score) or not 0 <= score < 1:
+            raise InputError(f"score must be at least 0 and below 1, got {score!r}")
+        if not _is_number(overlap) or not 0 < overlap <= 1:
+            raise InputError(f"overlap must be above 0 and at most 1, got {overlap!r}")
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            raise InputError(f"most must be a whole number of at least 1, got {most!r}")
+        sides = list(areas) if isinstance(areas, (list, tuple)) else []
+        if len(sides) != 2 or not all(map(_is_number, sides)) or not 0 < sides[0] < sides[1]:
+            raise InputError(f"areas must be two ascending sides in pixels, such as [32, 96], got {areas!r}")
+        if not isinstance(background, bool):
+            raise InputError(f"background must be true or false, got {background!r}")
+        self.box_weight, self.distribution_weight = float(box_weight), float(distribution_weight)
+        self.gamma, self.radius, self.score, self.overlap = float(gamma), float(radius), float(score), float(overlap)
+        self.most, self.areas, self.background = most, (float(sides[0]), float(sides[1])), background
+
+    def check(self, batch: Batch) -> None:
+        """Raises InputError unless targets are boxes and labels of each image; only shapes and types are read."""
+        check_boxes(batch.inputs, batch.targets)
+
+    def run(self, network: nn.Module, inputs: Any, targets: Any = None) -> Outputs:
+        """Returns a detector's outputs; its own losses where it is in training mode and computes them."""
+        return outputs_of(called(network, inputs, targets, int(self.background)), int(self.background))
+
+    def check_outputs(self, outputs: Outputs, batch: Batch, *, values: bool) -> None:
+        """Raises InputError unless outputs go together; with ``values``, unless boxes have areas and labels classes."""
+        classes = None
+        if "logits" in outputs.values:
+            boxes = batch.targets[0]["boxes"] if batch.targets else None
+            check_dense_outputs(outputs, len(batch.targets), boxes)
+            classes = outputs.logits.shape[2]
+        if values:
+            check_box_values(batch.targets, classes)
+
+    def losses(self, outputs: Outputs, batch: Batch, *, reduction: Reduction = "none") -> Mapping[str, Tensor]:
+        """Returns ``labels``, ``boxes`` and, with a distribution, ``distribution``; or the network's own losses.
+
+        The weights of boxes and distributions are in them.
+        """
+        if outputs.losses:
+            return outputs.losses
+        logits, boxes = outputs.logits, outputs.values["boxes"]
+        count, locations, strides = len(logits), outputs.values["locations"], outputs.values["strides"]
+        image, at, wanted, labels = self._matched(locations, strides, batch)
+        found, place = boxes[image, at], locations[at]
+        iou, giou = paired_overlap(found, wanted)
+        quality = torch.zeros_like(logits)
+        quality[image, at, labels] = iou.detach().clamp(0, 1)
+        matched = torch.bincount(image, minlength=count).clamp(min=1)
+        scores = quality_focal_loss(logits, quality, self.gamma).sum((1, 2)) / matched
+        weights = logits.detach()[image, at].sigmoid().amax(-1)
+        losses = {"labels": scores, "boxes": self.box_weight * weighted_means(1 - giou, weights, image, count)}
+        if (spread := outputs.values.get("distribution")) is not None:
+            distances = distances_to_sides(place, wanted) / strides[at, None]
+            each = distribution_focal_loss(spread[image, at], distances).mean(-1)
+            losses["distribution"] = self.distribution_weight * weighted_means(each, weights, image, count)
+        return {name: reduced(loss, reduction) for name, loss in losses.items()}
+
+    def _matched(self, locations: Tensor, strides: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Returns the image, the location, the box [P, 4] and the label of the P locations that learn a box."""
+        parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        for image, target in enumerate(batch.targets):
+            counted = counted_boxes(target)
+            boxes, labels = target["boxes"][counted].to(locations), target["labels"][counted]
+            which = assigned_boxes(locations, strides, boxes, self.radius)
+            at = (which >= 0).nonzero().view(-1)
+            parts.append((torch.full_like(at, image), at, boxes[which[at]], labels[which[at]]))
+        owner, places, boxes, labels = (torch.cat(column) for column in zip(*parts, strict=True))
+        return owner, places, boxes, labels
+
+    def rows(self, student: Outputs, teacher: Outputs, batch: Batch) -> tuple[Rows, Rows]:
+        """Returns a row of two classes, there and not there, for each matched location and class.
+
+        Raises:
+            InputError: the networks have logits for other locations or classes, or none.
+        """
+        check_same_locations(student, teacher)
+        logits, wanted, labels, weight = student.logits, teacher.logits, None, None
+        classes = logits.shape[2]
+        if batch.targets is not None:
+            values = student.values
+            image, at, _, label = self._matched(values["locations"], values["strides"], batch)
+            logits, wanted = logits[image, at], wanted[image, at]
+            labels = (label[:, None] != torch.arange(classes, device=label.device)).long().view(-1)
+        else:
+            image = torch.arange(len(logits), device=logits.device).repeat_interleave(logits.shape[1])
+            logits, wanted = logits.flatten(0, 1), wanted.flatten(0, 1)
+            weight = wanted.detach().sigmoid().amax(-1).repeat_interleave(classes)
+        owner = image.repeat_interleave(classes)
+        first, second = (torch.stack([part, torch.zeros_like(part)], -1).view(-1, 2) for part in (logits, wanted))
+        return Rows(first, owner, weight, labels), Rows(second, owner, weight, labels)
+
+    def detections(self, outputs: Outputs) -> Tensor:
+        """Returns the boxes that are found: [B, D, 6] (x1, y1, x2, y2, score, label), label -1 where there is none."""
+        return detections_of(outputs, score=self.score, overlap=self.overlap, most=self.most)
+
+    def example_targets(self, outputs: Outputs) -> list[dict[str, Tensor]]:
+        """Returns a box of the first class in each image, two strides wide, around the first location."""
+        if "logits" not in outputs.values:
+            raise InputError("example must have targets for detectors that compute their own losses, got none")
+        place, stride = outputs.values["locations"][0], outputs.values["strides"][0]
+        box = torch.cat([place - stride, place + stride])[None]
+        label = torch.zeros(1, dtype=torch.int64, device=box.device)
+        return [{"boxes": box, "labels": label} for _ in range(len(outputs.logits))]
+
+    def metric(self) -> DetectionMetric:
+        """Returns an empty metric."""
+        return DetectionMetric(self.detections, self.areas)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
