@@ -63,7 +63,7 @@ def learned_ops(config: ExperimentConfig) -> tuple[str, ...]:
 
     By default those are the fifteen of population based augmentation, and for texts all on tokens.
     """
-    return allowed_ops(config) or tuple(name for name in OPS if name not in ("flip", "crop"))
+    return allowed_ops(config) or tuple(name for name in OPS if name not in ("flip", "crop", "resized_crop"))
 
 
 def allowed_ops(config: ExperimentConfig) -> tuple[str, ...] | None:
