@@ -13,6 +13,8 @@ from rolewise.errors import InputError
 from rolewise.seeds import generator
 
 HALF = (torch.float16, torch.bfloat16)
+#: Stands for the class of a pixel that does not count.
+IGNORED = 255
 #: How a teacher's outputs are brought to a mixed example.
 MixedTargets = Literal["image", "outputs", "isotonic"]
 

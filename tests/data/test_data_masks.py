@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from rolewise.batch import IGNORED
 from rolewise.data import ImageData, divide, read
 from rolewise.data.own_validation import own_validation
-from rolewise.data.targets import IGNORED, kind_of_targets, strata_of
+from rolewise.data.targets import kind_of_targets, strata_of
 from rolewise.errors import InputError
 from rolewise.image_limits import ImageLimits
 

@@ -188,7 +188,7 @@ ORACLES: dict[str, Callable[..., Array]] = {
 ESTIMATORS: dict[str, Callable[..., Array]] = {"mhgd": mhgd_estimator}
 
 #: The student's feature that is best, given the teacher's, where it is not the teacher's own.
-BEST: dict[str, Callable[[Array], Array]] = {"qfr": quantised}
+BEST: dict[str, Callable[[Array], Array]] = {"qfr": quantised, **logits.BEST}
 
 #: The loss of the best student where it is not zero, given what is read of the teacher.
 LEAST: dict[str, Callable[[Array], Array]] = logits.LEAST
@@ -265,6 +265,7 @@ PINNED: dict[str, tuple[float, float]] = {
     "cirkd": (4.346233131205585, 2.4612703510855782),
     "correlation": (1.7467730359988562, 1.5479722182969553),
     "crd": (24.886779736510515, 7.743263163260657),
+    "ctkd": (1.9414008921065442, 1.555797626591854),
     "cwd": (4.351677004509291, 1.6380817872024902),
     "defeat": (7.895529667463886, 0.17165114508619558),
     "dist": (4.4489055358079685, 2.125020168540453),
@@ -282,6 +283,7 @@ PINNED: dict[str, tuple[float, float]] = {
     "mgd": (1.745453069270095, 1.5446454530744413),
     "mhgd": (5.0131439705885, 3.947343645291893),
     "mixstd": (3.0780612764096986, 2.0863944473194467),
+    "nkd": (4.443011303535929, 3.849759901549341),
     "nst": (18.534550267695764, 7.6896581857878825),
     "output_match": (2.1972629950704645, 1.5507456394812769),
     "pairwise": (1.7979481487150837, 1.5501468989002112),
@@ -293,5 +295,7 @@ PINNED: dict[str, tuple[float, float]] = {
     "rkd": (12.40495237501633, 2.251567383045394),
     "similarity": (11.508595367546338, 1.7539461704982486),
     "soft_cross_entropy": (3.5294536920870287, 3.1252831651725526),
+    "ttm": (6.040917150581917, 1.6073408003197776),
     "vid": (3.369463265407859, 3.164302241312937),
+    "wsld": (2.0999490936926994, 1.5470338946027058),
 }

@@ -130,6 +130,50 @@ def output_match(student: Array, teacher: Array, error: str = "squared", huber_d
     return np.array(losses)
 
 
+def ttm(student: Array, teacher: Array, power: float = 0.1, weighted: bool = False) -> Array:
+    """Powers of the teacher's probabilities, brought to the sum 1."""
+    losses = []
+    for s, t in zip(student, teacher, strict=True):
+        powers = probabilities(t) ** power
+        losses.append((sum(powers) if weighted else 1.0) * kl(powers / sum(powers), probabilities(s)))
+    return np.array(losses)
+
+
+def wsld(student: Array, teacher: Array, labels: Array, temperature: float = 2.0) -> Array:
+    """Two cross-entropies, their ratio, a weight."""
+    losses = []
+    for s, t, y in zip(student, teacher, shares(labels, student.shape[1]), strict=True):
+        own, other = (-sum(a * math.log(b) for a, b in zip(y, probabilities(z), strict=True)) for z in (s, t))
+        weight = 1 - math.exp(-own / (other + 1e-7))
+        losses.append(weight * temperature**2 * kl(probabilities(t, temperature), probabilities(s, temperature)))
+    return np.array(losses)
+
+
+def nkd(
+    student: Array,
+    teacher: Array,
+    labels: Array,
+    target: float = 1.0,
+    others: float = 1.5,
+    temperature: float = 1.0,
+) -> Array:
+    """Targets one by one, then the other classes in a list of their own."""
+    losses = []
+    for s, t, y in zip(student, teacher, shares(labels, student.shape[1]), strict=True):
+        p, q = probabilities(t), probabilities(s)
+        loss = -target * sum(p[c] * math.log(q[c]) for c in range(len(y)) if y[c] > 0)
+        rest = [c for c in range(len(y)) if y[c] == 0]
+        n, m = (probabilities(z[rest], temperature) for z in (t, s))
+        losses.append(loss - others * temperature**2 * sum(a * math.log(b) for a, b in zip(n, m, strict=True)))
+    return np.array(losses)
+
+
+def among_others(teacher: Array) -> Array:
+    """The least of nkd's second part, where the labels are 0, 1, 2 and so on."""
+    rests = [np.delete(t, row % len(t)) for row, t in enumerate(teacher)]
+    return 1.5 * entropy(np.array(rests))
+
+
 ORACLES: dict[str, Callable[..., Array]] = {
     "output_match": output_match,
     "reverse_kd": reverse_kd,
@@ -138,11 +182,16 @@ ORACLES: dict[str, Callable[..., Array]] = {
     "mixstd": mixstd,
     "dkd": dkd,
     "dist": dist,
+    "ttm": ttm,
+    "wsld": wsld,
+    "nkd": nkd,
 }
 
-LEAST: dict[str, Callable[[Array], Array]] = {"soft_cross_entropy": entropy}
+LEAST: dict[str, Callable[[Array], Array]] = {"soft_cross_entropy": entropy, "nkd": among_others}
 
-BEST_SETTINGS: dict[str, dict[str, Any]] = {"mixstd": {"label_share": 0.0}}
+BEST: dict[str, Callable[[Array], Array]] = {"ttm": lambda teacher: 0.1 * teacher}
+
+BEST_SETTINGS: dict[str, dict[str, Any]] = {"mixstd": {"label_share": 0.0}, "nkd": {"target": 0.0}}
 
 SETTINGS: dict[str, list[dict[str, Any]]] = {
     "output_match": [{"error": "absolute"}, {"error": "huber", "huber_delta": 2.0}],
@@ -158,6 +207,9 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     ],
     "dist": [{"inter": 2.0, "intra": 0.5, "temperature": 3.0}],
     "dkd": [{"target": 2.0, "others": 0.5, "temperature": 1.0}],
+    "ttm": [{"power": 0.7}, {"power": 0.5, "weighted": True}],
+    "wsld": [{"temperature": 1.0}],
+    "nkd": [{"target": 0.5, "others": 2.0, "temperature": 3.0}],
 }
 
 # Two classes have rescaled logits that are the square root of 2 apart, whatever they are; this share goes to one.
@@ -230,6 +282,35 @@ WORKED: dict[str, list[Worked]] = {
             {"version": "v1", "temperature": 2.0},
             labels=[0],
         ),
+    ],
+    # The roots of 4/5 and 1/5 are as 2 to 1, and their sum is 3 over the root of 5.
+    "ttm": [
+        Worked([[0.0, 0.0]], [[math.log(4), 0.0]], [math.log(4 / 3) * 2 / 3 + math.log(2 / 3) / 3], {"power": 0.5}),
+        Worked(
+            [[0.0, 0.0]],
+            [[math.log(4), 0.0]],
+            [(math.log(4 / 3) * 2 / 3 + math.log(2 / 3) / 3) * 3 / math.sqrt(5)],
+            {"power": 0.5, "weighted": True},
+        ),
+    ],
+    # Cross-entropies of log 2 and log 4, but for 1e-7; 1/4 and 3/4 against halves.
+    "wsld": [
+        Worked(
+            [[0.0, 0.0]],
+            [[0.0, math.log(3)]],
+            [(1 - math.exp(-math.log(2) / (math.log(4) + 1e-7))) * (math.log(0.5) / 4 + 0.75 * math.log(1.5))],
+            {"temperature": 1.0},
+            labels=[0],
+        )
+    ],
+    # Teacher 1/2, 1/4, 1/4, student 1/4, 1/4, 1/2: 1/2 of log 4; among the rest halves against 1/3 and 2/3.
+    "nkd": [
+        Worked(
+            [[0.0, 0.0, math.log(2)]],
+            [[math.log(2), 0.0, 0.0]],
+            [math.log(4) / 2 + 1.5 * (math.log(3) + math.log(1.5)) / 2],
+            labels=[0],
+        )
     ],
     "dkd": [
         # Teacher 1/2, 1/4, 1/4; student 1/4, 1/4, 1/2.

@@ -103,8 +103,8 @@ def test_boundaries_are_those_of_an_independent_computation() -> None:
             np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
     # Of the first stage, which counts a half, 0.5 is to be above 1 and 2 is. Of the second 0 and 3 are to be below -1.
     both = [[[0.5, 2.0]], [[0.0, 3.0]]], [[[1.0, 1.0]], [[0.0, -1.0]]]
-    worked = ([torch.tensor([[stage]]) for stage in side] for side in both)
-    assert boundary_distances(*worked, 1.0).tolist() == [0.25 / 2 / 2 + (1 + 16) / 2]
+    own, wanted = ([torch.tensor([[stage]]) for stage in side] for side in both)
+    assert boundary_distances(own, wanted, 1.0).tolist() == [0.25 / 2 / 2 + (1 + 16) / 2]
     # A student on the teacher's side is right, and what is not finite shows, on whichever side it lies.
     assert (
         boundary_distances(teachers, teachers, 1e-9).max() < 1e-9 < boundary_distances(students, teachers, 1e-9).min()

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from rolewise.config import ConfigError
+from rolewise.deploy import predict_pictures, predictor_of_file
+from rolewise.deploy.export import export_stage
 from rolewise.errors import InputError
 from rolewise.experiment import load, run
 from rolewise.experiment.evaluation import evaluate_stage
@@ -159,3 +161,36 @@ def test_a_metric_of_ones_own_is_tried_on_masks(
         return
     with pytest.raises(ConfigError, match=r"metrics\[0\]"):
         load(QUICK, changed)
+
+
+@pytest.mark.slow
+def test_a_segmenter_is_exported_and_its_file_predicts_masks(folder: Path, shapes: Path, tmp_path: Path, rolewise):
+    pytest.importorskip("onnxscript")
+    path = tmp_path / "small.file"
+    made = export_stage(folder, "seed0/small-own+distill", "onnx", path, given="uint8_bhwc", output="probabilities")
+    assert made.agreement > 0.995 and made.metric.key == "mean_iou"
+    found = json.loads((folder / "results.json").read_text())
+    tested = next(arm for arm in found["arms"] if arm["name"] == "own+distill")["metrics"]["mean_iou"]["0"]
+    assert made.score == pytest.approx(tested, abs=0.01)
+    assert "of the pixels of 24 test images" in made.remarks[0] and "mean IoU of both masks" in made.remarks[0]
+    facts = predictor_of_file(path).facts
+    assert facts.kind == "segmentation" and list(facts.classes) == CLASSES and facts.agreement == made.agreement
+    assert facts.agreement_images.startswith("the pixels of 24 test images")
+    pictures = sorted((shapes / "images").glob("0*.png"))
+    by_file = predict_pictures(path, pictures)
+    by_run = predict_pictures(folder, pictures, stage="seed0/small-own+distill")
+    for one, other in zip(by_file, by_run, strict=True):
+        assert one.mask.shape == (24, 32) and (one.mask == other.mask).float().mean() > 0.98
+        assert sum(one.values) == pytest.approx(1)
+    code, text, _ = rolewise("predict", str(path), *map(str, pictures), "--masks", str(tmp_path / "masks"))
+    assert code == 0 and "ground" in text and "share" in text
+    assert max(len(line) for line in text.splitlines() if not line.startswith(("Network", "Masks"))) <= 80
+    with Image.open(tmp_path / "masks/00.png") as written:
+        assert written.mode == "P" and np.array_equal(np.asarray(written), by_file[0].mask.numpy())
+
+
+@pytest.mark.slow
+def test_masks_are_of_a_segmenter_and_never_over_the_pictures(folder: Path, shapes: Path, rolewise):
+    pictures = sorted(map(str, (shapes / "images").glob("0*.png")))
+    code, _, text = rolewise("predict", str(folder), *pictures, "--masks", str(shapes / "images"))
+    assert code == 2 and "must not be written over the pictures" in text

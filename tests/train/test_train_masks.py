@@ -8,8 +8,8 @@ from torch import Tensor
 
 import rolewise as rw
 from rolewise.augment import Policy, Schedule, Triple, build_schedule
+from rolewise.batch import IGNORED
 from rolewise.data import ImageData
-from rolewise.data.targets import IGNORED
 from rolewise.inputs import InputSpec
 from rolewise.models import build
 from rolewise.tasks import Segmentation

@@ -41,6 +41,10 @@ def predict_command(
         str, typer.Option("--csv", help="Write CSV into a file, or - to print it.", show_default=False)
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    masks: Annotated[
+        str,
+        typer.Option("--masks", help="Folder for the masks of a segmenter, as PNG files.", show_default=False),
+    ] = "",
     batch_size: Annotated[int, typer.Option("--batch", min=1, help="Pictures that are run together.")] = 64,
 ) -> None:
     """Predict for pictures, by a trained network of a run or by an exported file.
@@ -52,8 +56,11 @@ def predict_command(
     Example: rolewise predict runs/photos holiday/ --top 3
 
     Example: rolewise predict student.onnx 'holiday/*.jpg' --csv -
+
+    Example: rolewise predict runs/camvid street/ --masks masks
     """
     from rolewise.deploy.given_pictures import given_pictures
+    from rolewise.deploy.predicted_masks import write_mask
     from rolewise.deploy.prediction_tables import (
         predictions_as_csv,
         predictions_as_json,
@@ -70,10 +77,13 @@ def predict_command(
     with _notes_aside(plain):
         predictor = _predictor(place, stage, arm, seed)
         found: list[Prediction] = []
+        files = iter(_mask_files(predictor, masks, paths))
         if not plain:
             console.print(table_head(predictor), soft_wrap=True)
         for one in picture_predictions(predictor, paths, batch_size=batch_size):
             found.append(one)
+            if (file := next(files, None)) is not None and one.mask is not None:
+                write_mask(file, one.mask, one.path, predictor.facts.rules)
             for line in () if plain else table_lines(predictor, one, top):
                 console.print(line, soft_wrap=True)
     if as_json:
@@ -84,7 +94,20 @@ def predict_command(
         write_text(Path(csv), predictions_as_csv(predictor, found, top))
         with _notes_aside(as_json):
             console.print(f"CSV: {csv}", soft_wrap=True)
+    if masks:
+        with _notes_aside(plain):
+            console.print(f"Masks: {masks} (PNG, a number for each class; 255: not seen)", soft_wrap=True)
     _report_faults(found)
+
+
+def _mask_files(predictor: Any, folder: str, paths: list[Path]) -> list[Path]:
+    from rolewise.deploy.predicted_masks import mask_paths
+
+    if not folder:
+        return []
+    if predictor.facts.kind != "segmentation":
+        raise InputError(f"--masks is of a segmenter, got a network of {predictor.facts.kind}; leave it out")
+    return mask_paths(Path(folder), paths)
 
 
 def _predictor(place: Path, stage: str, arm: str, seed: int | None) -> Any:

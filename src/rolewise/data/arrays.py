@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from rolewise.batch import IGNORED
 from rolewise.data.box_targets import as_boxes
 from rolewise.data.data_checks import warn
 from rolewise.data.image_sources import ImageData
 from rolewise.data.labels import numbered
-from rolewise.data.targets import IGNORED, TargetKind, as_masks, as_targets, target_names, target_problem
+from rolewise.data.targets import TargetKind, as_masks, as_targets, target_names, target_problem
 from rolewise.errors import InputError
 from rolewise.words import counted
 

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rolewise.batch import IGNORED
 from rolewise.data.data_checks import check_memory, warn
 from rolewise.data.image_files import list_images
 from rolewise.data.image_sources import Source
 from rolewise.data.label_decoder import decode_labels, stored_size
 from rolewise.data.own_validation import marked_validation
 from rolewise.data.picture_source import PictureRules, picture_source
-from rolewise.data.targets import IGNORED
 from rolewise.errors import InputError
 from rolewise.words import counted
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rolewise.batch import IGNORED
 from rolewise.data.box_targets import COLUMNS, box_list, check_packed, main_classes
 from rolewise.data.labels import label_problem
 from rolewise.errors import InputError
@@ -20,8 +21,6 @@ TargetKind = Literal["classes", "labels", "numbers", "masks", "boxes", "tags"]
 KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 #: Stands for the class of an image that has none. It is far from every class, so that a slip in labels is found.
 UNLABELLED = -(2**31)
-#: Stands for the class of a pixel that does not count.
-IGNORED = 255
 #: Parts of equal size that numbers are divided into, so that each split has its share of each.
 _TENTHS = 10
 

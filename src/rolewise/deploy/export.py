@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from rolewise.data import Source
+from rolewise.deploy.compared_images import compared_images
 from rolewise.deploy.comparison_rows import comparison_rows, without_grids
 from rolewise.deploy.export_remarks import (
     remark_on_agreement,
@@ -46,6 +46,7 @@ from rolewise.experiment.stages import WEIGHTS, section_of, trained_network
 from rolewise.files import AnyPath, as_path, sha256, write_text
 from rolewise.quant import quantised_layers
 from rolewise.tasks import MultiLabel, build_task
+from rolewise.tasks.pixel_logits import with_pixel_logits
 from rolewise.threads import torch_threads
 
 __all__ = ["FORMATS", "default_stage", "export_stage", "written"]
@@ -94,6 +95,7 @@ def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int, 
     subject = _subject(run, data, stage, given, output)
     made, predict = written(subject, form, out, threads)
     source, indices, part = _images(run, data, stage)
+    indices = compared_images(subject.facts, indices)
     images, targets = _read(source, indices), source.labels[indices].cpu()
     inputs = subject.form.inputs(images)
     found = outputs(predict, inputs)
@@ -166,15 +168,16 @@ def _subject(run: RunFolder, data: SeedData, stage: Stage, given: str, output: s
         sha256(run.needed(stage.name, WEIGHTS)),
         f"{stage.name} of {config.name}",
     )
+    size = data.source.size if kind == "segmentation" else None
     # Spread over all of them, as they may be sorted by class. Labels are not looked at: a student that was trained on
     # few labelled images may see them too.
     chosen = data.train[:: -(-len(data.train) // _CALIBRATION)]
     return Subject(
-        trained_network(run, data, stage).cpu(),
-        partial(data.network, section.model, stage.role),
+        with_pixel_logits(trained_network(run, data, stage).cpu(), size),
+        lambda: with_pixel_logits(data.network(section.model, stage.role), size),
         spec,
         data.fed(section.model),
-        _read(data.source, chosen),
+        _read(data.source, compared_images(facts, chosen)),
         facts,
         {"name": section.model.name, "arguments": section.model.arguments},
     )

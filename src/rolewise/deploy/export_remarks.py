@@ -32,9 +32,11 @@ def remark_on_agreement(facts: FileFacts, form: str, same: Agreement, part: str)
         where = f"In {runtime_of(form)} on this CPU the file"
     what = "a number" if facts.kind == "regression" else "a probability"
     text = (
-        f"{where} {ALIKE[facts.kind]} for {same.share:.2%} of {counted(same.images, f'{part} image')}; {what} differs "
-        f"by at most {same.largest:.2g}."
+        f"{where} {ALIKE[facts.kind]} for {same.share:.2%} of {same.unit}{counted(same.images, f'{part} image')}; "
+        f"{what} differs by at most {same.largest:.2g}."
     )
+    if same.mean_iou is not None:
+        text += f" The mean IoU of both masks is {same.mean_iou:.2%}."
     if form == "onnx":
         text += " Other options of the session, or another CPU, may round elsewhere: measure there as well."
     return text
@@ -69,7 +71,8 @@ def remark_on_grids(facts: FileFacts, made: OnnxFile, part: str, without: float 
     alike = ALIKE[facts.kind]
     if made.fidelity is None:
         return "No further grids: the weights or the input of some layer are in floating point."
-    share = f"{made.fidelity:.2%} of {counted(made.images, 'training image')}"
+    whole = "the pixels of " if facts.kind == "segmentation" else ""
+    share = f"{made.fidelity:.2%} of {whole}{counted(made.images, 'training image')}"
     if not made.kept:
         return (
             f"Partly in floating point: of a file with the further 8-bit grids that integers need, it would hold that "
@@ -82,7 +85,7 @@ def remark_on_grids(facts: FileFacts, made: OnnxFile, part: str, without: float 
         f"file {alike} for {share}"
     )
     return text + (
-        f"; without the further grids, for {without:.2%} of the {part} images." if without is not None else "."
+        f"; without the further grids, for {without:.2%} of {whole}the {part} images." if without is not None else "."
     )
 
 

@@ -13,13 +13,14 @@ from rolewise.errors import InputError
 from rolewise.quant.file_form import FileForm, FileInput, FileOutput
 from rolewise.tasks import Task
 
-Kind = Literal["classification", "multi_label", "regression"]
+Kind = Literal["classification", "multi_label", "regression", "segmentation"]
 #: Tasks whose networks are exported and predict.
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _ACTIVATIONS: dict[Kind, Literal["softmax", "sigmoid", "none"]] = {
     "classification": "softmax",
     "multi_label": "sigmoid",
     "regression": "none",
+    "segmentation": "softmax",
 }
 
 
@@ -38,7 +39,8 @@ class FileFacts:
         threshold: the probability from which a label counts as found.
         digest: SHA-256 of the trained weights; empty where it is unknown.
         origin: the network's training, such as ``seed0/small-own+distill of digits``.
-        agreement: share of images for which the file predicts as its network; None where it was not measured.
+        agreement: share of images for which the file predicts as its network, of masks the share of their pixels; None
+            where it was not measured.
         agreement_images: these images and what ran the file, such as ``60 test images, ONNX Runtime 1.31``.
     """
 

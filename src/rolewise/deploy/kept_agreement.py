@@ -29,7 +29,7 @@ def keep_agreement(path: Path, form: str, same: Agreement, part: str, runtime: s
     """
     text = {
         "agreement": json.dumps(same.share),
-        "agreement_images": f"{counted(same.images, f'{part} image')}, {runtime}",
+        "agreement_images": f"{same.unit}{counted(same.images, f'{part} image')}, {runtime}",
     }
     write = {"onnx": _into_onnx, "packed": _into_packed, "torch": _into_program}[form]
     write_bytes(path, write(path, text))

@@ -87,7 +87,8 @@ def card(run: RunFolder, stage: Stage, subject: Subject, made: Exported) -> str:
     spec, model = subject.spec, subject.model
     config, section, facts = run.config(), section_of(run.config(), stage.role), subject.facts
     few, names = len(list(quantised_layers(model))), list(map(_escaped, facts.classes))
-    kind = {"classification": "classes", "multi_label": "labels", "regression": "numbers"}[facts.kind]
+    kind = {"multi_label": "labels", "regression": "numbers"}.get(facts.kind, "classes")
+    whole = "the pixels of these images" if facts.kind == "segmentation" else "these images"
     kept = ", ".join(float_layers(model)) if few else ""
     values = {
         "network": f"{section.model.name} {section.model.arguments or ''}".strip(),
@@ -107,7 +108,7 @@ def card(run: RunFolder, stage: Stage, subject: Subject, made: Exported) -> str:
         f"{made.metric.title} of the file ({made.part} images)": (
             f"{shown_score(made.metric, made.score)} of {made.images:,}"
         ),
-        f"{ALIKE[facts.kind].removesuffix(',')} for": f"{made.agreement:.2%} of these images",
+        f"{ALIKE[facts.kind].removesuffix(',')} for": f"{made.agreement:.2%} of {whole}",
         "SHA-256 of the trained weights": facts.digest,
         "versions": ", ".join(f"{key} {value}" for key, value in _versions(run).items()),
     }

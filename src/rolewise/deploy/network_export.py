@@ -25,6 +25,7 @@ from rolewise.errors import InputError, near
 from rolewise.files import AnyPath, as_path
 from rolewise.inputs import InputSpec
 from rolewise.quant import quantised_layers, restore
+from rolewise.tasks.pixel_logits import with_pixel_logits
 
 #: Images that ends of grids are taken from, at most.
 _CALIBRATION = 512
@@ -65,13 +66,13 @@ def export_network(
     """Writes a network as a file for elsewhere, with all that is needed to serve it, and runs the file.
 
     Args:
-        network: takes images that are prepared as ``spec`` has it and gives logits [B, K]; float, or at few bits
-            (`rolewise.quant.quantise`). Its mode and device are left as they are.
+        network: takes images that are prepared as ``spec`` has it and gives logits [B, K], of masks
+            [B, K, h, w]; float, or at few bits (`rolewise.quant.quantise`). Its mode and device are left as they are.
         out: the file.
         image: (C, H, W) of images as they are read.
         spec: the network's input.
         classes: names of its K classes, labels or numbers, in the order of the outputs.
-        task: ``classification``, ``multi_label`` or ``regression``.
+        task: ``classification``, ``multi_label``, ``regression`` or ``segmentation``.
         format: ``onnx``, ``torch`` or ``packed``.
         input: images that the file takes: ``float32`` [B, C, H, W] in [0, 1], ``uint8`` [B, C, H, W], or ``uint8_bhwc``
             [B, H, W, C].
@@ -97,7 +98,7 @@ def export_network(
     kind: Kind = task
     rules = PictureRules((height, width), channels == 1, background, resize, orientation, "error", 0.0)
     form = form_of(kind, (channels, height, width), spec.interpolation, input, output)
-    model = copy.deepcopy(network).cpu().eval()
+    model = with_pixel_logits(copy.deepcopy(network).cpu().eval(), (height, width) if kind == "segmentation" else None)
     names, digest = tuple(map(str, classes)), _digest(model)
     facts = FileFacts(kind, names, rules, True, form, spec.mean, spec.std, threshold, digest)
     plain = functools.partial(copy.deepcopy, restore(model))
@@ -136,5 +137,6 @@ def _check_outputs(subject: Subject, image: tuple[int, int, int], classes: int) 
     """Refuses a network whose outputs are not as many as it has names for."""
     blank = torch.zeros(1, *image, dtype=torch.uint8)
     found = list(of_network(subject)(subject.form.inputs(blank)).shape)
-    if found != [1, classes]:
+    wanted = [1, classes, *image[1:]] if subject.facts.kind == "segmentation" else [1, classes]
+    if found != wanted:
         raise InputError(f"classes must name each of the network's outputs, {found[1:]}, got {classes} names")

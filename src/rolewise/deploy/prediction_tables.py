@@ -9,6 +9,13 @@ from rolewise.csv_cells import as_csv
 from rolewise.deploy.predictor import Prediction, Predictor
 
 _WIDTH, _NAME, _LABEL = 79, 34, 30
+#: The name and the value of a prediction's parts, by task.
+_COLUMNS = {
+    "classification": ("class", "probability"),
+    "multi_label": ("label", "probability"),
+    "regression": ("number", "value"),
+    "segmentation": ("class", "share"),
+}
 
 
 def named_values(predictor: Predictor, prediction: Prediction, top: int) -> list[tuple[str, float]]:
@@ -27,6 +34,9 @@ def named_values(predictor: Predictor, prediction: Prediction, top: int) -> list
     order_by = sorted(order, key=lambda index: -values[index])
     if facts.kind == "multi_label" and not top:
         order_by = [index for index in order_by if values[index] >= facts.threshold]
+    elif facts.kind == "segmentation":
+        # All that is there, unless fewer are wanted.
+        order_by = [index for index in order_by if values[index] > 0][: top or len(values)]
     else:
         order_by = order_by[: max(1, top)]
     return [(predictor.label(index), values[index]) for index in order_by]
@@ -34,8 +44,7 @@ def named_values(predictor: Predictor, prediction: Prediction, top: int) -> list
 
 def table_head(predictor: Predictor) -> str:
     """Returns the line of headings of `table_lines`."""
-    kinds = {"classification": ("class", "probability"), "multi_label": ("label", "probability")}
-    first, second = kinds.get(predictor.facts.kind, ("number", "value"))
+    first, second = _COLUMNS[predictor.facts.kind]
     return f"{'picture':<{_NAME}} {first:<{_LABEL}} {second:>{_WIDTH - _NAME - _LABEL - 2}}"
 
 
@@ -119,10 +128,9 @@ def prediction_as_json(predictor: Predictor, prediction: Prediction, top: int = 
     if prediction.fault:
         return {"fault": prediction.fault}
     kind = predictor.facts.kind
-    names = {"classification": "class", "multi_label": "label", "regression": "number"}
-    value = "value" if kind == "regression" else "probability"
+    name, value = _COLUMNS[kind]
     shown = named_values(predictor, prediction, top if kind == "classification" else len(prediction.values))
-    return {"predictions": [{names[kind]: label, value: number} for label, number in shown]}
+    return {"predictions": [{name: label, value: number} for label, number in shown]}
 
 
 def _shortened(text: str, width: int, *, front: bool = False) -> str:

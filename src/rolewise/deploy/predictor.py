@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from rolewise.experiment.stage_network import stage_network
 from rolewise.files import AnyPath, as_path
 from rolewise.inputs import prepare
 from rolewise.tasks import MultiLabel, build_task
+from rolewise.tasks.pixel_logits import resized
 from rolewise.threads import torch_threads
 
 
@@ -53,13 +54,16 @@ class Prediction:
 
     Args:
         path: the file.
-        values: K probabilities, or K numbers in a regression; none where it cannot be read.
+        values: K probabilities, K numbers in a regression, or of a mask the share of each of K classes in its pixels;
+            none where it cannot be read.
         fault: the reason why it cannot be read; empty where it can.
+        mask: of segmentation, the class of each pixel of the network's input, uint8 [H, W].
     """
 
     path: Path
     values: tuple[float, ...] = ()
     fault: str = ""
+    mask: Tensor | None = field(default=None, compare=False, repr=False)
 
 
 def predictor_of_run(root: AnyPath, *, stage: str = "", arm: str = "", seed: int | None = None) -> Predictor:
@@ -107,6 +111,8 @@ def predictor_of_run(root: AnyPath, *, stage: str = "", arm: str = "", seed: int
     def outputs(images: Tensor) -> Tensor:
         result = task.run(known.network, prepare(images.to(device), known.spec)).values
         values: Tensor = result["predictions" if kind == "regression" else "logits"]
+        if kind == "segmentation":
+            return resized(values.float(), known.rules.shape).cpu()
         return (values if values.ndim > 1 else values[:, None]).float().cpu()
 
     return Predictor(f"{found.name} of {root}", facts, outputs, config.threads)
@@ -149,19 +155,26 @@ def picture_predictions(
         images, faults = decode_files(source, keep=True)
         assert images is not None
         whole = [index for index in range(len(part)) if index not in faults]
-        found: dict[int, list[float]] = {}
+        found: dict[int, Tensor] = {}
         if whole:
             with nullcontext() if predictor.threads is None else torch_threads(predictor.threads):
-                outputs = predictor.outputs(images[torch.tensor(whole)])
-                values = predictor.facts.form.probabilities(outputs.float()).tolist()
-            found = dict(zip(whole, values, strict=True))
+                found = dict(zip(whole, predictor.outputs(images[torch.tensor(whole)]), strict=True))
         for index, path in enumerate(part):
             if index in faults:
                 yield Prediction(path, fault=str(faults[index]).removeprefix(f"{path} "))
             else:
-                yield Prediction(path, tuple(found[index]))
+                yield _prediction(predictor.facts, path, found[index])
     if several:
         warn_of_frames(several)
+
+
+def _prediction(facts: FileFacts, path: Path, outputs: Tensor) -> Prediction:
+    """Returns the prediction for a picture, by the outputs [K] or [K, H, W] of the facts' form."""
+    if facts.kind == "segmentation":
+        mask = outputs.argmax(0)
+        shares = torch.bincount(mask.flatten(), minlength=len(outputs)).double() / mask.numel()
+        return Prediction(path, tuple(shares.tolist()), mask=mask.to(torch.uint8))
+    return Prediction(path, tuple(facts.form.probabilities(outputs.float()[None])[0].tolist()))
 
 
 def content_prediction(predictor: Predictor, content: bytes) -> Prediction:
@@ -180,9 +193,7 @@ def content_prediction(predictor: Predictor, content: bytes) -> Prediction:
     except InputError as error:
         return Prediction(place, fault=str(error).removeprefix("the picture "))
     with nullcontext() if predictor.threads is None else torch_threads(predictor.threads):
-        outputs = predictor.outputs(torch.from_numpy(pixels)[None])
-        values = predictor.facts.form.probabilities(outputs.float())[0].tolist()
-    return Prediction(place, tuple(values))
+        return _prediction(predictor.facts, place, predictor.outputs(torch.from_numpy(pixels)[None])[0])
 
 
 def predict_pictures(

@@ -24,20 +24,20 @@ ALIASES = {
     "ifv": "ifvd",
     "ls": "logit_standardisation",
     "lskd": "logit_standardisation",
+    "pkd": "pearson_kd",
     "reviewkd": "review_kd",
     "sp": "similarity",
     "spkd": "similarity",
     "vanilla_kd": "kd",
+    "wttm": "ttm",
 }
 #: Methods of the field that nobody has written here, in words.
 ABSENT = {
     "cat_kd": "the transfer of class attention",
-    "ctkd": "the curriculum of temperatures",
     "dml": "deep mutual learning, which is two students in roles that have kd of each other,",
     "ickd": "the inter-channel correlation",
     "mlkd": "the alignment of logits at several levels",
     "mlld": "the alignment of logits at several levels",
-    "nkd": "normalised distillation",
     "norm": "the N-to-one matching of representations",
     "ofa": "distillation between architectures of other kinds",
     "ofakd": "distillation between architectures of other kinds",
@@ -48,8 +48,6 @@ ABSENT = {
     "srrl": "softmax regression representation learning",
     "sskd": "self-supervision beside distillation",
     "tfkd": "distillation without a teacher",
-    "ttm": "transformed teacher matching",
-    "wsld": "weighted soft labels",
 }
 
 

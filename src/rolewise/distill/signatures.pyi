@@ -73,6 +73,18 @@ def crd(
 ) -> Method:
     """Noise-contrastive estimate of an example's embedding among those of others in the other network's memory."""
 
+def ctkd(
+    *,
+    lowest: float = 1.0,
+    span: float = 20.0,
+    rise: float = 10.0,
+    weight: float | Weight | dict[str, Any] = 0.9,
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of softened class probabilities at a learned temperature, which ascends where the student descends."""
+
 def cwd(
     *,
     temperature: float = 4.0,
@@ -282,6 +294,18 @@ def mixstd(
 ) -> Method:
     """Cross-entropy and divergence of rescaled logits: the labels' term is part of it, so set label_weight to 0."""
 
+def nkd(
+    *,
+    target: float = 1.0,
+    others: float = 1.5,
+    temperature: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropy of the target under the teacher's probability, and of the other classes at the sum 1."""
+
 def nst(
     *,
     weight: float | Weight | dict[str, Any] = 50.0,
@@ -407,6 +431,17 @@ def soft_cross_entropy(
 ) -> Method:
     """Cross-entropy of the student's softened probabilities under the teacher's."""
 
+def ttm(
+    *,
+    power: float = 0.1,
+    weighted: bool = False,
+    weight: float | Weight | dict[str, Any] = 45.0,
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the student's class probabilities, as they are, from a power of the teacher's."""
+
 def vid(
     *,
     variance: float = 5.0,
@@ -418,3 +453,13 @@ def vid(
     student: str | None = None,
 ) -> Method:
     """Negative log-likelihood of the teacher's features under a Gaussian that is regressed from the student's."""
+
+def wsld(
+    *,
+    temperature: float = 2.0,
+    weight: float | Weight | dict[str, Any] = 2.5,
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the softened class probabilities, weighted by the cross-entropies under the label."""

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rolewise.batch import IGNORED
 from rolewise.config.document import Document
 from rolewise.config.experiment_file import experiment_config_of
 from rolewise.config.faults import ConfigError, Steps, dotted
@@ -24,7 +25,7 @@ from rolewise.data.held_images import NOTHING_MB
 from rolewise.data.own_validation import marked_validation
 from rolewise.data.picture_facts import PictureFacts, picture_facts, same_pixels
 from rolewise.data.splits import count_of
-from rolewise.data.targets import IGNORED, kind_of_targets
+from rolewise.data.targets import kind_of_targets
 from rolewise.errors import InputError
 from rolewise.experiment.name_checks import data_faults
 from rolewise.seeds import derive_seed

@@ -12,10 +12,11 @@ import torch
 
 from rolewise.augment import Schedule, apply, apply_to_masks, mix_images
 from rolewise.augment import build_schedule as build_augmentation
+from rolewise.batch import IGNORED
 from rolewise.config.schema import DataSection, ExperimentConfig
 from rolewise.data import RawData, read, stratified_subset
 from rolewise.data.reading_rules import reads_texts
-from rolewise.data.targets import IGNORED, kind_of_targets
+from rolewise.data.targets import kind_of_targets
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders
 from rolewise.experiment.drawn_boxes import with_boxes

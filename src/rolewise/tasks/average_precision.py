@@ -10,7 +10,7 @@ Array = NDArray[np.float64]
 OVERLAPS: Array = np.linspace(0.5, 0.95, 10)
 _RECALLS: Array = np.linspace(0, 1, 101)
 #: Kinds of a found box: right, wrong, or of no matter.
-HIT, MISS, IGNORED = 1, 0, -1
+HIT, MISS, LEFT_OUT = 1, 0, -1
 
 
 def matched(found: Array, boxes: Array, crowd: NDArray[np.bool_], areas: Array) -> tuple[NDArray[np.int8], Array]:
@@ -29,7 +29,7 @@ def matched(found: Array, boxes: Array, crowd: NDArray[np.bool_], areas: Array) 
         areas: [S, 2], ranges in square pixels, both ends in them.
 
     Returns:
-        `HIT`, `MISS` or `IGNORED`, int8 [S, 10, D], for each range, each IoU of `OVERLAPS` and each found box; and the
+        `HIT`, `MISS` or `LEFT_OUT`, int8 [S, 10, D], for each range, each IoU of `OVERLAPS` and each found box; and the
         boxes that count, double [S].
     """
     sizes = _area(boxes)
@@ -44,7 +44,7 @@ def matched(found: Array, boxes: Array, crowd: NDArray[np.bool_], areas: Array) 
         free = (overlaps[at] >= least) & (~taken | crowd)
         fits, other = free & ~aside[:, None], free & aside[:, None]
         hit, beside = fits.any(2), other.any(2)
-        kinds[:, :, at] = np.where(hit, HIT, np.where(beside | beyond[:, None, at], IGNORED, MISS))
+        kinds[:, :, at] = np.where(hit, HIT, np.where(beside | beyond[:, None, at], LEFT_OUT, MISS))
         if len(boxes):
             allowed = np.where(hit[..., None], fits, other)
             # Of equal overlaps the last box, as COCO's.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rolewise.batch import Batch, Outputs
 from rolewise.metric_info import MetricInfo
-from rolewise.tasks.average_precision import HIT, IGNORED, MISS, OVERLAPS, Array, matched, precision_and_recall
+from rolewise.tasks.average_precision import HIT, LEFT_OUT, MISS, OVERLAPS, Array, matched, precision_and_recall
 
 DETECTION_METRICS = (
     MetricInfo("ap", "AP, IoU 0.50 to 0.95", "fraction"),
@@ -126,7 +126,7 @@ class DetectionMetric:
             kinds, image = kinds[:, :, order], image[order]
             ranges = []
             for one in kinds:
-                counts = (one != IGNORED).any(0)
+                counts = (one != LEFT_OUT).any(0)
                 part = one[:, counts]
                 ranges.append(((part == HIT).astype(float), (part == MISS).astype(float), image[counts]))
             self._sorted[label] = ranges

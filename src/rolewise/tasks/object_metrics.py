@@ -7,7 +7,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from rolewise.batch import Batch, Outputs
+from rolewise.batch import IGNORED, Batch, Outputs
 from rolewise.errors import InputError
 from rolewise.metric_info import MetricInfo
 from rolewise.tasks.metric_registry import register
@@ -47,7 +47,7 @@ class ObjectMetric:
     )
     tasks = ("segmentation",)
 
-    def __init__(self, *, object_class: int = 1, least_pixels: int = 1, ignore: int | None = 255) -> None:
+    def __init__(self, *, object_class: int = 1, least_pixels: int = 1, ignore: int | None = IGNORED) -> None:
         for name, value in (("object_class", object_class), ("least_pixels", least_pixels)):
             if isinstance(value, bool) or not isinstance(value, int) or value < (name == "least_pixels"):
                 least = "at least 1" if name == "least_pixels" else "the number of a class"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from rolewise.errors import InputError
@@ -106,3 +107,22 @@ def nearest_mask(masks: Tensor, height: int, width: int) -> Tensor:
         for side, whole in ((height, masks.shape[1]), (width, masks.shape[2]))
     )
     return masks[:, rows[:, None], columns]
+
+
+def with_pixel_logits(network: nn.Module, size: tuple[int, int] | None) -> nn.Module:
+    """Returns a segmenter, changed in place, that gives the logits [B, K, H, W] of its last head at a size.
+
+    The network's own modules keep their names, so that its weights load and its layers are named as before.
+
+    Args:
+        network: gives what the task of segmentation takes.
+        size: (H, W) of the images as they are read; None for a network of another task, which stays as it is.
+    """
+    if size is None:
+        return network
+    network.register_forward_hook(functools.partial(_at_size, size=size))
+    return network
+
+
+def _at_size(module: nn.Module, inputs: Any, output: Any, *, size: tuple[int, int]) -> Tensor:
+    return resized(pixel_logits_in(output)["logits"], size)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rolewise.batch import Batch, Outputs, Rows
+from rolewise.batch import IGNORED, Batch, Outputs, Rows
 from rolewise.errors import InputError
 from rolewise.inputs import call
 from rolewise.metric_info import MetricInfo
@@ -51,7 +51,7 @@ class Segmentation:
     row_classes: int | None = None
 
     def __init__(
-        self, *, ignore: int | None = 255, auxiliary: float = 0.4, class_weights: Sequence[float] | None = None
+        self, *, ignore: int | None = IGNORED, auxiliary: float = 0.4, class_weights: Sequence[float] | None = None
     ) -> None:
         if ignore is not None and (isinstance(ignore, bool) or not isinstance(ignore, int)):
             raise InputError(f"ignore must be a whole number, the label of pixels that do not count, got {ignore!r}")

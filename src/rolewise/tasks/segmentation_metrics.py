@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rolewise.batch import Batch, Outputs
+from rolewise.batch import IGNORED, Batch, Outputs
 from rolewise.metric_info import CROSS_ENTROPY, MetricInfo
 from rolewise.tasks.pixel_logits import counted_labels, resized
 
@@ -30,7 +30,7 @@ class SegmentationMetric:
         ignore: the label of pixels that do not count; None where all count.
     """
 
-    def __init__(self, ignore: int | None = 255) -> None:
+    def __init__(self, ignore: int | None = IGNORED) -> None:
         self._ignore = ignore
         self._hits: list[Tensor] = []
         self._predicted: list[Tensor] = []

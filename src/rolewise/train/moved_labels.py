@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from rolewise.augment import Plan, apply_to_boxes, apply_to_masks
-from rolewise.data.targets import IGNORED, kind_of_targets
+from rolewise.batch import IGNORED
+from rolewise.data.targets import kind_of_targets
 
 
 def lie_in_image(labels: Tensor) -> bool:

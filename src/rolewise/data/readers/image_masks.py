@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from rolewise.batch import IGNORED
 from rolewise.data.arguments import (
     CLASSES,
     COLOUR,
@@ -25,7 +26,6 @@ from rolewise.data.image_sources import Source
 from rolewise.data.mask_files import MaskRules, mask_parts, pairs_in
 from rolewise.data.picture_source import PictureRules
 from rolewise.data.reader_registry import READERS
-from rolewise.data.targets import IGNORED
 from rolewise.errors import InputError
 
 

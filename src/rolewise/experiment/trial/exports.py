@@ -18,6 +18,7 @@ from rolewise.experiment.trial.image_facts import image_facts_of
 from rolewise.experiment.trial.network_trial import BATCH, CPU, built
 from rolewise.quant.program import save_program
 from rolewise.seeds import generator
+from rolewise.tasks.pixel_logits import with_pixel_logits
 
 
 def export_notes(config: ExperimentConfig) -> Iterator[str]:
@@ -42,6 +43,8 @@ def export_notes(config: ExperimentConfig) -> Iterator[str]:
             shape = images.fed(section.model)
             # Quantisers begin with what they see first.
             module.train()(torch.randn(BATCH, *shape, generator=generator(0, "trial")))
+            if builders.configured_task(config).name == "segmentation":
+                with_pixel_logits(module, shape[1:])
             # The exporter prints the graph that it did not get on with.
             with tempfile.TemporaryDirectory() as folder, redirect_stderr(StringIO()), redirect_stdout(StringIO()):
                 plain = (0.0,) * shape[0], (1.0,) * shape[0]
