@@ -103,7 +103,7 @@ def _arm_stages(
 ) -> Iterable[Stage]:
     """Gives the stages of one arm: the search of its schedule where it has one of its own, and its training.
 
-    Of a student that other students teach, theirs of the same arm come first.
+    Of a student that other students teach, the stages of those in the same arm come first.
     """
     schedule = None
     tutors = [one for one in config.students if one.name in student.teachers]

@@ -91,7 +91,7 @@ def _rule(trainee: Trainee, measured: bool) -> StepRule:
 
 def _step(trainee: Trainee, batches: Sequence[Batch], rule: StepRule, steps: int) -> None:
     record, number = trainee.record, trainee.epoch * steps + trainee.step
-    first, end = trainee.course.bounds(trainee.settings.epochs)
+    first, end = trainee.course.first, trainee.course.end
     progress = (number - first * steps) / (steps * (end - first))
     record.learning_rate = trainee.learning_rate * rate(trainee.schedule, progress)
     for group, factor in zip(trainee.optimizer.param_groups, trainee.rate_factors, strict=True):

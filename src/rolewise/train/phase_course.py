@@ -82,6 +82,8 @@ class PhaseCourse:
     Args:
         phases: in their order, with all that they need; none for a training without.
         ends: the epoch before which each ends.
+        first: epoch with which the phase under way begins, or the training.
+        end: epoch before which it ends.
         number: place of the phase under way.
         trainable: whether each parameter of the Distiller is trained where no phase freezes it, by name.
         still: the modules that stay in eval mode in every phase.
@@ -89,6 +91,8 @@ class PhaseCourse:
 
     phases: tuple[Phase, ...]
     ends: tuple[int, ...]
+    first: int
+    end: int
     number: int = -1
     trainable: dict[str, bool] = field(default_factory=dict)
     still: list[Any] = field(default_factory=list)
@@ -97,10 +101,6 @@ class PhaseCourse:
     def title(self) -> str | None:
         """The title of the phase under way; None without phases."""
         return self.phases[self.number].title(self.number) if self.phases else None
-
-    def bounds(self, epochs: int) -> tuple[int, int]:
-        """Returns the first epoch of the phase under way and the one before which it ends; of all without phases."""
-        return (([0, *self.ends])[self.number], self.ends[self.number]) if self.phases else (0, epochs)
 
     def begin(self, trainee: Trainee) -> None:
         """Enters the first phase, after every phase was tried, so that a misfit of the last one shows at once.
@@ -130,6 +130,7 @@ class PhaseCourse:
         if not self.phases or number == self.number:
             return
         self.number = number
+        self.first, self.end = ([0, *self.ends])[number], self.ends[number]
         try:
             self._enter(trainee, self.phases[number])
         except InputError as error:
@@ -137,17 +138,17 @@ class PhaseCourse:
 
     def _enter(self, trainee: Trainee, phase: Phase) -> None:
         distiller, settings, steps = trainee.distiller, trainee.settings, trainee.steps_per_epoch
-        first, end = self.bounds(settings.epochs)
+        epochs = self.end - self.first
         methods, weight = list(phase.methods or ()), phase.label_weight or 0.0
         if settings.distill_gradient == "limited" and methods and not weight:
             rule = 'must be positive where distill_gradient is "limited", got 0; raise it or set distill_gradient: sum'
             raise InputError.at(("label_weight",), rule)
         for place, method in enumerate(methods):
-            moved = method.weight.over(end - first, steps)
+            moved = method.weight.over(epochs, steps)
             methods[place] = configure(method.info, **{**method.given(), "weight": moved})
         use_methods(distiller, methods, label_weight=weight, stop_at=phase.stop_at)
         trainee.still = [*self.still, *self._freeze(distiller, phase)]
-        trainee.schedule = (phase.schedule or settings.schedule).over(end - first, steps)
+        trainee.schedule = (phase.schedule or settings.schedule).over(epochs, steps)
         optimizer = settings.optimizer
         if phase.learning_rate is not None:
             optimizer = optimizer.changed(learning_rate=phase.learning_rate)
@@ -216,4 +217,4 @@ def course_of(distiller: Distiller, phases: Sequence[Phase], epochs: int, *, sca
         ends = phase_ends(phases, epochs)
     except InputError as error:
         raise InputError.at(("phases", *error.path), error.rule) from error
-    return PhaseCourse(resolved_phases(phases, distiller.methods, distiller.label_weight)[0], ends)
+    return PhaseCourse(resolved_phases(phases, distiller.methods, distiller.label_weight)[0], ends, 0, epochs)
