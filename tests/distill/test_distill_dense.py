@@ -17,6 +17,7 @@ import rolewise as rw
 from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill import METHODS, Distiller, Shapes, Term, configure
 from rolewise.distill.dense_targets import box_fractions, class_masks, covered_cells, smallest_box_weights
+from rolewise.distill.methods import cirkd
 from rolewise.distill.methods.fgd import FGD
 from rolewise.distill.methods.mgd import MGD
 from rolewise.errors import InputError
@@ -238,6 +239,19 @@ def test_a_batch_of_one_image_relates_its_own_pixels() -> None:
     loss = METHODS["cirkd"].loss(student, teacher)
     np.testing.assert_allclose(loss.numpy(), ORACLES["cirkd"](student.numpy(), small_teacher.numpy()), rtol=1e-9)
     assert METHODS["cirkd"].loss(student[:, :, :1, :1], teacher[:, :, :1, :1]).tolist() == [0.0]
+
+
+def test_large_batches_are_related_image_by_image_to_the_same_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    student, teacher = drawn(3, 3, 2, 3, seed=1), drawn(3, 4, 2, 3, seed=2)
+    found = []
+    for whole in (cirkd.WHOLE, 10):
+        monkeypatch.setattr(cirkd, "WHOLE", whole)
+        leaf = student.clone().requires_grad_()
+        loss = cirkd.cirkd_loss(leaf, teacher, temperature=0.5)
+        (loss * torch.arange(1.0, 4.0)).sum().backward()
+        found.append((loss.detach(), leaf.grad))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
 def test_channels_that_do_not_vary_and_single_values() -> None:

@@ -47,7 +47,7 @@ def test_its_own_input_is_declared_and_its_weights_are_in_the_package(packages: 
     torch.testing.assert_close(prepared[0, 0, 0], torch.tensor([-127 / 128, 0.0, 1.0]))
     network = build("efficientnet_lite:lite2", num_classes=4, channels=3, dropout_rate=0.1)
     assert network(torch.zeros(2, 3, 5, 5)).shape == (2, 4)
-    with pytest.raises(InputError, match="needs a file of weights in .*got none; install the package again"):
+    with pytest.raises(InputError, match=r"needs a file of weights in .*got none; install the package again"):
         pretrained_file("efficientnet_lite:lite2")
     (packages / "models").mkdir()
     (packages / "models/weights.pth").write_bytes(b"")

@@ -44,6 +44,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("methods.md", "- The loss is the same for `a z + b`", "rule"),
     ("methods.md", "- **Learned parts with a loss of their own**", "rule"),
     ("config.md", "| `expected_calibration_error` | `classification`", "rule"),
+    ("config.md", "| `detection` | boxes with a class each", "rule"),
     ("methods.md", "`benchmarks/step.py` times a whole step", "rule"),
     ("training.md", "A checkpoint is due every 15 seconds", "rule"),
     ("mixing.md", "What it calls 10% is 40.7% at batch 64", "source"),

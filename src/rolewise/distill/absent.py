@@ -35,7 +35,6 @@ ALIASES = {
 ABSENT = {
     "cat_kd": "the transfer of class attention",
     "dml": "deep mutual learning, which is two students in roles that have kd of each other,",
-    "ickd": "the inter-channel correlation",
     "mlkd": "the alignment of logits at several levels",
     "mlld": "the alignment of logits at several levels",
     "norm": "the N-to-one matching of representations",

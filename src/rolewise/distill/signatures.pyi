@@ -184,6 +184,17 @@ def ft(
 ) -> Method:
     """Mean difference of the student's factors from the teacher's, each at unit length."""
 
+def ickd(
+    *,
+    weight: float | Weight | dict[str, Any] = 2.5,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared difference of the correlations between channels, each channel's at unit length."""
+
 def ifvd(
     *,
     weight: float | Weight | dict[str, Any] = 200.0,
