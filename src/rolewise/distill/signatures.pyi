@@ -8,6 +8,18 @@ from rolewise.distill.combinations import ii_kd as ii_kd
 from rolewise.distill.method import Method
 from rolewise.moving_weight import Weight
 
+def ab(
+    *,
+    margin: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 10.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared distance of the student's neurons from the side of zero that the teacher's are on."""
+
 def attention(
     *,
     weight: float | Weight | dict[str, Any] = 1000.0,
@@ -159,6 +171,18 @@ def fsp(
     student: str | None = None,
 ) -> Method:
     """Mean squared difference of the products of consecutive stages' channels."""
+
+def ft(
+    *,
+    rate: float = 0.5,
+    weight: float | Weight | dict[str, Any] = 500.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean difference of the student's factors from the teacher's, each at unit length."""
 
 def hidden_cosine(
     *,
