@@ -25,6 +25,13 @@ SMALL: dict[str, dict[str, Any]] = {"crd": {"width": 5, "negatives": 12}, "revie
 SMALL |= {
     name: {"student_taps": "last_stage", "teacher_taps": "last_stage"} for name in ("fgd", "defeat", "pearson_kd")
 }
+#: Of texts, whose tokens are here the places of maps.
+SMALL |= {
+    name: {"heads": 1, "student_taps": ["stage1"] * count, "teacher_taps": ["stage1"] * count}
+    for name, count in (("tinybert_attention", 2), ("minilm", 3), ("minilm_v2", 3))
+}
+SMALL |= {name: {"student_taps": "stage1", "teacher_taps": "stage1"} for name in ("hidden_cosine", "tinybert_hidden")}
+SMALL["patient"] = {"token": "mean", "student_taps": "stage2", "teacher_taps": "stage1"}
 #: Methods that read masks or boxes, which classification has not.
 DENSE = [name for name in METHODS if METHODS[name].targets in ("masks", "boxes")]
 #: The classes of the source that the tests' images are the first rows of, and its size.

@@ -8,6 +8,18 @@ from rolewise.distill.combinations import ii_kd as ii_kd
 from rolewise.distill.method import Method
 from rolewise.moving_weight import Weight
 
+def ab(
+    *,
+    margin: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 10.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared distance of the student's neurons from the side of zero that the teacher's are on."""
+
 def attention(
     *,
     weight: float | Weight | dict[str, Any] = 1000.0,
@@ -160,6 +172,29 @@ def fsp(
 ) -> Method:
     """Mean squared difference of the products of consecutive stages' channels."""
 
+def ft(
+    *,
+    rate: float = 0.5,
+    weight: float | Weight | dict[str, Any] = 500.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean difference of the student's factors from the teacher's, each at unit length."""
+
+def hidden_cosine(
+    *,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Distance of the directions of hidden states, token by token."""
+
 def ickd(
     *,
     weight: float | Weight | dict[str, Any] = 2.5,
@@ -267,6 +302,30 @@ def mhgd(
 ) -> Method:
     """Divergence of the student's graphs between images from the teacher's, under one learned attention."""
 
+def minilm(
+    *,
+    heads: int = 12,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of attention distributions, and of the relations of values, head by head."""
+
+def minilm_v2(
+    *,
+    heads: int = 12,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the relations of queries, of keys and of values, each with itself."""
+
 def mixstd(
     *,
     version: Literal["final", "v1", "v2", "v3", "dec2021", "no_mixup"] = "final",
@@ -326,6 +385,18 @@ def pairwise(
     student: str | None = None,
 ) -> Method:
     """Mean squared difference of the cosines between an image's places."""
+
+def patient(
+    *,
+    token: Literal["first", "mean"] = "first",
+    weight: float | Weight | dict[str, Any] = 10.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared distance of the normalised hidden states of whole texts, layer by layer."""
 
 def pearson_kd(
     *,
@@ -417,6 +488,29 @@ def soft_cross_entropy(
     student: str | None = None,
 ) -> Method:
     """Cross-entropy of the student's softened probabilities under the teacher's."""
+
+def tinybert_attention(
+    *,
+    heads: int = 12,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean squared difference of attention scores, head by head."""
+
+def tinybert_hidden(
+    *,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean squared difference of hidden states, the student's through one learned linear map."""
 
 def ttm(
     *,

@@ -81,6 +81,8 @@ class Term(nn.Module):
     needs_indices: ClassVar[bool] = False
     #: The targets that it reads of a batch, where these are of a single task (see `Info.targets`).
     targets: ClassVar[Literal["labels", "masks", "boxes"] | None] = None
+    #: Whether it reads tokens [B, T, D], with the mask of the batch: padding weighs nothing in it.
+    reads_tokens: ClassVar[bool] = False
     #: Its name in the Distiller, set by it; also that of its random stream.
     name: str = ""
     #: The paths (student's, teacher's) that it reads, set by the Distiller.

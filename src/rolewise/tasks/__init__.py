@@ -13,7 +13,9 @@ from rolewise.tasks.protocol import Metric, Reduction, RowKind, Task
 from rolewise.tasks.regression import Regression
 from rolewise.tasks.segmentation import Segmentation
 from rolewise.tasks.segmentation_metrics import SegmentationMetric
+from rolewise.tasks.tagging import Tagging
 from rolewise.tasks.task_registry import TASKS, build_task, task_settings
+from rolewise.tasks.text_metrics import Matthews, MicroF1, Pearson
 
 __all__ = [
     "METRICS",
@@ -24,17 +26,21 @@ __all__ = [
     "Detection",
     "DetectionMetric",
     "MacroF1",
+    "Matthews",
     "MeasuredTask",
     "Metric",
     "MetricInfo",
     "MetricSet",
+    "MicroF1",
     "MultiLabel",
     "ObjectMetric",
+    "Pearson",
     "Reduction",
     "Regression",
     "RowKind",
     "Segmentation",
     "SegmentationMetric",
+    "Tagging",
     "Task",
     "TopKAccuracy",
     "build_task",

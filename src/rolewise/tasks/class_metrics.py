@@ -14,7 +14,7 @@ from rolewise.tasks.metric_registry import register
 _CLASSES = ("classification",)
 
 
-class _Answers:
+class ClassAnswers:
     """The classes that a network answers with, their probabilities, and the right ones."""
 
     tasks = _CLASSES
@@ -85,7 +85,7 @@ class TopKAccuracy:
 
 
 @register("balanced_accuracy")
-class BalancedAccuracy(_Answers):
+class BalancedAccuracy(ClassAnswers):
     """The mean over classes of the accuracy on each class's examples; classes without examples are left out."""
 
     info = MetricInfo("balanced_accuracy", "balanced accuracy", "fraction")
@@ -98,7 +98,7 @@ class BalancedAccuracy(_Answers):
 
 
 @register("f1_macro")
-class MacroF1(_Answers):
+class MacroF1(ClassAnswers):
     """The mean over classes of F1; classes that are neither there nor predicted are left out."""
 
     info = MetricInfo("f1_macro", "mean F1 of the classes", "fraction")
@@ -111,7 +111,7 @@ class MacroF1(_Answers):
 
 
 @register("expected_calibration_error")
-class CalibrationError(_Answers):
+class CalibrationError(ClassAnswers):
     """The mean gap between confidence and accuracy over bins of confidence of equal width.
 
     Args:
