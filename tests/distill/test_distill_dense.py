@@ -301,7 +301,18 @@ def test_what_is_missing_is_refused_with_the_remedy() -> None:
         rw.mgd(drop=1.5)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].targets != "boxes"])
+#: Methods that are tried on segmentation every time; all others are with the slow tests.
+OFTEN = ("cwd", "ifvd", "cirkd", "mgd", "similarity", "kd")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow)
+        for name in METHODS
+        if METHODS[name].targets != "boxes"
+    ],
+)
 def test_methods_work_for_segmentation_whatever_the_networks_resolution(name: str) -> None:
     """Maps of another size and width in the student than in the teacher, pixels that do not count, odd sizes."""
     arguments = {"num_classes": 4, "size": (24, 40)}

@@ -43,6 +43,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("methods.md", "| `ld` | distributions of", "rule"),
     ("methods.md", "- The loss is the same for `a z + b`", "rule"),
     ("methods.md", "- **Learned parts with a loss of their own**", "rule"),
+    ("config.md", "| `detection`", "rule"),
     ("config.md", "| `expected_calibration_error` | `classification`", "rule"),
     ("config.md", "| `detection` | boxes with a class each", "rule"),
     ("methods.md", "`benchmarks/step.py` times a whole step", "rule"),
