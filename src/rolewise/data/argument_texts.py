@@ -21,6 +21,7 @@ _MASKS = {
     "ignore": "number of pixels in mask files that do not count; null where all count.",
     "values": "number of each class in mask files, in the order of the classes; null for 0, 1, 2 and so on.",
     "binary": "every number above 0 is the second of two classes.",
+    "outlines": "beside binary: the outlines of objects, a pixel wide, are a third class.",
     "mask_suffix": "text between an image's name and the ending in its mask's name.",
 }
 _BOXES = {
@@ -43,10 +44,20 @@ _PLACES = {
     "validation": "name of the part of the data set that validates; null where validation images are drawn.",
     "validation_images": "name of the folder of the validation images; null where they are drawn.",
     "test_images": "name of the folder of the test images; null where there are none.",
+    "validation_masks": "name of the folder of the validation images' masks; null where there are none.",
     "test_masks": "name of the folder of the test images' masks; null where there are none.",
     "image": "column or key of an image's path.",
     "labels": "name of the file of the labels.",
     "names": "names in the file of arrays that it calls otherwise than Rolewise does.",
 }
+_WRITTEN = {
+    "tokenizer": "tokenizer of both roles, or of each.",
+    "columns": "names of the columns of a file without a line of headings; null where it has one.",
+    "text": "column of the text.",
+    "pair": "column of the second text of a pair; null where texts are single.",
+    "separator": "text between the labels in one cell.",
+    "length": "tokens after which a text is cut.",
+    "padding": "longest brings the texts of a batch to its longest one, fixed all of them to length.",
+}
 #: What a setting means, by its name, in every reader whose docstring has no entry of its own for it.
-ARGUMENT_TEXTS = {**_PLACES, **_PICTURES, **_TARGETS, **_MASKS, **_BOXES}
+ARGUMENT_TEXTS = {**_PLACES, **_PICTURES, **_TARGETS, **_MASKS, **_BOXES, **_WRITTEN}
