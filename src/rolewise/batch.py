@@ -102,12 +102,12 @@ class Outputs:
 
     @property
     def first(self) -> Tensor:
-        """The first value that is a tensor, or the first loss: its device and gradient stand for all.
+        """The first value that is a tensor, loss or feature: its device and gradient stand for all.
 
         Raises:
-            InputError: there is neither.
+            InputError: there is none.
         """
-        for group in (self.values, self.losses):
+        for group in (self.values, self.losses, self.features):
             for value in group.values():
                 if isinstance(value, Tensor):
                     return value

@@ -24,6 +24,14 @@ _LISTED = 3
 #: Folders of the user that this process looks for modules in, for errors.
 _SEARCHED: list[str] = []
 
+#: The word before the colon -> the module that is imported, which is its extra too.
+ZOOS = {
+    "timm": "timm",
+    "torchvision": "torchvision",
+    "hf": "transformers",
+    "efficientnet_lite": "efficientnet_lite_pytorch",
+}
+
 
 class ForeignError(InputError):
     """Code that is not Rolewise's raised; the cause is what it raised."""

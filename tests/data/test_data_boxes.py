@@ -57,7 +57,7 @@ def read_voc(root: Path, **arguments: Any) -> Any:
     return read("voc_detection", root=root, **{"size": [H, W], "resize": "squash", "test": None, **arguments})
 
 
-@pytest.mark.filterwarnings("ignore:.*stand in the training")
+@pytest.mark.filterwarnings("ignore:.*pictures? stand")
 def test_boxes_of_voc_are_those_of_the_files_and_difficult_ones_do_not_count(voc: Path):
     raw = read_voc(voc, test="val")
     assert raw.train.classes == ("cat", "dog") and len(raw.test) == 2
@@ -74,6 +74,15 @@ def test_boxes_of_voc_are_those_of_the_files_and_difficult_ones_do_not_count(voc
     learned = box_list(read_voc(voc, difficult="learn").train.labels)
     assert learned[1]["iscrowd"].tolist() == [0]
     assert box_list(read_voc(voc, pixels=True, outside="cut").train.labels)[0]["boxes"][0].tolist() == [3, 1, 20, 12]
+
+
+@pytest.mark.filterwarnings("ignore:.*pictures? stand")
+def test_a_further_list_of_voc_validates_and_no_other_is_drawn(voc: Path):
+    (voc / "VOC2007/ImageSets/Main/train.txt").write_text("a\nb\n")
+    source = read_voc(voc, validation="val", train="train").train
+    assert len(source) == 4 and source.validating.tolist() == [2, 3]
+    with pytest.raises(InputError, match="validation: must be a further list, got 'train' twice"):
+        read_voc(voc, validation="train")
 
 
 def test_an_image_without_a_box_is_background_and_one_is_told(voc: Path):
@@ -279,7 +288,8 @@ def test_images_of_several_sizes_are_padded_at_the_right_and_the_bottom():
     assert images.shape == (2, 3, 5, 6) and targets == [target, target]
     assert torch.equal(images[0, :, :4, :6], first) and float(images[0, :, 4:].sum()) == 0
     assert torch.equal(images[1, :, :5, :2], second) and float(images[1, :, :, 2:].sum()) == 0
+    listed: Any = [target]
     with pytest.raises(InputError, match=r"example 1 must be an image \[C, h, w\] and a mapping"):
-        collate_boxes([(first, target), (second, [target])])
+        collate_boxes([(first, target), (second, listed)])
     with pytest.raises(InputError, match="the same channels and type"):
         collate_boxes([(first, target), (second.byte(), target)])

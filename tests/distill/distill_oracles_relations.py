@@ -166,6 +166,18 @@ def pairwise(student: Array, teacher: Array, grid: int = 2) -> Array:
     return np.array(losses)
 
 
+def ickd(student: Array, teacher: Array) -> Array:
+    """Channel by channel."""
+    losses = []
+    for pair in zip(student, teacher, strict=True):
+        rows = []
+        for feature in pair:
+            channels = feature.reshape(len(feature), -1)
+            rows.append([unit(np.array([own @ other for other in channels])) for own in channels])
+        losses.append(sum(sum((a - b) ** 2) for a, b in zip(*rows, strict=True)) / len(rows[0]))
+    return np.array(losses)
+
+
 ORACLES: dict[str, Callable[..., Array]] = {
     "cwd": cwd,
     "match": match,
@@ -175,6 +187,7 @@ ORACLES: dict[str, Callable[..., Array]] = {
     "correlation": correlation,
     "fsp": fsp,
     "pairwise": pairwise,
+    "ickd": ickd,
 }
 
 SETTINGS: dict[str, list[dict[str, Any]]] = {
@@ -222,6 +235,8 @@ WORKED: dict[str, list[Worked]] = {
             {"temperature": 2.0},
         )
     ],
+    # Two channels of different places against two that are alike: (1, 0) against (1, 1) over its length, twice over 2.
+    "ickd": [Worked([[[[1.0, 0.0]], [[0.0, 1.0]]]], [[[[1.0, 1.0]], [[1.0, 1.0]]]], [(1 - _HALF) ** 2 + 0.5])],
     # The student's two places are at a right angle, the teacher's alike: of four pairs two differ by 1.
     "pairwise": [Worked([[[[1.0, 0.0]], [[0.0, 1.0]]]], [[[[1.0, 1.0]], [[1.0, 1.0]]]], [0.5])],
     # Rows of similarities: (1, 0) against (1, 1) over its length.

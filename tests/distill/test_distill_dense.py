@@ -17,6 +17,7 @@ import rolewise as rw
 from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill import METHODS, Distiller, Shapes, Term, configure
 from rolewise.distill.dense_targets import box_fractions, class_masks, covered_cells, smallest_box_weights
+from rolewise.distill.methods import cirkd
 from rolewise.distill.methods.fgd import FGD
 from rolewise.distill.methods.mgd import MGD
 from rolewise.errors import InputError
@@ -240,6 +241,19 @@ def test_a_batch_of_one_image_relates_its_own_pixels() -> None:
     assert METHODS["cirkd"].loss(student[:, :, :1, :1], teacher[:, :, :1, :1]).tolist() == [0.0]
 
 
+def test_large_batches_are_related_image_by_image_to_the_same_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    student, teacher = drawn(3, 3, 2, 3, seed=1), drawn(3, 4, 2, 3, seed=2)
+    found = []
+    for whole in (cirkd.WHOLE, 10):
+        monkeypatch.setattr(cirkd, "WHOLE", whole)
+        leaf = student.clone().requires_grad_()
+        loss = cirkd.cirkd_loss(leaf, teacher, temperature=0.5)
+        (loss * torch.arange(1.0, 4.0)).sum().backward()
+        found.append((loss.detach(), leaf.grad))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
 def test_channels_that_do_not_vary_and_single_values() -> None:
     student, teacher = drawn(2, 3, 2, 2, seed=1), drawn(2, 3, 2, 2, seed=2)
     flat = student.clone()
@@ -287,7 +301,18 @@ def test_what_is_missing_is_refused_with_the_remedy() -> None:
         rw.mgd(drop=1.5)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].targets != "boxes"])
+#: Methods that are tried on segmentation every time; all others are with the slow tests.
+OFTEN = ("cwd", "ifvd", "cirkd", "mgd", "similarity", "kd")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow)
+        for name in METHODS
+        if METHODS[name].targets != "boxes"
+    ],
+)
 def test_methods_work_for_segmentation_whatever_the_networks_resolution(name: str) -> None:
     """Maps of another size and width in the student than in the teacher, pixels that do not count, odd sizes."""
     arguments = {"num_classes": 4, "size": (24, 40)}

@@ -82,7 +82,7 @@ def test_methods_that_are_not_here_are_told_from_misspelt_ones() -> None:
     with pytest.raises(InputError) as caught:
         configure("simkd")
     said = str(caught.value)
-    assert "the reuse of the teacher's classifier is not among the methods here, which are attention" in said
+    assert "the reuse of the teacher's classifier is not among the methods here, which are ab, attention" in said
     assert "did you mean" not in said
     for name, meant in (("sp", "similarity"), ("AT", "attention"), ("fitnet", "fitnets"), ("ReviewKD", "review_kd")):
         with pytest.raises(InputError, match=f'no method is called .*; did you mean "{meant}"'):

@@ -80,9 +80,9 @@ def test_results_are_average_precision_with_intervals_over_images(shapes: Path, 
     within = [arm["within_seeds"]["0"] for arm in found["arms"] if "within_seeds" in arm]
     assert within and all(one["low"] <= one["mean"] <= one["high"] for one in within)
     page = (folder / "report.html").read_text()
-    assert "AP, IoU 0.50 to 0.95" in page and "accuracy on the test set" not in page.lower()
-    metrics = evaluate_stage(folder, "seed0/small-none")
-    done = json.loads((folder / "stages/seed0/small-none/done.json").read_text())
+    assert "COCO AP" in page and "accuracy on the test set" not in page.lower()
+    metrics = evaluate_stage(folder, "seed0/small-none+distill")
+    done = json.loads((folder / "stages/seed0/small-none+distill/done.json").read_text())
     assert metrics.values["ap"] == done["validation_ap"]
     previews = np.load(folder / "previews.npz")
     assert {"clean"} < set(previews.files)
@@ -146,3 +146,38 @@ def test_a_metric_of_ones_own_is_tried_on_boxes(
         return
     with pytest.raises(ConfigError, match=r"metrics\[0\]"):
         load(QUICK, changed)
+
+
+OWN_LOSSES = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Conv2d(3, 4, 8, 8)
+
+    def forward(self, images, targets=None):
+        features = self.body(images).mean((2, 3))
+        if self.training:
+            wanted = torch.stack([target["boxes"].mean(0) for target in targets])
+            return {"loss_boxes": (features / 9 - wanted / 9).square().mean()}
+        empty = {"boxes": torch.zeros(0, 4), "scores": torch.zeros(0), "labels": torch.zeros(0, dtype=torch.int64)}
+        return [empty for _ in images]
+
+def make(num_classes):
+    return Net()
+"""
+
+
+def test_a_network_that_makes_its_own_losses_is_a_student_of_a_config(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "own_losses_net.py").write_text(OWN_LOSSES)
+    monkeypatch.syspath_prepend(tmp_path)
+    changed = ["students[0].model={name: 'own_losses_net:make'}", "distill.methods=[%s]"]
+    features = "{name: nst, student_taps: [body], teacher_taps: [level1]}"
+    config = load(QUICK, [*settings(shapes), changed[0], changed[1] % features])
+    assert config.students[0].model.name == "own_losses_net:make"
+    with pytest.raises(ConfigError, match="take methods on features"):
+        load(QUICK, [*settings(shapes), changed[0], changed[1] % "{name: kd}"])

@@ -27,7 +27,12 @@ SLICE += [
     ("name", "archive", "marker", "settings"),
     [
         ("fashion_mnist", "fashion-mnist", "FashionMNIST", [*SLICE, "students[1].train.epochs=2"]),
-        ("cifar100_slice", "cifar100", "cifar-100-python", ["data.limit=400", "data.validation=100"]),
+        (
+            "cifar100_slice",
+            "cifar100",
+            "cifar-100-python",
+            ["data.limit={train: 400, test: 1000}", "data.validation=100"],
+        ),
     ],
 )
 def test_a_slice_runs_to_its_report(name, archive, marker, settings, restored, tmp_path: Path) -> None:
@@ -37,4 +42,8 @@ def test_a_slice_runs_to_its_report(name, archive, marker, settings, restored, t
         config = load(CONFIGS / f"{name}.yaml", [*settings, f"data.root={root}", "workers=1"])
         results = run(config, tmp_path / "r")
     assert {"own+distill"} < {arm["name"] for arm in results["arms"]}
-    assert results["test_images"] == 10_000 and (tmp_path / "r" / "report.html").is_file()
+    # One of the two has its whole test set; a network of photographs takes a minute for 10,000 of them.
+    assert (
+        results["test_images"] == (10_000 if name == "fashion_mnist" else 1_000)
+        and (tmp_path / "r" / "report.html").is_file()
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,7 +94,7 @@ def expected_losses(outputs: Outputs, targets: list[dict[str, Tensor]], image: i
         union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
         hull = (max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1]))
         quality[at, labels[index]] = shared / union
-        weights.append(sigmoid(z[at]).max())
+        weights.append(1 / found.count(index))
         box_losses.append(1 - (shared / union - (hull - union) / hull))
         x, y = locations[at]
         sides = np.array([x - b[0], y - b[1], b[2] - x, b[3] - y]) / strides[at]
@@ -126,7 +128,7 @@ def test_losses_are_those_of_numpy_image_by_image_one_without_a_box_among_them()
 
 
 def test_gradients_are_those_of_finite_differences_where_nothing_is_detached() -> None:
-    """Box quality and weights are constants of the step: they are held while each output is moved."""
+    """Box quality is a constant of the step: it is held while each output is moved."""
     draws = stream(4)
     outputs, targets = dense_outputs(2, draws), random_targets([3, 2], draws)
     batch = batch_of(targets)
@@ -311,3 +313,16 @@ def test_networks_of_another_kind_are_refused_with_what_is_read() -> None:
         Detection().rows(other, fewer, batch_of(random_targets([1, 1], stream())))
     with pytest.raises(InputError, match=r"logits \[B, A, K\] and boxes \[B, A, 4\] for 2 images"):
         Detection().check_outputs(fewer, batch_of(random_targets([1, 1], stream())), values=True)
+
+
+def test_the_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
+    own_detector: Any = importlib.import_module("own_detector")
+    threads = torch.get_num_threads()
+    try:
+        found = own_detector.main(train_images=16, epochs=1, test_images=4)
+    finally:
+        torch.set_num_threads(threads)
+    assert list(found) == ["teacher", "student alone", "student distilled"]
+    assert all(0 <= value <= 1 for value in found.values())
+    assert "student distilled: AP" in capsys.readouterr().out

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor
-from train_toys import several, trainee
+from train_toys import same, several, trainee
 
 from rolewise.augment import Mix
 from rolewise.distill import Weight, weight_of
@@ -36,17 +34,6 @@ def make(kind: str) -> Trainee:
     made = trainee(settings.pop("optimizer", "sgd"), epochs=3, **settings)
     made.mixing = mixing
     return made
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two states are equal to the bit."""
-    if isinstance(one, Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(same(*pair) for pair in zip(one, other, strict=True))
-    return bool(one == other)
 
 
 @pytest.mark.parametrize("kind", KINDS)

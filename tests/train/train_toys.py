@@ -121,3 +121,14 @@ def batch(start: int = 0, size: int = 16) -> Batch:
     source = data()
     rows = torch.arange(start, start + size)
     return Batch(source.images[rows], source.labels[rows], rows)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two states are equal to the bit."""
+    if isinstance(one, Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(same(*pair) for pair in zip(one, other, strict=True))
+    return bool(one == other)

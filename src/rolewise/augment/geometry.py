@@ -20,7 +20,7 @@ def affine_map(op: str, values: Matrices, draws: Matrices, height: int, width: i
     Args:
         op: the name of a geometric operation.
         values: [n], in the operation's unit.
-        draws: [n, 2] in [0, 1), the place of a crop.
+        draws: [n, 2] in [0, 1), the place of a crop, and of a resized one its area and aspect ratio.
         height: H in pixels.
         width: W in pixels.
 
@@ -48,12 +48,32 @@ def affine_map(op: str, values: Matrices, draws: Matrices, height: int, width: i
         result[:, 5] = _snap(values * height)
     elif op == "flip":
         result[:, 0], result[:, 2] = -1, width
+    elif op == "resized_crop":
+        result[:, 0], result[:, 4], result[:, 2], result[:, 5] = _part(values, draws, height, width)
     else:
         assert op == "crop", op
         for column, side in ((2, width), (5, height)):
             pad = np.floor(values * side + 0.5)
             result[:, column] = np.floor(draws[:, column // 3] * (2 * pad + 1)) - pad
     return result
+
+
+def _part(values: Matrices, draws: Matrices, height: int, width: int) -> list[Matrices]:
+    """Returns the part of each image that becomes the whole: relative width and height, left and upper edge in pixels.
+
+    Of its area up to ``values`` are left out, and its sides' ratio lies between 3/4 and 4/3, or nearer to 1 where less
+    is left out. The four numbers that it takes are the upper and the lower twelve bits of the two draws.
+
+    Source: Szegedy et al. (2015), section 6, https://arxiv.org/abs/1409.4842; area and ratio as of torchvision's
+    RandomResizedCrop.
+    Differs from source: a part that overhangs is narrowed, and not drawn again.
+    """
+    upper, lower = np.divmod(draws * 4096, 1.0)
+    (across, down), (area, ratio) = (part.T for part in (upper / 4095, lower))
+    kept = 1 - np.clip(values, 0, 1 - 1e-6) * area
+    bend = np.exp((2 * ratio - 1) * np.log(4 / 3) * np.minimum(1, values / 0.92))
+    wide, high = np.minimum(1, np.sqrt(kept * bend)), np.minimum(1, np.sqrt(kept / bend))
+    return [wide, high, across * (1 - wide) * width, down * (1 - high) * height]
 
 
 def _snap(pixels: Matrices) -> Matrices:

@@ -1,7 +1,7 @@
 """The table of image operations: what each one does, its range and unit, and whether it has a sign.
 
 Source: the fifteen operations of Population Based Augmentation (Ho et al., 2019, https://arxiv.org/abs/1905.05393),
-with flip and pad-and-crop.
+with flip, pad-and-crop and the random resized crop.
 Differs from source: on the ``rolewise`` scale strength 0 is the identity and the effect grows with strength; the
 original magnitudes, where that does not hold, are the ``pba`` scale (see `pba_value`).
 """
@@ -64,6 +64,8 @@ _TABLE = (
     Op("cutout", "erase", "fraction of the side", 0.6, False, "erases a square at a random place"),
     Op("flip", "geometric", "switch", 1.0, False, "mirrors left and right"),
     Op("crop", "geometric", "fraction of the side", 0.125, False, "pads with the fill and crops at a random place"),
+    # What is new stands at the end: numbers in plans are places in this table.
+    Op("resized_crop", "geometric", "fraction of the area", 0.92, False, "enlarges a random part to the whole image"),
 )
 
 _TOKENS = (

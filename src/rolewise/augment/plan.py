@@ -14,6 +14,9 @@ from rolewise.errors import InputError
 from rolewise.files import AnyPath, write_bytes
 from rolewise.tensors import read_tensors
 
+#: The number of operations of images before the random resized crop was among them.
+_EARLIER = 17
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -117,11 +120,13 @@ class Plan:
         except KeyError as error:
             raise InputError(f"{where} must hold {error}; it is damaged or of another kind") from error
         names = (metadata.get("ops") or "").split(",")
-        if tuple(names[: len(NAMES)]) != NAMES:
+        # A plan of an earlier release knows the beginning of the table.
+        first = len(NAMES) if tuple(names[: len(NAMES)]) == NAMES else _EARLIER
+        if tuple(names[:first]) != NAMES[:first]:
             text = metadata.get("ops")
             raise InputError(f"{where}: metadata ops must name this release's operations, got {text!r}; draw it anew")
         try:
-            for own in names[len(NAMES) :]:
+            for own in names[first:]:
                 # Numbers of operations of the user's own are those of the process that wrote the plan.
                 check_op(own, f"{where}: metadata ops")
             here = torch.tensor([*(number_of(name) for name in names), -1])

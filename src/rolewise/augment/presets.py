@@ -37,6 +37,15 @@ def standard(pad: float = 0.125) -> Policy:
     return Policy(base=("crop", "flip"), ranges={"crop": pad})
 
 
+@PRESETS.add("inception")
+def inception(area: float = 0.92) -> Policy:
+    """A random part of the image, of which up to ``area`` is left out, at the size of the whole; and a mirror image.
+
+    Source: Szegedy et al. (2015), https://arxiv.org/abs/1409.4842, the usual augmentation of photographs.
+    """
+    return Policy(base=("resized_crop", "flip"), ranges={"resized_crop": area})
+
+
 @PRESETS.add("cutout")
 def cutout(size: float = 0.5, pad: float = 0.125) -> Policy:
     """`standard`, then a hole of ``size`` of the side (16 pixels at 32).

@@ -57,7 +57,7 @@ def _page(found: dict[str, Any]) -> list[str]:
     channels, height, width = found["shape"]
     kinds = {
         **{"classes": "classes", "labels": "labels", "numbers": "numbers to predict"},
-        **{"masks": "classes of pixels", "boxes": "classes of boxes", "tags": "tags of tokens"},
+        **{"masks": "classes of pixels", "boxes": "classes of boxes", "points": "points", "tags": "tags of tokens"},
     }
     kind = found["kind"]
     names = found.get("classes", found.get("numbers", []))
@@ -79,6 +79,8 @@ def _page(found: dict[str, Any]) -> list[str]:
     if found["targets"] == "boxes":
         aside = f" Neither learned nor counted: {found['boxes_aside']:,}." if found["boxes_aside"] else ""
         lines += [*_wrapped(f"Images in which a class has a box, and the training images' boxes of it.{aside}"), ""]
+    if found["targets"] == "points":
+        lines += ["Images in which a point is known.", ""]
     if found.get("unlabelled"):
         lines += [*_wrapped("The training images have no classes; validation and test images are labelled ones."), ""]
     if found["targets"] == "tags":
@@ -100,7 +102,7 @@ def _table(found: dict[str, Any]) -> list[str]:
     """Returns the number of images of each part, and of each class in it."""
     rows = found.get("classes", [])
     shown = rows[:_CLASSES]
-    title = {"labels": "label", "tags": "tag"}.get(found["targets"], "class")
+    title = {"labels": "label", "points": "point", "tags": "tag"}.get(found["targets"], "class")
     width = max([len(title), len("all images"), *(len(row["name"]) for row in shown)])
     width = min(width, 40)
 

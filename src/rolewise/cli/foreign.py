@@ -62,9 +62,9 @@ def announce_run(root: Path) -> None:
 
 
 def _name(path: Path, settings: Sequence[str]) -> None:
-    from rolewise.foreign_code import file_of
+    from rolewise.foreign_code import ZOOS, file_of
 
-    if modules := _modules(path, settings):
+    if modules := [ZOOS.get(name, name) for name in _modules(path, settings)]:
         named = ", ".join(f"{name} ({file_of(name) or 'not found'})" for name in modules)
         console.print(f"Imports code that is not Rolewise's, and runs it: {named}", soft_wrap=True)
 

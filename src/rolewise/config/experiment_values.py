@@ -34,6 +34,11 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
     for section in (values["teacher"], *values["students"]):
         if section["model"]["interpolation"] is None:
             del section["model"]["interpolation"]
+    for student in values["students"]:
+        if not student["phases"]:
+            del student["phases"]
+        if student["teachers"] == ["teacher"]:
+            del student["teachers"]
     return values
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from rolewise.config.phase_sections import Phase
 from rolewise.config.section import (
     Count,
     Name,
@@ -182,6 +183,11 @@ class StudentSection(Section):
         mix: mixing of its images while it is trained.
         init: initial weights: ``random``, the ``teacher``'s, a file, or a section with what of it goes where.
         quantise: bits that it computes with; None for floating point.
+        teachers: the networks that teach it: ``teacher``, or students that stand before it, as they are when they have
+            finished the same arm. The first one also gives its weights where ``init`` is ``teacher``; of several, each
+            method names one.
+        phases: parts of its training under distillation, one after another; none listed for one of all epochs. Where
+            nothing is distilled, it trains on labels all along.
     """
 
     name: Name
@@ -191,3 +197,12 @@ class StudentSection(Section):
     mix: MixSection = MixSection()
     init: Weights = "random"
     quantise: QuantiseSection | None = None
+    teachers: tuple[Name, ...] = ("teacher",)
+    phases: tuple[Phase, ...] = ()
+
+    @field_validator("teachers")
+    @classmethod
+    def _each_once(cls, teachers: tuple[str, ...]) -> tuple[str, ...]:
+        if not teachers or len(set(teachers)) < len(teachers):
+            raise ValueError(f"must name at least one network, each once, got {list(teachers)}; change the list")
+        return teachers

@@ -25,6 +25,7 @@ _MASKS = {
 }
 _BOXES = {
     "annotations": "JSON file of the images' boxes, in COCO's form.",
+    "validation_annotations": "JSON file of the validation images' boxes; null where there are none.",
     "test_annotations": "JSON file of the test images' boxes; null where there are none.",
     "difficult": "objects that are marked as difficult: ignore neither learns nor counts them, learn does both.",
     "outside": "a box beyond its image's edge: error ends the reading, cut cuts it there.",
@@ -39,6 +40,8 @@ _PLACES = {
     "it out.",
     "images": "name of the folder or the file of the images.",
     "masks": "name of the folder of their masks.",
+    "validation": "name of the part of the data set that validates; null where validation images are drawn.",
+    "validation_images": "name of the folder of the validation images; null where they are drawn.",
     "test_images": "name of the folder of the test images; null where there are none.",
     "test_masks": "name of the folder of the test images' masks; null where there are none.",
     "image": "column or key of an image's path.",

@@ -88,8 +88,8 @@ OUTSIDE = one_of("error", "cut")
 
 #: Of images, which have no tags of tokens.
 TARGETS = one_of(*(kind for kind in KINDS if kind != "tags"))
-#: Of a table, whose cells can hold neither masks nor boxes.
-TABLE_TARGETS = one_of(*(kind for kind in KINDS if kind not in ("masks", "boxes", "tags")))
+#: Of a table, whose cells can hold nothing that lies in the image.
+TABLE_TARGETS = one_of(*(kind for kind in KINDS if kind not in ("masks", "boxes", "points", "tags")))
 #: The number of pixels in mask files that do not count.
 IGNORE = Rule("a whole number from 0 to 65535, or null", lambda value: value is None or _is_number(value))
 #: The number of each class in mask files.

@@ -16,6 +16,7 @@ from rolewise.data.box_targets import as_boxes
 from rolewise.data.data_checks import warn
 from rolewise.data.image_sources import ImageData
 from rolewise.data.labels import numbered
+from rolewise.data.point_targets import as_points
 from rolewise.data.targets import TargetKind, as_masks, as_targets, target_names, target_problem
 from rolewise.errors import InputError
 from rolewise.words import counted
@@ -33,8 +34,8 @@ def from_arrays(arrays: Any, where: str, kind: TargetKind = "classes") -> tuple[
             [N, C, H, W]); ``labels``, whole numbers [N]; possibly ``test_images`` and ``test_labels`` likewise, and
             ``classes``, K names. Without ``classes`` the labels must use every number from 0 to K - 1.
         where: the origin of the arrays, for errors.
-        kind: the kind of labels: ``classes``; ``labels``, [N, K] of 0 and 1; ``numbers``, [N] or [N, D]; or ``masks``,
-            whole numbers [N, H, W], 255 or -1 for pixels that do not count.
+        kind: the kind of labels: ``classes``; ``labels``, [N, K] of 0 and 1; ``numbers``, [N] or [N, D]; ``masks``,
+            whole numbers [N, H, W], 255 or -1 for pixels that do not count; or ``points``, [N, P, 2].
 
     Returns:
         The training images and the test images, None where there are none.
@@ -204,6 +205,12 @@ def targets_and_names(
             most = max((float(part[:, :, 4].max()) for part in boxes if part is not None and part.numel()), default=0)
             classes = target_names(1 + max(0, int(most)), kind)
         return (*boxes, tuple(classes))
+    if kind == "points":
+        points = (
+            as_points(labels, where),
+            None if test_labels is None else as_points(test_labels, f"{where}, test_labels"),
+        )
+        return (*points, tuple(classes) if classes is not None else target_names(points[0].shape[1], kind))
     train = as_targets(labels, kind, where)
     test = None if test_labels is None else as_targets(test_labels, kind, f"{where}, test_labels")
     if test is not None and test.dtype != train.dtype:

@@ -14,6 +14,7 @@ from rolewise.data.data_checks import warn
 from rolewise.data.image_decoder import Resize
 from rolewise.data.image_sources import Source
 from rolewise.data.label_decoder import stored_size
+from rolewise.data.own_validation import marked_validation
 from rolewise.data.picture_source import PictureRules, picture_source
 from rolewise.errors import InputError
 from rolewise.words import counted
@@ -113,6 +114,31 @@ def box_source(
     _warn_of(empty, "without any box: they are all background", "image", "images")
     _warn_of_absent([labels for _, labels, _ in table], classes, pictures)
     return picture_source([picture.path for picture in pictures], packed_boxes(table), classes, rules)
+
+
+def box_parts(
+    parts: tuple[Sequence[BoxedPicture], Sequence[BoxedPicture], Sequence[BoxedPicture] | None],
+    classes: tuple[str, ...],
+    rules: PictureRules,
+    *,
+    outside: Outside,
+) -> tuple[Source, Source | None]:
+    """Returns the training images of a set of image files with boxes, and its test images where it has any.
+
+    Args:
+        parts: the pictures that train, validate and are tested on; None without a test part. Images that validate are
+            among the training images, marked as such.
+        classes: K names.
+        rules: the images' way to pixels.
+        outside: as of `box_source`.
+
+    Raises:
+        InputError: as of `box_source`.
+    """
+    train, validation, test = parts
+    source = box_source([*train, *validation], classes, rules, outside=outside)
+    tested = None if test is None else box_source(test, classes, rules, outside=outside)
+    return marked_validation(source, len(validation)), tested
 
 
 def placed_box(

@@ -12,12 +12,13 @@ from torch import Tensor
 from rolewise.batch import IGNORED
 from rolewise.data.box_targets import COLUMNS, box_list, check_packed, main_classes
 from rolewise.data.labels import label_problem
+from rolewise.data.point_targets import are_points, check_points, number_of_points
 from rolewise.errors import InputError
 
 #: ``classes``: int64 [N], one of K each. ``labels``: [N, K], 1 for each label that an image has. ``numbers``: [N, D].
 #: ``masks``: uint8 [N, H, W], one of K for each pixel. ``boxes``: float32 [N, M, 6] (see `rolewise.data.box_targets`).
-#: ``tags``: int16 [N, T], one of K for each token of a text.
-TargetKind = Literal["classes", "labels", "numbers", "masks", "boxes", "tags"]
+#: ``points``: float32 [N, P, 2], one place for each name. ``tags``: int16 [N, T], one of K for each token of a text.
+TargetKind = Literal["classes", "labels", "numbers", "masks", "boxes", "points", "tags"]
 KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 #: Stands for the class of an image that has none. It is far from every class, so that a slip in labels is found.
 UNLABELLED = -(2**31)
@@ -29,6 +30,8 @@ def kind_of_targets(labels: Tensor) -> TargetKind:
     """Returns the kind of a source's labels by their shape and type (see `TargetKind`)."""
     if labels.ndim == 1:
         return "classes"
+    if are_points(labels):
+        return "points"
     if labels.ndim == 3:
         return "boxes" if labels.is_floating_point() and labels.shape[2] == COLUMNS else "masks"
     if labels.dtype == torch.int16:
@@ -50,14 +53,17 @@ def check_targets(labels: Tensor, num: int, num_names: int) -> None:
 
     Args:
         labels: int64 [N] in [0, K) or `UNLABELLED`, uint8 [N, K] of 0 and 1, finite float32 [N, K], or uint8 [N, H, W]
-            in [0, K) or `IGNORED`; int16 [N, T] in [0, K), or below 0 for tokens without a tag; or boxes, float32
-            [N, M, 6].
+            in [0, K) or `IGNORED`; int16 [N, T] in [0, K), or below 0 for tokens without a tag; boxes, float32
+            [N, M, 6]; or points, float32 [N, P, 2].
         num: N.
         num_names: K.
     """
     got = f"got {labels.dtype} {list(labels.shape)}"
     if kind_of_targets(labels) == "boxes":
         check_packed(labels, num, num_names)
+        return
+    if are_points(labels):
+        check_points(labels, num, num_names)
         return
     if labels.ndim == 3:
         if labels.dtype != torch.uint8 or len(labels) != num:
@@ -106,7 +112,7 @@ def strata_of(labels: Tensor) -> Tensor:
     """Returns int64 [N] in whose shares splits are drawn.
 
     Those are classes, sets of labels, tenths of the first number, the class of most of a mask's pixels that count or of
-    most of an image's boxes, or the highest tag of a text.
+    most of an image's boxes, the number of its points, or the highest tag of a text.
 
     Args:
         labels: of a source.
@@ -115,6 +121,8 @@ def strata_of(labels: Tensor) -> Tensor:
         return labels
     if kind_of_targets(labels) == "boxes":
         return main_classes(labels)
+    if are_points(labels):
+        return number_of_points(labels)
     if labels.ndim == 3:
         counts = [torch.bincount(mask.reshape(-1), minlength=256)[:IGNORED] for mask in labels]
         return torch.stack(counts).argmax(1) if counts else labels.new_zeros(0, dtype=torch.int64)
@@ -145,7 +153,7 @@ def target_problem(dtype: np.dtype[Any], shape: Sequence[int], num: int, name: s
             if several
             else problem
         )
-    if kind in ("masks", "boxes"):
+    if kind in ("masks", "boxes", "points"):
         return _dense_problem(dtype, shape, num, name, kind)
     wanted = "[N, K] of 0 and 1" if kind == "labels" else "numbers [N] or [N, D]"
     rule = f"{name} must be {wanted}, for each of the {num:,} images, got {dtype} {list(shape)}"
@@ -159,12 +167,18 @@ def target_problem(dtype: np.dtype[Any], shape: Sequence[int], num: int, name: s
     return f"{rule}; leave them out where there is nothing to predict" if 0 in shape else None
 
 
+_DENSE: dict[TargetKind, tuple[str, str, str]] = {
+    "masks": ("masks [N, H, W] of whole numbers", "iub", "save the class of each pixel"),
+    "boxes": ("boxes [N, M, 5]", "iuf", "save x1, y1, x2, y2 and the class of each box"),
+    "points": ("points [N, P, 2]", "iuf", "save x and y of each, NaN where one is not in the image"),
+}
+
+
 def _dense_problem(dtype: np.dtype[Any], shape: Sequence[int], num: int, name: str, kind: TargetKind) -> str | None:
-    wanted, kinds = ("masks [N, H, W] of whole numbers", "iub") if kind == "masks" else ("boxes [N, M, 5]", "iuf")
+    wanted, kinds, remedy = _DENSE[kind]
     rule = f"{name} must be {wanted}, for each of the {num:,} images, got {dtype} {list(shape)}"
     if dtype.kind not in kinds or len(shape) != 3:
         way = f"; drop the channel with {name}.squeeze(1)" if len(shape) == 4 and shape[1] == 1 else ""
-        remedy = "save the class of each pixel" if kind == "masks" else "save x1, y1, x2, y2 and the class of each box"
         return f"{rule}{way or f'; {remedy}'}"
     return None if shape[0] == num else f"{rule}; do images and {kind} belong together?"
 

@@ -8,10 +8,12 @@ from rolewise.errors import InputError, near
 
 #: The name elsewhere -> the name here.
 ALIASES = {
+    "activation_boundaries": "ab",
     "at": "attention",
     "cc": "correlation",
     "cckd": "correlation",
     "distkd": "dist",
+    "factor_transfer": "ft",
     "fitnet": "fitnets",
     "hint": "fitnets",
     "kl": "kd",
@@ -31,11 +33,8 @@ ALIASES = {
 }
 #: Methods of the field that nobody has written here, in words.
 ABSENT = {
-    "ab": "the distillation of activation boundaries",
     "cat_kd": "the transfer of class attention",
     "dml": "deep mutual learning, which is two students in roles that have kd of each other,",
-    "ft": "factor transfer",
-    "ickd": "the inter-channel correlation",
     "mlkd": "the alignment of logits at several levels",
     "mlld": "the alignment of logits at several levels",
     "norm": "the N-to-one matching of representations",

@@ -193,8 +193,9 @@ class Distiller(Networks):
         total, student = weighted_sum(parts, weights), outputs[self.roles[0]]
         if total is None:
             total = student.first.sum() * 0.0
-        teacher = outputs[self.teaching[0]].values.get("logits") if self.teaching else None
-        return Terms(total, parts, student.values.get("logits"), teacher, weights, outputs, tuple(own))
+        teacher = outputs.get(self.teaching[0]) if self.teaching else None
+        taught = None if teacher is None else teacher.values.get("logits")
+        return Terms(total, parts, student.values.get("logits"), taught, weights, outputs, tuple(own))
 
     def losses(
         self, outputs: Mapping[str, Outputs], batch: Batch, context: Context
@@ -205,13 +206,15 @@ class Distiller(Networks):
         device = full[self.roles[0]].first.device.type
         own: dict[str, Tensor] = {}
         with without_autocast(device):
-            for role in self.roles if batch.targets is not None else ():
+            for role in self.roles if batch.targets is not None and not self.ends else ():
                 for name, loss in self.task.losses(full[role], batch, reduction=self.reduction).items():
                     own[name if len(self.roles) == 1 else f"{role}_{name}"] = loss
         added: dict[str, tuple[Tensor, float]] = {}
         # No step is taken in evaluation, so that no learned part may move, whatever its own mode.
         with NOTHING if self.training else unmoved(term for term in self.terms.values() if isinstance(term, LossTerm)):
             for method, link, term in zip(self.methods, self.links, self.listed_terms(), strict=True):
+                if self.active is not None and method.name not in self.active:
+                    continue
                 # A network that teaches never learns through what it teaches.
                 teacher = full[link.teacher].detached() if link.teacher in self.roles else full[link.teacher]
                 with NOTHING if isinstance(term, LossTerm) else without_autocast(device):

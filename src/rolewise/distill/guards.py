@@ -70,12 +70,13 @@ def check_outputs(
     """
     for role in distiller.roles:
         value = outputs[role].first
-        if learning and not value.requires_grad:
+        # In a phase, the learned parts of terms may be all that is trained.
+        if learning and not value.requires_grad and distiller.active is None:
             raise InputError(
                 f"{role} must have a parameter that is trained, got outputs without a gradient; somebody froze it: "
                 "call student.requires_grad_(True), or distiller.eval() where nothing is to be trained"
             )
-        if batch.targets is not None:
+        if batch.targets is not None and not distiller.ends:
             distiller.task.check_outputs(outputs[role], batch, values=due(call, value))
 
 

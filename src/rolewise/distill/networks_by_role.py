@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 from rolewise.batch import Batch, Outputs
 from rolewise.distill.roles import enter
 from rolewise.distill.running import NOTHING, keep_buffers
+from rolewise.distill.step_state import StepState
 from rolewise.distill.stored_outputs import given_outputs
 from rolewise.distill.teacher_digest import TeacherDigests
 from rolewise.distill.teacher_mode import TeacherMode, batch_statistics
@@ -43,10 +45,17 @@ class Networks(nn.Module):
     task: Task
     #: The number of forward passes that make a step, where gradients accumulate.
     passes_per_step: int = 1
+    #: The names of the terms that are computed; None for all (see `rolewise.distill.active_methods`).
+    active: frozenset[str] | None = None
+    #: The teachers that active terms read; None for all.
+    read_teachers: frozenset[str] | None = None
+    #: The taps behind which the pass of a network ends, by role; elsewhere it ends with the network.
+    ends: Mapping[str, frozenset[str]] = MappingProxyType({})
     teaching: tuple[str, ...]
     teacher_gradients: bool
     teacher_mode: TeacherMode
     _digests: TeacherDigests | None = None
+    _state: StepState
 
     def __init__(
         self,
@@ -113,6 +122,14 @@ class Networks(nn.Module):
         self._taps = {role: Taps(self.network(role), read) for role, read in paths.items() if read}
         self.stopped = frozenset(stopped)
 
+    def seen_whole(self, role: str) -> bool:
+        """Returns whether a pass of a tapped network has been seen to its end, as before one may stop."""
+        return role not in self._taps or self._taps[role].complete
+
+    def compute_terms(self, names: frozenset[str] | None, teachers: frozenset[str] | None) -> None:
+        """Chooses the terms that are computed, and the teachers that run; None for all."""
+        self.active, self.read_teachers, self._state.active = names, teachers, names
+
     def remember_teachers(self) -> None:
         """Has the state dict hold the digests of the frozen teachers that methods read."""
         frozen = {role: self._frozen[role] for role in self.teaching if role in self._frozen}
@@ -124,6 +141,8 @@ class Networks(nn.Module):
         outputs, gradients = {}, self.teacher_gradients and torch.is_grad_enabled()
         with torch.set_grad_enabled(gradients):
             for role in self.teaching:
+                if self.read_teachers is not None and role not in self.read_teachers:
+                    continue
                 if batch.outputs and role in batch.outputs:
                     outputs[role] = self._given(role, batch)
                     continue
@@ -147,8 +166,8 @@ class Networks(nn.Module):
         if role not in self._taps:
             return self.task.run(network, inputs, targets)
         call, taps = partial(self.task.run, network, inputs, targets), self._taps[role]
-        if role in self.stopped:
-            return Outputs({}, taps.features(call))
+        if role in self.stopped or role in self.ends:
+            return Outputs({}, taps.features(call, self.ends.get(role)))
         given, features = taps.run(call)
         return Outputs(given.values, features, given.losses)
 

@@ -8,6 +8,18 @@ from rolewise.distill.combinations import ii_kd as ii_kd
 from rolewise.distill.method import Method
 from rolewise.moving_weight import Weight
 
+def ab(
+    *,
+    margin: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 10.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared distance of the student's neurons from the side of zero that the teacher's are on."""
+
 def attention(
     *,
     weight: float | Weight | dict[str, Any] = 1000.0,
@@ -160,6 +172,18 @@ def fsp(
 ) -> Method:
     """Mean squared difference of the products of consecutive stages' channels."""
 
+def ft(
+    *,
+    rate: float = 0.5,
+    weight: float | Weight | dict[str, Any] = 500.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean difference of the student's factors from the teacher's, each at unit length."""
+
 def hidden_cosine(
     *,
     weight: float | Weight | dict[str, Any] = 1.0,
@@ -170,6 +194,17 @@ def hidden_cosine(
     student: str | None = None,
 ) -> Method:
     """Distance of the directions of hidden states, token by token."""
+
+def ickd(
+    *,
+    weight: float | Weight | dict[str, Any] = 2.5,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared difference of the correlations between channels, each channel's at unit length."""
 
 def ifvd(
     *,

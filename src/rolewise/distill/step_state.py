@@ -77,7 +77,9 @@ class StepState:
             if isinstance(module, _NormBase) and module.running_mean is not None
         ]
         self._averages = averages
-        self._waiting: list[tuple[list[tuple[Outputs, Outputs]], Batch, Context, list[Tensor]]] = []
+        self._waiting: list[tuple[list[tuple[Outputs, Outputs] | None], Batch, Context, list[Tensor]]] = []
+        #: The names of the terms that are computed, and whose state steps therefore move; None for all.
+        self.active: frozenset[str] | None = None
         self.steps = 0
         #: Forward passes, on which it depends whether the targets' values are read.
         self.passes = 0
@@ -128,12 +130,15 @@ class StepState:
     @torch.no_grad()
     def _observed(
         self, outputs: Mapping[str, Outputs], batch: Batch, context: Context
-    ) -> list[tuple[Outputs, Outputs]]:
+    ) -> list[tuple[Outputs, Outputs] | None]:
         full = {role: output.at_least_float32().detached() for role, output in outputs.items()}
-        observed = []
+        observed: list[tuple[Outputs, Outputs] | None] = []
         # The forward pass has moved what counts of running statistics already.
         with self.held() if self._moving else NOTHING:
-            for _, term, link in self._moving:
+            for name, term, link in self._moving:
+                if self.active is not None and name not in self.active:
+                    observed.append(None)
+                    continue
                 with without_autocast(full[link.student].first.device.type):
                     observed.append(term.observe(full[link.student], full[link.teacher], batch, context))
         return observed
@@ -145,7 +150,8 @@ class StepState:
             for (_, _, statistic), value in zip(self._statistics(), moved, strict=True):
                 statistic.copy_(value)
             for (_, term, _), pair in zip(self._moving, observed, strict=True):
-                term.update(*pair, batch, context)
+                if pair is not None:
+                    term.update(*pair, batch, context)
         self._waiting = []
         self.steps += 1
         for average, student in self._averages:

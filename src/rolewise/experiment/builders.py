@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,20 @@ from rolewise.augment import OPS, TOKEN_OPS, Mix, Schedule
 from rolewise.augment import build_schedule as build_augmentation
 from rolewise.batch import Batch
 from rolewise.config.network_sections import MixSection, StudentSection
+from rolewise.config.phase_sections import Phase
 from rolewise.config.schema import AugmentationSpec, ExperimentConfig
 from rolewise.config.training_sections import Training, TrainSection
 from rolewise.data import TextData
 from rolewise.data.reading_rules import reads_texts
 from rolewise.data.targets import UNLABELLED
-from rolewise.distill import Distiller, build_methods, weight_of
+from rolewise.distill import Distiller, Method, build_methods, weight_of
 from rolewise.errors import InputError
 from rolewise.experiment.seed_data import SeedData
 from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
 from rolewise.tasks import Classification, Task, build_task, reward_of, with_metrics
 from rolewise.train import Mixing, TrainSettings
+from rolewise.train.phase_course import resolved_phases
 
 
 def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSettings:
@@ -60,7 +63,7 @@ def learned_ops(config: ExperimentConfig) -> tuple[str, ...]:
 
     By default those are the fifteen of population based augmentation, and for texts all on tokens.
     """
-    return allowed_ops(config) or tuple(name for name in OPS if name not in ("flip", "crop"))
+    return allowed_ops(config) or tuple(name for name in OPS if name not in ("flip", "crop", "resized_crop"))
 
 
 def allowed_ops(config: ExperimentConfig) -> tuple[str, ...] | None:
@@ -81,11 +84,23 @@ def preset(config: ExperimentConfig, spec: AugmentationSpec) -> Schedule:
     return build_augmentation(spec, ops=allowed_ops(config), ranges=section.ranges, base=section.base or None)
 
 
+def configured_methods(config: ExperimentConfig, section: StudentSection) -> tuple[tuple[Phase, ...], list[Method]]:
+    """Returns the phases of a student's training under distillation, and the methods of all of them.
+
+    Raises:
+        InputError: a method is wrong, or two of one name do not go together.
+    """
+    methods = build_methods([dict(method) for method in config.distill.methods])
+    if not section.phases:
+        return (), methods
+    return resolved_phases(section.phases, methods, config.distill.label_weight)
+
+
 def distiller(
     data: SeedData,
     student_section: StudentSection,
     student: nn.Module,
-    teacher: nn.Module | None,
+    teacher: nn.Module | Mapping[str, nn.Module] | None,
     indices: Tensor,
 ) -> Distiller:
     """Returns the loss of one student: with the methods where there is a teacher, the labels alone where not.
@@ -94,24 +109,32 @@ def distiller(
         data: of the run's seed.
         student_section: of the config.
         student: its network.
-        teacher: the frozen one, or None.
+        teacher: the frozen one, several by role, or None.
         indices: int64 [N], the images of the source that are trained on.
     """
     config = data.config
+    teachers = {student_section.teachers[0]: teacher} if isinstance(teacher, nn.Module) else dict(teacher or {})
     task = configured_task(config, student_section.train.label_smoothing)
-    methods = build_methods([dict(method) for method in config.distill.methods]) if teacher is not None else []
+    methods = configured_methods(config, student_section)[1] if teachers else []
+    models = {"teacher": config.teacher.model, **{one.name: one.model for one in config.students}}
+    if isinstance(data.source, TextData) and list(teachers) not in ([], ["teacher"]):
+        rule = f"must be [teacher] for texts, got {list(student_section.teachers)}; leave teachers out"
+        raise InputError(f'students "{student_section.name}": teachers {rule}')
+    specs = {role: spec for role in teachers if (spec := data.spec(models[role])) is not None}
+    # One alone has the role of the teacher, whatever its name.
+    several = len(teachers) > 1
     return Distiller(
-        teacher,
+        teachers if several else next(iter(teachers.values()), None),
         student,
         methods,
-        label_weight=config.distill.label_weight if teacher is not None else 1.0,
+        label_weight=config.distill.label_weight if teachers else 1.0,
         task=task,
-        teacher_input=data.spec(config.teacher.model) if teacher is not None else None,
+        teacher_input=specs if several else next(iter(specs.values()), None),
         student_input=data.spec(student_section.model),
         example=_example(data),
         generator=derive_seed(data.seed, "adapters", student_section.name),
-        teacher_mode=config.distill.teacher_mode if teacher is not None else "eval",
-        stop_teacher=teacher is not None and config.distill.stop_teacher,
+        teacher_mode=config.distill.teacher_mode if teachers else "eval",
+        stop_teacher=bool(teachers) and config.distill.stop_teacher,
         labels=_trained_labels(data.source.labels, indices),
     ).to(data.device)
 

@@ -191,6 +191,11 @@ def _counts(divided: Division, section: DataSection, seed: int, classes: Sequenc
             for at, line in enumerate(found["classes"]):
                 line["pixels"] = pixels[at] / max(1, sum(pixels[:IGNORED]))
             found["ignored"] = pixels[IGNORED] / max(1, sum(pixels))
+    elif kind == "points":
+        columns = {part: some.isfinite().all(2).sum(0).tolist() for part, some in each.items()}
+        found["classes"] = [
+            {"name": name, **{part: column[at] for part, column in columns.items()}} for at, name in enumerate(classes)
+        ]
     else:
         found["numbers"] = [{"name": name, **_spread(labels[train][:, at].tolist())} for at, name in enumerate(classes)]
     return found

@@ -16,8 +16,11 @@ from rolewise.data.reading_rules import reads_texts
 from rolewise.distill import COMBINATIONS, METHODS, section_faults, section_terms
 from rolewise.distill.settings import method_name
 from rolewise.errors import InputError, near
+from rolewise.experiment.chain_checks import chain_faults
+from rolewise.experiment.method_sections import method_lists, methods_of_student
 from rolewise.experiment.metric_checks import metric_section_faults
 from rolewise.experiment.mix_checks import check_mixing
+from rolewise.experiment.phase_checks import phase_faults
 from rolewise.experiment.scalar_checks import check_scalars
 from rolewise.experiment.task_rules import task_section_faults
 from rolewise.experiment.text_rules import text_section_faults
@@ -43,7 +46,8 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
             message = f"must be a quantiser or package.module:name, got {name!r}{near(name, QUANTISERS)}"
             yield ("students", index, "quantise", "quantiser"), message
     yield from _methods(config, left_out)
-    if not config.distill.methods and any(config.arms.distill):
+    taught = all(methods_of_student(config, index) for index in range(len(config.students)))
+    if not config.distill.methods and any(config.arms.distill) and not taught:
         yield (
             ("distill", "methods"),
             "must hold at least one where arms distill, got none; or set arms.distill to [false]",
@@ -58,6 +62,8 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
                 yield ("augment", key), f"must name operations or package.module:name, got {name!r}{near(name, OPS)}"
     if config.augment.ops is not None and not config.augment.ops:
         yield ("augment", "ops"), "must name at least one operation, got none; leave it out to allow all"
+    yield from chain_faults(config)
+    yield from phase_faults(config, left_out)
     yield from _arms(config, left_out)
     yield from check_mixing(config, left_out)
     yield from task_section_faults(config, left_out)
@@ -117,17 +123,17 @@ def _model(path: Steps, name: str, arguments: dict[str, Any]) -> Iterable[tuple[
 
 
 def _methods(config: ExperimentConfig, left_out: Collection[Steps]) -> Iterable[tuple[Steps, str]]:
-    seen: set[str] = set()
-    for index, method in enumerate(config.distill.methods):
-        path: Steps = ("distill", "methods", index)
-        if any((*path, key) in left_out for key in ("method", "name")):
-            continue
-        for error in section_faults(method):
-            yield (*path, *error.path), error.rule
-        for name in section_terms(method) if method_name(method) in (*METHODS, *COMBINATIONS) else ():
-            if name in seen:
-                yield path, f"{name!r} is listed twice: remove one, or write method: {name} and a name of its own"
-            seen.add(name)
+    for entries in method_lists(config):
+        seen: set[str] = set()
+        for path, method in entries:
+            if any((*path, key) in left_out for key in ("method", "name")):
+                continue
+            for error in section_faults(method):
+                yield (*path, *error.path), error.rule
+            for name in section_terms(method) if method_name(method) in (*METHODS, *COMBINATIONS) else ():
+                if name in seen:
+                    yield path, f"{name!r} is listed twice: remove one, or write method: {name} and a name of its own"
+                seen.add(name)
 
 
 def _arms(config: ExperimentConfig, left_out: Collection[Steps]) -> Iterable[tuple[Steps, str]]:

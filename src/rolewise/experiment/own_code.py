@@ -12,6 +12,7 @@ from rolewise.config.schema import AugmentationSpec, ExperimentConfig
 from rolewise.distill import METHODS
 from rolewise.distill.settings import method_key
 from rolewise.experiment import builders
+from rolewise.experiment.method_sections import listed_methods
 from rolewise.experiment.stage_graph import Stage
 from rolewise.foreign_code import import_path, is_import_path
 from rolewise.models.zoo import in_zoo, zoo_card
@@ -134,9 +135,9 @@ def _settings(config: ExperimentConfig) -> Iterator[OwnCode]:
         if student.quantise is not None:
             steps: Steps = ("students", at, "quantise", "quantiser")
             yield OwnCode(steps, student.quantise.quantiser, "quantiser", student.name)
-    for at, method in enumerate(config.distill.methods):
+    for path, method in listed_methods(config):
         key = method_key(method)
-        yield OwnCode(("distill", "methods", at, key), str(method.get(key)), "method")
+        yield OwnCode((*path, key), str(method.get(key)), "method")
     section = config.augment
     for key, names in (("ops", section.ops or ()), ("base", section.base)):
         for at, name in enumerate(names):

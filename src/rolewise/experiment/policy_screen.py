@@ -15,7 +15,7 @@ from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import section_of, trained_network
-from rolewise.inputs import prepare
+from rolewise.inputs import InputSpec, prepare
 from rolewise.instruments import teacher_deviation
 from rolewise.logits import logits_in
 from rolewise.seals import read_sealed, write_sealed
@@ -42,26 +42,32 @@ def screened(run: RunFolder, stage: Stage) -> list[Genome]:
 def _screen(run: RunFolder, stage: Stage) -> list[dict[str, Any]]:
     config = run.config()
     data = seed_data_of(config, stage.seed, configured_device(config.device), run.root)
-    teacher = trained_network(run, data, next(other for other in stages_of(config) if other.name == stage.teacher))
+    teaching = next(other for other in stages_of(config) if other.name == stage.teacher)
+    teacher, spec = trained_network(run, data, teaching), data.pixel_spec(section_of(config, teaching.role).model)
     space = strategies.policy_space(config, "random", stage.role)
     genomes = [
         space.start(generator(stage.seed, "screen", stage.role, number))
         for number in range(max(config.search.screen.candidates, config.search.members))
     ]
     return [
-        {"genome": genome, "deviation": _deviation(data, stage, teacher, strategies.augmentation_of(config, genome))}
+        {
+            "genome": genome,
+            "deviation": _deviation(data, stage, (teacher, spec), strategies.augmentation_of(config, genome)),
+        }
         for genome in genomes
     ]
 
 
 @torch.no_grad()
-def _deviation(data: SeedData, stage: Stage, teacher: nn.Module, augmentation: Augmentation) -> float:
-    config = data.config
+def _deviation(
+    data: SeedData, stage: Stage, teaching: tuple[nn.Module, InputSpec], augmentation: Augmentation
+) -> float:
+    config, (teacher, spec) = data.config, teaching
     section, settings = config.search.screen, config.augment
     pool = data.some(config.search.student_images or section_of(config, stage.role).images, data.train, "images")
     # The same images and draws for every candidate: what differs is the policy alone.
     stream = generator(stage.seed, "screen", stage.role, "draws")
-    spec, means = data.pixel_spec(config.teacher.model), []
+    means = []
     for _ in range(section.repeats):
         images = data.source.batch(pool[torch.randint(len(pool), (section.images,), generator=stream)])
         plan = augmentation.draw(len(images), (images.shape[1], images.shape[2], images.shape[3]), stream)

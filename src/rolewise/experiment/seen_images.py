@@ -94,12 +94,12 @@ def images_behind(file: str, like: ExperimentConfig) -> set[bytes] | None:
     begun = weight_setting(config, stage.role)
     found: set[bytes] = set()
     above = [begun.file] if begun is not None and is_stage(begun.file) else []
-    if stage.distilled and stage.teacher is not None:
-        teacher = f"{root}#{stage.teacher}"
+    for one in (stage.teacher, *(name for _, name in stage.others)) if stage.distilled else ():
+        teacher = f"{root}#{one}"
         seen = seen_images(teacher, like)
         if seen is None:
             return None
-        found, above = seen, [*above, teacher]
+        found, above = found | seen, [*above, teacher]
     for further in above:
         behind = images_behind(further, like)
         if behind is None:

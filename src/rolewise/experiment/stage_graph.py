@@ -32,6 +32,7 @@ class Stage:
         schedule: the search whose schedule it trains under, or None under a preset.
         strategy: strategy of a search, one of `rolewise.config.schema.SEARCHES`.
         needs: the stages that must be done before.
+        others: further teachers: role and stage of each.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Stage:
     schedule: str | None = None
     strategy: str = "own"
     needs: tuple[str, ...] = field(default=())
+    others: tuple[tuple[str, str], ...] = ()
 
     @property
     def subject(self) -> str:
@@ -99,8 +101,12 @@ def _teacher(seed: int, augmentation: str, search: str) -> Stage:
 def _arm_stages(
     config: ExperimentConfig, seed: int, student: StudentSection, arm: Arm, teacher: Stage, teacher_search: str
 ) -> Iterable[Stage]:
-    """Gives the stages of one arm: the search of its schedule where it has one of its own, and its training."""
+    """Gives the stages of one arm: the search of its schedule where it has one of its own, and its training.
+
+    Of a student that other students teach, the stages of those in the same arm come first.
+    """
     schedule = None
+    tutors = [one for one in config.students if one.name in student.teachers]
     if arm.student_augmentation == "teacher":
         schedule = teacher_search
     elif arm.student_augmentation in (*SEARCHES, "own_shuffled"):
@@ -111,6 +117,13 @@ def _arm_stages(
         # Under another teacher the student searches anew; the usual one stays unnamed.
         beside = "" if teacher.augmentation == searching_teacher(config) else f"@{teacher.augmentation}"
         strategy = "own" if arm.student_augmentation == "own_shuffled" else arm.student_augmentation
+        # It is searched beside the networks that teach in the arm which trains under what is found.
+        several = f"@{teacher.augmentation}" if len(distinct(config.arms.teacher)) > 1 else ""
+        taught_in = Arm("", teacher.augmentation, strategy, True, f"{strategy}+distill{several}")
+        for tutor in tutors:
+            own = replace(taught_in, student=tutor.name)
+            yield from _arm_stages(config, seed, tutor, own, teacher, teacher_search)
+        first, *rest = _teaching(seed, student, taught_in, asked)
         how = "" if strategy == "own" else "-" + strategy.removesuffix("_search")
         schedule = f"seed{seed}/{student.name}{how}{beside}-search"
         yield Stage(
@@ -118,13 +131,16 @@ def _arm_stages(
             "search",
             seed,
             student.name,
-            teacher=asked.name,
+            teacher=first[1],
             distilled=True,
             unseen=True,
             strategy=strategy,
-            needs=(asked.name,),
+            needs=(first[1], *(name for _, name in rest)),
+            others=tuple(rest),
         )
-    taught = teacher.name if arm.distilled or student.init == "teacher" else None
+    first, *rest = _teaching(seed, student, arm, teacher)
+    taught = first[1] if arm.distilled or student.init == "teacher" else None
+    others = tuple(rest) if arm.distilled else ()
     yield Stage(
         f"seed{seed}/{student.name}-{arm.name}",
         "arm",
@@ -134,5 +150,11 @@ def _arm_stages(
         taught,
         arm.distilled,
         schedule=schedule,
-        needs=tuple(name for name in (taught, schedule) if name is not None),
+        needs=tuple(name for name in (taught, *(name for _, name in others), schedule) if name is not None),
+        others=others,
     )
+
+
+def _teaching(seed: int, student: StudentSection, arm: Arm, teacher: Stage) -> list[tuple[str, str]]:
+    """Returns role and stage of each network that teaches a student in an arm."""
+    return [(role, teacher.name if role == "teacher" else f"seed{seed}/{role}-{arm.name}") for role in student.teachers]

@@ -103,10 +103,14 @@ def dependencies(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]
     found |= {"version": VERSION, "kind": stage.kind, "seed": stage.seed, "role": role}
     if stage.distilled:
         found["distill"] = values["distill"]
+    else:
+        found["role"] = {name: value for name, value in role.items() if name not in ("phases", "teachers")}
     if (reward := builders.configured_reward(config)) is not None:
         found["reward"] = reward
     if stage.teacher is not None:
         found["teacher"] = keys[stage.teacher]
+    if stage.others:
+        found["teachers"] = {role: keys[name] for role, name in stage.others}
     if stage.kind == "search":
         return found | _of_search(config, stage, values)
     found["augment"] = {name: value for name, value in values["augment"].items() if name not in _POLICIES}

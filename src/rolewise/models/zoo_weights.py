@@ -11,6 +11,7 @@ import torch
 from rolewise.errors import InputError
 from rolewise.models.zoo import in_zoo, zoo_card
 from rolewise.models.zoo_card import ZooCard
+from rolewise.models.zoo_efficientnet_lite import lite_file
 from rolewise.text_packages import text_folder
 
 #: The word that stands for a file where a network's library has weights of its own.
@@ -34,6 +35,8 @@ def pretrained_file(name: str) -> Path:
     card = zoo_card(name)
     if not card.file:
         raise InputError(f'"{name}" has no pretrained weights; name a file, or another network')
+    if name.startswith("efficientnet_lite:"):
+        return lite_file(name)
     folder = Path(text_folder(name.partition(":")[2]) if name.startswith("hf:") else name.partition(":")[2])
     if name.startswith("hf:") and folder.is_dir():
         return _in_folder(name, folder, card)

@@ -39,8 +39,9 @@ def curves_figure(curves: Mapping[str, Mapping[str, Sequence[Record]]], metric: 
         for arm, records in arms.items()
         for key in keys
     }
+    phases = {student: phases_in(one for each in arms.values() for one in each) for student, arms in curves.items()}
     panels = [
-        _small_multiples(student, key, title, {arm: lines[student, arm, key] for arm in arms})
+        _small_multiples(student, key, title, {arm: lines[student, arm, key] for arm in arms}, phases[student])
         for student, arms in curves.items()
         for key, title in keys.items()
         if any(lines[student, arm, key][0] for arm in arms)
@@ -50,11 +51,31 @@ def curves_figure(curves: Mapping[str, Mapping[str, Sequence[Record]]], metric: 
         "for each augmentation, on the same axes. The training loss is each arm's own: those with and without "
         f"distillation differ in it. Validation {metric.title} is shown where no arm was trained on those images."
     )
+    for student, parts in phases.items():
+        if parts:
+            named = ", ".join(f"{title} to {end:.3g}%" for title, end in parts)
+            caption += f" Thin lines divide the phases of {student} under distillation: {named} of the training."
     header, rows = _curve_numbers(lines)
     return drawing(panels, caption, "learning_curves", header, rows)
 
 
-def _small_multiples(student: str, key: str, title: str, arms: Mapping[str, tuple[list[float], list[float]]]) -> str:
+def phases_in(records: Iterable[Record]) -> list[tuple[str, float]]:
+    """Returns the title of each phase of a training, and the percentage of the training that is done at its end.
+
+    Args:
+        records: of trainings of one student; those without phases do not count.
+    """
+    record = next((one for one in records if any("phase" in entry for entry in one)), [])
+    return list({entry["phase"]: 100 * entry["progress"] for entry in record if "phase" in entry}.items())
+
+
+def _small_multiples(
+    student: str,
+    key: str,
+    title: str,
+    arms: Mapping[str, tuple[list[float], list[float]]],
+    phases: Sequence[tuple[str, float]],
+) -> str:
     kinds = list(dict.fromkeys(_without_distillation(arm) for arm in arms))
     across = min(3, len(kinds))
     deep = -(-len(kinds) // across)
@@ -67,6 +88,8 @@ def _small_multiples(student: str, key: str, title: str, arms: Mapping[str, tupl
                     axis.plot(
                         x, y, "-" if distilled else "--", color=DISTILLED if distilled else ALONE, lw=1.4, gid=arm
                     )
+            for _, end in phases[:-1]:
+                axis.axvline(end, color=FAINT, lw=0.8, zorder=0)
             axis.set_title(kind, fontsize=8.5, fontweight="normal", pad=3)
             axis.set_xlim(0, 100)
             axis.set_xticks([0, 50, 100])

@@ -26,6 +26,7 @@ def run_facts(data: RunData) -> list[Fact]:
     results = data.results or {}
     test = f"{results['test_images']:,} images, opened once" if "test_images" in results else "still sealed"
     rows = [*_started(data.root), ("Time of all processes", took, False), ("Data", _data_name(data.config), False)]
+    rows.append(("Taught by others", _chains(data.config), False))
     return [fact for fact in [*rows, ("Test set", test, False), *machine_facts(data.environment)] if fact[1]]
 
 
@@ -64,6 +65,16 @@ def _started(root: Path) -> list[Fact]:
 
 def _spent(seconds: float) -> str:
     return duration(seconds).removeprefix("about ")
+
+
+def _chains(config: str) -> str:
+    """Returns the students that learn from other students, or from several networks; empty where there is none."""
+    try:
+        students = yaml.safe_load(config)["students"]
+        found = {str(one["name"]): one.get("teachers", ["teacher"]) for one in students}
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return ""
+    return "; ".join(f"{name} by {' and '.join(map(str, by))}" for name, by in found.items() if by != ["teacher"])
 
 
 def _data_name(config: str) -> str:

@@ -116,7 +116,7 @@ def offered(run: RunFolder, data: SeedData, stage: Stage, opened: Opened, name: 
     }
     if stage.teacher is not None:
         teacher = find_stage(data.config, stage.teacher)
-        teacher_spec = data.spec(data.config.teacher.model)
+        teacher_spec = data.spec(section_of(data.config, teacher.role).model)
         found["teacher"] = lambda: trained_network(run, data, teacher)
         found["teacher_batches"] = lambda: NetworkImages(opened.source, opened.indices, teacher_spec, data.device)
     return found

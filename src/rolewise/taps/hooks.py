@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
@@ -124,7 +124,7 @@ class Taps:
         self.complete = True
         return result, features
 
-    def features(self, call: Callable[[], object]) -> dict[str, Tensor]:
+    def features(self, call: Callable[[], object], only: Collection[str] | None = None) -> dict[str, Tensor]:
         """Returns the tapped features of a call whose result nobody needs, without the rest of the network.
 
         The first pass goes to its end, since only then each tap is known to run as often as its path states and to be
@@ -135,20 +135,22 @@ class Taps:
         Args:
             call: takes nothing and runs the network, whose own state may not depend on modules after the last tap: a
                 network in training mode moves the statistics of the modules that it runs.
+            only: the paths that are wanted, which a pass then ends with; None for all.
 
         Raises:
             InputError: as of `run`.
         """
         if not (self.complete and self.stops):
             return self.run(call)[1]
-        self.recording.begin(stop_after=len(self.places))
+        places = [place for place in self.places if only is None or place.path in only]
+        self.recording.begin(ends=[place.path for place in places])
         try:
             call()
-            return self.recording.end(self.places, self.layouts)
+            return self.recording.end(places, self.layouts)
         except Stopped as stopped:
             if stopped.recording is not self.recording:
                 raise
-            return self.recording.end(self.places, self.layouts)
+            return self.recording.end(places, self.layouts)
         finally:
             self.recording.clear()
 

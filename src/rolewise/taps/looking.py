@@ -64,7 +64,7 @@ def tap(
         raise InputError("stop must be false with a path of all runs, of which none is known to be the last")
 
     def begin(module: nn.Module, inputs: Any) -> None:
-        recording.begin(stop_after=len(recorded) if stop else 0)
+        recording.begin(ends=[place.path for place in recorded] if stop else ())
 
     def end(*_: Any) -> None:
         found = recording.end(recorded)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -39,13 +39,13 @@ class Recording:
     def __init__(self, *, copies: bool = False) -> None:
         self.open = False
         self.copies = copies
-        self.stop_after = 0  # number of recorded places at which the pass is ended; 0 for a whole pass
+        self.ends: frozenset[str] = frozenset()  # the paths that end the pass when all are there; none: a whole pass
         self.values: dict[str, list[tuple[Tensor, int]]] = {}
         self.runs: dict[str, int] = {}
 
-    def begin(self, *, stop_after: int = 0) -> None:
-        """Opens the recording for a new forward pass."""
-        self.values, self.runs, self.open, self.stop_after = {}, {}, True, stop_after
+    def begin(self, *, ends: Collection[str] = ()) -> None:
+        """Opens the recording for a new forward pass, which is over when all paths of ``ends`` are recorded."""
+        self.values, self.runs, self.open, self.ends = {}, {}, True, frozenset(ends)
 
     def put(self, place: TapPath, value: Any) -> None:
         """Records a place in one run of its module.
@@ -70,7 +70,7 @@ class Recording:
             tensor = tensor.clone()
         self.values.setdefault(path, []).append((tensor, _version(tensor)))
         # A compiled graph has no end before its end.
-        if self.stop_after and len(self.values) == self.stop_after and not torch.compiler.is_compiling():
+        if self.ends and self.ends <= self.values.keys() and not torch.compiler.is_compiling():
             self.open = False
             raise Stopped(self)
 

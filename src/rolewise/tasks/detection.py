@@ -38,15 +38,16 @@ class Detection:
       location to the left, top, right and bottom side; ``boxes`` are at their means;
     - ``locations`` [A, 2]: (x, y) in pixels, and ``strides`` [A]: those of each location's level.
 
-    Of an image with n locations a that learn a box (see `rolewise.tasks.box_assignment.assigned_boxes`) the losses are
+    Of an image with n locations a that learn one of its m boxes i (see `rolewise.tasks.box_assignment.assigned_boxes`),
+    A_i those of box i, the losses are
 
     .. math:: \ell_\mathrm{labels} = \frac{1}{\max(n, 1)} \sum_{a, k} \mathrm{QFL}(z_{ak}, y_{ak}) \qquad
-        \ell_\mathrm{boxes} = w_1 \, \frac{\sum_a q_a \, (1 - \mathrm{GIoU}_a)}{\sum_a q_a} \qquad
-        \ell_\mathrm{distribution} = w_2 \, \frac{\sum_a q_a \, \mathrm{DFL}_a}{\sum_a q_a}
+        \ell_\mathrm{boxes} = \frac{w_1}{m} \sum_i \frac{1}{|A_i|} \sum_{a \in A_i} (1 - \mathrm{GIoU}_a) \qquad
+        \ell_\mathrm{distribution} = \frac{w_2}{m} \sum_i \frac{1}{|A_i|} \sum_{a \in A_i} \mathrm{DFL}_a
 
-    where y is the IoU of the location's box at its class and 0 elsewhere, q the highest probability at the location,
-    both without gradient, and DFL the mean over the four sides; without such a location the latter two are 0. Every
-    image counts alike in a batch. A detector that computes its losses itself in training mode (torchvision's) returns
+    where y is the IoU of the location's box at its class, without gradient, and 0 elsewhere, and DFL the mean over the
+    four sides; without any box the latter two are 0. Every image counts alike in a batch, and every box in its image. A
+    detector that computes its losses itself in training mode (torchvision's) returns
     a mapping of scalars, which are the losses; in eval mode it returns ``boxes``, ``scores`` and ``labels`` for each
     image, which become ``detections`` [B, D, 6] (x1, y1, x2, y2, score, label; label -1 fills up).
 
@@ -56,7 +57,8 @@ class Detection:
 
     Source: Li et al. (2020), https://arxiv.org/abs/2006.04388, for the losses.
     Differs from source: each image is normalised by its own boxes, not by those of the batch, so that a loss is one of
-    an image; and the assignment is that of FCOS, not of ATSS.
+    an image; small boxes, which few locations learn, weigh in the losses of boxes as large ones, where the source
+    weighs locations by their score; and the assignment is that of FCOS, not of ATSS.
 
     Args:
         box_weight: w_1, at least 0.
@@ -134,38 +136,41 @@ class Detection:
     def losses(self, outputs: Outputs, batch: Batch, *, reduction: Reduction = "none") -> Mapping[str, Tensor]:
         """Returns ``labels``, ``boxes`` and, with a distribution, ``distribution``; or the network's own losses.
 
-        The weights of boxes and distributions are in them.
+        The weights of boxes and distributions are in them. A network that makes its own losses gives none in eval mode.
         """
-        if outputs.losses:
+        if outputs.losses or "detections" in outputs.values:
             return outputs.losses
         logits, boxes = outputs.logits, outputs.values["boxes"]
         count, locations, strides = len(logits), outputs.values["locations"], outputs.values["strides"]
-        image, at, wanted, labels = self._matched(locations, strides, batch)
+        image, at, wanted, labels, share = self._matched(locations, strides, batch)
         found, place = boxes[image, at], locations[at]
         iou, giou = paired_overlap(found, wanted)
         quality = torch.zeros_like(logits)
         quality[image, at, labels] = iou.detach().clamp(0, 1)
         matched = torch.bincount(image, minlength=count).clamp(min=1)
         scores = quality_focal_loss(logits, quality, self.gamma).sum((1, 2)) / matched
-        weights = logits.detach()[image, at].sigmoid().amax(-1)
-        losses = {"labels": scores, "boxes": self.box_weight * weighted_means(1 - giou, weights, image, count)}
+        losses = {"labels": scores, "boxes": self.box_weight * weighted_means(1 - giou, share, image, count)}
         if (spread := outputs.values.get("distribution")) is not None:
             distances = distances_to_sides(place, wanted) / strides[at, None]
             each = distribution_focal_loss(spread[image, at], distances).mean(-1)
-            losses["distribution"] = self.distribution_weight * weighted_means(each, weights, image, count)
+            losses["distribution"] = self.distribution_weight * weighted_means(each, share, image, count)
         return {name: reduced(loss, reduction) for name, loss in losses.items()}
 
-    def _matched(self, locations: Tensor, strides: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Returns the image, the location, the box [P, 4] and the label of the P locations that learn a box."""
-        parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+    def _matched(self, locations: Tensor, strides: Tensor, batch: Batch) -> tuple[Tensor, ...]:
+        """Returns the locations that learn a box, P of them.
+
+        Their image [P], number [P], box [P, 4], label [P], and 1 over the number of locations that learn that box [P].
+        """
+        parts: list[tuple[Tensor, ...]] = []
         for image, target in enumerate(batch.targets):
             counted = counted_boxes(target)
             boxes, labels = target["boxes"][counted].to(locations), target["labels"][counted]
             which = assigned_boxes(locations, strides, boxes, self.radius)
             at = (which >= 0).nonzero().view(-1)
-            parts.append((torch.full_like(at, image), at, boxes[which[at]], labels[which[at]]))
-        owner, places, boxes, labels = (torch.cat(column) for column in zip(*parts, strict=True))
-        return owner, places, boxes, labels
+            which = which[at]
+            share = 1 / torch.bincount(which, minlength=1)[which].to(locations)
+            parts.append((torch.full_like(at, image), at, boxes[which], labels[which], share))
+        return tuple(torch.cat(column) for column in zip(*parts, strict=True))
 
     def rows(self, student: Outputs, teacher: Outputs, batch: Batch) -> tuple[Rows, Rows]:
         """Returns a row of two classes, there and not there, for each matched location and class.
@@ -178,7 +183,7 @@ class Detection:
         classes = logits.shape[2]
         if batch.targets is not None:
             values = student.values
-            image, at, _, label = self._matched(values["locations"], values["strides"], batch)
+            image, at, _, label, _ = self._matched(values["locations"], values["strides"], batch)
             logits, wanted = logits[image, at], wanted[image, at]
             labels = (label[:, None] != torch.arange(classes, device=label.device)).long().view(-1)
         else:
@@ -194,13 +199,16 @@ class Detection:
         return detections_of(outputs, score=self.score, overlap=self.overlap, most=self.most)
 
     def example_targets(self, outputs: Outputs) -> list[dict[str, Tensor]]:
-        """Returns a box of the first class in each image, two strides wide, around the first location."""
-        if "logits" not in outputs.values:
-            raise InputError("example must have targets for detectors that compute their own losses, got none")
-        place, stride = outputs.values["locations"][0], outputs.values["strides"][0]
-        box = torch.cat([place - stride, place + stride])[None]
+        """Returns a box of the first class in each image: two strides wide around the first location, or 8 pixels."""
+        if "logits" in outputs.values:
+            place, stride = outputs.values["locations"][0], outputs.values["strides"][0]
+            box = torch.cat([place - stride, place + stride])[None]
+        elif "detections" in outputs.values:
+            box = outputs.first.new_tensor([[0.0, 0.0, 8.0, 8.0]])
+        else:
+            raise InputError("example must have targets for a detector in training mode that makes its own losses")
         label = torch.zeros(1, dtype=torch.int64, device=box.device)
-        return [{"boxes": box, "labels": label} for _ in range(len(outputs.logits))]
+        return [{"boxes": box, "labels": label} for _ in range(len(outputs.first))]
 
     def metric(self) -> DetectionMetric:
         """Returns an empty metric."""

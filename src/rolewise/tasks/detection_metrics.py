@@ -14,9 +14,9 @@ from rolewise.metric_info import MetricInfo
 from rolewise.tasks.average_precision import HIT, LEFT_OUT, MISS, OVERLAPS, Array, matched, precision_and_recall
 
 DETECTION_METRICS = (
-    MetricInfo("ap", "AP, IoU 0.50 to 0.95", "fraction"),
-    MetricInfo("ap50", "AP, IoU 0.50", "fraction"),
-    MetricInfo("ap75", "AP, IoU 0.75", "fraction"),
+    MetricInfo("ap", "COCO AP", "fraction"),
+    MetricInfo("ap50", "AP at IoU 0.50", "fraction"),
+    MetricInfo("ap75", "AP at IoU 0.75", "fraction"),
     MetricInfo("ap_small", "AP of small boxes", "fraction"),
     MetricInfo("ap_medium", "AP of medium boxes", "fraction"),
     MetricInfo("ap_large", "AP of large boxes", "fraction"),

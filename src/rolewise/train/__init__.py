@@ -1,5 +1,6 @@
 """Training: steps, feeds, a loop, exact resume."""
 
+from rolewise.config.phase_sections import Phase
 from rolewise.config.selection_sections import FreezeSettings, GroupSettings
 from rolewise.config.training_sections import OptimizerSettings, RateSchedule, TrainSettings
 from rolewise.train.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
@@ -28,6 +29,7 @@ __all__ = [
     "Mixing",
     "Objective",
     "OptimizerSettings",
+    "Phase",
     "RateSchedule",
     "StepRule",
     "TensorFeed",

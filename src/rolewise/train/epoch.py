@@ -62,7 +62,11 @@ def run_epoch(trainee: Trainee, measured: bool, pause: Callable[[], bool] | None
     for average, _ in averages:
         average.take_counters()
     trainee.epoch, trainee.step = trainee.epoch + 1, 0
-    return {"epoch": trainee.epoch, "progress": trainee.progress, **trainee.record.fields(trainee.feed.counts)}
+    phase = {} if trainee.course.title is None else {"phase": trainee.course.title}
+    # At once, so that a state which is taken from here on is that of the next phase.
+    trainee.course.enter(trainee, trainee.epoch)
+    done = {"epoch": trainee.epoch, "progress": trainee.progress}
+    return {**done, **phase, **trainee.record.fields(trainee.feed.counts)}
 
 
 def read_terms(trainee: Trainee) -> None:
@@ -78,14 +82,17 @@ def read_terms(trainee: Trainee) -> None:
 
 def _rule(trainee: Trainee, measured: bool) -> StepRule:
     settings = trainee.settings
-    probe = GradientProbe(_of_students(trainee)) if measured else None
+    students = _of_students(trainee) if measured else []
+    # In a phase, the learned parts of terms may be all that is trained.
+    probe = GradientProbe(students) if students else None
     ratio = settings.gradient_ratio(trainee.epoch)
     return StepRule(settings.precision, trainee.scaler, settings.clip_norm, ratio, probe)
 
 
 def _step(trainee: Trainee, batches: Sequence[Batch], rule: StepRule, steps: int) -> None:
     record, number = trainee.record, trainee.epoch * steps + trainee.step
-    progress = number / (steps * trainee.settings.epochs)
+    first, end = trainee.course.first, trainee.course.end
+    progress = (number - first * steps) / (steps * (end - first))
     record.learning_rate = trainee.learning_rate * rate(trainee.schedule, progress)
     for group, factor in zip(trainee.optimizer.param_groups, trainee.rate_factors, strict=True):
         group["lr"] = record.learning_rate * factor

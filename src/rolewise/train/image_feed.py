@@ -13,7 +13,8 @@ from rolewise.augment import Plan, Schedule, apply, geometric, in_turn
 from rolewise.batch import Batch
 from rolewise.config.training_sections import TrainSettings
 from rolewise.data import ImageBatch, ImageData, Source, batches, shuffled
-from rolewise.data.targets import are_unlabelled, batch_targets
+from rolewise.data.box_targets import box_list
+from rolewise.data.targets import are_unlabelled, kind_of_targets
 from rolewise.distill import Distiller
 from rolewise.seeds import generator
 from rolewise.train.given import check_seen
@@ -85,6 +86,7 @@ class ImageFeed:
         """
         size, images = self.settings.batch_size, at_once(self.source, self.settings)
         order = shuffled(self.indices, generator(self.seed, "epoch", epoch, "order"))[: self.examples]
+        boxes = kind_of_targets(self.source.labels) == "boxes"
         unlabelled = are_unlabelled(self.source.labels[order])
         plans, mixer = self._plans(epoch), self._mixer(epoch, order)
         if not start:
@@ -97,7 +99,7 @@ class ImageFeed:
                 teacher = laid_out(teacher, self.settings.channels_last) if teacher is not None else None
                 for part in parts_of(len(student), size):
                     views = {} if teacher is None else {"teacher": teacher[part]}
-                    targets = None if unlabelled else batch_targets(labels[part])
+                    targets = None if unlabelled else box_list(labels[part]) if boxes else labels[part]
                     yield Batch(student[part], targets, chunk.indices[part], views)
             else:
                 for batch, mixed in mixer.batches(chunk, student, teacher, start):

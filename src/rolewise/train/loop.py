@@ -89,7 +89,8 @@ def fit(
                 _append(timing, folder / "timing.jsonl", line(times))
                 to_go = (time.monotonic() - began) / (trainee.progress - first) * (1 - trainee.progress)
                 left = f", {duration(to_go)} remaining" if trainee.epoch < epochs else ""
-                on_epoch(f"epoch {trainee.epoch}/{epochs}, loss {entry['train_loss']:.3f}, {speed:,.0f} images/s{left}")
+                place = f"epoch {trainee.epoch}/{epochs}" + (f" ({entry['phase']})" if "phase" in entry else "")
+                on_epoch(f"{place}, loss {entry['train_loss']:.3f}, {speed:,.0f} images/s{left}")
                 if trainee.epoch == epochs or not pause():
                     continue
             if interrupted.is_set():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +12,10 @@ from torch import nn
 
 from rolewise.augment import Policy, Schedule, build_schedule
 from rolewise.batch import Batch
+from rolewise.config.phase_sections import Phase
 from rolewise.config.training_sections import OptimizerSettings, RateSchedule, TrainSettings
 from rolewise.distill import Distiller
-from rolewise.distill.listed_methods import Methods
+from rolewise.distill.listed_methods import Methods, methods_of
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, as_path
 from rolewise.inputs import InputSpec
@@ -24,6 +25,7 @@ from rolewise.train.distillation_folder import bind_folder, fit_in, lines_of
 from rolewise.train.distilled import Distilled
 from rolewise.train.evaluate import Metrics
 from rolewise.train.given_examples import check_augmentable, examples_of
+from rolewise.train.phase_course import resolved_phases
 from rolewise.train.trainee import Trainee
 
 #: Learning rates where none is given.
@@ -54,6 +56,7 @@ def distill(
     seed: int = 0,
     device: torch.device | str | None = None,
     folder: AnyPath | None = None,
+    phases: Sequence[Phase] = (),
     on_epoch: Callable[[str], None] = lambda line: None,
     **settings: Any,
 ) -> Distilled:
@@ -88,6 +91,7 @@ def distill(
         device: that both networks are moved to; by default the student's.
         folder: gets the record, checkpoints and weights; called again with it, the training resumes from there.
             Without it nothing is kept but the result.
+        phases: parts of the training, one after another, each with its own methods, weights and trained parts.
         on_epoch: called with a line after each epoch, such as ``print``.
         settings: others of `rolewise.train.TrainSettings`, such as ``clip_norm=1.0``, ``ema=0.999`` or
             ``precision="bfloat16"``.
@@ -112,11 +116,14 @@ def distill(
     student.to(place)
     if teacher is not None:
         teacher.to(place)
+    labels_weigh = (1.0 if teacher is None else 0.1) if label_weight is None else label_weight
+    listed = methods_of((() if teacher is None else "kd") if methods is None else methods, taught=teacher is not None)
+    parts, united = resolved_phases(phases, listed, labels_weigh)
     distiller = Distiller(
         teacher,
         student,
-        (() if teacher is None else "kd") if methods is None else methods,
-        label_weight=(1.0 if teacher is None else 0.1) if label_weight is None else label_weight,
+        united if parts else listed,
+        label_weight=labels_weigh,
         teacher_input=teacher_input if teacher is not None else None,
         student_input=student_input,
         example=_few(examples.example()),
@@ -138,10 +145,11 @@ def distill(
             settings=chosen,
             seed=seed,
             device=place,
+            phases=parts,
         )
     else:
         assert examples.feed is not None
-        trainee = Trainee(distiller, examples.feed, settings=chosen, seed=seed, device=place)
+        trainee = Trainee(distiller, examples.feed, settings=chosen, seed=seed, device=place, phases=parts)
 
     def measured(network: nn.Module, spec: InputSpec | None) -> Metrics | None:
         return None if held_out is None else held_out.evaluate(network, spec, distiller.task)
@@ -160,6 +168,7 @@ def distill(
         "examples": examples.number,
         "augmentation": {key: _plain(value) for key, value in schedules.items()},
         "view": view,
+        **({"phases": [_described(phase) for phase in parts]} if parts else {}),
     }
     with tempfile.TemporaryDirectory() as temporary:
         where = Path(temporary) if folder is None else as_path(folder, "folder")
@@ -210,6 +219,12 @@ def _schedule(augmentation: Any) -> Schedule | None:
 
 def _plain(schedule: Schedule | None) -> Any:
     return None if schedule is None else schedule.to_json()
+
+
+def _described(phase: Phase) -> dict[str, Any]:
+    """Returns a phase as plain values, its methods in words."""
+    methods = [f"{method.name}: {method.info.name} {method.given()}" for method in phase.methods or ()]
+    return {**phase.model_dump(mode="json", exclude={"methods"}), "methods": methods}
 
 
 def _few(batch: Batch) -> Batch | None:

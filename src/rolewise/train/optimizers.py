@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from rolewise.config.selection_sections import GroupSettings
-from rolewise.config.training_sections import OptimizerSettings
+from rolewise.config.training_sections import OptimizerSettings, TrainSettings
 from rolewise.distill import Distiller
 from rolewise.train.parameter_groups import grouped
 
@@ -37,6 +37,12 @@ def optimizer_of(
     ]
     made = _made(settings, listed, [parameter for parameters, _ in parts for parameter in parameters])
     return made, [rate / settings.learning_rate for rate in rates]
+
+
+def scaler_of(settings: TrainSettings, device: torch.device) -> torch.amp.GradScaler | None:
+    """Returns the scaler of the loss, which half precision needs on a GPU; None elsewhere."""
+    half = settings.precision == "float16" and device.type == "cuda"
+    return torch.amp.GradScaler("cuda") if half else None
 
 
 def retune(

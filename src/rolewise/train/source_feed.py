@@ -21,19 +21,19 @@ SourceFeed: TypeAlias = ImageFeed | TextFeed
 
 def source_feed_of(
     distiller: Distiller,
-    source: Source,
-    indices: Tensor,
+    source: Source | Feed,
+    indices: Tensor | None,
     settings: TrainSettings,
     *,
     device: torch.device,
     mixing: Any = None,
     **given: Any,
-) -> SourceFeed:
+) -> Feed:
     """Returns the feed of a training.
 
     Args:
         distiller: student and teacher.
-        source: images or texts.
+        source: images or texts, or a feed, which is the result.
         indices: int64 [N], those to train on.
         settings: of the training.
         device: of the training.
@@ -43,6 +43,9 @@ def source_feed_of(
     Raises:
         InputError: an argument is of another kind, mixing does not go with the methods, or texts are to be mixed.
     """
+    if isinstance(source, Feed):
+        return source
+    assert indices is not None
     if not isinstance(source, TextData):
         return image_feed_of(distiller, source, indices, settings, device=device, mixing=mixing, **given)
     if mixing is not None:

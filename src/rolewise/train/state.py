@@ -52,6 +52,7 @@ def take_state(trainee: Trainee, state: dict[str, Any]) -> None:
         )
     trainee.record = EpochRecord()
     try:
+        trainee.course.enter(trainee, int(state["epoch"]))
         # The first update's lies beside the rest, as it did when there was no other.
         for update, own in zip(trainee.updates, [state, *state.get("updates", ())], strict=True):
             _take_update(update, own)

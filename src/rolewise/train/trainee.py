@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rolewise.augment import Schedule
 from rolewise.average import Average
+from rolewise.config.phase_sections import Phase
 from rolewise.config.training_sections import TrainSettings
 from rolewise.data import Source
 from rolewise.distill import Distiller
@@ -20,8 +21,9 @@ from rolewise.train.feed import Feed
 from rolewise.train.given import check_given
 from rolewise.train.mixing import Mixing
 from rolewise.train.moments import count_moments
-from rolewise.train.optimizers import optimizer_of
+from rolewise.train.optimizers import optimizer_of, scaler_of
 from rolewise.train.parameter_groups import freeze_selected
+from rolewise.train.phase_course import course_of
 from rolewise.train.rates import Scalars, scalars_at
 from rolewise.train.record import EpochRecord
 from rolewise.train.scalar_changes import change_scalars
@@ -49,10 +51,11 @@ class Trainee:
         scalars: (start fraction, values) of `set_scalars`, to be followed.
         mixing: the rule of mixing; None for none.
         updates: those that follow the Distiller's own in each step, in this order; each has a name.
+        phases: parts of the training, one after another; the Distiller has the methods of all of them.
 
     Raises:
         InputError: something is of another kind, ``own`` without the teacher's augmentation, mixing does not go with
-            the methods, or several processes train together.
+            the methods, a phase does not fit, or several processes train together.
     """
 
     def __init__(
@@ -70,42 +73,40 @@ class Trainee:
         scalars: Scalars = (),
         mixing: Mixing | None = None,
         updates: Sequence[Update] = (),
+        phases: Sequence[Phase] = (),
     ) -> None:
         check_given(distiller, source, indices, settings)
         check_seed("seed", seed)
         self.distiller, self.settings, self.seed = distiller, settings, seed
         self.device = torch.device(device)
-        self.feed: Feed = (
-            source
-            if isinstance(source, Feed)
-            else source_feed_of(
-                distiller,
-                source,
-                indices,  # type: ignore[arg-type]
-                settings,
-                augmentation=augmentation,
-                teacher_augmentation=teacher_augmentation,
-                view=view,
-                mixing=mixing,
-                seed=seed,
-                device=self.device,
-            )
+        self.feed = source_feed_of(
+            distiller,
+            source,
+            indices,
+            settings,
+            augmentation=augmentation,
+            teacher_augmentation=teacher_augmentation,
+            view=view,
+            mixing=mixing,
+            seed=seed,
+            device=self.device,
         )
         self.scalars = list(scalars)
         self.epoch, self.step = 0, 0
         self.learning_rate = settings.optimizer.learning_rate
         distiller.passes_per_step = settings.accumulate
+        self.course = course_of(distiller, phases, settings.epochs, scalars=bool(scalars))
         self.schedule = count_moments(distiller, self.feed, settings, self.steps_per_epoch)
         if settings.channels_last:
             distiller.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.still = freeze_selected(distiller, settings.freeze)
         self.optimizer, self.rate_factors = optimizer_of(settings.optimizer, distiller, settings.groups)
-        half = settings.precision == "float16" and self.device.type == "cuda"
-        self.scaler = torch.amp.GradScaler("cuda") if half else None
+        self.scaler = scaler_of(settings, self.device)
         self.average = Average(self.student, settings.ema) if settings.ema is not None else None
         average = (self.average, self.student) if self.average is not None else None
         self.updates = [Update(distiller, self.optimizer, average=average), *updates]
         self.record = EpochRecord()
+        self.course.begin(self)
         if settings.compile:
             distiller.compile_networks()
 

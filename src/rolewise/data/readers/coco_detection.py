@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from rolewise.data.arguments import BOX_CLASSES, COLOUR, MAYBE_TEXT, OUTSIDE, RESIZE, SIZE, TEXT
-from rolewise.data.box_files import BoxedPicture, Outside, PictureBox, box_source
+from rolewise.data.box_files import BoxedPicture, Outside, PictureBox, box_parts
 from rolewise.data.data_checks import check_kind
 from rolewise.data.download import find
 from rolewise.data.image_decoder import Resize
@@ -29,6 +29,8 @@ def coco_detection(
     memory_budget_mb: float,
     images: Annotated[str, TEXT] = "train2017",
     annotations: Annotated[str, TEXT] = "annotations/instances_train2017.json",
+    validation_images: Annotated[str | None, MAYBE_TEXT] = None,
+    validation_annotations: Annotated[str | None, MAYBE_TEXT] = None,
     test_images: Annotated[str | None, MAYBE_TEXT] = None,
     test_annotations: Annotated[str | None, MAYBE_TEXT] = None,
     classes: Annotated[list[str] | None, BOX_CLASSES] = None,
@@ -38,21 +40,30 @@ def coco_detection(
     background: Annotated[int | list[int], COLOUR] = 0,
 ) -> tuple[Source, Source | None]:
     """Folders of images, and JSON files with their boxes as COCO has them; crowds are neither learned nor counted."""
-    if (test_images is None) != (test_annotations is None):
-        raise InputError(
-            'data set "coco_detection": test_images and test_annotations must both be given, or neither; add the other'
-        )
+    parts: list[list[BoxedPicture] | None] = []
+    names = tuple(classes) if classes is not None else None
+    places = (
+        ("", images, annotations),
+        ("validation_", validation_images, validation_annotations),
+        ("test_", test_images, test_annotations),
+    )
+    for part, pictures, boxes in places:
+        if (pictures is None) != (boxes is None):
+            raise InputError(
+                f'data set "coco_detection": {part}images and {part}annotations must both be given, or neither; add '
+                "the other"
+            )
+    for _, pictures, boxes in places:
+        if pictures is None or boxes is None:
+            parts.append(None)
+            continue
+        folder = find(root, [pictures], pictures, None, "a folder")
+        found, known = _pictures(folder, find(root, [boxes], boxes, None), names)
+        # The other parts have the classes of the training part.
+        names = known if names is None else names
+        parts.append(found)
     rules = PictureRules(size, False, background, resize, "stored", "error", memory_budget_mb)
-    parts, names = [], tuple(classes) if classes is not None else None
-    for pictures, boxes in ((images, annotations), (test_images, test_annotations)):
-        if pictures is not None and boxes is not None:
-            folder = find(root, [pictures], pictures, None, "a folder")
-            found, known = _pictures(folder, find(root, [boxes], boxes, None), names)
-            # The test part has the classes of the training part.
-            names = known if names is None else names
-            parts.append(found)
-    sources = [box_source(part, names or (), rules, outside=outside) for part in parts]
-    return sources[0], sources[1] if len(sources) > 1 else None
+    return box_parts((parts[0] or [], parts[1] or [], parts[2]), names or (), rules, outside=outside)
 
 
 def _pictures(folder: Path, path: Path, classes: tuple[str, ...] | None) -> tuple[list[BoxedPicture], tuple[str, ...]]:

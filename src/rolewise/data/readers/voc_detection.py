@@ -17,7 +17,7 @@ from rolewise.data.arguments import (
     TEXT,
     one_of,
 )
-from rolewise.data.box_files import BoxedPicture, Outside, PictureBox, box_source, class_names_in
+from rolewise.data.box_files import BoxedPicture, Outside, PictureBox, box_parts, class_names_in
 from rolewise.data.data_checks import check_kind
 from rolewise.data.download import find
 from rolewise.data.duplicates import warn_of_copies
@@ -42,6 +42,7 @@ def voc_detection(
     folder: Annotated[str | None, MAYBE_TEXT] = None,
     train: Annotated[str, TEXT] = "train",
     test: Annotated[str | None, MAYBE_TEXT] = "val",
+    validation: Annotated[str | None, MAYBE_TEXT] = None,
     classes: Annotated[list[str] | None, BOX_CLASSES] = None,
     pixels: Annotated[bool, FLAG] = False,
     difficult: Annotated[str, one_of("ignore", "learn")] = "ignore",
@@ -51,15 +52,17 @@ def voc_detection(
     background: Annotated[int | list[int], COLOUR] = 0,
 ) -> tuple[Source, Source | None]:
     """JPEGImages, Annotations and the lists of ImageSets/Main: images with boxes, of any classes."""
-    home = find(
-        root, [folder] if folder is not None else _PLACES, "Pascal VOC", None if folder else _ADDRESS, "a folder"
-    )
-    parts = [_listed(home, part, pixels, difficult == "ignore") for part in (train, test) if part is not None]
+    places = [folder] if folder is not None else _PLACES
+    home = find(root, places, "Pascal VOC", _ADDRESS if folder is None else None, "a folder")
+    if validation is not None and validation in (train, test):
+        raise InputError(f'data set "voc_detection", validation: must be a further list, got {validation!r} twice')
+    parts = [
+        [] if part is None else _listed(home, part, pixels, difficult == "ignore") for part in (train, validation, test)
+    ]
     rules = PictureRules(size, False, background, resize, "stored", "error", memory_budget_mb)
     names = tuple(classes) if classes is not None else class_names_in([one for part in parts for one in part])
-    warn_of_copies(home, [[one.path for one in part] for part in parts])
-    sources = [box_source(part, names, rules, outside=outside) for part in parts]
-    return sources[0], sources[1] if test is not None else None
+    warn_of_copies(home, [[one.path for one in part] for part in ([*parts[0], *parts[1]], parts[2]) if part])
+    return box_parts((parts[0], parts[1], parts[2] if test is not None else None), names, rules, outside=outside)
 
 
 def _listed(home: Path, part: str, pixels: bool, ignored: bool) -> list[BoxedPicture]:

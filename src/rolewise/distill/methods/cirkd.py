@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from rolewise.distill.checks import check_limit, check_rows
 from rolewise.distill.maps import as_map, check_places, columns, same_size
 from rolewise.distill.method_registry import method
 from rolewise.distill.vectors import divergence, unit
+
+#: Similarities of a batch that are kept for the way back; more are computed again there, image by image.
+WHOLE = 2**24
 
 
 @method(
@@ -25,7 +30,7 @@ def cirkd_loss(student: Tensor, teacher: Tensor, *, temperature: float = 0.1, po
         S_{bca} = \big(\cos(f_{ba}, f_{cd})\big)_{d = 1 \ldots A}
 
     with A pixels of each image b, and c among all images of the batch, b itself too. The widths of the two networks
-    need not agree. Memory grows with (B A)^2: tap a coarse map, or pool it.
+    need not agree. Time grows with (B A)^2, and memory with B A^2: tap a coarse map, or pool it.
 
     Source: Yang, Zhou, An, Jiang, Xu, Zhang (2022), section 3.2 (the mini-batch's part; the memory's is not here),
     https://arxiv.org/abs/2204.06709; temperature, weight and the pooling's form of the authors' code.
@@ -50,8 +55,19 @@ def cirkd_loss(student: Tensor, teacher: Tensor, *, temperature: float = 0.1, po
     check_rows(student, teacher)
     maps = same_size(as_map(student), as_map(teacher))
     window = [min(pool, side) for side in maps[0].shape[2:]]
-    pixels = (unit(columns(functional.avg_pool2d(feature, window, ceil_mode=True))) for feature in maps)
-    # Every image beside every other: [B, B, A, A].
-    similarities = (every.transpose(1, 2)[:, None] @ every[None] for every in pixels)
+    own, wanted = (unit(columns(functional.avg_pool2d(feature, window, ceil_mode=True))) for feature in maps)
+    images, _, pixels = own.shape
+    if (images * pixels) ** 2 <= WHOLE:
+        return _losses(own, wanted, own, wanted, temperature)
+    parts = (
+        checkpoint(_losses, own[[b]], wanted[[b]], own, wanted, temperature, use_reentrant=False) for b in range(images)
+    )
+    return torch.cat(list(parts))
+
+
+def _losses(own: Tensor, wanted: Tensor, every: Tensor, every_wanted: Tensor, temperature: float) -> Tensor:
+    """Returns the loss [b] of some images, pixels [b, D, A] of unit length, beside all images [B, D, A]."""
+    pairs = ((own, every), (wanted, every_wanted))
+    similarities = (some.transpose(1, 2)[:, None] @ others[None] for some, others in pairs)
     predicted, target = (functional.log_softmax(each / temperature, dim=3) for each in similarities)
     return divergence(target, predicted).mean((1, 2))

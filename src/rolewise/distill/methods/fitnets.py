@@ -21,8 +21,8 @@ def fitnets_loss(student: Tensor, teacher: Tensor) -> Tensor:
     .. math:: \ell_b = \frac{1}{D H W} \lVert r(F^s_b) - F^t_b \rVert^2
 
     Source: Romero et al. (2015), equation 3, https://arxiv.org/abs/1412.6550.
-    Differs from source: one stage, beside the other terms, instead of a stage of its own before them; a mean in place
-    of half the sum, as later re-implementations have it; larger maps are averaged down to the smaller size.
+    Differs from source: beside the other terms, unless phases of the training put it before them; a mean in place of
+    half the sum, as later re-implementations have it; larger maps are averaged down to the smaller size.
 
     Args:
         student: [B, D, H, W], tokens [B, T, D] or vectors [B, D], after the learned regressor.

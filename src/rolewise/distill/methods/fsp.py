@@ -30,9 +30,9 @@ def fsp_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
     Source: Yim et al. (2017),
     https://openaccess.thecvf.com/content_cvpr_2017/html/Yim_A_Gift_From_CVPR_2017_paper.html; the mean over entries,
     the pooling and the weight 50 of RepDistiller.
-    Differs from source: beside the other terms, where both train on it first and on the labels afterwards; the larger
-    of two consecutive maps is averaged down to the smaller's size, where others take maxima; a student of another
-    width gets a learned 1x1 map.
+    Differs from source: beside the other terms, where both train on it first and on the labels afterwards, as two
+    phases of the training do; the larger of two consecutive maps is averaged down to the smaller's size, where others
+    take maxima; a student of another width gets a learned 1x1 map.
 
     Args:
         student: features of at least two stages, from first to last: maps [B, D, H, W], tokens

@@ -16,6 +16,7 @@ from rolewise.config.training_sections import TrainSection
 from rolewise.data import MissingDataError
 from rolewise.distill.settings import method_key
 from rolewise.errors import InputError, RolewiseError
+from rolewise.experiment.method_sections import methods_of_student
 from rolewise.experiment.name_checks import check
 from rolewise.experiment.own_code import own_code
 from rolewise.experiment.stage_graph import stages_of
@@ -25,9 +26,11 @@ from rolewise.experiment.trial.metric_trial import metric_trial_faults
 from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault
 from rolewise.experiment.trial.operation_trial import operation_fault
 from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_trial_faults
+from rolewise.experiment.trial.phase_trial import phase_trial_faults
 from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.trial.targets_trial import target_fault
+from rolewise.experiment.trial.teaching_networks import teacher_of_method, teaching_networks, without_role
 from rolewise.experiment.trial.tokenizer_trial import tokenizer_faults
 from rolewise.experiment.trial.unlabelled_trial import unlabelled_faults
 from rolewise.experiment.trial.weight_trial import weight_trial
@@ -165,7 +168,7 @@ class Trial:
         networks: list[Network | None],
         faulty: Callable[..., bool],
     ) -> Iterator[tuple[Steps, str]]:
-        teacher, distils = networks[0], any(stage.distilled for stage in stages_of(config))
+        distils = any(stage.distilled for stage in stages_of(config))
         for at, (section, student) in enumerate(zip(config.students, networks[1:], strict=True)):
             if student is None:
                 continue
@@ -174,18 +177,24 @@ class Trial:
                 fault = self._once(key, partial(bits_fault, section, student, images))
                 if fault:
                     yield ("students", at, *fault[0]), fault[1]
-            if teacher is None:
+            teaching = teaching_networks(config, networks, section)
+            if teaching is None:
                 continue
+            model, teacher = teaching[section.teachers[0]]
             if section.init == "teacher":
-                key = ["init", config.teacher.model, section.model, images]
+                key = ["init", model, section.model, images]
                 fault = self._once(key, partial(init_fault, teacher, student))
                 if fault:
                     yield ("students", at, "init"), fault
-            for number, method in enumerate(config.distill.methods if distils else ()):
-                path: Steps = ("distill", "methods", number)
+            if distils and section.phases and not any(faulty(*path) for path, _ in methods_of_student(config, at)):
+                for below, message in phase_trial_faults(config, section, teaching, student.module):
+                    yield ("students", at, "phases", *below), message
+            for path, method in methods_of_student(config, at) if distils else ():
                 if not faulty(*path):
-                    for steps, message in self._method(config, images, method, section, (teacher, student), at):
-                        yield (*path, *steps), message
+                    role, fault = teacher_of_method(method, section)
+                    how = config, images, without_role(method, section), section, (role, *teaching[role]), student, at
+                    found: list[tuple[Steps, str]] = [(("teacher",), fault)] if fault else self._method(*how)
+                    yield from (((*path, *steps), message) for steps, message in found)
 
     def _method(
         self,
@@ -193,25 +202,23 @@ class Trial:
         images: ImageFacts,
         method: dict[str, Any],
         section: StudentSection,
-        pair: tuple[Network, Network],
+        teaching: tuple[str, ModelSection, Network],
+        student: Network,
         at: int,
     ) -> list[tuple[Steps, str]]:
-        """Returns the faults of one method between the teacher and one student, by path below the method."""
+        """Returns the faults of one method between one teacher and one student, by path below the method."""
         settings = {name: value for name, value in method.items() if name != "weight"}
-        key = ["method", settings, config.teacher.model, section.model, section.quantise, section.name, images]
+        role, model, network = teaching
+        seen = taught_images(config, images) if role == "teacher" else images
+        key = ["method", settings, model, section.model, section.quantise, section.name, images]
 
         def on_cpu() -> tuple[Network, Network]:
-            teacher, student = (
-                self._once(["cpu", role, model, seen], partial(built, model, seen, CPU))
-                for role, model, seen in (
-                    ("teacher", config.teacher.model, taught_images(config, images)),
-                    (at, section.model, images),
-                )
-            )
-            return Network(teacher, CPU), Network(student, CPU)
+            both = (role, model, seen), (at, section.model, images)
+            made = (self._once(["cpu", *one], partial(built, *one[1:], CPU)) for one in both)
+            return Network(next(made), CPU), Network(next(made), CPU)
 
-        models = (config.teacher.model, section)
-        found = self._once(key, partial(method_trial_faults, method, models, pair, images, on_cpu))
+        how = (method, (model, section), (network, student), images, on_cpu)
+        found = self._once(key, partial(method_trial_faults, *how))
         place = method_key(method)
         return [((place,), str(found))] if isinstance(found, ForeignError) else found
 

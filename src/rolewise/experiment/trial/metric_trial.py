@@ -95,6 +95,8 @@ def _targets(images: ImageFacts, stream: torch.Generator, side: tuple[int, int])
         return torch.randint(0, images.classes, (_EXAMPLES, *side), generator=stream)
     if images.kind == "tags":
         return torch.randint(0, images.classes, (_EXAMPLES, 4), generator=stream)
+    if images.kind == "points":
+        return torch.rand(_EXAMPLES, images.classes, 2, generator=stream) * torch.tensor([side[1], side[0]])
     if images.kind == "classes":
         return torch.arange(_EXAMPLES) % images.classes
     numbers = torch.randn(_EXAMPLES, images.classes, generator=stream)

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rolewise.config.faults import Steps
-from rolewise.config.network_sections import MixSection
+from rolewise.config.network_sections import MixSection, StudentSection
+from rolewise.config.phase_sections import phase_ends
 from rolewise.config.schema import ExperimentConfig
 from rolewise.config.training_sections import TrainSection
 from rolewise.distill import weight_of
 from rolewise.errors import InputError
+from rolewise.experiment.method_sections import methods_of_student
 from rolewise.train import RateSchedule
 
 
@@ -29,9 +31,26 @@ def moment_faults(config: ExperimentConfig, trained: int) -> Iterator[tuple[Step
         steps = _steps(student.train, student.images or trained)
         yield from _schedule_faults(student.train, steps, ("students", at, "train"))
         yield from _mixing_faults(student.mix, student.train.epochs, steps, ("students", at, "mix"))
-        for number, method in enumerate(config.distill.methods):
-            for path, message in _weight_faults(method, student.train.epochs, steps):
-                yield ("distill", "methods", number, *path), f'{message} of the student "{student.name}"'
+        for number, phase in enumerate(student.phases):
+            below: Steps = ("students", at, "phases", number)
+            if phase.schedule is not None:
+                own = {"epochs": _epochs(student, below), "schedule": phase.schedule}
+                yield from _schedule_faults(student.train.model_copy(update=own), steps, below)
+        for place, method in methods_of_student(config, at):
+            for path, message in _weight_faults(method, _epochs(student, place), steps):
+                yield (*place, *path), f'{message} of the student "{student.name}"'
+
+
+def _epochs(student: StudentSection, place: Steps) -> int:
+    """Returns the epochs of the training, or of the phase, in which a method of a config is."""
+    if place[0] != "students":
+        return student.train.epochs
+    try:
+        ends = (0, *phase_ends(student.phases, student.train.epochs))
+    except InputError:
+        return student.train.epochs  # found where phases are checked
+    number = int(place[3])
+    return ends[number + 1] - ends[number]
 
 
 def _steps(train: TrainSection, images: int) -> int:

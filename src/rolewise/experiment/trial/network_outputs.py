@@ -18,6 +18,7 @@ RETURNED: dict[TargetKind, tuple[str, str]] = {
     "numbers": ("outputs", "number"),
     "masks": ("logits", "class"),
     "boxes": ("logits", "class"),
+    "points": ("outputs", "point"),
     "tags": ("logits", "tag"),
 }
 #: Shapes of logits of K classes where they are not [B, K].

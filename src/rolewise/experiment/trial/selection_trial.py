@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from torch import nn
 
 from rolewise.config.faults import Steps
+from rolewise.config.selection_sections import Selection
 from rolewise.config.training_sections import TrainSection
 from rolewise.errors import InputError
-from rolewise.train import FreezeSettings, GroupSettings
 from rolewise.train.parameter_groups import TERMS, chosen
 
 
@@ -24,12 +24,19 @@ def selection_faults(network: nn.Module, train: TrainSection) -> Iterator[tuple[
     """
     for number, group in enumerate(train.groups):
         if group.role != TERMS:
-            yield from _fault(network, group, ("groups", number))
+            yield from selection_fault(network, group, ("groups", number))
     for number, rule in enumerate(train.freeze):
-        yield from _fault(network, rule, ("freeze", number))
+        yield from selection_fault(network, rule, ("freeze", number))
 
 
-def _fault(network: nn.Module, rule: GroupSettings | FreezeSettings, steps: Steps) -> Iterator[tuple[Steps, str]]:
+def selection_fault(network: nn.Module, rule: Selection, steps: Steps) -> Iterator[tuple[Steps, str]]:
+    """Yields the fault of one rule that chooses nothing of a network.
+
+    Args:
+        network: in floating point.
+        rule: of what is trained, frozen, or has settings of its own.
+        steps: path of the rule.
+    """
     try:
         chosen({"student": network}, rule)
     except InputError as error:

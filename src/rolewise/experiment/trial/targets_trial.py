@@ -27,7 +27,9 @@ def target_fault(images: ImageFacts) -> str | None:
     wanted = _TARGETS.get(task.name, ())
     if not wanted or images.kind in wanted:
         return None
-    fitting = next(name for name, kinds in _TARGETS.items() if images.kind in kinds)
+    fitting = next((name for name, kinds in _TARGETS.items() if images.kind in kinds), None)
+    if fitting is None:
+        return f"must be a task of one's own, package.module:name, where the data have {images.kind}, got {task.name}"
     return (
         f"must fit the data: {task.name} predicts {' or '.join(wanted)}, and the data have {images.kind}; write task: "
         f"{fitting}, or set data.arguments.targets to {wanted[0]} where the data have those"
