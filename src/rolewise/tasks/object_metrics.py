@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from rolewise.batch import IGNORED, Batch, Outputs
@@ -80,6 +79,8 @@ class ObjectMetric:
 
     def _regions(self, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the number of each pixel's region, from 1, 0 for none, and the regions' sizes."""
+        from scipy import ndimage  # whoever measures no objects need not wait for it
+
         numbers, count = ndimage.label(mask)
         sizes = np.bincount(numbers.reshape(-1), minlength=count + 1)[1:]
         large = sizes >= self._least_pixels
