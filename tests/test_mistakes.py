@@ -77,7 +77,7 @@ IN_CONFIGS: dict[str, tuple[str, str, str, str]] = {
     "no students": ("students:\n- name: small", "pupils:\n- name: small", "students", "must be given; add it"),
     "a device": ("workers: 1", "device: gpu", "c.yaml:3  device", "must be auto, cpu, cuda, mps or xpu"),
     "a task": ("workers: 1", "task: clasification", "c.yaml:3  task", 'did you mean "classification"?'),
-    "a metric": ("workers: 1", "metrics: [f1_macr]", "c.yaml:3  metrics[0]", 'did you mean "f1_macro"?'),
+    "a metric": ("workers: 1", "metrics: [f1_macr]", "c.yaml:3  metrics[0]", 'did you mean "f1_macro" or "f1_micro"?'),
     "a primary metric": ("workers: 1", "primary: auroc", "c.yaml:3  primary", "known: accuracy, loss"),
     "a tracker": ("workers: 1", "track: [tensorbord]", "c.yaml:3  track[0]", 'did you mean "tensorboard"?'),
     "a method twice": (

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rolewise.augment import OPS, Mix, Plan, Policy, Triple, apply, build_schedule, mix_images, mix_labels
 from rolewise.batch import Batch
@@ -22,6 +22,7 @@ from rolewise.files import write_json
 from rolewise.inputs import InputSpec
 from rolewise.models import build as network
 from rolewise.seeds import generator
+from rolewise.tasks import Classification, Detection, Segmentation, Task
 from rolewise.train import OptimizerSettings, Trainee, TrainSettings, evaluate
 
 SPEC = InputSpec((0.3,), (0.4,))
@@ -79,21 +80,62 @@ def differences(mine: Tensor, theirs: Tensor) -> dict[str, Any]:
     return {"differ": float((gap > 0).double().mean()), "by": float(gap.max())}
 
 
+#: Taps of methods whose own are those of encoders and detectors; tokens are here the places of maps.
+_TAPPED: dict[str, dict[str, Any]] = {
+    name: {"heads": 1, "student_taps": ["stage1"] * count, "teacher_taps": ["stage1"] * count}
+    for name, count in (("tinybert_attention", 2), ("minilm", 3), ("minilm_v2", 3))
+}
+_TAPPED |= {name: {"student_taps": "stage1", "teacher_taps": "stage1"} for name in ("hidden_cosine", "tinybert_hidden")}
+_TAPPED["patient"] = {"token": "mean", "student_taps": "stage2", "teacher_taps": "stage1"}
+_TAPPED["pearson_kd"] = {"student_taps": "last_stage", "teacher_taps": "last_stage"}
+
+
+def _dense_case(name: str) -> tuple[str, Task, Tensor, Any] | None:
+    """Returns a network's name, a task, images and targets for a method that reads masks or boxes; else None."""
+    stream = generator(0, "targets")
+    if METHODS[name].targets == "masks":
+        return "unet", Segmentation(), images_of(16, 1, 8), torch.randint(0, 5, (16, 8, 8), generator=stream)
+    if METHODS[name].targets != "boxes":
+        return None
+    corners = torch.rand(16, 2, generator=stream) * 16
+    boxes = torch.cat([corners, corners + 6 + torch.rand(16, 2, generator=stream) * 8], 1)
+    targets = [{"boxes": box[None], "labels": torch.tensor([at % 5])} for at, box in enumerate(boxes)]
+    return "fcos_small", Detection(), images_of(16, 1, 32), targets
+
+
+def _sized(kind: str, role: int) -> nn.Module:
+    """Returns the student, 0, or the teacher, 1, of a kind of network."""
+    shape: dict[str, Any] = {"num_classes": 5, "channels": 1, "seed": role + 1}
+    if kind == "fcos_small":
+        return network(kind, widths=((4, 6, 6, 8), (6, 8, 8, 8))[role], depth=0, bins=5, **shape)
+    return network(kind, widths=((4, 6), (6, 8))[role], size=(8, 8), **shape)
+
+
+def _on(targets: Any, device: torch.device) -> Any:
+    """Returns targets on a device."""
+    if isinstance(targets, list):
+        return [{key: value.to(device) for key, value in one.items()} for one in targets]
+    return targets.to(device)
+
+
 def losses(device: torch.device, quick: bool = False) -> dict[str, Any]:
     """Compares every method's loss and the student's gradient, relative to their size, in two precisions."""
     found: dict[str, Any] = {}
-    images, labels = images_of(16, 1, 8), torch.arange(16) % 5
+    labels = torch.arange(16) % 5
     for name in METHODS:
+        kind, task, images, targets = _dense_case(name) or ("small_cnn", Classification(), images_of(16, 1, 8), labels)
         for dtype in (torch.float64, torch.float32):
             values = []
             for place in (torch.device("cpu"), device):
-                shape: dict[str, Any] = {"num_classes": 5, "channels": 1, "size": (8, 8)}
-                teacher = network("small_cnn", widths=(6, 8), seed=2, **shape)
-                student = network("small_cnn", widths=(4, 6), seed=1, **shape)
+                teacher, student = (_sized(kind, role) for role in (1, 0))
                 pixels = images.to(dtype) / 255
-                given: dict[str, Any] = {"example": pixels[:2].float(), "examples": len(images), "labels": labels}
-                distiller = Distiller(teacher, student, [configure(name)], generator=0, **given).to(place, dtype)
-                total = distiller(Batch(pixels.to(place), labels.to(place), torch.arange(16, device=place))).total
+                given: dict[str, Any] = {"example": pixels[:2].float(), "examples": len(images), "task": task}
+                if kind == "small_cnn":
+                    given["labels"] = labels
+                methods = [configure(name, **_TAPPED.get(name, {}))]
+                distiller = Distiller(teacher, student, methods, generator=0, **given).to(place, dtype)
+                batch = Batch(pixels.to(place), _on(targets, place), torch.arange(16, device=place))
+                total = distiller(batch).total
                 gradients = torch.autograd.grad(total, list(distiller.student.parameters()), allow_unused=True)
                 flat = [one.flatten() for one in gradients if one is not None]
                 values.append((total.detach().cpu().double(), torch.cat(flat).cpu().double()))

@@ -132,7 +132,7 @@ def test_a_config_without_metrics_is_written_as_before_there_were_any():
     ("settings", "where", "message"),
     [
         ("metrics=[balanced_acuracy]", "metrics[0]", 'did you mean "balanced_accuracy"?'),
-        ("metrics=[{name: f1_makro}]", "metrics[0].name", 'did you mean "f1_macro"?'),
+        ("metrics=[{name: f1_makro}]", "metrics[0].name", 'did you mean "f1_macro" or "f1_micro"?'),
         ("metrics=['my_metrics:mist']", "metrics[0]", "has no 'mist'; did you mean \"miss\"?"),
         ("metrics=[{name: 'my_metrics:miss', ofset: 1}]", "metrics[0].ofset", 'did you mean "offset"?'),
         ("metrics=[{name: 'my_metrics:miss', offset: no}]", "metrics[0].offset", "must be a number, got 'no'"),

@@ -153,7 +153,7 @@ def test_settings_out_of_range_are_refused(settings: dict[str, object], message:
 
 
 def test_tasks_are_named():
-    assert list(TASKS) == ["classification", "detection", "multi_label", "regression", "segmentation"]
+    assert list(TASKS) == ["classification", "detection", "multi_label", "regression", "segmentation", "tagging"]
     assert build_task("regression").name == "regression"
     with pytest.raises(InputError, match="no task is called 'regresion'; did you mean"):
         build_task("regresion")

@@ -32,6 +32,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("log.md", "| 2,048 of 8x8 |", "once"),
     ("log.md", "| 512 of 32x32 |", "once"),
     ("log.md", "| 64 of 224x224 |", "once"),
+    ("log.md", "On 120 Imagenette photographs", "once"),
     ("log.md", "Halves are better than threads inside", "once"),
     ("log.md", "- Hooks on arguments are set only where a path needs them", "once"),
     ("log.md", "115 and 126 s then", "once"),

@@ -63,5 +63,5 @@ def weighted_means(values: Tensor, weights: Tensor, owner: Tensor, examples: int
         examples: B.
     """
     sums = values.new_zeros(examples).index_add(0, owner, values * weights)
-    total = values.new_zeros(examples).index_add(0, owner, weights)
+    total = values.new_zeros(examples).index_add(0, owner, weights.to(values))
     return sums / torch.where(total > 0, total, 1.0)

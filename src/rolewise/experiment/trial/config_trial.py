@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -15,7 +13,7 @@ from rolewise.config.schema import ExperimentConfig
 from rolewise.config.training_sections import TrainSection
 from rolewise.data import MissingDataError
 from rolewise.distill.settings import method_key
-from rolewise.errors import InputError, RolewiseError
+from rolewise.errors import InputError
 from rolewise.experiment.method_sections import methods_of_student
 from rolewise.experiment.name_checks import check
 from rolewise.experiment.own_code import own_code
@@ -27,6 +25,7 @@ from rolewise.experiment.trial.network_trial import CPU, Network, built, input_f
 from rolewise.experiment.trial.operation_trial import operation_fault
 from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_trial_faults
 from rolewise.experiment.trial.phase_trial import phase_trial_faults
+from rolewise.experiment.trial.remembered import Remembered
 from rolewise.experiment.trial.selection_trial import selection_faults
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.trial.targets_trial import target_fault
@@ -60,7 +59,7 @@ class Trial:
         self.left_out: list[str] = []
         self._imports = imports
         self.traces: list[str] = []
-        self._known: dict[str, Any] = {}
+        self._once = Remembered(self.traces).once
 
     def check(self, config: ExperimentConfig) -> Iterator[tuple[Steps, str]]:
         """Yields (path, message) for all that is wrong: names and settings, then networks and what reads them.
@@ -109,8 +108,7 @@ class Trial:
             yield from unlabelled_faults(config)
         if images.texts is not None:
             yield from tokenizer_faults(config, images.texts)
-        key = ["taught", config.teacher, images]
-        taught = images if faulty("teacher") else self._once(key, partial(taught_images, config, images))
+        taught = images if faulty("teacher") else self._taught(config, images)
         if isinstance(taught, InputError):
             yield taught.path or ("teacher", "label_map"), taught.rule
         networks: list[Network | None] = []
@@ -132,8 +130,9 @@ class Trial:
                 )
             networks.append(found if isinstance(found, Network) else None)
             if isinstance(found, Network) and train is not None and not faulty(*steps[:-1], "train"):
-                for below, fault in selection_faults(found.module, train):
-                    yield (*steps[:-1], "train", *below), fault
+                yield from (
+                    ((*steps[:-1], "train", *below), fault) for below, fault in selection_faults(found.module, train)
+                )
         for place, text in weight_trial(config, images, networks, faulty, self._once):
             if place:
                 yield place, text
@@ -173,8 +172,8 @@ class Trial:
             if student is None:
                 continue
             if section.quantise is not None and not faulty("students", at, "quantise"):
-                key = ["bits", section.model, section.quantise, images]
-                fault = self._once(key, partial(bits_fault, section, student, images))
+                bits = section.model, section.quantise
+                fault = self._once(["bits", *bits, images], partial(bits_fault, section, student, images))
                 if fault:
                     yield ("students", at, *fault[0]), fault[1]
             teaching = teaching_networks(config, networks, section)
@@ -182,13 +181,12 @@ class Trial:
                 continue
             model, teacher = teaching[section.teachers[0]]
             if section.init == "teacher":
-                key = ["init", model, section.model, images]
-                fault = self._once(key, partial(init_fault, teacher, student))
+                fault = self._once(["init", model, section.model, images], partial(init_fault, teacher, student))
                 if fault:
                     yield ("students", at, "init"), fault
             if distils and section.phases and not any(faulty(*path) for path, _ in methods_of_student(config, at)):
-                for below, message in phase_trial_faults(config, section, teaching, student.module):
-                    yield ("students", at, "phases", *below), message
+                found_there = phase_trial_faults(config, section, teaching, student.module)
+                yield from ((("students", at, "phases", *below), message) for below, message in found_there)
             for path, method in methods_of_student(config, at) if distils else ():
                 if not faulty(*path):
                     role, fault = teacher_of_method(method, section)
@@ -209,7 +207,9 @@ class Trial:
         """Returns the faults of one method between one teacher and one student, by path below the method."""
         settings = {name: value for name, value in method.items() if name != "weight"}
         role, model, network = teaching
-        seen = taught_images(config, images) if role == "teacher" else images
+        seen = self._taught(config, images) if role == "teacher" else images
+        if isinstance(seen, InputError):
+            return []  # named already
         key = ["method", settings, model, section.model, section.quantise, section.name, images]
 
         def on_cpu() -> tuple[Network, Network]:
@@ -219,24 +219,10 @@ class Trial:
 
         how = (method, (model, section), (network, student), images, on_cpu)
         found = self._once(key, partial(method_trial_faults, *how))
-        place = method_key(method)
-        return [((place,), str(found))] if isinstance(found, ForeignError) else found
+        return [((method_key(method),), str(found))] if isinstance(found, ForeignError) else found
 
-    def _once(self, key: list[Any], make: Callable[[], Any]) -> Any:
-        """Returns the result of ``make``, or the error that it raises, from memory where the key is known."""
-        text = json.dumps(key, default=lambda part: part.model_dump() if hasattr(part, "model_dump") else repr(part))
-        if text not in self._known:
-            try:
-                self._known[text] = make()
-            except RolewiseError as error:
-                if isinstance(error, ForeignError):
-                    self.traces.append("".join(traceback.format_exception(error)))
-                self._known[text] = error.with_traceback(None)
-            except (MemoryError, RuntimeError) as error:
-                if isinstance(error, RuntimeError) and "allocate" not in str(error) and "memory" not in str(error):
-                    raise
-                self._known[text] = InputError("must fit into the memory that is free, and does not; make it smaller")
-        return self._known[text]
+    def _taught(self, config: ExperimentConfig, images: ImageFacts) -> Any:
+        return self._once(["taught", config.teacher, images], partial(taught_images, config, images))
 
     def _note(self, text: str, where: list[str] | None = None) -> None:
         where = self.notes if where is None else where
