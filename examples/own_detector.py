@@ -59,7 +59,7 @@ def precision(network: nn.Module, images: Tensor, targets: Targets) -> float:
     return metric.compute()["ap"]
 
 
-def main(train_images: int = 240, epochs: int = 16, test_images: int = 120) -> dict[str, float]:
+def main(train_images: int = 240, epochs: int = 10, test_images: int = 100) -> dict[str, float]:
     torch.manual_seed(0)
     torch.set_num_threads(1)  # networks as small as these are slower on several
     images, targets = pictures(train_images, 0)
