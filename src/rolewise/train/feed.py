@@ -8,6 +8,17 @@ from typing import Protocol, runtime_checkable
 from rolewise.batch import Batch
 
 
+def number_of_batches(examples: int, batch_size: int) -> int:
+    """Returns the number of batches of one epoch; a last one of a single example is left out, as batch norm needs two.
+
+    Args:
+        examples: to train on.
+        batch_size: of all batches but the last.
+    """
+    full, rest = divmod(examples, batch_size)
+    return max(1, full + (rest > 1))
+
+
 @runtime_checkable
 class Feed(Protocol):
     """Batches of an epoch, which depend on the epoch's number and on nothing that was done before.

@@ -17,6 +17,7 @@ from rolewise.data.box_targets import box_list
 from rolewise.data.targets import are_unlabelled, kind_of_targets
 from rolewise.distill import Distiller
 from rolewise.seeds import generator
+from rolewise.train.feed import number_of_batches
 from rolewise.train.given import check_seen
 from rolewise.train.mixer import Mixer, laid_out, parts_of
 from rolewise.train.mixing import Mixing
@@ -68,9 +69,8 @@ class ImageFeed:
 
     @property
     def steps(self) -> int:
-        """The number of batches of one epoch; a last one of a single image is left out, since batch norm needs two."""
-        full, rest = divmod(len(self.indices), self.settings.batch_size)
-        return max(1, full + (rest > 1))
+        """The number of batches of one epoch (see `number_of_batches`)."""
+        return number_of_batches(len(self.indices), self.settings.batch_size)
 
     @property
     def examples(self) -> int:

@@ -16,6 +16,7 @@ from rolewise.data.token_table import UNTAGGED
 from rolewise.distill import Distiller
 from rolewise.errors import InputError
 from rolewise.seeds import generator
+from rolewise.train.feed import number_of_batches
 from rolewise.train.given import check_seen
 from rolewise.train.position_plans import PositionPlans
 
@@ -74,9 +75,8 @@ class TextFeed:
 
     @property
     def steps(self) -> int:
-        """The number of batches of one epoch; a last one of a single text is left out, as of images."""
-        full, rest = divmod(len(self.indices), self.settings.batch_size)
-        return max(1, full + (rest > 1))
+        """The number of batches of one epoch (see `number_of_batches`)."""
+        return number_of_batches(len(self.indices), self.settings.batch_size)
 
     @property
     def examples(self) -> int:

@@ -14,6 +14,7 @@ from rolewise.distill import weight_of
 from rolewise.errors import InputError
 from rolewise.experiment.method_sections import methods_of_student
 from rolewise.train import RateSchedule
+from rolewise.train.feed import number_of_batches
 
 
 def moment_faults(config: ExperimentConfig, trained: int) -> Iterator[tuple[Steps, str]]:
@@ -54,9 +55,8 @@ def _epochs(student: StudentSection, place: Steps) -> int:
 
 
 def _steps(train: TrainSection, images: int) -> int:
-    """Returns the number of optimiser steps of one epoch (see `rolewise.train.ImageFeed.steps`)."""
-    full, rest = divmod(images, train.batch_size)
-    return -(-max(1, full + (rest > 1)) // train.accumulate)
+    """Returns the number of optimiser steps of one epoch."""
+    return -(-number_of_batches(images, train.batch_size) // train.accumulate)
 
 
 def _schedule_faults(train: TrainSection, steps: int, path: Steps) -> Iterator[tuple[Steps, str]]:
