@@ -12,6 +12,7 @@ from typing import Any
 
 import distill_oracles_dense as dense
 import distill_oracles_logits as logits
+import distill_oracles_peers as peers
 import distill_oracles_relations as relations
 import numpy as np
 from distill_worked import Worked
@@ -305,4 +306,5 @@ PINNED: dict[str, tuple[float, float]] = {
     "ttm": (6.040917150581917, 1.6073408003197776),
     "vid": (3.369463265407859, 3.164302241312937),
     "wsld": (2.0999490936926994, 1.5470338946027058),
+    **peers.PINNED,
 }
