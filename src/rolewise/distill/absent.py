@@ -12,6 +12,7 @@ ALIASES = {
     "at": "attention",
     "aver": "ensemble_kd",
     "camkd": "ca_mkd",
+    "be_your_own_teacher": "byot",
     "cc": "correlation",
     "cckd": "correlation",
     "distkd": "dist",
@@ -19,6 +20,7 @@ ALIASES = {
     "fitnet": "fitnets",
     "hint": "fitnets",
     "kl": "kd",
+    "cskd": "cs_kd",
     "kl_div": "kd",
     "logit_stand": "logit_standardisation",
     "logit_standardization": "logit_standardisation",
@@ -27,9 +29,11 @@ ALIASES = {
     "ls": "logit_standardisation",
     "lskd": "logit_standardisation",
     "pkd": "pearson_kd",
+    "pskd": "ps_kd",
     "reviewkd": "review_kd",
     "sp": "similarity",
     "spkd": "similarity",
+    "tfkd": "tf_kd",
     "vanilla_kd": "kd",
     "wttm": "ttm",
 }
@@ -48,7 +52,6 @@ ABSENT = {
     "simkd": "the reuse of the teacher's classifier",
     "srrl": "softmax regression representation learning",
     "sskd": "self-supervision beside distillation",
-    "tfkd": "distillation without a teacher",
 }
 
 

@@ -42,6 +42,20 @@ def attention(
 ) -> Method:
     """Mean squared difference of the normalised attention maps."""
 
+def byot(
+    *,
+    outputs: float = 0.1,
+    temperature: float = 3.0,
+    features: float = 0.0001,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Exits behind earlier stages, which learn from the labels, and from the outputs and the feature of the last."""
+
 def ca_mkd(
     *,
     temperature: float = 4.0,
@@ -94,6 +108,16 @@ def crd(
     student: str | None = None,
 ) -> Method:
     """Noise-contrastive estimate of an example's embedding among those of others in the other network's memory."""
+
+def cs_kd(
+    *,
+    temperature: float = 4.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of softened class probabilities from those of another example of the same class in the batch."""
 
 def ctkd(
     *,
@@ -166,6 +190,17 @@ def dkd(
     student: str | None = None,
 ) -> Method:
     """Divergence between targets and rest, and divergence among the rest, each with its own weight."""
+
+def dlb(
+    *,
+    temperature: float = 3.0,
+    size: int = 1024,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of an example's softened class probabilities from those of the step before."""
 
 def ebkd(
     *,
@@ -475,6 +510,15 @@ def pkt(
 ) -> Method:
     """Divergence of the student's probabilities of being neighbours from the teacher's."""
 
+def ps_kd(
+    *,
+    weight: float | Weight | dict[str, Any] = 0.8,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Difference between the cross-entropies under the network's former probabilities of an example and its label."""
+
 def qfr(
     *,
     bits: int = 4,
@@ -543,6 +587,18 @@ def soft_cross_entropy(
     student: str | None = None,
 ) -> Method:
     """Cross-entropy of the student's softened probabilities under the teacher's."""
+
+def tf_kd(
+    *,
+    temperature: float = 20.0,
+    certainty: float = 0.99,
+    form: Literal["code", "softened"] = "code",
+    weight: float | Weight | dict[str, Any] = 0.1,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the student's class probabilities from a virtual teacher's, which is always right."""
 
 def tinybert_attention(
     *,
