@@ -19,7 +19,8 @@ class Link:
     Args:
         student: the role of the network that learns.
         teacher: the role of the network that teaches.
-        pairs: the paths (student's, teacher's) that the method reads.
+        pairs: the paths (student's, teacher's) that the method reads; the teacher's are empty where it reads the
+            student's alone.
     """
 
     student: str
@@ -77,6 +78,8 @@ def pairs_of(method: Method, student: nn.Module, teacher: nn.Module) -> list[tup
     """
     if method.info.reads == "logits":
         return []
+    if method.info.taps_student_alone:
+        return [(path, "") for path in _student_paths(method, student)]
     if method.student_taps:
         students = [resolve(student, name, "student") for name in method.student_taps]
         return list(zip(students, [resolve(teacher, name, "teacher") for name in method.teacher_taps], strict=True))
@@ -90,6 +93,17 @@ def pairs_of(method: Method, student: nn.Module, teacher: nn.Module) -> list[tup
     return [(resolve(student, name, "student"), resolve(teacher, name, "teacher")) for name in shared]
 
 
+def _student_paths(method: Method, student: nn.Module) -> list[str]:
+    known = names_of(student)
+    names = method.student_taps or [name for name in method.info.taps if name in known]
+    if not names:
+        raise InputError(
+            f'"{method.info.name}" must read taps of the student, and it has none of {", ".join(method.info.taps)}; '
+            "give student_taps by module path"
+        )
+    return [resolve(student, name, "student") for name in names]
+
+
 def tapped(links: Sequence[Link], role: str) -> list[str]:
     """Returns the paths that methods read of a network."""
     return [
@@ -97,5 +111,5 @@ def tapped(links: Sequence[Link], role: str) -> list[str]:
         for link in links
         for pair in link.pairs
         for path, owner in zip(pair, (link.student, link.teacher), strict=True)
-        if owner == role
+        if owner == role and path
     ]

@@ -31,6 +31,19 @@ def attention(
 ) -> Method:
     """Mean squared difference of the normalised attention maps."""
 
+def cat_kd(
+    *,
+    grid: int = 2,
+    normalise: bool = False,
+    weight: float | Weight | dict[str, Any] = 15.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean squared difference of class activation maps, averaged over a small grid."""
+
 def cirkd(
     *,
     temperature: float = 0.1,
@@ -261,6 +274,21 @@ def logit_standardisation(
 ) -> Method:
     """Divergence of the student's standardised and softened logits from the teacher's."""
 
+def manifold(
+    *,
+    within: float = 4.0,
+    across: float = 0.1,
+    random: float = 0.2,
+    tokens: int = 192,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared differences of the cosines between tokens of an image, tokens of a place, and tokens drawn at random."""
+
 def match(
     *,
     loss: Literal["mse", "l1", "smooth_l1", "huber", "cosine", "kl", "pearson"] = "mse",
@@ -352,6 +380,17 @@ def nkd(
 ) -> Method:
     """Cross-entropy of the target under the teacher's probability, and of the other classes at the sum 1."""
 
+def norm_direction(
+    *,
+    weight: float | Weight | dict[str, Any] = 2.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """One minus the student's feature along its class's direction, relative to the longer of both features."""
+
 def nst(
     *,
     weight: float | Weight | dict[str, Any] = 50.0,
@@ -362,6 +401,31 @@ def nst(
     student: str | None = None,
 ) -> Method:
     """Squared maximum mean discrepancy of the two sets of channels, under a quadratic kernel."""
+
+def ofa(
+    *,
+    power: float = 1.0,
+    temperature: float = 1.0,
+    branches: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropy of logits, of the student and of a branch behind each stage, under an enhanced target."""
+
+def ofd(
+    *,
+    weight: float | Weight | dict[str, Any] = 0.001,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Partial squared distance to the teacher's features, cut off below at a margin of each channel."""
 
 def output_match(
     *,
@@ -468,6 +532,32 @@ def rkd(
 ) -> Method:
     """Huber distance between the relations of the batch in the two networks."""
 
+def sdd(
+    *,
+    temperature: float = 4.0,
+    scales: int = 3,
+    complementary: float = 2.0,
+    weight: float | Weight | dict[str, Any] = 0.9,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of softened class probabilities of regions, from the whole image to ever smaller cells."""
+
+def semckd(
+    *,
+    width: int = 32,
+    weight: float | Weight | dict[str, Any] = 400.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared differences of every pair of stages, weighted by an attention of the student's over the teacher's."""
+
 def similarity(
     *,
     weight: float | Weight | dict[str, Any] = 3000.0,
@@ -479,6 +569,17 @@ def similarity(
 ) -> Method:
     """Squared difference of the batch's similarities."""
 
+def simkd(
+    *,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean squared difference of the student's projected last map to the teacher's; the teacher's head is reused."""
+
 def soft_cross_entropy(
     *,
     temperature: float = 1.0,
@@ -488,6 +589,18 @@ def soft_cross_entropy(
     student: str | None = None,
 ) -> Method:
     """Cross-entropy of the student's softened probabilities under the teacher's."""
+
+def srrl(
+    *,
+    regression: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared difference of mean features, and of the logits that the teacher's classifier makes of them."""
 
 def tinybert_attention(
     *,
@@ -534,6 +647,31 @@ def vid(
     student: str | None = None,
 ) -> Method:
     """Negative log-likelihood of the teacher's features under a Gaussian that is regressed from the student's."""
+
+def vitkd(
+    *,
+    shallow: float = 3e-05,
+    deep: float = 3e-06,
+    masked: float = 0.5,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Summed squared differences: of shallow layers through linear maps, and of masked tokens of the deepest."""
+
+def vkd(
+    *,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | None = None,
+    student: str | None = None,
+) -> Method:
+    """Smooth difference of the student's feature, orthogonally mapped, to the teacher's, normalised."""
 
 def wsld(
     *,

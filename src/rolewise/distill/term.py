@@ -68,6 +68,19 @@ class Shapes:
         return self.labels
 
 
+@dataclass(frozen=True)
+class Bound:
+    """A network that a term may read of beside its outputs, and its outputs for the example.
+
+    Args:
+        network: in eval mode.
+        outputs: for the example that the Distiller is tried on.
+    """
+
+    network: nn.Module
+    outputs: Outputs
+
+
 class Term(nn.Module):
     """The base of a method that has learned parts, state, or reads more than one pair of tensors.
 
@@ -83,12 +96,26 @@ class Term(nn.Module):
     targets: ClassVar[Literal["labels", "masks", "boxes"] | None] = None
     #: Whether it reads tokens [B, T, D], with the mask of the batch: padding weighs nothing in it.
     reads_tokens: ClassVar[bool] = False
+    #: Whether it reads the networks' outputs beside tapped features.
+    reads_outputs: ClassVar[bool] = False
+    #: Whether it taps the student alone.
+    taps_student_alone: ClassVar[bool] = False
     #: Its name in the Distiller, set by it; also that of its random stream.
     name: str = ""
     #: The paths (student's, teacher's) that it reads, set by the Distiller.
     pairs: tuple[tuple[str, str], ...] = ()
     #: The task of its networks, set by the Distiller; None where a term is called by itself.
     task: Task | None = None
+
+    def bind(self, student: Bound, teacher: Bound) -> None:
+        """Takes what it reads of the networks themselves, such as a classifier, when a Distiller is made.
+
+        What it keeps of a network must not become a submodule: it would be trained and saved a second time.
+
+        Args:
+            student: the network that learns, in eval mode, and its outputs for the example.
+            teacher: the network that teaches, and its outputs.
+        """
 
     def forward(
         self, student: Outputs, teacher: Outputs, batch: Batch, context: Context
@@ -133,6 +160,10 @@ class Term(nn.Module):
             (at_least_float32(student.features[path]), at_least_float32(teacher.features[other]))
             for path, other in self.pairs
         ]
+
+    def tapped(self, student: Outputs) -> list[Tensor]:
+        """Returns the student's features of each tap, in at least single precision."""
+        return [at_least_float32(student.features[path]) for path, _ in self.pairs]
 
     @classmethod
     def keeps_state(cls) -> bool:
