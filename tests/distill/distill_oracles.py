@@ -12,6 +12,7 @@ from typing import Any
 
 import distill_oracles_dense as dense
 import distill_oracles_logits as logits
+import distill_oracles_peers as peers
 import distill_oracles_relations as relations
 import numpy as np
 from distill_worked import Worked
@@ -316,4 +317,5 @@ PINNED: dict[str, tuple[float, float]] = {
     "vitkd": (1.7479375710350011, 1.5470145001761835),
     "vkd": (2.033148220841111, 1.8030619678346604),
     "wsld": (2.0999490936926994, 1.5470338946027058),
+    **peers.PINNED,
 }

@@ -10,6 +10,8 @@ from rolewise.errors import InputError, near
 ALIASES = {
     "activation_boundaries": "ab",
     "at": "attention",
+    "aver": "ensemble_kd",
+    "camkd": "ca_mkd",
     "catkd": "cat_kd",
     "cc": "correlation",
     "cckd": "correlation",

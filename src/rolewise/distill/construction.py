@@ -118,7 +118,8 @@ def add_terms(distiller: Distiller, example: Any, generator: torch.Generator | i
         generator = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     if example is None:
         for method in methods:
-            if method.learns_map or method.info.estimator or method.info.term:
+            term = method.info.term
+            if method.learns_map or method.info.estimator or (term is not None and term.needs_example):
                 raise InputError(
                     f'example must be a few inputs, by which "{method.name}" finds the shapes of the features that it '
                     "learns a map between, got none; give Distiller(..., example=images[:2])"
@@ -181,4 +182,8 @@ def _shapes(link: Link, outputs: Mapping[str, Outputs], source: Shapes) -> Shape
         student=[student.features[path].shape for path, _ in link.pairs],
         teacher=[teacher.features[path].shape for _, path in link.pairs if path],
         classes=logits.shape[1] if isinstance(logits, Tensor) and logits.ndim > 1 else None,
+        teachers={
+            role: [outputs[role].features[path].shape for _, path in pairs if path]
+            for role, pairs in link.all_pairs.items()
+        },
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
@@ -13,6 +13,9 @@ from rolewise.batch import Batch, Context, Outputs, at_least_float32
 from rolewise.errors import InputError
 from rolewise.tasks import Task
 
+#: The networks that a method's second argument comes from: one, several by role, or the student itself.
+TaughtBy = Literal["one", "several", "itself"]
+
 
 @dataclass(frozen=True)
 class Shapes:
@@ -21,6 +24,7 @@ class Shapes:
     Args:
         student: the shapes of the student's features, [B, ...], in the order of the taps.
         teacher: the shapes of the teacher's features, in the same order.
+        teachers: the shapes of each teacher's features, by role, for a term that reads several.
         classes: K, or None where the networks have no logits.
         examples: N, the number of examples in the source, for memories; None where it was not given.
         labels: int64 [N], the classes of all examples, -1 for one that is not trained on; None where they were not
@@ -32,6 +36,7 @@ class Shapes:
     classes: int | None = None
     examples: int | None = None
     labels: Tensor | None = None
+    teachers: Mapping[str, Sequence[torch.Size]] = field(default_factory=dict)
 
     def number_of_examples(self, owner: str) -> int:
         """Returns N, for the memory of a term.
@@ -100,6 +105,12 @@ class Term(nn.Module):
     reads_outputs: ClassVar[bool] = False
     #: Whether it taps the student alone.
     taps_student_alone: ClassVar[bool] = False
+    #: Whether it is made by the shapes of an example; one that reads logits alone, and learns nothing, needs none.
+    needs_example: ClassVar[bool] = True
+    #: Who teaches: ``one`` network; ``several``, and then ``teacher`` is a mapping role -> outputs, of all that the
+    #: method names or else of all teachers (of the other students where there are none); or the student ``itself``,
+    #: and then ``teacher`` is what the student returned, detached.
+    taught_by: ClassVar[TaughtBy] = "one"
     #: Its name in the Distiller, set by it; also that of its random stream.
     name: str = ""
     #: The paths (student's, teacher's) that it reads, set by the Distiller.
