@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from distill_cases import TERMS, batch_for, batch_of, make, with_rows
+from distill_cases import TERMS, batch_for, batch_of, make, seldom, with_rows
 from torch import Tensor, nn
 
 import rolewise.distill as rw
@@ -105,7 +105,7 @@ def test_no_method_moves_its_parts_where_no_step_is_taken(name: str) -> None:
     assert distiller.state_dict().keys() == other.state_dict().keys()
 
 
-@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("name", seldom(TERMS))
 def test_a_step_moves_the_state_once_and_a_refused_one_leaves_no_trace(name: str) -> None:
     """What is refused, and what is looked at, changes nothing of the steps around it."""
     plain, disturbed = make(name), make(name)
@@ -155,7 +155,7 @@ def train(name: str, distiller: Distiller, optimizer: torch.optim.Optimizer, ste
     return totals
 
 
-@pytest.mark.parametrize("name", ["mhgd", *TERMS])
+@pytest.mark.parametrize("name", seldom(["mhgd", *TERMS]))
 def test_an_interrupted_training_makes_the_bytes_of_an_undisturbed_one(name: str) -> None:
     def begun(seed: int) -> tuple[Distiller, torch.optim.Optimizer]:
         distiller = make(name)

@@ -114,8 +114,9 @@ class Distiller(Networks):
         self.label_weight, self.reduction = label_weight, reduction
         self.input_name, self.label_name = input_name, label_name
         self.teacher_gradients, self.teacher_mode = teacher_gradients, teacher_mode
-        self.teaching = tuple(role for role in teachers if role in {link.teacher for link in self.links})
-        read = {link.teacher for link, method in zip(self.links, self.methods, strict=True) if method.reads_outputs}
+        self.teaching = tuple(role for role in teachers if any(role in link.teachers for link in self.links))
+        reading = zip(self.links, self.methods, strict=True)
+        read = {role for link, method in reading if method.reads_outputs for role in link.teachers}
         paths = {role: tapped(self.links, role) for role in (*self.roles, *self.teaching)}
         self.remember_teachers()
         self.read_at(paths, stopped=set(self.teaching) - read if stop_teacher else ())
@@ -215,8 +216,7 @@ class Distiller(Networks):
             for method, link, term in zip(self.methods, self.links, self.listed_terms(), strict=True):
                 if self.active is not None and method.name not in self.active:
                     continue
-                # A network that teaches never learns through what it teaches.
-                teacher = full[link.teacher].detached() if link.teacher in self.roles else full[link.teacher]
+                teacher = link.taught(full, self.roles)
                 with NOTHING if isinstance(term, LossTerm) else without_autocast(device):
                     losses = term(full[link.student], teacher, batch, context)
                 for key, loss in ({"": losses} if isinstance(losses, Tensor) else losses).items():
