@@ -51,6 +51,8 @@ _PLACES = {
     "names": "names in the file of arrays that it calls otherwise than Rolewise does.",
 }
 _WRITTEN = {
+    "path": "folder below data.root that the library datasets wrote or can load, or a data set of the hub.",
+    "subset": "name of the hub data set's configuration; null for its only one.",
     "tokenizer": "tokenizer of both roles, or of each.",
     "columns": "names of the columns of a file without a line of headings; null where it has one.",
     "text": "column of the text.",

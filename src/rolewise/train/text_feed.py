@@ -18,9 +18,7 @@ from rolewise.errors import InputError
 from rolewise.seeds import generator
 from rolewise.train.feed import number_of_batches
 from rolewise.train.given import check_seen
-from rolewise.train.position_plans import PositionPlans
-
-Plans = tuple[PositionPlans, PositionPlans | None]
+from rolewise.train.position_plans import EpochPlans, plans_of_epoch
 
 
 class TextFeed:
@@ -46,6 +44,8 @@ class TextFeed:
         InputError: the teacher is to see the student's tokens, and has another tokenizer.
     """
 
+    #: V, where epoch e shows each text as view e modulo V does; None where each epoch is drawn anew.
+    views: int | None = None
     #: Texts are not mixed; so that all feeds have one form.
     mixing: None = None
 
@@ -91,21 +91,12 @@ class TextFeed:
             start: the number of batches that are left out.
         """
         order = shuffled(self.indices, generator(self.seed, "epoch", epoch, "order"))[: self.examples]
-        plans = self._plans(epoch)
+        plans = plans_of_epoch(self, epoch, order)
         for number, rows in enumerate(torch.split(order, self.settings.batch_size)):
             if number >= start:
                 yield self._batch(rows, plans, number * self.settings.batch_size)
 
-    def _plans(self, epoch: int) -> Plans:
-        size, progress = (self.source.channels, *self.source.size), epoch / self.settings.epochs
-        student = PositionPlans(self.augmentation.at(progress), size, self.seed, "epoch", epoch, "student")
-        if self.view != "own" or not self.distiller.methods:
-            return student, None
-        assert self.teacher_augmentation is not None
-        policy = self.teacher_augmentation.at(progress)
-        return student, PositionPlans(policy, size, self.seed, "epoch", epoch, "teacher")
-
-    def _batch(self, rows: Tensor, plans: Plans, place: int) -> Batch:
+    def _batch(self, rows: Tensor, plans: EpochPlans, place: int) -> Batch:
         student, teacher = plans
         texts = self.source.batch(rows)
         targets = self.source.targets(rows, texts["input_ids"].shape[1])
