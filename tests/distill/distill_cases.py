@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ SMALL["patient"] = {"token": "mean", "student_taps": "stage2", "teacher_taps": "
 #: Methods whose trainings of many steps are among the slow tests; the others stand for them in each run.
 SELDOM = {
     *("cat_kd", "manifold", "norm_direction", "ofa", "ofd", "sdd", "semckd", "simkd", "srrl", "vitkd", "vkd"),
+    *("crld", "mlkd", "fcfd", "uskd"),
 }
 #: Methods that read masks or boxes, which classification has not.
 DENSE = [name for name in METHODS if METHODS[name].targets in ("masks", "boxes")]
@@ -192,7 +194,8 @@ def batch_for(name: str, num: int, dtype: torch.dtype = torch.float32) -> Batch:
         side = images.shape[2]
         corners = (side * torch.rand(num, 2, 2, 2, generator=stream)).sort(2)[0].flatten(2)
         targets = [{"boxes": boxes, "labels": torch.zeros(2, dtype=torch.int64)} for boxes in corners]
-    return with_rows(images, targets)
+    batch, term = with_rows(images, targets), METHODS[name].term
+    return replace(batch, views={view: images.flip(3) for view in (() if term is None else term.views)})
 
 
 def networks(seed: int = 0) -> tuple[nn.Module, nn.Module]:

@@ -32,7 +32,9 @@ from distill_cases import (
 )
 from distill_oracles import BEST, BEST_SETTINGS, ESTIMATORS, LEAST, ORACLES, PINNED, SETTINGS, WORKED
 from distill_oracles_features import FEATURE_TERMS
+from distill_oracles_function import FUNCTION_TERMS
 from distill_oracles_terms import TERMS_WITH_ORACLES
+from distill_oracles_views import VIEW_TERMS
 from torch import Tensor, nn
 
 from rolewise.distill import METHODS, Distiller, configure
@@ -46,7 +48,11 @@ every_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 @every_method
 def test_it_has_an_oracle_a_worked_value_and_a_pinned_training(name: str) -> None:
-    oracles = ORACLES.keys() & WORKED.keys() if name in FUNCTIONS else TERMS_WITH_ORACLES | FEATURE_TERMS
+    oracles = (
+        ORACLES.keys() & WORKED.keys()
+        if name in FUNCTIONS
+        else TERMS_WITH_ORACLES | FEATURE_TERMS | FUNCTION_TERMS | VIEW_TERMS
+    )
     assert name in oracles and name in PINNED, f"add {name} to tests/distill/distill_oracles.py or ..._terms.py"
 
 

@@ -146,7 +146,9 @@ def train(name: str, distiller: Distiller, optimizer: torch.optim.Optimizer, ste
     for step in steps:
         rows = torch.randperm(24, generator=torch.Generator().manual_seed(step))[:8]
         targets = whole.targets[rows] if isinstance(whole.targets, Tensor) else [whole.targets[row] for row in rows]
-        terms = distiller(Batch(whole.inputs[rows], targets, rows), context=Context(step / 6, step, step / 3, seed=5))
+        views = {name: view[rows] for name, view in whole.views.items()}
+        batch = Batch(whole.inputs[rows], targets, rows, views)
+        terms = distiller(batch, context=Context(step / 6, step, step / 3, seed=5))
         optimizer.zero_grad()
         terms.total.backward()
         optimizer.step()

@@ -30,6 +30,8 @@ ALIASES = {
     "ls": "logit_standardisation",
     "lskd": "logit_standardisation",
     "manifold_distillation": "manifold",
+    "mlld": "mlkd",
+    "multi_level": "mlkd",
     "nd": "norm_direction",
     "ofakd": "ofa",
     "overhaul": "ofd",
@@ -44,8 +46,6 @@ ALIASES = {
 #: Methods of the field that nobody has written here, in words.
 ABSENT = {
     "dml": "deep mutual learning, which is two students in roles that have kd of each other,",
-    "mlkd": "the alignment of logits at several levels",
-    "mlld": "the alignment of logits at several levels",
     "norm": "the N-to-one matching of representations",
     "sskd": "self-supervision beside distillation",
     "tfkd": "distillation without a teacher",

@@ -16,7 +16,7 @@ from rolewise.distill.loss_term import LossTerm, make_term
 from rolewise.distill.roles import by_role, check_networks
 from rolewise.distill.running import unmoved
 from rolewise.distill.step_state import AverageOf
-from rolewise.distill.term import Bound, Shapes
+from rolewise.distill.term import Bound, NetworkRun, Shapes
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec
 from rolewise.networks import modes_kept
@@ -152,7 +152,7 @@ def _try(distiller: Distiller, example: Any, generator: int, source: Shapes) -> 
         shapes = _shapes(link, outputs, source)
         term = make_term(method, distiller.task, link.pairs, shapes, generator)
         distiller.terms[method.name] = term.to(place)
-        term.bind(*(Bound(distiller.network(role), outputs[role]) for role in (link.student, link.teacher)))
+        term.bind(*(_bound(distiller, role, kind, outputs) for role, kind in link.roles))
     distiller.terms.eval()
     before = [buffer._version for buffer in distiller.terms.buffers()]
     with unmoved(term for term in distiller.terms.values() if isinstance(term, LossTerm)):
@@ -162,6 +162,11 @@ def _try(distiller: Distiller, example: Any, generator: int, source: Shapes) -> 
     ):
         if buffer._version != version:
             raise InputError(f"terms must move their buffers in update alone, got {name!r} moved by forward")
+
+
+def _bound(distiller: Distiller, role: str, kind: str, outputs: Mapping[str, Outputs]) -> Bound:
+    network = distiller.network(role)
+    return Bound(network, outputs[role], NetworkRun(network, distiller.task, distiller.specs[role], role, kind))
 
 
 def _trained_rows(number: int, source: Shapes) -> Tensor:

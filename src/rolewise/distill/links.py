@@ -38,6 +38,11 @@ class Link:
         return (self.teacher, *self.others)
 
     @property
+    def roles(self) -> tuple[tuple[str, str], ...]:
+        """The roles of the student and of the first teacher, each with its kind."""
+        return (self.student, "student"), (self.teacher, "teacher")
+
+    @property
     def all_pairs(self) -> dict[str, tuple[tuple[str, str], ...]]:
         """The pairs of paths of each teacher, by role."""
         return {self.teacher: self.pairs, **self.others}
@@ -162,3 +167,18 @@ def tapped(links: Sequence[Link], role: str) -> list[str]:
         for path, owner in zip(pair, (link.student, teacher), strict=True)
         if owner == role and path
     ]
+
+
+def read_outputs(links: Sequence[Link], methods: Sequence[Method]) -> set[str]:
+    """Returns the roles of the teachers whose outputs methods read."""
+    pairs = zip(links, methods, strict=True)
+    return {role for link, method in pairs if method.reads_outputs for role in link.teachers}
+
+
+def further_views(links: Sequence[Link], methods: Sequence[Method]) -> dict[str, tuple[str, ...]]:
+    """Returns the roles that run on each further view that methods read, in the order of teachers and student."""
+    found: dict[str, tuple[str, ...]] = {}
+    for link, method in zip(links, methods, strict=True):
+        for view in () if method.info.term is None else method.info.term.views:
+            found[view] = tuple(dict.fromkeys((*found.get(view, ()), *link.teachers, link.student)))
+    return found

@@ -108,6 +108,21 @@ def crd(
 ) -> Method:
     """Noise-contrastive estimate of an example's embedding among those of others in the other network's memory."""
 
+def crld(
+    *,
+    temperature: float = 4.0,
+    within: float = 2.0,
+    across: float = 0.5,
+    label_share: float = 1.0,
+    sure: float = 0.9,
+    sure_of_strong: float = 0.2,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergences between networks within each of two views and across them, where the teacher is sure."""
+
 def ctkd(
     *,
     lowest: float = 1.0,
@@ -201,6 +216,20 @@ def ensemble_kd(
     student: str | None = None,
 ) -> Method:
     """Divergence of the student's softened class probabilities from the mean of all teachers'."""
+
+def fcfd(
+    *,
+    appearance: float = 5.0,
+    function: float = 1.0,
+    temperature: float = 4.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared differences of bridged stages, and divergences of outputs that go through both networks."""
 
 def fgd(
     *,
@@ -422,6 +451,18 @@ def mixstd(
     student: str | None = None,
 ) -> Method:
     """Cross-entropy and divergence of rescaled logits: the labels' term is part of it, so set label_weight to 0."""
+
+def mlkd(
+    *,
+    label_share: float = 0.1,
+    teacher_share: float = 0.9,
+    masked: bool = True,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergences of probabilities, and squared differences of their products over examples and over classes."""
 
 def nkd(
     *,
@@ -690,6 +731,20 @@ def ttm(
     student: str | None = None,
 ) -> Method:
     """Divergence of the student's class probabilities, as they are, from a power of the teacher's."""
+
+def uskd(
+    *,
+    target: float = 1.0,
+    others: float = 0.1,
+    weak: float = 0.005,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropies with the student's own smoothed target and with Zipf's law over the ranks of other classes."""
 
 def vid(
     *,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
 from rolewise.errors import InputError
+from rolewise.inputs import InputSpec, prepare
 from rolewise.tasks import Task
 
 #: The networks that a method's second argument comes from: one, several by role, or the student itself.
@@ -80,10 +81,36 @@ class Bound:
     Args:
         network: in eval mode.
         outputs: for the example that the Distiller is tried on.
+        run: runs the network on its view of a batch, as the Distiller does, without taps.
     """
 
     network: nn.Module
     outputs: Outputs
+    run: NetworkRun
+
+
+@dataclass(frozen=True)
+class NetworkRun:
+    """A network with all that it takes to run it on a batch. No closure, so that it can be copied and pickled.
+
+    Args:
+        network: of the task.
+        task: that calls it.
+        spec: the input that it expects, or None.
+        role: its role.
+        kind: ``student`` or ``teacher``.
+    """
+
+    network: nn.Module
+    task: Task
+    spec: InputSpec | None
+    role: str
+    kind: str
+
+    def __call__(self, batch: Batch) -> Outputs:
+        """Returns the network's outputs for its view of a batch."""
+        inputs = batch.view(self.role, self.kind)
+        return self.task.run(self.network, inputs if self.spec is None else prepare(inputs, self.spec))
 
 
 class Term(nn.Module):
@@ -103,6 +130,9 @@ class Term(nn.Module):
     reads_tokens: ClassVar[bool] = False
     #: Whether it reads the networks' outputs beside tapped features.
     reads_outputs: ClassVar[bool] = False
+    #: Further views of the examples, by their names in ``Batch.views``, on which its networks run too where they are
+    #: given: their outputs are ``student.views[name]`` and ``teacher.views[name]``.
+    views: ClassVar[tuple[str, ...]] = ()
     #: Whether it taps the student alone.
     taps_student_alone: ClassVar[bool] = False
     #: Whether it is made by the shapes of an example; one that reads logits alone, and learns nothing, needs none.
