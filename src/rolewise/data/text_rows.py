@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rolewise.data.arguments import Rule
+from rolewise.data.arguments import Rule, one_of
 from rolewise.data.data_checks import warn
 from rolewise.data.download import find
 from rolewise.data.image_sources import Source
@@ -55,6 +55,7 @@ TOKENIZER = Rule(
     ),
 )
 LENGTH = Rule("a whole number of tokens from 2 to 65,536", lambda value: type(value) is int and 2 <= value <= 65536)
+PADDING = one_of("longest", "by_length", "fixed")
 SEPARATOR = Rule("text between two labels", _is_name)
 
 
@@ -73,7 +74,7 @@ class TextSettings:
         separator: between several labels in one cell.
         classes: names, or a file of them; None where they come from the rows.
         length: the largest number of tokens.
-        padding: ``longest`` or ``fixed``.
+        padding: ``longest``, ``by_length`` or ``fixed``.
 
     Raises:
         InputError: there is no tokenizer, or two settings do not go together.
@@ -199,11 +200,12 @@ def _labelled(place: str, rows: Iterable[tuple[str, Mapping[str, Any]]], setting
 
 def _source(rows: Sequence[LabelledRow], names: tuple[str, ...], settings: TextSettings) -> TextData:
     by_role, fixed, length = settings.by_role, settings.padding == "fixed", settings.length
+    by_length = settings.padding == "by_length"
     if settings.targets == "tags":
         numbers = [label_numbers(row.label, names, row.where) for row in rows]  # type: ignore[arg-type]
         words = [row.text if isinstance(row.text, list) else [row.text] for row in rows]
         table, labels, cut = tokenised_words(by_role["student"], words, numbers, length, fixed=fixed)
-        return TextData(dict.fromkeys(TEXT_ROLES, table), labels, names, cut=cut)
+        return TextData(dict.fromkeys(TEXT_ROLES, table), labels, names, cut=cut, by_length=by_length)
     labels = targets_of(rows, settings.targets, names)
     texts = [str(row.text) for row in rows]
     pairs = [row.pair for row in rows if row.pair is not None] or None
@@ -215,4 +217,4 @@ def _source(rows: Sequence[LabelledRow], names: tuple[str, ...], settings: TextS
             continue
         tables[role], here = tokenised(by_role[role], texts, pairs, length, fixed=fixed)
         cut = max(cut, here)
-    return TextData(tables, labels, names, cut=cut)
+    return TextData(tables, labels, names, cut=cut, by_length=by_length)

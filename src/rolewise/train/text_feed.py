@@ -20,6 +20,9 @@ from rolewise.train.feed import number_of_batches
 from rolewise.train.given import check_seen
 from rolewise.train.position_plans import EpochPlans, plans_of_epoch
 
+#: Batches within which texts are sorted by their length.
+_SORTED = 32
+
 
 class TextFeed:
     """The batches of texts and targets that a student, and its teacher, are trained on.
@@ -91,6 +94,9 @@ class TextFeed:
             start: the number of batches that are left out.
         """
         order = shuffled(self.indices, generator(self.seed, "epoch", epoch, "order"))[: self.examples]
+        if self.source.by_length:
+            stream = generator(self.seed, "epoch", epoch, "batches")
+            order = by_length(order, self.source.table.lengths, self.settings.batch_size, stream)
         plans = plans_of_epoch(self, epoch, order)
         for number, rows in enumerate(torch.split(order, self.settings.batch_size)):
             if number >= start:
@@ -116,6 +122,24 @@ class TextFeed:
 
     def _placed(self, texts: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: tensor.to(self.device) for name, tensor in texts.items()}
+
+
+def by_length(order: Tensor, lengths: Tensor, batch_size: int, generator: torch.Generator) -> Tensor:
+    """Returns an order whose batches hold texts of similar lengths: within every 32 batches the texts are sorted.
+
+    Batches then stand in a random order, but for a last smaller one, which stays the last.
+
+    Args:
+        order: int64 [M], a random order of rows.
+        lengths: int64 [N], the number of tokens of each row.
+        batch_size: B.
+        generator: of the batches' order.
+    """
+    windows = [part[lengths[part].argsort(stable=True)] for part in torch.split(order, _SORTED * batch_size)]
+    found = torch.cat(windows)
+    full = len(order) // batch_size
+    parts = found[: full * batch_size].view(full, batch_size)[torch.randperm(full, generator=generator)]
+    return torch.cat([parts.flatten(), found[full * batch_size :]])
 
 
 def _augmented(

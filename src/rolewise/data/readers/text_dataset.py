@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from rolewise.data.arguments import MAYBE_TEXT, TEXT, one_of
 from rolewise.data.image_sources import Source
 from rolewise.data.reader_registry import READERS
-from rolewise.data.text_rows import LABEL, LENGTH, NAMES, SEPARATOR, TOKENIZER, TextSettings, text_sources
+from rolewise.data.text_rows import LABEL, LENGTH, NAMES, PADDING, SEPARATOR, TOKENIZER, TextSettings, text_sources
 from rolewise.errors import InputError, near
 
 _WHERE = 'data set "text_dataset"'
@@ -36,7 +36,7 @@ def text_dataset(
     separator: Annotated[str, SEPARATOR] = ",",
     classes: Annotated[list[str] | str | None, NAMES] = None,
     length: Annotated[int, LENGTH] = 128,
-    padding: Annotated[str, one_of("longest", "fixed")] = "longest",
+    padding: Annotated[str, PADDING] = "longest",
 ) -> tuple[Source, Source | None]:
     """Texts, or pairs of them, of the library datasets, tokenised once; splits and columns by their names there."""
     if path is None:

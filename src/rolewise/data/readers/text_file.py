@@ -10,7 +10,17 @@ from rolewise.data.arguments import MAYBE_TEXT, TEXT, Rule, one_of
 from rolewise.data.download import find
 from rolewise.data.image_sources import Source
 from rolewise.data.reader_registry import READERS
-from rolewise.data.text_rows import LABEL, LENGTH, NAMES, SEPARATOR, TOKENIZER, TextSettings, are_names, text_sources
+from rolewise.data.text_rows import (
+    LABEL,
+    LENGTH,
+    NAMES,
+    PADDING,
+    SEPARATOR,
+    TOKENIZER,
+    TextSettings,
+    are_names,
+    text_sources,
+)
 from rolewise.data.text_table import text_rows
 
 _COLUMNS = Rule("a list of distinct names", lambda value: value is None or are_names(value, 1))
@@ -33,7 +43,7 @@ def text_file(
     separator: Annotated[str, SEPARATOR] = ",",
     classes: Annotated[list[str] | str | None, NAMES] = None,
     length: Annotated[int, LENGTH] = 128,
-    padding: Annotated[str, one_of("longest", "fixed")] = "longest",
+    padding: Annotated[str, PADDING] = "longest",
 ) -> tuple[Source, Source | None]:
     """Texts, or pairs of them, in rows of named columns, tokenised once; batches are trimmed to their longest text."""
     settings = TextSettings(
