@@ -135,7 +135,7 @@ def branch_outputs(branch: nn.Module, feature: np.ndarray) -> tuple[np.ndarray, 
                 y * norm.weight.detach().numpy()[:, None, None] + norm.bias.detach().numpy()[:, None, None], 0
             )
     vector = x.mean((2, 3))
-    return vector @ branch.fc.weight.detach().numpy().T + branch.fc.bias.detach().numpy(), vector  # type: ignore[union-attr]
+    return vector @ branch.fc.weight.detach().numpy().T + branch.fc.bias.detach().numpy(), vector  # type: ignore[operator, union-attr]
 
 
 def byot(term: Any, maps: list[np.ndarray], logits: np.ndarray, last: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -188,7 +188,7 @@ def test_an_exit_is_a_smaller_network_of_its_own() -> None:
     small = early_exit(distiller.terms["byot"], student, 0).eval()  # type: ignore[arg-type]
     with rw.tap(student.eval(), ["stage1"]) as features, torch.no_grad():
         student(images)
-        wanted = distiller.terms["byot"].exits[0].eval()(features["stage1"])[0]  # type: ignore[union-attr, index]
+        wanted = distiller.terms["byot"].exits[0].eval()(features["stage1"])[0]  # type: ignore[union-attr, index, operator]
         torch.testing.assert_close(small(images), wanted)
     torch.testing.assert_close(copy.deepcopy(small)(images), wanted)
     with pytest.raises(InputError, match="from 0 to 0, got 1 of 1 exits"):
@@ -232,7 +232,7 @@ def test_memories_travel_in_the_state_and_a_training_resumes_exactly() -> None:
     whole, parts = made(0), made(0)
     steps(*whole, 0, 6)
     steps(*parts, 0, 3)
-    assert parts[0].terms["dlb"].rows.tolist()[:4] == [4, 5, 6, 7]  # type: ignore[union-attr]
+    assert parts[0].terms["dlb"].rows.tolist()[:4] == [4, 5, 6, 7]  # type: ignore[operator, union-attr]
     rest = made(30)
     for part, other in zip(rest, parts, strict=True):
         part.load_state_dict(copy.deepcopy(other.state_dict()))

@@ -47,6 +47,8 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("methods.md", "| `byot` | all stages", "rule"),
     ("methods.md", "- The loss is the same for `a z + b`", "rule"),
     ("methods.md", "- **Learned parts with a loss of their own**", "rule"),
+    ("compare.md", "| test metric |", "rule"),
+    ("compare.md", "| difference to kd |", "rule"),
     ("config.md", "| `detection`", "rule"),
     ("config.md", "| `expected_calibration_error` | `classification`", "rule"),
     ("config.md", "| `detection` | boxes with a class each", "rule"),

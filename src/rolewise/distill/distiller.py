@@ -13,7 +13,7 @@ from rolewise.distill import guards
 from rolewise.distill.batch_arguments import batch_of
 from rolewise.distill.checks import check_choice, check_limit, check_switch
 from rolewise.distill.construction import add_terms, check_parts, networks_of, specs_of, task_of
-from rolewise.distill.links import links_of, tapped
+from rolewise.distill.links import further_views, links_of, read_outputs, tapped
 from rolewise.distill.listed_methods import Methods, methods_of
 from rolewise.distill.loss_term import LossTerm
 from rolewise.distill.networks_by_role import Networks
@@ -115,9 +115,9 @@ class Distiller(Networks):
         self.input_name, self.label_name = input_name, label_name
         self.teacher_gradients, self.teacher_mode = teacher_gradients, teacher_mode
         self.teaching = tuple(role for role in teachers if any(role in link.teachers for link in self.links))
-        reading = zip(self.links, self.methods, strict=True)
-        read = {role for link, method in reading if method.reads_outputs for role in link.teachers}
+        read = read_outputs(self.links, self.methods)
         paths = {role: tapped(self.links, role) for role in (*self.roles, *self.teaching)}
+        self.further_views = further_views(self.links, self.methods)
         self.remember_teachers()
         self.read_at(paths, stopped=set(self.teaching) - read if stop_teacher else ())
         self.terms = nn.ModuleDict()

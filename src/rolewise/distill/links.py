@@ -20,7 +20,8 @@ class Link:
     Args:
         student: the role of the network that learns.
         teacher: the role of the network that teaches, the first of several; the student's own where it teaches itself.
-        pairs: the paths (student's, teacher's) that the method reads.
+        pairs: the paths (student's, teacher's) that the method reads; the teacher's are empty where it reads the
+            student's alone.
         others: further teachers by role, with the pairs of each; empty where the method has one teacher.
         several: whether the method reads a mapping of teachers, be it of one.
     """
@@ -35,6 +36,11 @@ class Link:
     def teachers(self) -> tuple[str, ...]:
         """The roles of all networks that teach, each once."""
         return (self.teacher, *self.others)
+
+    @property
+    def roles(self) -> tuple[tuple[str, str], ...]:
+        """The roles of the student and of the first teacher, each with its kind."""
+        return (self.student, "student"), (self.teacher, "teacher")
 
     @property
     def all_pairs(self) -> dict[str, tuple[tuple[str, str], ...]]:
@@ -125,6 +131,8 @@ def pairs_of(method: Method, student: nn.Module, teacher: nn.Module) -> list[tup
     """
     if method.info.reads == "logits":
         return []
+    if method.info.taps_student_alone:
+        return [(path, "") for path in _student_paths(method, student)]
     if method.student_taps:
         students = [resolve(student, name, "student") for name in method.student_taps]
         return list(zip(students, [resolve(teacher, name, "teacher") for name in method.teacher_taps], strict=True))
@@ -138,6 +146,17 @@ def pairs_of(method: Method, student: nn.Module, teacher: nn.Module) -> list[tup
     return [(resolve(student, name, "student"), resolve(teacher, name, "teacher")) for name in shared]
 
 
+def _student_paths(method: Method, student: nn.Module) -> list[str]:
+    known = names_of(student)
+    names = method.student_taps or [name for name in method.info.taps if name in known]
+    if not names:
+        raise InputError(
+            f'"{method.info.name}" must read taps of the student, and it has none of {", ".join(method.info.taps)}; '
+            "give student_taps by module path"
+        )
+    return [resolve(student, name, "student") for name in names]
+
+
 def tapped(links: Sequence[Link], role: str) -> list[str]:
     """Returns the paths that methods read of a network."""
     return [
@@ -146,5 +165,20 @@ def tapped(links: Sequence[Link], role: str) -> list[str]:
         for teacher, pairs in link.all_pairs.items()
         for pair in pairs
         for path, owner in zip(pair, (link.student, teacher), strict=True)
-        if owner == role
+        if owner == role and path
     ]
+
+
+def read_outputs(links: Sequence[Link], methods: Sequence[Method]) -> set[str]:
+    """Returns the roles of the teachers whose outputs methods read."""
+    pairs = zip(links, methods, strict=True)
+    return {role for link, method in pairs if method.reads_outputs for role in link.teachers}
+
+
+def further_views(links: Sequence[Link], methods: Sequence[Method]) -> dict[str, tuple[str, ...]]:
+    """Returns the roles that run on each further view that methods read, in the order of teachers and student."""
+    found: dict[str, tuple[str, ...]] = {}
+    for link, method in zip(links, methods, strict=True):
+        for view in () if method.info.term is None else method.info.term.views:
+            found[view] = tuple(dict.fromkeys((*found.get(view, ()), *link.teachers, link.student)))
+    return found

@@ -86,6 +86,11 @@ class Info:
         parameters = inspect.signature(self.loss).parameters.values()
         return {some.name: some.default for some in parameters if some.kind is some.KEYWORD_ONLY}
 
+    @cached_property
+    def taps_student_alone(self) -> bool:
+        """Whether it taps features of the student, and none of the teacher."""
+        return self.term is not None and self.term.taps_student_alone
+
     @property
     def settings(self) -> dict[str, Any]:
         """The loss's own settings with their defaults; targets and ``estimator`` are none of them."""
@@ -183,7 +188,8 @@ class Method:
     @property
     def reads_outputs(self) -> bool:
         """Whether it reads the networks' outputs beside, or in place of, tapped features."""
-        return self.info.reads == "logits"
+        term = self.info.term
+        return self.info.reads == "logits" or (term is not None and term.reads_outputs)
 
     @property
     def map_settings(self) -> dict[str, Any]:

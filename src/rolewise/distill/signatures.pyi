@@ -67,6 +67,19 @@ def ca_mkd(
 ) -> Method:
     """Mean of the divergences from several teachers, weighted by each one's cross-entropy with the label."""
 
+def cat_kd(
+    *,
+    grid: int = 2,
+    normalise: bool = False,
+    weight: float | Weight | dict[str, Any] = 15.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean squared difference of class activation maps, averaged over a small grid."""
+
 def cirkd(
     *,
     temperature: float = 0.1,
@@ -108,6 +121,21 @@ def crd(
     student: str | None = None,
 ) -> Method:
     """Noise-contrastive estimate of an example's embedding among those of others in the other network's memory."""
+
+def crld(
+    *,
+    temperature: float = 4.0,
+    within: float = 2.0,
+    across: float = 0.5,
+    label_share: float = 1.0,
+    sure: float = 0.9,
+    sure_of_strong: float = 0.2,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergences between networks within each of two views and across them, where the teacher is sure."""
 
 def cs_kd(
     *,
@@ -223,6 +251,20 @@ def ensemble_kd(
     student: str | None = None,
 ) -> Method:
     """Divergence of the student's softened class probabilities from the mean of all teachers'."""
+
+def fcfd(
+    *,
+    appearance: float = 5.0,
+    function: float = 1.0,
+    temperature: float = 4.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared differences of bridged stages, and divergences of outputs that go through both networks."""
 
 def fgd(
     *,
@@ -351,6 +393,21 @@ def logit_standardisation(
 ) -> Method:
     """Divergence of the student's standardised and softened logits from the teacher's."""
 
+def manifold(
+    *,
+    within: float = 4.0,
+    across: float = 0.1,
+    random: float = 0.2,
+    tokens: int = 192,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared differences of the cosines between tokens of an image, tokens of a place, and tokens drawn at random."""
+
 def match(
     *,
     loss: Literal["mse", "l1", "smooth_l1", "huber", "cosine", "kl", "pearson"] = "mse",
@@ -430,6 +487,18 @@ def mixstd(
 ) -> Method:
     """Cross-entropy and divergence of rescaled logits: the labels' term is part of it, so set label_weight to 0."""
 
+def mlkd(
+    *,
+    label_share: float = 0.1,
+    teacher_share: float = 0.9,
+    masked: bool = True,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergences of probabilities, and squared differences of their products over examples and over classes."""
+
 def nkd(
     *,
     target: float = 1.0,
@@ -442,6 +511,17 @@ def nkd(
 ) -> Method:
     """Cross-entropy of the target under the teacher's probability, and of the other classes at the sum 1."""
 
+def norm_direction(
+    *,
+    weight: float | Weight | dict[str, Any] = 2.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """One minus the student's feature along its class's direction, relative to the longer of both features."""
+
 def nst(
     *,
     weight: float | Weight | dict[str, Any] = 50.0,
@@ -452,6 +532,31 @@ def nst(
     student: str | None = None,
 ) -> Method:
     """Squared maximum mean discrepancy of the two sets of channels, under a quadratic kernel."""
+
+def ofa(
+    *,
+    power: float = 1.0,
+    temperature: float = 1.0,
+    branches: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropy of logits, of the student and of a branch behind each stage, under an enhanced target."""
+
+def ofd(
+    *,
+    weight: float | Weight | dict[str, Any] = 0.001,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Partial squared distance to the teacher's features, cut off below at a margin of each channel."""
 
 def output_match(
     *,
@@ -567,6 +672,32 @@ def rkd(
 ) -> Method:
     """Huber distance between the relations of the batch in the two networks."""
 
+def sdd(
+    *,
+    temperature: float = 4.0,
+    scales: int = 3,
+    complementary: float = 2.0,
+    weight: float | Weight | dict[str, Any] = 0.9,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of softened class probabilities of regions, from the whole image to ever smaller cells."""
+
+def semckd(
+    *,
+    width: int = 32,
+    weight: float | Weight | dict[str, Any] = 400.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared differences of every pair of stages, weighted by an attention of the student's over the teacher's."""
+
 def similarity(
     *,
     weight: float | Weight | dict[str, Any] = 3000.0,
@@ -578,6 +709,17 @@ def similarity(
 ) -> Method:
     """Squared difference of the batch's similarities."""
 
+def simkd(
+    *,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean squared difference of the student's projected last map to the teacher's; the teacher's head is reused."""
+
 def soft_cross_entropy(
     *,
     temperature: float = 1.0,
@@ -587,6 +729,18 @@ def soft_cross_entropy(
     student: str | None = None,
 ) -> Method:
     """Cross-entropy of the student's softened probabilities under the teacher's."""
+
+def srrl(
+    *,
+    regression: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared difference of mean features, and of the logits that the teacher's classifier makes of them."""
 
 def tf_kd(
     *,
@@ -634,6 +788,20 @@ def ttm(
 ) -> Method:
     """Divergence of the student's class probabilities, as they are, from a power of the teacher's."""
 
+def uskd(
+    *,
+    target: float = 1.0,
+    others: float = 0.1,
+    weak: float = 0.005,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropies with the student's own smoothed target and with Zipf's law over the ranks of other classes."""
+
 def vid(
     *,
     variance: float = 5.0,
@@ -645,6 +813,31 @@ def vid(
     student: str | None = None,
 ) -> Method:
     """Negative log-likelihood of the teacher's features under a Gaussian that is regressed from the student's."""
+
+def vitkd(
+    *,
+    shallow: float = 3e-05,
+    deep: float = 3e-06,
+    masked: float = 0.5,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Summed squared differences: of shallow layers through linear maps, and of masked tokens of the deepest."""
+
+def vkd(
+    *,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Smooth difference of the student's feature, orthogonally mapped, to the teacher's, normalised."""
 
 def wsld(
     *,
