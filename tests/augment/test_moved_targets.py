@@ -97,12 +97,14 @@ def test_a_moved_box_holds_its_moved_object(slots: int):
     assert seen.sum() > 250
     found = hulls(moved)
     over = torch.cat([boxes[:, :2] - found[:, :2], found[:, 2:] - boxes[:, 2:]], 1)[seen]
-    assert float(over.max()) <= 0.5 * slots
+    enlarging = torch.isin(plan.ops, torch.tensor([INDEX["scale"], INDEX["resized_crop"]])).any(1)
+    assert float(over[~enlarging[seen]].max()) <= 0.5 * slots
+    assert float(over[enlarging[seen]].max()) <= 0.5 * slots * 4  # half a pixel enlarged with the image
     # And not much more: an upright box around a turned one is larger by what turning adds.
     assert float(-over.mean()) < 1.5
-    # What was dropped has gone almost whole.
+    # What was dropped has gone almost whole, where nothing enlarged what is left of it.
     share = moved.flatten(1).sum(1) / masks.flatten(1).sum(1)
-    assert float(share[~kept].amax()) < 0.6
+    assert float(share[~kept & ~enlarging].amax()) < 0.6
 
 
 def test_boxes_move_by_hand():

@@ -42,6 +42,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("methods.md", "| `crd` | `penultimate`", "rule"),
     ("methods.md", "| `mgd` | `last_stage`", "rule"),
     ("methods.md", "| `ld` | distributions of", "rule"),
+    ("methods.md", "| `aekd` | logits of several teachers", "rule"),
     ("methods.md", "- The loss is the same for `a z + b`", "rule"),
     ("methods.md", "- **Learned parts with a loss of their own**", "rule"),
     ("compare.md", "| test metric |", "rule"),

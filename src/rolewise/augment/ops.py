@@ -1,7 +1,7 @@
 """The table of image operations: what each one does, its range and unit, and whether it has a sign.
 
 Source: the fifteen operations of Population Based Augmentation (Ho et al., 2019, https://arxiv.org/abs/1905.05393),
-with flip, pad-and-crop and the random resized crop.
+with flip, pad-and-crop, the random resized crop and scale jitter.
 Differs from source: on the ``rolewise`` scale strength 0 is the identity and the effect grows with strength; the
 original magnitudes, where that does not hold, are the ``pba`` scale (see `pba_value`).
 """
@@ -66,6 +66,7 @@ _TABLE = (
     Op("crop", "geometric", "fraction of the side", 0.125, False, "pads with the fill and crops at a random place"),
     # What is new stands at the end: numbers in plans are places in this table.
     Op("resized_crop", "geometric", "fraction of the area", 0.92, False, "enlarges a random part to the whole image"),
+    Op("scale", "geometric", "octaves", 1.0, True, "enlarges a random part, or shrinks the image to a random place"),
 )
 
 _TOKENS = (

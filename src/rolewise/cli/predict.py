@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,10 @@ def predict_command(
         list[str], typer.Argument(metavar="IMAGES...", help="Files, folders or patterns.", show_default=False)
     ],
     top: Annotated[
-        int, typer.Option("--top", min=0, help="Most probable classes or labels; 0: one class, or the labels found.")
+        int,
+        typer.Option(
+            "--top", min=0, help="Most probable classes, labels or boxes; 0: one class, or the labels or boxes found."
+        ),
     ] = 0,
     stage: Annotated[
         str, typer.Option("--stage", help="A training of the run: seed0/small-own+distill.", show_default=False)
@@ -45,6 +49,15 @@ def predict_command(
         str,
         typer.Option("--masks", help="Folder for the masks of a segmenter, as PNG files.", show_default=False),
     ] = "",
+    draw: Annotated[
+        str,
+        typer.Option(
+            "--draw", help="Folder for the pictures with a detector's boxes, as PNG files.", show_default=False
+        ),
+    ] = "",
+    score: Annotated[
+        float, typer.Option("--score", min=0, max=1, help="Least probability of a box that is shown.")
+    ] = 0.25,
     batch_size: Annotated[int, typer.Option("--batch", min=1, help="Pictures that are run together.")] = 64,
 ) -> None:
     """Predict for pictures, by a trained network of a run or by an exported file.
@@ -58,10 +71,14 @@ def predict_command(
     Example: rolewise predict student.onnx 'holiday/*.jpg' --csv -
 
     Example: rolewise predict runs/camvid street/ --masks masks
+
+    Example: rolewise predict cells.onnx slides/ --csv boxes.csv --draw drawn --score 0.5
     """
     from rolewise.deploy.given_pictures import given_pictures
+    from rolewise.deploy.predicted_boxes import write_drawing
     from rolewise.deploy.predicted_masks import write_mask
     from rolewise.deploy.prediction_tables import (
+        named_boxes,
         predictions_as_csv,
         predictions_as_json,
         table_head,
@@ -75,15 +92,19 @@ def predict_command(
     paths = given_pictures(images)
     plain = csv == "-" or as_json
     with _notes_aside(plain):
-        predictor = _predictor(place, stage, arm, seed)
+        predictor = replace(_predictor(place, stage, arm, seed), least=score)
         found: list[Prediction] = []
-        files = iter(_mask_files(predictor, masks, paths))
+        files = iter(_picture_files(predictor, "masks", masks, "segmentation", paths))
+        drawings = iter(_picture_files(predictor, "draw", draw, "detection", paths))
         if not plain:
             console.print(table_head(predictor), soft_wrap=True)
         for one in picture_predictions(predictor, paths, batch_size=batch_size):
             found.append(one)
             if (file := next(files, None)) is not None and one.mask is not None:
                 write_mask(file, one.mask, one.path, predictor.facts.rules)
+            if (file := next(drawings, None)) is not None and not one.fault:
+                boxes = [box for _, box in named_boxes(predictor, one, top)]
+                write_drawing(file, boxes, predictor.facts.classes, one.path, predictor.facts.rules)
             for line in () if plain else table_lines(predictor, one, top):
                 console.print(line, soft_wrap=True)
     if as_json:
@@ -97,17 +118,20 @@ def predict_command(
     if masks:
         with _notes_aside(plain):
             console.print(f"Masks: {masks} (PNG, a number for each class; 255: not seen)", soft_wrap=True)
+    if draw:
+        with _notes_aside(plain):
+            console.print(f"Drawn: {draw} (PNG)", soft_wrap=True)
     _report_faults(found)
 
 
-def _mask_files(predictor: Any, folder: str, paths: list[Path]) -> list[Path]:
+def _picture_files(predictor: Any, option: str, folder: str, kind: str, paths: list[Path]) -> list[Path]:
     from rolewise.deploy.predicted_masks import mask_paths
 
     if not folder:
         return []
-    if predictor.facts.kind != "segmentation":
-        raise InputError(f"--masks is of a segmenter, got a network of {predictor.facts.kind}; leave it out")
-    return mask_paths(Path(folder), paths)
+    if predictor.facts.kind != kind:
+        raise InputError(f"--{option} is for {kind}, got a network of {predictor.facts.kind}; leave it out")
+    return mask_paths(Path(folder), paths, "masks" if option == "masks" else "drawings")
 
 
 def _predictor(place: Path, stage: str, arm: str, seed: int | None) -> Any:

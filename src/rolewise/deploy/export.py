@@ -19,10 +19,11 @@ from rolewise.deploy.export_remarks import (
     runtime_of,
 )
 from rolewise.deploy.file_agreement import Predict, agreement, outputs, score
-from rolewise.deploy.file_facts import KINDS, FileFacts, form_of, kind_of_task
+from rolewise.deploy.file_facts import KINDS, BoxRules, FileFacts, form_of, kind_of_task
 from rolewise.deploy.file_formats import (
     OnnxFile,
     Subject,
+    file_network,
     of_network,
     of_onnx,
     of_packed,
@@ -46,7 +47,6 @@ from rolewise.experiment.stages import WEIGHTS, section_of, trained_network
 from rolewise.files import AnyPath, as_path, sha256, write_text
 from rolewise.quant import quantised_layers
 from rolewise.tasks import MultiLabel, build_task
-from rolewise.tasks.pixel_logits import with_pixel_logits
 from rolewise.threads import torch_threads
 
 __all__ = ["FORMATS", "default_stage", "export_stage", "written"]
@@ -167,14 +167,14 @@ def _subject(run: RunFolder, data: SeedData, stage: Stage, given: str, output: s
         task.threshold if isinstance(task, MultiLabel) else 0.5,
         sha256(run.needed(stage.name, WEIGHTS)),
         f"{stage.name} of {config.name}",
+        boxes=BoxRules.of(task),
     )
-    size = data.source.size if kind == "segmentation" else None
     # Spread over all of them, as they may be sorted by class. Labels are not looked at: a student that was trained on
     # few labelled images may see them too.
     chosen = data.train[:: -(-len(data.train) // _CALIBRATION)]
     return Subject(
-        with_pixel_logits(trained_network(run, data, stage).cpu(), size),
-        lambda: with_pixel_logits(data.network(section.model, stage.role), size),
+        file_network(trained_network(run, data, stage).cpu(), kind, data.source.size),
+        lambda: file_network(data.network(section.model, stage.role), kind, data.source.size),
         spec,
         data.fed(section.model),
         _read(data.source, compared_images(facts, chosen)),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.deploy.file_agreement import Predict, agreement, outputs
-from rolewise.deploy.file_facts import FileFacts
+from rolewise.deploy.file_facts import FileFacts, Kind
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec, prepare
 from rolewise.quant import load_packed, quantised_layers, save_packed
@@ -21,6 +21,8 @@ from rolewise.quant.file_form import FileForm, InForm
 from rolewise.quant.onnx_ends import IMAGES
 from rolewise.quant.onnx_export import Contents, save_onnx
 from rolewise.quant.program import load_program, save_program
+from rolewise.tasks.joined_boxes import with_joined_boxes
+from rolewise.tasks.pixel_logits import with_pixel_logits
 
 #: An ONNX file keeps its grids for speed if it predicts as the network for this share of the training images.
 FAITHFUL = 0.995
@@ -85,6 +87,20 @@ class OnnxFile:
     kept: bool
     fidelity: float | None
     images: int
+
+
+def file_network(network: nn.Module, kind: Kind, size: tuple[int, int]) -> nn.Module:
+    """Returns a network, changed in place, whose output is what its file gives.
+
+    Args:
+        network: gives what its task takes.
+        kind: its task. A segmenter gives logits [B, K, H, W] of its last head, a detector boxes and logits
+            [B, A, 4 + K]; the others stay as they are.
+        size: (H, W) of the images as they are read.
+    """
+    if kind == "detection":
+        return with_joined_boxes(network)
+    return with_pixel_logits(network, size if kind == "segmentation" else None)
 
 
 def runtime() -> Any:
@@ -165,7 +181,7 @@ def of_onnx(path: Path, threads: int = 0) -> Predict:
 
 
 def open_onnx(path: Path, threads: int = 0) -> tuple[Predict, dict[str, str]]:
-    """Returns an ONNX file as `of_onnx` does, and its metadata."""
+    """Returns an ONNX file as `of_onnx` does, and its metadata; boxes and logits become one tensor, boxes first."""
     library = runtime()
     options = library.SessionOptions()
     options.log_severity_level = 3
@@ -179,7 +195,19 @@ def open_onnx(path: Path, threads: int = 0) -> tuple[Predict, dict[str, str]]:
             f"({error})"
         ) from error
     known = dict(session.get_modelmeta().custom_metadata_map)
-    return lambda images: torch.from_numpy(session.run(None, {IMAGES: images.numpy()})[0]), known
+
+    def run(images: Tensor) -> Tensor:
+        try:
+            found = [torch.from_numpy(one) for one in session.run(None, {IMAGES: images.numpy()})]
+        except Exception as error:
+            # The exporter writes the number of its own images down where a network's code makes it a plain number.
+            raise InputError(
+                f"{path} must run on {len(images)} images, and ONNX Runtime fails ({error}); a network's forward must "
+                "take the batch from images.shape[0], not len(images)"
+            ) from error
+        return found[0] if len(found) == 1 else torch.cat(found, -1)
+
+    return run, known
 
 
 def _of_module(subject: Subject, model: nn.Module) -> Predict:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rolewise.deploy.comparison_rows import BATCHES, CardRow, bits_of
-from rolewise.deploy.file_agreement import ALIKE
+from rolewise.deploy.file_agreement import ALIKE, PARTS
+from rolewise.deploy.file_facts import BoxRules
 from rolewise.deploy.file_formats import Subject
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import Stage
@@ -88,7 +89,7 @@ def card(run: RunFolder, stage: Stage, subject: Subject, made: Exported) -> str:
     config, section, facts = run.config(), section_of(run.config(), stage.role), subject.facts
     few, names = len(list(quantised_layers(model))), list(map(_escaped, facts.classes))
     kind = {"multi_label": "labels", "regression": "numbers"}.get(facts.kind, "classes")
-    whole = "the pixels of these images" if facts.kind == "segmentation" else "these images"
+    whole = f"{PARTS.get(facts.kind, '')}these images"
     kept = ", ".join(float_layers(model)) if few else ""
     values = {
         "network": f"{section.model.name} {section.model.arguments or ''}".strip(),
@@ -102,6 +103,7 @@ def card(run: RunFolder, stage: Stage, subject: Subject, made: Exported) -> str:
         "input": _input(subject, made.form),
         "output": {"logits": "numbers" if kind == "numbers" else "logits"}.get(facts.form.output, facts.form.output),
         "pictures": _pictures(subject),
+        **({"boxes": _boxes(facts.boxes)} if facts.boxes is not None else {}),
         "mean, standard deviation": f"{_numbers(spec.mean)}; {_numbers(spec.std)}",
         "file": f"{made.path.name}, {made.form}, {made.path.stat().st_size:,} bytes",
         "weights at their bits": f"{size_in_bytes(model):,} bytes",
@@ -144,6 +146,11 @@ def _pictures(subject: Subject) -> str:
     )
     text += f", on background {rules.background}, {'grey' if rules.grayscale else 'RGB'}"
     return text if subject.facts.own_rules else f"{text}; assumed, since the data were arrays"
+
+
+def _boxes(rules: BoxRules) -> str:
+    found = f"score at least {rules.score:g}, then suppression above an IoU of {rules.overlap:g}"
+    return f"{found}, at most {rules.most}; none of it in the file, which has all places"
 
 
 def _escaped(name: str) -> str:

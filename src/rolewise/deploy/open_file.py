@@ -11,7 +11,7 @@ from typing import Any
 
 from rolewise.deploy.file_agreement import Predict
 from rolewise.deploy.file_facts import FileFacts, facts_of
-from rolewise.deploy.file_formats import Subject, of_packed, open_onnx
+from rolewise.deploy.file_formats import Subject, file_network, of_packed, open_onnx
 from rolewise.errors import InputError
 from rolewise.files import kind_of
 from rolewise.inputs import InputSpec
@@ -79,7 +79,9 @@ def _packed(path: Path) -> tuple[Predict, FileFacts]:
         )
 
     def plain() -> Any:
-        return build(name, num_classes=len(facts.classes), channels=channels, size=(height, width), seed=0, **arguments)
+        classes = len(facts.classes)
+        network = build(name, num_classes=classes, channels=channels, size=(height, width), seed=0, **arguments)
+        return file_network(network, facts.kind, facts.rules.shape)
 
     spec = InputSpec(facts.mean, facts.std, (height, width), facts.form.interpolation)
     subject = Subject(plain(), plain, spec, (channels, height, width), None, facts)

@@ -13,6 +13,16 @@ from rolewise.models import (  # noqa: F401  (they fill the registry)
     wide,
 )
 from rolewise.models.model_registry import GIVEN, MODELS, build, construct, count_parameters, init_from
+from rolewise.models.reused_head import with_reused_head
 from rolewise.taps import taps_of
 
-__all__ = ["GIVEN", "MODELS", "build", "construct", "count_parameters", "init_from", "taps_of"]
+__all__ = [
+    "GIVEN",
+    "MODELS",
+    "build",
+    "construct",
+    "count_parameters",
+    "init_from",
+    "taps_of",
+    "with_reused_head",
+]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, as_path, write_bytes
 from rolewise.quant.deployed import Deployed
-from rolewise.quant.file_form import FileForm, InForm
+from rolewise.quant.file_form import FileForm, InForm, InParts
 from rolewise.quant.fixed import with_fixed_levels
 from rolewise.tensors import read_head_first
 
@@ -45,7 +45,10 @@ def save_program(
     """
     form = form or FileForm()
     network = Deployed(with_fixed_levels(model), mean, std)
-    deployed = network if form.is_network_own(size) else InForm(network, size, form)
+    deployed: nn.Module = network
+    if not form.is_network_own(size):
+        deployed = InForm(network, size, form)
+        deployed = InParts(deployed, form) if form.boxes else deployed
     deployed = deployed.cpu().eval().requires_grad_(False)
     draws = torch.Generator().manual_seed(0)
     example = torch.rand(2, *size, generator=draws)
@@ -70,6 +73,8 @@ def save_program(
 def load_program(path: AnyPath) -> Callable[[Tensor], Tensor]:
     """Returns a function that runs the program in a file, without gradients: images in [0, 1] -> its output.
 
+    Boxes and logits become one tensor, boxes first.
+
     Raises:
         InputError: the file is missing, damaged or of another kind.
     """
@@ -84,7 +89,7 @@ def load_program(path: AnyPath) -> Callable[[Tensor], Tensor]:
 
     @torch.no_grad()
     def run(images: Tensor) -> Tensor:
-        logits: Tensor = module(images)
-        return logits
+        found: Tensor | dict[str, Tensor] = module(images)
+        return found if isinstance(found, Tensor) else torch.cat(list(found.values()), -1)
 
     return run

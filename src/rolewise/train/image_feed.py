@@ -22,7 +22,7 @@ from rolewise.train.given import check_seen
 from rolewise.train.mixer import Mixer, laid_out, parts_of
 from rolewise.train.mixing import Mixing
 from rolewise.train.moved_labels import lie_in_image, moved_labels
-from rolewise.train.position_plans import PositionPlans
+from rolewise.train.position_plans import EpochPlans, plans_of_epoch
 
 #: Large images are augmented fewer at once: the work takes several times their bytes.
 CHUNK_BYTES = 1 << 24
@@ -47,6 +47,9 @@ class ImageFeed:
         seed: of all draws.
         device: of the batches.
     """
+
+    #: V, where epoch e shows each image as view e modulo V does; None where each epoch is drawn anew.
+    views: int | None = None
 
     def __init__(
         self,
@@ -88,7 +91,7 @@ class ImageFeed:
         order = shuffled(self.indices, generator(self.seed, "epoch", epoch, "order"))[: self.examples]
         boxes = kind_of_targets(self.source.labels) == "boxes"
         unlabelled = are_unlabelled(self.source.labels[order])
-        plans, mixer = self._plans(epoch), self._mixer(epoch, order)
+        plans, mixer = plans_of_epoch(self, epoch, order), self._mixer(epoch, order)
         if not start:
             self.counts = {"rows": 0, "mixed": 0} if mixer is not None else {}
         for chunk in batches(self.source, order[start * size :], images, device=self.device):
@@ -124,21 +127,7 @@ class ImageFeed:
             names=("epoch", epoch, "mix"),
         )
 
-    def _plans(self, epoch: int) -> tuple[PositionPlans, PositionPlans | None]:
-        """Returns the plans of student and teacher; None where the teacher's images are not augmented apart."""
-        height, width = self.source.size
-        size, progress = (self.source.channels, height, width), epoch / self.settings.epochs
-        student = PositionPlans(self.augmentation.at(progress), size, self.seed, "epoch", epoch, "student")
-        if self.view != "own" or not self.distiller.methods:
-            return student, None
-        assert self.teacher_augmentation is not None
-        return student, PositionPlans(
-            self.teacher_augmentation.at(progress), size, self.seed, "epoch", epoch, "teacher"
-        )
-
-    def _augmented(
-        self, chunk: ImageBatch, plans: tuple[PositionPlans, PositionPlans | None], place: int
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
+    def _augmented(self, chunk: ImageBatch, plans: EpochPlans, place: int) -> tuple[Tensor, Tensor | None, Tensor]:
         """Returns the student's images, the teacher's (None where it sees these, or is not run), and the targets.
 
         Masks and boxes move with the student's images, and the teacher's images too: the two are compared place by
