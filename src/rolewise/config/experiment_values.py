@@ -31,9 +31,13 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
         del values["teacher"]["label_map"]
     if values["teacher"]["init"] == "random":
         del values["teacher"]["init"]
+    if values["distill"]["cache"] is None:
+        del values["distill"]["cache"]
     for section in (values["teacher"], *values["students"]):
         if section["model"]["interpolation"] is None:
             del section["model"]["interpolation"]
+        if section["train"]["batches"] == "shuffled":
+            del section["train"]["batches"]
     for student in values["students"]:
         if not student["phases"]:
             del student["phases"]

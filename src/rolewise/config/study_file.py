@@ -61,7 +61,12 @@ def load_study_config(
     Raises:
         ConfigError: all faults, each with file, line, dotted path and remedy.
     """
-    return _Reading(read_overridden(path, overrides), Path(path).parent, check, measure_faults).study()
+    return study_config_of(read_overridden(path, overrides), Path(path).parent, check, measure_faults)
+
+
+def study_config_of(document: Document, folder: Path, check: Check | None, measure_faults: MeasureFaults) -> Study:
+    """Turns a document into a checked study (see `load_study_config`); a base is looked for in ``folder``."""
+    return _Reading(document, folder, check, measure_faults).study()
 
 
 class _Reading:

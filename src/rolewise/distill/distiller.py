@@ -13,7 +13,7 @@ from rolewise.distill import guards
 from rolewise.distill.batch_arguments import batch_of
 from rolewise.distill.checks import check_choice, check_limit, check_switch
 from rolewise.distill.construction import add_terms, check_parts, networks_of, specs_of, task_of
-from rolewise.distill.links import links_of, tapped
+from rolewise.distill.links import further_views, links_of, read_outputs, tapped
 from rolewise.distill.listed_methods import Methods, methods_of
 from rolewise.distill.loss_term import LossTerm
 from rolewise.distill.networks_by_role import Networks
@@ -114,9 +114,10 @@ class Distiller(Networks):
         self.label_weight, self.reduction = label_weight, reduction
         self.input_name, self.label_name = input_name, label_name
         self.teacher_gradients, self.teacher_mode = teacher_gradients, teacher_mode
-        self.teaching = tuple(role for role in teachers if role in {link.teacher for link in self.links})
-        read = {link.teacher for link, method in zip(self.links, self.methods, strict=True) if method.reads_outputs}
+        self.teaching = tuple(role for role in teachers if any(role in link.teachers for link in self.links))
+        read = read_outputs(self.links, self.methods)
         paths = {role: tapped(self.links, role) for role in (*self.roles, *self.teaching)}
+        self.further_views = further_views(self.links, self.methods)
         self.remember_teachers()
         self.read_at(paths, stopped=set(self.teaching) - read if stop_teacher else ())
         self.terms = nn.ModuleDict()
@@ -215,8 +216,7 @@ class Distiller(Networks):
             for method, link, term in zip(self.methods, self.links, self.listed_terms(), strict=True):
                 if self.active is not None and method.name not in self.active:
                     continue
-                # A network that teaches never learns through what it teaches.
-                teacher = full[link.teacher].detached() if link.teacher in self.roles else full[link.teacher]
+                teacher = link.taught(full, self.roles)
                 with NOTHING if isinstance(term, LossTerm) else without_autocast(device):
                     losses = term(full[link.student], teacher, batch, context)
                 for key, loss in ({"": losses} if isinstance(losses, Tensor) else losses).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -51,6 +52,8 @@ class Networks(nn.Module):
     read_teachers: frozenset[str] | None = None
     #: The taps behind which the pass of a network ends, by role; elsewhere it ends with the network.
     ends: Mapping[str, frozenset[str]] = MappingProxyType({})
+    #: The roles that run on a further view, by its name in batches (see `Term.views`).
+    further_views: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     teaching: tuple[str, ...]
     teacher_gradients: bool
     teacher_mode: TeacherMode
@@ -154,15 +157,22 @@ class Networks(nn.Module):
         for role in self.roles:
             # Losses that a network computes itself are those of a student alone.
             outputs[role] = self._run(role, self.network(role), batch.view(role), batch.targets, prepared)
+        for view in self.further_views.keys() & batch.views.keys():
+            self._run_view(view, batch, outputs, prepared)
         return outputs
 
+    def _run_view(self, view: str, batch: Batch, outputs: dict[str, Outputs], prepared: dict[Any, Any]) -> None:
+        """Runs networks on a further view, and adds what they give to their outputs; nothing is tapped."""
+        for role in (role for role in self.further_views[view] if role in outputs):
+            network, learns = self.network(role), role in self.roles
+            held = NOTHING if learns or self.teacher_mode == "eval" else batch_statistics(network)
+            inputs = self._prepared(role, batch.views[view], prepared)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and (learns or self.teacher_gradients)), held:
+                found = self.task.run(network, inputs, batch.targets if learns else None)
+            outputs[role] = replace(outputs[role], views={**outputs[role].views, view: found})
+
     def _run(self, role: str, network: nn.Module, inputs: Any, targets: Any, prepared: dict[Any, Any]) -> Outputs:
-        if (spec := self.specs[role]) is not None:
-            # Networks that are fed alike share what is prepared.
-            key = id(inputs), spec
-            if key not in prepared:
-                prepared[key] = prepare(inputs, spec)
-            inputs = prepared[key]
+        inputs = self._prepared(role, inputs, prepared)
         if role not in self._taps:
             return self.task.run(network, inputs, targets)
         call, taps = partial(self.task.run, network, inputs, targets), self._taps[role]
@@ -170,6 +180,12 @@ class Networks(nn.Module):
             return Outputs({}, taps.features(call, self.ends.get(role)))
         given, features = taps.run(call)
         return Outputs(given.values, features, given.losses)
+
+    def _prepared(self, role: str, inputs: Any, prepared: dict[Any, Any]) -> Any:
+        # Networks that are fed alike share what is prepared.
+        if (spec := self.specs[role]) is not None and (id(inputs), spec) not in prepared:
+            prepared[id(inputs), spec] = prepare(inputs, spec)
+        return inputs if spec is None else prepared[id(inputs), spec]
 
     def _given(self, role: str, batch: Batch) -> Outputs:
         taps = self._taps.get(role)

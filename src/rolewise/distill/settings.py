@@ -82,11 +82,16 @@ def tap_names(value: Any, key: str) -> tuple[str, ...]:
 
 def check_role(key: str, value: object) -> None:
     """Raises InputError unless a role, or a term's name, is a word: letters, digits and underscores, or None."""
-    if value is None or (isinstance(value, str) and value.isidentifier() and value not in ("labels", "total")):
+    roles = value if key == "teacher" and isinstance(value, (list, tuple)) and value else [value]
+    if value is None or all(_is_word(role) for role in roles):
         return
     raise InputError.at(
         (key,), f'must be a word of letters, digits and "_", other than labels and total, got {value!r}'
     )
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and value.isidentifier() and value not in ("labels", "total")
 
 
 def method_key(section: Mapping[str, Any]) -> str:

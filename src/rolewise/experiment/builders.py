@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rolewise.augment import OPS, TOKEN_OPS, Mix, Schedule
+from rolewise.augment import PBA_OPS, TOKEN_OPS, Mix, Schedule
 from rolewise.augment import build_schedule as build_augmentation
 from rolewise.batch import Batch
 from rolewise.config.network_sections import MixSection, StudentSection
@@ -63,7 +63,7 @@ def learned_ops(config: ExperimentConfig) -> tuple[str, ...]:
 
     By default those are the fifteen of population based augmentation, and for texts all on tokens.
     """
-    return allowed_ops(config) or tuple(name for name in OPS if name not in ("flip", "crop", "resized_crop"))
+    return allowed_ops(config) or PBA_OPS
 
 
 def allowed_ops(config: ExperimentConfig) -> tuple[str, ...] | None:

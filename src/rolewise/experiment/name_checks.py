@@ -16,6 +16,7 @@ from rolewise.data.reading_rules import reads_texts
 from rolewise.distill import COMBINATIONS, METHODS, section_faults, section_terms
 from rolewise.distill.settings import method_name
 from rolewise.errors import InputError, near
+from rolewise.experiment.cache_checks import cache_faults
 from rolewise.experiment.chain_checks import chain_faults
 from rolewise.experiment.method_sections import method_lists, methods_of_student
 from rolewise.experiment.metric_checks import metric_section_faults
@@ -66,6 +67,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from phase_faults(config, left_out)
     yield from _arms(config, left_out)
     yield from check_mixing(config, left_out)
+    yield from cache_faults(config, left_out)
     yield from task_section_faults(config, left_out)
     yield from metric_section_faults(config, left_out)
     yield from text_section_faults(config, left_out)

@@ -46,7 +46,7 @@ def training_seconds(data: SeedData, role: str, *, distilled: bool = False) -> f
         role: ``teacher``, or a student's name.
         distilled: include the teacher and the methods.
     """
-    trainee, most = _trainee(data, role, distilled), len(data.train)
+    trainee, most = one_batch_training(data, role, distilled), len(data.train)
     size = section_of(data.config, role).train.batch_size
 
     def epoch() -> None:
@@ -57,7 +57,7 @@ def training_seconds(data: SeedData, role: str, *, distilled: bool = False) -> f
         images = min(section_of(data.config, role).images or most, most, size * _BATCHES)
         trainee.indices = data.train[: max(2, images)]
         seconds = typical(epoch, data.device)
-    return seconds / max(1, min(len(trainee.indices), trainee.steps_per_epoch * size))
+    return seconds / max(1, trainee.images.examples)
 
 
 def distilling_seconds(data: SeedData, role: str) -> float:
@@ -67,7 +67,7 @@ def distilling_seconds(data: SeedData, role: str) -> float:
 
 def probing_seconds(data: SeedData, role: str) -> float:
     """Returns seconds that one measurement of the gradients' norms adds to a student's step."""
-    trainee = _trainee(data, role, True)
+    trainee = one_batch_training(data, role, True)
     plain = typical(lambda: _run(trainee, measured=False), data.device)
     return max(0.0, typical(lambda: _run(trainee, measured=True), data.device) - plain)
 
@@ -78,8 +78,14 @@ def _run(trainee: Trainee, *, measured: bool) -> None:
     trainee.epoch = trainee.step = 0
 
 
-def _trainee(data: SeedData, role: str, distilled: bool) -> Trainee:
-    """Returns a training of one batch, of networks as they are drawn."""
+def one_batch_training(data: SeedData, role: str, distilled: bool) -> Trainee:
+    """Returns a training of one batch, of networks as they are drawn.
+
+    Args:
+        data: the data of a seed.
+        role: ``teacher``, or a student's name.
+        distilled: include the teacher and the methods.
+    """
     section = section_of(data.config, role)
     settings = builders.train_settings(section.train, data.config)
     # Compiling takes longer than a timing may, and no step must lead to weights that are not finite.

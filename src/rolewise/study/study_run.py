@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from rolewise.config.document import Document
+from rolewise.config.overrides import read_overridden
 from rolewise.config.question_sections import Question
 from rolewise.config.study import Study
-from rolewise.config.study_file import load_study_config as _load_study
+from rolewise.config.study_file import study_config_of
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.run_folder import RunFolder, held
@@ -74,6 +76,23 @@ def load_study(
     Raises:
         ConfigError: all faults in one go.
     """
+    return study_of(read_overridden(path, overrides), Path(path), imports=imports, on_note=on_note)
+
+
+def study_of(
+    document: Document, path: Path, *, imports: bool = True, on_note: Callable[[str], None] | None = None
+) -> Study:
+    """Makes a study of values that were read or put together, checked and tried as `load_study` does.
+
+    Args:
+        document: the study's values and their places.
+        path: the file that they are from: its folder holds the base and the user's own modules.
+        imports: whether the user's own code is imported.
+        on_note: called with each remark that is no fault; by default it is a warning.
+
+    Raises:
+        ConfigError: all faults in one go.
+    """
     with trial_of(path, on_note, imports=imports) as trial:
 
         def measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
@@ -82,7 +101,7 @@ def load_study(
             trial.left_out += [f"measure ({name})"] if f"measure ({name})" not in trial.left_out else []
             return {}
 
-        study = _load_study(path, overrides, check=trial.check, measure_faults=measure_faults)
+        study = study_config_of(document, path.parent, trial.check, measure_faults)
     if not imports:
         return study
     metrics = study_metrics(study)

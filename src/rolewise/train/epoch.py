@@ -46,7 +46,8 @@ def run_epoch(trainee: Trainee, measured: bool, pause: Callable[[], bool] | None
         trainee.record = EpochRecord()
     steps, count = trainee.steps_per_epoch, trainee.settings.accumulate
     rule = _rule(trainee, measured and not trainee.step)
-    batches = trainee.feed.batches(trainee.epoch, trainee.step * count)
+    feed = trainee.feed if trainee.cache is None else trainee.cache
+    batches = feed.batches(trainee.epoch, trainee.step * count)
     try:
         while group := list(islice(batches, count)):
             _step(trainee, group, rule, steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from rolewise.augment import Schedule
 from rolewise.average import Average
+from rolewise.config.cache_section import CacheSection
 from rolewise.config.phase_sections import Phase
 from rolewise.config.training_sections import TrainSettings
 from rolewise.data import Source
@@ -30,6 +32,7 @@ from rolewise.train.scalar_changes import change_scalars
 from rolewise.train.source_feed import SourceFeed, checked_feed, set_mixing, source_feed_of
 from rolewise.train.state import state_of, take_state
 from rolewise.train.step import Update
+from rolewise.train.teacher_cache import TeacherCache
 
 
 class Trainee:
@@ -52,10 +55,11 @@ class Trainee:
         mixing: the rule of mixing; None for none.
         updates: those that follow the Distiller's own in each step, in this order; each has a name.
         phases: parts of the training, one after another; the Distiller has the methods of all of them.
+        cache: settings of a cache of the teachers' outputs, and the folder of its files; None for none.
 
     Raises:
-        InputError: something is of another kind, ``own`` without the teacher's augmentation, mixing does not go with
-            the methods, a phase does not fit, or several processes train together.
+        InputError: something is of another kind, ``own`` without the teacher's augmentation, mixing or a cache does not
+            go with the methods, a phase does not fit, or several processes train together.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Trainee:
         mixing: Mixing | None = None,
         updates: Sequence[Update] = (),
         phases: Sequence[Phase] = (),
+        cache: tuple[CacheSection, Path] | None = None,
     ) -> None:
         check_given(distiller, source, indices, settings)
         check_seed("seed", seed)
@@ -91,6 +96,7 @@ class Trainee:
             seed=seed,
             device=self.device,
         )
+        self.cache = None if cache is None else TeacherCache(*cache, distiller, self.images)
         self.scalars = list(scalars)
         self.epoch, self.step = 0, 0
         self.learning_rate = settings.optimizer.learning_rate

@@ -59,7 +59,8 @@ def _stop(phase: Phase, teachers: Teaching, student: nn.Module) -> Iterator[tupl
             yield ("stop_at",), f"{rule}; leave it out"
             return
         try:
-            teacher = teachers[method.teacher or next(iter(teachers))][1].module
+            role = method.teacher if isinstance(method.teacher, str) else next(iter(teachers))
+            teacher = student if method.info.taught_by == "itself" else teachers[role][1].module
             read += [path for path, _ in pairs_of(method, student, teacher)]
         except (InputError, KeyError):
             return  # found where the method is tried
