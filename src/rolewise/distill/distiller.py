@@ -216,7 +216,8 @@ class Distiller(Networks):
             for method, link, term in zip(self.methods, self.links, self.listed_terms(), strict=True):
                 if self.active is not None and method.name not in self.active:
                     continue
-                teacher = link.taught(full, self.roles)
+                plain = not link.several and link.teacher not in self.roles
+                teacher = full[link.teacher] if plain else link.taught(full, self.roles)
                 with NOTHING if isinstance(term, LossTerm) else without_autocast(device):
                     losses = term(full[link.student], teacher, batch, context)
                 for key, loss in ({"": losses} if isinstance(losses, Tensor) else losses).items():

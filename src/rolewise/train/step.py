@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from rolewise.average import Average
 from rolewise.batch import Batch, Context
 from rolewise.distill import Terms, limit_gradients
+from rolewise.distill.gradient_limit import limited
 from rolewise.errors import InputError
 from rolewise.train.objective import Objective
+from rolewise.train.ranks import by_rows
 from rolewise.train.rule import StepRule
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -70,7 +72,7 @@ def train_step(
 
     Raises:
         InputError: no update is due; there is a ``gradient_ratio`` and the labels' weight is 0; or there is one, or a
-            probe, and several processes train together.
+            probe, and several processes train together without ``ranks``.
     """
     batches = [batch] if isinstance(batch, Batch) else batch
     done: dict[str, Terms] = {}
@@ -84,11 +86,14 @@ def train_step(
         update.objective.after_step(taken=taken)
         if taken and update.average is not None:
             update.average[0].update()
-        done[update.name] = _mean(terms)
+        done[update.name] = _mean(terms) if rule.ranks is None else rule.ranks.mean_terms(_mean(terms))
     return _joined(done)
 
 
 def _forward(objective: Objective, batch: Batch, context: Context, rule: StepRule, example: nn.Parameter) -> Terms:
+    if rule.ranks is not None:
+        part, share = rule.ranks.part_of(batch)
+        return by_rows(_forward(objective, part, context, replace(rule, ranks=None), example), share)
     if rule.precision == "float32":
         return objective(batch, context=context)
     with torch.autocast(example.device.type, _DTYPES[rule.precision]):
@@ -118,16 +123,24 @@ def _leave_gradients(
     sums: tuple[_Gradients, _Gradients] | None = None
     for terms in losses:
         if rule.probe is not None:
-            rule.probe.measure(terms, scaler=rule.scaler, gradient_ratio=rule.gradient_ratio)
+            mean = None if rule.ranks is None else rule.ranks.mean
+            rule.probe.measure(terms, scaler=rule.scaler, gradient_ratio=rule.gradient_ratio, mean=mean)
         if rule.gradient_ratio is not None and terms.distillation is not None:
             pair = _two_gradients(terms, parameters, count, rule.scaler)
             sums = pair if sums is None else (_added(sums[0], pair[0]), _added(sums[1], pair[1]))
         else:
             torch.autograd.backward(_scaled(terms.total, count, rule.scaler))
         done.append(terms)
-    if sums is not None:
+    if sums is None:
+        if rule.ranks is not None:
+            rule.ranks.mean_gradients(parameters)
+    else:
         assert rule.gradient_ratio is not None
-        for parameter, gradient in zip(parameters, limit_gradients(*sums, rule.gradient_ratio), strict=True):
+        if rule.ranks is None:
+            joint = limit_gradients(*sums, rule.gradient_ratio)
+        else:
+            joint = limited(rule.ranks.mean(sums[0]), rule.ranks.mean(sums[1]), rule.gradient_ratio)
+        for parameter, gradient in zip(parameters, joint, strict=True):
             if gradient is not None and gradient.stride() != parameter.stride():
                 # Fused optimisers go through both in the order of memory.
                 gradient = torch.empty_like(parameter).copy_(gradient)
