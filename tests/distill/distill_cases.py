@@ -221,6 +221,19 @@ def make(name: str, seed: int = 0) -> Distiller:
     return Distiller(teacher, student, [small(name)], **given)  # type: ignore[arg-type]
 
 
+#: Terms that compare an example with itself in an earlier step, and so have no loss in the first one.
+LOOKS_BACK = ("dlb", "ps_kd")
+
+
+def stepped(distiller: Distiller, batch: Batch) -> Distiller:
+    """The same Distiller after a step on a batch, without gradients."""
+    distiller(batch).total.backward()
+    torch.optim.SGD(distiller.trainable_parameters(), lr=0.1).step()
+    distiller.zero_grad()
+    distiller.after_step()
+    return distiller
+
+
 def with_rows(images: Tensor, labels: Any) -> Batch:
     """A batch of the first rows of the source."""
     return Batch(images, labels, torch.arange(len(images)))

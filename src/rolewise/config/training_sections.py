@@ -112,6 +112,9 @@ class Training(Section):
         precision: ``float32``, ``bfloat16`` or ``float16`` (mixed).
         channels_last: whether images and weights have their channels last in memory.
         compile: whether the networks are compiled.
+        batches: examples of each batch: all in random order (``shuffled``); half a batch, then another example of the
+            same class for each (``class_pairs``, which shows each about twice an epoch); or half a batch, then the half
+            of the batch before, augmented anew (``repeated``, which shows each twice).
     """
 
     epochs: Times = 100
@@ -127,6 +130,7 @@ class Training(Section):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = False
     compile: bool = False
+    batches: Literal["shuffled", "class_pairs", "repeated"] = "shuffled"
 
     @model_validator(mode="after")
     def _warms_up_in_time(self) -> Training:
@@ -146,6 +150,12 @@ class Training(Section):
                 raise ValueError(f"{rule}; lower it")
             if self.clip_norm is not None or self.precision == "float16":
                 raise ValueError("distill_gradient.apart must be without clip_norm and float16; leave these out")
+        return self
+
+    @model_validator(mode="after")
+    def _has_two_halves(self) -> Training:
+        if self.batches != "shuffled" and self.batch_size % 2:
+            raise ValueError(f'batch_size must be even for the batches "{self.batches}", got {self.batch_size}')
         return self
 
     def gradient_ratio(self, epoch: int) -> float | None:

@@ -12,6 +12,7 @@ ALIASES = {
     "at": "attention",
     "aver": "ensemble_kd",
     "camkd": "ca_mkd",
+    "be_your_own_teacher": "byot",
     "catkd": "cat_kd",
     "cc": "correlation",
     "cckd": "correlation",
@@ -23,6 +24,7 @@ ALIASES = {
     "kd_plus_plus": "norm_direction",
     "kdpp": "norm_direction",
     "kl": "kd",
+    "cskd": "cs_kd",
     "kl_div": "kd",
     "knowledge_review": "review_kd",
     "logit_stand": "logit_standardisation",
@@ -36,10 +38,12 @@ ALIASES = {
     "ofakd": "ofa",
     "overhaul": "ofd",
     "pkd": "pearson_kd",
+    "pskd": "ps_kd",
     "reviewkd": "review_kd",
     "scale_decoupled": "sdd",
     "sp": "similarity",
     "spkd": "similarity",
+    "tfkd": "tf_kd",
     "vanilla_kd": "kd",
     "wttm": "ttm",
 }
@@ -49,7 +53,6 @@ ABSENT = {
     "dml": "deep mutual learning, which is two students in roles that have kd of each other,",
     "norm": "the N-to-one matching of representations",
     "sskd": "self-supervision beside distillation",
-    "tfkd": "distillation without a teacher",
 }
 
 
