@@ -115,11 +115,10 @@ class Distiller(Networks):
         self.input_name, self.label_name = input_name, label_name
         self.teacher_gradients, self.teacher_mode = teacher_gradients, teacher_mode
         self.teaching = tuple(role for role in teachers if any(role in link.teachers for link in self.links))
-        read = read_outputs(self.links, self.methods)
         paths = {role: tapped(self.links, role) for role in (*self.roles, *self.teaching)}
         self.further_views = further_views(self.links, self.methods)
         self.remember_teachers()
-        self.read_at(paths, stopped=set(self.teaching) - read if stop_teacher else ())
+        self.read_at(paths, stopped=set(self.teaching) - read_outputs(self.links, self.methods) if stop_teacher else ())
         self.terms = nn.ModuleDict()
         add_terms(self, example, generator, Shapes(examples=examples, labels=labels))
         follow = [(average, students[role]) for average, role in averages.values()]
@@ -216,7 +215,8 @@ class Distiller(Networks):
             for method, link, term in zip(self.methods, self.links, self.listed_terms(), strict=True):
                 if self.active is not None and method.name not in self.active:
                     continue
-                teacher = link.taught(full, self.roles)
+                plain = not link.several and link.teacher not in self.roles
+                teacher = full[link.teacher] if plain else link.taught(full, self.roles)
                 with NOTHING if isinstance(term, LossTerm) else without_autocast(device):
                     losses = term(full[link.student], teacher, batch, context)
                 for key, loss in ({"": losses} if isinstance(losses, Tensor) else losses).items():

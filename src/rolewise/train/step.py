@@ -12,6 +12,7 @@ from rolewise.average import Average
 from rolewise.batch import Batch, Context
 from rolewise.distill import Terms, limit_gradients
 from rolewise.errors import InputError
+from rolewise.train.momenta_apart import MomentaApart
 from rolewise.train.objective import Objective
 from rolewise.train.rule import StepRule
 
@@ -79,7 +80,8 @@ def train_step(
             continue
         update.optimizer.zero_grad(set_to_none=True)
         losses = (_forward(update.objective, part, context, rule, update.parameters[0]) for part in batches)
-        terms = _leave_gradients(update.parameters, losses, len(batches), rule)
+        apart = update.optimizer if isinstance(update.optimizer, MomentaApart) else None
+        terms = _leave_gradients(update.parameters, losses, len(batches), rule, apart)
         taken = _move(update, rule)
         update.objective.after_step(taken=taken)
         if taken and update.average is not None:
@@ -96,7 +98,11 @@ def _forward(objective: Objective, batch: Batch, context: Context, rule: StepRul
 
 
 def _leave_gradients(
-    parameters: Sequence[nn.Parameter], losses: Iterator[Terms], count: int, rule: StepRule
+    parameters: Sequence[nn.Parameter],
+    losses: Iterator[Terms],
+    count: int,
+    rule: StepRule,
+    apart: MomentaApart | None = None,
 ) -> list[Terms]:
     """Leaves the gradient of the mean of several losses on the parameters.
 
@@ -107,6 +113,7 @@ def _leave_gradients(
         losses: of the step's batches. Each is computed when the graph of the one before is gone.
         count: the number of losses.
         rule: scaler, bound and probe.
+        apart: an optimiser that gets the gradient of the methods beside that of the labels; None for their sum.
 
     Returns:
         The losses.
@@ -119,13 +126,18 @@ def _leave_gradients(
     for terms in losses:
         if rule.probe is not None:
             rule.probe.measure(terms, scaler=rule.scaler, gradient_ratio=rule.gradient_ratio)
-        if rule.gradient_ratio is not None and terms.distillation is not None:
+        divided = rule.gradient_ratio is not None or (apart is not None and terms.task is not None)
+        if divided and terms.distillation is not None:
             pair = _two_gradients(terms, parameters, count, rule.scaler)
             sums = pair if sums is None else (_added(sums[0], pair[0]), _added(sums[1], pair[1]))
         else:
             torch.autograd.backward(_scaled(terms.total, count, rule.scaler))
         done.append(terms)
-    if sums is not None:
+    if sums is not None and apart is not None:
+        for parameter, gradient in zip(parameters, sums[0], strict=True):
+            parameter.grad = gradient
+        apart.take(parameters, sums[1])
+    elif sums is not None:
         assert rule.gradient_ratio is not None
         for parameter, gradient in zip(parameters, limit_gradients(*sums, rule.gradient_ratio), strict=True):
             if gradient is not None and gradient.stride() != parameter.stride():
