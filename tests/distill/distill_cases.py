@@ -173,6 +173,9 @@ def networks_for(name: str, seed: int = 0) -> tuple[nn.Module, nn.Module]:
             size=(8, 8), seed=seed + 1,
         )  # fmt: skip
         return networks(seed)[0], student
+    if name == "deit_token":
+        student = build("vit_mini", num_classes=5, channels=1, size=(8, 8), depth=1, distilled=True, seed=seed + 1)
+        return networks(seed)[0], student
     if "branch_logits" in METHODS[name].taps:
         arguments = {"num_classes": 5, "channels": 1, "size": (8, 8), "base": "small_cnn"}
         widths = ([4, 6], [6, 8])

@@ -11,7 +11,7 @@ import numpy as np
 Array = np.ndarray
 #: Those whose oracle is here; `test_distill_teachers` and `test_distill_itself` hold them to it.
 TERMS_WITH_ORACLES = {"ensemble_kd", "ebkd", "ca_mkd", "aekd", "dgkd", "tf_kd", "cs_kd", "ps_kd", "dlb", "byot"}
-TERMS_WITH_ORACLES |= {"one", "okddip", "kdcl"}
+TERMS_WITH_ORACLES |= {"one", "okddip", "kdcl", "deit_token"}
 
 #: Total losses as those of `distill_oracles.PINNED`.
 PINNED: dict[str, tuple[float, float]] = {
@@ -19,6 +19,7 @@ PINNED: dict[str, tuple[float, float]] = {
     "byot": (3.1937302536122276, 2.911702119610665),
     "ca_mkd": (1.9636852265625326, 1.5553717325023448),
     "cs_kd": (1.7496790989873734, 1.5515439548618257),
+    "deit_token": (2.4988678787842606, 1.4826177120139936),
     "dgkd": (1.9635828586373707, 1.5552076844880243),
     "dlb": (1.7454417819749986, 1.5467598065571044),
     "ebkd": (1.9418608821037793, 1.556370314079725),

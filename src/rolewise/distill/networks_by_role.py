@@ -85,11 +85,6 @@ class Networks(nn.Module):
         return {**self._frozen, **dict(self.averages.items())}
 
     @property
-    def frozen(self) -> frozenset[str]:
-        """The roles of teachers that nothing moves."""
-        return frozenset(self._frozen)
-
-    @property
     def students(self) -> dict[str, nn.Module]:
         """The networks that are trained, by role."""
         return {role: self.network(role) for role in self.roles}

@@ -184,6 +184,19 @@ def defeat(
 ) -> Method:
     """Squared differences of features, averaged over the places of objects and over those of the background."""
 
+def deit_token(
+    *,
+    target: Literal["hard", "soft"] = "hard",
+    temperature: float = 3.0,
+    weight: float | Weight | dict[str, Any] = 0.5,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropy of the distillation token's class probabilities under the class that the teacher takes."""
+
 def dgkd(
     *,
     temperature: float = 5.0,

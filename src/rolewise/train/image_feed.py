@@ -145,7 +145,7 @@ class ImageFeed:
         images, stop, dense = chunk.images, place + len(chunk.images), lie_in_image(chunk.labels)
         plan = student.between(place, stop)
         seen = self._apply(images, plan)
-        targets = moved_labels(chunk.labels, plan, self.source.size)
+        targets = moved_labels(chunk.labels, plan, self.source.size, self.settings.batch_size)
         if teacher is not None:
             own = teacher.between(place, stop)
             own = in_turn(geometric(plan), geometric(own, keep=False)) if dense else own
@@ -157,7 +157,8 @@ class ImageFeed:
     def _apply(self, images: Tensor, plan: Plan) -> Tensor:
         if not plan.ops.shape[1]:
             return images
-        return apply(images, plan, interpolation=self.settings.interpolation, fill=self.settings.fill)
+        settings = self.settings
+        return apply(images, plan, interpolation=settings.interpolation, fill=settings.fill, group=settings.batch_size)
 
 
 def at_once(source: Source, settings: TrainSettings) -> int:
