@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rolewise.distill.ranks import check_one_rank
+from rolewise.distill.single_process import check_one_rank
 from rolewise.errors import InputError
 
 

@@ -9,7 +9,7 @@ from rolewise.augment import Schedule
 from rolewise.config.training_sections import TrainSettings
 from rolewise.data import Source
 from rolewise.distill import Distiller
-from rolewise.distill.ranks import check_one_rank
+from rolewise.distill.single_process import check_one_rank
 from rolewise.errors import InputError
 from rolewise.train.feed import Feed
 

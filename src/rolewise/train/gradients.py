@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.distill import Terms, limit_factors
-from rolewise.distill.ranks import check_one_rank
+from rolewise.distill.single_process import check_one_rank
 
 #: The mean of gradients over several processes.
 Mean: TypeAlias = Callable[[Sequence[Tensor | None]], Sequence[Tensor | None]]

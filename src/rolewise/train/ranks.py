@@ -11,7 +11,7 @@ from torch import Tensor, distributed, nn
 
 from rolewise.batch import Batch, Mixture, Outputs
 from rolewise.distill import Terms
-from rolewise.distill.ranks import ranks
+from rolewise.distill.single_process import ranks
 from rolewise.errors import InputError
 from rolewise.train.global_norm import use_global_norms
 
@@ -132,7 +132,7 @@ class Ranks:
         return replace(terms, total=total, parts=parts)
 
     def any(self, flag: bool, device: torch.device) -> bool:
-        """Returns whether any process says so."""
+        """Returns whether a flag is set in any process."""
         if self.world == 1:
             return flag
         total = torch.tensor([float(flag)], device=device)

@@ -13,6 +13,7 @@ from rolewise.batch import Batch, Context
 from rolewise.distill import Terms, limit_gradients
 from rolewise.distill.gradient_limit import limited
 from rolewise.errors import InputError
+from rolewise.train.momenta_apart import MomentaApart
 from rolewise.train.objective import Objective
 from rolewise.train.ranks import by_rows
 from rolewise.train.rule import StepRule
@@ -81,7 +82,8 @@ def train_step(
             continue
         update.optimizer.zero_grad(set_to_none=True)
         losses = (_forward(update.objective, part, context, rule, update.parameters[0]) for part in batches)
-        terms = _leave_gradients(update.parameters, losses, len(batches), rule)
+        apart = update.optimizer if isinstance(update.optimizer, MomentaApart) else None
+        terms = _leave_gradients(update.parameters, losses, len(batches), rule, apart)
         taken = _move(update, rule)
         update.objective.after_step(taken=taken)
         if taken and update.average is not None:
@@ -101,7 +103,11 @@ def _forward(objective: Objective, batch: Batch, context: Context, rule: StepRul
 
 
 def _leave_gradients(
-    parameters: Sequence[nn.Parameter], losses: Iterator[Terms], count: int, rule: StepRule
+    parameters: Sequence[nn.Parameter],
+    losses: Iterator[Terms],
+    count: int,
+    rule: StepRule,
+    apart: MomentaApart | None = None,
 ) -> list[Terms]:
     """Leaves the gradient of the mean of several losses on the parameters.
 
@@ -112,6 +118,7 @@ def _leave_gradients(
         losses: of the step's batches. Each is computed when the graph of the one before is gone.
         count: the number of losses.
         rule: scaler, bound and probe.
+        apart: an optimiser that gets the gradient of the methods beside that of the labels; None for their sum.
 
     Returns:
         The losses.
@@ -125,22 +132,26 @@ def _leave_gradients(
         if rule.probe is not None:
             mean = None if rule.ranks is None else rule.ranks.mean
             rule.probe.measure(terms, scaler=rule.scaler, gradient_ratio=rule.gradient_ratio, mean=mean)
-        if rule.gradient_ratio is not None and terms.distillation is not None:
+        divided = rule.gradient_ratio is not None or (apart is not None and terms.task is not None)
+        if divided and terms.distillation is not None:
             pair = _two_gradients(terms, parameters, count, rule.scaler)
             sums = pair if sums is None else (_added(sums[0], pair[0]), _added(sums[1], pair[1]))
         else:
             torch.autograd.backward(_scaled(terms.total, count, rule.scaler))
         done.append(terms)
-    if sums is None:
-        if rule.ranks is not None:
+    if rule.ranks is not None:
+        if sums is None:
             rule.ranks.mean_gradients(parameters)
-    else:
-        assert rule.gradient_ratio is not None
-        if rule.ranks is None:
-            joint = limit_gradients(*sums, rule.gradient_ratio)
         else:
-            joint = limited(rule.ranks.mean(sums[0]), rule.ranks.mean(sums[1]), rule.gradient_ratio)
-        for parameter, gradient in zip(parameters, joint, strict=True):
+            sums = rule.ranks.mean(sums[0]), rule.ranks.mean(sums[1])
+    if sums is not None and apart is not None:
+        for parameter, gradient in zip(parameters, sums[0], strict=True):
+            parameter.grad = gradient
+        apart.take(parameters, sums[1])
+    elif sums is not None:
+        assert rule.gradient_ratio is not None
+        limit = limit_gradients if rule.ranks is None else limited
+        for parameter, gradient in zip(parameters, limit(*sums, rule.gradient_ratio), strict=True):
             if gradient is not None and gradient.stride() != parameter.stride():
                 # Fused optimisers go through both in the order of memory.
                 gradient = torch.empty_like(parameter).copy_(gradient)

@@ -108,7 +108,7 @@ class Trainee:
         if settings.channels_last:
             distiller.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.still = freeze_selected(distiller, settings.freeze)
-        self.optimizer, self.rate_factors = optimizer_of(settings.optimizer, distiller, settings.groups)
+        self.optimizer, self.rate_factors = optimizer_of(settings, distiller)
         self.scaler = scaler_of(settings, self.device)
         self.average = Average(self.student, settings.ema) if settings.ema is not None else None
         average = (self.average, self.student) if self.average is not None else None
