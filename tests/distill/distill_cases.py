@@ -173,6 +173,16 @@ def networks_for(name: str, seed: int = 0) -> tuple[nn.Module, nn.Module]:
             size=(8, 8), seed=seed + 1,
         )  # fmt: skip
         return networks(seed)[0], student
+    if name == "deit_token":
+        student = build("vit_mini", num_classes=5, channels=1, size=(8, 8), depth=1, distilled=True, seed=seed + 1)
+        return networks(seed)[0], student
+    if "branch_logits" in METHODS[name].taps:
+        arguments = {"num_classes": 5, "channels": 1, "size": (8, 8), "base": "small_cnn"}
+        widths = ([4, 6], [6, 8])
+        pair = [
+            build("branched", arguments={"widths": w}, seed=seed + n + 1, **arguments) for n, w in enumerate(widths)
+        ]
+        return pair[1], pair[0]
     if METHODS[name].targets != "masks":
         return networks(seed)
     arguments = {"num_classes": 5, "channels": 1, "size": (8, 8)}

@@ -17,10 +17,10 @@ from rolewise.distill.links import further_views, links_of, read_outputs, tapped
 from rolewise.distill.listed_methods import Methods, methods_of
 from rolewise.distill.loss_term import LossTerm
 from rolewise.distill.networks_by_role import Networks
-from rolewise.distill.ranks import check_plain
 from rolewise.distill.reconfiguration import reconfigured
 from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
+from rolewise.distill.single_process import check_plain
 from rolewise.distill.step_state import AverageOf, StepState
 from rolewise.distill.task_checks import check_task
 from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode

@@ -184,6 +184,19 @@ def defeat(
 ) -> Method:
     """Squared differences of features, averaged over the places of objects and over those of the background."""
 
+def deit_token(
+    *,
+    target: Literal["hard", "soft"] = "hard",
+    temperature: float = 3.0,
+    weight: float | Weight | dict[str, Any] = 0.5,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropy of the distillation token's class probabilities under the class that the teacher takes."""
+
 def dgkd(
     *,
     temperature: float = 5.0,
@@ -385,6 +398,17 @@ def kd_svd(
 ) -> Method:
     """Squared difference of the relations between the main directions of consecutive stages."""
 
+def kdcl(
+    *,
+    temperature: float = 2.0,
+    target: Literal["naive", "linear", "minimum"] = "minimum",
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of a student's softened class probabilities from a target made of its own and its peers' logits."""
+
 def kta(
     *,
     rate: float = 0.5,
@@ -584,6 +608,33 @@ def ofd(
     student: str | None = None,
 ) -> Method:
     """Partial squared distance to the teacher's features, cut off below at a margin of each channel."""
+
+def okddip(
+    *,
+    temperature: float = 3.0,
+    rise: float = 80.0,
+    form: Literal["paper", "code"] = "paper",
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropies of peers, divergences from an attended sum to each of them, and from their mean to the leader."""
+
+def one(
+    *,
+    temperature: float = 3.0,
+    rise: float = 80.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropies of the further branches and of the gated ensemble, and divergences from it to each branch."""
 
 def output_match(
     *,
