@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rolewise.errors import InputError, near
+from rolewise.errors import InputError, listed, near
 
 #: The name elsewhere -> the name here.
 ALIASES = {
@@ -49,6 +49,7 @@ ALIASES = {
 }
 #: Methods of the field that nobody has written here, in words.
 ABSENT = {
+    "dot": "the optimiser with two momenta, which is train.distill_gradient: {apart: 0.075},",
     "dml": "deep mutual learning, which is two students in roles that have kd of each other,",
     "norm": "the N-to-one matching of representations",
     "sskd": "self-supervision beside distillation",
@@ -81,5 +82,5 @@ def elsewhere(name: str, known: Iterable[str]) -> str:
     if ALIASES.get(plain) in names:
         return f'; did you mean "{ALIASES[plain]}"?'
     if plain in ABSENT and plain not in names:
-        return f"; {ABSENT[plain]} is not among the methods here, which are {', '.join(names)}"
+        return f"; {ABSENT[plain]} is not among the methods here, which are {listed(names)}"
     return ""
