@@ -24,6 +24,7 @@ from rolewise.experiment.trial.metric_trial import metric_trial_faults
 from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault
 from rolewise.experiment.trial.operation_trial import operation_fault
 from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_trial_faults
+from rolewise.experiment.trial.peer_trial import peer_trial_faults
 from rolewise.experiment.trial.phase_trial import phase_trial_faults
 from rolewise.experiment.trial.remembered import Remembered
 from rolewise.experiment.trial.selection_trial import selection_faults, trained_form
@@ -187,7 +188,9 @@ class Trial:
             if distils and section.phases and not any(faulty(*path) for path, _ in methods_of_student(config, at)):
                 found_there = phase_trial_faults(config, section, teaching, trained_form(section, student.module))
                 yield from ((("students", at, "phases", *below), message) for below, message in found_there)
-            for path, method in methods_of_student(config, at) if distils else ():
+            if section.peers and distils and not any(faulty(*path) for path, _ in methods_of_student(config, at)):
+                yield from peer_trial_faults(at, section, methods_of_student(config, at), teaching, images)
+            for path, method in methods_of_student(config, at) if distils and not section.peers else ():
                 if not faulty(*path):
                     role, fault = teacher_of_method(method, section)
                     how = config, images, without_role(method, section), section, (role, *teaching[role]), student, at
