@@ -44,6 +44,8 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from _model(("teacher", "model"), config.teacher.model.name, config.teacher.model.arguments)
     for index, student in enumerate(config.students):
         yield from _model(("students", index, "model"), student.model.name, student.model.arguments)
+        for number, peer in enumerate(student.peers):
+            yield from _model(("students", index, "peers", number, "model"), peer.model.name, peer.model.arguments)
         if student.quantise is not None and (name := student.quantise.quantiser) not in QUANTISERS:
             message = f"must be a quantiser or package.module:name, got {name!r}{near(name, QUANTISERS)}"
             yield ("students", index, "quantise", "quantiser"), message
