@@ -63,6 +63,7 @@ ALLOWED: dict[str, set[str]] = {
         room: {*LEAVES, *MEASURES, "config", "experiment", "report", "search", "trackers", "train"}
         for room in ("study", "advice", "deploy")
     },
+    "convert": {"config", "distill", "models"},
     # A study that one command makes, and the table of its methods.
     "compare": {*LEAVES, *MEASURES, "config", "experiment", "report", "search", "study", "trackers", "train"},
 }

@@ -6,6 +6,7 @@ import sys
 import time
 
 from rolewise.cli import (
+    convert,
     data,
     experiments,
     explain,
@@ -27,6 +28,7 @@ from rolewise.threads import wait_passively
 
 __all__ = [
     "app",
+    "convert",
     "data",
     "experiments",
     "explain",
