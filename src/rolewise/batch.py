@@ -81,7 +81,7 @@ class Outputs:
         values: by name: ``logits`` [B, K] or [B, K, H, W], ``predictions`` [B] or [B, D], ``boxes``, and so on.
         features: the tapped features, by path.
         losses: scalars that the network computed itself, by name.
-        views: its outputs for further views of the same examples, by name, without features.
+        views: its outputs for further views of the same examples, by name.
     """
 
     values: Mapping[str, Any]

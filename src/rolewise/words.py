@@ -1,8 +1,12 @@
-"""Counted things, durations and values in sentences."""
+"""Counted things, durations and values in sentences, and sentences on a screen."""
 
 from __future__ import annotations
 
-from typing import Any
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def counted(number: int, noun: str, several: str | None = None) -> str:
@@ -67,3 +71,35 @@ def shortened(text: str, width: int, *, front: bool = False) -> str:
     if len(text) <= width:
         return text
     return f"...{text[3 - width :]}" if front else f"{text[: width - 3]}..."
+
+
+def wrapped(text: str, width: int) -> str:
+    """Returns a text whose lines are broken between words; paths and names longer than a line stay whole.
+
+    Args:
+        text: lines of sentences; the indentation of a line is that of its parts.
+        width: of the screen, in characters.
+    """
+    lines = []
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip())]
+        parts = textwrap.wrap(
+            line.strip(),
+            max(20, width),
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        lines += parts or [""]
+    return "\n".join(lines)
+
+
+def print_sentences(console: Console, text: str) -> None:
+    """Prints sentences: broken between words in a terminal, and a line for each elsewhere.
+
+    Args:
+        console: console that is written to.
+        text: the sentences; tables, and commands to copy, are printed as they are instead.
+    """
+    console.print(wrapped(text, console.width) if console.is_terminal else text, soft_wrap=True, markup=False)

@@ -14,8 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from rolewise.data import ChecksumWarning, StreamedArray, StreamedFiles, batches, read
+from rolewise.data import ChecksumWarning, ImageData, StreamedArray, StreamedFiles, batches, read
 from rolewise.data.download import extract, fetch
+from rolewise.data.readers import digits as digits_reader
 from rolewise.errors import InputError
 
 
@@ -51,6 +52,18 @@ def write_cifar100(root: Path, count: int = 12) -> Path:
     }
     (folder / "meta").write_bytes(pickle.dumps(meta, protocol=2))
     return folder
+
+
+def test_digits_are_scikit_learns_wherever_its_file_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.datasets import load_digits
+
+    expected = load_digits()
+    images = torch.from_numpy(expected.images).div(16).mul(255).round().to(torch.uint8).unsqueeze(1)
+    for place in (digits_reader._FILE, "datasets/data/moved.csv.gz"):
+        monkeypatch.setattr(digits_reader, "_FILE", place)
+        source = read("digits").train
+        assert isinstance(source, ImageData) and torch.equal(source.images, images)
+        assert torch.equal(source.labels, torch.from_numpy(expected.target)) and source.labels.dtype == torch.int64
 
 
 def test_digits() -> None:

@@ -173,6 +173,16 @@ def networks_for(name: str, seed: int = 0) -> tuple[nn.Module, nn.Module]:
             size=(8, 8), seed=seed + 1,
         )  # fmt: skip
         return networks(seed)[0], student
+    if name == "deit_token":
+        student = build("vit_mini", num_classes=5, channels=1, size=(8, 8), depth=1, distilled=True, seed=seed + 1)
+        return networks(seed)[0], student
+    if "branch_logits" in METHODS[name].taps:
+        arguments = {"num_classes": 5, "channels": 1, "size": (8, 8), "base": "small_cnn"}
+        widths = ([4, 6], [6, 8])
+        pair = [
+            build("branched", arguments={"widths": w}, seed=seed + n + 1, **arguments) for n, w in enumerate(widths)
+        ]
+        return pair[1], pair[0]
     if METHODS[name].targets != "masks":
         return networks(seed)
     arguments = {"num_classes": 5, "channels": 1, "size": (8, 8)}
@@ -219,6 +229,19 @@ def make(name: str, seed: int = 0) -> Distiller:
     teacher, student = networks_for(name, seed)
     given = {"example": batch_for(name, 2).inputs, "generator": seed, "labels": CLASSES, "task": task_for(name)}
     return Distiller(teacher, student, [small(name)], **given)  # type: ignore[arg-type]
+
+
+#: Terms that compare an example with itself in an earlier step, and so have no loss in the first one.
+LOOKS_BACK = ("dlb", "ps_kd")
+
+
+def stepped(distiller: Distiller, batch: Batch) -> Distiller:
+    """The same Distiller after a step on a batch, without gradients."""
+    distiller(batch).total.backward()
+    torch.optim.SGD(distiller.trainable_parameters(), lr=0.1).step()
+    distiller.zero_grad()
+    distiller.after_step()
+    return distiller
 
 
 def with_rows(images: Tensor, labels: Any) -> Batch:

@@ -64,6 +64,22 @@ def test_a_mapping_is_images_and_labels(batch: dict[str, Any], names: dict[str, 
     assert set(distiller(batch).parts) == {"labels", "kd"}
 
 
+def test_what_is_printed_of_terms_are_their_numbers() -> None:
+    terms = Distiller(network(0), network(1), [rw.kd(weight=0.5)], label_weight=0.25).eval()(IMAGES, LABELS)
+    values = [f"{name}={float(value):.4g}" for name, value in terms.named().items()]
+    assert repr(terms) == f"Terms({', '.join(values)}; weights: labels 0.25, kd 0.5)"
+
+
+def test_images_of_bytes_are_refused_with_both_remedies() -> None:
+    bytes_, spec = (IMAGES.abs().clamp(max=1) * 255).byte(), rw.InputSpec(mean=(0.5,), std=(0.5,))
+    with pytest.raises(InputError, match=r"give images.float\(\) / 255, or Distiller\(..., student_input=rw.InputSpec"):
+        Distiller(network(0), network(1), ["kd"])(bytes_, LABELS)
+    with pytest.raises(InputError, match="teacher_input="):
+        Distiller(network(0), network(1), ["kd"], student_input=spec)(bytes_, LABELS)
+    both = Distiller(network(0), network(1), ["kd"], student_input=spec, teacher_input=spec)
+    assert both(bytes_, LABELS).not_finite() is None
+
+
 def test_several_inputs_of_a_mapping_go_by_keyword() -> None:
     distiller = Distiller(Kwargs(network(0)), Kwargs(network(1)), [rw.kd()]).eval()
     inputs = {"first": IMAGES, "second": IMAGES.flip(0)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,10 @@ def test_run_ends_with_a_table_and_a_report(rolewise, tmp_path: Path) -> None:
     assert "own+distill" in text and "one seed says nothing about noise" in text and "report.html" in text
     assert "steps on" in text and "; about" in text and "stages left" in text
     code, text, _ = rolewise("evaluate", str(out), "seed0/small-own+distill")
-    assert code == 0 and "validation accuracy" in text and "100 images" in text
+    assert code == 0 and re.search(r"validation accuracy \d+\.\d%, cross-entropy \d\.\d{3} nats, 100 images", text)
+    code, _, error = rolewise("evaluate", str(out))
+    assert code == 2 and error.startswith("stage must be named") and "seed0/small-own+distill" in error
+    assert "search" not in error, "a search has no network to evaluate"
     (out / "report.html").unlink()
     assert rolewise("report", str(out))[0] == 0 and (out / "report.html").is_file()
 
@@ -39,7 +43,7 @@ def test_parts_of_an_experiment_share_its_folder(rolewise, tmp_path: Path) -> No
     code, text, _ = rolewise("train", str(QUICK), "--out", str(out), *sets())
     assert code == 0 and "teacher-own/weights.safetensors" in text and "0 stages left" not in text
     code, text, _ = rolewise("distill", str(QUICK), "--out", str(out), *sets())
-    assert code == 0 and "validation accuracy" in text
+    assert code == 0 and re.search(r"small-own\+distill: validation accuracy \d+\.\d%\n", text)
     assert not (out / "results.json").exists()
     assert rolewise("report", str(out))[0] == 0
     assert "still sealed" in (out / "report.html").read_text()

@@ -22,7 +22,7 @@ from rolewise.study.job_execution import JobEvent
 from rolewise.study.job_graph import Job, JobGraph
 from rolewise.study.job_worker import JobUpdate
 from rolewise.study.study_progress import StudyDisplay
-from rolewise.words import progress_line
+from rolewise.words import print_sentences, progress_line, wrapped
 
 LONG = "seed0/a-student-with-a-long-name-trivialaugment+distill"
 
@@ -48,6 +48,24 @@ def shown() -> Iterator[Display]:
 def test_the_bars_of_a_run_keep_their_width_beside_long_lines() -> None:
     with shown() as display:
         check_bars(display)
+
+
+def test_sentences_are_broken_between_words_in_a_terminal_and_not_at_all_in_a_log() -> None:
+    with Display(screen(40), Path("runs/a-long-name")) as display:
+        stages = [Stage(f"{LONG}{number}", "arm", 0, "small") for number in range(20)]
+        times = dict.fromkeys([stage.name for stage in stages], 1.0)
+        display.plan(RunPlan(stages, 0, dict.fromkeys(times, 100), {}, 20.0, times), stages)
+    text = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", display._console.file.getvalue())  # type: ignore[attr-defined]
+    first = text.replace("\r", "").split("arms ")[0].splitlines()
+    assert all(len(line) <= 40 for line in first) and len(first) > 1
+    whole = "runs/a-long-name: 20 stages (0 done), 0 steps on 2,000 images; about 20 s remaining"
+    assert " ".join(first).split() == whole.split(), "and no searches are counted where there are none"
+    log = Console(file=io.StringIO(), width=40)
+    print_sentences(log, whole)
+    assert log.file.getvalue() == whole + "\n"  # type: ignore[attr-defined]
+    assert wrapped(f"There are: {LONG}, seed0/test\n  and [more]", 30) == (
+        f"There are:\n{LONG},\nseed0/test\n  and [more]"
+    ), "what is longer than a line stays whole, and so does an indentation"
 
 
 def check_bars(shown: Display) -> None:

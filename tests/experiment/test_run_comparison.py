@@ -126,6 +126,10 @@ def test_another_version_is_a_caution(make: Make) -> None:
     assert any(line.startswith("torch ") and "and 0.1: another version" in line for line in found.cautions)
 
 
+def test_equal_runs_are_said_to_be_equal(make: Make) -> None:
+    assert shown(make("a", FIRST), make("b", FIRST)).endswith("All figures are the same in both.")
+
+
 def test_results_alone_and_several_runs(make: Make) -> None:
     first, second = make("a", FIRST), make("b", SECOND)
     found = compare_runs([first, second, second / "results.json"])

@@ -83,6 +83,38 @@ def test_once_stopped_it_gives_the_reason_and_the_command_that_resumes(
         assert status_of(tmp_path / "torn")["state"] == "running"
 
 
+def test_the_command_that_goes_on_is_without_what_would_begin_anew_and_follows_a_folder_that_moved(
+    stopped: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(shutil.copytree(stopped[0], tmp_path / "r"))
+    monkeypatch.chdir(tmp_path)
+
+    def line(state: str, command: str, place: str = "r") -> str:
+        known = json.loads((tmp_path / place / STATE).read_text())
+        state_file = tmp_path / place / STATE
+        state_file.write_text(json.dumps({**known, "state": state, "command": command, "folder": str(tmp_path)}))
+        return next(
+            part for part in CliRunner().invoke(app, ["status", place]).output.splitlines() if "rolewise" in part
+        )
+
+    whole = "rolewise run a.yaml --set 'seeds=[0]' --out r"
+    assert line("stopped", f"{whole} --fresh") == f"  resume by: {whole}", "--fresh would throw away what is there"
+    assert line("stopped", f"{whole} --arm none") == f"  resume by: {whole} --arm none"
+    assert line("finished", f"{whole} --arm none --stage=seed0/teacher-none") == f"  the rest by: {whole}"
+    assert (
+        line("finished", "rolewise search a.yaml --role small --out r") == "  the rest by: rolewise run a.yaml --out r"
+    )
+    root.rename(tmp_path / "moved")
+    found = line("stopped", whole, "moved")
+    assert found == f"  resume by: rolewise run moved/config.yaml --out moved (it stood in {tmp_path / 'r'})"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "moved").rename(tmp_path / "r")
+    assert f"resume by: {whole} (in {tmp_path})" in " ".join(
+        CliRunner().invoke(app, ["status", "../r"], env={"COLUMNS": "300"}).output.split()
+    )
+
+
 def test_a_failure_keeps_its_reason_and_a_finished_run_says_so(tmp_path: Path) -> None:
     def fail(update: StageUpdate) -> None:
         raise RunError("this\nand that")

@@ -72,8 +72,8 @@ def test_small_networks_have_the_parameters_that_their_layers_have() -> None:
     assert count_parameters(wide) == 18 + 4 + 54 + 6 + 108 + 8 + 50
 
 
-#: Networks of other outputs; and one that is ResNet-110 with more blocks.
-ELSEWHERE = ("unet", "fcos_small", "bag_of_embeddings", "resnet1202")
+#: Networks of other outputs, or of tokens, which have a test of their own; and one that is ResNet-110 with more blocks.
+ELSEWHERE = ("unet", "fcos_small", "bag_of_embeddings", "resnet1202", "vit_tiny", "vit_small", "vit_mini")
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in ELSEWHERE])

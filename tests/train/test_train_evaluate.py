@@ -40,6 +40,8 @@ def test_a_classifier_is_measured_to_the_last_digit():
     assert torch.equal(found.correct, correct)
     assert found.first == found.score == found.accuracy
     assert found.values == {"accuracy": found.accuracy, "loss": found.loss}
+    shown = f"accuracy {100 * found.accuracy:.1f}%, cross-entropy {found.loss:.3f} nats"
+    assert repr(found) == f"Metrics({shown}; {N} examples)"
 
 
 def test_labels_and_numbers_are_measured_by_their_own_metrics():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -157,3 +160,25 @@ def test_a_training_by_length_sees_other_batches_and_begins_anywhere() -> None:
     rows = [torch.cat([batch.indices for batch in some]) for some in (whole, list(plain.batches(1)))]
     assert not torch.equal(*rows) and sorted(rows[0].tolist()) == sorted(rows[1].tolist())
     assert torch.equal(next(feed.batches(1, 4)).inputs["input_ids"], whole[4].inputs["input_ids"])
+
+
+def test_the_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("transformers")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
+    own_texts: Any = importlib.import_module("own_texts")
+    threads = torch.get_num_threads()
+    try:
+        found = own_texts.main(train_texts=80, labelled=20, steps=3, test_texts=40)
+    finally:
+        torch.set_num_threads(threads)
+    assert list(found) == ["teacher", "student alone", "student distilled"]
+    assert all(0 <= value <= 1 for value in found.values())
+    assert "student distilled: " in capsys.readouterr().out
+    texts, targets = own_texts.sentences(200, 3)
+    ids, mask = texts["input_ids"], texts["attention_mask"]
+    # What is for and against, with what is turned round by the word before it.
+    for row in range(len(ids)):
+        words = ids[row, : int(mask[row].sum())].tolist()
+        worth = [(2 <= word < 26) - (26 <= word < 50) for word in words]
+        total = sum(-one if at and words[at - 1] in own_texts.NOT else one for at, one in enumerate(worth))
+        assert total and int(targets[row]) == (total > 0)

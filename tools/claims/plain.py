@@ -43,6 +43,8 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("methods.md", "| `mgd` | `last_stage`", "rule"),
     ("methods.md", "| `ld` | distributions of", "rule"),
     ("methods.md", "| `aekd` | logits of several teachers", "rule"),
+    ("methods.md", "| `tf_kd` | logits and labels", "rule"),
+    ("methods.md", "| `byot` | all stages", "rule"),
     ("methods.md", "- The loss is the same for `a z + b`", "rule"),
     ("methods.md", "- **Learned parts with a loss of their own**", "rule"),
     ("from_torchdistill.md", "Tried on the 111 sample configs", "once"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 
@@ -25,6 +26,7 @@ from rolewise.cli.options import app
 from rolewise.errors import BrokenOff, InputError, Interrupted, RolewiseError
 from rolewise.jobs.worker_output import warn_in_one_line
 from rolewise.threads import wait_passively
+from rolewise.words import wrapped
 
 __all__ = [
     "app",
@@ -104,5 +106,5 @@ def _end_early() -> None:
 
 
 def _fail(text: str, code: int) -> None:
-    print(text, file=sys.stderr)
+    print(wrapped(text, shutil.get_terminal_size().columns) if sys.stderr.isatty() else text, file=sys.stderr)
     raise SystemExit(code)

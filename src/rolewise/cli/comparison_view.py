@@ -88,6 +88,8 @@ def _standing(comparison: RunComparison) -> str:
         shown = "; ".join(f"{one.student} {one.arm} {_change(one)}" for one in told)
         return f"{noise_words(Noise.TABLE, told[0].family).capitalize()} (Holm): {shown}."
     known = [one.together for one in found if one.together is not None]
+    if not known and all(one.difference.mean == 0 for one in found):
+        return "All figures are the same in both."
     if not known:
         return "No difference can be told: one seed, or the same in every seed, says nothing about noise."
     number = found[0].family[1]

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from rolewise.cli.options import console
-from rolewise.words import counted, duration
+from rolewise.words import counted, duration, print_sentences
 
 _KINDS = {"search": "searches", "teacher": "teachers", "arm": "students", "test": "tests"}
 
@@ -32,7 +32,7 @@ def show_run_cost(plan: Any, config: Any) -> None:
     workers = config.workers or _default_workers(config)
     todo = counted(len(plan.times), "stage")
     took = f"{duration(plan.seconds)} with {counted(workers, 'worker')}" if plan.times else "no time"
-    console.print(f"{todo} to run, {took}: by a few timed steps on this machine.", soft_wrap=True)
+    print_sentences(console, f"{todo} to run, {took}: by a few timed steps on this machine.")
 
 
 def show_extension(extension: Any, plan: Any) -> None:
@@ -48,7 +48,7 @@ def show_extension(extension: Any, plan: Any) -> None:
         for name in names:
             table.add_row(fate, name, _time(plan.times[name]) if name in plan.times else "")
     console.print(table)
-    console.print(f"{extension.sentence}.", soft_wrap=True)
+    print_sentences(console, f"{extension.sentence}.")
 
 
 def show_study_cost(plan: Any) -> None:
@@ -64,12 +64,12 @@ def show_study_cost(plan: Any) -> None:
     table.add_row("networks to measure", "", "", f"{len(plan.measurements):,}")
     console.print(table)
     shared = plan.stages - plan.jobs
-    console.print(
+    print_sentences(
+        console,
         f"{counted(plan.cells, 'cell')}, {counted(plan.rows, 'row')}; {shared:,} more "
         f"{'stage is' if shared == 1 else 'stages are'} shared between cells. "
         + (f"{duration(plan.seconds).capitalize()} with {counted(plan.workers, 'worker')}" if left else "No time")
         + ": by a few timed steps on this machine.",
-        soft_wrap=True,
     )
 
 

@@ -12,7 +12,7 @@ from rolewise.cli.options import ConfigFile, DryRun, Extend, Fresh, RunOption, S
 from rolewise.cli.stopping import HowFar, breakable
 from rolewise.errors import InputError, RunError
 from rolewise.seals import finished
-from rolewise.words import counted
+from rolewise.words import counted, print_sentences
 
 
 @app.command("run")
@@ -129,12 +129,9 @@ def distill_command(
     def chosen(stage: Any) -> bool:
         return stage.kind == "arm" and bool(stage.distilled) and wanted in ("", stage.role)
 
-    _run(config, out, settings, fresh, chosen, named=("student", wanted))
+    experiment = _run(config, out, settings, fresh, chosen, named=("student", wanted))
     for folder in sorted(out.glob(f"stages/seed*/{student or '*'}-*+distill*")):
-        done = finished(folder) or {}
-        named = next((name for name in done if name.startswith("validation_")), "validation_accuracy")
-        shown = named.replace("_", " ")
-        console.print(f"{folder}: {shown} {done.get(named, float('nan')):.4f}", soft_wrap=True)
+        _show_stage(experiment, folder)
 
 
 def _run(
@@ -193,17 +190,21 @@ def _show_part(experiment: Any, out: Path, arms: Sequence[str], stages: Sequence
 
     chosen, every = chosen_stages(experiment, arms, stages), stages_of(experiment)
     for stage in filter(chosen, every):
-        _show_stage(out / "stages" / stage.name)
+        _show_stage(experiment, out / "stages" / stage.name)
     left = sum(finished(out / "stages" / stage.name) is None for stage in every)
     if left:
         whole = "the same command without --arm and --stage runs the rest"
-        console.print(f"{counted(left, 'stage')} of the whole experiment left: {whole}.", soft_wrap=True)
+        print_sentences(console, f"{counted(left, 'stage')} of the whole experiment left: {whole}.")
 
 
-def _show_stage(folder: Path) -> None:
+def _show_stage(experiment: Any, folder: Path) -> None:
+    from rolewise.experiment.builders import configured_task
+    from rolewise.metric_info import metric_named
+
     done = finished(folder) or {}
-    named = next((name for name in done if name.startswith("validation_")), None)
-    value = f": {named.replace('_', ' ')} {done[named]:.4f}" if named is not None else ""
+    named = next((name for name in done if name.startswith("validation_")), "")
+    info = metric_named(named.removeprefix("validation_"), configured_task(experiment).metrics)
+    value = f": validation {info.title} {info.shown(done[named])}" if named else ""
     console.print(f"{folder}{value}", soft_wrap=True)
 
 

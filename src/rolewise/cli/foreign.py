@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from rolewise.cli.options import console
 from rolewise.errors import InputError
+from rolewise.words import print_sentences
 
 Read = TypeVar("Read")
 
@@ -64,14 +65,15 @@ def announce_run(root: Path) -> None:
 def _name(path: Path, settings: Sequence[str]) -> None:
     from rolewise.foreign_code import ZOOS, file_of
 
-    if modules := [ZOOS.get(name, name) for name in _modules(path, settings)]:
-        named = ", ".join(f"{name} ({file_of(name) or 'not found'})" for name in modules)
+    if modules := {ZOOS.get(name, name): name in ZOOS for name in _modules(path, settings)}:
+        absent = {True: "not installed", False: "not found"}
+        named = ", ".join(f"{name} ({file_of(name) or absent[packaged]})" for name, packaged in modules.items())
         console.print(f"Imports code that is not Rolewise's, and runs it: {named}", soft_wrap=True)
 
 
 def say(note: str) -> None:
     """Prints what is no fault and worth knowing."""
-    console.print(f"Note: {note}", soft_wrap=True)
+    print_sentences(console, f"Note: {note}")
 
 
 def _modules(path: Path, settings: Sequence[str]) -> list[str]:

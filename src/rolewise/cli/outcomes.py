@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rolewise.cli.options import RunArgument, app, console
-from rolewise.metric_info import CLASS_METRICS
+from rolewise.errors import InputError
 from rolewise.words import counted
 
 
@@ -18,7 +18,7 @@ def evaluate_command(
     run_folder: RunArgument,
     stage: Annotated[
         str, typer.Argument(help="A training's stage, such as seed0/small-own+distill.", show_default=False)
-    ],
+    ] = "",
 ) -> None:
     """Evaluate one trained network of a run on the validation images of its seed.
 
@@ -26,13 +26,14 @@ def evaluate_command(
     """
     from rolewise.cli.foreign import announce_run
     from rolewise.experiment.evaluation import evaluate_stage
+    from rolewise.experiment.run_folder import existing_run
+    from rolewise.experiment.stage_selection import named_stages
 
     announce_run(run_folder)
+    if not stage:
+        raise InputError(f"stage must be named{named_stages(existing_run(run_folder).config(), '', 'teacher', 'arm')}")
     metrics = evaluate_stage(run_folder, stage)
-    values = ", ".join(f"{info.title} {metrics.values[info.key]:.4f}" for info in metrics.infos)
-    if metrics.infos == CLASS_METRICS:
-        values = f"accuracy {metrics.accuracy:.4f}, loss {metrics.loss:.4f}"
-    console.print(f"validation {values}, {counted(metrics.examples, 'image')}", soft_wrap=True)
+    console.print(f"validation {metrics.shown()}, {counted(metrics.examples, 'image')}", soft_wrap=True)
 
 
 @app.command("export")
@@ -56,7 +57,8 @@ def export_command(
         str,
         typer.Option(
             "--input",
-            help="Images that the file takes: float32 in [0, 1], uint8 ([B, C, H, W]) or uint8_bhwc ([B, H, W, C]).",
+            help="Images that the file takes: float32 in [0, 1], uint8 ([B, C, H, W]) or uint8_bhwc ([B, H, W, C]); "
+            "files of texts take tokens.",
         ),
     ] = "float32",
     output: Annotated[str, typer.Option("--output", help="logits, or probabilities.")] = "logits",
@@ -81,7 +83,7 @@ def export_command(
         console.print(remark, soft_wrap=True)
     console.print(
         f"{made.path}: {made.path.stat().st_size:,} bytes; {made.metric.title} {shown_score(made.metric, made.score)} "
-        f"of {made.images:,} {made.part} images\nCard: {made.card}",
+        f"of {made.images:,} {made.part} {made.unit}s\nCard: {made.card}",
         soft_wrap=True,
     )
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from rolewise.cli.options import ConfigFile, Settings, app, console, load_experiment
 from rolewise.errors import InputError
-from rolewise.words import counted
+from rolewise.words import counted, print_sentences
 
 
 @app.command("preview")
@@ -67,19 +67,19 @@ def validate_command(
         )
         if no_import:
             cells = f"{counted(len(read.cells), 'cell')}, {counted(len(read.seeds), 'seed')}"
-            console.print(f"{config} has no fault as far as it was checked: {cells}.", soft_wrap=True)
+            print_sentences(console, f"{config} has no fault as far as it was checked: {cells}.")
             return
         graph = graph_of(read, read=False)
         shared = sum(map(len, graph.keys.values())) - len(graph.trainings)
-        console.print(
+        print_sentences(
+            console,
             f"{config} is valid: {counted(len(read.cells), 'cell')}, {counted(len(read.seeds), 'seed')}, "
             f"{counted(len(graph.trainings), 'stage')} to "
             f"train ({shared:,} more {'is' if shared == 1 else 'are'} shared between cells).",
-            soft_wrap=True,
         )
         # What several cells have in common is said once.
         for remark in dict.fromkeys(text for cell in read.cells for text in config_remarks(cell.config)):
-            console.print(remark, soft_wrap=True)
+            print_sentences(console, remark)
         if cost:
             from rolewise.cli.cost_tables import show_study_cost
             from rolewise.study.dry_study import dry_study
@@ -93,9 +93,9 @@ def validate_command(
         for note in export_notes(experiment):
             say(note)
     found = "has no fault as far as it was checked" if no_import else "is valid"
-    console.print(f"{config} {found}: {counted(len(experiment.seeds), 'seed')}, {counts}.", soft_wrap=True)
+    print_sentences(console, f"{config} {found}: {counted(len(experiment.seeds), 'seed')}, {counts}.")
     for remark in config_remarks(experiment, imports=not no_import):
-        console.print(remark, soft_wrap=True)
+        print_sentences(console, remark)
     if cost and not no_import:
         from rolewise.cli.cost_tables import show_run_cost
         from rolewise.experiment.dry_run import dry_run

@@ -1,4 +1,4 @@
-"""The command that predicts for pictures."""
+"""The command that predicts for pictures or texts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ def predict_command(
         Path, typer.Argument(metavar="RUN|FILE", help="A run folder, or a file that export wrote.", show_default=False)
     ],
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGES...", help="Files, folders or patterns.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="IMAGES|TEXTS...",
+            help="Pictures: files, folders or patterns. Texts: themselves, or files (.txt, .tsv, .csv, .jsonl).",
+            show_default=False,
+        ),
     ],
     top: Annotated[
         int,
@@ -58,13 +63,17 @@ def predict_command(
     score: Annotated[
         float, typer.Option("--score", min=0, max=1, help="Least probability of a box that is shown.")
     ] = 0.25,
-    batch_size: Annotated[int, typer.Option("--batch", min=1, help="Pictures that are run together.")] = 64,
+    tokenizer: Annotated[
+        str, typer.Option("--tokenizer", help="The tokenizer of a file of texts, if it has moved.", show_default=False)
+    ] = "",
+    batch_size: Annotated[int, typer.Option("--batch", min=1, help="Pictures or texts run together.")] = 64,
 ) -> None:
-    """Predict for pictures, by a trained network of a run or by an exported file.
+    """Predict for pictures or texts, by a trained network of a run or by an exported file.
 
     Pictures are read as the training images were. Without --stage and --arm the network is, of the first seed, the last
     student with few bits (the last student where none has), under its own augmentation and distilled, where there is
-    that. A picture that cannot be read is named, the others go on, and the exit code is 1.
+    that. A picture that cannot be read is named, the others go on, and the exit code is 1. Texts are given as they are,
+    or in files: a text in each line (.txt), or in the columns that the network was trained on.
 
     Example: rolewise predict runs/photos holiday/ --top 3
 
@@ -73,7 +82,10 @@ def predict_command(
     Example: rolewise predict runs/camvid street/ --masks masks
 
     Example: rolewise predict cells.onnx slides/ --csv boxes.csv --draw drawn --score 0.5
+
+    Example: rolewise predict runs/sst2 "a film to remember" reviews.tsv
     """
+    from rolewise.cli.text_prediction import predict_texts, takes_texts
     from rolewise.deploy.given_pictures import given_pictures
     from rolewise.deploy.predicted_boxes import write_drawing
     from rolewise.deploy.predicted_masks import write_mask
@@ -89,6 +101,25 @@ def predict_command(
 
     if csv == "-" and as_json:
         raise InputError("--csv - and --json both print their result; give one of them")
+    if takes_texts(place):
+        if masks or draw:
+            raise InputError("--masks and --draw are of pictures, got a network of texts; leave them out")
+        chosen = {"stage": stage, "arm": arm, "seed": seed}
+        if not place.is_dir() and (stage or arm or seed is not None):
+            raise InputError(f"--stage, --arm and --seed are of a run folder, got the file {place}; leave them out")
+        if place.is_dir() and tokenizer:
+            raise InputError("--tokenizer is of an exported file, got a run folder, which names its own; leave it out")
+        how: dict[str, Any] = {
+            "top": top,
+            "csv": csv,
+            "as_json": as_json,
+            "batch_size": batch_size,
+            "aside": _notes_aside,
+        }
+        predict_texts(place, images, chosen=chosen, tokenizer=tokenizer, **how)
+        return
+    if tokenizer:
+        raise InputError("--tokenizer is of texts, got a network of pictures; leave it out")
     paths = given_pictures(images)
     plain = csv == "-" or as_json
     with _notes_aside(plain):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +17,10 @@ from rolewise.words import counted, duration
 
 #: Stages under way that are shown.
 _MOST = 8
-_RESUMABLE = ("stopped", "failed", "killed")
+_RESUMABLE, _PART = ("stopped", "failed", "killed"), "part done"
+#: Options and commands that run a part of an experiment.
+_OF_A_PART = ("--arm", "--stage", "--role", "--student")
+_COMMANDS_OF_A_PART = ("search", "train", "distill")
 _GONE = "its process is gone without a word: it was killed, or the machine went down"
 
 
@@ -57,11 +62,44 @@ def _show(status: dict[str, Any]) -> None:
         lines.append(f"  {entry['stage']}  {entry.get('text', '')}{spent}")
     lines += [f"  and {len(under_way) - _MOST} more"] if len(under_way) > _MOST else []
     if "command" in process:
-        where = process.get("folder")
-        place = f" (in {where})" if where and Path(where) != Path.cwd() else ""
-        lines.append(f"  {'resume by' if state in _RESUMABLE else 'command'}: {process['command']}{place}")
+        lines.append(f"  {_command(status)}")
     for line in lines:
         console.print(line, soft_wrap=True)
+
+
+def _command(status: dict[str, Any]) -> str:
+    """Returns the command that goes on where something is left, and otherwise the one that was given."""
+    process, folder = status["process"], Path(status["folder"])
+    where, words = Path(process.get("folder", ".")), shlex.split(process["command"])
+    place = f" (in {where})" if where.resolve() != Path.cwd() else ""
+    if status["state"] not in (*_RESUMABLE, _PART):
+        return f"command: {process['command']}{place}"
+    label = "resume by" if status["state"] in _RESUMABLE else "the rest by"
+    words = _without(words, _OF_A_PART if status["state"] == _PART else ())
+    if words[1:2] and words[1] in _COMMANDS_OF_A_PART and status["state"] == _PART:
+        words[1] = "run"
+    config = folder / ("study.yaml" if status["what"] == "study" else "config.yaml")
+    out = next((words[index + 1] for index, word in enumerate(words[:-1]) if word == "--out"), None)
+    if out is not None and (where / out).resolve() != folder.resolve() and config.is_file():
+        given = shlex.join(
+            ["rolewise", "study" if status["what"] == "study" else "run", str(config), "--out", str(folder)]
+        )
+        return f"{label}: {given} (it stood in {(where / out).resolve()})"
+    return f"{label}: {shlex.join(words)}{place}"
+
+
+def _without(words: list[str], options: Collection[str]) -> list[str]:
+    """Returns the words of a command without some options and their values, and without ``--fresh``."""
+    kept: list[str] = []
+    values = 0
+    for word in words:
+        if word.partition("=")[0] in options:
+            values = "=" not in word
+        elif values:
+            values = 0
+        elif word != "--fresh":
+            kept.append(word)
+    return kept
 
 
 def _how_far(status: dict[str, Any]) -> str:

@@ -36,6 +36,8 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
     for section in (values["teacher"], *values["students"]):
         if section["model"]["interpolation"] is None:
             del section["model"]["interpolation"]
+        if section["train"]["batches"] == "shuffled":
+            del section["train"]["batches"]
     for student in values["students"]:
         if not student["phases"]:
             del student["phases"]

@@ -36,6 +36,7 @@ from rolewise.deploy.file_formats import (
 from rolewise.deploy.kept_agreement import keep_agreement
 from rolewise.deploy.model_card import Exported, card
 from rolewise.deploy.stage_choice import default_stage
+from rolewise.deploy.text_export import export_texts, is_of_texts
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders
 from rolewise.experiment.evaluation import finished_training
@@ -59,7 +60,7 @@ _CALIBRATION = 512
 def export_stage(
     root: AnyPath, name: str, form: str, out: AnyPath, *, given: str = "float32", output: str = "logits"
 ) -> Exported:
-    """Exports one trained network of a run and runs the file on the run's own images.
+    """Exports one trained network of a run and runs the file on the run's own images or texts.
 
     Args:
         root: the run folder.
@@ -67,7 +68,7 @@ def export_stage(
         form: ``onnx``, ``packed`` or ``torch``.
         out: the file; the model card is written beside it, its name with .md behind it.
         given: kind of images that the file takes: ``float32`` in [0, 1], ``uint8``, both [B, C, H, W], or
-            ``uint8_bhwc``, [B, H, W, C].
+            ``uint8_bhwc``, [B, H, W, C]. Files of texts take tokens.
         output: ``logits`` or ``probabilities``.
 
     Raises:
@@ -75,12 +76,15 @@ def export_stage(
     """
     if form not in FORMATS:
         raise InputError(f"format must be one of {', '.join(FORMATS)}, got {form!r}{near(form, FORMATS)}")
+    run, stage = finished_training(root, name)
+    path, threads = as_path(out, "out"), run.config().threads
+    if is_of_texts(run):
+        with torch_threads(threads):
+            return export_texts(run, stage, form, path, given, output)
     if form == "packed" and (given, output) != ("float32", "logits"):
         raise InputError("format packed stores weights alone and takes no input or output; leave them out")
-    run, stage = finished_training(root, name)
-    threads = run.config().threads
     with torch_threads(threads):
-        return _exported(run, stage, form, as_path(out, "out"), threads, given, output)
+        return _exported(run, stage, form, path, threads, given, output)
 
 
 def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int, given: str, output: str) -> Exported:
@@ -100,7 +104,7 @@ def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int, 
     inputs = subject.form.inputs(images)
     found = outputs(predict, inputs)
     same = agreement(subject.facts, found, outputs(of_network(subject), inputs))
-    keep_agreement(out, form, same, part, runtime_of(form))
+    keep_agreement(out, form, same, part, runtime_of(form), subject.facts.unit)
     value = score(task, subject.facts, found, targets)
     with tempfile.TemporaryDirectory() as folder:
         rows = comparison_rows(

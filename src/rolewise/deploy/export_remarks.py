@@ -8,7 +8,7 @@ from torch import nn
 
 from rolewise.deploy.box_agreement import SAME
 from rolewise.deploy.comparison_rows import THREADS
-from rolewise.deploy.file_agreement import ALIKE, PARTS, Agreement
+from rolewise.deploy.file_agreement import ALIKE, PARTS, Agreement, AnyFacts
 from rolewise.deploy.file_facts import FileFacts
 from rolewise.deploy.file_formats import FAITHFUL, OnnxFile
 from rolewise.quant import float_layers, quantised_layers
@@ -17,7 +17,7 @@ from rolewise.words import counted
 _NAMED = 6
 
 
-def remark_on_agreement(facts: FileFacts, form: str, same: Agreement, part: str) -> str:
+def remark_on_agreement(facts: AnyFacts, form: str, same: Agreement, part: str) -> str:
     """Returns the agreement of a file with the trained network, as a sentence.
 
     Args:
@@ -32,8 +32,9 @@ def remark_on_agreement(facts: FileFacts, form: str, same: Agreement, part: str)
     elif form == "torch":
         where = f"In {runtime_of(form)} on this CPU the file"
     what = "a number" if facts.kind == "regression" else "a probability"
+    number = counted(same.images, f"{part} {facts.unit}")
     text = (
-        f"{where} {ALIKE[facts.kind]} for {same.share:.2%} of {same.unit}{counted(same.images, f'{part} image')}; "
+        f"{where} {ALIKE[facts.kind]} for {same.share:.2%} of {same.unit}{number}; "
         f"{what} differs by at most {same.largest:.2g}."
     )
     if same.mean_iou is not None:

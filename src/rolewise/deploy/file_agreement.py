@@ -13,10 +13,13 @@ from rolewise.batch import Batch, Outputs
 from rolewise.data.targets import batch_targets
 from rolewise.deploy.box_agreement import compared_boxes
 from rolewise.deploy.file_facts import FileFacts
+from rolewise.deploy.text_file_facts import TextFileFacts
 from rolewise.tasks import Task
 
 #: Images in the form of a file [B, ...] to its outputs [B, K], of masks [B, K, H, W].
 Predict = Callable[[Tensor], Tensor]
+#: Facts of a file of images, or of one of texts.
+AnyFacts = FileFacts | TextFileFacts
 #: Numbers count as the same within this part of their standard deviation.
 CLOSE = 0.01
 _AT_ONCE, _PIXELS_AT_ONCE = 256, 1 << 22
@@ -27,9 +30,10 @@ ALIKE = {
     "segmentation": "names the classes of the trained network",
     "regression": f"predicts the trained network's numbers, within {CLOSE:.0%} of their deviation,",
     "detection": "finds the boxes of the trained network",
+    "tagging": "names the tags of the trained network",
 }
 #: The parts of images that an agreement is a share of, by task; the images themselves where it has none here.
-PARTS = {"segmentation": "the pixels of ", "detection": "the boxes of "}
+PARTS = {"segmentation": "the pixels of ", "detection": "the boxes of ", "tagging": "the tokens of "}
 
 
 @dataclass(frozen=True)
@@ -66,24 +70,24 @@ def outputs(predict: Predict, inputs: Tensor) -> Tensor:
     return torch.cat([predict(part) for part in torch.split(inputs, at_once)])
 
 
-def agreement(facts: FileFacts, outputs: Tensor, known: Tensor) -> Agreement:
+def agreement(facts: AnyFacts, outputs: Tensor, known: Tensor) -> Agreement:
     """Returns the agreement of a file with a network.
 
     Args:
         facts: of the file.
-        outputs: of the file, [N, K].
+        outputs: of the file, [N, K]; of tags one row for each token.
         known: of the network in the same form.
     """
-    if facts.kind == "segmentation":
+    if isinstance(facts, FileFacts) and facts.kind == "segmentation":
         return _agreement_of_masks(facts, outputs, known)
-    if facts.boxes is not None:
+    if isinstance(facts, FileFacts) and facts.boxes is not None:
         rules = facts.boxes
         own, other = detector_outputs(facts, outputs), detector_outputs(facts, known)
         found = compared_boxes(own, other, rules.score, rules.overlap, rules.most)
         unit = f"the {found.boxes:,} boxes of both in "
         return Agreement(found.share, found.largest, len(known), found.mean_iou, unit)
     first, second = (facts.form.probabilities(values.double()) for values in (outputs, known))
-    if facts.kind == "classification":
+    if facts.kind in ("classification", "tagging"):
         same = first.argmax(1) == second.argmax(1)
     elif facts.kind == "multi_label":
         same = ((first >= facts.threshold) == (second >= facts.threshold)).all(1)
@@ -109,7 +113,7 @@ def _agreement_of_masks(facts: FileFacts, outputs: Tensor, known: Tensor) -> Agr
     return Agreement(float(shared.sum() / both.sum()), largest, len(known), iou, PARTS["segmentation"])
 
 
-def logits_of_file(facts: FileFacts, outputs: Tensor) -> Tensor:
+def logits_of_file(facts: AnyFacts, outputs: Tensor) -> Tensor:
     """Returns logits again where a file gives probabilities, up to what no metric reads.
 
     Args:

@@ -84,6 +84,7 @@ class FileFacts:
     agreement: float | None = None
     agreement_images: str = ""
     boxes: BoxRules | None = None
+    unit = "image"
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -182,18 +182,7 @@ def of_onnx(path: Path, threads: int = 0) -> Predict:
 
 def open_onnx(path: Path, threads: int = 0) -> tuple[Predict, dict[str, str]]:
     """Returns an ONNX file as `of_onnx` does, and its metadata; boxes and logits become one tensor, boxes first."""
-    library = runtime()
-    options = library.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
-    try:
-        session = library.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        # The runtime has classes of its own for every way in which a file may be wrong.
-        raise InputError(
-            f"{path} must be a file that rolewise export wrote; ONNX Runtime, which would run it, does not load it "
-            f"({error})"
-        ) from error
+    session = session_of(path, threads)
     known = dict(session.get_modelmeta().custom_metadata_map)
 
     def run(images: Tensor) -> Tensor:
@@ -208,6 +197,30 @@ def open_onnx(path: Path, threads: int = 0) -> tuple[Predict, dict[str, str]]:
         return found[0] if len(found) == 1 else torch.cat(found, -1)
 
     return run, known
+
+
+def session_of(path: Path, threads: int = 0) -> Any:
+    """Returns the session of an ONNX file as `of_onnx` begins it.
+
+    Args:
+        path: the file.
+        threads: their number; 0 for the runtime's own choice.
+
+    Raises:
+        InputError: as of `of_onnx`.
+    """
+    library = runtime()
+    options = library.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    try:
+        return library.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # The runtime has classes of its own for every way in which a file may be wrong.
+        raise InputError(
+            f"{path} must be a file that rolewise export wrote; ONNX Runtime, which would run it, does not load it "
+            f"({error})"
+        ) from error
 
 
 def _of_module(subject: Subject, model: nn.Module) -> Predict:

@@ -115,7 +115,7 @@ def export_network(
     if images is not None:
         inputs = form.inputs(images.cpu())
         same = agreement(facts, outputs(predict, inputs), outputs(of_network(subject), inputs))
-        keep_agreement(path, format, same, "given", runtime_of(format))
+        keep_agreement(path, format, same, "given", runtime_of(format), facts.unit)
         remarks.insert(0, remark_on_agreement(facts, format, same, "given"))
         if made is not None and list(quantised_layers(model)):
             remarks.append(remark_on_grids(facts, made, "given", None))

@@ -19,6 +19,7 @@ from rolewise.deploy.given_pictures import given_pictures
 from rolewise.deploy.open_file import open_file
 from rolewise.deploy.predicted_boxes import SHOWN, FoundBox, boxes_in_picture, detections_in
 from rolewise.deploy.stage_choice import chosen_stage
+from rolewise.deploy.text_file_facts import TextFileFacts
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.evaluation import finished_stage
@@ -141,6 +142,8 @@ def predictor_of_file(path: AnyPath) -> Predictor:
     """
     path = as_path(path)
     predict, facts = open_file(path)
+    if isinstance(facts, TextFileFacts):
+        raise InputError(f"{path} must be of a network of images, and is of one of texts; use text_predictor_of_file")
     of = f" ({facts.origin})" if facts.origin else ""
 
     def outputs(images: Tensor) -> Tensor:

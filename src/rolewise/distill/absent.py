@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rolewise.errors import InputError, near
+from rolewise.errors import InputError, listed, near
 
 #: The name elsewhere -> the name here.
 ALIASES = {
@@ -12,6 +12,7 @@ ALIASES = {
     "at": "attention",
     "aver": "ensemble_kd",
     "camkd": "ca_mkd",
+    "be_your_own_teacher": "byot",
     "catkd": "cat_kd",
     "cc": "correlation",
     "cckd": "correlation",
@@ -23,6 +24,7 @@ ALIASES = {
     "kd_plus_plus": "norm_direction",
     "kdpp": "norm_direction",
     "kl": "kd",
+    "cskd": "cs_kd",
     "kl_div": "kd",
     "knowledge_review": "review_kd",
     "logit_stand": "logit_standardisation",
@@ -36,19 +38,21 @@ ALIASES = {
     "ofakd": "ofa",
     "overhaul": "ofd",
     "pkd": "pearson_kd",
+    "pskd": "ps_kd",
     "reviewkd": "review_kd",
     "scale_decoupled": "sdd",
     "sp": "similarity",
     "spkd": "similarity",
+    "tfkd": "tf_kd",
     "vanilla_kd": "kd",
     "wttm": "ttm",
 }
 #: Methods of the field that nobody has written here, in words.
 ABSENT = {
+    "dot": "the optimiser with two momenta, which is train.distill_gradient: {apart: 0.075},",
     "dml": "deep mutual learning, which is two students in roles that have kd of each other,",
     "norm": "the N-to-one matching of representations",
     "sskd": "self-supervision beside distillation",
-    "tfkd": "distillation without a teacher",
 }
 
 
@@ -78,5 +82,5 @@ def elsewhere(name: str, known: Iterable[str]) -> str:
     if ALIASES.get(plain) in names:
         return f'; did you mean "{ALIASES[plain]}"?'
     if plain in ABSENT and plain not in names:
-        return f"; {ABSENT[plain]} is not among the methods here, which are {', '.join(names)}"
+        return f"; {ABSENT[plain]} is not among the methods here, which are {listed(names)}"
     return ""

@@ -17,10 +17,10 @@ from rolewise.distill.links import further_views, links_of, read_outputs, tapped
 from rolewise.distill.listed_methods import Methods, methods_of
 from rolewise.distill.loss_term import LossTerm
 from rolewise.distill.networks_by_role import Networks
-from rolewise.distill.ranks import check_plain
 from rolewise.distill.reconfiguration import reconfigured
 from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
+from rolewise.distill.single_process import check_plain
 from rolewise.distill.step_state import AverageOf, StepState
 from rolewise.distill.task_checks import check_task
 from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode
@@ -115,11 +115,10 @@ class Distiller(Networks):
         self.input_name, self.label_name = input_name, label_name
         self.teacher_gradients, self.teacher_mode = teacher_gradients, teacher_mode
         self.teaching = tuple(role for role in teachers if any(role in link.teachers for link in self.links))
-        read = read_outputs(self.links, self.methods)
         paths = {role: tapped(self.links, role) for role in (*self.roles, *self.teaching)}
         self.further_views = further_views(self.links, self.methods)
         self.remember_teachers()
-        self.read_at(paths, stopped=set(self.teaching) - read if stop_teacher else ())
+        self.read_at(paths, stopped=set(self.teaching) - read_outputs(self.links, self.methods) if stop_teacher else ())
         self.terms = nn.ModuleDict()
         add_terms(self, example, generator, Shapes(examples=examples, labels=labels))
         follow = [(average, students[role]) for average, role in averages.values()]
@@ -216,7 +215,8 @@ class Distiller(Networks):
             for method, link, term in zip(self.methods, self.links, self.listed_terms(), strict=True):
                 if self.active is not None and method.name not in self.active:
                     continue
-                teacher = link.taught(full, self.roles)
+                plain = not link.several and link.teacher not in self.roles
+                teacher = full[link.teacher] if plain else link.taught(full, self.roles)
                 with NOTHING if isinstance(term, LossTerm) else without_autocast(device):
                     losses = term(full[link.student], teacher, batch, context)
                 for key, loss in ({"": losses} if isinstance(losses, Tensor) else losses).items():

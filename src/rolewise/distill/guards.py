@@ -27,7 +27,10 @@ def check_batch(distiller: Distiller, batch: Batch) -> None:
     for kind, roles in (("student", distiller.roles), ("teacher", distiller.teaching)):
         for role in roles:
             if distiller.specs[role] is None and getattr(batch.view(role, kind), "dtype", None) == torch.uint8:
-                raise InputError("images must be floating point where a network declares no input, got uint8")
+                raise InputError(
+                    "images must be floating point where a network declares no input, got uint8; give images.float() "
+                    f"/ 255, or Distiller(..., {kind}_input=rw.InputSpec(mean, std)), which takes pixels as they are"
+                )
     for name, view in batch.views.items():
         _check_view(name, view, batch)
     if batch.mixture is not None and distiller.task.name != "classification":

@@ -85,11 +85,6 @@ class Networks(nn.Module):
         return {**self._frozen, **dict(self.averages.items())}
 
     @property
-    def frozen(self) -> frozenset[str]:
-        """The roles of teachers that nothing moves."""
-        return frozenset(self._frozen)
-
-    @property
     def students(self) -> dict[str, nn.Module]:
         """The networks that are trained, by role."""
         return {role: self.network(role) for role in self.roles}
@@ -162,18 +157,16 @@ class Networks(nn.Module):
         for role in self.roles:
             # Losses that a network computes itself are those of a student alone.
             outputs[role] = self._run(role, self.network(role), batch.view(role), batch.targets, prepared)
-        for view in self.further_views.keys() & batch.views.keys():
+        for view in filter(batch.views.__contains__, self.further_views):
             self._run_view(view, batch, outputs, prepared)
         return outputs
 
     def _run_view(self, view: str, batch: Batch, outputs: dict[str, Outputs], prepared: dict[Any, Any]) -> None:
-        """Runs networks on a further view, and adds what they give to their outputs; nothing is tapped."""
-        for role in (role for role in self.further_views[view] if role in outputs):
+        for role in filter(outputs.__contains__, self.further_views[view]):
             network, learns = self.network(role), role in self.roles
             held = NOTHING if learns or self.teacher_mode == "eval" else batch_statistics(network)
-            inputs = self._prepared(role, batch.views[view], prepared)
             with torch.set_grad_enabled(torch.is_grad_enabled() and (learns or self.teacher_gradients)), held:
-                found = self.task.run(network, inputs, batch.targets if learns else None)
+                found = self._run(role, network, batch.views[view], batch.targets if learns else None, prepared)
             outputs[role] = replace(outputs[role], views={**outputs[role].views, view: found})
 
     def _run(self, role: str, network: nn.Module, inputs: Any, targets: Any, prepared: dict[Any, Any]) -> Outputs:
@@ -193,8 +186,7 @@ class Networks(nn.Module):
         return inputs if spec is None else prepared[id(inputs), spec]
 
     def _given(self, role: str, batch: Batch) -> Outputs:
-        taps = self._taps.get(role)
-        return given_outputs(self.task, role, batch, () if taps is None else taps.paths)
+        return given_outputs(self.task, role, batch, self._taps[role].paths if role in self._taps else ())
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
         """Gives the parameters that an optimiser must move: the students', then those of learned parts."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from rolewise.distill.checks import Limit, check_choice, check_limit, check_switch
 from rolewise.distill.term_weights import weight_of
-from rolewise.errors import InputError, near
+from rolewise.errors import InputError, listed, near
 from rolewise.typed_values import type_fault
 
 _TAPS = ("student_taps", "teacher_taps")
@@ -120,6 +120,6 @@ def named(section: object, known: Iterable[str]) -> tuple[str, dict[str, Any]]:
     """
     key = method_key(section) if isinstance(section, Mapping) else "name"
     if not isinstance(section, Mapping) or not isinstance(section.get(key), str):
-        rule = f"must have a name, got {section!r}; known: {', '.join(known)}"
+        rule = f"must have a name, got {section!r}; known: {listed(known)}"
         raise InputError(f"a method {rule}", path=(key,), rule=rule)
     return section[key], {str(setting): value for setting, value in section.items() if setting != key}

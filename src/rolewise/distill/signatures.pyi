@@ -42,6 +42,20 @@ def attention(
 ) -> Method:
     """Mean squared difference of the normalised attention maps."""
 
+def byot(
+    *,
+    outputs: float = 0.1,
+    temperature: float = 3.0,
+    features: float = 0.0001,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Exits behind earlier stages, which learn from the labels, and from the outputs and the feature of the last."""
+
 def ca_mkd(
     *,
     temperature: float = 4.0,
@@ -123,6 +137,16 @@ def crld(
 ) -> Method:
     """Divergences between networks within each of two views and across them, where the teacher is sure."""
 
+def cs_kd(
+    *,
+    temperature: float = 4.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of softened class probabilities from those of another example of the same class in the batch."""
+
 def ctkd(
     *,
     lowest: float = 1.0,
@@ -160,6 +184,19 @@ def defeat(
 ) -> Method:
     """Squared differences of features, averaged over the places of objects and over those of the background."""
 
+def deit_token(
+    *,
+    target: Literal["hard", "soft"] = "hard",
+    temperature: float = 3.0,
+    weight: float | Weight | dict[str, Any] = 0.5,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropy of the distillation token's class probabilities under the class that the teacher takes."""
+
 def dgkd(
     *,
     temperature: float = 5.0,
@@ -194,6 +231,17 @@ def dkd(
     student: str | None = None,
 ) -> Method:
     """Divergence between targets and rest, and divergence among the rest, each with its own weight."""
+
+def dlb(
+    *,
+    temperature: float = 3.0,
+    size: int = 1024,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of an example's softened class probabilities from those of the step before."""
 
 def ebkd(
     *,
@@ -336,6 +384,17 @@ def kd_svd(
     student: str | None = None,
 ) -> Method:
     """Squared difference of the relations between the main directions of consecutive stages."""
+
+def kdcl(
+    *,
+    temperature: float = 2.0,
+    target: Literal["naive", "linear", "minimum"] = "minimum",
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of a student's softened class probabilities from a target made of its own and its peers' logits."""
 
 def ld(
     *,
@@ -523,6 +582,33 @@ def ofd(
 ) -> Method:
     """Partial squared distance to the teacher's features, cut off below at a margin of each channel."""
 
+def okddip(
+    *,
+    temperature: float = 3.0,
+    rise: float = 80.0,
+    form: Literal["paper", "code"] = "paper",
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropies of peers, divergences from an attended sum to each of them, and from their mean to the leader."""
+
+def one(
+    *,
+    temperature: float = 3.0,
+    rise: float = 80.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropies of the further branches and of the gated ensemble, and divergences from it to each branch."""
+
 def output_match(
     *,
     error: Literal["squared", "absolute", "huber"] = "squared",
@@ -579,6 +665,15 @@ def pkt(
     student: str | None = None,
 ) -> Method:
     """Divergence of the student's probabilities of being neighbours from the teacher's."""
+
+def ps_kd(
+    *,
+    weight: float | Weight | dict[str, Any] = 0.8,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Difference between the cross-entropies under the network's former probabilities of an example and its label."""
 
 def qfr(
     *,
@@ -697,6 +792,18 @@ def srrl(
     student: str | None = None,
 ) -> Method:
     """Squared difference of mean features, and of the logits that the teacher's classifier makes of them."""
+
+def tf_kd(
+    *,
+    temperature: float = 20.0,
+    certainty: float = 0.99,
+    form: Literal["code", "softened"] = "code",
+    weight: float | Weight | dict[str, Any] = 0.1,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the student's class probabilities from a virtual teacher's, which is always right."""
 
 def tinybert_attention(
     *,

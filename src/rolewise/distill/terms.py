@@ -24,9 +24,9 @@ def weighted_sum(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> T
     return total
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Terms:
-    """The loss of one batch, and its parts.
+    """The loss of one batch, and its parts; shown by `print` as numbers alone.
 
     Args:
         total: the weighted sum, scalar; what to call ``backward`` on.
@@ -52,6 +52,11 @@ class Terms:
         if name not in self.parts:
             raise InputError(f"no term is called {name!r}{near(name, self.parts)}")
         return self.parts[name]
+
+    def __repr__(self) -> str:
+        parts = (f"{name}={float(value.detach()):.4g}" for name, value in self.parts.items())
+        weights = ", ".join(f"{name} {weight:g}" for name, weight in self.weights.items())
+        return f"Terms({', '.join([f'total={float(self.total.detach()):.4g}', *parts])}; weights: {weights or 'none'})"
 
     @property
     def task(self) -> Tensor | None:

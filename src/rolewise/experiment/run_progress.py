@@ -16,7 +16,7 @@ from rolewise.experiment.executor import StageUpdate
 from rolewise.experiment.pipeline import RunPlan
 from rolewise.experiment.run_state import part_done, remaining_seconds
 from rolewise.experiment.stage_graph import PRIORITY, Stage
-from rolewise.words import counted, duration, progress_line
+from rolewise.words import counted, duration, print_sentences, progress_line
 
 #: Stages whose progress is shown; more of them would push the bars off a small screen.
 _MOST_NOTES = 8
@@ -60,11 +60,11 @@ class Display:
         self._started = self._last_line = time.monotonic()
         images, steps = plan.search_images + plan.training_images, sum(plan.steps.values())
         left = f"; {duration(plan.seconds)} remaining" if plan.seconds else ""
-        self._console.print(
+        searched = f" ({plan.search_images:,} of them in searches)" if plan.search_images else ""
+        print_sentences(
+            self._console,
             f"{self._out}: {counted(len(plan.stages), 'stage')} ({plan.done} done), {counted(steps, 'step')} on "
-            f"{counted(images, 'image')} "
-            f"({plan.search_images:,} of them in searches){left}",
-            soft_wrap=True,
+            f"{counted(images, 'image')}{searched}{left}",
         )
         self._kind = {stage.name: stage.kind for stage in todo}
         weights: Mapping[str, float] = plan.times or plan.images

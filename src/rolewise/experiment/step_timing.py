@@ -57,7 +57,7 @@ def training_seconds(data: SeedData, role: str, *, distilled: bool = False) -> f
         images = min(section_of(data.config, role).images or most, most, size * _BATCHES)
         trainee.indices = data.train[: max(2, images)]
         seconds = typical(epoch, data.device)
-    return seconds / max(1, min(len(trainee.indices), trainee.steps_per_epoch * size))
+    return seconds / max(1, trainee.images.examples)
 
 
 def distilling_seconds(data: SeedData, role: str) -> float:

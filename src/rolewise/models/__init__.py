@@ -2,6 +2,7 @@
 
 from rolewise.models import (  # noqa: F401  (they fill the registry)
     bag_of_embeddings,
+    branched,
     densenet,
     fcos,
     mobilenet_v2,
@@ -10,6 +11,7 @@ from rolewise.models import (  # noqa: F401  (they fill the registry)
     small,
     unet,
     vgg,
+    vit,
     wide,
 )
 from rolewise.models.model_registry import GIVEN, MODELS, build, construct, count_parameters, init_from

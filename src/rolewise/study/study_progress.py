@@ -16,7 +16,7 @@ from rolewise.experiment.run_state import part_done, remaining_seconds
 from rolewise.study.job_execution import JobEvent
 from rolewise.study.job_graph import JobGraph
 from rolewise.study.study_plan import StudyPlan
-from rolewise.words import counted, duration, progress_line
+from rolewise.words import counted, duration, print_sentences, progress_line
 
 #: Between two lines of a log, so that a study of thousands of stages is not thousands of lines.
 _SECONDS_BETWEEN_LINES = 5.0
@@ -60,12 +60,12 @@ class StudyDisplay:
         self._plan, self._graph, self._left, self._began = plan, graph, len(plan.images), time.monotonic()
         shared = plan.stages - plan.jobs
         left = f"; {duration(plan.seconds)} remaining" if plan.seconds else ""
-        self._console.print(
+        print_sentences(
+            self._console,
             f"{self._out}: {counted(plan.cells, 'cell')}, {counted(plan.rows, 'row')}; "
             f"{counted(plan.jobs, 'stage')} to train ({plan.done:,} done; "
             f"{shared:,} more {'is' if shared == 1 else 'are'} shared between cells), "
             f"{counted(sum(plan.images.values()), 'image')} left, {counted(plan.workers, 'worker')}{left}",
-            soft_wrap=True,
         )
         for cell, keys in graph.keys.items():
             self._open[cell] = set(keys.values()) & set(plan.images)

@@ -94,7 +94,7 @@ def check_cached(settings: CacheSection, distiller: Distiller, feed: SourceFeed)
         raise InputError(
             "distill.cache must be left out under teacher_mode batch_statistics, where outputs depend on the batch"
         )
-    moving = [role for role in distiller.teaching if role not in distiller.frozen]
+    moving = [role for role in distiller.teaching if role in distiller.averages or role in distiller.roles]
     if moving or not distiller.teaching:
         what = f"{', '.join(moving)}, which moves" if moving else "none"
         raise InputError(f"distill.cache must go with frozen teachers, got {what}; leave cache out")

@@ -75,7 +75,7 @@ class Distilled:
         for role, (network, metrics) in measured.items():
             if network is not None:
                 size = sum(weight.numel() for weight in network.parameters())
-                shown = f"{shown_metrics(metrics)}, " if metrics is not None else ""
+                shown = f"{metrics.shown()}, " if metrics is not None else ""
                 lines.append(f"  {role}: {shown}{counted(size, 'parameter')}")
         if len(self.validation) > 1:
             lines.append(f"  student by epoch, {self.info.axis}: {self._course()}")
@@ -89,8 +89,3 @@ class Distilled:
         count = min(6, len(epochs))
         chosen = dict.fromkeys(epochs[round(index * (len(epochs) - 1) / (count - 1))] for index in range(count))
         return ", ".join(f"{self.info.value(self.validation[epoch])} ({epoch})" for epoch in chosen)
-
-
-def shown_metrics(metrics: Metrics) -> str:
-    """Returns the metrics of an evaluation in words, such as ``accuracy 93.1%, cross-entropy 0.213 nats``."""
-    return ", ".join(f"{info.title} {info.shown(metrics.values[info.key])}" for info in metrics.infos)

@@ -17,11 +17,12 @@ from rolewise.metric_info import MetricInfo
 from rolewise.networks import evaluating
 from rolewise.tasks import Classification, Metric, MetricSet, Task
 from rolewise.train.given import check_count, check_indices
+from rolewise.words import counted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Metrics:
-    """The numbers of an evaluation.
+    """The numbers of an evaluation; shown by `print` in words.
 
     Args:
         values: every number of the task by its key.
@@ -34,6 +35,13 @@ class Metrics:
     infos: tuple[MetricInfo, ...]
     metric: Metric
     examples: int
+
+    def __repr__(self) -> str:
+        return f"Metrics({self.shown()}; {counted(self.examples, 'example')})"
+
+    def shown(self) -> str:
+        """Returns the numbers in words, such as ``accuracy 93.1%, cross-entropy 0.213 nats``."""
+        return ", ".join(f"{info.title} {info.shown(self.values[info.key])}" for info in self.infos)
 
     @property
     def first(self) -> float:

@@ -17,6 +17,7 @@ from rolewise.data.box_targets import box_list
 from rolewise.data.targets import are_unlabelled, kind_of_targets
 from rolewise.distill import Distiller
 from rolewise.seeds import generator
+from rolewise.train.batch_order import arranged, check_classes, epoch_length
 from rolewise.train.feed import number_of_batches
 from rolewise.train.given import check_seen
 from rolewise.train.mixer import Mixer, laid_out, parts_of
@@ -73,12 +74,16 @@ class ImageFeed:
     @property
     def steps(self) -> int:
         """The number of batches of one epoch (see `number_of_batches`)."""
-        return number_of_batches(len(self.indices), self.settings.batch_size)
+        return number_of_batches(self._length, self.settings.batch_size)
 
     @property
     def examples(self) -> int:
         """The number of images that one epoch trains on."""
-        return min(len(self.indices), self.steps * self.settings.batch_size)
+        return min(self._length, self.steps * self.settings.batch_size)
+
+    @property
+    def _length(self) -> int:
+        return epoch_length(len(self.indices), self.settings.batch_size, self.settings.batches)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Gives the batches of an epoch from number ``start`` on.
@@ -88,7 +93,10 @@ class ImageFeed:
             start: the number of batches that are left out.
         """
         size, images = self.settings.batch_size, at_once(self.source, self.settings)
-        order = shuffled(self.indices, generator(self.seed, "epoch", epoch, "order"))[: self.examples]
+        order = shuffled(self.indices, generator(self.seed, "epoch", epoch, "order"))
+        if (kind := self.settings.batches) != "shuffled":
+            order = arranged(order, kind, size, self.source.labels, generator(self.seed, "epoch", epoch, "partners"))
+        order = order[: self.examples]
         boxes = kind_of_targets(self.source.labels) == "boxes"
         unlabelled = are_unlabelled(self.source.labels[order])
         plans, mixer = plans_of_epoch(self, epoch, order), self._mixer(epoch, order)
@@ -137,7 +145,7 @@ class ImageFeed:
         images, stop, dense = chunk.images, place + len(chunk.images), lie_in_image(chunk.labels)
         plan = student.between(place, stop)
         seen = self._apply(images, plan)
-        targets = moved_labels(chunk.labels, plan, self.source.size)
+        targets = moved_labels(chunk.labels, plan, self.source.size, self.settings.batch_size)
         if teacher is not None:
             own = teacher.between(place, stop)
             own = in_turn(geometric(plan), geometric(own, keep=False)) if dense else own
@@ -149,7 +157,8 @@ class ImageFeed:
     def _apply(self, images: Tensor, plan: Plan) -> Tensor:
         if not plan.ops.shape[1]:
             return images
-        return apply(images, plan, interpolation=self.settings.interpolation, fill=self.settings.fill)
+        settings = self.settings
+        return apply(images, plan, interpolation=settings.interpolation, fill=settings.fill, group=settings.batch_size)
 
 
 def at_once(source: Source, settings: TrainSettings) -> int:
@@ -182,6 +191,7 @@ def image_feed_of(
         InputError: an argument is of another kind, or mixing does not go with the methods.
     """
     check_seen(given["augmentation"], given["teacher_augmentation"], given["view"])
+    check_classes(settings.batches, source.labels)
     if given["mixing"] is not None:
         given["mixing"].check(distiller)
     elsewhere = device.type != "cpu" and isinstance(source, ImageData)

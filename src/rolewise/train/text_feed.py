@@ -16,6 +16,7 @@ from rolewise.data.token_table import UNTAGGED
 from rolewise.distill import Distiller
 from rolewise.errors import InputError
 from rolewise.seeds import generator
+from rolewise.train.batch_order import arranged, check_classes, epoch_length
 from rolewise.train.feed import number_of_batches
 from rolewise.train.given import check_seen
 from rolewise.train.position_plans import EpochPlans, plans_of_epoch
@@ -71,6 +72,9 @@ class TextFeed:
                 "set distill.view"
             )
         check_seen(augmentation, teacher_augmentation, view)
+        check_classes(settings.batches, source.labels)
+        if source.by_length and (kind := settings.batches) != "shuffled":
+            raise InputError(f'batches must be "shuffled" where texts are sorted by their length, got "{kind}"')
         self.distiller, self.source, self.indices, self.settings = distiller, source, indices, settings
         self.augmentation, self.teacher_augmentation, self.view = augmentation, teacher_augmentation, view
         self.seed, self.device = seed, torch.device(device)
@@ -79,12 +83,16 @@ class TextFeed:
     @property
     def steps(self) -> int:
         """The number of batches of one epoch (see `number_of_batches`)."""
-        return number_of_batches(len(self.indices), self.settings.batch_size)
+        return number_of_batches(self._length, self.settings.batch_size)
 
     @property
     def examples(self) -> int:
         """The number of texts that one epoch trains on."""
-        return min(len(self.indices), self.steps * self.settings.batch_size)
+        return min(self._length, self.steps * self.settings.batch_size)
+
+    @property
+    def _length(self) -> int:
+        return epoch_length(len(self.indices), self.settings.batch_size, self.settings.batches)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Gives the batches of an epoch from number ``start`` on.
@@ -93,7 +101,11 @@ class TextFeed:
             epoch: from 0.
             start: the number of batches that are left out.
         """
-        order = shuffled(self.indices, generator(self.seed, "epoch", epoch, "order"))[: self.examples]
+        order, kind = shuffled(self.indices, generator(self.seed, "epoch", epoch, "order")), self.settings.batches
+        if kind != "shuffled":
+            stream = generator(self.seed, "epoch", epoch, "partners")
+            order = arranged(order, kind, self.settings.batch_size, self.source.labels, stream)
+        order = order[: self.examples]
         if self.source.by_length:
             stream = generator(self.seed, "epoch", epoch, "batches")
             order = by_length(order, self.source.table.lengths, self.settings.batch_size, stream)
