@@ -23,6 +23,7 @@ FOUNDATION = {
     "jobs",
     "logits",
     "machine_memory",
+    "method_presets",
     "metric_info",
     "moving_weight",
     "networks",
