@@ -78,7 +78,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from metric_section_faults(config, left_out)
     yield from text_section_faults(config, left_out)
     yield from check_scalars(config, left_out)
-    yield from weight_file_faults(config)
+    yield from weight_file_faults(config, left_out)
     yield from label_map_faults(config)
     own = {int(steps[1]) for steps in left_out if steps[0] == "track"}
     yield from ((("track", *below), rule) for below, rule in tracker_faults(config.track, own))

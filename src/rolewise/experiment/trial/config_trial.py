@@ -34,7 +34,10 @@ from rolewise.experiment.trial.teaching_networks import teacher_of_method, teach
 from rolewise.experiment.trial.tokenizer_trial import tokenizer_faults
 from rolewise.experiment.trial.unlabelled_trial import unlabelled_faults
 from rolewise.experiment.trial.weight_trial import weight_trial
+from rolewise.experiment.weight_sources import weight_settings
 from rolewise.foreign_code import ForeignError
+from rolewise.models.zoo import in_zoo
+from rolewise.models.zoo_weights import PRETRAINED
 from rolewise.threads import torch_threads
 
 #: Digests of experiments in which this process has found no fault.
@@ -149,8 +152,13 @@ class Trial:
     def _own_code(self, config: ExperimentConfig) -> Iterator[tuple[Steps, str]]:
         """Imports the user's own code; yields the settings whose code is not there, each with its fault.
 
-        The fault is empty where nothing is to be imported.
+        The fault is empty where nothing is to be imported, nor anything fetched by another library.
         """
+        for setting in () if self._imports else weight_settings(config):
+            if setting.file == PRETRAINED and in_zoo(setting.model.name):
+                text = f"{dotted(setting.steps)} ({setting.model.name})"
+                self.left_out += [text] if text not in self.left_out else []
+                yield setting.steps, ""
         for code in own_code(config):
             if not self._imports:
                 text = f"{dotted(code.steps)} ({code.path})"
