@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import mixing
 import quiet
 import torch
 from torch import distributed, multiprocessing
@@ -107,11 +106,12 @@ def main() -> None:
             quiet.beat()
             for world in (1, 2) if turn % 2 else (2, 1):
                 seconds[world].append(seconds_of(world, case, epochs, threads))
-        faster = mixing.ratio(seconds[1], seconds[2])
+        faster = quiet.ratio(seconds[1], seconds[2])
         milliseconds = {str(world): 1000 * statistics.median(values) for world, values in seconds.items()}
         found.append({"case": case, "rounds": rounds, "epoch_milliseconds": milliseconds, "speed_of_two": faster})
         print(
-            f"{case}: {milliseconds}; two are faster by {faster['median']:.3f} ({faster['low']:.3f} to {faster['high']:.3f})"
+            f"{case}: {milliseconds}; two are faster by {faster['median']:.3f} "
+            f"({faster['low']:.3f} to {faster['high']:.3f})"
         )
     machine = {"python": platform.python_version(), "torch": torch.__version__, "threads": threads}
     quiet.write(arguments.json, {"benchmark": "ranks", "machine": machine, "results": found}, claim=not arguments.quick)
