@@ -47,6 +47,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("methods.md", "| `byot` | all stages", "rule"),
     ("methods.md", "- The loss is the same for `a z + b`", "rule"),
     ("methods.md", "- **Learned parts with a loss of their own**", "rule"),
+    ("from_torchdistill.md", "Tried on the 111 sample configs", "once"),
     ("compare.md", "| test metric |", "rule"),
     ("compare.md", "| difference to kd |", "rule"),
     ("config.md", "| `detection`", "rule"),

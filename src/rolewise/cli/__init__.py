@@ -7,6 +7,7 @@ import sys
 import time
 
 from rolewise.cli import (
+    convert,
     data,
     experiments,
     explain,
@@ -29,6 +30,7 @@ from rolewise.words import wrapped
 
 __all__ = [
     "app",
+    "convert",
     "data",
     "experiments",
     "explain",

@@ -13,8 +13,8 @@ from rolewise.config.faults import ConfigError
 from rolewise.config.overrides import assign
 from rolewise.distill import COMBINATIONS, METHODS
 from rolewise.distill.absent import unknown_method
-from rolewise.distill.method_presets import Preset, preset_for
 from rolewise.errors import InputError
+from rolewise.method_presets import Preset, preset_for
 
 #: The method with which the others are compared.
 CONTROL = "kd"

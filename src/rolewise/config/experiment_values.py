@@ -42,6 +42,8 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
     for student in values["students"]:
         if not student["phases"]:
             del student["phases"]
+        if not student["peers"]:
+            del student["peers"]
         if student["teachers"] == ["teacher"]:
             del student["teachers"]
     return values

@@ -44,6 +44,8 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from _model(("teacher", "model"), config.teacher.model.name, config.teacher.model.arguments)
     for index, student in enumerate(config.students):
         yield from _model(("students", index, "model"), student.model.name, student.model.arguments)
+        for number, peer in enumerate(student.peers):
+            yield from _model(("students", index, "peers", number, "model"), peer.model.name, peer.model.arguments)
         if student.quantise is not None and (name := student.quantise.quantiser) not in QUANTISERS:
             message = f"must be a quantiser or package.module:name, got {name!r}{near(name, QUANTISERS)}"
             yield ("students", index, "quantise", "quantiser"), message
@@ -76,7 +78,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from metric_section_faults(config, left_out)
     yield from text_section_faults(config, left_out)
     yield from check_scalars(config, left_out)
-    yield from weight_file_faults(config)
+    yield from weight_file_faults(config, left_out)
     yield from label_map_faults(config)
     own = {int(steps[1]) for steps in left_out if steps[0] == "track"}
     yield from ((("track", *below), rule) for below, rule in tracker_faults(config.track, own))

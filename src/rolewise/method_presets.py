@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,6 +15,8 @@ from rolewise.errors import InputError, near
 
 #: The folder of the files beside this module; one for each method.
 _FOLDER = "preset_files"
+#: The file of trainings among them.
+_TRAININGS = "trainings.yaml"
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,8 @@ def _short(value: Any) -> str:
 def method_presets() -> dict[str, dict[str, Preset]]:
     """Returns all presets by method and name."""
     found: dict[str, dict[str, Preset]] = {}
-    for file in sorted(resources.files("rolewise.distill").joinpath(_FOLDER).iterdir(), key=lambda one: one.name):
-        if file.name.endswith(".yaml"):
+    for file in sorted(resources.files("rolewise").joinpath(_FOLDER).iterdir(), key=lambda one: one.name):
+        if file.name.endswith(".yaml") and file.name != _TRAININGS:
             content = yaml.safe_load(file.read_text("utf-8"))
             found[content["method"]] = {name: _preset(content, name) for name in content["presets"]}
     return found
@@ -90,6 +93,60 @@ def _preset(content: Mapping[str, Any], name: str) -> Preset:
         epoch=content["epoch"],
         reduction=content["reduction"],
     )
+
+
+@dataclass(frozen=True)
+class TrainingPreset:
+    """The published training of a table.
+
+    Args:
+        name: its name.
+        title: a line about it.
+        code: the code that the numbers were read in.
+        train: the section of a network's training.
+        learning_rates: of students whose network has another one, by the network's name.
+    """
+
+    name: str
+    title: str
+    code: str
+    train: Mapping[str, Any]
+    learning_rates: Mapping[str, float]
+
+    def section(self, network: str) -> dict[str, Any]:
+        """Returns the section of a training for a network, by its name."""
+        section = copy.deepcopy(dict(self.train))
+        if network in self.learning_rates:
+            section["optimizer"]["learning_rate"] = self.learning_rates[network]
+        return section
+
+    @property
+    def provenance(self) -> str:
+        """A line on where the numbers are from."""
+        return f'training preset "{self.name}": {self.title}; read in {self.code}'
+
+
+@cache
+def training_presets() -> dict[str, TrainingPreset]:
+    """Returns all trainings by name."""
+    text = resources.files("rolewise").joinpath(_FOLDER, _TRAININGS).read_text("utf-8")
+    return {
+        name: TrainingPreset(name, one["title"], one["code"], one["train"], one.get("learning_rates", {}))
+        for name, one in yaml.safe_load(text).items()
+    }
+
+
+def training_preset(name: object) -> TrainingPreset:
+    """Returns a published training.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    known = training_presets()
+    if name in known:
+        return known[str(name)]
+    rule = f"must be a training preset, got {name!r}{near(str(name), known)}"
+    raise InputError(f"preset {rule}", path=("preset",), rule=rule)
 
 
 def method_preset(method: str, name: str) -> Preset:
