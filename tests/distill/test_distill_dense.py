@@ -20,6 +20,7 @@ from rolewise.distill.dense_targets import box_fractions, class_masks, covered_c
 from rolewise.distill.methods import cirkd
 from rolewise.distill.methods.fgd import FGD
 from rolewise.distill.methods.mgd import MGD
+from rolewise.distill.task_checks import task_fault
 from rolewise.errors import InputError
 from rolewise.models import build
 
@@ -303,6 +304,23 @@ def test_what_is_missing_is_refused_with_the_remedy() -> None:
 
 #: Methods that are tried on segmentation every time; all others are with the slow tests.
 OFTEN = ("cwd", "ifvd", "cirkd", "mgd", "similarity", "kd")
+#: Methods that read a class of the whole image, or the map whose mean it is made of: no segmenter has these.
+OF_IMAGES = [
+    name
+    for name, info in ((name, METHODS[name]) for name in METHODS)
+    if info.targets != "boxes" and (task_fault(info, rw.Segmentation()) or info.taps == ("last_map",))
+]
+
+
+def test_methods_of_whole_images_are_refused_for_segmentation() -> None:
+    arguments: dict[str, Any] = {"num_classes": 4, "size": (16, 16)}
+    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for name in ("crld", "fcfd", "mlkd", "ofa", "sdd", "simkd", "srrl", "uskd"):
+        assert name in OF_IMAGES
+        networks = (build("unet", widths=[4, 6], seed=seed, **arguments) for seed in (0, 1))
+        rule = f'"{name}" must (have one class for each example, which the task segm|read taps of .* last_map)'
+        with pytest.raises(InputError, match=rule):
+            Distiller(*networks, [small(name)], example=images, task=rw.Segmentation())
 
 
 @pytest.mark.parametrize(
@@ -310,7 +328,7 @@ OFTEN = ("cwd", "ifvd", "cirkd", "mgd", "similarity", "kd")
     [
         name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow)
         for name in METHODS
-        if METHODS[name].targets != "boxes"
+        if METHODS[name].targets != "boxes" and name not in OF_IMAGES
     ],
 )
 def test_methods_work_for_segmentation_whatever_the_networks_resolution(name: str) -> None:

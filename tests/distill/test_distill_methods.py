@@ -123,7 +123,7 @@ def test_an_equal_student_is_at_the_minimum(name: str) -> None:
     assert all(some.grad is not None and some.grad.abs().max() < 1e-9 for some in tensors(equal))
 
 
-@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in WITHOUT_GRADIENT])
+@pytest.mark.parametrize("name", seldom(name for name in FUNCTIONS if name not in WITHOUT_GRADIENT))
 def test_its_gradient_is_that_of_finite_differences(name: str) -> None:
     student, teacher = pair(name, 3)
     generator = torch.Generator().manual_seed(4)
@@ -190,7 +190,7 @@ def test_the_gradient_reaches_the_student_alone(name: str) -> None:
         assert (weight.grad is None) == key.startswith("estimator.")
 
 
-@every_method
+@pytest.mark.parametrize("name", seldom(METHODS))
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_stays_finite_and_near(name: str, dtype: torch.dtype) -> None:
     distiller = make(name).eval()
@@ -230,7 +230,7 @@ def test_large_half_precision_features_do_not_overflow(name: str) -> None:
     assert terms.not_finite() is None and terms[name].dtype == torch.float32
 
 
-@every_method
+@pytest.mark.parametrize("name", seldom(METHODS))
 def test_its_state_makes_a_round_trip(name: str) -> None:
     batch = batch_for(name, 6)
     teacher, student = networks_for(name)

@@ -88,7 +88,7 @@ def state(distiller: Distiller) -> dict[str, Tensor]:
     return {key: value.clone() for key, value in distiller.state_dict().items() if key.startswith("terms.")}
 
 
-@pytest.mark.parametrize("name", list(METHODS))
+@pytest.mark.parametrize("name", seldom(METHODS))
 def test_no_method_moves_its_parts_where_no_step_is_taken(name: str) -> None:
     distiller, batch = make(name), batch_for(name, 6)
     before = state(distiller)

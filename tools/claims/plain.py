@@ -28,6 +28,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("analysis.md", "- **Few images.** A calibration error is biased upwards", "rule"),
     ("augment.md", "| shear, pixels for each row |", "rule"),
     ("augment.md", "| translation |", "rule"),
+    ("augment.md", "`scale` is the scale jitter", "rule"),
     ("augment.md", "| brightness, color, contrast, sharpness", "rule"),
     ("log.md", "| 2,048 of 8x8 |", "once"),
     ("log.md", "| 512 of 32x32 |", "once"),

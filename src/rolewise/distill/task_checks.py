@@ -50,4 +50,6 @@ def task_fault(info: Info, task: Task) -> str | None:
                 f"must compare at least {info.least_classes} classes, and the task {task.name} has rows of "
                 f"{task.row_classes}, where it is constant or is kd; take kd, or a method on features"
             )
+    if info.term is not None and info.term.of_examples and task.name != TARGET_TASKS["labels"]:
+        return f"must have {_TARGETS['labels']}, which the task {task.name} has not; take another method"
     return None

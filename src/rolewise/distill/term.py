@@ -130,6 +130,8 @@ class Term(nn.Module):
     reads_tokens: ClassVar[bool] = False
     #: Whether it reads the networks' outputs beside tapped features.
     reads_outputs: ClassVar[bool] = False
+    #: Whether it compares logits [B, K] of whole examples, so that classification alone has what it reads.
+    of_examples: ClassVar[bool] = False
     #: Further views of the examples, by their names in ``Batch.views``, on which its networks run too where they are
     #: given: their outputs are ``student.views[name]`` and ``teacher.views[name]``.
     views: ClassVar[tuple[str, ...]] = ()

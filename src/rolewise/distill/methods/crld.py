@@ -58,6 +58,7 @@ class CRLD(Term):
         InputError: a batch of a training has no strong view, or the logits are not [B, K] of the same classes.
     """
 
+    of_examples = True
     targets, views, needs_views, needs_example = "labels", ("strong",), True, False
 
     def __init__(

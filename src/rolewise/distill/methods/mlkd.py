@@ -55,6 +55,7 @@ class MLKD(Term):
         InputError: the logits are not [B, K] of the same classes.
     """
 
+    of_examples = True
     targets, views, needs_example = "labels", ("strong",), False
 
     def __init__(
