@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import mixing
 import quiet
 import torch
 
@@ -96,12 +95,10 @@ def measure(case: str, rounds: int) -> dict[str, Any]:
         "rounds": rounds,
         "milliseconds": {name: 1000 * statistics.median(values) for name, values in seconds.items()},
         "ratios_to_no_teacher": {
-            name: mixing.ratio(values, seconds["no teacher"])
-            for name, values in seconds.items()
-            if name != "no teacher"
+            name: quiet.ratio(values, seconds["no teacher"]) for name, values in seconds.items() if name != "no teacher"
         },
         "speed_over_teacher_runs": {
-            name: mixing.ratio(seconds["teacher runs"], values) for name, values in seconds.items() if "cached" in name
+            name: quiet.ratio(seconds["teacher runs"], values) for name, values in seconds.items() if "cached" in name
         },
     }
 

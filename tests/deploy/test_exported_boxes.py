@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ KEPT = ("first", "classifier", "regressor")
 
 def detector() -> torch.nn.Module:
     """A small detector that finds something everywhere, in another way for each picture."""
-    network = build("fcos_small", num_classes=3, widths=[3, 4, 4, 4], depth=1, bins=5, seed=1)
+    network: Any = build("fcos_small", num_classes=3, widths=[3, 4, 4, 4], depth=1, bins=5, seed=1)
     with torch.no_grad():
         network.classifier.weight.mul_(60)
         network.classifier.bias.fill_(-1.5)

@@ -12,6 +12,7 @@ from typing import Any
 
 import distill_oracles_dense as dense
 import distill_oracles_logits as logits
+import distill_oracles_parity as parity
 import distill_oracles_peers as peers
 import distill_oracles_relations as relations
 import numpy as np
@@ -183,6 +184,7 @@ ORACLES: dict[str, Callable[..., Array]] = {
     **logits.ORACLES,
     **relations.ORACLES,
     **dense.ORACLES,
+    **parity.ORACLES,
 }
 
 #: The losses of learned parts that have their own: (teacher, weights) -> [B].
@@ -192,7 +194,7 @@ ESTIMATORS: dict[str, Callable[..., Array]] = {"mhgd": mhgd_estimator}
 BEST: dict[str, Callable[[Array], Array]] = {"qfr": quantised, **logits.BEST}
 
 #: The loss of the best student where it is not zero, given what is read of the teacher.
-LEAST: dict[str, Callable[[Array], Array]] = logits.LEAST
+LEAST: dict[str, Callable[[Array], Array]] = {**logits.LEAST, **parity.LEAST}
 
 #: Settings under which an equal student is best, where it is not under the defaults.
 BEST_SETTINGS: dict[str, dict[str, Any]] = logits.BEST_SETTINGS
@@ -206,6 +208,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     **logits.SETTINGS,
     **relations.SETTINGS,
     **dense.SETTINGS,
+    **parity.SETTINGS,
 }
 
 
@@ -257,6 +260,7 @@ WORKED: dict[str, list[Worked]] = {
     **logits.WORKED,
     **relations.WORKED,
     **dense.WORKED,
+    **parity.WORKED,
 }
 
 #: The total loss before and after 20 steps, in double precision; see test_twenty_steps_are_as_they_were.
@@ -272,6 +276,7 @@ PINNED: dict[str, tuple[float, float]] = {
     "cwd": (4.351677004509291, 1.6380817872024902),
     "defeat": (7.895529667463886, 0.17165114508619558),
     "dist": (4.4489055358079685, 2.125020168540453),
+    "dist_plus": (3.6796826599861374, 2.209139030459373),
     "dkd": (3.445582877805729, 1.738065957511266),
     "fcfd": (6.595884546972183, 2.02053020605587),
     "fgd": (0.18497086340403052, 0.019602736760919406),
@@ -283,6 +288,7 @@ PINNED: dict[str, tuple[float, float]] = {
     "ifvd": (26.86136954871708, 5.524694332509636),
     "kd": (1.941860882103779, 1.5563703140797247),
     "kd_svd": (1.8231143495917166, 1.59809520748816),
+    "kta": (52.437313663379456, 4.179350908529325),
     "ld": (2.372357225008306, 2.349881855963381),
     "logit_standardisation": (14.39161027928435, 3.004091821506903),
     "manifold": (2.585437410200888, 1.9967068039340798),
@@ -299,6 +305,7 @@ PINNED: dict[str, tuple[float, float]] = {
     "ofa": (6.963023843523635, 6.327979947590762),
     "ofd": (1.9641129911997657, 1.747713614975921),
     "output_match": (2.1972629950704645, 1.5507456394812769),
+    "pad": (1.9841861775564278, 1.4785222632526906),
     "pairwise": (1.7979481487150837, 1.5501468989002112),
     "patient": (7.99128993479397, 1.7081064470683351),
     "pearson_kd": (7.377393066076438, 3.91402272937007),
@@ -311,7 +318,9 @@ PINNED: dict[str, tuple[float, float]] = {
     "semckd": (96.68390752056588, 2.974912626098867),
     "similarity": (11.508595367546338, 1.7539461704982486),
     "simkd": (2.1924796600908083, 1.7295107465715178),
+    "skd_direction": (2.0570593053509643, 1.6618057590196122),
     "soft_cross_entropy": (3.5294536920870287, 3.1252831651725526),
+    "srd": (14.01315415289559, 9.722090351559512),
     "srrl": (1.9333354255586064, 1.667005193252245),
     "tinybert_attention": (8.07292999197275, 1.6678259511754139),
     "tinybert_hidden": (2.457787501476626, 1.61897218074263),

@@ -35,6 +35,7 @@ from distill_cases import (
 from distill_oracles import BEST, BEST_SETTINGS, ESTIMATORS, LEAST, ORACLES, PINNED, SETTINGS, WORKED
 from distill_oracles_features import FEATURE_TERMS
 from distill_oracles_function import FUNCTION_TERMS
+from distill_oracles_parity import PARITY_TERMS
 from distill_oracles_terms import TERMS_WITH_ORACLES
 from distill_oracles_views import VIEW_TERMS
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ def test_it_has_an_oracle_a_worked_value_and_a_pinned_training(name: str) -> Non
     oracles = (
         ORACLES.keys() & WORKED.keys()
         if name in FUNCTIONS
-        else TERMS_WITH_ORACLES | FEATURE_TERMS | FUNCTION_TERMS | VIEW_TERMS
+        else TERMS_WITH_ORACLES | FEATURE_TERMS | FUNCTION_TERMS | PARITY_TERMS | VIEW_TERMS
     )
     assert name in oracles and name in PINNED, f"add {name} to tests/distill/distill_oracles.py or ..._terms.py"
 

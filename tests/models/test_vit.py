@@ -166,3 +166,11 @@ def test_a_training_by_its_token_resumes_exactly() -> None:
     wanted = whole[0].student.state_dict()
     assert all(torch.equal(value, wanted[key]) for key, value in rest[0].student.state_dict().items())
     assert functional.cross_entropy(whole[0].student.eval()(images()), labels).isfinite()
+
+
+@pytest.mark.slow
+def test_it_is_exported_for_batches_of_any_size() -> None:
+    network = small(distilled=True).eval()
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.export.export(network, (images(2),), dynamic_shapes=({0: batch},))
+    torch.testing.assert_close(program.module()(images(5)), network(images(5)))

@@ -31,8 +31,9 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
         del values["teacher"]["label_map"]
     if values["teacher"]["init"] == "random":
         del values["teacher"]["init"]
-    if values["distill"]["cache"] is None:
-        del values["distill"]["cache"]
+    for name in ("cache", "strong"):
+        if values["distill"][name] is None:
+            del values["distill"][name]
     for section in (values["teacher"], *values["students"]):
         if section["model"]["interpolation"] is None:
             del section["model"]["interpolation"]
@@ -41,6 +42,8 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
     for student in values["students"]:
         if not student["phases"]:
             del student["phases"]
+        if not student["peers"]:
+            del student["peers"]
         if student["teachers"] == ["teacher"]:
             del student["teachers"]
     return values

@@ -92,6 +92,7 @@ class DistillSection(Section):
         teacher_mode: statistics of the teacher's norms while it teaches: their running ones (``eval``), or each batch's
             own (``batch_statistics``).
         stop_teacher: whether the teacher's pass ends at its last tap, where no method reads its outputs.
+        strong: augmentation of a second view of each image, which ``crld`` and ``mlkd`` read; None for no such view.
         cache: teacher's outputs are kept in files and read again; None runs the teacher for every batch.
     """
 
@@ -101,6 +102,7 @@ class DistillSection(Section):
     mixed_targets: Literal["image", "outputs", "isotonic"] = "image"
     teacher_mode: Literal["eval", "batch_statistics"] = "eval"
     stop_teacher: bool = False
+    strong: AugmentationSpec | None = None
     cache: CacheSection | None = None
 
 

@@ -220,6 +220,19 @@ def dist(
 ) -> Method:
     """One minus the correlation of the class probabilities, of each example and of each class over the batch."""
 
+def dist_plus(
+    *,
+    channels: float = 1.0,
+    places: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """One minus the correlation of each place's channels, and of each place's sum of channels over the batch."""
+
 def dkd(
     *,
     target: float = 1.0,
@@ -395,6 +408,20 @@ def kdcl(
     student: str | None = None,
 ) -> Method:
     """Divergence of a student's softened class probabilities from a target made of its own and its peers' logits."""
+
+def kta(
+    *,
+    rate: float = 0.5,
+    affinity: float = 1.0,
+    sparsity: float = 1e-07,
+    weight: float | Weight | dict[str, Any] = 50.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Difference of an adapted map from the teacher's translated one, and of the cosines between places of both."""
 
 def ld(
     *,
@@ -620,6 +647,17 @@ def output_match(
 ) -> Method:
     """Mean error of the student's outputs against the teacher's, as regression has it."""
 
+def pad(
+    *,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared difference of features over a learned variance, and that variance's logarithm."""
+
 def pairwise(
     *,
     grid: int = 2,
@@ -771,6 +809,16 @@ def simkd(
 ) -> Method:
     """Mean squared difference of the student's projected last map to the teacher's; the teacher's head is reused."""
 
+def skd_direction(
+    *,
+    ridge: float = 0.1,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mahalanobis length of the difference between an example's cosines to the batch in both networks."""
+
 def soft_cross_entropy(
     *,
     temperature: float = 1.0,
@@ -780,6 +828,18 @@ def soft_cross_entropy(
     student: str | None = None,
 ) -> Method:
     """Cross-entropy of the student's softened probabilities under the teacher's."""
+
+def srd(
+    *,
+    power: float = 4.0,
+    weight: float | Weight | dict[str, Any] = 2.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Logarithm of the summed powers of differences between features at mean 0 and variance 1 over the batch."""
 
 def srrl(
     *,

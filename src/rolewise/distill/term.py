@@ -133,6 +133,8 @@ class Term(nn.Module):
     #: Further views of the examples, by their names in ``Batch.views``, on which its networks run too where they are
     #: given: their outputs are ``student.views[name]`` and ``teacher.views[name]``.
     views: ClassVar[tuple[str, ...]] = ()
+    #: Whether it can do without none of its views.
+    needs_views: ClassVar[bool] = False
     #: Whether it taps the student alone.
     taps_student_alone: ClassVar[bool] = False
     #: Whether it is made by the shapes of an example; one that reads logits alone, and learns nothing, needs none.

@@ -25,6 +25,7 @@ from rolewise.experiment.phase_checks import phase_faults
 from rolewise.experiment.scalar_checks import check_scalars
 from rolewise.experiment.task_rules import task_section_faults
 from rolewise.experiment.text_rules import text_section_faults
+from rolewise.experiment.view_checks import view_faults
 from rolewise.experiment.weight_checks import label_map_faults, weight_file_faults
 from rolewise.foreign_code import is_import_path
 from rolewise.models import GIVEN, MODELS
@@ -43,6 +44,8 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from _model(("teacher", "model"), config.teacher.model.name, config.teacher.model.arguments)
     for index, student in enumerate(config.students):
         yield from _model(("students", index, "model"), student.model.name, student.model.arguments)
+        for number, peer in enumerate(student.peers):
+            yield from _model(("students", index, "peers", number, "model"), peer.model.name, peer.model.arguments)
         if student.quantise is not None and (name := student.quantise.quantiser) not in QUANTISERS:
             message = f"must be a quantiser or package.module:name, got {name!r}{near(name, QUANTISERS)}"
             yield ("students", index, "quantise", "quantiser"), message
@@ -68,6 +71,9 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from _arms(config, left_out)
     yield from check_mixing(config, left_out)
     yield from cache_faults(config, left_out)
+    yield from view_faults(config, left_out)
+    if config.distill.strong is not None:
+        yield from _augmentation(("distill", "strong"), config.distill.strong, config, left_out)
     yield from task_section_faults(config, left_out)
     yield from metric_section_faults(config, left_out)
     yield from text_section_faults(config, left_out)

@@ -20,6 +20,7 @@ from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.searched_scalars import scalar_segments
+from rolewise.experiment.second_view import add_strong_view
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_cache import cache_of
 from rolewise.experiment.stage_graph import Stage, stages_of
@@ -137,6 +138,7 @@ def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
         phases=builders.configured_methods(config, section)[0] if stage.distilled else (),
         cache=cache_of(run, config, stage, searched=True),
     )
+    add_strong_view(trainee, config, distilled=stage.distilled)
     return BuiltTraining(trainee, data, epochs)
 
 
@@ -162,6 +164,7 @@ def training(run: RunFolder, stage: Stage) -> BuiltTraining:
         phases=builders.configured_methods(config, section)[0] if stage.distilled else (),
         cache=cache_of(run, config, stage, searched=False),
     )
+    add_strong_view(trainee, config, distilled=stage.distilled)
     return BuiltTraining(trainee, data, section.train.epochs)
 
 

@@ -17,6 +17,7 @@ from rolewise.data.unlabelled import JoinedSources
 from rolewise.errors import NonFiniteError
 from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
+from rolewise.experiment.second_view import add_strong_view
 from rolewise.experiment.seed_data import SeedData
 from rolewise.experiment.stages import section_of
 from rolewise.experiment.strategies import augmentation_of, policy_space
@@ -98,7 +99,7 @@ def one_batch_training(data: SeedData, role: str, distilled: bool) -> Trainee:
     if isinstance(source, JoinedSources) and not distilled:
         # Without classes there is no loss but a teacher's: any class does for the time.
         source = source.with_labels(source.labels.clamp(min=0))
-    return Trainee(
+    trainee = Trainee(
         # Of all images that may come: more of them are trained on where one batch is too short to be timed.
         builders.distiller(data, section, model, teachers, data.train),
         source,
@@ -109,6 +110,8 @@ def one_batch_training(data: SeedData, role: str, distilled: bool) -> Trainee:
         device=data.device,
         mixing=builders.mixing_of(section.mix, data.config),
     )
+    add_strong_view(trainee, data.config, distilled=distilled)
+    return trainee
 
 
 def teaching_seconds(data: SeedData, role: str = "teacher") -> float:

@@ -108,7 +108,8 @@ class VisionTransformer(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Returns logits [B, K] of images [B, C, H, W] of the size that it was made for."""
         patches = self.patches(images).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.prefix.expand(len(patches), -1, -1), patches], 1) + self.positions
+        # The batch as a dimension, not a number: exported networks take any.
+        tokens = torch.cat([self.prefix.expand(patches.shape[0], -1, -1), patches], 1) + self.positions
         for block in self.blocks:
             tokens = block(tokens)
         tokens = self.norm(tokens)

@@ -23,7 +23,7 @@ from rolewise.train.given import check_seen
 from rolewise.train.mixer import Mixer, laid_out, parts_of
 from rolewise.train.mixing import Mixing
 from rolewise.train.moved_labels import lie_in_image, moved_labels
-from rolewise.train.position_plans import EpochPlans, plans_of_epoch
+from rolewise.train.position_plans import EpochPlans, PositionPlans, plans_of_epoch
 
 #: Large images are augmented fewer at once: the work takes several times their bytes.
 CHUNK_BYTES = 1 << 24
@@ -51,6 +51,8 @@ class ImageFeed:
 
     #: V, where epoch e shows each image as view e modulo V does; None where each epoch is drawn anew.
     views: int | None = None
+    #: The augmentation of a second view of each image, ``strong`` in batches that are not mixed; None for no such view.
+    strong: Schedule | None = None
 
     def __init__(
         self,
@@ -108,8 +110,10 @@ class ImageFeed:
             if mixer is None:
                 student = laid_out(student, self.settings.channels_last)
                 teacher = laid_out(teacher, self.settings.channels_last) if teacher is not None else None
+                strong = self._strong(chunk.images, epoch, start * size)
                 for part in parts_of(len(student), size):
                     views = {} if teacher is None else {"teacher": teacher[part]}
+                    views |= {} if strong is None else {"strong": strong[part]}
                     targets = None if unlabelled else box_list(labels[part]) if boxes else labels[part]
                     yield Batch(student[part], targets, chunk.indices[part], views)
             else:
@@ -153,6 +157,14 @@ class ImageFeed:
         if self.view != "clean" or not self.distiller.methods:
             return seen, None, targets
         return seen, self._apply(images, geometric(plan)) if dense else images, targets
+
+    def _strong(self, images: Tensor, epoch: int, place: int) -> Tensor | None:
+        if self.strong is None:
+            return None
+        policy, size = self.strong.at(epoch / self.settings.epochs), (self.source.channels, *self.source.size)
+        plans = PositionPlans(policy, size, self.seed, "epoch", epoch, "strong")
+        seen = self._apply(images, plans.between(place, place + len(images)))
+        return laid_out(seen, self.settings.channels_last)
 
     def _apply(self, images: Tensor, plan: Plan) -> Tensor:
         if not plan.ops.shape[1]:

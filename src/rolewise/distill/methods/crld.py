@@ -36,8 +36,9 @@ class CRLD(Term):
         1_{\max p^t_{s} \ge \tau_s} \big(D(t_w, s_s) + D(t_s, s_w)\big) + \lambda \, \mathrm{CE}(s_s, y)
 
     with D(t, s) = KL(softmax(t / T) || softmax(s / T)), w the images as they are and s the view ``strong`` of the
-    batch, ``rw.Batch(images, labels, views={"strong": others})``. The labels of the images themselves are the
-    Distiller's. Evaluation without that view takes the images for both.
+    batch: ``distill.strong: randaugment`` in a config, ``rw.Batch(images, labels, views={"strong": others})`` in a
+    loop of one's own. The labels of the images themselves are the Distiller's. Evaluation without that view takes the
+    images for both.
 
     Source: Zhang, Zhang, Ji et al. (2024), Cross-view consistency regularisation for knowledge distillation, section 3,
     https://arxiv.org/abs/2412.16493; weights, thresholds and T of a copy of the authors' code for CIFAR-100 (T = 1 and
@@ -57,7 +58,7 @@ class CRLD(Term):
         InputError: a batch of a training has no strong view, or the logits are not [B, K] of the same classes.
     """
 
-    targets, views, needs_example = "labels", ("strong",), False
+    targets, views, needs_views, needs_example = "labels", ("strong",), True, False
 
     def __init__(
         self,

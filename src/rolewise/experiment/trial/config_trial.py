@@ -24,9 +24,10 @@ from rolewise.experiment.trial.metric_trial import metric_trial_faults
 from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault
 from rolewise.experiment.trial.operation_trial import operation_fault
 from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_trial_faults
+from rolewise.experiment.trial.peer_trial import peer_trial_faults
 from rolewise.experiment.trial.phase_trial import phase_trial_faults
 from rolewise.experiment.trial.remembered import Remembered
-from rolewise.experiment.trial.selection_trial import selection_faults
+from rolewise.experiment.trial.selection_trial import selection_faults, trained_form
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.trial.targets_trial import target_fault
 from rolewise.experiment.trial.teaching_networks import teacher_of_method, teaching_networks, without_role
@@ -133,9 +134,9 @@ class Trial:
                 )
             networks.append(found if isinstance(found, Network) else None)
             if isinstance(found, Network) and train is not None and not faulty(*steps[:-1], "train"):
-                yield from (
-                    ((*steps[:-1], "train", *below), fault) for below, fault in selection_faults(found.module, train)
-                )
+                section = config.students[int(steps[1])] if steps[0] == "students" else None
+                selected = selection_faults(trained_form(section, found.module), train)
+                yield from (((*steps[:-1], "train", *below), fault) for below, fault in selected)
         for place, text in weight_trial(config, images, networks, faulty, self._once):
             if place:
                 yield place, text
@@ -193,9 +194,11 @@ class Trial:
                 if fault:
                     yield ("students", at, "init"), fault
             if distils and section.phases and not any(faulty(*path) for path, _ in methods_of_student(config, at)):
-                found_there = phase_trial_faults(config, section, teaching, student.module)
+                found_there = phase_trial_faults(config, section, teaching, trained_form(section, student.module))
                 yield from ((("students", at, "phases", *below), message) for below, message in found_there)
-            for path, method in methods_of_student(config, at) if distils else ():
+            if section.peers and distils and not any(faulty(*path) for path, _ in methods_of_student(config, at)):
+                yield from peer_trial_faults(at, section, methods_of_student(config, at), teaching, images)
+            for path, method in methods_of_student(config, at) if distils and not section.peers else ():
                 if not faulty(*path):
                     role, fault = teacher_of_method(method, section)
                     how = config, images, without_role(method, section), section, (role, *teaching[role]), student, at
