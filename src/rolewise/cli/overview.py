@@ -114,11 +114,20 @@ _KINDS = {
 @app.command("list")
 def list_names(
     what: Annotated[str, typer.Argument(help="A kind, such as methods, metrics or quantisers; all by default.")] = "",
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", help="Of methods, those with reads=maps, mixed=sound, classes=2, relates=no, ..."),
+    ] = None,
 ) -> None:
     """List what is there by name: models, methods, tasks, metrics, quantisers, measurements, data, trackers, and so on.
 
     Example: rolewise list methods
+
+    Example: rolewise list methods --where targets=none --where classes=2
     """
+    if where:
+        _list_fitting(what, where)
+        return
     from rolewise.experiment.catalogue import ALSO, catalogue
 
     groups, what = catalogue(), ALSO.get(what, what)
@@ -132,3 +141,17 @@ def list_names(
             for name, text in rows:
                 table.add_row(name, text)
             console.print(table)
+
+
+def _list_fitting(what: str, where: list[str]) -> None:
+    """Prints the methods whose declarations fit, with these."""
+    from rolewise.distill.declarations import fitting
+
+    if what not in ("methods", "losses"):
+        raise InputError(f"--where filters methods; write rolewise list methods --where {where[0]}")
+    wanted = {key.strip(): value.strip() for key, _, value in (one.partition("=") for one in where)}
+    found = fitting(wanted)
+    for one in found:
+        cells = [f"{title}: {cell}" for title, cell in one.cells.items() if cell]
+        console.print(f"{one.name:22} {'; '.join(cells)}", soft_wrap=True)
+    console.print(f"{counted(len(found), 'method')}.")

@@ -15,7 +15,6 @@ _BY_NAME = {
     "PADL2Loss": ("pad", "pad_l2"),
     "SRDLoss": ("srd",),
     "DISTPlusLoss": ("dist_plus",),
-    "SKDInstanceLoss": ("skd_instance", "skd"),
     "SKDDirectionLoss": ("skd_direction",),
     "SSKDLoss": ("sskd",),
     "AuxSSKDLoss": ("sskd_auxiliary", "sskd"),
@@ -212,6 +211,12 @@ def _squares(terms: TermBuilder, name: str, given: Settings, term: Settings, wei
     terms.tapped(section, [(taps[0], taps[1])])
 
 
+def _instances(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    temperature = number(given.get("temperature"), 4.0)
+    terms.found.differ(f"{name}: the paper's form, kd without T^2, which the weight takes off; of all examples")
+    terms.add({"name": "kd", "temperature": temperature, "weight": round(weight / temperature**2, 10)})
+
+
 def _norm(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
     terms.found.lose(f"{name}: RegularizationLoss of the paraphraser, weight {weight:g}")
 
@@ -220,6 +225,7 @@ _READERS: dict[str, Callable[[TermBuilder, str, Settings, Settings, float], None
     "CrossEntropyLoss": _cross_entropy,
     "KDLoss": _kd,
     "LogitStdKDLoss": _standardised,
+    "SKDInstanceLoss": _instances,
     "DISTLoss": _dist,
     "ATLoss": _attention,
     "PKTLoss": _named_paths("pkt"),
