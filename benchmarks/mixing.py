@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import random
 import statistics
 import time
 from pathlib import Path
@@ -108,16 +107,10 @@ def measure(case: str, rounds: int) -> dict[str, Any]:
         "batch": CASES[case][5],
         "rounds": rounds,
         "milliseconds": {name: 1000 * statistics.median(values) for name, values in seconds.items()},
-        "ratios_to_no_mixing": {name: ratio(values, plain) for name, values in seconds.items() if name != "no mixing"},
+        "ratios_to_no_mixing": {
+            name: quiet.ratio(values, plain) for name, values in seconds.items() if name != "no mixing"
+        },
     }
-
-
-def ratio(values: list[float], reference: list[float]) -> dict[str, float]:
-    """The median of the rounds' ratios, and a 95% bootstrap interval of it."""
-    ratios = [value / other for value, other in zip(values, reference, strict=True)]
-    draw = random.Random(0)
-    medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(500))
-    return {"median": statistics.median(ratios), "low": medians[12], "high": medians[487]}
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ processor, and every figure of the same minutes is in doubt.
 from __future__ import annotations
 
 import os
+import random
 import statistics
 import time
 from pathlib import Path
@@ -89,3 +90,11 @@ def write(path: Path | None, content: dict[str, Any], *, claim: bool = True) -> 
     if claim and found > LIMIT:
         raise SystemExit(f"{path} is not written: something else had the processor meanwhile; measure again")
     write_json(path, {**content, "conditions": conditions()})
+
+
+def ratio(values: list[float], reference: list[float]) -> dict[str, float]:
+    """Returns the median of the rounds' ratios, and a 95% bootstrap interval of it."""
+    ratios = [value / other for value, other in zip(values, reference, strict=True)]
+    draw = random.Random(0)
+    medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(500))
+    return {"median": statistics.median(ratios), "low": medians[12], "high": medians[487]}

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import copy
 import platform
-import random
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -185,7 +184,7 @@ def measure(case: Case, box: Any | None, device: torch.device) -> dict[str, Any]
             for _ in range(case.steps):
                 sides[name](images, labels)
             seconds[name].append((quiet.now(device) - start) / case.steps)
-    ratios = {name: ratio(values, seconds["by hand"]) for name, values in seconds.items() if name != "by hand"}
+    ratios = {name: quiet.ratio(values, seconds["by hand"]) for name, values in seconds.items() if name != "by hand"}
     return {
         "case": case.title,
         "batch": case.batch,
@@ -193,14 +192,6 @@ def measure(case: Case, box: Any | None, device: torch.device) -> dict[str, Any]
         "milliseconds": {name: 1000 * statistics.median(values) for name, values in seconds.items()},
         "ratios_to_by_hand": ratios,
     }
-
-
-def ratio(values: list[float], reference: list[float]) -> dict[str, float]:
-    """The median of the rounds' ratios, and a 95% bootstrap interval of it."""
-    ratios = [value / other for value, other in zip(values, reference, strict=True)]
-    draw = random.Random(0)
-    medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(500))
-    return {"median": statistics.median(ratios), "low": medians[12], "high": medians[487]}
 
 
 def main() -> None:

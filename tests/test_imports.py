@@ -23,6 +23,7 @@ FOUNDATION = {
     "jobs",
     "logits",
     "machine_memory",
+    "method_presets",
     "metric_info",
     "moving_weight",
     "networks",
@@ -63,6 +64,9 @@ ALLOWED: dict[str, set[str]] = {
         room: {*LEAVES, *MEASURES, "config", "experiment", "report", "search", "trackers", "train"}
         for room in ("study", "advice", "deploy")
     },
+    "convert": {"config", "distill", "models"},
+    # A study that one command makes, and the table of its methods.
+    "compare": {*LEAVES, *MEASURES, "config", "experiment", "report", "search", "study", "trackers", "train"},
 }
 SEES_EVERYTHING = {"cli", "__init__", "__main__"}
 # What a room may not import from outside the package: a search never meets a network.

@@ -34,6 +34,8 @@ def written(annotation: Any) -> str:
         return "float | Weight | dict[str, Any]"
     if annotation == COMMON["student_taps"][0]:
         return "str | Sequence[str]"
+    if annotation is COMMON["teacher"][0]:
+        return "str | Sequence[str] | None"
     if get_origin(annotation) is Literal:
         return f"Literal[{', '.join(map(repr, get_args(annotation)))}]"
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)

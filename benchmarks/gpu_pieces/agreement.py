@@ -87,6 +87,7 @@ _TAPPED: dict[str, dict[str, Any]] = {
 }
 _TAPPED |= {name: {"student_taps": "stage1", "teacher_taps": "stage1"} for name in ("hidden_cosine", "tinybert_hidden")}
 _TAPPED["patient"] = {"token": "mean", "student_taps": "stage2", "teacher_taps": "stage1"}
+_TAPPED["vitkd"] = {"student_taps": ["stage1", "stage2"], "teacher_taps": ["stage1", "stage2"]}
 _TAPPED["pearson_kd"] = {"student_taps": "last_stage", "teacher_taps": "last_stage"}
 
 
@@ -104,10 +105,13 @@ def _dense_case(name: str) -> tuple[str, Task, Tensor, Any] | None:
 
 
 def _sized(kind: str, role: int) -> nn.Module:
-    """Returns the student, 0, or the teacher, 1, of a kind of network."""
+    """Returns the student, 0, or the teacher, 1, of a kind of network; a student may end in its teacher's head."""
     shape: dict[str, Any] = {"num_classes": 5, "channels": 1, "seed": role + 1}
     if kind == "fcos_small":
         return network(kind, widths=((4, 6, 6, 8), (6, 8, 8, 8))[role], depth=0, bins=5, **shape)
+    if kind == "reused_head" and not role:
+        return network(kind, body="small_cnn", body_arguments={"widths": (4, 6)}, width=8, size=(8, 8), **shape)
+    kind = "small_cnn" if kind == "reused_head" else kind
     return network(kind, widths=((4, 6), (6, 8))[role], size=(8, 8), **shape)
 
 
@@ -123,20 +127,24 @@ def losses(device: torch.device, quick: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {}
     labels = torch.arange(16) % 5
     for name in METHODS:
-        kind, task, images, targets = _dense_case(name) or ("small_cnn", Classification(), images_of(16, 1, 8), labels)
+        plain = "reused_head" if name == "simkd" else "small_cnn"
+        kind, task, images, targets = _dense_case(name) or (plain, Classification(), images_of(16, 1, 8), labels)
+        term = METHODS[name].term
         for dtype in (torch.float64, torch.float32):
             values = []
             for place in (torch.device("cpu"), device):
                 teacher, student = (_sized(kind, role) for role in (1, 0))
                 pixels = images.to(dtype) / 255
                 given: dict[str, Any] = {"example": pixels[:2].float(), "examples": len(images), "task": task}
-                if kind == "small_cnn":
+                if kind == plain:
                     given["labels"] = labels
                 methods = [configure(name, **_TAPPED.get(name, {}))]
                 distiller = Distiller(teacher, student, methods, generator=0, **given).to(place, dtype)
-                batch = Batch(pixels.to(place), _on(targets, place), torch.arange(16, device=place))
+                views = {view: pixels.flip(3).to(place) for view in (() if term is None else term.views)}
+                batch = Batch(pixels.to(place), _on(targets, place), torch.arange(16, device=place), views)
                 total = distiller(batch).total
-                gradients = torch.autograd.grad(total, list(distiller.student.parameters()), allow_unused=True)
+                learned = [weight for weight in distiller.student.parameters() if weight.requires_grad]
+                gradients = torch.autograd.grad(total, learned, allow_unused=True)
                 flat = [one.flatten() for one in gradients if one is not None]
                 values.append((total.detach().cpu().double(), torch.cat(flat).cpu().double()))
             (mine, own), (theirs, other) = values

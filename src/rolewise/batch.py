@@ -81,11 +81,13 @@ class Outputs:
         values: by name: ``logits`` [B, K] or [B, K, H, W], ``predictions`` [B] or [B, D], ``boxes``, and so on.
         features: the tapped features, by path.
         losses: scalars that the network computed itself, by name.
+        views: its outputs for further views of the same examples, by name.
     """
 
     values: Mapping[str, Any]
     features: Mapping[str, Tensor] = field(default_factory=dict)
     losses: Mapping[str, Tensor] = field(default_factory=dict)
+    views: Mapping[str, Outputs] = field(default_factory=dict)
 
     @property
     def logits(self) -> Tensor:
@@ -118,12 +120,14 @@ class Outputs:
         for value in self.values.values():
             if isinstance(value, Tensor) and value.dtype in HALF:
                 values = {name: at_least_float32(value) for name, value in self.values.items()}
-                return Outputs(values, self.features, self.losses)
+                views = {name: view.at_least_float32() for name, view in self.views.items()}
+                return Outputs(values, self.features, self.losses, views)
         return self
 
     def detached(self) -> Outputs:
         """Returns the same values and features without gradients, and no losses."""
-        return Outputs(_detached(self.values), _detached(self.features))
+        views = {name: view.detached() for name, view in self.views.items()}
+        return Outputs(_detached(self.values), _detached(self.features), views=views)
 
 
 def at_least_float32(value: Any) -> Any:

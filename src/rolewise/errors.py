@@ -97,7 +97,22 @@ def near(name: str, known: Iterable[str]) -> str:
     matches = list(dict.fromkeys([*(match for match in close if _is_near(name, match)), *begun]))[:3]
     if matches:
         return "; did you mean " + " or ".join(f'"{match}"' for match in matches) + "?"
-    return "; known: " + ", ".join(names) if names else "; none exist"
+    return f"; known: {listed(names)}" if names else "; none exist"
+
+
+def listed(names: Iterable[str], most: int = 360) -> str:
+    """Returns names one after the other; of very many the first ones, and how many more there are.
+
+    Args:
+        names: in their order.
+        most: characters at which the list is cut.
+    """
+    every = list(names)
+    text = ", ".join(every)
+    if len(text) <= most:
+        return text
+    shown = text[:most].rpartition(", ")[0]
+    return f"{shown} and {len(every) - shown.count(', ') - 1} more"
 
 
 def _is_near(name: str, known: str) -> bool:

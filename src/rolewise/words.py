@@ -59,6 +59,20 @@ def progress_line(name: str, text: str, width: int) -> str:
     return f"{name} {line}"
 
 
+def shortened(text: str, width: int, *, front: bool = False) -> str:
+    """Returns text of at most a width, with dots where it is cut, and without letters that a terminal cannot show.
+
+    Args:
+        text: such as a path, or the name of a class.
+        width: letters.
+        front: whether it is cut at its beginning.
+    """
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    if len(text) <= width:
+        return text
+    return f"...{text[3 - width :]}" if front else f"{text[: width - 3]}..."
+
+
 def wrapped(text: str, width: int) -> str:
     """Returns a text whose lines are broken between words; paths and names longer than a line stay whole.
 

@@ -51,7 +51,7 @@ def test_masks_of_every_type_move_alike_and_the_outside_is_the_fill():
 
 
 def test_what_moves_no_pixel_leaves_masks_boxes_and_points_alone():
-    still = [name for name in OPS if name not in MOVING]
+    still = [name for name in OPS if name not in (*MOVING, "mosaic")]
     plan, masks = plan_of(8, 3, seed=5, names=still), torch.arange(8 * H * W).view(8, H, W)
     assert torch.equal(apply_to_masks(masks, plan, fill=0), masks)
     boxes = torch.tensor([[1.0, 2.0, 30.0, 40.0]])
@@ -97,12 +97,14 @@ def test_a_moved_box_holds_its_moved_object(slots: int):
     assert seen.sum() > 250
     found = hulls(moved)
     over = torch.cat([boxes[:, :2] - found[:, :2], found[:, 2:] - boxes[:, 2:]], 1)[seen]
-    assert float(over.max()) <= 0.5 * slots
+    enlarging = torch.isin(plan.ops, torch.tensor([INDEX["scale"], INDEX["resized_crop"]])).any(1)
+    assert float(over[~enlarging[seen]].max()) <= 0.5 * slots
+    assert float(over[enlarging[seen]].max()) <= 0.5 * slots * 4  # half a pixel enlarged with the image
     # And not much more: an upright box around a turned one is larger by what turning adds.
     assert float(-over.mean()) < 1.5
-    # What was dropped has gone almost whole.
+    # What was dropped has gone almost whole, where nothing enlarged what is left of it.
     share = moved.flatten(1).sum(1) / masks.flatten(1).sum(1)
-    assert float(share[~kept].amax()) < 0.6
+    assert float(share[~kept & ~enlarging].amax()) < 0.6
 
 
 def test_boxes_move_by_hand():

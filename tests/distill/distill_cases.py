@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -31,7 +33,14 @@ SMALL |= {
     for name, count in (("tinybert_attention", 2), ("minilm", 3), ("minilm_v2", 3))
 }
 SMALL |= {name: {"student_taps": "stage1", "teacher_taps": "stage1"} for name in ("hidden_cosine", "tinybert_hidden")}
+SMALL["semckd"] = {"width": 3}
+SMALL["vitkd"] = {"student_taps": ["stage1", "stage2"], "teacher_taps": ["stage1", "stage2"]}
 SMALL["patient"] = {"token": "mean", "student_taps": "stage2", "teacher_taps": "stage1"}
+#: Methods whose trainings of many steps are among the slow tests; the others stand for them in each run.
+SELDOM = {
+    *("cat_kd", "manifold", "norm_direction", "ofa", "ofd", "sdd", "semckd", "simkd", "srrl", "vitkd", "vkd"),
+    *("crld", "mlkd", "fcfd", "uskd", "kta", "pad", "srd", "dist_plus", "skd_direction"),
+}
 #: Methods that read masks or boxes, which classification has not.
 DENSE = [name for name in METHODS if METHODS[name].targets in ("masks", "boxes")]
 #: The classes of the source that the tests' images are the first rows of, and its size.
@@ -61,6 +70,11 @@ def each(change: Callable[..., Any], *given: Given) -> Given:
     if isinstance(given[0], list):
         return [change(*stages) for stages in zip(*given, strict=True)]
     return change(*given)
+
+
+def seldom(names: Iterable[str]) -> list[Any]:
+    """Names as parameters of a test of many steps, some of which are marked as slow."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in SELDOM else name for name in names]
 
 
 def tensors(given: Given) -> list[Tensor]:
@@ -153,6 +167,22 @@ def networks_for(name: str, seed: int = 0) -> tuple[nn.Module, nn.Module]:
             for role in (0, 1)
         ]
         return pair[1], pair[0]
+    if name == "simkd":
+        student = build(
+            "reused_head", body="small_cnn", body_arguments={"widths": (4, 6)}, width=8, num_classes=5, channels=1,
+            size=(8, 8), seed=seed + 1,
+        )  # fmt: skip
+        return networks(seed)[0], student
+    if name == "deit_token":
+        student = build("vit_mini", num_classes=5, channels=1, size=(8, 8), depth=1, distilled=True, seed=seed + 1)
+        return networks(seed)[0], student
+    if "branch_logits" in METHODS[name].taps:
+        arguments = {"num_classes": 5, "channels": 1, "size": (8, 8), "base": "small_cnn"}
+        widths = ([4, 6], [6, 8])
+        pair = [
+            build("branched", arguments={"widths": w}, seed=seed + n + 1, **arguments) for n, w in enumerate(widths)
+        ]
+        return pair[1], pair[0]
     if METHODS[name].targets != "masks":
         return networks(seed)
     arguments = {"num_classes": 5, "channels": 1, "size": (8, 8)}
@@ -174,7 +204,8 @@ def batch_for(name: str, num: int, dtype: torch.dtype = torch.float32) -> Batch:
         side = images.shape[2]
         corners = (side * torch.rand(num, 2, 2, 2, generator=stream)).sort(2)[0].flatten(2)
         targets = [{"boxes": boxes, "labels": torch.zeros(2, dtype=torch.int64)} for boxes in corners]
-    return with_rows(images, targets)
+    batch, term = with_rows(images, targets), METHODS[name].term
+    return replace(batch, views={view: images.flip(3) for view in (() if term is None else term.views)})
 
 
 def networks(seed: int = 0) -> tuple[nn.Module, nn.Module]:
@@ -198,6 +229,19 @@ def make(name: str, seed: int = 0) -> Distiller:
     teacher, student = networks_for(name, seed)
     given = {"example": batch_for(name, 2).inputs, "generator": seed, "labels": CLASSES, "task": task_for(name)}
     return Distiller(teacher, student, [small(name)], **given)  # type: ignore[arg-type]
+
+
+#: Terms that compare an example with itself in an earlier step, and so have no loss in the first one.
+LOOKS_BACK = ("dlb", "ps_kd")
+
+
+def stepped(distiller: Distiller, batch: Batch) -> Distiller:
+    """The same Distiller after a step on a batch, without gradients."""
+    distiller(batch).total.backward()
+    torch.optim.SGD(distiller.trainable_parameters(), lr=0.1).step()
+    distiller.zero_grad()
+    distiller.after_step()
+    return distiller
 
 
 def with_rows(images: Tensor, labels: Any) -> Batch:

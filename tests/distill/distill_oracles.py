@@ -12,6 +12,8 @@ from typing import Any
 
 import distill_oracles_dense as dense
 import distill_oracles_logits as logits
+import distill_oracles_parity as parity
+import distill_oracles_peers as peers
 import distill_oracles_relations as relations
 import numpy as np
 from distill_worked import Worked
@@ -182,6 +184,7 @@ ORACLES: dict[str, Callable[..., Array]] = {
     **logits.ORACLES,
     **relations.ORACLES,
     **dense.ORACLES,
+    **parity.ORACLES,
 }
 
 #: The losses of learned parts that have their own: (teacher, weights) -> [B].
@@ -191,7 +194,7 @@ ESTIMATORS: dict[str, Callable[..., Array]] = {"mhgd": mhgd_estimator}
 BEST: dict[str, Callable[[Array], Array]] = {"qfr": quantised, **logits.BEST}
 
 #: The loss of the best student where it is not zero, given what is read of the teacher.
-LEAST: dict[str, Callable[[Array], Array]] = logits.LEAST
+LEAST: dict[str, Callable[[Array], Array]] = {**logits.LEAST, **parity.LEAST}
 
 #: Settings under which an equal student is best, where it is not under the defaults.
 BEST_SETTINGS: dict[str, dict[str, Any]] = logits.BEST_SETTINGS
@@ -205,6 +208,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     **logits.SETTINGS,
     **relations.SETTINGS,
     **dense.SETTINGS,
+    **parity.SETTINGS,
 }
 
 
@@ -256,40 +260,52 @@ WORKED: dict[str, list[Worked]] = {
     **logits.WORKED,
     **relations.WORKED,
     **dense.WORKED,
+    **parity.WORKED,
 }
 
 #: The total loss before and after 20 steps, in double precision; see test_twenty_steps_are_as_they_were.
 PINNED: dict[str, tuple[float, float]] = {
     "ab": (29.041772114106347, 5.468708016126994),
     "attention": (47.01756132365443, 6.540593900191721),
+    "cat_kd": (8.744825397508778, 2.1211138041524618),
     "cirkd": (4.346233131205585, 2.4612703510855782),
     "correlation": (1.7467730359988562, 1.5479722182969553),
     "crd": (24.886779736510515, 7.743263163260657),
+    "crld": (3.6935759614834813, 2.966519220655851),
     "ctkd": (1.9414008921065442, 1.555797626591854),
     "cwd": (4.351677004509291, 1.6380817872024902),
     "defeat": (7.895529667463886, 0.17165114508619558),
     "dist": (4.4489055358079685, 2.125020168540453),
+    "dist_plus": (3.6796826599861374, 2.209139030459373),
     "dkd": (3.445582877805729, 1.738065957511266),
+    "fcfd": (6.595884546972183, 2.02053020605587),
     "fgd": (0.18497086340403052, 0.019602736760919406),
     "fitnets": (30.026956792149146, 2.2579503113678068),
     "fsp": (2.25560391632252, 1.5942819555697376),
     "ft": (38.45136508001871, 7.856630349099961),
-    "ickd": (5.598573568559293, 2.6316852335901864),
     "hidden_cosine": (2.6028439352304202, 1.5943391599461398),
+    "ickd": (5.598573568559293, 2.6316852335901864),
     "ifvd": (26.86136954871708, 5.524694332509636),
     "kd": (1.941860882103779, 1.5563703140797247),
     "kd_svd": (1.8231143495917166, 1.59809520748816),
+    "kta": (52.437313663379456, 4.179350908529325),
     "ld": (2.372357225008306, 2.349881855963381),
     "logit_standardisation": (14.39161027928435, 3.004091821506903),
+    "manifold": (2.585437410200888, 1.9967068039340798),
     "match": (1.8339565341900141, 1.5725142554005922),
     "mgd": (1.745453069270095, 1.5446454530744413),
     "mhgd": (5.0131439705885, 3.947343645291893),
     "minilm": (2.602202403211027, 1.5835630550676614),
     "minilm_v2": (3.030582713829041, 1.5759257752291929),
     "mixstd": (3.0780612764096986, 2.0863944473194467),
+    "mlkd": (3.855894254749686, 1.9085058266049093),
     "nkd": (4.443011303535929, 3.849759901549341),
+    "norm_direction": (4.629994183557368, 1.7332769158550816),
     "nst": (18.534550267695764, 7.6896581857878825),
+    "ofa": (6.963023843523635, 6.327979947590762),
+    "ofd": (1.9641129911997657, 1.747713614975921),
     "output_match": (2.1972629950704645, 1.5507456394812769),
+    "pad": (1.9841861775564278, 1.4785222632526906),
     "pairwise": (1.7979481487150837, 1.5501468989002112),
     "patient": (7.99128993479397, 1.7081064470683351),
     "pearson_kd": (7.377393066076438, 3.91402272937007),
@@ -298,11 +314,21 @@ PINNED: dict[str, tuple[float, float]] = {
     "reverse_kd": (1.9413588466927096, 1.557347670739472),
     "review_kd": (14.537068320046869, 1.7853842330715446),
     "rkd": (12.40495237501633, 2.251567383045394),
+    "sdd": (1.973242081479765, 1.5803361221168384),
+    "semckd": (96.68390752056588, 2.974912626098867),
     "similarity": (11.508595367546338, 1.7539461704982486),
+    "simkd": (2.1924796600908083, 1.7295107465715178),
+    "skd_direction": (2.0570593053509643, 1.6618057590196122),
     "soft_cross_entropy": (3.5294536920870287, 3.1252831651725526),
+    "srd": (14.01315415289559, 9.722090351559512),
+    "srrl": (1.9333354255586064, 1.667005193252245),
     "tinybert_attention": (8.07292999197275, 1.6678259511754139),
     "tinybert_hidden": (2.457787501476626, 1.61897218074263),
     "ttm": (6.040917150581917, 1.6073408003197776),
+    "uskd": (3.614843005740611, 3.047160507193148),
     "vid": (3.369463265407859, 3.164302241312937),
+    "vitkd": (1.7479375710350011, 1.5470145001761835),
+    "vkd": (2.033148220841111, 1.8030619678346604),
     "wsld": (2.0999490936926994, 1.5470338946027058),
+    **peers.PINNED,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+import distill_oracles_peers as peers
 import numpy as np
 
 Array = np.ndarray
@@ -12,6 +13,8 @@ Array = np.ndarray
 TERMS_WITH_ORACLES = {"ab", "crd", "ctkd", "fgd", "ft", "ld", "mgd", "review_kd", "vid"}
 #: And those of texts; `test_distill_texts` holds them to it.
 TERMS_WITH_ORACLES |= {"hidden_cosine", "minilm", "minilm_v2", "patient", "tinybert_attention", "tinybert_hidden"}
+#: And those of several teachers, of peers, and of a student that teaches itself.
+TERMS_WITH_ORACLES |= peers.TERMS_WITH_ORACLES
 
 
 class Contrast:

@@ -12,6 +12,7 @@ import torch
 from distill_cases import (
     CLASSES,
     FUNCTIONS,
+    LOOKS_BACK,
     batch_for,
     batch_of,
     each,
@@ -23,14 +24,20 @@ from distill_cases import (
     networks_for,
     numpy_of,
     pair,
+    seldom,
     small,
+    stepped,
     targets_for,
     task_for,
     tensors,
     with_rows,
 )
 from distill_oracles import BEST, BEST_SETTINGS, ESTIMATORS, LEAST, ORACLES, PINNED, SETTINGS, WORKED
+from distill_oracles_features import FEATURE_TERMS
+from distill_oracles_function import FUNCTION_TERMS
+from distill_oracles_parity import PARITY_TERMS
 from distill_oracles_terms import TERMS_WITH_ORACLES
+from distill_oracles_views import VIEW_TERMS
 from torch import Tensor, nn
 
 from rolewise.distill import METHODS, Distiller, configure
@@ -44,7 +51,11 @@ every_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 @every_method
 def test_it_has_an_oracle_a_worked_value_and_a_pinned_training(name: str) -> None:
-    oracles = ORACLES.keys() & WORKED.keys() if name in FUNCTIONS else TERMS_WITH_ORACLES
+    oracles = (
+        ORACLES.keys() & WORKED.keys()
+        if name in FUNCTIONS
+        else TERMS_WITH_ORACLES | FEATURE_TERMS | FUNCTION_TERMS | PARITY_TERMS | VIEW_TERMS
+    )
     assert name in oracles and name in PINNED, f"add {name} to tests/distill/distill_oracles.py or ..._terms.py"
 
 
@@ -165,6 +176,8 @@ def test_different_batches_are_refused(name: str) -> None:
 @every_method
 def test_the_gradient_reaches_the_student_alone(name: str) -> None:
     distiller = make(name).train()
+    if name in LOOKS_BACK:
+        stepped(distiller, batch_for(name, 6))
     assert distiller.teacher is not None
     terms = distiller(batch_for(name, 6))
     terms[name].backward()
@@ -231,7 +244,7 @@ def test_its_state_makes_a_round_trip(name: str) -> None:
     assert second(batch).total.item() == expected
 
 
-@every_method
+@pytest.mark.parametrize("name", seldom(METHODS))
 def test_twenty_steps_are_as_they_were(name: str) -> None:
     distiller = make(name).double().train()
     batch = batch_for(name, 16, torch.float64)

@@ -12,7 +12,7 @@ from torch import Tensor, distributed, nn
 
 import rolewise.distill as rw
 from rolewise.distill import METHODS, Distiller, limit_gradients
-from rolewise.distill.ranks import ranks
+from rolewise.distill.single_process import ranks
 from rolewise.errors import InputError
 from rolewise.models import build
 from rolewise.train.gradients import gradient_norms

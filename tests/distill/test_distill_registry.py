@@ -11,7 +11,7 @@ import torch
 import rolewise.distill as rw
 from rolewise.distill import METHODS, build_methods, configure, method_settings, methods, weight_of
 from rolewise.distill.method_registry import discover
-from rolewise.errors import InputError
+from rolewise.errors import InputError, listed
 from rolewise.models import build
 
 CONFIDENCE = '''
@@ -67,7 +67,7 @@ def test_methods_come_out_of_sections_and_out_of_names() -> None:
     [
         (
             {"temperature": 4},
-            f"a method must have a name, got .*; known: {', '.join(METHODS)}",
+            f"a method must have a name, got .*; known: {listed(METHODS)}",
         ),
         ({"name": "dk"}, r"no method is called 'dk'"),
         ({"name": "kd", "temprature": 4}, r"no such setting of \"kd\": 'temprature'; did you mean \"temperature\""),

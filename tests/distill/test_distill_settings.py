@@ -80,21 +80,23 @@ def test_settings_of_augmentations_have_their_keys_too() -> None:
 
 def test_methods_that_are_not_here_are_told_from_misspelt_ones() -> None:
     with pytest.raises(InputError) as caught:
-        configure("simkd")
+        configure("norm")
     said = str(caught.value)
-    assert "the reuse of the teacher's classifier is not among the methods here, which are ab, attention" in said
+    assert "the N-to-one matching of representations is not among the methods here, which are ab, " in said
     assert "did you mean" not in said
     for name, meant in (("sp", "similarity"), ("AT", "attention"), ("fitnet", "fitnets"), ("ReviewKD", "review_kd")):
         with pytest.raises(InputError, match=f'no method is called .*; did you mean "{meant}"'):
             configure(name)
-    with pytest.raises(AttributeError, match="has no attribute 'simkd'; the reuse of the teacher's classifier is not"):
-        rolewise.simkd()
+    with pytest.raises(
+        AttributeError, match="has no attribute 'norm'; the N-to-one matching of representations is not"
+    ):
+        rolewise.norm()
     with pytest.raises(AttributeError, match="has no attribute 'SP'; did you mean \"similarity\""):
         rolewise.SP()
     with pytest.raises(AttributeError, match=r"has no attribute 'nothing'$"):
         rolewise.nothing()
     assert [method.info.name for method in rolewise.ii_kd()] == ["rkd", "kd_svd", "mhgd"]
-    assert "the overhaul of feature distillation is not among" in faults("[{name: OFD}]")["[0].name"]
+    assert "the N-to-one matching of representations is not among" in faults("[{name: NORM}]")["[0].name"]
     assert faults("[{name: rdk}]")["[0].name"].startswith("must be a method, got 'rdk'; did you mean \"rkd\"")
     assert [error.path for error in section_faults({"temperature": 3})] == [("name",)]
     assert [error.path for error in section_faults("kd")] == [("name",)]

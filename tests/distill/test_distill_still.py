@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from distill_cases import TERMS, batch_for, batch_of, make, with_rows
+from distill_cases import TERMS, batch_for, batch_of, make, seldom, with_rows
 from torch import Tensor, nn
 
 import rolewise.distill as rw
@@ -105,7 +105,7 @@ def test_no_method_moves_its_parts_where_no_step_is_taken(name: str) -> None:
     assert distiller.state_dict().keys() == other.state_dict().keys()
 
 
-@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("name", seldom(TERMS))
 def test_a_step_moves_the_state_once_and_a_refused_one_leaves_no_trace(name: str) -> None:
     """What is refused, and what is looked at, changes nothing of the steps around it."""
     plain, disturbed = make(name), make(name)
@@ -146,7 +146,9 @@ def train(name: str, distiller: Distiller, optimizer: torch.optim.Optimizer, ste
     for step in steps:
         rows = torch.randperm(24, generator=torch.Generator().manual_seed(step))[:8]
         targets = whole.targets[rows] if isinstance(whole.targets, Tensor) else [whole.targets[row] for row in rows]
-        terms = distiller(Batch(whole.inputs[rows], targets, rows), context=Context(step / 6, step, step / 3, seed=5))
+        views = {name: view[rows] for name, view in whole.views.items()}
+        batch = Batch(whole.inputs[rows], targets, rows, views)
+        terms = distiller(batch, context=Context(step / 6, step, step / 3, seed=5))
         optimizer.zero_grad()
         terms.total.backward()
         optimizer.step()
@@ -155,7 +157,7 @@ def train(name: str, distiller: Distiller, optimizer: torch.optim.Optimizer, ste
     return totals
 
 
-@pytest.mark.parametrize("name", ["mhgd", *TERMS])
+@pytest.mark.parametrize("name", seldom(["mhgd", *TERMS]))
 def test_an_interrupted_training_makes_the_bytes_of_an_undisturbed_one(name: str) -> None:
     def begun(seed: int) -> tuple[Distiller, torch.optim.Optimizer]:
         distiller = make(name)

@@ -101,12 +101,28 @@ def test_a_chain_shares_what_is_the_same_and_nothing_else(tmp_path: Path) -> Non
     }
 
 
+def test_a_method_of_several_teachers_reads_all_of_them_or_those_that_it_names(tmp_path: Path) -> None:
+    several = "[{name: dgkd}, {name: ebkd, teacher: [assistant]}]"
+    config = chain(
+        tmp_path, ("[{name: kd, teacher: teacher}, {method: kd, name: kd_assistant, teacher: assistant}]", several)
+    )
+    run(config, tmp_path / "run", only=lambda stage: stage.name.endswith("+distill"))
+    distiller = training(RunFolder(tmp_path / "run"), find_stage(config, "seed0/both-none+distill")).trainee.distiller
+    assert [link.teachers for link in distiller.links] == [("teacher", "assistant"), ("assistant",)]
+
+
 WRONG = [
     ("[assistant]", "[assistent]", "students[1].teachers[0]", '"assistent", got'),
     ("[assistant]", "[both]", "students[1].teachers[0]", 'that stands before "chained"'),
     ("[assistant]", "[]", "students[1].teachers", "must name at least one network"),
     ("[{name: kd, teacher: teacher}", "[{name: kd}", "students[2].phases[0].methods[0].teacher", "must be one of"),
     ("teacher: assistant}]", "teacher: small}]", "students[2].phases[0].methods[1].teacher", "got 'small'"),
+    (
+        "[{name: kd, teacher: teacher}",
+        "[{name: ebkd, teacher: [teacher, assistent]}",
+        "students[2].phases[0].methods[0].teacher",
+        "must be of teacher, assistant, the teachers of",
+    ),
     ("seeds: [0]", "seeds: [0]\ndistill: {view: own}", "distill.view", 'must be "shared" or "clean"'),
 ]
 

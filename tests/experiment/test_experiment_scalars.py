@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from rolewise import report
-from rolewise.advice.experiment_advice import TrainedTeacher, overlay
+from rolewise.advice.proposed_config import TrainedTeacher, overlay
 from rolewise.config import ConfigError, as_values
 from rolewise.errors import Interrupted
 from rolewise.experiment import load, run

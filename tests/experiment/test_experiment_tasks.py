@@ -16,7 +16,6 @@ from rich.console import Console
 from torch import Tensor
 
 from rolewise import cli
-from rolewise.advice.experiment_advice import TrainedTeacher, advise_experiment
 from rolewise.config import ConfigError
 from rolewise.data import read
 from rolewise.deploy import predict_pictures
@@ -278,12 +277,6 @@ def test_what_does_not_go_together_is_refused_with_its_line(settings: list[str],
     with pytest.raises(ConfigError) as error:
         load(QUICK, settings)
     assert any(where in line and message in line for line in str(error.value).splitlines()), str(error.value)
-
-
-def test_advice_is_of_classes(tmp_path: Path):
-    teacher = TrainedTeacher(tmp_path / "weights.safetensors")
-    with pytest.raises(InputError, match="advice must be on an experiment of classification, got multi_label"):
-        advise_experiment(load(QUICK, LABELS), teacher)
 
 
 def test_a_task_of_ones_own_is_trained_in_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

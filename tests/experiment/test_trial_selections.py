@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from rolewise.config import ConfigError
-from rolewise.config.network_sections import TrainSection
+from rolewise.config.network_sections import StudentSection, TrainSection
 from rolewise.experiment import load
 from rolewise.experiment.trial.moment_trial import moment_faults
-from rolewise.experiment.trial.selection_trial import selection_faults
+from rolewise.experiment.trial.selection_trial import selection_faults, trained_form
 from rolewise.models import build
 
 HERE = Path(__file__).parent
@@ -34,6 +34,16 @@ def test_what_chooses_nothing_is_named_with_its_rule() -> None:
     assert found["groups", 1, "match"].startswith("must be a path of a network, got 'fx.*'")
     assert found["groups", 2, "role"] == "must be one of student, got 'teacher'"
     assert found["freeze", 1].endswith("got none of module LayerNorm")
+
+
+def test_quantisers_can_be_selected_in_a_network_of_few_bits() -> None:
+    network = build("small_cnn", num_classes=3, channels=1, size=(8, 8), seed=1, widths=[4, 6])
+    section = StudentSection.model_validate({"name": "low", "model": {"name": "small_cnn"}, "quantise": {"weights": 2}})
+    train = TrainSection.model_validate({"groups": [{"match": "*.step", "learning_rate": 0.1}]})
+    assert list(selection_faults(network, train)) and not list(selection_faults(trained_form(section, network), train))
+    # Bits that have a fault of their own are named elsewhere.
+    faulty = section.model_copy(update={"quantise": section.quantise.model_copy(update={"keep": ("nowhere",)})})  # type: ignore[union-attr]
+    assert trained_form(faulty, network) is network and trained_form(None, network) is network
 
 
 def test_moments_that_are_out_of_order_in_a_training_are_found_with_the_config() -> None:

@@ -23,7 +23,27 @@ COUNTS = [
     ("wrn_16_2", 100, {}, 703_284),
     ("wrn_40_1", 100, {}, 569_780),
     ("wrn_40_2", 100, {}, 2_255_156),
-    # Zagoruyko and Komodakis (2016), table 4: 36.5 million.
+    # Counted in RepDistiller's modules, which mdistiller has too.
+    ("resnet56", 100, {}, 861_620),
+    ("resnet110", 100, {}, 1_736_564),
+    ("vgg8", 100, {}, 3_965_028),
+    ("vgg11", 100, {}, 9_277_284),
+    ("vgg13", 100, {}, 9_462_180),
+    ("vgg16", 100, {}, 14_774_436),
+    ("vgg19", 100, {}, 20_086_692),
+    ("mobilenet_v2", 100, {}, 812_836),
+    ("shufflenet_v1", 100, {}, 949_258),
+    ("shufflenet_v2", 100, {}, 1_355_528),
+    # He et al. (2016), table 6: 19.4 million.
+    pytest.param("resnet1202", 10, {"shortcut": "padding"}, 19_421_274, marks=pytest.mark.slow),
+    # Huang et al. (2017), table 2: 0.8, 15.3 and 25.6 million.
+    ("densenet_bc", 10, {}, 769_162),
+    ("densenet_bc", 10, {"depth": 250, "growth": 24}, 15_324_406),
+    ("densenet_bc", 10, {"depth": 190, "growth": 40}, 25_624_430),
+    # Zagoruyko and Komodakis (2016), table 4: 8.9, 11.0 and 36.5 million.
+    ("wrn_40_4", 10, {}, 8_949_210),
+    ("wrn_16_8", 10, {}, 10_961_370),
+    ("wrn", 100, {"depth": 28, "widen": 10}, 36_536_884),
     ("wrn_28_10", 100, {}, 36_536_884),
     # ResNets with the CIFAR stem.
     ("resnet18", 100, {}, 11_220_132),
@@ -38,7 +58,9 @@ def on_meta(name: str, num_classes: int, channels: int = 3, **arguments: object)
 
 
 @pytest.mark.parametrize(("name", "num_classes", "arguments", "expected"), COUNTS)
-def test_parameter_counts_are_the_papers(name: str, num_classes: int, arguments: dict[str, str], expected: int) -> None:
+def test_parameter_counts_are_the_papers(
+    name: str, num_classes: int, arguments: dict[str, object], expected: int
+) -> None:
     assert count_parameters(on_meta(name, num_classes, **arguments)) == expected
 
 
@@ -50,7 +72,11 @@ def test_small_networks_have_the_parameters_that_their_layers_have() -> None:
     assert count_parameters(wide) == 18 + 4 + 54 + 6 + 108 + 8 + 50
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("unet", "fcos_small", "bag_of_embeddings")])
+#: Networks of other outputs, or of tokens, which have a test of their own; and one that is ResNet-110 with more blocks.
+ELSEWHERE = ("unet", "fcos_small", "bag_of_embeddings", "resnet1202", "vit_tiny", "vit_small", "vit_mini")
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in ELSEWHERE])
 def test_every_network_declares_places_that_run_and_have_the_stated_shapes(name: str) -> None:
     model = on_meta(name, 7, 1)
     taps = taps_of(model)
@@ -66,7 +92,7 @@ def test_every_network_declares_places_that_run_and_have_the_stated_shapes(name:
     sizes = [stage.shape[-1] for stage in stages]
     widths = [stage.shape[1] for stage in stages]
     assert sizes == sorted(sizes, reverse=True) and widths == sorted(widths)
-    if name.startswith(("resnet", "wrn")):
+    if name.startswith(("resnet", "wrn", "densenet")):
         assert sizes == [32 >> index for index in range(len(stages))]
         assert seen["penultimate"].shape[1] == widths[-1]
 
@@ -81,10 +107,15 @@ def test_every_network_declares_places_that_run_and_have_the_stated_shapes(name:
         ("resnet8", 1, (28, 28), {}),
         ("resnet50", 3, (8, 8), {}),
         ("wrn_16_1", 3, (32, 32), {}),
+        ("vgg8", 1, (32, 32), {}),
+        ("mobilenet_v2", 3, (32, 32), {"width": 0.25}),
+        ("shufflenet_v1", 3, (16, 16), {}),
+        ("shufflenet_v2", 3, (16, 16), {"width": 0.5}),
+        ("densenet_bc", 1, (8, 8), {"depth": 10, "growth": 4}),
     ],
 )
 def test_every_weight_of_a_family_has_a_gradient(
-    name: str, channels: int, size: tuple[int, int], arguments: dict[str, str]
+    name: str, channels: int, size: tuple[int, int], arguments: dict[str, object]
 ) -> None:
     model = build(name, num_classes=4, channels=channels, size=size, **arguments)
     logits = model(torch.rand(3, channels, *size))

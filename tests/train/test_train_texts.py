@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from text_toys import texts_of
@@ -14,7 +19,7 @@ from rolewise.models import build
 from rolewise.train import OptimizerSettings, Trainee, TrainSettings, evaluate
 from rolewise.train.mixing import Mixing
 from rolewise.train.source_feed import source_feed_of
-from rolewise.train.text_feed import TextFeed
+from rolewise.train.text_feed import TextFeed, by_length
 
 OPS = tuple(TOKEN_OPS)
 
@@ -129,3 +134,51 @@ def test_what_means_nothing_for_texts_is_refused() -> None:
     with pytest.raises(InputError, match="ops must be of tokens"):
         training.set_augmentation(build_schedule("randaugment"))
         training.run_epoch()
+
+
+def test_batches_by_length_hold_every_text_once_with_less_padding_in_an_order_of_their_own() -> None:
+    lengths = torch.randint(3, 60, (1000,), generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(1000, generator=torch.Generator().manual_seed(1))
+    found = by_length(order, lengths, 16, torch.Generator().manual_seed(2))
+    assert sorted(found.tolist()) == list(range(1000))
+
+    def padded(rows: torch.Tensor) -> int:
+        return sum(int(lengths[part].max()) * len(part) for part in rows.split(16))
+
+    needed = int(lengths.sum())
+    assert padded(found) < 1.06 * needed < 1.5 * needed < padded(order)
+    # The last batch, which is smaller, stays the last; the others come in no order of length.
+    assert lengths[found[-8:]].diff().min() >= 0
+    means = torch.stack([lengths[part].float().mean() for part in found[:992].split(16)])
+    assert abs(float(torch.corrcoef(torch.stack([means, torch.arange(62.0)]))[0, 1])) < 0.4
+
+
+def test_a_training_by_length_sees_other_batches_and_begins_anywhere() -> None:
+    source = replace(texts_of(42), by_length=True)
+    feed, plain = feed_of("own", source), feed_of("own")
+    whole = list(feed.batches(1))
+    rows = [torch.cat([batch.indices for batch in some]) for some in (whole, list(plain.batches(1)))]
+    assert not torch.equal(*rows) and sorted(rows[0].tolist()) == sorted(rows[1].tolist())
+    assert torch.equal(next(feed.batches(1, 4)).inputs["input_ids"], whole[4].inputs["input_ids"])
+
+
+def test_the_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("transformers")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
+    own_texts: Any = importlib.import_module("own_texts")
+    threads = torch.get_num_threads()
+    try:
+        found = own_texts.main(train_texts=80, labelled=20, steps=3, test_texts=40)
+    finally:
+        torch.set_num_threads(threads)
+    assert list(found) == ["teacher", "student alone", "student distilled"]
+    assert all(0 <= value <= 1 for value in found.values())
+    assert "student distilled: " in capsys.readouterr().out
+    texts, targets = own_texts.sentences(200, 3)
+    ids, mask = texts["input_ids"], texts["attention_mask"]
+    # What is for and against, with what is turned round by the word before it.
+    for row in range(len(ids)):
+        words = ids[row, : int(mask[row].sum())].tolist()
+        worth = [(2 <= word < 26) - (26 <= word < 50) for word in words]
+        total = sum(-one if at and words[at - 1] in own_texts.NOT else one for at, one in enumerate(worth))
+        assert total and int(targets[row]) == (total > 0)

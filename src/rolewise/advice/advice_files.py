@@ -6,8 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from rolewise.advice.advice_section import AdviceSection
 from rolewise.advice.result import Advice
-from rolewise.advice.sections import AdviceSection, advice_sections
+from rolewise.advice.sections import advice_sections
+from rolewise.advice.task_result import TaskAdvice
 from rolewise.config.experiment_values import dump_values
 from rolewise.errors import InputError
 from rolewise.files import write_json, write_text
@@ -25,7 +27,7 @@ def check_out(out: Path) -> None:
         raise InputError(f"--out must be a folder or a file that ends in {', '.join(KINDS)}, got the file {out}")
 
 
-def write_advice(advice: Advice, out: Path, config: Path, settings: Sequence[str] = ()) -> list[Path]:
+def write_advice(advice: Advice | TaskAdvice, out: Path, config: Path, settings: Sequence[str] = ()) -> list[Path]:
     """Writes advice, and returns the files; the overlay is left out where nothing is proposed.
 
     Args:
@@ -49,7 +51,7 @@ def write_advice(advice: Advice, out: Path, config: Path, settings: Sequence[str
     return written
 
 
-def fragment(advice: Advice, path: Path, config: Path, settings: Sequence[str] = ()) -> str:
+def fragment(advice: Advice | TaskAdvice, path: Path, config: Path, settings: Sequence[str] = ()) -> str:
     """Returns the proposal as a config that extends the experiment's (see `write_advice`)."""
     base = os.path.relpath(config.resolve(), path.resolve().parent)
     lines = [f"# {choice.setting}: {choice.confidence} confidence" for choice in advice.choices]
@@ -58,7 +60,7 @@ def fragment(advice: Advice, path: Path, config: Path, settings: Sequence[str] =
     return "\n".join(head) + "\n" + dump_values({"extends": base} | dict(advice.overlay))
 
 
-def markdown(advice: Advice) -> str:
+def markdown(advice: Advice | TaskAdvice) -> str:
     """Returns the whole advice as Markdown."""
     body = [_section(part) for part in advice_sections(advice, whole=True)]
     if advice.overlay:

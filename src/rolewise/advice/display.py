@@ -8,11 +8,12 @@ from rich.text import Text
 
 from rolewise.advice.result import Advice
 from rolewise.advice.sections import advice_sections
+from rolewise.advice.task_result import TaskAdvice
 
 _COLOURS = {"low": "yellow", "medium": "green"}
 
 
-def show(advice: Advice, console: Console) -> None:
+def show(advice: Advice | TaskAdvice, console: Console) -> None:
     """Prints the sections.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +12,26 @@ from torch import nn
 
 from rolewise.advice.case import CANDIDATES, Case, Effort, Work, sample
 from rolewise.advice.case_advice import advise_case
+from rolewise.advice.proposed_config import TrainedTeacher, overlay
 from rolewise.advice.result import Advice
+from rolewise.advice.task_advice import advise_task
+from rolewise.advice.task_result import TaskAdvice
 from rolewise.augment import Schedule
 from rolewise.config.network_sections import StudentSection
 from rolewise.config.schema import LEARNED, ExperimentConfig
-from rolewise.config.weight_sections import Weights
+from rolewise.data.reading_rules import reads_texts
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders, strategies
 from rolewise.experiment.arms import label, specs
 from rolewise.experiment.evaluation import finished_training
-from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import SeedData, seed_data_of
-from rolewise.experiment.stage_graph import Stage, stages_of
+from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.stages import WEIGHTS, section_of, trained_network
 from rolewise.experiment.weight_sources import BEGINNINGS, WeightSetting, load_into, weight_setting
 from rolewise.models import init_from
 from rolewise.seeds import derive_seed, generator
 from rolewise.threads import torch_threads
 from rolewise.train import load_weights
-
-
-@dataclass(frozen=True)
-class TrainedTeacher:
-    """A trained teacher's weights and their origin.
-
-    Args:
-        weights: the file of the weights, as a config names it.
-        run: the run that trained it; None for a file alone.
-        stage: the stage of that run; None for a file alone.
-    """
-
-    weights: Weights
-    run: RunFolder | None = None
-    stage: Stage | None = None
 
 
 def find_teacher(config: ExperimentConfig, weights: Path | None, run: tuple[Path, str] | None) -> TrainedTeacher:
@@ -84,7 +71,7 @@ def advise_experiment(
     student_weights: Path | None = None,
     effort: Effort | None = None,
     on_step: Callable[[str], None] = lambda text: None,
-) -> Advice:
+) -> Advice | TaskAdvice:
     """Gives advice on one student of an experiment; its ``overlay`` is a config to be laid over the experiment's.
 
     Of a run, the student is compared with the teacher where an arm of it without distillation is finished.
@@ -100,8 +87,7 @@ def advise_experiment(
     Raises:
         InputError: a name or a file is wrong.
     """
-    if (task := builders.configured_task(config).name) != "classification":
-        raise InputError(f"advice must be on an experiment of classification, got {task}: it goes by softened classes")
+    other = builders.configured_task(config).name != "classification" or reads_texts(config.data.name)
     names = [one.name for one in config.students]
     name = student or names[0]
     if name not in names:
@@ -109,9 +95,35 @@ def advise_experiment(
     seed = trained_teacher.stage.seed if trained_teacher.stage is not None else config.seeds[0]
     with torch_threads(config.threads):
         data = seed_data_of(config, seed, builders.configured_device(config.device))
-        case = _case(data, section_of(config, name), trained_teacher, student_weights, effort or Effort(), on_step)
-        advice = advise_case(case)
+        given = (data, section_of(config, name), trained_teacher, student_weights, effort or Effort(), on_step)
+        if other:
+            return _of_task(*given)
+        advice = advise_case(_case(*given))
     return replace(advice, overlay=overlay(config, name, trained_teacher, advice)) if advice.overlay else advice
+
+
+def _of_task(
+    data: SeedData,
+    section: StudentSection,
+    trained_teacher: TrainedTeacher,
+    student_weights: Path | None,
+    effort: Effort,
+    on_step: Callable[[str], None],
+) -> TaskAdvice:
+    """Gives advice where the task is another than classes, or the data are texts."""
+    teacher = _teacher(data, trained_teacher)
+    student, _ = _student(data, section, teacher, trained_teacher, student_weights)
+    held_out = _held_out(data, trained_teacher)
+    return advise_task(
+        data, section, teacher, student.to(data.device), effort=effort, held_out=held_out, on_step=on_step
+    )
+
+
+def _teacher(data: SeedData, trained_teacher: TrainedTeacher) -> nn.Module:
+    model = data.config.teacher.model
+    teacher = data.network(model, "teacher")
+    load_into(teacher, WeightSetting(("teacher",), trained_teacher.weights, model, "teacher", 0))
+    return teacher.to(data.device).eval()
 
 
 def _case(
@@ -123,9 +135,7 @@ def _case(
     on_step: Callable[[str], None],
 ) -> Case:
     config, seed = data.config, data.seed
-    teacher = data.network(config.teacher.model, "teacher")
-    load_into(teacher, WeightSetting(("teacher",), trained_teacher.weights, config.teacher.model, "teacher", 0))
-    teacher.to(data.device).eval()
+    teacher = _teacher(data, trained_teacher)
     student, trained = _student(data, section, teacher, trained_teacher, student_weights)
     # What is measured on must be apart from the validation images, whatever the final training may see.
     train = sample(data.source, effort.images, seed, data.final_indices(section.images, unseen=True))
@@ -204,40 +214,3 @@ def _policies(config: ExperimentConfig, count: int, seed: int) -> tuple[Schedule
     space = strategies.policy_space(config, "random", "teacher")
     genomes = [space.start(generator(seed, "advice", "policy", number)) for number in range(count)]
     return tuple(Schedule.constant(strategies.augmentation_of(config, genome), "random") for genome in genomes)
-
-
-def overlay(config: ExperimentConfig, student: str, trained_teacher: TrainedTeacher, advice: Advice) -> dict[str, Any]:
-    """Returns the proposal as settings to be laid over the experiment's config: one student, two augmentations.
-
-    Args:
-        config: the experiment.
-        student: the student's name.
-        trained_teacher: origin of the teacher; a file is used as it is, a run's teacher is trained again for each seed.
-        advice: with the settings that `rolewise.advice.advise` proposes.
-    """
-    settings = advice.overlay
-    section = next(one for one in config.students if one.name == student)
-    values = section.model_dump(mode="json", exclude_defaults=True)
-    searched = any(name.startswith(("mix_", "mix.")) for name in config.search.scalars)
-    # A search over how much is mixed needs something that is: then the config's own mixing stays.
-    if settings["mix"]["method"] != "none" or not searched:
-        values["mix"] = settings["mix"]
-    found: dict[str, Any] = {"name": f"{config.name[:32]}-advised", "students": [values]}
-    teacher: dict[str, Any] = {"model": settings["teacher_input"]} if "teacher_input" in settings else {}
-    arms: dict[str, Any] = {"student": _distinct(["none", settings["augmentation"]])}
-    if trained_teacher.run is None:
-        given = trained_teacher.weights
-        named = given if isinstance(given, str) else given.model_dump(mode="json", exclude_defaults=True)
-        teacher |= {"weights": named, "mix": {"method": "none"}}
-        # What it was trained under, nobody knows.
-        arms |= {"teacher": ["none"]} if "own" in config.arms.teacher else {}
-    elif trained_teacher.stage is not None and trained_teacher.stage.augmentation in specs(config):
-        arms["teacher"] = [specs(config)[trained_teacher.stage.augmentation]]
-    # And a search over a method's own numbers needs that method.
-    kept = {"methods"} if any(name.startswith("distill.methods.") for name in config.search.scalars) else set()
-    distill = {name: value for name, value in settings["distill"].items() if name not in kept}
-    return found | ({"teacher": teacher} if teacher else {}) | {"distill": distill, "arms": arms}
-
-
-def _distinct(augmentations: list[Any]) -> list[Any]:
-    return [one for at, one in enumerate(augmentations) if one not in augmentations[:at]]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from rolewise.advice.advice_section import AdviceSection
 from rolewise.advice.deviation import Candidate
 from rolewise.advice.result import Advice
+from rolewise.advice.task_result import TaskAdvice
+from rolewise.advice.task_sections import task_sections
 from rolewise.diagnosis.fault_kinds import FAULTS, Tried
 from rolewise.words import duration
 
@@ -22,32 +24,15 @@ _MEASURES = {
 }
 
 
-@dataclass(frozen=True)
-class AdviceSection:
-    """A section.
-
-    Args:
-        title: the section's title.
-        sentences: above the table.
-        columns: their heads; none where there is no table.
-        rows: of the table.
-        below: sentences below it.
-    """
-
-    title: str
-    sentences: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    below: tuple[str, ...] = ()
-
-
-def advice_sections(advice: Advice, *, whole: bool = False) -> list[AdviceSection]:
+def advice_sections(advice: Advice | TaskAdvice, *, whole: bool = False) -> list[AdviceSection]:
     """Returns the sections in their order.
 
     Args:
         advice: the advice.
         whole: every correction that was tried, and not the best of each fault alone.
     """
+    if isinstance(advice, TaskAdvice):
+        return task_sections(advice)
     found = [_faults(advice, whole), _networks(advice)]
     if advice.candidates:
         found += [_candidates(advice), _proposal(advice), _cost(advice)]

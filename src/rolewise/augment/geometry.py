@@ -20,7 +20,7 @@ def affine_map(op: str, values: Matrices, draws: Matrices, height: int, width: i
     Args:
         op: the name of a geometric operation.
         values: [n], in the operation's unit.
-        draws: [n, 2] in [0, 1), the place of a crop, and of a resized one its area and aspect ratio.
+        draws: [n, 2] in [0, 1), the place of a crop or of a scaled image, and of a resized crop its area and ratio.
         height: H in pixels.
         width: W in pixels.
 
@@ -50,6 +50,10 @@ def affine_map(op: str, values: Matrices, draws: Matrices, height: int, width: i
         result[:, 0], result[:, 2] = -1, width
     elif op == "resized_crop":
         result[:, 0], result[:, 4], result[:, 2], result[:, 5] = _part(values, draws, height, width)
+    elif op == "scale":
+        # What the output shows is so many times as wide and high as the image; more than 1 leaves a margin to fill.
+        result[:, 0] = result[:, 4] = shown = np.exp2(-values)
+        result[:, 2], result[:, 5] = draws[:, 0] * (1 - shown) * width, draws[:, 1] * (1 - shown) * height
     else:
         assert op == "crop", op
         for column, side in ((2, width), (5, height)):

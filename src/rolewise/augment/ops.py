@@ -1,7 +1,7 @@
 """The table of image operations: what each one does, its range and unit, and whether it has a sign.
 
 Source: the fifteen operations of Population Based Augmentation (Ho et al., 2019, https://arxiv.org/abs/1905.05393),
-with flip, pad-and-crop and the random resized crop.
+with flip, pad-and-crop, the random resized crop, scale jitter and mosaic.
 Differs from source: on the ``rolewise`` scale strength 0 is the identity and the effect grows with strength; the
 original magnitudes, where that does not hold, are the ``pba`` scale (see `pba_value`).
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 from rolewise.errors import InputError, near
 from rolewise.foreign_code import is_import_path
 
-OpKind = Literal["tone", "enhance", "geometric", "erase", "own", "tokens"]
+OpKind = Literal["tone", "enhance", "geometric", "compose", "erase", "own", "tokens"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Op:
 
     Args:
         name: its key in `OPS`.
-        kind: by grey levels alone, by a step from a degenerate image, by moving pixels, by erasing, by a function of
-            the user's own; or of the tokens of a text.
+        kind: by grey levels alone, by a step from a degenerate image, by moving pixels, by other images of the batch,
+            by erasing, by a function of the user's own; or of the tokens of a text.
         unit: the unit of its value.
         range: the value at strength 1; the value at strength 0 is 0, the identity.
         signed: whether the value's sign is drawn.
@@ -66,6 +66,8 @@ _TABLE = (
     Op("crop", "geometric", "fraction of the side", 0.125, False, "pads with the fill and crops at a random place"),
     # What is new stands at the end: numbers in plans are places in this table.
     Op("resized_crop", "geometric", "fraction of the area", 0.92, False, "enlarges a random part to the whole image"),
+    Op("scale", "geometric", "octaves", 1.0, True, "enlarges a random part, or shrinks the image to a random place"),
+    Op("mosaic", "compose", "fraction of the side", 0.5, False, "puts parts of three other images beside it"),
 )
 
 _TOKENS = (

@@ -45,7 +45,7 @@ class Plan:
     def __len__(self) -> int:
         return len(self.ops)
 
-    def __getitem__(self, part: slice) -> Plan:
+    def __getitem__(self, part: slice | Tensor) -> Plan:
         return Plan(self.ops[part], self.values[part], self.draws[part])
 
     def describe(self, image: int) -> list[str]:

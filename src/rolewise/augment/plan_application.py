@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rolewise.augment import enhance, erase, tone
 from rolewise.augment.geometry import Matrices, affine_map, warp
+from rolewise.augment.mosaic import compose, rectangles
 from rolewise.augment.ops import NAMES, OPS, OWN
 from rolewise.augment.own_ops import apply_own
 from rolewise.augment.plan import Plan
@@ -50,7 +51,14 @@ def _places(own: int) -> NDArray[np.int16]:
     return np.array([*known, *range(len(known), len(known) + own + 1)], dtype=np.int16)
 
 
-def apply(images: Tensor, plan: Plan, *, interpolation: str = "nearest", fill: int | Sequence[int] = 0) -> Tensor:
+def apply(
+    images: Tensor,
+    plan: Plan,
+    *,
+    interpolation: str = "nearest",
+    fill: int | Sequence[int] = 0,
+    group: int | None = None,
+) -> Tensor:
     """Applies a plan: each image its own operations in its own order.
 
     Args:
@@ -58,6 +66,7 @@ def apply(images: Tensor, plan: Plan, *, interpolation: str = "nearest", fill: i
         plan: for B images. It is read on the CPU, wherever the images are.
         interpolation: ``nearest`` or ``bilinear``, of the geometric operations.
         fill: grey level 0 to 255 of what comes from outside the image, or one for each channel.
+        group: number of images of a batch, where these are several whole ones: a mosaic is of images of one batch.
 
     Returns:
         [B, C, H, W] uint8.
@@ -82,7 +91,7 @@ def apply(images: Tensor, plan: Plan, *, interpolation: str = "nearest", fill: i
     pieces = max(1, -(-len(images) // max(1, size)))
     size = -(-len(images) // pieces)
     done = [
-        _apply_piece(images[start : start + size], plan[start : start + size], interpolation, colour)
+        _apply_piece(images, slice(start, start + size), plan[start : start + size], interpolation, colour, group)
         for start in range(0, len(images), size)
     ]
     return done[0] if len(done) == 1 else torch.cat(done)
@@ -96,8 +105,11 @@ def _colour(fill: int | Sequence[int], images: Tensor) -> Tensor:
     return torch.tensor(levels, dtype=torch.uint8, device=images.device).view(-1, 1, 1)
 
 
-def _apply_piece(images: Tensor, plan: Plan, interpolation: str, fill: Tensor) -> Tensor:
-    """Sorts the images by operation for each slot, so that every operation works on one contiguous part."""
+def _apply_piece(
+    everything: Tensor, piece: slice, plan: Plan, interpolation: str, fill: Tensor, group: int | None
+) -> Tensor:
+    """Sorts a piece's images by operation for each slot, so that every operation works on one contiguous part."""
+    images = everything[piece]
     ops, values, draws = plan.ops.cpu().numpy(), plan.values.cpu().numpy(), plan.draws.cpu().numpy()
     device = images.device
     current, spare = images, torch.empty_like(images, memory_format=torch.contiguous_format)
@@ -111,6 +123,13 @@ def _apply_piece(images: Tensor, plan: Plan, interpolation: str, fill: Tensor) -
         current, spare = spare, torch.empty_like(spare) if current is images else current
         groups = _groups(np.bincount(places, minlength=len(NAMES) + len(OWN)).tolist())
         _apply_slot(current, groups, values[where, slot], draws[where, slot], interpolation, fill)
+        for name, part in groups:
+            if name == "mosaic":
+                some = where[part]
+                found = rectangles(
+                    values[some, slot].astype(float), draws[some, slot].astype(float), *images.shape[-2:]
+                )
+                compose(current[part], everything, piece.start + some, found, group)
     back = np.empty_like(where)
     back[where] = np.arange(len(where))
     return torch.index_select(current, 0, torch.from_numpy(back).to(device), out=spare)
@@ -139,6 +158,8 @@ def _apply_slot(
             _IN_PLACE[name](images[part], here[part])
         elif name in OWN:
             apply_own(OWN[name], images[part], here[part], torch.from_numpy(draws[part]).to(images.device))
+        elif OPS[name].kind == "compose":
+            continue  # it needs all images, not these alone
         elif name == "cutout":
             erase.cutout(images[part], here[part], torch.from_numpy(draws[part]).to(images.device))
         else:

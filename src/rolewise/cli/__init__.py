@@ -7,9 +7,11 @@ import sys
 import time
 
 from rolewise.cli import (
+    convert,
     data,
     experiments,
     explain,
+    method_comparison,
     new,
     outcomes,
     overview,
@@ -28,10 +30,12 @@ from rolewise.words import wrapped
 
 __all__ = [
     "app",
+    "convert",
     "data",
     "experiments",
     "explain",
     "main",
+    "method_comparison",
     "new",
     "outcomes",
     "overview",

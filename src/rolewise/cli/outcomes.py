@@ -57,7 +57,8 @@ def export_command(
         str,
         typer.Option(
             "--input",
-            help="Images that the file takes: float32 in [0, 1], uint8 ([B, C, H, W]) or uint8_bhwc ([B, H, W, C]).",
+            help="Images that the file takes: float32 in [0, 1], uint8 ([B, C, H, W]) or uint8_bhwc ([B, H, W, C]); "
+            "files of texts take tokens.",
         ),
     ] = "float32",
     output: Annotated[str, typer.Option("--output", help="logits, or probabilities.")] = "logits",
@@ -82,7 +83,7 @@ def export_command(
         console.print(remark, soft_wrap=True)
     console.print(
         f"{made.path}: {made.path.stat().st_size:,} bytes; {made.metric.title} {shown_score(made.metric, made.score)} "
-        f"of {made.images:,} {made.part} images\nCard: {made.card}",
+        f"of {made.images:,} {made.part} {made.unit}s\nCard: {made.card}",
         soft_wrap=True,
     )
 

@@ -76,3 +76,16 @@ def axis_settings(cell: Mapping[str, AxisLevel]) -> Iterator[Setting]:
     """Gives everything that a cell sets, axis by axis."""
     for level in cell.values():
         yield from level.settings
+
+
+def present_levels(axis: Axis, cells: list[dict[str, AxisLevel]]) -> list[AxisLevel]:
+    """Returns the levels that a cell has: those of the axis in its order, then those that were included.
+
+    Args:
+        axis: the axis.
+        cells: the levels of each cell by axis.
+    """
+    present = [cell[axis.name] for cell in cells]
+    extra = [level for level in present if axis.find(level.name) is None]
+    listed = [level for level in axis.levels if any(level.name == one.name for one in present)]
+    return [*listed, *{repr(level.name): level for level in extra}.values()]

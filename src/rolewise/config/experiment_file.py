@@ -14,6 +14,7 @@ from rolewise.config.fault_removal import without_faults
 from rolewise.config.faults import ConfigError, Fault, Steps, dotted
 from rolewise.config.messages import faults_of
 from rolewise.config.overrides import read_overridden
+from rolewise.config.preset_values import fill_presets
 from rolewise.config.schema import ExperimentConfig
 
 #: More of a wrong value than a person needs to find it. An apostrophe behind a letter opens no quotation.
@@ -23,7 +24,11 @@ Check = Callable[[ExperimentConfig], Iterable[tuple[Steps, str]]]
 
 
 def load_experiment_config(
-    path: Path | str, overrides: Sequence[str] = (), *, check: Check | None = None
+    path: Path | str,
+    overrides: Sequence[str] = (),
+    *,
+    check: Check | None = None,
+    on_note: Callable[[str], object] = lambda note: None,
 ) -> ExperimentConfig:
     """Reads an experiment from a YAML file.
 
@@ -31,15 +36,19 @@ def load_experiment_config(
         path: the file.
         overrides: settings such as ``students[0].train.epochs=5``, laid over it.
         check: further checks, of names that the config cannot know itself.
+        on_note: called with the provenance of each preset that is filled in.
 
     Raises:
         ConfigError: all faults, each with file, line, dotted path and remedy.
     """
-    return experiment_config_of(read_overridden(path, overrides), check=check)
+    return experiment_config_of(read_overridden(path, overrides), check=check, on_note=on_note)
 
 
-def experiment_config_of(document: Document, *, check: Check | None = None) -> ExperimentConfig:
+def experiment_config_of(
+    document: Document, *, check: Check | None = None, on_note: Callable[[str], object] = lambda note: None
+) -> ExperimentConfig:
     """Turns a document into a typed config (see `load_experiment_config`)."""
+    document = fill_presets(document, on_note)
     faults = list(document.faults)
     refused = {fault.path for fault in faults}
     config: ExperimentConfig | None

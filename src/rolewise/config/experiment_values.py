@@ -31,12 +31,19 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
         del values["teacher"]["label_map"]
     if values["teacher"]["init"] == "random":
         del values["teacher"]["init"]
+    for name in ("cache", "strong"):
+        if values["distill"][name] is None:
+            del values["distill"][name]
     for section in (values["teacher"], *values["students"]):
         if section["model"]["interpolation"] is None:
             del section["model"]["interpolation"]
+        if section["train"]["batches"] == "shuffled":
+            del section["train"]["batches"]
     for student in values["students"]:
         if not student["phases"]:
             del student["phases"]
+        if not student["peers"]:
+            del student["peers"]
         if student["teachers"] == ["teacher"]:
             del student["teachers"]
     return values

@@ -172,6 +172,29 @@ class QuantiseSection(Section):
     layers: dict[str, LayerBits] = {}
 
 
+class PeerSection(Section):
+    """A network that is trained beside a student, and left behind when that is trained.
+
+    Args:
+        name: role of the network, which methods name; the student's own is ``student`` then.
+        model: network.
+        init: initial weights: ``random``, or those of the student's first ``teacher``.
+    """
+
+    name: Name
+    model: ModelSection
+    init: Literal["random", "teacher"] = "random"
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_role(cls, name: str) -> str:
+        if not name.isidentifier() or name in ("student", "teacher", "averages", "terms", "task", "labels", "total"):
+            raise ValueError(
+                f'must be a word of letters, digits and "_" that names no other role, got {name!r}; rename it'
+            )
+        return name
+
+
 class StudentSection(Section):
     """A student: its network, its images and its training.
 
@@ -188,6 +211,8 @@ class StudentSection(Section):
             method names one.
         phases: parts of its training under distillation, one after another; none listed for one of all epochs. Where
             nothing is distilled, it trains on labels all along.
+        peers: networks that are trained beside it under distillation, and may teach it and learn from it: each method
+            names a ``student`` and a ``teacher`` of ``student``, the peers and the teachers.
     """
 
     name: Name
@@ -199,6 +224,14 @@ class StudentSection(Section):
     quantise: QuantiseSection | None = None
     teachers: tuple[Name, ...] = ("teacher",)
     phases: tuple[Phase, ...] = ()
+    peers: tuple[PeerSection, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_role_each(self) -> StudentSection:
+        roles = [*(peer.name for peer in self.peers), *(self.teachers if self.peers else ())]
+        if len(set(roles)) < len(roles) or (self.peers and "student" in self.teachers):
+            raise ValueError(f"peers and teachers must have a name each, other than student, got {roles}; rename one")
+        return self
 
     @field_validator("teachers")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -13,6 +13,7 @@ from rolewise.config.faults import Steps
 from rolewise.config.section import Section
 from rolewise.config.yaml_scalars import quoted_value
 from rolewise.errors import near
+from rolewise.metric_info import MetricInfo, metric_named
 
 
 class QuestionSection(Section):
@@ -120,3 +121,15 @@ def _fits(cell: Mapping[str, Any], wanted: Mapping[str, Sequence[ScalarValue]]) 
         for key, levels in wanted.items()
         if key != "arm"
     )
+
+
+def completed_question(question: Question, metrics: Sequence[MetricInfo]) -> Question:
+    """Returns a question with the primary metric and its better direction where it names none.
+
+    Args:
+        question: the question.
+        metrics: of the study's task, the primary one first.
+    """
+    key = question.metric or metrics[0].key
+    better: Literal["higher", "lower"] = "higher" if metric_named(key, metrics).higher_is_better else "lower"
+    return replace(question, metric=key, wanted=question.wanted or better)

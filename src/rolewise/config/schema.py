@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
+from rolewise.config.cache_section import CacheSection
 from rolewise.config.network_sections import StudentSection, TeacherSection
 from rolewise.config.search_sections import SearchSection
 from rolewise.config.section import (
@@ -91,6 +92,8 @@ class DistillSection(Section):
         teacher_mode: statistics of the teacher's norms while it teaches: their running ones (``eval``), or each batch's
             own (``batch_statistics``).
         stop_teacher: whether the teacher's pass ends at its last tap, where no method reads its outputs.
+        strong: augmentation of a second view of each image, which ``crld`` and ``mlkd`` read; None for no such view.
+        cache: teacher's outputs are kept in files and read again; None runs the teacher for every batch.
     """
 
     methods: tuple[dict[str, Any], ...] = ({"name": "kd", "temperature": 4.0, "weight": 0.9},)
@@ -99,6 +102,8 @@ class DistillSection(Section):
     mixed_targets: Literal["image", "outputs", "isotonic"] = "image"
     teacher_mode: Literal["eval", "batch_statistics"] = "eval"
     stop_teacher: bool = False
+    strong: AugmentationSpec | None = None
+    cache: CacheSection | None = None
 
 
 class AugmentSection(Section):

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from rolewise.config.axes import Axes
-from rolewise.config.axis_levels import Axis, AxisLevel, ScalarValue, Setting, axis_settings, product_size
+from rolewise.config.axis_levels import (
+    Axis,
+    AxisLevel,
+    ScalarValue,
+    Setting,
+    axis_settings,
+    present_levels,
+    product_size,
+)
 from rolewise.config.document import Document, read_document
 from rolewise.config.experiment_file import Check, experiment_config_of
 from rolewise.config.experiment_values import as_values
@@ -23,6 +31,7 @@ from rolewise.config.question_sections import Question, question, question_fault
 from rolewise.config.study import Cell, PartSection, Study, StudyPart, StudySection
 from rolewise.foreign_code import is_import_path
 
+Note = Callable[[str], object]
 #: More cells than this are a slip of the pen.
 MOST_CELLS = 10_000
 #: Measured in every study, before what it asks for.
@@ -61,14 +70,22 @@ def load_study_config(
     Raises:
         ConfigError: all faults, each with file, line, dotted path and remedy.
     """
-    return _Reading(read_overridden(path, overrides), Path(path).parent, check, measure_faults).study()
+    document = read_overridden(path, overrides)
+    return study_config_of(document, Path(path).parent, check, measure_faults, lambda note: None)
+
+
+def study_config_of(document: Document, folder: Path, check: Check | None, faults: MeasureFaults, note: Note) -> Study:
+    """Turns a document into a checked study (see `load_study_config`); a base is looked for in ``folder``."""
+    return _Reading(document, folder, check, faults, note).study()
 
 
 class _Reading:
     """Reads one study and collects its faults."""
 
-    def __init__(self, document: Document, folder: Path, check: Check | None, measure_faults: MeasureFaults) -> None:
-        self.document, self.folder, self.check, self.measure_faults = document, folder, check, measure_faults
+    def __init__(
+        self, document: Document, folder: Path, check: Check | None, faults: MeasureFaults, note: Note
+    ) -> None:
+        self.document, self.folder, self.check, self.measure_faults, self.note = document, folder, check, faults, note
         self.axes = Axes(document)
         self.faults: dict[tuple[ConfigPlace, str, str], Fault] = {}
         self._add(document.faults)
@@ -95,7 +112,7 @@ class _Reading:
                 seeds = section.seeds if _distinct(section.seeds) else None
                 given = {"seeds": seeds, "track": section.track or None}
                 made = [self._cell(base, given, (*fixed, *own), cell, name, at) for at, cell in enumerate(cells)]
-                levels = {axis: tuple(level.name for level in _seen(axes[axis], cells)) for axis in axes}
+                levels = {axis: tuple(level.name for level in present_levels(axes[axis], cells)) for axis in axes}
                 parts.append(StudyPart(name, levels, tuple(cell for cell in made if cell is not None)))
         self._add(self.axes.faults)
         self._task(section, parts)
@@ -211,7 +228,7 @@ class _Reading:
             if value is not None:
                 assign(document, (key,), list(copy.deepcopy(value)), self.document.place((key,)))
         try:
-            config = experiment_config_of(document, check=self.check)
+            config = experiment_config_of(document, check=self.check, on_note=self.note)
         except ConfigError as error:
             self._add(error.faults)
             return None
@@ -231,11 +248,3 @@ class _Reading:
 
 def _distinct(values: Sequence[Any] | None) -> bool:
     return bool(values) and len(set(values or ())) == len(values or ())
-
-
-def _seen(axis: Axis, cells: list[dict[str, AxisLevel]]) -> list[AxisLevel]:
-    """Returns the levels that a cell has: those of the axis in its order, then those that were included."""
-    present = [cell[axis.name] for cell in cells]
-    extra = [level for level in present if axis.find(level.name) is None]
-    listed = [level for level in axis.levels if any(level.name == one.name for one in present)]
-    return [*listed, *{repr(level.name): level for level in extra}.values()]

@@ -33,6 +33,16 @@ class OptimizerSettings(Section):
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
 
 
+class MomentaSettings(Section):
+    """The momenta of ``sgd`` for two gradients (see `rolewise.train.momenta_apart.MomentaApart`).
+
+    Args:
+        apart: distillation's momentum is greater by this than the optimiser's, and the labels' smaller.
+    """
+
+    apart: Annotated[float, Field(gt=0, lt=0.5)] = 0.075
+
+
 class RateSchedule(Section):
     """The course of the learning rate over training (see `rolewise.train.rates.rate`).
 
@@ -97,10 +107,14 @@ class Training(Section):
         ema: decay of a moving average of the weights, which is then what is evaluated and kept; None for none.
         clip_norm: bound of the gradient's norm; None for no clipping.
         distill_gradient: the joining of distillation's gradient with that of the labels: their ``sum``, or
-            ``limited``, for each tensor, to the share 1 / (1 + exp(-epoch)) of the labels' norm.
+            ``limited``, for each tensor, to the share 1 / (1 + exp(-epoch)) of the labels' norm; or ``{apart: 0.075}``,
+            each with a momentum of its own.
         precision: ``float32``, ``bfloat16`` or ``float16`` (mixed).
         channels_last: whether images and weights have their channels last in memory.
         compile: whether the networks are compiled.
+        batches: examples of each batch: all in random order (``shuffled``); half a batch, then another example of the
+            same class for each (``class_pairs``, which shows each about twice an epoch); or half a batch, then the half
+            of the batch before, augmented anew (``repeated``, which shows each twice).
     """
 
     epochs: Times = 100
@@ -112,16 +126,36 @@ class Training(Section):
     freeze: tuple[FreezeSettings, ...] = ()
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     clip_norm: Positive | None = None
-    distill_gradient: Literal["sum", "limited"] = "sum"
+    distill_gradient: Literal["sum", "limited"] | MomentaSettings = "sum"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = False
     compile: bool = False
+    batches: Literal["shuffled", "class_pairs", "repeated"] = "shuffled"
 
     @model_validator(mode="after")
     def _warms_up_in_time(self) -> Training:
         warmup = self.schedule.warmup
         if isinstance(warmup, str) and "epoch" in warmup and fraction_of(warmup, self.epochs, 1) >= 1:
             raise ValueError(f"schedule.warmup must be shorter than the {self.epochs} epochs, got {warmup}; shorten it")
+        return self
+
+    @model_validator(mode="after")
+    def _has_two_momenta(self) -> Training:
+        if isinstance(self.distill_gradient, MomentaSettings):
+            optimizer, apart = self.optimizer, self.distill_gradient.apart
+            if optimizer.name != "sgd" or optimizer.nesterov:
+                raise ValueError("distill_gradient.apart must have optimizer: {name: sgd, nesterov: false}; write that")
+            if not apart <= optimizer.momentum < 1 - apart:
+                rule = f"distill_gradient.apart must leave both momenta in [0, 1), got {optimizer.momentum} -+ {apart}"
+                raise ValueError(f"{rule}; lower it")
+            if self.clip_norm is not None or self.precision == "float16":
+                raise ValueError("distill_gradient.apart must be without clip_norm and float16; leave these out")
+        return self
+
+    @model_validator(mode="after")
+    def _has_two_halves(self) -> Training:
+        if self.batches != "shuffled" and self.batch_size % 2:
+            raise ValueError(f'batch_size must be even for the batches "{self.batches}", got {self.batch_size}')
         return self
 
     def gradient_ratio(self, epoch: int) -> float | None:

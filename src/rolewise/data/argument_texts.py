@@ -51,13 +51,16 @@ _PLACES = {
     "names": "names in the file of arrays that it calls otherwise than Rolewise does.",
 }
 _WRITTEN = {
+    "path": "folder below data.root that the library datasets wrote or can load, or a data set of the hub.",
+    "subset": "name of the hub data set's configuration; null for its only one.",
     "tokenizer": "tokenizer of both roles, or of each.",
     "columns": "names of the columns of a file without a line of headings; null where it has one.",
     "text": "column of the text.",
     "pair": "column of the second text of a pair; null where texts are single.",
     "separator": "text between the labels in one cell.",
     "length": "tokens after which a text is cut.",
-    "padding": "longest brings the texts of a batch to its longest one, fixed all of them to length.",
+    "padding": "longest brings the texts of a batch to its longest one, by_length also puts texts of similar lengths "
+    "into a batch while it trains, fixed brings all of them to length.",
 }
 #: What a setting means, by its name, in every reader whose docstring has no entry of its own for it.
 ARGUMENT_TEXTS = {**_PLACES, **_PICTURES, **_TARGETS, **_MASKS, **_BOXES, **_WRITTEN}

@@ -155,8 +155,35 @@ def placed_box(
     Returns:
         The box in pixels of the new size, cut at its edges, and the fraction of its area that is left.
     """
-    width, height = stored
     target = size[1], size[0]
+    scale, shift = _placement(stored, target, resize)
+    moved = tuple(value * scale[at % 2] + shift[at % 2] for at, value in enumerate(box))
+    cut = tuple(min(max(value, 0.0), float(target[at % 2])) for at, value in enumerate(moved))
+    return (cut[0], cut[1], cut[2], cut[3]), _area(cut) / _area(moved)
+
+
+def box_on_picture(
+    box: Sequence[float], stored: tuple[int, int], size: tuple[int, int], resize: Resize
+) -> tuple[float, float, float, float]:
+    """Returns a box of an image laid back onto its picture, cut at the picture's edges; the inverse of `placed_box`.
+
+    Args:
+        box: x1, y1, x2, y2 in pixels of the image.
+        stored: (width, height) of the picture.
+        size: (H, W) of the image.
+        resize: the way from the picture to the image.
+    """
+    scale, shift = _placement(stored, (size[1], size[0]), resize)
+    moved = [(value - shift[at % 2]) / scale[at % 2] for at, value in enumerate(box)]
+    cut = [min(max(value, 0.0), float(stored[at % 2])) for at, value in enumerate(moved)]
+    return cut[0], cut[1], cut[2], cut[3]
+
+
+def _placement(
+    stored: tuple[int, int], target: tuple[int, int], resize: Resize
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Returns scale and shift of x and of y, from a picture (width, height) to an image (W, H)."""
+    width, height = stored
     if resize == "squash":
         scale, shift = (target[0] / width, target[1] / height), (0.0, 0.0)
     elif resize == "pad":
@@ -170,9 +197,7 @@ def placed_box(
         part = (ratio * height, float(height)) if width / height >= ratio else (float(width), width / ratio)
         scale = target[0] / part[0], target[1] / part[1]
         shift = -(width - part[0]) / 2 * scale[0], -(height - part[1]) / 2 * scale[1]
-    moved = tuple(value * scale[at % 2] + shift[at % 2] for at, value in enumerate(box))
-    cut = tuple(min(max(value, 0.0), float(target[at % 2])) for at, value in enumerate(moved))
-    return (cut[0], cut[1], cut[2], cut[3]), _area(cut) / _area(moved)
+    return scale, shift
 
 
 def _area(box: Sequence[float]) -> float:

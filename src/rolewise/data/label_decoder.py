@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -74,11 +74,11 @@ def _padded(numbers: Image.Image, target: tuple[int, int], outside: int) -> Imag
     return ground
 
 
-def stored_size(path: Path, orientation: Orientation) -> tuple[int, int]:
+def stored_size(path: Path | BinaryIO, orientation: Orientation) -> tuple[int, int]:
     """Returns the width and height of a picture in pixels, by its head alone.
 
     Args:
-        path: the file.
+        path: the file, or an open one.
         orientation: ``exif`` gives those after the turn of its EXIF entry.
 
     Raises:

@@ -16,6 +16,10 @@ from rolewise.errors import InputError
 #: Settings by which pictures become pixels.
 PICTURE_SETTINGS = ("size", "grayscale", "background", "resize", "orientation")
 
+#: Settings of readers that leave no choice, since masks and boxes were drawn on the stored pixels.
+_SET: dict[str, Any] = {"grayscale": False, "orientation": "stored"}
+_SET_BY: dict[str, dict[str, Any]] = {"camvid": {"background": 255}, "voc_segmentation": {"background": 0}}
+
 
 def reads_pictures(name: str) -> bool:
     """Returns whether a data set is read from picture files, by rules that its arguments set.
@@ -45,6 +49,20 @@ def picture_rules(name: str, arguments: Mapping[str, Any]) -> PictureRules:
     known = inspect.signature(READERS[name]).parameters
     values = {key: arguments.get(key, known[key].default) for key in PICTURE_SETTINGS}
     return PictureRules(**values, faulty="error", memory_budget_mb=0.0)
+
+
+def rules_of_reader(name: str, arguments: Mapping[str, Any]) -> PictureRules | None:
+    """Returns the rules by which any data set of picture files is read; None where its data are no such files.
+
+    Args:
+        name: a registered name, or ``package.module:function``.
+        arguments: the reader's own settings, without fault.
+    """
+    known = {} if ":" in name else inspect.signature(READERS[name]).parameters
+    if not {"size", "resize"} <= set(known):
+        return None
+    own = {key: arguments.get(key, known[key].default) for key in PICTURE_SETTINGS if key in known}
+    return PictureRules(**{**_SET, **_SET_BY.get(name, {}), **own}, faulty="error", memory_budget_mb=0.0)
 
 
 def plain_rules(channels: int, size: tuple[int, int]) -> PictureRules:

@@ -30,6 +30,7 @@ class TextData:
         role: the one that `batch` gives the tokens of.
         cut: number of texts that were longer than the limit and lost their ends.
         validating: int64, rows that validate where a file of their own was given; None where they are drawn.
+        by_length: whether the batches of a training hold texts of similar lengths (see `by_length`).
 
     Raises:
         InputError: the parts do not fit together.
@@ -41,6 +42,7 @@ class TextData:
     role: str = "student"
     cut: int = 0
     validating: Tensor | None = None
+    by_length: bool = False
 
     def __post_init__(self) -> None:
         if set(self.tables) != set(TEXT_ROLES) or self.role not in TEXT_ROLES:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +19,8 @@ from rolewise.text_packages import text_folder, transformers_library
 
 #: Texts that are tokenised at once.
 _PIECE = 4096
+#: Capitals, accents, digits, marks and other scripts, by which tokenizers of the same tokens differ.
+_TRIAL = "The naïve Café's price isn't 12,345.6 €: 东京\tÜBER-alles @rolewise #1!"
 
 
 @functools.lru_cache(maxsize=8)
@@ -57,6 +61,20 @@ def tokenizer_facts(name: str) -> TokenizerFacts:
     special = sorted({*found.all_special_ids} - {found.unk_token_id})
     types = "token_type_ids" in found.model_input_names
     return TokenizerFacts(name, len(found), found.pad_token_id, found.mask_token_id, tuple(special), types)
+
+
+def tokenizer_digest(name: str) -> str:
+    """Returns a SHA-256 of what a tokenizer does: its tokens with their numbers, and how it parts a trial text.
+
+    Args:
+        name: as of `tokenizer_of`.
+
+    Raises:
+        InputError: as of `tokenizer_of`.
+    """
+    found = tokenizer_of(name)
+    known = {"tokens": sorted(found.get_vocab().items()), "trial": found(_TRIAL)["input_ids"]}
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 
 def tokenised(

@@ -13,12 +13,22 @@ from rolewise.deploy.predictor import (
     predictor_of_file,
     predictor_of_run,
 )
+from rolewise.deploy.text_predictor import (
+    TextPrediction,
+    TextPredictor,
+    text_predictions,
+    text_predictor_of_file,
+    text_predictor_of_run,
+)
+from rolewise.deploy.text_tables import text_as_json
 
 __all__ = [
     "Exported",
     "NetworkFile",
     "Prediction",
     "Predictor",
+    "TextPrediction",
+    "TextPredictor",
     "content_prediction",
     "default_stage",
     "export_network",
@@ -28,4 +38,8 @@ __all__ = [
     "prediction_as_json",
     "predictor_of_file",
     "predictor_of_run",
+    "text_as_json",
+    "text_predictions",
+    "text_predictor_of_file",
+    "text_predictor_of_run",
 ]

@@ -19,10 +19,11 @@ from rolewise.deploy.export_remarks import (
     runtime_of,
 )
 from rolewise.deploy.file_agreement import Predict, agreement, outputs, score
-from rolewise.deploy.file_facts import KINDS, FileFacts, form_of, kind_of_task
+from rolewise.deploy.file_facts import KINDS, BoxRules, FileFacts, form_of, kind_of_task
 from rolewise.deploy.file_formats import (
     OnnxFile,
     Subject,
+    file_network,
     of_network,
     of_onnx,
     of_packed,
@@ -35,6 +36,7 @@ from rolewise.deploy.file_formats import (
 from rolewise.deploy.kept_agreement import keep_agreement
 from rolewise.deploy.model_card import Exported, card
 from rolewise.deploy.stage_choice import default_stage
+from rolewise.deploy.text_export import export_texts, is_of_texts
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders
 from rolewise.experiment.evaluation import finished_training
@@ -46,7 +48,6 @@ from rolewise.experiment.stages import WEIGHTS, section_of, trained_network
 from rolewise.files import AnyPath, as_path, sha256, write_text
 from rolewise.quant import quantised_layers
 from rolewise.tasks import MultiLabel, build_task
-from rolewise.tasks.pixel_logits import with_pixel_logits
 from rolewise.threads import torch_threads
 
 __all__ = ["FORMATS", "default_stage", "export_stage", "written"]
@@ -59,7 +60,7 @@ _CALIBRATION = 512
 def export_stage(
     root: AnyPath, name: str, form: str, out: AnyPath, *, given: str = "float32", output: str = "logits"
 ) -> Exported:
-    """Exports one trained network of a run and runs the file on the run's own images.
+    """Exports one trained network of a run and runs the file on the run's own images or texts.
 
     Args:
         root: the run folder.
@@ -67,7 +68,7 @@ def export_stage(
         form: ``onnx``, ``packed`` or ``torch``.
         out: the file; the model card is written beside it, its name with .md behind it.
         given: kind of images that the file takes: ``float32`` in [0, 1], ``uint8``, both [B, C, H, W], or
-            ``uint8_bhwc``, [B, H, W, C].
+            ``uint8_bhwc``, [B, H, W, C]. Files of texts take tokens.
         output: ``logits`` or ``probabilities``.
 
     Raises:
@@ -75,12 +76,15 @@ def export_stage(
     """
     if form not in FORMATS:
         raise InputError(f"format must be one of {', '.join(FORMATS)}, got {form!r}{near(form, FORMATS)}")
+    run, stage = finished_training(root, name)
+    path, threads = as_path(out, "out"), run.config().threads
+    if is_of_texts(run):
+        with torch_threads(threads):
+            return export_texts(run, stage, form, path, given, output)
     if form == "packed" and (given, output) != ("float32", "logits"):
         raise InputError("format packed stores weights alone and takes no input or output; leave them out")
-    run, stage = finished_training(root, name)
-    threads = run.config().threads
     with torch_threads(threads):
-        return _exported(run, stage, form, as_path(out, "out"), threads, given, output)
+        return _exported(run, stage, form, path, threads, given, output)
 
 
 def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int, given: str, output: str) -> Exported:
@@ -100,7 +104,7 @@ def _exported(run: RunFolder, stage: Stage, form: str, out: Path, threads: int, 
     inputs = subject.form.inputs(images)
     found = outputs(predict, inputs)
     same = agreement(subject.facts, found, outputs(of_network(subject), inputs))
-    keep_agreement(out, form, same, part, runtime_of(form))
+    keep_agreement(out, form, same, part, runtime_of(form), subject.facts.unit)
     value = score(task, subject.facts, found, targets)
     with tempfile.TemporaryDirectory() as folder:
         rows = comparison_rows(
@@ -167,14 +171,14 @@ def _subject(run: RunFolder, data: SeedData, stage: Stage, given: str, output: s
         task.threshold if isinstance(task, MultiLabel) else 0.5,
         sha256(run.needed(stage.name, WEIGHTS)),
         f"{stage.name} of {config.name}",
+        boxes=BoxRules.of(task),
     )
-    size = data.source.size if kind == "segmentation" else None
     # Spread over all of them, as they may be sorted by class. Labels are not looked at: a student that was trained on
     # few labelled images may see them too.
     chosen = data.train[:: -(-len(data.train) // _CALIBRATION)]
     return Subject(
-        with_pixel_logits(trained_network(run, data, stage).cpu(), size),
-        lambda: with_pixel_logits(data.network(section.model, stage.role), size),
+        file_network(trained_network(run, data, stage).cpu(), kind, data.source.size),
+        lambda: file_network(data.network(section.model, stage.role), kind, data.source.size),
         spec,
         data.fed(section.model),
         _read(data.source, compared_images(facts, chosen)),

@@ -6,8 +6,9 @@ import importlib.metadata
 
 from torch import nn
 
+from rolewise.deploy.box_agreement import SAME
 from rolewise.deploy.comparison_rows import THREADS
-from rolewise.deploy.file_agreement import ALIKE, Agreement
+from rolewise.deploy.file_agreement import ALIKE, PARTS, Agreement, AnyFacts
 from rolewise.deploy.file_facts import FileFacts
 from rolewise.deploy.file_formats import FAITHFUL, OnnxFile
 from rolewise.quant import float_layers, quantised_layers
@@ -16,7 +17,7 @@ from rolewise.words import counted
 _NAMED = 6
 
 
-def remark_on_agreement(facts: FileFacts, form: str, same: Agreement, part: str) -> str:
+def remark_on_agreement(facts: AnyFacts, form: str, same: Agreement, part: str) -> str:
     """Returns the agreement of a file with the trained network, as a sentence.
 
     Args:
@@ -31,12 +32,17 @@ def remark_on_agreement(facts: FileFacts, form: str, same: Agreement, part: str)
     elif form == "torch":
         where = f"In {runtime_of(form)} on this CPU the file"
     what = "a number" if facts.kind == "regression" else "a probability"
+    number = counted(same.images, f"{part} {facts.unit}")
     text = (
-        f"{where} {ALIKE[facts.kind]} for {same.share:.2%} of {same.unit}{counted(same.images, f'{part} image')}; "
+        f"{where} {ALIKE[facts.kind]} for {same.share:.2%} of {same.unit}{number}; "
         f"{what} differs by at most {same.largest:.2g}."
     )
     if same.mean_iou is not None:
-        text += f" The mean IoU of both masks is {same.mean_iou:.2%}."
+        pair = f"Partners are of one class with an IoU of at least {SAME}; on average it is"
+        what = "The mean IoU of both masks is" if facts.kind == "segmentation" else pair
+        text += f" {what} {same.mean_iou:.2%}."
+    elif facts.boxes is not None and same.share == 1:
+        text += f" Neither finds a box with a score of {facts.boxes.score:g}: train it, or lower the task's score."
     if form == "onnx":
         text += " Other options of the session, or another CPU, may round elsewhere: measure there as well."
     return text
@@ -71,7 +77,7 @@ def remark_on_grids(facts: FileFacts, made: OnnxFile, part: str, without: float 
     alike = ALIKE[facts.kind]
     if made.fidelity is None:
         return "No further grids: the weights or the input of some layer are in floating point."
-    whole = "the pixels of " if facts.kind == "segmentation" else ""
+    whole = PARTS.get(facts.kind, "")
     share = f"{made.fidelity:.2%} of {whole}{counted(made.images, 'training image')}"
     if not made.kept:
         return (

@@ -9,12 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rolewise.batch import Batch
+from rolewise.batch import Batch, Outputs
+from rolewise.data.targets import batch_targets
+from rolewise.deploy.box_agreement import compared_boxes
 from rolewise.deploy.file_facts import FileFacts
+from rolewise.deploy.text_file_facts import TextFileFacts
 from rolewise.tasks import Task
 
 #: Images in the form of a file [B, ...] to its outputs [B, K], of masks [B, K, H, W].
 Predict = Callable[[Tensor], Tensor]
+#: Facts of a file of images, or of one of texts.
+AnyFacts = FileFacts | TextFileFacts
 #: Numbers count as the same within this part of their standard deviation.
 CLOSE = 0.01
 _AT_ONCE, _PIXELS_AT_ONCE = 256, 1 << 22
@@ -24,7 +29,11 @@ ALIKE = {
     "multi_label": "finds the same labels as the trained network",
     "segmentation": "names the classes of the trained network",
     "regression": f"predicts the trained network's numbers, within {CLOSE:.0%} of their deviation,",
+    "detection": "finds the boxes of the trained network",
+    "tagging": "names the tags of the trained network",
 }
+#: The parts of images that an agreement is a share of, by task; the images themselves where it has none here.
+PARTS = {"segmentation": "the pixels of ", "detection": "the boxes of ", "tagging": "the tokens of "}
 
 
 @dataclass(frozen=True)
@@ -33,21 +42,20 @@ class Agreement:
 
     Args:
         share: of the images, those for which both predict the same class, find the same labels, or predict numbers
-            within `CLOSE` of their standard deviation; of masks, the share of pixels of the same class.
+            within `CLOSE` of their standard deviation; of masks, the share of pixels of the same class; of boxes, the
+            share of those of both that have a partner (see `rolewise.deploy.box_agreement`).
         largest: the largest difference of a probability, or of a number in its own unit.
         images: their number.
-        mean_iou: of masks, the mean over classes of the IoU of both networks' pixels; None of other tasks.
+        mean_iou: of masks, the mean over classes of the IoU of both networks' pixels; of boxes, that of partners; None
+            of other tasks.
+        unit: the words in front of the images where the share is of their parts.
     """
 
     share: float
     largest: float
     images: int
     mean_iou: float | None = None
-
-    @property
-    def unit(self) -> str:
-        """The words in front of the images: of masks the share is of their pixels."""
-        return "" if self.mean_iou is None else "the pixels of "
+    unit: str = ""
 
 
 def outputs(predict: Predict, inputs: Tensor) -> Tensor:
@@ -62,18 +70,24 @@ def outputs(predict: Predict, inputs: Tensor) -> Tensor:
     return torch.cat([predict(part) for part in torch.split(inputs, at_once)])
 
 
-def agreement(facts: FileFacts, outputs: Tensor, known: Tensor) -> Agreement:
+def agreement(facts: AnyFacts, outputs: Tensor, known: Tensor) -> Agreement:
     """Returns the agreement of a file with a network.
 
     Args:
         facts: of the file.
-        outputs: of the file, [N, K].
+        outputs: of the file, [N, K]; of tags one row for each token.
         known: of the network in the same form.
     """
-    if facts.kind == "segmentation":
+    if isinstance(facts, FileFacts) and facts.kind == "segmentation":
         return _agreement_of_masks(facts, outputs, known)
+    if isinstance(facts, FileFacts) and facts.boxes is not None:
+        rules = facts.boxes
+        own, other = detector_outputs(facts, outputs), detector_outputs(facts, known)
+        found = compared_boxes(own, other, rules.score, rules.overlap, rules.most)
+        unit = f"the {found.boxes:,} boxes of both in "
+        return Agreement(found.share, found.largest, len(known), found.mean_iou, unit)
     first, second = (facts.form.probabilities(values.double()) for values in (outputs, known))
-    if facts.kind == "classification":
+    if facts.kind in ("classification", "tagging"):
         same = first.argmax(1) == second.argmax(1)
     elif facts.kind == "multi_label":
         same = ((first >= facts.threshold) == (second >= facts.threshold)).all(1)
@@ -96,7 +110,30 @@ def _agreement_of_masks(facts: FileFacts, outputs: Tensor, known: Tensor) -> Agr
     either = both.sum(0) + both.sum(1) - shared
     there = either > 0
     iou = float((shared[there].double() / either[there]).mean())
-    return Agreement(float(shared.sum() / both.sum()), largest, len(known), iou)
+    return Agreement(float(shared.sum() / both.sum()), largest, len(known), iou, PARTS["segmentation"])
+
+
+def logits_of_file(facts: AnyFacts, outputs: Tensor) -> Tensor:
+    """Returns logits again where a file gives probabilities, up to what no metric reads.
+
+    Args:
+        facts: of the file.
+        outputs: of the file, without boxes.
+    """
+    if facts.form.output == "logits":
+        return outputs
+    inner = outputs.double().clamp(1e-12, 1 - 1e-12)
+    return (inner.log() if facts.form.activation == "softmax" else inner.logit()).float()
+
+
+def detector_outputs(facts: FileFacts, outputs: Tensor) -> Outputs:
+    """Returns the boxes and logits of a detector by name.
+
+    Args:
+        facts: of the file.
+        outputs: of the file, [N, A, 4 + K].
+    """
+    return Outputs({"logits": logits_of_file(facts, outputs[..., 4:]), "boxes": outputs[..., :4]})
 
 
 def score(task: Task, facts: FileFacts, outputs: Tensor, targets: Tensor) -> float:
@@ -108,12 +145,11 @@ def score(task: Task, facts: FileFacts, outputs: Tensor, targets: Tensor) -> flo
         outputs: of the file, [N, K].
         targets: of the images.
     """
-    values = outputs
-    if facts.form.output == "probabilities":
-        # Logits again, up to what no metric reads.
-        inner = outputs.double().clamp(1e-12, 1 - 1e-12)
-        values = (inner.log() if facts.form.activation == "softmax" else inner.logit()).float()
-    metric = task.metric()
+    metric, key = task.metric(), task.metrics[0].key
+    if facts.boxes is not None:
+        metric.add(detector_outputs(facts, outputs), Batch(outputs, batch_targets(targets)))
+        return metric.compute()[key]
+    values = logits_of_file(facts, outputs)
     network: Any = lambda inputs: inputs  # noqa: E731  (a task names what a network returns)
     metric.add(task.run(network, values), Batch(values, targets))
-    return metric.compute()[task.metrics[0].key]
+    return metric.compute()[key]

@@ -11,9 +11,9 @@ from rolewise.data.picture_source import PictureRules
 from rolewise.data.reading_rules import rules_as_text, rules_of_text
 from rolewise.errors import InputError
 from rolewise.quant.file_form import FileForm, FileInput, FileOutput
-from rolewise.tasks import Task
+from rolewise.tasks import Detection, Task
 
-Kind = Literal["classification", "multi_label", "regression", "segmentation"]
+Kind = Literal["classification", "multi_label", "regression", "segmentation", "detection"]
 #: Tasks whose networks are exported and predict.
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _ACTIVATIONS: dict[Kind, Literal["softmax", "sigmoid", "none"]] = {
@@ -21,7 +21,33 @@ _ACTIVATIONS: dict[Kind, Literal["softmax", "sigmoid", "none"]] = {
     "multi_label": "sigmoid",
     "regression": "none",
     "segmentation": "softmax",
+    "detection": "sigmoid",
 }
+
+
+@dataclass(frozen=True)
+class BoxRules:
+    """The way from a detector's outputs to the boxes that it finds, which is no part of a file.
+
+    Args:
+        score: the least probability of a box.
+        overlap: the IoU above which a box gives way to one of its class with a higher score.
+        most: boxes of an image that are kept, by their score.
+    """
+
+    score: float
+    overlap: float
+    most: int
+
+    @classmethod
+    def of(cls, task: Any) -> BoxRules | None:
+        """Returns the rules of a task; None of one that finds no boxes."""
+        return cls(task.score, task.overlap, task.most) if isinstance(task, Detection) else None
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The rules as text by name."""
+        return {f"boxes_{name}": json.dumps(value) for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True)
@@ -39,9 +65,10 @@ class FileFacts:
         threshold: the probability from which a label counts as found.
         digest: SHA-256 of the trained weights; empty where it is unknown.
         origin: the network's training, such as ``seed0/small-own+distill of digits``.
-        agreement: share of images for which the file predicts as its network, of masks the share of their pixels; None
-            where it was not measured.
+        agreement: share of images for which the file predicts as its network, of masks the share of their pixels, of
+            boxes the share that both find; None where it was not measured.
         agreement_images: these images and what ran the file, such as ``60 test images, ONNX Runtime 1.31``.
+        boxes: of a detector, the way from its outputs to the boxes that it finds.
     """
 
     kind: Kind
@@ -56,6 +83,8 @@ class FileFacts:
     origin: str = ""
     agreement: float | None = None
     agreement_images: str = ""
+    boxes: BoxRules | None = None
+    unit = "image"
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -76,6 +105,7 @@ class FileFacts:
             "mean": json.dumps(self.mean),
             "std": json.dumps(self.std),
             **({"threshold": json.dumps(self.threshold)} if self.kind == "multi_label" else {}),
+            **(self.boxes.metadata if self.boxes is not None else {}),
             **({"digest": self.digest} if self.digest else {}),
             **({"origin": self.origin} if self.origin else {}),
             **({} if self.agreement is None else {"agreement": json.dumps(self.agreement)}),
@@ -107,7 +137,8 @@ def form_of(
     Raises:
         InputError: a setting is none of these.
     """
-    return FileForm(cast(FileInput, given), cast(FileOutput, output), _ACTIVATIONS[kind], image, interpolation)
+    ends = cast(FileInput, given), cast(FileOutput, output)
+    return FileForm(*ends, _ACTIVATIONS[kind], image, interpolation, boxes=kind == "detection")
 
 
 def facts_of(metadata: Mapping[str, str], what: str) -> FileFacts:
@@ -141,9 +172,16 @@ def facts_of(metadata: Mapping[str, str], what: str) -> FileFacts:
             metadata.get("origin", ""),
             float(metadata["agreement"]) if "agreement" in metadata else None,
             metadata.get("agreement_images", ""),
+            _box_rules(metadata) if kind == "detection" else None,
         )
     except (KeyError, ValueError, TypeError) as error:
         reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
         raise InputError(
             f"{what} must hold what is needed to read pictures for it, and {reason}; write it by: rolewise export"
         ) from error
+
+
+def _box_rules(metadata: Mapping[str, str]) -> BoxRules:
+    values = {name: json.loads(metadata[f"boxes_{name}"]) for name in ("score", "overlap", "most")}
+    task = Detection(**values)  # which refuses what is out of range
+    return BoxRules(task.score, task.overlap, task.most)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.deploy.file_agreement import Predict, agreement, outputs
-from rolewise.deploy.file_facts import FileFacts
+from rolewise.deploy.file_facts import FileFacts, Kind
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec, prepare
 from rolewise.quant import load_packed, quantised_layers, save_packed
@@ -21,6 +21,8 @@ from rolewise.quant.file_form import FileForm, InForm
 from rolewise.quant.onnx_ends import IMAGES
 from rolewise.quant.onnx_export import Contents, save_onnx
 from rolewise.quant.program import load_program, save_program
+from rolewise.tasks.joined_boxes import with_joined_boxes
+from rolewise.tasks.pixel_logits import with_pixel_logits
 
 #: An ONNX file keeps its grids for speed if it predicts as the network for this share of the training images.
 FAITHFUL = 0.995
@@ -85,6 +87,20 @@ class OnnxFile:
     kept: bool
     fidelity: float | None
     images: int
+
+
+def file_network(network: nn.Module, kind: Kind, size: tuple[int, int]) -> nn.Module:
+    """Returns a network, changed in place, whose output is what its file gives.
+
+    Args:
+        network: gives what its task takes.
+        kind: its task. A segmenter gives logits [B, K, H, W] of its last head, a detector boxes and logits
+            [B, A, 4 + K]; the others stay as they are.
+        size: (H, W) of the images as they are read.
+    """
+    if kind == "detection":
+        return with_joined_boxes(network)
+    return with_pixel_logits(network, size if kind == "segmentation" else None)
 
 
 def runtime() -> Any:
@@ -165,21 +181,46 @@ def of_onnx(path: Path, threads: int = 0) -> Predict:
 
 
 def open_onnx(path: Path, threads: int = 0) -> tuple[Predict, dict[str, str]]:
-    """Returns an ONNX file as `of_onnx` does, and its metadata."""
+    """Returns an ONNX file as `of_onnx` does, and its metadata; boxes and logits become one tensor, boxes first."""
+    session = session_of(path, threads)
+    known = dict(session.get_modelmeta().custom_metadata_map)
+
+    def run(images: Tensor) -> Tensor:
+        try:
+            found = [torch.from_numpy(one) for one in session.run(None, {IMAGES: images.numpy()})]
+        except Exception as error:
+            # The exporter writes the number of its own images down where a network's code makes it a plain number.
+            raise InputError(
+                f"{path} must run on {len(images)} images, and ONNX Runtime fails ({error}); a network's forward must "
+                "take the batch from images.shape[0], not len(images)"
+            ) from error
+        return found[0] if len(found) == 1 else torch.cat(found, -1)
+
+    return run, known
+
+
+def session_of(path: Path, threads: int = 0) -> Any:
+    """Returns the session of an ONNX file as `of_onnx` begins it.
+
+    Args:
+        path: the file.
+        threads: their number; 0 for the runtime's own choice.
+
+    Raises:
+        InputError: as of `of_onnx`.
+    """
     library = runtime()
     options = library.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
     try:
-        session = library.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return library.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         # The runtime has classes of its own for every way in which a file may be wrong.
         raise InputError(
             f"{path} must be a file that rolewise export wrote; ONNX Runtime, which would run it, does not load it "
             f"({error})"
         ) from error
-    known = dict(session.get_modelmeta().custom_metadata_map)
-    return lambda images: torch.from_numpy(session.run(None, {IMAGES: images.numpy()})[0]), known
 
 
 def _of_module(subject: Subject, model: nn.Module) -> Predict:

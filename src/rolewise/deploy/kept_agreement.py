@@ -17,7 +17,7 @@ from rolewise.tensors import read_tensors
 from rolewise.words import counted
 
 
-def keep_agreement(path: Path, form: str, same: Agreement, part: str, runtime: str) -> None:
+def keep_agreement(path: Path, form: str, same: Agreement, part: str, runtime: str, unit: str) -> None:
     """Writes an agreement into the metadata of a file, beside what it keeps about itself.
 
     Args:
@@ -26,10 +26,11 @@ def keep_agreement(path: Path, form: str, same: Agreement, part: str, runtime: s
         same: the agreement.
         part: the images that it was measured on: ``test``, ``validation`` or ``given``.
         runtime: library that ran the file, with its version.
+        unit: ``image`` or ``text``.
     """
     text = {
         "agreement": json.dumps(same.share),
-        "agreement_images": f"{same.unit}{counted(same.images, f'{part} image')}, {runtime}",
+        f"agreement_{unit}s": f"{same.unit}{counted(same.images, f'{part} {unit}')}, {runtime}",
     }
     write = {"onnx": _into_onnx, "packed": _into_packed, "torch": _into_program}[form]
     write_bytes(path, write(path, text))
@@ -50,7 +51,7 @@ def _into_program(path: Path, text: Mapping[str, str]) -> bytes:
     content = io.BytesIO(path.read_bytes())
     with zipfile.ZipFile(content, "a", zipfile.ZIP_STORED) as archive:
         # Beside the facts: torch keeps extra files in a folder of their own, below one of any name.
-        folder = next(name for name in archive.namelist() if name.endswith("/picture_rules")).rpartition("/")[0]
+        folder = next(name for name in archive.namelist() if name.endswith("/activation")).rpartition("/")[0]
         for key, value in text.items():
             # A moment of its own would make other bytes of an equal file.
             archive.writestr(zipfile.ZipInfo(f"{folder}/{key}"), value)

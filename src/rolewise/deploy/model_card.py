@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rolewise.deploy.comparison_rows import BATCHES, CardRow, bits_of
-from rolewise.deploy.file_agreement import ALIKE
+from rolewise.deploy.file_agreement import ALIKE, PARTS
+from rolewise.deploy.file_facts import BoxRules
 from rolewise.deploy.file_formats import Subject
+from rolewise.deploy.text_file_facts import TextFileFacts
+from rolewise.deploy.text_formats import TextSubject
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stages import section_of
@@ -32,6 +35,7 @@ class Exported:
             sealed.
         rows: floating point, where it could be made, and the file.
         remarks: sentences beside the figures.
+        unit: ``image``, or ``text``.
     """
 
     path: Path
@@ -44,6 +48,7 @@ class Exported:
     part: str
     rows: tuple[CardRow, ...]
     remarks: tuple[str, ...]
+    unit: str = "image"
 
 
 def table(rows: tuple[CardRow, ...], metric: MetricInfo) -> list[list[str]]:
@@ -75,7 +80,7 @@ def _cells(row: CardRow, metric: MetricInfo) -> list[str]:
     return [row.name, value, f"{row.size:,}", f"{row.macs:,}", f"{row.bit_operations:,}", *times]
 
 
-def card(run: RunFolder, stage: Stage, subject: Subject, made: Exported) -> str:
+def card(run: RunFolder, stage: Stage, subject: Subject | TextSubject, made: Exported) -> str:
     """Returns the card's text.
 
     Args:
@@ -84,11 +89,11 @@ def card(run: RunFolder, stage: Stage, subject: Subject, made: Exported) -> str:
         subject: the network and its input.
         made: the file.
     """
-    spec, model = subject.spec, subject.model
+    model = subject.model
     config, section, facts = run.config(), section_of(run.config(), stage.role), subject.facts
     few, names = len(list(quantised_layers(model))), list(map(_escaped, facts.classes))
-    kind = {"multi_label": "labels", "regression": "numbers"}.get(facts.kind, "classes")
-    whole = "the pixels of these images" if facts.kind == "segmentation" else "these images"
+    kind = {"multi_label": "labels", "regression": "numbers", "tagging": "tags"}.get(facts.kind, "classes")
+    whole = f"{PARTS.get(facts.kind, '')}these {made.unit}s"
     kept = ", ".join(float_layers(model)) if few else ""
     values = {
         "network": f"{section.model.name} {section.model.arguments or ''}".strip(),
@@ -99,13 +104,12 @@ def card(run: RunFolder, stage: Stage, subject: Subject, made: Exported) -> str:
         "distilled": f"from {stage.teacher}" if stage.distilled else "no",
         "data": f"{config.data.name}",
         f"{kind}, in the order of the outputs": f"{len(names):,}: {', '.join(names)}",
-        "input": _input(subject, made.form),
+        "input": _tokens(subject.facts) if isinstance(subject, TextSubject) else _input(subject, made.form),
         "output": {"logits": "numbers" if kind == "numbers" else "logits"}.get(facts.form.output, facts.form.output),
-        "pictures": _pictures(subject),
-        "mean, standard deviation": f"{_numbers(spec.mean)}; {_numbers(spec.std)}",
+        **(_of_texts(subject.facts) if isinstance(subject, TextSubject) else _of_pictures(subject)),
         "file": f"{made.path.name}, {made.form}, {made.path.stat().st_size:,} bytes",
         "weights at their bits": f"{size_in_bytes(model):,} bytes",
-        f"{made.metric.title} of the file ({made.part} images)": (
+        f"{made.metric.title} of the file ({made.part} {made.unit}s)": (
             f"{shown_score(made.metric, made.score)} of {made.images:,}"
         ),
         f"{ALIKE[facts.kind].removesuffix(',')} for": f"{made.agreement:.2%} of {whole}",
@@ -137,6 +141,36 @@ def _input(subject: Subject, form: str) -> str:
     return f"{kinds[subject.form.input]}, normalised{resized} by the file itself; {sides}"
 
 
+def _of_pictures(subject: Subject) -> dict[str, str]:
+    """Returns the lines of the way from a picture to the network's input, and from its outputs to boxes."""
+    spec, boxes = subject.spec, subject.facts.boxes
+    return {
+        "pictures": _pictures(subject),
+        **({"boxes": _boxes(boxes)} if boxes is not None else {}),
+        "mean, standard deviation": f"{_numbers(spec.mean)}; {_numbers(spec.std)}",
+    }
+
+
+def _tokens(facts: TextFileFacts) -> str:
+    kinds = {
+        "input_ids": "the numbers of the tokens",
+        "attention_mask": "1 for tokens and 0 for padding, on the right",
+        "token_type_ids": "1 in the second text of a pair",
+    }
+    return f"int64 [B, T] each: {'; '.join(f'{name}, {kinds[name]}' for name in facts.form.names)}"
+
+
+def _of_texts(facts: TextFileFacts) -> dict[str, str]:
+    """Returns the lines of the way from a text to its tokens."""
+    what = "pairs of texts" if len(facts.columns) > 1 else "texts"
+    cut = "padded to as many" if facts.fixed else "padded to the longest of a batch"
+    most = f"at most {facts.length} tokens, special ones among them"
+    return {
+        "tokenizer": f"{_escaped(facts.tokenizer)}, digest {facts.tokenizer_digest}",
+        "texts": f"{what} of {most}: longer ones lose their ends; {cut}",
+    }
+
+
 def _pictures(subject: Subject) -> str:
     rules = subject.facts.rules
     text = f"{rules.resize} to {' x '.join(map(str, rules.shape))} (height x width), " + (
@@ -144,6 +178,11 @@ def _pictures(subject: Subject) -> str:
     )
     text += f", on background {rules.background}, {'grey' if rules.grayscale else 'RGB'}"
     return text if subject.facts.own_rules else f"{text}; assumed, since the data were arrays"
+
+
+def _boxes(rules: BoxRules) -> str:
+    found = f"score at least {rules.score:g}, then suppression above an IoU of {rules.overlap:g}"
+    return f"{found}, at most {rules.most}; none of it in the file, which has all places"
 
 
 def _escaped(name: str) -> str:

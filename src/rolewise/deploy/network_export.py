@@ -18,14 +18,14 @@ from rolewise.data.picture_source import PictureRules
 from rolewise.deploy.export import FORMATS, written
 from rolewise.deploy.export_remarks import remark_on_agreement, remark_on_floats, remark_on_grids, runtime_of
 from rolewise.deploy.file_agreement import agreement, outputs
-from rolewise.deploy.file_facts import KINDS, FileFacts, Kind, form_of
-from rolewise.deploy.file_formats import Subject, of_network
+from rolewise.deploy.file_facts import KINDS, BoxRules, FileFacts, Kind, form_of
+from rolewise.deploy.file_formats import Subject, file_network, of_network
 from rolewise.deploy.kept_agreement import keep_agreement
 from rolewise.errors import InputError, near
 from rolewise.files import AnyPath, as_path
 from rolewise.inputs import InputSpec
 from rolewise.quant import quantised_layers, restore
-from rolewise.tasks.pixel_logits import with_pixel_logits
+from rolewise.tasks import Detection
 
 #: Images that ends of grids are taken from, at most.
 _CALIBRATION = 512
@@ -62,17 +62,19 @@ def export_network(
     background: Colour = 255,
     orientation: Orientation = "exif",
     threshold: float = 0.5,
+    detection: Detection | None = None,
 ) -> NetworkFile:
     """Writes a network as a file for elsewhere, with all that is needed to serve it, and runs the file.
 
     Args:
         network: takes images that are prepared as ``spec`` has it and gives logits [B, K], of masks
-            [B, K, h, w]; float, or at few bits (`rolewise.quant.quantise`). Its mode and device are left as they are.
+            [B, K, h, w], or is a dense detector (see `rolewise.tasks.Detection`); float, or at few bits
+            (`rolewise.quant.quantise`). Its mode and device are left as they are.
         out: the file.
         image: (C, H, W) of images as they are read.
         spec: the network's input.
         classes: names of its K classes, labels or numbers, in the order of the outputs.
-        task: ``classification``, ``multi_label``, ``regression`` or ``segmentation``.
+        task: ``classification``, ``multi_label``, ``regression``, ``segmentation`` or ``detection``.
         format: ``onnx``, ``torch`` or ``packed``.
         input: images that the file takes: ``float32`` [B, C, H, W] in [0, 1], ``uint8`` [B, C, H, W], or ``uint8_bhwc``
             [B, H, W, C].
@@ -83,6 +85,7 @@ def export_network(
         background: grey level or colour below what is transparent, and around a picture that is padded.
         orientation: ``exif`` or ``stored``.
         threshold: of ``multi_label``, the probability from which a label counts as found.
+        detection: the task of a detector, for its score, overlap and most boxes; None for their defaults.
 
     Raises:
         InputError: an argument is wrong, a library is missing, or the network cannot be exported.
@@ -98,9 +101,10 @@ def export_network(
     kind: Kind = task
     rules = PictureRules((height, width), channels == 1, background, resize, orientation, "error", 0.0)
     form = form_of(kind, (channels, height, width), spec.interpolation, input, output)
-    model = with_pixel_logits(copy.deepcopy(network).cpu().eval(), (height, width) if kind == "segmentation" else None)
+    model = file_network(copy.deepcopy(network).cpu().eval(), kind, (height, width))
+    boxes = BoxRules.of(detection or Detection()) if kind == "detection" else None
     names, digest = tuple(map(str, classes)), _digest(model)
-    facts = FileFacts(kind, names, rules, True, form, spec.mean, spec.std, threshold, digest)
+    facts = FileFacts(kind, names, rules, True, form, spec.mean, spec.std, threshold, digest, boxes=boxes)
     plain = functools.partial(copy.deepcopy, restore(model))
     size = (spec.channels, *(spec.size or (height, width)))
     subject = Subject(model, plain, spec, size, None if images is None else images.cpu()[:_CALIBRATION], facts)
@@ -111,7 +115,7 @@ def export_network(
     if images is not None:
         inputs = form.inputs(images.cpu())
         same = agreement(facts, outputs(predict, inputs), outputs(of_network(subject), inputs))
-        keep_agreement(path, format, same, "given", runtime_of(format))
+        keep_agreement(path, format, same, "given", runtime_of(format), facts.unit)
         remarks.insert(0, remark_on_agreement(facts, format, same, "given"))
         if made is not None and list(quantised_layers(model)):
             remarks.append(remark_on_grids(facts, made, "given", None))
@@ -138,5 +142,7 @@ def _check_outputs(subject: Subject, image: tuple[int, int, int], classes: int) 
     blank = torch.zeros(1, *image, dtype=torch.uint8)
     found = list(of_network(subject)(subject.form.inputs(blank)).shape)
     wanted = [1, classes, *image[1:]] if subject.facts.kind == "segmentation" else [1, classes]
+    if subject.facts.kind == "detection":
+        found, wanted = [1, found[-1] - 4], [1, classes]
     if found != wanted:
         raise InputError(f"classes must name each of the network's outputs, {found[1:]}, got {classes} names")

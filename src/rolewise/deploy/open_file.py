@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from rolewise.deploy.file_agreement import Predict
 from rolewise.deploy.file_facts import FileFacts, facts_of
-from rolewise.deploy.file_formats import Subject, of_packed, open_onnx
+from rolewise.deploy.file_formats import Subject, file_network, of_packed, open_onnx, session_of
+from rolewise.deploy.text_file_facts import TOKENS, TextFileFacts, text_file_facts_of
+from rolewise.deploy.text_formats import text_program, text_session
 from rolewise.errors import InputError
 from rolewise.files import kind_of
 from rolewise.inputs import InputSpec
@@ -21,8 +25,8 @@ from rolewise.quant.program import load_program
 from rolewise.tensors import read_tensors
 
 
-def open_file(path: Path) -> tuple[Predict, FileFacts]:
-    """Returns an exported file as a function, and its facts.
+def open_file(path: Path) -> tuple[Callable[..., Tensor], FileFacts | TextFileFacts]:
+    """Returns an exported file as a function, and its facts; of images, or of texts.
 
     Args:
         path: of any format; its ending does not matter.
@@ -39,10 +43,13 @@ def open_file(path: Path) -> tuple[Predict, FileFacts]:
     if len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] < path.stat().st_size:
         return _packed(path)
     predict, metadata = open_onnx(path)
+    if metadata.get("input") == TOKENS:
+        facts = text_file_facts_of(metadata, f"ONNX file {path}")
+        return text_session(session_of(path), facts, path), facts
     return predict, facts_of(metadata, f"ONNX file {path}")
 
 
-def _program(path: Path) -> tuple[Predict, FileFacts]:
+def _program(path: Path) -> tuple[Callable[..., Tensor], FileFacts | TextFileFacts]:
     metadata: dict[str, str] = {}
     try:
         with zipfile.ZipFile(path) as archive:
@@ -53,6 +60,9 @@ def _program(path: Path) -> tuple[Predict, FileFacts]:
                     metadata[last] = archive.read(name).decode()
     except (zipfile.BadZipFile, ValueError) as error:
         raise InputError(f"torch program {path} is damaged ({error}); export it anew") from error
+    if metadata.get("input") == TOKENS:
+        known = text_file_facts_of(metadata, f"torch program {path}")
+        return text_program(path, known), known
     facts = facts_of(metadata, f"torch program {path}")
     return load_program(path), facts
 
@@ -79,7 +89,9 @@ def _packed(path: Path) -> tuple[Predict, FileFacts]:
         )
 
     def plain() -> Any:
-        return build(name, num_classes=len(facts.classes), channels=channels, size=(height, width), seed=0, **arguments)
+        classes = len(facts.classes)
+        network = build(name, num_classes=classes, channels=channels, size=(height, width), seed=0, **arguments)
+        return file_network(network, facts.kind, facts.rules.shape)
 
     spec = InputSpec(facts.mean, facts.std, (height, width), facts.form.interpolation)
     subject = Subject(plain(), plain, spec, (channels, height, width), None, facts)

@@ -19,12 +19,13 @@ from rolewise.files import write_bytes
 UNSEEN = 255
 
 
-def mask_paths(folder: Path, pictures: Sequence[Path]) -> list[Path]:
+def mask_paths(folder: Path, pictures: Sequence[Path], what: str = "masks") -> list[Path]:
     """Returns the files of masks: the pictures' names with the ending ``.png``, in one folder.
 
     Args:
         folder: for the masks.
         pictures: the pictures.
+        what: the content of the files, for errors.
 
     Raises:
         InputError: two pictures have one name, or a mask would be written over a picture.
@@ -34,11 +35,11 @@ def mask_paths(folder: Path, pictures: Sequence[Path]) -> list[Path]:
         path = folder / f"{picture.stem}.png"
         if path in found:
             raise InputError(
-                f"pictures must have different names where masks are written, got {found[path]} and {picture}; "
+                f"pictures must have different names where {what} are written, got {found[path]} and {picture}; "
                 "predict for one folder at a time"
             )
         if path.exists() and path.resolve() == picture.resolve():
-            raise InputError(f"masks must not be written over the pictures, got the folder {folder}; name another one")
+            raise InputError(f"{what} must not be written over the pictures, got the folder {folder}; name another one")
         found[path] = picture
     return list(found)
 

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rolewise.csv_cells import as_csv
+from rolewise.deploy.box_tables import box_head, box_lines, boxes_as_csv, boxes_as_json
+from rolewise.deploy.predicted_boxes import FoundBox
 from rolewise.deploy.predictor import Prediction, Predictor
+from rolewise.words import shortened
 
 _WIDTH, _NAME, _LABEL = 79, 34, 30
 #: The name and the value of a prediction's parts, by task.
@@ -42,8 +45,22 @@ def named_values(predictor: Predictor, prediction: Prediction, top: int) -> list
     return [(predictor.label(index), values[index]) for index in order_by]
 
 
+def named_boxes(predictor: Predictor, prediction: Prediction, top: int) -> list[tuple[str, FoundBox]]:
+    """Returns the boxes of a picture that are shown, the highest score first, with the names of their classes.
+
+    Args:
+        predictor: the network.
+        prediction: of the picture.
+        top: most boxes; 0 for all.
+    """
+    shown = [box for box in prediction.boxes if box.score >= predictor.least]
+    return [(predictor.label(box.label), box) for box in shown[: top or None]]
+
+
 def table_head(predictor: Predictor) -> str:
     """Returns the line of headings of `table_lines`."""
+    if predictor.facts.kind == "detection":
+        return box_head()
     first, second = _COLUMNS[predictor.facts.kind]
     return f"{'picture':<{_NAME}} {first:<{_LABEL}} {second:>{_WIDTH - _NAME - _LABEL - 2}}"
 
@@ -56,15 +73,18 @@ def table_lines(predictor: Predictor, prediction: Prediction, top: int) -> Itera
         prediction: of one picture.
         top: as of `named_values`.
     """
-    name = _shortened(str(prediction.path), _NAME, front=True)
+    name = shortened(str(prediction.path), _NAME, front=True)
     if prediction.fault:
         yield f"{name:<{_NAME}} cannot be read"
+        return
+    if predictor.facts.kind == "detection":
+        yield from box_lines(str(prediction.path), named_boxes(predictor, prediction, top), predictor.least)
         return
     rows = named_values(predictor, prediction, top)
     width = _WIDTH - _NAME - _LABEL - 2
     for label, value in rows:
         shown = f"{value:.6g}" if predictor.facts.kind == "regression" else f"{value:.2%}"
-        yield f"{name:<{_NAME}} {_shortened(label, _LABEL):<{_LABEL}} {shown:>{width}}"
+        yield f"{name:<{_NAME}} {shortened(label, _LABEL):<{_LABEL}} {shown:>{width}}"
         name = ""
     if not rows:
         yield f"{name:<{_NAME}} none at {predictor.facts.threshold:g} or above"
@@ -75,7 +95,7 @@ def predictions_as_csv(predictor: Predictor, found: Sequence[Prediction], top: i
 
     Of classification ``image``, ``class`` and ``probability``, then ``class_2``, ``probability_2`` and so on up to
     ``top``; of several labels or numbers a column for each, by name. The last column, ``fault``, is the reason why a
-    picture cannot be read.
+    picture cannot be read. Boxes have a row each (see `rolewise.deploy.box_tables.boxes_as_csv`).
 
     Args:
         predictor: the network.
@@ -83,6 +103,8 @@ def predictions_as_csv(predictor: Predictor, found: Sequence[Prediction], top: i
         top: number of classes.
     """
     facts = predictor.facts
+    if facts.kind == "detection":
+        return boxes_as_csv([(str(one.path), named_boxes(predictor, one, top), one.fault) for one in found])
     rows: list[dict[str, Any]] = []
     number = max((len(one.values) for one in found), default=0) or len(facts.classes)
     if facts.kind == "classification":
@@ -123,18 +145,13 @@ def prediction_as_json(predictor: Predictor, prediction: Prediction, top: int = 
     Args:
         predictor: the network.
         prediction: of one picture.
-        top: as of `predictions_as_json`.
+        top: as of `predictions_as_json`; of boxes, the most that are given, and 0 for all.
     """
     if prediction.fault:
         return {"fault": prediction.fault}
     kind = predictor.facts.kind
+    if kind == "detection":
+        return {"predictions": boxes_as_json(named_boxes(predictor, prediction, top))}
     name, value = _COLUMNS[kind]
     shown = named_values(predictor, prediction, top if kind == "classification" else len(prediction.values))
     return {"predictions": [{name: label, value: number} for label, number in shown]}
-
-
-def _shortened(text: str, width: int, *, front: bool = False) -> str:
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
-    if len(text) <= width:
-        return text
-    return f"...{text[3 - width :]}" if front else f"{text[: width - 3]}..."

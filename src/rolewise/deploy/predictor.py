@@ -7,22 +7,26 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
 
+from rolewise.data.label_decoder import stored_size
 from rolewise.data.picture_source import decode_files, warn_of_frames
-from rolewise.deploy.file_facts import KINDS, FileFacts, form_of, kind_of_task
+from rolewise.deploy.file_facts import KINDS, BoxRules, FileFacts, form_of, kind_of_task
 from rolewise.deploy.given_pictures import given_pictures
 from rolewise.deploy.open_file import open_file
+from rolewise.deploy.predicted_boxes import SHOWN, FoundBox, boxes_in_picture, detections_in
 from rolewise.deploy.stage_choice import chosen_stage
+from rolewise.deploy.text_file_facts import TextFileFacts
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.evaluation import finished_stage
 from rolewise.experiment.stage_network import stage_network
 from rolewise.files import AnyPath, as_path
 from rolewise.inputs import prepare
-from rolewise.tasks import MultiLabel, build_task
+from rolewise.tasks import Detection, MultiLabel, build_task
 from rolewise.tasks.pixel_logits import resized
 from rolewise.threads import torch_threads
 
@@ -34,14 +38,17 @@ class Predictor:
     Args:
         name: the network, in words.
         facts: its classes, the way in which it reads pictures, and the kind of its outputs.
-        outputs: uint8 images [B, C, H, W], as they are read, to outputs [B, K] of the facts' form.
+        outputs: uint8 images [B, C, H, W], as they are read, to outputs [B, K] of the facts' form; of a detector, to
+            the boxes that it finds, [B, D, 6] (see `rolewise.tasks.Detection.detections`).
         threads: of torch; None for as many as it has.
+        least: the score from which boxes are shown in tables, CSV and JSON.
     """
 
     name: str
     facts: FileFacts
     outputs: Callable[[Tensor], Tensor]
     threads: int | None = None
+    least: float = SHOWN
 
     def label(self, index: int) -> str:
         """Returns the name of a class, a label or a number; its place where it has none."""
@@ -58,12 +65,14 @@ class Prediction:
             none where it cannot be read.
         fault: the reason why it cannot be read; empty where it can.
         mask: of segmentation, the class of each pixel of the network's input, uint8 [H, W].
+        boxes: of detection, from the task's ``score`` on, the highest first.
     """
 
     path: Path
     values: tuple[float, ...] = ()
     fault: str = ""
     mask: Tensor | None = field(default=None, compare=False, repr=False)
+    boxes: tuple[FoundBox, ...] = ()
 
 
 def predictor_of_run(root: AnyPath, *, stage: str = "", arm: str = "", seed: int | None = None) -> Predictor:
@@ -105,11 +114,15 @@ def predictor_of_run(root: AnyPath, *, stage: str = "", arm: str = "", seed: int
         known.spec.std,
         section.threshold if isinstance(section, MultiLabel) else 0.5,
         origin=f"{found.name} of {config.name}",
+        boxes=BoxRules.of(section),
     )
 
     @torch.no_grad()
     def outputs(images: Tensor) -> Tensor:
-        result = task.run(known.network, prepare(images.to(device), known.spec)).values
+        run_outputs = task.run(known.network, prepare(images.to(device), known.spec))
+        if isinstance(section, Detection):
+            return section.detections(run_outputs).cpu()
+        result = run_outputs.values
         values: Tensor = result["predictions" if kind == "regression" else "logits"]
         if kind == "segmentation":
             return resized(values.float(), known.rules.shape).cpu()
@@ -129,8 +142,15 @@ def predictor_of_file(path: AnyPath) -> Predictor:
     """
     path = as_path(path)
     predict, facts = open_file(path)
+    if isinstance(facts, TextFileFacts):
+        raise InputError(f"{path} must be of a network of images, and is of one of texts; use text_predictor_of_file")
     of = f" ({facts.origin})" if facts.origin else ""
-    return Predictor(f"{path}{of}", facts, lambda images: predict(facts.form.inputs(images)))
+
+    def outputs(images: Tensor) -> Tensor:
+        found = predict(facts.form.inputs(images))
+        return found if facts.boxes is None else detections_in(facts, found)
+
+    return Predictor(f"{path}{of}", facts, outputs)
 
 
 def picture_predictions(
@@ -163,13 +183,16 @@ def picture_predictions(
             if index in faults:
                 yield Prediction(path, fault=str(faults[index]).removeprefix(f"{path} "))
             else:
-                yield _prediction(predictor.facts, path, found[index])
+                yield _prediction(predictor.facts, path, found[index], path)
     if several:
         warn_of_frames(several)
 
 
-def _prediction(facts: FileFacts, path: Path, outputs: Tensor) -> Prediction:
-    """Returns the prediction for a picture, by the outputs [K] or [K, H, W] of the facts' form."""
+def _prediction(facts: FileFacts, path: Path, outputs: Tensor, content: Path | BinaryIO) -> Prediction:
+    """Returns the prediction for a picture, by a predictor's outputs for it; its content gives its size."""
+    if facts.kind == "detection":
+        stored = stored_size(content, facts.rules.orientation)
+        return Prediction(path, boxes=boxes_in_picture(outputs, stored, facts.rules))
     if facts.kind == "segmentation":
         mask = outputs.argmax(0)
         shares = torch.bincount(mask.flatten(), minlength=len(outputs)).double() / mask.numel()
@@ -193,7 +216,8 @@ def content_prediction(predictor: Predictor, content: bytes) -> Prediction:
     except InputError as error:
         return Prediction(place, fault=str(error).removeprefix("the picture "))
     with nullcontext() if predictor.threads is None else torch_threads(predictor.threads):
-        return _prediction(predictor.facts, place, predictor.outputs(torch.from_numpy(pixels)[None])[0])
+        outputs = predictor.outputs(torch.from_numpy(pixels)[None])[0]
+    return _prediction(predictor.facts, place, outputs, io.BytesIO(content))
 
 
 def predict_pictures(

@@ -84,7 +84,9 @@ def image_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ..
     return mean, tuple(max(value, 1e-3) for value in deviation)
 
 
-def corrections(model: nn.Module, reading: Preprocessing, train_images: Tensor) -> list[Correction]:
+def corrections(
+    model: nn.Module, reading: Preprocessing, train_images: Tensor, *, sizes: bool = True
+) -> list[Correction]:
     """Returns the corrections that may be tried on a preprocessing, each a change of one kind.
 
     Normalisations that differ from the present one by less than 2% of a standard deviation are left out, and so are
@@ -94,6 +96,7 @@ def corrections(model: nn.Module, reading: Preprocessing, train_images: Tensor) 
         model: the network.
         reading: the present one.
         train_images: uint8 [N, C, H, W]; their statistics are one of the normalisations.
+        sizes: whether other sizes are tried, by the logits [B, K] that the network then gives.
     """
     found = []
     if train_images.shape[1] == 3 and not bool((train_images == train_images[:, :1]).all()):
@@ -111,7 +114,7 @@ def corrections(model: nn.Module, reading: Preprocessing, train_images: Tensor) 
         Correction(
             "input_size", f"{high} x {wide} pixels", replace(reading, spec=replace(reading.spec, size=(high, wide)))
         )
-        for high, wide in _sizes(model, reading, train_images)
+        for high, wide in (_sizes(model, reading, train_images) if sizes else ())
     ]
     if not reading.recomputed and norms_of(model):
         found.append(

@@ -4,49 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rolewise.errors import InputError, near
+from rolewise.errors import InputError, listed, near
 
 #: The name elsewhere -> the name here.
 ALIASES = {
     "activation_boundaries": "ab",
     "at": "attention",
+    "aver": "ensemble_kd",
+    "be_your_own_teacher": "byot",
+    "camkd": "ca_mkd",
+    "catkd": "cat_kd",
     "cc": "correlation",
     "cckd": "correlation",
+    "cskd": "cs_kd",
     "distkd": "dist",
+    "distplus": "dist_plus",
     "factor_transfer": "ft",
     "fitnet": "fitnets",
     "hint": "fitnets",
+    "ifv": "ifvd",
+    "kd_plus_plus": "norm_direction",
+    "kdpp": "norm_direction",
     "kl": "kd",
     "kl_div": "kd",
+    "knowledge_review": "review_kd",
     "logit_stand": "logit_standardisation",
     "logit_standardization": "logit_standardisation",
-    "knowledge_review": "review_kd",
-    "ifv": "ifvd",
     "ls": "logit_standardisation",
     "lskd": "logit_standardisation",
+    "manifold_distillation": "manifold",
+    "mlld": "mlkd",
+    "multi_level": "mlkd",
+    "nd": "norm_direction",
+    "ofakd": "ofa",
+    "overhaul": "ofd",
     "pkd": "pearson_kd",
+    "prime_aware": "pad",
+    "pskd": "ps_kd",
     "reviewkd": "review_kd",
+    "scale_decoupled": "sdd",
     "sp": "similarity",
     "spkd": "similarity",
+    "tfkd": "tf_kd",
     "vanilla_kd": "kd",
     "wttm": "ttm",
 }
 #: Methods of the field that nobody has written here, in words.
 ABSENT = {
-    "cat_kd": "the transfer of class attention",
+    "dot": "the optimiser with two momenta, which is train.distill_gradient: {apart: 0.075},",
     "dml": "deep mutual learning, which is two students in roles that have kd of each other,",
-    "mlkd": "the alignment of logits at several levels",
-    "mlld": "the alignment of logits at several levels",
     "norm": "the N-to-one matching of representations",
-    "ofa": "distillation between architectures of other kinds",
-    "ofakd": "distillation between architectures of other kinds",
-    "ofd": "the overhaul of feature distillation",
-    "overhaul": "the overhaul of feature distillation",
-    "semckd": "the calibration of layers by attention",
-    "simkd": "the reuse of the teacher's classifier",
-    "srrl": "softmax regression representation learning",
     "sskd": "self-supervision beside distillation",
-    "tfkd": "distillation without a teacher",
 }
 
 
@@ -76,5 +84,5 @@ def elsewhere(name: str, known: Iterable[str]) -> str:
     if ALIASES.get(plain) in names:
         return f'; did you mean "{ALIASES[plain]}"?'
     if plain in ABSENT and plain not in names:
-        return f"; {ABSENT[plain]} is not among the methods here, which are {', '.join(names)}"
+        return f"; {ABSENT[plain]} is not among the methods here, which are {listed(names)}"
     return ""

@@ -65,7 +65,7 @@ def use_methods(
     if stop_at is not None:
         role, links = distiller.roles[0], [link for link, _ in active]
         _check_stop(distiller, stop_at, methods, tapped(links, role), label_weight)
-        unread = [link.teacher for link in links if link.teacher in distiller.teaching]
+        unread = [role for link in links for role in link.teachers if role in distiller.teaching]
         ends = {one: frozenset(tapped(links, one)) for one in (role, *unread)}
     distiller.ends = ends
     distiller.methods = tuple(wanted.get(method.name, method) for method in distiller.methods)
@@ -73,7 +73,7 @@ def use_methods(
         if isinstance(term := distiller.terms[name], LossTerm):
             term.method = method
     distiller.label_weight = label_weight
-    distiller.compute_terms(frozenset(wanted), frozenset(link.teacher for link, _ in active))
+    distiller.compute_terms(frozenset(wanted), frozenset(role for link, _ in active for role in link.teachers))
 
 
 def _difference(known: Method, other: Method) -> str:

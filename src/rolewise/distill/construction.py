@@ -16,7 +16,7 @@ from rolewise.distill.loss_term import LossTerm, make_term
 from rolewise.distill.roles import by_role, check_networks
 from rolewise.distill.running import unmoved
 from rolewise.distill.step_state import AverageOf
-from rolewise.distill.term import Shapes
+from rolewise.distill.term import Bound, NetworkRun, Shapes
 from rolewise.errors import InputError, near
 from rolewise.inputs import InputSpec
 from rolewise.networks import modes_kept
@@ -118,7 +118,8 @@ def add_terms(distiller: Distiller, example: Any, generator: torch.Generator | i
         generator = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     if example is None:
         for method in methods:
-            if method.learns_map or method.info.estimator or method.info.term:
+            term = method.info.term
+            if method.learns_map or method.info.estimator or (term is not None and term.needs_example):
                 raise InputError(
                     f'example must be a few inputs, by which "{method.name}" finds the shapes of the features that it '
                     "learns a map between, got none; give Distiller(..., example=images[:2])"
@@ -151,6 +152,7 @@ def _try(distiller: Distiller, example: Any, generator: int, source: Shapes) -> 
         shapes = _shapes(link, outputs, source)
         term = make_term(method, distiller.task, link.pairs, shapes, generator)
         distiller.terms[method.name] = term.to(place)
+        term.bind(*(_bound(distiller, role, kind, outputs) for role, kind in link.roles))
     distiller.terms.eval()
     before = [buffer._version for buffer in distiller.terms.buffers()]
     with unmoved(term for term in distiller.terms.values() if isinstance(term, LossTerm)):
@@ -160,6 +162,11 @@ def _try(distiller: Distiller, example: Any, generator: int, source: Shapes) -> 
     ):
         if buffer._version != version:
             raise InputError(f"terms must move their buffers in update alone, got {name!r} moved by forward")
+
+
+def _bound(distiller: Distiller, role: str, kind: str, outputs: Mapping[str, Outputs]) -> Bound:
+    network = distiller.network(role)
+    return Bound(network, outputs[role], NetworkRun(network, distiller.task, distiller.specs[role], role, kind))
 
 
 def _trained_rows(number: int, source: Shapes) -> Tensor:
@@ -178,6 +185,10 @@ def _shapes(link: Link, outputs: Mapping[str, Outputs], source: Shapes) -> Shape
     return replace(
         source,
         student=[student.features[path].shape for path, _ in link.pairs],
-        teacher=[teacher.features[path].shape for _, path in link.pairs],
+        teacher=[teacher.features[path].shape for _, path in link.pairs if path],
         classes=logits.shape[1] if isinstance(logits, Tensor) and logits.ndim > 1 else None,
+        teachers={
+            role: [outputs[role].features[path].shape for _, path in pairs if path]
+            for role, pairs in link.all_pairs.items()
+        },
     )

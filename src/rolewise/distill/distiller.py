@@ -13,14 +13,14 @@ from rolewise.distill import guards
 from rolewise.distill.batch_arguments import batch_of
 from rolewise.distill.checks import check_choice, check_limit, check_switch
 from rolewise.distill.construction import add_terms, check_parts, networks_of, specs_of, task_of
-from rolewise.distill.links import links_of, tapped
+from rolewise.distill.links import further_views, links_of, read_outputs, tapped
 from rolewise.distill.listed_methods import Methods, methods_of
 from rolewise.distill.loss_term import LossTerm
 from rolewise.distill.networks_by_role import Networks
-from rolewise.distill.ranks import check_plain
 from rolewise.distill.reconfiguration import reconfigured
 from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
+from rolewise.distill.single_process import check_plain
 from rolewise.distill.step_state import AverageOf, StepState
 from rolewise.distill.task_checks import check_task
 from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode
@@ -114,11 +114,11 @@ class Distiller(Networks):
         self.label_weight, self.reduction = label_weight, reduction
         self.input_name, self.label_name = input_name, label_name
         self.teacher_gradients, self.teacher_mode = teacher_gradients, teacher_mode
-        self.teaching = tuple(role for role in teachers if role in {link.teacher for link in self.links})
-        read = {link.teacher for link, method in zip(self.links, self.methods, strict=True) if method.reads_outputs}
+        self.teaching = tuple(role for role in teachers if any(role in link.teachers for link in self.links))
         paths = {role: tapped(self.links, role) for role in (*self.roles, *self.teaching)}
+        self.further_views = further_views(self.links, self.methods)
         self.remember_teachers()
-        self.read_at(paths, stopped=set(self.teaching) - read if stop_teacher else ())
+        self.read_at(paths, stopped=set(self.teaching) - read_outputs(self.links, self.methods) if stop_teacher else ())
         self.terms = nn.ModuleDict()
         add_terms(self, example, generator, Shapes(examples=examples, labels=labels))
         follow = [(average, students[role]) for average, role in averages.values()]
@@ -215,8 +215,8 @@ class Distiller(Networks):
             for method, link, term in zip(self.methods, self.links, self.listed_terms(), strict=True):
                 if self.active is not None and method.name not in self.active:
                     continue
-                # A network that teaches never learns through what it teaches.
-                teacher = full[link.teacher].detached() if link.teacher in self.roles else full[link.teacher]
+                plain = not link.several and link.teacher not in self.roles
+                teacher = full[link.teacher] if plain else link.taught(full, self.roles)
                 with NOTHING if isinstance(term, LossTerm) else without_autocast(device):
                     losses = term(full[link.student], teacher, batch, context)
                 for key, loss in ({"": losses} if isinstance(losses, Tensor) else losses).items():

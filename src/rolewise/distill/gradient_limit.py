@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rolewise.distill.ranks import check_one_rank
+from rolewise.distill.single_process import check_one_rank
 from rolewise.errors import InputError
 
 
@@ -41,6 +41,15 @@ def limit_gradients(
         "each process would limit by its own part of the batch, and nothing would average them; train in one process, "
         'or add the gradients plainly (distill_gradient "sum", terms.total.backward())',
     )
+    return limited(task, distillation, share)
+
+
+def limited(task: Sequence[Tensor | None], distillation: Sequence[Tensor | None], share: float) -> list[Tensor | None]:
+    """Adds two gradients of whole batches as `limit_gradients` does, whoever computed them.
+
+    Raises:
+        InputError: the lists differ in length, or the share is negative.
+    """
     if not 0 <= share < math.inf:
         raise InputError(f"share must be a number of at least 0, got {share}")
     if len(task) != len(distillation):

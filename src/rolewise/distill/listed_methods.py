@@ -37,7 +37,7 @@ def methods_of(methods: object, *, taught: bool) -> tuple[Method, ...]:
     listed: list[Method] = []
     for entry in methods:
         listed += _configured(entry)
-    if listed and not taught:
+    if not taught and any(method.info.taught_by != "itself" for method in listed):
         raise InputError("methods must have a teacher to read, got none; give a teacher or leave the methods out")
     return tuple(listed)
 

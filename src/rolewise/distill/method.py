@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from torch import nn
 
 from rolewise.distill.checks import WHOLE, Limit
-from rolewise.distill.term import Term
+from rolewise.distill.term import TaughtBy, Term
 from rolewise.distill.term_weights import Weight, weight_of
 from rolewise.tasks import RowKind
 from rolewise.typed_values import is_number_type, keyword_types
@@ -75,11 +75,21 @@ class Info:
         """The class of the term, or None where the method is a function."""
         return self.loss if isinstance(self.loss, type) and issubclass(self.loss, Term) else None
 
+    @property
+    def taught_by(self) -> TaughtBy:
+        """The networks that its second argument comes from (see `Term.taught_by`)."""
+        return "one" if self.term is None else self.term.taught_by
+
     @cached_property
     def keywords(self) -> dict[str, Any]:
         """The loss's keyword arguments with their defaults."""
         parameters = inspect.signature(self.loss).parameters.values()
         return {some.name: some.default for some in parameters if some.kind is some.KEYWORD_ONLY}
+
+    @cached_property
+    def taps_student_alone(self) -> bool:
+        """Whether it taps features of the student, and none of the teacher."""
+        return self.term is not None and self.term.taps_student_alone
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -157,7 +167,8 @@ class Method:
         student_taps: tap names or module paths in the student; the method's own by default.
         teacher_taps: as many tap names or module paths in the teacher.
         name: of its term; the method's own where it is left out.
-        teacher: the role of the network that teaches; None where there is only one.
+        teacher: the role of the network that teaches, or several roles where the method reads several; None where
+            there is only one, and for all of them.
         student: the role of the network that learns; None where there is only one.
     """
 
@@ -167,7 +178,7 @@ class Method:
     student_taps: tuple[str, ...] = ()
     teacher_taps: tuple[str, ...] = ()
     name: str = ""
-    teacher: str | None = None
+    teacher: str | tuple[str, ...] | None = None
     student: str | None = None
 
     def __post_init__(self) -> None:
@@ -177,7 +188,8 @@ class Method:
     @property
     def reads_outputs(self) -> bool:
         """Whether it reads the networks' outputs beside, or in place of, tapped features."""
-        return self.info.reads == "logits"
+        term = self.info.term
+        return self.info.reads == "logits" or (term is not None and term.reads_outputs)
 
     @property
     def map_settings(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ COMMON: dict[str, tuple[Any, str]] = {
     ),
     "teacher_taps": (str | Sequence[str], "as many places in the teacher."),
     "name": (str | None, "of the term, where the method is listed twice; by default the method's own."),
-    "teacher": (str | None, "the role of the network that teaches, where there are several."),
+    "teacher": (str | Sequence[str] | None, "the role of the network that teaches, where there are several."),
     "student": (str | None, "the role of the network that learns, where there are several."),
 }
 #: Entries of a loss's Args that nobody configures.

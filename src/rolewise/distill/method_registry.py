@@ -102,6 +102,7 @@ def configure(method: str | Info | Callable[..., Any], /, **settings: Any) -> Me
     weight = weight_of(settings.pop("weight", info.weight))
     student_taps, teacher_taps = (tap_names(settings.pop(key, ()), key) for key in ("student_taps", "teacher_taps"))
     roles = {key: settings.pop(key) for key in ROLES if settings.get(key) is not None}
+    roles |= {key: tuple(value) for key, value in roles.items() if isinstance(value, (list, tuple))}
     settings = {key: value for key, value in settings.items() if key not in ROLES}
     return Method(info, settings, weight, student_taps, teacher_taps, **roles)
 

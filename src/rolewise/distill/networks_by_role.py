@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -51,6 +52,8 @@ class Networks(nn.Module):
     read_teachers: frozenset[str] | None = None
     #: The taps behind which the pass of a network ends, by role; elsewhere it ends with the network.
     ends: Mapping[str, frozenset[str]] = MappingProxyType({})
+    #: The roles that run on a further view, by its name in batches (see `Term.views`).
+    further_views: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     teaching: tuple[str, ...]
     teacher_gradients: bool
     teacher_mode: TeacherMode
@@ -154,15 +157,20 @@ class Networks(nn.Module):
         for role in self.roles:
             # Losses that a network computes itself are those of a student alone.
             outputs[role] = self._run(role, self.network(role), batch.view(role), batch.targets, prepared)
+        for view in filter(batch.views.__contains__, self.further_views):
+            self._run_view(view, batch, outputs, prepared)
         return outputs
 
+    def _run_view(self, view: str, batch: Batch, outputs: dict[str, Outputs], prepared: dict[Any, Any]) -> None:
+        for role in filter(outputs.__contains__, self.further_views[view]):
+            network, learns = self.network(role), role in self.roles
+            held = NOTHING if learns or self.teacher_mode == "eval" else batch_statistics(network)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and (learns or self.teacher_gradients)), held:
+                found = self._run(role, network, batch.views[view], batch.targets if learns else None, prepared)
+            outputs[role] = replace(outputs[role], views={**outputs[role].views, view: found})
+
     def _run(self, role: str, network: nn.Module, inputs: Any, targets: Any, prepared: dict[Any, Any]) -> Outputs:
-        if (spec := self.specs[role]) is not None:
-            # Networks that are fed alike share what is prepared.
-            key = id(inputs), spec
-            if key not in prepared:
-                prepared[key] = prepare(inputs, spec)
-            inputs = prepared[key]
+        inputs = self._prepared(role, inputs, prepared)
         if role not in self._taps:
             return self.task.run(network, inputs, targets)
         call, taps = partial(self.task.run, network, inputs, targets), self._taps[role]
@@ -171,9 +179,14 @@ class Networks(nn.Module):
         given, features = taps.run(call)
         return Outputs(given.values, features, given.losses)
 
+    def _prepared(self, role: str, inputs: Any, prepared: dict[Any, Any]) -> Any:
+        # Networks that are fed alike share what is prepared.
+        if (spec := self.specs[role]) is not None and (id(inputs), spec) not in prepared:
+            prepared[id(inputs), spec] = prepare(inputs, spec)
+        return inputs if spec is None else prepared[id(inputs), spec]
+
     def _given(self, role: str, batch: Batch) -> Outputs:
-        taps = self._taps.get(role)
-        return given_outputs(self.task, role, batch, () if taps is None else taps.paths)
+        return given_outputs(self.task, role, batch, self._taps[role].paths if role in self._taps else ())
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
         """Gives the parameters that an optimiser must move: the students', then those of learned parts."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from rolewise.distill.checks import Limit, check_choice, check_limit, check_switch
 from rolewise.distill.term_weights import weight_of
-from rolewise.errors import InputError, near
+from rolewise.errors import InputError, listed, near
 from rolewise.typed_values import type_fault
 
 _TAPS = ("student_taps", "teacher_taps")
@@ -82,11 +82,16 @@ def tap_names(value: Any, key: str) -> tuple[str, ...]:
 
 def check_role(key: str, value: object) -> None:
     """Raises InputError unless a role, or a term's name, is a word: letters, digits and underscores, or None."""
-    if value is None or (isinstance(value, str) and value.isidentifier() and value not in ("labels", "total")):
+    roles = value if key == "teacher" and isinstance(value, (list, tuple)) and value else [value]
+    if value is None or all(_is_word(role) for role in roles):
         return
     raise InputError.at(
         (key,), f'must be a word of letters, digits and "_", other than labels and total, got {value!r}'
     )
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and value.isidentifier() and value not in ("labels", "total")
 
 
 def method_key(section: Mapping[str, Any]) -> str:
@@ -115,6 +120,6 @@ def named(section: object, known: Iterable[str]) -> tuple[str, dict[str, Any]]:
     """
     key = method_key(section) if isinstance(section, Mapping) else "name"
     if not isinstance(section, Mapping) or not isinstance(section.get(key), str):
-        rule = f"must have a name, got {section!r}; known: {', '.join(known)}"
+        rule = f"must have a name, got {section!r}; known: {listed(known)}"
         raise InputError(f"a method {rule}", path=(key,), rule=rule)
     return section[key], {str(setting): value for setting, value in section.items() if setting != key}

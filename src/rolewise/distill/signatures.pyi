@@ -15,10 +15,21 @@ def ab(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Squared distance of the student's neurons from the side of zero that the teacher's are on."""
+
+def aekd(
+    *,
+    temperature: float = 4.0,
+    tolerance: float = 0.6,
+    weight: float | Weight | dict[str, Any] = 0.9,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Convex sum of the divergences from several teachers whose gradient by the student's logits is shortest."""
 
 def attention(
     *,
@@ -26,10 +37,48 @@ def attention(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Mean squared difference of the normalised attention maps."""
+
+def byot(
+    *,
+    outputs: float = 0.1,
+    temperature: float = 3.0,
+    features: float = 0.0001,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Exits behind earlier stages, which learn from the labels, and from the outputs and the feature of the last."""
+
+def ca_mkd(
+    *,
+    temperature: float = 4.0,
+    form: Literal["paper", "code"] = "paper",
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean of the divergences from several teachers, weighted by each one's cross-entropy with the label."""
+
+def cat_kd(
+    *,
+    grid: int = 2,
+    normalise: bool = False,
+    weight: float | Weight | dict[str, Any] = 15.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean squared difference of class activation maps, averaged over a small grid."""
 
 def cirkd(
     *,
@@ -39,7 +88,7 @@ def cirkd(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Divergence of the similarities between the pixels of every two images, averaged over the other image."""
@@ -52,7 +101,7 @@ def correlation(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Squared difference of the Gaussian kernel between examples, expanded to a few terms."""
@@ -68,10 +117,35 @@ def crd(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Noise-contrastive estimate of an example's embedding among those of others in the other network's memory."""
+
+def crld(
+    *,
+    temperature: float = 4.0,
+    within: float = 2.0,
+    across: float = 0.5,
+    label_share: float = 1.0,
+    sure: float = 0.9,
+    sure_of_strong: float = 0.2,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergences between networks within each of two views and across them, where the teacher is sure."""
+
+def cs_kd(
+    *,
+    temperature: float = 4.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of softened class probabilities from those of another example of the same class in the batch."""
 
 def ctkd(
     *,
@@ -80,7 +154,7 @@ def ctkd(
     rise: float = 10.0,
     weight: float | Weight | dict[str, Any] = 0.9,
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Divergence of softened class probabilities at a learned temperature, which ascends where the student descends."""
@@ -92,7 +166,7 @@ def cwd(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Divergence of the student's distribution over places from the teacher's, in each channel."""
@@ -105,10 +179,34 @@ def defeat(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Squared differences of features, averaged over the places of objects and over those of the background."""
+
+def deit_token(
+    *,
+    target: Literal["hard", "soft"] = "hard",
+    temperature: float = 3.0,
+    weight: float | Weight | dict[str, Any] = 0.5,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropy of the distillation token's class probabilities under the class that the teacher takes."""
+
+def dgkd(
+    *,
+    temperature: float = 5.0,
+    dropped: int = 1,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Sum of the divergences from the teacher and its assistants, of which some are left out of each step at random."""
 
 def dist(
     *,
@@ -117,10 +215,23 @@ def dist(
     temperature: float = 1.0,
     weight: float | Weight | dict[str, Any] = 1.0,
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """One minus the correlation of the class probabilities, of each example and of each class over the batch."""
+
+def dist_plus(
+    *,
+    channels: float = 1.0,
+    places: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """One minus the correlation of each place's channels, and of each place's sum of channels over the batch."""
 
 def dkd(
     *,
@@ -129,10 +240,57 @@ def dkd(
     temperature: float = 4.0,
     weight: float | Weight | dict[str, Any] = 1.0,
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Divergence between targets and rest, and divergence among the rest, each with its own weight."""
+
+def dlb(
+    *,
+    temperature: float = 3.0,
+    size: int = 1024,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of an example's softened class probabilities from those of the step before."""
+
+def ebkd(
+    *,
+    temperature: float = 4.0,
+    form: Literal["normalised", "code"] = "normalised",
+    weight: float | Weight | dict[str, Any] = 0.9,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean of the divergences from several teachers, weighted by what each lacks of the entropy of all."""
+
+def ensemble_kd(
+    *,
+    temperature: float = 4.0,
+    average: Literal["probabilities", "logits", "losses"] = "probabilities",
+    weight: float | Weight | dict[str, Any] = 0.9,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the student's softened class probabilities from the mean of all teachers'."""
+
+def fcfd(
+    *,
+    appearance: float = 5.0,
+    function: float = 1.0,
+    temperature: float = 4.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared differences of bridged stages, and divergences of outputs that go through both networks."""
 
 def fgd(
     *,
@@ -145,7 +303,7 @@ def fgd(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Squared differences of features at objects and background, of attentions, and of features with their context."""
@@ -156,7 +314,7 @@ def fitnets(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Mean squared difference of the student's regressed feature to the teacher's."""
@@ -167,7 +325,7 @@ def fsp(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Mean squared difference of the products of consecutive stages' channels."""
@@ -179,7 +337,7 @@ def ft(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Mean difference of the student's factors from the teacher's, each at unit length."""
@@ -190,7 +348,7 @@ def hidden_cosine(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Distance of the directions of hidden states, token by token."""
@@ -201,7 +359,7 @@ def ickd(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Squared difference of the correlations between channels, each channel's at unit length."""
@@ -212,7 +370,7 @@ def ifvd(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Mean squared difference of the cosines between each pixel's feature and the centre of its class."""
@@ -222,7 +380,7 @@ def kd(
     temperature: float = 4.0,
     weight: float | Weight | dict[str, Any] = 0.9,
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Divergence of the student's softened class probabilities from the teacher's."""
@@ -235,10 +393,35 @@ def kd_svd(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Squared difference of the relations between the main directions of consecutive stages."""
+
+def kdcl(
+    *,
+    temperature: float = 2.0,
+    target: Literal["naive", "linear", "minimum"] = "minimum",
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of a student's softened class probabilities from a target made of its own and its peers' logits."""
+
+def kta(
+    *,
+    rate: float = 0.5,
+    affinity: float = 1.0,
+    sparsity: float = 1e-07,
+    weight: float | Weight | dict[str, Any] = 50.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Difference of an adapted map from the teacher's translated one, and of the cosines between places of both."""
 
 def ld(
     *,
@@ -246,7 +429,7 @@ def ld(
     valuable: float = 0.25,
     weight: float | Weight | dict[str, Any] = 0.25,
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Divergence of the student's distributions of distances to a box's sides from the teacher's."""
@@ -256,10 +439,25 @@ def logit_standardisation(
     temperature: float = 2.0,
     weight: float | Weight | dict[str, Any] = 9.0,
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Divergence of the student's standardised and softened logits from the teacher's."""
+
+def manifold(
+    *,
+    within: float = 4.0,
+    across: float = 0.1,
+    random: float = 0.2,
+    tokens: int = 192,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared differences of the cosines between tokens of an image, tokens of a place, and tokens drawn at random."""
 
 def match(
     *,
@@ -273,7 +471,7 @@ def match(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Distance of the student's feature from the teacher's, element by element or place by place."""
@@ -286,7 +484,7 @@ def mgd(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Squared difference of the teacher's feature to one generated from the student's, of which parts are dropped."""
@@ -297,7 +495,7 @@ def mhgd(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Divergence of the student's graphs between images from the teacher's, under one learned attention."""
@@ -309,7 +507,7 @@ def minilm(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Divergence of attention distributions, and of the relations of values, head by head."""
@@ -321,7 +519,7 @@ def minilm_v2(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Divergence of the relations of queries, of keys and of values, each with itself."""
@@ -335,10 +533,22 @@ def mixstd(
     teacher_share: float = 0.9,
     weight: float | Weight | dict[str, Any] = 1.0,
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Cross-entropy and divergence of rescaled logits: the labels' term is part of it, so set label_weight to 0."""
+
+def mlkd(
+    *,
+    label_share: float = 0.1,
+    teacher_share: float = 0.9,
+    masked: bool = True,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergences of probabilities, and squared differences of their products over examples and over classes."""
 
 def nkd(
     *,
@@ -347,10 +557,21 @@ def nkd(
     temperature: float = 1.0,
     weight: float | Weight | dict[str, Any] = 1.0,
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Cross-entropy of the target under the teacher's probability, and of the other classes at the sum 1."""
+
+def norm_direction(
+    *,
+    weight: float | Weight | dict[str, Any] = 2.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """One minus the student's feature along its class's direction, relative to the longer of both features."""
 
 def nst(
     *,
@@ -358,10 +579,62 @@ def nst(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Squared maximum mean discrepancy of the two sets of channels, under a quadratic kernel."""
+
+def ofa(
+    *,
+    power: float = 1.0,
+    temperature: float = 1.0,
+    branches: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropy of logits, of the student and of a branch behind each stage, under an enhanced target."""
+
+def ofd(
+    *,
+    weight: float | Weight | dict[str, Any] = 0.001,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Partial squared distance to the teacher's features, cut off below at a margin of each channel."""
+
+def okddip(
+    *,
+    temperature: float = 3.0,
+    rise: float = 80.0,
+    form: Literal["paper", "code"] = "paper",
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropies of peers, divergences from an attended sum to each of them, and from their mean to the leader."""
+
+def one(
+    *,
+    temperature: float = 3.0,
+    rise: float = 80.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropies of the further branches and of the gated ensemble, and divergences from it to each branch."""
 
 def output_match(
     *,
@@ -369,10 +642,21 @@ def output_match(
     huber_delta: float = 1.0,
     weight: float | Weight | dict[str, Any] = 1.0,
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Mean error of the student's outputs against the teacher's, as regression has it."""
+
+def pad(
+    *,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared difference of features over a learned variance, and that variance's logarithm."""
 
 def pairwise(
     *,
@@ -381,7 +665,7 @@ def pairwise(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Mean squared difference of the cosines between an image's places."""
@@ -393,7 +677,7 @@ def patient(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Squared distance of the normalised hidden states of whole texts, layer by layer."""
@@ -404,7 +688,7 @@ def pearson_kd(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Half the mean squared difference of features whose channels are standardised over the batch and all places."""
@@ -415,10 +699,19 @@ def pkt(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Divergence of the student's probabilities of being neighbours from the teacher's."""
+
+def ps_kd(
+    *,
+    weight: float | Weight | dict[str, Any] = 0.8,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Difference between the cross-entropies under the network's former probabilities of an example and its label."""
 
 def qfr(
     *,
@@ -427,7 +720,7 @@ def qfr(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Mean squared difference of the student's feature to the teacher's, rounded to a few levels."""
@@ -437,7 +730,7 @@ def reverse_kd(
     temperature: float = 4.0,
     weight: float | Weight | dict[str, Any] = 0.9,
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Divergence of the teacher's softened class probabilities from the student's."""
@@ -449,7 +742,7 @@ def review_kd(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Squared difference of fused student stages to the teacher's, on several grids."""
@@ -463,10 +756,36 @@ def rkd(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Huber distance between the relations of the batch in the two networks."""
+
+def sdd(
+    *,
+    temperature: float = 4.0,
+    scales: int = 3,
+    complementary: float = 2.0,
+    weight: float | Weight | dict[str, Any] = 0.9,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of softened class probabilities of regions, from the whole image to ever smaller cells."""
+
+def semckd(
+    *,
+    width: int = 32,
+    weight: float | Weight | dict[str, Any] = 400.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared differences of every pair of stages, weighted by an attention of the student's over the teacher's."""
 
 def similarity(
     *,
@@ -474,20 +793,77 @@ def similarity(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Squared difference of the batch's similarities."""
+
+def simkd(
+    *,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mean squared difference of the student's projected last map to the teacher's; the teacher's head is reused."""
+
+def skd_direction(
+    *,
+    ridge: float = 0.1,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Mahalanobis length of the difference between an example's cosines to the batch in both networks."""
 
 def soft_cross_entropy(
     *,
     temperature: float = 1.0,
     weight: float | Weight | dict[str, Any] = 1.0,
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Cross-entropy of the student's softened probabilities under the teacher's."""
+
+def srd(
+    *,
+    power: float = 4.0,
+    weight: float | Weight | dict[str, Any] = 2.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Logarithm of the summed powers of differences between features at mean 0 and variance 1 over the batch."""
+
+def srrl(
+    *,
+    regression: float = 1.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Squared difference of mean features, and of the logits that the teacher's classifier makes of them."""
+
+def tf_kd(
+    *,
+    temperature: float = 20.0,
+    certainty: float = 0.99,
+    form: Literal["code", "softened"] = "code",
+    weight: float | Weight | dict[str, Any] = 0.1,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence of the student's class probabilities from a virtual teacher's, which is always right."""
 
 def tinybert_attention(
     *,
@@ -496,7 +872,7 @@ def tinybert_attention(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Mean squared difference of attention scores, head by head."""
@@ -507,7 +883,7 @@ def tinybert_hidden(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Mean squared difference of hidden states, the student's through one learned linear map."""
@@ -518,10 +894,24 @@ def ttm(
     weighted: bool = False,
     weight: float | Weight | dict[str, Any] = 45.0,
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Divergence of the student's class probabilities, as they are, from a power of the teacher's."""
+
+def uskd(
+    *,
+    target: float = 1.0,
+    others: float = 0.1,
+    weak: float = 0.005,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropies with the student's own smoothed target and with Zipf's law over the ranks of other classes."""
 
 def vid(
     *,
@@ -530,17 +920,42 @@ def vid(
     student_taps: str | Sequence[str] = (),
     teacher_taps: str | Sequence[str] = (),
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Negative log-likelihood of the teacher's features under a Gaussian that is regressed from the student's."""
+
+def vitkd(
+    *,
+    shallow: float = 3e-05,
+    deep: float = 3e-06,
+    masked: float = 0.5,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Summed squared differences: of shallow layers through linear maps, and of masked tokens of the deepest."""
+
+def vkd(
+    *,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Smooth difference of the student's feature, orthogonally mapped, to the teacher's, normalised."""
 
 def wsld(
     *,
     temperature: float = 2.0,
     weight: float | Weight | dict[str, Any] = 2.5,
     name: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
     student: str | None = None,
 ) -> Method:
     """Divergence of the softened class probabilities, weighted by the cross-entropies under the label."""

@@ -140,7 +140,7 @@ class StepState:
                     observed.append(None)
                     continue
                 with without_autocast(full[link.student].first.device.type):
-                    observed.append(term.observe(full[link.student], full[link.teacher], batch, context))
+                    observed.append(term.observe(full[link.student], link.taught(full, ()), batch, context))  # type: ignore[arg-type]
         return observed
 
     @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
@@ -11,7 +11,11 @@ from torch import Tensor, nn
 
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
 from rolewise.errors import InputError
+from rolewise.inputs import InputSpec, prepare
 from rolewise.tasks import Task
+
+#: The networks that a method's second argument comes from: one, several by role, or the student itself.
+TaughtBy = Literal["one", "several", "itself"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Shapes:
     Args:
         student: the shapes of the student's features, [B, ...], in the order of the taps.
         teacher: the shapes of the teacher's features, in the same order.
+        teachers: the shapes of each teacher's features, by role, for a term that reads several.
         classes: K, or None where the networks have no logits.
         examples: N, the number of examples in the source, for memories; None where it was not given.
         labels: int64 [N], the classes of all examples, -1 for one that is not trained on; None where they were not
@@ -32,6 +37,7 @@ class Shapes:
     classes: int | None = None
     examples: int | None = None
     labels: Tensor | None = None
+    teachers: Mapping[str, Sequence[torch.Size]] = field(default_factory=dict)
 
     def number_of_examples(self, owner: str) -> int:
         """Returns N, for the memory of a term.
@@ -68,6 +74,45 @@ class Shapes:
         return self.labels
 
 
+@dataclass(frozen=True)
+class Bound:
+    """A network that a term may read of beside its outputs, and its outputs for the example.
+
+    Args:
+        network: in eval mode.
+        outputs: for the example that the Distiller is tried on.
+        run: runs the network on its view of a batch, as the Distiller does, without taps.
+    """
+
+    network: nn.Module
+    outputs: Outputs
+    run: NetworkRun
+
+
+@dataclass(frozen=True)
+class NetworkRun:
+    """A network with all that it takes to run it on a batch. No closure, so that it can be copied and pickled.
+
+    Args:
+        network: of the task.
+        task: that calls it.
+        spec: the input that it expects, or None.
+        role: its role.
+        kind: ``student`` or ``teacher``.
+    """
+
+    network: nn.Module
+    task: Task
+    spec: InputSpec | None
+    role: str
+    kind: str
+
+    def __call__(self, batch: Batch) -> Outputs:
+        """Returns the network's outputs for its view of a batch."""
+        inputs = batch.view(self.role, self.kind)
+        return self.task.run(self.network, inputs if self.spec is None else prepare(inputs, self.spec))
+
+
 class Term(nn.Module):
     """The base of a method that has learned parts, state, or reads more than one pair of tensors.
 
@@ -83,12 +128,37 @@ class Term(nn.Module):
     targets: ClassVar[Literal["labels", "masks", "boxes"] | None] = None
     #: Whether it reads tokens [B, T, D], with the mask of the batch: padding weighs nothing in it.
     reads_tokens: ClassVar[bool] = False
+    #: Whether it reads the networks' outputs beside tapped features.
+    reads_outputs: ClassVar[bool] = False
+    #: Further views of the examples, by their names in ``Batch.views``, on which its networks run too where they are
+    #: given: their outputs are ``student.views[name]`` and ``teacher.views[name]``.
+    views: ClassVar[tuple[str, ...]] = ()
+    #: Whether it can do without none of its views.
+    needs_views: ClassVar[bool] = False
+    #: Whether it taps the student alone.
+    taps_student_alone: ClassVar[bool] = False
+    #: Whether it is made by the shapes of an example; one that reads logits alone, and learns nothing, needs none.
+    needs_example: ClassVar[bool] = True
+    #: Who teaches: ``one`` network; ``several``, and then ``teacher`` is a mapping role -> outputs, of all that the
+    #: method names or else of all teachers (of the other students where there are none); or the student ``itself``,
+    #: and then ``teacher`` is what the student returned, detached.
+    taught_by: ClassVar[TaughtBy] = "one"
     #: Its name in the Distiller, set by it; also that of its random stream.
     name: str = ""
     #: The paths (student's, teacher's) that it reads, set by the Distiller.
     pairs: tuple[tuple[str, str], ...] = ()
     #: The task of its networks, set by the Distiller; None where a term is called by itself.
     task: Task | None = None
+
+    def bind(self, student: Bound, teacher: Bound) -> None:
+        """Takes what it reads of the networks themselves, such as a classifier, when a Distiller is made.
+
+        What it keeps of a network must not become a submodule: it would be trained and saved a second time.
+
+        Args:
+            student: the network that learns, in eval mode, and its outputs for the example.
+            teacher: the network that teaches, and its outputs.
+        """
 
     def forward(
         self, student: Outputs, teacher: Outputs, batch: Batch, context: Context
@@ -133,6 +203,10 @@ class Term(nn.Module):
             (at_least_float32(student.features[path]), at_least_float32(teacher.features[other]))
             for path, other in self.pairs
         ]
+
+    def tapped(self, student: Outputs) -> list[Tensor]:
+        """Returns the student's features of each tap, in at least single precision."""
+        return [at_least_float32(student.features[path]) for path, _ in self.pairs]
 
     @classmethod
     def keeps_state(cls) -> bool:

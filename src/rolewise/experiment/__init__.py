@@ -34,7 +34,7 @@ def load(
         ConfigError: all faults in one go.
     """
     with trial_of(path, on_note, imports=imports) as trial:
-        return _load(path, overrides, check=trial.check)
+        return _load(path, overrides, check=trial.check, on_note=trial.tables.append)
 
 
 __all__ = ["load", "run"]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rolewise.augment import OPS, TOKEN_OPS, Mix, Schedule
+from rolewise.augment import PBA_OPS, TOKEN_OPS, Mix, Schedule
 from rolewise.augment import build_schedule as build_augmentation
 from rolewise.batch import Batch
 from rolewise.config.network_sections import MixSection, StudentSection
@@ -22,6 +22,7 @@ from rolewise.data.targets import UNLABELLED
 from rolewise.distill import Distiller, Method, build_methods, weight_of
 from rolewise.errors import InputError
 from rolewise.experiment.seed_data import SeedData
+from rolewise.experiment.trained_peers import STUDENT, with_peers
 from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
 from rolewise.tasks import Classification, Task, build_task, reward_of, with_metrics
@@ -63,7 +64,7 @@ def learned_ops(config: ExperimentConfig) -> tuple[str, ...]:
 
     By default those are the fifteen of population based augmentation, and for texts all on tokens.
     """
-    return allowed_ops(config) or tuple(name for name in OPS if name not in ("flip", "crop", "resized_crop"))
+    return allowed_ops(config) or PBA_OPS
 
 
 def allowed_ops(config: ExperimentConfig) -> tuple[str, ...] | None:
@@ -122,15 +123,22 @@ def distiller(
         raise InputError(f'students "{student_section.name}": teachers {rule}')
     specs = {role: spec for role in teachers if (spec := data.spec(models[role])) is not None}
     # One alone has the role of the teacher, whatever its name.
-    several = len(teachers) > 1
+    several, first = len(teachers) > 1, next(iter(teachers.values()), None)
+    students = with_peers(data, student_section, student, first)
+    own = data.spec(student_section.model)
+    if isinstance(students, dict):
+        peers = {peer.name: data.spec(peer.model) for peer in student_section.peers}
+        inputs: Any = {role: spec for role, spec in {STUDENT: own, **peers}.items() if spec is not None}
+    else:
+        inputs = own
     return Distiller(
-        teachers if several else next(iter(teachers.values()), None),
-        student,
+        teachers if several else first,
+        students,
         methods,
         label_weight=config.distill.label_weight if teachers else 1.0,
         task=task,
         teacher_input=specs if several else next(iter(specs.values()), None),
-        student_input=data.spec(student_section.model),
+        student_input=inputs,
         example=_example(data),
         generator=derive_seed(data.seed, "adapters", student_section.name),
         teacher_mode=config.distill.teacher_mode if teachers else "eval",

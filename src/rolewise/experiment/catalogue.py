@@ -11,6 +11,7 @@ from rolewise.data import READERS, reader_settings
 from rolewise.distill import COMBINATIONS, METHODS, method_settings
 from rolewise.instruments.measure_call import measure_settings
 from rolewise.instruments.measurements import MEASURES
+from rolewise.method_presets import method_presets, training_presets
 from rolewise.models import MODELS
 from rolewise.quant import QUANTISERS
 from rolewise.tasks import METRICS, TASKS, metric_settings, task_settings
@@ -27,7 +28,7 @@ SEARCHED = {
     "screened_search": "`own`, begun with the policies that the screen puts first.",
 }
 #: Words of the field for a kind that is listed under another one.
-ALSO = {"networks": "models", "ops": "operations", "presets": "augmentations", "datasets": "data", "losses": "methods"}
+ALSO = {"networks": "models", "ops": "operations", "datasets": "data", "losses": "methods"}
 
 
 def catalogue() -> dict[str, list[tuple[str, str]]]:
@@ -36,6 +37,12 @@ def catalogue() -> dict[str, list[tuple[str, str]]]:
         "models": [(name, _first_line(MODELS[name])) for name in MODELS],
         "methods": [(name, _with_settings(METHODS[name].loss, method_settings(name))) for name in METHODS],
         "combinations": [(name, _first_line(COMBINATIONS[name])) for name in COMBINATIONS],
+        "presets": [
+            (f"{method}: {name}", f"{one.summary}; {one.epoch} epoch; {one.code}")
+            for method, presets in method_presets().items()
+            for name, one in presets.items()
+        ],
+        "trainings": [(name, f"{one.title}; {one.code}") for name, one in training_presets().items()],
         "tasks": [(name, _with_settings(TASKS[name], task_settings(name))) for name in TASKS],
         "metrics": [(name, _with_settings(METRICS[name], metric_settings(name))) for name in METRICS],
         # Of both parts of a quantiser its file tells.

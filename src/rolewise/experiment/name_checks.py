@@ -16,6 +16,7 @@ from rolewise.data.reading_rules import reads_texts
 from rolewise.distill import COMBINATIONS, METHODS, section_faults, section_terms
 from rolewise.distill.settings import method_name
 from rolewise.errors import InputError, near
+from rolewise.experiment.cache_checks import cache_faults
 from rolewise.experiment.chain_checks import chain_faults
 from rolewise.experiment.method_sections import method_lists, methods_of_student
 from rolewise.experiment.metric_checks import metric_section_faults
@@ -24,6 +25,7 @@ from rolewise.experiment.phase_checks import phase_faults
 from rolewise.experiment.scalar_checks import check_scalars
 from rolewise.experiment.task_rules import task_section_faults
 from rolewise.experiment.text_rules import text_section_faults
+from rolewise.experiment.view_checks import view_faults
 from rolewise.experiment.weight_checks import label_map_faults, weight_file_faults
 from rolewise.foreign_code import is_import_path
 from rolewise.models import GIVEN, MODELS
@@ -42,6 +44,8 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from _model(("teacher", "model"), config.teacher.model.name, config.teacher.model.arguments)
     for index, student in enumerate(config.students):
         yield from _model(("students", index, "model"), student.model.name, student.model.arguments)
+        for number, peer in enumerate(student.peers):
+            yield from _model(("students", index, "peers", number, "model"), peer.model.name, peer.model.arguments)
         if student.quantise is not None and (name := student.quantise.quantiser) not in QUANTISERS:
             message = f"must be a quantiser or package.module:name, got {name!r}{near(name, QUANTISERS)}"
             yield ("students", index, "quantise", "quantiser"), message
@@ -66,11 +70,15 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from phase_faults(config, left_out)
     yield from _arms(config, left_out)
     yield from check_mixing(config, left_out)
+    yield from cache_faults(config, left_out)
+    yield from view_faults(config, left_out)
+    if config.distill.strong is not None:
+        yield from _augmentation(("distill", "strong"), config.distill.strong, config, left_out)
     yield from task_section_faults(config, left_out)
     yield from metric_section_faults(config, left_out)
     yield from text_section_faults(config, left_out)
     yield from check_scalars(config, left_out)
-    yield from weight_file_faults(config)
+    yield from weight_file_faults(config, left_out)
     yield from label_map_faults(config)
     own = {int(steps[1]) for steps in left_out if steps[0] == "track"}
     yield from ((("track", *below), rule) for below, rule in tracker_faults(config.track, own))

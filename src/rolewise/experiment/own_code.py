@@ -132,6 +132,9 @@ def _settings(config: ExperimentConfig) -> Iterator[OwnCode]:
     yield OwnCode(("teacher", "model", "name"), config.teacher.model.name, "model", "teacher")
     for at, student in enumerate(config.students):
         yield OwnCode(("students", at, "model", "name"), student.model.name, "model", student.name)
+        for number, peer in enumerate(student.peers):
+            place: Steps = ("students", at, "peers", number, "model", "name")
+            yield OwnCode(place, peer.model.name, "model", student.name)
         if student.quantise is not None:
             steps: Steps = ("students", at, "quantise", "quantiser")
             yield OwnCode(steps, student.quantise.quantiser, "quantiser", student.name)

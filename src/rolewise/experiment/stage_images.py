@@ -7,6 +7,7 @@ from rolewise.experiment import builders
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stages import section_of
+from rolewise.train.batch_order import epoch_length
 
 
 def images_of_stage(config: ExperimentConfig, stage: Stage) -> int:
@@ -31,7 +32,7 @@ def _of_search(config: ExperimentConfig, stage: Stage) -> int:
     images = (search.teacher_images if is_teacher else search.student_images) or section.images
     if images is None:
         images = len(seed_data_of(config, stage.seed, builders.configured_device(config.device)).train)
-    return search.members * epochs * images
+    return search.members * epochs * epoch_length(images, section.train.batch_size, section.train.batches)
 
 
 def _of_training(config: ExperimentConfig, stage: Stage) -> int:
@@ -42,4 +43,4 @@ def _of_training(config: ExperimentConfig, stage: Stage) -> int:
     if images is None:
         data = seed_data_of(config, stage.seed, builders.configured_device(config.device))
         images = len(data.final_indices(None, unseen=stage.unseen))
-    return images * section.train.epochs
+    return epoch_length(images, section.train.batch_size, section.train.batches) * section.train.epochs

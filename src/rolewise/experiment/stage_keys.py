@@ -104,7 +104,7 @@ def dependencies(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]
     if stage.distilled:
         found["distill"] = values["distill"]
     else:
-        found["role"] = {name: value for name, value in role.items() if name not in ("phases", "teachers")}
+        found["role"] = {name: value for name, value in role.items() if name not in ("phases", "teachers", "peers")}
     if (reward := builders.configured_reward(config)) is not None:
         found["reward"] = reward
     if stage.teacher is not None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rolewise.config.schema import ExperimentConfig
 from rolewise.data import SealedTest
 from rolewise.data.picture_source import PictureRules
-from rolewise.data.reading_rules import picture_rules, plain_rules, reads_pictures
+from rolewise.data.reading_rules import plain_rules, rules_of_reader
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.declared_models import declared
@@ -81,9 +81,8 @@ def rules_of_data(config: ExperimentConfig, channels: int, size: tuple[int, int]
         channels: of its images.
         size: (H, W) of its images.
     """
-    if reads_pictures(config.data.name):
-        return picture_rules(config.data.name, config.data.arguments), True
-    return plain_rules(channels, size), False
+    rules = rules_of_reader(config.data.name, config.data.arguments)
+    return (rules, True) if rules is not None else (plain_rules(channels, size), False)
 
 
 def stage_network(run: RunFolder, stage: Stage, device: torch.device) -> StageNetwork:
@@ -106,14 +105,14 @@ def stage_network(run: RunFolder, stage: Stage, device: torch.device) -> StageNe
     model = declared(section.model)
     if model.mean is None and (kept := _kept_statistics(run, stage.seed)) is not None:
         model = model.model_copy(update={"mean": kept[0], "std": kept[1]})
-    if not classes or model.mean is None or not reads_pictures(config.data.name):
+    rules = rules_of_reader(config.data.name, config.data.arguments)
+    if not classes or model.mean is None or rules is None:
         check_origin(run, stage)
         data = seed_data_of(config, stage.seed, device, run.root)
-        rules, own = rules_of_data(config, data.source.channels, data.source.size)
+        known, own = rules_of_data(config, data.source.channels, data.source.size)
         return StageNetwork(
-            trained_network(run, data, stage), data.pixel_spec(section.model), data.source.classes, rules, own
+            trained_network(run, data, stage), data.pixel_spec(section.model), data.source.classes, known, own
         )
-    rules = picture_rules(config.data.name, config.data.arguments)
     source = DescribedImages(classes, rules.channels, rules.shape, torch.empty(0, dtype=torch.int64))
     none = torch.empty(0, dtype=torch.int64)
     described = SeedData(config, stage.seed, device, source, none, none, SealedTest(source, none))

@@ -20,7 +20,9 @@ from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.searched_scalars import scalar_segments
+from rolewise.experiment.second_view import add_strong_view
 from rolewise.experiment.seed_data import SeedData, seed_data_of
+from rolewise.experiment.stage_cache import cache_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stage_selection import named_stages
 from rolewise.experiment.taken_networks import begin_from_file, cost_of, keep_beginning, take_teacher
@@ -134,7 +136,9 @@ def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
         device=data.device,
         mixing=builders.mixing_of(section.mix, config),
         phases=builders.configured_methods(config, section)[0] if stage.distilled else (),
+        cache=cache_of(run, config, stage, searched=True),
     )
+    add_strong_view(trainee, config, distilled=stage.distilled)
     return BuiltTraining(trainee, data, epochs)
 
 
@@ -158,7 +162,9 @@ def training(run: RunFolder, stage: Stage) -> BuiltTraining:
         scalars=scalars,
         mixing=builders.mixing_of(section.mix, config),
         phases=builders.configured_methods(config, section)[0] if stage.distilled else (),
+        cache=cache_of(run, config, stage, searched=False),
     )
+    add_strong_view(trainee, config, distilled=stage.distilled)
     return BuiltTraining(trainee, data, section.train.epochs)
 
 
@@ -192,6 +198,8 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
     built = training(run, stage)
     folder, data, trainee = run.stage(stage.name), built.data, built.trainee
     keep_beginning(data, stage.role, folder)
+    if trainee.cache is not None:
+        report(str(trainee.cache))
     held_out = not bool(torch.isin(data.validation, trainee.indices).any())
 
     task = trainee.distiller.task

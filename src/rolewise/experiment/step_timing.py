@@ -17,6 +17,7 @@ from rolewise.data.unlabelled import JoinedSources
 from rolewise.errors import NonFiniteError
 from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
+from rolewise.experiment.second_view import add_strong_view
 from rolewise.experiment.seed_data import SeedData
 from rolewise.experiment.stages import section_of
 from rolewise.experiment.strategies import augmentation_of, policy_space
@@ -46,7 +47,7 @@ def training_seconds(data: SeedData, role: str, *, distilled: bool = False) -> f
         role: ``teacher``, or a student's name.
         distilled: include the teacher and the methods.
     """
-    trainee, most = _trainee(data, role, distilled), len(data.train)
+    trainee, most = one_batch_training(data, role, distilled), len(data.train)
     size = section_of(data.config, role).train.batch_size
 
     def epoch() -> None:
@@ -57,7 +58,7 @@ def training_seconds(data: SeedData, role: str, *, distilled: bool = False) -> f
         images = min(section_of(data.config, role).images or most, most, size * _BATCHES)
         trainee.indices = data.train[: max(2, images)]
         seconds = typical(epoch, data.device)
-    return seconds / max(1, min(len(trainee.indices), trainee.steps_per_epoch * size))
+    return seconds / max(1, trainee.images.examples)
 
 
 def distilling_seconds(data: SeedData, role: str) -> float:
@@ -67,7 +68,7 @@ def distilling_seconds(data: SeedData, role: str) -> float:
 
 def probing_seconds(data: SeedData, role: str) -> float:
     """Returns seconds that one measurement of the gradients' norms adds to a student's step."""
-    trainee = _trainee(data, role, True)
+    trainee = one_batch_training(data, role, True)
     plain = typical(lambda: _run(trainee, measured=False), data.device)
     return max(0.0, typical(lambda: _run(trainee, measured=True), data.device) - plain)
 
@@ -78,8 +79,14 @@ def _run(trainee: Trainee, *, measured: bool) -> None:
     trainee.epoch = trainee.step = 0
 
 
-def _trainee(data: SeedData, role: str, distilled: bool) -> Trainee:
-    """Returns a training of one batch, of networks as they are drawn."""
+def one_batch_training(data: SeedData, role: str, distilled: bool) -> Trainee:
+    """Returns a training of one batch, of networks as they are drawn.
+
+    Args:
+        data: the data of a seed.
+        role: ``teacher``, or a student's name.
+        distilled: include the teacher and the methods.
+    """
     section = section_of(data.config, role)
     settings = builders.train_settings(section.train, data.config)
     # Compiling takes longer than a timing may, and no step must lead to weights that are not finite.
@@ -92,7 +99,7 @@ def _trainee(data: SeedData, role: str, distilled: bool) -> Trainee:
     if isinstance(source, JoinedSources) and not distilled:
         # Without classes there is no loss but a teacher's: any class does for the time.
         source = source.with_labels(source.labels.clamp(min=0))
-    return Trainee(
+    trainee = Trainee(
         # Of all images that may come: more of them are trained on where one batch is too short to be timed.
         builders.distiller(data, section, model, teachers, data.train),
         source,
@@ -103,6 +110,8 @@ def _trainee(data: SeedData, role: str, distilled: bool) -> Trainee:
         device=data.device,
         mixing=builders.mixing_of(section.mix, data.config),
     )
+    add_strong_view(trainee, data.config, distilled=distilled)
+    return trainee
 
 
 def teaching_seconds(data: SeedData, role: str = "teacher") -> float:

@@ -15,6 +15,8 @@ from rolewise.experiment.method_sections import listed_methods
 from rolewise.foreign_code import is_import_path
 from rolewise.tasks import Classification, Task, build_task
 
+#: Tasks whose targets are of an image as a whole.
+_OF_WHOLE_IMAGES = ("classification", "multi_label", "regression")
 #: Arms that go by the teacher's softened classes.
 _OF_CLASSES = ("screen", "screened_search")
 
@@ -48,6 +50,11 @@ def task_section_faults(config: ExperimentConfig, left_out: Collection[Steps] = 
         yield from _smoothing(config, task)
     if task.name != "classification":
         yield from _of_classes(config, task)
+    if task.name in _OF_WHOLE_IMAGES:
+        for key, listed in (("ops", config.augment.ops or ()), ("base", config.augment.base)):
+            if "mosaic" in listed:
+                rule = f'must leave "mosaic" out for the task {task.name}: of several images there is no one target'
+                yield ("augment", key), f"{rule}; mix images by mix.method cutmix"
 
 
 def _smoothing(config: ExperimentConfig, task: Task) -> Iterable[tuple[Steps, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from torch import nn
@@ -17,12 +17,19 @@ from rolewise.models.weight_transfer import WeightReport
 from rolewise.models.zoo_weights import PRETRAINED
 
 
-def weight_file_faults(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
-    """Yields (path, message) where a setting names no file of weights; names and shapes alone are read."""
+def weight_file_faults(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterable[tuple[Steps, str]]:
+    """Yields (path, message) where a setting names no file of weights; names and shapes alone are read.
+
+    Args:
+        config: the experiment.
+        left_out: paths of settings whose library is not imported, and whose weights are not looked for.
+    """
     if config.teacher.weights is not None and config.teacher.init != "random":
         rule = "must be left out where teacher.weights gives a trained teacher, which is not trained here"
         yield ("teacher", "init"), f"{rule}; leave one of them out"
     for setting in weight_settings(config):
+        if setting.steps in left_out:
+            continue
         if setting.steps[-1] == "init" and setting.value == setting.file and _is_word(setting):
             words = '"random", "teacher"' if setting.role != "teacher" else '"random"'
             rule = f"must be {words} or a file of weights, got {setting.file!r}, which is none of these"

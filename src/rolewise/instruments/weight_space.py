@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from rolewise.errors import InputError
-from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import LogitScale, answer, batches_on, predict
+from rolewise.inputs import InputSpec, prepare
+from rolewise.instruments.prediction import LogitScale, batches_on, predict
 from rolewise.instruments.scores import accuracy, negative_log_likelihood
 from rolewise.networks import device_of, evaluating
 
@@ -131,7 +131,8 @@ def recompute_batch_norm(
     where, images = torch.device(device) if device is not None else device_of(model), None
     with evaluating(model), _cumulative(norms):
         for images, _ in batches_on(batches, where):
-            answer(model, images, spec)
+            # Whatever it returns: only what the norms see matters.
+            model(prepare(images, spec) if spec is not None else images)
         if images is None:
             raise InputError("train_batches must give at least one image, got none")
 

@@ -109,7 +109,7 @@ class FCOS(nn.Module):
         ]
         locations = torch.cat(grids)
         strides = torch.cat([grid.new_full((len(grid),), stride) for grid, stride in zip(grids, STRIDES, strict=True)])
-        distribution = torch.cat(spread, 1).reshape(len(images), -1, 4, self.bins)
+        distribution = torch.cat(spread, 1).reshape(images.shape[0], -1, 4, self.bins)
         # At least in single precision: half has steps of a quarter pixel at 512.
         shares = at_least_float32(distribution).softmax(-1)
         distances = shares @ torch.arange(self.bins, device=images.device).to(shares)

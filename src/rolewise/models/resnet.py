@@ -1,4 +1,4 @@
-"""Residual networks for 32x32 images: the CIFAR family (ResNet-8 to 110, x4), and ResNet-18/34/50 with the CIFAR stem.
+"""Residual networks for 32x32 images: the CIFAR family (ResNet-8 to 1202, x4), and ResNet-18/34/50 with the CIFAR stem.
 
 Source: He et al. (2016), https://arxiv.org/abs/1512.03385, section 4.2 and table 1.
 Differs from source: in the CIFAR family, shortcuts that change shape are 1x1 convolutions with batch norm (option B),
@@ -143,7 +143,7 @@ def _register_cifar(name: str, depth: int, widths: Sequence[int]) -> None:
     resnet.__doc__ = f"ResNet-{depth} of the CIFAR family: a stem of {widths[0]}, stages of {widths[1:]} channels."
 
 
-for _depth in (8, 14, 20, 32, 44, 56, 110):
+for _depth in (8, 14, 20, 32, 44, 56, 110, 1202):
     _register_cifar(f"resnet{_depth}", _depth, (16, 16, 32, 64))
 for _depth in (8, 32):
     _register_cifar(f"resnet{_depth}x4", _depth, (32, 64, 128, 256))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.errors import InputError
+from rolewise.models.published_names import published_names
 from rolewise.models.weight_file import WeightFile, read_weights
 from rolewise.models.weight_fit import check_fit
 from rolewise.models.weight_names import WeightRules, kept_names, network_names
@@ -162,10 +163,15 @@ def _own_rules(network: nn.Module, file: WeightFile, rules: WeightRules) -> Weig
     """Returns the rules of a network that is a part of others, or has a head beside them, where none are given.
 
     Such a network names its tensors in a file by ``names_in``; its head keeps its initial weights where the file has
-    none, and what the file has beside them is left out.
+    none, and what the file has beside them is left out. Published checkpoints have names that are known.
     """
-    if rules.rename or rules.leave_out or not hasattr(network, "names_in"):
+    if rules.rename or rules.leave_out:
         return rules
+    if not hasattr(network, "names_in"):
+        state = network.state_dict()
+        found = published_names(list(file.tensors), state)
+        counters = tuple(name for name in state if name not in found.values()) if found else ()
+        return WeightRules(found, counters, rules.key) if found else rules
     names: dict[str, str] = network.names_in(list(file.tensors))  # type: ignore[operator]
     heads = [name for name in network.state_dict() if name not in names and name.startswith("head.")]
     beside = [name for name in file.tensors if name not in names.values()]

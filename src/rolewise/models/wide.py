@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional, init
 
+from rolewise.errors import InputError
 from rolewise.models.model_registry import MODELS
 
 
@@ -40,10 +41,17 @@ class WideResNet(nn.Module):
         widen: factor of the widths 16, 32, 64.
         num_classes: K.
         channels: C of the images.
+
+    Raises:
+        InputError: there is no such depth or width.
     """
 
     def __init__(self, depth: int, widen: int, num_classes: int, channels: int) -> None:
         super().__init__()
+        if depth < 10 or (depth - 4) % 6:
+            raise InputError(f"depth must be 6 n + 4 and at least 10, such as 16, 28 or 40, got {depth}")
+        if widen < 1:
+            raise InputError(f"widen must be at least 1, got {widen}")
         self.stem = nn.Conv2d(channels, 16, 3, 1, 1, bias=False)
         before = 16
         stages = []
@@ -77,5 +85,11 @@ def _register(depth: int, widen: int) -> None:
     wide.__doc__ = f"Wide ResNet of depth {depth} and width {widen}."
 
 
-for _depth, _widen in ((16, 1), (16, 2), (40, 1), (40, 2), (28, 10)):
+for _depth, _widen in ((16, 1), (16, 2), (40, 1), (40, 2), (16, 4), (16, 8), (28, 2), (28, 4), (28, 10), (40, 4)):
     _register(_depth, _widen)
+
+
+@MODELS.add("wrn")
+def wrn(num_classes: int, channels: int = 3, depth: int = 16, widen: int = 2) -> WideResNet:
+    """Wide ResNet of any depth 6 n + 4 and any width."""
+    return WideResNet(depth, widen, num_classes, channels)

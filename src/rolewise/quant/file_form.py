@@ -32,6 +32,8 @@ class FileForm:
         image: (C, H, W) of the images; None for the network's own. Grey images are repeated to three channels, and
             images of another size than the network's are resized in the file.
         interpolation: ``bilinear`` or ``bicubic``, of that resizing; both without aliasing.
+        boxes: whether the network gives boxes, [B, A, 4 + K]: x1, y1, x2 and y2 of each of A places, then its logits.
+            A file has them apart, as ``boxes`` and ``logits`` or ``probabilities``.
 
     Raises:
         InputError: a setting is none of these, or probabilities are wanted of numbers.
@@ -42,6 +44,7 @@ class FileForm:
     activation: Literal["softmax", "sigmoid", "none"] = "softmax"
     image: tuple[int, int, int] | None = None
     interpolation: str = "bilinear"
+    boxes: bool = False
 
     def __post_init__(self) -> None:
         for what, value, known in (("input", self.input, INPUTS), ("output", self.output, OUTPUTS)):
@@ -56,7 +59,8 @@ class FileForm:
         Args:
             size: (C, H, W) of the network.
         """
-        return self.input == "float32" and self.output == "logits" and self.image in (None, size)
+        plain = self.input == "float32" and self.output == "logits" and not self.boxes
+        return plain and self.image in (None, size)
 
     def inputs(self, images: Tensor) -> Tensor:
         """Returns images as the file takes them.
@@ -69,7 +73,7 @@ class FileForm:
         return images.permute(0, 2, 3, 1).contiguous() if self.input == "uint8_bhwc" else images
 
     def probabilities(self, outputs: Tensor) -> Tensor:
-        """Returns the probabilities in the outputs of a file [B, K]; numbers as they are.
+        """Returns the probabilities in the outputs of a file [B, K]; numbers and the sides of boxes as they are.
 
         Args:
             outputs: of the file.
@@ -77,11 +81,13 @@ class FileForm:
         return outputs if self.output == "probabilities" else self.activated(outputs)
 
     def activated(self, logits: Tensor) -> Tensor:
-        """Returns the probabilities of logits [B, K]; numbers as they are.
+        """Returns the probabilities of logits [B, K]; numbers and the sides of boxes as they are.
 
         Args:
             logits: of the network.
         """
+        if self.boxes:
+            return torch.cat([logits[..., :4], torch.sigmoid(logits[..., 4:])], -1)
         if self.activation == "softmax":
             return torch.softmax(logits, 1)
         return torch.sigmoid(logits) if self.activation == "sigmoid" else logits
@@ -117,3 +123,21 @@ class InForm(nn.Module):
                 pixels = pixels.clamp(0, 1)
         logits: Tensor = self.deployed(pixels)
         return form.activated(logits) if form.output == "probabilities" else logits
+
+
+class InParts(nn.Module):
+    """A network in the form of a file whose boxes and logits are apart, under their names.
+
+    Args:
+        network: gives boxes and logits as one tensor.
+        form: the form.
+    """
+
+    def __init__(self, network: InForm, form: FileForm) -> None:
+        super().__init__()
+        self.network, self.form = network, form
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Returns ``boxes`` [B, A, 4] and, under the name of the form's output, [B, A, K]."""
+        joined: Tensor = self.network(images)
+        return {"boxes": joined[..., :4], self.form.output: joined[..., 4:]}

@@ -10,7 +10,7 @@ from torch.nn import functional
 from rolewise.quant.file_form import FileForm
 
 #: Names of a file's input and outputs; the first two are those of the network itself.
-IMAGES, LOGITS, PROBABILITIES = "images", "logits", "probabilities"
+IMAGES, LOGITS, PROBABILITIES, BOXES = "images", "logits", "probabilities", "boxes"
 _PIXELS = "network_pixels"
 
 
@@ -23,6 +23,8 @@ def put_ends(proto: Any, size: tuple[int, int, int], form: FileForm) -> None:
         form: the form.
     """
     _put_front(proto.graph, size, form)
+    if form.boxes:
+        _part_boxes(proto.graph)
     if form.output == "probabilities":
         _put_activation(proto.graph, form)
 
@@ -92,4 +94,22 @@ def _put_activation(graph: Any, form: FileForm) -> None:
     attributes: dict[str, Any] = {"axis": 1} if form.activation == "softmax" else {}
     kind = "Softmax" if form.activation == "softmax" else "Sigmoid"
     graph.node.append(helper.make_node(kind, [LOGITS], [PROBABILITIES], name=PROBABILITIES, **attributes))
-    graph.output[0].name = PROBABILITIES
+    graph.output[-1].name = PROBABILITIES
+
+
+def _part_boxes(graph: Any) -> None:
+    """Makes two outputs, ``boxes`` and ``logits``, of what the network's last node joins."""
+    from onnx import helper
+
+    (last,) = (node for node in graph.node if LOGITS in node.output)
+    assert last.op_type == "Concat" and len(last.input) == 2
+    names = dict(zip(last.input, (BOXES, LOGITS), strict=True))
+    graph.node.remove(last)
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    joined = graph.output[0].type.tensor_type
+    batch, places, width = (one.dim_param or one.dim_value for one in joined.shape.dim)
+    del graph.output[:]
+    for name, columns in ((BOXES, 4), (LOGITS, width - 4)):
+        graph.output.append(helper.make_tensor_value_info(name, joined.elem_type, [batch, places, columns]))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.quant.codes import Codes, Grid
@@ -68,6 +69,29 @@ def exported(plain: nn.Module, size: tuple[int, int, int]) -> Any:
             # Else the graph would make the zeros out of the weight's shape, in five nodes.
             layer.bias = nn.Parameter(torch.zeros(len(layer.weight)))
     example = torch.rand(2, *size, generator=torch.Generator().manual_seed(0))
+    return exported_graph(
+        plain, (example,), ("images",), ({0: torch.export.Dim("batch")},), "use format packed or torch"
+    )
+
+
+def exported_graph(
+    plain: nn.Module, example: tuple[Tensor, ...], names: Sequence[str], axes: tuple[dict[int, Any], ...], remedy: str
+) -> Any:
+    """Exports a float network of any inputs, with one output, ``logits``.
+
+    Args:
+        plain: the network, in eval mode on the CPU.
+        example: of its inputs.
+        names: of these.
+        axes: of each input, the axes of any length, as of `torch.export`.
+        remedy: of a network that cannot be exported.
+
+    Returns:
+        An `onnx_ir.Model`.
+
+    Raises:
+        InputError: torch cannot export it.
+    """
     logger = logging.getLogger("torch.onnx")
     level, export = logger.level, torch.onnx.export
     logger.setLevel(logging.ERROR)
@@ -77,20 +101,18 @@ def exported(plain: nn.Module, size: tuple[int, int, int]) -> Any:
             warnings.simplefilter("ignore")
             program = export(
                 plain,
-                (example,),
+                example,
                 dynamo=True,
                 optimize=False,
                 opset_version=OPSET,
-                input_names=["images"],
+                input_names=list(names),
                 output_names=["logits"],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamic_shapes=axes,
                 verbose=False,
             )
     except Exception as error:
         # The exporter runs the network's own code and may fail in any way.
-        raise InputError(
-            f"model must be exportable by torch.onnx, and is not ({error}); use format packed or torch"
-        ) from error
+        raise InputError(f"model must be exportable by torch.onnx, and is not ({error}); {remedy}") from error
     finally:
         logger.setLevel(level)
     assert program is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, as_path, write_bytes
 from rolewise.quant.deployed import Deployed
-from rolewise.quant.file_form import FileForm, InForm
+from rolewise.quant.file_form import FileForm, InForm, InParts
 from rolewise.quant.fixed import with_fixed_levels
 from rolewise.tensors import read_head_first
 
@@ -45,30 +46,59 @@ def save_program(
     """
     form = form or FileForm()
     network = Deployed(with_fixed_levels(model), mean, std)
-    deployed = network if form.is_network_own(size) else InForm(network, size, form)
+    deployed: nn.Module = network
+    if not form.is_network_own(size):
+        deployed = InForm(network, size, form)
+        deployed = InParts(deployed, form) if form.boxes else deployed
     deployed = deployed.cpu().eval().requires_grad_(False)
     draws = torch.Generator().manual_seed(0)
     example = torch.rand(2, *size, generator=draws)
     if not form.is_network_own(size):
         shape = (2, *(form.image or size))
         example = form.inputs(torch.randint(0, 256, shape, generator=draws, dtype=torch.uint8))
+    save_traced_program(
+        deployed, path, (example,), ({0: torch.export.Dim("batch")},), metadata, "use format onnx or packed"
+    )
+
+
+def save_traced_program(
+    network: nn.Module,
+    path: AnyPath,
+    example: tuple[Tensor, ...],
+    axes: tuple[dict[int, Any], ...],
+    metadata: Mapping[str, str] | None,
+    remedy: str,
+) -> None:
+    """Writes a program of a network of any inputs.
+
+    Args:
+        network: in eval mode on the CPU.
+        path: the file.
+        example: of its inputs.
+        axes: of each input, the axes of any length, as of `torch.export`.
+        metadata: text by name, kept as extra files; None for none.
+        remedy: of a network that cannot be exported.
+
+    Raises:
+        InputError: torch cannot export the network.
+    """
     content = io.BytesIO()
     try:
         with warnings.catch_warnings():
             # The exporter warns of its own libraries.
             warnings.simplefilter("ignore")
-            program = torch.export.export(deployed, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+            program = torch.export.export(network, example, dynamic_shapes=axes)
             torch.export.save(program, content, extra_files=dict(metadata or {}))
     except Exception as error:
         # The exporter runs the network's own code and may fail in any way.
-        raise InputError(
-            f"model must be exportable by torch.export, and is not ({error}); use format onnx or packed"
-        ) from error
+        raise InputError(f"model must be exportable by torch.export, and is not ({error}); {remedy}") from error
     write_bytes(path, content.getvalue())
 
 
-def load_program(path: AnyPath) -> Callable[[Tensor], Tensor]:
+def load_program(path: AnyPath) -> Callable[..., Tensor]:
     """Returns a function that runs the program in a file, without gradients: images in [0, 1] -> its output.
+
+    Boxes and logits become one tensor, boxes first.
 
     Raises:
         InputError: the file is missing, damaged or of another kind.
@@ -83,8 +113,8 @@ def load_program(path: AnyPath) -> Callable[[Tensor], Tensor]:
         raise InputError(f"torch program {path} is missing, damaged or of another kind ({error})") from error
 
     @torch.no_grad()
-    def run(images: Tensor) -> Tensor:
-        logits: Tensor = module(images)
-        return logits
+    def run(*inputs: Tensor) -> Tensor:
+        found: Tensor | dict[str, Tensor] = module(*inputs)
+        return found if isinstance(found, Tensor) else torch.cat(list(found.values()), -1)
 
     return run

@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from rolewise.config.question_sections import Question
+from rolewise.config.document import Document
+from rolewise.config.overrides import read_overridden
+from rolewise.config.question_sections import completed_question
 from rolewise.config.study import Study
-from rolewise.config.study_file import load_study_config as _load_study
+from rolewise.config.study_file import study_config_of
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.run_folder import RunFolder, held
@@ -20,7 +22,6 @@ from rolewise.experiment.trial import trial_of
 from rolewise.files import AnyPath, as_path
 from rolewise.foreign_code import import_path
 from rolewise.instruments.measurements import measure_faults
-from rolewise.metric_info import MetricInfo, metric_named
 from rolewise.processes import asked_to_stop
 from rolewise.seals import check_stage
 from rolewise.study.job_execution import JobEvent, run_jobs
@@ -74,6 +75,23 @@ def load_study(
     Raises:
         ConfigError: all faults in one go.
     """
+    return study_of(read_overridden(path, overrides), Path(path), imports=imports, on_note=on_note)
+
+
+def study_of(
+    document: Document, path: Path, *, imports: bool = True, on_note: Callable[[str], None] | None = None
+) -> Study:
+    """Makes a study of values that were read or put together, checked and tried as `load_study` does.
+
+    Args:
+        document: the study's values and their places.
+        path: the file that they are from: its folder holds the base and the user's own modules.
+        imports: whether the user's own code is imported.
+        on_note: called with each remark that is no fault; by default it is a warning.
+
+    Raises:
+        ConfigError: all faults in one go.
+    """
     with trial_of(path, on_note, imports=imports) as trial:
 
         def measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
@@ -82,18 +100,13 @@ def load_study(
             trial.left_out += [f"measure ({name})"] if f"measure ({name})" not in trial.left_out else []
             return {}
 
-        study = _load_study(path, overrides, check=trial.check, measure_faults=measure_faults)
+        told: dict[str, None] = {}  # cells have most of their presets in common
+        study = study_config_of(document, path.parent, trial.check, measure_faults, told.setdefault)
+        trial.tables += told
     if not imports:
         return study
     metrics = study_metrics(study)
-    return replace(study, questions=tuple(_complete(one, metrics) for one in study.questions))
-
-
-def _complete(question: Question, metrics: Sequence[MetricInfo]) -> Question:
-    """Returns a question with the primary metric and its better direction where it names none."""
-    key = question.metric or metrics[0].key
-    better: Literal["higher", "lower"] = "higher" if metric_named(key, metrics).higher_is_better else "lower"
-    return replace(question, metric=key, wanted=question.wanted or better)
+    return replace(study, questions=tuple(completed_question(one, metrics) for one in study.questions))
 
 
 def _measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:

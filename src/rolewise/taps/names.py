@@ -34,10 +34,27 @@ def uncompiled(network: nn.Module) -> nn.Module:
 
 
 def names_of(network: nn.Module) -> dict[str, str]:
-    """Returns a network's tap names with their paths, ``last_stage`` among them where it names its stages."""
+    """Returns a network's tap names with their paths.
+
+    ``last_stage`` is among them where it names its stages, and ``last_map``, the map whose mean over all places the
+    classifier reads, where a module takes that mean.
+    """
     taps = taps_of(network)
     stages = {int(name[5:]): path for name, path in taps.items() if name[:5] == "stage" and name[5:].isdigit()}
-    return {**taps, "last_stage": stages[max(stages)]} if stages else taps
+    pooling = pooling_of(network)
+    found = {"last_map": f"{pooling}:input"} if pooling else {}
+    last = {"last_stage": stages[max(stages)]} if stages else {}
+    return {**taps, **found, **last} if "last_map" not in taps else {**taps, **last}
+
+
+def pooling_of(network: nn.Module) -> str | None:
+    """Returns the path of the last module that takes the mean of a map over all places; None where there is none."""
+    paths = [path for path, module in uncompiled(network).named_modules() if _takes_mean(module)]
+    return paths[-1] if paths else None
+
+
+def _takes_mean(module: nn.Module) -> bool:
+    return isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size in (1, (1, 1))
 
 
 def resolve(network: nn.Module, name: str, role: str) -> str:

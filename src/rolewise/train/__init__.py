@@ -13,6 +13,7 @@ from rolewise.train.loop import fit
 from rolewise.train.mixing import Mixing
 from rolewise.train.objective import Objective
 from rolewise.train.one_call import distill
+from rolewise.train.ranks import Ranks
 from rolewise.train.rates import rate
 from rolewise.train.rule import StepRule
 from rolewise.train.step import Update, train_step
@@ -30,6 +31,7 @@ __all__ = [
     "Objective",
     "OptimizerSettings",
     "Phase",
+    "Ranks",
     "RateSchedule",
     "StepRule",
     "TensorFeed",

@@ -7,11 +7,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rolewise.config.training_sections import TrainSettings
 from rolewise.errors import InputError, Interrupted
 from rolewise.files import write_text
 from rolewise.train.checkpoint import load_weights
 from rolewise.train.loop import fit
 from rolewise.train.trainee import Trainee
+
+
+def settings_of_folder(settings: TrainSettings) -> dict[str, Any]:
+    """Returns the settings of a training that its folder is bound to, without later ones that are left out.
+
+    Args:
+        settings: of the training.
+    """
+    values: dict[str, Any] = settings.model_dump(mode="json")
+    return {name: value for name, value in values.items() if (name, value) != ("batches", "shuffled")}
 
 
 def bind_folder(folder: Path, settings: Mapping[str, Any]) -> None:

@@ -46,7 +46,8 @@ def run_epoch(trainee: Trainee, measured: bool, pause: Callable[[], bool] | None
         trainee.record = EpochRecord()
     steps, count = trainee.steps_per_epoch, trainee.settings.accumulate
     rule = _rule(trainee, measured and not trainee.step)
-    batches = trainee.feed.batches(trainee.epoch, trainee.step * count)
+    feed = trainee.feed if trainee.cache is None else trainee.cache
+    batches = feed.batches(trainee.epoch, trainee.step * count)
     try:
         while group := list(islice(batches, count)):
             _step(trainee, group, rule, steps)
@@ -61,6 +62,8 @@ def run_epoch(trainee: Trainee, measured: bool, pause: Callable[[], bool] | None
         raise
     for average, _ in averages:
         average.take_counters()
+    # Norms that are local have statistics of their own in each process.
+    trainee.ranks.share_first(trainee.distiller)
     trainee.epoch, trainee.step = trainee.epoch + 1, 0
     phase = {} if trainee.course.title is None else {"phase": trainee.course.title}
     # At once, so that a state which is taken from here on is that of the next phase.
@@ -86,7 +89,8 @@ def _rule(trainee: Trainee, measured: bool) -> StepRule:
     # In a phase, the learned parts of terms may be all that is trained.
     probe = GradientProbe(students) if students else None
     ratio = settings.gradient_ratio(trainee.epoch)
-    return StepRule(settings.precision, trainee.scaler, settings.clip_norm, ratio, probe)
+    together = trainee.ranks if trainee.ranks.world > 1 else None
+    return StepRule(settings.precision, trainee.scaler, settings.clip_norm, ratio, probe, together)
 
 
 def _step(trainee: Trainee, batches: Sequence[Batch], rule: StepRule, steps: int) -> None:

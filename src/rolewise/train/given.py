@@ -9,12 +9,12 @@ from rolewise.augment import Schedule
 from rolewise.config.training_sections import TrainSettings
 from rolewise.data import Source
 from rolewise.distill import Distiller
-from rolewise.distill.ranks import check_one_rank
+from rolewise.distill.single_process import check_one_rank
 from rolewise.errors import InputError
 from rolewise.train.feed import Feed
 
 
-def check_given(distiller: object, source: object, indices: object, settings: object) -> None:
+def check_given(distiller: object, source: object, indices: object, settings: object, *, alone: bool = True) -> None:
     """Raises InputError unless a `Trainee` is given what it can train.
 
     Args:
@@ -22,11 +22,13 @@ def check_given(distiller: object, source: object, indices: object, settings: ob
         source: the images, or a feed.
         indices: int64 [N], rows of the source.
         settings: of the training.
+        alone: whether this process trains by itself.
     """
     if not isinstance(distiller, Distiller):
         way = "give its Distiller as it is: a Trainee trains in one process" if _wraps(distiller) else "make one"
         raise InputError(f"distiller must be a rolewise.Distiller, got {type(distiller).__name__}; {way}")
-    check_one_rank("a Trainee", "each process would train a student of its own; start it without a process group")
+    if alone:
+        check_one_rank("a Trainee", "each would train a student of its own; give ranks=rolewise.train.Ranks.of_group()")
     if not isinstance(settings, TrainSettings):
         raise InputError(f"settings must be a rolewise.train.TrainSettings, got {type(settings).__name__}")
     if isinstance(source, Feed):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from rolewise.distill import Terms, limit_factors
-from rolewise.distill.ranks import check_one_rank
+from rolewise.distill.single_process import check_one_rank
 
+#: The mean of gradients over several processes.
+Mean: TypeAlias = Callable[[Sequence[Tensor | None]], Sequence[Tensor | None]]
 #: Steps of a training for each backward pass of a measurement, which takes a third of a step to a half of one: less
 #: than 2% of all. A training too short for that many is measured at so few epochs anyway.
 STEPS_A_PASS, FEWEST = 25, 4
@@ -51,10 +53,17 @@ class GradientProbe:
     parameters: Sequence[nn.Parameter]
     norms: GradientNorms | None = field(default=None, init=False)
 
-    def measure(self, terms: Terms, *, scaler: torch.amp.GradScaler | None, gradient_ratio: float | None) -> None:
+    def measure(
+        self,
+        terms: Terms,
+        *,
+        scaler: torch.amp.GradScaler | None,
+        gradient_ratio: float | None,
+        mean: Mean | None = None,
+    ) -> None:
         """Measures terms, whose graph stays as it is, unless that is done already (see `gradient_norms`)."""
         if self.norms is None:
-            self.norms = gradient_norms(terms, self.parameters, scaler=scaler, gradient_ratio=gradient_ratio)
+            self.norms = gradient_norms(terms, self.parameters, scaler=scaler, gradient_ratio=gradient_ratio, mean=mean)
 
 
 def measured_epochs(epochs: int, steps_per_epoch: int, passes: int, most: int = 20) -> frozenset[int]:
@@ -76,6 +85,7 @@ def gradient_norms(
     *,
     scaler: torch.amp.GradScaler | None = None,
     gradient_ratio: float | None = None,
+    mean: Mean | None = None,
 ) -> GradientNorms:
     r"""Measures the gradients of one batch's terms, and leaves graph, gradients and random streams as they are.
 
@@ -86,11 +96,14 @@ def gradient_norms(
         parameters: theta, the student's; parts that only a method moves mean nothing beside the labels.
         scaler: of the loss, for float16: gradients are taken of scaled terms, and their norms scaled back.
         gradient_ratio: bound of the distillation's gradient (see `rolewise.distill.limit_gradients`), or None.
+        mean: the mean of gradients over the processes that train together; None for one process.
 
     Raises:
-        InputError: several processes train together.
+        InputError: several processes train together, and nothing averages their gradients.
     """
-    check_one_rank("gradients that are measured", "each process sees those of its own part of the batch; measure none")
+    if mean is None:
+        remedy = "each process sees those of its own part of the batch; measure none"
+        check_one_rank("gradients that are measured", remedy)
     norms: dict[str, Tensor] = {}
     labels: list[Tensor | None] = []
     methods: list[Tensor | None] = []
@@ -98,11 +111,13 @@ def gradient_norms(
         if not terms.weights[name] or not part.requires_grad:
             continue
         loss = part * terms.weights[name]
-        gradients = torch.autograd.grad(
+        gradients: Sequence[Tensor | None] = torch.autograd.grad(
             loss if scaler is None else scaler.scale(loss), parameters, retain_graph=True, allow_unused=True
         )
         if all(gradient is None for gradient in gradients):
             continue
+        if mean is not None:
+            gradients = mean(gradients)
         norms[name] = _norm(gradients)
         if name in terms.task_parts:
             labels = [_sum(*pair) for pair in zip(labels, gradients, strict=True)] if labels else list(gradients)

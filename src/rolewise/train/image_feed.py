@@ -17,12 +17,13 @@ from rolewise.data.box_targets import box_list
 from rolewise.data.targets import are_unlabelled, kind_of_targets
 from rolewise.distill import Distiller
 from rolewise.seeds import generator
+from rolewise.train.batch_order import arranged, check_classes, epoch_length
 from rolewise.train.feed import number_of_batches
 from rolewise.train.given import check_seen
 from rolewise.train.mixer import Mixer, laid_out, parts_of
 from rolewise.train.mixing import Mixing
 from rolewise.train.moved_labels import lie_in_image, moved_labels
-from rolewise.train.position_plans import PositionPlans
+from rolewise.train.position_plans import EpochPlans, PositionPlans, plans_of_epoch
 
 #: Large images are augmented fewer at once: the work takes several times their bytes.
 CHUNK_BYTES = 1 << 24
@@ -48,6 +49,11 @@ class ImageFeed:
         device: of the batches.
     """
 
+    #: V, where epoch e shows each image as view e modulo V does; None where each epoch is drawn anew.
+    views: int | None = None
+    #: The augmentation of a second view of each image, ``strong`` in batches that are not mixed; None for no such view.
+    strong: Schedule | None = None
+
     def __init__(
         self,
         distiller: Distiller,
@@ -70,12 +76,16 @@ class ImageFeed:
     @property
     def steps(self) -> int:
         """The number of batches of one epoch (see `number_of_batches`)."""
-        return number_of_batches(len(self.indices), self.settings.batch_size)
+        return number_of_batches(self._length, self.settings.batch_size)
 
     @property
     def examples(self) -> int:
         """The number of images that one epoch trains on."""
-        return min(len(self.indices), self.steps * self.settings.batch_size)
+        return min(self._length, self.steps * self.settings.batch_size)
+
+    @property
+    def _length(self) -> int:
+        return epoch_length(len(self.indices), self.settings.batch_size, self.settings.batches)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Gives the batches of an epoch from number ``start`` on.
@@ -85,10 +95,13 @@ class ImageFeed:
             start: the number of batches that are left out.
         """
         size, images = self.settings.batch_size, at_once(self.source, self.settings)
-        order = shuffled(self.indices, generator(self.seed, "epoch", epoch, "order"))[: self.examples]
+        order = shuffled(self.indices, generator(self.seed, "epoch", epoch, "order"))
+        if (kind := self.settings.batches) != "shuffled":
+            order = arranged(order, kind, size, self.source.labels, generator(self.seed, "epoch", epoch, "partners"))
+        order = order[: self.examples]
         boxes = kind_of_targets(self.source.labels) == "boxes"
         unlabelled = are_unlabelled(self.source.labels[order])
-        plans, mixer = self._plans(epoch), self._mixer(epoch, order)
+        plans, mixer = plans_of_epoch(self, epoch, order), self._mixer(epoch, order)
         if not start:
             self.counts = {"rows": 0, "mixed": 0} if mixer is not None else {}
         for chunk in batches(self.source, order[start * size :], images, device=self.device):
@@ -97,8 +110,10 @@ class ImageFeed:
             if mixer is None:
                 student = laid_out(student, self.settings.channels_last)
                 teacher = laid_out(teacher, self.settings.channels_last) if teacher is not None else None
+                strong = self._strong(chunk.images, epoch, start * size)
                 for part in parts_of(len(student), size):
                     views = {} if teacher is None else {"teacher": teacher[part]}
+                    views |= {} if strong is None else {"strong": strong[part]}
                     targets = None if unlabelled else box_list(labels[part]) if boxes else labels[part]
                     yield Batch(student[part], targets, chunk.indices[part], views)
             else:
@@ -124,21 +139,7 @@ class ImageFeed:
             names=("epoch", epoch, "mix"),
         )
 
-    def _plans(self, epoch: int) -> tuple[PositionPlans, PositionPlans | None]:
-        """Returns the plans of student and teacher; None where the teacher's images are not augmented apart."""
-        height, width = self.source.size
-        size, progress = (self.source.channels, height, width), epoch / self.settings.epochs
-        student = PositionPlans(self.augmentation.at(progress), size, self.seed, "epoch", epoch, "student")
-        if self.view != "own" or not self.distiller.methods:
-            return student, None
-        assert self.teacher_augmentation is not None
-        return student, PositionPlans(
-            self.teacher_augmentation.at(progress), size, self.seed, "epoch", epoch, "teacher"
-        )
-
-    def _augmented(
-        self, chunk: ImageBatch, plans: tuple[PositionPlans, PositionPlans | None], place: int
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
+    def _augmented(self, chunk: ImageBatch, plans: EpochPlans, place: int) -> tuple[Tensor, Tensor | None, Tensor]:
         """Returns the student's images, the teacher's (None where it sees these, or is not run), and the targets.
 
         Masks and boxes move with the student's images, and the teacher's images too: the two are compared place by
@@ -148,7 +149,7 @@ class ImageFeed:
         images, stop, dense = chunk.images, place + len(chunk.images), lie_in_image(chunk.labels)
         plan = student.between(place, stop)
         seen = self._apply(images, plan)
-        targets = moved_labels(chunk.labels, plan, self.source.size)
+        targets = moved_labels(chunk.labels, plan, self.source.size, self.settings.batch_size)
         if teacher is not None:
             own = teacher.between(place, stop)
             own = in_turn(geometric(plan), geometric(own, keep=False)) if dense else own
@@ -157,10 +158,19 @@ class ImageFeed:
             return seen, None, targets
         return seen, self._apply(images, geometric(plan)) if dense else images, targets
 
+    def _strong(self, images: Tensor, epoch: int, place: int) -> Tensor | None:
+        if self.strong is None:
+            return None
+        policy, size = self.strong.at(epoch / self.settings.epochs), (self.source.channels, *self.source.size)
+        plans = PositionPlans(policy, size, self.seed, "epoch", epoch, "strong")
+        seen = self._apply(images, plans.between(place, place + len(images)))
+        return laid_out(seen, self.settings.channels_last)
+
     def _apply(self, images: Tensor, plan: Plan) -> Tensor:
         if not plan.ops.shape[1]:
             return images
-        return apply(images, plan, interpolation=self.settings.interpolation, fill=self.settings.fill)
+        settings = self.settings
+        return apply(images, plan, interpolation=settings.interpolation, fill=settings.fill, group=settings.batch_size)
 
 
 def at_once(source: Source, settings: TrainSettings) -> int:
@@ -193,6 +203,7 @@ def image_feed_of(
         InputError: an argument is of another kind, or mixing does not go with the methods.
     """
     check_seen(given["augmentation"], given["teacher_augmentation"], given["view"])
+    check_classes(settings.batches, source.labels)
     if given["mixing"] is not None:
         given["mixing"].check(distiller)
     elsewhere = device.type != "cpu" and isinstance(source, ImageData)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from rolewise.processes import asked_to_stop
 from rolewise.train.checkpoint import save_weights
 from rolewise.train.given import check_count
 from rolewise.train.gradients import measured_epochs
+from rolewise.train.ranks import Ranks
 from rolewise.train.record import line
 from rolewise.train.saved_progress import SavedProgress
 from rolewise.train.trainee import Trainee
@@ -40,7 +42,8 @@ def fit(
             record has it as ``validation_accuracy`` in classification, ``validation_rmse`` in regression, and so on.
         validations: its number of calls, evenly over training, the last epoch among them.
         on_epoch: called with a line after each epoch: loss, images a second, time remaining.
-        should_stop: called after each step; where it returns True, a checkpoint is written and the loop ends.
+        should_stop: called after each step; where it returns True, in one of the processes that train together, a
+            checkpoint is written and the loop ends.
         seconds_between_checkpoints: at least, so that short trainings do not spend their time on writing; a checkpoint
             may fall between any two steps.
         measurements: epochs, at most, at whose first step the gradients of the labels and of each method are measured
@@ -58,7 +61,7 @@ def fit(
         raise InputError(f"trainee must be a rolewise.Trainee, got {type(trainee).__name__}; make one")
     for name, count in (("validations", validations), ("measurements", measurements)):
         check_count(name, count)
-    folder = as_path(folder, "folder")
+    folder, ranks = as_path(folder, "folder"), trainee.ranks
     epochs = trainee.settings.epochs
     saved = SavedProgress(trainee, folder, seconds_between_checkpoints)
     asked = {round((index + 1) * epochs / validations) for index in range(validations)} | {epochs}
@@ -67,20 +70,20 @@ def fit(
     first, began = trainee.progress, time.monotonic()
     with (
         asked_to_stop(lambda: "this step") as interrupted,
-        (folder / "record.jsonl").open("a", encoding="utf-8") as record,
-        (folder / "timing.jsonl").open("a", encoding="utf-8") as timing,
+        _written(folder / "record.jsonl", ranks).open("a", encoding="utf-8") as record,
+        _written(folder / "timing.jsonl", ranks).open("a", encoding="utf-8") as timing,
     ):
 
         def pause() -> bool:
             """Writes a checkpoint where one is due; returns whether the training is to stop."""
-            stopping = should_stop() or interrupted.is_set()
+            stopping = ranks.any(should_stop() or interrupted.is_set(), trainee.device)
             saved.write(at_once=stopping)
             return stopping
 
         while trainee.epoch < epochs:
             entry = trainee.run_epoch(measured=trainee.epoch in measured, pause=pause)
             if entry is not None:
-                if validate is not None and trainee.epoch in asked:
+                if validate is not None and trainee.epoch in asked and ranks.rank == 0:
                     entry[f"validation_{trainee.distiller.task.metrics[0].key}"] = validate()
                 seconds = saved.end_epoch(line(entry))
                 speed = trainee.images_seen / trainee.epoch / max(seconds, 1e-9)
@@ -90,14 +93,22 @@ def fit(
                 to_go = (time.monotonic() - began) / (trainee.progress - first) * (1 - trainee.progress)
                 left = f", {duration(to_go)} remaining" if trainee.epoch < epochs else ""
                 place = f"epoch {trainee.epoch}/{epochs}" + (f" ({entry['phase']})" if "phase" in entry else "")
-                on_epoch(f"{place}, loss {entry['train_loss']:.3f}, {speed:,.0f} images/s{left}")
+                if ranks.rank == 0:
+                    on_epoch(f"{place}, loss {entry['train_loss']:.3f}, {speed:,.0f} images/s{left}")
                 if trainee.epoch == epochs or not pause():
                     continue
             if interrupted.is_set():
                 raise Interrupted(f"stopped after {_place(trainee)}; run the same with {folder} again to resume")
             return False
-    save_weights(trainee.model, folder / "weights.safetensors")
+    if ranks.rank == 0:
+        save_weights(trainee.model, folder / "weights.safetensors")
+    ranks.wait()
     return True
+
+
+def _written(path: Path, ranks: Ranks) -> Path:
+    """Returns the file that a process writes lines to: of several that train together only the first keeps them."""
+    return path if ranks.rank == 0 else Path(os.devnull)
 
 
 def _append(file: TextIO, path: Path, text: str) -> None:

@@ -21,7 +21,8 @@ from rolewise.files import AnyPath, as_path
 from rolewise.inputs import InputSpec
 from rolewise.networks import device_of
 from rolewise.tasks import Task
-from rolewise.train.distillation_folder import bind_folder, fit_in, lines_of
+from rolewise.train.batch_order import check_shuffled
+from rolewise.train.distillation_folder import bind_folder, fit_in, lines_of, settings_of_folder
 from rolewise.train.distilled import Distilled
 from rolewise.train.evaluate import Metrics
 from rolewise.train.given_examples import check_augmentable, examples_of
@@ -149,6 +150,7 @@ def distill(
         )
     else:
         assert examples.feed is not None
+        check_shuffled(chosen.batches)
         trainee = Trainee(distiller, examples.feed, settings=chosen, seed=seed, device=place, phases=parts)
 
     def measured(network: nn.Module, spec: InputSpec | None) -> Metrics | None:
@@ -161,7 +163,7 @@ def distill(
 
     teacher_metrics = measured(teacher, teacher_input) if teacher is not None else None
     bound = {
-        "settings": chosen.model_dump(mode="json"),
+        "settings": settings_of_folder(chosen),
         "methods": [f"{method.name}: {method.info.name} {method.settings}" for method in distiller.methods],
         "label_weight": distiller.label_weight,
         "seed": seed,

@@ -8,13 +8,17 @@ import torch
 from torch import nn
 
 from rolewise.config.selection_sections import GroupSettings
-from rolewise.config.training_sections import OptimizerSettings, TrainSettings
+from rolewise.config.training_sections import MomentaSettings, OptimizerSettings, Training, TrainSettings
 from rolewise.distill import Distiller
+from rolewise.train.momenta_apart import MomentaApart
 from rolewise.train.parameter_groups import grouped
 
 
 def optimizer_of(
-    settings: OptimizerSettings, distiller: Distiller, groups: tuple[GroupSettings, ...] = ()
+    training: Training,
+    distiller: Distiller,
+    own: OptimizerSettings | None = None,
+    groups: tuple[GroupSettings, ...] | None = None,
 ) -> tuple[torch.optim.Optimizer, list[float]]:
     """Returns the optimiser of a Distiller, with its fused step where the device has one, and factors of its rates.
 
@@ -22,19 +26,25 @@ def optimizer_of(
     that of another version.
 
     Args:
-        settings: of the optimiser.
+        training: with the settings of the optimiser, of groups, and of the joining of distillation's gradient.
         distiller: students and learned parts of terms.
-        groups: of parameters with settings of their own.
+        own: settings of the optimiser in place of the training's.
+        groups: of parameters with settings of their own, in place of the training's.
 
     Raises:
         InputError: a group chooses nothing.
     """
-    parts = grouped(distiller, groups)
+    settings, joining = own or training.optimizer, training.distill_gradient
+    parts = grouped(distiller, training.groups if groups is None else groups)
     rates = [_own(group, "learning_rate", settings.learning_rate) for _, group in parts]
     listed: list[dict[str, Any]] = [
         {"params": parameters, "weight_decay": _own(group, "weight_decay", settings.weight_decay)}
         for parameters, group in parts
     ]
+    if isinstance(joining, MomentaSettings):
+        momenta = {"momentum": settings.momentum, "apart": joining.apart}
+        apart = MomentaApart(listed, lr=settings.learning_rate, weight_decay=settings.weight_decay, **momenta)
+        return apart, [rate / settings.learning_rate for rate in rates]
     made = _made(settings, listed, [parameter for parameters, _ in parts for parameter in parameters])
     return made, [rate / settings.learning_rate for rate in rates]
 

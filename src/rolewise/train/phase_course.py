@@ -159,7 +159,7 @@ class PhaseCourse:
             if any(parameter.requires_grad for parameter in chosen(roots, group)[0].values())
         )
         trainee.learning_rate = optimizer.learning_rate
-        trainee.optimizer, trainee.rate_factors = optimizer_of(optimizer, distiller, groups)
+        trainee.optimizer, trainee.rate_factors = optimizer_of(settings, distiller, optimizer, groups)
         average = (trainee.average, trainee.student) if trainee.average is not None else None
         trainee.updates = [Update(distiller, trainee.optimizer, average=average), *trainee.updates[1:]]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from rolewise.train.gradients import GradientProbe
+from rolewise.train.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class StepRule:
         gradient_ratio: the bound of the distillation's gradient relative to the labels', for each tensor (see
             `rolewise.distill.limit_gradients`); None for their plain sum.
         probe: measures the gradients of the first batch's terms in the first update; the step stays the same.
+        ranks: the processes that train together, of which each has a part of every batch; None for one alone.
     """
 
     precision: str = "float32"
@@ -27,3 +29,4 @@ class StepRule:
     clip_norm: float | None = None
     gradient_ratio: float | None = None
     probe: GradientProbe | None = None
+    ranks: Ranks | None = None

@@ -15,6 +15,8 @@ from rolewise.train.trainee import Trainee
 class SavedProgress:
     """Gives a training the newest state in its folder that can be used, and writes further ones.
 
+    Of several processes that train together all read, and the first one writes.
+
     The records in the folder are cut to those of the state: what was written after it is made again.
 
     Args:
@@ -33,8 +35,10 @@ class SavedProgress:
         self._spent = 0.0
         folder.mkdir(parents=True, exist_ok=True)
         load_checkpoint(self._folder, self._take)
-        write_text(folder / "record.jsonl", "".join(self._lines))
-        keep_first(folder / "timing.jsonl", len(self._lines))
+        trainee.ranks.wait()
+        if trainee.ranks.rank == 0:
+            write_text(folder / "record.jsonl", "".join(self._lines))
+            keep_first(folder / "timing.jsonl", len(self._lines))
         self._written = self._began = time.monotonic()
 
     def write(self, *, at_once: bool) -> None:
@@ -44,7 +48,7 @@ class SavedProgress:
             at_once: whether it is written even where the last one is not old enough.
         """
         now = time.monotonic()
-        if at_once or now - self._written > self._between:
+        if self._trainee.ranks.rank == 0 and (at_once or now - self._written > self._between):
             spent = self._spent + now - self._began
             state = {**self._trainee.state_dict(), "record": self._lines, "seconds": spent}
             save_checkpoint(self._folder, self._trainee.epoch, state, step=self._trainee.step)

@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from rolewise.average import Average
 from rolewise.batch import Batch, Context
 from rolewise.distill import Terms, limit_gradients
+from rolewise.distill.gradient_limit import limited
 from rolewise.errors import InputError
+from rolewise.train.momenta_apart import MomentaApart
 from rolewise.train.objective import Objective
+from rolewise.train.ranks import by_rows
 from rolewise.train.rule import StepRule
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -70,7 +73,7 @@ def train_step(
 
     Raises:
         InputError: no update is due; there is a ``gradient_ratio`` and the labels' weight is 0; or there is one, or a
-            probe, and several processes train together.
+            probe, and several processes train together without ``ranks``.
     """
     batches = [batch] if isinstance(batch, Batch) else batch
     done: dict[str, Terms] = {}
@@ -79,16 +82,20 @@ def train_step(
             continue
         update.optimizer.zero_grad(set_to_none=True)
         losses = (_forward(update.objective, part, context, rule, update.parameters[0]) for part in batches)
-        terms = _leave_gradients(update.parameters, losses, len(batches), rule)
+        apart = update.optimizer if isinstance(update.optimizer, MomentaApart) else None
+        terms = _leave_gradients(update.parameters, losses, len(batches), rule, apart)
         taken = _move(update, rule)
         update.objective.after_step(taken=taken)
         if taken and update.average is not None:
             update.average[0].update()
-        done[update.name] = _mean(terms)
+        done[update.name] = _mean(terms) if rule.ranks is None else rule.ranks.mean_terms(_mean(terms))
     return _joined(done)
 
 
 def _forward(objective: Objective, batch: Batch, context: Context, rule: StepRule, example: nn.Parameter) -> Terms:
+    if rule.ranks is not None:
+        part, share = rule.ranks.part_of(batch)
+        return by_rows(_forward(objective, part, context, replace(rule, ranks=None), example), share)
     if rule.precision == "float32":
         return objective(batch, context=context)
     with torch.autocast(example.device.type, _DTYPES[rule.precision]):
@@ -96,7 +103,11 @@ def _forward(objective: Objective, batch: Batch, context: Context, rule: StepRul
 
 
 def _leave_gradients(
-    parameters: Sequence[nn.Parameter], losses: Iterator[Terms], count: int, rule: StepRule
+    parameters: Sequence[nn.Parameter],
+    losses: Iterator[Terms],
+    count: int,
+    rule: StepRule,
+    apart: MomentaApart | None = None,
 ) -> list[Terms]:
     """Leaves the gradient of the mean of several losses on the parameters.
 
@@ -107,6 +118,7 @@ def _leave_gradients(
         losses: of the step's batches. Each is computed when the graph of the one before is gone.
         count: the number of losses.
         rule: scaler, bound and probe.
+        apart: an optimiser that gets the gradient of the methods beside that of the labels; None for their sum.
 
     Returns:
         The losses.
@@ -118,16 +130,28 @@ def _leave_gradients(
     sums: tuple[_Gradients, _Gradients] | None = None
     for terms in losses:
         if rule.probe is not None:
-            rule.probe.measure(terms, scaler=rule.scaler, gradient_ratio=rule.gradient_ratio)
-        if rule.gradient_ratio is not None and terms.distillation is not None:
+            mean = None if rule.ranks is None else rule.ranks.mean
+            rule.probe.measure(terms, scaler=rule.scaler, gradient_ratio=rule.gradient_ratio, mean=mean)
+        divided = rule.gradient_ratio is not None or (apart is not None and terms.task is not None)
+        if divided and terms.distillation is not None:
             pair = _two_gradients(terms, parameters, count, rule.scaler)
             sums = pair if sums is None else (_added(sums[0], pair[0]), _added(sums[1], pair[1]))
         else:
             torch.autograd.backward(_scaled(terms.total, count, rule.scaler))
         done.append(terms)
-    if sums is not None:
+    if rule.ranks is not None:
+        if sums is None:
+            rule.ranks.mean_gradients(parameters)
+        else:
+            sums = rule.ranks.mean(sums[0]), rule.ranks.mean(sums[1])
+    if sums is not None and apart is not None:
+        for parameter, gradient in zip(parameters, sums[0], strict=True):
+            parameter.grad = gradient
+        apart.take(parameters, sums[1])
+    elif sums is not None:
         assert rule.gradient_ratio is not None
-        for parameter, gradient in zip(parameters, limit_gradients(*sums, rule.gradient_ratio), strict=True):
+        limit = limit_gradients if rule.ranks is None else limited
+        for parameter, gradient in zip(parameters, limit(*sums, rule.gradient_ratio), strict=True):
             if gradient is not None and gradient.stride() != parameter.stride():
                 # Fused optimisers go through both in the order of memory.
                 gradient = torch.empty_like(parameter).copy_(gradient)

@@ -16,11 +16,13 @@ from rolewise.data.token_table import UNTAGGED
 from rolewise.distill import Distiller
 from rolewise.errors import InputError
 from rolewise.seeds import generator
+from rolewise.train.batch_order import arranged, check_classes, epoch_length
 from rolewise.train.feed import number_of_batches
 from rolewise.train.given import check_seen
-from rolewise.train.position_plans import PositionPlans
+from rolewise.train.position_plans import EpochPlans, plans_of_epoch
 
-Plans = tuple[PositionPlans, PositionPlans | None]
+#: Batches within which texts are sorted by their length.
+_SORTED = 32
 
 
 class TextFeed:
@@ -46,6 +48,8 @@ class TextFeed:
         InputError: the teacher is to see the student's tokens, and has another tokenizer.
     """
 
+    #: V, where epoch e shows each text as view e modulo V does; None where each epoch is drawn anew.
+    views: int | None = None
     #: Texts are not mixed; so that all feeds have one form.
     mixing: None = None
 
@@ -68,6 +72,9 @@ class TextFeed:
                 "set distill.view"
             )
         check_seen(augmentation, teacher_augmentation, view)
+        check_classes(settings.batches, source.labels)
+        if source.by_length and (kind := settings.batches) != "shuffled":
+            raise InputError(f'batches must be "shuffled" where texts are sorted by their length, got "{kind}"')
         self.distiller, self.source, self.indices, self.settings = distiller, source, indices, settings
         self.augmentation, self.teacher_augmentation, self.view = augmentation, teacher_augmentation, view
         self.seed, self.device = seed, torch.device(device)
@@ -76,12 +83,16 @@ class TextFeed:
     @property
     def steps(self) -> int:
         """The number of batches of one epoch (see `number_of_batches`)."""
-        return number_of_batches(len(self.indices), self.settings.batch_size)
+        return number_of_batches(self._length, self.settings.batch_size)
 
     @property
     def examples(self) -> int:
         """The number of texts that one epoch trains on."""
-        return min(len(self.indices), self.steps * self.settings.batch_size)
+        return min(self._length, self.steps * self.settings.batch_size)
+
+    @property
+    def _length(self) -> int:
+        return epoch_length(len(self.indices), self.settings.batch_size, self.settings.batches)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Gives the batches of an epoch from number ``start`` on.
@@ -90,22 +101,20 @@ class TextFeed:
             epoch: from 0.
             start: the number of batches that are left out.
         """
-        order = shuffled(self.indices, generator(self.seed, "epoch", epoch, "order"))[: self.examples]
-        plans = self._plans(epoch)
+        order, kind = shuffled(self.indices, generator(self.seed, "epoch", epoch, "order")), self.settings.batches
+        if kind != "shuffled":
+            stream = generator(self.seed, "epoch", epoch, "partners")
+            order = arranged(order, kind, self.settings.batch_size, self.source.labels, stream)
+        order = order[: self.examples]
+        if self.source.by_length:
+            stream = generator(self.seed, "epoch", epoch, "batches")
+            order = by_length(order, self.source.table.lengths, self.settings.batch_size, stream)
+        plans = plans_of_epoch(self, epoch, order)
         for number, rows in enumerate(torch.split(order, self.settings.batch_size)):
             if number >= start:
                 yield self._batch(rows, plans, number * self.settings.batch_size)
 
-    def _plans(self, epoch: int) -> Plans:
-        size, progress = (self.source.channels, *self.source.size), epoch / self.settings.epochs
-        student = PositionPlans(self.augmentation.at(progress), size, self.seed, "epoch", epoch, "student")
-        if self.view != "own" or not self.distiller.methods:
-            return student, None
-        assert self.teacher_augmentation is not None
-        policy = self.teacher_augmentation.at(progress)
-        return student, PositionPlans(policy, size, self.seed, "epoch", epoch, "teacher")
-
-    def _batch(self, rows: Tensor, plans: Plans, place: int) -> Batch:
+    def _batch(self, rows: Tensor, plans: EpochPlans, place: int) -> Batch:
         student, teacher = plans
         texts = self.source.batch(rows)
         targets = self.source.targets(rows, texts["input_ids"].shape[1])
@@ -125,6 +134,24 @@ class TextFeed:
 
     def _placed(self, texts: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: tensor.to(self.device) for name, tensor in texts.items()}
+
+
+def by_length(order: Tensor, lengths: Tensor, batch_size: int, generator: torch.Generator) -> Tensor:
+    """Returns an order whose batches hold texts of similar lengths: within every 32 batches the texts are sorted.
+
+    Batches then stand in a random order, but for a last smaller one, which stays the last.
+
+    Args:
+        order: int64 [M], a random order of rows.
+        lengths: int64 [N], the number of tokens of each row.
+        batch_size: B.
+        generator: of the batches' order.
+    """
+    windows = [part[lengths[part].argsort(stable=True)] for part in torch.split(order, _SORTED * batch_size)]
+    found = torch.cat(windows)
+    full = len(order) // batch_size
+    parts = found[: full * batch_size].view(full, batch_size)[torch.randperm(full, generator=generator)]
+    return torch.cat([parts.flatten(), found[full * batch_size :]])
 
 
 def _augmented(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from rolewise.augment import Schedule
 from rolewise.average import Average
+from rolewise.config.cache_section import CacheSection
 from rolewise.config.phase_sections import Phase
 from rolewise.config.training_sections import TrainSettings
 from rolewise.data import Source
@@ -24,19 +26,21 @@ from rolewise.train.moments import count_moments
 from rolewise.train.optimizers import optimizer_of, scaler_of
 from rolewise.train.parameter_groups import freeze_selected
 from rolewise.train.phase_course import course_of
+from rolewise.train.ranks import Ranks
 from rolewise.train.rates import Scalars, scalars_at
 from rolewise.train.record import EpochRecord
 from rolewise.train.scalar_changes import change_scalars
 from rolewise.train.source_feed import SourceFeed, checked_feed, set_mixing, source_feed_of
 from rolewise.train.state import state_of, take_state
 from rolewise.train.step import Update
+from rolewise.train.teacher_cache import TeacherCache
 
 
 class Trainee:
     """A training of students (or of a teacher, on labels alone).
 
-    Weights, optimisers and the number of the step are all that must be kept to resume exactly, since a feed's batches
-    depend on the epoch's number alone; within an epoch the record of its first steps is kept too.
+    To resume exactly it keeps weights, optimisers and the number of the step, since a feed's batches depend on the
+    epoch's number alone, and within an epoch the record of its first steps.
 
     Args:
         distiller: students, teachers and loss, on the device.
@@ -52,10 +56,11 @@ class Trainee:
         mixing: the rule of mixing; None for none.
         updates: those that follow the Distiller's own in each step, in this order; each has a name.
         phases: parts of the training, one after another; the Distiller has the methods of all of them.
+        cache: settings of a cache of the teachers' outputs, and the folder of its files; None for none.
+        ranks: the processes that train together (see `rolewise.train.Ranks`); None for this one alone.
 
     Raises:
-        InputError: something is of another kind, ``own`` without the teacher's augmentation, mixing does not go with
-            the methods, a phase does not fit, or several processes train together.
+        InputError: arguments do not go together, or several processes train together without ``ranks``.
     """
 
     def __init__(
@@ -74,8 +79,10 @@ class Trainee:
         mixing: Mixing | None = None,
         updates: Sequence[Update] = (),
         phases: Sequence[Phase] = (),
+        cache: tuple[CacheSection, Path] | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
-        check_given(distiller, source, indices, settings)
+        check_given(distiller, source, indices, settings, alone=ranks is None)
         check_seed("seed", seed)
         self.distiller, self.settings, self.seed = distiller, settings, seed
         self.device = torch.device(device)
@@ -91,6 +98,7 @@ class Trainee:
             seed=seed,
             device=self.device,
         )
+        self.cache = None if cache is None else TeacherCache(*cache, distiller, self.images)
         self.scalars = list(scalars)
         self.epoch, self.step = 0, 0
         self.learning_rate = settings.optimizer.learning_rate
@@ -100,11 +108,12 @@ class Trainee:
         if settings.channels_last:
             distiller.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.still = freeze_selected(distiller, settings.freeze)
-        self.optimizer, self.rate_factors = optimizer_of(settings.optimizer, distiller, settings.groups)
+        self.optimizer, self.rate_factors = optimizer_of(settings, distiller)
         self.scaler = scaler_of(settings, self.device)
         self.average = Average(self.student, settings.ema) if settings.ema is not None else None
         average = (self.average, self.student) if self.average is not None else None
         self.updates = [Update(distiller, self.optimizer, average=average), *updates]
+        self.ranks = (ranks or Ranks()).prepared(distiller, settings.batch_size, getattr(self.feed, "examples", None))
         self.record = EpochRecord()
         self.course.begin(self)
         if settings.compile:
@@ -236,9 +245,5 @@ class Trainee:
         return state_of(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes what `state_dict` returned, of this or of another trainee of the same kind.
-
-        Raises:
-            InputError: it is of another kind.
-        """
+        """Takes what `state_dict` returned, of this or of a like trainee; InputError where it is of another kind."""
         take_state(self, state)

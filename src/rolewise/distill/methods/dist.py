@@ -54,13 +54,13 @@ def dist_loss(
     check_limit("temperature", temperature, "temperature")
     num, num_classes = student.shape
     ours, theirs = (functional.softmax(logits / temperature, dim=1) for logits in (student, teacher))
-    total = inter * _apart(ours, theirs).sum(1)
+    total = inter * apart(ours, theirs).sum(1)
     if num > 1:
-        total = total + intra * num / num_classes * _apart(ours.T, theirs.T).sum(0)
+        total = total + intra * num / num_classes * apart(ours.T, theirs.T).sum(0)
     return temperature**2 * total
 
 
-def _apart(ours: Tensor, theirs: Tensor) -> Tensor:
+def apart(ours: Tensor, theirs: Tensor) -> Tensor:
     """Returns [N, M] whose rows sum to 1 minus the correlation of those of two [N, M]."""
     first, second = (standardised(some, centred=True) for some in (ours, theirs))
     return (first - second).square() / (2 * (ours.shape[1] - 1))

@@ -24,16 +24,20 @@ from rolewise.experiment.trial.metric_trial import metric_trial_faults
 from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault
 from rolewise.experiment.trial.operation_trial import operation_fault
 from rolewise.experiment.trial.pair_trial import bits_fault, init_fault, method_trial_faults
+from rolewise.experiment.trial.peer_trial import peer_trial_faults
 from rolewise.experiment.trial.phase_trial import phase_trial_faults
 from rolewise.experiment.trial.remembered import Remembered
-from rolewise.experiment.trial.selection_trial import selection_faults
+from rolewise.experiment.trial.selection_trial import selection_faults, trained_form
 from rolewise.experiment.trial.sizes import size_faults
 from rolewise.experiment.trial.targets_trial import target_fault
 from rolewise.experiment.trial.teaching_networks import teacher_of_method, teaching_networks, without_role
 from rolewise.experiment.trial.tokenizer_trial import tokenizer_faults
 from rolewise.experiment.trial.unlabelled_trial import unlabelled_faults
 from rolewise.experiment.trial.weight_trial import weight_trial
+from rolewise.experiment.weight_sources import weight_settings
 from rolewise.foreign_code import ForeignError
+from rolewise.models.zoo import in_zoo
+from rolewise.models.zoo_weights import PRETRAINED
 from rolewise.threads import torch_threads
 
 #: Digests of experiments in which this process has found no fault.
@@ -130,9 +134,9 @@ class Trial:
                 )
             networks.append(found if isinstance(found, Network) else None)
             if isinstance(found, Network) and train is not None and not faulty(*steps[:-1], "train"):
-                yield from (
-                    ((*steps[:-1], "train", *below), fault) for below, fault in selection_faults(found.module, train)
-                )
+                section = config.students[int(steps[1])] if steps[0] == "students" else None
+                selected = selection_faults(trained_form(section, found.module), train)
+                yield from (((*steps[:-1], "train", *below), fault) for below, fault in selected)
         for place, text in weight_trial(config, images, networks, faulty, self._once):
             if place:
                 yield place, text
@@ -148,8 +152,13 @@ class Trial:
     def _own_code(self, config: ExperimentConfig) -> Iterator[tuple[Steps, str]]:
         """Imports the user's own code; yields the settings whose code is not there, each with its fault.
 
-        The fault is empty where nothing is to be imported.
+        The fault is empty where nothing is to be imported, nor anything fetched by another library.
         """
+        for setting in () if self._imports else weight_settings(config):
+            if setting.file == PRETRAINED and in_zoo(setting.model.name):
+                text = f"{dotted(setting.steps)} ({setting.model.name})"
+                self.left_out += [text] if text not in self.left_out else []
+                yield setting.steps, ""
         for code in own_code(config):
             if not self._imports:
                 text = f"{dotted(code.steps)} ({code.path})"
@@ -185,9 +194,11 @@ class Trial:
                 if fault:
                     yield ("students", at, "init"), fault
             if distils and section.phases and not any(faulty(*path) for path, _ in methods_of_student(config, at)):
-                found_there = phase_trial_faults(config, section, teaching, student.module)
+                found_there = phase_trial_faults(config, section, teaching, trained_form(section, student.module))
                 yield from ((("students", at, "phases", *below), message) for below, message in found_there)
-            for path, method in methods_of_student(config, at) if distils else ():
+            if section.peers and distils and not any(faulty(*path) for path, _ in methods_of_student(config, at)):
+                yield from peer_trial_faults(at, section, methods_of_student(config, at), teaching, images)
+            for path, method in methods_of_student(config, at) if distils and not section.peers else ():
                 if not faulty(*path):
                     role, fault = teacher_of_method(method, section)
                     how = config, images, without_role(method, section), section, (role, *teaching[role]), student, at

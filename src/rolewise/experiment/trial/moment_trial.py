@@ -14,6 +14,7 @@ from rolewise.distill import weight_of
 from rolewise.errors import InputError
 from rolewise.experiment.method_sections import methods_of_student
 from rolewise.train import RateSchedule
+from rolewise.train.batch_order import epoch_length
 from rolewise.train.feed import number_of_batches
 
 
@@ -56,7 +57,8 @@ def _epochs(student: StudentSection, place: Steps) -> int:
 
 def _steps(train: TrainSection, images: int) -> int:
     """Returns the number of optimiser steps of one epoch."""
-    return -(-number_of_batches(images, train.batch_size) // train.accumulate)
+    shown = epoch_length(images, train.batch_size, train.batches)
+    return -(-number_of_batches(shown, train.batch_size) // train.accumulate)
 
 
 def _schedule_faults(train: TrainSection, steps: int, path: Steps) -> Iterator[tuple[Steps, str]]:

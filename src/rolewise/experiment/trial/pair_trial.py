@@ -166,8 +166,8 @@ def _distil(
             pair[0].module,
             pair[1].module,
             build_methods([dict(method)]),
-            teacher_input=_spec(sections[0], images),
-            student_input=_spec(sections[1].model, images),
+            teacher_input=input_spec(sections[0], images),
+            student_input=input_spec(sections[1].model, images),
             example=example.to(place),
             labels=labels if images.labelled else torch.zeros_like(labels),
             task=build_task(images.task),
@@ -215,7 +215,8 @@ def _without_classes(distiller: Distiller, example: torch.Tensor) -> None:
     distiller(Batch(example, None, torch.arange(len(example), device="cpu")))
 
 
-def _spec(model: ModelSection, images: ImageFacts) -> InputSpec:
+def input_spec(model: ModelSection, images: ImageFacts) -> InputSpec:
+    """Returns an input like the one that a network is fed in training, for the trial of its shapes."""
     channels, own = images.fed(model)[0], declared(model)
     how = own.interpolation or "bilinear"
     return InputSpec(own.mean or (0.5,) * channels, own.std or (0.25,) * channels, own.size, how)

@@ -13,6 +13,7 @@ from rolewise.config.schema import ExperimentConfig
 from rolewise.distill.links import pairs_of
 from rolewise.errors import InputError
 from rolewise.experiment import builders
+from rolewise.experiment.trained_peers import STUDENT
 from rolewise.experiment.trial.selection_trial import selection_fault
 from rolewise.experiment.trial.teaching_networks import Teaching
 from rolewise.taps import resolve
@@ -36,10 +37,12 @@ def phase_trial_faults(
         phases, _ = builders.configured_methods(config, section)
     except InputError:
         return  # found where phases are checked
+    # Of peers it is looked at where the training begins.
+    peers = (STUDENT, *(peer.name for peer in section.peers)) if section.peers else ()
     for number, phase in enumerate(phases):
         for key in ("train", "freeze"):
             for place, rule in enumerate(getattr(phase, key)):
-                if rule.role != TERMS:
+                if rule.role not in (TERMS, *peers):
                     for below, message in selection_fault(student, rule, (key, place)):
                         yield (number, *below), message
         for below, message in _stop(phase, teachers, student):
@@ -59,7 +62,8 @@ def _stop(phase: Phase, teachers: Teaching, student: nn.Module) -> Iterator[tupl
             yield ("stop_at",), f"{rule}; leave it out"
             return
         try:
-            teacher = teachers[method.teacher or next(iter(teachers))][1].module
+            role = method.teacher if isinstance(method.teacher, str) else next(iter(teachers))
+            teacher = student if method.info.taught_by == "itself" else teachers[role][1].module
             read += [path for path, _ in pairs_of(method, student, teacher)]
         except (InputError, KeyError):
             return  # found where the method is tried

@@ -7,10 +7,27 @@ from collections.abc import Iterator
 from torch import nn
 
 from rolewise.config.faults import Steps
+from rolewise.config.network_sections import StudentSection
 from rolewise.config.selection_sections import Selection
 from rolewise.config.training_sections import TrainSection
 from rolewise.errors import InputError
+from rolewise.experiment import builders
 from rolewise.train.parameter_groups import TERMS, chosen
+
+
+def trained_form(section: StudentSection | None, network: nn.Module) -> nn.Module:
+    """Returns a network as it is trained: at the bits of its section, whose quantisers can be selected too.
+
+    Args:
+        section: of a student; None for the teacher.
+        network: in floating point, which is also the result where its bits have a fault of their own.
+    """
+    if section is None or section.quantise is None:
+        return network
+    try:
+        return builders.at_bits(section, network)
+    except (InputError, RuntimeError, NotImplementedError):
+        return network
 
 
 def selection_faults(network: nn.Module, train: TrainSection) -> Iterator[tuple[Steps, str]]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from rolewise.config.network_sections import ModelSection, StudentSection
 from rolewise.config.schema import ExperimentConfig
+from rolewise.distill import METHODS
+from rolewise.distill.settings import method_name
 from rolewise.errors import near
 from rolewise.experiment.trial.network_trial import Network
 
@@ -42,10 +44,17 @@ def teacher_of_method(method: Mapping[str, Any], section: StudentSection) -> tup
         method: its entry.
         section: the student that learns.
     """
-    roles = section.teachers
-    if len(roles) == 1:
+    roles, key = section.teachers, method_name(method)
+    taught_by, given = METHODS[key].taught_by if key in METHODS else "one", method.get("teacher")
+    if len(roles) == 1 or taught_by == "itself":
         return roles[0], ""
-    given = method.get("teacher")
+    if taught_by == "several":
+        listed = list(roles) if given is None else [given] if isinstance(given, str) else list(given)
+        unknown = [role for role in listed if role not in roles]
+        fault = (
+            f'must be of {", ".join(roles)}, the teachers of "{section.name}", got {unknown[0]!r}' if unknown else ""
+        )
+        return roles[0], fault + (near(str(unknown[0]), roles) if unknown else "")
     if given in roles:
         return str(given), ""
     got = "none" if given is None else repr(given)

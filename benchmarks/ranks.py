@@ -1,0 +1,121 @@
+"""One training in two processes against the same in one: wall seconds of an epoch, on this machine's CPU.
+
+    python benchmarks/ranks.py [--json FILE] [--quick]
+
+The one process has all threads that torch takes by itself, each of the two half of them. Both are started anew in every
+round, in turn; the first epoch of each is left out. Figures are ratios of one round, their median and a 95% interval.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import socket
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import quiet
+import torch
+from torch import distributed, multiprocessing
+
+from rolewise.augment import build_schedule
+from rolewise.data import ImageData
+from rolewise.distill import Distiller, configure
+from rolewise.files import read_json, write_json
+from rolewise.inputs import InputSpec
+from rolewise.models import build
+from rolewise.train import OptimizerSettings, Ranks, Trainee, TrainSettings
+
+#: Student, teacher, batch, steps of an epoch.
+CASES = {
+    "ResNet-8 <- ResNet-20, 32x32, KD": ("resnet8", "resnet20", 128, 8),
+    "ResNet-20 <- ResNet-56, 32x32, KD": ("resnet20", "resnet56", 128, 4),
+}
+
+
+def trainee(case: str) -> Trainee:
+    """Returns a training on random images, by as many processes as there are."""
+    student, teacher, batch, steps = CASES[case]
+    images = torch.randint(
+        0, 256, (batch * steps, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    shape: dict[str, Any] = {"num_classes": 100, "channels": 3, "size": (32, 32)}
+    spec = InputSpec((0.5,) * 3, (0.25,) * 3)
+    distiller = Distiller(
+        build(teacher, seed=2, **shape),
+        build(student, seed=1, **shape),
+        [configure("kd")],
+        student_input=spec,
+        teacher_input=spec,
+    )
+    return Trainee(
+        distiller,
+        ImageData(images, torch.arange(len(images)) % 100, tuple(map(str, range(100)))),
+        torch.arange(len(images)),
+        augmentation=build_schedule("standard"),
+        settings=TrainSettings(epochs=1000, batch_size=batch, optimizer=OptimizerSettings(learning_rate=1e-3)),
+        seed=0,
+        ranks=Ranks.of_group(),
+    )
+
+
+def work(rank: int, world: int, threads: int, port: int, case: str, epochs: int, result: str) -> None:
+    """One process: writes the seconds of its epochs behind the first."""
+    torch.set_num_threads(threads)
+    if world > 1:
+        distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
+    made = trainee(case)
+    made.run_epochs(0, 1)
+    start = time.perf_counter()
+    made.run_epochs(1, 1 + epochs)
+    if rank == 0:
+        write_json(result, (time.perf_counter() - start) / epochs)
+    if world > 1:
+        distributed.destroy_process_group()
+
+
+def seconds_of(world: int, case: str, epochs: int, threads: int) -> float:
+    """Returns the seconds of an epoch in so many processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        result = str(Path(folder) / "seconds.json")
+        given = (world, max(1, threads // world), port, case, epochs, result)
+        multiprocessing.spawn(work, given, nprocs=world)
+        found: float = read_json(result, "seconds of a process")
+    return found
+
+
+def main() -> None:
+    """Prints a table; with ``--json`` writes it too."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: for a look, not for a claim")
+    arguments = parser.parse_args()
+    threads = torch.get_num_threads()
+    quiet.begin(threads)
+    rounds, epochs = (2, 1) if arguments.quick else (6, 3)
+    found = []
+    for case in CASES:
+        seconds: dict[int, list[float]] = {1: [], 2: []}
+        for turn in range(rounds):
+            quiet.beat()
+            for world in (1, 2) if turn % 2 else (2, 1):
+                seconds[world].append(seconds_of(world, case, epochs, threads))
+        faster = quiet.ratio(seconds[1], seconds[2])
+        milliseconds = {str(world): 1000 * statistics.median(values) for world, values in seconds.items()}
+        found.append({"case": case, "rounds": rounds, "epoch_milliseconds": milliseconds, "speed_of_two": faster})
+        print(
+            f"{case}: {milliseconds}; two are faster by {faster['median']:.3f} "
+            f"({faster['low']:.3f} to {faster['high']:.3f})"
+        )
+    machine = {"python": platform.python_version(), "torch": torch.__version__, "threads": threads}
+    quiet.write(arguments.json, {"benchmark": "ranks", "machine": machine, "results": found}, claim=not arguments.quick)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Advice on a task as sections of sentences and tables."""
+
+from __future__ import annotations
+
+from rolewise.advice.advice_section import AdviceSection
+from rolewise.advice.task_result import TaskAdvice
+from rolewise.diagnosis.fault_kinds import FAULTS
+
+
+def task_sections(advice: TaskAdvice) -> list[AdviceSection]:
+    """Returns the sections in their order.
+
+    Args:
+        advice: the advice.
+    """
+    found = [_faults(advice), _measures(advice), AdviceSection("What does not apply", advice.absent)]
+    if advice.choices:
+        rows = [(one.setting, _value(one.value), one.confidence) for one in advice.choices]
+        reasons = tuple(f"{one.setting}: {one.reason}. Source: {one.source}." for one in advice.choices)
+        found.append(AdviceSection("The proposal", (), ("setting", "value", "confidence"), tuple(rows), reasons))
+    return [*found, AdviceSection("What this rests on", advice.notes)]
+
+
+def _faults(advice: TaskAdvice) -> AdviceSection:
+    info, diagnosis = advice.info, advice.diagnosis
+    sentences = tuple(
+        f"{fault.name}: {FAULTS[fault.name]}. {fault.sentence[:1].upper()}{fault.sentence[1:]}."
+        + (f" The examples cannot distinguish this from: {', '.join(fault.also)}." if fault.also else "")
+        + f" Remedy: {fault.remedy}."
+        for fault in diagnosis.faults
+    ) or (f"No fault was found: {len(diagnosis.tried)} corrections were tried on {diagnosis.examples} examples.",)
+    rows = tuple(
+        (one.fault, one.label, info.shown(one.before), info.shown(one.after), f"{one.adjusted:.2g}")
+        for one in diagnosis.tried
+    )
+    columns = ("fault", "tried instead", "as it is", "with it", "adjusted p") if rows else ()
+    return AdviceSection("Is the teacher fed and read as it was trained?", sentences, columns, rows)
+
+
+def _measures(advice: TaskAdvice) -> AdviceSection:
+    first = (advice.info.title, advice.info.shown(advice.diagnosis.value))
+    rows = ((f"{first[0]}, validation", first[1]), *advice.measures.items())
+    pulls = tuple(
+        f"The gradient of {one.name} is {one.ratio:.2g} times that of the labels' term at weight {one.weight:g}."
+        for one in advice.pulls
+    )
+    return AdviceSection("The teacher", (), ("measure", "teacher"), rows, pulls)
+
+
+def _value(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

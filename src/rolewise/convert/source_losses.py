@@ -1,0 +1,238 @@
+"""Loss terms of a torchdistill config: how each of its losses is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rolewise.convert.converted_config import Conversion, mapping, number, whole
+from rolewise.convert.tagged_yaml import CALL
+from rolewise.convert.term_builder import OUTPUTS, Settings, TermBuilder
+from rolewise.distill import METHODS
+
+#: Losses that may be here under a name of their own, with their defaults.
+_BY_NAME = {
+    "PADL2Loss": ("pad", "pad_l2"),
+    "SRDLoss": ("srd",),
+    "DISTPlusLoss": ("dist_plus",),
+    "SKDInstanceLoss": ("skd_instance", "skd"),
+    "SKDDirectionLoss": ("skd_direction",),
+    "SSKDLoss": ("sskd",),
+    "AuxSSKDLoss": ("sskd_auxiliary", "sskd"),
+    "KTALoss": ("kta",),
+    "AffinityLoss": ("affinity",),
+}
+
+
+def loss_terms(stage: dict[str, Any], found: Conversion) -> TermBuilder:
+    """Returns the terms of a stage: the weight of the labels, and the methods.
+
+    Args:
+        stage: the part of the source's ``train`` that holds them.
+        found: takes up what is lost and what differs.
+    """
+    terms = TermBuilder(stage, found)
+    given = mapping(mapping(stage.get("criterion")).get("kwargs"))
+    if mapping(given.get("model_term")):
+        terms.label_weight += number(given["model_term"].get("weight"), 1.0)
+    for name, term in mapping(given.get("sub_terms")).items():
+        _read(terms, str(name), mapping(term))
+    return terms
+
+
+def _read(terms: TermBuilder, name: str, term: dict[str, Any]) -> None:
+    criterion = mapping(term.get("criterion"))
+    key = str(criterion.get("key") or criterion.get(CALL))
+    given, weight = mapping(criterion.get("kwargs")), number(term.get("weight"), 1.0)
+    if key in _READERS:
+        _READERS[key](terms, name, given, term, weight)
+        return
+    known = next((one for one in _BY_NAME.get(key, ()) if one in METHODS), None)
+    if known is None:
+        terms.found.refuse(f"criterion: {key} ({name}) has no counterpart among the methods")
+        return
+    terms.add({"name": known, "weight": weight})
+    terms.found.differ(f"{key}: {known} with its own defaults and taps; compare its page with the source's settings")
+
+
+def _cross_entropy(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    wrapped = mapping(mapping(term.get("criterion_wrapper")).get("kwargs"))
+    if not mapping(wrapped.get("target")).get("uses_label", True):
+        terms.found.refuse(f"criterion: CrossEntropyLoss ({name}) against something that is no label")
+    parts = mapping(wrapped.get("weights"))
+    if len(parts) > 1:
+        terms.found.lose(f"criterion: weights {parts} of several outputs; the first output alone has a loss here")
+        weight *= number(next(iter(parts.values())), 1.0)
+    terms.label_weight += weight
+    terms.label_smoothing = number(given.get("label_smoothing"), 0.0)
+
+
+def _kd(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    terms.reads_outputs(name, given)
+    temperature, alpha = number(given.get("temperature"), 1.0), number(given.get("alpha"), 0.5)
+    beta = number(given.get("beta"), 1 - alpha)
+    terms.label_weight += weight * alpha
+    if not alpha:
+        # The source leaves out T^2 and beta then.
+        beta = 1 / temperature**2
+        terms.found.differ(f"{name}: with alpha 0 the source leaves out T^2; the weight here is divided by it")
+    if beta:
+        terms.add({"name": "kd", "temperature": temperature, "weight": round(weight * beta, 10)})
+
+
+def _standardised(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    terms.reads_outputs(name, given)
+    alpha = number(given.get("alpha"), 0.5)
+    beta = number(given.get("beta"), 1 - alpha)
+    terms.label_weight += weight * alpha
+    section = {"name": "logit_standardisation", "temperature": number(given.get("temperature"), 1.0)}
+    terms.add({**section, "weight": round(weight * beta, 10)})
+
+
+def _dist(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    terms.reads_outputs(name, given)
+    inter, intra = number(given.get("beta"), 1.0), number(given.get("gamma"), 1.0)
+    section = {"name": "dist", "inter": inter, "intra": intra, "temperature": number(given.get("tau"), 1.0)}
+    terms.add({**section, "weight": weight})
+
+
+def _attention(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    pairs, own = terms.pairs(given.get("at_pairs"))
+    if given.get("mode") == "paper":
+        terms.found.differ(f"{name}: mode paper; attention is the mode code, the mean of squares")
+    terms.tapped({"name": "attention", "weight": weight * own}, pairs)
+
+
+def _named_paths(method: str) -> Callable[[TermBuilder, str, Settings, Settings, float], None]:
+    """Returns the reader of a loss whose two places are ``<role>_output_path`` or ``<role>_module_path``."""
+
+    def read(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+        paths = []
+        for role in ("student", "teacher"):
+            path = given.get(f"{role}_output_path") or given.get(f"{role}_module_path") or "fc"
+            paths.append(terms.tap(path, given.get(f"{role}_module_io"), role))
+        section: Settings = {"name": method, "weight": weight}
+        if method == "rkd":
+            section |= {"distance": number(given.get("dist_factor"), 25.0)}
+            section |= {"angle": number(given.get("angle_factor"), 50.0)}
+        if method == "similarity":
+            terms.found.differ(f"{name}: rows of unit Euclidean length, as in the paper; the source's are of unit sum")
+        terms.tapped(section, [(paths[0], paths[1])])
+
+    return read
+
+
+def _correlation(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    kernel = mapping(given.get("kernel_params"))
+    taps = [terms.tap(given.get(f"{role}_linear_path"), "output", role) for role in ("student", "teacher")]
+    section = {"name": "correlation", "gamma": number(kernel.get("gamma"), 0.4), "order": whole(kernel.get("max_p"), 2)}
+    terms.found.differ(
+        f"{name}: squared, of features at unit length and without learned maps; its weight is another one"
+    )
+    terms.tapped({**section, "weight": weight}, [(taps[0], taps[1])])
+
+
+def _crd(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    taps = [terms.tap(given.get(f"{role}_norm_module_path"), "output", role) for role in ("student", "teacher")]
+    section = {"name": "crd", "width": whole(given.get("input_size"), 128), "weight": weight}
+    section |= {"negatives": whole(given.get("num_negative_samples"), 16384)}
+    section |= {"temperature": number(given.get("temperature"), 0.07), "momentum": number(given.get("momentum"), 0.5)}
+    terms.found.differ(f"{name}: the number of examples is that of the data, and memories are part of the state")
+    terms.tapped(section, [(taps[0], taps[1])])
+
+
+def _featured(method: str, *settings: str) -> Callable[[TermBuilder, str, Settings, Settings, float], None]:
+    """Returns the reader of a loss that lists ``feature_pairs`` behind learned modules, which the method has itself."""
+
+    def read(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+        pairs, own = terms.pairs(given.get("feature_pairs"))
+        section: Settings = {"name": method, "weight": weight * own}
+        section |= {key: number(given[key], 1.0) for key in settings if key in given}
+        terms.found.differ(f"{name}: its learned modules are parts of {method}, made to fit what the taps give")
+        terms.tapped(section, pairs)
+
+    return read
+
+
+def _fsp(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    places: dict[str, list[str]] = {"student": [], "teacher": []}
+    for pair in mapping(given.get("fsp_pairs")).values():
+        for role, taps in places.items():
+            first, second = (mapping(pair.get(f"{role}_{end}")) for end in ("first", "second"))
+            both = [terms.tap(side.get("path"), side.get("io"), role) for side in (first, second)]
+            taps += both if not taps else both[1:]
+    terms.found.differ(f"{name}: matrices of taps that follow one another, squared; the source pairs places freely")
+    section = {"name": "fsp", "weight": weight}
+    terms.tapped(section, list(zip(places["student"], places["teacher"], strict=True)))
+
+
+def _factors(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    taps = [terms.tap(word, "output", role) for word, role in (("translator", "student"), ("paraphraser", "teacher"))]
+    wrapper = mapping(mapping(mapping(terms.stage.get("teacher")).get("auxiliary_model_wrapper")).get("kwargs"))
+    rate = number(mapping(wrapper.get("paraphraser_kwargs")).get("k"), 0.5)
+    terms.found.differ(f"{name}: paraphraser and translator are parts of ft, and learn side by side")
+    terms.tapped({"name": "ft", "rate": rate, "weight": weight}, [(taps[0], taps[1])])
+
+
+def _review(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    if any(one["name"] == "review_kd" for one in terms.methods):
+        return
+    terms.found.differ(f"{name}: review_kd is one method for all levels, tapped behind their last ReLU")
+    levels = ["layer1", "layer2", "layer3", "layer4", "avgpool"]
+    terms.tapped({"name": "review_kd", "weight": weight}, [(level, level) for level in levels])
+
+
+def _squares(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    wrapped = mapping(mapping(term.get("criterion_wrapper")).get("kwargs"))
+    own, other = mapping(wrapped.get("input")), mapping(wrapped.get("target"))
+    if other.get("uses_label"):
+        terms.label_weight += weight
+        return
+    if own.get("is_from_teacher"):
+        terms.found.lose(f"{name}: a teacher's part that learns to reconstruct; the method has that loss itself")
+        return
+    summed = given.get("reduction") == "sum"
+    outputs = [str(side.get("module_path")) in OUTPUTS for side in (own, other)]
+    if summed:
+        terms.found.differ(f"{name}: the source sums over the batch too; here it is a mean over examples")
+    if all(outputs):
+        terms.add({"name": "output_match", "weight": weight})
+        return
+    if str(own.get("module_path")).startswith("+"):
+        # A learned 1x1 map behind the last module before it.
+        places = mapping(terms.stage.get("student")).get("sequential") or [""]
+        before = [str(one) for one in places if not str(one).startswith("+")]
+        terms.tapped(
+            {"name": "fitnets", "weight": weight}, [(before[-1], terms.tap(other.get("module_path"), None, ""))]
+        )
+        terms.found.differ(f"{name}: fitnets learns its map beside the student; a mean over elements")
+        return
+    taps = [terms.tap(side.get("module_path"), side.get("io"), "student") for side in (own, other)]
+    section = {"name": "match", "map": "none", "reduction": "sum" if summed else "mean", "weight": weight}
+    terms.tapped(section, [(taps[0], taps[1])])
+
+
+def _norm(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    terms.found.lose(f"{name}: RegularizationLoss of the paraphraser, weight {weight:g}")
+
+
+_READERS: dict[str, Callable[[TermBuilder, str, Settings, Settings, float], None]] = {
+    "CrossEntropyLoss": _cross_entropy,
+    "KDLoss": _kd,
+    "LogitStdKDLoss": _standardised,
+    "DISTLoss": _dist,
+    "ATLoss": _attention,
+    "PKTLoss": _named_paths("pkt"),
+    "RKDLoss": _named_paths("rkd"),
+    "SPKDLoss": _named_paths("similarity"),
+    "CCKDLoss": _correlation,
+    "CRDLoss": _crd,
+    "VIDLoss": _featured("vid"),
+    "AltActTransferLoss": _featured("ab", "margin"),
+    "ChSimLoss": _featured("ickd"),
+    "FSPLoss": _fsp,
+    "FTLoss": _factors,
+    "HierarchicalContextLoss": _review,
+    "MSELoss": _squares,
+    "RegularizationLoss": _norm,
+}

@@ -1,0 +1,45 @@
+"""Checks of a config's cache of the teacher's outputs against methods, mixing and views."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from rolewise.config.faults import Steps
+from rolewise.config.schema import ExperimentConfig
+from rolewise.distill import COMBINATIONS, METHODS
+from rolewise.distill.settings import method_name
+from rolewise.experiment.method_sections import listed_methods
+from rolewise.train.cached_outputs import TOP_METHODS
+
+
+def cache_faults(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterable[tuple[Steps, str]]:
+    """Yields (path, message) for every setting that does not go with a cache of the teacher's outputs.
+
+    Args:
+        config: the experiment.
+        left_out: paths of the settings whose code is not imported: they are not checked.
+    """
+    cache, path = config.distill.cache, ("distill", "cache")
+    if cache is None:
+        return
+    if (cache.views == "clean") != (config.distill.view == "clean"):
+        way = "set distill.view to clean" if cache.views == "clean" else "set distill.cache.views to clean"
+        yield (*path, "views"), f"must fit distill.view, {config.distill.view}, got {cache.views}; {way}"
+    if config.distill.teacher_mode != "eval":
+        yield path, "must be left out under teacher_mode batch_statistics, where outputs depend on the batch"
+    for index, student in enumerate(config.students):
+        if student.mix.method != "none":
+            yield (
+                ("students", index, "mix", "method"),
+                'must be "none" beside distill.cache: pairs differ in each epoch',
+            )
+    for place, method in listed_methods(config):
+        name = method_name(method)
+        if any((*place, key) in left_out for key in ("method", "name")):
+            continue
+        names = [some.info.name for some in COMBINATIONS[name]()] if name in COMBINATIONS else [name]
+        for some in (one for one in names if one in METHODS):
+            if METHODS[some].reads != "logits":
+                yield place, f'must read outputs alone beside distill.cache, got "{some}", which reads features'
+            elif cache.top is not None and some not in TOP_METHODS:
+                yield (*path, "top"), f'must go with {" or ".join(TOP_METHODS)}, got "{some}"; leave top out'

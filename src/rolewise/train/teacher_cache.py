@@ -1,0 +1,201 @@
+"""A cache of teachers' outputs on disk: computed once for each view, read for every batch that shows it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rolewise.batch import Batch
+from rolewise.config.cache_section import CacheSection
+from rolewise.data import TextData, batches, fingerprint
+from rolewise.distill import Distiller
+from rolewise.distill.teacher_digest import TeacherDigests
+from rolewise.errors import InputError
+from rolewise.files import digest_of, read_json, write_json
+from rolewise.train.cached_outputs import check_cached, packed, rows_of, spread, teacher_values
+from rolewise.train.source_feed import SourceFeed
+from rolewise.train.view_file import ViewFile
+
+#: The form of the files; another one is another key.
+_VERSION = 1
+#: Examples that a teacher sees at once where it sees them as they are.
+_CLEAN = 256
+
+
+class TeacherCache:
+    """The outputs of a training's frozen teachers, by view and example.
+
+    A view is computed whole before the first batch that shows it, from the batches of one fixed epoch, without
+    autocast, so that the numbers are the same whichever training computed them and however often it was interrupted.
+    Its folder is named by all that it depends on: the teacher's weights and input, the examples, and the plans of
+    augmentation.
+
+    Source: Shen and Xing (2022), https://arxiv.org/abs/2112.01528, which keeps several views of each image and their
+    largest probabilities.
+    Differs from source: views are drawn by a schedule of augmentation, and recur in turn.
+
+    Args:
+        settings: of the cache.
+        folder: of the files; made when the first is written.
+        distiller: students, teachers and methods.
+        feed: of the training; its number of views becomes that of the settings.
+
+    Raises:
+        InputError: a method reads more than is kept, the images are mixed, a teacher is not frozen or sees no such
+            view, or the outputs take more than ``limit_gb``.
+    """
+
+    def __init__(self, settings: CacheSection, folder: Path, distiller: Distiller, feed: SourceFeed) -> None:
+        check_cached(settings, distiller, feed)
+        self.settings, self.folder, self.distiller, self.feed = settings, folder, distiller, feed
+        self.indices = feed.indices.sort().values
+        feed.views = settings.views if isinstance(settings.views, int) else None
+        self.files = {role: folder / self._key(role) for role in distiller.teaching}
+        self._columns = {role: self._form(role) for role in distiller.teaching}
+        self._views: dict[str, tuple[int, ViewFile]] = {}
+        if self.bytes > settings.limit_gb * 1e9:
+            raise InputError(
+                f"distill.cache: the outputs of {self.views} views of {len(self.indices):,} examples take "
+                f"{self.bytes / 1e9:.3g} GB, more than limit_gb {settings.limit_gb:g}; raise it, set top to a few "
+                "classes, or take fewer views"
+            )
+
+    @property
+    def views(self) -> int:
+        """The number of views of the whole training."""
+        return 1 + self._view(self.feed.settings.epochs - 1) if self.settings.views != "clean" else 1
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of all files of the training."""
+        return self.views * sum(self._file(role, 0).bytes for role in self.files)
+
+    def __str__(self) -> str:
+        views = "view" if self.views == 1 else "views"
+        return f"teacher's outputs: {self.views} {views}, {self.bytes / 1e6:,.3g} MB in all, in {self.folder}"
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Gives the batches of an epoch with the teachers' outputs; a view that is not there is computed before.
+
+        A batch with an example that the view lacks, as one that an epoch leaves out, has none: its teachers run.
+
+        Args:
+            epoch: from 0.
+            start: the number of batches that are left out.
+        """
+        view = self._view(epoch)
+        for role in self.files:
+            file = self._file(role, view)
+            first, whole = file.done
+            if not whole:
+                self._fill(role, file, view, first)
+            if self._views.get(role, (None, file))[0] != view:
+                self._views[role] = (view, file)
+        for batch in self.feed.batches(epoch, start):
+            found = {role: self._read(role, batch) for role in self.files}
+            kept = {role: values for role, values in found.items() if values is not None}
+            yield replace(batch, outputs=kept)
+
+    def _view(self, epoch: int) -> int:
+        if self.settings.views == "clean":
+            return 0
+        return (
+            epoch
+            if self.settings.views == "replay"
+            else min(epoch, self.feed.settings.epochs - 1) % self.settings.views
+        )
+
+    def _file(self, role: str, view: int) -> ViewFile:
+        return ViewFile(self.files[role] / f"view-{view:05d}.bin", len(self.indices), self._columns[role])
+
+    def _fill(self, role: str, file: ViewFile, view: int, first: int) -> None:
+        key = file.path.parent / "key.json"
+        if not key.exists():
+            write_json(key, self._fields(role))
+        elif (found := read_json(key, "key of a teacher's cache")) != json.loads(json.dumps(self._fields(role))):
+            differing = sorted(name for name in found if found[name] != self._fields(role).get(name))
+            raise InputError(f"{key} must be of this training, got other {', '.join(differing)}; delete the folder")
+        file.write(
+            first,
+            (
+                (self._places(rows), packed(teacher_values(self.distiller, role, inputs), self.settings))
+                for rows, inputs in self._shown(role, view, first)
+            ),
+        )
+
+    def _shown(self, role: str, view: int, first: int) -> Iterator[tuple[Tensor, Any]]:
+        """Gives the rows and a teacher's inputs of a view's batches from number ``first`` on."""
+        if self.settings.views != "clean":
+            for batch in self.feed.batches(view, first):
+                yield rows_of(batch), batch.view(role, "teacher")
+            return
+        # In one order whichever training it is, since a network's last bits depend on what else a batch holds.
+        source = self.feed.source
+        source = source.for_role("teacher") if isinstance(source, TextData) else source
+        for chunk in batches(source, self.indices[first * _CLEAN :], _CLEAN, device=self.feed.device):
+            yield chunk.indices, chunk.images
+
+    def _read(self, role: str, batch: Batch) -> Any:
+        values = self._views[role][1].read(self._places(rows_of(batch)))
+        if values is None:
+            return None
+        if self.settings.top is not None:
+            values = {"logits": spread(values["largest"].float(), values["classes"].long(), self._classes)}
+        placed = {name: value.float().to(self.feed.device) for name, value in values.items()}
+        return placed if len(placed) > 1 else next(iter(placed.values()))
+
+    def _places(self, rows: Tensor) -> NDArray[np.int64]:
+        return torch.searchsorted(self.indices, rows.cpu()).numpy()
+
+    def _form(self, role: str) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Returns the arrays of a teacher's outputs, from those for the first examples."""
+        values = teacher_values(self.distiller, role, next(self._shown(role, 0, 0))[1])
+        top = self.settings.top
+        if top is not None:
+            logits = values.get("logits")
+            if set(values) != {"logits"} or logits is None or logits.ndim != 2 or top >= logits.shape[1]:
+                raise InputError(
+                    f"distill.cache.top must be below the number of classes of logits [B, K], got {top}; leave it out"
+                )
+            self._classes = logits.shape[1]
+        return {
+            name: ("int32" if name == "classes" else self.settings.precision, tuple(value.shape[1:]))
+            for name, value in packed(values, self.settings).items()
+        }
+
+    def _fields(self, role: str) -> dict[str, Any]:
+        """Returns all that a teacher's outputs depend on, as plain values."""
+        feed, network = self.feed, self.distiller.network(role)
+        fields: dict[str, Any] = {
+            "version": _VERSION,
+            "weights": TeacherDigests({role: network}).all()[0].numpy().tobytes().hex(),
+            "network": digest_of(str(network)),
+            "input": str(self.distiller.specs[role]),
+            "source": fingerprint(feed.source),
+            "examples": digest_of(self.indices.tolist()),
+            "precision": self.settings.precision,
+            "top": self.settings.top,
+            "views": self.settings.views,
+        }
+        if self.settings.views != "clean":
+            own = None if feed.teacher_augmentation is None else feed.teacher_augmentation.to_json()
+            fields |= {
+                "view": feed.view,
+                "seed": feed.seed,
+                "batch_size": feed.settings.batch_size,
+                "epochs": feed.settings.epochs if self.settings.views == "replay" else None,
+                "augmentation": [feed.augmentation.to_json(), own if feed.view == "own" else None],
+                "pixels": [feed.settings.interpolation, feed.settings.fill],
+            }
+        return fields
+
+    def _key(self, role: str) -> str:
+        return digest_of(self._fields(role))[:32]
