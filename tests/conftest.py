@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before torch is loaded, and for the processes that tests start: several test processes share the cores.
@@ -61,6 +62,25 @@ def restored(data_folder: Path, tmp_path_factory: pytest.TempPathFactory):
         return target
 
     return restore
+
+
+@pytest.fixture(scope="module")
+def figures_unrendered() -> Iterator[None]:
+    """For modules whose subject is no page: pages are made whole, and matplotlib writes their figures without marks."""
+    from figure_toys import unrendered
+    from matplotlib.figure import Figure
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", unrendered(Figure.savefig))
+        yield
+
+
+@pytest.fixture
+def timed_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of exports whose subject is no latency: every file is timed, in three rounds and no more."""
+    from rolewise.deploy import comparison_rows
+
+    monkeypatch.setattr(comparison_rows, "in_turns", functools.partial(comparison_rows.in_turns, seconds=0.0))
 
 
 @pytest.fixture

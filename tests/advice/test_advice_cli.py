@@ -14,6 +14,8 @@ from rolewise.config.study_file import load_study_config
 from rolewise.data import SealedTest
 from rolewise.experiment import load, run
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 QUICK = Path(__file__).parent.parent / "experiment" / "quick.yaml"
 SETS = (
     "seeds=[0]",

@@ -23,6 +23,8 @@ from rolewise.experiment.seed_data import SealedTest
 from rolewise.experiment.stages import find_stage
 from rolewise.statistics.float_comparison import compare_to_float
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered", "timed_briefly")
+
 QUICK = Path(__file__).parent / "quick.yaml"
 NETWORK = "model: {name: small_cnn, arguments: {widths: [8, 12]}}, init: teacher, images: 100"
 TRAIN = "train: {epochs: 4, batch_size: 50, optimizer: {name: adam, learning_rate: 0.01}}"
@@ -35,7 +37,7 @@ STUDENTS = (
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "bits"
-    run(load(QUICK, [STUDENTS, "arms.student=[none, own]", "seeds=[0, 1]", "name=bits"]), folder)
+    run(load(QUICK, [STUDENTS, "arms.student=[none, own]", "seeds=[0, 1]", "search.members=2", "name=bits"]), folder)
     return folder
 
 

@@ -15,6 +15,8 @@ from rolewise.experiment.previews import draw_preview, write_previews
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stages import section_of
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 QUICK = Path(__file__).with_name("quick.yaml")
 
 

@@ -20,6 +20,8 @@ from rolewise.report.run_data import RunData
 from rolewise.report.searched_numbers import searched_numbers
 from rolewise.study.keys import stage_keys
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 QUICK = Path(__file__).with_name("quick.yaml")
 SMALL = [
     *("seeds=[0]", "arms.teacher=[none]", "arms.student=[own]", "arms.distill=[true]", "students[0].train.epochs=2"),

@@ -19,9 +19,18 @@ from rolewise.experiment.strategies import augmentation_of, grid
 from rolewise.seals import write_sealed
 from rolewise.search.lineage_file import load_lineage
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 QUICK = Path(__file__).parent / "quick.yaml"
 ARMS = "arms.student=[none, own, random_search, grid_search, screen, screened_search]"
-SMALL = ["arms.distill=[true]", "seeds=[0]", "search.screen.candidates=6", "search.screen.images=64", "name=ways"]
+SMALL = [
+    "arms.teacher=[none]",
+    "arms.distill=[true]",
+    "seeds=[0]",
+    "search.screen.candidates=6",
+    "search.screen.images=64",
+    "name=ways",
+]
 
 
 @pytest.fixture(scope="module")

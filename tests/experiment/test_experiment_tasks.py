@@ -59,6 +59,13 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def small(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A run of one seed and one augmentation, of the settings that a test is parametrised with."""
+    run(load(QUICK, [*request.param, "seeds=[0]", "arms.teacher=[none]", "arms.student=[none]"]), tmp_path / "small")
+    return tmp_path / "small"
+
+
 def results(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / "results.json").read_text())
     return found
@@ -193,11 +200,14 @@ def no_onnx(*arguments: object):
     raise InputError("format onnx needs onnx")
 
 
-@pytest.mark.parametrize(("kind", "output"), [("labels", "probabilities"), ("numbers", "logits")])
-def test_labels_and_numbers_leave_the_laboratory(kind: str, output: str, request, tmp_path: Path, monkeypatch):
+@pytest.mark.usefixtures("timed_briefly")
+@pytest.mark.parametrize(
+    ("small", "output"), [(LABELS, "probabilities"), (NUMBERS, "logits")], ids=["labels", "numbers"], indirect=["small"]
+)
+def test_labels_and_numbers_leave_the_laboratory(small: Path, output: str, tmp_path: Path, monkeypatch):
     # As where ONNX is not installed: a comparison with a float32 file takes longer than all else.
     monkeypatch.setattr("rolewise.deploy.comparison_rows.write_onnx", no_onnx)
-    root, path = request.getfixturevalue(kind), tmp_path / "x.pt2"
+    root, path = small, tmp_path / "x.pt2"
     made = export_stage(root, "seed0/small-none", "torch", path, given="uint8", output=output)
     assert made.agreement == 1 and (made.images, made.part) == (200, "test")
     task = results(root)
@@ -210,7 +220,7 @@ def test_labels_and_numbers_leave_the_laboratory(kind: str, output: str, request
     picture_of_pair(tmp_path / "pair.png")
     by_run = predict_pictures(root, [tmp_path / "pair.png"], arm="none")[0].values
     assert predict_pictures(path, [tmp_path / "pair.png"])[0].values == pytest.approx(by_run, abs=1e-4)
-    if kind == "numbers":
+    if output == "logits":
         with pytest.raises(InputError, match="output must be logits where numbers are predicted"):
             export_stage(root, "seed0/small-none", "torch", path, output="probabilities")
 

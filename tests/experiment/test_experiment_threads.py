@@ -14,6 +14,8 @@ from rolewise.deploy import export
 from rolewise.experiment import evaluation, load, pipeline, previews
 from rolewise.threads import torch_threads
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered", "timed_briefly")
+
 QUICK = Path(__file__).with_name("quick.yaml")
 SMALL = (
     "seeds=[0]",

@@ -16,6 +16,8 @@ from rolewise.experiment.lock import locked
 from rolewise.experiment.pipeline import run
 from rolewise.seals import SECONDS, write_sealed
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 QUICK = Path(__file__).parent / "quick.yaml"
 SMALL = [
     *("seeds=[0]", "teacher.train.epochs=1", "students[0].train.epochs=2", "search.members=2"),

@@ -18,6 +18,8 @@ from rolewise.models import build
 from rolewise.quant.deployed import Deployed
 from rolewise.train import evaluate
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered", "timed_briefly")
+
 HERE = Path(__file__).parent
 QUICK = HERE / "quick.yaml"
 SMALL = ["seeds=[0]", "arms.student=[none]", "arms.teacher=[none]", "arms.distill=[true]", "teacher.train.epochs=1"]

@@ -27,6 +27,8 @@ from rolewise.study.keys import measure_key, stage_keys
 from rolewise.study.study_folder import open_study
 from rolewise.train import save_weights
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 HERE = Path(__file__).parent
 QUICK = HERE / "quick.yaml"
 

@@ -17,6 +17,8 @@ from rolewise.experiment.kept_stages import stages_made_from
 from rolewise.experiment.lock import locked
 from rolewise.experiment.pipeline import run
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 QUICK = Path(__file__).parent / "quick.yaml"
 NET = """from pathlib import Path
 

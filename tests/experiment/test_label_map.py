@@ -20,6 +20,8 @@ from rolewise.models import build
 from rolewise.models.class_selection import select_classes
 from rolewise.study.keys import stage_keys
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 QUICK = Path(__file__).parent / "quick.yaml"
 SETTINGS = ("seeds=[0]", "arms={teacher: [none], student: [none]}", "students[0].train.epochs=1")
 #: The data's classes 0 to 9 among 13 of the teacher's.

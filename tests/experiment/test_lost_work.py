@@ -20,6 +20,8 @@ from rolewise.jobs import worker_pool as workers
 from rolewise.search import search
 from rolewise.study import load_study, run_study
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 HERE = Path(__file__).parent
 PRODUCTS = ("results.json", "results.csv", "lineage.json", "record.jsonl", "weights.safetensors", "schedule.json")
 

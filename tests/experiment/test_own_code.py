@@ -20,6 +20,8 @@ from rolewise.experiment.stage_graph import stages_of
 from rolewise.foreign_code import search_in
 from rolewise.study.keys import stage_keys
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered", "timed_briefly")
+
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "own_code"
 SHORT = ["teacher.train.epochs=1", "students[0].train.epochs=1", "workers=1"]
 

@@ -22,6 +22,8 @@ from rolewise.report.study_data import read_study
 from rolewise.study.keys import measure_key, stage_keys
 from rolewise.study.study_run import load_study, run_study
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 QUICK = Path(__file__).parent / "quick.yaml"
 SMALL = ["seeds=[0]", "arms.student=[own]", "arms.control=own", "arms.distill=[true]", "teacher.train.epochs=2"]
 OWN = """

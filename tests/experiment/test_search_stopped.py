@@ -14,6 +14,8 @@ from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.schedule_search import run_search
 from rolewise.experiment.stages import find_stage
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 QUICK = Path(__file__).with_name("quick.yaml")
 SETTINGS = ["seeds=[0]", "arms.student=[own]", "arms.distill=[true]", "teacher.train.epochs=2", "search.members=2"]
 #: A memory with steps of several batches and an average; and mixing that follows the student.

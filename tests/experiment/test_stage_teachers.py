@@ -11,6 +11,8 @@ from rolewise.config import ConfigError
 from rolewise.experiment import load
 from rolewise.experiment.pipeline import run
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 QUICK = Path(__file__).parent / "quick.yaml"
 ARMS = "arms={teacher: [none], student: [none], distill: [true]}"
 

@@ -22,6 +22,8 @@ from rolewise.experiment.pipeline import run
 from rolewise.experiment.run_state import STATE, remaining_seconds
 from rolewise.seals import SECONDS, recorded_seconds, write_sealed
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 QUICK = Path(__file__).parent / "quick.yaml"
 SMALL = ("seeds=[0]", "teacher.train.epochs=2", "students[0].train.epochs=2", "arms={teacher: [none], student: [none]}")
 

@@ -17,6 +17,8 @@ from rolewise.experiment.weight_sources import TAKEN
 from rolewise.models import build
 from rolewise.study.keys import stage_keys
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 ARMS = "arms={teacher: [none], student: [none]}"
 QUICK = Path(__file__).parent / "quick.yaml"
 STATE = build("small_cnn", num_classes=10, channels=1, size=(8, 8), widths=[8, 12]).state_dict()

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from figure_toys import unrendered
 from kill_loop import die_at_step
 from search_toys import SPACE, SlowFactory
 from train_toys import several, trainee
 
+from rolewise import report
 from rolewise.augment import Mix
 from rolewise.experiment import load, run
 from rolewise.jobs.worker_process import start_context
@@ -112,7 +114,21 @@ def quietly(name: str, folder: Path, dies: tuple[int, bool] | None = None) -> No
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 1)
     os.dup2(sink, 2)
+    for page in ("write_report", "write_study_report"):
+        setattr(report, page, without_marks(getattr(report, page)))
     SUBJECTS[name](folder)
+
+
+def without_marks(write: Callable[[Path], object]) -> Callable[[Path], object]:
+    """Returns what writes a whole page whose figures are not drawn."""
+
+    def written(root: Path) -> object:
+        from matplotlib.figure import Figure
+
+        Figure.savefig = unrendered(Figure.savefig)  # type: ignore[method-assign]
+        return write(root)
+
+    return written
 
 
 class Life:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
-import signal
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,10 +34,41 @@ students:
 arms: {teacher: [none], student: [none], distill: [%s]}
 """
 LONG = 100_000
+COLUMNS = 80
+#: So that Ctrl-C there reaches the command.
+TAKES_THE_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
 
 
 def command(*words: str) -> list[str]:
     return [sys.executable, "-u", "-m", "rolewise", *words]
+
+
+def in_terminal(words: list[str], meanwhile: Callable[[], object]) -> tuple[int, str]:
+    """Runs a command in a terminal until the teacher is trained, presses Ctrl-C there, and lets it end.
+
+    Returns:
+        Its exit code, and what it wrote, without what moves the cursor.
+    """
+    screen, inside = pty.openpty()
+    fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-c", TAKES_THE_TERMINAL, *words],
+        stdin=inside, stdout=inside, stderr=inside, env={**os.environ, "TERM": "xterm"}, start_new_session=True,
+    )  # fmt: skip
+    os.close(inside)
+    text, pressed = "", False
+    with contextlib.suppress(OSError):  # so a terminal ends on Linux
+        while part := os.read(screen, 65536):
+            text += part.decode("utf-8", "replace")
+            if not pressed and re.search(r"teachers .*1/1", text):
+                meanwhile()
+                os.write(screen, b"\x03")
+                pressed = True
+    os.close(screen)
+    assert pressed, text
+    return process.wait(), re.sub(r"\x1b\[[?\d;]*[A-Za-z]|\r", "", text)
 
 
 @pytest.mark.slow
@@ -48,17 +85,11 @@ def test_interrupt_change_extend_move(rolewise, tmp_path: Path, monkeypatch: pyt
 
     write(LONG, "true")
     run = ("run", "mine.yaml", "--out", "runs/mine")
-    with subprocess.Popen(
-        command(*run), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        assert process.stdout is not None and process.stderr is not None
-        for line in process.stdout:
-            if line.startswith("seed0/teacher-none"):
-                break
-        assert '"state": "running"' in done("status", "runs/mine", "--json")
-        os.killpg(process.pid, signal.SIGINT)
-        said = process.stderr.read()
-        assert process.wait() == 1
+    running: list[str] = []
+    code, said = in_terminal(command(*run), lambda: running.append(done("status", "runs/mine", "--json")))
+    assert code == 1 and '"state": "running"' in running[0]
+    first = said.partition("teachers ")[0].splitlines()
+    assert " ".join(" ".join(first).split()).startswith("runs/mine: 3 stages (0 done), ") and len(first[0]) <= COLUMNS
     assert "everything is kept. Ctrl-C again breaks off at once." in said
     assert "nothing is lost" in said and "Traceback" not in said
     status = json.loads(done("status", "runs/mine", "--json"))

@@ -20,9 +20,12 @@ from rolewise.errors import InputError
 from rolewise.experiment.predictions import PREDICTIONS, write_predictions
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.report import write_report
+from rolewise.report.opening import lead_of
 from rolewise.report.palette import SERIES, SURFACES, colours, declarations
 from rolewise.report.strips import strip
 from rolewise.seals import write_product
+from rolewise.statistics.answer_sentences import lack_sentence
+from rolewise.statistics.answers import NOT_ALONE
 
 VOID = {"meta", "link", "img", "input", "br", "wbr"}
 
@@ -83,6 +86,19 @@ def faults(text: str) -> list[str]:
         found += [f"{tag} has {name}" for name in held if name.startswith("on")]
     found += [f"figure {n} has no numbers" for n, inner in enumerate(page.figures) if "a numbers" not in inner]
     return found
+
+
+def test_what_is_said_large_is_one_sentence() -> None:
+    evidence = "80.3% to 90.3%; 3 seeds, p = 0.01"
+    assert lead_of(f"It raised accuracy by 3.1 points ({evidence}).") == (
+        "It raised accuracy by 3.1 points.",
+        f"{evidence}.",
+    )
+    assert lead_of("It was (Within 0.1 points).") == ("It was.", "Within 0.1 points.")
+    lead, remedy = lead_of(lack_sentence(NOT_ALONE))
+    assert lead == "The gain of distillation cannot be told: there is no arm without distillation."
+    assert remedy == "arms.distill: [true, false] trains the same arms without it.", "a setting keeps its small letter"
+    assert lead_of("It is so.") == ("It is so.", "")
 
 
 def test_faults_of_a_page_are_found() -> None:

@@ -44,6 +44,7 @@ def test_a_run_of_an_error_says_lower_and_better(tmp_path: Path) -> None:
     write_json(tmp_path / "results.json", results)
     text = printed(tmp_path)
     assert (
-        "small, 3 seeds: - Distillation lowered rmse by 0.483 km over the same student alone, which is better" in text
+        "small, 3 seeds: - Distillation lowered rmse by 0.483 km compared with the same student alone, which is better"
+        in text
     )
     assert "The lowest mean was 0.850 km, of own+distill" in text

@@ -45,7 +45,7 @@ def test_an_error_reads_the_right_way_round() -> None:
     arms = {"none+distill": [1.0, 1.1, 1.05], "none": [1.5, 1.62, 1.48], "own+distill": [1.3, 1.41, 1.34]}
     gain, share, effect = lines(run_of(arms, [0.5, 0.6, 0.5], "rmse"))
     assert gain.startswith(
-        "Distillation lowered rmse by 0.483 km over the same student alone, which is better (1.533 km to"
+        "Distillation lowered rmse by 0.483 km compared with the same student alone, which is better (1.533 km to"
     )
     assert share.startswith("It closed 48% of the gap") and "the teacher is 1.000 km below the student alone" in share
     assert effect.startswith(
@@ -57,7 +57,9 @@ def test_an_error_reads_the_right_way_round() -> None:
 def test_harm_widens_the_gap_and_more_than_the_gap_goes_beyond_it() -> None:
     arms = {"none+distill": [0.7, 0.71, 0.7], "none": [0.8, 0.8, 0.81]}
     gain, share, _ = lines(run_of(arms, [0.9, 0.9, 0.91]))
-    assert gain.startswith("Distillation lowered accuracy by 10.0 points over the same student alone, which is worse")
+    assert gain.startswith(
+        "Distillation lowered accuracy by 10.0 points compared with the same student alone, which is worse"
+    )
     assert share.startswith("It widened the gap to the teacher by 100%")
     swapped = {"none+distill": arms["none"], "none": arms["none+distill"]}
     _, beyond, _ = lines(run_of(swapped, [0.75, 0.76, 0.75]))

@@ -25,6 +25,8 @@ from rolewise.study import load_study, run_study
 from rolewise.study.job_execution import JobEvent
 from rolewise.study.study_folder import open_study
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 HERE = Path(__file__).parent.parent / "experiment"
 STUDY = HERE / "study.yaml"
 

@@ -17,6 +17,8 @@ from rolewise.study import load_study, run_study
 from rolewise.study.keys import stage_keys
 from rolewise.tasks import Classification, MultiLabel, Regression
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 QUICK = Path(__file__).parent.parent / "experiment" / "quick.yaml"
 DATA = "data: {name: digit_pairs, validation: 100, test: 200, arguments: {targets: numbers}}"
 STUDY = f"""

@@ -18,6 +18,8 @@ from rolewise.experiment.input_digests import inputs_of
 from rolewise.study import load_study
 from rolewise.study.keys import stage_keys
 
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
+
 QUICK = Path(__file__).resolve().parent.parent / "experiment/quick.yaml"
 SMALL = ["seeds=[0]", "arms.student=[none]", "arms.teacher=[none]"]
 OWN = "class Silent:\n    def start(self, run): ...\n    log = finish = start\n"

@@ -39,10 +39,15 @@ def lead_of(sentence: str) -> tuple[str, str]:
     """Returns a sentence without its evidence in brackets, to be read from afar, and the evidence.
 
     Args:
-        sentence: of `rolewise.statistics.answer_sentences`; one without brackets is all lead.
+        sentence: of `rolewise.statistics.answer_sentences`; where one without brackets is followed by the setting that
+            would help, that is the evidence.
     """
     lead, _, evidence = sentence.partition(" (")
-    return (f"{lead}.", f"{evidence.removesuffix('.').removesuffix(')')}.") if evidence else (sentence, "")
+    if not evidence:
+        lead, _, remedy = sentence.partition(". ")
+        return (f"{lead}.", remedy) if remedy else (sentence, "")
+    evidence = evidence.removesuffix(".").removesuffix(")")
+    return f"{lead}.", f"{evidence[:1].upper()}{evidence[1:]}."
 
 
 def _head(answer: StudentAnswer, several: bool) -> dict[str, Any]:
@@ -52,7 +57,7 @@ def _head(answer: StudentAnswer, several: bool) -> dict[str, Any]:
     return {
         "student": answer.student if several else "",
         "lead": lead,
-        "evidence": [line for line in (evidence[:1].upper() + evidence[1:], *rest, *single) if line],
+        "evidence": [line for line in (evidence, *rest, *single) if line],
         "gap": _gap(answer),
     }
 

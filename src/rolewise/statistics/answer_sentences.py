@@ -55,12 +55,12 @@ def gain_sentence(gain: Gain) -> str:
         gain.metric,
         f"{gain.metric.shown(gain.control_score.mean)} to {gain.metric.shown(gain.score.mean)}",
     )
+    alone = f"{'over' if gain.difference.mean > 0 else 'compared with'} the same student alone"
     if gain.noise is Noise.WITHIN:
-        return (
-            f"Whether distillation changes {metric.title} cannot be told: {_signed(gain.difference, metric)} over the "
-            f"same student alone ({scores}; {_evidence(gain)})."
-        )
-    return f"Distillation {_changed(gain)} over the same student alone{_valued(gain)} ({scores}; {_evidence(gain)})."
+        change = _signed(gain.difference, metric)
+        evidence = f"{change} {alone} ({scores}; {_evidence(gain)})"
+        return f"Whether distillation changes {metric.title} cannot be told: {evidence}."
+    return f"Distillation {_changed(gain)} {alone}{_valued(gain)} ({scores}; {_evidence(gain)})."
 
 
 def further_sentences(answer: StudentAnswer) -> list[str]:
