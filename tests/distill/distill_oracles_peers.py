@@ -243,7 +243,7 @@ def kdcl_target(rows: list[Array], label: int, target: str) -> Array:
     for parts in itertools.product(range(steps + 1), repeat=len(rows) - 1):
         if sum(parts) <= steps:
             weights = [*parts, steps - sum(parts)]
-            mixed = sum(w / steps * row for w, row in zip(weights, rows, strict=True))
+            mixed = np.tensordot(np.array(weights) / steps, np.array(rows), 1)
             if best is None or cross_entropy(mixed, label) < cross_entropy(best, label):
                 best = mixed
     assert best is not None
