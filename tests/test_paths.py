@@ -31,6 +31,7 @@ OWN = {
     "NetworkFile.__init__",
     "Distilled.__init__",
     "Feeder.__init__",
+    "Comparison.__init__",
     "TrackedRun.__init__",
     "tracked",
 }

@@ -37,8 +37,9 @@ def test_committed_results_are_read():
     assert len(runs) >= 5
     for content in runs:
         for before, after in zip(content["arms"], as_current(content)["arms"], strict=True):
-            known = before.get("test_accuracy", before.get("metrics", {}).get("accuracy"))
-            assert values_of(after, "accuracy") == known
+            primary = content.get("primary", "accuracy")
+            known = before.get("test_accuracy", before.get("metrics", {}).get(primary))
+            assert known and values_of(after, primary) == known
 
 
 def test_a_number_that_could_not_be_measured_is_left_out():

@@ -91,6 +91,10 @@ _TAPPED["vitkd"] = {"student_taps": ["stage1", "stage2"], "teacher_taps": ["stag
 _TAPPED["pearson_kd"] = {"student_taps": "last_stage", "teacher_taps": "last_stage"}
 
 
+#: Students of methods that need a network of a kind of their own.
+_OWN_NETWORKS = {"simkd": "reused_head", "deit_token": "vit_mini"}
+
+
 def _dense_case(name: str) -> tuple[str, Task, Tensor, Any] | None:
     """Returns a network's name, a task, images and targets for a method that reads masks or boxes; else None."""
     stream = generator(0, "targets")
@@ -111,7 +115,11 @@ def _sized(kind: str, role: int) -> nn.Module:
         return network(kind, widths=((4, 6, 6, 8), (6, 8, 8, 8))[role], depth=0, bins=5, **shape)
     if kind == "reused_head" and not role:
         return network(kind, body="small_cnn", body_arguments={"widths": (4, 6)}, width=8, size=(8, 8), **shape)
-    kind = "small_cnn" if kind == "reused_head" else kind
+    if kind == "vit_mini" and not role:
+        return network(kind, depth=1, distilled=True, size=(8, 8), **shape)
+    if kind == "branched":
+        return network(kind, base="small_cnn", arguments={"widths": ((4, 6), (6, 8))[role]}, size=(8, 8), **shape)
+    kind = "small_cnn" if kind in ("reused_head", "vit_mini") else kind
     return network(kind, widths=((4, 6), (6, 8))[role], size=(8, 8), **shape)
 
 
@@ -127,7 +135,7 @@ def losses(device: torch.device, quick: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {}
     labels = torch.arange(16) % 5
     for name in METHODS:
-        plain = "reused_head" if name == "simkd" else "small_cnn"
+        plain = _OWN_NETWORKS.get(name, "branched" if "branch_logits" in METHODS[name].taps else "small_cnn")
         kind, task, images, targets = _dense_case(name) or (plain, Classification(), images_of(16, 1, 8), labels)
         term = METHODS[name].term
         for dtype in (torch.float64, torch.float32):

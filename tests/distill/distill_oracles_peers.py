@@ -11,7 +11,7 @@ import numpy as np
 Array = np.ndarray
 #: Those whose oracle is here; `test_distill_teachers` and `test_distill_itself` hold them to it.
 TERMS_WITH_ORACLES = {"ensemble_kd", "ebkd", "ca_mkd", "aekd", "dgkd", "tf_kd", "cs_kd", "ps_kd", "dlb", "byot"}
-TERMS_WITH_ORACLES |= {"one", "okddip", "kdcl", "deit_token"}
+TERMS_WITH_ORACLES |= {"one", "okddip", "pcl", "kdcl", "deit_token"}
 
 #: Total losses as those of `distill_oracles.PINNED`.
 PINNED: dict[str, tuple[float, float]] = {
@@ -27,6 +27,7 @@ PINNED: dict[str, tuple[float, float]] = {
     "kdcl": (1.8505683617321802, 1.5467411162204159),
     "okddip": (5.0371249885534315, 4.554485378497441),
     "one": (6.691639739561786, 5.893426058289294),
+    "pcl": (6.58151278392233, 5.945819009106656),
     "ps_kd": (1.7454417819749986, 1.572013317234061),
     "tf_kd": (1.7541172405911574, 1.544554062964158),
 }
@@ -217,6 +218,20 @@ def okddip(logits: Array, queries: Array, keys: Array, labels: Array, temperatur
     return np.array(losses)
 
 
+def pcl(logits: Array, joint: Array, average: Array, labels: Array, temperature: float, factor: float) -> Array:
+    """Of the logits [B, M, K] of branches and of their averages, and those [B, K] of the joint classifier."""
+    losses = []
+    for rows, whole, means, label in zip(logits, joint, average, labels, strict=True):
+        apart = 0.0
+        for m, row in enumerate(rows):
+            q = softmax(row / temperature)
+            others = [kl(softmax(mean / temperature), q) for j, mean in enumerate(means) if j != m]
+            apart += kl(softmax(whole / temperature), q) + sum(others) / len(others)
+        hard = sum(cross_entropy(row, label) for row in rows[1:]) + cross_entropy(whole, label)
+        losses.append(hard + factor * temperature**2 * apart)
+    return np.array(losses)
+
+
 def kdcl_target(rows: list[Array], label: int, target: str) -> Array:
     """The logits that one example's networks are all taught."""
     if target == "naive":
@@ -228,7 +243,7 @@ def kdcl_target(rows: list[Array], label: int, target: str) -> Array:
     for parts in itertools.product(range(steps + 1), repeat=len(rows) - 1):
         if sum(parts) <= steps:
             weights = [*parts, steps - sum(parts)]
-            mixed = sum(w / steps * row for w, row in zip(weights, rows, strict=True))
+            mixed = np.tensordot(np.array(weights) / steps, np.array(rows), 1)
             if best is None or cross_entropy(mixed, label) < cross_entropy(best, label):
                 best = mixed
     assert best is not None

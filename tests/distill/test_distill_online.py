@@ -18,6 +18,7 @@ from rolewise.distill import METHODS, Distiller, Shapes
 from rolewise.distill.methods.kdcl import convex_of_least
 from rolewise.distill.methods.okddip import OKDDip
 from rolewise.distill.methods.one import ONE
+from rolewise.distill.methods.pcl import PCL
 from rolewise.errors import InputError
 from rolewise.models import build
 from rolewise.tasks import Classification
@@ -95,6 +96,31 @@ def test_attended_peers_agree_with_an_independent_computation(form: Any) -> None
     hard = logits.detach().softmax(2) - nn.functional.one_hot(LABELS, 5)[:, None]
     hard[:, 0] = 0
     torch.testing.assert_close(logits.grad, (soft + hard) / 6)
+
+
+def test_collaborating_branches_agree_with_an_independent_computation() -> None:
+    shape = Shapes([torch.Size((2, 3, 4)), torch.Size((2, 3, 5))], [torch.Size((2, 3, 4)), torch.Size((2, 3, 5))])
+    term = PCL(shape).double()
+    term.pairs = (("f", "f"), ("z", "z"))
+    features, logits, average = drawn(6, 3, 4, seed=1), drawn(6, 3, 5, seed=2).requires_grad_(), drawn(6, 3, 5, seed=3)
+    student = Outputs({"logits": logits[:, 0]}, {"f": features, "z": logits})
+    teacher = Outputs({"logits": average[:, 0]}, {"f": features, "z": average})
+    loss = term(student, teacher, Batch(None, LABELS), Context(epoch=40.0))
+    joint = features.numpy().reshape(6, -1) @ term.joint.weight.detach().numpy().T + term.joint.bias.detach().numpy()
+    factor, given = oracles.ramp(40, 80), logits.detach().numpy()
+
+    def oracle(moved: np.ndarray) -> np.ndarray:
+        return oracles.pcl(moved, joint, average.numpy(), LABELS.numpy(), 3.0, factor)
+
+    np.testing.assert_allclose(loss.detach().numpy(), oracle(given), rtol=1e-9)
+    loss.mean().backward()
+    towards = drawn(6, 3, 5, seed=4).numpy()
+    assert logits.grad is not None
+    assert (logits.grad.numpy() * towards).sum() == pytest.approx(slope(oracle, given, towards), rel=1e-6)
+    # What teaches has no gradient: that of the joint classifier is its labels' alone.
+    truth = nn.functional.one_hot(LABELS, 5).double()
+    wanted = (torch.from_numpy(joint).softmax(1) - truth).mean(0)
+    torch.testing.assert_close(term.joint.bias.grad, wanted)
 
 
 @pytest.mark.parametrize("target", ["naive", "linear", "minimum"])
@@ -178,13 +204,16 @@ def test_networks_without_branches_are_refused() -> None:
         Distiller(None, branches(number=2), [rw.okddip()], example=images)
 
 
-@pytest.mark.parametrize("kind", ["branches", "peers"])
+@pytest.mark.parametrize("kind", ["branches", "averages", "peers"])
 def test_a_training_of_peers_resumes_exactly(kind: str) -> None:
     images, labels = batch_of(8)
 
     def made(seed: int) -> tuple[Distiller, torch.optim.Optimizer]:
         if kind == "branches":
             distiller = Distiller(None, branches(seed), [rw.one(), rw.okddip(rise=0)], example=images[:2])
+        elif kind == "averages":
+            average = rw.average_of("student", 0.9)
+            distiller = Distiller(average, branches(seed), [rw.pcl(rise=0)], example=images[:2])  # type: ignore[arg-type]
         else:
             roles = {role: networks(seed + number)[number % 2] for number, role in enumerate("abc")}
             methods = [rw.kdcl(student=role, name=f"kdcl_{role}") for role in roles]

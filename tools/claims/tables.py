@@ -12,6 +12,8 @@ from rolewise.statistics import ArmRow, FloatComparison
 from rolewise.statistics.questions import Answer
 from rolewise.statistics.study_sentences import column_unit
 
+#: What is compared, by the metric of a file's rows.
+MEASURES = {"accuracy": "Test accuracy", "mean_iou": "Mean IoU of the classes on the test images"}
 ALONE = "95% intervals are each for one comparison, unadjusted"
 
 
@@ -198,7 +200,8 @@ def _table(lines: Sequence[str], caption: str | None) -> str:
 
 
 def _accuracy(arms: Arms) -> str:
-    return f"Test accuracy in percent at the last epoch, mean ± standard deviation over {arms.seeds} seeds."
+    measure = MEASURES[arms.results.get("primary", "accuracy")]
+    return f"{measure} in percent at the last epoch, mean ± standard deviation over {arms.seeds} seeds."
 
 
 def _adjusted(arms: Arms, what: str = "") -> str:

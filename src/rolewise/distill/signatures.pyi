@@ -682,6 +682,19 @@ def patient(
 ) -> Method:
     """Squared distance of the normalised hidden states of whole texts, layer by layer."""
 
+def pcl(
+    *,
+    temperature: float = 3.0,
+    rise: float = 80.0,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropies of branches and of their joint classifier, divergences from that one and from averaged peers."""
+
 def pearson_kd(
     *,
     weight: float | Weight | dict[str, Any] = 6.0,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from rolewise.data import TextData, batches, fingerprint
 from rolewise.distill import Distiller
 from rolewise.distill.teacher_digest import TeacherDigests
 from rolewise.errors import InputError
-from rolewise.files import digest_of, read_json, write_json
+from rolewise.files import AnyPath, as_path, digest_of, read_json, write_json
 from rolewise.train.cached_outputs import check_cached, packed, rows_of, spread, teacher_values
 from rolewise.train.source_feed import SourceFeed
 from rolewise.train.view_file import ViewFile
@@ -53,12 +52,12 @@ class TeacherCache:
             view, or the outputs take more than ``limit_gb``.
     """
 
-    def __init__(self, settings: CacheSection, folder: Path, distiller: Distiller, feed: SourceFeed) -> None:
+    def __init__(self, settings: CacheSection, folder: AnyPath, distiller: Distiller, feed: SourceFeed) -> None:
         check_cached(settings, distiller, feed)
-        self.settings, self.folder, self.distiller, self.feed = settings, folder, distiller, feed
+        self.settings, self.folder, self.distiller, self.feed = settings, as_path(folder, "cache"), distiller, feed
         self.indices = feed.indices.sort().values
         feed.views = settings.views if isinstance(settings.views, int) else None
-        self.files = {role: folder / self._key(role) for role in distiller.teaching}
+        self.files = {role: self.folder / self._key(role) for role in distiller.teaching}
         self._columns = {role: self._form(role) for role in distiller.teaching}
         self._views: dict[str, tuple[int, ViewFile]] = {}
         if self.bytes > settings.limit_gb * 1e9:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from rolewise.config.training_sections import TrainSettings
 from rolewise.data import Source
 from rolewise.distill import Distiller
 from rolewise.errors import InputError
+from rolewise.files import AnyPath
 from rolewise.seeds import check_seed
 from rolewise.train.epoch import read_terms, run_epoch
 from rolewise.train.feed import Feed
@@ -79,7 +79,7 @@ class Trainee:
         mixing: Mixing | None = None,
         updates: Sequence[Update] = (),
         phases: Sequence[Phase] = (),
-        cache: tuple[CacheSection, Path] | None = None,
+        cache: tuple[CacheSection, AnyPath] | None = None,
         ranks: Ranks | None = None,
     ) -> None:
         check_given(distiller, source, indices, settings, alone=ranks is None)
