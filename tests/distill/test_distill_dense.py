@@ -315,7 +315,22 @@ OF_IMAGES = [
 def test_methods_of_whole_images_are_refused_for_segmentation() -> None:
     arguments: dict[str, Any] = {"num_classes": 4, "size": (16, 16)}
     images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    for name in ("crld", "fcfd", "mlkd", "ofa", "sdd", "simkd", "srrl", "uskd"):
+    for name in (
+        "ca_mkd",
+        "crld",
+        "cs_kd",
+        "dlb",
+        "fcfd",
+        "kdcl",
+        "mlkd",
+        "ofa",
+        "ps_kd",
+        "sdd",
+        "simkd",
+        "srrl",
+        "tf_kd",
+        "uskd",
+    ):
         assert name in OF_IMAGES
         networks = (build("unet", widths=[4, 6], seed=seed, **arguments) for seed in (0, 1))
         rule = f'"{name}" must (have one class for each example, which the task segm|read taps of .* last_map)'

@@ -34,6 +34,8 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("log.md", "| 512 of 32x32 |", "once"),
     ("log.md", "| 64 of 224x224 |", "once"),
     ("log.md", "On 120 Imagenette photographs", "once"),
+    ("log.md", "Of SST-2's training texts in random batches", "once"),
+    ("log.md", "- Further 8-bit grids kept 92.1%", "once"),
     ("log.md", "Halves are better than threads inside", "once"),
     ("log.md", "- Hooks on arguments are set only where a path needs them", "once"),
     ("log.md", "115 and 126 s then", "once"),

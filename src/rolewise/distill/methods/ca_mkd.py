@@ -46,6 +46,7 @@ class CAMKD(Term):
     """
 
     taught_by: ClassVar[TaughtBy] = "several"
+    of_examples = True
     needs_example = False
     targets = "labels"
 

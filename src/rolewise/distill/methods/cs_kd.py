@@ -37,6 +37,7 @@ class CSKD(Term):
     """
 
     taught_by: ClassVar[TaughtBy] = "itself"
+    of_examples = True
     targets = "labels"
     needs_example = False
 

@@ -47,7 +47,7 @@ class DeiTToken(Term):
         InputError: token and teacher have other classes.
     """
 
-    taps_student_alone, reads_outputs = True, True
+    taps_student_alone, reads_outputs, of_examples = True, True, True
 
     def __init__(self, shapes: Shapes, *, target: Literal["hard", "soft"] = "hard", temperature: float = 3.0) -> None:
         super().__init__()

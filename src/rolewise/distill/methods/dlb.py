@@ -44,6 +44,7 @@ class DLB(Term):
     """
 
     taught_by: ClassVar[TaughtBy] = "itself"
+    of_examples = True
     needs_indices = True
     rows: Tensor
     logits: Tensor

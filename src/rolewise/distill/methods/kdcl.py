@@ -50,6 +50,7 @@ class KDCL(Term):
     """
 
     taught_by: ClassVar[TaughtBy] = "several"
+    of_examples = True
     targets = "labels"
     needs_example = False
 

@@ -36,6 +36,7 @@ class PSKD(Term):
     """
 
     taught_by: ClassVar[TaughtBy] = "itself"
+    of_examples = True
     targets = "labels"
     needs_indices = True
     former: Tensor

@@ -48,6 +48,7 @@ class TfKD(Term):
     """
 
     taught_by: ClassVar[TaughtBy] = "itself"
+    of_examples = True
     targets = "labels"
     needs_example = False
 
