@@ -186,13 +186,18 @@ def test_boxes_of_real_nuclei_hold_their_moved_masks(slots: int, restored):
     plan = plan_of(len(masks), slots, seed=12)
     moved = apply_to_masks(masks, plan, fill=0)
     placed, kept = apply_to_boxes(torch.stack(boxes), torch.tensor(owners), plan, (size[0], size[1]))
-    over, left = [], []
+    enlarging = torch.isin(plan.ops, torch.tensor([INDEX["scale"], INDEX["resized_crop"]])).any(1)
+    over, left = {True: [], False: []}, []
     for at, (number, area) in enumerate(areas):
         mask = moved[owners[at]] == number
         if mask.any() and kept[at]:
             found = hulls(mask[None])[0]
-            over.append(float(torch.cat([placed[at, :2] - found[:2], found[2:] - placed[at, 2:]]).max()))
+            over[bool(enlarging[owners[at]])].append(
+                float(torch.cat([placed[at, :2] - found[:2], found[2:] - placed[at, 2:]]).max())
+            )
         if not kept[at]:
             left.append(float(mask.sum()) / area)
-    assert len(over) > 600 and max(over) <= 0.5 * slots
+    # Half a pixel for each operation, enlarged with its image; and what float32 rounds of 256 pixels.
+    assert len(over[False]) > 500 and max(over[False]) <= 0.5 * slots + 1e-4
+    assert len(over[True]) > 20 and max(over[True]) <= 0.5 * slots * 4
     assert left and float(np.mean(left)) < 0.2
