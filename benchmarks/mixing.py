@@ -10,11 +10,9 @@ Figures are ratios of one round to the side without mixing, their median over al
 
 from __future__ import annotations
 
-import argparse
 import platform
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 import quiet
@@ -115,9 +113,7 @@ def measure(case: str, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     """Prints a table; with ``--json`` writes it too."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: for a look, not for a claim")
+    parser = quiet.command_line(__doc__)
     parser.add_argument("--threads", type=int, default=1, help="torch's threads")
     arguments = parser.parse_args()
     quiet.begin(arguments.threads)

@@ -7,6 +7,7 @@ processor, and every figure of the same minutes is in doubt.
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import statistics
@@ -22,6 +23,18 @@ from rolewise.files import write_json
 LIMIT = 1.05
 _WORK = 40_000
 _beats: list[tuple[float, float]] = []
+
+
+def command_line(description: str | None) -> argparse.ArgumentParser:
+    """Returns the parser that benchmarks of rounds share: ``--json`` and ``--quick``.
+
+    Args:
+        description: the benchmark's own, as it stands in its file.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: for a look, not for a claim")
+    return parser
 
 
 def begin(threads: int) -> None:

@@ -8,7 +8,6 @@ round, in turn; the first epoch of each is left out. Figures are ratios of one r
 
 from __future__ import annotations
 
-import argparse
 import platform
 import socket
 import statistics
@@ -92,9 +91,7 @@ def seconds_of(world: int, case: str, epochs: int, threads: int) -> float:
 
 def main() -> None:
     """Prints a table; with ``--json`` writes it too."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: for a look, not for a claim")
+    parser = quiet.command_line(__doc__)
     arguments = parser.parse_args()
     threads = torch.get_num_threads()
     quiet.begin(threads)

@@ -9,13 +9,11 @@ all rounds, and a 95% interval of that median. That all sides compute the same l
 
 from __future__ import annotations
 
-import argparse
 import copy
 import platform
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import quiet
@@ -196,9 +194,7 @@ def measure(case: Case, box: Any | None, device: torch.device) -> dict[str, Any]
 
 def main() -> None:
     """Prints a table; with ``--json`` writes it too."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: for a look, not for a claim")
+    parser = quiet.command_line(__doc__)
     parser.add_argument("--rounds", type=int, help="of every case; by default as many as its size wants")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch's threads")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu or cuda")

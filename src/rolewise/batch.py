@@ -130,6 +130,11 @@ class Outputs:
         return Outputs(_detached(self.values), _detached(self.features), views=views)
 
 
+def number_of_examples(inputs: Any) -> int:
+    """Returns B of a network's inputs: a tensor [B, ...], a mapping of these, or a list of B."""
+    return len(next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs)
+
+
 def at_least_float32(value: Any) -> Any:
     """Returns a tensor of half precision as single; everything else stays."""
     return value.float() if isinstance(value, Tensor) and value.dtype in HALF else value

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from rolewise.cli.options import ConfigFile, DryRun, Extend, Fresh, RunOption, Settings, app, console, load_experiment
-from rolewise.cli.stopping import HowFar, breakable
+from rolewise.cli.stopping import HowFar, breakable, study_followed
 from rolewise.errors import InputError, RunError
 from rolewise.seals import finished
 from rolewise.words import counted, print_sentences
@@ -212,7 +212,6 @@ def _study(config: Path, out: Path, settings: list[str] | None, far: HowFar, dry
     from rolewise.cli.foreign import announced, say
     from rolewise.config.study_file import config_kind
     from rolewise.study import load_study, run_study
-    from rolewise.study.study_progress import StudyDisplay
 
     if config_kind(config) == "experiment":
         raise InputError(
@@ -226,14 +225,5 @@ def _study(config: Path, out: Path, settings: list[str] | None, far: HowFar, dry
 
         show_study_cost(dry_study(read, out, fresh=how["fresh"], extend=how["extend"]))
         return None
-    with StudyDisplay(console, out) as display:
-
-        def update(event: Any) -> None:
-            far.begun, far.left = True, far.left - (event.update.kind in ("done", "failed"))
-            display.update(event)
-
-        def plan(planned: Any, graph: Any) -> None:
-            far.left = len(planned.images) + len(planned.measurements)
-            display.plan(planned, graph)
-
-        return run_study(read, out, **how, on_plan=plan, on_event=update)
+    with study_followed(out, far) as (on_plan, on_event):
+        return run_study(read, out, **how, on_plan=on_plan, on_event=on_event)

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from rolewise.cli.options import DryRun, Fresh, app, console
-from rolewise.cli.stopping import breakable
+from rolewise.cli.stopping import HowFar, breakable, study_followed
 from rolewise.errors import InputError, RunError
 from rolewise.words import counted
 
@@ -82,21 +82,11 @@ def _plan(methods: str, data: str, pair: str, seeds: int, settings: list[str]) -
     return plan
 
 
-def _run(plan: Any, out: Path, far: Any, **how: bool) -> Any:
+def _run(plan: Any, out: Path, far: HowFar, **how: bool) -> Any:
     from rolewise.compare.comparison_result import compare_methods
-    from rolewise.study.study_progress import StudyDisplay
 
-    with StudyDisplay(console, out) as display:
-
-        def update(event: Any) -> None:
-            far.begun, far.left = True, far.left - (event.update.kind in ("done", "failed"))
-            display.update(event)
-
-        def plan_shown(planned: Any, graph: Any) -> None:
-            far.left = len(planned.images) + len(planned.measurements)
-            display.plan(planned, graph)
-
-        return compare_methods(plan, out, **how, on_plan=plan_shown, on_event=update)
+    with study_followed(out, far) as (on_plan, on_event):
+        return compare_methods(plan, out, **how, on_plan=on_plan, on_event=on_event)
 
 
 def _show(comparison: Any) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from rolewise.errors import BrokenOff
 
@@ -20,6 +22,33 @@ class HowFar:
 
     begun: bool = False
     left: int = 0
+
+
+@contextmanager
+def study_followed(out: Path, far: HowFar) -> Iterator[tuple[Callable[..., None], Callable[..., None]]]:
+    """Shows a study while it goes on, and notes how far it is.
+
+    Args:
+        out: the study's folder.
+        far: the note.
+
+    Yields:
+        The functions that take a study's plan, and each of its events.
+    """
+    from rolewise.cli.options import console
+    from rolewise.study.study_progress import StudyDisplay
+
+    with StudyDisplay(console, out) as display:
+
+        def update(event: Any) -> None:
+            far.begun, far.left = True, far.left - (event.update.kind in ("done", "failed"))
+            display.update(event)
+
+        def plan(planned: Any, graph: Any) -> None:
+            far.left = len(planned.images) + len(planned.measurements)
+            display.plan(planned, graph)
+
+        yield plan, update
 
 
 _AGAIN = "run the same command again to"

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterable
 
 from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
-from rolewise.distill import COMBINATIONS, METHODS
-from rolewise.distill.settings import method_name
-from rolewise.experiment.method_sections import listed_methods
+from rolewise.distill import METHODS
+from rolewise.experiment.method_sections import listed_methods, registered
 from rolewise.train.cached_outputs import TOP_METHODS
 
 
@@ -34,11 +33,9 @@ def cache_faults(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> 
                 'must be "none" beside distill.cache: pairs differ in each epoch',
             )
     for place, method in listed_methods(config):
-        name = method_name(method)
         if any((*place, key) in left_out for key in ("method", "name")):
             continue
-        names = [some.info.name for some in COMBINATIONS[name]()] if name in COMBINATIONS else [name]
-        for some in (one for one in names if one in METHODS):
+        for some in registered(method):
             if METHODS[some].reads != "logits":
                 yield place, f'must read outputs alone beside distill.cache, got "{some}", which reads features'
             elif cache.top is not None and some not in TOP_METHODS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rolewise.config.faults import Steps
@@ -26,6 +27,19 @@ def method_lists(config: ExperimentConfig) -> list[MethodList]:
 def listed_methods(config: ExperimentConfig) -> MethodList:
     """Returns every method that a config lists, with its path."""
     return [entry for one in method_lists(config) for entry in one]
+
+
+def registered(method: Mapping[str, Any]) -> list[str]:
+    """Returns the methods that an entry stands for: itself, or the parts of a combination; none where it is unknown.
+
+    One of the user's own is among them by its import path, and is imported by whoever looks it up.
+
+    Args:
+        method: the entry's name and settings.
+    """
+    name = method_name(method)
+    names = [some.info.name for some in COMBINATIONS[name]()] if name in COMBINATIONS else [name]
+    return [one for one in names if one in METHODS]
 
 
 def methods_of_student(config: ExperimentConfig, at: int) -> MethodList:

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterable
 
 from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
-from rolewise.distill import COMBINATIONS, METHODS
-from rolewise.distill.settings import method_name
-from rolewise.experiment.method_sections import listed_methods
+from rolewise.distill import METHODS
+from rolewise.experiment.method_sections import listed_methods, registered
 
 
 def check_mixing(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterable[tuple[Steps, str]]:
@@ -48,19 +47,15 @@ def check_mixing(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> 
 
 def _methods(config: ExperimentConfig, left_out: Collection[Steps]) -> Iterable[tuple[Steps, str]]:
     for path, method in listed_methods(config):
-        name = method_name(method)
         if any((*path, key) in left_out for key in ("method", "name")):
             continue
-        names = [name] if name in METHODS else []
-        if name in COMBINATIONS:
-            names = [some.info.name for some in COMBINATIONS[name]()]
-        for some in names:
+        for some in registered(method):
             info = METHODS[some]
             if info.mixed_labels == "unsound":
                 yield path, f'must be sound with mixed labels, got "{some}"; take it out or set mix.method to none'
             elif config.distill.mixed_targets == "outputs" and info.reads != "logits":
                 yield (
                     path,
-                    f'must read logits where distill.mixed_targets is "outputs", got "{some}", which reads features of '
-                    "the mixed images; write image or isotonic",
+                    f'must read logits where distill.mixed_targets is "outputs", got "{some}", which reads '
+                    "features of the mixed images; write image or isotonic",
                 )

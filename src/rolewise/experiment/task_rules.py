@@ -7,11 +7,10 @@ from collections.abc import Collection, Iterable
 from rolewise.config.faults import Steps
 from rolewise.config.network_sections import StudentSection, TeacherSection
 from rolewise.config.schema import ExperimentConfig
-from rolewise.distill import COMBINATIONS, METHODS
-from rolewise.distill.settings import method_name
+from rolewise.distill import METHODS
 from rolewise.distill.task_checks import task_fault
 from rolewise.errors import InputError
-from rolewise.experiment.method_sections import listed_methods
+from rolewise.experiment.method_sections import listed_methods, registered
 from rolewise.foreign_code import is_import_path
 from rolewise.tasks import Classification, Task, build_task
 
@@ -37,10 +36,8 @@ def task_section_faults(config: ExperimentConfig, left_out: Collection[Steps] = 
         yield error.path if named else ("task",), error.rule if named else str(error).removeprefix("task ")
         return
     for path, method in listed_methods(config):
-        name = method_name(method)
-        names = [some.info.name for some in COMBINATIONS[name]()] if name in COMBINATIONS else [name]
         # The user's own is checked where it is tried between two networks.
-        for known in (one for one in names if one in METHODS and not is_import_path(one)):
+        for known in (one for one in registered(method) if not is_import_path(one)):
             if fault := task_fault(METHODS[known], task):
                 yield path, f'"{known}" {fault}'
     if type(task) is Classification and task.label_smoothing:

@@ -10,10 +10,10 @@ from rolewise.config.faults import Steps
 from rolewise.config.network_sections import ModelSection, StudentSection, TeacherSection
 from rolewise.config.schema import LEARNED, AugmentationSpec, ExperimentConfig
 from rolewise.data.reading_rules import reads_texts
-from rolewise.distill import COMBINATIONS, METHODS
-from rolewise.distill.settings import method_name
+from rolewise.distill import METHODS
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders
+from rolewise.experiment.method_sections import registered
 from rolewise.foreign_code import is_import_path
 
 _SCREENS = ("screen", "screened_search")
@@ -122,9 +122,7 @@ def _views(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
     if view == "shared" or True not in config.arms.distill:
         return
     for index, method in enumerate(config.distill.methods):
-        name = method_name(method)
-        names = [one.info.name for one in COMBINATIONS[name]()] if name in COMBINATIONS else [name]
-        for known in (one for one in names if one in METHODS and not is_import_path(one)):
+        for known in (one for one in registered(method) if not is_import_path(one)):
             if getattr(METHODS[known].term, "reads_tokens", False):
                 rule = f'"{known}" compares token by token, so that distill.view must be "shared", got "{view}"'
                 yield ("distill", "methods", index), f"{rule}; change one of them"

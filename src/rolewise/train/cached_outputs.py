@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rolewise.batch import Batch
+from rolewise.batch import Batch, number_of_examples
 from rolewise.config.cache_section import CacheSection
 from rolewise.distill import Distiller
 from rolewise.errors import InputError
@@ -45,7 +45,7 @@ def teacher_values(distiller: Distiller, role: str, inputs: Any) -> dict[str, Te
     with torch.no_grad():
         ready = inputs if spec is None else prepare(inputs, spec)
         values = distiller.task.run(network, ready, None).values
-    rows = len(next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs)
+    rows = number_of_examples(inputs)
     for name, value in values.items():
         if not isinstance(value, Tensor) or not value.ndim or len(value) != rows:
             raise InputError(

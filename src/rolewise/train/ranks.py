@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, distributed, nn
 
-from rolewise.batch import Batch, Mixture, Outputs
+from rolewise.batch import Batch, Mixture, Outputs, number_of_examples
 from rolewise.distill import Terms
 from rolewise.distill.single_process import ranks
 from rolewise.errors import InputError
@@ -83,7 +83,7 @@ class Ranks:
         Raises:
             InputError: there are fewer rows than processes.
         """
-        count = _count(batch.inputs)
+        count = number_of_examples(batch.inputs)
         part = slice(self.rank * count // self.world, (self.rank + 1) * count // self.world)
         if count < self.world:
             raise InputError(f"a batch must have at least {self.world} examples, one for each process, got {count}")
@@ -151,10 +151,6 @@ def by_rows(terms: Terms, share: float) -> Terms:
         return terms
     parts = {name: part * share for name, part in terms.parts.items()}
     return replace(terms, total=terms.total * share, parts=parts)
-
-
-def _count(inputs: Any) -> int:
-    return len(next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs)
 
 
 def _rows(value: Any, part: slice) -> Any:

@@ -57,7 +57,9 @@ class TeacherCache:
         self.settings, self.folder, self.distiller, self.feed = settings, as_path(folder, "cache"), distiller, feed
         self.indices = feed.indices.sort().values
         feed.views = settings.views if isinstance(settings.views, int) else None
-        self.files = {role: self.folder / self._key(role) for role in distiller.teaching}
+        # Once: to take them the weights and all examples are read.
+        self._fields = {role: self._dependencies(role) for role in distiller.teaching}
+        self.files = {role: self.folder / digest_of(fields)[:32] for role, fields in self._fields.items()}
         self._columns = {role: self._form(role) for role in distiller.teaching}
         self._views: dict[str, tuple[int, ViewFile]] = {}
         if self.bytes > settings.limit_gb * 1e9:
@@ -117,10 +119,11 @@ class TeacherCache:
 
     def _fill(self, role: str, file: ViewFile, view: int, first: int) -> None:
         key = file.path.parent / "key.json"
+        fields = json.loads(json.dumps(self._fields[role]))
         if not key.exists():
-            write_json(key, self._fields(role))
-        elif (found := read_json(key, "key of a teacher's cache")) != json.loads(json.dumps(self._fields(role))):
-            differing = sorted(name for name in found if found[name] != self._fields(role).get(name))
+            write_json(key, fields)
+        elif (found := read_json(key, "key of a teacher's cache")) != fields:
+            differing = sorted(name for name in found if found[name] != fields.get(name))
             raise InputError(f"{key} must be of this training, got other {', '.join(differing)}; delete the folder")
         file.write(
             first,
@@ -170,7 +173,7 @@ class TeacherCache:
             for name, value in packed(values, self.settings).items()
         }
 
-    def _fields(self, role: str) -> dict[str, Any]:
+    def _dependencies(self, role: str) -> dict[str, Any]:
         """Returns all that a teacher's outputs depend on, as plain values."""
         feed, network = self.feed, self.distiller.network(role)
         fields: dict[str, Any] = {
@@ -195,6 +198,3 @@ class TeacherCache:
                 "pixels": [feed.settings.interpolation, feed.settings.fill],
             }
         return fields
-
-    def _key(self, role: str) -> str:
-        return digest_of(self._fields(role))[:32]
