@@ -54,7 +54,6 @@ def test_a_cell_shows_its_last_value_and_an_error_in_one_is_found():
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_s_page_has_its_text_and_its_code(path: Path, monkeypatch: pytest.MonkeyPatch):
-    pytest.importorskip("mkdocs")
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     import notebook_pages
 

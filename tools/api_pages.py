@@ -8,10 +8,11 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
@@ -63,6 +64,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Makes the pages."""
+    from mkdocs.structure.files import File
+
     for room, names in rooms().items():
         content = "\n\n".join([f"# {room}", *(f"::: {name}" for name in names)])
         files.append(File.generated(config, f"reference/{room}.md", content=content + "\n"))

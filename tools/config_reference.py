@@ -7,13 +7,15 @@ method, or of its data set's reader.
 from __future__ import annotations
 
 import re
-
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from typing import TYPE_CHECKING
 
 from rolewise.config.key_reference import BELOW, ConfigKey
 from rolewise.experiment.config_catalogue import experiment_keys, method_keys, reader_keys, study_keys
 from rolewise.strict_settings import Section
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
 
 ENTRY = "distill.methods[]."
 HEAD = """# Every key of a config
@@ -75,5 +77,7 @@ def table(title: str, keys: list[ConfigKey], above: str) -> str:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Makes the page."""
+    from mkdocs.structure.files import File
+
     files.append(File.generated(config, "config_reference.md", content=page()))
     return files

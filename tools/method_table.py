@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from typing import TYPE_CHECKING
 
 from rolewise.distill.declarations import all_declarations
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
 
 HEAD = """# Needs of every method
 
@@ -25,5 +28,7 @@ def page() -> str:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Makes the page."""
+    from mkdocs.structure.files import File
+
     files.append(File.generated(config, "method_needs.md", content=page()))
     return files
