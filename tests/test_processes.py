@@ -55,8 +55,8 @@ def test_nothing_is_said_where_nothing_is_pressed_or_another_handler_is_at_work(
 
 _STARTING = """
 import os, signal, sys, threading, time
-from test_workers import double
-from rolewise.jobs.worker_pool import WorkerPool
+from test_workers import job
+from rolewise.jobs.local_processes import LocalProcesses
 from rolewise.cli.stopping import breakable
 from rolewise.errors import BrokenOff, Interrupted
 from rolewise.jobs.worker_process import start_context
@@ -71,15 +71,14 @@ if __name__ == "__main__":
 
     thread = threading.Thread(target=press)
     thread.start()
-    pool = WorkerPool(2, double, (3,), start_context("rolewise.train"))
-    pool.submit(0, 5)
+    pool = LocalProcesses(2, start_context("rolewise.train"))
+    pool.submit(0, job(5), 0, ())
     answers = []
-    while len(answers) < 2:
-        pool.wait(10)
-        answers += [heard for heard in [pool.receive(0)] if heard is not None]
+    while not (ended := pool.wait(10, lambda job, text: answers.append(text))):
+        pass
+    answers.append(ended[0][1].result)
     over.set()
     thread.join()
-    pool.done(0)
     pool.close()
     print(answers, bool(pressed))
 """
@@ -157,7 +156,7 @@ def test_workers_start_and_work_undisturbed_by_it(tmp_path: Path) -> None:
         start_new_session=True,
         timeout=120,
     )
-    assert (made.returncode, made.stderr, made.stdout) == (0, "", "['working', 15] True\n")
+    assert (made.returncode, made.stderr, made.stdout) == (0, "", "['working', 10] True\n")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
@@ -20,37 +21,40 @@ from safetensors.torch import save_file
 
 from rolewise.data.data_checks import DataWarning
 from rolewise.errors import InputError, Interrupted, RunError
-from rolewise.jobs import worker_output
-from rolewise.jobs import worker_pool as workers
+from rolewise.jobs import local_processes, worker_output
+from rolewise.jobs.job import Job, JobContext, JobDone, JobRaised, WorkerDied
+from rolewise.jobs.job_news import JobNews
+from rolewise.jobs.job_server import serve_jobs
+from rolewise.jobs.local_processes import LocalProcesses
+from rolewise.jobs.scheduler import run_jobs
 from rolewise.jobs.worker_output import warning_in
-from rolewise.jobs.worker_pool import WorkerDied, WorkerPool
-from rolewise.jobs.worker_process import JobRaised, WorkerReady, received_jobs, start_context, stop_check
+from rolewise.jobs.worker_process import WorkerReady, start_context
 from rolewise.tensors import read_tensors
 
 
-def double(connection: Connection, factor: int) -> None:
-    """A worker that multiplies, after a word in between; it dies of 13, and of a path at which there is no file yet."""
-    connection.send(WorkerReady())
-    for job in received_jobs(connection):
-        if job == 13:
-            os._exit(7)
-        if isinstance(job, Path) and not job.exists():
-            job.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        if job == "until stopped":
-            connection.send("working")
-            should_stop = stop_check(connection)
-            while not should_stop():
-                time.sleep(0.01)
-            connection.send("stopped")
-            continue
-        connection.send("working")
-        connection.send(factor * job if isinstance(job, int) else "did it")
+def multiply(payload: tuple[int, Any], context: JobContext) -> Any:
+    """A job that multiplies, after a word in between; it dies of 13, and of a path at which there is no file yet."""
+    factor, value = payload
+    if value == 13:
+        os._exit(7)
+    if isinstance(value, Path) and not value.exists():
+        value.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    context.report("working")
+    while value == "until stopped":
+        if context.should_stop():
+            raise Interrupted("stopped")
+        time.sleep(0.01)
+    return factor * value if isinstance(value, int) else "did it"
+
+
+def job(value: Any, name: str = "a") -> Job:
+    return Job(name, multiply, (2, value))
 
 
 def refuse(connection: Connection) -> None:
     """A worker that cannot begin, and says why."""
-    connection.send(JobRaised(InputError(f"got {connection.recv_bytes().decode()}"), "line 3"))
+    connection.send(JobRaised(InputError("got no room"), "line 3"))
 
 
 def mumble(connection: Connection) -> None:
@@ -59,122 +63,126 @@ def mumble(connection: Connection) -> None:
 
 
 @pytest.fixture
-def pool() -> Iterator[WorkerPool[int]]:
-    made: WorkerPool[int] = WorkerPool(2, double, (2,), start_context(__name__))
+def pool() -> Iterator[LocalProcesses]:
+    made = LocalProcesses(2, start_context(__name__))
     yield made
     made.close()
 
 
-def answers(pool: WorkerPool[int], place: int) -> list[object]:
-    found: list[object] = []
-    while not found or found[-1] == "working":
-        assert pool.wait(30) == [place]
-        while (heard := pool.receive(place)) is not None:
-            found.append(heard)
-            if heard != "working":
-                break
-    return found
+def ends(pool: LocalProcesses, words: list[str] | None = None) -> list[Any]:
+    """Waits until a job has ended; returns the ends, and adds what jobs report to words."""
+    while not (ended := pool.wait(30, lambda job, text: words.append(f"{job.key} {text}") if words else None)):
+        pass
+    return [end.result if isinstance(end, JobDone) else end for _, end in ended]
 
 
-def test_a_worker_dies_and_the_others_go_on(pool: WorkerPool[int]) -> None:
-    assert pool.idle == [0, 1] and pool.wait(0) == []
-    pool.submit(1, 13)
-    assert pool.idle == [0] and pool.job(1) == 13
-    # Three times in all, then it is over.
-    for losses in (1, 2):
-        assert answers(pool, 1) == [WorkerDied("its worker process ended with exit code 7", losses, again=True)]
-        assert pool.idle == [0] and pool.job(1) == 13 and pool.jobs == [13]
-    died = WorkerDied("its worker process ended with exit code 7", 3, again=False)
-    assert answers(pool, 1) == [died] and pool.idle == [0, 1]
-    assert died.reason == "its work was lost 3 times, the last time because its worker process ended with exit code 7"
-    pool.submit(1, 4)
-    assert answers(pool, 1) == ["working", 8] and pool.job(1) == 4
-    pool.done(1)
-    assert pool.idle == [0, 1]
+KILLED = "its worker process ended by signal 9 (was memory short?)"
 
 
-def test_lost_work_is_done_again_and_the_next_job_begins_without_a_loss(pool: WorkerPool[Any], tmp_path: Path) -> None:
-    cause = "its worker process ended by signal 9 (was memory short?)"
-    for name in ("one", "two"):
-        pool.submit(0, tmp_path / name)
-        assert answers(pool, 0) == [WorkerDied(cause, 1, again=True)]
-        assert answers(pool, 0) == ["working", "did it"]
-        pool.done(0)
+def test_a_worker_dies_and_the_others_go_on(pool: LocalProcesses) -> None:
+    assert pool.idle == [0, 1] and not pool.busy and pool.wait(0, print) == []
+    pool.submit(1, job(13), 0, ())
+    assert pool.idle == [0] and pool.busy
+    assert ends(pool) == [WorkerDied("its worker process ended with exit code 7")] and pool.idle == [0, 1]
+    words = ["begin"]
+    pool.submit(1, job(4), 0, ())
+    assert ends(pool, words) == [8] and words == ["begin", "a working"] and pool.idle == [0, 1]
 
 
-def test_a_worker_that_dies_without_a_job_is_replaced(pool: WorkerPool[Any]) -> None:
+def test_a_worker_that_dies_without_a_job_is_replaced(pool: LocalProcesses) -> None:
     os.kill(pool._workers[0].process.pid or 0, signal.SIGKILL)
     pool._workers[0].process.join()
-    pool.submit(0, 5)
-    assert answers(pool, 0) == ["working", 10]
+    pool.submit(0, job(5), 0, ())
+    assert ends(pool) == [10]
 
 
-def test_stopping_reaches_the_busy_and_begins_nothing_again(pool: WorkerPool[Any]) -> None:
-    pool.submit(0, "until stopped")
-    pool.submit(1, "until stopped")
-    heard: dict[int, list[Any]] = {0: [], 1: []}
-    while not all(heard.values()):
-        for place in pool.wait(30):
-            heard[place].append(pool.receive(place))
-    assert heard == {0: ["working"], 1: ["working"]}
-    os.kill(pool._workers[1].process.pid or 0, signal.SIGKILL)
-    pool._workers[1].process.join()
-    pool.stop()
-    while pool.jobs:
-        for place in pool.wait(30):
-            heard[place].append(pool.receive(place))
-            pool.done(place)
-    assert heard[0] == ["working", "stopped"] and heard[1][1] == replace(heard[1][1], losses=1, again=False)
-    # Stop was for that job alone.
-    pool.submit(0, 6)
-    assert answers(pool, 0) == ["working", 12]
+def done_of(work: list[Any], workers: Any, **named: Any) -> tuple[list[tuple[str, str, Any]], bool]:
+    """Runs work and returns its news but for starts and progress, and whether it came to its end."""
+    news: list[tuple[str, str, Any]] = []
+
+    def on_news(one: JobNews) -> None:
+        value = one.value.result if isinstance(one.value, JobDone) else one.value
+        news.extend([(one.work.key, one.kind, value)] if one.kind not in ("start", "moves") else [])
+
+    finished = run_jobs(work, workers, **{"should_stop": lambda: False, "on_news": on_news, **named})
+    return news, finished
 
 
-def late(connection: Connection, folder: Path, deaths: int) -> None:
-    """A worker that dies at its first starts."""
-    number = len(list(folder.iterdir()))
-    if number < deaths:
-        (folder / str(number)).touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    double(connection, 3)
+def test_lost_work_is_done_again_three_times_at_most(pool: LocalProcesses, tmp_path: Path) -> None:
+    work = [job(tmp_path / name, name) for name in ("one", "two")]
+    news, finished = done_of([*work, Job("three", multiply, (2, 13)), replace(job(1, "four"), needs=("three",))], pool)
+    assert finished and {one[:2] for one in news if one[0] in ("one", "two")} == {
+        (name, kind) for name in ("one", "two") for kind in ("lost", "done")
+    }
+    assert ("one", "lost", WorkerDied(KILLED, 1)) in news
+    code = "its worker process ended with exit code 7"
+    three = [one[1:] for one in news if one[0] == "three"]
+    assert three == [("lost", WorkerDied(code, 1)), ("lost", WorkerDied(code, 2)), ("failed", WorkerDied(code, 3))]
+    assert WorkerDied(code, 3).reason == f"its work was lost 3 times, the last time because {code}"
+    assert not any(one[0] == "four" for one in news), "what needs failed work is left"
+
+
+def test_stopping_reaches_the_busy_and_begins_nothing_again(pool: LocalProcesses) -> None:
+    working: list[str] = []
+
+    def stop() -> bool:
+        if len(working) == 2 and not killed:
+            killed.append(pool._workers[1].process.pid or 0)
+            os.kill(killed[0], signal.SIGKILL)
+        return bool(killed)
+
+    killed: list[int] = []
+    _, finished = done_of(
+        [job("until stopped", "a"), job("until stopped", "b"), job(1, "c")],
+        pool,
+        should_stop=stop,
+        on_news=lambda one: working.append(one.work.key + one.kind) if one.kind != "start" else None,
+    )
+    assert (
+        not finished and sorted(working[:2]) == ["amoves", "bmoves"] and sorted(working[2:]) == ["astopped", "bstopped"]
+    )
 
 
 def test_a_worker_that_dies_while_it_starts_is_started_again(tmp_path: Path) -> None:
-    pool: WorkerPool[int] = WorkerPool(1, late, (tmp_path, 2), start_context(__name__))
-    pool.submit(0, 2)
-    assert answers(pool, 0) == ["working", 6]
-    pool.close()
-    (tmp_path / "more").mkdir()
-    with pytest.raises(RunError, match="did not start in 3 attempts: its worker process ended by signal 9"):
-        WorkerPool(1, late, (tmp_path / "more", 3), start_context(__name__))
+    for deaths in (2, 3):
+        (tmp_path / str(deaths)).mkdir()
+        begin = functools.partial(late_in, tmp_path / str(deaths))
+        if deaths == 3:
+            with pytest.raises(RunError, match="did not start in 3 attempts: its worker process ended by signal 9"):
+                LocalProcesses(1, start_context(__name__), serve=begin)
+            return
+        pool = LocalProcesses(1, start_context(__name__), serve=begin)
+        pool.submit(0, job(2), 0, ())
+        assert ends(pool) == [4]
+        pool.close()
+
+
+def late_in(folder: Path, connection: Connection) -> None:
+    """A worker that dies at its first starts, as often as its folder's name is."""
+    number = len(list(folder.iterdir()))
+    if number < int(folder.name):
+        (folder / str(number)).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    serve_jobs(connection)
 
 
 @pytest.mark.slow
-def test_work_is_done_again_when_the_server_of_the_workers_is_killed(tmp_path: Path) -> None:
-    pool: WorkerPool[Any] = WorkerPool(2, double, (3,), start_context(__name__))
-    for place in (0, 1):
-        pool.submit(place, "until stopped")
-    for place in (0, 1):
-        assert answers_of(pool, place) == "working"
-    os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
-    for place in (0, 1):
-        died = answers_of(pool, place)
-        assert isinstance(died, WorkerDied) and died.again
-        assert answers_of(pool, place) == "working"
-    pool.stop()
-    assert [answers_of(pool, place) for place in (0, 1)] == ["stopped", "stopped"]
-    pool.close()
+def test_work_is_done_again_when_the_server_of_the_workers_is_killed(pool: LocalProcesses) -> None:
+    seen: list[str] = []
 
+    def on_news(one: JobNews) -> None:
+        seen.append(one.kind)
+        if seen.count("moves") == 2 and one.kind == "moves":
+            os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
 
-def answers_of(pool: WorkerPool[Any], place: int) -> Any:
-    while (heard := pool.receive(place)) is None:
-        pool.wait(1)
-    return heard
+    work = [job("until stopped", "a"), job("until stopped", "b")]
+    assert not run_jobs(work, pool, should_stop=lambda: seen.count("moves") == 4, on_news=on_news)
+    assert seen.count("lost") == 2 and seen[-2:] == ["stopped", "stopped"]
 
 
 def test_starting_can_be_broken_off() -> None:
     with pytest.raises(Interrupted, match="stopped while worker processes were starting"):
-        WorkerPool(1, never, (), start_context(__name__), should_stop=lambda: True)
+        LocalProcesses(1, start_context(__name__), lambda: True, never)
 
 
 def never(connection: Connection) -> None:
@@ -182,26 +190,18 @@ def never(connection: Connection) -> None:
     time.sleep(600)
 
 
-def talkative(connection: Connection, number: int) -> None:
-    """A worker that warns, and prints as C++ code does."""
-    connection.send(WorkerReady())
-    for job in received_jobs(connection):
-        warnings.simplefilter("always")
-        for _ in range(2):
-            warnings.warn("colours are odd\nin this set", UserWarning, stacklevel=1)
-        os.write(2, f"[W1126 14:12:57.{os.getpid()} kernels.cpp:57] no such kernel\n".encode())
-        print(f"job {job}")
-        connection.send("done")
+def talk(number: int, context: JobContext) -> None:
+    """A job that warns, and prints as C++ code does."""
+    warnings.simplefilter("always")
+    for _ in range(2):
+        warnings.warn("colours are odd\nin this set", UserWarning, stacklevel=1)
+    os.write(2, f"[W1126 14:12:57.{os.getpid()} kernels.cpp:57] no such kernel\n".encode())
+    print(f"job {number}")
 
 
 def test_what_workers_print_is_passed_on_and_each_warning_once(capsys: pytest.CaptureFixture[str]) -> None:
-    pool: WorkerPool[int] = WorkerPool(2, talkative, (0,), start_context(__name__))
-    for place in (0, 1):
-        pool.submit(place, place)
-    for place in (0, 1):
-        while pool.receive(place) is None:
-            pool.wait(30)
-        pool.done(place)
+    pool = LocalProcesses(2, start_context(__name__))
+    assert done_of([Job(str(number), talk, number) for number in (0, 1)], pool)[1]
     pool.close()
     # A run whose coverage is counted warns in workers of its own accord.
     lines = [line for line in capsys.readouterr().err.splitlines() if "CoverageWarning" not in line]
@@ -254,10 +254,10 @@ def break_off(connection: Connection) -> None:
 
 
 def test_a_worker_that_dies_in_the_middle_of_a_message_has_died() -> None:
-    pool: WorkerPool[int] = WorkerPool(1, break_off, (), start_context(__name__))
+    pool = LocalProcesses(1, start_context(__name__), serve=break_off)
     try:
-        pool.submit(0, 1)
-        assert answers(pool, 0) == [WorkerDied("its worker process ended with exit code 9", 1, again=True)]
+        pool.submit(0, job(1), 0, ())
+        assert ends(pool) == [WorkerDied("its worker process ended with exit code 9")]
     finally:
         pool.close()
 
@@ -280,19 +280,19 @@ def test_what_a_worker_sends_just_before_its_end_is_heard() -> None:
         def join(self, timeout: float) -> None:
             pass
 
-    hand = workers._Worker(Ending(), ours)
-    assert [workers._receive(hand), workers._receive(hand)] == [
+    hand = local_processes._Worker(Ending(), ours)
+    assert [local_processes._receive(hand), local_processes._receive(hand)] == [
         "result",
         WorkerDied("its worker process ended with exit code 0"),
     ]
 
 
 def test_a_worker_that_cannot_begin_says_why() -> None:
-    with pytest.raises(InputError, match="got a greeting") as caught:
-        WorkerPool(1, refuse, (), start_context(__name__), b"a greeting")
+    with pytest.raises(InputError, match="got no room") as caught:
+        LocalProcesses(1, start_context(__name__), serve=refuse)
     assert "line 3" in str(caught.value.__cause__)
     with pytest.raises(RunError, match="did not start: it sent 'hello' first"):
-        WorkerPool(1, mumble, (), start_context(__name__))
+        LocalProcesses(1, start_context(__name__), serve=mumble)
 
 
 def test_files_of_tensors_are_named_in_their_faults(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from rolewise.deploy.latency import in_turns
 from rolewise.deploy.model_card import _escaped
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import load, run
-from rolewise.experiment.pipeline import run_stage
 from rolewise.experiment.run_folder import RunFolder, open_run
 from rolewise.experiment.seed_data import SealedTest
+from rolewise.experiment.stage_work import run_stage
 from rolewise.experiment.stages import find_stage
 from rolewise.statistics.float_comparison import compare_to_float
 
@@ -191,8 +191,8 @@ def test_histograms_are_the_same_after_an_interruption_and_never_of_test_images(
     shutil.rmtree(own)
     monkeypatch.setattr(SealedTest, "open", lambda *given: pytest.fail("the test set was opened"))
     with pytest.raises(Interrupted):
-        run_stage(folder, stage, lambda text: None, lambda: True, 1)
+        run_stage(folder, stage, lambda text: None, lambda: True)
     assert not (own / "histograms.json").exists()
-    run_stage(folder, stage, lambda text: None, lambda: False, 1)
+    run_stage(folder, stage, lambda text: None, lambda: False)
     assert {name: (own / name).read_bytes() for name in names} == kept
     assert any("gradients" in json.loads(line) for line in kept["record.jsonl"].decode().splitlines())

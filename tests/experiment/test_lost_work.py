@@ -16,7 +16,8 @@ from search_toys import SPACE, SlowFactory, climber
 
 from rolewise.experiment import load, run
 from rolewise.experiment.executor import StageUpdate
-from rolewise.jobs import worker_pool as workers
+from rolewise.jobs.job import MOST_LOSSES
+from rolewise.jobs.local_processes import LocalProcesses
 from rolewise.search import search
 from rolewise.study import load_study, run_study
 
@@ -37,7 +38,7 @@ class Killer:
 
     def __init__(self, most: int, seconds: float, seed: int) -> None:
         self.most, self.seconds, self.random = most, seconds, random.Random(seed)
-        self.pools: list[workers.WorkerPool[Any]] = []
+        self.pools: list[LocalProcesses] = []
         self.killed: set[int] = set()
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.hunt)
@@ -49,7 +50,7 @@ class Killer:
             busy = [
                 pid
                 for hand in hands
-                if hand.job is not None and hand.losses < workers.MOST_LOSSES - 1
+                if hand.job is not None and hand.losses < MOST_LOSSES - 1
                 if (pid := hand.process.pid) is not None and pid not in self.killed
             ]
             if busy:
@@ -61,14 +62,14 @@ class Killer:
 @pytest.fixture
 def killer(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any:
     made = Killer(*request.param)
-    begin = workers.WorkerPool.__init__
+    begin = LocalProcesses.__init__
 
-    def begin_watched(self: workers.WorkerPool[Any], *arguments: Any, **named: Any) -> None:
+    def begin_watched(self: LocalProcesses, *arguments: Any, **named: Any) -> None:
         self._workers = []
         made.pools.append(self)
         begin(self, *arguments, **named)
 
-    monkeypatch.setattr(workers.WorkerPool, "__init__", begin_watched)
+    monkeypatch.setattr(LocalProcesses, "__init__", begin_watched)
     yield made
     made.over.set()
     if made.thread.is_alive():
@@ -127,13 +128,13 @@ def test_studies(tmp_path: Path, killer: Killer) -> None:
 
 
 @pytest.mark.slow
-def test_a_search_that_is_lost_with_workers_of_its_own(tmp_path: Path) -> None:
+def test_a_search_whose_members_are_lost_at_once(tmp_path: Path) -> None:
     settings = ["seeds=[0]", "search.intervals=4", "arms.student=[none, own]", "arms.distill=[true]"]
     seen: list[str] = []
 
     def kill(update: StageUpdate) -> None:
         seen.append(update.text)
-        # The worker that runs the search; those that train its members end by themselves.
+        # All that train its members.
         if update.text.startswith(("interval 1/4", "interval 3/4")) and sum("lost" in text for text in seen) < 2:
             for child in multiprocessing.active_children():
                 child.kill()

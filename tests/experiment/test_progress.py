@@ -19,8 +19,8 @@ from rolewise.experiment.pipeline import RunPlan
 from rolewise.experiment.run_progress import Display
 from rolewise.experiment.stage_graph import PRIORITY, Stage
 from rolewise.study.job_execution import JobEvent
-from rolewise.study.job_graph import Job, JobGraph
-from rolewise.study.job_worker import JobUpdate
+from rolewise.study.job_graph import JobGraph, StudyJob
+from rolewise.study.job_update import JobUpdate
 from rolewise.study.study_progress import StudyDisplay
 from rolewise.words import print_sentences, progress_line, wrapped
 
@@ -96,7 +96,9 @@ def test_a_lost_stage_is_named_above_the_bars_and_what_a_worker_prints_does_not_
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_bars_of_a_study_keep_their_width_beside_long_names(width: int) -> None:
     part = "temperatures of the teacher and of the student, and both of their widths at once"
-    jobs = [Job(str(number), f"{part}-{number:03d}", Stage(LONG, "arm", 0, "small"), (), (), 1) for number in range(2)]
+    jobs = [
+        StudyJob(str(number), f"{part}-{number:03d}", Stage(LONG, "arm", 0, "small"), (), (), 1) for number in range(2)
+    ]
     graph = JobGraph(tuple(jobs), (), {job.cell: {LONG: job.key} for job in jobs}, {})
     plan = SimpleNamespace(
         cells=2,

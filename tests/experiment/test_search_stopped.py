@@ -11,7 +11,7 @@ import pytest
 from rolewise.errors import Interrupted
 from rolewise.experiment import load, run
 from rolewise.experiment.run_folder import RunFolder
-from rolewise.experiment.schedule_search import run_search
+from rolewise.experiment.stage_work import run_stage
 from rolewise.experiment.stages import find_stage
 
 pytestmark = pytest.mark.usefixtures("figures_unrendered")
@@ -55,7 +55,7 @@ def test_stopped_at_random_steps_a_search_makes_the_same_files(kind: str, tmp_pa
     while not (folder / "schedule.json").exists():
         steps = choice.randint(2, 16)
         try:
-            run_search(RunFolder(tmp_path / "cut"), stage, lambda text: None, stop)
+            run_stage(RunFolder(tmp_path / "cut"), stage, lambda text: None, stop)
         except Interrupted as error:
             assert str(error) == "seed0/small-search was stopped"
             stops += 1

@@ -135,7 +135,7 @@ class Life:
     """A subject at work in a process of its own, with workers below it."""
 
     def __init__(self, name: str, folder: Path, dies: tuple[int, bool] | None = None) -> None:
-        context = start_context("rolewise.experiment.pipeline", "rolewise.study.job_worker")
+        context = start_context("rolewise.experiment.pipeline", "rolewise.study.job_update")
         self.process = context.Process(target=quietly, args=(name, folder, dies))  # type: ignore[attr-defined]
         self.process.start()
         self.began = time.monotonic()

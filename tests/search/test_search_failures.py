@@ -10,7 +10,7 @@ from search_toys import FailingFactory
 from test_search_local import files_of, run
 
 from rolewise.errors import InputError, RunError
-from rolewise.jobs.worker_pool import MOST_LOSSES
+from rolewise.jobs.job import MOST_LOSSES
 from rolewise.search import SearchResult
 
 
@@ -112,7 +112,7 @@ def test_state_that_cannot_be_loaded_shows_in_the_first_interval(tmp_path: Path)
 
 
 def test_worker_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rolewise.search.member_pool.run_search_worker", abandon)
+    monkeypatch.setattr("rolewise.jobs.local_processes.serve_jobs", abandon)
     with pytest.raises(RunError, match="did not start in 3 attempts: its worker process ended with exit code 4; see"):
         run(tmp_path, workers=2)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 from multiprocessing import Pipe
 from pathlib import Path
@@ -12,10 +11,12 @@ import pytest
 from search_toys import SPACE, FailingFactory, climber
 
 from rolewise.errors import InputError, RunError
-from rolewise.jobs.worker_process import JobRaised, WorkerReady
+from rolewise.jobs.job import Job, JobDone, JobRaised
+from rolewise.jobs.job_server import GivenJob, serve_jobs
+from rolewise.jobs.worker_process import WorkerReady
 from rolewise.search import member_states
-from rolewise.search.resident_members import MemberTask, Outcome, ResidentMembers
-from rolewise.search.search_worker import run_search_worker
+from rolewise.search.resident_members import MemberTask, ResidentMembers
+from rolewise.search.search_series import train_member
 
 
 def task(folder: Path, member: int, interval: int, source: Path | None = None, replace: bool = False) -> MemberTask:
@@ -40,16 +41,16 @@ def talk(factory: object, tasks: list[MemberTask]) -> list[Any]:
 
     def loop() -> None:
         try:
-            run_search_worker(theirs, 1)
+            serve_jobs(theirs)
         except EOFError as error:
             ended.append(error)
 
     thread = threading.Thread(target=loop)
     thread.start()
-    ours.send_bytes(pickle.dumps(factory))
-    replies = [ours.recv()]
-    for each in tasks:
-        ours.send(each)
+    replies, pickled = [ours.recv()], dict[str, bytes]()
+    for number, each in enumerate(tasks):
+        job = Job(str(number), train_member, each, series="s", home=each.member, shared=factory)
+        ours.send(GivenJob.packed(job, {"s"}, pickled, known=number > 0))
         replies.append(ours.recv())
     ours.close()
     thread.join(timeout=10)
@@ -61,9 +62,9 @@ def test_replies(tmp_path: Path) -> None:
     ready, first, second, third = talk(
         FailingFactory((1, 2), "bug", at=0.0), [task(tmp_path, 0, 1), task(tmp_path, 1, 1), task(tmp_path, 0, 2)]
     )
-    assert isinstance(ready, WorkerReady) and isinstance(first, Outcome) and first.score is not None
+    assert isinstance(ready, WorkerReady) and isinstance(first, JobDone) and first.result.score is not None
     assert isinstance(second, JobRaised) and isinstance(second.error, KeyError) and "search_toys.py" in second.trace
-    assert isinstance(third, Outcome) and third.score != first.score
+    assert isinstance(third, JobDone) and third.result.score != first.result.score
 
 
 class Clumsy(Exception):

@@ -16,9 +16,9 @@ from rolewise.config import ExperimentConfig, as_values, dotted
 from rolewise.config.measure_entries import MeasureEntry
 from rolewise.config.section import Section
 from rolewise.experiment import load
-from rolewise.experiment.pipeline import run_stage
 from rolewise.experiment.run_folder import RunFolder, open_run
 from rolewise.experiment.stage_graph import stages_of
+from rolewise.experiment.stage_work import run_stage
 from rolewise.models import build as build_network
 from rolewise.study.keys import measure_key, stage_keys
 from rolewise.train import save_weights
@@ -189,7 +189,7 @@ def test_every_stage_s_key_depends_on_what_it_reads(tmp_path: Path, monkeypatch:
             continue
         with monkeypatch.context() as patched:
             watch.begin(patched)
-            run_stage(run, stage, lambda text: None, lambda: False, 1)
+            run_stage(run, stage, lambda text: None, lambda: False)
         name = stage.name.removeprefix("seed0/")
         for path in watch.seen:
             if path[0] in ("name", "seeds", "workers", "checkpoint_seconds", "arms") or path == ("students", 0, "name"):

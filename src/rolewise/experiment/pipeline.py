@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
-from rolewise.errors import InputError, Interrupted
+from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.estimate import run_seconds, stage_times
 from rolewise.experiment.executor import StageUpdate, run_stages
 from rolewise.experiment.failures import TRACEBACK, blamed
-from rolewise.experiment.histograms import write_histograms
 from rolewise.experiment.predictions import write_predictions
 from rolewise.experiment.previews import write_previews
-from rolewise.experiment.results import run_test, write_results
+from rolewise.experiment.results import write_results
 from rolewise.experiment.run_folder import RunFolder, held, open_run
 from rolewise.experiment.run_state import recorded_state
-from rolewise.experiment.schedule_search import run_search
-from rolewise.experiment.stage_graph import Stage, stages_of
+from rolewise.experiment.stage_graph import PRIORITY, Stage, stages_of
 from rolewise.experiment.stage_images import images_of_stage
-from rolewise.experiment.stages import TIMES, finish, run_training, section_of
+from rolewise.experiment.stage_work import stage_work, timing
+from rolewise.experiment.stages import section_of
 from rolewise.experiment.trial import refuse_faults
-from rolewise.files import AnyPath, as_json, as_path, sha256
+from rolewise.files import AnyPath, as_json, as_path
 from rolewise.processes import asked_to_stop
-from rolewise.seals import SECONDS, check_stage, recorded_seconds, write_product, write_sealed
+from rolewise.seals import check_stage, write_product
 from rolewise.threads import torch_threads
 from rolewise.trackers import tracked
 
@@ -95,28 +93,6 @@ def images_of(run: RunFolder, stage: Stage) -> int:
     return images_of_stage(run.config(), stage)
 
 
-def run_stage(
-    run: RunFolder, stage: Stage, report: Callable[[str], None], should_stop: Callable[[], bool], search_workers: int
-) -> None:
-    """Runs one stage to its end and marks it as done."""
-    started = time.perf_counter()
-    try:
-        with blamed(run.config(), stage.name, run.root):
-            if stage.kind == "test":
-                summary = run_test(run, stage)
-            elif stage.kind == "search":
-                summary = run_search(run, stage, report, should_stop, workers=search_workers)
-            else:
-                summary = run_training(run, stage, report, should_stop)
-                write_histograms(run, stage)
-    except (Interrupted, KeyboardInterrupt):
-        # What is resumed took this time too; the files are not those of its end.
-        _add_seconds(run, stage, time.perf_counter() - started, ())
-        raise
-    _add_seconds(run, stage, time.perf_counter() - started, TIMES)
-    finish(run, stage, summary)
-
-
 def run(
     config: ExperimentConfig,
     out: AnyPath,
@@ -173,14 +149,19 @@ def run(
             on_update(news)
 
         on_plan(planned, [stage for stage in stages if not folder.is_done(stage.name)])
-        # Stages of different seeds run side by side; with fewer seeds than workers a search spreads its members.
+        # Stages run side by side, and so do the members of searches.
         run_stages(
             folder,
             stages,
-            run_stage,
+            lambda stage: stage_work(
+                folder,
+                stage,
+                key=stage.name,
+                threads=config.threads,
+                needs=stage.needs,
+                priority=(PRIORITY[stage.kind], stage.seed),
+            ),
             workers=workers,
-            threads=config.threads,
-            search_workers=max(1, workers // len(config.seeds)),
             on_update=trackers.passing(update),
         )
         if only is not None:
@@ -220,19 +201,3 @@ def default_workers(config: ExperimentConfig) -> int:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // config.threads)
-
-
-def timing(folder: RunFolder) -> dict[str, Any]:
-    """Returns the seconds that each stage took, over all the processes that worked on it."""
-    stages = {stage.name: _seconds(folder, stage) for stage in stages_of(folder.config()) if folder.is_done(stage.name)}
-    return {"stages": stages, "total": sum(stages.values())}
-
-
-def _seconds(folder: RunFolder, stage: Stage) -> float:
-    return recorded_seconds(folder.stage(stage.name)) or 0.0
-
-
-def _add_seconds(folder: RunFolder, stage: Stage, seconds: float, names: Sequence[str]) -> None:
-    place = folder.stage(stage.name)
-    files = {name: sha256(place / name) for name in names if name != SECONDS and (place / name).is_file()}
-    write_sealed(place / SECONDS, {"seconds": round(_seconds(folder, stage) + seconds, 3), "files": files})

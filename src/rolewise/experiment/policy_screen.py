@@ -22,6 +22,9 @@ from rolewise.seals import read_sealed, write_sealed
 from rolewise.search import Genome
 from rolewise.seeds import generator
 
+#: The record of a screen, in its stage's folder.
+SCREEN = "screen.json"
+
 
 def screened(run: RunFolder, stage: Stage) -> list[Genome]:
     """Returns the candidates, the most promising first; ``screen.json`` in the stage's folder keeps what was found.
@@ -29,7 +32,7 @@ def screened(run: RunFolder, stage: Stage) -> list[Genome]:
     Images are those that the student may be trained on during a search; the teacher has not seen the search's
     validation images.
     """
-    path = run.stage(stage.name) / "screen.json"
+    path = run.stage(stage.name) / SCREEN
     if not path.is_file():
         write_sealed(path, {"candidates": _screen(run, stage)})
     value = read_sealed(path, "a screen's record", "delete it to screen anew").get("candidates", ())

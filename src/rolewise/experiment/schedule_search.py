@@ -2,69 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 from rolewise.augment import Schedule
 from rolewise.errors import Interrupted
 from rolewise.experiment import builders, strategies
 from rolewise.experiment.member import MemberFactory
-from rolewise.experiment.policy_screen import screened
+from rolewise.experiment.policy_screen import SCREEN, screened
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stage_images import images_of_stage
 from rolewise.experiment.stages import Report
 from rolewise.files import write_json
-from rolewise.search import Genome, Progress, search
+from rolewise.jobs.job import Job, JobContext, SeriesSteps, only_job
+from rolewise.search import Genome
+from rolewise.search.search_folder import SearchFolder
+from rolewise.search.search_record import IntervalRecord
+from rolewise.search.search_run import SearchRun
+from rolewise.search.search_series import search_steps
 from rolewise.seeds import derive_seed
 
 
-def run_search(
-    run: RunFolder, stage: Stage, report: Report, should_stop: Callable[[], bool], *, workers: int = 1
-) -> dict[str, Any]:
-    """Searches the schedule of one role and leaves ``schedule.json`` in the stage's folder.
+def search_stage_steps(run: RunFolder, stage: Stage, key: str, report: Report) -> SeriesSteps:
+    """Searches the schedule of one role, as a series of jobs, and leaves ``schedule.json`` in the stage's folder.
 
     Args:
         run: the run folder.
         stage: the search's stage.
+        key: key of the series.
         report: called with a line of progress after each interval.
-        should_stop: called between two steps; where True, the search ends there and can be resumed.
-        workers: processes; the result does not depend on it.
 
     Returns:
-        The stage's summary: the best member, its score, the images trained on.
+        Steps whose result is the stage's summary: the best member, its score, the images trained on.
     """
     config = run.config()
     folder = run.stage(stage.name)
-
-    def on_progress(progress: Progress) -> None:
-        report(f"interval {progress.interval}/{progress.intervals}, best {progress.best:.4f}")
-
-    candidates = screened(run, stage) if stage.strategy in ("screen", "screened_search") else []
+    candidates: list[Genome] = []
+    if stage.strategy in ("screen", "screened_search"):
+        if not (folder / SCREEN).is_file():
+            payload = (run.root, stage)
+            yield from only_job(Job(f"{key}/screen", _screen_stage, payload, threads=config.threads, series=key))
+        candidates = screened(run, stage)
     if stage.strategy == "screen":
         _save(run, stage, [(0.0, candidates[0])])
         return {"images": 0}
     way = strategies.strategy(config, stage.strategy, stage.role, candidates)
+    searched = SearchRun(
+        way.space,
+        members=config.search.members,
+        intervals=config.search.intervals,
+        seed=derive_seed(stage.seed, stage.subject, "search"),
+        quantile=way.quantile,
+        initial=way.initial,
+    )
+
+    def on_interval(line: IntervalRecord) -> None:
+        best = max(score for score in line.scores if score is not None)
+        report(f"interval {line.interval}/{config.search.intervals}, best {best:.4f}")
+
+    kept = SearchFolder(folder, searched, config.checkpoint_seconds)
     try:
-        found = search(
-            MemberFactory(run.root, stage),
-            way.space,
-            members=config.search.members,
-            intervals=config.search.intervals,
-            seed=derive_seed(stage.seed, stage.subject, "search"),
-            folder=folder,
-            workers=workers,
-            threads=config.threads,
-            quantile=way.quantile,
-            initial=way.initial,
-            on_progress=on_progress,
-            should_stop=should_stop,
-            seconds_between_checkpoints=config.checkpoint_seconds,
+        found = yield from search_steps(
+            key, MemberFactory(run.root, stage), kept, threads=config.threads, on_interval=on_interval
         )
     except Interrupted as error:
         raise Interrupted(f"{stage.name} was stopped") from error
     _save(run, stage, found.segments())
     return {"best": found.best, "score": found.scores[found.best], "images": images_of_stage(config, stage)}
+
+
+def _screen_stage(payload: tuple[Path, Stage], context: JobContext) -> None:
+    root, stage = payload
+    screened(RunFolder(root), stage)
 
 
 def _save(run: RunFolder, stage: Stage, segments: list[tuple[float, Genome]]) -> None:

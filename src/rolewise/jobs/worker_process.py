@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -18,7 +16,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from rolewise.errors import Interrupted, RunError
+from rolewise.errors import Interrupted
 from rolewise.jobs.worker_output import warn_in_one_line
 from rolewise.processes import tie_to_parent
 from rolewise.threads import wait_passively
@@ -32,33 +30,6 @@ class WorkerReady:
 @dataclass(frozen=True)
 class StopJob:
     """The parent wants the job under way to end at its next checkpoint: the only thing it sends during a job."""
-
-
-@dataclass(frozen=True)
-class JobRaised:
-    """A job, or the start, ended in an error that the whole must end with.
-
-    Args:
-        error: the error itself.
-        trace: its traceback, as text, because a traceback does not travel between processes.
-    """
-
-    error: BaseException
-    trace: str
-
-    def raise_here(self) -> None:
-        """Raises the error in this process, with the worker's traceback as its cause."""
-        raise self.error from RunError(f"in a worker process:\n{self.trace}")
-
-
-def as_raised(error: BaseException) -> JobRaised:
-    """Returns an error in a form that survives the way to the parent process."""
-    trace = "".join(traceback.format_exception(error))
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return JobRaised(RunError(f"{type(error).__name__}: {error}"), trace)
-    return JobRaised(error, trace)
 
 
 def received_jobs(connection: Connection) -> Iterator[Any]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rolewise.config.study import Study
 from rolewise.errors import Interrupted, RunError
-from rolewise.study.job_graph import Job
-from rolewise.study.job_pool import JobPool
-from rolewise.study.job_worker import JobUpdate
+from rolewise.jobs.job_news import JobNews
+from rolewise.jobs.scheduler import run_jobs
+from rolewise.jobs.workers import Workers
+from rolewise.study.job_graph import StudyJob
+from rolewise.study.job_update import JobUpdate, update_of, work_of
 from rolewise.study.study_folder import StudyFolder
 
 
@@ -16,70 +19,74 @@ from rolewise.study.study_folder import StudyFolder
 class JobEvent:
     """An update of a job, with the job."""
 
-    job: Job
+    job: StudyJob
     update: JobUpdate
 
 
-def run_jobs(
+def run_study_jobs(
     folder: StudyFolder,
-    jobs: Sequence[Job],
-    pool: JobPool,
+    jobs: Sequence[StudyJob],
+    workers: Workers,
     should_stop: Callable[[], bool],
     on_event: Callable[[JobEvent], None],
-    now: list[Job],
+    now: dict[str, StudyJob],
 ) -> None:
     """Runs every job that is neither done nor failed and that needs no failed one.
 
     Args:
         folder: the study folder.
         jobs: each after those that it needs.
-        pool: runs the jobs.
+        workers: carry out the jobs.
         should_stop: returns whether the user wants to stop.
         on_event: called with every update.
-        now: filled with the jobs that run at present.
+        now: filled with the jobs that run at present, by key.
 
     Raises:
         Interrupted: the user stopped the study.
         RunError: a fault that would hit every job, such as a full disk.
     """
-    done = {job.key for job in jobs if folder.is_done(job.key)}
-    failed = {job.key for job in jobs if job.key not in done and folder.failure(job.key) is not None}
-    # Needs that are no job of this list, such as a measurement's training, are done already.
-    known = {job.key for job in jobs}
-    done |= {need for job in jobs for need in job.needs if need not in known and folder.is_done(need)}
-    waiting = [job for job in jobs if job.key not in done | failed]
-    running: dict[str, Job] = {}
-    stopped = False
-    while waiting or running:
-        if not should_stop():
-            _submit_ready(pool, waiting, running, done)
-        else:
-            pool.stop()
-        now[:] = running.values()
-        if not running:
-            break
-        for update in pool.receive(0.2):
-            job = running[update.key]
-            if update.kind not in ("moves", "lost"):
-                del running[update.key]
-            if update.kind == "done":
-                done.add(update.key)
-            elif update.kind == "stopped":
-                stopped = True
-            elif update.kind == "failed":
-                folder.fail(update.key, update.text, update.trace)
-            elif update.kind == "broken":
-                raise RunError(f"{job.name}: {update.text}; the study is kept: run the same command again to resume")
-            on_event(JobEvent(job, update))
-    if should_stop() and (waiting or stopped):
+    todo = _runnable(folder, jobs)
+    if todo and should_stop():
+        raise Interrupted("the study was stopped")
+
+    def on_news(news: JobNews) -> None:
+        job = todo[news.work.key]
+        if news.kind == "start":
+            now[job.key] = job
+        elif news.kind in ("done", "failed", "stopped"):
+            now.pop(job.key, None)
+        update = update_of(news)
+        if update is None:
+            return
+        if update.kind == "failed":
+            folder.fail(update.key, update.text, update.trace)
+        elif update.kind == "broken":
+            raise RunError(f"{job.name}: {update.text}; the study is kept: run the same command again to resume")
+        on_event(JobEvent(job, update))
+
+    work = [work_of(folder, job) for job in todo.values()]
+    if not run_jobs(work, workers, should_stop=should_stop, on_news=on_news):
         raise Interrupted("the study was stopped")
 
 
-def _submit_ready(pool: JobPool, waiting: list[Job], running: dict[str, Job], done: set[str]) -> None:
-    for job in list(waiting):
-        if not pool.free:
-            return
-        if all(need in done for need in job.needs):
-            waiting.remove(job)
-            running[job.key] = job
-            pool.submit(job)
+def most_workers(study: Study, jobs: Sequence[StudyJob]) -> int:
+    """Returns the number of workers that jobs can use at most: members of a search train side by side.
+
+    Args:
+        study: the study.
+        jobs: jobs of it.
+    """
+    members = {cell.name: cell.config.search.members for cell in study.cells}
+    return sum(members[job.cell] if job.stage.kind == "search" else 1 for job in jobs)
+
+
+def _runnable(folder: StudyFolder, jobs: Sequence[StudyJob]) -> dict[str, StudyJob]:
+    """Returns the jobs that are neither done nor failed and whose needs have not failed, by key."""
+    todo: dict[str, StudyJob] = {}
+    done = {job.key for job in jobs if folder.is_done(job.key)}
+    for job in jobs:
+        # Needs that are no job of this list, such as a measurement's training, are done already, or never will be.
+        possible = all(need in todo or need in done or folder.is_done(need) for need in job.needs)
+        if job.key not in done and possible and folder.failure(job.key) is None:
+            todo[job.key] = job
+    return todo

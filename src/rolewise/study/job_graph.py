@@ -12,7 +12,7 @@ from rolewise.study.keys import measure_key, stage_keys
 
 
 @dataclass(frozen=True)
-class Job:
+class StudyJob:
     """One piece of work.
 
     Args:
@@ -48,12 +48,12 @@ class JobGraph:
         stages: of each cell, by cell and name.
     """
 
-    trainings: tuple[Job, ...]
-    measurements: tuple[Job, ...]
+    trainings: tuple[StudyJob, ...]
+    measurements: tuple[StudyJob, ...]
     keys: dict[str, dict[str, str]]
     stages: dict[str, dict[str, Stage]]
 
-    def measurable(self, failed: Collection[str]) -> list[Job]:
+    def measurable(self, failed: Collection[str]) -> list[StudyJob]:
         """Returns the measurements of networks whose training, and all that it needs, is not among the failed."""
         gone = set(failed)
         for job in self.trainings:
@@ -72,8 +72,8 @@ def graph_of(study: Study, *, read: bool = True) -> JobGraph:
     Raises:
         InputError: something cannot be read.
     """
-    trainings: dict[str, Job] = {}
-    measurements: dict[str, Job] = {}
+    trainings: dict[str, StudyJob] = {}
+    measurements: dict[str, StudyJob] = {}
     keys: dict[str, dict[str, str]] = {}
     stages: dict[str, dict[str, Stage]] = {}
     for cell in study.cells:
@@ -83,8 +83,8 @@ def graph_of(study: Study, *, read: bool = True) -> JobGraph:
             key = keys[cell.name][stage.name]
             needs = tuple(keys[cell.name][need] for need in stage.needs)
             threads = cell.config.threads
-            trainings.setdefault(key, Job(key, cell.name, stage, needs, (), threads))
+            trainings.setdefault(key, StudyJob(key, cell.name, stage, needs, (), threads))
             if stage.kind in ("teacher", "arm"):
                 own = measure_key(key, study.measure, cell.config.metrics, read=read)
-                measurements.setdefault(own, Job(own, cell.name, stage, (key,), study.measure, threads))
+                measurements.setdefault(own, StudyJob(own, cell.name, stage, (key,), study.measure, threads))
     return JobGraph(tuple(trainings.values()), tuple(measurements.values()), keys, stages)

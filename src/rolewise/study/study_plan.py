@@ -16,7 +16,7 @@ from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_images import images_of_stage
 from rolewise.experiment.stages import section_of
 from rolewise.experiment.step_timing import seconds_of
-from rolewise.study.job_graph import Job, JobGraph
+from rolewise.study.job_graph import JobGraph, StudyJob
 from rolewise.study.study_folder import StudyFolder
 from rolewise.threads import torch_threads
 
@@ -87,7 +87,10 @@ def plan_of(folder: StudyFolder, graph: JobGraph, configs: Mapping[str, Experime
 
 
 def _times(
-    configs: Mapping[str, ExperimentConfig], left: Sequence[Job], unmeasured: Sequence[Job], images: dict[str, int]
+    configs: Mapping[str, ExperimentConfig],
+    left: Sequence[StudyJob],
+    unmeasured: Sequence[StudyJob],
+    images: dict[str, int],
 ) -> dict[str, float]:
     """Returns the seconds of each job in one process, by its name."""
     rates: dict[str, float] = {}

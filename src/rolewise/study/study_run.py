@@ -22,11 +22,11 @@ from rolewise.experiment.trial import trial_of
 from rolewise.files import AnyPath, as_path
 from rolewise.foreign_code import import_path
 from rolewise.instruments.measurements import measure_faults
+from rolewise.jobs.workers import Workers, started_workers
 from rolewise.processes import asked_to_stop
 from rolewise.seals import check_stage
-from rolewise.study.job_execution import JobEvent, run_jobs
-from rolewise.study.job_graph import Job, JobGraph, graph_of
-from rolewise.study.job_pool import InProcess, JobPool, WorkerProcesses
+from rolewise.study.job_execution import JobEvent, most_workers, run_study_jobs
+from rolewise.study.job_graph import JobGraph, StudyJob, graph_of
 from rolewise.study.linked_cells import make_cell
 from rolewise.study.pictures import write_pictures
 from rolewise.study.study_folder import StudyFolder, open_study
@@ -150,12 +150,12 @@ def run_study(
     for device in dict.fromkeys(cell.config.device for cell in study.cells):
         builders.configured_device(device)
     folder = open_study(out, study, fresh=fresh, extend=extend)
-    now: list[Job] = []
+    now: dict[str, StudyJob] = {}
     ending = False
     with (
         held(RunFolder(out)),
         recorded_state(out, "study") as state,
-        asked_to_stop(lambda: "the report is written" if ending else _next_stops(now)) as asked,
+        asked_to_stop(lambda: "the report is written" if ending else _next_stops(list(now.values()))) as asked,
         tracked(out, study.track) as trackers,
     ):
         graph = graph_of(study)
@@ -179,13 +179,15 @@ def run_study(
 
         todo = [job for job in (*graph.trainings, *graph.measurements) if not folder.is_done(job.key)]
         if todo:
-            pool: JobPool = (
-                WorkerProcesses(out, min(workers, len(todo)), asked.is_set) if isolate else InProcess(out, asked.is_set)
-            )
             try:
-                _run(folder, graph, ledger, pool, asked.is_set, trackers.passing(on), now)
+                with started_workers(
+                    min(workers, most_workers(study, todo)) if isolate else 1,
+                    asked.is_set,
+                    modules=("rolewise.study.job_update",),
+                    isolate=isolate,
+                ) as started:
+                    _run(folder, graph, ledger, started, asked.is_set, trackers.passing(on), now)
             finally:
-                pool.close()
                 # Also of a study that was stopped: the table says how far it is.
                 rows = ledger.write()
         ending = True
@@ -204,10 +206,10 @@ def _run(
     folder: StudyFolder,
     graph: JobGraph,
     ledger: Ledger,
-    pool: JobPool,
+    workers: Workers,
     asked: Callable[[], bool],
     on_event: Callable[[JobEvent], None],
-    now: list[Job],
+    now: dict[str, StudyJob],
 ) -> None:
     """Runs all trainings, then opens the test set: until then the table has validation accuracies alone."""
     left: dict[str, set[str]] = {cell: set(keys.values()) for cell, keys in graph.keys.items()}
@@ -225,11 +227,11 @@ def _run(
     for key in [job.key for job in graph.trainings if folder.is_done(job.key)]:
         for keys in left.values():
             keys.discard(key)
-    run_jobs(folder, graph.trainings, pool, asked, on, now)
-    run_jobs(folder, graph.measurements, pool, asked, on_event, now)
+    run_study_jobs(folder, graph.trainings, workers, asked, on, now)
+    run_study_jobs(folder, graph.measurements, workers, asked, on_event, now)
 
 
-def _next_stops(jobs: Sequence[Job]) -> str:
+def _next_stops(jobs: Sequence[StudyJob]) -> str:
     """Names where the jobs under way can be stopped."""
     trained = next_stops([job.stage for job in jobs if not job.measure])
     measured = sum(bool(job.measure) for job in jobs)

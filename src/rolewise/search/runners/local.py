@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rolewise.errors import InputError, Interrupted
+from rolewise.errors import InputError
 from rolewise.files import AnyPath, as_path
+from rolewise.jobs.job import JobSeries
+from rolewise.jobs.job_news import JobNews, raise_or_report
+from rolewise.jobs.scheduler import run_jobs
+from rolewise.jobs.workers import started_workers
 from rolewise.processes import asked_to_stop
 from rolewise.search.budget import SearchCost
 from rolewise.search.lineage import SearchResult
-from rolewise.search.member_pool import InProcessPool, MemberPool, ProcessPool
 from rolewise.search.member_protocol import MakeMember
 from rolewise.search.search_folder import SearchFolder
+from rolewise.search.search_record import IntervalRecord
 from rolewise.search.search_run import SearchRun
+from rolewise.search.search_series import search_steps
 from rolewise.search.space import Genome, Space
 
 
@@ -97,41 +103,40 @@ def search(
     if run.over:
         return kept.finish()
     workers = min(workers, members)
+    if workers > 1:
+        _check_factory(make_member, workers)
     images = (cost.images if cost else 0) * members
     earlier, first, began = kept.seconds, run.done, time.monotonic()
+
+    def on_interval(line: IntervalRecord) -> None:
+        if on_progress is not None:
+            scores = [score for score in line.scores if score is not None]
+            spent = time.monotonic() - began
+            remaining = spent / (run.done - first) * (intervals - run.done)
+            mean = math.fsum(scores) / len(scores)
+            done = images * run.done // intervals
+            on_progress(Progress(run.done, intervals, max(scores), mean, done, earlier + spent, remaining))
+
+    def on_news(news: JobNews) -> None:
+        raise_or_report(news, lambda text: None)
+
+    steps = search_steps("search", make_member, kept, threads=threads, on_interval=on_interval)
+    modules = (__name__, type(make_member).__module__, getattr(make_member, "__module__", ""))
     with asked_to_stop(lambda: "this step") as interrupted:
 
         def stopping() -> bool:
             return interrupted.is_set() or should_stop()
 
-        pool: MemberPool = (
-            InProcessPool(make_member, threads)
-            if workers == 1
-            else ProcessPool(make_member, workers, threads, stopping)
-        )
-        try:
-            while run.done < intervals:
-                for outcome in pool.run(kept.tasks(), stopping):
-                    kept.keep(outcome)
-                if len(kept.outcomes) < members:
-                    kept.write_outcomes()
-                    raise Interrupted(_stopped(f"in interval {run.done + 1}", run, kept))
-                line = kept.commit()
-                if on_progress is not None:
-                    scores = [score for score in line.scores if score is not None]
-                    spent = time.monotonic() - began
-                    remaining = spent / (run.done - first) * (intervals - run.done)
-                    mean = math.fsum(scores) / len(scores)
-                    done = images * run.done // intervals
-                    on_progress(Progress(run.done, intervals, max(scores), mean, done, earlier + spent, remaining))
-                if run.done < intervals and stopping():
-                    raise Interrupted(_stopped(f"after interval {run.done}", run, kept))
-        except BaseException:
-            pool.close(at_once=True)
-            raise
-        pool.close()
-    return kept.finish()
+        with started_workers(workers, stopping, modules=modules) as pool:
+            run_jobs([JobSeries("search", lambda report: steps)], pool, should_stop=stopping, on_news=on_news)
+    return kept.run.result()
 
 
-def _stopped(place: str, run: SearchRun, kept: SearchFolder) -> str:
-    return f"stopped {place} of {run.intervals}; run the same with {kept.path} again to resume"
+def _check_factory(make_member: MakeMember, workers: int) -> None:
+    try:
+        pickle.dumps(make_member)
+    except Exception as error:
+        raise InputError(
+            f"make_member must be picklable to reach {workers} worker processes, got {make_member!r}: {error}; "
+            "define it at the top of a module, or use one worker"
+        ) from error

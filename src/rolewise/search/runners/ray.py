@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from rolewise.errors import InputError, RunError
-from rolewise.jobs.worker_pool import MOST_LOSSES
+from rolewise.jobs.job import MOST_LOSSES
 from rolewise.search import member_states
 from rolewise.search.lineage import TRUNCATION, LineageEvent, SearchResult
 from rolewise.search.member_protocol import MakeMember, Member
