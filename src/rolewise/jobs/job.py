@@ -45,7 +45,7 @@ class Job:
         priority: ready work with the smallest one begins first.
         threads: threads that torch may use.
         series: key of the series that the job belongs to; empty where it stands alone.
-        home: what lives on in a worker after the job, within its series; the next job with the same home goes there.
+        home: number of a value that lives on in the worker, within the series: its next job goes there.
         shared: a value that all jobs of a series share; a worker is sent it once.
     """
 

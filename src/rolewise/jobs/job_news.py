@@ -1,4 +1,4 @@
-"""News of work under way, as whoever wants the work is told them."""
+"""News of work under way: starts, progress, losses and ends."""
 
 from __future__ import annotations
 

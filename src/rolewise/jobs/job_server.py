@@ -1,4 +1,4 @@
-"""What a worker of its own process does: it takes jobs, one after another, and keeps what their series leave."""
+"""The work of a worker process: jobs, one after another, and the values that their series leave."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ class GivenJob:
         job: the job, without the value that its series shares.
         series: keys of the series under way.
         shared: the value that the job's series shares, pickled; None where the worker has it, or there is none.
+        fresh: whether the series is new to the worker: what another one of that key left is not its own.
     """
 
     job: Job
     series: frozenset[str]
     shared: Any = None
+    fresh: bool = True
 
     @classmethod
     def packed(cls, job: Job, series: Collection[str], pickled: dict[str, bytes], *, known: bool) -> GivenJob:
@@ -38,12 +40,12 @@ class GivenJob:
             known: whether the worker has the shared value already.
         """
         if job.shared is None or not job.series:
-            return cls(job, frozenset(series))
+            return cls(job, frozenset(series), None, not known)
         for key in [key for key in pickled if key not in series]:
             del pickled[key]
         if job.series not in pickled:
             pickled[job.series] = pickle.dumps(job.shared)
-        return cls(replace(job, shared=None), frozenset(series), None if known else pickled[job.series])
+        return cls(replace(job, shared=None), frozenset(series), None if known else pickled[job.series], not known)
 
 
 @dataclass
@@ -66,6 +68,8 @@ class JobServer:
             for key in [key for key in kept if key not in given.series]:
                 del kept[key]
         try:
+            if given.fresh:
+                self.residents.pop(job.series, None)
             if given.shared is not None:
                 self.shared[job.series] = pickle.loads(given.shared)
             residents = self.residents.setdefault(job.series, {}) if job.series else {}

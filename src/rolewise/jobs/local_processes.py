@@ -103,6 +103,12 @@ class LocalProcesses:
                     ended.append((job, message))
         return ended
 
+    def forget_series(self) -> None:
+        """See `Workers`."""
+        self._pickled = {}
+        for worker in self._workers:
+            worker.known = set()
+
     def stop(self) -> None:
         """See `Workers`."""
         if not self._stopping:

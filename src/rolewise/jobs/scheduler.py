@@ -51,6 +51,7 @@ def run_jobs(
     Returns:
         Whether it came to its end; False where it was stopped before.
     """
+    workers.forget_series()
     schedule = _Schedule(work, workers, on_news)
     stopping = False
     try:
@@ -76,7 +77,7 @@ def run_jobs(
 
 
 class _Schedule:
-    """What is left, what is ready, what is under way."""
+    """The work that is left, that is ready, and that is under way."""
 
     def __init__(self, work: Sequence[Work], workers: Workers, on_news: Callable[[JobNews], None]) -> None:
         self._work, self._workers, self._on_news = list(work), workers, on_news

@@ -57,6 +57,10 @@ class ThisProcess:
             raise faults[0]
         return [(job, end)]
 
+    def forget_series(self) -> None:
+        """See `Workers`."""
+        self._residents = {}
+
     def stop(self) -> None:
         """See `Workers`: the job calls ``should_stop`` itself."""
 

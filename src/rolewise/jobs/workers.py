@@ -41,6 +41,9 @@ class Workers(Protocol):
         """
         ...
 
+    def forget_series(self) -> None:
+        """Forgets what series left: those to come are others, even where their keys are the same."""
+
     def stop(self) -> None:
         """Requests that the jobs under way end at their next checkpoint."""
 
