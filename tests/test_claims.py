@@ -125,6 +125,7 @@ def test_what_advise_says_of_results_is_what_the_figures_say(said: str, of_figur
     assert any(of_figures(figures) != said for figures in MOVED[:2])
 
 
+@pytest.mark.slow
 def test_a_figure_that_moves_under_a_sentence_is_found():
     """A document is written otherwise, or refused; refused are words that the figures do not choose themselves."""
     refused = []

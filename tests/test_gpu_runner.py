@@ -141,6 +141,7 @@ def wheel(folder: Path, name: str, version: str, *needs: str) -> None:
         file.writestr(f"{info}/RECORD", "")
 
 
+@pytest.mark.slow
 def test_every_missing_package_is_named_at_once_with_the_command_that_fetches_it(
     pieces: Any, tmp_path: Path, monkeypatch
 ) -> None:

@@ -67,6 +67,8 @@ ALLOWED: dict[str, set[str]] = {
     "convert": {"config", "distill", "models"},
     # A study that one command makes, and the table of its methods.
     "compare": {*LEAVES, *MEASURES, "config", "experiment", "report", "search", "study", "trackers", "train"},
+    # Procedures of papers, out of everything that trains and measures.
+    "systems": {*LEAVES, *MEASURES, "config", "experiment", "report", "search", "study", "trackers", "train"},
 }
 SEES_EVERYTHING = {"cli", "__init__", "__main__"}
 # What a room may not import from outside the package: a search never meets a network.

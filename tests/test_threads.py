@@ -38,7 +38,9 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("code", "line"), [(_COMMAND, "loaded"), pytest.param(_WORKER, "worker", marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize(("own", "there"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+@pytest.mark.parametrize(
+    ("own", "there"), [(None, "PASSIVE"), pytest.param("ACTIVE", "ACTIVE", marks=pytest.mark.slow)]
+)
 def test_openmp_waits_passively_before_torch_is_loaded_unless_the_user_chose(code, line, own, there, tmp_path) -> None:
     program = tmp_path / "program.py"
     program.write_text(code)

@@ -26,7 +26,15 @@ def faults_of(tmp_path: Path, text: str, overrides: tuple[str, ...] = ()) -> lis
 
 # Data sets need not be there; then their networks are not tried, and that is all.
 @pytest.mark.filterwarnings("ignore:The networks were not tried")
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        # Those of 4 and 8 bits differ from those of 2 bits in the number of bits alone.
+        pytest.param(path, marks=pytest.mark.slow) if path.stem.endswith(("w4a4", "w8a8")) else path
+        for path in sorted((ROOT / "configs").glob("*.yaml"))
+    ],
+    ids=lambda path: path.stem,
+)
 def test_every_config_that_ships_is_valid_and_round_trips(path: Path, tmp_path: Path) -> None:
     if path.stem == "imagenette":
         pytest.importorskip("efficientnet_lite_pytorch")

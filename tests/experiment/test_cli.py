@@ -36,6 +36,7 @@ def test_run_ends_with_a_table_and_a_report(rolewise, tmp_path: Path) -> None:
     assert rolewise("report", str(out))[0] == 0 and (out / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_parts_of_an_experiment_share_its_folder(rolewise, tmp_path: Path) -> None:
     out = tmp_path / "r"
     code, text, _ = rolewise("search", str(QUICK), "--out", str(out), "--role", "small", *sets())

@@ -130,6 +130,7 @@ def test_the_stage_that_is_exported_by_default(finished: Path, tmp_path: Path) -
         assert default_stage(folder) == stage
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_chose(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

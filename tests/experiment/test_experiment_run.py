@@ -270,6 +270,7 @@ def test_stopping_keeps_everything(tmp_path: Path, finished: Path) -> None:
     assert results_of(tmp_path / "r") == results_of(finished)
 
 
+@pytest.mark.slow
 def test_scalars_are_searched_and_replayed(tmp_path: Path) -> None:
     settings = ["seeds=[0]", "arms.student=[none, own]", "arms.distill=[true]", "distill.view=own"]
     settings.append(

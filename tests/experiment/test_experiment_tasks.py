@@ -202,7 +202,10 @@ def no_onnx(*arguments: object):
 
 @pytest.mark.usefixtures("timed_briefly")
 @pytest.mark.parametrize(
-    ("small", "output"), [(LABELS, "probabilities"), (NUMBERS, "logits")], ids=["labels", "numbers"], indirect=["small"]
+    ("small", "output"),
+    [pytest.param(LABELS, "probabilities", marks=pytest.mark.slow), (NUMBERS, "logits")],
+    ids=["labels", "numbers"],
+    indirect=["small"],
 )
 def test_labels_and_numbers_leave_the_laboratory(small: Path, output: str, tmp_path: Path, monkeypatch):
     # As where ONNX is not installed: a comparison with a float32 file takes longer than all else.

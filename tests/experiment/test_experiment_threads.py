@@ -55,6 +55,7 @@ def seen(monkeypatch: pytest.MonkeyPatch):
     return found
 
 
+@pytest.mark.slow
 def test_all_that_the_main_process_computes_keeps_to_the_threads_of_the_config(seen, tmp_path: Path) -> None:
     config = load(QUICK, SMALL)
     out = tmp_path / "r"

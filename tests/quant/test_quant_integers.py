@@ -65,7 +65,7 @@ def run(path: Path, images: torch.Tensor) -> tuple[torch.Tensor, Counter[str]]:
     ("name", "quantiser", "weights", "activations"),
     [
         ("resnet8", "lsq", 8, 8),
-        ("small_cnn", "lsq", 8, 8),
+        slow("small_cnn", "lsq", 8, 8),
         slow("resnet8", "affine", 8, 8),
         slow("resnet8", "pact", 8, 8),
         slow("resnet8", "lsq", 4, 8),

@@ -207,6 +207,7 @@ def test_pictures_know_their_cells_after_those_were_renamed(finished: Path, tmp_
     assert {one["cell"] for one in said["chosen"]} <= cells and {one["cell"] for one in said["planes"]} <= cells
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_once_and_again_where_the_networks_change(finished: Path, tmp_path: Path) -> None:
     before = (finished / "pictures.npz").stat().st_mtime_ns
     (tmp_path / "s.yaml").write_text(TEXT)

@@ -50,3 +50,13 @@ def digits(figures: Figures) -> Iterator[Told]:
         "images, and the networks are small ones of one kind; whether anything of it is left after long training was "
         "not tried."
     )
+
+
+@paragraph("teacher_mode_fashion_mnist")
+def fashion(figures: Figures) -> Iterator[Told]:
+    """The page on methods, and the log."""
+    name = "teacher_mode_fashion_mnist"
+    yield from tell(figures.table(name), f"On Fashion-MNIST (`configs/studies/{name}.yaml`)")
+    student = figures.config(f"studies/{name}.yaml")["set"]["students"][0]
+    steps = student["images"] // student["train"]["batch_size"] * student["train"]["epochs"]
+    yield aside(f"Its trainings take {steps:,} steps on {student['images']:,} images.")

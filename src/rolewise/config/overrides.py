@@ -64,6 +64,21 @@ def read_overridden(path: Path | str, settings: Sequence[str]) -> Document:
     return document
 
 
+def lone_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Returns settings that stand alone, with no file below them, as a mapping.
+
+    Args:
+        settings: each ``path.to.key=value``, the value in YAML; the last one of a path holds.
+
+    Raises:
+        ConfigError: one is not of that form.
+    """
+    document = Document({})
+    for setting in settings:
+        override(document, setting)
+    return document.value
+
+
 def steps_of(path: str) -> Steps | None:
     """Returns the steps of ``students[0].train.epochs`` or ``students.0.train.epochs``; None where it is no path."""
     if not _PATH.fullmatch(path):

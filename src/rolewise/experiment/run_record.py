@@ -90,18 +90,25 @@ def write_record(root: Path, config: ExperimentConfig, read: dict[str, str], *, 
 
 def environment(config: ExperimentConfig) -> dict[str, Any]:
     """Returns the description of machine and software for the report."""
+    folders = folders_of(modules_in(config.model_dump(mode="json")))
+    return {
+        **machine(),
+        "device": config.device,
+        # Where code that is not Rolewise's was found, so that it is found again from another folder.
+        **({"modules": folders} if folders else {}),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Returns the description of the machine and of the versions that count."""
     packages = {}
     for name in ("rolewise", "torch", "numpy", "scikit-learn", "pydantic", "safetensors"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             packages[name] = importlib.metadata.version(name)
-    folders = folders_of(modules_in(config.model_dump(mode="json")))
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
-        "device": config.device,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "packages": packages,
-        # Where code that is not Rolewise's was found, so that it is found again from another folder.
-        **({"modules": folders} if folders else {}),
     }

@@ -1,0 +1,124 @@
+"""The bench that systems share: few labelled digits, a small student, and the rest of the digits as the test set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rolewise.data import read, split
+from rolewise.errors import Interrupted
+from rolewise.jobs.job import JobContext
+from rolewise.models import build
+from rolewise.seeds import derive_seed
+from rolewise.train import distill
+
+#: Images that are tested on, and of the rest those that a student learns from.
+_TESTED, _LEARNED = 797, 200
+#: Learning rate and images of a batch.
+_RATE, _BATCH = 0.02, 50
+
+
+@dataclass(frozen=True)
+class DigitBench:
+    """The division of the digits for one seed; images are float32 [N, 1, 8, 8] in [0, 1], labels int64 [N].
+
+    Args:
+        pool: images and labels that a teacher learns from.
+        few: those of them that a student learns from.
+        test: images and labels that nobody learns from.
+    """
+
+    pool: tuple[Tensor, Tensor]
+    few: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+
+
+def digit_bench(seed: int, images: int = _LEARNED) -> DigitBench:
+    """Divides the embedded digits by a seed, so that every part has each class in its share.
+
+    Args:
+        seed: of the division.
+        images: number of images that a student learns from.
+    """
+    data = read("digits").train
+    parts = split(data.labels, validation=images, test=_TESTED, seed=derive_seed(seed, "digit bench"))
+
+    def pair(indices: Tensor) -> tuple[Tensor, Tensor]:
+        return data.batch(indices).float() / 255, data.labels[indices]
+
+    whole = torch.cat([parts.train, parts.validation]).sort().values
+    return DigitBench(pair(whole), pair(parts.validation), pair(parts.test))
+
+
+def small_network(seed: int, *names: str | int, widths: tuple[int, int] = (8, 12)) -> nn.Module:
+    """Returns a network of two convolutions with weights of its own.
+
+    Args:
+        seed: of the repetition.
+        names: of the network; equal names have equal weights.
+        widths: channels of the convolutions: (8, 12) for a student, (32, 64) for a teacher.
+    """
+    weights = derive_seed(seed, "digit bench", "weights", *names)
+    return build("small_cnn", num_classes=10, channels=1, size=(8, 8), seed=weights, widths=list(widths))
+
+
+def trained(
+    network: nn.Module,
+    examples: tuple[Tensor, Tensor],
+    epochs: int,
+    context: JobContext,
+    *,
+    seed: int,
+    teacher: nn.Module | None = None,
+    **settings: Any,
+) -> nn.Module:
+    """Trains a network and returns it in eval mode.
+
+    Args:
+        network: it is trained in place.
+        examples: images and labels.
+        epochs: passes over them.
+        context: the surroundings; a stop ends the training.
+        seed: of the order of the examples.
+        teacher: a network to distil from; None to train on labels alone.
+        settings: further ones of `rolewise.distill`.
+    """
+
+    def go_on(line: str) -> None:
+        if context.should_stop():
+            raise Interrupted("stopped while a network was trained")
+
+    defaults = {"batch_size": _BATCH, "optimizer": "adam", "learning_rate": _RATE, "schedule": "cosine"}
+    done = distill(teacher, network, examples, epochs=epochs, seed=seed, on_epoch=go_on, **{**defaults, **settings})
+    return done.student
+
+
+@torch.no_grad()
+def accuracy_of(network: nn.Module, examples: tuple[Tensor, Tensor]) -> float:
+    """Returns the share of examples that a network gets right.
+
+    Args:
+        network: it returns logits.
+        examples: images and labels.
+    """
+    images, labels = examples
+    return float((network.eval()(images).argmax(dim=1) == labels).double().mean())
+
+
+class MeanOf(nn.Module):
+    """An ensemble whose logits are the mean of its members'.
+
+    Args:
+        members: networks of the same classes.
+    """
+
+    def __init__(self, members: list[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns logits [B, K]."""
+        return torch.stack([member(images) for member in self.members]).mean(dim=0)

@@ -1,0 +1,1 @@
+"""FedGen: federated learning in which a generator of features carries what the clients know."""

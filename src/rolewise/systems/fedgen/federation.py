@@ -1,0 +1,156 @@
+"""Rounds of federated learning: clients train, the server merges, and what is learned is tested after each round."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rolewise.models import build
+from rolewise.seeds import derive_seed, generator
+from rolewise.systems.fedgen.clients import Client, ExtraLoss, SplitNetwork, merged, trained_locally
+from rolewise.systems.fedgen.feature_generator import FeatureGenerator, train_generator
+
+METHODS = ("fedavg", "fedprox", "fedensemble", "feddf", "fedgen")
+
+
+@dataclass
+class Federation:
+    """A federation under way.
+
+    Args:
+        method: one of `METHODS`.
+        settings: of the system.
+        seed: of the repetition; clients, their order and their batches are those of every method.
+        clients: all of them.
+        unlabelled: images without labels that the server may use; ``feddf`` alone does.
+        classes: K.
+        predictor_alone: whether extractors stay with their clients.
+    """
+
+    method: str
+    settings: Any
+    seed: int
+    clients: list[Client]
+    unlabelled: Tensor
+    classes: int
+    predictor_alone: bool
+    network: SplitNetwork = field(init=False)
+    _own: dict[int, SplitNetwork] = field(init=False, default_factory=dict)
+    _last: list[SplitNetwork] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        settings, inputs = self.settings, self.clients[0].images[0].numel()
+
+        def made(kind: Any, name: str, **arguments: Any) -> Any:
+            seed = derive_seed(self.seed, "federation", name)
+            return build(kind, num_classes=self.classes, seed=seed, features=settings.features, **arguments)
+
+        self.network = made(SplitNetwork, "weights", inputs=inputs, hidden=settings.hidden)
+        self._generator = made(FeatureGenerator, "generator")
+        self._optimizer = torch.optim.Adam(
+            self._generator.parameters(), lr=settings.generator_rate, weight_decay=settings.generator_decay
+        )
+
+    def run_round(self, number: int) -> None:
+        """Runs a round: some clients train, and the server merges what they send.
+
+        Args:
+            number: from 0 on.
+        """
+        settings, draws = self.settings, generator(self.seed, "federation", "clients", number)
+        chosen = sorted(torch.randperm(len(self.clients), generator=draws)[: settings.active].tolist())
+        present = [self.clients[place] for place in chosen]
+        strength = max(1e-4, settings.generator_weight * 0.98**number)
+        self._last = []
+        for place, client in zip(chosen, present, strict=True):
+            uses = self.method == "fedgen" and number > 0
+            local = trained_locally(
+                self._sent_to(place),
+                client,
+                steps=settings.steps,
+                batch_size=settings.batch_size,
+                rate=settings.rate,
+                draws=generator(self.seed, "federation", "batches", number, place),
+                proximity=settings.proximity if self.method == "fedprox" else 0.0,
+                extra=self._generated_loss(place, number, strength) if uses else None,
+            )
+            self._last.append(local)
+            if self.predictor_alone:
+                self._own[place] = local
+        merged(
+            self._last,
+            [len(client.labels) for client in present],
+            self.network,
+            predictor_alone=self.predictor_alone,
+        )
+        if self.method == "feddf":
+            self._distil(number)
+        if self.method == "fedgen":
+            train_generator(
+                self._generator,
+                self._optimizer,
+                self._last,
+                present,
+                steps=settings.generator_steps,
+                batch_size=settings.batch_size,
+                diversity=settings.diversity,
+                draws=generator(self.seed, "federation", "generator", number),
+            )
+            for group in self._optimizer.param_groups:
+                group["lr"] *= 0.98
+
+    @torch.no_grad()
+    def accuracy(self, images: Tensor, labels: Tensor) -> float:
+        """Returns the share of test images that are got right; where predictors alone are shared, mean over clients."""
+        if self.method == "fedensemble" and self._last and not self.predictor_alone:
+            logits = [torch.stack([one(images) for one in self._last]).mean(dim=0)]
+        elif self.predictor_alone:
+            logits = [self._sent_to(place)(images) for place in range(len(self.clients))]
+        else:
+            logits = [self.network(images)]
+        return float(torch.stack([(one.argmax(dim=1) == labels).double().mean() for one in logits]).mean())
+
+    def _sent_to(self, place: int) -> SplitNetwork:
+        """Returns the network that a client begins with: the server's, or its own with the server's predictor."""
+        if not self.predictor_alone:
+            return self.network
+        own = self._own.setdefault(place, copy.deepcopy(self.network))
+        own.predictor.load_state_dict(self.network.predictor.state_dict())
+        return own
+
+    def _generated_loss(self, place: int, number: int, strength: float) -> ExtraLoss:
+        """Returns the loss of a client on generated features.
+
+        Their own class is to be recognised, and images are to be answered as features of their class are.
+        """
+        maker = copy.deepcopy(self._generator).eval().requires_grad_(False)
+        draws = generator(self.seed, "federation", "features", number, place)
+        known = torch.stack([client.counts for client in self.clients]).sum(dim=0).double()
+
+        def loss(network: SplitNetwork, images: Tensor, labels: Tensor) -> Tensor:
+            drawn = torch.multinomial(known, self.settings.batch_size, replacement=True, generator=draws)
+            recognised = F.cross_entropy(network.predictor(maker.draw(drawn, draws)[1]), drawn)
+            same = network.predictor(maker.draw(labels, draws)[1]).softmax(dim=1).detach()
+            answered = F.kl_div(network(images).log_softmax(dim=1), same, reduction="batchmean")
+            return strength * (recognised + answered)
+
+        return loss
+
+    def _distil(self, number: int) -> None:
+        """Distils the mean of the clients' logits on unlabelled images into the server's network (Lin et al., 2020)."""
+        draws = generator(self.seed, "federation", "unlabelled", number)
+        with torch.no_grad():
+            targets = torch.stack([one(self.unlabelled) for one in self._last]).mean(dim=0).softmax(dim=1)
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.settings.fusion_rate)
+        for _ in range(self.settings.generator_steps):
+            rows = torch.randint(len(self.unlabelled), (self.settings.batch_size,), generator=draws)
+            student = self.network(self.unlabelled[rows]).log_softmax(dim=1)
+            loss = F.kl_div(student, targets[rows], reduction="batchmean")
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()

@@ -1,0 +1,30 @@
+"""All systems by their names, and their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rolewise.config.overrides import lone_settings
+from rolewise.errors import InputError
+from rolewise.registry import Registry
+from rolewise.systems.fedgen.fedgen_system import FEDGEN
+from rolewise.systems.multi_view.multi_view_system import MULTI_VIEW
+from rolewise.systems.system import System, SystemSettings
+
+SYSTEMS: Registry[System] = Registry("system")
+
+for _system in (FEDGEN, MULTI_VIEW):
+    SYSTEMS.add(_system.name)(_system)
+
+
+def system_settings(system: System, overrides: Sequence[str] = ()) -> SystemSettings:
+    """Returns a system's settings with others laid over them.
+
+    Raises:
+        InputError: one is unknown, wrong, or does not fit the others.
+    """
+    settings = system.settings(**lone_settings(overrides))
+    if len(set(settings.seeds)) < len(settings.seeds):
+        raise InputError(f"seeds must differ from one another, got {list(settings.seeds)}")
+    system.check(settings)
+    return settings
