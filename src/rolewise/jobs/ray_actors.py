@@ -112,7 +112,9 @@ class RayActors:
         actor = self._actors[place]
         if actor.handle is None:
             actor = self._actors[place] = self._start()
-        given = GivenJob.packed(job, series, self._pickled, known=job.series in actor.known)
+        # Ray's own pickling, so that what a script defines reaches processes that never load the script.
+        dumps, known = self._ray.cloudpickle.dumps, job.series in actor.known
+        given = GivenJob.packed(job, series, self._pickled, known=known, dumps=dumps)
         actor.known = actor.known.intersection(series) | {job.series}
         actor.job, actor.end, actor.since = job, actor.handle.carry_out.remote(given), time.monotonic()
 

@@ -8,6 +8,8 @@ from rolewise.train.distilled import Distilled
 from rolewise.train.evaluate import Metrics, evaluate, evaluate_batches
 from rolewise.train.example_feed import LoaderFeed, TensorFeed
 from rolewise.train.feed import Feed
+from rolewise.train.generated_feed import GeneratedFeed
+from rolewise.train.generator_objective import GeneratorObjective, dafl_objective, zskt_objective
 from rolewise.train.image_feed import ImageFeed
 from rolewise.train.loop import fit
 from rolewise.train.mixing import Mixing
@@ -23,6 +25,8 @@ __all__ = [
     "Distilled",
     "Feed",
     "FreezeSettings",
+    "GeneratedFeed",
+    "GeneratorObjective",
     "GroupSettings",
     "ImageFeed",
     "LoaderFeed",
@@ -38,6 +42,7 @@ __all__ = [
     "TrainSettings",
     "Trainee",
     "Update",
+    "dafl_objective",
     "distill",
     "evaluate",
     "evaluate_batches",
@@ -48,4 +53,5 @@ __all__ = [
     "save_checkpoint",
     "save_weights",
     "train_step",
+    "zskt_objective",
 ]
