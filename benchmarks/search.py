@@ -180,15 +180,14 @@ def bare(seconds: dict[str, float], size: argparse.Namespace, epochs: int) -> No
 def ray_tune(seconds: dict[str, float], size: argparse.Namespace, epochs: int, cpus: int) -> None:
     """Times Ray Tune's PBT, actors reused, in both of its modes; its start is timed apart."""
     import ray
-
-    from rolewise.search.runners.ray import fit_with_ray
+    from tune_peer import fit_with_tune
 
     run = SearchRun(SPACE, members=size.members, intervals=size.intervals, seed=0, quantile=0.25)
     with timed("ray.init (not counted)", seconds):
         ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     for mode, synchronous in (("asynchronous", False), ("synchronous", True)) * size.repeats:
         with timed(f"Ray Tune PBT, {mode}, {cpus} CPUs", seconds) as folder, silence():
-            fit_with_ray(digits(epochs), run, folder, threads=1, synchronous=synchronous)
+            fit_with_tune(digits(epochs), run, folder, threads=1, synchronous=synchronous)
     ray.shutdown()
 
 

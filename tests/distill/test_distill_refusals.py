@@ -79,7 +79,15 @@ def test_what_is_refused_is_not_frozen() -> None:
         (({"images": IMAGES, "labels": None},), "labels must be a tensor, got none"),
         (
             ({"images": IMAGES, "classes": LABELS},),
-            "got a mapping with 'images', 'classes'; take images and labels out",
+            r"labels must be a tensor, got none beside 'images', 'classes'; name their entry .* label_name=\"classes\"",
+        ),
+        (
+            ({"input_ids": LABELS[:, None], "attention_mask": LABELS[:, None]}, None),
+            "labels must be a tensor, got none beside 'input_ids', 'attention_mask'; .* set label_weight=0",
+        ),
+        (
+            ({"images": IMAGES, "paths": ["a"] * 6}, LABELS),
+            "got a mapping with 'images', 'paths'; take images and labels out",
         ),
         (({"path": ["a"] * 6, "labels": LABELS},), "got list under 'path'; name the inputs, .* input_name=\"image\""),
         (({"labels": LABELS},), "a batch must hold tensors beside its labels, got none; name the inputs"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from rolewise.experiment import builders, load, step_timing
 from rolewise.experiment.estimate import estimated_seconds, evaluated, stage_times
@@ -12,10 +15,14 @@ from rolewise.experiment.pipeline import images_of, plan
 from rolewise.experiment.run_folder import open_run
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import stages_of
+from rolewise.files import write_text
 from rolewise.models import build
+from rolewise.seals import SECONDS, write_sealed
+from rolewise.threads import torch_threads
 from rolewise.train import save_weights
 
 QUICK = Path(__file__).parent / "quick.yaml"
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "run_estimate.py"
 
 
 def test_steps_images_and_time_are_counted(tmp_path: Path) -> None:
@@ -71,3 +78,34 @@ def test_a_short_timing_takes_more_images_that_a_method_s_memory_knows(monkeypat
     # However fast the machine is, one batch counts as too short.
     monkeypatch.setattr(step_timing, "_ENOUGH", float("inf"))
     assert step_timing.distilling_seconds(data, config.students[0].name) > 0
+
+
+def test_time_that_the_processor_gives_to_others_is_not_a_step_s() -> None:
+    with torch_threads(1):
+        assert step_timing.typical(lambda: time.sleep(0.03), torch.device("cpu")) < 0.02
+    # Of several threads the processor's time is no measure.
+    with torch_threads(2):
+        assert step_timing.typical(lambda: time.sleep(0.03), torch.device("cpu")) > 0.02
+
+
+def test_estimates_are_compared_with_what_a_run_recorded_by_kind_of_stage(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("run_estimate", BENCHMARK)
+    assert spec is not None and spec.loader is not None
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    settings = ["seeds=[0, 1]", "arms.student=[none]", "arms.teacher=[none]", "arms.distill=[false]"]
+    config = load(QUICK, settings)
+    write_text(tmp_path / "config.yaml", QUICK.read_text())
+    for stage in stages_of(config):
+        if stage.name != "seed1/test":  # not finished
+            seconds = {"teacher": 4.0, "arm": 1.0, "test": 0.5}[stage.kind] * (1 + stage.seed)
+            write_sealed(tmp_path / "stages" / stage.name / SECONDS, {"files": {}, "seconds": seconds})
+    rows = {row["what"]: row for row in benchmark.compared(tmp_path, settings)}
+    assert {what: (row["stages"], row["took"], row["quiet"]) for what, row in rows.items()} == {
+        "teachers": (2, 12.0, 8.0),
+        "students": (2, 3.0, 2.0),
+        "tests": (1, 0.5, 0.5),
+        "all": (5, 15.5, 10.5),
+    }
+    for row in rows.values():
+        assert row["estimate"] > 0 and row["quiet_ratio"] == row["estimate"] / row["quiet"]

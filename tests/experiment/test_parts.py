@@ -10,7 +10,7 @@ from rolewise.config import ExperimentConfig
 from rolewise.errors import InputError
 from rolewise.experiment import load
 from rolewise.experiment.dry_run import dry_run
-from rolewise.experiment.estimate import run_seconds
+from rolewise.experiment.estimate import run_seconds, stage_seconds
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stage_selection import chosen_stages
 from rolewise.models import build
@@ -54,7 +54,8 @@ def test_nothing_is_written_where_a_run_is_only_counted(config: ExperimentConfig
     assert "images trained on" in text and "worker" in text
     code, text, _ = rolewise("validate", str(QUICK), "--cost", "--set", "arms.student=[own]", "--set", "seeds=[0]")
     assert code == 0 and "Added as control, which every arm is compared with: none+distill and none" in text
-    assert "8 stages to run, about" in text
+    # Large images take a while: the sentence stands before the table.
+    assert "valid" in text.partition("timing a few steps")[0] and "8 stages to run, about" in text
 
 
 def test_a_teacher_from_a_file_costs_no_training(tmp_path: Path) -> None:
@@ -76,3 +77,17 @@ def test_stages_are_placed_on_workers_after_what_they_need() -> None:
     assert run_seconds(stages, times, 1) == 18 and run_seconds(stages, times, 2) == 16
     assert run_seconds(stages, times, 2, search_workers=2) == 12
     assert run_seconds(stages, {"y": 2.0}, 4) == 2 and run_seconds(stages, {}, 2) == 0
+
+
+@pytest.mark.parametrize(
+    ("cache", "passes"), [("{views: 3}", 3), ("{views: clean}", 1), ("{views: replay}", 15), ("null", 15)]
+)
+def test_a_cache_spares_the_teacher_s_passes(cache: str, passes: int) -> None:
+    view = "clean" if "clean" in cache else "shared"
+    settings = [f"distill.cache={cache}", f"distill.view={view}", "students[0].train.epochs=15", "seeds=[0]"]
+    config = load(QUICK, [*settings, "arms={teacher: [none], student: [none]}"])
+    (distilled,) = [stage for stage in stages_of(config) if stage.distilled]
+    seconds = {"training": 1.0, "distilling": 4.0, "teaching": 2.5}
+    taken = stage_seconds(config, distilled, 150, (0, 0), lambda what, name: seconds.get(what, 0.0))
+    # Of three seconds beside the student's own, two and a half are the teacher's, in so many of fifteen epochs.
+    assert taken == pytest.approx(150 * (1.5 + 2.5 * passes / 15), abs=0.5)

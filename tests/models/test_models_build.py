@@ -114,3 +114,12 @@ def test_a_student_takes_the_weights_that_fit() -> None:
     assert not torch.equal(student.fc.bias, teacher.fc.bias)  # type: ignore[union-attr, arg-type]
     with pytest.raises(InputError, match='init "teacher" must find weights of equal name and shape'):
         init_from(student, nn.Linear(2, 2))
+
+
+def test_a_student_of_which_only_biases_and_counters_fit_is_refused_and_stays_as_it_is() -> None:
+    teacher = build("small_cnn", num_classes=10, channels=1, size=(8, 8), widths=(4, 6), seed=1)
+    student = build("small_cnn", num_classes=10, channels=1, size=(8, 8), widths=(3, 5), seed=2)
+    bias = student.fc.bias.clone()  # type: ignore[union-attr, operator]
+    with pytest.raises(InputError, match=r"got none but \S+num_batches_tracked.*; use the teacher's architecture"):
+        init_from(student, teacher)
+    assert torch.equal(student.fc.bias, bias)  # type: ignore[union-attr, arg-type]

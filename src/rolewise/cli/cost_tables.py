@@ -12,6 +12,11 @@ from rolewise.words import counted, duration, print_sentences
 _KINDS = {"search": "searches", "teacher": "teachers", "arm": "students", "test": "tests"}
 
 
+def say_timing() -> None:
+    """Prints that steps are about to be timed, which takes a while where images are large."""
+    print_sentences(console, "Reading the data and timing a few steps of each kind on this machine.")
+
+
 def show_run_cost(plan: Any, config: Any) -> None:
     """Prints the stages of a run by kind: their number, images and time.
 

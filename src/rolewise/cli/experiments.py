@@ -8,11 +8,25 @@ from typing import Annotated, Any
 
 import typer
 
-from rolewise.cli.options import ConfigFile, DryRun, Extend, Fresh, RunOption, Settings, app, console, load_experiment
+from rolewise.cli.options import (
+    Address,
+    ConfigFile,
+    DryRun,
+    Extend,
+    Fresh,
+    Runner,
+    RunOption,
+    Settings,
+    WorkerCpus,
+    WorkerGpus,
+    app,
+    cluster_of,
+    console,
+    load_experiment,
+)
+from rolewise.cli.stage_lines import show_part, show_stage
 from rolewise.cli.stopping import HowFar, breakable, study_followed
 from rolewise.errors import InputError, RunError
-from rolewise.seals import finished
-from rolewise.words import counted, print_sentences
 
 
 @app.command("run")
@@ -29,6 +43,10 @@ def run_command(
     stages: Annotated[
         list[str] | None, typer.Option("--stage", help="Run this stage alone, such as seed0/teacher-own.")
     ] = None,
+    runner: Runner = "processes",
+    address: Address = None,
+    worker_cpus: WorkerCpus = None,
+    worker_gpus: WorkerGpus = 0.0,
 ) -> None:
     """Run a whole experiment, or resume it, and write its report.
 
@@ -39,11 +57,12 @@ def run_command(
     Example: rolewise run configs/digits.yaml --out runs/digits --set seeds=[0,1,2,3,4,5] --extend --dry-run
     """
     part = (tuple(arms or ()), tuple(stages or ()))
-    experiment = _run(config, out, settings, fresh, None, extend=extend, dry=dry_run, part=part)
+    cluster = cluster_of(runner, address, worker_cpus, worker_gpus)
+    experiment = _run(config, out, settings, fresh, None, extend=extend, dry=dry_run, part=part, cluster=cluster)
     if dry_run:
         return
     if any(part):
-        _show_part(experiment, out, *part)
+        show_part(experiment, out, *part)
         return
     from rolewise.report import summary
 
@@ -60,13 +79,19 @@ def study_command(
     extend: Annotated[bool, typer.Option("--extend", help="Continue in the folder of another study.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what failed.")] = False,
     dry_run: DryRun = False,
+    runner: Runner = "processes",
+    address: Address = None,
+    worker_cpus: WorkerCpus = None,
+    worker_gpus: WorkerGpus = 0.0,
 ) -> None:
     """Run a grid over settings of an experiment, or resume it; every distinct training runs once.
 
     Example: rolewise study configs/studies/temperature_digits.yaml --out runs/temperature
     """
     with breakable() as far:
-        made = _study(config, out, settings, far, dry_run, fresh=fresh, extend=extend, retry=retry)
+        how = {"fresh": fresh, "extend": extend, "retry": retry}
+        cluster = cluster_of(runner, address, worker_cpus, worker_gpus)
+        made = _study(config, out, settings, far, dry_run, **how, cluster=cluster)
     if made is None:
         return
     from rolewise.report import study_summary
@@ -131,7 +156,7 @@ def distill_command(
 
     experiment = _run(config, out, settings, fresh, chosen, named=("student", wanted))
     for folder in sorted(out.glob(f"stages/seed*/{student or '*'}-*+distill*")):
-        _show_stage(experiment, folder)
+        show_stage(experiment, folder)
 
 
 def _run(
@@ -145,6 +170,7 @@ def _run(
     dry: bool = False,
     part: tuple[Sequence[str], Sequence[str]] = ((), ()),
     named: tuple[str, str] = ("", ""),
+    cluster: Any = None,
 ) -> Any:
     """Runs an experiment, or a part of it, and returns it."""
     with breakable() as far:
@@ -170,45 +196,23 @@ def _run(
                 far.left = len(todo)
                 display.plan(planned, todo)
 
-            run_pipeline(experiment, out, fresh=fresh, extend=extend, only=only, on_update=update, on_plan=plan)
+            how = {"fresh": fresh, "extend": extend, "only": only, "cluster": cluster}
+            run_pipeline(experiment, out, **how, on_update=update, on_plan=plan)
     return experiment
 
 
 def _count(experiment: Any, out: Path, fresh: bool, extend: bool, only: Any) -> None:
-    from rolewise.cli.cost_tables import show_extension, show_run_cost
+    from rolewise.cli.cost_tables import say_timing, show_extension, show_run_cost
     from rolewise.experiment.dry_run import dry_run
 
+    say_timing()
     plan, extension = dry_run(experiment, out, fresh=fresh, extend=extend, only=only)
     if extension is not None:
         show_extension(extension, plan)
     show_run_cost(plan, experiment)
 
 
-def _show_part(experiment: Any, out: Path, arms: Sequence[str], stages: Sequence[str]) -> None:
-    from rolewise.experiment.stage_graph import stages_of
-    from rolewise.experiment.stage_selection import chosen_stages
-
-    chosen, every = chosen_stages(experiment, arms, stages), stages_of(experiment)
-    for stage in filter(chosen, every):
-        _show_stage(experiment, out / "stages" / stage.name)
-    left = sum(finished(out / "stages" / stage.name) is None for stage in every)
-    if left:
-        whole = "the same command without --arm and --stage runs the rest"
-        print_sentences(console, f"{counted(left, 'stage')} of the whole experiment left: {whole}.")
-
-
-def _show_stage(experiment: Any, folder: Path) -> None:
-    from rolewise.experiment.builders import configured_task
-    from rolewise.metric_info import metric_named
-
-    done = finished(folder) or {}
-    named = next((name for name in done if name.startswith("validation_")), "")
-    info = metric_named(named.removeprefix("validation_"), configured_task(experiment).metrics)
-    value = f": validation {info.title} {info.shown(done[named])}" if named else ""
-    console.print(f"{folder}{value}", soft_wrap=True)
-
-
-def _study(config: Path, out: Path, settings: list[str] | None, far: HowFar, dry: bool, **how: bool) -> Any:
+def _study(config: Path, out: Path, settings: list[str] | None, far: HowFar, dry: bool, **how: Any) -> Any:
     from rolewise.cli.foreign import announced, say
     from rolewise.config.study_file import config_kind
     from rolewise.study import load_study, run_study
@@ -220,9 +224,10 @@ def _study(config: Path, out: Path, settings: list[str] | None, far: HowFar, dry
         )
     read = announced(config, settings or [], lambda: load_study(config, settings or [], on_note=say), out)
     if dry:
-        from rolewise.cli.cost_tables import show_study_cost
+        from rolewise.cli.cost_tables import say_timing, show_study_cost
         from rolewise.study.dry_study import dry_study
 
+        say_timing()
         show_study_cost(dry_study(read, out, fresh=how["fresh"], extend=how["extend"]))
         return None
     with study_followed(out, far) as (on_plan, on_event):

@@ -32,6 +32,44 @@ Extend = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count stages, images and time; run and write nothing.")]
 
+Runner = Annotated[
+    str, typer.Option("--runner", help="Where workers run: processes of this machine, or ray, on a Ray cluster.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", help="The Ray cluster to join, such as auto; without it one is started here."),
+]
+WorkerCpus = Annotated[
+    float | None, typer.Option("--worker-cpus", help="CPUs of each worker on Ray; by default its threads.")
+]
+WorkerGpus = Annotated[
+    float, typer.Option("--worker-gpus", help="GPUs of each worker on Ray; 0.25 lets four of them share one.")
+]
+
+
+def cluster_of(runner: str, address: str | None, cpus: float | None, gpus: float) -> Any:
+    """Returns the Ray cluster that options name; None for processes of this machine.
+
+    Args:
+        runner: ``processes`` or ``ray``.
+        address: address of a cluster to join.
+        cpus: CPUs of each worker.
+        gpus: GPUs of each worker.
+
+    Raises:
+        InputError: the options do not fit together.
+    """
+    from rolewise.jobs.ray_cluster import RayCluster
+
+    if runner not in ("processes", "ray"):
+        raise InputError(f"--runner must be processes or ray, got {runner!r}")
+    if runner == "ray":
+        return RayCluster(address, cpus, gpus)
+    for name, value in (("--address", address), ("--worker-cpus", cpus), ("--worker-gpus", gpus or None)):
+        if value is not None:
+            raise InputError(f"{name} must be given with --runner ray, got it without")
+    return None
+
 
 def load_experiment(config: Path, settings: list[str] | None, out: Path | None = None, *, imports: bool = True) -> Any:
     """Returns an experiment, checked and tried (see `rolewise.experiment.load`).

@@ -81,9 +81,10 @@ def validate_command(
         for remark in dict.fromkeys(text for cell in read.cells for text in config_remarks(cell.config)):
             print_sentences(console, remark)
         if cost:
-            from rolewise.cli.cost_tables import show_study_cost
+            from rolewise.cli.cost_tables import say_timing, show_study_cost
             from rolewise.study.dry_study import dry_study
 
+            say_timing()
             show_study_cost(dry_study(read))
         return
     experiment = load_experiment(config, settings, imports=not no_import)
@@ -97,9 +98,10 @@ def validate_command(
     for remark in config_remarks(experiment, imports=not no_import):
         print_sentences(console, remark)
     if cost and not no_import:
-        from rolewise.cli.cost_tables import show_run_cost
+        from rolewise.cli.cost_tables import say_timing, show_run_cost
         from rolewise.experiment.dry_run import dry_run
 
+        say_timing()
         show_run_cost(dry_run(experiment)[0], experiment)
 
 

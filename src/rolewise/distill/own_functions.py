@@ -7,7 +7,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rolewise.errors import InputError
 
@@ -15,6 +17,8 @@ from rolewise.errors import InputError
 LABELS = ("labels", "label", "targets", "target")
 #: Settings that belong to the method around a loss, whatever the loss calls its own.
 RESERVED = ("weight", "name", "teacher", "student", "student_taps", "teacher_taps")
+#: Above which a log-probability is none, and 1 plus which a probability.
+_ROUNDING = 1e-2
 _REMEDY = "write it as def my_loss(student_logits, teacher_logits), with labels or settings with defaults behind them"
 
 
@@ -40,6 +44,10 @@ class OwnLoss:
                 f'"{self.title}" must have no parameters to train, got a {type(function).__name__} that has; make it '
                 "a class of rolewise.distill.Term, which trains them beside the student"
             )
+        inner = innermost(function)
+        self.takes_log = isinstance(inner, nn.KLDivLoss) or inner is functional.kl_div
+        given = {**getattr(function, "keywords", {})}
+        self.is_log_target = bool(given.get("log_target", getattr(inner, "log_target", False)))
         called = function.forward if isinstance(function, nn.Module) else function
         try:
             parameters = list(inspect.signature(called).parameters.values())
@@ -64,18 +72,59 @@ class OwnLoss:
     def __call__(self, student: Tensor, teacher: Tensor, *, labels: Any = None, **settings: Any) -> Tensor:
         """Returns the loss [B]."""
         values = {"student": student, "teacher": teacher, "labels": labels}
-        loss = self.function(**{name: values[part] for name, part in self.parts.items()}, **settings)
+        if self.takes_log:
+            check_logarithms(self.title, student, teacher, settings.get("log_target", self.is_log_target))
+        try:
+            loss = self.function(**{name: values[part] for name, part in self.parts.items()}, **settings)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            shapes = [list(value.shape) for value in (student, teacher) if isinstance(value, Tensor)]
+            if len(shapes) < 2 or shapes[0] == shapes[1]:
+                raise
+            raise InputError(
+                f"\"{self.title}\" must take a student's {shapes[0]} beside a teacher's {shapes[1]}, got: {error}; "
+                "choose taps of equal shape, or make it a class of rolewise.distill.Term with a layer between them"
+            ) from error
         if isinstance(loss, Tensor) and loss.ndim == 0:
             return loss.expand(len(student))
         return loss  # type: ignore[no-any-return]
+
+
+def innermost(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the function within a `functools.partial`, or the function itself."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
+def check_logarithms(title: str, student: Tensor, teacher: Tensor, is_log_target: bool) -> None:
+    """Refuses logits where torch's KL divergence takes a student's log-probabilities and a teacher's probabilities.
+
+    Args:
+        title: the loss's name, for the error.
+        student: the values that it takes as log-probabilities.
+        teacher: the values that it takes as probabilities.
+        is_log_target: whether the teacher's are log-probabilities too.
+
+    Raises:
+        InputError: a student's value is above 0, or a teacher's is no probability, so that the loss means nothing.
+    """
+    student, teacher = student.detach(), teacher.detach()
+    wrong = bool((student > _ROUNDING).any()) or bool((teacher > _ROUNDING + (not is_log_target)).any())
+    if wrong or (not is_log_target and bool((teacher < 0).any())):
+        raise InputError(
+            f'"{title}" must get log-probabilities of the student and {"log-" if is_log_target else ""}probabilities '
+            "of the teacher, got logits; use rolewise.kd(), or write def my_loss(student_logits, teacher_logits) with "
+            "log_softmax and softmax in it"
+        )
 
 
 def title_of(function: Callable[..., Any]) -> str:
     """Returns the name of a plain loss's term: the function's without ``_loss``, or the module's class without
     ``Loss``.
     """
-    while isinstance(function, functools.partial):
-        function = function.func
+    function = innermost(function)
     if isinstance(function, nn.Module):
         return type(function).__name__.removesuffix("Loss").lower() or "loss"
     name = getattr(function, "__name__", type(function).__name__)
@@ -116,8 +165,7 @@ def parameter_parts(title: str, parameters: list[inspect.Parameter]) -> dict[str
 
 
 def _types(function: Any, names: set[str]) -> dict[str, Any]:
-    while isinstance(function, functools.partial):
-        function = function.func
+    function = innermost(function)
     try:
         hints = get_type_hints(function)
     except Exception:

@@ -101,6 +101,7 @@ def stage_seconds(config: ExperimentConfig, stage: Stage, images: int, sizes: tu
     seconds = _AROUND
     if images and stage.kind != "test":
         seconds += images * rate("distilling" if stage.distilled else "training", stage.role)
+        seconds -= images * _spared(config, stage, rate)
         labels = [stage.augmentation or "searched"]
         if stage.distilled and config.distill.view == "own" and stage.teacher is not None:
             labels += [teacher.augmentation for teacher in stages_of(config) if teacher.name == stage.teacher]
@@ -108,6 +109,17 @@ def stage_seconds(config: ExperimentConfig, stage: Stage, images: int, sizes: tu
         seconds += _around_steps(config, stage, rate)
     looked_at = evaluated(config, stage, *sizes)
     return seconds + sum(number * rate("evaluating", role) for role, number in looked_at.items() if number)
+
+
+def _spared(config: ExperimentConfig, stage: Stage, rate: Rate) -> float:
+    """Returns the seconds for one image that a cache of the teacher's outputs spares, as a mean over all epochs."""
+    cache = config.distill.cache
+    if cache is None or not stage.distilled or stage.kind != "arm" or cache.views == "replay":
+        return 0.0
+    epochs = section_of(config, stage.role).train.epochs
+    shown = 1 if cache.views == "clean" else cache.views
+    taught = rate("distilling", stage.role) - rate("training", stage.role)
+    return max(0.0, 1 - shown / epochs) * max(0.0, min(rate("teaching", "teacher"), taught))
 
 
 def _around_steps(config: ExperimentConfig, stage: Stage, rate: Rate) -> float:

@@ -10,6 +10,7 @@ from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import Stage, next_stops
 from rolewise.jobs.job import WorkerDied
 from rolewise.jobs.job_news import JobNews, Work, usable_workers
+from rolewise.jobs.ray_cluster import RayCluster
 from rolewise.jobs.scheduler import run_jobs
 from rolewise.jobs.workers import started_workers
 from rolewise.processes import asked_to_stop
@@ -34,6 +35,7 @@ def run_stages(
     *,
     workers: int,
     on_update: Callable[[StageUpdate], None],
+    cluster: RayCluster | None = None,
 ) -> None:
     """Runs every stage that is not done, in this process or over several.
 
@@ -45,6 +47,7 @@ def run_stages(
         work_of: makes a stage's work, whose key is the stage's name.
         workers: processes; 1 runs everything here.
         on_update: called when a stage starts, moves and ends.
+        cluster: the Ray cluster of the workers; None for this machine.
 
     Raises:
         Interrupted: Ctrl-C was pressed.
@@ -81,7 +84,9 @@ def run_stages(
     work = [work_of(stage) for stage in todo.values()]
     with asked_to_stop(lambda: next_stops(list(now.values()))) as asked:
         modules = (work_of.__module__,)
-        with started_workers(min(workers, usable_workers(work)), asked.is_set, modules=modules) as started:
+        with started_workers(
+            min(workers, usable_workers(work)), asked.is_set, modules=modules, cluster=cluster
+        ) as started:
             finished = run_jobs(work, started, should_stop=asked.is_set, on_news=on_news)
         if not finished:
             raise Interrupted("the run was stopped")

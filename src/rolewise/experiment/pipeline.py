@@ -24,6 +24,7 @@ from rolewise.experiment.stage_work import stage_work, timing
 from rolewise.experiment.stages import section_of
 from rolewise.experiment.trial import refuse_faults
 from rolewise.files import AnyPath, as_json, as_path
+from rolewise.jobs.ray_cluster import RayCluster, check_workers
 from rolewise.processes import asked_to_stop
 from rolewise.seals import check_stage, write_product
 from rolewise.threads import torch_threads
@@ -100,6 +101,7 @@ def run(
     fresh: bool = False,
     extend: bool = False,
     only: Callable[[Stage], bool] | None = None,
+    cluster: RayCluster | None = None,
     on_update: Callable[[StageUpdate], None] = lambda update: None,
     on_plan: Callable[[RunPlan, list[Stage]], None] = lambda plan, todo: None,
 ) -> dict[str, Any]:
@@ -111,6 +113,7 @@ def run(
         fresh: start again from nothing; the present content is moved aside.
         extend: continue in the folder of another config: stages that still hold are kept, the others are run again.
         only: filter of the wanted stages; the stages that they need are run as well. All by default.
+        cluster: a Ray cluster that the workers are of; then ``out`` lies on a path that all its machines share.
         on_update: called when a stage starts, moves and ends.
         on_plan: called with the whole plan and its remaining stages, before anything is done.
 
@@ -125,6 +128,7 @@ def run(
     if not isinstance(config, ExperimentConfig):
         raise InputError(f"config must be an ExperimentConfig, got {config!r}; read a file with rolewise.load(path)")
     refuse_faults(config)
+    check_workers(config.workers, cluster)
     # Before anything is made: a folder of a run that cannot begin would be in the way of the next.
     builders.configured_device(config.device)
     folder = open_run(out, config, fresh=fresh, extend=extend)
@@ -163,6 +167,7 @@ def run(
             ),
             workers=workers,
             on_update=trackers.passing(update),
+            cluster=None if cluster is None else cluster.with_threads(config.threads),
         )
         if only is not None:
             return {}

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rolewise.jobs.job import Job, JobEnd
+from rolewise.jobs.ray_actors import RayActors
+from rolewise.jobs.ray_cluster import RayCluster
 
 
 class Workers(Protocol):
@@ -57,18 +59,26 @@ class Workers(Protocol):
 
 @contextmanager
 def started_workers(
-    count: int, should_stop: Callable[[], bool], *, modules: Sequence[str] = (), isolate: bool = False
+    count: int,
+    should_stop: Callable[[], bool],
+    *,
+    modules: Sequence[str] = (),
+    isolate: bool = False,
+    cluster: RayCluster | None = None,
 ) -> Iterator[Workers]:
-    """Starts workers on this machine, and closes them at the end; at once where the block raises.
+    """Starts workers on this machine or on a Ray cluster, and closes them at the end; at once where the block raises.
 
     Args:
         count: number of workers; one works in this process.
         should_stop: whether to stop; of jobs in this process, and while processes start.
         modules: names of modules that processes load before they get jobs.
         isolate: use a process of its own for one worker too.
+        cluster: the Ray cluster to work on; None for this machine.
     """
     workers: Workers
-    if count == 1 and not isolate:
+    if cluster is not None:
+        workers = RayActors(count, cluster, should_stop)
+    elif count == 1 and not isolate:
         from rolewise.jobs.this_process import ThisProcess
 
         workers = ThisProcess(should_stop)

@@ -176,20 +176,23 @@ def init_from(student: nn.Module, teacher: nn.Module) -> list[str]:
         The names copied.
 
     Raises:
-        InputError: nothing fits.
+        InputError: nothing fits, or nothing but biases, norms and counters; the student stays as it is.
     """
     source: dict[str, Tensor] = teacher.state_dict()
-    copied = []
+    fitting: dict[str, tuple[Tensor, Tensor]] = {}
     names_in: Callable[[list[str]], dict[str, str]] | None = getattr(student, "names_in", None)
     names = names_in(list(source)) if names_in is not None else {}
     for name, target in student.state_dict().items():
         origin = names.get(name, name)
         if origin in source and source[origin].shape == target.shape:
-            target.copy_(source[origin])
-            copied.append(name)
-    if not copied:
+            fitting[name] = target, source[origin]
+    # Counters of batch norms and the head's bias fit between any two networks of a family, and are no initialisation.
+    if not any(target.ndim > 1 for target, _ in fitting.values()):
+        alone = f"none but {', '.join(list(fitting)[:3])}" if fitting else "none"
         raise InputError(
-            'init "teacher" must find weights of equal name and shape in student and teacher, got none; '
+            f'init "teacher" must find weights of equal name and shape in student and teacher, got {alone}; '
             'use the teacher\'s architecture, or init "random"'
         )
-    return copied
+    for target, value in fitting.values():
+        target.copy_(value)
+    return list(fitting)

@@ -22,6 +22,7 @@ from rolewise.experiment.trial import trial_of
 from rolewise.files import AnyPath, as_path
 from rolewise.foreign_code import import_path
 from rolewise.instruments.measurements import measure_faults
+from rolewise.jobs.ray_cluster import RayCluster, check_workers
 from rolewise.jobs.workers import Workers, started_workers
 from rolewise.processes import asked_to_stop
 from rolewise.seals import check_stage
@@ -127,6 +128,7 @@ def run_study(
     extend: bool = False,
     retry: bool = False,
     isolate: bool = True,
+    cluster: RayCluster | None = None,
     on_plan: Callable[[StudyPlan, JobGraph], None] = lambda plan, graph: None,
     on_event: Callable[[JobEvent], None] = lambda event: None,
 ) -> StudyResult:
@@ -139,6 +141,7 @@ def run_study(
         extend: continue in the folder of another study; what both need is not run again.
         retry: try again what failed.
         isolate: use worker processes even where it is one, so that a cell that runs out of memory ends no other.
+        cluster: a Ray cluster that the workers are of; then ``out`` lies on a path that all its machines share.
         on_plan: called with the plan before anything is done.
         on_event: called with every update of a job.
 
@@ -147,8 +150,9 @@ def run_study(
         RunError: the study could not continue; it is kept and can be resumed. A cell that fails is no such error.
     """
     out = as_path(out, "out")
-    for device in dict.fromkeys(cell.config.device for cell in study.cells):
-        builders.configured_device(device)
+    check_workers(study.workers, cluster)
+    for cell in study.cells:
+        builders.configured_device(cell.config.device)
     folder = open_study(out, study, fresh=fresh, extend=extend)
     now: dict[str, StudyJob] = {}
     ending = False
@@ -181,15 +185,15 @@ def run_study(
         if todo:
             try:
                 with started_workers(
-                    min(workers, most_workers(study, todo)) if isolate else 1,
+                    min(workers, most_workers(study, todo)) if isolate or cluster else 1,
                     asked.is_set,
                     modules=("rolewise.study.job_update",),
                     isolate=isolate,
+                    cluster=cluster and cluster.with_threads(max(cell.config.threads for cell in study.cells)),
                 ) as started:
                     _run(folder, graph, ledger, started, asked.is_set, trackers.passing(on), now)
             finally:
-                # Also of a study that was stopped: the table says how far it is.
-                rows = ledger.write()
+                ledger.write()  # also of a study that was stopped: its table counts what is done
         ending = True
         rows = ledger.write()
         parquet = ledger.write_parquet()

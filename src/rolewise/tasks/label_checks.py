@@ -42,6 +42,12 @@ def _are_tensors(images: Mapping[Any, object]) -> bool:
 def _no_batch(images: object, labels: object) -> InputError:
     if isinstance(images, Mapping):
         keys = ", ".join(map(repr, images))
+        if labels is None and _are_tensors(images):
+            return InputError(
+                f"labels must be a tensor, got none beside {keys}; name their entry where it is among these, as in "
+                'Distiller(..., label_name="classes"), and that of the inputs where the networks take one tensor '
+                '(input_name="images"); where nothing reads labels set label_weight=0'
+            )
         return InputError(
             f"images must be a tensor, got a mapping with {keys}; take images and labels out of it, as in "
             'distiller(batch["images"], batch["labels"]), or name both: Distiller(..., input_name="images", '

@@ -1,4 +1,4 @@
-"""The local runner: a synchronous search in this process or over worker processes, which resumes where it stopped."""
+"""One call for a whole search: in this process, over processes or a Ray cluster; it resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from rolewise.errors import InputError
 from rolewise.files import AnyPath, as_path
 from rolewise.jobs.job import JobSeries
 from rolewise.jobs.job_news import JobNews, raise_or_report
+from rolewise.jobs.ray_cluster import RayCluster
 from rolewise.jobs.scheduler import run_jobs
+from rolewise.jobs.store import store_at
 from rolewise.jobs.workers import started_workers
 from rolewise.processes import asked_to_stop
 from rolewise.search.budget import SearchCost
@@ -64,6 +66,8 @@ def search(
     should_stop: Callable[[], bool] = lambda: False,
     cost: SearchCost | None = None,
     seconds_between_checkpoints: float = 15.0,
+    cluster: RayCluster | None = None,
+    states: AnyPath | None = None,
 ) -> SearchResult:
     """Searches, or resumes the search that ``folder`` holds, or returns its result when it is over.
 
@@ -89,21 +93,30 @@ def search(
         cost: the cost of one member, for the count of images in `Progress`.
         seconds_between_checkpoints: time between two checkpoints within an interval, at least. A process that is killed
             loses what came after the last one; a search that is stopped loses nothing.
+        cluster: a Ray cluster that the workers are of; then ``folder`` lies on a path that all its machines share,
+            unless ``states`` is the address of a store.
+        states: place of the members' states: a folder, or an address of a store that fsspec knows, such as
+            ``s3://bucket/search``; state/ in ``folder`` by default. Nobody else writes there.
 
     Raises:
         InputError: an argument is wrong, or ``folder`` holds another search or damaged files.
         Interrupted: Ctrl-C was pressed, or ``should_stop`` returned True; the next call resumes.
-        RunError: no member is left, or a worker process does not start.
+        RunError: no member is left, or a worker does not start.
     """
     for name, value in (("workers", workers), ("threads", threads)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
     run = SearchRun(space, members=members, intervals=intervals, seed=seed, quantile=quantile, initial=initial)
-    kept = SearchFolder(as_path(folder, "folder"), run, seconds_between_checkpoints)
+    place = None if states is None else store_at(str(states))
+    if workers > 1 and str(place).startswith("memory:"):
+        raise InputError(
+            f"states must be where all workers reach them, got {states}, which is of one process; use one worker"
+        )
+    kept = SearchFolder(as_path(folder, "folder"), run, seconds_between_checkpoints, place)
     if run.over:
         return kept.finish()
     workers = min(workers, members)
-    if workers > 1:
+    if workers > 1 or cluster is not None:
         _check_factory(make_member, workers)
     images = (cost.images if cost else 0) * members
     earlier, first, began = kept.seconds, run.done, time.monotonic()
@@ -122,12 +135,13 @@ def search(
 
     steps = search_steps("search", make_member, kept, threads=threads, on_interval=on_interval)
     modules = (__name__, type(make_member).__module__, getattr(make_member, "__module__", ""))
+    placed = None if cluster is None else cluster.with_threads(threads)
     with asked_to_stop(lambda: "this step") as interrupted:
 
         def stopping() -> bool:
             return interrupted.is_set() or should_stop()
 
-        with started_workers(workers, stopping, modules=modules) as pool:
+        with started_workers(workers, stopping, modules=modules, cluster=placed) as pool:
             run_jobs([JobSeries("search", lambda report: steps)], pool, should_stop=stopping, on_news=on_news)
     return kept.run.result()
 

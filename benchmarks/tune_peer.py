@@ -1,4 +1,4 @@
-"""The Ray runner: the same members under Ray Tune's population-based training, over as many machines as Ray has."""
+"""The peer of the search's benchmark: the same members under Ray Tune's population-based training."""
 
 from __future__ import annotations
 
@@ -10,63 +10,15 @@ from typing import Any
 
 import torch
 
-from rolewise.errors import InputError, RunError
+from rolewise.errors import RunError
 from rolewise.jobs.job import MOST_LOSSES
 from rolewise.search import member_states
-from rolewise.search.lineage import TRUNCATION, LineageEvent, SearchResult
 from rolewise.search.member_protocol import MakeMember, Member
 from rolewise.search.search_run import SearchRun
-from rolewise.search.space import Space
 from rolewise.seeds import generator
 
 
-def search_with_ray(
-    make_member: MakeMember,
-    space: Space,
-    *,
-    members: int,
-    intervals: int,
-    seed: int,
-    folder: Path,
-    threads: int = 1,
-    quantile: float = 0.25,
-) -> SearchResult:
-    """Searches under Ray Tune; the product is the same, and so is lineage.json.
-
-    Ray decides who copies whom, after each interval and by the same rule, but with draws of its own: the lineage is not
-    a function of the seed. A member that fails ends the search, and so does one whose process dies three times; until
-    then it begins its interval again from its stored state. Nothing is resumed: use the local runner for that.
-
-    Args:
-        make_member: makes a member; travels by cloudpickle.
-        space: the space that is searched.
-        members: P, at least 2.
-        intervals: at least 1.
-        seed: of the initial genomes, the members' own seeds and explore.
-        folder: the folder of Ray's files (ray/) and of lineage.json, on a path that all machines share.
-        threads: torch's threads for each member.
-        quantile: share of the population replaced after each interval.
-
-    Raises:
-        InputError: an argument is wrong, or Ray is not installed.
-        RunError: a member failed, or was lost three times.
-    """
-    run = SearchRun(space, members=members, intervals=intervals, seed=seed, quantile=quantile)
-    if members < 2:
-        raise InputError(f"members must be at least 2 under Ray, got {members}")
-    history, log = fit_with_ray(make_member, run, Path(folder), threads=threads, synchronous=True)
-    events = []
-    for target, donor, interval, configuration in log:
-        fraction = interval / intervals
-        genome, changes = configuration["genome"], configuration["changes"]
-        events.append(LineageEvent(interval, fraction, target, donor, TRUNCATION, changes, genome))
-    events.sort(key=lambda event: (event.interval, event.target))
-    result = SearchResult(space, seed, quantile, run.initial, history, tuple(events), runner="ray")
-    result.save(Path(folder) / "lineage.json")
-    return result
-
-
-def fit_with_ray(
+def fit_with_tune(
     make_member: MakeMember, run: SearchRun, folder: Path, *, threads: int, synchronous: bool
 ) -> tuple[tuple[tuple[float, ...], ...], list[tuple[int, int, int, dict[str, Any]]]]:
     """Runs Ray Tune's population-based training over members.
@@ -81,12 +33,9 @@ def fit_with_ray(
     Returns:
         Scores by interval and member; and Ray's log of copies: target, donor, intervals by then, the new config.
     """
-    try:
-        # By name, so that the type checker sees the same with Ray and without.
-        tune: Any = importlib.import_module("ray.tune")
-        schedulers: Any = importlib.import_module("ray.tune.schedulers")
-    except ImportError as error:
-        raise InputError(f'the Ray runner needs ray[tune]: pip install "rolewise[ray]" ({error})') from error
+    # By name, so that the type checker sees the same with Ray and without.
+    tune: Any = importlib.import_module("ray.tune")
+    schedulers: Any = importlib.import_module("ray.tune.schedulers")
 
     explored = 0
 
@@ -156,7 +105,7 @@ def fit_with_ray(
     if not failures and results.errors:
         failures.append(f"a member failed under Ray: {results.errors[0]}")
     if failures:
-        raise RunError(f"{failures[0]}; the local runner replaces such members")
+        raise RunError(failures[0])
     path = folder / "ray" / "pbt_global.txt"
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     # Who reports last is logged with the interval before it, so the later one of the two is meant.

@@ -1,0 +1,187 @@
+"""Workers on a Ray cluster: one actor each, on as many machines as the cluster has."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from rolewise.errors import Interrupted, RunError
+from rolewise.jobs.job import Job, JobEnd, JobRaised, WorkerDied
+from rolewise.jobs.job_server import GivenJob, JobServer
+from rolewise.jobs.ray_cluster import RayCluster, actor_environment, check_room, connected_ray
+
+#: The longest wait for an actor, in seconds: on a busy machine processes of Ray take a minute to start.
+_START = 300.0
+
+
+@dataclass
+class _Actor:
+    """One actor, its job and what is awaited from it."""
+
+    handle: Any
+    ready: Any
+    job: Job | None = None
+    end: Any = None
+    words: Any = None
+    since: float = 0.0
+    known: set[str] = field(default_factory=set)
+
+
+class _Served:
+    """The process of an actor; one of its threads carries jobs out, another one answers meanwhile."""
+
+    def __init__(self, gpus: float) -> None:
+        self._server, self._words, self._stopping = JobServer(), list[str](), False
+        import torch
+
+        if 0 < gpus < 1 and torch.cuda.is_available():  # Ray makes the GPU visible, and leaves its memory to all
+            torch.cuda.set_per_process_memory_fraction(gpus)
+
+    def ready(self) -> int:
+        return os.getpid()
+
+    def carry_out(self, given: GivenJob) -> tuple[list[str], JobEnd]:
+        self._stopping = False
+        end = self._server.carry_out(given, self._words.append, lambda: self._stopping)
+        return self.listen(False), end
+
+    def listen(self, stop: bool) -> list[str]:
+        self._stopping = self._stopping or stop
+        return [self._words.pop(0) for _ in range(len(self._words))]
+
+
+class RayActors:
+    """Carries out jobs in actors of a Ray cluster (see `rolewise.jobs.workers.Workers`).
+
+    Actors read and write the same folders as this process does, so these must lie on a path that all machines share.
+
+    Args:
+        count: number of workers.
+        cluster: the cluster.
+        should_stop: whether to break off while the workers start.
+
+    Raises:
+        InputError: Ray is not installed, or the cluster has no room for so many workers.
+        Interrupted: ``should_stop`` returned True before all workers were ready.
+        RunError: the cluster cannot be reached, or a worker does not start.
+    """
+
+    def __init__(self, count: int, cluster: RayCluster, should_stop: Callable[[], bool] = lambda: False) -> None:
+        cluster = cluster.with_threads(1)
+        self._ray = connected_ray(cluster)
+        self._own, self._stopping, self._heard = cluster.address is None, False, 0.0
+        self._actors: list[_Actor] = []
+        self._pickled: dict[str, bytes] = {}
+        try:
+            check_room(self._ray, count, cluster)
+            self._gpus = cluster.gpus
+            self._served = self._ray.remote(
+                num_cpus=cluster.cpus,
+                num_gpus=cluster.gpus,
+                max_restarts=0,
+                concurrency_groups={"control": 1},
+                runtime_env=actor_environment(),
+            )(_Served)
+            self._actors = [self._start() for _ in range(count)]
+            began, starting = time.monotonic(), [actor.ready for actor in self._actors]
+            while starting:
+                _, starting = self._ray.wait(starting, num_returns=len(starting), timeout=0.2)
+                if should_stop():
+                    raise Interrupted("stopped while workers were starting on the Ray cluster")
+                if time.monotonic() - began > _START:
+                    raise RunError(f"{len(starting)} of {count} workers did not start in {_START:.0f} s on the cluster")
+        except BaseException:
+            self.close(at_once=True)
+            raise
+
+    @property
+    def idle(self) -> list[int]:
+        """See `Workers`."""
+        return [place for place, actor in enumerate(self._actors) if actor.job is None]
+
+    @property
+    def busy(self) -> bool:
+        """See `Workers`."""
+        return any(actor.job is not None for actor in self._actors)
+
+    def submit(self, place: int, job: Job, losses: int, series: Collection[str]) -> None:
+        """See `Workers`."""
+        actor = self._actors[place]
+        if actor.handle is None:
+            actor = self._actors[place] = self._start()
+        # Ray's own pickling, so that what a script defines reaches processes that never load the script.
+        dumps, known = self._ray.cloudpickle.dumps, job.series in actor.known
+        given = GivenJob.packed(job, series, self._pickled, known=known, dumps=dumps)
+        actor.known = actor.known.intersection(series) | {job.series}
+        actor.job, actor.end, actor.since = job, actor.handle.carry_out.remote(given), time.monotonic()
+
+    def wait(self, seconds: float, report: Callable[[Job, str], None]) -> list[tuple[Job, JobEnd]]:
+        """See `Workers`."""
+        ray, ended = self._ray, []
+        busy = [actor for actor in self._actors if actor.job is not None]
+        ready, _ = ray.wait([actor.end for actor in busy], timeout=seconds)
+        ready, _ = ray.wait([actor.end for actor in busy], num_returns=len(busy), timeout=0) if ready else ([], None)
+        self._listen([actor for actor in busy if actor.end not in ready], report)
+        for actor in busy:
+            job = actor.job
+            if job is None or actor.end not in ready:
+                continue
+            actor.job = None
+            try:
+                words, end = ray.get(actor.end)
+                for text in words:
+                    report(job, text)
+            except ray.exceptions.RayActorError as error:
+                end = WorkerDied(f"its Ray actor ended: {' '.join(str(error).split())[:200]}")
+                ray.kill(actor.handle)  # it may be out of reach alone
+                actor.handle = None
+            except ray.exceptions.RayTaskError as error:
+                end = JobRaised(error.as_instanceof_cause(), str(error))
+            ended.append((job, end))
+        return ended
+
+    def forget_series(self) -> None:
+        """See `Workers`."""
+        self._pickled = {}
+        for actor in self._actors:
+            actor.known = set()
+
+    def stop(self) -> None:
+        """See `Workers`."""
+        if not self._stopping:
+            self._stopping = True
+            self._heard = 0.0  # the next wait tells them
+
+    def close(self, *, at_once: bool = False) -> None:
+        """Ends the actors, and a cluster that was started here."""
+        for actor in self._actors:
+            if actor.handle is not None:
+                self._ray.kill(actor.handle)
+        self._actors = []
+        if self._own:
+            self._ray.shutdown()
+
+    def _start(self) -> _Actor:
+        handle = self._served.remote(self._gpus)
+        return _Actor(handle, handle.ready.remote())
+
+    def _listen(self, actors: list[_Actor], report: Callable[[Job, str], None]) -> None:
+        """Fetches the lines of progress, at most twice a second, and passes on the wish to stop."""
+        if time.monotonic() - self._heard < 0.5:
+            return
+        self._heard = time.monotonic()
+        for actor in actors:
+            if actor.words is not None:
+                ready, _ = self._ray.wait([actor.words], timeout=0)
+                if not ready:
+                    continue
+                try:
+                    for text in self._ray.get(actor.words):
+                        if actor.job is not None:
+                            report(actor.job, text)
+                except self._ray.exceptions.RayError:
+                    pass  # its death shows at its job
+            actor.words = actor.handle.listen.options(concurrency_group="control").remote(self._stopping)

@@ -1,0 +1,75 @@
+"""Ray clusters without Ray: options, room, and what is said where Ray is missing or cannot be reached."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rolewise.cli.options import cluster_of
+from rolewise.errors import InputError, RunError
+from rolewise.jobs.ray_cluster import RayCluster, check_room, check_workers, connected_ray
+
+
+def ray_with(*nodes: tuple[float, float, bool]) -> Any:
+    """A stand-in for Ray with machines of so many CPUs and GPUs, of which some are gone."""
+    found = [{"Alive": alive, "Resources": {"CPU": cpus, "GPU": gpus}} for cpus, gpus, alive in nodes]
+    total = {"CPU": sum(node[0] for node in nodes if node[2]), "GPU": sum(node[1] for node in nodes if node[2])}
+    return SimpleNamespace(nodes=lambda: found, cluster_resources=lambda: total)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "cluster", "room"),
+    [
+        ([(4, 0, True), (3, 0, True)], RayCluster("auto", cpus=2), 3),
+        ([(8, 2, True), (8, 0, True)], RayCluster("auto", cpus=1, gpus=0.25), 8),
+        ([(3, 2, True)], RayCluster("auto", cpus=1, gpus=0.25), 3),
+        ([(8, 4, True), (8, 4, False)], RayCluster("auto", cpus=1, gpus=2), 2),
+        ([(2, 0, True)], RayCluster("auto", cpus=0.5), 4),
+    ],
+)
+def test_workers_fit_machine_by_machine(nodes: list[Any], cluster: RayCluster, room: int) -> None:
+    check_room(ray_with(*nodes), room, cluster)
+    with pytest.raises(InputError, match=f"workers must be at most {room}, the number that the Ray cluster has room"):
+        check_room(ray_with(*nodes), room + 1, cluster)
+
+
+def test_options_give_a_cluster_or_say_what_is_wrong() -> None:
+    assert cluster_of("processes", None, None, 0.0) is None
+    assert cluster_of("ray", "auto", 2.0, 0.5) == RayCluster("auto", 2.0, 0.5)
+    assert cluster_of("ray", None, None, 0.0).with_threads(3) == RayCluster(None, 3.0, 0.0)
+    for given, text in (
+        (("dask", None, None, 0.0), "--runner must be processes or ray, got 'dask'"),
+        (("processes", "auto", None, 0.0), "--address must be given with --runner ray"),
+        (("processes", None, None, 0.5), "--worker-gpus must be given with --runner ray"),
+        (("ray", None, 0.0, 0.0), "cpus must be greater than 0, got 0.0"),
+        (("ray", None, None, 1.5), "gpus must be a fraction up to 1, or a whole number, got 1.5"),
+    ):
+        with pytest.raises(InputError, match=text):
+            cluster_of(*given)
+    check_workers(0, RayCluster()), check_workers(4, RayCluster("auto")), check_workers(0, None)
+    with pytest.raises(InputError, match="workers must be given for a cluster that is joined, such as"):
+        check_workers(0, RayCluster("auto"))
+
+
+def test_a_cluster_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r'needs Ray: pip install "rolewise\[ray\]"'):
+        connected_ray(RayCluster())
+    asked: list[dict[str, Any]] = []
+
+    def refuse(**settings: Any) -> None:
+        asked.append(settings)
+        raise ConnectionError("nobody there")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=refuse, is_initialized=lambda: False))
+    for address, reached in ((None, "local"), ("10.0.0.1:6379", "10.0.0.1:6379")):
+        with pytest.raises(RunError, match=f"no Ray cluster can be reached at '{reached}': nobody there"):
+            connected_ray(RayCluster(address))
+    # Never one that happens to be there; and nothing of the cluster is shown to the network.
+    assert asked[0]["address"] == "local" and not asked[0]["include_dashboard"]
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=refuse, is_initialized=lambda: True))
+    with pytest.raises(InputError, match="connected to a Ray cluster already; give address"):
+        connected_ray(RayCluster())
