@@ -1,6 +1,7 @@
-"""Distillation without data: a student of digits that sees images of a generator alone, and what real ones give."""
+"""Distillation without data: a student of digits that sees made images alone, and what real ones give."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -21,10 +22,11 @@ from rolewise.train import (
     TrainSettings,
     Update,
     dafl_objective,
+    invert,
     zskt_objective,
 )
 
-KINDS = ("real", "noise", "dafl", "zskt")
+KINDS = ("real", "noise", "dafl", "zskt", "inversion")
 
 
 @dataclass
@@ -81,7 +83,13 @@ def student_of(kind: str, digits: Digits, teacher: nn.Module, seed: int, steps: 
     feed: Feed = GeneratedFeed(generator, noise=64, batch_size=64, steps=steps // 10, seed=seed, repeats=every)
     if kind == "real":
         draws = torch.Generator().manual_seed(seed)
-        feed = Real(digits, torch.randint(1000, (steps, 64), generator=draws))
+        feed = Pool(digits.images[:1000], torch.randint(1000, (steps, 64), generator=draws))
+    elif kind == "inversion":
+        draws = torch.Generator().manual_seed(seed)
+        wanted = torch.randint(10, (256,), generator=draws)
+        # A mirror image of a digit is another sign.
+        images = invert(teacher, wanted, (1, 8, 8), steps=200, seed=seed, statistics=1.0, mirrored=False, jitter=1)
+        feed = Pool(images, torch.randint(256, (steps, 64), generator=draws))
     settings = TrainSettings(
         epochs=10,
         batch_size=64,
@@ -92,19 +100,20 @@ def student_of(kind: str, digits: Digits, teacher: nn.Module, seed: int, steps: 
     return student
 
 
-class Real:
-    """The feed of the comparison: real images, without their labels."""
+class Pool:
+    """The feed of images that are there: batches of their rows, without labels."""
 
-    def __init__(self, digits: Digits, rows: torch.Tensor) -> None:
-        self.digits, self.rows, self.steps = digits, rows, len(rows) // 10
+    def __init__(self, images: torch.Tensor, rows: torch.Tensor) -> None:
+        self.images, self.rows, self.steps = images, rows, len(rows) // 10
         self.counts: dict[str, int] = {}
 
-    def batches(self, epoch: int, start: int = 0):
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Gives the batches of one of ten epochs."""
         for step in range(start, self.steps):
-            yield Batch(self.digits.images[self.rows[epoch * self.steps + step]])
+            yield Batch(self.images[self.rows[epoch * self.steps + step]])
 
 
-def main(steps: int = 1000, seeds: int = 3) -> None:
+def main(steps: int = 600, seeds: int = 3) -> None:
     torch.set_num_threads(1)  # networks as small as these are slower on several
     digits = read()
     for seed in range(seeds):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from rolewise.errors import InputError
@@ -68,14 +67,3 @@ class ImageGenerator(nn.Module):
             raise InputError(f"noise must be [B, {self.noise}] with B at least 2, got {list(noise.shape)}")
         images: Tensor = self.layers(self.fc(noise).view(-1, *self.start))
         return images
-
-
-def draw_noise(batch_size: int, noise: int, stream: torch.Generator) -> Tensor:
-    """Returns normal noise [B, Z], float32 on the CPU.
-
-    Args:
-        batch_size: B.
-        noise: Z.
-        stream: of the draws, on the CPU.
-    """
-    return torch.randn(batch_size, noise, generator=stream)

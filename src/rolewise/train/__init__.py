@@ -11,6 +11,7 @@ from rolewise.train.feed import Feed
 from rolewise.train.generated_feed import GeneratedFeed
 from rolewise.train.generator_objective import GeneratorObjective, dafl_objective, zskt_objective
 from rolewise.train.image_feed import ImageFeed
+from rolewise.train.inversion import InversionObjective, invert
 from rolewise.train.loop import fit
 from rolewise.train.mixing import Mixing
 from rolewise.train.objective import Objective
@@ -29,6 +30,7 @@ __all__ = [
     "GeneratorObjective",
     "GroupSettings",
     "ImageFeed",
+    "InversionObjective",
     "LoaderFeed",
     "Metrics",
     "Mixing",
@@ -47,6 +49,7 @@ __all__ = [
     "evaluate",
     "evaluate_batches",
     "fit",
+    "invert",
     "load_checkpoint",
     "load_weights",
     "rate",

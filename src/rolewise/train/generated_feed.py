@@ -9,7 +9,6 @@ from torch import nn
 
 from rolewise.batch import Batch
 from rolewise.distill.running import unmoved
-from rolewise.models.image_generator import draw_noise
 from rolewise.networks import device_of
 from rolewise.seeds import check_seed
 from rolewise.seeds import generator as stream_of
@@ -66,7 +65,7 @@ class GeneratedFeed:
         """
         for place in range(start, self.steps):
             number = (epoch * self.steps + place) // self.repeats
-            noise = draw_noise(self.batch_size, self.noise, stream_of(self.seed, "generated", number))
+            noise = torch.randn(self.batch_size, self.noise, generator=stream_of(self.seed, "generated", number))
             noise = noise.to(device_of(self.generator))
             with torch.no_grad(), unmoved([self.generator]):
                 images = self.generator(noise)
