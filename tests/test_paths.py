@@ -26,6 +26,7 @@ QUICK = Path(__file__).resolve().parent / "experiment" / "quick.yaml"
 OWN = {
     "StreamedFiles.__init__",
     "StudyResult.__init__",
+    "SystemResult.__init__",
     "Exported.__init__",
     "Prediction.__init__",
     "NetworkFile.__init__",

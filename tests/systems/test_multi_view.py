@@ -63,7 +63,13 @@ def test_a_step_is_at_most_a_twentieth_of_the_weights() -> None:
     draws = torch.Generator().manual_seed(4)
     data = ViewData(torch.randn(6, 3, 5, generator=draws, dtype=torch.float64), torch.arange(6) % 2)
     start = torch.randn(2, 2, 5, generator=draws, dtype=torch.float64)
-    known = {"temperature": 2.0, "teacher_weight": 1.0, "should_stop": lambda: None}
+    known = {
+        "temperature": 2.0,
+        "teacher_weight": 1.0,
+        "most_steps": 1,
+        "least_accuracy": 1.0,
+        "should_stop": lambda: None,
+    }
     moved = train_network(start, data, lambda w, p: logits_of(w, p, 3, 1.0), steps=1, largest_rate=1e9, **known)
     assert float((moved - start).norm()) == pytest.approx(0.05 * float(start.norm()), rel=1e-9)
     still = logits_of(start, data.patches, 3, 1.0)
@@ -88,7 +94,7 @@ def test_the_race_between_views_is_seen() -> None:
 
 
 def test_what_was_not_learned_is_refused_and_a_stop_is_heard() -> None:
-    few = MultiViewSettings(seeds=(0,), data=("two views",), steps=2, networks=2)
+    few = MultiViewSettings(seeds=(0,), data=("two views",), steps=2, most_steps=2, networks=2)
     with pytest.raises(RunError, match=r"99% of the training examples, and single of seed 0 has learned"):
         MULTI_VIEW.train(Piece(0, {"data": "two views"}), few, QUIET)
     with pytest.raises(Interrupted):
@@ -102,6 +108,7 @@ def test_what_was_not_learned_is_refused_and_a_stop_is_heard() -> None:
         (['data=["digits","digits"]'], "data must differ"),
         (["width=19"], "width"),
         (["patches=1"], "patches"),
+        (["steps=9", "most_steps=8"], "most_steps must be at least 9"),
     ],
 )
 def test_one_view_alone_is_refused(settings: list[str], text: str) -> None:

@@ -8,6 +8,7 @@ from claims import teacher_mode
 from claims.bits import LOSSES, losses
 from claims.digits import SEARCHES
 from claims.figures import Arms, Estimate, Figures, interval, p, percent, points
+from claims.systems import all_systems, claims_table
 from rolewise.statistics import ArmRow, FloatComparison
 from rolewise.statistics.questions import Answer
 from rolewise.statistics.study_sentences import column_unit
@@ -183,6 +184,8 @@ TABLES: dict[str, Callable[[Figures, str], str]] = {
     "step": steps_table,
     "splits": splits_table,
     "agreement": agreement_table,
+    "system": claims_table,
+    "systems": all_systems,
 }
 
 

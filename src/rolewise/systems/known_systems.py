@@ -8,12 +8,13 @@ from rolewise.config.overrides import lone_settings
 from rolewise.errors import InputError
 from rolewise.registry import Registry
 from rolewise.systems.fedgen.fedgen_system import FEDGEN
+from rolewise.systems.knowledge_levels.levels_system import KNOWLEDGE_LEVELS
 from rolewise.systems.multi_view.multi_view_system import MULTI_VIEW
 from rolewise.systems.system import System, SystemSettings
 
 SYSTEMS: Registry[System] = Registry("system")
 
-for _system in (FEDGEN, MULTI_VIEW):
+for _system in (FEDGEN, KNOWLEDGE_LEVELS, MULTI_VIEW):
     SYSTEMS.add(_system.name)(_system)
 
 

@@ -47,7 +47,8 @@ class MultiViewSettings(SystemSettings):
         neurons: neurons for each class.
         width: dimensions of a patch.
         patches: patches of an example.
-        steps: steps of gradient descent.
+        steps: least number of steps of gradient descent.
+        most_steps: number of steps after which a network must have learned its training examples.
         largest_rate: highest learning rate.
         temperature: temperature of distillation.
         teacher_weight: weight of distillation beside the labels.
@@ -65,6 +66,7 @@ class MultiViewSettings(SystemSettings):
     width: Annotated[int, Field(ge=2 * _CLASSES, le=1000)] = 40
     patches: Annotated[int, Field(ge=2, le=100)] = 10
     steps: Annotated[int, Field(ge=1, le=100_000)] = 700
+    most_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 7000
     largest_rate: Annotated[float, Field(gt=0)] = 20.0
     temperature: Annotated[float, Field(gt=0)] = 2.0
     teacher_weight: Annotated[float, Field(gt=0)] = 1.0
@@ -79,6 +81,8 @@ def check_views(settings: MultiViewSettings) -> None:
             f"single must leave at least one of the {settings.examples} examples without a view, got "
             f"{settings.single}; where every example has both, no network has to learn more than one"
         )
+    if settings.most_steps < settings.steps:
+        raise InputError(f"most_steps must be at least {settings.steps}, which is steps, got {settings.most_steps}")
     if len(set(settings.data)) < len(settings.data):
         raise InputError(f"data must differ from one another, got {list(settings.data)}")
 
@@ -120,6 +124,8 @@ def _view_rows(seed: int, settings: MultiViewSettings, context: JobContext) -> l
             temperature=settings.temperature,
             teacher_weight=settings.teacher_weight,
             steps=settings.steps,
+            most_steps=settings.most_steps,
+            least_accuracy=settings.least_training_accuracy,
             largest_rate=settings.largest_rate,
             should_stop=functools.partial(_stop, context.should_stop),
         )
@@ -133,7 +139,7 @@ def _view_rows(seed: int, settings: MultiViewSettings, context: JobContext) -> l
         if trained < settings.least_training_accuracy:
             raise RunError(
                 f"every network must have learned {settings.least_training_accuracy:.0%} of the training examples, and "
-                f"{name} of seed {seed} has learned {trained:.1%}; raise steps or largest_rate"
+                f"{name} of seed {seed} has learned {trained:.1%}; raise most_steps or largest_rate"
             )
         found = [views_learned(one, model.features, _LEARNED) for one in members]
         return {

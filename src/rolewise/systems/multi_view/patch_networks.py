@@ -63,6 +63,8 @@ def train_network(
     temperature: float,
     teacher_weight: float,
     steps: int,
+    most_steps: int,
+    least_accuracy: float,
     largest_rate: float,
     should_stop: Callable[[], None],
 ) -> Tensor:
@@ -77,15 +79,19 @@ def train_network(
         teacher: the teacher's logits [N, K] on the examples; None to train on labels alone.
         temperature: T.
         teacher_weight: alpha.
-        steps: number of steps.
+        steps: least number of steps; from then on training ends as soon as ``least_accuracy`` is reached.
+        most_steps: number of steps after which it ends all the same.
+        least_accuracy: share of the training examples that are to be learned.
         largest_rate: the highest learning rate.
         should_stop: raises where training is to end early.
     """
     weights = weights.clone().requires_grad_()
     targets = None if teacher is None else F.softmax(teacher / temperature, dim=1)
-    for _ in range(steps):
+    for step in range(most_steps):
         should_stop()
         found = logits(weights, data.patches)
+        if step >= steps and float((found.argmax(dim=1) == data.labels).double().mean()) >= least_accuracy:
+            break
         loss = F.cross_entropy(found, data.labels)
         if targets is not None:
             student = F.log_softmax(found / temperature, dim=1)

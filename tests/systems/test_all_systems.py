@@ -1,0 +1,49 @@
+"""Every system in a short form, killed in the middle of its work and resumed to the same bytes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rolewise.systems import SYSTEMS, run_system
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="kills by signals")]
+SHORT = {
+    "fedgen": ["rounds=3", "generator_steps=5", 'methods=["fedavg","fedgen"]', "target=0.2"],
+    "knowledge_levels": ["groups=2", "classes=2", "width=8", "epochs=10"],
+    "multi_view": ["networks=2", "steps=20", "most_steps=20", "least_training_accuracy=0", "digit_epochs=3"],
+}
+
+
+def test_every_system_has_a_short_form() -> None:
+    assert set(SHORT) == set(SYSTEMS)
+
+
+@pytest.mark.parametrize("name", list(SHORT))
+def test_a_killed_system_resumes_to_the_same_bytes(name: str, tmp_path: Path) -> None:
+    settings = ["seeds=[0,1,2]", *SHORT[name]]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    run_system(name, whole, settings, workers=1)
+    options = [part for setting in settings for part in ("--set", setting)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rolewise", "system", name, "--out", str(cut), "--workers", "1", *options],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        until = time.monotonic() + 120
+        while not list(cut.glob("pieces/*.json")) and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    run_system(name, cut, settings, workers=2)
+    for file in ("results.json", "results.csv"):
+        assert (cut / file).read_bytes() == (whole / file).read_bytes()
+    pieces = sorted(path.name for path in whole.glob("pieces/*"))
+    assert pieces == sorted(path.name for path in cut.glob("pieces/*"))
+    assert all((cut / "pieces" / one).read_bytes() == (whole / "pieces" / one).read_bytes() for one in pieces)
