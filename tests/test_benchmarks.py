@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 from pathlib import Path
@@ -47,8 +48,23 @@ def test_the_fixed_work_takes_no_less_by_the_clock_than_by_the_processor(quiet: 
     assert len(quiet._beats) == 5 and all(own > 0 for _, own in quiet._beats) and quiet.interference() > 0.9
 
 
-@pytest.mark.parametrize("name", ["augment", "deploy", "losses", "mixing", "quant", "search", "step"])
+@pytest.mark.parametrize("name", ["augment", "deploy", "losses", "mixing", "quant", "search", "step", "student_speed"])
 def test_every_benchmark_watches_the_machine(name: str) -> None:
     source = (BENCHMARKS / f"{name}.py").read_text()
     assert "quiet.begin(" in source and "quiet.beat()" in source and "quiet.write(" in source
     assert ".write_text(" not in source.replace("markdown.write_text(", "")
+
+
+def test_a_student_s_speed_is_the_ratio_of_processor_times_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    speed = importlib.import_module("student_speed")
+    clock = [0.0]
+    monkeypatch.setattr(speed.time, "process_time", lambda: clock[0])
+
+    def takes(seconds: float):
+        return lambda: clock.__setitem__(0, clock[0] + seconds)
+
+    monkeypatch.setattr(speed.quiet, "beat", lambda: None)
+    teacher, student = speed.measured({"teacher": takes(0.75), "student": takes(0.25)}, "student", 3)
+    assert teacher["milliseconds"] == 750 and teacher["of_student"] == {"median": 3, "low": 3, "high": 3}
+    assert student["of_student"]["median"] == 1
