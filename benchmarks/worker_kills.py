@@ -26,7 +26,7 @@ from typing import Any
 import torch
 
 from rolewise.jobs.ray_cluster import RayCluster
-from rolewise.search import Genome, ScalarGene, Space, search
+from rolewise.search import Genome, ScalarGene, Space, load_lineage, search
 
 SPACE = Space({"rate": ScalarGene(0.01, 1.0, log=True)})
 SETTINGS: dict[str, Any] = {"members": 6, "intervals": 8, "seed": 7}
@@ -91,6 +91,15 @@ def files_of(folder: Path) -> tuple[bytes, bytes]:
     return (folder / "lineage.json").read_bytes(), (folder / "record.jsonl").read_bytes()
 
 
+def differs(root: Path, number: int) -> bool:
+    """Returns whether a search has other bytes than the undisturbed one, and prints the members that it retired."""
+    found = files_of(root / str(number))
+    for event in load_lineage(root / str(number) / "lineage.json").events:
+        if event.reason != "truncation":
+            print(f"search {number}: member {event.target} was retired in interval {event.interval}: {event.reason}")
+    return found != files_of(root / "undisturbed")
+
+
 class Killer:
     """Kills one of the processes that work, again and again, in a thread.
 
@@ -113,7 +122,8 @@ class Killer:
             folder = self.processes
             found = [int(entry.name) for entry in folder.iterdir()] if folder.is_dir() else []
             alive = [pid for pid in found if pid not in self.killed and Path(f"/proc/{pid}").exists()]
-            if alive:
+            # Only while both work: lost work is done first, and work that is lost three times retires its member.
+            if len(alive) >= 2:
                 victim = self.choice.choice(alive)
                 self.killed.add(victim)
                 os.kill(victim, signal.SIGKILL)
@@ -123,15 +133,14 @@ class Killer:
 def killed_workers(root: Path, kills: int, cluster: RayCluster | None, choice: random.Random) -> tuple[int, int]:
     """Repeats a search while its workers are killed; returns the kills and the searches that differed."""
     searched(root / "undisturbed", root / "own", 0.0, 1)
-    # An actor takes seconds to start, and no work may be lost three times: that is another rule.
-    killer = Killer(kills, 0.4 if cluster is None else 3.0, choice)
+    killer = Killer(kills, 0.4 if cluster is None else 1.0, choice)
     killer.thread.start()
     other = number = 0
     while killer.left:
         number += 1
         killer.processes = root / f"processes {number}"
         searched(root / str(number), killer.processes, 0.1 if cluster is None else 0.5, 2, cluster)
-        other += files_of(root / str(number)) != files_of(root / "undisturbed")
+        other += differs(root, number)
     killer.over.set()
     return len(killer.killed), other
 
@@ -153,7 +162,7 @@ def killed_mains(root: Path, kills: int, choice: random.Random) -> tuple[int, in
                 hits += 1
             process.join()
             code = process.exitcode or 0
-        other += files_of(root / str(number)) != files_of(root / "undisturbed")
+        other += differs(root, number)
     return hits, other
 
 
