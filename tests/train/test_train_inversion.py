@@ -30,8 +30,8 @@ def statistics(x: np.ndarray) -> float:
     for index, (feature, factor) in enumerate(((x, 10.0), (x[:, :1] ** 2, 1.0))):
         width = 2 - index
         mean, variance = feature.mean((0, 2, 3)), feature.var((0, 2, 3))
-        total += factor * np.linalg.norm(mean - np.arange(width) * 0.3)
-        total += factor * np.linalg.norm(variance - np.arange(width) * 0.2 - 0.5)
+        total += factor * float(np.linalg.norm(mean - np.arange(width) * 0.3))
+        total += factor * float(np.linalg.norm(variance - np.arange(width) * 0.2 - 0.5))
     return total
 
 
