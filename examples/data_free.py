@@ -22,7 +22,7 @@ from rolewise.train import (
     TrainSettings,
     Update,
     dafl_objective,
-    invert,
+    inverted_images,
     zskt_objective,
 )
 
@@ -88,7 +88,9 @@ def student_of(kind: str, digits: Digits, teacher: nn.Module, seed: int, steps: 
         draws = torch.Generator().manual_seed(seed)
         wanted = torch.randint(10, (256,), generator=draws)
         # A mirror image of a digit is another sign.
-        images = invert(teacher, wanted, (1, 8, 8), steps=200, seed=seed, statistics=1.0, mirrored=False, jitter=1)
+        images = inverted_images(
+            teacher, wanted, (1, 8, 8), steps=200, seed=seed, statistics=1.0, mirrored=False, jitter=1
+        )
         feed = Pool(images, torch.randint(256, (steps, 64), generator=draws))
     settings = TrainSettings(
         epochs=10,

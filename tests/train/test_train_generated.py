@@ -14,6 +14,7 @@ from rolewise.distill import Distiller, configure
 from rolewise.errors import InputError
 from rolewise.models import build
 from rolewise.models.image_generator import ImageGenerator
+from rolewise.taps import Taps
 from rolewise.train import GeneratedFeed, OptimizerSettings, Trainee, TrainSettings, Update, fit
 from rolewise.train.generator_losses import activation_loss, agreement_loss, class_balance_loss, one_hot_loss
 from rolewise.train.generator_objective import GeneratorObjective, dafl_objective, zskt_objective
@@ -160,9 +161,11 @@ def test_the_generator_s_step_moves_the_generator_alone(kind: str) -> None:
     if kind == "dafl":
         total = terms["one_hot"] + 5 * terms["class_balance"] + 0.1 * terms["activation"]
         torch.testing.assert_close(terms.total, total)
-        logits = teacher.eval()(batch.inputs)
+        logits, taps = teacher.eval()(batch.inputs), Taps(teacher, ["pool"])
         torch.testing.assert_close(terms["one_hot"], one_hot_loss(logits))
-        torch.testing.assert_close(terms["activation"], -teacher.pool(teacher.stages(batch.inputs)).abs().mean())
+        torch.testing.assert_close(
+            terms["activation"], -taps.run(lambda: teacher(batch.inputs))[1]["pool"].abs().mean()
+        )
 
 
 def test_noise_belongs_to_its_place_and_is_repeated() -> None:

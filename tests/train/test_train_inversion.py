@@ -12,7 +12,7 @@ from torch import nn
 from rolewise.batch import Batch, Context
 from rolewise.errors import InputError
 from rolewise.models import build
-from rolewise.train import InversionObjective, Update, invert, train_step
+from rolewise.train import InversionObjective, Update, inverted_images, train_step
 from rolewise.train.image_losses import competition_loss, statistics_loss, total_variation_loss
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
@@ -30,8 +30,8 @@ def statistics(x: np.ndarray) -> float:
     for index, (feature, factor) in enumerate(((x, 10.0), (x[:, :1] ** 2, 1.0))):
         width = 2 - index
         mean, variance = feature.mean((0, 2, 3)), feature.var((0, 2, 3))
-        total += factor * np.linalg.norm(mean - np.arange(width) * 0.3)
-        total += factor * np.linalg.norm(variance - np.arange(width) * 0.2 - 0.5)
+        total += factor * float(np.linalg.norm(mean - np.arange(width) * 0.3))
+        total += factor * float(np.linalg.norm(variance - np.arange(width) * 0.2 - 0.5))
     return total
 
 
@@ -91,11 +91,11 @@ def teacher_of(seed: int = 2) -> nn.Module:
 def test_images_come_near_the_statistics_and_classes_of_a_teacher_that_stays_as_it_is() -> None:
     teacher = teacher_of()
     before = copy.deepcopy(teacher.state_dict())
-    images = invert(teacher, LABELS, (1, 8, 8), steps=25, learning_rate=0.1, seed=3)
+    images = inverted_images(teacher, LABELS, (1, 8, 8), steps=25, learning_rate=0.1, seed=3)
     assert images.shape == (6, 1, 8, 8) and not images.requires_grad and teacher.training
-    short = [invert(teacher, LABELS, (1, 8, 8), steps=3, seed=seed) for seed in (3, 3, 4)]
+    short = [inverted_images(teacher, LABELS, (1, 8, 8), steps=3, seed=seed) for seed in (3, 3, 4)]
     assert torch.equal(short[0], short[1]) and not torch.equal(short[0], short[2])
-    start = invert(teacher, LABELS, (1, 8, 8), steps=1, learning_rate=1e-9, seed=3)
+    start = inverted_images(teacher, LABELS, (1, 8, 8), steps=1, learning_rate=1e-9, seed=3)
     first, last = (
         InversionObjective(teacher, LABELS, given, jitter=0, mirrored=False)(Batch(None), context=Context())
         for given in (start, images)
@@ -146,4 +146,4 @@ def test_bad_input_is_refused_with_its_remedy() -> None:
             InversionObjective(teacher_of(), labels, start)
     for wrong, name in (({"steps": 0}, "steps"), ({"seed": -1}, "seed"), ({"jitter": -1}, "jitter")):
         with pytest.raises(InputError, match=f"{name} must be"):
-            invert(teacher_of(), LABELS, (1, 8, 8), **{"steps": 1, **wrong})
+            inverted_images(teacher_of(), LABELS, (1, 8, 8), **{"steps": 1, **wrong})

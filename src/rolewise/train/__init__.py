@@ -11,7 +11,7 @@ from rolewise.train.feed import Feed
 from rolewise.train.generated_feed import GeneratedFeed
 from rolewise.train.generator_objective import GeneratorObjective, dafl_objective, zskt_objective
 from rolewise.train.image_feed import ImageFeed
-from rolewise.train.inversion import InversionObjective, invert
+from rolewise.train.inversion import InversionObjective, inverted_images
 from rolewise.train.loop import fit
 from rolewise.train.mixing import Mixing
 from rolewise.train.objective import Objective
@@ -49,7 +49,7 @@ __all__ = [
     "evaluate",
     "evaluate_batches",
     "fit",
-    "invert",
+    "inverted_images",
     "load_checkpoint",
     "load_weights",
     "rate",

@@ -134,7 +134,7 @@ class InversionObjective(nn.Module):
         """
 
 
-def invert(
+def inverted_images(
     teacher: nn.Module,
     labels: Tensor,
     image_shape: tuple[int, int, int],
