@@ -214,3 +214,14 @@ def test_every_recipe_is_an_experiment_of_known_networks() -> None:
         recipe = recipe_named(name)
         config = experiment_config_of(recipe.experiment_of(None))
         assert (config.teacher.model.name, config.students[0].model.name) == recipe.pair and recipe.source
+
+
+def test_the_documented_tables_are_of_twelve_known_methods() -> None:
+    from rolewise.compare.compared_methods import compared_methods
+
+    page = (Path(__file__).parents[2] / "docs" / "compare.md").read_text("utf-8")
+    lines = re.findall(r"^rolewise compare --methods (\S+) --data cifar20( --pair (\S+))? --seeds 3 ", page, re.M)
+    assert [pair for _, _, pair in lines] == ["", "resnet20:mobilenet_v2"]
+    for methods, _, pair in lines:
+        found, rest = compared_methods(methods, pair_of(pair) if pair else recipe_named("cifar20").pair)
+        assert len(found) == 12 and not rest
