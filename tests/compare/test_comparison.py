@@ -136,6 +136,24 @@ def test_presets_of_the_pair_and_settings_of_a_method_reach_the_study() -> None:
     assert qfr["distill.methods"] == [{"name": "qfr", "bits": 2}] and reverse["distill.label_weight"] == 0.1
 
 
+def test_a_method_that_deploys_the_teachers_head_gets_such_a_student_and_the_others_do_not() -> None:
+    kd, simkd = planned("kd,simkd", seeds=1).methods
+    body = {"body": "small_cnn", "body_arguments": {"widths": [16, 32]}, "width": 64}
+    assert simkd.level["students.0.model"] == {"name": "reused_head", "arguments": body}
+    # Without it the plan would have been refused; the labels have no weight in its source.
+    assert simkd.level["distill.label_weight"] == 0 and "students.0.model" not in kd.level
+
+
+def test_a_projector_that_is_deployed_counts_as_extra_parameters() -> None:
+    from rolewise.compare.step_costs import _projector
+    from rolewise.models import build
+
+    student = build("reused_head", num_classes=10, channels=1, size=(8, 8), seed=0, body="resnet8", width=64)
+    # From the 64 channels of a ResNet-8 to half of the teacher's 64 and back, batch norm's two vectors with each.
+    assert _projector(student) == (64 * 32 + 64) + (32 * 32 * 9 + 64) + (32 * 64 + 128)
+    assert _projector(build("small_cnn", num_classes=10, channels=1, size=(8, 8), seed=0)) == 0
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [
@@ -196,3 +214,14 @@ def test_every_recipe_is_an_experiment_of_known_networks() -> None:
         recipe = recipe_named(name)
         config = experiment_config_of(recipe.experiment_of(None))
         assert (config.teacher.model.name, config.students[0].model.name) == recipe.pair and recipe.source
+
+
+def test_the_documented_tables_are_of_twelve_known_methods() -> None:
+    from rolewise.compare.compared_methods import compared_methods
+
+    page = (Path(__file__).parents[2] / "docs" / "compare.md").read_text("utf-8")
+    lines = re.findall(r"^rolewise compare --methods (\S+) --data cifar20( --pair (\S+))? --seeds 3 ", page, re.M)
+    assert [pair for _, _, pair in lines] == ["", "resnet20:mobilenet_v2"]
+    for methods, _, pair in lines:
+        found, rest = compared_methods(methods, pair_of(pair) if pair else recipe_named("cifar20").pair)
+        assert len(found) == 12 and not rest

@@ -29,17 +29,21 @@ class ComparedMethod:
         sections: its methods as a config holds them.
         label_weight: weight of the loss on labels.
         preset: the preset that its settings are; None where they are the method's own defaults or were changed.
+        student: model of the student where it is another one than the comparison's: that one with the teacher's head.
     """
 
     name: str
     sections: tuple[dict[str, Any], ...]
     label_weight: float
     preset: Preset | None
+    student: Mapping[str, Any] | None = None
 
     @property
     def level(self) -> dict[str, Any]:
         """The settings of the experiment that it is, by their paths."""
-        return {"distill.methods": list(copy.deepcopy(self.sections)), "distill.label_weight": self.label_weight}
+        student = {} if self.student is None else {"students.0.model": copy.deepcopy(dict(self.student))}
+        methods = list(copy.deepcopy(self.sections))
+        return {"distill.methods": methods, "distill.label_weight": self.label_weight, **student}
 
     @property
     def described(self) -> str:

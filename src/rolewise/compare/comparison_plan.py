@@ -10,6 +10,7 @@ from typing import Any
 from rolewise.compare.compared_methods import CONTROL, ComparedMethod, compared_methods
 from rolewise.compare.pairs import pair_of
 from rolewise.compare.recipes import Recipe, recipe_named
+from rolewise.compare.reused_heads import with_reused_heads
 from rolewise.config.document import Document
 from rolewise.config.faults import ConfigError, ConfigPlace
 from rolewise.config.study import Cell, Study
@@ -76,6 +77,7 @@ def comparison_plan(
     names = networks or recipe.pair
     listed, rest = compared_methods(methods, names, settings)
     experiment = recipe.experiment_of(networks, rest)
+    listed = with_reused_heads(listed, experiment.value)
     untouched = recipe.experiment_of(networks).value == experiment.value
     document = Document(_study_values(recipe, names, listed, experiment.value, seeds))
     document.places[()] = ConfigPlace("the comparison", 0)

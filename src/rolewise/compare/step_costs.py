@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rolewise.errors import NonFiniteError
 from rolewise.experiment.seed_data import SeedData
 from rolewise.experiment.step_timing import one_batch_training
+from rolewise.taps.names import names_of, uncompiled
 from rolewise.train import Trainee
 
 
@@ -20,7 +21,8 @@ class StepCosts:
     """The memory and the size of a training by one method.
 
     Args:
-        extra_parameters: trained parameters beside the student's, such as learned maps.
+        extra_parameters: trained parameters beside the student's, such as learned maps; a projector that is deployed
+            with the student is among them.
         state_bytes: of buffers beside the networks', such as a memory bank.
         step_bytes: of all that a step holds at its largest: networks, learned parts, buffers, gradients, the
             optimiser's averages, and the tensors that are kept for the backward pass. Workspaces of single operations
@@ -53,7 +55,9 @@ def step_costs(data: SeedData, *, distilled: bool) -> StepCosts:
     held = list(trainee.distiller.parameters()) + list(trainee.distiller.buffers())
     teachers = [tensor for network in _teachers(trainee) for tensor in network.state_dict().values()]
     trained = [one for one in trainee.distiller.parameters() if one.requires_grad]
-    student = sum(one.numel() for one in trainee.student.parameters() if one.requires_grad)
+    student = sum(one.numel() for one in trainee.student.parameters() if one.requires_grad) - _projector(
+        trainee.student
+    )
     networks = {id(one) for network in (trainee.student, *_teachers(trainee)) for one in network.buffers()}
     beside = [one for one in trainee.distiller.buffers() if id(one) not in networks]
     averages = [value for state in trainee.optimizer.state.values() for value in state.values()]
@@ -64,6 +68,14 @@ def step_costs(data: SeedData, *, distilled: bool) -> StepCosts:
         step_bytes=whole + kept,
         batch_size=section.train.batch_size,
     )
+
+
+def _projector(student: nn.Module) -> int:
+    """Returns the number of a projector's parameters where the student has one before a reused head; else 0."""
+    network = uncompiled(student)
+    if getattr(network, "reused_head", None) is None:
+        return 0
+    return sum(one.numel() for one in network.get_submodule(names_of(network)["last_map"]).parameters())
 
 
 def _teachers(trainee: Trainee) -> Iterator[nn.Module]:
