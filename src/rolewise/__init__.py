@@ -116,6 +116,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Returns all that is public: the names above, and a function for each method and combination."""
+    """Returns all that is public: the names above, a function for each method and combination, and imported rooms."""
     distill = importlib.import_module("rolewise.distill")
-    return sorted({*globals(), *__all__, *distill.METHODS, *distill.COMBINATIONS})
+    rooms = (name for name, value in globals().items() if getattr(value, "__name__", "") == f"{__name__}.{name}")
+    return sorted({*rooms, *__all__, *distill.METHODS, *distill.COMBINATIONS, "__version__"})

@@ -79,6 +79,40 @@ def test_pictures_of_unequal_size_are_cropped_padded_or_squashed(tmp_path: Path)
     assert line[:, 2].T.tolist() == [[10, 20, 30]] * 5 and line[:, [0, 1, 3, 4]].max() == 0
 
 
+def test_the_middle_of_a_crop_is_what_a_resize_and_a_smaller_crop_leave(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (16, 24, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    middle = picture[2:14, 6:18].transpose(2, 0, 1)
+    assert np.array_equal(decode_image(tmp_path / "a.png", (12, 12), 3, crop_ratio=0.75), middle)
+    whole = decode_image(tmp_path / "a.png", (16, 16), 3)
+    assert np.array_equal(whole, decode_image(tmp_path / "a.png", (16, 16), 3, crop_ratio=1.0))
+    assert np.array_equal(whole, picture[:, 4:20].transpose(2, 0, 1))
+    # Two steps, as they are usually taken: the short side to 256, then a crop of 224 in the middle.
+    smooth = np.linspace(0, 255, 320).astype(np.uint8)
+    Image.fromarray(np.tile(smooth, (300, 1))).save(tmp_path / "b.png")
+    steps = np.asarray(Image.open(tmp_path / "b.png").resize((273, 256), Image.Resampling.BICUBIC))[16:240, 24:248]
+    found = decode_image(tmp_path / "b.png", (224, 224), 1, crop_ratio=224 / 256)[0]
+    assert np.abs(found.astype(int) - steps).max() <= 1
+    assert np.abs(decode_image(tmp_path / "b.png", (224, 224), 1)[0].astype(int) - steps).max() > 10
+
+
+def test_readers_keep_the_middle_of_a_crop_resident_and_streamed(tmp_path: Path) -> None:
+    for name, frame in (("cat", 250), ("dog", 200)):
+        (tmp_path / name).mkdir()
+        framed = np.full((8, 8, 3), frame, np.uint8)
+        framed[1:7, 1:7] = 10
+        Image.fromarray(framed).save(tmp_path / name / "a.png")
+    how = {"root": tmp_path, "size": 6, "crop_ratio": 0.75}
+    for budget in (100.0, 0.0):
+        source = read("image_folder", **how, memory_budget_mb=budget).train
+        assert (source.batch(torch.tensor([0, 1])) == 10).all()
+    (tmp_path / "train.csv").write_text("image,label\ncat/a.png,cat\ndog/a.png,dog\n")
+    for name, own in (("image_list", {}), ("image_table", {"file": "train.csv"})):
+        assert (read(name, **how, **own).train.batch(torch.tensor([0, 1])) == 10).all()
+    with pytest.raises(InputError, match=r"crop_ratio must be 1 where resize is pad, got 0\.75: nothing is cropped"):
+        read("image_folder", **how, resize="pad")
+
+
 def test_a_background_may_be_a_colour(tmp_path: Path) -> None:
     Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "a.png")
     assert decode_image(tmp_path / "a.png", (1, 1), 3, background=(1, 2, 3))[:, 0, 0].tolist() == [1, 2, 3]
@@ -181,6 +215,8 @@ def test_streamed_files_are_decoded_once_before_anything_is_trained(tmp_path: Pa
     [
         ("resize", "stretch", 'must be "crop" or "pad" or "squash", got "stretch"'),
         ("orientation", True, 'must be "exif" or "stored", got True'),
+        ("crop_ratio", 0.05, "must be a number from 0.1 to 1, got 0.05"),
+        ("crop_ratio", True, "must be a number from 0.1 to 1, got True"),
         ("faulty", "ignore", 'must be "error" or "skip", got "ignore"'),
         ("background", [1, 2], r"must be a whole number from 0 to 255, or three of them, \[red, green, blue\]"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,19 @@ def test_facts_come_back_from_a_file_s_metadata() -> None:
         facts_of({}, "file x")
 
 
+def test_a_smaller_crop_stays_with_its_file() -> None:
+    rules = picture_rules("image_folder", {"size": [4, 5], "crop_ratio": 0.875})
+    known = replace(facts(), rules=rules)
+    assert known.metadata["picture_crop_ratio"] == "0.875" and facts_of(known.metadata, "file x").rules == rules
+    # Files of whole crops say nothing of it, and those of earlier releases could not.
+    assert "picture_crop_ratio" not in facts().metadata
+    for wrong in ("0", "2", '"half"', "true"):
+        with pytest.raises(InputError, match="rules of pictures are damaged"):
+            facts_of({**known.metadata, "picture_crop_ratio": wrong}, "file x")
+    with pytest.raises(InputError, match="rules of pictures are damaged"):
+        facts_of({**known.metadata, "picture_resize": '"pad"'}, "file x")
+
+
 def test_the_page_lists_all_that_a_file_keeps() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "photos.md").read_text(encoding="utf-8")
     table = page[page.index("| key | value |") :]
@@ -60,7 +74,7 @@ def test_the_page_lists_all_that_a_file_keeps() -> None:
         if line.startswith("|")
         for name in re.findall(r"`(\w+)`", line.split("|")[1])
     }
-    assert named == set(facts("multi_label").metadata)
+    assert named == {*facts("multi_label").metadata, "picture_crop_ratio"}
 
 
 def test_rules_are_those_of_the_data_or_a_folder_s() -> None:

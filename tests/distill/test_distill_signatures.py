@@ -49,6 +49,8 @@ def test_a_method_s_function_has_a_signature_and_help(name: str) -> None:
 def test_the_package_lists_what_is_public() -> None:
     names = dir(rw)
     assert {*rw.__all__, *METHODS, *COMBINATIONS} <= set(names) and names == sorted(set(names))
+    assert "distill" in names and not [name for name in names if name.startswith("_") and name != "__version__"]
+    assert not {"Any", "TYPE_CHECKING", "annotations", "importlib", "make_callable"} & set(names)
     assert set(METHODS) <= set(dir(rw.distill))
     assert all(hasattr(rw, name) for name in (*METHODS, *COMBINATIONS, "Distiller", "distill"))
     assert resources.files("rolewise").joinpath("py.typed").is_file()

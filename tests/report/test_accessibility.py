@@ -36,7 +36,11 @@ def test_axe_finds_what_is_wrong(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_page_fits_a_screen_of_400_pixels(finished: Path, tmp_path: Path) -> None:
     text = (finished / "report.html").read_text(encoding="utf-8").replace("<details>", "<details open>")
-    assert "The table scrolls sideways" in text
+    assert "The table scrolls sideways" in text and "The figure scrolls sideways" in text
+    # The longest that stands beside the switch of the modes, on a page that was served.
+    brand = "Rolewise run report"
+    assert f"{brand}</span>" in text
+    text = text.replace(f"{brand}</span>", f"{brand} · The server has stopped; this is the last that was seen.</span>")
     page = tmp_path / "frame.html"
     page.write_text(_FRAME.format(escape(text)), encoding="utf-8")
     found = re.search(r"wide (\d+) of (\d+)", dumped(page, tmp_path, 900, "--virtual-time-budget=20000"))

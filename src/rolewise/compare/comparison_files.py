@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.compare.comparison_cells import TableCells, table_cells
+from rolewise.compare.comparison_lead import comparison_leads
 from rolewise.compare.comparison_result import Comparison
 from rolewise.csv_cells import as_csv
 from rolewise.files import write_text
@@ -114,6 +115,7 @@ def comparison_page(comparison: Comparison, cells: TableCells) -> str:
     content = {
         "kind": "comparison",
         "name": comparison_title(comparison),
+        "leads": comparison_leads(comparison),
         "meanings": MEANINGS,
         "facts": [*started_facts(comparison.root), *machine_facts(comparison.environment)],
         "headings": cells.headings,

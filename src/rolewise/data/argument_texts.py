@@ -6,6 +6,8 @@ _PICTURES = {
     "size": "height and width that every image is brought to, in pixels; one number for both.",
     "resize": "way to that size: crop covers it and cuts the edges, pad fits within it on the background, squash "
     "scales both sides apart.",
+    "crop_ratio": "fraction of the largest crop's sides that is kept: 0.875 is a resize to 256 pixels and a crop of "
+    "the middle 224.",
     "orientation": "exif turns a picture as its EXIF entry orients it, stored leaves its pixels as they are.",
     "grayscale": "one channel instead of three.",
     "background": "grey level or colour below what is transparent, and around a padded picture.",

@@ -39,6 +39,11 @@ class PictureRules:
         orientation: ``exif`` or ``stored``.
         faulty: ``error`` ends the reading, ``skip`` leaves the file out.
         memory_budget_mb: sets whose pixels take more are streamed from disk.
+        crop_ratio: of ``crop``, the fraction of the largest crop's sides that is kept (see
+            `rolewise.data.image_decoder.decode_image`).
+
+    Raises:
+        InputError: a fraction below 1 is set beside another way to the size.
     """
 
     size: int | Sequence[int]
@@ -48,6 +53,14 @@ class PictureRules:
     orientation: Orientation
     faulty: Faulty
     memory_budget_mb: float
+    crop_ratio: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.crop_ratio != 1 and self.resize != "crop":
+            raise InputError(
+                f"crop_ratio must be 1 where resize is {self.resize}, got {self.crop_ratio:g}: nothing "
+                "is cropped there; set resize to crop, or leave crop_ratio out"
+            )
 
     @property
     def channels(self) -> int:
@@ -73,6 +86,7 @@ class PictureRules:
             background=ground,
             resize=self.resize,
             orientation=self.orientation,
+            crop_ratio=self.crop_ratio,
             on_frames=on_frames,
         )
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rolewise.data.arguments import LARGEST_SIDE
+from rolewise.data.arguments import CROP_RATIO, LARGEST_SIDE
 from rolewise.data.image_decoder import ORIENTATIONS, RESIZES
 from rolewise.data.picture_source import PictureRules
 from rolewise.data.reader_registry import READERS
@@ -15,6 +15,8 @@ from rolewise.errors import InputError
 
 #: Settings by which pictures become pixels.
 PICTURE_SETTINGS = ("size", "grayscale", "background", "resize", "orientation")
+#: The same, with what readers have whose targets have no place in the image.
+ALL_PICTURE_SETTINGS = (*PICTURE_SETTINGS, "crop_ratio")
 
 #: Settings of readers that leave no choice, since masks and boxes were drawn on the stored pixels.
 _SET: dict[str, Any] = {"grayscale": False, "orientation": "stored"}
@@ -28,6 +30,16 @@ def reads_pictures(name: str) -> bool:
         name: a registered name, or ``package.module:function``.
     """
     return ":" not in name and set(PICTURE_SETTINGS) <= set(inspect.signature(READERS[name]).parameters)
+
+
+def settings_of_pictures(name: str) -> tuple[str, ...]:
+    """Returns the settings of a reader by which pictures become pixels.
+
+    Args:
+        name: a registered name of which `reads_pictures` is true.
+    """
+    known = inspect.signature(READERS[name]).parameters
+    return tuple(key for key in ALL_PICTURE_SETTINGS if key in known)
 
 
 def reads_texts(name: str) -> bool:
@@ -47,7 +59,7 @@ def picture_rules(name: str, arguments: Mapping[str, Any]) -> PictureRules:
         arguments: the reader's own settings, without fault.
     """
     known = inspect.signature(READERS[name]).parameters
-    values = {key: arguments.get(key, known[key].default) for key in PICTURE_SETTINGS}
+    values = {key: arguments.get(key, known[key].default) for key in settings_of_pictures(name)}
     return PictureRules(**values, faulty="error", memory_budget_mb=0.0)
 
 
@@ -61,7 +73,7 @@ def rules_of_reader(name: str, arguments: Mapping[str, Any]) -> PictureRules | N
     known = {} if ":" in name else inspect.signature(READERS[name]).parameters
     if not {"size", "resize"} <= set(known):
         return None
-    own = {key: arguments.get(key, known[key].default) for key in PICTURE_SETTINGS if key in known}
+    own = {key: arguments.get(key, known[key].default) for key in ALL_PICTURE_SETTINGS if key in known}
     return PictureRules(**{**_SET, **_SET_BY.get(name, {}), **own}, faulty="error", memory_budget_mb=0.0)
 
 
@@ -78,7 +90,9 @@ def plain_rules(channels: int, size: tuple[int, int]) -> PictureRules:
 def rules_as_text(rules: PictureRules) -> dict[str, str]:
     """Returns rules as text by name, each a JSON value; ``size`` is [H, W]."""
     values = {key: getattr(rules, key) for key in PICTURE_SETTINGS} | {"size": list(rules.shape)}
-    return {f"picture_{key}": json.dumps(values[key]) for key in PICTURE_SETTINGS}
+    if rules.crop_ratio != 1:
+        values["crop_ratio"] = rules.crop_ratio
+    return {f"picture_{key}": json.dumps(value) for key, value in values.items()}
 
 
 def rules_of_text(texts: Mapping[str, str]) -> PictureRules:
@@ -92,6 +106,8 @@ def rules_of_text(texts: Mapping[str, str]) -> PictureRules:
     """
     try:
         values = {key: json.loads(texts[f"picture_{key}"]) for key in PICTURE_SETTINGS}
+        # Files of whole crops have no entry, as those had that were written before there was any other.
+        values["crop_ratio"] = json.loads(texts.get("picture_crop_ratio", "1.0"))
     except (KeyError, ValueError) as error:
         raise InputError(f"rules of pictures are missing or damaged ({error})") from error
     size, ground = values["size"], values["background"]
@@ -101,6 +117,8 @@ def rules_of_text(texts: Mapping[str, str]) -> PictureRules:
         and (_are_numbers([ground], 1, 0, 255) or _are_numbers(ground, 3, 0, 255))
         and values["resize"] in RESIZES
         and values["orientation"] in ORIENTATIONS
+        and CROP_RATIO.holds(values["crop_ratio"])
+        and (values["crop_ratio"] == 1 or values["resize"] == "crop")
     )
     if not sound:
         raise InputError(f"rules of pictures are damaged, got {values}")

@@ -173,9 +173,9 @@ def _of_texts(facts: TextFileFacts) -> dict[str, str]:
 
 def _pictures(subject: Subject) -> str:
     rules = subject.facts.rules
-    text = f"{rules.resize} to {' x '.join(map(str, rules.shape))} (height x width), " + (
-        "turned by EXIF" if rules.orientation == "exif" else "not turned by EXIF"
-    )
+    text = f"{rules.resize} to {' x '.join(map(str, rules.shape))} (height x width), "
+    text += f"the middle {rules.crop_ratio:.4g} of its sides, " if rules.crop_ratio != 1 else ""
+    text += "turned by EXIF" if rules.orientation == "exif" else "not turned by EXIF"
     text += f", on background {rules.background}, {'grey' if rules.grayscale else 'RGB'}"
     return text if subject.facts.own_rules else f"{text}; assumed, since the data were arrays"
 

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from rolewise.data.arguments import CROP_RATIO
 from rolewise.data.image_decoder import Colour, Orientation, Resize
 from rolewise.data.picture_source import PictureRules
 from rolewise.deploy.export import FORMATS, written
@@ -61,6 +62,7 @@ def export_network(
     resize: Resize = "crop",
     background: Colour = 255,
     orientation: Orientation = "exif",
+    crop_ratio: float = 1.0,
     threshold: float = 0.5,
     detection: Detection | None = None,
 ) -> NetworkFile:
@@ -84,6 +86,8 @@ def export_network(
         resize: the way of pictures to H and W: ``crop``, ``pad`` or ``squash``.
         background: grey level or colour below what is transparent, and around a picture that is padded.
         orientation: ``exif`` or ``stored``.
+        crop_ratio: of ``crop``, the fraction of the largest crop's sides that is kept, in [0.1, 1]; 1 for masks and
+            boxes.
         threshold: of ``multi_label``, the probability from which a label counts as found.
         detection: the task of a detector, for its score, overlap and most boxes; None for their defaults.
 
@@ -99,7 +103,11 @@ def export_network(
         shape = ", ".join(map(str, images.shape))
         raise InputError(f"images must be uint8 [N, {channels}, {height}, {width}], got {images.dtype} [{shape}]")
     kind: Kind = task
-    rules = PictureRules((height, width), channels == 1, background, resize, orientation, "error", 0.0)
+    placed = task in ("segmentation", "detection")
+    if not CROP_RATIO.holds(crop_ratio) or (placed and crop_ratio != 1):
+        rule = f"1 for {task}, whose findings are laid over the whole picture" if placed else CROP_RATIO.words
+        raise InputError(f"crop_ratio must be {rule}, got {crop_ratio!r}")
+    rules = PictureRules((height, width), channels == 1, background, resize, orientation, "error", 0.0, crop_ratio)
     form = form_of(kind, (channels, height, width), spec.interpolation, input, output)
     model = file_network(copy.deepcopy(network).cpu().eval(), kind, (height, width))
     boxes = BoxRules.of(detection or Detection()) if kind == "detection" else None

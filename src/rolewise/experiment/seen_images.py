@@ -11,7 +11,7 @@ from torch import Tensor
 from rolewise.config import load_experiment_config
 from rolewise.config.schema import ExperimentConfig
 from rolewise.data import Source, TextData
-from rolewise.data.reading_rules import PICTURE_SETTINGS, reads_pictures
+from rolewise.data.reading_rules import ALL_PICTURE_SETTINGS, reads_pictures, settings_of_pictures
 from rolewise.errors import InputError
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_weights import is_stage, parts_of_stage
@@ -113,6 +113,6 @@ def _read_alike(config: ExperimentConfig, like: ExperimentConfig) -> ExperimentC
     if not (reads_pictures(config.data.name) and reads_pictures(like.data.name)):
         return config
     own, rules = config.data.arguments, like.data.arguments
-    arguments = {key: value for key, value in own.items() if key not in PICTURE_SETTINGS}
-    arguments |= {key: value for key, value in rules.items() if key in PICTURE_SETTINGS}
+    arguments = {key: value for key, value in own.items() if key not in ALL_PICTURE_SETTINGS}
+    arguments |= {key: value for key, value in rules.items() if key in settings_of_pictures(config.data.name)}
     return config.model_copy(update={"data": config.data.model_copy(update={"arguments": arguments})})

@@ -30,7 +30,15 @@ class GivenJob:
     fresh: bool = True
 
     @classmethod
-    def packed(cls, job: Job, series: Collection[str], pickled: dict[str, bytes], *, known: bool) -> GivenJob:
+    def packed(
+        cls,
+        job: Job,
+        series: Collection[str],
+        pickled: dict[str, bytes],
+        *,
+        known: bool,
+        dumps: Callable[[Any], bytes] = pickle.dumps,
+    ) -> GivenJob:
         """Returns a job ready to be sent.
 
         Args:
@@ -38,13 +46,14 @@ class GivenJob:
             series: keys of the series under way.
             pickled: shared values by series, so that each is pickled once.
             known: whether the worker has the shared value already.
+            dumps: pickles the shared value.
         """
         if job.shared is None or not job.series:
             return cls(job, frozenset(series), None, not known)
         for key in [key for key in pickled if key not in series]:
             del pickled[key]
         if job.series not in pickled:
-            pickled[job.series] = pickle.dumps(job.shared)
+            pickled[job.series] = dumps(job.shared)
         return cls(replace(job, shared=None), frozenset(series), None if known else pickled[job.series], not known)
 
 

@@ -105,7 +105,7 @@ class LocalProcesses:
 
     def forget_series(self) -> None:
         """See `Workers`."""
-        self._pickled = {}
+        self._pickled, self._stopping = {}, False
         for worker in self._workers:
             worker.known = set()
 

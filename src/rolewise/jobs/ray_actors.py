@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rolewise.errors import Interrupted, RunError
-from rolewise.jobs.job import Job, JobEnd, JobRaised, WorkerDied
+from rolewise.jobs.job import MOST_LOSSES, Job, JobEnd, JobRaised, WorkerDied
 from rolewise.jobs.job_server import GivenJob, JobServer
 from rolewise.jobs.ray_cluster import RayCluster, actor_environment, check_room, connected_ray
 
@@ -22,11 +22,12 @@ class _Actor:
     """One actor, its job and what is awaited from it."""
 
     handle: Any
-    ready: Any
+    ready: Any  # None once it has started
+    begun: float
+    deaths: int = 0  # while it started
     job: Job | None = None
     end: Any = None
     words: Any = None
-    since: float = 0.0
     known: set[str] = field(default_factory=set)
 
 
@@ -86,13 +87,10 @@ class RayActors:
                 runtime_env=actor_environment(),
             )(_Served)
             self._actors = [self._start() for _ in range(count)]
-            began, starting = time.monotonic(), [actor.ready for actor in self._actors]
-            while starting:
-                _, starting = self._ray.wait(starting, num_returns=len(starting), timeout=0.2)
+            while len(self.idle) < count:
                 if should_stop():
                     raise Interrupted("stopped while workers were starting on the Ray cluster")
-                if time.monotonic() - began > _START:
-                    raise RunError(f"{len(starting)} of {count} workers did not start in {_START:.0f} s on the cluster")
+                self._await_start()
         except BaseException:
             self.close(at_once=True)
             raise
@@ -100,30 +98,33 @@ class RayActors:
     @property
     def idle(self) -> list[int]:
         """See `Workers`."""
-        return [place for place, actor in enumerate(self._actors) if actor.job is None]
+        return [place for place, actor in enumerate(self._actors) if actor.job is None and self._has_started(place)]
 
     @property
     def busy(self) -> bool:
-        """See `Workers`."""
-        return any(actor.job is not None for actor in self._actors)
+        """See `Workers`; also where all actors have died and those in their place start."""
+        return any(actor.job is not None for actor in self._actors) or not self.idle
 
     def submit(self, place: int, job: Job, losses: int, series: Collection[str]) -> None:
         """See `Workers`."""
         actor = self._actors[place]
-        if actor.handle is None:
-            actor = self._actors[place] = self._start()
-        given = GivenJob.packed(job, series, self._pickled, known=job.series in actor.known)
+        # Ray's own pickling, so that what a script defines reaches processes that never load the script.
+        dumps, known = self._ray.cloudpickle.dumps, job.series in actor.known
+        given = GivenJob.packed(job, series, self._pickled, known=known, dumps=dumps)
         actor.known = actor.known.intersection(series) | {job.series}
-        actor.job, actor.end, actor.since = job, actor.handle.carry_out.remote(given), time.monotonic()
+        actor.job, actor.end = job, actor.handle.carry_out.remote(given)
 
     def wait(self, seconds: float, report: Callable[[Job, str], None]) -> list[tuple[Job, JobEnd]]:
         """See `Workers`."""
         ray, ended = self._ray, []
         busy = [actor for actor in self._actors if actor.job is not None]
+        if not busy:
+            self._await_start()
+            return []
         ready, _ = ray.wait([actor.end for actor in busy], timeout=seconds)
         ready, _ = ray.wait([actor.end for actor in busy], num_returns=len(busy), timeout=0) if ready else ([], None)
         self._listen([actor for actor in busy if actor.end not in ready], report)
-        for actor in busy:
+        for place, actor in enumerate(self._actors):
             job = actor.job
             if job is None or actor.end not in ready:
                 continue
@@ -135,7 +136,8 @@ class RayActors:
             except ray.exceptions.RayActorError as error:
                 end = WorkerDied(f"its Ray actor ended: {' '.join(str(error).split())[:200]}")
                 ray.kill(actor.handle)  # it may be out of reach alone
-                actor.handle = None
+                # The new one takes jobs once it has started, and where that takes a new machine the others go on.
+                self._actors[place] = self._start()
             except ray.exceptions.RayTaskError as error:
                 end = JobRaised(error.as_instanceof_cause(), str(error))
             ended.append((job, end))
@@ -143,7 +145,7 @@ class RayActors:
 
     def forget_series(self) -> None:
         """See `Workers`."""
-        self._pickled = {}
+        self._pickled, self._stopping = {}, False
         for actor in self._actors:
             actor.known = set()
 
@@ -156,15 +158,38 @@ class RayActors:
     def close(self, *, at_once: bool = False) -> None:
         """Ends the actors, and a cluster that was started here."""
         for actor in self._actors:
-            if actor.handle is not None:
-                self._ray.kill(actor.handle)
+            self._ray.kill(actor.handle)
         self._actors = []
         if self._own:
             self._ray.shutdown()
 
     def _start(self) -> _Actor:
         handle = self._served.remote(self._gpus)
-        return _Actor(handle, handle.ready.remote())
+        return _Actor(handle, handle.ready.remote(), time.monotonic())
+
+    def _has_started(self, place: int) -> bool:
+        """Returns whether an actor can take jobs. One that dies before is started again, as lost work is."""
+        actor = self._actors[place]
+        if actor.ready is None or not self._ray.wait([actor.ready], timeout=0)[0]:
+            return actor.ready is None
+        try:
+            self._ray.get(actor.ready)
+            actor.ready = None
+        except self._ray.exceptions.RayActorError as error:
+            if actor.deaths + 1 == MOST_LOSSES:
+                text = " ".join(str(error).split())[:200]
+                raise RunError(
+                    f"a worker did not start on the Ray cluster in {MOST_LOSSES} attempts: {text}"
+                ) from error
+            self._actors[place] = replace(self._start(), deaths=actor.deaths + 1)
+        return actor.ready is None
+
+    def _await_start(self) -> None:
+        """Waits for a moment where all depends on actors that start."""
+        starting = [actor for actor in self._actors if actor.ready is not None]
+        if starting and time.monotonic() - min(actor.begun for actor in starting) > _START:
+            raise RunError(f"{len(starting)} workers did not start on the Ray cluster in {_START:.0f} s")
+        self._ray.wait([actor.ready for actor in starting], timeout=0.2)
 
     def _listen(self, actors: list[_Actor], report: Callable[[Job, str], None]) -> None:
         """Fetches the lines of progress, at most twice a second, and passes on the wish to stop."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from rolewise.metric_info import ACCURACY, MetricInfo
 from rolewise.report.drawing import Drawing, drawing
-from rolewise.report.palette import FAINT, GREY, INK, PAPER
+from rolewise.report.palette import FAINT, GREY, INK
 from rolewise.report.style import FULL, figure
 from rolewise.report.svg import as_svg
 
@@ -43,8 +43,9 @@ def lineage_figure(lineage: Mapping[str, Any], title: str, metric: MetricInfo = 
             cmap=matplotlib.colormaps["viridis" if metric.higher_is_better else "viridis_r"].resampled(SHADES),
             s=62,
             zorder=3,
-            edgecolors=PAPER,
-            linewidths=1.2,
+            # The darkest of the scale is told from a dark page by its edge, the lightest from a light one.
+            edgecolors=GREY,
+            linewidths=0.9,
         )
         for event in (event for event in events if event["donor"] is not None):
             axis.annotate(

@@ -1,4 +1,4 @@
-"""Members' states on disk: one file for each member, sealed by a digest, so that damage never goes unnoticed."""
+"""Members' states in a folder or a store: one file for each, sealed by a digest, so that no damage goes unnoticed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 
 from rolewise.errors import InputError
 from rolewise.files import naming
+from rolewise.jobs.store import StatePath, StoredPath
 from rolewise.seals import seal_bytes, unseal_bytes
 from rolewise.tensors import read_head_first
 
@@ -44,7 +45,7 @@ def parse_state(content: bytes) -> dict[str, Any]:
     return state
 
 
-def write_state(path: Path, content: bytes, *, sync: bool) -> None:
+def write_state(path: StatePath, content: bytes, *, sync: bool) -> None:
     """Writes a state under a temporary name, then renames it.
 
     Args:
@@ -52,6 +53,9 @@ def write_state(path: Path, content: bytes, *, sync: bool) -> None:
         content: the result of `dump_state`.
         sync: wait until it would outlast a power cut. A killed process loses nothing either way.
     """
+    if isinstance(path, StoredPath):
+        path.write_bytes(content)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of this process alone: one that lost its parent may still write while its work is done again.
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -64,49 +68,63 @@ def write_state(path: Path, content: bytes, *, sync: bool) -> None:
         os.replace(temporary, path)
 
 
-def read_state(path: Path) -> dict[str, Any]:
+def read_state(path: StatePath) -> dict[str, Any]:
     """Reads a state that `write_state` wrote.
 
     Raises:
         InputError: the file is missing or damaged.
     """
-    content = read_head_first(path, "checkpoint")
+    content = _content(path)
     try:
         return parse_state(content)
     except InputError as error:
         raise InputError(f"checkpoint {path}: {error}") from error
 
 
-def check_state(path: Path) -> None:
+def check_state(path: StatePath) -> None:
     """Makes sure that a state is whole, without loading it.
 
     Raises:
         InputError: the file is missing or damaged.
     """
-    content = read_head_first(path, "checkpoint")
+    content = _content(path)
     try:
         unseal_bytes(content)
     except InputError as error:
         raise InputError(f"checkpoint {path}: {error}") from error
 
 
-def state_path(folder: Path, interval: int, member: int) -> Path:
+def state_path(folder: StatePath, interval: int, member: int) -> StatePath:
     """Returns the file for a member's state after ``interval`` intervals."""
     return folder / f"{interval:06d}" / f"member-{member:03d}.pt"
 
 
-def paused_path(folder: Path, interval: int, member: int) -> Path:
+def paused_path(folder: StatePath, interval: int, member: int) -> StatePath:
     """Returns the file for the state of a member that was stopped in the middle of an interval."""
     return folder / f"{interval:06d}" / f"paused-{member:03d}.pt"
 
 
-def stored_intervals(folder: Path) -> list[int]:
+def stored_intervals(folder: StatePath) -> list[int]:
     """Returns the intervals after which there are states, ascending."""
+    if isinstance(folder, StoredPath):
+        return [int(name) for name in folder.names() if name.isdigit()]
     return sorted(int(entry.name) for entry in folder.glob("[0-9]*") if entry.name.isdigit() and entry.is_dir())
 
 
-def discard_states(folder: Path, keep: set[int]) -> None:
+def discard_states(folder: StatePath, keep: set[int]) -> None:
     """Removes the states of every interval but those in ``keep``."""
     for interval in stored_intervals(folder):
-        if interval not in keep:
-            shutil.rmtree(folder / f"{interval:06d}", ignore_errors=True)
+        place = folder / f"{interval:06d}"
+        if interval not in keep and isinstance(place, StoredPath):
+            place.remove_folder()
+        elif interval not in keep and isinstance(place, Path):
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _content(path: StatePath) -> bytes:
+    if isinstance(path, Path):
+        return read_head_first(path, "checkpoint")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"checkpoint {path} cannot be read: No such file; it was removed") from error

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from rolewise.errors import InputError, NonFiniteError
+from rolewise.jobs.store import StatePath
 from rolewise.search import member_states
 from rolewise.search.member_protocol import Member, PausableMember
 
@@ -15,7 +15,7 @@ from rolewise.search.member_protocol import Member, PausableMember
 def advance_or_pause(
     member: Member,
     fractions: tuple[float, float],
-    file: Path | None,
+    file: StatePath | None,
     *,
     began: float,
     checkpoint_seconds: float,
@@ -52,7 +52,7 @@ def advance_or_pause(
     return member.advance_until(fractions[1], pause)
 
 
-def read_paused(file: Path | None) -> tuple[dict[str, Any], float] | None:
+def read_paused(file: StatePath | None) -> tuple[dict[str, Any], float] | None:
     """Returns a member's state and the seconds that were spent on its interval; None where there is nothing to resume.
 
     A damaged file is nothing: the member's interval is done again from its start.
@@ -67,7 +67,7 @@ def read_paused(file: Path | None) -> tuple[dict[str, Any], float] | None:
     return (state, seconds) if isinstance(state, dict) and isinstance(seconds, float) else None
 
 
-def _write(file: Path, member: Any, seconds: float) -> None:
+def _write(file: StatePath, member: Any, seconds: float) -> None:
     try:
         content = member_states.dump_state({"state": member.state_dict(), "seconds": seconds})
     except NonFiniteError:

@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
+from rolewise.jobs.store import StatePath
 from rolewise.machine_memory import release_memory
 from rolewise.search import member_states
 from rolewise.search.member_protocol import MakeMember, Member, PausableMember
@@ -39,11 +39,11 @@ class MemberTask:
     seed: int
     start: float
     stop: float
-    source: Path | None
+    source: StatePath | None
     replace: bool
-    save: Path | None
+    save: StatePath | None
     sync: bool
-    paused: Path | None = None
+    paused: StatePath | None = None
     checkpoint_seconds: float = 15.0
 
 

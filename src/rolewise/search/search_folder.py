@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.errors import InputError, RunError
+from rolewise.jobs.store import StatePath
 from rolewise.search import member_states, search_record
 from rolewise.search.lineage import SearchResult
 from rolewise.search.member_states import paused_path, state_path
@@ -31,16 +32,21 @@ class SearchFolder:
         path: the folder; made where it is missing.
         run: the search, at its start; it is brought to where the folder's record ends.
         checkpoint_seconds: time between two writings of an interval that is under way, at least.
+        states: the place of the members' states; state/ by default.
 
     Raises:
         InputError: the folder holds another search, or damaged files that cannot be done without.
     """
 
-    def __init__(self, path: Path, run: SearchRun, checkpoint_seconds: float = 15.0) -> None:
+    def __init__(
+        self, path: Path, run: SearchRun, checkpoint_seconds: float = 15.0, states: StatePath | None = None
+    ) -> None:
         self.path, self.run, self._between = path, run, checkpoint_seconds
-        self.states = path / "state"
+        own = path / "state"
+        self.states: StatePath = own if states is None else states
         self._synced_at = -math.inf
-        search_record.settle_settings(self.states / "settings.json", run.settings())
+        search_record.settle_settings(own / "settings.json", run.settings())
+        search_record.claim_states(self.states, run.settings())
         lines = self._lines()
         done = self._newest(lines)
         run.replay(lines[:done])
@@ -49,10 +55,10 @@ class SearchFolder:
         search_record.rewrite_lines(self.path / "record.jsonl", [line.to_json() for line in run.lines])
         self._timing = self._times()[:done]
         search_record.rewrite_lines(self.path / "timing.jsonl", self._timing)
-        self._unfinished = self.states / "unfinished.json"
+        self._unfinished = own / "unfinished.json"
         #: Of the interval under way, by member.
         self.outcomes, self._spent = read_outcomes(
-            self._unfinished, done + 1, run.members, last=done + 1 == run.intervals
+            self._unfinished, done + 1, run.members, last=done + 1 == run.intervals, states=self.states
         )
         self._sync = False
         self._began = self._kept_at = time.monotonic()

@@ -13,6 +13,7 @@ from typing import Any
 from rolewise import files
 from rolewise.errors import InputError
 from rolewise.files import naming
+from rolewise.jobs.store import StatePath
 from rolewise.seals import SEAL, is_whole, read_sealed, seal, write_sealed
 from rolewise.search.lineage import LineageEvent
 from rolewise.search.lineage_file import parse_event
@@ -133,6 +134,25 @@ def settle_settings(path: Path, settings: dict[str, Any]) -> None:
             f"{key}: {_short(found.get(key))} there, {_short(settings.get(key))} here" for key in different
         )
         raise InputError(f"folder {path.parent.parent} holds another search ({rows}); choose another folder")
+
+
+def claim_states(states: StatePath, settings: dict[str, Any]) -> None:
+    """Marks a store's address as that of a search's states. A folder's states lie beside the search's settings.
+
+    Args:
+        states: the place of the states.
+        settings: the search's settings.
+
+    Raises:
+        InputError: the states there are of another search.
+    """
+    if isinstance(states, Path):
+        return
+    mark, content = states / "settings.json", json.dumps(settings, sort_keys=True).encode()
+    if not mark.is_file():
+        mark.write_bytes(content)
+    elif mark.read_bytes() != content:
+        raise InputError(f"states at {states} are of another search; choose another address")
 
 
 def _short(value: object) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.errors import InputError
+from rolewise.jobs.store import StatePath
 from rolewise.seals import read_sealed, write_sealed
 from rolewise.search.member_states import check_state, state_path
 from rolewise.search.resident_members import Outcome
@@ -27,7 +28,9 @@ def write_outcomes(path: Path, interval: int, outcomes: Iterable[Outcome], secon
     write_sealed(path, {"interval": interval, "seconds": seconds, "outcomes": [vars(outcome) for outcome in kept]})
 
 
-def read_outcomes(path: Path, interval: int, members: int, last: bool) -> tuple[dict[int, Outcome], float]:
+def read_outcomes(
+    path: Path, interval: int, members: int, last: bool, states: StatePath | None = None
+) -> tuple[dict[int, Outcome], float]:
     """Returns the outcomes of an interval by member, and the time spent on it.
 
     What is of another interval, damaged, or without the member's state is left out: that work is done again.
@@ -37,6 +40,7 @@ def read_outcomes(path: Path, interval: int, members: int, last: bool) -> tuple[
         interval: the number of the interval under way.
         members: P.
         last: whether it is the last interval, after which there are no states.
+        states: the place of the members' states; the file's folder by default.
     """
     if not path.is_file():
         return {}, 0.0
@@ -48,7 +52,11 @@ def read_outcomes(path: Path, interval: int, members: int, last: bool) -> tuple[
         seconds = float(value["seconds"])
     except (InputError, KeyError, TypeError, ValueError):
         return {}, 0.0
-    whole = [outcome for outcome in outcomes if outcome.score is None or last or _has_state(path, interval, outcome)]
+    whole = [
+        outcome
+        for outcome in outcomes
+        if outcome.score is None or last or _has_state(states or path.parent, interval, outcome)
+    ]
     return {outcome.member: outcome for outcome in whole}, seconds
 
 
@@ -69,9 +77,9 @@ def _outcome(entry: dict[str, Any], members: int) -> Outcome:
     return outcome
 
 
-def _has_state(path: Path, interval: int, outcome: Outcome) -> bool:
+def _has_state(states: StatePath, interval: int, outcome: Outcome) -> bool:
     try:
-        check_state(state_path(path.parent, interval, outcome.member))
+        check_state(state_path(states, interval, outcome.member))
     except InputError:
         return False
     return True

@@ -8,7 +8,10 @@ from rolewise.train.distilled import Distilled
 from rolewise.train.evaluate import Metrics, evaluate, evaluate_batches
 from rolewise.train.example_feed import LoaderFeed, TensorFeed
 from rolewise.train.feed import Feed
+from rolewise.train.generated_feed import GeneratedFeed
+from rolewise.train.generator_objective import GeneratorObjective, dafl_objective, zskt_objective
 from rolewise.train.image_feed import ImageFeed
+from rolewise.train.inversion import InversionObjective, invert
 from rolewise.train.loop import fit
 from rolewise.train.mixing import Mixing
 from rolewise.train.objective import Objective
@@ -23,8 +26,11 @@ __all__ = [
     "Distilled",
     "Feed",
     "FreezeSettings",
+    "GeneratedFeed",
+    "GeneratorObjective",
     "GroupSettings",
     "ImageFeed",
+    "InversionObjective",
     "LoaderFeed",
     "Metrics",
     "Mixing",
@@ -38,14 +44,17 @@ __all__ = [
     "TrainSettings",
     "Trainee",
     "Update",
+    "dafl_objective",
     "distill",
     "evaluate",
     "evaluate_batches",
     "fit",
+    "invert",
     "load_checkpoint",
     "load_weights",
     "rate",
     "save_checkpoint",
     "save_weights",
     "train_step",
+    "zskt_objective",
 ]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import torch
 
-from rolewise.data.arguments import COLOUR, FAULTY, FLAG, MAYBE_TEXT, ORIENTATION, RESIZE, SIZE, TEXT
+from rolewise.data.arguments import COLOUR, CROP_RATIO, FAULTY, FLAG, MAYBE_TEXT, ORIENTATION, RESIZE, SIZE, TEXT
 from rolewise.data.data_checks import warn
 from rolewise.data.download import find
 from rolewise.data.duplicates import few_paths, warn_of_copies
@@ -39,6 +39,7 @@ def image_folder(
     orientation: Annotated[Orientation, ORIENTATION] = "exif",
     faulty: Annotated[Faulty, FAULTY] = "error",
     unlabelled: Annotated[bool, FLAG] = False,
+    crop_ratio: Annotated[float, CROP_RATIO] = 1.0,
 ) -> tuple[Source, Source | None]:
     """Image files by class; each is turned as its EXIF entry orients it and brought to ``size`` (H, W)."""
     path = find(root, [folder], folder, None, "a folder")
@@ -50,7 +51,7 @@ def image_folder(
         listings.insert(0, [_listing(layout.train)])
     _warn_of_rest(path, layout, labelled, [listing for part in listings for listing in part])
     warn_of_copies(path, [[file for listing in part for file in listing.images] for part in listings])
-    rules = PictureRules(size, grayscale, background, resize, orientation, faulty, memory_budget_mb)
+    rules = PictureRules(size, grayscale, background, resize, orientation, faulty, memory_budget_mb, crop_ratio)
     # A name in another encoding than UTF-8 cannot be written into a report as it is.
     shown = tuple(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for name in classes)
     sources: list[Source] = []

@@ -11,6 +11,7 @@ import torch
 from rolewise.data.arguments import (
     CLASSES,
     COLOUR,
+    CROP_RATIO,
     FAULTY,
     FLAG,
     MAYBE_TEXT,
@@ -48,6 +49,7 @@ def image_list(
     grayscale: Annotated[bool, FLAG] = False,
     background: Annotated[int | list[int], COLOUR] = 255,
     faulty: Annotated[Faulty, FAULTY] = "error",
+    crop_ratio: Annotated[float, CROP_RATIO] = 1.0,
 ) -> tuple[Source, Source | None]:
     """Image files that a CSV or JSON lines file lists with their classes."""
     files = [find(root_of_data, [name], name, None) for name in (file, test) if name is not None]
@@ -62,7 +64,7 @@ def image_list(
     names = tuple(classes) if classes is not None else _names(lists[-1] if unlabelled else lists[0])
     labels = [_labels(path, listed, names) for path, listed in zip(files, lists, strict=True)]
     warn_of_copies(files[0].parent, [[one.path for one in listed] for listed in lists])
-    rules = PictureRules(size, grayscale, background, resize, orientation, faulty, memory_budget_mb)
+    rules = PictureRules(size, grayscale, background, resize, orientation, faulty, memory_budget_mb, crop_ratio)
     sources = [
         picture_source([one.path for one in listed], numbers, names, rules)
         for listed, numbers in zip(lists, labels, strict=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rolewise.csv_cells import text_of
-from rolewise.data.arguments import COLOUR, FAULTY, FLAG, ORIENTATION, RESIZE, SIZE, TABLE_TARGETS, TEXT
+from rolewise.data.arguments import COLOUR, CROP_RATIO, FAULTY, FLAG, ORIENTATION, RESIZE, SIZE, TABLE_TARGETS, TEXT
 from rolewise.data.data_checks import check_kind
 from rolewise.data.download import find
 from rolewise.data.image_decoder import Orientation, Resize
@@ -38,6 +38,7 @@ def image_table(
     resize: Annotated[Resize, RESIZE] = "crop",
     orientation: Annotated[Orientation, ORIENTATION] = "exif",
     faulty: Annotated[Faulty, FAULTY] = "error",
+    crop_ratio: Annotated[float, CROP_RATIO] = 1.0,
 ) -> tuple[Source, None]:
     """A CSV file with a line of headings: first each image's path below ``folder``, then its targets, a column each."""
     table = find(root, [file], file, None)
@@ -45,7 +46,7 @@ def image_table(
     headings, rows = _read(table)
     paths = [_image(images, row[0], table, line) for line, row in rows]
     labels, names = _targets(headings[1:], rows, targets, table)
-    rules = PictureRules(size, grayscale, background, resize, orientation, faulty, memory_budget_mb)
+    rules = PictureRules(size, grayscale, background, resize, orientation, faulty, memory_budget_mb, crop_ratio)
     return picture_source(paths, labels, names, rules), None
 
 

@@ -14,6 +14,7 @@ from rolewise.jobs.job import JobSeries
 from rolewise.jobs.job_news import JobNews, raise_or_report
 from rolewise.jobs.ray_cluster import RayCluster
 from rolewise.jobs.scheduler import run_jobs
+from rolewise.jobs.store import store_at
 from rolewise.jobs.workers import started_workers
 from rolewise.processes import asked_to_stop
 from rolewise.search.budget import SearchCost
@@ -66,6 +67,7 @@ def search(
     cost: SearchCost | None = None,
     seconds_between_checkpoints: float = 15.0,
     cluster: RayCluster | None = None,
+    states: AnyPath | None = None,
 ) -> SearchResult:
     """Searches, or resumes the search that ``folder`` holds, or returns its result when it is over.
 
@@ -91,7 +93,10 @@ def search(
         cost: the cost of one member, for the count of images in `Progress`.
         seconds_between_checkpoints: time between two checkpoints within an interval, at least. A process that is killed
             loses what came after the last one; a search that is stopped loses nothing.
-        cluster: a Ray cluster that the workers are of; then ``folder`` lies on a path that all its machines share.
+        cluster: a Ray cluster that the workers are of; then ``folder`` lies on a path that all its machines share,
+            unless ``states`` is the address of a store.
+        states: place of the members' states: a folder, or an address of a store that fsspec knows, such as
+            ``s3://bucket/search``; state/ in ``folder`` by default. Nobody else writes there.
 
     Raises:
         InputError: an argument is wrong, or ``folder`` holds another search or damaged files.
@@ -102,7 +107,12 @@ def search(
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
     run = SearchRun(space, members=members, intervals=intervals, seed=seed, quantile=quantile, initial=initial)
-    kept = SearchFolder(as_path(folder, "folder"), run, seconds_between_checkpoints)
+    place = None if states is None else store_at(str(states))
+    if workers > 1 and str(place).startswith("memory:"):
+        raise InputError(
+            f"states must be where all workers reach them, got {states}, which is of one process; use one worker"
+        )
+    kept = SearchFolder(as_path(folder, "folder"), run, seconds_between_checkpoints, place)
     if run.over:
         return kept.finish()
     workers = min(workers, members)

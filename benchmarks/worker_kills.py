@@ -1,0 +1,195 @@
+"""Kills workers, or the main process, of a search at random moments, and compares the bytes with an undisturbed search.
+
+    python benchmarks/worker_kills.py --kills 50
+    python benchmarks/worker_kills.py --kills 50 --runner ray
+    python benchmarks/worker_kills.py --kills 20 --main
+
+The members train nothing: each interval is a sleep and a step of a random walk whose generator is part of its state. So
+whatever is lost, done twice or done from the wrong state shows in the lineage. It ends with exit code 1 where one byte
+differs, and prints the number of kills that found their victim alive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import random
+import signal
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rolewise.jobs.ray_cluster import RayCluster
+from rolewise.search import Genome, ScalarGene, Space, load_lineage, search
+
+SPACE = Space({"rate": ScalarGene(0.01, 1.0, log=True)})
+SETTINGS: dict[str, Any] = {"members": 6, "intervals": 8, "seed": 7}
+
+
+@dataclass
+class Walks:
+    """Makes members that sleep and walk, and write down the process that they are in.
+
+    Args:
+        seconds: of each interval.
+        processes: a folder that gets a file for each process.
+    """
+
+    seconds: float
+    processes: Path
+
+    def __call__(self, member: int, genome: Genome, seed: int) -> Walk:
+        """Makes one."""
+        self.processes.mkdir(exist_ok=True)
+        (self.processes / str(os.getpid())).touch()
+        return Walk(self.seconds, genome, seed)
+
+
+class Walk:
+    """A random walk: the state is its place and its generator."""
+
+    def __init__(self, seconds: float, genome: Genome, seed: int) -> None:
+        self.seconds, self.noise, self.place = seconds, torch.Generator().manual_seed(seed), torch.zeros(5)
+        self.set_genome(genome)
+
+    def set_genome(self, genome: Genome) -> None:
+        """Takes the rate."""
+        self.rate = float(str(genome["rate"]))
+
+    def advance(self, fraction_from: float, fraction_to: float) -> None:
+        """Sleeps, then takes a step."""
+        time.sleep(self.seconds)
+        self.place = self.place + self.rate * (1 - self.place) + 0.01 * torch.randn(5, generator=self.noise)
+
+    def score(self) -> float:
+        """Returns minus the distance from 1."""
+        return -float((1 - self.place).abs().sum())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns place and generator."""
+        return {"place": self.place, "noise": self.noise.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes them."""
+        self.place = state["place"]
+        self.noise.set_state(state["noise"])
+
+
+def searched(folder: Path, processes: Path, seconds: float, workers: int, cluster: RayCluster | None = None) -> None:
+    """Searches, or resumes the search."""
+    search(Walks(seconds, processes), SPACE, folder=folder, workers=workers, cluster=cluster, **SETTINGS)
+
+
+def files_of(folder: Path) -> tuple[bytes, bytes]:
+    """Returns the bytes that may not depend on anything that dies."""
+    return (folder / "lineage.json").read_bytes(), (folder / "record.jsonl").read_bytes()
+
+
+def differs(root: Path, number: int) -> bool:
+    """Returns whether a search has other bytes than the undisturbed one, and prints the members that it retired."""
+    found = files_of(root / str(number))
+    for event in load_lineage(root / str(number) / "lineage.json").events:
+        if event.reason != "truncation":
+            print(f"search {number}: member {event.target} was retired in interval {event.interval}: {event.reason}")
+    return found != files_of(root / "undisturbed")
+
+
+class Killer:
+    """Kills one of the processes that work, again and again, in a thread.
+
+    Args:
+        kills: number of kills.
+        seconds: mean time between two.
+        choice: the stream of moments and victims.
+    """
+
+    def __init__(self, kills: int, seconds: float, choice: random.Random) -> None:
+        self.left, self.seconds, self.choice = kills, seconds, choice
+        self.processes = Path()
+        self.over = threading.Event()
+        self.killed: set[int] = set()
+        self.thread = threading.Thread(target=self.hunt, daemon=True)
+
+    def hunt(self) -> None:
+        """Kills until all kills are done."""
+        while self.left and not self.over.wait(self.choice.uniform(0.5, 1.5) * self.seconds):
+            folder = self.processes
+            found = [int(entry.name) for entry in folder.iterdir()] if folder.is_dir() else []
+            alive = [pid for pid in found if pid not in self.killed and Path(f"/proc/{pid}").exists()]
+            # Only while both work: lost work is done first, and work that is lost three times retires its member.
+            if len(alive) >= 2:
+                victim = self.choice.choice(alive)
+                self.killed.add(victim)
+                os.kill(victim, signal.SIGKILL)
+                self.left -= 1
+
+
+def killed_workers(root: Path, kills: int, cluster: RayCluster | None, choice: random.Random) -> tuple[int, int]:
+    """Repeats a search while its workers are killed; returns the kills and the searches that differed."""
+    searched(root / "undisturbed", root / "own", 0.0, 1)
+    killer = Killer(kills, 0.4 if cluster is None else 1.0, choice)
+    killer.thread.start()
+    other = number = 0
+    while killer.left:
+        number += 1
+        killer.processes = root / f"processes {number}"
+        searched(root / str(number), killer.processes, 0.1 if cluster is None else 0.5, 2, cluster)
+        other += differs(root, number)
+    killer.over.set()
+    return len(killer.killed), other
+
+
+def killed_mains(root: Path, kills: int, choice: random.Random) -> tuple[int, int]:
+    """Kills the main process of searches and resumes them; returns the kills and the searches that differed."""
+    searched(root / "undisturbed", root / "own", 0.0, 1)
+    hits = other = number = 0
+    while hits < kills:
+        number += 1
+        code = 1
+        while code:
+            arguments = (root / str(number), root / f"processes {number}", 0.1, 2)
+            process = multiprocessing.get_context("spawn").Process(target=searched, args=arguments)
+            process.start()
+            process.join(choice.uniform(2.0, 8.0) if hits < kills else None)
+            if process.is_alive():
+                process.kill()
+                hits += 1
+            process.join()
+            code = process.exitcode or 0
+        other += differs(root, number)
+    return hits, other
+
+
+def main() -> None:
+    """Kills, and prints what was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runner", choices=("processes", "ray"), default="processes")
+    parser.add_argument("--main", action="store_true", help="kill the main process in place of workers")
+    given = parser.parse_args()
+    choice, began = random.Random(given.seed), time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        if given.main:
+            kills, other = killed_mains(Path(folder), given.kills, choice)
+        else:
+            cluster = None
+            if given.runner == "ray":
+                import ray
+
+                ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+                cluster = RayCluster("local")
+            kills, other = killed_workers(Path(folder), given.kills, cluster, choice)
+    whom = "the main process" if given.main else f"workers ({given.runner})"
+    print(f"{kills} kills of {whom} in {time.monotonic() - began:.0f} s: {other} searches with other bytes")
+    raise SystemExit(other > 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Places for files that workers on several machines share: folders, and addresses of any store that fsspec knows."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from rolewise.errors import InputError
+from rolewise.files import as_path
+
+
+@dataclass(frozen=True)
+class StoredPath:
+    """A file or a folder in a store, with the part of `pathlib.Path` that members' states need.
+
+    A file is written as one object, which is whole or not there; stores for which that does not hold leave damaged
+    files, which their digests give away.
+
+    Args:
+        address: its address, such as ``s3://bucket/search``.
+    """
+
+    address: str
+
+    def __str__(self) -> str:
+        return self.address
+
+    def __truediv__(self, name: str) -> StoredPath:
+        return StoredPath(f"{self.address.rstrip('/')}/{name}")
+
+    def read_bytes(self) -> bytes:
+        """Returns the file's content; raises a FileNotFoundError where there is none."""
+        files, path = self._place()
+        content: bytes = files.cat_file(path)
+        return content
+
+    def write_bytes(self, content: bytes) -> None:
+        """Writes the file."""
+        files, path = self._place()
+        files.pipe_file(path, content)
+
+    def is_file(self) -> bool:
+        """Returns whether the file is there."""
+        files, path = self._place()
+        return bool(files.isfile(path))
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Removes the file."""
+        files, path = self._place()
+        if not missing_ok or files.isfile(path):
+            files.rm_file(path)
+
+    def names(self) -> list[str]:
+        """Returns the names below the folder, sorted; none where there is no such folder."""
+        files, path = self._place()
+        try:
+            found = files.ls(path, detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted({str(entry).rstrip("/").rpartition("/")[2] for entry in found})
+
+    def remove_folder(self) -> None:
+        """Removes the folder and all below it; what is not there is removed already."""
+        files, path = self._place()
+        for file in files.find(path):  # one by one: a removal in bulk takes brackets in an address for a pattern
+            files.rm_file(file)
+
+    def _place(self) -> tuple[Any, str]:
+        # By name, because it has no types.
+        core: Any = importlib.import_module("fsspec.core")
+        files, path = core.url_to_fs(self.address)
+        files.invalidate_cache()  # another machine may have written since it was listed
+        return files, path
+
+
+StatePath: TypeAlias = Path | StoredPath
+
+
+def store_at(address: str | Path) -> StatePath:
+    """Returns the place at an address: a folder of this machine, or a store.
+
+    Args:
+        address: a path, or an address such as ``s3://bucket/search``, ``gs://``, ``memory://``.
+
+    Raises:
+        InputError: the kind of store is unknown, or its package is not installed.
+    """
+    kind, mark, rest = str(address).partition("://")
+    if not mark or kind in ("file", "local"):
+        return as_path(rest if mark else address, "address")
+    try:
+        StoredPath(str(address)).is_file()
+    except (ImportError, ValueError) as error:
+        raise InputError(f"states must be a folder or an address of a store, got {address}: {error}") from error
+    return StoredPath(str(address))
