@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from rolewise.augment import Plan, apply, build_kernel, build_schedule
 from rolewise.augment.kernel import apply_by_kernel
 from rolewise.augment.kernel_build import SWITCH, kernel_library, kernel_path
 from rolewise.augment.ops import INDEX, NAMES, OPS
 from rolewise.augment.plan_application import apply_in_torch
+from rolewise.cli import app
 from rolewise.errors import InputError, RunError
 
 FILL = torch.tensor([7, 200, 31], dtype=torch.uint8).view(3, 1, 1)
@@ -131,6 +134,21 @@ def test_a_mosaic_and_other_numbers_are_left_to_torch(built: Path, monkeypatch: 
     assert apply_by_kernel(images, turned, "nearest", FILL) is not None
     monkeypatch.setenv(SWITCH, "off")
     assert apply_by_kernel(images, turned, "nearest", FILL) is None
+
+
+@pytest.mark.slow
+def test_the_command_keeps_no_kernel_that_differs(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    kernel_path().parent.mkdir()
+    shutil.copy(built, kernel_path())
+    done = CliRunner().invoke(app, ["build-kernel"])
+    assert done.exit_code == 0, done.output
+    assert kernel_path().name in done.output.replace("\n", "")
+    # Oracle and kernel change places: where torch gives other bytes, the kernel is at fault.
+    monkeypatch.setattr("rolewise.augment.plan_application.apply_in_torch", lambda images, *others: images)
+    with pytest.raises(RunError, match=r"got others for rotate, .*it is removed"):
+        build_kernel()
+    assert not kernel_path().exists()
 
 
 def test_without_a_kernel_torch_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
