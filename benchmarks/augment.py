@@ -1,5 +1,7 @@
 """Augmentation drawn for each image: Rolewise against kornia, torchvision v2 and plain Pillow, in one run.
 
+"rolewise" is torch alone; "rolewise_kernel" stands beside it after `rolewise build-kernel`, for images on the CPU.
+
 python benchmarks/augment.py [--json FILE] [--threads 2] [--device cuda] [--quick]
 
 On a GPU the images of Rolewise and kornia are there; Pillow and torchvision have theirs on the CPU, as in use.
@@ -21,12 +23,21 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 
 from rolewise.augment import apply, build_schedule
+from rolewise.augment.kernel_build import kernel_library
+from rolewise.augment.plan_application import apply_in_torch
 
 OPS = ["rotate", "translate_x", "translate_y", "shear_x", "shear_y", "brightness", "contrast", "color", "posterize"]
 OPS += ["solarize", "equalize", "sharpness", "autocontrast", "invert"]
 
 
 def ours(images: torch.Tensor) -> Callable[[], torch.Tensor]:
+    augmentation = build_schedule({"name": "randaugment", "ops": OPS}).at(0.0)
+    generator = torch.Generator().manual_seed(0)
+    size = tuple(images.shape[1:])
+    return lambda: apply_in_torch(images, augmentation.draw(len(images), size, generator))
+
+
+def with_kernel(images: torch.Tensor) -> Callable[[], torch.Tensor]:
     augmentation = build_schedule({"name": "randaugment", "ops": OPS}).at(0.0)
     generator = torch.Generator().manual_seed(0)
     size = tuple(images.shape[1:])
@@ -199,6 +210,8 @@ def main() -> None:
     for side, count, rounds in sizes:
         images = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8).to(arguments.device)
         functions = {"rolewise": ours(images)}
+        if images.device.type == "cpu" and kernel_library() is not None:
+            functions["rolewise_kernel"] = with_kernel(images)
         for peer in (kornia, kornia_sorted, pillow, torchvision):
             try:
                 functions[peer.__name__] = peer(images)
@@ -216,11 +229,14 @@ def main() -> None:
                     "rolewise_is_faster_by": round(statistics.median(ratios), 2),
                 }
             )
-    print(f"{'side':>5} {'':<14} {'images/s':>9} {'rolewise is faster by':>22}")
+            if "rolewise_kernel" in seconds:
+                pairs = zip(times, seconds["rolewise_kernel"], strict=True)
+                rows[-1]["kernel_is_faster_by"] = round(statistics.median(theirs / own for theirs, own in pairs), 2)
+    print(f"{'side':>5} {'':<16} {'images/s':>9} {'rolewise is faster by':>22} {'kernel':>8}")
     for row in rows:
-        print(
-            f"{row['side']:>5} {row['name']:<14} {row['images_per_second']:>9,} {row['rolewise_is_faster_by']:>21.1f}x"
-        )
+        kernel = f"{row['kernel_is_faster_by']:>7.1f}x" if "kernel_is_faster_by" in row else ""
+        rate, faster = f"{row['images_per_second']:>9,}", f"{row['rolewise_is_faster_by']:>21.1f}x"
+        print(f"{row['side']:>5} {row['name']:<16} {rate} {faster} {kernel}".rstrip())
     machine: dict[str, Any] = {"python": platform.python_version(), "torch": torch.__version__}
     machine |= {"threads": arguments.threads, "device": quiet.name_of(arguments.device)}
     quiet.write(arguments.json, {**machine, "rows": rows}, claim=not arguments.quick)

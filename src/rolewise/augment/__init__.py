@@ -1,5 +1,6 @@
 """Augmentation: drawn for each image, applied to the batch."""
 
+from rolewise.augment.kernel import build_kernel
 from rolewise.augment.mix import Mix
 from rolewise.augment.mix_batch import cutmix_batch, mix_images, mix_labels, mixup_batch
 from rolewise.augment.mix_plan import MixPlan
@@ -41,6 +42,7 @@ __all__ = [
     "apply_to_points",
     "apply_to_tokens",
     "augmentation_from_json",
+    "build_kernel",
     "build_schedule",
     "cutmix_batch",
     "geometric",

@@ -11,7 +11,7 @@ from torch import Tensor
 Matrices = NDArray[np.float64]
 
 #: Maps are kept to this many pixels: a picture moved that far is gone, and whole numbers do not overflow.
-_FAR = 2.0**20
+FAR = 2.0**20
 
 
 def affine_map(op: str, values: Matrices, draws: Matrices, height: int, width: int) -> Matrices:
@@ -95,7 +95,7 @@ def warp(images: Tensor, maps: Matrices, interpolation: str, fill: Tensor) -> No
         interpolation: ``nearest`` or ``bilinear``.
         fill: [C, 1, 1] uint8, on the images' device, what comes from outside.
     """
-    (_bilinear if interpolation == "bilinear" else _nearest)(images, np.clip(maps, -_FAR, _FAR), fill)
+    (_bilinear if interpolation == "bilinear" else _nearest)(images, np.clip(maps, -FAR, FAR), fill)
 
 
 def _sources(maps: Matrices, height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -103,12 +103,10 @@ def _sources(maps: Matrices, height: int, width: int, device: torch.device) -> t
 
     In fixed point with 16 digits, as Pillow counts; in 64 bits where 32 might overflow.
     """
-    moved = maps.copy()
-    moved[:, 2] += 0.5 * (maps[:, 0] + maps[:, 1])
-    moved[:, 5] += 0.5 * (maps[:, 3] + maps[:, 4])
+    moved = _to_corners(maps)
     reach = np.abs(moved).max(0, initial=0) * (width, height, 1, width, height, 1)
     small = max(reach[:3].sum(), reach[3:].sum()) < 2**15 - 1
-    fixed = np.floor(moved * 65536 + 0.5).astype(np.int32 if small else np.int64)
+    fixed = fixed_point(maps).astype(np.int32 if small else np.int64)
     a, b, c, d, e, f = torch.from_numpy(np.ascontiguousarray(fixed.T)).to(device).view(6, -1, 1, 1)
     across = torch.arange(width, dtype=a.dtype, device=device)
     down = torch.arange(height, dtype=a.dtype, device=device).view(-1, 1)
@@ -116,6 +114,19 @@ def _sources(maps: Matrices, height: int, width: int, device: torch.device) -> t
     x = (b * down + c).add(a * across).bitwise_right_shift_(16)
     y = (e * down + f).add(d * across).bitwise_right_shift_(16)
     return x, y
+
+
+def _to_corners(maps: Matrices) -> Matrices:
+    """Returns maps [n, 6] whose coordinates count pixels and not their middles."""
+    moved = maps.copy()
+    moved[:, 2] += 0.5 * (maps[:, 0] + maps[:, 1])
+    moved[:, 5] += 0.5 * (maps[:, 3] + maps[:, 4])
+    return moved
+
+
+def fixed_point(maps: Matrices) -> Matrices:
+    """Returns maps [n, 6] in fixed point with 16 binary digits, from a pixel's numbers to those of its source."""
+    return np.floor(_to_corners(maps) * 65536 + 0.5)
 
 
 def _nearest(images: Tensor, maps: Matrices, fill: Tensor) -> None:

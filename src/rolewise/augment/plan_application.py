@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rolewise.augment import enhance, erase, tone
 from rolewise.augment.geometry import Matrices, affine_map, warp
+from rolewise.augment.kernel import WHOLE, apply_by_kernel
 from rolewise.augment.mosaic import compose, rectangles
 from rolewise.augment.ops import NAMES, OPS, OWN
 from rolewise.augment.own_ops import apply_own
@@ -35,10 +36,8 @@ _IN_PLACE: dict[str, Callable[[Tensor, Tensor], None]] = {
     "equalize": tone.equalize,
     "invert": tone.invert,
 }
-#: Geometric operations that move by whole pixels: nothing lies between them.
-_WHOLE = ("flip", "crop")
 #: Operations in the order in which a slot's images are laid out; those that one warp serves are neighbours.
-_LAYOUT: tuple[str, ...] = tuple(sorted(NAMES, key=lambda name: (OPS[name].kind, name in _WHOLE)))
+_LAYOUT: tuple[str, ...] = tuple(sorted(NAMES, key=lambda name: (OPS[name].kind, name in WHOLE)))
 
 
 @functools.lru_cache(maxsize=16)
@@ -60,6 +59,8 @@ def apply(
     group: int | None = None,
 ) -> Tensor:
     """Applies a plan: each image its own operations in its own order.
+
+    On a CPU the compiled kernel does it where it is built (see `rolewise.augment.build_kernel`), to the same bytes.
 
     Args:
         images: [B, C, H, W] uint8, C 1 or 3, on any device. Not changed.
@@ -87,6 +88,31 @@ def apply(
     plan.check()
     if images.numel() == 0:
         return images.clone()
+    done = apply_by_kernel(images, plan, interpolation, colour)
+    if done is None:
+        return apply_in_torch(images, plan, interpolation, colour, group)
+    result, left = done
+    if len(left):
+        result[left] = apply_in_torch(images[left], plan[left], interpolation, colour, group)
+    return result
+
+
+def apply_in_torch(
+    images: Tensor, plan: Plan, interpolation: str = "nearest", fill: Tensor | None = None, group: int | None = None
+) -> Tensor:
+    """Applies a checked plan by torch's functions alone, wherever the images are.
+
+    Args:
+        images: [B, C, H, W] uint8, at least one. Not changed.
+        plan: for B images.
+        interpolation: ``nearest`` or ``bilinear``, of the geometric operations.
+        fill: [C, 1, 1] uint8 on the images' device, what comes from outside; None is 0.
+        group: number of images of a batch (see `apply`).
+
+    Returns:
+        [B, C, H, W] uint8.
+    """
+    colour = _colour(0, images) if fill is None else fill
     size = _PIECE.get(images.device.type, _PIECE_ELSEWHERE) // images[0].numel()
     pieces = max(1, -(-len(images) // max(1, size)))
     size = -(-len(images) // pieces)
@@ -164,7 +190,7 @@ def _apply_slot(
             erase.cutout(images[part], here[part], torch.from_numpy(draws[part]).to(images.device))
         else:
             found = affine_map(name, values[part].astype(float), draws[part].astype(float), height, width)
-            maps.setdefault("nearest" if name in _WHOLE else interpolation, []).append((part, found))
+            maps.setdefault("nearest" if name in WHOLE else interpolation, []).append((part, found))
     for method, parts in maps.items():
         whole = slice(parts[0][0].start, parts[-1][0].stop)
         warp(images[whole], np.concatenate([found for _, found in parts]), method, fill)
