@@ -65,6 +65,8 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("config.md", "| `detection` | boxes with a class each", "rule"),
     ("methods.md", "`benchmarks/step.py` times a whole step", "rule"),
     ("training.md", "A checkpoint is due every 15 seconds", "rule"),
+    ("systems.md", "A claim is *confirmed* or *refuted* where", "rule"),
+    ("systems.md", "Every network must have learned 99%", "rule"),
     ("mixing.md", "What it calls 10% is 40.7% at batch 64", "source"),
     ("quant.md", "`rolewise export` takes at most 512 training images", "rule"),
     ("quant.md", "That moved up to 15% of the predictions", "once"),
@@ -92,6 +94,8 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("training.md", "On small images a second thread brings little", "once"),
     ("training.md", "There are up to 20 such epochs", "rule"),
     ("training.md", "A checkpoint is due every 15 seconds", "rule"),
+    ("systems.md", "A claim is *confirmed* or *refuted* where", "rule"),
+    ("systems.md", "Every network must have learned 99%", "rule"),
     ("training.md", "1.2% more time", "once"),
 )
 

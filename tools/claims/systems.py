@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from claims.figures import RESULTS, Figures
-
 from rolewise.statistics.questions import Answer
 from rolewise.systems import SYSTEMS
 from rolewise.systems.system_page import short_answer, system_table

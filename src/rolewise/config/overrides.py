@@ -76,7 +76,8 @@ def lone_settings(settings: Sequence[str]) -> dict[str, Any]:
     document = Document({})
     for setting in settings:
         override(document, setting)
-    return document.value
+    value: dict[str, Any] = document.value
+    return value
 
 
 def steps_of(path: str) -> Steps | None:

@@ -1,4 +1,4 @@
-"""Which part of a teacher's knowledge a student gains by: on data whose classes stand in groups."""
+"""The parts of a teacher's knowledge, and which of them a student gains by, on data whose classes stand in groups."""
 
 from __future__ import annotations
 

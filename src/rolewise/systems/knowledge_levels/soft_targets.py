@@ -119,7 +119,7 @@ def distillation_of(targets: Targets, temperature: float, weight: float) -> Call
 
 
 def gradient_ratio(student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, share: float) -> Tensor:
-    r"""Returns how distillation scales the gradient of labels alone on each label's logit, at temperature 1.
+    r"""Returns the factor by which distillation scales the gradient of labels alone on each label's logit, at temperature 1.
 
     .. math:: (1 - \lambda) + \lambda (p_t - q_t) / (1 - q_t)
 
@@ -139,7 +139,7 @@ def gradient_ratio(student_logits: Tensor, teacher_logits: Tensor, labels: Tenso
 
 @torch.no_grad()
 def block_structure(logits: Tensor, labels: Tensor, groups: Tensor) -> float:
-    """Returns how much more alike the logits of classes of one group are than those of other groups.
+    """Returns the likeness of the logits of classes of one group, less that of classes of different groups.
 
     Args:
         logits: [N, K].
