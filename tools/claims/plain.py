@@ -44,6 +44,8 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("log.md", "Of SST-2's training texts in random batches", "once"),
     ("log.md", "- Further 8-bit grids kept 92.1%", "once"),
     ("log.md", "Halves are better than threads inside", "once"),
+    ("log.md", "- An extension with torch's headers took 79 s", "once"),
+    ("log.md", "- ZSKT's students stay behind", "source"),
     ("log.md", "- Hooks on arguments are set only where a path needs them", "once"),
     ("log.md", "115 and 126 s then", "once"),
     ("log.md", "- Estimates from labels, the teacher's pass and one operation", "once"),

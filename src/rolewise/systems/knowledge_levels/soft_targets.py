@@ -119,7 +119,7 @@ def distillation_of(targets: Targets, temperature: float, weight: float) -> Call
 
 
 def gradient_ratio(student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, share: float) -> Tensor:
-    r"""Returns the factor by which distillation scales the gradient of labels alone on each label's logit, at temperature 1.
+    r"""Returns the factor by which distillation scales the labels' gradient on each label's logit, at temperature 1.
 
     .. math:: (1 - \lambda) + \lambda (p_t - q_t) / (1 - q_t)
 
