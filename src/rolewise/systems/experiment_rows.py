@@ -36,6 +36,10 @@ def experiment_rows(path: Path, settings: Sequence[str], levels: Mapping[str, st
     with tempfile.TemporaryDirectory() as folder:
         results = run(config, Path(folder) / "run", on_update=go_on)
     return [
-        {**levels, "student": arm["student"], **{key: values[0] for key, values in arm["metrics"].items()}}
+        {
+            **levels,
+            "student": arm["student"],
+            **{key: next(iter(values.values())) for key, values in arm["metrics"].items()},
+        }
         for arm in results["arms"]
     ]

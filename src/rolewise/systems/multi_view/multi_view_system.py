@@ -193,6 +193,12 @@ MULTI_VIEW = System(
             "self-distilled",
             "two views",
         ),
+        _claim(
+            "One distilled from an ensemble is better than one on labels alone",
+            "distilled ensemble",
+            "single",
+            "two views",
+        ),
         _claim("The ensemble is better than what is distilled from it", "ensemble", "distilled ensemble", "two views"),
         _claim(
             "On digits, one distilled from an ensemble is better than one on labels alone",

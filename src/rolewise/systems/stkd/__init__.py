@@ -1,1 +1,1 @@
-"""STKD: distillation on mixed pairs, whose targets tell of the likeness of instances."""
+"""STKD: distillation on mixed pairs, whose targets hold the likeness of instances."""

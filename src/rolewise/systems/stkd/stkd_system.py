@@ -32,6 +32,7 @@ class StkdSettings(SystemSettings):
         alpha: the ratio of a mixed pair is Beta(alpha, alpha).
         images: labelled images of the student.
         epochs: epochs of the student.
+        teacher_epochs: epochs of the teacher.
         temperature: temperature of distillation.
     """
 
@@ -39,6 +40,7 @@ class StkdSettings(SystemSettings):
     alpha: Annotated[float, Field(gt=0)] = 1.0
     images: Annotated[int, Field(ge=20, le=900)] = 200
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 150
+    teacher_epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
     temperature: Annotated[float, Field(gt=0)] = 4.0
 
 
@@ -57,6 +59,7 @@ def stkd_rows(piece: Piece, settings: StkdSettings, context: JobContext) -> list
         f"data.split_seed={piece.seed % 2**31}",
         f"students[0].images={settings.images}",
         f"students[0].train.epochs={settings.epochs}",
+        f"teacher.train.epochs={settings.teacher_epochs}",
         f"students[0].mix={'{method: none}' if mix == 'none' else mixed}",
         f"distill.methods[0].temperature={settings.temperature}",
         f"distill.mixed_targets={target}",
@@ -67,8 +70,8 @@ def stkd_rows(piece: Piece, settings: StkdSettings, context: JobContext) -> list
 
 
 def _claim(text: str, of: tuple[str, str], against: tuple[str, str]) -> Claim:
-    sides = [dict(zip(("images", "learns"), side, strict=True)) for side in (of, against)]
-    return Claim(text, *sides, ACCURACY.key)
+    first, second = (dict(zip(("images", "learns"), side, strict=True)) for side in (of, against))
+    return Claim(text, first, second, ACCURACY.key)
 
 
 STKD = System(
