@@ -21,13 +21,16 @@ from typing import Any
 
 import quiet
 import torch
+import yaml
 from torch import nn
 
 from rolewise.models import build
 from rolewise.quant import quantise
 
-#: Sides of the teacher's and the student's images in configs/imagenette.yaml, and the teacher's own.
-TEACHER, STUDENT, OWN = 128, 48, 260
+CONFIG = yaml.safe_load((Path(__file__).resolve().parent.parent / "configs" / "imagenette.yaml").read_text("utf-8"))
+NETWORK = CONFIG["students"][0]["model"]
+#: Sides of the teacher's and the student's images, and the teacher's own.
+TEACHER, STUDENT, OWN = CONFIG["teacher"]["model"]["size"][0], NETWORK["size"][0], 260
 SPEC = {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3}
 
 
@@ -35,7 +38,7 @@ def photographs(teacher: nn.Module, folder: Path) -> dict[str, Callable[[], Any]
     """Returns a run of each network on a photograph: the teacher at two sizes, the student in floats and in int8."""
     draws = torch.Generator().manual_seed(0)
     images = torch.rand(64, 3, STUDENT, STUDENT, generator=draws)
-    plain = build("resnet14", num_classes=10, channels=3, size=(STUDENT, STUDENT), seed=0)
+    plain = build(NETWORK["name"], num_classes=10, channels=3, size=(STUDENT, STUDENT), seed=0)
     bits = quantise(plain, {"weights": 8, "activations": 8}).train()
     with torch.no_grad():
         for _ in range(3):
