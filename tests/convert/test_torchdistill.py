@@ -10,6 +10,8 @@ import yaml
 from typer.testing import CliRunner
 
 from rolewise.cli import app
+from rolewise.convert.converted_config import Conversion
+from rolewise.convert.source_losses import loss_terms
 from rolewise.convert.tagged_yaml import CALL, read_tagged
 from rolewise.convert.torchdistill import convert_torchdistill, converted_text
 from rolewise.errors import InputError
@@ -140,3 +142,17 @@ def test_the_command_writes_a_config_or_says_why_not(tmp_path: Path) -> None:
         error = CliRunner().invoke(app, ["convert", *arguments]).exception
         with pytest.raises(InputError, match=text):
             raise error if error is not None else AssertionError(arguments)
+
+
+def test_losses_of_two_parts_become_all_that_they_are() -> None:
+    found = Conversion()
+    plus = {"key": "DISTPlusLoss", "kwargs": {"beta": 2.0, "tau": 3.0, "iota": 0.5}}
+    parts = {"KTALoss": 1.0, "AffinityLoss": 5.0}
+    terms = {name: {"criterion": {"key": name, "kwargs": {}}, "weight": weight} for name, weight in parts.items()}
+    stage = {"criterion": {"kwargs": {"sub_terms": {"plus": {"criterion": plus, "weight": 1.5}, **terms}}}}
+    assert loss_terms(stage, found).methods == [
+        {"name": "dist", "inter": 2.0, "intra": 1.0, "temperature": 3.0, "weight": 1.5},
+        {"name": "dist_plus", "channels": 0.5, "places": 1.0, "weight": 1.5},
+        {"name": "kta", "weight": 1.0},
+    ]
+    assert len([text for text in found.differing if "plus" in text or "kta" in text]) == 2

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rolewise.convert.converted_config import Conversion, mapping, number, whole
+from rolewise.convert.output_losses import OUTPUT_READERS
 from rolewise.convert.tagged_yaml import CALL
 from rolewise.convert.term_builder import OUTPUTS, Settings, TermBuilder
 from rolewise.distill import METHODS
@@ -14,12 +15,9 @@ from rolewise.distill import METHODS
 _BY_NAME = {
     "PADL2Loss": ("pad", "pad_l2"),
     "SRDLoss": ("srd",),
-    "DISTPlusLoss": ("dist_plus",),
     "SKDDirectionLoss": ("skd_direction",),
     "SSKDLoss": ("sskd",),
     "AuxSSKDLoss": ("sskd_auxiliary", "sskd"),
-    "KTALoss": ("kta",),
-    "AffinityLoss": ("affinity",),
 }
 
 
@@ -52,47 +50,6 @@ def _read(terms: TermBuilder, name: str, term: dict[str, Any]) -> None:
         return
     terms.add({"name": known, "weight": weight})
     terms.found.differ(f"{key}: {known} with its own defaults and taps; compare its page with the source's settings")
-
-
-def _cross_entropy(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
-    wrapped = mapping(mapping(term.get("criterion_wrapper")).get("kwargs"))
-    if not mapping(wrapped.get("target")).get("uses_label", True):
-        terms.found.refuse(f"criterion: CrossEntropyLoss ({name}) against something that is no label")
-    parts = mapping(wrapped.get("weights"))
-    if len(parts) > 1:
-        terms.found.lose(f"criterion: weights {parts} of several outputs; the first output alone has a loss here")
-        weight *= number(next(iter(parts.values())), 1.0)
-    terms.label_weight += weight
-    terms.label_smoothing = number(given.get("label_smoothing"), 0.0)
-
-
-def _kd(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
-    terms.reads_outputs(name, given)
-    temperature, alpha = number(given.get("temperature"), 1.0), number(given.get("alpha"), 0.5)
-    beta = number(given.get("beta"), 1 - alpha)
-    terms.label_weight += weight * alpha
-    if not alpha:
-        # The source leaves out T^2 and beta then.
-        beta = 1 / temperature**2
-        terms.found.differ(f"{name}: with alpha 0 the source leaves out T^2; the weight here is divided by it")
-    if beta:
-        terms.add({"name": "kd", "temperature": temperature, "weight": round(weight * beta, 10)})
-
-
-def _standardised(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
-    terms.reads_outputs(name, given)
-    alpha = number(given.get("alpha"), 0.5)
-    beta = number(given.get("beta"), 1 - alpha)
-    terms.label_weight += weight * alpha
-    section = {"name": "logit_standardisation", "temperature": number(given.get("temperature"), 1.0)}
-    terms.add({**section, "weight": round(weight * beta, 10)})
-
-
-def _dist(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
-    terms.reads_outputs(name, given)
-    inter, intra = number(given.get("beta"), 1.0), number(given.get("gamma"), 1.0)
-    section = {"name": "dist", "inter": inter, "intra": intra, "temperature": number(given.get("tau"), 1.0)}
-    terms.add({**section, "weight": weight})
 
 
 def _attention(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
@@ -211,10 +168,11 @@ def _squares(terms: TermBuilder, name: str, given: Settings, term: Settings, wei
     terms.tapped(section, [(taps[0], taps[1])])
 
 
-def _instances(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
-    temperature = number(given.get("temperature"), 4.0)
-    terms.found.differ(f"{name}: the paper's form, kd without T^2, which the weight takes off; of all examples")
-    terms.add({"name": "kd", "temperature": temperature, "weight": round(weight / temperature**2, 10)})
+def _translator(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    if any(one["name"] == "kta" for one in terms.methods):
+        return
+    terms.found.differ(f"{name}: auto-encoder, adapted map and affinity are one method, kta, with weights of its own")
+    terms.add({"name": "kta", "weight": weight})
 
 
 def _norm(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
@@ -222,11 +180,9 @@ def _norm(terms: TermBuilder, name: str, given: Settings, term: Settings, weight
 
 
 _READERS: dict[str, Callable[[TermBuilder, str, Settings, Settings, float], None]] = {
-    "CrossEntropyLoss": _cross_entropy,
-    "KDLoss": _kd,
-    "LogitStdKDLoss": _standardised,
-    "SKDInstanceLoss": _instances,
-    "DISTLoss": _dist,
+    **OUTPUT_READERS,
+    "KTALoss": _translator,
+    "AffinityLoss": _translator,
     "ATLoss": _attention,
     "PKTLoss": _named_paths("pkt"),
     "RKDLoss": _named_paths("rkd"),
