@@ -202,10 +202,10 @@ def _run(
 
 
 def _count(experiment: Any, out: Path, fresh: bool, extend: bool, only: Any) -> None:
-    from rolewise.cli.cost_tables import show_extension, show_run_cost, timing
+    from rolewise.cli.cost_tables import show_extension, show_run_cost, while_timing
     from rolewise.experiment.dry_run import dry_run
 
-    with timing():
+    with while_timing():
         plan, extension = dry_run(experiment, out, fresh=fresh, extend=extend, only=only)
     if extension is not None:
         show_extension(extension, plan)
@@ -224,10 +224,10 @@ def _study(config: Path, out: Path, settings: list[str] | None, far: HowFar, dry
         )
     read = announced(config, settings or [], lambda: load_study(config, settings or [], on_note=say), out)
     if dry:
-        from rolewise.cli.cost_tables import show_study_cost, timing
+        from rolewise.cli.cost_tables import show_study_cost, while_timing
         from rolewise.study.dry_study import dry_study
 
-        with timing():
+        with while_timing():
             counted_plan = dry_study(read, out, fresh=how["fresh"], extend=how["extend"])
         show_study_cost(counted_plan)
         return None

@@ -57,10 +57,10 @@ def compare_command(
     with breakable() as far:
         plan = _plan(methods, data, pair, seeds, settings or [])
         if dry_run:
-            from rolewise.cli.cost_tables import show_study_cost, timing
+            from rolewise.cli.cost_tables import show_study_cost, while_timing
             from rolewise.study.dry_study import dry_study
 
-            with timing():
+            with while_timing():
                 counted_plan = dry_study(plan.study, out, fresh=fresh, extend=extend)
             show_study_cost(counted_plan)
             return

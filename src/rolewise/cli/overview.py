@@ -81,10 +81,10 @@ def validate_command(
         for remark in dict.fromkeys(text for cell in read.cells for text in config_remarks(cell.config)):
             print_sentences(console, remark)
         if cost:
-            from rolewise.cli.cost_tables import show_study_cost, timing
+            from rolewise.cli.cost_tables import show_study_cost, while_timing
             from rolewise.study.dry_study import dry_study
 
-            with timing():
+            with while_timing():
                 counted_plan = dry_study(read)
             show_study_cost(counted_plan)
         return
@@ -99,10 +99,10 @@ def validate_command(
     for remark in config_remarks(experiment, imports=not no_import):
         print_sentences(console, remark)
     if cost and not no_import:
-        from rolewise.cli.cost_tables import show_run_cost, timing
+        from rolewise.cli.cost_tables import show_run_cost, while_timing
         from rolewise.experiment.dry_run import dry_run
 
-        with timing():
+        with while_timing():
             run_plan, _ = dry_run(experiment)
         show_run_cost(run_plan, experiment)
 
