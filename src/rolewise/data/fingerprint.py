@@ -9,6 +9,7 @@ import torch
 
 from rolewise.data.held_images import decoded_pieces
 from rolewise.data.image_sources import ImageData, Source, StreamedArray, StreamedFiles
+from rolewise.data.packed_images import PackedImages
 from rolewise.data.picture_source import check_streamed
 from rolewise.data.text_source import TextData
 from rolewise.files import sha256
@@ -23,7 +24,7 @@ def fingerprint(source: Source, known: Mapping[str, str] | None = None, *, by_pi
     A source of texts has ``tokens`` in place of pixels, of both roles' tokenizers.
 
     Images in memory or in an array are read a batch at a time; of image files the bytes on disk count, and whether
-    EXIF turns their pixels. Files that are read for it are decoded once, so that a damaged one shows here.
+    EXIF turns their pixels, and of packed images the bytes of each. Files that are read for it are decoded once, so that a damaged one shows here.
 
     Args:
         source: the images.
@@ -45,14 +46,14 @@ def fingerprint(source: Source, known: Mapping[str, str] | None = None, *, by_pi
     pixels = known.get(state) if known and state is not None else None
     if by_pixels and isinstance(source, StreamedFiles):
         pixels = _decoded_pixels(source)
-    return {"pixels": pixels or _pixels(source), "labels": labels.hexdigest()}
+    return {"pixels": pixels or _pixels(source, by_pixels), "labels": labels.hexdigest()}
 
 
 def files_state(source: Source) -> str | None:
     """Returns a digest of the paths, sizes and times of change of the files that a source streams; None in memory."""
     if isinstance(source, StreamedFiles):
         paths = list(source.paths)
-    elif isinstance(source, StreamedArray):
+    elif isinstance(source, (StreamedArray, PackedImages)):
         paths = source.files
     else:
         return None
@@ -74,7 +75,7 @@ def _head(source: Source) -> bytes:
     return f"{len(source)} {source.channels} {source.size}".encode()
 
 
-def _pixels(source: Source) -> str:
+def _pixels(source: Source, by_pixels: bool) -> str:
     pixels = hashlib.sha256(_head(source))
     if isinstance(source, StreamedFiles):
         # The one pass over all files that every run makes before it trains: what cannot be read is found in it.
@@ -84,6 +85,8 @@ def _pixels(source: Source) -> str:
             pixels.update(bytes.fromhex(sha256(path, "image")))
             if source.turned is not None and source.turned(path):
                 pixels.update(b"turned")
+    elif isinstance(source, PackedImages) and not by_pixels:
+        pixels.update(source.digest().encode())
     else:
         for part in torch.split(torch.arange(len(source)), _BATCH):
             batch = source.images[part[0] : part[-1] + 1] if isinstance(source, ImageData) else source.batch(part)

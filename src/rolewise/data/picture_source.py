@@ -14,7 +14,15 @@ import torch
 from torch import Tensor
 
 from rolewise.data.data_checks import check_memory, warn
-from rolewise.data.image_decoder import Colour, FaultyImageError, Orientation, Resize, decode_image, turned
+from rolewise.data.image_decoder import (
+    Colour,
+    FaultyImageError,
+    Orientation,
+    Resampling,
+    Resize,
+    decode_image,
+    turned,
+)
 from rolewise.data.image_sources import ImageData, Source, StreamedFiles
 from rolewise.errors import InputError
 from rolewise.words import counted
@@ -41,6 +49,7 @@ class PictureRules:
         memory_budget_mb: sets whose pixels take more are streamed from disk.
         crop_ratio: of ``crop``, the fraction of the largest crop's sides that is kept (see
             `rolewise.data.image_decoder.decode_image`).
+        resampling: ``pillow`` or ``torch``, the code that interpolates.
 
     Raises:
         InputError: a fraction below 1 is set beside another way to the size.
@@ -54,6 +63,7 @@ class PictureRules:
     faulty: Faulty
     memory_budget_mb: float
     crop_ratio: float = 1.0
+    resampling: Resampling = "pillow"
 
     def __post_init__(self) -> None:
         if self.crop_ratio != 1 and self.resize != "crop":
@@ -87,6 +97,7 @@ class PictureRules:
             resize=self.resize,
             orientation=self.orientation,
             crop_ratio=self.crop_ratio,
+            resampling=self.resampling,
             on_frames=on_frames,
         )
 

@@ -174,6 +174,7 @@ def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
         download=section.download,
         # Files of which some are used stay files until it is known which.
         memory_budget_mb=section.memory_budget_mb if section.limit is None else NOTHING_MB,
+        decoders=config.decoders,
     )
     _LOADED.clear()
     # What the config leaves out is let go of, and not held by every process to the end.
