@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from rolewise.cli.data import data_app
 from rolewise.cli.options import console
 from rolewise.errors import InputError
 from rolewise.words import counted
+
+if TYPE_CHECKING:
+    from rolewise.data.pack_sources import PackSource
 
 _LISTS = (".csv", ".tsv", ".jsonl", ".ndjson")
 _PART = "Folder of {0} images, list of them, or pattern of tar files such as {1}-*; by default found by its name."
@@ -84,7 +87,7 @@ def _classes(file: Path | None) -> list[str] | None:
 
 def _source(
     source: Path, parts: dict[str, str], image: str, label: str, root: str | None, classes: list[str] | None
-) -> object:
+) -> PackSource:
     """Returns the images of whatever a path leads to."""
     from rolewise.data.data_checks import MissingDataError, check_kind
     from rolewise.data.pack_sources import folder_source, list_source

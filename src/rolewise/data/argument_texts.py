@@ -9,7 +9,7 @@ _PICTURES = {
     "crop_ratio": "fraction of the largest crop's sides that is kept: 0.875 is a resize to 256 pixels and a crop of "
     "the middle 224.",
     "train_crop_ratio": "crop_ratio of training images, and of validation images drawn from them; null for crop_ratio.",
-    "resampling": "code that interpolates: pillow, or torch, which takes a third of the time and gives levels that "
+    "resampling": "code that interpolates: pillow, or torch, which takes less time and gives levels that "
     "differ by 2 of 255 at the most.",
     "orientation": "exif turns a picture as its EXIF entry orients it, stored leaves its pixels as they are.",
     "grayscale": "one channel instead of three.",
@@ -42,8 +42,8 @@ _PLACES = {
     "root": "folder below data.root that paths in the list begin from; null for the list's own.",
     "file": "name of the file below data.root.",
     "train": "name of the training part: a folder, a split or a list of the data set; null finds it by its name.",
-    "test": "name of the test part: a folder, a file, a split or a list of the data set; null finds it by its name, or leaves "
-    "it out.",
+    "test": "name of the test part: a folder, a file, a split or a list of the data set; null finds it by its name, or "
+    "leaves it out.",
     "images": "name of the folder or the file of the images.",
     "masks": "name of the folder of their masks.",
     "validation": "name of the part of the data set that validates; null where validation images are drawn.",

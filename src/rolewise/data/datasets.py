@@ -58,8 +58,8 @@ def read_with(
 ) -> RawData:
     """Reads a data set whose own settings may be called anything, ``root`` included (see `read`).
 
-    ``decoders`` is the number of processes that decode packed images which are streamed, 0 for threads of this one; None
-    leaves it to the number of cores.
+    ``decoders`` is the number of processes that decode packed images which are streamed, 0 for threads of this one;
+    None leaves it to the number of cores.
 
     Raises:
         InputError: as of `read`.

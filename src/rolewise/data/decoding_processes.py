@@ -153,7 +153,7 @@ class DecodingProcesses:
         found: dict[int, str] = {}
         for at, future in zip(starts, futures, strict=True):
             found |= {at + place: fault for place, fault in future.result().items()}
-        images[:] = np.frombuffer(self._block.buf, np.uint8, images.size).reshape(images.shape)
+        images[:] = _pixels_in(self._block, images.shape)
         return found
 
 
@@ -173,9 +173,13 @@ def _decode_task(rows: bytes, indices: Sequence[int], name: str, start: int, sha
             block.close()
         _BLOCKS.clear()
         _BLOCKS[name] = SharedMemory(name)
-    count = len(indices) * int(np.prod(shape))
-    images = np.frombuffer(_BLOCKS[name].buf, np.uint8, count, start).reshape(len(indices), *shape)
-    return _ROWS[rows](indices, images)
+    return _ROWS[rows](indices, _pixels_in(_BLOCKS[name], (len(indices), *shape), start))
+
+
+def _pixels_in(block: SharedMemory, shape: tuple[int, ...], start: int = 0) -> np.ndarray:
+    """Returns uint8 pixels in shared memory, from byte ``start`` on."""
+    assert block.buf is not None
+    return np.frombuffer(block.buf, np.uint8, int(np.prod(shape)), start).reshape(shape)
 
 
 def decode_each(

@@ -24,7 +24,8 @@ def fingerprint(source: Source, known: Mapping[str, str] | None = None, *, by_pi
     A source of texts has ``tokens`` in place of pixels, of both roles' tokenizers.
 
     Images in memory or in an array are read a batch at a time; of image files the bytes on disk count, and whether
-    EXIF turns their pixels, and of packed images the bytes of each. Files that are read for it are decoded once, so that a damaged one shows here.
+    EXIF turns their pixels; of packed images the bytes of each. Files that are read for it are decoded once, so that a
+    damaged one shows here.
 
     Args:
         source: the images.

@@ -1,4 +1,4 @@
-"""Chosen images of files, of an array on disk or of a packed set, read into memory where the whole set could be held."""
+"""Chosen images of a set that is on disk, read into memory where the whole set could be held."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def _finish(source: PackSource, folder: Path, plan: dict[str, Any], files: Seque
     library = dataset_library(_WHERE)
     for part in source.parts:
         library.DatasetInfo(features=pack_features(source.classes)).write_to_directory(str(folder / part))
-        state = {
+        state: dict[str, Any] = {
             "_data_files": [{"filename": file.name} for file in files if file.parent.name == part],
             "_fingerprint": digest_of([plan, part])[:16],
             **{f"_format_{name}": value for name, value in (("columns", None), ("kwargs", {}), ("type", None))},
@@ -142,7 +142,7 @@ def _finish(source: PackSource, folder: Path, plan: dict[str, Any], files: Seque
         write_json(folder / part / "state.json", state)
     write_json(folder / "dataset_dict.json", {"splits": list(source.parts)})
     splits = library_splits(_WHERE, folder.parent, folder.name, None, False, {part: part for part in source.parts})
-    parts = {}
+    parts: dict[str, dict[str, Any]] = {}
     for part, split in splits.items():
         labels = torch.from_numpy(np.asarray(split.select_columns(["label"]).with_format("numpy")["label"][:]).copy())
         if missing := sorted(set(range(len(source.classes))) - set(labels.tolist())) if part == "train" else []:

@@ -35,7 +35,8 @@ def decoded_jpeg(image: Image.Image) -> Image.Image:
     """
     from PIL import Image as pillow
 
-    decode, file = _simplejpeg(), getattr(image, "fp", None)
+    decode: Any = _simplejpeg()
+    file: Any = getattr(image, "fp", None)
     if decode is None or file is None or image.format != "JPEG" or image.mode not in ("L", "RGB"):
         return image
     file.seek(0)
@@ -76,8 +77,8 @@ def brought_to(
     target, bicubic = (size[1], size[0]), pillow.Resampling.BICUBIC
     if resize == "crop":
         box = _crop(picture.size, target, crop_ratio)
-        if (box[2] - box[0], box[3] - box[1]) == target and all(edge == int(edge) for edge in box):
-            return _cut(picture, tuple(map(int, box)))
+        if (whole := tuple(map(int, box))) == box and (whole[2] - whole[0], whole[3] - whole[1]) == target:
+            return _cut(picture, whole)
         if resampling == "torch":
             return _resampled(_cut(picture, _whole(box)), size)
         return np.asarray(ImageOps.fit(picture, target, bleed=(1 - crop_ratio) / 2), np.uint8)

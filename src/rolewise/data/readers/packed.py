@@ -61,7 +61,7 @@ def packed(
     grayscale: Annotated[bool, FLAG] = False,
     background: Annotated[int | list[int], COLOUR] = 255,
 ) -> tuple[Source, Source | None]:
-    """Encoded images with classes in Arrow files, read by index; above the memory budget they are streamed from disk."""
+    """Encoded images with classes in Arrow files, read by index; large sets are streamed from disk."""
     named = {"train": train, "validation": validation, "test" if test else "test?": test or "test"}
     wanted = {part: name for part, name in named.items() if name is not None}
     splits = library_splits(_WHERE, root, path, subset, download, wanted)
