@@ -10,7 +10,7 @@ _PICTURES = {
     "the middle 224.",
     "train_crop_ratio": "crop_ratio of training images, and of validation images drawn from them; null for crop_ratio.",
     "resampling": "code that interpolates: pillow, or torch, which takes less time and gives levels that "
-    "differ by 2 of 255 at the most.",
+    "differ by 2 of 255 at the most within a crop.",
     "orientation": "exif turns a picture as its EXIF entry orients it, stored leaves its pixels as they are.",
     "grayscale": "one channel instead of three.",
     "background": "grey level or colour below what is transparent, and around a padded picture.",

@@ -31,7 +31,8 @@ _ANIMATED = {"GIF", "WEBP", "PNG", "TIFF", "AVIF"}
 #: Ways to bring a picture to the size: cut at its edges, on a background, or with another aspect ratio.
 Resize = Literal["crop", "pad", "squash"]
 RESIZES: tuple[Resize, ...] = get_args(Resize)
-#: The code that resamples. Their levels differ by 2 of 255 at the most, in 1 of 100 places; torch takes less time.
+#: The code that resamples. Their levels differ by 2 of 255 at the most, but at the edges of a crop, where Pillow also
+#: sees the pixels beyond; torch takes less time.
 Resampling = Literal["pillow", "torch"]
 RESAMPLINGS: tuple[Resampling, ...] = get_args(Resampling)
 #: A picture as its EXIF entry orients it, or as its pixels are stored.
