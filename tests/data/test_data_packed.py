@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import tarfile
 from concurrent.futures import Future
@@ -15,9 +16,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image, ImageOps
 
-from rolewise.data import DataWarning, ImageData, PackedImages, decoding_processes, divide, fingerprint, packing, read
+from rolewise.data import (
+    DataWarning,
+    ImageData,
+    PackedImages,
+    argument_faults,
+    decoding_processes,
+    divide,
+    fingerprint,
+    packing,
+    read,
+    reader_settings,
+)
 from rolewise.data import picture_pixels as pixels_of
 from rolewise.data.decoding_processes import DecodingProcesses, shared_pool
 from rolewise.data.image_decoder import FaultyImageError, decode_image
@@ -333,3 +346,16 @@ def test_processes_decode_the_same_bytes_and_one_that_is_killed_is_replaced(fold
         os.kill(number, signal.SIGKILL)
     assert torch.equal(source.batch(ALL), expected)
     shared_pool(2).close()
+
+
+def test_the_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "streaming.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(page.partition("```python\n")[2].partition("```")[0], "streaming.md", "exec"), {})
+    assert capsys.readouterr().out.count("torch.Size([4, 3, 28, 28])") == 2
+    arguments = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])["data"]["arguments"]
+    assert not list(argument_faults("packed", arguments))
+    settings = page.partition("| setting | meaning |")[2].partition("From Python")[0]
+    assert set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`[^|]*) \|", settings, re.M)))) == set(
+        reader_settings("packed")
+    )

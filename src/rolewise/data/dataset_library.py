@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rolewise.errors import InputError, near
+from rolewise.data.data_checks import MissingDataError
+from rolewise.errors import InputError, dotted, near
 
 #: Files by which a folder is known that `datasets.save_to_disk` wrote: of several splits, and of one.
 SAVED = ("dataset_dict.json", "state.json")
@@ -52,10 +53,9 @@ def library_splits(
     elif folder.is_dir():
         found = _loaded(library, where, path, lambda: library.load_dataset(str(folder), subset))
     elif not download:
-        raise InputError.at(
-            ("data", "arguments", "path"),
-            f"must be a folder below {root}, got {path!r}; for a data set of the hub set data.download to true",
-        )
+        place = ("data", "arguments", "path")
+        rule = f"must be a folder below {root}, got {path!r}; for a data set of the hub set data.download to true"
+        raise MissingDataError(f"{dotted(place)} {rule}", path=place, rule=rule)
     else:
         found = _loaded(library, where, path, lambda: library.load_dataset(path, subset))
     # A folder of one split is that split, whatever it was called.
