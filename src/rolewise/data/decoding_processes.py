@@ -10,7 +10,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -150,9 +150,12 @@ class DecodingProcesses:
             )
             for at in starts
         ]
-        found: dict[int, str] = {}
-        for at, future in zip(starts, futures, strict=True):
-            found |= {at + place: fault for place, fault in future.result().items()}
+        try:
+            parts = [future.result() for future in futures]
+        finally:
+            # Whatever went wrong: nobody may still write when the memory is used again.
+            wait(futures)
+        found = {at + place: fault for at, part in zip(starts, parts, strict=True) for place, fault in part.items()}
         images[:] = _pixels_in(self._block, images.shape)
         return found
 
