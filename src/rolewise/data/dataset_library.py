@@ -18,7 +18,7 @@ def dataset_library(where: str) -> Any:
     """Returns the library datasets.
 
     Args:
-        where: who needs it, for the error.
+        where: name of the feature that needs it, for the error.
 
     Raises:
         InputError: it is not installed.
@@ -41,7 +41,7 @@ def library_splits(
         root: the folder of data.
         path: a folder below it, or a data set of the hub.
         subset: the name of the hub data set's configuration; None for its only one.
-        download: whether the hub may be asked.
+        download: whether data sets of the hub are fetched.
         names: the name of the split of each part. A part called ``name?`` may be missing.
 
     Raises:

@@ -21,10 +21,10 @@ _WORDS = {
 
 
 def write_plan(folder: Path, plan: Mapping[str, Any]) -> None:
-    """Writes what is to be packed, before the first image is.
+    """Writes the plan of a packed data set, before its first image.
 
     Args:
-        folder: where it is packed.
+        folder: the unfinished data set.
         plan: plain values by the names of `check_plan`.
     """
     write_sealed(folder / RECORD, {"version": _VERSION, "plan": dict(plan), "parts": None})
@@ -59,8 +59,8 @@ def write_parts(folder: Path, plan: Mapping[str, Any], parts: Mapping[str, Mappi
     """Writes the record of a finished data set.
 
     Args:
-        folder: where it was packed.
-        plan: what was packed.
+        folder: the data set.
+        plan: as of `write_plan`.
         parts: of each split its ``rows`` and its ``digest``.
     """
     write_sealed(folder / RECORD, {"version": _VERSION, "plan": dict(plan), "parts": dict(parts)})

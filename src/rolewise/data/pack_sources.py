@@ -1,4 +1,4 @@
-"""What can be packed: folders of images by class, lists of images, and tar files of images with their classes."""
+"""Sources of packed data sets: folders of images by class, lists of images, and tar files of images with classes."""
 
 from __future__ import annotations
 

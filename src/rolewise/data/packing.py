@@ -38,7 +38,7 @@ def pack_images(
 ) -> dict[str, int]:
     """Writes a source's images into a folder that the library datasets reads; the folder appears when it is whole.
 
-    Until then everything is in a hidden folder beside it, and the same call goes on from there.
+    Until then everything is in a hidden folder beside it, and the same call resumes there.
 
     Args:
         source: the images.
@@ -128,7 +128,7 @@ def _pack_chunks(
 
 
 def _finish(source: PackSource, folder: Path, plan: dict[str, Any], files: Sequence[Path]) -> dict[str, int]:
-    """Writes what the library expects beside the Arrow files, reads them whole, and writes their digests."""
+    """Writes the files that the library expects beside the Arrow files, reads them whole, and writes their digests."""
     library = dataset_library(_WHERE)
     for part in source.parts:
         library.DatasetInfo(features=pack_features(source.classes)).write_to_directory(str(folder / part))

@@ -47,8 +47,7 @@ class PictureRules:
         orientation: ``exif`` or ``stored``.
         faulty: ``error`` ends the reading, ``skip`` leaves the file out.
         memory_budget_mb: sets whose pixels take more are streamed from disk.
-        crop_ratio: of ``crop``, the fraction of the largest crop's sides that is kept (see
-            `rolewise.data.image_decoder.decode_image`).
+        crop_ratio: of ``crop``, the fraction of the largest crop's sides that is kept.
         resampling: ``pillow`` or ``torch``, the code that interpolates.
 
     Raises:
@@ -88,7 +87,8 @@ class PictureRules:
         Args:
             on_frames: called with the path of a file that holds several pictures.
         """
-        ground: Colour = self.background if isinstance(self.background, int) else _three(self.background)
+        colour = self.background
+        ground: Colour = colour if isinstance(colour, int) else (colour[0], colour[1], colour[2])
         return functools.partial(
             decode_image,
             size=self.shape,
@@ -251,7 +251,3 @@ def _check_classes_left(labels: Tensor, kept: Tensor, names: tuple[str, ...], fa
     if gone:
         first = next(index for index in sorted(faults) if int(labels[index]) == gone[0])
         raise InputError(f"the class {names[gone[0]]} has no image left that can be read: {faults[first]}")
-
-
-def _three(colour: Sequence[int]) -> tuple[int, int, int]:
-    return colour[0], colour[1], colour[2]

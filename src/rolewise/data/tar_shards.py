@@ -70,8 +70,8 @@ def _divided(shards: Sequence[Path], parts: Mapping[str, str]) -> dict[str, list
         return {"train": list(shards)}
     if strange := [one.name for one, part in begun.items() if part is None]:
         raise InputError(
-            f"{strange[0]} belongs to no part, and others are called by theirs; name each part's files by --train, "
-            "--validation and --test"
+            f"{strange[0]} belongs to no part, and other files are called as a part is; name those of each by "
+            "--train, --validation and --test"
         )
     return {
         part: [one for one in shards if begun[one] == part]

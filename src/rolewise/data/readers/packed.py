@@ -40,7 +40,7 @@ _WHERE = 'data set "packed"'
 
 
 @READERS.add("packed")
-def packed(
+def packed_dataset(
     root: Path,
     download: bool,
     memory_budget_mb: float,
