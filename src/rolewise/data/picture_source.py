@@ -14,15 +14,8 @@ import torch
 from torch import Tensor
 
 from rolewise.data.data_checks import check_memory, warn
-from rolewise.data.image_decoder import (
-    Colour,
-    FaultyImageError,
-    Orientation,
-    Resampling,
-    Resize,
-    decode_image,
-    turned,
-)
+from rolewise.data import image_decoder
+from rolewise.data.image_decoder import Colour, FaultyImageError, Orientation, Resize, decode_image, turned
 from rolewise.data.image_sources import ImageData, Source, StreamedFiles
 from rolewise.errors import InputError
 from rolewise.words import counted
@@ -62,7 +55,7 @@ class PictureRules:
     faulty: Faulty
     memory_budget_mb: float
     crop_ratio: float = 1.0
-    resampling: Resampling = "pillow"
+    resampling: image_decoder.Resampling = "pillow"
 
     def __post_init__(self) -> None:
         if self.crop_ratio != 1 and self.resize != "crop":
