@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rolewise.data.data_checks import check_memory, warn
 from rolewise.data import image_decoder
+from rolewise.data.data_checks import check_memory, warn
 from rolewise.data.image_decoder import Colour, FaultyImageError, Orientation, Resize, decode_image, turned
 from rolewise.data.image_sources import ImageData, Source, StreamedFiles
 from rolewise.errors import InputError
