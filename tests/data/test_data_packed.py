@@ -206,9 +206,7 @@ def test_damaged_images_are_named_and_only_their_file_is_left_to_do(photographs:
         place.mkdir(parents=True, exist_ok=True)
         (place / f"{at:02d}.jpg").write_bytes(one)
     source = folder_source(tmp_path / "in", {})
-    with pytest.raises(
-        InputError, match=r"^dog/07\.jpg cannot be read as an image .*set data.arguments.faulty to skip"
-    ):
+    with pytest.raises(InputError, match=r"^dog/07\.jpg cannot be read as an image .*give --faulty skip"):
         packed(source, tmp_path / "out")
     partial = tmp_path / ".out.packing/train"
     assert not (tmp_path / "out").exists()

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +22,7 @@ from rolewise.data.pack_sources import PackItem, PackSource
 from rolewise.data.packed_files import PackSettings, pack_features, write_packed_file
 from rolewise.data.packed_images import PackedRows, digest_of_rows
 from rolewise.data.picture_source import refuse_or_skip
-from rolewise.errors import InputError
+from rolewise.errors import InputError, RunError
 from rolewise.files import digest_of, sync_folder, write_json
 
 _WHERE = "rolewise data pack"
@@ -119,12 +120,18 @@ def _pack_chunks(
         for file, items in left:
             ended(file, write_packed_file(file, items, source.classes, settings, skip))
     else:
-        with process_pool(min(count, len(left))) as pool:
+        pool = process_pool(min(count, len(left)))
+        try:
             given = {pool.submit(write_packed_file, *one, source.classes, settings, skip): one[0] for one in left}
             for future in as_completed(given):
                 ended(given[future], future.result())
+        except BrokenProcessPool as error:
+            raise RunError("a process that packed images died; is there enough memory? Give the same again") from error
+        finally:
+            # Nothing is begun after Ctrl-C or an error.
+            pool.shutdown(wait=False, cancel_futures=True)
     if faults:
-        refuse_or_skip(faults, sum(map(len, source.parts.values())), faulty)
+        refuse_or_skip(faults, sum(map(len, source.parts.values())), faulty, "give --faulty skip")
 
 
 def _finish(source: PackSource, folder: Path, plan: dict[str, Any], files: Sequence[Path]) -> dict[str, int]:

@@ -77,10 +77,12 @@ def brought_to(
     target, bicubic = (size[1], size[0]), pillow.Resampling.BICUBIC
     if resize == "crop":
         box = _crop(picture.size, target, crop_ratio)
-        if (whole := tuple(map(int, box))) == box and (whole[2] - whole[0], whole[3] - whole[1]) == target:
+        whole = _whole(box)
+        at_pixels = all(float(edge).is_integer() for edge in box)
+        if at_pixels and (whole[2] - whole[0], whole[3] - whole[1]) == target:
             return _cut(picture, whole)
         if resampling == "torch":
-            return _resampled(_cut(picture, _whole(box)), size)
+            return _resampled(_cut(picture, whole), size)
         return np.asarray(ImageOps.fit(picture, target, bleed=(1 - crop_ratio) / 2), np.uint8)
     fitted = target
     if resize == "pad":

@@ -210,26 +210,29 @@ def warn_of_frames(several: Sequence[Path]) -> None:
     warn(f"{len(several):,} {holds} several pictures (an animation or pages), such as {first}: the first one is read")
 
 
-def refuse_or_skip(faults: dict[int, InputError], number: int, faulty: Faulty) -> None:
+def refuse_or_skip(
+    faults: dict[int, InputError], number: int, faulty: Faulty, way: str = "set data.arguments.faulty to skip"
+) -> None:
     """Raises an error that names files which cannot be read, or warns that they are left out.
 
     Args:
         faults: the fault of each file, by its index; at least one.
         number: of all files.
         faulty: ``error`` or ``skip``.
+        way: to skip them, for the error.
 
     Raises:
         InputError: the files are not to be skipped, or none of them can be read.
     """
     listed = [str(faults[index]) for index in sorted(faults)]
     if faulty == "error" and len(listed) == 1:
-        raise InputError(f"{listed[0]}, or set data.arguments.faulty to skip")
+        raise InputError(f"{listed[0]}, or {way}")
     more = f"\n  and {len(listed) - _LISTED:,} more" if len(listed) > _LISTED else ""
     lines = "\n  ".join(listed[:_LISTED]) + more
     if faulty == "error":
         raise InputError(
             f"{len(listed):,} of {counted(number, 'image')} cannot be read:\n  {lines}\n"
-            "remove or replace them, or set data.arguments.faulty to skip"
+            f"remove or replace them, or {way}"
         )
     if len(listed) == number:
         raise InputError(f"none of {counted(number, 'image')} can be read:\n  {lines}\nreplace them")
