@@ -47,7 +47,9 @@ def fingerprint(source: Source, known: Mapping[str, str] | None = None, *, by_pi
     pixels = known.get(state) if known and state is not None else None
     if by_pixels and isinstance(source, StreamedFiles):
         pixels = _decoded_pixels(source)
-    return {"pixels": pixels or _pixels(source, by_pixels), "labels": labels.hexdigest()}
+    elif isinstance(source, PackedImages) and not by_pixels and pixels is None:
+        pixels = hashlib.sha256(_head(source) + source.digest().encode()).hexdigest()
+    return {"pixels": pixels or _pixels(source), "labels": labels.hexdigest()}
 
 
 def files_state(source: Source) -> str | None:
@@ -76,7 +78,7 @@ def _head(source: Source) -> bytes:
     return f"{len(source)} {source.channels} {source.size}".encode()
 
 
-def _pixels(source: Source, by_pixels: bool) -> str:
+def _pixels(source: Source) -> str:
     pixels = hashlib.sha256(_head(source))
     if isinstance(source, StreamedFiles):
         # The one pass over all files that every run makes before it trains: what cannot be read is found in it.
@@ -86,8 +88,6 @@ def _pixels(source: Source, by_pixels: bool) -> str:
             pixels.update(bytes.fromhex(sha256(path, "image")))
             if source.turned is not None and source.turned(path):
                 pixels.update(b"turned")
-    elif isinstance(source, PackedImages) and not by_pixels:
-        pixels.update(source.digest().encode())
     else:
         for part in torch.split(torch.arange(len(source)), _BATCH):
             batch = source.images[part[0] : part[-1] + 1] if isinstance(source, ImageData) else source.batch(part)
