@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, get_args
 import numpy as np
 
 from rolewise.data.data_checks import check_memory
-from rolewise.data.picture_pixels import brought_to, decoded_jpeg
+from rolewise.data.picture_pixels import as_picture, brought_to, decoded_jpeg
 from rolewise.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,9 +92,11 @@ def decode_image(
     try:
         with Image.open(path, formats=picture_formats()) as image:
             _check_room(image, name)
-            flat = _flattened(decoded_jpeg(image), mode, background)
+            flat: Image.Image | np.ndarray | None = decoded_jpeg(image, mode)
+            if flat is None:
+                flat = _flattened(image, mode, background)
             if orientation == "exif" and (turn := turn_of(image)) is not None:
-                flat = flat.transpose(turn)
+                flat = as_picture(flat).transpose(turn)
             pixels = brought_to(
                 flat, size, resize=resize, crop_ratio=crop_ratio, background=background, resampling=resampling
             )

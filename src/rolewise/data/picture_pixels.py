@@ -24,31 +24,37 @@ def _simplejpeg() -> Callable[..., np.ndarray] | None:
     return decode_jpeg  # type: ignore[no-any-return]
 
 
-def decoded_jpeg(image: Image.Image) -> Image.Image:
-    """Returns an opened picture with its pixels decoded by simplejpeg, or as it is where Pillow must do that.
+def decoded_jpeg(image: Image.Image, mode: str) -> np.ndarray | None:
+    """Returns the pixels of an opened picture as simplejpeg decodes them; None where Pillow must do that.
 
     Both are libjpeg-turbo with its defaults, and give the same pixels. A file that simplejpeg warns of is left to
     Pillow, whose rule it is what a damaged file is.
 
     Args:
         image: opened from a file, not decoded yet.
+        mode: ``L`` or ``RGB``, the mode that is wanted; a picture of another is left to Pillow.
     """
-    from PIL import Image as pillow
-
     decode: Any = _simplejpeg()
     file: Any = getattr(image, "fp", None)
-    if decode is None or file is None or image.format != "JPEG" or image.mode not in ("L", "RGB"):
-        return image
+    if decode is None or file is None or image.format != "JPEG" or image.mode != mode:
+        return None
     file.seek(0)
     try:
-        pixels = decode(file.read(), "GRAY" if image.mode == "L" else "RGB", strict=True)
+        pixels: np.ndarray = decode(file.read(), "GRAY" if mode == "L" else "RGB", strict=True)
     except Exception:  # of whatever kind: Pillow is asked next
-        return image
-    return pillow.fromarray(pixels[:, :, 0] if image.mode == "L" else pixels)
+        return None
+    return pixels[:, :, 0] if mode == "L" else pixels
+
+
+def as_picture(pixels: Image.Image | np.ndarray) -> Image.Image:
+    """Returns uint8 pixels [H, W] or [H, W, 3] as a picture of Pillow's; one that is such stays as it is."""
+    from PIL import Image as pillow
+
+    return pillow.fromarray(pixels) if isinstance(pixels, np.ndarray) else pixels
 
 
 def brought_to(
-    picture: Image.Image,
+    picture: Image.Image | np.ndarray,
     size: tuple[int, int],
     *,
     resize: Resize,
@@ -61,7 +67,7 @@ def brought_to(
     A crop that has the size already is cut out and not resampled.
 
     Args:
-        picture: of mode L or RGB, upright.
+        picture: of mode L or RGB, upright, or its pixels, uint8 [H, W] or [H, W, 3].
         size: (H, W) in pixels.
         resize: ``crop``, ``pad`` or ``squash``.
         crop_ratio: of ``crop``, the fraction of the largest crop's sides that is kept.
@@ -75,27 +81,28 @@ def brought_to(
     from PIL import ImageOps
 
     target, bicubic = (size[1], size[0]), pillow.Resampling.BICUBIC
+    width, height = (picture.shape[1], picture.shape[0]) if isinstance(picture, np.ndarray) else picture.size
     if resize == "crop":
-        box = _crop(picture.size, target, crop_ratio)
+        box = _crop((width, height), target, crop_ratio)
         whole = _whole(box)
         at_pixels = all(float(edge).is_integer() for edge in box)
         if at_pixels and (whole[2] - whole[0], whole[3] - whole[1]) == target:
             return _cut(picture, whole)
         if resampling == "torch":
             return _resampled(_cut(picture, whole), size)
-        return np.asarray(ImageOps.fit(picture, target, bleed=(1 - crop_ratio) / 2), np.uint8)
+        return np.asarray(ImageOps.fit(as_picture(picture), target, bleed=(1 - crop_ratio) / 2), np.uint8)
     fitted = target
     if resize == "pad":
-        scale = min(target[0] / picture.width, target[1] / picture.height)
-        fitted = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+        scale = min(target[0] / width, target[1] / height)
+        fitted = max(1, round(width * scale)), max(1, round(height * scale))
     if resampling == "torch":
         pixels = _resampled(np.asarray(picture, np.uint8), (fitted[1], fitted[0]))
     else:
-        pixels = np.asarray(picture.resize(fitted, bicubic), np.uint8)
+        pixels = np.asarray(as_picture(picture).resize(fitted, bicubic), np.uint8)
     if fitted == target:
         return pixels
     colour = (background,) * 3 if isinstance(background, int) else background
-    ground = np.array(pillow.new("RGB", target, colour).convert(picture.mode))
+    ground = np.array(pillow.new("RGB", target, colour).convert("L" if pixels.ndim == 2 else "RGB"))
     top, left = (target[1] - fitted[1]) // 2, (target[0] - fitted[0]) // 2
     ground[top : top + fitted[1], left : left + fitted[0]] = pixels
     return ground
@@ -119,7 +126,7 @@ def _whole(box: tuple[float, ...]) -> tuple[int, ...]:
     return left, top, left + width, top + height
 
 
-def _cut(picture: Image.Image, box: tuple[int, ...]) -> np.ndarray:
+def _cut(picture: Image.Image | np.ndarray, box: tuple[int, ...]) -> np.ndarray:
     return np.asarray(picture, np.uint8)[box[1] : box[3], box[0] : box[2]]
 
 
