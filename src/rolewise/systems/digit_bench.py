@@ -17,6 +17,8 @@ from rolewise.train import distill
 
 #: Images that are tested on, and of the rest those that a student learns from.
 _TESTED, _LEARNED = 797, 200
+#: Channels of the convolutions of a student and of a teacher.
+STUDENT_WIDTHS, TEACHER_WIDTHS = (8, 12), (32, 64)
 #: Learning rate and images of a batch.
 _RATE, _BATCH = 0.02, 50
 
@@ -28,11 +30,13 @@ class DigitBench:
     Args:
         pool: images and labels that a teacher learns from.
         few: those of them that a student learns from.
+        rest: the others of the pool.
         test: images and labels that nobody learns from.
     """
 
     pool: tuple[Tensor, Tensor]
     few: tuple[Tensor, Tensor]
+    rest: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
 
 
@@ -50,16 +54,16 @@ def digit_bench(seed: int, images: int = _LEARNED) -> DigitBench:
         return data.batch(indices).float() / 255, data.labels[indices]
 
     whole = torch.cat([parts.train, parts.validation]).sort().values
-    return DigitBench(pair(whole), pair(parts.validation), pair(parts.test))
+    return DigitBench(pair(whole), pair(parts.validation), pair(parts.train), pair(parts.test))
 
 
-def small_network(seed: int, *names: str | int, widths: tuple[int, int] = (8, 12)) -> nn.Module:
+def small_network(seed: int, *names: str | int, widths: tuple[int, int] = STUDENT_WIDTHS) -> nn.Module:
     """Returns a network of two convolutions with weights of its own.
 
     Args:
         seed: of the repetition.
         names: of the network; equal names have equal weights.
-        widths: channels of the convolutions: (8, 12) for a student, (32, 64) for a teacher.
+        widths: channels of the convolutions.
     """
     weights = derive_seed(seed, "digit bench", "weights", *names)
     return build("small_cnn", num_classes=10, channels=1, size=(8, 8), seed=weights, widths=list(widths))
