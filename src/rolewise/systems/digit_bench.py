@@ -13,7 +13,7 @@ from rolewise.errors import Interrupted
 from rolewise.jobs.job import JobContext
 from rolewise.models import build
 from rolewise.seeds import derive_seed
-from rolewise.train import distill
+from rolewise.train import RateSchedule, distill, rate
 
 #: Images that are tested on, and of the rest those that a student learns from.
 _TESTED, _LEARNED = 797, 200
@@ -98,6 +98,29 @@ def trained(
     defaults = {"batch_size": _BATCH, "optimizer": "adam", "learning_rate": _RATE, "schedule": "cosine"}
     done = distill(teacher, network, examples, epochs=epochs, seed=seed, on_epoch=go_on, **{**defaults, **settings})
     return done.student
+
+
+class CosineAdam:
+    """Adam with a learning rate that falls along a cosine, for losses that are no distillation of one network.
+
+    Args:
+        network: its parameters that need gradients are trained.
+        learning_rate: of the first step.
+        steps: number of all steps; at their end the rate is 0.
+    """
+
+    def __init__(self, network: nn.Module, learning_rate: float, steps: int) -> None:
+        self.optimizer = torch.optim.Adam([one for one in network.parameters() if one.requires_grad], learning_rate)
+        self.learning_rate, self.steps, self.done = learning_rate, steps, 0
+
+    def step(self, loss: Tensor) -> None:
+        """Takes a step down the gradient of a loss, a scalar."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * rate(RateSchedule(name="cosine"), self.done / self.steps)
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+        self.done += 1
 
 
 @torch.no_grad()

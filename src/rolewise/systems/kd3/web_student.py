@@ -16,9 +16,8 @@ from rolewise.jobs.job import JobContext
 from rolewise.models import build
 from rolewise.networks import evaluating
 from rolewise.seeds import derive_seed, generator
-from rolewise.systems.digit_bench import STUDENT_WIDTHS, small_network
+from rolewise.systems.digit_bench import STUDENT_WIDTHS, CosineAdam, small_network
 from rolewise.systems.kd3.web_selection import Confidence, joint_confidence, surest
-from rolewise.train import RateSchedule, rate
 
 
 @dataclass(frozen=True)
@@ -165,10 +164,9 @@ def train_on_web(
         int64 [N].
     """
     classes, batch = teacher.fc.out_features, settings.batch_size
-    parameters = [one for one in network.parameters() if one.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate)
-    schedule, chosen_times = RateSchedule(name="cosine"), torch.zeros(len(pool), dtype=torch.int64)
+    chosen_times = torch.zeros(len(pool), dtype=torch.int64)
     taught, steps = _logits(teacher, pool), -(-settings.chosen // batch)
+    optimizer = CosineAdam(network, settings.learning_rate, settings.epochs * steps)
     for epoch in range(settings.epochs):
         if context.should_stop():
             raise Interrupted("stopped between two epochs")
@@ -180,15 +178,8 @@ def train_on_web(
         network.train()
         for step in range(steps):
             rows = order[step * batch : (step + 1) * batch]
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * rate(
-                    schedule, (epoch * steps + step) / (settings.epochs * steps)
-                )
             scores = confidence.score[rows]
-            loss = web_loss(network, teacher, pool[rows], scores, recipe, settings, draws)
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()
+            optimizer.step(web_loss(network, teacher, pool[rows], scores, recipe, settings, draws))
     network.eval()
     return chosen_times
 
