@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from rolewise.batch import Batch
 from rolewise.data import read, split
 from rolewise.errors import Interrupted
 from rolewise.jobs.job import JobContext
 from rolewise.models import build
 from rolewise.seeds import derive_seed
-from rolewise.train import RateSchedule, distill, rate
+from rolewise.train import RateSchedule, TensorFeed, distill, rate
 
 #: Images that are tested on, and of the rest those that a student learns from.
 _TESTED, _LEARNED = 797, 200
@@ -121,6 +123,38 @@ class CosineAdam:
         torch.autograd.backward(loss)
         self.optimizer.step()
         self.done += 1
+
+
+def minimised(
+    network: nn.Module,
+    loss: Callable[[Batch], Tensor],
+    examples: tuple[Tensor, Tensor],
+    epochs: int,
+    context: JobContext,
+    *,
+    seed: int,
+    learning_rate: float = _RATE,
+) -> None:
+    """Minimises a loss of batches over a network's parameters, and leaves it in eval mode.
+
+    Args:
+        network: it is trained in place; a Distiller is one.
+        loss: of a batch, a scalar.
+        examples: images and labels.
+        epochs: passes over them.
+        context: the surroundings; a stop ends the training.
+        seed: of the order of the examples.
+        learning_rate: of the first step.
+    """
+    feed = TensorFeed(*examples, _BATCH, seed=seed, device=torch.device("cpu"))
+    optimizer = CosineAdam(network, learning_rate, epochs * feed.steps)
+    network.train()
+    for epoch in range(epochs):
+        if context.should_stop():
+            raise Interrupted("stopped between two epochs")
+        for batch in feed.batches(epoch):
+            optimizer.step(loss(batch))
+    network.eval()
 
 
 @torch.no_grad()

@@ -10,23 +10,23 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from rolewise.batch import Batch
 from rolewise.distill import build_methods
-from rolewise.errors import InputError, Interrupted
+from rolewise.errors import InputError
 from rolewise.jobs.job import JobContext
 from rolewise.metric_info import ACCURACY
 from rolewise.models import build
 from rolewise.seeds import derive_seed
 from rolewise.systems.digit_bench import (
     TEACHER_WIDTHS,
-    CosineAdam,
     accuracy_of,
     digit_bench,
+    minimised,
     small_network,
     trained,
 )
 from rolewise.systems.pwkd.slimmable import PartOf, SlimmableCNN, kept_channels
 from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
-from rolewise.train import TensorFeed
 
 _ONE, _RESTARTS = "one stage", "restarts"
 
@@ -82,16 +82,13 @@ def train_parts(
         seed: of the order.
         context: the surroundings; a stop ends the training.
     """
-    feed = TensorFeed(*examples, 50, seed=seed, device=torch.device("cpu"))
-    optimizer = CosineAdam(network, settings.learning_rate / 2, settings.teacher_epochs * feed.steps)
-    network.train()
-    for epoch in range(settings.teacher_epochs):
-        if context.should_stop():
-            raise Interrupted("stopped between two epochs of the teacher")
-        for batch in feed.batches(epoch):
-            parts = [F.cross_entropy(network(batch.inputs, part), batch.targets) for part in range(len(settings.parts))]
-            optimizer.step(torch.stack(parts).sum())
-    network.eval()
+
+    def loss(batch: Batch) -> Tensor:
+        parts = [F.cross_entropy(network(batch.inputs, part), batch.targets) for part in range(len(settings.parts))]
+        return torch.stack(parts).sum()
+
+    rate = settings.learning_rate / 2
+    minimised(network, loss, examples, settings.teacher_epochs, context, seed=seed, learning_rate=rate)
 
 
 def part_rows(piece: Piece, settings: PwkdSettings, context: JobContext) -> list[Row]:
