@@ -42,7 +42,7 @@ class CtslMktSettings(SystemSettings):
         images: labelled images of both.
         epochs: epochs of the peers, and of the networks whose outputs they keep to.
         learning_rate: of Adam.
-        relations_of: what relations are between: ``logits``, or ``penultimate`` features.
+        relations_of: the outputs that relations are between: ``logits``, or ``penultimate`` features.
         distance_weight: weight of relations of two examples, their distance.
         angle_weight: weight of relations of three, the angle.
         mutual_weight: weight of the other peer's outputs.
@@ -146,8 +146,8 @@ def peer_rows(piece: Piece, settings: CtslMktSettings, context: JobContext) -> l
     return found
 
 
-def _claim(text: str, against: str, of: str = "all") -> Claim:
-    return Claim(text, {"learns": of}, {"learns": against}, ACCURACY.key)
+def _claim(text: str, against: str) -> Claim:
+    return Claim(text, {"learns": "all"}, {"learns": against}, ACCURACY.key)
 
 
 CTSL_MKT = System(

@@ -42,7 +42,7 @@ class Kd3Settings(SystemSettings):
     Args:
         seeds: seeds of the repetitions; each draws its own digits, pictures and weights.
         shifted: digits of the web, which the teacher has not seen.
-        shift: how far their style is from that of the teacher's digits.
+        shift: distance of their style from that of the teacher's digits, as a share of the greatest.
         irrelevant: source of the web's other pictures: ``fashion_mnist``, or ``photographs`` that come with
             scikit-learn.
         others: number of those.

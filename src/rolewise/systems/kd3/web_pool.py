@@ -75,7 +75,7 @@ def irrelevant_images(source: Irrelevant, count: int, draws: torch.Generator) ->
 def web_pool(
     digits: tuple[Tensor, Tensor], shift: float, irrelevant: Irrelevant, count: int, seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Returns the pictures of the web, and which of them show digits, which nobody that learns is told.
+    """Returns the pictures of the web, and which of them show digits, for measurement alone.
 
     Args:
         digits: images float32 [M, 1, 8, 8] in [0, 1] that only the web has, and their classes.

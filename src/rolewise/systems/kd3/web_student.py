@@ -25,7 +25,7 @@ class WebRecipe:
     """The parts that a student's training has.
 
     Args:
-        pictures: who chooses them: nobody (``random``), the ``teacher``, or ``both``.
+        pictures: the networks that choose them: none (``random``), the ``teacher``, or ``both``.
         quota: whether each class has its number among those that are chosen.
         head: the student's ``own`` classifier; its own behind a ``projector`` to the teacher's width; or the
             teacher's, which is ``shared`` and frozen.
