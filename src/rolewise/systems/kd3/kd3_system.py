@@ -10,8 +10,9 @@ from pydantic import Field
 from rolewise.errors import InputError
 from rolewise.jobs.job import JobContext
 from rolewise.metric_info import ACCURACY, MetricInfo
+from rolewise.seeds import generator
 from rolewise.systems.digit_bench import TEACHER_WIDTHS, accuracy_of, digit_bench, small_network, trained
-from rolewise.systems.kd3.web_pool import Irrelevant, web_pool
+from rolewise.systems.kd3.web_pool import Irrelevant, check_web_classes, irrelevant_images, web_pool
 from rolewise.systems.kd3.web_selection import check_every_class, joint_confidence
 from rolewise.systems.kd3.web_student import PLAIN, WebRecipe, train_on_web, web_network
 from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
@@ -85,7 +86,8 @@ def check_web(settings: Kd3Settings) -> None:
             f"chosen must not leave a batch of one picture, got {settings.chosen} in batches of {settings.batch_size}"
         )
     for seed in settings.seeds:
-        web_pool(digit_bench(seed, settings.shifted).few, settings.shift, settings.irrelevant, settings.others, seed)
+        check_web_classes(digit_bench(seed, settings.shifted).few[1], seed)
+    irrelevant_images(settings.irrelevant, 1, generator(0, "web", "check"))
 
 
 def web_rows(piece: Piece, settings: Kd3Settings, context: JobContext) -> list[Row]:

@@ -72,6 +72,21 @@ def irrelevant_images(source: Irrelevant, count: int, draws: torch.Generator) ->
     return F.adaptive_avg_pool2d(large, _SIDE).round().to(torch.uint8)
 
 
+def check_web_classes(labels: Tensor, seed: int) -> None:
+    """Raises InputError where a class has no picture among the digits of the web.
+
+    Args:
+        labels: of these digits, int64 [M].
+        seed: that they were divided by.
+    """
+    missing = (torch.bincount(labels, minlength=10) == 0).nonzero()[:, 0].tolist()
+    if missing:
+        raise InputError(
+            f"shifted must give each class web pictures, and of {len(labels)} digits none is of class "
+            f"{', '.join(map(str, missing))} with seed {seed}; raise it"
+        )
+
+
 def web_pool(
     digits: tuple[Tensor, Tensor], shift: float, irrelevant: Irrelevant, count: int, seed: int
 ) -> tuple[Tensor, Tensor]:
@@ -91,12 +106,7 @@ def web_pool(
         InputError: a class has no picture.
     """
     images, labels = digits
-    missing = (torch.bincount(labels, minlength=10) == 0).nonzero()[:, 0].tolist()
-    if missing:
-        raise InputError(
-            f"shifted must give each class web pictures, and of {len(labels)} digits none is of class "
-            f"{', '.join(map(str, missing))} with seed {seed}; raise it"
-        )
+    check_web_classes(labels, seed)
     pixels = (images * 255).round().to(torch.uint8)
     shown = shifted_style(pixels, shift, generator(seed, "web", "style"))
     other = irrelevant_images(irrelevant, count, generator(seed, "web", "irrelevant"))
