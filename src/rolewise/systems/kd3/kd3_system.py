@@ -33,7 +33,7 @@ _RECIPES: dict[tuple[str, str], WebRecipe] = {
     ("kd3, own classifier", _BOTH): replace(_WHOLE, head="projector"),
     ("kd3, equal weights", _BOTH): replace(_WHOLE, weighted=False),
     ("kd3, no features", _BOTH): replace(_WHOLE, features=False),
-    ("kd3, no mixed statistics", _BOTH): replace(_WHOLE, mixed=False),
+    ("kd3, unmixed", _BOTH): replace(_WHOLE, mixed=False),
 }
 
 
@@ -127,7 +127,7 @@ KD3 = System(
     source="Tang et al., Distribution Shift Matters for Knowledge Distillation with Webly Collected Images, ICCV 2023",
     origin="reconstruction",
     settings=Kd3Settings,
-    axes=("student", "pictures"),
+    axes=("pictures", "student"),
     metrics=(ACCURACY, RELEVANT),
     pieces=lambda settings: [Piece(seed) for seed in settings.seeds],
     train=web_rows,
@@ -141,7 +141,7 @@ KD3 = System(
         ),
         _claim("Features that count by confidence are better than equal ones", _KD3, ("kd3, equal weights", _BOTH)),
         _claim("Features beside outputs are better than outputs", _KD3, ("kd3, no features", _BOTH)),
-        _claim("Mixed statistics are better than none", _KD3, ("kd3, no mixed statistics", _BOTH)),
+        _claim("Mixed statistics are better than none", _KD3, ("kd3, unmixed", _BOTH)),
         _claim("The whole is better than plain distillation on the same choice", _KD3, ("kd", _BOTH)),
     ),
     controls="Every student of a seed has the same teacher, web pictures and number of steps, and as many pictures in "
