@@ -10,9 +10,8 @@ from pydantic import Field
 from rolewise.errors import InputError
 from rolewise.jobs.job import JobContext
 from rolewise.metric_info import ACCURACY, MetricInfo
-from rolewise.seeds import generator
 from rolewise.systems.digit_bench import TEACHER_WIDTHS, accuracy_of, digit_bench, small_network, trained
-from rolewise.systems.kd3.web_pool import Irrelevant, check_web_classes, irrelevant_images, web_pool
+from rolewise.systems.kd3.web_pool import Irrelevant, check_web_classes, web_pool
 from rolewise.systems.kd3.web_selection import check_every_class, joint_confidence
 from rolewise.systems.kd3.web_student import PLAIN, WebRecipe, train_on_web, web_network
 from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
@@ -77,7 +76,7 @@ class Kd3Settings(SystemSettings):
 
 
 def check_web(settings: Kd3Settings) -> None:
-    """Raises InputError where a class would have no web picture, or pictures are too few or not there."""
+    """Raises InputError where a class would have no web picture, or pictures are too few."""
     total = settings.shifted + settings.others
     if settings.chosen > total:
         raise InputError(f"chosen must be at most {total}, the pictures of the web, got {settings.chosen}")
@@ -87,16 +86,15 @@ def check_web(settings: Kd3Settings) -> None:
         )
     for seed in settings.seeds:
         check_web_classes(digit_bench(seed, settings.shifted).few[1], seed)
-    irrelevant_images(settings.irrelevant, 1, generator(0, "web", "check"))
 
 
 def web_rows(piece: Piece, settings: Kd3Settings, context: JobContext) -> list[Row]:
     """Trains a teacher on its own digits, and a student of each recipe on the web's pictures."""
     seed = piece.seed
     bench = digit_bench(seed, settings.shifted)
+    pool, relevant = web_pool(bench.few, settings.shift, settings.irrelevant, settings.others, seed)
     teacher = small_network(seed, "web teacher", widths=TEACHER_WIDTHS)
     trained(teacher, bench.rest, settings.teacher_epochs, context, seed=seed, learning_rate=settings.learning_rate / 2)
-    pool, relevant = web_pool(bench.few, settings.shift, settings.irrelevant, settings.others, seed)
     check_every_class(joint_confidence(teacher(pool).detach(), None, 0.0), _CLASSES)
     found: list[Row] = []
     for (student, pictures), recipe in _RECIPES.items():

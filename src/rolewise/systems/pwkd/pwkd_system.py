@@ -60,7 +60,7 @@ class PwkdSettings(SystemSettings):
     weight: Annotated[float, Field(gt=0, le=1)] = 0.9
 
 
-def check_stages(settings: PwkdSettings) -> None:
+def check_slimming(settings: PwkdSettings) -> None:
     """Raises InputError where a part has no channel, parts do not ascend to the whole, or stages are unequal."""
     kept_channels(TEACHER_WIDTHS, settings.parts)
     if settings.epochs % len(settings.parts):
@@ -169,5 +169,5 @@ PWKD = System(
     ),
     controls="Every student of a seed begins with the same weights, and has the same images, number of steps and "
     "teacher; restarts begin the learning rate and the optimiser anew at the same epochs, whoever teaches.",
-    check=check_stages,
+    check=check_slimming,
 )
