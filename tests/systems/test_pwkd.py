@@ -49,8 +49,6 @@ def test_every_part_is_an_ordinary_network(part: int, training: bool) -> None:
     alone = ordinary(network, part).train(training)
     network.train(training)
     assert torch.allclose(network(images(), part), alone(images()), atol=1e-6)
-    if part == 2:
-        assert torch.equal(network(images()), network(images(), 2)) or training
 
 
 def test_width_one_is_the_whole_network() -> None:
@@ -84,7 +82,7 @@ def test_the_joint_loss_is_the_sum_of_the_parts() -> None:
 def test_joint_training_teaches_every_part() -> None:
     labels = torch.arange(40) % 2
     shown = images(40) * 0.2 + labels[:, None, None, None] * 0.7
-    network, settings = slimmable(), PwkdSettings(parts=PARTS, epochs=3, teacher_epochs=30)
+    network, settings = slimmable(), PwkdSettings(parts=PARTS, epochs=3, teacher_epochs=15)
     train_parts(network, (shown, labels), settings, 0, QUIET)
     for part in range(3):
         assert (network(shown, part).argmax(dim=1) == labels).double().mean() > 0.9

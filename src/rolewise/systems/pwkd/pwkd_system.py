@@ -107,7 +107,7 @@ def part_rows(piece: Piece, settings: PwkdSettings, context: JobContext) -> list
     assert isinstance(teacher, SlimmableCNN)
     context.report("teacher")
     train_parts(teacher, bench.pool, settings, derive_seed(seed, "slimmable", "order"), context)
-    parts: list[nn.Module | None] = [PartOf(teacher, number).eval() for number in range(stages)]
+    parts: list[nn.Module] = [PartOf(teacher, number).eval() for number in range(stages)]
     courses: dict[tuple[str, str], Sequence[nn.Module | None]] = {
         ("labels", _ONE): [None],
         ("labels", _RESTARTS): [None] * stages,
@@ -134,7 +134,6 @@ def part_rows(piece: Piece, settings: PwkdSettings, context: JobContext) -> list
             )
         found.append({"taught": taught, "schedule": schedule, ACCURACY.key: accuracy_of(student, bench.test)})
     for width, part in zip(settings.parts, parts, strict=True):
-        assert part is not None
         own = {"taught": f"teacher of width {width:g}", "schedule": _ONE}
         found.append({**own, ACCURACY.key: accuracy_of(part, bench.test)})
     return found
