@@ -139,6 +139,10 @@ class Term(nn.Module):
     needs_views: ClassVar[bool] = False
     #: Whether it taps the student alone.
     taps_student_alone: ClassVar[bool] = False
+    #: Whether it reads the shifts and gains of a teacher's batch norms, so that the teacher must have some.
+    reads_norms: ClassVar[bool] = False
+    #: Whether its forward pass runs a network, or a part of one, again.
+    runs_networks: ClassVar[bool] = False
     #: Whether it is made by the shapes of an example; one that reads logits alone, and learns nothing, needs none.
     needs_example: ClassVar[bool] = True
     #: Who teaches: ``one`` network; ``several``, and then ``teacher`` is a mapping role -> outputs, of all that the
