@@ -48,7 +48,9 @@ def test_the_fixed_work_takes_no_less_by_the_clock_than_by_the_processor(quiet: 
     assert len(quiet._beats) == 5 and all(own > 0 for _, own in quiet._beats) and quiet.interference() > 0.9
 
 
-@pytest.mark.parametrize("name", ["augment", "deploy", "losses", "mixing", "quant", "search", "step", "student_speed"])
+@pytest.mark.parametrize(
+    "name", ("augment", "deploy", "losses", "method_cost", "mixing", "quant", "search", "step", "student_speed")
+)
 def test_every_benchmark_watches_the_machine(name: str) -> None:
     source = (BENCHMARKS / f"{name}.py").read_text()
     assert "quiet.begin(" in source and "quiet.beat()" in source and "quiet.write(" in source
@@ -68,3 +70,30 @@ def test_a_student_s_speed_is_the_ratio_of_processor_times_in_turns(monkeypatch:
     teacher, student = speed.measured({"teacher": takes(0.75), "student": takes(0.25)}, "student", 3)
     assert teacher["milliseconds"] == 750 and teacher["of_student"] == {"median": 3, "low": 3, "high": 3}
     assert student["of_student"]["median"] == 1
+
+
+def test_methods_are_timed_beside_plain_kd_on_networks_that_fit_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rolewise.distill import METHODS
+
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    cost = importlib.import_module("method_cost")
+    rows = cost.measure(["fitnets", "one"], batch=4, size=32, rounds=1)
+    assert [row["method"] for row in rows] == ["kd", "fitnets", "kd, again", "kd", "one", "kd, again"]
+    assert {row["case"] for row in rows} == {"images", "branches"} and rows[1]["cost"] == "parts"
+    assert all(row["milliseconds"] > 0 and row["ratio_to_kd"]["median"] > 0 for row in rows)
+    assert rows[0]["ratio_to_kd"] == {"median": 1.0, "low": 1.0, "high": 1.0}
+    assert cost.named("") == list(METHODS) and cost.named("kd, crd") == ["kd", "crd"]
+    with pytest.raises(Exception, match="must be names of methods, got 'kdd'"):
+        cost.named("kdd")
+
+
+@pytest.mark.slow
+def test_every_method_has_networks_to_be_timed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from rolewise.distill import METHODS
+
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    cost = importlib.import_module("method_cost")
+    for name in METHODS:
+        cost.step_of(name, cost.case_of(name), 4, 32, torch.arange(500) % cost.CLASSES)()
