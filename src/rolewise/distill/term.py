@@ -133,7 +133,8 @@ class Term(nn.Module):
     #: Whether it compares logits [B, K] of whole examples, so that classification alone has what it reads.
     of_examples: ClassVar[bool] = False
     #: Further views of the examples, by their names in ``Batch.views``, on which its networks run too where they are
-    #: given: their outputs are ``student.views[name]`` and ``teacher.views[name]``.
+    #: given, or made of the inputs (`rolewise.distill.made_views`): their outputs are ``student.views[name]`` and
+    #: ``teacher.views[name]``.
     views: ClassVar[tuple[str, ...]] = ()
     #: Whether it can do without none of its views.
     needs_views: ClassVar[bool] = False
