@@ -188,7 +188,9 @@ def _turned(terms: TermBuilder, name: str, given: Settings, term: Settings, weig
     section |= {"kept_similarities": number(given.get("ss_ratio"), 0.75), "weight": weight}
     if number(given.get("tf_temp"), heat) != heat:
         terms.found.differ(f"{name}: one temperature, kl_temp, for plain and turned images; the source has tf_temp too")
-    terms.found.differ(f"{name}: the teacher's head learns beside the student (sskd_estimator); turns are made in steps")
+    terms.found.differ(
+        f"{name}: the teacher's head learns beside the student (sskd_estimator); turns are made in steps"
+    )
     terms.add(section)
 
 
