@@ -135,7 +135,7 @@ def kept_of(scores: Tensor, right: Tensor, fraction: float) -> Tensor:
 
 def _averaged(losses: Tensor, kept: Tensor) -> Tensor:
     """Returns [B] whose mean is that of the kept ones of losses [V, B]."""
-    return torch.where(kept, losses, 0.0).sum(0) * (losses.shape[1] / kept.sum().clamp_min(1))
+    return torch.where(kept, losses, 0.0).sum(0) * (losses.shape[1] / kept.sum().clamp_min(1).to(losses))
 
 
 def _embedded(head: nn.Module, feature: Tensor) -> Tensor:
