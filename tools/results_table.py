@@ -12,7 +12,21 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from claims import advice, bits, cautions, cifar, dense, digits, draws, fashion, mixing, places, speed, splits, teacher_mode  # noqa: F401 (they register)
+from claims import (  # noqa: F401 (they register)
+    advice,
+    bits,
+    cautions,
+    cifar,
+    dense,
+    digits,
+    draws,
+    fashion,
+    mixing,
+    places,
+    speed,
+    splits,
+    teacher_mode,
+)
 from claims.coverage import DERIVED
 from claims.figures import ROOT, Figures
 from claims.tables import TABLES

@@ -16,7 +16,7 @@ from torch import Tensor
 import rolewise as rw
 from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill import Distiller, Shapes, Term
-from rolewise.distill.made_views import TURNED, turned
+from rolewise.distill.made_views import TURNED, quarter_turned
 from rolewise.distill.methods.crld import CRLD
 from rolewise.distill.methods.mlkd import MLKD
 from rolewise.distill.methods.sskd import SSKD, kept_of
@@ -148,7 +148,7 @@ def test_the_rows_that_are_kept_are_the_right_ones_and_the_nearly_right_ones() -
 
 def test_turned_views_are_made_where_a_batch_has_none_and_refused_for_what_is_no_image() -> None:
     images = torch.arange(6.0).view(1, 1, 2, 3)
-    assert turned(images, 1).tolist() == [[[[2, 5], [1, 4], [0, 3]]]]
+    assert quarter_turned(images, 1).tolist() == [[[[2, 5], [1, 4], [0, 3]]]]
     teacher, student = networks()
     images, labels = batch_of(6)
     distiller = Distiller(teacher, student, [rw.sskd()], example=images[:2]).train()
@@ -156,4 +156,4 @@ def test_turned_views_are_made_where_a_batch_has_none_and_refused_for_what_is_no
     assert set(terms.outputs["student"].views) == set(TURNED) and terms.weights["sskd_estimator"] == 1
     torch.testing.assert_close(terms.outputs["teacher"].views["turned180"].logits, teacher(images.rot90(2, (2, 3))))
     with pytest.raises(InputError, match=r"images must be \[B, C, H, W\] for a method that turns them, got \[4, 2\]"):
-        turned(torch.rand(4, 2), 1)
+        quarter_turned(torch.rand(4, 2), 1)

@@ -17,7 +17,7 @@ from rolewise.errors import InputError
 TURNED = ("turned90", "turned180", "turned270")
 
 
-def turned(images: Any, quarters: int) -> Tensor:
+def quarter_turned(images: Any, quarters: int) -> Tensor:
     """Returns images turned anticlockwise, [B, C, H, W], or [B, C, W, H] for an odd number of quarters.
 
     Args:
@@ -34,7 +34,7 @@ def turned(images: Any, quarters: int) -> Tensor:
 
 
 _MAKERS: Mapping[str, Callable[[Any], Any]] = {
-    name: partial(turned, quarters=quarters) for quarters, name in enumerate(TURNED, 1)
+    name: partial(quarter_turned, quarters=quarters) for quarters, name in enumerate(TURNED, 1)
 }
 
 
