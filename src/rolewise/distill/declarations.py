@@ -172,11 +172,11 @@ def _drawn(*shape: int, seed: int) -> Tensor:
 
 
 def _needs_equal_classes(info: Info) -> bool:
-    """Returns whether a loss on logits refuses a teacher of other classes; a term on logits compares them."""
+    """Returns whether a loss refuses a teacher of other classes; a term that reads both networks' logits does."""
+    if info.term is not None:
+        return info.taught_by != "itself" and (info.reads == "logits" or info.term.reads_outputs)
     if info.reads != "logits":
         return False
-    if info.term is not None:
-        return info.taught_by != "itself"
     labels = {"labels": torch.arange(_EXAMPLES)} if info.targets == "labels" else {}
     student, teacher = (_drawn(_EXAMPLES, number, seed=number) for number in (_CLASSES, _OTHER))
     return not _answers(lambda: info.loss(student, teacher, **labels))

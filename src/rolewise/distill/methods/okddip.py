@@ -23,7 +23,7 @@ from rolewise.errors import InputError
     taps=("branch_features", "branch_logits"),
     weight=1.0,
     limits={"temperature": "temperature", "rise": "not negative"},
-    excludes=dict.fromkeys(("pcl",), LABELS_OF_BRANCHES),
+    excludes={"pcl": LABELS_OF_BRANCHES},
 )
 class OKDDip(Term):
     r"""Cross-entropies of peers, divergences from an attended sum to each of them, and from their mean to the leader.
