@@ -51,7 +51,8 @@ def test_the_fixed_work_takes_no_less_by_the_clock_than_by_the_processor(quiet: 
 @pytest.mark.parametrize(
     "name",
     [
-        *("augment", "deploy", "losses", "mixing", "quant", "search", "step", "streaming", "student_speed"),
+        *("augment", "deploy", "losses", "method_cost", "mixing", "quant", "search", "step", "streaming"),
+        "student_speed",
     ],
 )
 def test_every_benchmark_watches_the_machine(name: str) -> None:
@@ -73,3 +74,74 @@ def test_a_student_s_speed_is_the_ratio_of_processor_times_in_turns(monkeypatch:
     teacher, student = speed.measured({"teacher": takes(0.75), "student": takes(0.25)}, "student", 3)
     assert teacher["milliseconds"] == 750 and teacher["of_student"] == {"median": 3, "low": 3, "high": 3}
     assert student["of_student"]["median"] == 1
+
+
+def test_methods_are_timed_beside_plain_kd_on_networks_that_fit_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rolewise.distill import METHODS
+
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    cost = importlib.import_module("method_cost")
+    rows = cost.measure(["fitnets", "one"], batch=4, size=32, rounds=1)
+    assert [row["method"] for row in rows] == ["kd", "fitnets", "kd, again", "kd", "one", "kd, again"]
+    assert {row["case"] for row in rows} == {"images", "branches"} and rows[1]["cost"] == "parts"
+    assert all(row["milliseconds"] > 0 and row["ratio_to_kd"]["median"] > 0 for row in rows)
+    assert rows[0]["ratio_to_kd"] == {"median": 1.0, "low": 1.0, "high": 1.0}
+    assert cost.named("") == list(METHODS) and cost.named("kd, crd") == ["kd", "crd"]
+    with pytest.raises(Exception, match="must be names of methods, got 'kdd'"):
+        cost.named("kdd")
+
+
+@pytest.mark.slow
+def test_every_method_has_networks_to_be_timed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from rolewise.distill import METHODS
+
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    cost = importlib.import_module("method_cost")
+    for name in METHODS:
+        cost.step_of(name, cost.case_of(name), 4, 32, torch.arange(500) % cost.CLASSES)()
+
+
+@pytest.fixture
+def official(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("official_losses")
+
+
+def test_losses_of_others_differ_by_rounding_or_for_a_stated_reason(official: ModuleType) -> None:
+    held = json.loads((BENCHMARKS / "results" / "official_losses.json").read_text("utf-8"))
+    cases, rows = official.cases(), held["rows"]
+    assert held["limit"] == official.LIMIT == 1e-9
+    assert [(row["method"], row["file"], row["reason"]) for row in rows] == [
+        (case.method, case.file, case.reason) for case in cases
+    ]
+    for row in rows:
+        assert len(row["commit"]) == 40 and row["repository"].partition("/")[2] in official.REPOSITORIES
+        # A reason is a small number beside another one, and no licence.
+        worst = max(row["loss"], row["gradient"])
+        assert 1e-9 < worst < 1e-5 if row["reason"] else worst <= 1e-9, row["method"]
+    assert len({row["method"] for row in rows}) >= 19 and sum(not row["reason"] for row in rows) >= 19
+
+
+def test_a_loss_that_is_another_one_is_found(official: ModuleType, tmp_path: Path) -> None:
+    folder = tmp_path / "TTM" / "distiller_zoo"
+    folder.mkdir(parents=True)
+    text = """
+import turtle
+from torch import log_softmax, nn, softmax
+
+class TTM(nn.Module):
+    def __init__(self, power):
+        super().__init__()
+        self.power = power
+
+    def forward(self, student, teacher):
+        target = softmax(self.power * teacher, 1)
+        return FACTOR * (target * (log_softmax(self.power * teacher, 1) - log_softmax(student, 1))).sum(1).mean()
+"""
+    case = next(case for case in official.cases() if case.file.endswith("zoo/ttm.py"))
+    for name, factor in (("ttm", 1.0), ("other", 1.01)):
+        (folder / f"{name}.py").write_text(text.replace("FACTOR", str(factor)))
+        found = official.compared(case, official.imported(tmp_path / "TTM", f"distiller_zoo/{name}.py"))
+        assert found == pytest.approx({"loss": abs(1 / factor - 1), "gradient": abs(1 / factor - 1)}, abs=1e-12)

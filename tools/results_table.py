@@ -3,7 +3,8 @@
 python tools/results_table.py
 
 In a document a derived part stands between ``<!-- KIND: NAMES -->`` and ``<!-- end -->``. ``says`` is a paragraph of
-`claims` by its name; the other kinds are tables of files in ``benchmarks/results`` (`claims.tables.TABLES`).
+`claims` by its name, ``methods`` a part of `method_table`, out of the registered methods; the other kinds are tables of
+files in ``benchmarks/results`` (`claims.tables.TABLES`).
 """
 
 from __future__ import annotations
@@ -11,13 +12,29 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from claims import advice, bits, cautions, cifar, dense, digits, draws, fashion, mixing, places, speed, splits, teacher_mode  # noqa: F401 (they register)
+from claims import (  # noqa: F401 (they register)
+    advice,
+    bits,
+    cautions,
+    cifar,
+    dense,
+    digits,
+    draws,
+    fashion,
+    mixing,
+    places,
+    speed,
+    splits,
+    teacher_mode,
+)
 from claims.coverage import DERIVED
 from claims.figures import ROOT, Figures
 from claims.tables import TABLES
 from claims.telling import PARAGRAPHS, written
+from method_table import part as method_part
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+KINDS = {**TABLES, "methods": method_part}
 #: Its tables are of benchmarks, measured once on one machine; what it says of runs is derived.
 BENCHMARKS = ROOT / "benchmarks" / "README.md"
 
@@ -33,8 +50,8 @@ def renewed(text: str, figures: Figures) -> str:
         kind, names = found[1], found[2]
         if kind == "says" and names in PARAGRAPHS:
             made = written(PARAGRAPHS[names], figures)
-        elif kind in TABLES:
-            made = TABLES[kind](figures, names)
+        elif kind in KINDS:
+            made = KINDS[kind](figures, names)
         else:
             raise ValueError(f"there is no {kind} called {names}")
         return f"<!-- {kind}: {names} -->\n\n{made}\n<!-- end -->"

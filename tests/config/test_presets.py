@@ -33,7 +33,7 @@ def test_every_preset_is_a_method_with_settings_that_it_has_and_a_whole_provenan
                 assert set(name.split("-")) <= set(MODELS), name
             assert name in one.provenance and one.epoch in one.provenance
             count += 1
-    assert count >= 40
+    assert count >= 60
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,13 @@ def test_every_preset_is_a_method_with_settings_that_it_has_and_a_whole_provenan
         ("review_kd", ("resnet56", "resnet20"), "weight", {"start": 0.0, "end": 0.6, "at": "20 epochs"}),
         ("logit_standardisation", ("resnet110", "resnet20"), "temperature", 4.0),
         ("kd", ("anything", "else"), "weight", 0.9),
+        ("semckd", ("anything", "else"), "weight", 400.0),
+        ("srrl", ("anything", "else"), "weight", 1.0),
+        ("sskd", ("anything", "else"), "transformed", 2.7),
+        ("cat_kd", ("wrn_40_2", "wrn_16_2"), "weight", 12.0),
+        ("cat_kd", ("resnet50", "mobilenet_v2"), "grid", 2),
+        ("mlkd", ("resnet56", "resnet20"), "teacher_share", 0.9),
+        ("ttm", ("vgg13", "vgg8"), "weight", 45.0),
     ],
 )
 def test_presets_have_the_published_numbers(method: str, pair: tuple[str, str], key: str, value: object) -> None:

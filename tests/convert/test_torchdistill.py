@@ -156,3 +156,21 @@ def test_losses_of_two_parts_become_all_that_they_are() -> None:
         {"name": "kta", "weight": 1.0},
     ]
     assert len([text for text in found.differing if "plus" in text or "kta" in text]) == 2
+
+
+def test_turned_images_keep_their_four_weights_and_leave_the_first_stage_out() -> None:
+    found, weights = Conversion(), [1.0, 0.9, 10.0, 2.7]
+    given = {"kl_temp": 4.0, "ss_temp": 0.5, "tf_temp": 3.0, "ss_ratio": 0.5, "tf_ratio": 1.0, "loss_weights": weights}
+    criterion = {"key": "SSKDLoss", "kwargs": given}
+    stage = {"criterion": {"kwargs": {"sub_terms": {"sskd": {"criterion": criterion, "weight": 2.0}}}}}
+    terms = loss_terms(stage, found)
+    assert terms.label_weight == 2.0
+    assert terms.methods == [
+        {
+            "name": "sskd", "plain": 0.9, "transformed": 2.7, "contrast": 10.0, "temperature": 4.0,
+            "contrast_temperature": 0.5, "kept_outputs": 1.0, "kept_similarities": 0.5, "weight": 2.0,
+        }
+    ]  # fmt: skip
+    assert any("tf_temp" in text for text in found.differing)
+    before = {"criterion": {"kwargs": {"sub_terms": {"aux": {"criterion": {"key": "AuxSSKDLoss"}, "weight": 1.0}}}}}
+    assert not loss_terms(before, found).methods and any("sskd trains it itself" in text for text in found.missing)

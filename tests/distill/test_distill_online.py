@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import rolewise as rw
 from rolewise.batch import Batch, Context, Outputs
-from rolewise.distill import METHODS, Distiller, Shapes
+from rolewise.distill import METHODS, Distiller, Shapes, configure
 from rolewise.distill.methods.kdcl import convex_of_least
 from rolewise.distill.methods.okddip import OKDDip
 from rolewise.distill.methods.one import ONE
@@ -204,13 +204,13 @@ def test_networks_without_branches_are_refused() -> None:
         Distiller(None, branches(number=2), [rw.okddip()], example=images)
 
 
-@pytest.mark.parametrize("kind", ["branches", "averages", "peers"])
+@pytest.mark.parametrize("kind", ["one", "okddip", "averages", "peers"])
 def test_a_training_of_peers_resumes_exactly(kind: str) -> None:
     images, labels = batch_of(8)
 
     def made(seed: int) -> tuple[Distiller, torch.optim.Optimizer]:
-        if kind == "branches":
-            distiller = Distiller(None, branches(seed), [rw.one(), rw.okddip(rise=0)], example=images[:2])
+        if kind in ("one", "okddip"):
+            distiller = Distiller(None, branches(seed), [configure(kind, rise=0)], example=images[:2])
         elif kind == "averages":
             average = rw.average_of("student", 0.9)
             distiller = Distiller(average, branches(seed), [rw.pcl(rise=0)], example=images[:2])  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ LABELS = torch.arange(6) % 3
     [
         ({"methods": "kdd"}, r"no method is called 'kdd'; did you mean \"kd\""),
         ({"methods": ["kd", "spkd"]}, r"no method is called 'spkd'; did you mean \"similarity\"\?"),
-        ({"methods": "sskd"}, "self-supervision beside distillation is not among the methods here"),
+        ({"methods": "norm"}, "the N-to-one matching of representations is not among the methods here"),
         ({"methods": rw.kd}, r"got the function kd; call it, as in methods=\[rw.kd\(\)\]"),
         ({"methods": [rw.kd]}, r"got one that is the function kd; call it, as in methods=\[rw.kd\(\)\]"),
         ({"methods": [nn.MSELoss]}, r"got one that is the class MSELoss; make it first, as in methods=\[MSELoss\(\)\]"),

@@ -45,6 +45,18 @@ def searches_table(figures: Figures, name: str) -> str:
     return _table(lines, f"{_accuracy(arms)} {_adjusted(arms)}")
 
 
+def official_table(figures: Figures, name: str) -> str:
+    """Returns a row for each loss that was compared with somebody else's code."""
+    rows = figures.json(name)["rows"]
+    lines = ["| method | code | commit | loss | gradient | reason of a difference |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| `{row['method']}` | {row['repository']}, `{row['file']}` | {row['commit'][:7]} | {row['loss']:.0e} | "
+        f"{row['gradient']:.0e} | {row['reason']} |"
+        for row in rows
+    ]
+    return _table(lines, None)
+
+
 def bits_table(figures: Figures, names: str) -> str:
     """Returns a row for each student, the float twins of several runs once, with the arms that all of them have."""
     wanted = {
@@ -178,6 +190,7 @@ TABLES: dict[str, Callable[[Figures, str], str]] = {
     "searches": searches_table,
     "bits": bits_table,
     "losses": losses_table,
+    "official": official_table,
     "modes": modes_table,
     "study": answers_table,
     "places": places_table,

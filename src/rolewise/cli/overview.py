@@ -122,15 +122,20 @@ def list_names(
         list[str] | None,
         typer.Option("--where", help="Of methods, those with reads=maps, mixed=sound, classes=2, relates=no, ..."),
     ] = None,
+    needs: Annotated[
+        bool, typer.Option("--needs", help="Of methods, print what each reads, needs and excludes.")
+    ] = False,
 ) -> None:
     """List what is there by name: models, methods, tasks, metrics, quantisers, measurements, data, trackers, and so on.
 
     Example: rolewise list methods
 
     Example: rolewise list methods --where targets=none --where classes=2
+
+    Example: rolewise list methods --needs
     """
-    if where:
-        _list_fitting(what, where)
+    if where or needs:
+        _list_fitting(what, where or [])
         return
     from rolewise.experiment.catalogue import ALSO, catalogue
 
@@ -152,7 +157,8 @@ def _list_fitting(what: str, where: list[str]) -> None:
     from rolewise.distill.declarations import fitting
 
     if what not in ("methods", "losses"):
-        raise InputError(f"--where filters methods; write rolewise list methods --where {where[0]}")
+        option = f"--where {where[0]}" if where else "--needs"
+        raise InputError(f"{option.split()[0]} filters methods; write rolewise list methods {option}")
     wanted = {key.strip(): value.strip() for key, _, value in (one.partition("=") for one in where)}
     found = fitting(wanted)
     for one in found:

@@ -41,8 +41,13 @@ class ComparedMethod:
     @property
     def level(self) -> dict[str, Any]:
         """The settings of the experiment that it is, by their paths."""
-        student = {} if self.student is None else {"students.0.model": copy.deepcopy(dict(self.student))}
+        student: dict[str, Any] = (
+            {} if self.student is None else {"students.0.model": copy.deepcopy(dict(self.student))}
+        )
         methods = list(copy.deepcopy(self.sections))
+        wanted = [METHODS[one["name"]].batches for one in self.sections if one["name"] in METHODS]
+        if kinds := list(filter(None, wanted)):
+            student["students.0.train.batches"] = kinds[-1]
         return {"distill.methods": methods, "distill.label_weight": self.label_weight, **student}
 
     @property

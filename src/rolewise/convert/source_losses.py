@@ -16,8 +16,6 @@ _BY_NAME = {
     "PADL2Loss": ("pad", "pad_l2"),
     "SRDLoss": ("srd",),
     "SKDDirectionLoss": ("skd_direction",),
-    "SSKDLoss": ("sskd",),
-    "AuxSSKDLoss": ("sskd_auxiliary", "sskd"),
 }
 
 
@@ -179,6 +177,27 @@ def _norm(terms: TermBuilder, name: str, given: Settings, term: Settings, weight
     terms.found.lose(f"{name}: RegularizationLoss of the paraphraser, weight {weight:g}")
 
 
+def _turned(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    labels, plain, contrast, transformed = (given.get("loss_weights") or [1.0] * 4)[:4]
+    terms.label_weight += weight * number(labels, 1.0)
+    heat = number(given.get("kl_temp"), 4.0)
+    section = {"name": "sskd", "plain": number(plain, 1.0), "transformed": number(transformed, 1.0)}
+    section |= {"contrast": number(contrast, 1.0), "temperature": heat}
+    section |= {"contrast_temperature": number(given.get("ss_temp"), 0.5)}
+    section |= {"kept_outputs": number(given.get("tf_ratio"), 1.0)}
+    section |= {"kept_similarities": number(given.get("ss_ratio"), 0.75), "weight": weight}
+    if number(given.get("tf_temp"), heat) != heat:
+        terms.found.differ(f"{name}: one temperature, kl_temp, for plain and turned images; the source has tf_temp too")
+    terms.found.differ(
+        f"{name}: the teacher's head learns beside the student (sskd_estimator); turns are made in steps"
+    )
+    terms.add(section)
+
+
+def _turned_alone(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    terms.found.lose(f"{name}: a stage of the teacher's self-supervised head alone; sskd trains it itself")
+
+
 _READERS: dict[str, Callable[[TermBuilder, str, Settings, Settings, float], None]] = {
     **OUTPUT_READERS,
     "KTALoss": _translator,
@@ -197,4 +216,6 @@ _READERS: dict[str, Callable[[TermBuilder, str, Settings, Settings, float], None
     "HierarchicalContextLoss": _review,
     "MSELoss": _squares,
     "RegularizationLoss": _norm,
+    "SSKDLoss": _turned,
+    "AuxSSKDLoss": _turned_alone,
 }

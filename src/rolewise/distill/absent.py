@@ -54,7 +54,6 @@ ABSENT = {
     "dot": "the optimiser with two momenta, which is train.distill_gradient: {apart: 0.075},",
     "dml": "deep mutual learning, which is two students in roles that have kd of each other,",
     "norm": "the N-to-one matching of representations",
-    "sskd": "self-supervision beside distillation",
 }
 
 

@@ -7,6 +7,9 @@ import math
 from torch import Tensor
 from torch.nn import functional
 
+#: The reason for which two methods of branches exclude each other.
+LABELS_OF_BRANCHES = "both carry the cross-entropy of the branches behind the first, which would count twice"
+
 
 def sigmoid_ramp(epoch: float, rise: float) -> float:
     r"""Returns the factor of a loss that rises over the first epochs.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from rolewise.average import Average
 from rolewise.batch import Batch, Context, Outputs
+from rolewise.distill.declared_checks import check_class_count, check_norms
 from rolewise.distill.links import Link
 from rolewise.distill.loss_term import LossTerm, make_term
 from rolewise.distill.roles import by_role, check_networks
@@ -150,6 +151,8 @@ def _try(distiller: Distiller, example: Any, generator: int, source: Shapes) -> 
         batch = replace(batch, indices=_trained_rows(len(batch.targets), source).to(place))
     for method, link in zip(distiller.methods, distiller.links, strict=True):
         shapes = _shapes(link, outputs, source)
+        check_class_count([method], distiller.task, outputs[link.student])
+        check_norms(method, distiller.network(link.teacher))
         term = make_term(method, distiller.task, link.pairs, shapes, generator)
         distiller.terms[method.name] = term.to(place)
         term.bind(*(_bound(distiller, role, kind, outputs) for role, kind in link.roles))

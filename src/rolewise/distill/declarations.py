@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rolewise.distill.absent import unknown_method
 from rolewise.distill.method import Info
 from rolewise.distill.method_registry import METHODS
 from rolewise.distill.term import Shapes
@@ -44,6 +45,12 @@ class Declaration:
         relates: whether an example's loss depends on the other examples of its batch.
         needs_indices: whether it needs the rows of the examples in their source.
         learns: whether it has parts that are trained beside the student.
+        learns_between_widths: whether it has them where the two networks' features differ in width alone.
+        needs_norms: whether the teacher must have batch norms.
+        batches: the kind of batches that a training must have for it; empty for any.
+        excludes: the methods that it does not go with for one student.
+        cost: the dearest part of its loss: ``outputs`` that both networks return anyway, ``features`` that are tapped,
+            ``parts`` that are trained beside the student, or ``passes``, where networks or parts of them run again.
     """
 
     name: str
@@ -57,6 +64,11 @@ class Declaration:
     relates: bool
     needs_indices: bool
     learns: bool
+    learns_between_widths: bool
+    needs_norms: bool
+    batches: str
+    excludes: tuple[str, ...]
+    cost: str
 
     @property
     def cells(self) -> dict[str, str]:
@@ -71,7 +83,11 @@ class Declaration:
             "equal classes": yes[self.equal_classes],
             "relates examples": yes[self.relates],
             "indices": yes[self.needs_indices],
-            "learned parts": yes[self.learns],
+            "learned parts": "where widths differ" if self.learns_between_widths else yes[self.learns],
+            "batch norms": yes[self.needs_norms],
+            "batches": self.batches,
+            "excludes": ", ".join(self.excludes),
+            "cost": self.cost,
         }
 
 
@@ -83,6 +99,7 @@ def declaration_of(name: str) -> Declaration:
         name: the method's key.
     """
     info = METHODS[name]
+    learns = _learns(info)
     return Declaration(
         name=name,
         reads=info.reads,
@@ -94,8 +111,24 @@ def declaration_of(name: str) -> Declaration:
         equal_classes=_needs_equal_classes(info),
         relates=not info.alone,
         needs_indices=bool(getattr(info.term, "needs_indices", False)),
-        learns=info.adapter is not None or info.estimator is not None or _learns(info),
+        learns=learns,
+        learns_between_widths=learns and not _learns(info, (1,)),
+        needs_norms=bool(getattr(info.term, "reads_norms", False)),
+        batches=info.batches or "",
+        excludes=tuple(one for one in METHODS if one != name and _excludes(info, METHODS[one])),
+        cost=_cost(info, learns),
     )
+
+
+def _excludes(info: Info, other: Info) -> bool:
+    """Returns whether two methods exclude each other: by declaration, or because they need different batches."""
+    return bool(info.excludes_with(other)) or len({info.batches, other.batches} - {None}) == 2
+
+
+def _cost(info: Info, learns: bool) -> str:
+    if info.term is not None and (info.term.runs_networks or info.term.views):
+        return "passes"
+    return "parts" if learns else "outputs" if info.reads == "logits" else "features"
 
 
 def all_declarations() -> list[Declaration]:
@@ -103,17 +136,24 @@ def all_declarations() -> list[Declaration]:
     return [declaration_of(name) for name in METHODS]
 
 
-def _learns(info: Info) -> bool:
-    """Returns whether a term has parameters when it is made; a function learns by its adapter or estimator alone."""
-    if info.term is None:
+def _learns(info: Info, factors: tuple[int, ...] = (2, 1)) -> bool:
+    """Returns whether a method has parts that are trained.
+
+    Args:
+        info: of the method.
+        factors: the teacher's widths as multiples of the student's, tried in turn until the method takes one.
+    """
+    if info.estimator is not None:
+        return True
+    if info.term is None and info.adapter is None:
         return False
-    # First with a teacher of other widths, so that a map between widths is there where a term learns one.
-    for factor, count, shape in product((2, 1), (max(1, len(info.taps)), 2), _FORMS.values()):
+    for factor, count, shape in product(factors, (max(1, len(info.taps)), 2), _FORMS.values()):
         wide = tuple(factor * size if size == _WIDTH else size for size in shape)
         own, other = ([torch.Size(one)] * count for one in (shape, wide))
         shapes = Shapes(own, other, _CLASSES, _EXAMPLES, torch.arange(_EXAMPLES) % _CLASSES, {"teacher": other})
         with torch.random.fork_rng(devices=[]), suppress(InputError, RuntimeError, IndexError, ValueError, KeyError):
-            return any(one.requires_grad for one in info.term(shapes).parameters())
+            made = info.adapter(own[0], other[0]) if info.term is None and info.adapter else info.loss(shapes)
+            return any(one.requires_grad for one in made.parameters())
     # It looks at the networks themselves before it makes its parts.
     return True
 
@@ -132,11 +172,11 @@ def _drawn(*shape: int, seed: int) -> Tensor:
 
 
 def _needs_equal_classes(info: Info) -> bool:
-    """Returns whether a loss on logits refuses a teacher of other classes; a term on logits compares them."""
+    """Returns whether a loss refuses a teacher of other classes; a term that reads both networks' logits does."""
+    if info.term is not None:
+        return info.taught_by != "itself" and (info.reads == "logits" or info.term.reads_outputs)
     if info.reads != "logits":
         return False
-    if info.term is not None:
-        return info.taught_by != "itself"
     labels = {"labels": torch.arange(_EXAMPLES)} if info.targets == "labels" else {}
     student, teacher = (_drawn(_EXAMPLES, number, seed=number) for number in (_CLASSES, _OTHER))
     return not _answers(lambda: info.loss(student, teacher, **labels))
@@ -167,6 +207,8 @@ _FILTERS: Mapping[str, Callable[[Declaration], Any]] = {
     "relates": lambda one: (_word(one.relates),),
     "indices": lambda one: (_word(one.needs_indices),),
     "learns": lambda one: (_word(one.learns),),
+    "norms": lambda one: (_word(one.needs_norms),),
+    "cost": lambda one: (one.cost,),
 }
 
 
@@ -179,7 +221,8 @@ def fitting(wanted: Mapping[str, str]) -> list[Declaration]:
 
     Args:
         wanted: value by filter: ``reads``, ``targets``, ``mixed``, ``taught_by``, ``equal_classes``, ``relates``,
-            ``indices``, ``learns`` (these four ``yes`` or ``no``), and ``classes``, a number that there are.
+            ``indices``, ``learns``, ``norms`` (these five ``yes`` or ``no``), ``cost``, ``classes``, a number that
+            there are, and ``beside``, a method that it must go with.
 
     Raises:
         InputError: a filter or a value is unknown.
@@ -191,8 +234,13 @@ def fitting(wanted: Mapping[str, str]) -> list[Declaration]:
                 raise InputError(f"classes must be a whole number of at least 2, got {value!r}")
             found = [one for one in found if one.least_classes <= int(value)]
             continue
+        if key == "beside":
+            if value not in METHODS:
+                raise unknown_method(value, METHODS)
+            found = [one for one in found if one.name != value and value not in one.excludes]
+            continue
         if key not in _FILTERS:
-            known = (*_FILTERS, "classes")
+            known = (*_FILTERS, "classes", "beside")
             raise InputError(f"a filter of methods must be one of {', '.join(known)}, got {key!r}{near(key, known)}")
         values = sorted({one for each in all_declarations() for one in _FILTERS[key](each)})
         if value not in values:

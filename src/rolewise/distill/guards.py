@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from rolewise.batch import Batch, Outputs
+from rolewise.distill.declared_checks import check_class_count
 from rolewise.distill.method import Method
 from rolewise.distill.mixed import check_mixture
 from rolewise.errors import InputError
@@ -73,6 +74,8 @@ def check_outputs(
     """
     for role in distiller.roles:
         value = outputs[role].first
+        if call == 1:
+            check_class_count(distiller.methods, distiller.task, outputs[role])
         # In a phase, the learned parts of terms may be all that is trained.
         if learning and not value.requires_grad and distiller.active is None:
             raise InputError(

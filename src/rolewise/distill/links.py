@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 from torch import nn
 
@@ -71,8 +72,8 @@ def links_of(
         students: networks that are trained, by role; one may teach another.
 
     Raises:
-        InputError: a role is unknown or left open, a network would teach itself, a tap does not exist, or two methods
-            have one name.
+        InputError: a role is unknown or left open, a network would teach itself, a tap does not exist, two methods
+            have one name, or exclude each other for one student.
     """
     names = [method.name for method in methods]
     for method in methods:
@@ -89,6 +90,11 @@ def links_of(
         pairs = {role: tuple(pairs_of(method, both[student], both[role])) for role in roles}
         several = method.info.taught_by == "several"
         links.append(Link(student, roles[0], pairs.pop(roles[0]), pairs, several))
+    for (one, link), (other, beside) in combinations(zip(methods, links, strict=True), 2):
+        reason = one.info.excludes_with(other.info) if link.student == beside.student else None
+        if reason:
+            rule = f'methods must not hold "{one.name}" beside "{other.name}" for one student: {reason}'
+            raise InputError(f"{rule}; leave one of them out")
     return tuple(links)
 
 

@@ -54,6 +54,9 @@ class Info:
             several processes share a batch.
         rows: the kinds of rows that it compares, where it reads logits: ``logits``, ``predictions``.
         least_classes: from how many classes on it compares more than kd does.
+        excludes: the methods that it does not go with for one student, each with the reason; one of two declares it.
+        batches: the kind of batches that a training must have for it (see `rolewise.train.TrainSettings`); None for
+            any.
     """
 
     name: str
@@ -69,11 +72,17 @@ class Info:
     alone: bool = False
     rows: tuple[RowKind, ...] = ("logits",)
     least_classes: int = 2
+    excludes: Mapping[str, str] = field(default_factory=dict)
+    batches: str | None = None
 
     @cached_property
     def term(self) -> type[Term] | None:
         """The class of the term, or None where the method is a function."""
         return self.loss if isinstance(self.loss, type) and issubclass(self.loss, Term) else None
+
+    def excludes_with(self, other: Info) -> str | None:
+        """Returns the reason for which it does not go with another method for one student; None where it does."""
+        return self.excludes.get(other.name) or other.excludes.get(self.name)
 
     @property
     def taught_by(self) -> TaughtBy:

@@ -47,12 +47,26 @@ def method(
     alone: bool = False,
     rows: tuple[RowKind, ...] = ("logits",),
     least_classes: int = 2,
+    excludes: Mapping[str, str] | None = None,
+    batches: str | None = None,
 ) -> Callable[[Loss], Loss]:
     """Returns a decorator that registers a loss ``<name>_loss``, or a class of `Term`, as a method (see `Info`)."""
 
     def register(loss: Loss) -> Loss:
         key = name or loss.__name__.removesuffix("_loss").lower()
-        rest = taps, adapter, estimator, weight, limits or {}, logit_scale, alone, rows, least_classes
+        rest = (
+            taps,
+            adapter,
+            estimator,
+            weight,
+            limits or {},
+            logit_scale,
+            alone,
+            rows,
+            least_classes,
+            excludes or {},
+            batches,
+        )
         METHODS.add(key)(Info(key, loss, reads, mixed_labels, *rest))
         return loss
 

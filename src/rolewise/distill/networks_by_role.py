@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from rolewise.batch import Batch, Outputs
+from rolewise.distill.made_views import with_made_views
 from rolewise.distill.roles import enter
 from rolewise.distill.running import NOTHING, keep_buffers
 from rolewise.distill.step_state import StepState
@@ -141,6 +142,8 @@ class Networks(nn.Module):
     def run_all(self, batch: Batch) -> dict[str, Outputs]:
         """Runs every network once: first the teachers, since they keep no activations for a backward pass."""
         prepared: dict[Any, Any] = {}
+        if self.further_views:
+            batch = with_made_views(batch, self.further_views)
         outputs, gradients = {}, self.teacher_gradients and torch.is_grad_enabled()
         with torch.set_grad_enabled(gradients):
             for role in self.teaching:

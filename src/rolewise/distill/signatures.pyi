@@ -866,6 +866,24 @@ def srrl(
 ) -> Method:
     """Squared difference of mean features, and of the logits that the teacher's classifier makes of them."""
 
+def sskd(
+    *,
+    plain: float = 0.9,
+    transformed: float = 2.7,
+    contrast: float = 10.0,
+    temperature: float = 4.0,
+    contrast_temperature: float = 0.5,
+    kept_outputs: float = 1.0,
+    kept_similarities: float = 0.75,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergences of outputs for plain and turned images, and of similarities between turned images and plain ones."""
+
 def tf_kd(
     *,
     temperature: float = 20.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rolewise.distill.declared_checks import classes_fault
 from rolewise.distill.method import TARGET_TASKS, Info, Method
 from rolewise.errors import InputError
 from rolewise.tasks import Task
@@ -45,11 +46,8 @@ def task_fault(info: Info, task: Task) -> str | None:
                 f"must not be a method on {' or '.join(info.rows)} for the task {task.name}, whose networks return "
                 f"{task.rows_hold}; take output_match, which compares these, or a method on features"
             )
-        if task.row_classes is not None and task.row_classes < info.least_classes:
-            return (
-                f"must compare at least {info.least_classes} classes, and the task {task.name} has rows of "
-                f"{task.row_classes}, where it is constant or is kd; take kd, or a method on features"
-            )
+        if task.row_classes is not None and (fault := classes_fault(info, task, task.row_classes)):
+            return fault
     if info.term is not None and info.term.of_examples and task.name != TARGET_TASKS["labels"]:
         return f"must have {_TARGETS['labels']}, which the task {task.name} has not; take another method"
     return None

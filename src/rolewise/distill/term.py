@@ -133,12 +133,17 @@ class Term(nn.Module):
     #: Whether it compares logits [B, K] of whole examples, so that classification alone has what it reads.
     of_examples: ClassVar[bool] = False
     #: Further views of the examples, by their names in ``Batch.views``, on which its networks run too where they are
-    #: given: their outputs are ``student.views[name]`` and ``teacher.views[name]``.
+    #: given, or made of the inputs (`rolewise.distill.made_views`): their outputs are ``student.views[name]`` and
+    #: ``teacher.views[name]``.
     views: ClassVar[tuple[str, ...]] = ()
     #: Whether it can do without none of its views.
     needs_views: ClassVar[bool] = False
     #: Whether it taps the student alone.
     taps_student_alone: ClassVar[bool] = False
+    #: Whether it reads the shifts and gains of a teacher's batch norms, so that the teacher must have some.
+    reads_norms: ClassVar[bool] = False
+    #: Whether its forward pass runs a network, or a part of one, again.
+    runs_networks: ClassVar[bool] = False
     #: Whether it is made by the shapes of an example; one that reads logits alone, and learns nothing, needs none.
     needs_example: ClassVar[bool] = True
     #: Who teaches: ``one`` network; ``several``, and then ``teacher`` is a mapping role -> outputs, of all that the

@@ -13,7 +13,14 @@ from rolewise.distill.term import Shapes, TaughtBy, Term
 from rolewise.distill.vectors import divergence
 
 
-@method(reads="logits", name="cs_kd", mixed_labels="unsound", weight=1.0, limits={"temperature": "temperature"})
+@method(
+    reads="logits",
+    name="cs_kd",
+    mixed_labels="unsound",
+    weight=1.0,
+    limits={"temperature": "temperature"},
+    batches="class_pairs",
+)
 class CSKD(Term):
     r"""Divergence of softened class probabilities from those of another example of the same class in the batch.
 

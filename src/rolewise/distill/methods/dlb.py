@@ -19,6 +19,7 @@ from rolewise.errors import InputError
     mixed_labels="unsound",
     weight=1.0,
     limits={"temperature": "temperature", "size": "count"},
+    batches="repeated",
 )
 class DLB(Term):
     r"""Divergence of an example's softened class probabilities from those of the step before.

@@ -51,7 +51,7 @@ class FCFD(Term):
         InputError: a tap gives no map or is no module's output, or the networks have other classes.
     """
 
-    reads_outputs, of_examples = True, True
+    reads_outputs, of_examples, runs_networks = True, True, True
     rests: tuple[Sequence[Continuation], Sequence[Continuation]]
 
     def __init__(

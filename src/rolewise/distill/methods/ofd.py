@@ -87,6 +87,8 @@ class OFD(Term):
         InputError: a tap gives no map, or no batch norm stands before it.
     """
 
+    reads_norms = True
+
     def __init__(self, shapes: Shapes) -> None:
         super().__init__()
         check_maps("ofd", *shapes.student, *shapes.teacher)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
-from rolewise.distill.branches import costs_of_branches, sigmoid_ramp
+from rolewise.distill.branches import LABELS_OF_BRANCHES, costs_of_branches, sigmoid_ramp
 from rolewise.distill.method_registry import method
 from rolewise.distill.methods.one import number_of_branches
 from rolewise.distill.term import Shapes, TaughtBy, Term, through
@@ -23,6 +23,7 @@ from rolewise.errors import InputError
     taps=("branch_features", "branch_logits"),
     weight=1.0,
     limits={"temperature": "temperature", "rise": "not negative"},
+    excludes={"pcl": LABELS_OF_BRANCHES},
 )
 class OKDDip(Term):
     r"""Cross-entropies of peers, divergences from an attended sum to each of them, and from their mean to the leader.

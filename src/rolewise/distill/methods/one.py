@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
-from rolewise.distill.branches import costs_of_branches, sigmoid_ramp
+from rolewise.distill.branches import LABELS_OF_BRANCHES, costs_of_branches, sigmoid_ramp
 from rolewise.distill.method_registry import method
 from rolewise.distill.term import Shapes, TaughtBy, Term, through
 from rolewise.distill.vectors import divergence
@@ -21,6 +21,7 @@ from rolewise.errors import InputError
     taps=("shared", "branch_logits"),
     weight=1.0,
     limits={"temperature": "temperature", "rise": "not negative"},
+    excludes=dict.fromkeys(("okddip", "pcl"), LABELS_OF_BRANCHES),
 )
 class ONE(Term):
     r"""Cross-entropies of the further branches and of the gated ensemble, and divergences from it to each branch.

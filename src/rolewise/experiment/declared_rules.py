@@ -1,0 +1,47 @@
+"""Checks of a config against declarations of its methods: what excludes what, and the batches that one needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from itertools import combinations
+
+from rolewise.config.faults import Steps
+from rolewise.config.schema import ExperimentConfig
+from rolewise.distill import METHODS
+from rolewise.experiment.method_sections import MethodList, methods_of_student, registered
+from rolewise.foreign_code import is_import_path
+
+
+def declaration_faults(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterable[tuple[Steps, str]]:
+    """Yields (path, message) where methods of one student exclude each other, or want other batches than it has.
+
+    Args:
+        config: the experiment.
+        left_out: paths of the settings whose code is not imported: they are not checked.
+    """
+    seen: set[tuple[Steps, str]] = set()
+    for at, student in enumerate(config.students):
+        methods = [
+            entry for entry in methods_of_student(config, at) if not any((*entry[0], "name") == one for one in left_out)
+        ]
+        for fault in _exclusions(methods):
+            if fault not in seen:
+                seen.add(fault)
+                yield fault
+        for name in (name for _, method in methods for name in _known(method)):
+            wanted = METHODS[name].batches
+            if wanted is not None and student.train.batches != wanted:
+                rule = f'must be "{wanted}" for the method "{name}", got "{student.train.batches}"'
+                yield ("students", at, "train", "batches"), f"{rule}; write batches: {wanted}, or leave {name} out"
+
+
+def _exclusions(methods: MethodList) -> Iterable[tuple[Steps, str]]:
+    for (_, first), (path, second) in combinations(methods, 2):
+        for one in _known(first):
+            for other in _known(second):
+                if reason := METHODS[one].excludes_with(METHODS[other]):
+                    yield path, f'must not hold "{other}" beside "{one}" for one student: {reason}; leave one out'
+
+
+def _known(method: dict[str, object]) -> list[str]:
+    return [name for name in registered(method) if not is_import_path(name)]

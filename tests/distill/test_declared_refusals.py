@@ -1,0 +1,96 @@
+"""What methods declare is held to before training: exclusions, batches, the least number of classes, batch norms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from distill_cases import networks_for
+from torch import nn
+
+import rolewise as rw
+from rolewise.compare.compared_methods import compared_methods
+from rolewise.config.faults import ConfigError
+from rolewise.distill import METHODS, Distiller
+from rolewise.distill.declarations import all_declarations, declaration_of, fitting
+from rolewise.errors import InputError
+from rolewise.experiment import load
+from rolewise.models import build
+
+CONFIG = Path(__file__).resolve().parents[2] / "configs" / "digits.yaml"
+IMAGES = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def binary() -> list[nn.Module]:
+    return [build("small_cnn", num_classes=2, channels=1, size=(8, 8), widths=(4, 6), seed=seed) for seed in (1, 2)]
+
+
+def faults_of(tmp_path: Path, methods: str, *settings: str) -> list[str]:
+    path = tmp_path / "one.yaml"
+    text = CONFIG.read_text("utf-8").splitlines()
+    start = next(at for at, line in enumerate(text) if line.startswith("  methods:"))
+    end = next(at for at in range(start + 1, len(text)) if not text[at].startswith("    "))
+    path.write_text("\n".join([*text[:start], f"  methods: {methods}", *text[end:]]))
+    with pytest.raises(ConfigError) as caught:
+        load(path, settings)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_exclusions_hold_both_ways_and_name_methods_that_there_are() -> None:
+    for one in all_declarations():
+        assert set(one.excludes) <= set(METHODS) - {one.name}
+        assert all(one.name in declaration_of(other).excludes for other in one.excludes)
+    assert declaration_of("dlb").excludes == ("cs_kd",) and declaration_of("pcl").excludes == ("okddip", "one")
+    assert "cs_kd" not in {one.name for one in fitting({"beside": "dlb"})}
+    with pytest.raises(InputError, match="no method is called 'dlbb'"):
+        fitting({"beside": "dlbb"})
+
+
+def test_methods_that_exclude_each_other_are_refused_for_one_student() -> None:
+    student = networks_for("one")[1]
+    with pytest.raises(InputError, match=r'must not hold "one" beside "okddip" .* would count twice; leave one'):
+        Distiller(None, student, [rw.one(), rw.okddip()], example=IMAGES)
+    pair = {"a": student, "b": networks_for("one", 5)[1]}
+    Distiller(None, pair, [rw.one(student="a"), rw.okddip(student="b")], example=IMAGES)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].least_classes > 2])
+@pytest.mark.parametrize("example", [None, IMAGES])
+def test_too_few_classes_are_refused_before_a_step(name: str, example: Any) -> None:
+    with pytest.raises(InputError, match=f'"{name}" must compare at least 3 classes, .* rows of 2 here, .* take kd'):
+        Distiller(*binary(), [name], example=example)(IMAGES, torch.tensor([0, 1, 1, 0]))
+
+
+def test_two_classes_are_enough_for_kd() -> None:
+    assert Distiller(*binary(), ["kd"])(IMAGES, torch.tensor([0, 1, 1, 0]))["kd"].isfinite()
+
+
+def test_a_teacher_without_batch_norms_is_refused() -> None:
+    teacher = build("vit_mini", num_classes=5, channels=1, size=(8, 8), depth=1, seed=1)
+    student = networks_for("ofd")[1]
+    with pytest.raises(InputError, match=r'"ofd": teacher must have batch norms, .* got VisionTransformer without one'):
+        Distiller(teacher, student, [rw.ofd(student_taps="stage1", teacher_taps="layer1")], example=IMAGES)
+    assert [one.name for one in all_declarations() if one.needs_norms] == ["ofd"]
+
+
+def test_a_config_is_refused_with_key_value_and_remedy(tmp_path: Path) -> None:
+    faults = faults_of(tmp_path, "[{name: one}, {name: pcl}]")
+    assert any("distill.methods[1]" in one and 'must not hold "pcl" beside "one"' in one for one in faults)
+    assert sum('must not hold "pcl"' in one for one in faults) == 1
+    faults = faults_of(tmp_path, "[{name: dlb}]", "students[0].train.batches=repeated")
+    assert faults == [one for one in faults if "students[1].train.batches" in one] != []
+    assert 'must be "repeated" for the method "dlb", got "shuffled"; write batches: repeated' in faults[0]
+
+
+def test_a_comparison_gives_a_method_the_batches_that_it_wants() -> None:
+    (kd, again), _ = compared_methods("dlb", ("resnet56", "resnet20"))
+    assert again.level["students.0.train.batches"] == "repeated"
+    assert "students.0.train.batches" not in kd.level
+
+
+def test_costs_are_those_of_what_a_loss_runs() -> None:
+    costs = {name: declaration_of(name).cost for name in METHODS}
+    assert {costs[name] for name in ("kd", "dkd", "cs_kd")} == {"outputs"}
+    assert (costs["rkd"], costs["fitnets"], costs["mlkd"], costs["fcfd"]) == ("features", "parts", "passes", "passes")
