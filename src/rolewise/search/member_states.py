@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,8 @@ def write_state(path: StatePath, content: bytes, *, sync: bool) -> None:
         path.write_bytes(content)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of this process alone: one that lost its parent may still write while its work is done again.
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    # A name of this writing alone: a worker that was given up may still write, elsewhere under the same number.
+    temporary = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
     with naming(path):
         with temporary.open("wb") as file:
             file.write(content)
