@@ -33,12 +33,12 @@ _MARK, _TAIL = b"rolewise", 8 + hashlib.sha256().digest_size
 def seal(value: Mapping[str, Any]) -> dict[str, Any]:
     """Returns plain values with their digest among them."""
     plain = {str(key): inner for key, inner in value.items() if key != SEAL}
-    return {**plain, SEAL: _digest(plain)}
+    return {**plain, SEAL: digest_of_json(plain)}
 
 
 def is_whole(value: Any) -> bool:
-    """Returns whether a value is a mapping that holds its own digest."""
-    return isinstance(value, dict) and value.get(SEAL) == _digest({k: v for k, v in value.items() if k != SEAL})
+    """Returns whether a value that was read from JSON is a mapping that holds its own digest."""
+    return isinstance(value, dict) and value.get(SEAL) == digest_of({k: v for k, v in value.items() if k != SEAL})
 
 
 def is_early(path: Path) -> bool:
@@ -97,8 +97,9 @@ def _read_sealed(path: Path, modified: int, size: int, number: int) -> str:
     return json.dumps(value)
 
 
-def _digest(value: Mapping[str, Any]) -> str:
-    # Through JSON first, where numbers as keys become text: what is read back must give the same.
+def digest_of_json(value: Mapping[str, Any]) -> str:
+    """Returns the digest that a value has once it was written as JSON and read back."""
+    # Through JSON first, where numbers as keys become text.
     return digest_of(json.loads(json.dumps(value, allow_nan=False)))
 
 

@@ -44,7 +44,7 @@ def task_of(folder: Path, interval: int) -> MemberTask:
         replace=False,
         save=member_states.state_path(folder, interval, 1),
         sync=False,
-        paused=member_states.paused_path(folder, interval, 1),
+        paused=member_states.paused_in(member_states.interval_folder(folder, interval), 1),
         checkpoint_seconds=0.0,
     )
 
@@ -66,7 +66,7 @@ def test_a_worker_that_goes_on_after_its_replacement_changes_nothing(tmp_path: P
     for interval in (1, 2, 3):
         states = [member_states.state_path(root, interval, 1) for root in (tmp_path / "whole", folder)]
         assert states[0].read_bytes() == states[1].read_bytes()
-        assert not member_states.paused_path(folder, interval, 1).exists()
+        assert not member_states.paused_in(member_states.interval_folder(folder, interval), 1).exists()
 
 
 def scores(outcomes: object) -> list[float | None]:
