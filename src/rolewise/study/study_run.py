@@ -216,11 +216,9 @@ def _run(
     now: dict[str, StudyJob],
 ) -> None:
     """Runs all trainings, then opens the test set: until then the table has validation accuracies alone."""
-    left = {cell: set(keys.values()) for cell, keys in graph.keys.items()}
     cells_of = graph.cells_of()
-    for key in [job.key for job in graph.trainings if folder.is_done(job.key)]:
-        for cell in cells_of[key]:
-            left[cell].discard(key)
+    todo = {job.key for job in graph.trainings if not folder.is_done(job.key)}
+    left = {cell: todo.intersection(keys.values()) for cell, keys in graph.keys.items()}
 
     def on(event: JobEvent) -> None:
         if event.update.kind in ("done", "failed"):
@@ -228,8 +226,8 @@ def _run(
             ledger.ended(key)
             for cell in finished:
                 left[cell].discard(key)
-            # A cell's last stage, or a failure, is worth a new table.
-            if (event.update.kind == "failed" or not all(left[cell] for cell in finished)) and ledger.pace.due:
+            # A cell's last stage, or a failure, is worth a new table, while that costs little.
+            if (event.update.kind == "failed" or not all(left[cell] for cell in finished)) and ledger.due:
                 ledger.write(whole=False)
         on_event(event)
 

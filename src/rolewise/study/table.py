@@ -23,6 +23,9 @@ Row = dict[str, Any]
 _BEFORE = ("part", "cell")
 _AFTER = ("seed", "student", "arm", "distilled", "status", "reason")
 
+#: Cells of a study whose table is written as each of them ends.
+_FEW = 50
+
 
 class Ledger:
     """The known state of every stage; a finished stage is read once, and any other when its job has ended.
@@ -39,13 +42,18 @@ class Ledger:
         self._failures: dict[str, str | None] = {}
         self._seconds: dict[str, float | None] = {}
         self._places: list[tuple[Row, str, Stage]] = []
-        self.pace = Pace()
+        self._pace = Pace()
         self.metrics = study_metrics(study)
         key = self.metrics[0].key
         self._after = (*_AFTER, *(info.key for info in self.metrics))
         self._validation, self._teacher = f"validation_{key}", f"teacher_{key}"
         self._last = (self._validation, self._teacher, "images", "parameters")
         self.axes = list(dict.fromkeys(axis for part in study.parts for axis in part.axes))
+
+    @property
+    def due(self) -> bool:
+        """Whether to write the table for a cell that has ended: of few cells always, of many at times."""
+        return len(self._graph.keys) <= _FEW or self._pace.due
 
     def ended(self, key: str) -> None:
         """Takes note that a job has ended: what is known of it is read again."""
@@ -140,7 +148,7 @@ class Ledger:
         if whole:
             self._summaries = {key: value for key, value in self._summaries.items() if value is not None}
             self._failures = {}
-        with self.pace.spent():
+        with self._pace.spent():
             rows = self.rows()
             write_product(self._folder.root / "results.csv", as_csv(rows, self.columns(rows)).encode())
             times = self.seconds(rows)
