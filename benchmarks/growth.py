@@ -125,7 +125,8 @@ def grown_search(root: Path, members: int, intervals: int, workers: int) -> None
     rounds = [after - before for before, after in itertools.pairwise(ends)]
     print(f"a round: median {1e3 * statistics.median(rounds):.1f} ms, worst {1e3 * max(rounds):.1f} ms")
     print(f"record: {(root / 'record.jsonl').stat().st_size / 1e6:.1f} MB")
-    timed("reopen", opened)
+    del kept, steps  # another process would reopen it
+    kept = timed("reopen", opened)
     timed("populations of the result", lambda: kept.run.result().populations())
 
 

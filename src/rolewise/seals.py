@@ -33,7 +33,7 @@ _MARK, _TAIL = b"rolewise", 8 + hashlib.sha256().digest_size
 def seal(value: Mapping[str, Any]) -> dict[str, Any]:
     """Returns plain values with their digest among them."""
     plain = {str(key): inner for key, inner in value.items() if key != SEAL}
-    return {**plain, SEAL: digest_of_json(plain)}
+    return {**plain, SEAL: _digest(plain)}
 
 
 def is_whole(value: Any) -> bool:
@@ -97,9 +97,8 @@ def _read_sealed(path: Path, modified: int, size: int, number: int) -> str:
     return json.dumps(value)
 
 
-def digest_of_json(value: Mapping[str, Any]) -> str:
-    """Returns the digest that a value has once it was written as JSON and read back."""
-    # Through JSON first, where numbers as keys become text.
+def _digest(value: Mapping[str, Any]) -> str:
+    # Through JSON first, where numbers as keys become text: what is read back must give the same.
     return digest_of(json.loads(json.dumps(value, allow_nan=False)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 import warnings
@@ -12,7 +13,7 @@ from rolewise.errors import InputError, RunError
 from rolewise.jobs.store import StatePath
 from rolewise.search import member_states, search_record
 from rolewise.search.lineage import SearchResult
-from rolewise.search.member_states import interval_folder, paused_in, state_in, state_path
+from rolewise.search.member_states import interval_folder, paused_in, state_path
 from rolewise.search.resident_members import MemberTask, Outcome
 from rolewise.search.search_record import IntervalRecord
 from rolewise.search.search_run import SearchRun
@@ -45,6 +46,10 @@ class SearchFolder:
         own = path / "state"
         self.states: StatePath = own if states is None else states
         self._synced_at = -math.inf
+        #: Files of all members' states after an interval; those of the last one are the next one's sources.
+        self._saved = functools.lru_cache(maxsize=2)(
+            lambda interval: [state_path(self.states, interval, member) for member in range(run.members)]
+        )
         settings = search_record.settle_settings(own / "settings.json", run.settings())
         self._version: int = settings["version"]
         search_record.claim_states(self.states, settings)
@@ -80,7 +85,7 @@ class SearchFolder:
         self._began = time.monotonic()
         # The states of members whose outcomes an earlier process left may not have been synced.
         self._sync = not self.outcomes and self._began - self._synced_at >= _SYNC_SECONDS
-        before, after = (interval_folder(self.states, number) for number in (interval - 1, interval))
+        before, after, folder = self._saved(interval - 1), self._saved(interval), interval_folder(self.states, interval)
         return [
             MemberTask(
                 member=member,
@@ -88,11 +93,11 @@ class SearchFolder:
                 seed=run.seeds[member],
                 start=(interval - 1) / run.intervals,
                 stop=interval / run.intervals,
-                source=state_in(before, donors.get(member, member)) if interval > 1 else None,
+                source=before[donors.get(member, member)] if interval > 1 else None,
                 replace=member in donors,
-                save=state_in(after, member) if interval < run.intervals else None,
+                save=after[member] if interval < run.intervals else None,
                 sync=self._sync,
-                paused=paused_in(after, member),
+                paused=paused_in(folder, member),
                 checkpoint_seconds=self._between,
             )
             for member in range(run.members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -14,7 +15,7 @@ from rolewise import files
 from rolewise.errors import InputError
 from rolewise.files import naming
 from rolewise.jobs.store import StatePath
-from rolewise.seals import SEAL, digest_of_json, is_whole, read_sealed, write_sealed
+from rolewise.seals import SEAL, is_whole, read_sealed, write_sealed
 from rolewise.search.lineage import LineageEvent
 from rolewise.search.lineage_file import parse_event
 from rolewise.search.space import Genome, Space
@@ -149,7 +150,9 @@ def holds_lines(path: Path, count: int) -> bool:
 
 
 def _sealed(value: Mapping[str, Any]) -> str:
-    return json.dumps({**value, SEAL: digest_of_json(value)}, sort_keys=True, allow_nan=False) + "\n"
+    """Returns the line of a value whose keys are text and come before the digest's: so it is put into JSON once."""
+    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    return f'{text[:-1]}, "{SEAL}": "{hashlib.sha256(text.encode()).hexdigest()}"}}\n'
 
 
 def settle_settings(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
