@@ -102,32 +102,28 @@ def timed(name: str, work: Callable[[], Any]) -> Any:
 
 def grown_search(root: Path, members: int, intervals: int, workers: int) -> None:
     """Searches, reopens the record, and reads its result."""
-    ends: list[float] = []
 
     def opened() -> SearchFolder:
         return SearchFolder(root, SearchRun(SPACE, members=members, intervals=intervals, seed=7, quantile=0.25))
 
-    kept = timed("open", opened)
-    ends.append(time.process_time())
-    steps = search_steps(
-        "search",
-        _nobody,
-        kept,
-        threads=1,
-        on_interval=lambda line: ends.append(time.process_time()),
-    )
+    rounds = rounds_of(timed("open", opened), workers)
+    print(f"a round: median {1e3 * statistics.median(rounds):.1f} ms, worst {1e3 * max(rounds):.1f} ms")
+    print(f"record: {(root / 'record.jsonl').stat().st_size / 1e6:.1f} MB")
+    kept = timed("reopen", opened)
+    timed("populations of the result", lambda: kept.run.result().populations())
+
+
+def rounds_of(kept: SearchFolder, workers: int) -> list[float]:
+    """Searches, and returns the seconds of each interval."""
+    ends = [time.process_time()]
+    steps = search_steps("search", _nobody, kept, threads=1, on_interval=lambda line: ends.append(time.process_time()))
     run_jobs(
-        [JobSeries("search", lambda report: steps, members)],
+        [JobSeries("search", lambda report: steps, kept.run.members)],
         Simulated(workers),
         should_stop=lambda: False,
         on_news=lambda news: raise_or_report(news, print),
     )
-    rounds = [after - before for before, after in itertools.pairwise(ends)]
-    print(f"a round: median {1e3 * statistics.median(rounds):.1f} ms, worst {1e3 * max(rounds):.1f} ms")
-    print(f"record: {(root / 'record.jsonl').stat().st_size / 1e6:.1f} MB")
-    del kept, steps  # another process would reopen it
-    kept = timed("reopen", opened)
-    timed("populations of the result", lambda: kept.run.result().populations())
+    return [after - before for before, after in itertools.pairwise(ends)]
 
 
 def _nobody(member: int, genome: object, seed: int) -> Any:
