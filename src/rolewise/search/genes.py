@@ -98,10 +98,7 @@ class PolicySpace:
         return [0] * self.length if self.initial == "zeros" else self._uniform(generator).tolist()
 
     def explore(self, value: GeneValue, generator: torch.Generator) -> tuple[GeneValue, Change]:
-        """Returns the explored vector and ``{"resampled": [[index, old, new], ...], "shifted": [...]}``.
-
-        Both lists name only entries whose level is another one afterwards.
-        """
+        """Returns the explored vector, and of its changes ``{"resampled": [[index, old, new], ...], "shifted": [...]}``."""
         # Four draws in torch, and the rest in Python: on vectors this short a call of torch costs more than the sums.
         fresh = torch.rand(self.length, generator=generator).tolist()
         uniform = torch.rand(self.length, generator=generator, dtype=torch.float64).tolist()
@@ -109,9 +106,7 @@ class PolicySpace:
         down = torch.rand(self.length, generator=generator).tolist()
         resample = torch.tensor(self.resample, dtype=torch.float32).item()  # as precise as the draws
         highest = (self.probability_levels, self.magnitude_levels)
-        new: list[int] = []
-        resampled: list[list[int]] = []
-        shifted: list[list[int]] = []
+        new, resampled, shifted = list[int](), list[list[int]](), list[list[int]]()
         assert isinstance(value, list)
         for index, old in enumerate(value):
             most = highest[index % 2]
@@ -130,12 +125,9 @@ class PolicySpace:
         if not isinstance(value, list) or len(value) != self.length:
             size = len(value) if isinstance(value, list) else repr(value)
             raise InputError(f"{name} must be a list of {self.length} levels, got {size}; compare the ops and copies")
-        levels = (self.probability_levels, self.magnitude_levels)
         for index, level in enumerate(value):
-            highest = levels[index % 2]
-            if type(level) is int and 0 <= level <= highest:
-                continue
-            if not isinstance(level, int) or isinstance(level, bool) or not 0 <= level <= highest:
+            highest = (self.probability_levels, self.magnitude_levels)[index % 2]
+            if type(level) is not int or not 0 <= level <= highest:
                 raise InputError(
                     f"{name}[{index}] ({self.label(index)}) must be a whole number from 0 to {highest}, got {level!r}"
                 )
