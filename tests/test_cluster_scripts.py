@@ -84,8 +84,8 @@ def test_the_job_of_kubernetes_fits_together() -> None:
         assert Path(given["--out"]).is_relative_to(mount["mountPath"]) and mount["name"] == volume["name"]
         assert int(container["resources"]["requests"]["cpu"]) <= int(container["resources"]["limits"]["cpu"])
     assert int(workers["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]) == cpus
-    config = Path(command[2]).relative_to("/opt/rolewise")
-    assert (ROOT / config).is_file() and "WORKDIR /opt/rolewise" in (ROOT / "deploy/Dockerfile").read_text()
+    config = Path(command[2]).relative_to("/rolewise")
+    assert (ROOT / config).is_file() and "WORKDIR /rolewise" in (ROOT / "deploy/Dockerfile").read_text()
 
 
 @pytest.mark.slow

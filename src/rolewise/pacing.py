@@ -11,7 +11,7 @@ _PART = 0.01
 
 
 class Pace:
-    """Tells when repeated work is due, such that it takes a hundredth of the time at most.
+    """The pace of repeated work, such that it takes a hundredth of the time at most.
 
     Args:
         seconds: between two times, at least.

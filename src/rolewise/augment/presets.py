@@ -197,5 +197,7 @@ def build_schedule(
         raise InputError(text, path=path, rule=f"must be an argument of {text}") from error
 
 
-#: Checks a preset's arguments; made once for each, which costs more than the preset.
-_validated = functools.cache(validate_call)
+@functools.cache
+def _validated(function: Callable[..., Augmentation]) -> Callable[..., Augmentation]:
+    """Returns a preset whose arguments are checked; made once, which costs more than the preset."""
+    return validate_call(function)

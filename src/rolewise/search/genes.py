@@ -98,7 +98,7 @@ class PolicySpace:
         return [0] * self.length if self.initial == "zeros" else self._uniform(generator).tolist()
 
     def explore(self, value: GeneValue, generator: torch.Generator) -> tuple[GeneValue, Change]:
-        """Returns the explored vector, and of its changes ``{"resampled": [[index, old, new], ...], "shifted": [...]}``."""
+        """Returns the explored vector and its changes ``{"resampled": [[index, old, new], ...], "shifted": [...]}``."""
         # Four draws in torch, and the rest in Python: on vectors this short a call of torch costs more than the sums.
         fresh = torch.rand(self.length, generator=generator).tolist()
         uniform = torch.rand(self.length, generator=generator, dtype=torch.float64).tolist()
