@@ -95,7 +95,7 @@ def code_read_by(config: ExperimentConfig, stage: Stage, named: Sequence[OwnCode
     Args:
         config: the experiment.
         stage: a search, a training or a test, which itself only reads what trainings left.
-        named: what `own_code` returns, where it is known already.
+        named: the result of `own_code`, where it is known already.
     """
     named = own_code(config) if named is None else named
     paths = [found.path for found in named if found.kind == "task"]
