@@ -5,26 +5,31 @@
     python benchmarks/worker_kills.py --kills 20 --main
 
 The members train nothing: each interval is a sleep and a step of a random walk whose generator is part of its state. So
-whatever is lost, done twice or done from the wrong state shows in the lineage. It ends with exit code 1 where one byte
-differs, and prints the number of kills that found their victim alive.
+whatever is lost, done twice or done from the wrong state shows in the lineage. No work is killed more than twice: work
+that is lost three times retires its member, which is another rule. Where one byte differs, it names the first file and
+field, keeps the folders and ends with exit code 1; it prints the number of kills that found their victim alive.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import tempfile
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from rolewise.jobs.job import MOST_LOSSES
 from rolewise.jobs.ray_cluster import RayCluster
 from rolewise.search import Genome, ScalarGene, Space, load_lineage, search
 
@@ -38,7 +43,7 @@ class Walks:
 
     Args:
         seconds: of each interval.
-        processes: a folder that gets a file for each process.
+        processes: a folder that gets a file for each process, with the work that it does last.
     """
 
     seconds: float
@@ -47,15 +52,15 @@ class Walks:
     def __call__(self, member: int, genome: Genome, seed: int) -> Walk:
         """Makes one."""
         self.processes.mkdir(exist_ok=True)
-        (self.processes / str(os.getpid())).touch()
-        return Walk(self.seconds, genome, seed)
+        return Walk(self, member, genome, seed)
 
 
 class Walk:
     """A random walk: the state is its place and its generator."""
 
-    def __init__(self, seconds: float, genome: Genome, seed: int) -> None:
-        self.seconds, self.noise, self.place = seconds, torch.Generator().manual_seed(seed), torch.zeros(5)
+    def __init__(self, walks: Walks, member: int, genome: Genome, seed: int) -> None:
+        self.walks, self.member = walks, member
+        self.noise, self.place = torch.Generator().manual_seed(seed), torch.zeros(5)
         self.set_genome(genome)
 
     def set_genome(self, genome: Genome) -> None:
@@ -64,7 +69,8 @@ class Walk:
 
     def advance(self, fraction_from: float, fraction_to: float) -> None:
         """Sleeps, then takes a step."""
-        time.sleep(self.seconds)
+        (self.walks.processes / str(os.getpid())).write_text(f"member {self.member} from {fraction_from}")
+        time.sleep(self.walks.seconds)
         self.place = self.place + self.rate * (1 - self.place) + 0.01 * torch.randn(5, generator=self.noise)
 
     def score(self) -> float:
@@ -86,18 +92,32 @@ def searched(folder: Path, processes: Path, seconds: float, workers: int, cluste
     search(Walks(seconds, processes), SPACE, folder=folder, workers=workers, cluster=cluster, **SETTINGS)
 
 
-def files_of(folder: Path) -> tuple[bytes, bytes]:
-    """Returns the bytes that may not depend on anything that dies."""
-    return (folder / "lineage.json").read_bytes(), (folder / "record.jsonl").read_bytes()
-
-
 def differs(root: Path, number: int) -> bool:
-    """Returns whether a search has other bytes than the undisturbed one, and prints the members that it retired."""
-    found = files_of(root / str(number))
-    for event in load_lineage(root / str(number) / "lineage.json").events:
+    """Returns whether a search has other bytes than the undisturbed one, and prints what and who was retired."""
+    folder, whole = root / str(number), root / "undisturbed"
+    for event in load_lineage(folder / "lineage.json").events:
         if event.reason != "truncation":
             print(f"search {number}: member {event.target} was retired in interval {event.interval}: {event.reason}")
-    return found != files_of(root / "undisturbed")
+    for name in ("record.jsonl", "lineage.json"):
+        if (folder / name).read_bytes() != (whole / name).read_bytes():
+            lines = [(at / name).read_text().splitlines() for at in (folder, whole)]
+            values = [json.loads(f"[{','.join(text)}]" if name == "record.jsonl" else "".join(text)) for text in lines]
+            print(
+                f"search {number}: {folder / name}: {first_difference(*values) or 'the same values, written otherwise'}"
+            )
+            return True
+    return False
+
+
+def first_difference(found: Any, whole: Any, place: str = "") -> str:
+    """Returns the first field in which two values of JSON differ, with both values; empty where they are the same."""
+    if type(found) is type(whole) and isinstance(found, (dict, list)) and len(found) == len(whole):
+        keys = list(found) if isinstance(found, dict) else range(len(found))
+        if isinstance(found, list) or found.keys() == whole.keys():
+            return next(
+                (text for key in keys if (text := first_difference(found[key], whole[key], f"{place}[{key}]"))), ""
+            )
+    return "" if found == whole else f"{place or 'it'} is {str(found)[:200]} in place of {str(whole)[:200]}"
 
 
 class Killer:
@@ -114,6 +134,7 @@ class Killer:
         self.processes = Path()
         self.over = threading.Event()
         self.killed: set[int] = set()
+        self.lost: Counter[tuple[Path, str]] = Counter()
         self.thread = threading.Thread(target=self.hunt, daemon=True)
 
     def hunt(self) -> None:
@@ -122,10 +143,12 @@ class Killer:
             folder = self.processes
             found = [int(entry.name) for entry in folder.iterdir()] if folder.is_dir() else []
             alive = [pid for pid in found if pid not in self.killed and Path(f"/proc/{pid}").exists()]
-            # Only while both work: lost work is done first, and work that is lost three times retires its member.
-            if len(alive) >= 2:
-                victim = self.choice.choice(alive)
+            work = {pid: (folder, (folder / str(pid)).read_text()) for pid in alive}
+            victims = [pid for pid in alive if self.lost[work[pid]] < MOST_LOSSES - 1]
+            if victims and len(alive) >= 2:
+                victim = self.choice.choice(victims)
                 self.killed.add(victim)
+                self.lost[work[victim]] += 1
                 os.kill(victim, signal.SIGKILL)
                 self.left -= 1
 
@@ -175,19 +198,23 @@ def main() -> None:
     parser.add_argument("--main", action="store_true", help="kill the main process in place of workers")
     given = parser.parse_args()
     choice, began = random.Random(given.seed), time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        if given.main:
-            kills, other = killed_mains(Path(folder), given.kills, choice)
-        else:
-            cluster = None
-            if given.runner == "ray":
-                import ray
+    folder = Path(tempfile.mkdtemp(prefix="worker-kills-"))
+    if given.main:
+        kills, other = killed_mains(folder, given.kills, choice)
+    else:
+        cluster = None
+        if given.runner == "ray":
+            import ray
 
-                ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-                cluster = RayCluster("local")
-            kills, other = killed_workers(Path(folder), given.kills, cluster, choice)
+            ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+            cluster = RayCluster("local")
+        kills, other = killed_workers(folder, given.kills, cluster, choice)
     whom = "the main process" if given.main else f"workers ({given.runner})"
     print(f"{kills} kills of {whom} in {time.monotonic() - began:.0f} s: {other} searches with other bytes")
+    if other:
+        print(f"the searches are kept in {folder}")
+    else:
+        shutil.rmtree(folder)
     raise SystemExit(other > 0)
 
 

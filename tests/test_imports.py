@@ -28,6 +28,7 @@ FOUNDATION = {
     "moving_weight",
     "networks",
     "own_sources",
+    "pacing",
     "processes",
     "registry",
     "results_format",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from search_toys import SPACE, FailingFactory, climber
 from rolewise.errors import InputError, Interrupted
 from rolewise.jobs.job import EndedJob, Job, JobContext, JobDone, JobRaised, JobSeries, SeriesSteps, only_job
 from rolewise.jobs.job_news import JobNews, raise_or_report, usable_workers
+from rolewise.jobs.job_queue import JobQueue
 from rolewise.jobs.job_server import GivenJob, JobServer
 from rolewise.jobs.scheduler import run_jobs
 from rolewise.jobs.this_process import ThisProcess
@@ -78,6 +81,36 @@ def rounds(key: str, start: int, sums: list[tuple[int, int]]) -> SeriesSteps:
             assert isinstance(ended.end, JobDone) and ended.losses == 0
             sums.append(ended.end.result)
     return sorted(sums)
+
+
+def test_the_queue_gives_what_a_search_through_all_of_it_would() -> None:
+    """Against a plain list: the first that lives there or nowhere, else another's last; lost work first."""
+    draws = random.Random(3)
+    queue, plain, homes = JobQueue(), list[Job](), dict[int, int]()
+    for number in range(600):
+        if draws.random() < 0.6 or not plain:
+            home = draws.choice([None, *range(20)])
+            home = None if any(job.home == home for job in plain) else home  # of one value there is one job at a time
+            job = Job(f"{number}", note, 1, series=draws.choice("ab"), home=home)
+            job = replace(job, series="a") if home is not None else job
+            if draws.random() < 0.2:
+                queue.put_first(job)
+                plain.insert(0, job)
+            else:
+                queue.extend([job])
+                plain.append(job)
+        else:
+            place = draws.randrange(5)
+            at = [place if job.home is None else homes.get(job.home, place) for job in plain]
+            wanted = plain.pop(at.index(place) if place in at else -1)
+            assert queue.pop(place) is wanted
+            queue.begun(wanted, place)
+            if wanted.home is not None:
+                homes[wanted.home] = place
+        assert bool(queue) == bool(plain)
+    queue.drop_series("a")
+    plain = [job for job in plain if job.series != "a"]
+    assert [queue.pop(0) for _ in plain] == plain and not queue
 
 
 def test_series_side_by_side_share_workers_and_nothing_else(workers: Workers) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -109,7 +110,10 @@ def write_json(path: AnyPath, value: Any) -> None:
 
 def as_json(value: Any) -> bytes:
     """Returns a value as the JSON that `write_json` writes."""
-    return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+    # Piece by piece: all pieces of a large value at once would take many times the room of its text.
+    text = io.StringIO()
+    json.dump(value, text, indent=2, sort_keys=True, allow_nan=False)
+    return (text.getvalue() + "\n").encode()
 
 
 def kind_of(path: Path) -> str | None:

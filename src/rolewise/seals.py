@@ -37,8 +37,8 @@ def seal(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_whole(value: Any) -> bool:
-    """Returns whether a value is a mapping that holds its own digest."""
-    return isinstance(value, dict) and value.get(SEAL) == _digest({k: v for k, v in value.items() if k != SEAL})
+    """Returns whether a value that was read from JSON is a mapping that holds its own digest."""
+    return isinstance(value, dict) and value.get(SEAL) == digest_of({k: v for k, v in value.items() if k != SEAL})
 
 
 def is_early(path: Path) -> bool:

@@ -99,7 +99,7 @@ def test_the_bars_of_a_study_keep_their_width_beside_long_names(width: int) -> N
     jobs = [
         StudyJob(str(number), f"{part}-{number:03d}", Stage(LONG, "arm", 0, "small"), (), (), 1) for number in range(2)
     ]
-    graph = JobGraph(tuple(jobs), (), {job.cell: {LONG: job.key} for job in jobs}, {})
+    graph = JobGraph(tuple(jobs), (), {job.cell: {LONG: job.key} for job in jobs}, {}, {})
     plan = SimpleNamespace(
         cells=2,
         rows=2,

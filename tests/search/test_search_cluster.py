@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from search_toys import SPACE, FailingFactory, SteppedFactory, climber
+from test_search_kills import killed_search
 from test_search_local import files_of
 
 from rolewise.errors import InputError, Interrupted
@@ -36,6 +37,10 @@ def test_the_same_bytes_where_an_actor_dies(tmp_path: Path) -> None:
     run(tmp_path / "lost", FailingFactory((0, 1, 2, 3), "kill", 0.4, tmp_path / "once"), cluster=HERE)
     assert (tmp_path / "once").exists() and '"losses":' in (tmp_path / "lost/timing.jsonl").read_text()
     assert files_of(tmp_path / "here") == files_of(tmp_path / "lost")
+
+
+def test_the_same_bytes_whatever_a_killed_actor_leaves_behind(tmp_path: Path) -> None:
+    killed_search(tmp_path, ("trained by half", "half written down", "state there, nothing sent"), cluster=HERE)
 
 
 def test_faults_of_the_user_come_through(tmp_path: Path) -> None:

@@ -41,7 +41,6 @@ def test_files_agree_with_the_result(tmp_path: Path) -> None:
     assert [line["interval"] for line in lines] == [1, 2, 3, 4, 5]
     assert [line["fraction"] for line in lines] == [0.2, 0.4, 0.6, 0.8, 1.0]
     assert [tuple(line["scores"]) for line in lines] == list(result.history)
-    assert [tuple(line["genomes"]) for line in lines] == result.populations()
     assert [event for line in lines for event in line["events"]] == [event.to_json() for event in result.events]
     assert [len(line["events"]) for line in lines] == [2, 2, 2, 2, 0]
     timing = [json.loads(line) for line in (tmp_path / "timing.jsonl").read_text().splitlines()]

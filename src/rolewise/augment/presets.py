@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -183,7 +184,7 @@ def build_schedule(
     if name in ("standard", "cutout", "pba"):
         given.pop("ranges", None)
     try:
-        return Schedule.constant(validate_call(function)(**{**given, **arguments}), name)
+        return Schedule.constant(_validated(function)(**{**given, **arguments}), name)
     except ValidationError as error:
         faults = [
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}" for fault in error.errors()
@@ -194,3 +195,9 @@ def build_schedule(
         # A value that came with the call and not with the spec has no place in it.
         path = tuple(places) if len(places) == 1 and places <= set(arguments) else ()
         raise InputError(text, path=path, rule=f"must be an argument of {text}") from error
+
+
+@functools.cache
+def _validated(function: Callable[..., Augmentation]) -> Callable[..., Augmentation]:
+    """Returns a preset whose arguments are checked; made once, which costs more than the preset."""
+    return validate_call(function)

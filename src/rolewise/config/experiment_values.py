@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -51,7 +53,13 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
 
 def dump(config: ExperimentConfig) -> str:
     """Returns a config as YAML with every default written out; reading it gives an equal config."""
-    return dump_values(as_values(config))
+    # Section by section, since most of them are the same in all cells of a study.
+    return "".join(_dump_section(key, json.dumps(value)) for key, value in as_values(config).items())
+
+
+@functools.lru_cache(maxsize=256)
+def _dump_section(key: str, value: str) -> str:
+    return dump_values({key: json.loads(value)})
 
 
 def dump_values(values: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +86,7 @@ def import_operations(config: ExperimentConfig) -> None:
             found.look_up()
 
 
-def code_read_by(config: ExperimentConfig, stage: Stage) -> list[str]:
+def code_read_by(config: ExperimentConfig, stage: Stage, named: Sequence[OwnCode] | None = None) -> list[str]:
     """Returns the import paths whose code can change what a stage leaves.
 
     Data are none of it: the images and labels that came of them have digests of their own. Nor is the network of a
@@ -95,8 +95,9 @@ def code_read_by(config: ExperimentConfig, stage: Stage) -> list[str]:
     Args:
         config: the experiment.
         stage: a search, a training or a test, which itself only reads what trainings left.
+        named: the result of `own_code`, where it is known already.
     """
-    named = own_code(config)
+    named = own_code(config) if named is None else named
     paths = [found.path for found in named if found.kind == "task"]
     measured = [found.path for found in named if found.kind == "metric"]
     if stage.kind == "test":

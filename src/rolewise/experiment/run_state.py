@@ -13,6 +13,7 @@ from typing import Any
 from rolewise.errors import BrokenOff, InputError, Interrupted
 from rolewise.experiment.lock import this_process
 from rolewise.files import read_json, write_json
+from rolewise.pacing import Pace
 
 #: The file, at the top of the folder. Nothing that is trained depends on it.
 STATE = "state.json"
@@ -36,7 +37,7 @@ class StateRecord:
     """
 
     def __init__(self, root: Path, what: str) -> None:
-        self._path, self._written = root / STATE, 0.0
+        self._path, self._moved, self._ended = root / STATE, Pace(_SECONDS), Pace()
         process = {**this_process(whole=True), "folder": str(Path.cwd())}
         self._value: dict[str, Any] = {"what": what, "state": "running", **process, "stages": {}, "now": {}}
         self._begun: dict[str, float] = {}
@@ -65,7 +66,7 @@ class StateRecord:
         else:
             self._begun.setdefault(name, time.time())
             under_way[name] = {"text": text, "since": round(self._begun[name], 1)}
-        if text in ("done", "failed") or time.monotonic() - self._written > _SECONDS:
+        if self._moved.due or (text in ("done", "failed") and self._ended.due):
             self._write()
 
     def end(self, state: str, reason: str = "") -> None:
@@ -80,9 +81,9 @@ class StateRecord:
         self._write()
 
     def _write(self) -> None:
-        self._written = time.monotonic()
         self._value["updated"] = round(time.time(), 1)
-        write_json(self._path, self._value)
+        with self._moved.spent(), self._ended.spent():
+            write_json(self._path, self._value)
 
 
 @contextlib.contextmanager

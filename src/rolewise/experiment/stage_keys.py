@@ -12,7 +12,7 @@ from rolewise.experiment import builders
 from rolewise.experiment.arms import arms_of, control_of, specs
 from rolewise.experiment.class_maps import map_key
 from rolewise.experiment.input_digests import data_inputs, module_inputs
-from rolewise.experiment.own_code import code_read_by
+from rolewise.experiment.own_code import code_read_by, own_code
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import section_of
 from rolewise.experiment.weight_sources import BEGINNINGS, weight_key, weight_setting
@@ -30,6 +30,27 @@ _ASIDE = (
 _POLICIES = ("ops", "copies", "counts", "magnitude", "scale", "ranges", "base")
 
 
+class ConfigParts:
+    """The parts of an experiment that the keys of all its stages are made of, each worked out once.
+
+    Args:
+        config: the experiment.
+    """
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        self.values = as_values(config)
+        self.named = own_code(config)
+        self.reward = builders.configured_reward(config)
+        self._config, self._presets = config, dict[str, dict[str, Any]]()
+
+    def preset(self, augmentation: str) -> dict[str, Any]:
+        """Returns the content of a preset, or of a schedule's file."""
+        if augmentation not in self._presets:
+            made = builders.preset(self._config, specs(self._config)[augmentation]).to_json()
+            self._presets[augmentation] = {name: value for name, value in made.items() if name != "name"}
+        return self._presets[augmentation]
+
+
 def stage_keys(config: ExperimentConfig, *, read: bool = True) -> dict[str, str]:
     """Returns the content key of every search and training of an experiment, by the stage's name.
 
@@ -42,10 +63,11 @@ def stage_keys(config: ExperimentConfig, *, read: bool = True) -> dict[str, str]
         InputError: something cannot be read.
     """
     keys: dict[str, str] = {}
+    parts = ConfigParts(config)
     for stage in stages_of(config):
         if stage.kind != "test":
-            made_from = _read(config, stage) if read else {}
-            keys[stage.name] = digest({**dependencies(config, stage, keys), "read": made_from})
+            made_from = _read(config, stage, parts) if read else {}
+            keys[stage.name] = digest({**dependencies(config, stage, keys, parts), "read": made_from})
     return keys
 
 
@@ -56,7 +78,8 @@ def run_keys(config: ExperimentConfig) -> dict[str, str]:
         InputError: something cannot be read.
     """
     keys = stage_keys(config)
-    values, arms = as_values(config), [arm for student in config.students for arm in arms_of(config, student.name)]
+    parts = ConfigParts(config)
+    values, arms = parts.values, [arm for student in config.students for arm in arms_of(config, student.name)]
     settings = {name: value for name, value in values.items() if name not in _ASIDE or name in ("metrics", "primary")}
     controls = {f"{arm.student}-{arm.name}": control_of(config, arm) for arm in arms}
     stages = stages_of(config)
@@ -67,13 +90,13 @@ def run_keys(config: ExperimentConfig) -> dict[str, str]:
         known = {**settings, "version": VERSION, "kind": "test", "seed": stage.seed, "trained": trained}
         # With one seed, a test also compares networks within it.
         known |= {"controls": controls, "one_seed": len(config.seeds) == 1}
-        keys[stage.name] = digest({**known, "read": _read(config, stage)})
+        keys[stage.name] = digest({**known, "read": _read(config, stage, parts)})
     return keys
 
 
-def _read(config: ExperimentConfig, stage: Stage) -> dict[str, str]:
+def _read(config: ExperimentConfig, stage: Stage, parts: ConfigParts) -> dict[str, str]:
     """Returns the digests of the images, and of the user's own code that the stage runs; a teacher has its own key."""
-    return {**data_inputs(config), **module_inputs(*code_read_by(config, stage))}
+    return {**data_inputs(config), **module_inputs(*code_read_by(config, stage, parts.named))}
 
 
 def digest(values: Mapping[str, Any]) -> str:
@@ -81,7 +104,9 @@ def digest(values: Mapping[str, Any]) -> str:
     return digest_of(values)[:32]
 
 
-def dependencies(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
+def dependencies(
+    config: ExperimentConfig, stage: Stage, keys: Mapping[str, str], parts: ConfigParts | None = None
+) -> dict[str, Any]:
     """Returns everything that a stage's result depends on, as plain values.
 
     A setting that does not act is left out: the number of epochs of training where a search has its own, the methods
@@ -91,8 +116,10 @@ def dependencies(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]
         config: the experiment.
         stage: a search or a training of it.
         keys: those of the stages that it needs.
+        parts: of the experiment, where they are known already.
     """
-    values = as_values(config)
+    parts = parts or ConfigParts(config)
+    values = parts.values
     role = next(
         (student for student in values["students"] if student["name"] == stage.role),
         {**values["teacher"], "name": "teacher"},
@@ -105,8 +132,8 @@ def dependencies(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]
         found["distill"] = values["distill"]
     else:
         found["role"] = {name: value for name, value in role.items() if name not in ("phases", "teachers", "peers")}
-    if (reward := builders.configured_reward(config)) is not None:
-        found["reward"] = reward
+    if parts.reward is not None:
+        found["reward"] = parts.reward
     if stage.teacher is not None:
         found["teacher"] = keys[stage.teacher]
     if stage.others:
@@ -114,7 +141,7 @@ def dependencies(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]
     if stage.kind == "search":
         return found | _of_search(config, stage, values)
     found["augment"] = {name: value for name, value in values["augment"].items() if name not in _POLICIES}
-    found["schedule"] = _schedule(config, stage, keys)
+    found["schedule"] = _schedule(parts, stage, keys)
     if stage.role == "teacher" and config.teacher.weights is not None:
         # It is taken as it is: of its own section only the network counts.
         mapped = {} if config.teacher.label_map is None else {"label_map": map_key(config)}
@@ -145,13 +172,12 @@ def _of_search(config: ExperimentConfig, stage: Stage, values: Mapping[str, Any]
     }
 
 
-def _schedule(config: ExperimentConfig, stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
+def _schedule(parts: ConfigParts, stage: Stage, keys: Mapping[str, str]) -> dict[str, Any]:
     """Returns the dependencies of a training's augmentation: a search's key, or the content of a preset or file."""
     if stage.schedule is not None:
         how = {"shuffled": stage.augmentation == "own_shuffled", "scalars": stage.augmentation in SEARCHES}
         return {"search": keys[stage.schedule], **how}
-    made = builders.preset(config, specs(config)[stage.augmentation]).to_json()
-    return {name: value for name, value in made.items() if name != "name"}
+    return parts.preset(stage.augmentation)
 
 
 def _content(config: ExperimentConfig, role: str) -> Any:

@@ -133,13 +133,13 @@ class RayActors:
                 words, end = ray.get(actor.end)
                 for text in words:
                     report(job, text)
-            except ray.exceptions.RayActorError as error:
+            except ray.exceptions.RayTaskError as error:
+                end = JobRaised(error.as_instanceof_cause(), str(error))
+            except ray.exceptions.RayError as error:  # also a machine short of memory, or gone with the job's result
                 end = WorkerDied(f"its Ray actor ended: {' '.join(str(error).split())[:200]}")
                 ray.kill(actor.handle)  # it may be out of reach alone
                 # The new one takes jobs once it has started, and where that takes a new machine the others go on.
                 self._actors[place] = self._start()
-            except ray.exceptions.RayTaskError as error:
-                end = JobRaised(error.as_instanceof_cause(), str(error))
             ended.append((job, end))
         return ended
 
@@ -175,7 +175,7 @@ class RayActors:
         try:
             self._ray.get(actor.ready)
             actor.ready = None
-        except self._ray.exceptions.RayActorError as error:
+        except self._ray.exceptions.RayError as error:
             if actor.deaths + 1 == MOST_LOSSES:
                 text = " ".join(str(error).split())[:200]
                 raise RunError(

@@ -24,6 +24,7 @@ from rolewise.jobs.job import (
     as_raised,
 )
 from rolewise.jobs.job_news import JobNews, Work
+from rolewise.jobs.job_queue import JobQueue
 from rolewise.jobs.workers import Workers
 from rolewise.machine_memory import release_memory
 
@@ -93,8 +94,7 @@ class _Schedule:
         #: Of series under way: steps and time of their beginning.
         self._series: dict[str, tuple[JobSeries, SeriesSteps, float]] = {}
         #: Jobs of series, and lost jobs, before what has not begun.
-        self._queue: list[Job] = []
-        self._homes: dict[tuple[str, int], int] = {}
+        self._queue = JobQueue()
         self._losses: dict[str, int] = {}
         self.unfinished, self.stopped = len(self._work), False
 
@@ -104,8 +104,7 @@ class _Schedule:
             job = self._next(place)
             if job is None:
                 return
-            if job.home is not None:
-                self._homes[job.series, job.home] = place
+            self._queue.begun(job, place)
             self._workers.submit(place, job, self._losses.get(job.key, 0), self._series.keys())
 
     def report(self, job: Job, text: str) -> None:
@@ -122,7 +121,7 @@ class _Schedule:
             if losses < MOST_LOSSES and stopping:
                 end = JobStopped()
             elif losses < MOST_LOSSES:
-                self._queue.insert(0, job)
+                self._queue.put_first(job)
                 return self._on_news(JobNews(series[0] if series else job, "lost", end))
         losses = self._losses.pop(job.key, 0)
         if series is None:
@@ -152,7 +151,7 @@ class _Schedule:
             steps.close()
 
     def _next(self, place: int) -> Job | None:
-        """Returns a worker's next job: of what lives there, else of what lives nowhere yet, else another's last."""
+        """Returns a worker's next job: of a series that is under way or of lost work, else what is ready."""
         while not self._queue:
             if not self._ready:
                 return None
@@ -161,8 +160,7 @@ class _Schedule:
             if isinstance(work, Job):
                 return work
             self._begin(work)
-        homes = [place if job.home is None else self._homes.get((job.series, job.home), place) for job in self._queue]
-        return self._queue.pop(homes.index(place) if place in homes else -1)
+        return self._queue.pop(place)
 
     def _begin(self, series: JobSeries) -> None:
         steps = series.begin(lambda text: self._on_news(JobNews(series, "moves", text)))
@@ -178,7 +176,7 @@ class _Schedule:
     ) -> None:
         """Moves a series to its next jobs, or to its end."""
         try:
-            self._queue += advance(steps)
+            self._queue.extend(advance(steps))
         except StopIteration as stop:
             end: JobEnd = JobDone(stop.value, time.perf_counter() - began)
         except Interrupted as error:
@@ -190,7 +188,7 @@ class _Schedule:
         else:
             return
         del self._series[series.key]
-        self._queue = [job for job in self._queue if job.series != series.key]
+        self._queue.drop_series(series.key)
         self._end(series, end)
 
     def _end(self, work: Work, end: JobEnd) -> None:

@@ -12,6 +12,9 @@ from rolewise.report.svg import as_svg
 from rolewise.statistics.effects import Contrast
 from rolewise.statistics.study_sentences import Unit
 
+#: Contrasts in a figure, at most.
+MOST_DRAWN = 40
+
 
 def effects_figure(found: Sequence[Contrast], labels: Mapping[str, str], unit: Unit) -> Drawing:
     """Draws every contrast with its interval: filled where it stands after the adjustment, hollow where it does not.
@@ -21,7 +24,8 @@ def effects_figure(found: Sequence[Contrast], labels: Mapping[str, str], unit: U
         labels: a short name for each axis.
         unit: the metric's unit.
     """
-    drawn = [one for one in found if one.difference is not None][::-1]
+    judged = [one for one in found if one.difference is not None]
+    drawn = foremost(judged, MOST_DRAWN)[::-1]
     # An interaction takes two lines: one would leave little room for the intervals.
     names = [contrast_name(one, labels).replace("  x  ", "\nx ") for one in drawn]
     wide = max((len(line) for name in names for line in name.splitlines()), default=0) > 24
@@ -52,6 +56,8 @@ def effects_figure(found: Sequence[Contrast], labels: Mapping[str, str], unit: U
         "Blue: a level against the first level of its axis. Amber: how much that difference itself differs between "
         "levels of another axis. Filled: Holm's p is at most 0.05."
     )
+    if len(drawn) < len(judged):
+        caption += f" The {len(drawn)} largest of {len(judged)} are drawn."
     rows = [
         (
             contrast_name(one, labels),
@@ -66,6 +72,17 @@ def effects_figure(found: Sequence[Contrast], labels: Mapping[str, str], unit: U
     ]
     header = ["contrast", "difference", "low", "high", "p_holm", "seeds"]
     return drawing([panel], caption, f"differences_{unit.name}", header, rows, full=wide)
+
+
+def foremost(found: Sequence[Contrast], most: int) -> list[Contrast]:
+    """Returns the contrasts with the largest differences, in the order in which they are given.
+
+    Args:
+        found: contrasts that have a difference.
+        most: their number, at most.
+    """
+    places = sorted(range(len(found)), key=lambda at: -abs(one.mean if (one := found[at].difference) else 0.0))
+    return [found[at] for at in sorted(places[:most])]
 
 
 def contrast_name(one: Contrast, labels: Mapping[str, str]) -> str:

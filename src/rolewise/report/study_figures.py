@@ -19,6 +19,11 @@ from rolewise.statistics.effects import Level
 from rolewise.statistics.estimates import estimate
 from rolewise.statistics.study_sentences import Unit
 
+#: Squares of a map with numbers in them; a larger one has colours alone.
+_MOST_SQUARES = 150
+#: Levels that such a map names along a side.
+_MOST_TICKS = 14
+
 
 @dataclass(frozen=True)
 class Square:
@@ -86,13 +91,10 @@ def cells_figure(
     assert down is not None
     panels: Sequence[Any] = levels[over] if over is not None else [None]
     columns: Sequence[Any] = levels[across] if across is not None else [None]
-    grids = [
-        [
-            [square([row for row in rows if _at(row, ((over, p), (down, a), (across, b)))], metric) for b in columns]
-            for a in levels[down]
-        ]
-        for p in panels
-    ]
+    at: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        at.setdefault(tuple(None if axis is None else row[axis] for axis in (over, down, across)), []).append(row)
+    grids = [[[square(at.get((p, a, b), []), metric) for b in columns] for a in levels[down]] for p in panels]
     squares = [one for grid in grids for line in grid for one in line]
     means = [one.mean for one in squares if one.mean is not None]
     scale = (min(means), max(means)) if means else (0.0, 1.0)
@@ -103,10 +105,15 @@ def cells_figure(
         if across is None:
             drawn.append(_levels_panel([line[0] for line in cells], levels[down], labels[down], unit))
             continue
-        with figure(*_size(len(columns), len(levels[down]))) as (made, (axis,)):
-            _panel(axis, cells, scale, most, unit)
-            axis.set_yticks(range(len(levels[down])), [short_level(level) for level in levels[down]])
-            axis.set_xticks(range(len(columns)), [short_level(level) for level in columns])
+        large = len(columns) * len(levels[down]) > _MOST_SQUARES
+        with figure(*((FULL, 0.7 * FULL) if large else _size(len(columns), len(levels[down])))) as (made, (axis,)):
+            if large:
+                _plain_panel(axis, cells, scale, unit)
+            else:
+                _panel(axis, cells, scale, most, unit)
+            for ticks, known in ((axis.set_yticks, levels[down]), (axis.set_xticks, columns)):
+                step = math.ceil(len(known) / _MOST_TICKS) if large else 1
+                ticks(range(0, len(known), step), [short_level(level) for level in known[::step]])
             axis.set_ylabel(labels[down])
             axis.set_xlabel(labels[across])
             axis.set_title(title)
@@ -185,8 +192,14 @@ def _panel(axis: Axes, grid: Sequence[Sequence[Square]], scale: tuple[float, flo
     axis.spines[:].set_visible(False)
 
 
-def _at(row: Mapping[str, Any], where: Sequence[tuple[str | None, Any]]) -> bool:
-    return all(axis is None or row[axis] == level for axis, level in where)
+def _plain_panel(axis: Axes, grid: Sequence[Sequence[Square]], scale: tuple[float, float], unit: Unit) -> None:
+    """Draws squares that are too many for numbers in them: colours alone, with their scale beside."""
+    means = [[math.nan if one.mean is None else unit.scale * one.mean for one in line] for line in grid]
+    low, high = (unit.scale * end for end in scale)
+    shown = axis.imshow(means, cmap="cividis", vmin=low, vmax=high, aspect="auto", interpolation="nearest")
+    made = axis.get_figure()
+    assert made is not None
+    made.colorbar(shown, ax=axis, label=unit.name + (", %" if unit.scale == 100 else ""))
 
 
 def short_level(level: Any) -> str:

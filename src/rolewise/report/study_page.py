@@ -8,7 +8,7 @@ from typing import Any
 
 from rolewise.files import AnyPath, as_path, write_text
 from rolewise.report.cells import p_value
-from rolewise.report.effects_figure import contrast_name, effects_figure
+from rolewise.report.effects_figure import contrast_name, effects_figure, foremost
 from rolewise.report.facts import Fact, machine_facts, started_facts
 from rolewise.report.meanings import MEANINGS
 from rolewise.report.rendering import render
@@ -23,6 +23,10 @@ from rolewise.statistics.effects import Contrast, Group, Level, contrasts
 from rolewise.statistics.questions import Answer, answer_questions
 from rolewise.statistics.study_sentences import Unit, best_sentence, column_unit, effect_sentences
 from rolewise.words import duration
+
+#: Rows of a table of contrasts, and of a part's cells, at most: a page of a thousand cells must still open.
+_MOST_CONTRASTS = 100
+_MOST_CELLS = 2000
 
 
 def write_study_report(root: AnyPath) -> Path:
@@ -94,7 +98,8 @@ def _content(data: StudyData) -> dict[str, Any]:
     leading = [metric for metric in data.metrics if column_of(metric, data.infos).leads]
     for number, part in enumerate(parts):
         part["number"] = number
-        part["cells"] = table_of_cells(data, part["name"], part["labels"], leading)
+        cells = table_of_cells(data, part["name"], part["labels"], leading)
+        part["cells"], part["more_cells"] = cells[:_MOST_CELLS], max(0, len(cells) - _MOST_CELLS)
         for metric in leading:
             if metric != leading[0] and all(row.get(metric) is None for row in part["rows"]):
                 continue
@@ -161,7 +166,7 @@ def _title(group: Group, data: StudyData) -> str:
 def _metric(
     part: dict[str, Any], group: dict[str, Any], metric: str, of_part: Sequence[Contrast], *, figure: bool
 ) -> dict[str, Any]:
-    """Returns the contrasts of one metric of one part, student and arm, its maps, and a figure of the contrasts."""
+    """Returns the contrasts of one metric of one part, student and arm; with figures, its maps and one of them."""
     axes: Mapping[str, Sequence[Level]] = part["axes"]
     mine = [row for row in part["rows"] if (row["part"], row["student"], row["arm"]) == group["key"]]
     # An axis that does not act on this arm at all is named once, in the sentences.
@@ -176,14 +181,15 @@ def _metric(
         cells_figure(
             mine, axes, pair, part["labels"], metric, unit, _map_caption(part["labels"], names, pair, unit.name)
         )
-        for pair in shown
+        for pair in (shown if figure else [])
     ]
     judged = [one for one in found if one.difference is not None]
     return {
         "name": unit.name,
         "maps": maps,
         "effects": effects_figure(found, part["labels"], unit) if judged and figure else None,
-        "contrasts": [_contrast(one, part["labels"], unit) for one in judged],
+        "contrasts": [_contrast(one, part["labels"], unit) for one in foremost(judged, _MOST_CONTRASTS)],
+        "more": max(0, len(judged) - _MOST_CONTRASTS),
         "sentences": effect_sentences(of_part, metric, part["labels"], part["infos"]).get(group["key"], []),
     }
 

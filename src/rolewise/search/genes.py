@@ -98,23 +98,27 @@ class PolicySpace:
         return [0] * self.length if self.initial == "zeros" else self._uniform(generator).tolist()
 
     def explore(self, value: GeneValue, generator: torch.Generator) -> tuple[GeneValue, Change]:
-        """Returns the explored vector and ``{"resampled": [[index, old, new], ...], "shifted": [...]}``.
-
-        Both lists name only entries whose level is another one afterwards.
-        """
-        old = torch.tensor(value)
-        fresh = torch.rand(self.length, generator=generator) < self.resample
-        uniform = self._uniform(generator)
-        amount = torch.randint(0, 4, (self.length,), generator=generator)
-        down = torch.rand(self.length, generator=generator) < 0.5
-        moved = torch.where(down, old - amount, old + amount).clamp_min(0).minimum(self._highest())
-        new = torch.where(fresh, uniform, moved)
-        rows = zip(range(self.length), old.tolist(), new.tolist(), fresh.tolist(), strict=True)
-        changed = [(kind, [index, before, after]) for index, before, after, kind in rows if before != after]
-        return new.tolist(), {
-            "resampled": [row for kind, row in changed if kind],
-            "shifted": [row for kind, row in changed if not kind],
-        }
+        """Returns the explored vector and its changes ``{"resampled": [[index, old, new], ...], "shifted": [...]}``."""
+        # Four draws in torch, and the rest in Python: on vectors this short a call of torch costs more than the sums.
+        fresh = torch.rand(self.length, generator=generator).tolist()
+        uniform = torch.rand(self.length, generator=generator, dtype=torch.float64).tolist()
+        amounts = torch.randint(0, 4, (self.length,), generator=generator).tolist()
+        down = torch.rand(self.length, generator=generator).tolist()
+        resample = torch.tensor(self.resample, dtype=torch.float32).item()  # as precise as the draws
+        highest = (self.probability_levels, self.magnitude_levels)
+        new, resampled, shifted = list[int](), list[list[int]](), list[list[int]]()
+        assert isinstance(value, list)
+        for index, old in enumerate(value):
+            most = highest[index % 2]
+            if fresh[index] < resample:
+                level, changed = int(uniform[index] * (most + 1)), resampled
+            else:
+                moved = old - amounts[index] if down[index] < 0.5 else old + amounts[index]
+                level, changed = min(max(moved, 0), most), shifted
+            new.append(level)
+            if level != old:
+                changed.append([index, old, level])
+        return new, {"resampled": resampled, "shifted": shifted}
 
     def check(self, name: str, value: object) -> None:
         """Raises InputError unless ``value`` is a vector of this space."""
@@ -123,7 +127,7 @@ class PolicySpace:
             raise InputError(f"{name} must be a list of {self.length} levels, got {size}; compare the ops and copies")
         for index, level in enumerate(value):
             highest = (self.probability_levels, self.magnitude_levels)[index % 2]
-            if not isinstance(level, int) or isinstance(level, bool) or not 0 <= level <= highest:
+            if type(level) is not int or not 0 <= level <= highest:
                 raise InputError(
                     f"{name}[{index}] ({self.label(index)}) must be a whole number from 0 to {highest}, got {level!r}"
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,8 @@ def write_state(path: StatePath, content: bytes, *, sync: bool) -> None:
         path.write_bytes(content)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of this process alone: one that lost its parent may still write while its work is done again.
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    # A name of this writing alone: a worker that was given up may still write, elsewhere under the same number.
+    temporary = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
     with naming(path):
         with temporary.open("wb") as file:
             file.write(content)
@@ -94,14 +95,24 @@ def check_state(path: StatePath) -> None:
         raise InputError(f"checkpoint {path}: {error}") from error
 
 
+def interval_folder(folder: StatePath, interval: int) -> StatePath:
+    """Returns the folder for the states after ``interval`` intervals."""
+    return folder / f"{interval:06d}"
+
+
+def state_in(folder: StatePath, member: int) -> StatePath:
+    """Returns the file for a member's state in an interval's folder."""
+    return folder / f"member-{member:03d}.pt"
+
+
+def paused_in(folder: StatePath, member: int) -> StatePath:
+    """Returns the file for the state of a member that was stopped in the middle of the interval of a folder."""
+    return folder / f"paused-{member:03d}.pt"
+
+
 def state_path(folder: StatePath, interval: int, member: int) -> StatePath:
     """Returns the file for a member's state after ``interval`` intervals."""
-    return folder / f"{interval:06d}" / f"member-{member:03d}.pt"
-
-
-def paused_path(folder: StatePath, interval: int, member: int) -> StatePath:
-    """Returns the file for the state of a member that was stopped in the middle of an interval."""
-    return folder / f"{interval:06d}" / f"paused-{member:03d}.pt"
+    return state_in(interval_folder(folder, interval), member)
 
 
 def stored_intervals(folder: StatePath) -> list[int]:
@@ -114,7 +125,7 @@ def stored_intervals(folder: StatePath) -> list[int]:
 def discard_states(folder: StatePath, keep: set[int]) -> None:
     """Removes the states of every interval but those in ``keep``."""
     for interval in stored_intervals(folder):
-        place = folder / f"{interval:06d}"
+        place = interval_folder(folder, interval)
         if interval not in keep and isinstance(place, StoredPath):
             place.remove_folder()
         elif interval not in keep and isinstance(place, Path):

@@ -113,14 +113,12 @@ class ResidentMembers:
                 checkpoint_seconds=task.checkpoint_seconds,
                 should_stop=should_stop,
             ):
-                self._members.pop(task.member, None)
                 return MemberPaused(task.member)
             score = float(member.score())
             if task.save is not None and math.isfinite(score):
                 content = member_states.dump_state(member.state_dict())
             self._members[task.member] = member, task.stop
         except (RuntimeError, MemoryError, FloatingPointError) as error:
-            self._members.pop(task.member, None)
             reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         else:
             if content is not None and task.save is not None:
@@ -138,7 +136,10 @@ class ResidentMembers:
         # Whoever lags behind was trained on by another process since: it is stale, and only takes up memory.
         for stale in [key for key, (_, stop) in self._members.items() if stop < task.start]:
             del self._members[stale]
-        resident = self._members.get(task.member)
+        # It lives here again once its task is over: whatever ends that early leaves none that is half trained.
+        resident = self._members.pop(task.member, None)
+        if resident is not None and resident[1] != task.start:
+            resident = None
         make = self._make_member
         member = make(task.member, task.genome, task.seed) if resident is None else resident[0]
         paused = read_paused(task.paused) if isinstance(member, PausableMember) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 import warnings
@@ -12,7 +13,7 @@ from rolewise.errors import InputError, RunError
 from rolewise.jobs.store import StatePath
 from rolewise.search import member_states, search_record
 from rolewise.search.lineage import SearchResult
-from rolewise.search.member_states import paused_path, state_path
+from rolewise.search.member_states import interval_folder, paused_in, state_path
 from rolewise.search.resident_members import MemberTask, Outcome
 from rolewise.search.search_record import IntervalRecord
 from rolewise.search.search_run import SearchRun
@@ -45,16 +46,25 @@ class SearchFolder:
         own = path / "state"
         self.states: StatePath = own if states is None else states
         self._synced_at = -math.inf
-        search_record.settle_settings(own / "settings.json", run.settings())
-        search_record.claim_states(self.states, run.settings())
+        #: Files of all members' states after an interval; those of the last one are the next one's sources.
+        self._saved = functools.lru_cache(maxsize=2)(
+            lambda interval: [state_path(self.states, interval, member) for member in range(run.members)]
+        )
+        settings = search_record.settle_settings(own / "settings.json", run.settings())
+        self._version: int = settings["version"]
+        search_record.claim_states(self.states, settings)
         lines = self._lines()
         done = self._newest(lines)
-        run.replay(lines[:done])
+        if done < len(lines):
+            run.replay(lines[:done])
         self._synced = done
         member_states.discard_states(self.states, {done + 1, done, done - 1})
-        search_record.rewrite_lines(self.path / "record.jsonl", [line.to_json() for line in run.lines])
         self._timing = self._times()[:done]
-        search_record.rewrite_lines(self.path / "timing.jsonl", self._timing)
+        record, timing = self.path / "record.jsonl", self.path / "timing.jsonl"
+        if not search_record.holds_lines(record, done):
+            search_record.rewrite_lines(record, [line.to_json(self._version) for line in run.lines])
+        if not search_record.holds_lines(timing, len(self._timing)):
+            search_record.rewrite_lines(timing, self._timing)
         self._unfinished = own / "unfinished.json"
         #: Of the interval under way, by member.
         self.outcomes, self._spent = read_outcomes(
@@ -75,6 +85,7 @@ class SearchFolder:
         self._began = time.monotonic()
         # The states of members whose outcomes an earlier process left may not have been synced.
         self._sync = not self.outcomes and self._began - self._synced_at >= _SYNC_SECONDS
+        before, after, folder = self._saved(interval - 1), self._saved(interval), interval_folder(self.states, interval)
         return [
             MemberTask(
                 member=member,
@@ -82,11 +93,11 @@ class SearchFolder:
                 seed=run.seeds[member],
                 start=(interval - 1) / run.intervals,
                 stop=interval / run.intervals,
-                source=state_path(self.states, interval - 1, donors.get(member, member)) if interval > 1 else None,
+                source=before[donors.get(member, member)] if interval > 1 else None,
                 replace=member in donors,
-                save=state_path(self.states, interval, member) if interval < run.intervals else None,
+                save=after[member] if interval < run.intervals else None,
                 sync=self._sync,
-                paused=paused_path(self.states, interval, member),
+                paused=paused_in(folder, member),
                 checkpoint_seconds=self._between,
             )
             for member in range(run.members)
@@ -112,7 +123,7 @@ class SearchFolder:
         """
         last, outcomes, sync, seconds = self.run.done, self.outcomes, self._sync, self._seconds_of_interval()
         line = self.run.record_interval(outcomes)
-        search_record.append_line(self.path / "record.jsonl", line.to_json(), sync=sync)
+        search_record.append_line(self.path / "record.jsonl", line.to_json(self._version), sync=sync)
         if sync:
             self._synced_at, self._synced = time.monotonic(), line.interval
         member_states.discard_states(self.states, {line.interval, last, self._synced})
@@ -138,7 +149,8 @@ class SearchFolder:
     def _lines(self) -> list[IntervalRecord]:
         path, run = self.path / "record.jsonl", self.run
         try:
-            lines = search_record.parse_lines(search_record.read_lines(path), run.space, run.members, run.intervals)
+            values = search_record.read_lines(path)
+            lines = search_record.parse_lines(values, run.space, run.initial, run.intervals, self._version)
             run.replay(lines)
         except (InputError, RunError) as error:
             raise InputError(f"record {path}: {error}; it is damaged: {self._remedy}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -14,11 +15,13 @@ from rolewise import files
 from rolewise.errors import InputError
 from rolewise.files import naming
 from rolewise.jobs.store import StatePath
-from rolewise.seals import SEAL, is_whole, read_sealed, seal, write_sealed
+from rolewise.seals import SEAL, is_whole, read_sealed, write_sealed
 from rolewise.search.lineage import LineageEvent
 from rolewise.search.lineage_file import parse_event
 from rolewise.search.space import Genome, Space
 
+#: Of a new search's record; a search that was begun under another one goes on in that.
+VERSION = 2
 #: Bytes of a record, at the most.
 _LARGEST = 2**30
 
@@ -41,15 +44,19 @@ class IntervalRecord:
     events: tuple[LineageEvent, ...]
     genomes: tuple[Genome, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns the fields."""
-        return {
+    def to_json(self, version: int = VERSION) -> dict[str, Any]:
+        """Returns the fields that a line of a version holds.
+
+        Args:
+            version: of the record; from the second on the events alone hold genomes, each where it changed.
+        """
+        fields = {
             "interval": self.interval,
             "fraction": self.fraction,
             "scores": list(self.scores),
             "events": [event.to_json() for event in self.events],
-            "genomes": list(self.genomes),
         }
+        return {**fields, "genomes": list(self.genomes)} if version == 1 else fields
 
 
 def append_line(path: Path, value: dict[str, Any], *, sync: bool = False) -> None:
@@ -84,56 +91,92 @@ def read_lines(path: Path) -> list[Any]:
     return values
 
 
-def parse_lines(values: Sequence[Any], space: Space, members: int, intervals: int) -> list[IntervalRecord]:
+def parse_lines(
+    values: Sequence[Any], space: Space, initial: Sequence[Genome], intervals: int, version: int = VERSION
+) -> list[IntervalRecord]:
     """Checks the lines one by one.
+
+    Args:
+        values: the lines.
+        space: the space that is searched.
+        initial: genomes of the P members at the start.
+        intervals: their number.
+        version: of the record.
 
     Raises:
         InputError: a line cannot have been written by a search.
     """
-    lines = []
+    lines: list[IntervalRecord] = []
+    members, known = len(initial), tuple(initial)
     for index, value in enumerate(values):
         name = f"line {index + 1}"
         if not isinstance(value, dict) or value.get("interval") != index + 1 or index >= intervals:
             raise InputError(f"{name} must be interval {index + 1} of {intervals}")
-        scores, genomes, events = value.get("scores"), value.get("genomes"), value.get("events")
+        scores, events = value.get("scores"), value.get("events")
         if not isinstance(scores, list) or len(scores) != members or not all(_is_score(score) for score in scores):
             raise InputError(f"{name} must have {members} scores")
-        if not isinstance(genomes, list) or len(genomes) != members or not isinstance(events, list):
-            raise InputError(f"{name} must have {members} genomes and a list of events")
-        for member, genome in enumerate(genomes):
-            space.check(genome, f"{name}: genomes[{member}]")
+        if not isinstance(events, list):
+            raise InputError(f"{name} must have a list of events")
+        if version == 1:
+            known = _genomes(value.get("genomes"), name, space, members)
         parsed = tuple(
             parse_event(event, f"{name}: events[{at}]", space, members, intervals) for at, event in enumerate(events)
         )
-        lines.append(IntervalRecord(index + 1, (index + 1) / intervals, tuple(scores), parsed, tuple(genomes)))
+        lines.append(IntervalRecord(index + 1, (index + 1) / intervals, tuple(scores), parsed, known))
+        changed = {event.target: event.genome for event in parsed if event.genome is not None}
+        known = tuple(changed.get(member, genome) for member, genome in enumerate(known))
     return lines
 
 
-def rewrite_lines(path: Path, values: Sequence[dict[str, Any]]) -> None:
+def _genomes(value: object, name: str, space: Space, members: int) -> tuple[Genome, ...]:
+    if not isinstance(value, list) or len(value) != members:
+        raise InputError(f"{name} must have {members} genomes")
+    for member, genome in enumerate(value):
+        space.check(genome, f"{name}: genomes[{member}]")
+    return tuple(value)
+
+
+def rewrite_lines(path: Path, values: Sequence[Mapping[str, Any]]) -> None:
     """Writes the lines anew, whole or not at all."""
     files.write_text(path, "".join(map(_sealed, values)))
 
 
+def holds_lines(path: Path, count: int) -> bool:
+    """Returns whether a file is that many whole lines, and nothing behind them."""
+    if not path.exists():
+        return False
+    content = files.read_bytes(path, "record", largest=_LARGEST)
+    return content.count(b"\n") == count and content[-1:] in (b"", b"\n")
+
+
 def _sealed(value: Mapping[str, Any]) -> str:
-    return json.dumps(seal(value), sort_keys=True, allow_nan=False) + "\n"
+    """Returns the line of a value whose keys are text and come before the digest's: so it is put into JSON once."""
+    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    return f'{text[:-1]}, "{SEAL}": "{hashlib.sha256(text.encode()).hexdigest()}"}}\n'
 
 
-def settle_settings(path: Path, settings: dict[str, Any]) -> None:
+def settle_settings(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Writes a new search's settings, or compares them with those of the search that the folder holds.
+
+    Returns:
+        The settings, with the version of the folder's record.
 
     Raises:
         InputError: the folder holds another search, and what differs.
     """
     if not path.exists():
         write_sealed(path, settings)
-        return
+        return settings
     found = read_sealed(path, "search settings", f"remove {path.parent.parent} to begin the search anew")
+    if found.get("version") in range(1, VERSION):
+        settings = {**settings, "version": found["version"]}
     different = sorted(key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key))
     if different:
         rows = "; ".join(
             f"{key}: {_short(found.get(key))} there, {_short(settings.get(key))} here" for key in different
         )
         raise InputError(f"folder {path.parent.parent} holds another search ({rows}); choose another folder")
+    return settings
 
 
 def claim_states(states: StatePath, settings: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from rolewise.errors import InputError, RunError
 from rolewise.search.lineage import TRUNCATION, LineageEvent, SearchResult
 from rolewise.search.population import step
 from rolewise.search.resident_members import Outcome
-from rolewise.search.search_record import IntervalRecord
+from rolewise.search.search_record import VERSION, IntervalRecord
 from rolewise.search.space import Genome, Space
 from rolewise.seeds import check_seed, derive_seed, generator
 
@@ -80,7 +80,7 @@ class SearchRun:
         """Returns the settings that determine the search, as JSON-able data."""
         settings = {
             "kind": "search",
-            "version": 1,
+            "version": VERSION,
             "space": self.space.to_json(),
             "members": self.members,
             "intervals": self.intervals,

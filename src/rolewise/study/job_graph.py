@@ -46,12 +46,22 @@ class JobGraph:
         measurements: one for each training.
         keys: of each cell's stages, by cell and stage.
         stages: of each cell, by cell and name.
+        measured: keys of the measurements of each cell's networks, by cell and training.
     """
 
     trainings: tuple[StudyJob, ...]
     measurements: tuple[StudyJob, ...]
     keys: dict[str, dict[str, str]]
     stages: dict[str, dict[str, Stage]]
+    measured: dict[str, dict[str, str]]
+
+    def cells_of(self) -> dict[str, list[str]]:
+        """Returns the cells that need each search and training, by its key."""
+        found: dict[str, list[str]] = {}
+        for cell, keys in self.keys.items():
+            for key in dict.fromkeys(keys.values()):
+                found.setdefault(key, []).append(cell)
+        return found
 
     def measurable(self, failed: Collection[str]) -> list[StudyJob]:
         """Returns the measurements of networks whose training, and all that it needs, is not among the failed."""
@@ -76,7 +86,9 @@ def graph_of(study: Study, *, read: bool = True) -> JobGraph:
     measurements: dict[str, StudyJob] = {}
     keys: dict[str, dict[str, str]] = {}
     stages: dict[str, dict[str, Stage]] = {}
+    measured: dict[str, dict[str, str]] = {}
     for cell in study.cells:
+        measured[cell.name] = {}
         keys[cell.name] = stage_keys(cell.config, read=read)
         stages[cell.name] = {stage.name: stage for stage in stages_of(cell.config) if stage.kind != "test"}
         for stage in stages[cell.name].values():
@@ -86,5 +98,6 @@ def graph_of(study: Study, *, read: bool = True) -> JobGraph:
             trainings.setdefault(key, StudyJob(key, cell.name, stage, needs, (), threads))
             if stage.kind in ("teacher", "arm"):
                 own = measure_key(key, study.measure, cell.config.metrics, read=read)
+                measured[cell.name][stage.name] = own
                 measurements.setdefault(own, StudyJob(own, cell.name, stage, (key,), study.measure, threads))
-    return JobGraph(tuple(trainings.values()), tuple(measurements.values()), keys, stages)
+    return JobGraph(tuple(trainings.values()), tuple(measurements.values()), keys, stages, measured)

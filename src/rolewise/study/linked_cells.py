@@ -15,19 +15,31 @@ from rolewise.study.study_folder import StudyFolder
 
 def make_cell(folder: StudyFolder, name: str, config: ExperimentConfig, keys: dict[str, str]) -> None:
     """Makes a cell's run folder, with a link into the store for each of its stages."""
-    run = folder.cell(name)
+    run, store = folder.cell(name), str(folder.store(""))
+    ways: dict[str, str] = {}  # from the folders that links lie in
+    os.makedirs(store, exist_ok=True)
     for stage, key in keys.items():
-        link, target = run.stage(stage), folder.store(key)
-        target.mkdir(parents=True, exist_ok=True)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        relative = os.path.relpath(target, link.parent)
-        if not link.is_symlink() or os.readlink(link) != relative:
-            with contextlib.suppress(FileNotFoundError):
-                link.unlink()
-            link.symlink_to(relative, target_is_directory=True)
+        # As text, and folders once: a study of a thousand cells has tens of thousands of links.
+        link = str(run.stage(stage))
+        place = os.path.dirname(link)
+        if place not in ways:
+            os.makedirs(place, exist_ok=True)
+            ways[place] = os.path.relpath(store, place)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(f"{store}/{key}")
+        _link(link, f"{ways[place]}/{key}")
     read = inputs_of(config)
     if not _is_made(run, config, read):
         write_record(run.root, config, read, environs=False)
+
+
+def _link(link: str, target: str) -> None:
+    try:
+        os.symlink(target, link, target_is_directory=True)
+    except FileExistsError:
+        if not os.path.islink(link) or os.readlink(link) != target:
+            os.unlink(link)
+            os.symlink(target, link, target_is_directory=True)
 
 
 def _is_made(run: RunFolder, config: ExperimentConfig, read: dict[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,14 +96,16 @@ def _times(
     """Returns the seconds of each job in one process, by its name."""
     rates: dict[str, float] = {}
     each: dict[str, float] = {}
+    # Within a cell, what a rate depends on is put together once.
+    sizes_of = functools.cache(lambda cell: _sizes(configs[cell], rates))
+    rate_of = functools.cache(lambda cell, what, name: _rate(configs[cell], what, name, rates))
     for job in (*left, *unmeasured):
-        config = configs[job.cell]
-        sizes = _sizes(config, rates)
+        config, sizes = configs[job.cell], sizes_of(job.cell)
+        rate = partial(rate_of, job.cell)
         if job.measure:
             # Accuracy alone; what else is measured takes as long as it takes.
-            each[job.name] = sizes[1] * _rate(config, "evaluating", job.stage.role, rates)
+            each[job.name] = sizes[1] * rate("evaluating", job.stage.role)
         else:
-            rate = partial(_rate, config, known=rates)
             each[job.name] = stage_seconds(config, job.stage, images[job.key], sizes, rate)
     return each
 

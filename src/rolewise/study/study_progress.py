@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rolewise.experiment.run_state import part_done, remaining_seconds
+from rolewise.pacing import Pace
 from rolewise.study.job_execution import JobEvent
 from rolewise.study.job_graph import JobGraph
 from rolewise.study.study_plan import StudyPlan
@@ -36,7 +37,9 @@ class StudyDisplay:
         self._plan: StudyPlan | None = None
         self._graph: JobGraph | None = None
         self._open: dict[str, set[str]] = {}
+        self._cells_of: dict[str, list[str]] = {}
         self._totals: dict[str, int] = {}
+        self._drawn = Pace(0.2)
         self._failed: set[str] = set()
         self._ended: list[str] = []
         self._images = 0
@@ -53,6 +56,7 @@ class StudyDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live is not None:
+            self._live.update(self._table())
             self._live.stop()
 
     def plan(self, plan: StudyPlan, graph: JobGraph) -> None:
@@ -67,6 +71,7 @@ class StudyDisplay:
             f"{shared:,} more {'is' if shared == 1 else 'are'} shared between cells), "
             f"{counted(sum(plan.images.values()), 'image')} left, {counted(plan.workers, 'worker')}{left}",
         )
+        self._cells_of = graph.cells_of()
         for cell, keys in graph.keys.items():
             self._open[cell] = set(keys.values()) & set(plan.images)
             self._totals[_part(cell)] = self._totals.get(_part(cell), 0) + 1
@@ -91,14 +96,16 @@ class StudyDisplay:
             self._measuring_since = time.monotonic()
             self._left -= 1
             self._images += self._plan.images.get(job.key, 0) if self._plan is not None else 0
-            for keys in self._open.values():
-                keys.discard(job.key)
+            for cell in self._cells_of.get(job.key, ()):
+                self._open[cell].discard(job.key)
         if update.kind == "failed":
             self._failed.add(job.key)
         if update.kind in ("failed", "lost"):
             self._console.print(f"{update.kind}: {job.name}: {update.text}", soft_wrap=True, markup=False)
         if self._live is not None:
-            self._live.update(self._table())
+            if self._drawn.due or self._last(event):
+                with self._drawn.spent():
+                    self._live.update(self._table())
         elif ended and (self._due() or self._last(event)):
             self._console.print(self._line(), soft_wrap=True)
 

@@ -216,21 +216,21 @@ def _run(
     now: dict[str, StudyJob],
 ) -> None:
     """Runs all trainings, then opens the test set: until then the table has validation accuracies alone."""
-    left: dict[str, set[str]] = {cell: set(keys.values()) for cell, keys in graph.keys.items()}
+    cells_of = graph.cells_of()
+    todo = {job.key for job in graph.trainings if not folder.is_done(job.key)}
+    left = {cell: todo.intersection(keys.values()) for cell, keys in graph.keys.items()}
 
     def on(event: JobEvent) -> None:
         if event.update.kind in ("done", "failed"):
-            finished = [cell for cell, keys in left.items() if event.job.key in keys]
+            key, finished = event.job.key, cells_of.get(event.job.key, [])
+            ledger.ended(key)
             for cell in finished:
-                left[cell].discard(event.job.key)
-            # A cell's last stage, or a failure, is worth a new table.
-            if event.update.kind == "failed" or any(not left[cell] for cell in finished):
-                ledger.write()
+                left[cell].discard(key)
+            # A cell's last stage, or a failure, is worth a new table, while that costs little.
+            if (event.update.kind == "failed" or not all(left[cell] for cell in finished)) and ledger.due:
+                ledger.write(whole=False)
         on_event(event)
 
-    for key in [job.key for job in graph.trainings if folder.is_done(job.key)]:
-        for keys in left.values():
-            keys.discard(key)
     run_study_jobs(folder, graph.trainings, workers, asked, on, now)
     run_study_jobs(folder, graph.measurements, workers, asked, on_event, now)
 

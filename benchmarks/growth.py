@@ -1,0 +1,201 @@
+"""Measures what a search of 1,000 members and a study of 1,000 cells cost beside their trainings, which are simulated.
+
+    python benchmarks/growth.py search --members 1000 --intervals 50
+    python benchmarks/growth.py study --cells 1000
+
+A search's members train nothing: their outcomes are made up in the workers' place. A study's stages are marked as done
+with made-up results, so that planning, the table's growth and the page are real and nothing is trained. Seconds are
+those that the processor gave to this process; memory is the most that it held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import random
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rolewise.config.study import Study
+from rolewise.jobs.job import Job, JobDone, JobEnd, JobSeries
+from rolewise.jobs.job_news import raise_or_report
+from rolewise.jobs.scheduler import run_jobs
+from rolewise.seals import DONE, SECONDS, write_sealed
+from rolewise.search import PolicySpace, ScalarGene, Space
+from rolewise.search.resident_members import Outcome
+from rolewise.search.search_folder import SearchFolder
+from rolewise.search.search_run import SearchRun
+from rolewise.search.search_series import search_steps
+from rolewise.study.job_graph import JobGraph, graph_of
+from rolewise.study.linked_cells import make_cell
+from rolewise.study.study_folder import StudyFolder, open_study
+from rolewise.study.study_run import load_study
+from rolewise.study.table import Ledger
+
+OPS = (
+    *("rotate", "shear_x", "shear_y", "translate_x", "translate_y", "autocontrast", "equalize", "invert", "solarize"),
+    *("posterize", "contrast", "brightness", "sharpness", "cutout"),
+)
+SPACE = Space({"augmentation": PolicySpace(OPS, copies=2), "rate": ScalarGene(0.001, 0.1, log=True)})
+BASE = Path(__file__).parent.parent / "configs" / "digits.yaml"
+
+
+class Simulated:
+    """Workers whose members are trained at once.
+
+    Args:
+        count: number of workers.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.jobs: list[Job | None] = [None] * count
+        self.scores = random.Random(0)
+
+    @property
+    def idle(self) -> list[int]:
+        """The places without a job."""
+        return [place for place, job in enumerate(self.jobs) if job is None]
+
+    @property
+    def busy(self) -> bool:
+        """Whether any has one."""
+        return any(job is not None for job in self.jobs)
+
+    def submit(self, place: int, job: Job, losses: int, series: Collection[str]) -> None:
+        """Takes a job."""
+        self.jobs[place] = job
+
+    def wait(self, seconds: float, report: Callable[[Job, str], None]) -> list[tuple[Job, JobEnd]]:
+        """Ends all of them."""
+        ended: list[tuple[Job, JobEnd]] = []
+        for place, job in enumerate(self.jobs):
+            if job is not None:
+                outcome = Outcome(job.payload.member, self.scores.random(), "", 0.1)
+                ended.append((job, JobDone(outcome, 0.1)))
+                self.jobs[place] = None
+        return ended
+
+    def forget_series(self) -> None:
+        """Nothing is kept."""
+
+    def stop(self) -> None:
+        """Nothing is under way."""
+
+    def close(self, *, at_once: bool = False) -> None:
+        """Nothing was started."""
+
+
+def timed(name: str, work: Callable[[], Any]) -> Any:
+    """Does some work and prints its seconds."""
+    began = time.process_time()
+    found = work()
+    print(f"{name:<44} {time.process_time() - began:9.3f} s")
+    return found
+
+
+def grown_search(root: Path, members: int, intervals: int, workers: int) -> None:
+    """Searches, reopens the record, and reads its result."""
+
+    def opened() -> SearchFolder:
+        return SearchFolder(root, SearchRun(SPACE, members=members, intervals=intervals, seed=7, quantile=0.25))
+
+    rounds = rounds_of(timed("open", opened), workers)
+    print(f"a round: median {1e3 * statistics.median(rounds):.1f} ms, worst {1e3 * max(rounds):.1f} ms")
+    print(f"record: {(root / 'record.jsonl').stat().st_size / 1e6:.1f} MB")
+    kept = timed("reopen", opened)
+    timed("populations of the result", lambda: kept.run.result().populations())
+
+
+def rounds_of(kept: SearchFolder, workers: int) -> list[float]:
+    """Searches, and returns the seconds of each interval."""
+    ends = [time.process_time()]
+    steps = search_steps("search", _nobody, kept, threads=1, on_interval=lambda line: ends.append(time.process_time()))
+    run_jobs(
+        [JobSeries("search", lambda report: steps, kept.run.members)],
+        Simulated(workers),
+        should_stop=lambda: False,
+        on_news=lambda news: raise_or_report(news, print),
+    )
+    return [after - before for before, after in itertools.pairwise(ends)]
+
+
+def _nobody(member: int, genome: object, seed: int) -> Any:
+    raise AssertionError("nobody trains here")
+
+
+def grown_study(root: Path, cells: int) -> None:
+    """Plans a study, ends its stages one after another, and writes its page."""
+    path = root / "study.yaml"
+    across = max(2, round(cells**0.5))
+    values = {
+        "name": "growth",
+        "base": str(BASE.resolve()),
+        "grid": {
+            "distill.methods.0.temperature": [1 + number / 10 for number in range(across)],
+            "distill.methods.0.weight": [0.1 + number / 100 for number in range(cells // across)],
+        },
+        "seeds": [0, 1],
+        "measure": ["accuracy"],
+    }
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    study: Study = timed("load", lambda: load_study(path))
+    graph: JobGraph = timed("keys and jobs", lambda: graph_of(study))
+    folder = timed("open the folder", lambda: open_study(root / "out", study))
+    timed(
+        f"{len(study.cells)} cells",
+        lambda: [make_cell(folder, cell.name, cell.config, graph.keys[cell.name]) for cell in study.cells],
+    )
+    ledger = Ledger(study, graph, folder)
+    rows = timed("an empty table", ledger.write)
+    print(f"{len(rows)} rows, {len(graph.trainings)} trainings, {len(graph.measurements)} measurements")
+    simulate(study, graph, folder)
+    rows = timed("a full table", ledger.write)
+    rows = timed("a full table once more", ledger.write)
+    assert all(row["status"] == "done" for row in rows)
+    # Drawing needs matplotlib, whose loading is no part of the page.
+    from rolewise.report import write_study_report
+
+    page = timed("page", lambda: write_study_report(root / "out"))
+    print(f"page: {page.stat().st_size / 1e6:.1f} MB")
+
+
+def simulate(study: Study, graph: JobGraph, folder: StudyFolder) -> None:
+    """Marks every stage as done, with results that are made up."""
+    draws = random.Random(0)
+    for job in graph.trainings:
+        done = {"key": job.key, "files": {}, "images": 50_000, "parameters": 5_000}
+        write_sealed(folder.store(job.key) / DONE, {**done, "validation_accuracy": draws.uniform(0.8, 0.9)})
+        write_sealed(folder.store(job.key) / SECONDS, {"seconds": 10.0, "files": {}})
+    for job in graph.measurements:
+        found = {
+            one.name: {"accuracy": draws.uniform(0.8, 0.9), "loss": draws.uniform(0.4, 0.6)} for one in job.measure
+        }
+        write_sealed(folder.store(job.key) / DONE, {"key": job.key, "files": {}, "measured": found, "test_images": 360})
+
+
+def main() -> None:
+    """Measures one of the two."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("search", "study"))
+    parser.add_argument("--members", type=int, default=1000)
+    parser.add_argument("--intervals", type=int, default=50)
+    parser.add_argument("--workers", type=int, default=100)
+    parser.add_argument("--cells", type=int, default=1000)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if given.what == "search":
+            grown_search(Path(folder) / "search", given.members, given.intervals, given.workers)
+        else:
+            grown_study(Path(folder), given.cells)
+    print(f"memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
