@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rolewise.config.overrides import lone_settings
 from rolewise.errors import InputError
 from rolewise.registry import Registry
+from rolewise.systems.ce_gan.gan_system import CE_GAN
 from rolewise.systems.fedgen.fedgen_system import FEDGEN
 from rolewise.systems.knowledge_levels.levels_system import KNOWLEDGE_LEVELS
 from rolewise.systems.learning_styles.styles_system import LEARNING_STYLES
@@ -16,7 +17,7 @@ from rolewise.systems.system import System, SystemSettings
 
 SYSTEMS: Registry[System] = Registry("system")
 
-for _system in (FEDGEN, KNOWLEDGE_LEVELS, LEARNING_STYLES, MULTI_VIEW, STKD):
+for _system in (CE_GAN, FEDGEN, KNOWLEDGE_LEVELS, LEARNING_STYLES, MULTI_VIEW, STKD):
     SYSTEMS.add(_system.name)(_system)
 
 
