@@ -98,9 +98,9 @@ def test_of_each_noise_the_sample_is_picked_that_the_critic_prefers() -> None:
 
 
 def test_the_offspring_of_two_equal_parents_is_their_clone() -> None:
-    parents = [Genome(network(0), 0.01) for _ in range(2)]
-    child = crossed(Genome(network(5), 0.01), *parents, network(2, outputs=1), noise(3))
-    assert torch.equal(weights_of(child.network), weights_of(parents[0].network))
+    first, second = Genome(network(0), 0.01), Genome(network(0), 0.01)
+    child = crossed(Genome(network(5), 0.01), first, second, network(2, outputs=1), noise(3))
+    assert torch.equal(weights_of(child.network), weights_of(first.network))
 
 
 def test_crossover_is_one_step_from_the_fitter_parent_towards_the_picked_samples() -> None:

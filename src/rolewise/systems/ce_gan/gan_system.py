@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
@@ -30,7 +31,8 @@ PRECISION = MetricInfo("precision", "precision", "fraction")
 MODES = MetricInfo("modes", "modes reached")
 FIT = MetricInfo("operator", "offspring at least as fit as both parents", "fraction")
 KEPT = MetricInfo("kept", "offspring that survive", "fraction")
-IMITATION = MetricInfo("imitation", "squared distance from the picked samples", higher_is_better=False)
+#: In units of the fitter parent's distance, which is therefore 1.
+IMITATION = MetricInfo("imitation", "squared distance from the picked samples, relative", higher_is_better=False)
 Data = Literal["ring", "fashion_mnist"]
 
 _ALL = tuple(MUTATIONS)
@@ -135,9 +137,9 @@ def gan_rows(piece: Piece, settings: GanSettings, context: JobContext) -> list[R
         row = {"method": name, **_scores(evolution, data, seed)}
         found.append(row)
         if name == "ce_gan":
-            own, parent = (sum(values) / len(values) for values in zip(*evolution.distances, strict=True))
-            row[IMITATION.key] = own
-            found.append({"method": PARENT, IMITATION.key: parent})
+            own, parent = (sum(values) for values in zip(*evolution.distances, strict=True))
+            row[IMITATION.key] = own / parent if parent > 0 else 1.0
+            found.append({"method": PARENT, IMITATION.key: 1.0})
             # Of three networks that are equal but for noise each is the fittest in a third of all cases.
             found.append({"method": CHANCE, FIT.key: 1 / 3})
     return found
@@ -178,7 +180,7 @@ def evolution_of(course: Course, data: SampleData, settings: GanSettings, seed: 
 
 def _layers(num_classes: int, sizes: list[int], last: type[nn.Module]) -> nn.Module:
     layers: list[nn.Module] = []
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in pairwise(sizes):
         layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers[:-1], last())
 
@@ -233,8 +235,8 @@ CE_GAN = System(
             "In pictures a fitness with diversity covers more", "ce_gan, diversity", "ce_gan", COVERAGE, "fashion_mnist"
         ),
     ),
-    controls="All methods begin with the same generator and discriminator, draw the same noise for the same purpose, and "
-    "take one step of the discriminator in each generation. The plain GAN is trained for as many generations as the "
-    "others, and for as many as the generators of CE-GAN take steps, children included.",
+    controls="All methods begin with the same generator and discriminator, draw the same noise for the same purpose, "
+    "and take one step of the discriminator in each generation. The plain GAN is trained for as many generations as "
+    "the others, and for as many as the generators of CE-GAN take steps, children included.",
     check=check_gan,
 )
