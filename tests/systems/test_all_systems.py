@@ -14,6 +14,7 @@ from rolewise.systems import SYSTEMS, run_system
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="kills by signals")]
 SHORT = {
+    "beyond_compression": ['conditions=["wrong labels"]', 'methods=["labels","kd"]', "images=50", "epochs=1"],
     "ce_gan": ['data=["ring"]', "generations=3", "hidden=8"],
     "fedgen": ["rounds=3", "generator_steps=5", 'methods=["fedavg","fedgen"]', "target=0.2"],
     "knowledge_levels": ["groups=2", "classes=2", "width=8", "epochs=10"],

@@ -18,7 +18,7 @@ from rolewise.systems.digit_bench import small_network, trained
 from rolewise.systems.known_systems import system_settings
 from rolewise.systems.learning_styles import styles_system
 from rolewise.systems.learning_styles.style_bench import digits_bench_of_styles
-from rolewise.systems.learning_styles.style_links import Channel, Links, link_methods, train_together
+from rolewise.systems.learning_styles.style_links import Channel, Links, link_methods, trained_pair
 from rolewise.systems.learning_styles.styles_system import HETEROGENEOUS, LEARNING_STYLES, StylesSettings, cells_of
 
 QUIET = JobContext(lambda line: None, lambda: False)
@@ -81,14 +81,14 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn_of_its_predictions()
 
 def test_without_links_both_students_are_those_that_learn_alone() -> None:
     bench = digits_bench_of_styles(3, 60, 1)
-    pair = train_together(bench, small_network(3, "teacher"), methods(NONE), 2, 0.02, 3, QUIET)
+    pair = trained_pair(bench, small_network(3, "teacher"), methods(NONE), 2, 0.02, 3, QUIET)
     for role, student in zip(("first", "second"), pair, strict=True):
         alone = trained(small_network(3, role), bench.few, 2, QUIET, seed=3)
         weights = zip(student.parameters(), alone.parameters(), strict=True)
         assert all(torch.allclose(one, other, atol=1e-6) for one, other in weights)
     with pytest.raises(Interrupted):
         stopped = JobContext(lambda line: None, lambda: True)
-        train_together(bench, small_network(3, "teacher"), methods(NONE), 2, 0.02, 3, stopped)
+        trained_pair(bench, small_network(3, "teacher"), methods(NONE), 2, 0.02, 3, stopped)
 
 
 def test_the_grid_has_every_combination_and_every_claim_its_rows() -> None:

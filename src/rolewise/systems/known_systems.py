@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rolewise.config.overrides import lone_settings
 from rolewise.errors import InputError
 from rolewise.registry import Registry
+from rolewise.systems.beyond_compression.beyond_system import BEYOND_COMPRESSION
 from rolewise.systems.ce_gan.gan_system import CE_GAN
 from rolewise.systems.fedgen.fedgen_system import FEDGEN
 from rolewise.systems.knowledge_levels.levels_system import KNOWLEDGE_LEVELS
@@ -17,7 +18,7 @@ from rolewise.systems.system import System, SystemSettings
 
 SYSTEMS: Registry[System] = Registry("system")
 
-for _system in (CE_GAN, FEDGEN, KNOWLEDGE_LEVELS, LEARNING_STYLES, MULTI_VIEW, STKD):
+for _system in (BEYOND_COMPRESSION, CE_GAN, FEDGEN, KNOWLEDGE_LEVELS, LEARNING_STYLES, MULTI_VIEW, STKD):
     SYSTEMS.add(_system.name)(_system)
 
 

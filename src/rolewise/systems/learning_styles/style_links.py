@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import nn
 
-from rolewise.config.training_sections import OptimizerSettings, RateSchedule, TrainSettings
-from rolewise.distill import Distiller, build_methods
+from rolewise.distill import build_methods
 from rolewise.distill.method import Method
-from rolewise.errors import Interrupted
 from rolewise.jobs.job import JobContext
-from rolewise.seeds import derive_seed
+from rolewise.systems.joint_training import train_together
 from rolewise.systems.learning_styles.style_bench import StyleBench
-from rolewise.train import TensorFeed, Trainee
 
 Channel = Literal["prediction", "feature", "nothing"]
 FIRST, SECOND, TEACHER = "first", "second", "teacher"
@@ -75,7 +71,7 @@ def link_methods(
     return build_methods(sections)
 
 
-def train_together(
+def trained_pair(
     bench: StyleBench,
     teacher: nn.Module,
     methods: list[Method],
@@ -91,30 +87,21 @@ def train_together(
         teacher: it is frozen.
         methods: of the links.
         epochs: passes over the students' images.
-        learning_rate: the highest, of Adam under a cosine.
+        learning_rate: the highest.
         seed: of the order and of learned maps.
         context: the surroundings; a stop ends the training.
     """
     students = {role: bench.student(role) for role in (FIRST, SECOND)}
-    distiller = Distiller(
-        {TEACHER: teacher},
+    train_together(
+        teacher,
         students,
         methods,
-        label_weight=1.0,
-        example=bench.few[0][:2],
-        generator=derive_seed(seed, "learning styles", "maps"),
+        bench.few,
+        epochs,
+        context,
+        seed=seed,
+        batch_size=bench.batch_size,
+        learning_rate=learning_rate,
         task=bench.task,
     )
-    settings = TrainSettings(
-        epochs=epochs,
-        batch_size=bench.batch_size,
-        optimizer=OptimizerSettings(name="adam", learning_rate=learning_rate),
-        schedule=RateSchedule(name="cosine"),
-    )
-    feed = TensorFeed(*bench.few, bench.batch_size, seed=seed, device=torch.device("cpu"))
-    trainee = Trainee(distiller, feed, settings=settings, seed=seed)
-    for epoch in range(epochs):
-        if context.should_stop():
-            raise Interrupted("stopped while two students were trained")
-        trainee.run_epochs(epoch, epoch + 1)
-    return students[FIRST].eval(), students[SECOND].eval()
+    return students[FIRST], students[SECOND]

@@ -19,7 +19,7 @@ from rolewise.systems.learning_styles.style_bench import (
     digits_bench_of_styles,
     nuclei_bench,
 )
-from rolewise.systems.learning_styles.style_links import Channel, Links, link_methods, train_together
+from rolewise.systems.learning_styles.style_links import Channel, Links, link_methods, trained_pair
 from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
 
 FIRST_ACCURACY = MetricInfo("first_accuracy", "accuracy of the first", "fraction")
@@ -115,7 +115,7 @@ def styles_rows(piece: Piece, settings: StylesSettings, context: JobContext) -> 
             teacher_weight=settings.teacher_weight,
             peer_weight=settings.peer_weight,
         )
-        pair = train_together(bench, teacher, methods, epochs, rate, piece.seed, context)
+        pair = trained_pair(bench, teacher, methods, epochs, rate, piece.seed, context)
         found.append({**levels, **_scores(bench, pair)})
     return found
 
