@@ -207,4 +207,4 @@ def test_one_mode_and_settings_that_do_not_fit_are_refused(settings: list[str], 
 def test_pictures_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ROLEWISE_DATA", str(tmp_path))
     with pytest.raises(InputError, match="fashion"):
-        system_settings(SYSTEMS["ce_gan"])
+        system_settings(SYSTEMS["ce_gan"], ['data=["ring","fashion_mnist"]'])

@@ -114,7 +114,12 @@ def test_a_short_run_has_its_cells_and_repeats(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_pieces_of_nuclei_are_those_of_the_first_seeds() -> None:
-    names = [piece.name for piece in styles_system.styles_pieces(StylesSettings(seeds=(4, 2, 7), nuclei_seeds=2))]
+    names = [
+        piece.name
+        for piece in styles_system.styles_pieces(
+            StylesSettings(seeds=(4, 2, 7), data=("digits", "nuclei"), nuclei_seeds=2)
+        )
+    ]
     assert names == ["seed4-digits", "seed2-digits", "seed7-digits", "seed4-nuclei", "seed2-nuclei"]
 
 
@@ -130,7 +135,7 @@ def test_nuclei_are_segmented(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_settings_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ROLEWISE_DATA", str(tmp_path))
     with pytest.raises(InputError, match=r'data must be \["digits"\] where there are no nuclei'):
-        system_settings(SYSTEMS["learning_styles"])
+        system_settings(SYSTEMS["learning_styles"], ['data=["digits","nuclei"]'])
     with pytest.raises(InputError, match="data must differ from one another"):
         system_settings(SYSTEMS["learning_styles"], ['data=["digits","digits"]'])
     with pytest.raises(InputError, match="images"):

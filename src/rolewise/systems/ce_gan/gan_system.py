@@ -74,7 +74,7 @@ class GanSettings(SystemSettings):
     """
 
     seeds: Seeds = (0, 1, 2, 3, 4)
-    data: Annotated[tuple[Data, ...], Field(min_length=1)] = ("ring", "fashion_mnist")
+    data: Annotated[tuple[Data, ...], Field(min_length=1)] = ("ring",)
     picture_seeds: Annotated[int, Field(ge=1, le=100)] = 3
     modes: Annotated[int, Field(ge=1, le=100)] = 8
     radius: Annotated[float, Field(gt=0)] = 2.0

@@ -130,5 +130,5 @@ def check_nuclei_are_there() -> None:
     if not all((root / folder).is_dir() for folder in (_IMAGES, _MASKS)):
         raise InputError(
             f'data must be ["digits"] where there are no nuclei: {root} has no {_IMAGES} and {_MASKS}; put the images '
-            "of the Data Science Bowl of 2018 there (ROLEWISE_DATA names the folder), or leave nuclei out"
+            "of the Data Science Bowl of 2018 there (ROLEWISE_DATA names another folder), or leave nuclei out"
         )
