@@ -14,8 +14,8 @@ from distill_oracles_terms import slope
 from torch import Tensor, nn
 
 import rolewise as rw
-from rolewise.batch import Batch, Context
-from rolewise.distill import Distiller, Shapes
+from rolewise.batch import Batch, Context, Outputs
+from rolewise.distill import Distiller, Shapes, StoredTeacher
 from rolewise.distill.methods.bss import base_samples, drawn_classes
 from rolewise.distill.methods.uskd import USKD
 from rolewise.errors import InputError
@@ -181,3 +181,15 @@ def test_the_attack_crosses_the_boundary_just_so_and_ends_where_it_should() -> N
     assert (drawn_classes(teacher(images), torch.Generator().manual_seed(0)) != labels).all()
     with torch.no_grad():
         assert other(Batch(images, labels))["bss"].requires_grad is False
+
+
+def test_an_attack_needs_a_teacher_that_runs() -> None:
+    given = Batch(torch.zeros(2, 1, 8, 8), torch.zeros(2, dtype=torch.int64), outputs={"teacher": torch.eye(5)[:2]})
+    with pytest.raises(InputError, match='a network that runs for "bss", which attacks it, got a StoredTeacher'):
+        Distiller(StoredTeacher(), networks()[1], [rw.bss()], example=given)
+    distiller = Distiller(*networks(), [rw.bss()], example=torch.zeros(2, 1, 8, 8))
+    with pytest.raises(InputError, match='inputs must be a tensor for "bss"'):
+        images = torch.zeros(5, 1, 8, 8)
+        term = distiller.terms["bss"]
+        logits = torch.eye(5)
+        term(Outputs({"logits": logits}), Outputs({"logits": logits}), Batch([images], torch.arange(5)), Context())

@@ -10,6 +10,7 @@ from rolewise.batch import Batch, Context, Outputs, at_least_float32
 from rolewise.distill.checks import check_same_shape
 from rolewise.distill.method_registry import method
 from rolewise.distill.running import unmoved
+from rolewise.distill.stored_outputs import StoredTeacher
 from rolewise.distill.term import Bound, NetworkRun, Shapes, Term
 from rolewise.distill.vectors import divergence
 from rolewise.errors import InputError
@@ -51,7 +52,8 @@ class BSS(Term):
         until: u, fraction of the training at which the weight has fallen to 0.
 
     Raises:
-        InputError: inputs are no tensor, or the logits are not [B, K] of the same classes.
+        InputError: inputs are no tensor, the teacher is stored outputs, or the logits are not [B, K] of the same
+            classes.
     """
 
     of_examples = True
@@ -72,7 +74,11 @@ class BSS(Term):
         self.temperature, self.step, self.steps, self.size, self.until = temperature, step, steps, size, until
 
     def bind(self, student: Bound, teacher: Bound) -> None:
-        """Takes the passes of both networks."""
+        """Takes the passes of both networks; InputError where the teacher is stored outputs alone."""
+        if isinstance(teacher.network, StoredTeacher):
+            raise InputError(
+                'teacher must be a network that runs for "bss", which attacks it, got a StoredTeacher; give the network'
+            )
         self.runs = student.run, teacher.run
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, context: Context) -> Tensor:
