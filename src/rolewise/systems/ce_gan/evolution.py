@@ -34,6 +34,18 @@ class Course:
     generations: int = 1
 
 
+_ALL = tuple(MUTATIONS)
+#: The methods that are compared. A generation of CE-GAN has a step for each mutation and one of crossover.
+METHODS: dict[str, Course] = {
+    "gan": Course(("nsgan",)),
+    "gan, as many steps": Course(("nsgan",), generations=len(_ALL) + 1),
+    "e_gan": Course(_ALL, fitness="gradient"),
+    "ce_gan, no crossover": Course(_ALL),
+    "ce_gan": Course(_ALL, crossover=True),
+    "ce_gan, diversity": Course(_ALL, crossover=True, fitness="diversity"),
+}
+
+
 @dataclass
 class Evolution:
     """A generator and a discriminator under way.

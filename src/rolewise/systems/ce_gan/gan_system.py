@@ -15,8 +15,7 @@ from rolewise.jobs.job import JobContext
 from rolewise.metric_info import MetricInfo
 from rolewise.models import build
 from rolewise.seeds import derive_seed, generator
-from rolewise.systems.ce_gan.evolution import Course, Evolution
-from rolewise.systems.ce_gan.genome import MUTATIONS
+from rolewise.systems.ce_gan.evolution import METHODS, Course, Evolution
 from rolewise.systems.ce_gan.sample_data import (
     SampleData,
     fashion_pictures,
@@ -35,16 +34,7 @@ KEPT = MetricInfo("kept", "offspring that survive", "fraction")
 IMITATION = MetricInfo("imitation", "squared distance from the picked samples, relative", higher_is_better=False)
 Data = Literal["ring", "fashion_mnist"]
 
-_ALL = tuple(MUTATIONS)
-#: Methods of ring and pictures. A generation of CE-GAN has a step for each mutation and one of crossover.
-METHODS: dict[str, Course] = {
-    "gan": Course(("nsgan",)),
-    "gan, as many steps": Course(("nsgan",), generations=len(_ALL) + 1),
-    "e_gan": Course(_ALL, fitness="gradient"),
-    "ce_gan, no crossover": Course(_ALL),
-    "ce_gan": Course(_ALL, crossover=True),
-    "ce_gan, diversity": Course(_ALL, crossover=True, fitness="diversity"),
-}
+#: Methods of pictures; the ring has all.
 _OF_PICTURES = ("gan", "e_gan", "ce_gan", "ce_gan, diversity")
 PARENT, CHANCE = "fitter parent", "three equal networks"
 #: Samples that are judged at the end, neighbours of a ball, and the share of samples that reaches a mode.
