@@ -183,6 +183,12 @@ def networks_for(name: str, seed: int = 0) -> tuple[nn.Module, nn.Module]:
             build("branched", arguments={"widths": w}, seed=seed + n + 1, **arguments) for n, w in enumerate(widths)
         ]
         return pair[1], pair[0]
+    if name == "bss":
+        pair = list(networks(seed))
+        for network in pair:
+            # Both have the class of `batch_for` right, so that there is something to attack.
+            network.get_parameter("fc.bias").data[0] += 1
+        return pair[0], pair[1]
     if METHODS[name].targets != "masks":
         return networks(seed)
     arguments = {"num_classes": 5, "channels": 1, "size": (8, 8)}
@@ -194,6 +200,8 @@ def batch_for(name: str, num: int, dtype: torch.dtype = torch.float32) -> Batch:
     """A batch of such a task, the first rows of the source."""
     images, labels = batch_of(num, dtype)
     targets: Any = labels
+    if name == "bss":
+        targets = torch.zeros_like(labels)
     stream = torch.Generator().manual_seed(6)
     if METHODS[name].targets == "masks":
         targets = torch.randint(0, 5, (num, 8, 8), generator=stream)

@@ -11,7 +11,7 @@ from distill_oracles_terms import convolved, standardised
 
 Array = np.ndarray
 #: Those whose oracle is here; `test_distill_function` holds them to it.
-FUNCTION_TERMS = {"fcfd", "uskd"}
+FUNCTION_TERMS = {"bss", "fcfd", "uskd"}
 
 
 def stage(maps: Array, weight: Array) -> Array:
@@ -76,3 +76,34 @@ def uskd(
         total -= settings[2] * sum(s * math.log(q) for s, q in zip(smooth, probabilities(weak[b]), strict=True))
         losses.append(total)
     return np.array(losses)
+
+
+def attacked(
+    images: Array, rows: list[int], wanted: list[int], weight: Array, bias: Array, step: float, steps: int
+) -> Array:
+    """Samples of a linear network, one after another: its gradient is the difference of two rows of weights."""
+    made = []
+    for row, k in zip(rows, wanted, strict=True):
+        x = images[row].ravel().copy()
+        g = int(np.argmax(weight @ x + bias))
+        for _ in range(steps):
+            z = weight @ x + bias
+            if np.argmax(z) != g:
+                break
+            towards = weight[k] - weight[g]
+            x = x + step * (z[g] - z[k] + 1e-4) * towards / math.sqrt(towards @ towards)
+            x = np.clip(x, images.min(), images.max())
+        made.append(x)
+    return np.array(made)
+
+
+def bss(
+    samples: Array, rows: list[int], count: int, student: tuple[Array, Array], teacher: tuple[Array, Array],
+    settings: tuple[float, float],
+) -> Array:  # fmt: skip
+    """Linear networks on samples that are given; the factor that falls, and the temperature."""
+    losses = np.zeros(count)
+    for sample, row in zip(samples, rows, strict=True):
+        p, q = (probabilities(weight @ sample + bias, settings[1]) for weight, bias in (teacher, student))
+        losses[row] = settings[0] * count / len(rows) * kl(p, q)
+    return losses

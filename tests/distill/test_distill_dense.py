@@ -316,6 +316,7 @@ def test_methods_of_whole_images_are_refused_for_segmentation() -> None:
     arguments: dict[str, Any] = {"num_classes": 4, "size": (16, 16)}
     images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     for name in (
+        "bss",
         "ca_mkd",
         "crld",
         "cs_kd",

@@ -14,8 +14,9 @@ from distill_oracles_terms import slope
 from torch import Tensor, nn
 
 import rolewise as rw
-from rolewise.batch import Batch
-from rolewise.distill import Distiller, Shapes
+from rolewise.batch import Batch, Context, Outputs
+from rolewise.distill import Distiller, Shapes, StoredTeacher
+from rolewise.distill.methods.bss import base_samples, drawn_classes
 from rolewise.distill.methods.uskd import USKD
 from rolewise.errors import InputError
 
@@ -119,3 +120,76 @@ def test_uskd_needs_no_teacher_and_two_classes_are_finite() -> None:
     loss = only(drawn(1, 2, 3, 3, seed=2), torch.tensor([1]))["uskd"]
     loss.backward()
     assert loss.isfinite() and all(w.grad is None or w.grad.isfinite().all() for w in two.parameters())
+
+
+def linear(seed: int, like: nn.Module | None = None) -> nn.Module:
+    """A linear network of images [B, 1, 2, 3] and four classes; with ``like`` a neighbour of that one."""
+    made = nn.Sequential(nn.Flatten(), nn.Linear(6, 4)).double()
+    for index, weight in enumerate(made.parameters()):
+        weight.data.copy_(drawn(*weight.shape, seed=seed + index))
+        if like is not None:
+            weight.data.mul_(0.1).add_(list(like.parameters())[index].data)
+    return made
+
+
+def both(network: nn.Module) -> tuple[np.ndarray, np.ndarray]:
+    weight, bias = (one.detach().numpy() for one in network.parameters())
+    return weight, bias
+
+
+@pytest.mark.parametrize(("size", "progress"), [(64, 0.0), (3, 0.3)])
+def test_boundary_samples_are_those_of_an_independent_attack(size: int, progress: float) -> None:
+    teacher = linear(10)
+    student, images = linear(20, teacher), drawn(12, 1, 2, 3, seed=1)
+    labels = (teacher(images).argmax(1) + (torch.arange(12) == 5)) % 4  # one of them is wrong
+    method = rw.bss(temperature=2.0, step=0.2, steps=4, size=size, until=0.6)
+    distiller = Distiller(teacher, student, [method], example=images, label_weight=0.0).train()
+    context = Context(progress, step=7)
+    terms = distiller(Batch(images, labels), context=context)
+    with torch.no_grad():
+        own, aim = student(images), teacher(images)
+    rows = [b for b in range(12) if own[b].argmax() == labels[b] == aim[b].argmax()]
+    apart = (aim.softmax(1) - own.softmax(1)).square()
+    score = [float(sum(apart[b, k] for k in range(4) if k != labels[b])) for b in range(12)]
+    rows = sorted(sorted(rows, key=lambda b: -score[b])[:size])
+    assert 5 not in rows and base_samples(own, aim, labels, size).tolist() == rows and len(rows) >= 3
+    wanted = drawn_classes(aim[rows], context.generator("bss")).tolist()
+    samples = oracles.attacked(images.numpy(), rows, wanted, *both(teacher), 0.2, 4)
+    factor = 1 - progress / 0.6
+
+    def oracle(values: dict[str, np.ndarray]) -> np.ndarray:
+        return oracles.bss(samples, rows, 12, (values["1.weight"], values["1.bias"]), both(teacher), (factor, 2.0))
+
+    at = arrays(student)
+    assert terms["bss"].item() == pytest.approx(oracle(at).mean(), rel=1e-9) and terms["bss"].item() > 0
+    terms["bss"].backward()
+    leaves = dict(student.named_parameters())
+    towards = {key: drawn(*leaf.shape, seed=30 + i).numpy() for i, (key, leaf) in enumerate(leaves.items())}
+    found = sum(float((leaf.grad.numpy() * towards[key]).sum()) for key, leaf in leaves.items())  # type: ignore[union-attr]
+    assert found == pytest.approx(slope(oracle, at, towards), rel=1e-6)
+    assert all(weight.grad is None for weight in teacher.parameters())
+
+
+def test_the_attack_crosses_the_boundary_just_so_and_ends_where_it_should() -> None:
+    teacher = linear(10)
+    images = drawn(12, 1, 2, 3, seed=1)
+    labels = teacher(images).argmax(1)
+    same = Distiller(teacher, linear(10), [rw.bss()], example=images, label_weight=0.0)
+    assert same(Batch(images, labels))["bss"].item() == pytest.approx(0.0, abs=1e-12)
+    other = Distiller(linear(10), linear(20), [rw.bss(until=0.5)], example=images, label_weight=0.0)
+    assert other(Batch(images, labels), context=Context(0.5))["bss"].item() == 0.0
+    assert (drawn_classes(teacher(images), torch.Generator().manual_seed(0)) != labels).all()
+    with torch.no_grad():
+        assert other(Batch(images, labels))["bss"].requires_grad is False
+
+
+def test_an_attack_needs_a_teacher_that_runs() -> None:
+    given = Batch(torch.zeros(2, 1, 8, 8), torch.zeros(2, dtype=torch.int64), outputs={"teacher": torch.eye(5)[:2]})
+    with pytest.raises(InputError, match='a network that runs for "bss", which attacks it, got a StoredTeacher'):
+        Distiller(StoredTeacher(), networks()[1], [rw.bss()], example=given)
+    distiller = Distiller(*networks(), [rw.bss()], example=torch.zeros(2, 1, 8, 8))
+    with pytest.raises(InputError, match='inputs must be a tensor for "bss"'):
+        images = torch.zeros(5, 1, 8, 8)
+        term = distiller.terms["bss"]
+        logits = torch.eye(5)
+        term(Outputs({"logits": logits}), Outputs({"logits": logits}), Batch([images], torch.arange(5)), Context())

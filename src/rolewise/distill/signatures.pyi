@@ -42,6 +42,20 @@ def attention(
 ) -> Method:
     """Mean squared difference of the normalised attention maps."""
 
+def bss(
+    *,
+    temperature: float = 3.0,
+    step: float = 0.3,
+    steps: int = 10,
+    size: int = 64,
+    until: float = 0.75,
+    weight: float | Weight | dict[str, Any] = 2.0,
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Divergence on boundary supporting samples, which an attack makes of images that both networks have right."""
+
 def byot(
     *,
     outputs: float = 0.1,

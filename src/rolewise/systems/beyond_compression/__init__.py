@@ -1,0 +1,1 @@
+"""Distillation beyond compression: nine methods under label noise, imbalance, corruption and transfer."""

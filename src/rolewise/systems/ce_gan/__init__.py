@@ -1,0 +1,1 @@
+"""CE-GAN: generators that evolve by mutation, crossover by distillation, and selection."""

@@ -1,0 +1,1 @@
+"""Different learning styles: one teacher and two students, each link of which carries predictions or features."""
