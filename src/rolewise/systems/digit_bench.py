@@ -53,16 +53,17 @@ def digit_bench(seed: int, images: int = _LEARNED) -> DigitBench:
     return DigitBench(pair(whole), pair(parts.validation), pair(parts.test))
 
 
-def small_network(seed: int, *names: str | int, widths: tuple[int, int] = (8, 12)) -> nn.Module:
+def small_network(seed: int, *names: str | int, widths: tuple[int, int] = (8, 12), classes: int = 10) -> nn.Module:
     """Returns a network of two convolutions with weights of its own.
 
     Args:
         seed: of the repetition.
         names: of the network; equal names have equal weights.
         widths: channels of the convolutions: (8, 12) for a student, (32, 64) for a teacher.
+        classes: number of classes.
     """
     weights = derive_seed(seed, "digit bench", "weights", *names)
-    return build("small_cnn", num_classes=10, channels=1, size=(8, 8), seed=weights, widths=list(widths))
+    return build("small_cnn", num_classes=classes, channels=1, size=(8, 8), seed=weights, widths=list(widths))
 
 
 def trained(
