@@ -80,7 +80,7 @@ class QuadraticKD(Term):
     Args:
         shapes: of the features: vectors [B, D], tokens [B, T, D] or maps [B, D, H, W], of which the mean over places
             is taken.
-        source: what is compared, ``logits`` or ``features``.
+        source: the outputs that are compared, ``logits`` or ``features``.
         matrix: W: ``identity``, ``diagonal``, ``fisher``, or of features ``head``.
         temperature: T of the teacher's probabilities.
         unit_trace: whether W is divided by its trace; ``identity`` then gives half the mean squared difference.
@@ -135,6 +135,7 @@ class QuadraticKD(Term):
             [(own, aim)] = ((columns(one).mean(2) for one in pair) for pair in self.paired(student, teacher))
             gap = through(self.map, own) - aim
             if self.matrix != "identity":
+                assert isinstance(self.head.module, nn.Linear)
                 rows = self.head.module.weight.detach().to(gap)
         return quadratic_form(
             gap, (known / self.temperature).softmax(1), rows, matrix=self.matrix, unit_trace=self.unit_trace

@@ -141,14 +141,16 @@ def _claims() -> Iterator[Claim]:
     )
     for use, begin in ((SMALLER, "For a smaller student"), (GROWING, "For a network that gets more classes")):
         for text, of, against in sentences:
-            sides = ({"use": use, "taught": taught} for taught in (of, against))
-            yield Claim(f"{begin}, {text}", *sides, ACCURACY.key)
+            yield _claim(f"{begin}, {text}", use, of, against)
     for text, of, against in (
         ("on logits, the Fisher matrix is better than the identity", "logits, fisher", "logits, identity"),
         ("features behind the teacher's classifier are better than plain ones", "features, head", "features, identity"),
     ):
-        sides = ({"use": SMALLER, "taught": taught} for taught in (of, against))
-        yield Claim(f"For a smaller student, {text}", *sides, ACCURACY.key)
+        yield _claim(f"For a smaller student, {text}", SMALLER, of, against)
+
+
+def _claim(text: str, use: str, of: str, against: str) -> Claim:
+    return Claim(text, {"use": use, "taught": of}, {"use": use, "taught": against}, ACCURACY.key)
 
 
 QUADRATIC = System(
