@@ -18,6 +18,7 @@ SHORT = {
     "knowledge_levels": ["groups=2", "classes=2", "width=8", "epochs=10"],
     "multi_view": ["networks=2", "steps=20", "most_steps=20", "least_training_accuracy=0", "digit_epochs=3"],
     "quadratic": ["weights=[1]", "images=60", "epochs=2", "teacher_epochs=1", "growing_epochs=1"],
+    "srd_open_set": ["steps=3", "teacher_epochs=1"],
     "stkd": ["seeds=[0]", "images=60", "epochs=2", "teacher_epochs=1"],
 }
 

@@ -11,12 +11,13 @@ from rolewise.systems.fedgen.fedgen_system import FEDGEN
 from rolewise.systems.knowledge_levels.levels_system import KNOWLEDGE_LEVELS
 from rolewise.systems.multi_view.multi_view_system import MULTI_VIEW
 from rolewise.systems.quadratic.quadratic_system import QUADRATIC
+from rolewise.systems.srd_open_set.open_set_system import SRD_OPEN_SET
 from rolewise.systems.stkd.stkd_system import STKD
 from rolewise.systems.system import System, SystemSettings
 
 SYSTEMS: Registry[System] = Registry("system")
 
-for _system in (FEDGEN, KNOWLEDGE_LEVELS, MULTI_VIEW, QUADRATIC, STKD):
+for _system in (FEDGEN, KNOWLEDGE_LEVELS, MULTI_VIEW, QUADRATIC, SRD_OPEN_SET, STKD):
     SYSTEMS.add(_system.name)(_system)
 
 
