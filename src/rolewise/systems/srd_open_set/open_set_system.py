@@ -26,7 +26,7 @@ class OpenSetSettings(SystemSettings):
 
     Args:
         seeds: seeds of the repetitions; each draws its own images, initial weights and orders.
-        closed: classes that are to be told apart.
+        closed: classes that the student learns.
         opened: classes that only unlabelled images have.
         outside: shares of unlabelled images that are of the open set, beside 0.
         labelled: labelled images of each class.
