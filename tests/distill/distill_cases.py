@@ -39,7 +39,7 @@ SMALL["patient"] = {"token": "mean", "student_taps": "stage2", "teacher_taps": "
 #: Methods whose trainings of many steps are among the slow tests; the others stand for them in each run.
 SELDOM = {
     *("cat_kd", "manifold", "norm_direction", "ofa", "ofd", "sdd", "semckd", "simkd", "srrl", "vitkd", "vkd"),
-    *("crld", "mlkd", "sskd", "fcfd", "uskd", "kta", "pad", "srd", "dist_plus", "skd_direction"),
+    *("crld", "mlkd", "sskd", "fcfd", "uskd", "kta", "pad", "srd", "dist_plus", "skd_direction", "quadratic_kd"),
 }
 #: Methods that read masks or boxes, which classification has not.
 DENSE = [name for name in METHODS if METHODS[name].targets in ("masks", "boxes")]

@@ -326,6 +326,7 @@ def test_methods_of_whole_images_are_refused_for_segmentation() -> None:
         "mlkd",
         "ofa",
         "ps_kd",
+        "quadratic_kd",
         "sdd",
         "simkd",
         "srrl",

@@ -23,6 +23,8 @@ SHORT = {
     "learning_styles": ["images=40", "epochs=1", "teacher_epochs=1"],
     "multi_view": ["networks=2", "steps=20", "most_steps=20", "least_training_accuracy=0", "digit_epochs=3"],
     "pwkd": ["parts=[0.5,1]", "images=60", "epochs=2", "teacher_epochs=1"],
+    "quadratic": ["weights=[1]", "images=60", "epochs=2", "teacher_epochs=1", "growing_epochs=1"],
+    "srd_open_set": ["steps=3", "teacher_epochs=1"],
     "stkd": ["seeds=[0]", "images=60", "epochs=2", "teacher_epochs=1"],
 }
 

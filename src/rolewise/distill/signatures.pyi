@@ -752,6 +752,22 @@ def qfr(
 ) -> Method:
     """Mean squared difference of the student's feature to the teacher's, rounded to a few levels."""
 
+def quadratic_kd(
+    *,
+    source: Literal["logits", "features"] = "logits",
+    matrix: Literal["identity", "diagonal", "fisher", "head"] = "fisher",
+    temperature: float = 4.0,
+    unit_trace: bool = True,
+    more_classes: bool = False,
+    weight: float | Weight | dict[str, Any] = 1.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Quadratic form of the difference of logits or features, with the teacher's Fisher information as a matrix."""
+
 def reverse_kd(
     *,
     temperature: float = 4.0,

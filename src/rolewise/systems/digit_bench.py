@@ -59,16 +59,19 @@ def digit_bench(seed: int, images: int = _LEARNED) -> DigitBench:
     return DigitBench(pair(whole), pair(parts.validation), pair(parts.train), pair(parts.test))
 
 
-def small_network(seed: int, *names: str | int, widths: tuple[int, int] = STUDENT_WIDTHS) -> nn.Module:
+def small_network(
+    seed: int, *names: str | int, widths: tuple[int, int] = STUDENT_WIDTHS, classes: int = 10
+) -> nn.Module:
     """Returns a network of two convolutions with weights of its own.
 
     Args:
         seed: of the repetition.
         names: of the network; equal names have equal weights.
         widths: channels of the convolutions.
+        classes: number of classes.
     """
     weights = derive_seed(seed, "digit bench", "weights", *names)
-    return build("small_cnn", num_classes=10, channels=1, size=(8, 8), seed=weights, widths=list(widths))
+    return build("small_cnn", num_classes=classes, channels=1, size=(8, 8), seed=weights, widths=list(widths))
 
 
 def trained(

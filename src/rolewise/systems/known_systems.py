@@ -16,6 +16,8 @@ from rolewise.systems.knowledge_levels.levels_system import KNOWLEDGE_LEVELS
 from rolewise.systems.learning_styles.styles_system import LEARNING_STYLES
 from rolewise.systems.multi_view.multi_view_system import MULTI_VIEW
 from rolewise.systems.pwkd.pwkd_system import PWKD
+from rolewise.systems.quadratic.quadratic_system import QUADRATIC
+from rolewise.systems.srd_open_set.open_set_system import SRD_OPEN_SET
 from rolewise.systems.stkd.stkd_system import STKD
 from rolewise.systems.system import System, SystemSettings
 
@@ -31,6 +33,8 @@ for _system in (
     LEARNING_STYLES,
     MULTI_VIEW,
     PWKD,
+    QUADRATIC,
+    SRD_OPEN_SET,
     STKD,
 ):
     SYSTEMS.add(_system.name)(_system)
