@@ -8,6 +8,7 @@ from rolewise.config.overrides import lone_settings
 from rolewise.errors import InputError
 from rolewise.registry import Registry
 from rolewise.systems.fedgen.fedgen_system import FEDGEN
+from rolewise.systems.hkd.hkd_system import HKD
 from rolewise.systems.knowledge_levels.levels_system import KNOWLEDGE_LEVELS
 from rolewise.systems.multi_view.multi_view_system import MULTI_VIEW
 from rolewise.systems.stkd.stkd_system import STKD
@@ -15,7 +16,7 @@ from rolewise.systems.system import System, SystemSettings
 
 SYSTEMS: Registry[System] = Registry("system")
 
-for _system in (FEDGEN, KNOWLEDGE_LEVELS, MULTI_VIEW, STKD):
+for _system in (FEDGEN, HKD, KNOWLEDGE_LEVELS, MULTI_VIEW, STKD):
     SYSTEMS.add(_system.name)(_system)
 
 
