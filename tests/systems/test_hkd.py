@@ -46,7 +46,10 @@ def test_a_short_run_has_all_students_and_repeats() -> None:
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        (["data=digits"], r"teacher_images must be from 10000, .* to 1300, the images of digits that are not tested on"),
+        (
+            ["data=digits"],
+            r"teacher_images must be from 10000, .* to 1300, the images of digits that are not tested",
+        ),
         (["teacher_images=9000"], "teacher_images must be from 10000, those of the student, to 45000, .* got 9000"),
         (["batch_size=8"], "neighbours must be below 8, the images of a graph, got 8: all would have the same mean"),
         (["neighbours=1"], "neighbours"),

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from rolewise.batch import Batch, Context, Outputs
+from rolewise.distill.embedding_memories import RememberedEmbeddings
 from rolewise.distill.method_registry import method
-from rolewise.distill.remembered import RememberedEmbeddings
 from rolewise.distill.term import Shapes
 
 #: Added to the noise's density, as in the authors' code.

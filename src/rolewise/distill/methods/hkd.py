@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rolewise.batch import Batch, Context, Outputs
+from rolewise.distill.embedding_memories import RememberedEmbeddings
 from rolewise.distill.method_registry import method
-from rolewise.distill.remembered import RememberedEmbeddings
 from rolewise.distill.term import Shapes, through
 
 
@@ -61,7 +61,7 @@ class HKD(RememberedEmbeddings):
         holistic: beta, at least 0.
         negatives_from: ``other_classes``: without repetition where there are M of them; or ``all`` examples.
         memory: the memory that negatives are of: the network's ``own``, as in the code, or that of the ``other`` as
-            positives are, which is `crd`'s way and what the names in the code say.
+            positives are, as in `crd` and by the names in the code.
 
     Raises:
         InputError: several pairs of taps, or the source's examples or their labels are not given.
@@ -120,7 +120,7 @@ def with_neighbours(embeddings: Tensor, logits: Tensor, neighbours: int) -> Tens
 
     Args:
         embeddings: [B, D].
-        logits: [B, K], whose probabilities say who is near; no gradient goes there.
+        logits: [B, K], whose probabilities decide who is near; no gradient goes there.
         neighbours: k; all of the batch where it is smaller.
 
     Returns:

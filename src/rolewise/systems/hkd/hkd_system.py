@@ -41,7 +41,7 @@ class HkdSettings(SystemSettings):
         batch_size: images of a step, and of a graph.
         width: width of embeddings.
         neighbours: an image's neighbours in the graph, itself among them.
-        negatives: images of other classes that each is told from.
+        negatives: images of other classes that each is contrasted with.
         kd_weight: weight of distillation beside the labels, whose weight is 1.
         hkd_weight: weight of HKD.
         crd_weight: weight of contrastive representation distillation, which stands in HKD's place.
