@@ -51,8 +51,8 @@ def holistic(
     weights: dict[str, Array],
     rows: tuple[Array, Array],
     term: Any,
-    steady: tuple[Array, Array] | None = None,
-) -> tuple[Array, tuple[Array, Array], tuple[Array, Array]]:
+    steady: tuple[Array, ...] | None = None,
+) -> tuple[Array, tuple[Array, ...], tuple[Array, ...]]:
     """The loss, the embeddings, and those of the graph, which stand in positives as ``steady`` where it is given."""
     sides = ("student", "teacher")
     own = tuple(
@@ -67,7 +67,7 @@ def holistic(
     )
     banks = weights["student_bank.values"], weights["teacher_bank.values"]
     fixed = placed if steady is None else steady
-    total = np.zeros(len(rows[0]))
+    total: Array = np.zeros(len(rows[0]))
     for side in range(2):
         other = 1 - side
         negatives = banks[side if term.memory == "own" else other][rows[1]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from rolewise.systems.digit_bench import accuracy_of, trained
 from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
 
 #: The reader's settings of each set, how many images it has, and how many of them are tested on.
-_SETS: dict[str, tuple[dict[str, int], int, int]] = {
+_SETS: dict[str, tuple[dict[str, Any], int, int]] = {
     "cifar100": ({"size": 16}, 50_000, 5000),
     "digits": ({}, 1797, 497),
 }
@@ -89,7 +89,7 @@ def hkd_rows(piece: Piece, settings: HkdSettings, context: JobContext) -> list[R
 
     test, few = examples(0, tested), examples(tested, settings.images)
 
-    def network(role: str, known: tuple[Tensor, Tensor], epochs: int, **given: object) -> nn.Module:
+    def network(role: str, known: tuple[Tensor, Tensor], epochs: int, **given: Any) -> nn.Module:
         return trained(
             _network(role, piece.seed, few[0].shape[1:], len(source.classes)),
             known,
@@ -128,9 +128,9 @@ def ways(settings: HkdSettings) -> dict[str, list[Method]]:
 
 
 def _network(role: str, seed: int, shape: Sequence[int], classes: int) -> nn.Module:
-    channels, *size = shape
+    channels, height, width = shape
     weights, widths = derive_seed(seed, "hkd", "weights", role), list(_WIDTHS[role])
-    return build("small_cnn", num_classes=classes, channels=channels, size=tuple(size), seed=weights, widths=widths)
+    return build("small_cnn", num_classes=classes, channels=channels, size=(height, width), seed=weights, widths=widths)
 
 
 def _claim(text: str, of: str, against: str) -> Claim:
