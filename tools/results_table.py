@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from claims import advice, bits, cautions, dense, digits, draws, fashion, mixing, places, speed, splits, teacher_mode  # noqa: F401 (they register)
+from claims import advice, bits, cautions, cifar, dense, digits, draws, fashion, mixing, places, speed, splits, teacher_mode  # noqa: F401 (they register)
 from claims.coverage import DERIVED
 from claims.figures import ROOT, Figures
 from claims.tables import TABLES

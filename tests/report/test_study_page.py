@@ -168,7 +168,9 @@ def test_the_page_begins_with_its_answer_and_the_settings_in_order(tmp_path: Pat
     assert page.index('class="answer"') < page.index("<figure") < page.index("<h2")
     # Without a best cell that is named, the first setting and those that cannot be told from it.
     plain = write_study_report(folder(tmp_path / "t", best=False)).read_text()
-    assert re.search(r'<p class="answer">[^<]* comes first of \d+ settings; (\d+|none) of the others', plain)
+    assert re.search(
+        r'<p class="answer">First of \d+ settings: [^<]+; (none of |\d+ of )?\d+ others? can(not)? be told', plain
+    )
     # Of one axis there is no heat map of one row, but a mean and an interval for each level.
     assert re.search(r'aria-label="accuracy by widths: \[4, 6\] [\d.]+; \[8, 12\] [\d.]+"', page)
 

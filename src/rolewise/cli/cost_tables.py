@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.table import Table
@@ -12,9 +14,12 @@ from rolewise.words import counted, duration, print_sentences
 _KINDS = {"search": "searches", "teacher": "teachers", "arm": "students", "test": "tests"}
 
 
-def say_timing() -> None:
-    """Prints that steps are about to be timed, which takes a while where images are large."""
+@contextmanager
+def while_timing() -> Iterator[None]:
+    """Says that steps are being timed; a terminal shows that it goes on, for many networks take minutes."""
     print_sentences(console, "Reading the data and timing a few steps of each kind on this machine.")
+    with console.status("timing"):
+        yield
 
 
 def show_run_cost(plan: Any, config: Any) -> None:

@@ -202,11 +202,11 @@ def _run(
 
 
 def _count(experiment: Any, out: Path, fresh: bool, extend: bool, only: Any) -> None:
-    from rolewise.cli.cost_tables import say_timing, show_extension, show_run_cost
+    from rolewise.cli.cost_tables import show_extension, show_run_cost, while_timing
     from rolewise.experiment.dry_run import dry_run
 
-    say_timing()
-    plan, extension = dry_run(experiment, out, fresh=fresh, extend=extend, only=only)
+    with while_timing():
+        plan, extension = dry_run(experiment, out, fresh=fresh, extend=extend, only=only)
     if extension is not None:
         show_extension(extension, plan)
     show_run_cost(plan, experiment)
@@ -224,11 +224,12 @@ def _study(config: Path, out: Path, settings: list[str] | None, far: HowFar, dry
         )
     read = announced(config, settings or [], lambda: load_study(config, settings or [], on_note=say), out)
     if dry:
-        from rolewise.cli.cost_tables import say_timing, show_study_cost
+        from rolewise.cli.cost_tables import show_study_cost, while_timing
         from rolewise.study.dry_study import dry_study
 
-        say_timing()
-        show_study_cost(dry_study(read, out, fresh=how["fresh"], extend=how["extend"]))
+        with while_timing():
+            counted_plan = dry_study(read, out, fresh=how["fresh"], extend=how["extend"])
+        show_study_cost(counted_plan)
         return None
     with study_followed(out, far) as (on_plan, on_event):
         return run_study(read, out, **how, on_plan=on_plan, on_event=on_event)

@@ -57,11 +57,12 @@ def compare_command(
     with breakable() as far:
         plan = _plan(methods, data, pair, seeds, settings or [])
         if dry_run:
-            from rolewise.cli.cost_tables import say_timing, show_study_cost
+            from rolewise.cli.cost_tables import show_study_cost, while_timing
             from rolewise.study.dry_study import dry_study
 
-            say_timing()
-            show_study_cost(dry_study(plan.study, out, fresh=fresh, extend=extend))
+            with while_timing():
+                counted_plan = dry_study(plan.study, out, fresh=fresh, extend=extend)
+            show_study_cost(counted_plan)
             return
         comparison = _run(plan, out, far, fresh=fresh, extend=extend, retry=retry)
     _show(comparison)

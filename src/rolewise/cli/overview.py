@@ -81,11 +81,12 @@ def validate_command(
         for remark in dict.fromkeys(text for cell in read.cells for text in config_remarks(cell.config)):
             print_sentences(console, remark)
         if cost:
-            from rolewise.cli.cost_tables import say_timing, show_study_cost
+            from rolewise.cli.cost_tables import show_study_cost, while_timing
             from rolewise.study.dry_study import dry_study
 
-            say_timing()
-            show_study_cost(dry_study(read))
+            with while_timing():
+                counted_plan = dry_study(read)
+            show_study_cost(counted_plan)
         return
     experiment = load_experiment(config, settings, imports=not no_import)
     kinds: list[str] = [stage.kind for stage in stages_of(experiment)]
@@ -98,11 +99,12 @@ def validate_command(
     for remark in config_remarks(experiment, imports=not no_import):
         print_sentences(console, remark)
     if cost and not no_import:
-        from rolewise.cli.cost_tables import say_timing, show_run_cost
+        from rolewise.cli.cost_tables import show_run_cost, while_timing
         from rolewise.experiment.dry_run import dry_run
 
-        say_timing()
-        show_run_cost(dry_run(experiment)[0], experiment)
+        with while_timing():
+            run_plan, _ = dry_run(experiment)
+        show_run_cost(run_plan, experiment)
 
 
 _KINDS = {

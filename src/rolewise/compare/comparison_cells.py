@@ -55,7 +55,7 @@ def table_cells(comparison: Comparison) -> TableCells:
     return TableCells(
         headings=tuple(headings),
         rows=tuple(tuple(cells[: len(headings)]) for cells in rows),
-        beyond=tuple(_is_beyond(row) for row in comparison.rows),
+        beyond=tuple(row.is_beyond for row in comparison.rows),
         notes=tuple(notes_of(comparison)),
         quoted=tuple((marks[one.title], one.note) for one in comparison.quoted),
     )
@@ -80,10 +80,6 @@ def _cells(comparison: Comparison, row: ComparedRow, marks: dict[str, str]) -> l
 def _count(row: ComparedRow, comparison: Comparison) -> str:
     count = len(row.values)
     return "" if count == comparison.seeds else f" (n = {count})"
-
-
-def _is_beyond(row: ComparedRow) -> bool:
-    return row.p is not None and row.p <= 0.05
 
 
 def _size(number: int) -> str:

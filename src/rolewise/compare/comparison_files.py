@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.compare.comparison_cells import TableCells, table_cells
+from rolewise.compare.comparison_figure import comparison_figure
 from rolewise.compare.comparison_lead import comparison_leads
 from rolewise.compare.comparison_result import Comparison
 from rolewise.csv_cells import as_csv
@@ -116,6 +117,7 @@ def comparison_page(comparison: Comparison, cells: TableCells) -> str:
         "kind": "comparison",
         "name": comparison_title(comparison),
         "leads": comparison_leads(comparison),
+        "figure": comparison_figure(comparison),
         "meanings": MEANINGS,
         "facts": [*started_facts(comparison.root), *machine_facts(comparison.environment)],
         "headings": cells.headings,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rolewise.compare.compared_methods import CONTROL
 from rolewise.compare.comparison_result import LABELS, TEACHER, ComparedRow, Comparison
-from rolewise.statistics.noise_levels import LIMIT
 from rolewise.words import counted
 
 
@@ -35,7 +34,7 @@ def comparison_leads(comparison: Comparison) -> list[str]:
     if alone is not None and alone.difference is not None:
         metric, change = comparison.metric, -alone.difference.mean
         by = f"{metric.change(change)}{metric.change_unit}"
-        if _is_beyond(alone):
+        if alone.is_beyond:
             way = "raised" if change > 0 else "lowered"
             sentences.append(f"{CONTROL} {way} {metric.title} over the same student on labels alone: {by}.")
         else:
@@ -48,13 +47,9 @@ def _beyond(comparison: Comparison, rows: list[ComparedRow], is_better: bool) ->
         row.name
         for row in rows
         if row.difference is not None
-        and _is_beyond(row)
+        and row.is_beyond
         and (comparison.metric.goodness(row.difference.mean) > 0) is is_better
     ]
-
-
-def _is_beyond(row: ComparedRow) -> bool:
-    return row.p is not None and row.p <= LIMIT
 
 
 def _side(names: list[str], way: str) -> list[str]:

@@ -18,6 +18,7 @@ from rolewise.files import AnyPath, as_path, digest_of, read_json, write_json
 from rolewise.metric_info import MetricInfo
 from rolewise.report.study_data import StudyData, read_study
 from rolewise.statistics.estimates import Estimate, adjusted_together, estimate, paired
+from rolewise.statistics.noise_levels import LIMIT
 from rolewise.study.study_run import run_study
 
 #: Names of the rows that are no method.
@@ -53,6 +54,11 @@ class ComparedRow:
     quoted: tuple[Quoted, ...] = ()
     settings: str = ""
     failed: str = ""
+
+    @property
+    def is_beyond(self) -> bool:
+        """Whether the difference is beyond the noise of all differences of the table."""
+        return self.p is not None and self.p <= LIMIT
 
 
 @dataclass(frozen=True)

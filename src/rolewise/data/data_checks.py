@@ -48,7 +48,7 @@ def check_kind(path: Path, wanted: str) -> None:
     """
     found = kind_of(path)
     if found is None and not os.path.islink(path):
-        raise MissingDataError(f"{path} is missing, or may not be read; it must be {wanted}")
+        raise MissingDataError(f"{path} is missing, or may not be read; it must be {wanted}; check the path")
     if found != wanted:
         raise InputError(f"{path} must be {wanted}, got {found or 'a link that leads nowhere'}; check the path")
 

@@ -34,8 +34,9 @@ def tokenizer_of(name: str) -> Any:
         InputError: transformers is not installed, or the tokenizer is not there, damaged, or without padding.
     """
     library = transformers_library(f'the tokenizer "{name}"')
+    folder = text_folder(name)
     try:
-        found = library.AutoTokenizer.from_pretrained(text_folder(name))
+        found = library.AutoTokenizer.from_pretrained(folder)
     except Exception as error:
         why = " ".join(str(error).split())[:160]
         raise InputError(

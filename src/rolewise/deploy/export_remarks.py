@@ -6,9 +6,10 @@ import importlib.metadata
 
 from torch import nn
 
+from rolewise.deploy.answer_kinds import ANSWERS
 from rolewise.deploy.box_agreement import SAME
 from rolewise.deploy.comparison_rows import THREADS
-from rolewise.deploy.file_agreement import ALIKE, PARTS, Agreement, AnyFacts
+from rolewise.deploy.file_agreement import Agreement, AnyFacts
 from rolewise.deploy.file_facts import FileFacts
 from rolewise.deploy.file_formats import FAITHFUL, OnnxFile
 from rolewise.quant import float_layers, quantised_layers
@@ -31,10 +32,10 @@ def remark_on_agreement(facts: AnyFacts, form: str, same: Agreement, part: str) 
         where = f"In a default session of {runtime_of(form)} on this CPU the file"
     elif form == "torch":
         where = f"In {runtime_of(form)} on this CPU the file"
-    what = "a number" if facts.kind == "regression" else "a probability"
+    what = "a number" if ANSWERS[facts.kind].activation == "none" else "a probability"
     number = counted(same.images, f"{part} {facts.unit}")
     text = (
-        f"{where} {ALIKE[facts.kind]} for {same.share:.2%} of {same.unit}{number}; "
+        f"{where} {ANSWERS[facts.kind].alike} for {same.share:.2%} of {same.unit}{number}; "
         f"{what} differs by at most {same.largest:.2g}."
     )
     if same.mean_iou is not None:
@@ -74,10 +75,10 @@ def remark_on_grids(facts: FileFacts, made: OnnxFile, part: str, without: float 
         part: the images of the comparison.
         without: agreement on these of a file with the network's own grids alone.
     """
-    alike = ALIKE[facts.kind]
+    alike = ANSWERS[facts.kind].alike
     if made.fidelity is None:
         return "No further grids: the weights or the input of some layer are in floating point."
-    whole = PARTS.get(facts.kind, "")
+    whole = ANSWERS[facts.kind].unit
     share = f"{made.fidelity:.2%} of {whole}{counted(made.images, 'training image')}"
     if not made.kept:
         return (

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rolewise.batch import Batch, Outputs
 from rolewise.data.targets import batch_targets
+from rolewise.deploy.answer_kinds import ANSWERS, CLOSE
 from rolewise.deploy.box_agreement import compared_boxes
 from rolewise.deploy.file_facts import FileFacts
 from rolewise.deploy.text_file_facts import TextFileFacts
@@ -20,20 +21,7 @@ from rolewise.tasks import Task
 Predict = Callable[[Tensor], Tensor]
 #: Facts of a file of images, or of one of texts.
 AnyFacts = FileFacts | TextFileFacts
-#: Numbers count as the same within this part of their standard deviation.
-CLOSE = 0.01
 _AT_ONCE, _PIXELS_AT_ONCE = 256, 1 << 22
-#: What a file does for the images of an agreement's share, by task.
-ALIKE = {
-    "classification": "predicts as the trained network",
-    "multi_label": "finds the same labels as the trained network",
-    "segmentation": "names the classes of the trained network",
-    "regression": f"predicts the trained network's numbers, within {CLOSE:.0%} of their deviation,",
-    "detection": "finds the boxes of the trained network",
-    "tagging": "names the tags of the trained network",
-}
-#: The parts of images that an agreement is a share of, by task; the images themselves where it has none here.
-PARTS = {"segmentation": "the pixels of ", "detection": "the boxes of ", "tagging": "the tokens of "}
 
 
 @dataclass(frozen=True)
@@ -110,7 +98,7 @@ def _agreement_of_masks(facts: FileFacts, outputs: Tensor, known: Tensor) -> Agr
     either = both.sum(0) + both.sum(1) - shared
     there = either > 0
     iou = float((shared[there].double() / either[there]).mean())
-    return Agreement(float(shared.sum() / both.sum()), largest, len(known), iou, PARTS["segmentation"])
+    return Agreement(float(shared.sum() / both.sum()), largest, len(known), iou, ANSWERS["segmentation"].unit)
 
 
 def logits_of_file(facts: AnyFacts, outputs: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast, get_args
 
 from rolewise.data.picture_source import PictureRules
 from rolewise.data.reading_rules import rules_as_text, rules_of_text
+from rolewise.deploy.answer_kinds import ANSWERS
 from rolewise.errors import InputError
 from rolewise.quant.file_form import FileForm, FileInput, FileOutput
 from rolewise.tasks import Detection, Task
@@ -16,13 +17,6 @@ from rolewise.tasks import Detection, Task
 Kind = Literal["classification", "multi_label", "regression", "segmentation", "detection"]
 #: Tasks whose networks are exported and predict.
 KINDS: tuple[Kind, ...] = get_args(Kind)
-_ACTIVATIONS: dict[Kind, Literal["softmax", "sigmoid", "none"]] = {
-    "classification": "softmax",
-    "multi_label": "sigmoid",
-    "regression": "none",
-    "segmentation": "softmax",
-    "detection": "sigmoid",
-}
 
 
 @dataclass(frozen=True)
@@ -138,7 +132,7 @@ def form_of(
         InputError: a setting is none of these.
     """
     ends = cast(FileInput, given), cast(FileOutput, output)
-    return FileForm(*ends, _ACTIVATIONS[kind], image, interpolation, boxes=kind == "detection")
+    return FileForm(*ends, ANSWERS[kind].activation, image, interpolation, boxes=kind == "detection")
 
 
 def facts_of(metadata: Mapping[str, str], what: str) -> FileFacts:

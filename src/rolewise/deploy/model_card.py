@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from rolewise.deploy.answer_kinds import ANSWERS
 from rolewise.deploy.comparison_rows import BATCHES, CardRow, bits_of
-from rolewise.deploy.file_agreement import ALIKE, PARTS
 from rolewise.deploy.file_facts import BoxRules
 from rolewise.deploy.file_formats import Subject
 from rolewise.deploy.text_file_facts import TextFileFacts
@@ -92,8 +92,8 @@ def card(run: RunFolder, stage: Stage, subject: Subject | TextSubject, made: Exp
     model = subject.model
     config, section, facts = run.config(), section_of(run.config(), stage.role), subject.facts
     few, names = len(list(quantised_layers(model))), list(map(_escaped, facts.classes))
-    kind = {"multi_label": "labels", "regression": "numbers", "tagging": "tags"}.get(facts.kind, "classes")
-    whole = f"{PARTS.get(facts.kind, '')}these {made.unit}s"
+    answer = ANSWERS[facts.kind]
+    whole = f"{answer.unit}these {made.unit}s"
     kept = ", ".join(float_layers(model)) if few else ""
     values = {
         "network": f"{section.model.name} {section.model.arguments or ''}".strip(),
@@ -103,16 +103,18 @@ def card(run: RunFolder, stage: Stage, subject: Subject | TextSubject, made: Exp
         "augmentation": stage.augmentation,
         "distilled": f"from {stage.teacher}" if stage.distilled else "no",
         "data": f"{config.data.name}",
-        f"{kind}, in the order of the outputs": f"{len(names):,}: {', '.join(names)}",
+        f"{answer.parts}, in the order of the outputs": f"{len(names):,}: {', '.join(names)}",
         "input": _tokens(subject.facts) if isinstance(subject, TextSubject) else _input(subject, made.form),
-        "output": {"logits": "numbers" if kind == "numbers" else "logits"}.get(facts.form.output, facts.form.output),
+        "output": {"logits": "numbers" if answer.activation == "none" else "logits"}.get(
+            facts.form.output, facts.form.output
+        ),
         **(_of_texts(subject.facts) if isinstance(subject, TextSubject) else _of_pictures(subject)),
         "file": f"{made.path.name}, {made.form}, {made.path.stat().st_size:,} bytes",
         "weights at their bits": f"{size_in_bytes(model):,} bytes",
         f"{made.metric.title} of the file ({made.part} {made.unit}s)": (
             f"{shown_score(made.metric, made.score)} of {made.images:,}"
         ),
-        f"{ALIKE[facts.kind].removesuffix(',')} for": f"{made.agreement:.2%} of {whole}",
+        f"{answer.alike.removesuffix(',')} for": f"{made.agreement:.2%} of {whole}",
         "SHA-256 of the trained weights": facts.digest,
         "versions": ", ".join(f"{key} {value}" for key, value in _versions(run).items()),
     }

@@ -6,19 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rolewise.csv_cells import as_csv
+from rolewise.deploy.answer_kinds import ANSWERS
 from rolewise.deploy.box_tables import box_head, box_lines, boxes_as_csv, boxes_as_json
 from rolewise.deploy.predicted_boxes import FoundBox
 from rolewise.deploy.predictor import Prediction, Predictor
 from rolewise.words import shortened
 
 _WIDTH, _NAME, _LABEL = 79, 34, 30
-#: The name and the value of a prediction's parts, by task.
-_COLUMNS = {
-    "classification": ("class", "probability"),
-    "multi_label": ("label", "probability"),
-    "regression": ("number", "value"),
-    "segmentation": ("class", "share"),
-}
 
 
 def named_values(predictor: Predictor, prediction: Prediction, top: int) -> list[tuple[str, float]]:
@@ -31,18 +25,8 @@ def named_values(predictor: Predictor, prediction: Prediction, top: int) -> list
             for those at the task's threshold or above. Numbers are shown all.
     """
     facts, values = predictor.facts, prediction.values
-    order = range(len(values))
-    if facts.kind == "regression":
-        return [(predictor.label(index), values[index]) for index in order]
-    order_by = sorted(order, key=lambda index: -values[index])
-    if facts.kind == "multi_label" and not top:
-        order_by = [index for index in order_by if values[index] >= facts.threshold]
-    elif facts.kind == "segmentation":
-        # All that is there, unless fewer are wanted.
-        order_by = [index for index in order_by if values[index] > 0][: top or len(values)]
-    else:
-        order_by = order_by[: max(1, top)]
-    return [(predictor.label(index), values[index]) for index in order_by]
+    order = ANSWERS[facts.kind].order(values, top, facts.threshold)
+    return [(predictor.label(index), values[index]) for index in order]
 
 
 def named_boxes(predictor: Predictor, prediction: Prediction, top: int) -> list[tuple[str, FoundBox]]:
@@ -61,8 +45,8 @@ def table_head(predictor: Predictor) -> str:
     """Returns the line of headings of `table_lines`."""
     if predictor.facts.kind == "detection":
         return box_head()
-    first, second = _COLUMNS[predictor.facts.kind]
-    return f"{'picture':<{_NAME}} {first:<{_LABEL}} {second:>{_WIDTH - _NAME - _LABEL - 2}}"
+    answer = ANSWERS[predictor.facts.kind]
+    return f"{'picture':<{_NAME}} {answer.part:<{_LABEL}} {answer.value:>{_WIDTH - _NAME - _LABEL - 2}}"
 
 
 def table_lines(predictor: Predictor, prediction: Prediction, top: int) -> Iterator[str]:
@@ -80,11 +64,10 @@ def table_lines(predictor: Predictor, prediction: Prediction, top: int) -> Itera
     if predictor.facts.kind == "detection":
         yield from box_lines(str(prediction.path), named_boxes(predictor, prediction, top), predictor.least)
         return
-    rows = named_values(predictor, prediction, top)
+    rows, answer = named_values(predictor, prediction, top), ANSWERS[predictor.facts.kind]
     width = _WIDTH - _NAME - _LABEL - 2
     for label, value in rows:
-        shown = f"{value:.6g}" if predictor.facts.kind == "regression" else f"{value:.2%}"
-        yield f"{name:<{_NAME}} {shortened(label, _LABEL):<{_LABEL}} {shown:>{width}}"
+        yield f"{name:<{_NAME}} {shortened(label, _LABEL):<{_LABEL}} {answer.shown(value):>{width}}"
         name = ""
     if not rows:
         yield f"{name:<{_NAME}} none at {predictor.facts.threshold:g} or above"
@@ -107,14 +90,11 @@ def predictions_as_csv(predictor: Predictor, found: Sequence[Prediction], top: i
         return boxes_as_csv([(str(one.path), named_boxes(predictor, one, top), one.fault) for one in found])
     rows: list[dict[str, Any]] = []
     number = max((len(one.values) for one in found), default=0) or len(facts.classes)
-    if facts.kind == "classification":
-        ranks = range(1, max(1, min(top, number)) + 1)
-        columns = [f"{name}{'' if rank == 1 else f'_{rank}'}" for rank in ranks for name in ("class", "probability")]
-    else:
-        columns = [predictor.label(index) for index in range(number)]
+    answer = ANSWERS[facts.kind]
+    columns = answer.columns(top, [predictor.label(index) for index in range(number)])
     for one in found:
         cells: list[Any] = []
-        if not one.fault and facts.kind == "classification":
+        if not one.fault and answer.is_ranked:
             cells = [cell for pair in named_values(predictor, one, top) for cell in pair]
         elif not one.fault:
             cells = list(one.values)
@@ -152,6 +132,6 @@ def prediction_as_json(predictor: Predictor, prediction: Prediction, top: int = 
     kind = predictor.facts.kind
     if kind == "detection":
         return {"predictions": boxes_as_json(named_boxes(predictor, prediction, top))}
-    name, value = _COLUMNS[kind]
-    shown = named_values(predictor, prediction, top if kind == "classification" else len(prediction.values))
-    return {"predictions": [{name: label, value: number} for label, number in shown]}
+    answer = ANSWERS[kind]
+    shown = named_values(predictor, prediction, top if answer.is_ranked else len(prediction.values))
+    return {"predictions": [{answer.part: label, answer.value: number} for label, number in shown]}

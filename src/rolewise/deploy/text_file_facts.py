@@ -10,6 +10,7 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor
 
+from rolewise.deploy.answer_kinds import ANSWERS, Activation
 from rolewise.errors import InputError, near
 from rolewise.quant.file_form import OUTPUTS, FileOutput
 
@@ -20,12 +21,6 @@ TEXT_KINDS: tuple[TextKind, ...] = get_args(TextKind)
 TOKENS = "tokens"
 #: Names of a file's inputs, the last one where the tokenizer's networks take it.
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
-_ACTIVATIONS: dict[TextKind, Literal["softmax", "sigmoid", "none"]] = {
-    "classification": "softmax",
-    "multi_label": "sigmoid",
-    "regression": "none",
-    "tagging": "softmax",
-}
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class TokenForm:
     """
 
     output: FileOutput
-    activation: Literal["softmax", "sigmoid", "none"]
+    activation: Activation
     types: bool
 
     def __post_init__(self) -> None:
@@ -141,7 +136,7 @@ def token_form(kind: TextKind, output: str, types: bool) -> TokenForm:
     Raises:
         InputError: the output is none of these.
     """
-    return TokenForm(cast(FileOutput, output), _ACTIVATIONS[kind], types)
+    return TokenForm(cast(FileOutput, output), ANSWERS[kind].activation, types)
 
 
 def text_file_facts_of(metadata: Mapping[str, str], what: str) -> TextFileFacts:

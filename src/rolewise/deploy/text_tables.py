@@ -6,18 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rolewise.csv_cells import as_csv
+from rolewise.deploy.answer_kinds import ANSWERS
 from rolewise.deploy.text_file_facts import TextFileFacts
 from rolewise.deploy.text_predictor import TextPrediction, TextPredictor
 from rolewise.words import shortened
 
 _WIDTH, _TEXT, _LABEL = 79, 44, 22
-#: The name and the value of a prediction's parts, by task.
-_COLUMNS = {
-    "classification": ("class", "probability"),
-    "multi_label": ("label", "probability"),
-    "regression": ("number", "value"),
-    "tagging": ("tag", "probability"),
-}
 
 
 def shown_values(facts: TextFileFacts, prediction: TextPrediction, top: int) -> list[tuple[str, float]]:
@@ -29,22 +23,15 @@ def shown_values(facts: TextFileFacts, prediction: TextPrediction, top: int) -> 
         top: the number of the most probable classes or labels; 0 for one class, or the labels at the threshold or
             above. Numbers are shown all.
     """
-    values = prediction.values
-    order = list(range(len(values)))
-    if facts.kind != "regression":
-        order.sort(key=lambda index: -values[index])
-        if facts.kind == "multi_label" and not top:
-            order = [index for index in order if values[index] >= facts.threshold]
-        else:
-            order = order[: max(1, top)]
-    return [(facts.classes[index], values[index]) for index in order]
+    order = ANSWERS[facts.kind].order(prediction.values, top, facts.threshold)
+    return [(facts.classes[index], prediction.values[index]) for index in order]
 
 
 def text_head(facts: TextFileFacts) -> str:
     """Returns the line of headings of `text_lines`."""
-    first, second = _COLUMNS[facts.kind]
+    answer = ANSWERS[facts.kind]
     name = "word" if facts.kind == "tagging" else "text"
-    return f"{name:<{_TEXT}} {first:<{_LABEL}} {second:>{_WIDTH - _TEXT - _LABEL - 2}}"
+    return f"{name:<{_TEXT}} {answer.part:<{_LABEL}} {answer.value:>{_WIDTH - _TEXT - _LABEL - 2}}"
 
 
 def text_lines(facts: TextFileFacts, prediction: TextPrediction, top: int) -> Iterator[str]:
@@ -55,18 +42,17 @@ def text_lines(facts: TextFileFacts, prediction: TextPrediction, top: int) -> It
         prediction: for one text.
         top: as of `shown_values`.
     """
-    width = _WIDTH - _TEXT - _LABEL - 2
+    width, answer = _WIDTH - _TEXT - _LABEL - 2, ANSWERS[facts.kind]
     if facts.kind == "tagging":
         for one in prediction.words:
-            shown = f"{one.probability:.2%}" if one.tag else "cut off"
+            shown = answer.shown(one.probability) if one.tag else "cut off"
             yield f"{shortened(one.word, _TEXT):<{_TEXT}} {shortened(one.tag, _LABEL):<{_LABEL}} {shown:>{width}}"
         return
     whole = prediction.text if prediction.pair is None else f"{prediction.text} | {prediction.pair}"
     name = shortened(whole, _TEXT)
     rows = shown_values(facts, prediction, top)
     for label, value in rows:
-        shown = f"{value:.6g}" if facts.kind == "regression" else f"{value:.2%}"
-        yield f"{name:<{_TEXT}} {shortened(label, _LABEL):<{_LABEL}} {shown:>{width}}"
+        yield f"{name:<{_TEXT}} {shortened(label, _LABEL):<{_LABEL}} {answer.shown(value):>{width}}"
         name = ""
     if not rows:
         yield f"{name:<{_TEXT}} none at {facts.threshold:g} or above"
@@ -92,15 +78,12 @@ def texts_as_csv(facts: TextFileFacts, found: Sequence[TextPrediction], top: int
         ]
         return as_csv(rows, ["text", "word", "tag", "probability"])
     names = ["text"] if len(facts.columns) == 1 else ["text", "pair"]
-    if facts.kind == "classification":
-        ranks = range(1, max(1, min(top, len(facts.classes))) + 1)
-        columns = [f"{name}{'' if rank == 1 else f'_{rank}'}" for rank in ranks for name in ("class", "probability")]
-    else:
-        columns = list(facts.classes)
+    answer = ANSWERS[facts.kind]
+    columns = answer.columns(top, facts.classes)
     lines = []
     for one in found:
         shown = [cell for pair in shown_values(facts, one, top) for cell in pair]
-        cells = shown if facts.kind == "classification" else list(one.values)
+        cells = shown if answer.is_ranked else list(one.values)
         given = [one.text, one.pair][: len(names)]
         # By place: a label may be called as the columns around it are.
         lines.append(dict(zip(map(str, range(len(names) + len(cells))), [*given, *cells], strict=True)))
@@ -117,12 +100,14 @@ def text_as_json(facts: TextFileFacts, prediction: TextPrediction, top: int = 0)
         top: number of classes; of several labels and numbers all are given.
     """
     given = {"text": prediction.text} | ({} if prediction.pair is None else {"pair": prediction.pair})
-    name, value = _COLUMNS[facts.kind]
+    answer = ANSWERS[facts.kind]
     if facts.kind == "tagging":
-        words = [{"word": one.word, name: one.tag or None, value: one.probability} for one in prediction.words]
+        words = [
+            {"word": one.word, answer.part: one.tag or None, answer.value: one.probability} for one in prediction.words
+        ]
         return {**given, "words": words}
-    shown = shown_values(facts, prediction, top if facts.kind == "classification" else len(prediction.values))
-    return {**given, "predictions": [{name: label, value: number} for label, number in shown]}
+    shown = shown_values(facts, prediction, top if answer.is_ranked else len(prediction.values))
+    return {**given, "predictions": [{answer.part: label, answer.value: number} for label, number in shown]}
 
 
 def texts_as_json(predictor: TextPredictor, found: Sequence[TextPrediction], top: int) -> dict[str, Any]:

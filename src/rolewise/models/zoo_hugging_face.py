@@ -54,6 +54,8 @@ def hf_card(transformers: ModuleType, rest: str) -> ZooCard:
 def _hf_config(transformers: ModuleType, rest: str) -> Any:
     try:
         return transformers.AutoConfig.from_pretrained(text_folder(rest))
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(_unreachable(rest, "config.json", error)) from error
 

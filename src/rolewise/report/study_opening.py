@@ -67,8 +67,14 @@ def _leads(answers: StudyAnswers, labels: Mapping[str, str], best: Sequence[str]
     mine = [cell for cell in finished if cell.group[1] == first.group[1]]
     rivals = sum(cell.is_rival for cell in mine)
     levels = ", ".join(f"{labels[axis]} {level}" for axis, level in first.levels.items()) or first.group[2]
-    told = "none" if not rivals else f"{rivals}"
-    return [f"{levels} comes first of {len(mine)} settings; {told} of the others cannot be told from it."]
+    others = counted(len(mine) - 1, "other")
+    if not rivals:
+        told = f"{others} can be told from it"
+    elif rivals < len(mine) - 1:
+        told = f"{rivals} of {others} cannot be told from it"
+    else:
+        told = f"none of {others} can be told from it"
+    return [f"First of {len(mine)} settings: {levels}; {told}."]
 
 
 def _ranking(answers: StudyAnswers, student: str, labels: Mapping[str, str]) -> dict[str, Any]:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from rolewise.batch import Batch, Outputs, Rows
-from rolewise.errors import InputError
 from rolewise.metric_info import MetricInfo
-from rolewise.tasks.box_assignment import assigned_boxes
-from rolewise.tasks.box_geometry import distances_to_sides, paired_overlap
-from rolewise.tasks.box_losses import distribution_focal_loss, quality_focal_loss, weighted_means
 from rolewise.tasks.detection_checks import check_box_values, check_boxes, check_dense_outputs, check_same_locations
+from rolewise.tasks.detection_losses import dense_losses, matched_locations
 from rolewise.tasks.detection_metrics import DETECTION_METRICS, DetectionMetric
-from rolewise.tasks.detection_outputs import called, counted_boxes, detections_of, outputs_of
+from rolewise.tasks.detection_outputs import called, detections_of, outputs_of
+from rolewise.tasks.detection_rows import dense_rows, example_detections
+from rolewise.tasks.detection_settings import check_detection_settings
 from rolewise.tasks.protocol import Reduction, RowKind, reduced
 from rolewise.tasks.task_registry import TASKS
 
@@ -94,26 +92,10 @@ class Detection:
         areas: Sequence[float] = (32, 96),
         background: bool = False,
     ) -> None:
-        numbers = {"box_weight": box_weight, "distribution_weight": distribution_weight, "gamma": gamma}
-        for name, value in numbers.items():
-            if not _is_number(value) or not 0 <= value < 1e9:
-                raise InputError(f"{name} must be a number of at least 0, got {value!r}")
-        if not _is_number(radius) or not 0 < radius < 1e9:
-            raise InputError(f"radius must be a number above 0, in strides, got {radius!r}")
-        if not _is_number(score) or not 0 <= score < 1:
-            raise InputError(f"score must be at least 0 and below 1, got {score!r}")
-        if not _is_number(overlap) or not 0 < overlap <= 1:
-            raise InputError(f"overlap must be above 0 and at most 1, got {overlap!r}")
-        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-            raise InputError(f"most must be a whole number of at least 1, got {most!r}")
-        sides = list(areas) if isinstance(areas, (list, tuple)) else []
-        if len(sides) != 2 or not all(map(_is_number, sides)) or not 0 < sides[0] < sides[1]:
-            raise InputError(f"areas must be two ascending sides in pixels, such as [32, 96], got {areas!r}")
-        if not isinstance(background, bool):
-            raise InputError(f"background must be true or false, got {background!r}")
-        self.box_weight, self.distribution_weight = float(box_weight), float(distribution_weight)
-        self.gamma, self.radius, self.score, self.overlap = float(gamma), float(radius), float(score), float(overlap)
-        self.most, self.areas, self.background = most, (float(sides[0]), float(sides[1])), background
+        self.box_weight, self.distribution_weight, self.gamma = box_weight, distribution_weight, gamma
+        self.radius, self.score, self.overlap, self.most = radius, score, overlap, most
+        self.areas, self.background = areas, background
+        check_detection_settings(vars(self))
 
     def check(self, batch: Batch) -> None:
         """Raises InputError unless targets are boxes and labels of each image; only shapes and types are read."""
@@ -140,37 +122,9 @@ class Detection:
         """
         if outputs.losses or "detections" in outputs.values:
             return outputs.losses
-        logits, boxes = outputs.logits, outputs.values["boxes"]
-        count, locations, strides = len(logits), outputs.values["locations"], outputs.values["strides"]
-        image, at, wanted, labels, share = self._matched(locations, strides, batch)
-        found, place = boxes[image, at], locations[at]
-        iou, giou = paired_overlap(found, wanted)
-        quality = torch.zeros_like(logits)
-        quality[image, at, labels] = iou.detach().clamp(0, 1)
-        matched = torch.bincount(image, minlength=count).clamp(min=1)
-        scores = quality_focal_loss(logits, quality, self.gamma).sum((1, 2)) / matched
-        losses = {"labels": scores, "boxes": self.box_weight * weighted_means(1 - giou, share, image, count)}
-        if (spread := outputs.values.get("distribution")) is not None:
-            distances = distances_to_sides(place, wanted) / strides[at, None]
-            each = distribution_focal_loss(spread[image, at], distances).mean(-1)
-            losses["distribution"] = self.distribution_weight * weighted_means(each, share, image, count)
+        matched = matched_locations(outputs, batch.targets, self.radius)
+        losses = dense_losses(outputs, matched, self.gamma, self.box_weight, self.distribution_weight)
         return {name: reduced(loss, reduction) for name, loss in losses.items()}
-
-    def _matched(self, locations: Tensor, strides: Tensor, batch: Batch) -> tuple[Tensor, ...]:
-        """Returns the locations that learn a box, P of them.
-
-        Their image [P], number [P], box [P, 4], label [P], and 1 over the number of locations that learn that box [P].
-        """
-        parts: list[tuple[Tensor, ...]] = []
-        for image, target in enumerate(batch.targets):
-            counted = counted_boxes(target)
-            boxes, labels = target["boxes"][counted].to(locations), target["labels"][counted]
-            which = assigned_boxes(locations, strides, boxes, self.radius)
-            at = (which >= 0).nonzero().view(-1)
-            which = which[at]
-            share = 1 / torch.bincount(which, minlength=1)[which].to(locations)
-            parts.append((torch.full_like(at, image), at, boxes[which], labels[which], share))
-        return tuple(torch.cat(column) for column in zip(*parts, strict=True))
 
     def rows(self, student: Outputs, teacher: Outputs, batch: Batch) -> tuple[Rows, Rows]:
         """Returns a row of two classes, there and not there, for each matched location and class.
@@ -179,41 +133,17 @@ class Detection:
             InputError: the networks have logits for other locations or classes, or none.
         """
         check_same_locations(student, teacher)
-        logits, wanted, labels, weight = student.logits, teacher.logits, None, None
-        classes = logits.shape[2]
-        if batch.targets is not None:
-            values = student.values
-            image, at, _, label, _ = self._matched(values["locations"], values["strides"], batch)
-            logits, wanted = logits[image, at], wanted[image, at]
-            labels = (label[:, None] != torch.arange(classes, device=label.device)).long().view(-1)
-        else:
-            image = torch.arange(len(logits), device=logits.device).repeat_interleave(logits.shape[1])
-            logits, wanted = logits.flatten(0, 1), wanted.flatten(0, 1)
-            weight = wanted.detach().sigmoid().amax(-1).repeat_interleave(classes)
-        owner = image.repeat_interleave(classes)
-        first, second = (torch.stack([part, torch.zeros_like(part)], -1).view(-1, 2) for part in (logits, wanted))
-        return Rows(first, owner, weight, labels), Rows(second, owner, weight, labels)
+        matched = None if batch.targets is None else matched_locations(student, batch.targets, self.radius)
+        return dense_rows(student, teacher, matched)
 
     def detections(self, outputs: Outputs) -> Tensor:
         """Returns the boxes that are found: [B, D, 6] (x1, y1, x2, y2, score, label), label -1 where there is none."""
         return detections_of(outputs, score=self.score, overlap=self.overlap, most=self.most)
 
     def example_targets(self, outputs: Outputs) -> list[dict[str, Tensor]]:
-        """Returns a box of the first class in each image: two strides wide around the first location, or 8 pixels."""
-        if "logits" in outputs.values:
-            place, stride = outputs.values["locations"][0], outputs.values["strides"][0]
-            box = torch.cat([place - stride, place + stride])[None]
-        elif "detections" in outputs.values:
-            box = outputs.first.new_tensor([[0.0, 0.0, 8.0, 8.0]])
-        else:
-            raise InputError("example must have targets for a detector in training mode that makes its own losses")
-        label = torch.zeros(1, dtype=torch.int64, device=box.device)
-        return [{"boxes": box, "labels": label} for _ in range(len(outputs.first))]
+        """Returns a box of the first class in each image (see `rolewise.tasks.detection_rows.example_detections`)."""
+        return example_detections(outputs)
 
     def metric(self) -> DetectionMetric:
         """Returns an empty metric."""
-        return DetectionMetric(self.detections, self.areas)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return DetectionMetric(self.detections, (float(self.areas[0]), float(self.areas[1])))
