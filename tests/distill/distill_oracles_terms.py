@@ -10,7 +10,7 @@ import numpy as np
 
 Array = np.ndarray
 #: Those whose oracle is here; `test_distill_terms` holds them to it.
-TERMS_WITH_ORACLES = {"ab", "crd", "ctkd", "fgd", "ft", "ld", "mgd", "review_kd", "vid"}
+TERMS_WITH_ORACLES = {"ab", "crd", "ctkd", "fgd", "ft", "hkd", "ld", "mgd", "review_kd", "vid"}
 #: And those of texts; `test_distill_texts` holds them to it.
 TERMS_WITH_ORACLES |= {"hidden_cosine", "minilm", "minilm_v2", "patient", "tinybert_attention", "tinybert_hidden"}
 #: And those of several teachers, of peers, and of a student that teaches itself.

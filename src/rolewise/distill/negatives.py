@@ -36,7 +36,7 @@ class Negatives:
         if len(classes) < 2:
             raise InputError(
                 f"labels must be of at least two classes for negatives of others, got {len(classes)}; where there are "
-                'no classes, write negatives_from: all in a config, or rw.crd(negatives_from="all")'
+                'no classes, write negatives_from: all in a config, or negatives_from="all" in Python'
             )
         starts = (counts.cumsum(0) - counts).tolist()
         pieces = zip(starts, counts.tolist(), strict=True)

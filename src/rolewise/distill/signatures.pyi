@@ -367,6 +367,27 @@ def hidden_cosine(
 ) -> Method:
     """Distance of the directions of hidden states, token by token."""
 
+def hkd(
+    *,
+    width: int = 128,
+    neighbours: int = 8,
+    negatives: int = 16384,
+    temperature: float = 0.07,
+    momentum: float = 0.9,
+    share: float = 0.25,
+    individual: float = 1.0,
+    holistic: float = 1.0,
+    negatives_from: Literal["other_classes", "all"] = "other_classes",
+    memory: Literal["own", "other"] = "own",
+    weight: float | Weight | dict[str, Any] = 3.0,
+    student_taps: str | Sequence[str] = (),
+    teacher_taps: str | Sequence[str] = (),
+    name: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    student: str | None = None,
+) -> Method:
+    """Cross-entropy of an example among negatives, by its embedding alone and by that of its place in a graph."""
+
 def ickd(
     *,
     weight: float | Weight | dict[str, Any] = 2.5,

@@ -11,6 +11,7 @@ from rolewise.systems.beyond_compression.beyond_system import BEYOND_COMPRESSION
 from rolewise.systems.ce_gan.gan_system import CE_GAN
 from rolewise.systems.ctsl_mkt.ctsl_mkt_system import CTSL_MKT
 from rolewise.systems.fedgen.fedgen_system import FEDGEN
+from rolewise.systems.hkd.hkd_system import HKD
 from rolewise.systems.kd3.kd3_system import KD3
 from rolewise.systems.knowledge_levels.levels_system import KNOWLEDGE_LEVELS
 from rolewise.systems.learning_styles.styles_system import LEARNING_STYLES
@@ -28,6 +29,7 @@ for _system in (
     CE_GAN,
     CTSL_MKT,
     FEDGEN,
+    HKD,
     KD3,
     KNOWLEDGE_LEVELS,
     LEARNING_STYLES,

@@ -6,15 +6,13 @@ import math
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from rolewise.batch import Batch, Context, Outputs
-from rolewise.distill.memory import Bank
+from rolewise.distill.embedding_memories import RememberedEmbeddings
 from rolewise.distill.method_registry import method
-from rolewise.distill.negatives import Negatives
-from rolewise.distill.term import Shapes, Term, through
-from rolewise.errors import InputError
+from rolewise.distill.term import Shapes
 
 #: Added to the noise's density, as in the authors' code.
 EPSILON = 1e-7
@@ -27,7 +25,7 @@ EPSILON = 1e-7
     weight=0.8,
     limits={"width": "count", "negatives": "count", "temperature": "temperature", "momentum": "not negative"},
 )
-class CRD(Term):
+class CRD(RememberedEmbeddings):
     r"""Noise-contrastive estimate of an example's embedding among those of others in the other network's memory.
 
     .. math:: \ell_b = \sum_{(z, v)} \Big( -\log \frac{p_0}{p_0 + m/N} - \sum_{j=1}^m \log \frac{m/N}{p_j + m/N} \Big),
@@ -53,7 +51,6 @@ class CRD(Term):
         InputError: several pairs of taps, or the source's examples or their labels are not given.
     """
 
-    needs_indices = True
     log_scale: Tensor
 
     def __init__(
@@ -66,52 +63,33 @@ class CRD(Term):
         momentum: float = 0.5,
         negatives_from: Literal["other_classes", "all"] = "other_classes",
     ) -> None:
-        super().__init__()
-        if len(shapes.student) != 1:
-            raise InputError(f"crd must have one pair of taps, got {len(shapes.student)}; list it once for each pair")
-        examples, others = shapes.number_of_examples("crd"), negatives_from == "other_classes"
-        labels = shapes.labels_of_all("crd") if others else shapes.labels
-        self.others = Negatives(examples, labels, other_classes=others)
-        self.examples, self.negatives, self.temperature = self.others.number, negatives, temperature
-        sizes = (math.prod(shape[1:]) for shape in (shapes.student[0], shapes.teacher[0]))
-        self.student_map, self.teacher_map = (nn.Linear(size, width) for size in sizes)
-        self.student_bank, self.teacher_bank = (Bank(examples, width, momentum) for _ in range(2))
+        super().__init__(
+            shapes, "crd", width=width, negatives=negatives, momentum=momentum, negatives_from=negatives_from
+        )
+        self.examples, self.temperature = self.others.number, temperature
         self.register_buffer("log_scale", torch.full((2,), math.inf))  # log Z of both, infinite before the first step
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, context: Context) -> Tensor:
         """Returns the loss [B], nats, unreduced."""
         noise = self.negatives / self.examples
         losses = []
-        for scores, log_scale in self._scores(self._embedded(student, teacher), batch, context):
+        for scores, log_scale in self._scores(self.embedded(student, teacher), batch, context):
             ratios = scores - log_scale - math.log(noise + EPSILON)
             losses.append(functional.softplus(-ratios[:, 0]) + functional.softplus(ratios[:, 1:]).sum(1))
         return losses[0] + losses[1] + 2 * self.negatives * math.log1p(EPSILON / noise)
 
-    def observe(self, student: Outputs, teacher: Outputs, batch: Batch, context: Context) -> tuple[Outputs, Outputs]:
-        """Returns the embeddings of both, [B, width] at unit length, which `update` takes over."""
-        first, second = self._embedded(student, teacher)
-        return Outputs({"embedding": first}), Outputs({"embedding": second})
-
     def update(self, student: Outputs, teacher: Outputs, batch: Batch, context: Context) -> None:
         """Settles Z in the first step, and moves the memories."""
-        assert batch.indices is not None
         own, other = student.values["embedding"], teacher.values["embedding"]
         if self.log_scale[0].isinf():
             self.log_scale.copy_(torch.stack([scale for _, scale in self._scores((own, other), batch, context)]))
-        self.student_bank.update(batch.indices, own)
-        self.teacher_bank.update(batch.indices, other)
-
-    def _embedded(self, student: Outputs, teacher: Outputs) -> tuple[Tensor, Tensor]:
-        pair = self.paired(student, teacher)[0]
-        maps = self.student_map, self.teacher_map
-        both = [through(learned, feature.flatten(1)) for learned, feature in zip(maps, pair, strict=True)]
-        return functional.normalize(both[0], dim=1), functional.normalize(both[1], dim=1)
+        super().update(student, teacher, batch, context)
 
     def _scores(self, vectors: tuple[Tensor, Tensor], batch: Batch, context: Context) -> list[tuple[Tensor, Tensor]]:
         """Returns <v, z> / T [B, 1 + m], and log Z, of the student's embeddings, then of the teacher's."""
         assert batch.indices is not None
-        drawn = self.others.draw(batch.indices, self.negatives, context.generator(self.name))
-        rows, pairs = torch.cat([batch.indices.cpu()[:, None], drawn], 1).to(vectors[0].device), []
+        rows = torch.cat([batch.indices.cpu()[:, None], self.drawn(batch, context)], 1).to(vectors[0].device)
+        pairs = []
         for embedding, bank, scale in zip(vectors, (self.teacher_bank, self.student_bank), self.log_scale, strict=True):
             scores = bank.products(embedding, rows) / self.temperature
             if scale.isinf():

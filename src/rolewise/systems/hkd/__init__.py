@@ -1,0 +1,1 @@
+"""HKD: holistic knowledge, of examples alone and of their places in a graph of those that look alike."""
