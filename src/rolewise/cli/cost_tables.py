@@ -16,7 +16,7 @@ _KINDS = {"search": "searches", "teacher": "teachers", "arm": "students", "test"
 
 @contextmanager
 def while_timing() -> Iterator[None]:
-    """Says that steps are being timed; a terminal shows that it goes on, for many networks take minutes."""
+    """Prints that steps are being timed; a terminal shows progress meanwhile, for many networks take minutes."""
     print_sentences(console, "Reading the data and timing a few steps of each kind on this machine.")
     with console.status("timing"):
         yield

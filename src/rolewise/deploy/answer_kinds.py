@@ -17,14 +17,14 @@ class AnswerKind:
 
     Args:
         activation: function from logits to probabilities; ``none`` of numbers.
-        part: what one output stands for, such as ``class``.
-        value: what it has, such as ``probability``.
-        alike: what a file does where it agrees with the trained network.
+        part: name of one output, such as ``class``.
+        value: name of its value, such as ``probability``.
+        alike: verb of a file that agrees with the trained network.
         unit: parts of an image or a text that an agreement is a share of, with ``of`` behind them; empty where it is
             one of images or texts themselves.
         parts: outputs in the plural.
         shows: the outputs that a table shows: the most probable ones (``top``); those from a threshold on unless a
-            number is asked for (``found``); those above 0 (``present``); or ``all``, in their order.
+            number is given (``found``); those above 0 (``present``); or ``all``, in their order.
     """
 
     activation: Activation

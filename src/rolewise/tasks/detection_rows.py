@@ -38,7 +38,7 @@ def example_detections(outputs: Outputs) -> list[dict[str, Tensor]]:
     """Returns a box of the first class in each image: two strides wide around the first location, or 8 pixels.
 
     Raises:
-        InputError: the outputs are losses, which say nothing of boxes.
+        InputError: the outputs are losses, from which no box can be made.
     """
     if "logits" in outputs.values:
         place, stride = outputs.values["locations"][0], outputs.values["strides"][0]
