@@ -49,7 +49,11 @@ def test_the_fixed_work_takes_no_less_by_the_clock_than_by_the_processor(quiet: 
 
 
 @pytest.mark.parametrize(
-    "name", ("augment", "deploy", "losses", "method_cost", "mixing", "quant", "search", "step", "student_speed")
+    "name",
+    [
+        *("augment", "deploy", "losses", "method_cost", "mixing", "quant", "search", "step", "streaming"),
+        "student_speed",
+    ],
 )
 def test_every_benchmark_watches_the_machine(name: str) -> None:
     source = (BENCHMARKS / f"{name}.py").read_text()
