@@ -81,7 +81,7 @@ def test_methods_are_timed_beside_plain_kd_on_networks_that_fit_them(monkeypatch
 
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     cost = importlib.import_module("method_cost")
-    rows = cost.measure(["fitnets", "one"], batch=4, size=32, rounds=1)
+    rows = cost.measure(["fitnets", "one"], batch=2, size=8, rounds=1)
     assert [row["method"] for row in rows] == ["kd", "fitnets", "kd, again", "kd", "one", "kd, again"]
     assert {row["case"] for row in rows} == {"images", "branches"} and rows[1]["cost"] == "parts"
     assert all(row["milliseconds"] > 0 and row["ratio_to_kd"]["median"] > 0 for row in rows)
