@@ -27,6 +27,8 @@ from rolewise.words import duration
 #: Rows of a table of contrasts, and of a part's cells, at most: a page of a thousand cells must still open.
 _MOST_CONTRASTS = 100
 _MOST_CELLS = 2000
+#: Students and arms of a part whose contrasts are drawn; of more of them, their tables stand alone.
+_FEW = 12
 
 
 def write_study_report(root: AnyPath) -> Path:
@@ -103,10 +105,11 @@ def _content(data: StudyData) -> dict[str, Any]:
         for metric in leading:
             if metric != leading[0] and all(row.get(metric) is None for row in part["rows"]):
                 continue
-            found = contrasts(part["rows"], part["axes"], metric)
+            found, figure = contrasts(part["rows"], part["axes"], metric), metric == leading[0]
+            told = effect_sentences(found, metric, part["labels"], data.infos)
             for group in part["groups"]:
-                made = _metric(part, group, metric, found, figure=metric == leading[0])
-                group.setdefault("metrics", []).append(made)
+                made = _metric(part, group, metric, found, maps=figure, effects=figure and len(part["groups"]) <= _FEW)
+                group.setdefault("metrics", []).append({**made, "sentences": told.get(group["key"], [])})
     return {
         "kind": "study report",
         "meanings": MEANINGS,
@@ -164,9 +167,9 @@ def _title(group: Group, data: StudyData) -> str:
 
 
 def _metric(
-    part: dict[str, Any], group: dict[str, Any], metric: str, of_part: Sequence[Contrast], *, figure: bool
+    part: dict[str, Any], group: dict[str, Any], metric: str, of_part: Sequence[Contrast], *, maps: bool, effects: bool
 ) -> dict[str, Any]:
-    """Returns the contrasts of one metric of one part, student and arm; with figures, its maps and one of them."""
+    """Returns the contrasts of one metric of one part, student and arm; where wanted, its maps and their figure."""
     axes: Mapping[str, Sequence[Level]] = part["axes"]
     mine = [row for row in part["rows"] if (row["part"], row["student"], row["arm"]) == group["key"]]
     # An axis that does not act on this arm at all is named once, in the sentences.
@@ -177,20 +180,19 @@ def _metric(
         pair = [one.axis, one.other[0]] if one.other is not None and one.supported else []
         if pair and pair not in shown and pair != names[:2]:
             shown.append(pair)
-    maps = [
+    drawn = [
         cells_figure(
             mine, axes, pair, part["labels"], metric, unit, _map_caption(part["labels"], names, pair, unit.name)
         )
-        for pair in (shown if figure else [])
+        for pair in (shown if maps else [])
     ]
     judged = [one for one in found if one.difference is not None]
     return {
         "name": unit.name,
-        "maps": maps,
-        "effects": effects_figure(found, part["labels"], unit) if judged and figure else None,
+        "maps": drawn,
+        "effects": effects_figure(found, part["labels"], unit) if judged and effects else None,
         "contrasts": [_contrast(one, part["labels"], unit) for one in foremost(judged, _MOST_CONTRASTS)],
         "more": max(0, len(judged) - _MOST_CONTRASTS),
-        "sentences": effect_sentences(of_part, metric, part["labels"], part["infos"]).get(group["key"], []),
     }
 
 
