@@ -9,16 +9,30 @@ from rolewise.errors import InputError
 from rolewise.registry import Registry
 from rolewise.systems.beyond_compression.beyond_system import BEYOND_COMPRESSION
 from rolewise.systems.ce_gan.gan_system import CE_GAN
+from rolewise.systems.ctsl_mkt.ctsl_mkt_system import CTSL_MKT
 from rolewise.systems.fedgen.fedgen_system import FEDGEN
+from rolewise.systems.kd3.kd3_system import KD3
 from rolewise.systems.knowledge_levels.levels_system import KNOWLEDGE_LEVELS
 from rolewise.systems.learning_styles.styles_system import LEARNING_STYLES
 from rolewise.systems.multi_view.multi_view_system import MULTI_VIEW
+from rolewise.systems.pwkd.pwkd_system import PWKD
 from rolewise.systems.stkd.stkd_system import STKD
 from rolewise.systems.system import System, SystemSettings
 
 SYSTEMS: Registry[System] = Registry("system")
 
-for _system in (BEYOND_COMPRESSION, CE_GAN, FEDGEN, KNOWLEDGE_LEVELS, LEARNING_STYLES, MULTI_VIEW, STKD):
+for _system in (
+    BEYOND_COMPRESSION,
+    CE_GAN,
+    CTSL_MKT,
+    FEDGEN,
+    KD3,
+    KNOWLEDGE_LEVELS,
+    LEARNING_STYLES,
+    MULTI_VIEW,
+    PWKD,
+    STKD,
+):
     SYSTEMS.add(_system.name)(_system)
 
 
