@@ -14,9 +14,9 @@ from rolewise.systems import SYSTEMS, run_system
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="kills by signals")]
 SHORT = {
-    "ctsl_mkt": ["images=60", "epochs=1"],
     "beyond_compression": ['conditions=["wrong labels"]', 'methods=["labels","kd"]', "images=50", "epochs=1"],
     "ce_gan": ["generations=3", "hidden=8"],
+    "ctsl_mkt": ["images=60", "epochs=1"],
     "fedgen": ["rounds=3", "generator_steps=5", 'methods=["fedavg","fedgen"]', "target=0.2"],
     "kd3": ["irrelevant=photographs", "others=100", "epochs=2", "teacher_epochs=5", "shift=0.1"],
     "hkd": ["data=digits", "images=100", "teacher_images=200", "epochs=1", "teacher_epochs=1", "negatives=16"],
