@@ -51,13 +51,13 @@ def hkd(
         singles.append(single)
         wholes.append(embedded(np.concatenate([single, np.array(around)], 1), *graph))
     positives, losses = fixed or wholes, np.zeros(len(features[0]))
-    for number, other in ((0, "teacher"), (1, "student")):
+    for side, other in ((0, "teacher"), (1, "student")):
         bank = weights[f"{other}_bank.values"]
         for b, row in enumerate(given["indices"]):
-            mixed = 0.75 * bank[row] + 0.25 * positives[1 - number][b]
+            mixed = 0.75 * bank[row] + 0.25 * positives[1 - side][b]
             negatives = bank[given["rows"][b]]
-            losses[b] += nce(singles[number][b], bank[row], negatives, given["temperature"])
-            whole = nce(wholes[number][b], mixed / np.linalg.norm(mixed), negatives, given["temperature"])
+            losses[b] += nce(singles[side][b], bank[row], negatives, given["temperature"])
+            whole = nce(wholes[side][b], mixed / np.linalg.norm(mixed), negatives, given["temperature"])
             losses[b] += given["holistic"] * whole
     return losses, wholes
 

@@ -15,7 +15,6 @@ from rolewise.systems import SYSTEMS, run_system
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="kills by signals")]
 SHORT = {
     "fedgen": ["rounds=3", "generator_steps=5", 'methods=["fedavg","fedgen"]', "target=0.2"],
-    "hkd": ["images=100", "epochs=1", "width=2", "negatives=8"],
     "knowledge_levels": ["groups=2", "classes=2", "width=8", "epochs=10"],
     "multi_view": ["networks=2", "steps=20", "most_steps=20", "least_training_accuracy=0", "digit_epochs=3"],
     "quadratic": ["weights=[1]", "images=60", "epochs=2", "teacher_epochs=1", "growing_epochs=1"],

@@ -8,7 +8,6 @@ from rolewise.config.overrides import lone_settings
 from rolewise.errors import InputError
 from rolewise.registry import Registry
 from rolewise.systems.fedgen.fedgen_system import FEDGEN
-from rolewise.systems.hkd.hkd_system import HKD_SYSTEM
 from rolewise.systems.knowledge_levels.levels_system import KNOWLEDGE_LEVELS
 from rolewise.systems.multi_view.multi_view_system import MULTI_VIEW
 from rolewise.systems.quadratic.quadratic_system import QUADRATIC
@@ -18,7 +17,7 @@ from rolewise.systems.system import System, SystemSettings
 
 SYSTEMS: Registry[System] = Registry("system")
 
-for _system in (FEDGEN, HKD_SYSTEM, KNOWLEDGE_LEVELS, MULTI_VIEW, QUADRATIC, SRD_OPEN_SET, STKD):
+for _system in (FEDGEN, KNOWLEDGE_LEVELS, MULTI_VIEW, QUADRATIC, SRD_OPEN_SET, STKD):
     SYSTEMS.add(_system.name)(_system)
 
 

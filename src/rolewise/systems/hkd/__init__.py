@@ -1,1 +1,0 @@
-"""HKD: holistic knowledge, of single examples and of their neighbourhoods in the batch."""
