@@ -23,7 +23,6 @@ FUNCTIONS = [name for name in METHODS if METHODS[name].term is None]
 TERMS = [name for name in METHODS if METHODS[name].term is not None]
 #: Settings with which a term is small enough for tests.
 SMALL: dict[str, dict[str, Any]] = {"crd": {"width": 5, "negatives": 12}, "review_kd": {"middle": 5}}
-SMALL["hkd"] = SMALL["crd"]
 #: The levels of a detector, which are the stages of the tests' networks.
 SMALL |= {
     name: {"student_taps": "last_stage", "teacher_taps": "last_stage"} for name in ("fgd", "defeat", "pearson_kd")
@@ -40,7 +39,7 @@ SMALL["patient"] = {"token": "mean", "student_taps": "stage2", "teacher_taps": "
 #: Methods whose trainings of many steps are among the slow tests; the others stand for them in each run.
 SELDOM = {
     *("cat_kd", "manifold", "norm_direction", "ofa", "ofd", "sdd", "semckd", "simkd", "srrl", "vitkd", "vkd"),
-    *("crld", "mlkd", "fcfd", "uskd", "kta", "pad", "srd", "dist_plus", "skd_direction", "quadratic_kd", "hkd"),
+    *("crld", "mlkd", "fcfd", "uskd", "kta", "pad", "srd", "dist_plus", "skd_direction", "quadratic_kd"),
 }
 #: Methods that read masks or boxes, which classification has not.
 DENSE = [name for name in METHODS if METHODS[name].targets in ("masks", "boxes")]

@@ -353,24 +353,6 @@ def hidden_cosine(
 ) -> Method:
     """Distance of the directions of hidden states, token by token."""
 
-def hkd(
-    *,
-    width: int = 128,
-    negatives: int = 16384,
-    neighbours: int = 8,
-    temperature: float = 0.07,
-    momentum: float = 0.9,
-    holistic: float = 1.0,
-    negatives_from: Literal["other_classes", "all"] = "other_classes",
-    weight: float | Weight | dict[str, Any] = 3.0,
-    student_taps: str | Sequence[str] = (),
-    teacher_taps: str | Sequence[str] = (),
-    name: str | None = None,
-    teacher: str | Sequence[str] | None = None,
-    student: str | None = None,
-) -> Method:
-    """Contrast of individual embeddings, and of embeddings of neighbourhoods in the batch, between two networks."""
-
 def ickd(
     *,
     weight: float | Weight | dict[str, Any] = 2.5,
