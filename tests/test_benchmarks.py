@@ -48,7 +48,12 @@ def test_the_fixed_work_takes_no_less_by_the_clock_than_by_the_processor(quiet: 
     assert len(quiet._beats) == 5 and all(own > 0 for _, own in quiet._beats) and quiet.interference() > 0.9
 
 
-@pytest.mark.parametrize("name", ["augment", "deploy", "losses", "mixing", "quant", "search", "step", "student_speed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("augment", "deploy", "losses", "mixing", "quant", "search", "step", "streaming", "student_speed"),
+    ],
+)
 def test_every_benchmark_watches_the_machine(name: str) -> None:
     source = (BENCHMARKS / f"{name}.py").read_text()
     assert "quiet.begin(" in source and "quiet.beat()" in source and "quiet.write(" in source

@@ -74,7 +74,7 @@ def test_the_page_lists_all_that_a_file_keeps() -> None:
         if line.startswith("|")
         for name in re.findall(r"`(\w+)`", line.split("|")[1])
     }
-    assert named == {*facts("multi_label").metadata, "picture_crop_ratio"}
+    assert named == {*facts("multi_label").metadata, "picture_crop_ratio", "picture_resampling"}
 
 
 def test_rules_are_those_of_the_data_or_a_folder_s() -> None:

@@ -49,6 +49,10 @@ COUNTS = [
     ("resnet18", 100, {}, 11_220_132),
     ("resnet34", 100, {}, 21_328_292),
     ("resnet50", 100, {}, 23_705_252),
+    # Those of ImageNet, counted in torchvision's modules.
+    ("resnet18", 1000, {"stem": "imagenet"}, 11_689_512),
+    ("resnet34", 1000, {"stem": "imagenet"}, 21_797_672),
+    ("resnet50", 1000, {"stem": "imagenet"}, 25_557_032),
 ]
 
 

@@ -14,9 +14,12 @@ from rolewise.systems import SYSTEMS, run_system
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="kills by signals")]
 SHORT = {
+    "ctsl_mkt": ["images=60", "epochs=1"],
     "fedgen": ["rounds=3", "generator_steps=5", 'methods=["fedavg","fedgen"]', "target=0.2"],
+    "kd3": ["irrelevant=photographs", "others=100", "epochs=2", "teacher_epochs=5", "shift=0.1"],
     "knowledge_levels": ["groups=2", "classes=2", "width=8", "epochs=10"],
     "multi_view": ["networks=2", "steps=20", "most_steps=20", "least_training_accuracy=0", "digit_epochs=3"],
+    "pwkd": ["parts=[0.5,1]", "images=60", "epochs=2", "teacher_epochs=1"],
     "quadratic": ["weights=[1]", "images=60", "epochs=2", "teacher_epochs=1", "growing_epochs=1"],
     "srd_open_set": ["steps=3", "teacher_epochs=1"],
     "stkd": ["seeds=[0]", "images=60", "epochs=2", "teacher_epochs=1"],

@@ -15,7 +15,9 @@ def answers(figures: Figures, name: str) -> list[Answer]:
 
 
 def claims_table(figures: Figures, name: str) -> str:
-    """Returns a table of a system's claims, and one of its networks."""
+    """Returns a table of a system's claims, and one of its networks; a line where it was not run yet."""
+    if not (RESULTS / "systems" / f"{name}.json").exists():
+        return "Not run yet.\n"
     system, rows = SYSTEMS[name], figures.json(f"systems/{name}")["rows"]
     lines = ["| claim | answer | evidence |", "|---|---|---|"]
     for claim, answer in zip(system.claims, answers_of(system, rows), strict=True):

@@ -17,7 +17,9 @@ from rolewise.words import counted
 _CLASSES, _LISTED, _WIDTH = 40, 5, 79
 _PARTS = ("train", "validation", "test")
 
-data_app = typer.Typer(no_args_is_help=True, help="Look at data.\n\nExample: rolewise data look photographs.yaml")
+data_app = typer.Typer(
+    no_args_is_help=True, help="Look at data, and pack them.\n\nExample: rolewise data look photographs.yaml"
+)
 app.add_typer(data_app, name="data")
 
 

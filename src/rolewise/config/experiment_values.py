@@ -13,7 +13,7 @@ from rolewise.config.yaml_scalars import plain, quoted_value
 from rolewise.files import digest_of
 
 #: Settings that change how fast an experiment runs, or who else is told of it, and nothing that it leaves.
-_SPEED = ("workers", "checkpoint_seconds", "track")
+_SPEED = ("workers", "decoders", "checkpoint_seconds", "track")
 
 
 def as_values(config: ExperimentConfig) -> dict[str, Any]:
@@ -22,8 +22,8 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
     if values["task"] == "classification":
         # Configs from before there were other tasks keep their digests, and runs their stages.
         del values["task"]
-    for name, absent in (("metrics", []), ("primary", None), ("track", [])):
-        # And those from before metrics could be chosen, and trackers.
+    for name, absent in (("metrics", []), ("primary", None), ("track", []), ("decoders", None)):
+        # And those from before metrics could be chosen, trackers, and decoders.
         if values[name] == absent:
             del values[name]
     # For the same reason, settings that came later and are left out.

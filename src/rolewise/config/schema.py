@@ -185,6 +185,8 @@ class ExperimentConfig(Section):
             for the fastest that is there.
         workers: processes that train side by side; 0 for as many as the machine takes.
         threads: torch's threads of each process.
+        decoders: processes of each worker that decode packed images which are streamed; 0 decodes in the worker
+            itself, None takes the cores that torch leaves.
         checkpoint_seconds: least seconds between two checkpoints of a training, which a kill can cost.
         retrain_on_validation: whether final trainings of roles without a limit of images use the validation images too.
         track: trackers that are fed from the record: names, mappings of ``name`` and settings, or
@@ -208,6 +210,7 @@ class ExperimentConfig(Section):
     device: Device = "auto"
     workers: Workers = 0
     threads: Threads = 1
+    decoders: Workers | None = None
     checkpoint_seconds: NotNegative = 15.0
     retrain_on_validation: bool = False
     track: tuple[TrackerSpec, ...] = ()

@@ -12,6 +12,7 @@ from rolewise.data.download import data_root
 from rolewise.data.fingerprint import files_state, fingerprint
 from rolewise.data.image_sources import ImageData, Source, StreamedArray, StreamedFiles
 from rolewise.data.image_statistics import channel_statistics
+from rolewise.data.packed_images import PackedImages
 from rolewise.data.reader_registry import READERS, RawData
 from rolewise.data.source_batches import ImageBatch, batches, shuffled
 from rolewise.data.splits import Opened, SealedTest, Splits, split, stratified_order, stratified_subset
@@ -26,6 +27,7 @@ __all__ = [
     "ImageData",
     "MissingDataError",
     "Opened",
+    "PackedImages",
     "RawData",
     "SealedTest",
     "Source",

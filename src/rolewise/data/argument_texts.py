@@ -8,6 +8,9 @@ _PICTURES = {
     "scales both sides apart.",
     "crop_ratio": "fraction of the largest crop's sides that is kept: 0.875 is a resize to 256 pixels and a crop of "
     "the middle 224.",
+    "train_crop_ratio": "crop_ratio of training images, and of validation images drawn from them; null for crop_ratio.",
+    "resampling": "code that interpolates: pillow, or torch, which takes less time and gives levels that "
+    "differ by 2 of 255 at the most within a crop.",
     "orientation": "exif turns a picture as its EXIF entry orients it, stored leaves its pixels as they are.",
     "grayscale": "one channel instead of three.",
     "background": "grey level or colour below what is transparent, and around a padded picture.",
@@ -38,9 +41,9 @@ _PLACES = {
     "folder": "folder of the images below data.root; null for where that data set usually is.",
     "root": "folder below data.root that paths in the list begin from; null for the list's own.",
     "file": "name of the file below data.root.",
-    "train": "name of the training part: a folder, or a list of the data set; null finds it by its name.",
-    "test": "name of the test part: a folder, a file or a list of the data set; null finds it by its name, or leaves "
-    "it out.",
+    "train": "name of the training part: a folder, a split or a list of the data set; null finds it by its name.",
+    "test": "name of the test part: a folder, a file, a split or a list of the data set; null finds it by its name, or "
+    "leaves it out.",
     "images": "name of the folder or the file of the images.",
     "masks": "name of the folder of their masks.",
     "validation": "name of the part of the data set that validates; null where validation images are drawn.",
@@ -48,7 +51,7 @@ _PLACES = {
     "test_images": "name of the folder of the test images; null where there are none.",
     "validation_masks": "name of the folder of the validation images' masks; null where there are none.",
     "test_masks": "name of the folder of the test images' masks; null where there are none.",
-    "image": "column or key of an image's path.",
+    "image": "column or key of an image's path, or of images themselves.",
     "labels": "name of the file of the labels.",
     "names": "names in the file of arrays that it calls otherwise than Rolewise does.",
 }

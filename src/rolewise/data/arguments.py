@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rolewise.data.image_decoder import ORIENTATIONS, RESIZES
+from rolewise.data.image_decoder import ORIENTATIONS, RESAMPLINGS, RESIZES
 from rolewise.data.reader_registry import READERS
 from rolewise.data.targets import KINDS
 from rolewise.errors import near
@@ -78,8 +78,11 @@ FLAG = Rule("true or false", lambda value: type(value) is bool)
 COLOUR = Rule("a whole number from 0 to 255, or three of them, [red, green, blue]", _is_colour)
 RESIZE = one_of(*RESIZES)
 ORIENTATION = one_of(*ORIENTATIONS)
+RESAMPLING = one_of(*RESAMPLINGS)
 #: Of images whose targets have no place in them.
 CROP_RATIO = Rule("a number from 0.1 to 1", lambda value: type(value) in (int, float) and 0.1 <= value <= 1)
+#: Of training images alone; null where they are cropped as the others.
+MAYBE_RATIO = Rule("a number from 0.1 to 1", lambda value: value is None or CROP_RATIO.holds(value))
 #: A file that cannot be read ends the reading, or is left out and counted in a warning.
 FAULTY = one_of("error", "skip")
 CLASSES = Rule("a list of two or more distinct names", lambda value: value is None or _are_classes(value))

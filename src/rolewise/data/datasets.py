@@ -11,6 +11,7 @@ from rolewise.data.arguments import argument_faults
 from rolewise.data.download import data_root
 from rolewise.data.image_sources import Source
 from rolewise.data.own import read_own
+from rolewise.data.packed_images import PackedImages
 from rolewise.data.reader_registry import READERS, RawData
 from rolewise.data.targets import kind_of_targets
 from rolewise.data.text_source import TextData
@@ -53,8 +54,12 @@ def read_with(
     root: str | os.PathLike[str] | None,
     download: bool,
     memory_budget_mb: float,
+    decoders: int | None = None,
 ) -> RawData:
     """Reads a data set whose own settings may be called anything, ``root`` included (see `read`).
+
+    ``decoders`` is the number of processes that decode packed images which are streamed, 0 for threads of this one;
+    None leaves it to the number of cores.
 
     Raises:
         InputError: as of `read`.
@@ -68,6 +73,9 @@ def read_with(
             raise InputError(f'data set "{name}", {key}: {fault}')
         train, test = reader(data_root(root), download, memory_budget_mb, **arguments)
     check_raw_data(train, test, name)
+    for part in (train, test):
+        if isinstance(part, PackedImages):
+            part.decoders = decoders
     return RawData(train, test, name)
 
 

@@ -9,6 +9,7 @@ import torch
 
 from rolewise.data.held_images import decoded_pieces
 from rolewise.data.image_sources import ImageData, Source, StreamedArray, StreamedFiles
+from rolewise.data.packed_images import PackedImages
 from rolewise.data.picture_source import check_streamed
 from rolewise.data.text_source import TextData
 from rolewise.files import sha256
@@ -23,7 +24,8 @@ def fingerprint(source: Source, known: Mapping[str, str] | None = None, *, by_pi
     A source of texts has ``tokens`` in place of pixels, of both roles' tokenizers.
 
     Images in memory or in an array are read a batch at a time; of image files the bytes on disk count, and whether
-    EXIF turns their pixels. Files that are read for it are decoded once, so that a damaged one shows here.
+    EXIF turns their pixels; of packed images the bytes of each. Files that are read for it are decoded once, so that a
+    damaged one shows here.
 
     Args:
         source: the images.
@@ -45,6 +47,8 @@ def fingerprint(source: Source, known: Mapping[str, str] | None = None, *, by_pi
     pixels = known.get(state) if known and state is not None else None
     if by_pixels and isinstance(source, StreamedFiles):
         pixels = _decoded_pixels(source)
+    elif isinstance(source, PackedImages) and not by_pixels and pixels is None:
+        pixels = hashlib.sha256(_head(source) + source.digest().encode()).hexdigest()
     return {"pixels": pixels or _pixels(source), "labels": labels.hexdigest()}
 
 
@@ -52,7 +56,7 @@ def files_state(source: Source) -> str | None:
     """Returns a digest of the paths, sizes and times of change of the files that a source streams; None in memory."""
     if isinstance(source, StreamedFiles):
         paths = list(source.paths)
-    elif isinstance(source, StreamedArray):
+    elif isinstance(source, (StreamedArray, PackedImages)):
         paths = source.files
     else:
         return None

@@ -1,4 +1,4 @@
-"""Chosen images of files or of an array on disk, read into memory where the whole set could be held."""
+"""Chosen images of a set that is on disk, read into memory where the whole set could be held."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rolewise.data.data_checks import check_memory
 from rolewise.data.image_sources import ImageData, Source, StreamedArray, StreamedFiles
+from rolewise.data.packed_images import PackedImages
 from rolewise.data.picture_source import decode_files, refuse_or_skip, warn_of_frames
 from rolewise.errors import InputError
 from rolewise.words import counted
@@ -37,11 +38,13 @@ def held_images(source: Source, indices: Tensor, budget_mb: float | None) -> tup
     Raises:
         InputError: memory has no room, or some of the files cannot be read; they are named.
     """
-    streams = isinstance(source, (StreamedFiles, StreamedArray))
+    streams = isinstance(source, (StreamedFiles, StreamedArray, PackedImages))
     if not streams or budget_mb is None or not would_fit(source, budget_mb):
         return source, indices
     pixels = len(indices) * source.channels * source.size[0] * source.size[1]
     check_memory(pixels, f"a set of {counted(len(indices), 'image')}", "lower data.limit or data.arguments.size")
+    if isinstance(source, PackedImages):
+        return source.in_memory(indices), torch.arange(len(indices))
     if isinstance(source, StreamedFiles):
         chosen = _some_files(source, indices)
         images, faults = decode_files(chosen, keep=True)

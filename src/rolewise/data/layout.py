@@ -33,6 +33,12 @@ class Layout:
     left_out: tuple[Path, ...]
 
 
+def part_of(name: str) -> str | None:
+    """Returns the part that a folder or a file is called as: ``train``, ``validation`` or ``test``; None for none."""
+    known = {"train": _TRAIN, "validation": _VALIDATION, "test": _TEST}
+    return next((part for part, names in known.items() if name.casefold() in names), None)
+
+
 def find_layout(folder: Path, train: str | None, test: str | None) -> Layout:
     """Returns the layout of a folder of images.
 

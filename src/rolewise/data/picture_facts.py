@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from rolewise.data.image_sources import Source, StreamedFiles
+from rolewise.data.packed_images import PackedImages
 from rolewise.data.text_source import TextData
 from rolewise.errors import InputError
 
@@ -56,6 +57,8 @@ def picture_facts(source: Source, title: str, root: Path) -> list[PictureFacts]:
     if isinstance(source, TextData):
         marks = source.marks(torch.arange(len(source)))
         return [PictureFacts(f"{title}[{at}]", mark) for at, mark in enumerate(marks)]
+    if isinstance(source, PackedImages):
+        return list(_facts_of_rows(source))
     facts: list[PictureFacts] = []
     for part in torch.split(torch.arange(len(source)), _AT_ONCE):
         images = source.batch(part).cpu().contiguous().numpy()
@@ -78,6 +81,15 @@ def _facts_of_files(source: StreamedFiles, root: Path) -> Iterator[PictureFacts]
     with ThreadPoolExecutor(_THREADS) as pool:
         for start in range(0, len(source), _AT_ONCE):
             yield from pool.map(look, source.paths[start : start + _AT_ONCE])
+
+
+def _facts_of_rows(source: PackedImages) -> Iterator[PictureFacts]:
+    for part in torch.split(torch.arange(len(source)), _AT_ONCE):
+        images, faults = source.decoded(part)
+        for at, (row, image) in enumerate(zip(part.tolist(), images.numpy(), strict=True)):
+            name = f"{source.rows.title}, row {row}"
+            fault = faults[at].removeprefix(name).strip() if at in faults else None
+            yield PictureFacts(name, None if fault else _digest(image), fault)
 
 
 def _head(path: Path) -> tuple[tuple[int, int], str, str | None]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rolewise.data import image_decoder
 from rolewise.data.data_checks import check_memory, warn
 from rolewise.data.image_decoder import Colour, FaultyImageError, Orientation, Resize, decode_image, turned
 from rolewise.data.image_sources import ImageData, Source, StreamedFiles
@@ -39,8 +40,8 @@ class PictureRules:
         orientation: ``exif`` or ``stored``.
         faulty: ``error`` ends the reading, ``skip`` leaves the file out.
         memory_budget_mb: sets whose pixels take more are streamed from disk.
-        crop_ratio: of ``crop``, the fraction of the largest crop's sides that is kept (see
-            `rolewise.data.image_decoder.decode_image`).
+        crop_ratio: of ``crop``, the fraction of the largest crop's sides that is kept.
+        resampling: ``pillow`` or ``torch``, the code that interpolates.
 
     Raises:
         InputError: a fraction below 1 is set beside another way to the size.
@@ -54,6 +55,7 @@ class PictureRules:
     faulty: Faulty
     memory_budget_mb: float
     crop_ratio: float = 1.0
+    resampling: image_decoder.Resampling = "pillow"
 
     def __post_init__(self) -> None:
         if self.crop_ratio != 1 and self.resize != "crop":
@@ -78,7 +80,8 @@ class PictureRules:
         Args:
             on_frames: called with the path of a file that holds several pictures.
         """
-        ground: Colour = self.background if isinstance(self.background, int) else _three(self.background)
+        colour = self.background
+        ground: Colour = colour if isinstance(colour, int) else (colour[0], colour[1], colour[2])
         return functools.partial(
             decode_image,
             size=self.shape,
@@ -87,6 +90,7 @@ class PictureRules:
             resize=self.resize,
             orientation=self.orientation,
             crop_ratio=self.crop_ratio,
+            resampling=self.resampling,
             on_frames=on_frames,
         )
 
@@ -206,26 +210,29 @@ def warn_of_frames(several: Sequence[Path]) -> None:
     warn(f"{len(several):,} {holds} several pictures (an animation or pages), such as {first}: the first one is read")
 
 
-def refuse_or_skip(faults: dict[int, InputError], number: int, faulty: Faulty) -> None:
+def refuse_or_skip(
+    faults: dict[int, InputError], number: int, faulty: Faulty, way: str = "set data.arguments.faulty to skip"
+) -> None:
     """Raises an error that names files which cannot be read, or warns that they are left out.
 
     Args:
         faults: the fault of each file, by its index; at least one.
         number: of all files.
         faulty: ``error`` or ``skip``.
+        way: to skip them, for the error.
 
     Raises:
         InputError: the files are not to be skipped, or none of them can be read.
     """
     listed = [str(faults[index]) for index in sorted(faults)]
     if faulty == "error" and len(listed) == 1:
-        raise InputError(f"{listed[0]}, or set data.arguments.faulty to skip")
+        raise InputError(f"{listed[0]}, or {way}")
     more = f"\n  and {len(listed) - _LISTED:,} more" if len(listed) > _LISTED else ""
     lines = "\n  ".join(listed[:_LISTED]) + more
     if faulty == "error":
         raise InputError(
             f"{len(listed):,} of {counted(number, 'image')} cannot be read:\n  {lines}\n"
-            "remove or replace them, or set data.arguments.faulty to skip"
+            f"remove or replace them, or {way}"
         )
     if len(listed) == number:
         raise InputError(f"none of {counted(number, 'image')} can be read:\n  {lines}\nreplace them")
@@ -240,7 +247,3 @@ def _check_classes_left(labels: Tensor, kept: Tensor, names: tuple[str, ...], fa
     if gone:
         first = next(index for index in sorted(faults) if int(labels[index]) == gone[0])
         raise InputError(f"the class {names[gone[0]]} has no image left that can be read: {faults[first]}")
-
-
-def _three(colour: Sequence[int]) -> tuple[int, int, int]:
-    return colour[0], colour[1], colour[2]

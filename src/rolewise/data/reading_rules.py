@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rolewise.data.arguments import CROP_RATIO, LARGEST_SIDE
-from rolewise.data.image_decoder import ORIENTATIONS, RESIZES
+from rolewise.data.image_decoder import ORIENTATIONS, RESAMPLINGS, RESIZES
 from rolewise.data.picture_source import PictureRules
 from rolewise.data.reader_registry import READERS
 from rolewise.errors import InputError
@@ -16,7 +16,7 @@ from rolewise.errors import InputError
 #: Settings by which pictures become pixels.
 PICTURE_SETTINGS = ("size", "grayscale", "background", "resize", "orientation")
 #: The same, with what readers have whose targets have no place in the image.
-ALL_PICTURE_SETTINGS = (*PICTURE_SETTINGS, "crop_ratio")
+ALL_PICTURE_SETTINGS = (*PICTURE_SETTINGS, "crop_ratio", "resampling")
 
 #: Settings of readers that leave no choice, since masks and boxes were drawn on the stored pixels.
 _SET: dict[str, Any] = {"grayscale": False, "orientation": "stored"}
@@ -92,6 +92,8 @@ def rules_as_text(rules: PictureRules) -> dict[str, str]:
     values = {key: getattr(rules, key) for key in PICTURE_SETTINGS} | {"size": list(rules.shape)}
     if rules.crop_ratio != 1:
         values["crop_ratio"] = rules.crop_ratio
+    if rules.resampling != "pillow":
+        values["resampling"] = rules.resampling
     return {f"picture_{key}": json.dumps(value) for key, value in values.items()}
 
 
@@ -108,6 +110,7 @@ def rules_of_text(texts: Mapping[str, str]) -> PictureRules:
         values = {key: json.loads(texts[f"picture_{key}"]) for key in PICTURE_SETTINGS}
         # Files of whole crops have no entry, as those had that were written before there was any other.
         values["crop_ratio"] = json.loads(texts.get("picture_crop_ratio", "1.0"))
+        values["resampling"] = json.loads(texts.get("picture_resampling", '"pillow"'))
     except (KeyError, ValueError) as error:
         raise InputError(f"rules of pictures are missing or damaged ({error})") from error
     size, ground = values["size"], values["background"]
@@ -117,6 +120,7 @@ def rules_of_text(texts: Mapping[str, str]) -> PictureRules:
         and (_are_numbers([ground], 1, 0, 255) or _are_numbers(ground, 3, 0, 255))
         and values["resize"] in RESIZES
         and values["orientation"] in ORIENTATIONS
+        and values["resampling"] in RESAMPLINGS
         and CROP_RATIO.holds(values["crop_ratio"])
         and (values["crop_ratio"] == 1 or values["resize"] == "crop")
     )

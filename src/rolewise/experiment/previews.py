@@ -14,7 +14,7 @@ from rolewise.augment import Schedule, apply, apply_to_masks, mix_images
 from rolewise.augment import build_schedule as build_augmentation
 from rolewise.batch import IGNORED
 from rolewise.config.schema import DataSection, ExperimentConfig
-from rolewise.data import RawData, read, stratified_subset
+from rolewise.data import RawData, read, read_with, stratified_subset
 from rolewise.data.reading_rules import reads_texts
 from rolewise.data.targets import kind_of_targets
 from rolewise.errors import InputError, near
@@ -164,12 +164,14 @@ def coloured(masks: torch.Tensor, channels: int) -> torch.Tensor:
 
 
 def _images(section: DataSection) -> RawData:
-    return read(
+    return read_with(
         section.name,
+        section.arguments,
         root=section.root,
         download=section.download,
         memory_budget_mb=section.memory_budget_mb,
-        **section.arguments,
+        # A few images are decoded before a process would have started.
+        decoders=0,
     )
 
 

@@ -158,7 +158,7 @@ def seed_data_of(config: ExperimentConfig, seed: int, device: torch.device, fold
 def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
     """Returns an experiment's images as they were read: for training, and the test images where the set has its own."""
     section = config.data
-    key = section.model_dump_json()
+    key = _key_of(config)
     if key in _LOADED and (raw := _LOADED[key].raw) is not None:
         return raw
     if key in _LOADED and section.limit is None:
@@ -174,6 +174,7 @@ def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
         download=section.download,
         # Files of which some are used stay files until it is known which.
         memory_budget_mb=section.memory_budget_mb if section.limit is None else NOTHING_MB,
+        decoders=config.decoders,
     )
     _LOADED.clear()
     # What the config leaves out is let go of, and not held by every process to the end.
@@ -193,8 +194,12 @@ def sources(config: ExperimentConfig) -> tuple[Source, Source | None]:
 _LOADED: dict[str, Division] = {}
 
 
+def _key_of(config: ExperimentConfig) -> str:
+    return f"{config.data.model_dump_json()} {config.decoders}"
+
+
 def _division(config: ExperimentConfig) -> Division:
-    key = config.data.model_dump_json()
+    key = _key_of(config)
     if key not in _LOADED:
         sources(config)
     return _LOADED[key]

@@ -113,6 +113,8 @@ def _read_alike(config: ExperimentConfig, like: ExperimentConfig) -> ExperimentC
     if not (reads_pictures(config.data.name) and reads_pictures(like.data.name)):
         return config
     own, rules = config.data.arguments, like.data.arguments
-    arguments = {key: value for key, value in own.items() if key not in ALL_PICTURE_SETTINGS}
+    # Training images are compared with test images, which have no crop of their own.
+    aside = (*ALL_PICTURE_SETTINGS, "train_crop_ratio")
+    arguments = {key: value for key, value in own.items() if key not in aside}
     arguments |= {key: value for key, value in rules.items() if key in settings_of_pictures(config.data.name)}
     return config.model_copy(update={"data": config.data.model_copy(update={"arguments": arguments})})

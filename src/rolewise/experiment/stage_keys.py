@@ -23,7 +23,7 @@ VERSION = 3
 #: Settings that no result depends on, or that stages read through parts of their own, below. What is not named here
 #: or there is in every key: a setting that a later release adds is shared too rarely rather than wrongly.
 _ASIDE = (
-    *("name", "seeds", "workers", "checkpoint_seconds", "track", "arms", "retrain_on_validation"),
+    *("name", "seeds", "workers", "decoders", "checkpoint_seconds", "track", "arms", "retrain_on_validation"),
     *("teacher", "students", "distill", "augment", "search", "metrics", "primary"),
 )
 #: Settings that only a search draws policies by; a training reads the schedule that came of them.

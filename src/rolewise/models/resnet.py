@@ -1,9 +1,10 @@
-"""Residual networks for 32x32 images: the CIFAR family (ResNet-8 to 1202, x4), and ResNet-18/34/50 with the CIFAR stem.
+"""Residual networks: the CIFAR family (ResNet-8 to 1202, x4), and ResNet-18/34/50 with the stem of CIFAR or ImageNet.
 
 Source: He et al. (2016), https://arxiv.org/abs/1512.03385, section 4.2 and table 1.
 Differs from source: in the CIFAR family, shortcuts that change shape are 1x1 convolutions with batch norm (option B),
 as in the networks of the distillation literature's CIFAR-100 tables; ``shortcut="padding"`` gives the paper's own
-(option A). ResNet-18/34/50 start with a 3x3 convolution of stride 1 and no pooling.
+(option A). ResNet-18/34/50 start with a 3x3 convolution of stride 1 and no pooling, or with ``stem="imagenet"`` as in
+the paper's section 4.1; the stride of ResNet-50 is on its 3x3 convolutions, as in torchvision's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from rolewise.errors import InputError
 from rolewise.models.model_registry import MODELS
 
 Shortcut = Literal["convolution", "padding"]
+#: ``cifar`` keeps the images' size; ``imagenet`` begins with a 7x7 convolution and pooling, each of stride 2.
+Stem = Literal["cifar", "imagenet"]
 
 
 class BasicBlock(nn.Module):
@@ -91,9 +94,10 @@ class ResNet(nn.Module):
         num_classes: K.
         channels: C of the images.
         shortcut: the kind of a shortcut that changes shape: ``convolution`` (1x1, batch norm) or ``padding`` (zeros).
+        stem: ``cifar``, or ``imagenet``, after which a side is a quarter.
 
     Raises:
-        InputError: there is no such kind of shortcut.
+        InputError: there is no such kind of shortcut or stem.
     """
 
     def __init__(
@@ -104,13 +108,17 @@ class ResNet(nn.Module):
         num_classes: int,
         channels: int,
         shortcut: Shortcut = "convolution",
+        stem: Stem = "cifar",
     ) -> None:
         super().__init__()
+        if stem not in ("cifar", "imagenet"):
+            raise InputError(f'stem must be "cifar" or "imagenet", got {stem!r}')
         if shortcut not in ("convolution", "padding"):
             raise InputError(f'shortcut must be "convolution" or "padding", got {shortcut!r}')
-        self.stem = nn.Sequential(
-            nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
-        )
+        large = stem == "imagenet"
+        first = nn.Conv2d(channels, widths[0], 7 if large else 3, 2 if large else 1, 3 if large else 1, bias=False)
+        pooling = [nn.MaxPool2d(3, 2, 1)] if large else []
+        self.stem = nn.Sequential(first, nn.BatchNorm2d(widths[0]), nn.ReLU(), *pooling)
         before = widths[0]
         stages = []
         for index, (depth, width) in enumerate(zip(depths, widths[1:], strict=True)):
@@ -150,9 +158,9 @@ for _depth in (8, 32):
 
 
 @MODELS.add("resnet18")
-def resnet18(num_classes: int, channels: int = 3) -> ResNet:
-    """ResNet-18 with the CIFAR stem."""
-    return ResNet(BasicBlock, [2, 2, 2, 2], [64, 64, 128, 256, 512], num_classes, channels)
+def resnet18(num_classes: int, channels: int = 3, stem: Stem = "cifar") -> ResNet:
+    """ResNet-18, with the stem of CIFAR or of ImageNet."""
+    return ResNet(BasicBlock, [2, 2, 2, 2], [64, 64, 128, 256, 512], num_classes, channels, stem=stem)
 
 
 @MODELS.add("resnet10")
@@ -162,12 +170,12 @@ def resnet10(num_classes: int, channels: int = 3) -> ResNet:
 
 
 @MODELS.add("resnet34")
-def resnet34(num_classes: int, channels: int = 3) -> ResNet:
-    """ResNet-34 with the CIFAR stem."""
-    return ResNet(BasicBlock, [3, 4, 6, 3], [64, 64, 128, 256, 512], num_classes, channels)
+def resnet34(num_classes: int, channels: int = 3, stem: Stem = "cifar") -> ResNet:
+    """ResNet-34, with the stem of CIFAR or of ImageNet."""
+    return ResNet(BasicBlock, [3, 4, 6, 3], [64, 64, 128, 256, 512], num_classes, channels, stem=stem)
 
 
 @MODELS.add("resnet50")
-def resnet50(num_classes: int, channels: int = 3) -> ResNet:
-    """ResNet-50 with the CIFAR stem."""
-    return ResNet(Bottleneck, [3, 4, 6, 3], [64, 64, 128, 256, 512], num_classes, channels)
+def resnet50(num_classes: int, channels: int = 3, stem: Stem = "cifar") -> ResNet:
+    """ResNet-50, with the stem of CIFAR or of ImageNet."""
+    return ResNet(Bottleneck, [3, 4, 6, 3], [64, 64, 128, 256, 512], num_classes, channels, stem=stem)

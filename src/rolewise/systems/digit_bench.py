@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from rolewise.batch import Batch
 from rolewise.data import read, split
 from rolewise.errors import Interrupted
 from rolewise.jobs.job import JobContext
 from rolewise.models import build
 from rolewise.seeds import derive_seed
-from rolewise.train import distill
+from rolewise.train import RateSchedule, TensorFeed, distill, rate
 
 #: Images that are tested on, and of the rest those that a student learns from.
 _TESTED, _LEARNED = 797, 200
+#: Channels of the convolutions of a student and of a teacher.
+STUDENT_WIDTHS, TEACHER_WIDTHS = (8, 12), (32, 64)
 #: Learning rate and images of a batch.
 _RATE, _BATCH = 0.02, 50
 
@@ -28,11 +32,13 @@ class DigitBench:
     Args:
         pool: images and labels that a teacher learns from.
         few: those of them that a student learns from.
+        rest: the others of the pool.
         test: images and labels that nobody learns from.
     """
 
     pool: tuple[Tensor, Tensor]
     few: tuple[Tensor, Tensor]
+    rest: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
 
 
@@ -50,16 +56,18 @@ def digit_bench(seed: int, images: int = _LEARNED) -> DigitBench:
         return data.batch(indices).float() / 255, data.labels[indices]
 
     whole = torch.cat([parts.train, parts.validation]).sort().values
-    return DigitBench(pair(whole), pair(parts.validation), pair(parts.test))
+    return DigitBench(pair(whole), pair(parts.validation), pair(parts.train), pair(parts.test))
 
 
-def small_network(seed: int, *names: str | int, widths: tuple[int, int] = (8, 12), classes: int = 10) -> nn.Module:
+def small_network(
+    seed: int, *names: str | int, widths: tuple[int, int] = STUDENT_WIDTHS, classes: int = 10
+) -> nn.Module:
     """Returns a network of two convolutions with weights of its own.
 
     Args:
         seed: of the repetition.
         names: of the network; equal names have equal weights.
-        widths: channels of the convolutions: (8, 12) for a student, (32, 64) for a teacher.
+        widths: channels of the convolutions.
         classes: number of classes.
     """
     weights = derive_seed(seed, "digit bench", "weights", *names)
@@ -95,6 +103,61 @@ def trained(
     defaults = {"batch_size": _BATCH, "optimizer": "adam", "learning_rate": _RATE, "schedule": "cosine"}
     done = distill(teacher, network, examples, epochs=epochs, seed=seed, on_epoch=go_on, **{**defaults, **settings})
     return done.student
+
+
+class CosineAdam:
+    """Adam with a learning rate that falls along a cosine, for losses that are no distillation of one network.
+
+    Args:
+        network: its parameters that need gradients are trained.
+        learning_rate: of the first step.
+        steps: number of all steps; at their end the rate is 0.
+    """
+
+    def __init__(self, network: nn.Module, learning_rate: float, steps: int) -> None:
+        self.optimizer = torch.optim.Adam([one for one in network.parameters() if one.requires_grad], learning_rate)
+        self.learning_rate, self.steps, self.done = learning_rate, steps, 0
+
+    def step(self, loss: Tensor) -> None:
+        """Takes a step down the gradient of a loss, a scalar."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * rate(RateSchedule(name="cosine"), self.done / self.steps)
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+        self.done += 1
+
+
+def minimised(
+    network: nn.Module,
+    loss: Callable[[Batch], Tensor],
+    examples: tuple[Tensor, Tensor],
+    epochs: int,
+    context: JobContext,
+    *,
+    seed: int,
+    learning_rate: float = _RATE,
+) -> None:
+    """Minimises a loss of batches over a network's parameters, and leaves it in eval mode.
+
+    Args:
+        network: it is trained in place; a Distiller is one.
+        loss: of a batch, a scalar.
+        examples: images and labels.
+        epochs: passes over them.
+        context: the surroundings; a stop ends the training.
+        seed: of the order of the examples.
+        learning_rate: of the first step.
+    """
+    feed = TensorFeed(*examples, _BATCH, seed=seed, device=torch.device("cpu"))
+    optimizer = CosineAdam(network, learning_rate, epochs * feed.steps)
+    network.train()
+    for epoch in range(epochs):
+        if context.should_stop():
+            raise Interrupted("stopped between two epochs")
+        for batch in feed.batches(epoch):
+            optimizer.step(loss(batch))
+    network.eval()
 
 
 @torch.no_grad()

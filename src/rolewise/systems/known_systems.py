@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from rolewise.config.overrides import lone_settings
 from rolewise.errors import InputError
 from rolewise.registry import Registry
+from rolewise.systems.ctsl_mkt.ctsl_mkt_system import CTSL_MKT
 from rolewise.systems.fedgen.fedgen_system import FEDGEN
+from rolewise.systems.kd3.kd3_system import KD3
 from rolewise.systems.knowledge_levels.levels_system import KNOWLEDGE_LEVELS
 from rolewise.systems.multi_view.multi_view_system import MULTI_VIEW
+from rolewise.systems.pwkd.pwkd_system import PWKD
 from rolewise.systems.quadratic.quadratic_system import QUADRATIC
 from rolewise.systems.srd_open_set.open_set_system import SRD_OPEN_SET
 from rolewise.systems.stkd.stkd_system import STKD
@@ -17,7 +20,7 @@ from rolewise.systems.system import System, SystemSettings
 
 SYSTEMS: Registry[System] = Registry("system")
 
-for _system in (FEDGEN, KNOWLEDGE_LEVELS, MULTI_VIEW, QUADRATIC, SRD_OPEN_SET, STKD):
+for _system in (CTSL_MKT, FEDGEN, KD3, KNOWLEDGE_LEVELS, MULTI_VIEW, PWKD, QUADRATIC, SRD_OPEN_SET, STKD):
     SYSTEMS.add(_system.name)(_system)
 
 
