@@ -24,6 +24,7 @@ from rolewise.systems.system import System, SystemSettings
 
 SYSTEMS: Registry[System] = Registry("system")
 
+<<<<<<< HEAD
 for _system in (
     BEYOND_COMPRESSION,
     CE_GAN,
@@ -39,6 +40,9 @@ for _system in (
     SRD_OPEN_SET,
     STKD,
 ):
+=======
+for _system in (CTSL_MKT, FEDGEN, KD3, KNOWLEDGE_LEVELS, MULTI_VIEW, PWKD, QUADRATIC, SRD_OPEN_SET, STKD):
+>>>>>>> sysfour
     SYSTEMS.add(_system.name)(_system)
 
 

@@ -12,7 +12,7 @@ from rolewise.distill import build_methods
 from rolewise.errors import InputError
 from rolewise.jobs.job import JobContext
 from rolewise.metric_info import ACCURACY, MetricInfo
-from rolewise.systems.digit_bench import accuracy_of, digit_bench, small_network, trained
+from rolewise.systems.digit_bench import TEACHER_WIDTHS, accuracy_of, digit_bench, small_network, trained
 from rolewise.systems.quadratic.more_classes import class_steps, with_more_classes
 from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
 
@@ -76,7 +76,7 @@ def quadratic_rows(piece: Piece, settings: QuadraticSettings, context: JobContex
 
 def _smaller(seed: int, settings: QuadraticSettings, context: JobContext) -> Iterator[Row]:
     bench = digit_bench(seed, settings.images)
-    teacher = small_network(seed, "teacher", widths=(32, 64))
+    teacher = small_network(seed, "teacher", widths=TEACHER_WIDTHS)
     trained(teacher, bench.pool, settings.teacher_epochs, context, seed=seed, learning_rate=0.01)
 
     def student(taught: dict[str, Any]) -> nn.Module:

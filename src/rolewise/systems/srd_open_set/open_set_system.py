@@ -11,7 +11,7 @@ from rolewise.distill import Method, build_methods
 from rolewise.errors import InputError
 from rolewise.jobs.job import JobContext
 from rolewise.metric_info import ACCURACY
-from rolewise.systems.digit_bench import accuracy_of, digit_bench, small_network, trained
+from rolewise.systems.digit_bench import TEACHER_WIDTHS, accuracy_of, digit_bench, small_network, trained
 from rolewise.systems.srd_open_set.open_sets import open_sets, trained_on_both
 from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
 
@@ -83,7 +83,7 @@ def open_set_rows(piece: Piece, settings: OpenSetSettings, context: JobContext) 
     seed = piece.seed
     sets = open_sets(digit_bench(seed), seed, settings.closed, settings.opened, settings.labelled)
     classes = len(settings.closed)
-    teacher = small_network(seed, "teacher", widths=(32, 64), classes=classes)
+    teacher = small_network(seed, "teacher", widths=TEACHER_WIDTHS, classes=classes)
     trained(teacher, sets.pool, settings.teacher_epochs, context, seed=seed, learning_rate=0.01)
     shares = {_NONE: sets.within[:0]}
     for share in (0.0, *settings.outside):
