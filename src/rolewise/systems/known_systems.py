@@ -24,7 +24,6 @@ from rolewise.systems.system import System, SystemSettings
 
 SYSTEMS: Registry[System] = Registry("system")
 
-<<<<<<< HEAD
 for _system in (
     BEYOND_COMPRESSION,
     CE_GAN,
@@ -40,9 +39,6 @@ for _system in (
     SRD_OPEN_SET,
     STKD,
 ):
-=======
-for _system in (CTSL_MKT, FEDGEN, KD3, KNOWLEDGE_LEVELS, MULTI_VIEW, PWKD, QUADRATIC, SRD_OPEN_SET, STKD):
->>>>>>> sysfour
     SYSTEMS.add(_system.name)(_system)
 
 
