@@ -25,6 +25,7 @@ QUICK = Path(__file__).resolve().parent / "experiment" / "quick.yaml"
 # Made by the package itself: files that a reader lists, and results.
 OWN = {
     "StreamedFiles.__init__",
+    "PackedImages.__init__",
     "StudyResult.__init__",
     "SystemResult.__init__",
     "Exported.__init__",

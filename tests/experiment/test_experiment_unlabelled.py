@@ -102,7 +102,11 @@ def faults(config: Path, *settings: str) -> dict[str, str]:
         ("retrain_on_validation=true", "retrain_on_validation", "must be false"),
         ("students[0].mix={method: mixup}", "students[0].mix.method", 'must be "none", got "mixup"'),
         ("students[0].train.label_smoothing=0.1", "students[0].train.label_smoothing", "must be 0, got 0.1"),
-        ("distill.methods=[{name: dkd}]", "distill.methods[0]", "reads the classes of images, and the training images"),
+        (
+            "distill.methods=[{name: wsld}]",
+            "distill.methods[0]",
+            "reads the classes of images, and the training images",
+        ),
         ("distill.methods=[{name: crd}]", "distill.methods[0]", "write negatives_from: all in a config"),
         ("data.validation=16", "data.validation", "must leave some of the 16 labelled images to test on"),
         ("data.test=11", "data.test", "must be 1 to 10"),

@@ -95,6 +95,24 @@ def fetch(address: str, target: Path, md5: str, timeout: float = 30.0) -> None:
 
 
 def extract(archive: Path, folder: Path) -> None:
-    """Unpacks a tar archive; members that would leave the folder are refused."""
+    """Unpacks a tar archive of files and folders.
+
+    Args:
+        archive: the archive.
+        folder: the folder.
+
+    Raises:
+        InputError: a member would leave the folder, or is neither a file nor a folder; nothing is unpacked.
+    """
+    root = folder.resolve()
     with tarfile.open(archive) as content:
-        content.extractall(folder, filter="data")
+        for member in content.getmembers():
+            if not (member.isfile() or member.isdir()) or not (root / member.name).resolve().is_relative_to(root):
+                raise InputError(
+                    f"{archive} must hold files and folders of its own alone, got {member.name!r}; fetch it anew"
+                )
+        # Releases of Python before 3.10.12 and 3.11.4 have no filters.
+        if hasattr(tarfile, "data_filter"):
+            content.extractall(folder, filter="data")
+        else:
+            content.extractall(folder)
