@@ -7,6 +7,7 @@ import os
 import shlex
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def submitted(folder: Path, *command: str, **given: str) -> tuple[int, list[str]
         (programs / name).chmod((programs / name).stat().st_mode | stat.S_IXUSR)
     job = {"SLURM_JOB_NUM_NODES": "2", "SLURM_CPUS_PER_TASK": "8", "SLURM_JOB_NODELIST": "node[7-8]"}
     known = {**os.environ, **job, "SLURM_JOB_ID": "41234", "CALLED": str(folder / "called"), **given}
-    known["PATH"] = f"{programs}:{os.environ['PATH']}"
+    known["PATH"] = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", str(ROOT / "deploy/slurm.sbatch"), *command], env=known, capture_output=True, text=True, check=False
     )

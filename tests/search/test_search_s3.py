@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from multiprocessing.forkserver import _forkserver
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,12 @@ def bucket() -> Iterator[str]:
         ("AWS_DEFAULT_REGION", "us-east-1"),
     ):
         patch.setenv(name, value)
+    # A server of workers that tests before these have started has the environment of then.
+    _forkserver._stop()
     boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"]).create_bucket(Bucket="rolewise")
     yield "s3://rolewise"
     patch.undo()
+    _forkserver._stop()
     started.stop()
 
 

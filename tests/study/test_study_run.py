@@ -22,6 +22,7 @@ from rolewise.experiment import run
 from rolewise.experiment.evaluation import evaluate_stage
 from rolewise.experiment.run_folder import RunFolder, held
 from rolewise.study import load_study, run_study
+from rolewise.study.dry_study import dry_study
 from rolewise.study.job_execution import JobEvent
 from rolewise.study.study_folder import open_study
 
@@ -281,6 +282,8 @@ def test_the_command_line(rolewise, tmp_path: Path) -> None:
     config = str(tmp_path / "s.yaml")
     code, text, _ = rolewise("validate", config)
     assert code == 0 and "2 cells, 1 seed, 3 stages to train (1 more is shared between cells)" in text
+    plan = dry_study(load_study(config, ["measure=[accuracy, calibration]"]))
+    assert plan.uncounted == ("calibration",) and not dry_study(load_study(config)).uncounted
     code, text, fault = rolewise("study", config, "--out", str(out), "--set", "seeds=[0, 1]")
     assert code == 1 and "2 of 4 rows failed" in fault and "--retry" in fault
     assert "2 cells, 4 rows; 6 stages to train (0 done; 2 more are shared between cells)" in text

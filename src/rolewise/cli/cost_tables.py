@@ -81,6 +81,12 @@ def show_study_cost(plan: Any) -> None:
         + (f"{duration(plan.seconds).capitalize()} with {counted(plan.workers, 'worker')}" if left else "No time")
         + ": by a few timed steps on this machine.",
     )
+    if plan.uncounted:
+        print_sentences(
+            console,
+            f"The time of {', '.join(plan.uncounted)} on {counted(len(plan.measurements), 'network')} is not in it; on "
+            "many test images it may be as long again.",
+        )
 
 
 def _default_workers(config: Any) -> int:

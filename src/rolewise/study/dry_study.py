@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rolewise.config.study import Study
@@ -30,4 +31,6 @@ def dry_study(study: Study, out: Path | None = None, *, fresh: bool = False, ext
         check_study(out, study, extend=extend)
     folder = StudyFolder(_NOWHERE if fresh or out is None else out)
     configs = {cell.name: cell.config for cell in study.cells}
-    return plan_of(folder, graph_of(study), configs, study.workers or default_workers_of(study))
+    plan = plan_of(folder, graph_of(study), configs, study.workers or default_workers_of(study))
+    beside = tuple(entry.name for entry in study.measure if entry.name != "accuracy")
+    return replace(plan, uncounted=beside if plan.measurements else ())

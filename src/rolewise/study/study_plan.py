@@ -37,6 +37,7 @@ class StudyPlan:
         workers: processes.
         measurements: keys of the measurements that are left, of each network once all are trained.
         times: seconds of each remaining job in one process, by its name.
+        uncounted: names of the measurements that are left, beside accuracy, whose time is in no estimate.
     """
 
     cells: int
@@ -49,6 +50,7 @@ class StudyPlan:
     workers: int
     measurements: frozenset[str] = field(repr=False)
     times: dict[str, float] = field(repr=False, default_factory=dict)
+    uncounted: tuple[str, ...] = ()
 
 
 def plan_of(folder: StudyFolder, graph: JobGraph, configs: Mapping[str, ExperimentConfig], workers: int) -> StudyPlan:
