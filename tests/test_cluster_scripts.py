@@ -116,4 +116,4 @@ def test_the_slurm_script_runs_a_search_on_its_own_cluster(tmp_path: Path) -> No
         SLURM_JOB_ID=str(os.getpid()),
     )
     assert code == 0, text
-    assert json.loads((out / "results.json").read_text())["students"]
+    assert json.loads((out / "results.json").read_text())["arms"]
