@@ -9,13 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rolewise.config.training_sections import RateSchedule
 from rolewise.distill import Distiller, Method
 from rolewise.errors import Interrupted
 from rolewise.jobs.job import JobContext
 from rolewise.seeds import derive_seed, generator
-from rolewise.systems.digit_bench import DigitBench
-from rolewise.train.rates import rate
+from rolewise.systems.digit_bench import CosineAdam, DigitBench
 
 #: The learning rate of Adam at the start of its cosine.
 _RATE = 0.02
@@ -98,21 +96,16 @@ def trained_on_both(
     """
     example, first = labelled[0][:2], derive_seed(seed, "open set", "maps")
     distiller = Distiller(teacher, student, methods, label_weight=0.0, example=example, generator=first).train()
-    optimizer = torch.optim.Adam(distiller.trainable_parameters(), lr=_RATE)
-    schedule = RateSchedule(name="cosine")
+    optimizer = CosineAdam(distiller, _RATE, steps)
     kinds = (len(labelled[1]), "labelled"), (len(unlabelled), "unlabelled")
     orders = [_endless(count, batch, generator(seed, "open set", "order", name)) for count, name in kinds]
     for step in range(steps):
         if context.should_stop():
             raise Interrupted("stopped while a network was trained")
         rows, others = (next(order) for order in orders)
-        optimizer.param_groups[0]["lr"] = _RATE * rate(schedule, step / steps)
         terms = distiller(torch.cat([labelled[0][rows], unlabelled[others]]), progress=step / steps)
         logits = terms.outputs["student"].logits
-        loss = terms.total + F.cross_entropy(logits[: len(rows)], labelled[1][rows])
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        optimizer.step(terms.total + F.cross_entropy(logits[: len(rows)], labelled[1][rows]))
         distiller.after_step()
     return student.eval()
 
