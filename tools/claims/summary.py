@@ -65,8 +65,8 @@ def summary(figures: Figures) -> Iterator[Told]:
     )
     one, other = (figures.table(name).answer(MIXED) for name in ("mixup_digits", "mixup_fashion_mnist"))
     yield told(
-        "**Where teacher and student learn from mixed images, is the published claim right that temperature 1 beats 4?** "
-        f"On digits: {one.verdict.lower()}, {asked(one)}; on Fashion-MNIST: {other.verdict.lower()}, "
+        "**Where teacher and student learn from mixed images, is the published claim right that temperature 1 "
+        f"beats 4?** On digits: {one.verdict.lower()}, {asked(one)}; on Fashion-MNIST: {other.verdict.lower()}, "
         f"{asked(other)}.",
         begins=True,
     )
