@@ -59,6 +59,12 @@ def test_slurm_starts_ray_on_all_machines_and_the_command_on_it(tmp_path: Path) 
     assert lines.index(settings[-1]) < lines.index("set -euo pipefail"), "Slurm reads them up to the first command"
 
 
+def test_slurm_reads_the_first_of_more_machines_than_a_pipe_holds(tmp_path: Path) -> None:
+    code, called, text = submitted(tmp_path, "run", "a.yaml", SCONTROL="seq -f node%g 7 30000")
+    assert code == 0, text
+    assert called[called.index("--address") + 1].startswith("node7:")
+
+
 def test_slurm_without_a_command_or_a_job_is_refused(tmp_path: Path) -> None:
     code, called, text = submitted(tmp_path)
     assert code == 2 and not called and "give a command, such as: run CONFIG --out FOLDER" in text

@@ -25,6 +25,7 @@ from claims import (  # noqa: F401 (they register)
     places,
     speed,
     splits,
+    summary,
     teacher_mode,
 )
 from claims.coverage import DERIVED

@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from rolewise.batch import Batch
 from rolewise.data import ImageData, box_list, packed_boxes
+from rolewise.data.data_checks import DataWarning
+from rolewise.data.download import data_root
 from rolewise.distill import Distiller
 from rolewise.errors import InputError, Interrupted
 from rolewise.inputs import prepare
@@ -20,7 +22,7 @@ from rolewise.jobs.job import JobContext
 from rolewise.systems import SYSTEMS, Piece
 from rolewise.systems.ikd import ikd_system
 from rolewise.systems.ikd.adversarial_pictures import adversarial_pictures, noisy_pictures, shrunk, shrunk_boxes
-from rolewise.systems.ikd.boxed_pictures import SPEC, boxed_pictures
+from rolewise.systems.ikd.boxed_pictures import NUMBER, SPEC, boxed_pictures
 from rolewise.systems.ikd.detector_students import Teaching, detector, inherit, matched_levels, train_detector
 from rolewise.systems.ikd.frequency_bands import of_band
 from rolewise.systems.ikd.ikd_system import IKD, IkdSettings, ikd_rows, teaching_of
@@ -42,7 +44,7 @@ FEW: dict[str, Any] = {
 
 
 def pictures(count: int = 8) -> ImageData:
-    return boxed_pictures("shapes", SIZE, count, 0).train
+    return boxed_pictures("shapes", SIZE, count, 0)[0]
 
 
 def boxes_of(*sides: list[float]) -> torch.Tensor:
@@ -255,6 +257,18 @@ def test_a_short_run_has_a_row_for_every_claim_and_repeats(monkeypatch: pytest.M
 def test_settings_that_do_not_fit_are_refused(settings: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         system_settings(SYSTEMS["ikd"], ["data=shapes", "images=50", *settings])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (data_root(None) / "bccd" / "BCCD").is_dir(), reason="ROLEWISE_DATA has no blood cells")
+def test_blood_cells_are_divided_by_the_seed() -> None:
+    with pytest.warns(DataWarning, match="2 boxes without an area left out"):
+        parts = [boxed_pictures("cells", (120, 160), 200, seed) for seed in (0, 1)]
+    for learned, tested in parts:
+        assert (len(learned), len(tested)) == (200, NUMBER["cells"] - 200)
+        assert len(torch.cat([learned.images, tested.images]).flatten(1).unique(dim=0)) > 355  # a few are there twice
+        assert 0.1 < float(all_small(learned.labels, 36).double().mean()) < 0.3
+    assert not torch.equal(parts[0][0].images, parts[1][0].images)
 
 
 def test_blood_cells_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

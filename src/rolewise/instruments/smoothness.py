@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import LogitScale, answer, batches_on, finite_logits
+from rolewise.instruments.prediction import LogitScale, answer, batches_on, finite_logits, scaled
 from rolewise.networks import device_of, evaluating
 
 
@@ -54,7 +55,6 @@ class LinearityGap:
         return float(self.gap.mean())
 
 
-@torch.no_grad()
 def linearity_gap(
     model: nn.Module,
     batches: Iterable[Any],
@@ -87,9 +87,35 @@ def linearity_gap(
     Raises:
         InputError: there is no pair, no ratio or one that is not in [0, 1], or the logits are not finite.
     """
+    read = functools.partial(scaled, logit_scale=logit_scale)
+    return linearity_gaps(model, batches, {"": read}, generator=generator, ratios=ratios, spec=spec, device=device)[""]
+
+
+@torch.no_grad()
+def linearity_gaps(
+    model: nn.Module,
+    batches: Iterable[Any],
+    readings: Mapping[str, Callable[[Tensor], Tensor]],
+    *,
+    generator: torch.Generator,
+    ratios: Sequence[float] = (0.1, 0.3, 0.5, 0.7, 0.9),
+    spec: InputSpec | None = None,
+    device: torch.device | str | None = None,
+) -> dict[str, LinearityGap]:
+    """Returns `linearity_gap` of several readings of one network's logits, which answers each image once for all.
+
+    Args:
+        model: see `linearity_gap`; so are batches, generator, ratios, spec, device, errors and source.
+        batches: of (images, labels).
+        readings: by name, functions from raw logits [B, K] to the logits [B, K] that are read.
+        generator: on the CPU.
+        ratios: of the first image.
+        spec: see `predict`.
+        device: the images' device.
+    """
     if not ratios or not all(0 <= ratio <= 1 for ratio in ratios):
         raise InputError(f"ratios must be at least one number in [0, 1], got {list(ratios)}")
-    sums, pairs = torch.zeros(len(ratios), dtype=torch.float64), 0
+    sums, pairs = {name: torch.zeros(len(ratios), dtype=torch.float64) for name in readings}, 0
     with evaluating(model):
         for images, _ in batches_on(batches, torch.device(device) if device is not None else device_of(model)):
             if len(images) < 2:
@@ -97,14 +123,16 @@ def linearity_gap(
             # One ring through the whole batch, so that no image is its own partner.
             ring = torch.randperm(len(images), generator=generator).to(images.device)
             partner = torch.empty_like(ring).scatter_(0, ring, ring.roll(-1))
-            own = finite_logits(answer(model, images, spec, logit_scale)).log_softmax(1)
+            raw = answer(model, images, spec)
+            own = {name: finite_logits(read(raw)).log_softmax(1) for name, read in readings.items()}
             for index, ratio in enumerate(ratios):
-                mixed = ratio * images + (1 - ratio) * images[partner]
-                found = finite_logits(answer(model, mixed, spec, logit_scale)).log_softmax(1)
-                share = torch.tensor([ratio, 1 - ratio], dtype=torch.float64, device=own.device).log()
-                wanted = torch.logaddexp(own + share[0], own[partner] + share[1])
-                sums[index] += float((found.exp() * (found - wanted)).sum())
+                mixed = answer(model, ratio * images + (1 - ratio) * images[partner], spec)
+                share = torch.tensor([ratio, 1 - ratio], dtype=torch.float64, device=mixed.device).log()
+                for name, read in readings.items():
+                    found = finite_logits(read(mixed)).log_softmax(1)
+                    wanted = torch.logaddexp(own[name] + share[0], own[name][partner] + share[1])
+                    sums[name][index] += float((found.exp() * (found - wanted)).sum())
             pairs += len(images)
     if not pairs:
         raise InputError("batches must give at least two images together, got none; use larger batches")
-    return LinearityGap(tuple(ratios), (sums / pairs).clamp(min=0), pairs)
+    return {name: LinearityGap(tuple(ratios), (total / pairs).clamp(min=0), pairs) for name, total in sums.items()}

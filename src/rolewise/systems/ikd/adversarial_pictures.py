@@ -74,7 +74,7 @@ def adversarial_pictures(
 
     Source: Xie et al. (2019), https://arxiv.org/abs/1803.06978, with the settings of
     https://github.com/JWLiang007/IKD: radius 8 of 255, steps of 2, five of them.
-    Differs from source: a square of draws for each picture of a batch; boxes move with the smaller picture.
+    Differs from source: sizes and places are drawn for each picture, and boxes move with the smaller one.
 
     Args:
         teacher: a dense detector; it runs in eval mode.

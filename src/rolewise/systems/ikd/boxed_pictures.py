@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -25,21 +24,8 @@ _FOLDER = "bccd/BCCD"
 _SMALL, _LARGE = (0.12, 0.22), (0.45, 0.6)
 
 
-@dataclass(frozen=True)
-class BoxedPictures:
-    """Pictures with boxes, for one seed.
-
-    Args:
-        train: what all networks learn from.
-        test: what nobody learns from.
-    """
-
-    train: ImageData
-    test: ImageData
-
-
-def boxed_pictures(data: Data, size: tuple[int, int], images: int, seed: int) -> BoxedPictures:
-    """Returns pictures of a set, divided so that both parts have each main class in its share.
+def boxed_pictures(data: Data, size: tuple[int, int], images: int, seed: int) -> tuple[ImageData, ImageData]:
+    """Returns pictures with boxes to learn from and to test on; both parts have each main class in its share.
 
     Source of the cells: BCCD, https://github.com/Shenggan/BCCD_Dataset, its three parts together.
 
@@ -52,10 +38,10 @@ def boxed_pictures(data: Data, size: tuple[int, int], images: int, seed: int) ->
     whole = _cells(size) if data == "cells" else _shapes(size)
     rest = len(whole) - images
     parts = split(whole.labels, validation=0, test=rest, seed=derive_seed(seed, "ikd", "division"))
-    train, test = (
+    learned, tested = (
         ImageData(whole.images[rows], whole.labels[rows], whole.classes) for rows in (parts.train, parts.test)
     )
-    return BoxedPictures(train, test)
+    return learned, tested
 
 
 def check_cells_are_there() -> None:

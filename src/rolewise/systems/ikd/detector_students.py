@@ -30,7 +30,7 @@ LEVELS = ("level1", "level2")
 
 @dataclass(frozen=True)
 class Teaching:
-    """What a student is given beside labels.
+    """The distillation and the parts of the system that a student gets beside labels.
 
     Args:
         methods: of distillation on pictures as the student sees them.
@@ -105,7 +105,7 @@ def train_detector(
         network: it is trained in place.
         teacher: it is frozen; None for labels alone.
         pictures: with boxes.
-        teaching: what is given beside labels.
+        teaching: all that is given beside labels.
         context: the surroundings; a stop ends the training.
         task: detection.
         epochs: passes over the pictures.

@@ -103,8 +103,8 @@ def check_ikd(settings: IkdSettings) -> None:
 def ikd_rows(piece: Piece, settings: IkdSettings, context: JobContext) -> list[Row]:
     """Trains a teacher, measures it on pictures of some frequencies, and trains a student of each kind."""
     seed, task = piece.seed, Detection(areas=settings.sides)
-    pictures = boxed_pictures(settings.data, settings.size, settings.images, seed)
-    classes = len(pictures.train.classes)
+    learned, tested = boxed_pictures(settings.data, settings.size, settings.images, seed)
+    classes = len(learned.classes)
     common: dict[str, Any] = {
         "task": task,
         "batch_size": settings.batch_size,
@@ -113,16 +113,13 @@ def ikd_rows(piece: Piece, settings: IkdSettings, context: JobContext) -> list[R
     }
     context.report("teacher")
     teacher = detector("teacher", classes, settings.neck, settings.size, seed)
-    train_detector(teacher, None, pictures.train, Teaching(), context, epochs=settings.teacher_epochs, **common)
-    found = [
-        {"taught": _TEACHER, "parts": NONE, **row}
-        for row in rows_of_bands(teacher, pictures.test, task, settings.radii)
-    ]
+    train_detector(teacher, None, learned, Teaching(), context, epochs=settings.teacher_epochs, **common)
+    found = [{"taught": _TEACHER, "parts": NONE, **row} for row in rows_of_bands(teacher, tested, task, settings.radii)]
     attack, drawn = (generator(seed, "ikd", name) for name in ("attack", "control of the attack"))
     adversarial = adversarial_pictures(
-        teacher, pictures.train, task, radius=settings.radius, steps=settings.attack_steps, draws=attack
+        teacher, learned, task, radius=settings.radius, steps=settings.attack_steps, draws=attack
     )
-    noise = noisy_pictures(pictures.train.images, settings.radius, drawn)
+    noise = noisy_pictures(learned.images, settings.radius, drawn)
     for taught, kinds in _PARTS.items():
         for parts in kinds:
             context.report(f"{taught}, parts: {parts}")
@@ -131,18 +128,18 @@ def ikd_rows(piece: Piece, settings: IkdSettings, context: JobContext) -> list[R
             if teaching.beside_weight:
                 teaching = replace(teaching, beside=noise if parts == NOISE else adversarial)
             teaches = None if taught == _LABELS else teacher
-            train_detector(student, teaches, pictures.train, teaching, context, epochs=settings.epochs, **common)
+            train_detector(student, teaches, learned, teaching, context, epochs=settings.epochs, **common)
             row = {"taught": taught, "parts": parts, "pictures": WHOLE}
-            found.append({**row, **ap_by_size(student, pictures.test, task)})
+            found.append({**row, **ap_by_size(student, tested, task)})
     return [{key: value for key, value in row.items() if key != "ap75"} for row in found]
 
 
 def teaching_of(taught: str, parts: str, settings: IkdSettings) -> Teaching:
-    """Returns what a student is given, but for the pictures beside its own.
+    """Returns a student's teaching, without the pictures beside its own.
 
     Args:
         taught: ``labels``, ``fgd`` or ``fitnets``.
-        parts: which of the system's parts are added.
+        parts: the name of a choice of the system's parts.
         settings: of the system.
     """
     methods = []

@@ -24,7 +24,7 @@ _FILL = 128
 
 @dataclass(frozen=True)
 class SampleAugmentation:
-    """What is done to a picture by the sizes of its boxes.
+    """The noise and the crops that pictures get by the sizes of their boxes.
 
     Source: https://github.com/JWLiang007/IKD: noise with probability 0.3, crops whose sides are 0.8 to 1 of the
     picture's, and both for the first 16 of 24 epochs.
