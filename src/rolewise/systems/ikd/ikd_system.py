@@ -80,7 +80,7 @@ class IkdSettings(SystemSettings):
     attack_steps: Annotated[int, Field(ge=1, le=1000)] = 5
     fgd_weight: Annotated[float, Field(gt=0)] = 8.0
     fitnets_weight: Annotated[float, Field(gt=0)] = 10.0
-    adversarial_weight: Annotated[float, Field(gt=0)] = 10.0
+    adversarial_weight: Annotated[float, Field(gt=0)] = 1.0
     radii: Annotated[tuple[Radius, ...], Field(min_length=1, max_length=9)] = _RADII
 
 
