@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from claims import teacher_mode
 from claims.bits import LOSSES, losses
@@ -50,11 +50,15 @@ def official_table(figures: Figures, name: str) -> str:
     rows = figures.json(name)["rows"]
     lines = ["| method | code | commit | loss | gradient | reason of a difference |", "|---|---|---|---|---|---|"]
     lines += [
-        f"| `{row['method']}` | {row['repository']}, `{row['file']}` | {row['commit'][:7]} | {row['loss']:.0e} | "
+        f"| {_compared(row)} | {row['repository']}, `{row['file']}` | {row['commit'][:7]} | {row['loss']:.0e} | "
         f"{row['gradient']:.0e} | {row['reason']} |"
         for row in rows
     ]
     return _table(lines, None)
+
+
+def _compared(row: Mapping[str, str]) -> str:
+    return f"`{row['method']}`, {row['part']}" if row["part"] else f"`{row['method']}`"
 
 
 def bits_table(figures: Figures, names: str) -> str:
