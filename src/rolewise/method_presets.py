@@ -34,7 +34,7 @@ class Preset:
         source: the paper, with its address.
         code: the code or table that the numbers were read in.
         epoch: the epoch of the figures that were published with it: the last one, or the best on the test set, as their
-            authors say it themselves.
+            authors state it themselves.
         reduction: reduction that its weight belongs to.
     """
 
