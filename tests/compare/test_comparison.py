@@ -136,6 +136,15 @@ def test_presets_of_the_pair_and_settings_of_a_method_reach_the_study() -> None:
     assert qfr["distill.methods"] == [{"name": "qfr", "bits": 2}] and reverse["distill.label_weight"] == 0.1
 
 
+def test_labels_keep_their_weight_beside_a_method_that_takes_from_it() -> None:
+    from rolewise.compare.compared_methods import compared_methods
+    from rolewise.distill import METHODS
+
+    taking = [name for name in METHODS if METHODS[name].subtracts_labels]
+    found, _ = compared_methods(",".join(taking), ("small_cnn", "small_cnn"), [])
+    assert taking and all(one.label_weight == 1 for one in found if one.name in taking)
+
+
 def test_a_method_that_deploys_the_teachers_head_gets_such_a_student_and_the_others_do_not() -> None:
     kd, simkd = planned("kd,simkd", seeds=1).methods
     body = {"body": "small_cnn", "body_arguments": {"widths": [16, 32]}, "width": 64}

@@ -115,10 +115,13 @@ def _compared(name: str, pair: tuple[str, str]) -> ComparedMethod:
 
 
 def _label_weight(name: str) -> float:
-    """Returns the weight of the labels beside a method without a preset: 1, or the rest of 1 beside a part of it."""
+    """Returns the weight of the labels beside a method without a preset: 1, or the rest of 1 beside a part of it.
+
+    A method that takes its weight of the labels' loss away itself leaves the rest of 1 by that.
+    """
     if name in METHODS:
         info = METHODS[name]
-        if info.reads == "logits" and info.weight < 1:
+        if info.reads == "logits" and info.weight < 1 and not info.subtracts_labels:
             return round(1 - info.weight, 10)
     return 1.0
 
