@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ from rolewise.errors import InputError, RunError
 from rolewise.systems.fedgen.client_work import ClientWork, TrainClients
 from rolewise.systems.fedgen.clients import SplitNetwork
 from rolewise.systems.fedgen.federation import Federation
+
+#: Seconds that the nodes of a simulation have to come up.
+_PATIENCE = 120
 
 
 def check_flower() -> None:
@@ -21,6 +25,16 @@ def check_flower() -> None:
             "engine flower needs Flower, which is not installed; its pins are older than others' here, so run "
             "pip install 'rolewise[flower]' in an environment of its own, or take in_process, which gives the same"
         )
+
+
+def _nodes(grid: Any, count: int) -> list[int]:
+    """Returns the nodes of a simulation, which come up after its server."""
+    until = time.monotonic() + _PATIENCE
+    while len(nodes := list(grid.get_node_ids())) < count:
+        if time.monotonic() > until:
+            raise RunError(f"{len(nodes)} of {count} nodes of Flower's simulation came up within {_PATIENCE} seconds")
+        time.sleep(0.1)
+    return nodes
 
 
 def on_flower(federation: Federation, run_rounds: Callable[[TrainClients], None]) -> None:
@@ -88,7 +102,7 @@ def on_flower(federation: Federation, run_rounds: Callable[[TrainClients], None]
             return [loaded(network, done[node_of[work.place]]["network"]) for work in works]
 
         try:
-            told = replies({node: RecordDict() for node in grid.get_node_ids()}, "query")
+            told = replies({node: RecordDict() for node in _nodes(grid, len(clients))}, "query")
             node_of = {int(content["node"]["place"]): node for node, content in told.items()}
             run_rounds(train)
             ends.append(None)
