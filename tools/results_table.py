@@ -1,4 +1,4 @@
-"""Writes what the documents say of results anew, tables and paragraphs, from the committed figures.
+"""Writes what the documents say of results anew, tables, paragraphs and pictures of systems, from committed figures.
 
 python tools/results_table.py
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import system_pictures
 from claims import (  # noqa: F401 (they register)
     advice,
     bits,
@@ -31,9 +32,12 @@ from claims import (  # noqa: F401 (they register)
 )
 from claims.coverage import DERIVED
 from claims.figures import ROOT, Figures
+from claims.systems import answers, known_systems
 from claims.tables import TABLES
 from claims.telling import PARAGRAPHS, written
 from method_table import part as method_part
+
+from rolewise.systems import SYSTEMS
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 KINDS = {**TABLES, "methods": method_part}
@@ -68,5 +72,7 @@ def documents() -> dict[Path, str]:
 
 if __name__ == "__main__":
     committed = Figures()
+    for name in known_systems():
+        system_pictures.write(SYSTEMS[name], answers(committed, name))
     for document, held in (*documents().items(), (BENCHMARKS, BENCHMARKS.read_text(encoding="utf-8"))):
         document.write_text(renewed(held, committed), encoding="utf-8")

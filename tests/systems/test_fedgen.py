@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from rolewise.seeds import generator
 from rolewise.systems import SYSTEMS, Piece
 from rolewise.systems.fedgen.clients import Client, SplitNetwork, divided, merged, trained_locally
 from rolewise.systems.fedgen.feature_generator import diversity_loss
-from rolewise.systems.fedgen.fedgen_system import FEDGEN, FedGenSettings
+from rolewise.systems.fedgen.fedgen_system import FEDGEN, FedGenSettings, federation_of
 from rolewise.systems.known_systems import system_settings
 
 QUIET = JobContext(lambda line: None, lambda: False)
@@ -128,8 +129,42 @@ def test_methods_differ_and_repeat() -> None:
         (["active=11"], "active must be at most 10"),
         (['methods=["fedgen"]'], "methods must have fedavg"),
         (["concentration=0"], "concentration"),
+        (['data=["digits","digits"]'], "data must differ"),
+        (["engine=flower"], "shared must be"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings: list[str], text: str) -> None:
     with pytest.raises(InputError, match=text):
         system_settings(SYSTEMS["fedgen"], settings)
+
+
+def test_an_engine_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"engine flower needs Flower.*pip install 'rolewise\[flower\]'"):
+        system_settings(SYSTEMS["fedgen"], ["engine=flower", 'shared=["parameters"]'])
+
+
+def test_each_set_has_its_target() -> None:
+    # A set of the claims stands in both sides, so that digits' answers do not change with another set beside them.
+    assert {dict(claim.of)["data"] for claim in FEDGEN.claims} == {"digits", "fashion_mnist"}
+    assert all(dict(claim.of)["data"] == dict(claim.against)["data"] for claim in FEDGEN.claims)
+    assert rows("fedavg", fashion_target=0.999) == rows("fedavg", fashion_target=0.001)
+
+
+def test_training_of_a_client_holds_nothing_of_the_server() -> None:
+    settings = FedGenSettings(steps=2, clients=3, active=2)
+    federation, _ = federation_of(Piece(0, {"data": "digits", "shared": "parameters", "method": "fedgen"}), settings)
+    seen: list[int] = []
+
+    def elsewhere(works: Any) -> list[SplitNetwork]:
+        seen.extend(work.place for work in works)
+        training = pickle.loads(pickle.dumps(federation.client_training))
+        return [training(pickle.loads(pickle.dumps(work)), federation.clients[work.place]) for work in works]
+
+    other, _ = federation_of(Piece(0, {"data": "digits", "shared": "parameters", "method": "fedgen"}), settings)
+    for number in range(2):
+        federation.run_round(number, elsewhere)
+        other.run_round(number)
+    assert len(seen) == 4 and len(pickle.dumps(federation.client_training)) < 10_000
+    for mine, theirs in zip(federation.network.parameters(), other.network.parameters(), strict=True):
+        assert torch.equal(mine, theirs)

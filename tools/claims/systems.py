@@ -12,6 +12,11 @@ from rolewise.systems.system_page import short_answer, system_table
 from rolewise.systems.system_result import answers_of, verdict_of
 
 
+def known_systems() -> list[str]:
+    """Returns the names of the systems whose results are committed."""
+    return [name for name in SYSTEMS if (RESULTS / "systems" / f"{name}.json").exists()]
+
+
 def answers(figures: Figures, name: str) -> list[Answer]:
     """Returns the answers to a system's claims."""
     return answers_of(SYSTEMS[name], figures.json(f"systems/{name}")["rows"])
@@ -22,12 +27,16 @@ def _evidence(answer: Answer) -> str:
 
 
 def claims_table(figures: Figures, name: str) -> str:
-    """Returns a table of a system's claims, and one of its networks; a line where it was not run yet."""
-    if name not in committed():
+    """Returns a picture and a table of a system's claims, and a table of its networks; a line if it was not run yet."""
+    if name not in known_systems():
         return "Not run yet.\n"
-    system, rows = SYSTEMS[name], figures.json(f"systems/{name}")["rows"]
-    lines = ["| claim | answer | evidence |", "|---|---|---|"]
-    for claim, answer in zip(system.claims, answers_of(system, rows), strict=True):
+    system, rows, found = SYSTEMS[name], figures.json(f"systems/{name}")["rows"], answers(figures, name)
+    lines = [
+        f"![Differences of the claims with their 95% intervals. {short_answer(found)}](images/systems/{name}.svg)",
+        "",
+    ]
+    lines += ["| claim | answer | evidence |", "|---|---|---|"]
+    for claim, answer in zip(system.claims, found, strict=True):
         lines.append(f"| {claim.text} | {verdict_of(answer)} | {_evidence(answer)} |")
     lines += ["", f"| {' | '.join([*system.axes, *(info.axis for info in system.metrics)])} |"]
     lines.append("|" + "---|" * (len(system.axes) + len(system.metrics)))
@@ -39,22 +48,17 @@ def all_systems(figures: Figures, names: str) -> str:
     """Returns a table of all systems: what each follows, and how many of its claims hold."""
     lines = ["| system | follows | answer |", "|---|---|---|"]
     for name in SYSTEMS:
-        answer = short_answer(answers(figures, name)) if name in committed() else "Not run yet."
+        answer = short_answer(answers(figures, name)) if name in known_systems() else "Not run yet."
         follows = {"code": "published code", "paper": "the paper", "reconstruction": "the abstract: a reconstruction"}
         lines.append(f"| [`{name}`](#{name}): {SYSTEMS[name].title} | {follows[SYSTEMS[name].origin]} | {answer} |")
     return "\n".join(lines) + "\n"
-
-
-def committed() -> list[str]:
-    """Returns the systems that have committed rows."""
-    return [name for name in SYSTEMS if (RESULTS / "systems" / f"{name}.json").exists()]
 
 
 def refuted_table(figures: Figures, names: str) -> str:
     """Returns a table of all claims that the runs here refute; a line where there is none."""
     lines = [
         f"| `{name}` | {claim.text} | {_evidence(answer)} |"
-        for name in committed()
+        for name in known_systems()
         for claim, answer in zip(SYSTEMS[name].claims, answers(figures, name), strict=True)
         if verdict_of(answer) == "refuted"
     ]
@@ -64,7 +68,9 @@ def refuted_table(figures: Figures, names: str) -> str:
 @paragraph("systems_open")
 def undecided(figures: Figures) -> Iterator[Told]:
     """The log: how many claims the runs here leave open."""
-    found = {name: [verdict_of(answer) for answer in answers(figures, name)].count("undecided") for name in committed()}
+    found = {
+        name: [verdict_of(answer) for answer in answers(figures, name)].count("undecided") for name in known_systems()
+    }
     shown = {name: number for name, number in found.items() if number}
     yield told(
         f"Undecided, with so few seeds on so small data, are {sum(shown.values())} claims of {count(len(shown))} "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,8 +14,9 @@ from torch import Tensor
 
 from rolewise.models import build
 from rolewise.seeds import derive_seed, generator
-from rolewise.systems.fedgen.clients import Client, ExtraLoss, SplitNetwork, merged, trained_locally
-from rolewise.systems.fedgen.feature_generator import FeatureGenerator, train_generator
+from rolewise.systems.fedgen.client_work import ClientWork, TrainClients, trained_by
+from rolewise.systems.fedgen.clients import Client, SplitNetwork, merged
+from rolewise.systems.fedgen.feature_generator import FeatureGenerator, class_counts, train_generator
 
 METHODS = ("fedavg", "fedprox", "fedensemble", "feddf", "fedgen")
 
@@ -40,6 +43,7 @@ class Federation:
     classes: int
     predictor_alone: bool
     network: SplitNetwork = field(init=False)
+    maker: FeatureGenerator = field(init=False)
     _own: dict[int, SplitNetwork] = field(init=False, default_factory=dict)
     _last: list[SplitNetwork] = field(init=False, default_factory=list)
 
@@ -51,37 +55,28 @@ class Federation:
             return build(kind, num_classes=self.classes, seed=seed, features=settings.features, **arguments)
 
         self.network = made(SplitNetwork, "weights", inputs=inputs, hidden=settings.hidden)
-        self._generator = made(FeatureGenerator, "generator")
+        self.maker = made(FeatureGenerator, "generator")
         self._optimizer = torch.optim.Adam(
-            self._generator.parameters(), lr=settings.generator_rate, weight_decay=settings.generator_decay
+            self.maker.parameters(), lr=settings.generator_rate, weight_decay=settings.generator_decay
         )
 
-    def run_round(self, number: int) -> None:
+    def run_round(self, number: int, train: TrainClients | None = None) -> None:
         """Runs a round: some clients train, and the server merges what they send.
 
         Args:
             number: from 0 on.
+            train: has the clients train; None for this process, one after the other.
         """
         settings, draws = self.settings, generator(self.seed, "federation", "clients", number)
         chosen = sorted(torch.randperm(len(self.clients), generator=draws)[: settings.active].tolist())
         present = [self.clients[place] for place in chosen]
         strength = max(1e-4, settings.generator_weight * 0.98**number)
-        self._last = []
-        for place, client in zip(chosen, present, strict=True):
-            uses = self.method == "fedgen" and number > 0
-            local = trained_locally(
-                self._sent_to(place),
-                client,
-                steps=settings.steps,
-                batch_size=settings.batch_size,
-                rate=settings.rate,
-                draws=generator(self.seed, "federation", "batches", number, place),
-                proximity=settings.proximity if self.method == "fedprox" else 0.0,
-                extra=self._generated_loss(place, number, strength) if uses else None,
-            )
-            self._last.append(local)
-            if self.predictor_alone:
-                self._own[place] = local
+        maker = self.maker if self.method == "fedgen" and number > 0 else None
+        known = class_counts(self.clients).sum(dim=0)
+        works = [ClientWork(place, number, self._sent_to(place), maker, known, strength) for place in chosen]
+        self._last = (train or self._trained_here)(works)
+        if self.predictor_alone:
+            self._own.update(zip(chosen, self._last, strict=True))
         merged(
             self._last,
             [len(client.labels) for client in present],
@@ -92,7 +87,7 @@ class Federation:
             self._distil(number)
         if self.method == "fedgen":
             train_generator(
-                self._generator,
+                self.maker,
                 self._optimizer,
                 self._last,
                 present,
@@ -115,6 +110,15 @@ class Federation:
             logits = [self.network(images)]
         return float(torch.stack([(one.argmax(dim=1) == labels).double().mean() for one in logits]).mean())
 
+    @property
+    def client_training(self) -> Callable[[ClientWork, Client], SplitNetwork]:
+        """The training of a client, as a function that holds nothing of the server or of other clients."""
+        proximity = self.settings.proximity if self.method == "fedprox" else 0.0
+        return partial(trained_by, settings=self.settings, seed=self.seed, proximity=proximity)
+
+    def _trained_here(self, works: Sequence[ClientWork]) -> list[SplitNetwork]:
+        return [self.client_training(work, self.clients[work.place]) for work in works]
+
     def _sent_to(self, place: int) -> SplitNetwork:
         """Returns the network that a client begins with: the server's, or its own with the server's predictor."""
         if not self.predictor_alone:
@@ -122,24 +126,6 @@ class Federation:
         own = self._own.setdefault(place, copy.deepcopy(self.network))
         own.predictor.load_state_dict(self.network.predictor.state_dict())
         return own
-
-    def _generated_loss(self, place: int, number: int, strength: float) -> ExtraLoss:
-        """Returns the loss of a client on generated features.
-
-        Their own class is to be recognised, and images are to be answered as features of their class are.
-        """
-        maker = copy.deepcopy(self._generator).eval().requires_grad_(False)
-        draws = generator(self.seed, "federation", "features", number, place)
-        known = torch.stack([client.counts for client in self.clients]).sum(dim=0).double()
-
-        def loss(network: SplitNetwork, images: Tensor, labels: Tensor) -> Tensor:
-            drawn = torch.multinomial(known, self.settings.batch_size, replacement=True, generator=draws)
-            recognised = F.cross_entropy(network.predictor(maker.draw(drawn, draws)[1]), drawn)
-            same = network.predictor(maker.draw(labels, draws)[1]).softmax(dim=1).detach()
-            answered = F.kl_div(network(images).log_softmax(dim=1), same, reduction="batchmean")
-            return strength * (recognised + answered)
-
-        return loss
 
     def _distil(self, number: int) -> None:
         """Distils the mean of the clients' logits on unlabelled images into the server's network (Lin et al., 2020)."""
