@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,18 @@ def test_a_container_holds_both_below_the_machine_s(
     assert machine_memory.free_memory() == 50_000_000
     (tmp_path / limit).write_text("max\n")
     assert machine_memory.total_memory() == whole and (machine_memory.free_memory() or 0) > 50_000_000
+
+
+def test_collection_is_held_back_and_comes_back() -> None:
+    assert gc.isenabled()
+    with pytest.raises(KeyError), machine_memory.without_collection():
+        assert not gc.isenabled()
+        raise KeyError
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with machine_memory.without_collection():
+            pass
+        assert not gc.isenabled()  # who switched it off before keeps it so
+    finally:
+        gc.enable()

@@ -44,7 +44,7 @@ _WHERE = {
     "train": ("Distilled", "Trainee", "evaluate", "fit"),
 }
 # Rooms that are functions too. Each stays a room: rolewise.distill.Distiller, and rolewise.distill(teacher, ...).
-_CALLED = {"distill": "rolewise.train:distill", "search": "rolewise.search.runners.local:search"}
+_CALLED = {"distill": "rolewise.train:distill", "search": "rolewise.search.search_call:search"}
 _ROOM = {name: room for room, names in _WHERE.items() for name in names}
 
 __all__ = [

@@ -59,7 +59,7 @@ def test_the_package_lists_what_is_public() -> None:
 
 def test_rooms_are_functions_and_stay_rooms() -> None:
     import rolewise.distill as room
-    from rolewise.search.runners.local import search
+    from rolewise.search.search_call import search
     from rolewise.train import distill
 
     assert rw.distill is room and rw.distill.Distiller is rw.Distiller and callable(rw.search)  # type: ignore[attr-defined]

@@ -44,7 +44,7 @@ def task_of(folder: Path, interval: int) -> MemberTask:
         replace=False,
         save=member_states.state_path(folder, interval, 1),
         sync=False,
-        paused=member_states.paused_in(member_states.interval_folder(folder, interval), 1),
+        pauses=member_states.interval_folder(folder, interval),
         checkpoint_seconds=0.0,
     )
 

@@ -6,7 +6,7 @@ from rolewise.search.lineage import LineageEvent, SearchResult, lineage_of
 from rolewise.search.lineage_file import load_lineage
 from rolewise.search.member_protocol import MakeMember, Member, PausableMember
 from rolewise.search.population import Copy, Decision, step
-from rolewise.search.runners.local import Progress, search
+from rolewise.search.search_call import Progress, search
 from rolewise.search.space import Genome, Space
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -104,17 +105,16 @@ class PolicySpace:
         uniform = torch.rand(self.length, generator=generator, dtype=torch.float64).tolist()
         amounts = torch.randint(0, 4, (self.length,), generator=generator).tolist()
         down = torch.rand(self.length, generator=generator).tolist()
-        resample = torch.tensor(self.resample, dtype=torch.float32).item()  # as precise as the draws
-        highest = (self.probability_levels, self.magnitude_levels)
+        resample = _as_drawn(self.resample)
+        highest = (self.probability_levels, self.magnitude_levels) * (self.length // 2)
         new, resampled, shifted = list[int](), list[list[int]](), list[list[int]]()
         assert isinstance(value, list)
-        for index, old in enumerate(value):
-            most = highest[index % 2]
-            if fresh[index] < resample:
+        for index, (old, most, draw) in enumerate(zip(value, highest, fresh, strict=True)):
+            if draw < resample:
                 level, changed = int(uniform[index] * (most + 1)), resampled
             else:
-                moved = old - amounts[index] if down[index] < 0.5 else old + amounts[index]
-                level, changed = min(max(moved, 0), most), shifted
+                level, changed = old - amounts[index] if down[index] < 0.5 else old + amounts[index], shifted
+                level = 0 if level < 0 else most if level > most else level
             new.append(level)
             if level != old:
                 changed.append([index, old, level])
@@ -125,11 +125,11 @@ class PolicySpace:
         if not isinstance(value, list) or len(value) != self.length:
             size = len(value) if isinstance(value, list) else repr(value)
             raise InputError(f"{name} must be a list of {self.length} levels, got {size}; compare the ops and copies")
-        for index, level in enumerate(value):
-            highest = (self.probability_levels, self.magnitude_levels)[index % 2]
-            if type(level) is not int or not 0 <= level <= highest:
+        highest = (self.probability_levels, self.magnitude_levels) * (self.length // 2)
+        for index, (level, most) in enumerate(zip(value, highest, strict=True)):
+            if type(level) is not int or not 0 <= level <= most:
                 raise InputError(
-                    f"{name}[{index}] ({self.label(index)}) must be a whole number from 0 to {highest}, got {level!r}"
+                    f"{name}[{index}] ({self.label(index)}) must be a whole number from 0 to {most}, got {level!r}"
                 )
 
     def to_json(self) -> dict[str, Any]:
@@ -239,6 +239,12 @@ def is_number(value: object) -> TypeGuard[int | float]:
     if isinstance(value, float):
         return math.isfinite(value)
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**1000
+
+
+@functools.cache
+def _as_drawn(share: float) -> float:
+    """Returns a share as precise as draws in float32 are."""
+    return torch.tensor(share, dtype=torch.float32).item()
 
 
 def _uniform(generator: torch.Generator) -> float:

@@ -29,7 +29,7 @@ class MemberTask:
         replace: begin with ``source`` in any case: it is another member's state.
         save: the file of its state afterwards; None after the last interval.
         sync: wait until the state would outlast a power cut.
-        paused: the file of its state between two steps, which is read where it is there and removed at the end; None
+        pauses: the folder of its state between two steps, which is read where it is there and removed at the end; None
             where none is kept.
         checkpoint_seconds: time between two writings of that file, at least.
     """
@@ -43,8 +43,13 @@ class MemberTask:
     replace: bool
     save: StatePath | None
     sync: bool
-    paused: StatePath | None = None
+    pauses: StatePath | None = None
     checkpoint_seconds: float = 15.0
+
+    @property
+    def paused(self) -> StatePath | None:
+        """The file of its state between two steps."""
+        return None if self.pauses is None else member_states.paused_in(self.pauses, self.member)
 
 
 @dataclass(frozen=True)
@@ -101,14 +106,14 @@ class ResidentMembers:
             OSError: the state cannot be written.
         """
         began = time.perf_counter()
-        content = None
+        content, file = None, task.paused
         try:
             member, spent = self._begin(task)
             began -= spent
             if not advance_or_pause(
                 member,
                 (task.start, task.stop),
-                task.paused,
+                file,
                 began=began,
                 checkpoint_seconds=task.checkpoint_seconds,
                 should_stop=should_stop,
@@ -124,8 +129,8 @@ class ResidentMembers:
             if content is not None and task.save is not None:
                 self._prove(content)
                 member_states.write_state(task.save, content, sync=task.sync)
-            if task.paused is not None:
-                task.paused.unlink(missing_ok=True)
+            if file is not None:
+                file.unlink(missing_ok=True)
             return Outcome(task.member, score, "", time.perf_counter() - began)
         # Outside the handler, where the traceback no longer holds the dead member's tensors.
         release_memory()

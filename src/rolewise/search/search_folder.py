@@ -11,9 +11,10 @@ from typing import Any
 
 from rolewise.errors import InputError, RunError
 from rolewise.jobs.store import StatePath
+from rolewise.machine_memory import without_collection
 from rolewise.search import member_states, search_record
 from rolewise.search.lineage import SearchResult
-from rolewise.search.member_states import interval_folder, paused_in, state_path
+from rolewise.search.member_states import interval_folder, state_in, state_path
 from rolewise.search.resident_members import MemberTask, Outcome
 from rolewise.search.search_record import IntervalRecord
 from rolewise.search.search_run import SearchRun
@@ -47,9 +48,7 @@ class SearchFolder:
         self.states: StatePath = own if states is None else states
         self._synced_at = -math.inf
         #: Files of all members' states after an interval; those of the last one are the next one's sources.
-        self._saved = functools.lru_cache(maxsize=2)(
-            lambda interval: [state_path(self.states, interval, member) for member in range(run.members)]
-        )
+        self._saved = functools.lru_cache(maxsize=2)(self._state_files)
         settings = search_record.settle_settings(own / "settings.json", run.settings())
         self._version: int = settings["version"]
         search_record.claim_states(self.states, settings)
@@ -78,6 +77,7 @@ class SearchFolder:
         """Time spent on the intervals that are over."""
         return math.fsum(entry["seconds"] for entry in self._timing)
 
+    @without_collection()
     def tasks(self) -> list[MemberTask]:
         """Returns the work that the next interval still needs."""
         run, interval = self.run, self.run.done + 1
@@ -97,7 +97,7 @@ class SearchFolder:
                 replace=member in donors,
                 save=after[member] if interval < run.intervals else None,
                 sync=self._sync,
-                paused=paused_in(folder, member),
+                pauses=folder,
                 checkpoint_seconds=self._between,
             )
             for member in range(run.members)
@@ -115,6 +115,7 @@ class SearchFolder:
         write_outcomes(self._unfinished, self.run.done + 1, self.outcomes.values(), self._seconds_of_interval())
         self._kept_at = time.monotonic()
 
+    @without_collection()
     def commit(self) -> IntervalRecord:
         """Records the outcomes of all members and writes the interval's line.
 
@@ -143,9 +144,14 @@ class SearchFolder:
         member_states.discard_states(self.states, set())
         return result
 
+    def _state_files(self, interval: int) -> list[StatePath]:
+        folder = interval_folder(self.states, interval)
+        return [state_in(folder, member) for member in range(self.run.members)]
+
     def _seconds_of_interval(self) -> float:
         return self._spent + time.monotonic() - self._began
 
+    @without_collection()
     def _lines(self) -> list[IntervalRecord]:
         path, run = self.path / "record.jsonl", self.run
         try:

@@ -93,7 +93,7 @@ def _outcome(ended: EndedJob) -> Outcome | None:
     if isinstance(end, JobRaised):
         end.raise_here()
     if isinstance(end, JobDone):
-        outcome: Outcome = replace(end.result, losses=ended.losses)
+        outcome: Outcome = replace(end.result, losses=ended.losses) if ended.losses else end.result
         return outcome
     return Outcome(task.member, None, end.reason, 0.0, ended.losses) if isinstance(end, WorkerDied) else None
 

@@ -1,1 +1,0 @@
-"""Runners carry out what `rolewise.search.population` decides."""
