@@ -17,6 +17,7 @@ from rolewise.train import evaluate
 #: The share of average precision that is kept, of small boxes less that of large ones.
 KEPT = "small_less_large"
 WHOLE = "as they are"
+_KEYS = ("ap", "ap50", "ap_small", "ap_medium", "ap_large")
 
 
 def band_name(radius: float, *, low: bool) -> str:
@@ -54,7 +55,7 @@ def ap_by_size(network: nn.Module, pictures: ImageData, task: Task) -> Row:
         task: detection.
     """
     values = evaluate(network, pictures, torch.arange(len(pictures)), SPEC, task=task, batch_size=32).values
-    return {key: value for key, value in values.items() if key.startswith("ap") and math.isfinite(value)}
+    return {key: values[key] for key in _KEYS if math.isfinite(values[key])}
 
 
 def rows_of_bands(network: nn.Module, pictures: ImageData, task: Task, radii: Sequence[float]) -> list[Row]:

@@ -131,7 +131,7 @@ def ikd_rows(piece: Piece, settings: IkdSettings, context: JobContext) -> list[R
             train_detector(student, teaches, learned, teaching, context, epochs=settings.epochs, **common)
             row = {"taught": taught, "parts": parts, "pictures": WHOLE}
             found.append({**row, **ap_by_size(student, tested, task)})
-    return [{key: value for key, value in row.items() if key != "ap75"} for row in found]
+    return found
 
 
 def teaching_of(taught: str, parts: str, settings: IkdSettings) -> Teaching:
