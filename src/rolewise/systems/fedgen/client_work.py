@@ -18,7 +18,7 @@ from rolewise.systems.fedgen.feature_generator import FeatureGenerator
 
 @dataclass(frozen=True)
 class ClientWork:
-    """What a client is sent in a round.
+    """The work that a client is sent for a round.
 
     Args:
         place: the client's number.
@@ -45,7 +45,7 @@ def trained_by(work: ClientWork, client: Client, settings: Any, seed: int, proxi
     """Does a client's work, and returns its network; the same work gives the same bytes in any process.
 
     Args:
-        work: what the client was sent.
+        work: the work of one round.
         client: its examples.
         settings: of the system.
         seed: of the repetition.
