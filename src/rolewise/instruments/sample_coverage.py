@@ -1,4 +1,4 @@
-"""How well generated samples cover real ones, and how many are near any."""
+"""Precision and coverage of generated samples, and the modes that they reach."""
 
 from __future__ import annotations
 

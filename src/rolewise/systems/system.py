@@ -93,7 +93,7 @@ def claim_between(
         text: the claim.
         of: the levels that are claimed to be better, one of each axis.
         against: those that they are compared with.
-        metric: the metric; it says what is better.
+        metric: the metric, with its direction.
         alike: levels that both sides have, by axis.
     """
     sides = ({**dict(zip(axes, side, strict=True)), **alike} for side in (of, against))
