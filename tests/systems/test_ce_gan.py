@@ -13,14 +13,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from rolewise.errors import InputError, Interrupted
+from rolewise.instruments.sample_coverage import modes_reached, precision_and_coverage
 from rolewise.jobs.job import JobContext
 from rolewise.systems import SYSTEMS, Piece
 from rolewise.systems.ce_gan import gan_system
-from rolewise.systems.ce_gan.evolution import METHODS, Course, Evolution, critic_loss, diversity, ranked_by
-from rolewise.systems.ce_gan.gan_system import CE_GAN, GanSettings, evolution_of
-from rolewise.systems.ce_gan.genome import MUTATIONS, Genome, crossed, picked_samples
-from rolewise.systems.ce_gan.sample_data import modes_reached, precision_and_coverage, ring_of_gaussians
+from rolewise.systems.ce_gan.gan_system import CE_GAN, METHODS, GanSettings, evolution_of
+from rolewise.systems.ce_gan.sample_data import ring_of_gaussians
 from rolewise.systems.known_systems import system_settings
+from rolewise.train.generator_evolution import Course, Evolution, critic_loss, diversity, ranked_by
+from rolewise.train.generator_genome import MUTATIONS, Genome, crossed, picked_samples
 
 QUIET = JobContext(lambda line: None, lambda: False)
 FEW = GanSettings(data=("ring",), generations=3, hidden=8, batch_size=8, evaluated=16)

@@ -8,21 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from rolewise.augment.mixed_statistics import mixed_statistics
+from rolewise.augment.style_shift import shifted_style
+from rolewise.data.confident_choice import Confidence, joint_confidence, surest
+from rolewise.distill.contrast import contrast_loss
 from rolewise.errors import InputError, Interrupted
 from rolewise.jobs.job import JobContext
 from rolewise.systems import SYSTEMS, Piece
 from rolewise.systems.digit_bench import TEACHER_WIDTHS, digit_bench, small_network
 from rolewise.systems.kd3.kd3_system import Kd3Settings, web_rows
-from rolewise.systems.kd3.web_pool import shifted_style, web_pool
-from rolewise.systems.kd3.web_selection import Confidence, check_every_class, joint_confidence, surest
-from rolewise.systems.kd3.web_student import (
-    WebRecipe,
-    contrast_loss,
-    mixed_statistics,
-    train_on_web,
-    web_loss,
-    web_network,
-)
+from rolewise.systems.kd3.web_pool import check_every_class, web_pool
+from rolewise.systems.kd3.web_student import WebRecipe, train_on_web, web_loss, web_network
 from rolewise.systems.known_systems import system_settings
 
 QUIET = JobContext(lambda line: None, lambda: False)

@@ -161,6 +161,17 @@ def minimised(
 
 
 @torch.no_grad()
+def eval_logits(network: nn.Module, images: Tensor) -> Tensor:
+    """Returns logits [N, K] of all images at once, and leaves the network in eval mode.
+
+    Args:
+        network: it returns logits.
+        images: [N, C, H, W].
+    """
+    logits: Tensor = network.eval()(images)
+    return logits
+
+
 def accuracy_of(network: nn.Module, examples: tuple[Tensor, Tensor]) -> float:
     """Returns the share of examples that a network gets right.
 
@@ -169,7 +180,7 @@ def accuracy_of(network: nn.Module, examples: tuple[Tensor, Tensor]) -> float:
         examples: images and labels.
     """
     images, labels = examples
-    return float((network.eval()(images).argmax(dim=1) == labels).double().mean())
+    return float((eval_logits(network, images).argmax(dim=1) == labels).double().mean())
 
 
 class MeanOf(nn.Module):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from rolewise.jobs.job import JobContext
-from rolewise.metric_info import MetricInfo
+from rolewise.metric_info import ACCURACY, MetricInfo
 from rolewise.report.drawing import Drawing
 from rolewise.seeds import LARGEST_SEED
 from rolewise.strict_settings import Section
@@ -76,6 +76,28 @@ class Claim:
             for name, side in (("of", self.of), ("against", self.against))
         }
         return {"ask": self.text, **sides, "metric": self.metric, "wanted": self.wanted}
+
+
+def claim_between(
+    axes: Sequence[str],
+    text: str,
+    of: Sequence[str],
+    against: Sequence[str],
+    metric: MetricInfo = ACCURACY,
+    **alike: str,
+) -> Claim:
+    """Returns the claim that levels of some axes are better than others of the same axes.
+
+    Args:
+        axes: names of the axes.
+        text: the claim.
+        of: the levels that are claimed to be better, one of each axis.
+        against: those that they are compared with.
+        metric: the metric, with its direction.
+        alike: levels that both sides have, by axis.
+    """
+    sides = ({**dict(zip(axes, side, strict=True)), **alike} for side in (of, against))
+    return Claim(text, *sides, metric.key, "higher" if metric.higher_is_better else "lower")
 
 
 @dataclass(frozen=True)

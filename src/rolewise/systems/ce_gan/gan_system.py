@@ -11,19 +11,15 @@ from torch import nn
 
 from rolewise.data import read
 from rolewise.errors import InputError, Interrupted
+from rolewise.instruments.sample_coverage import modes_reached, precision_and_coverage
 from rolewise.jobs.job import JobContext
 from rolewise.metric_info import MetricInfo
 from rolewise.models import build
 from rolewise.seeds import derive_seed, generator
-from rolewise.systems.ce_gan.evolution import METHODS, Course, Evolution
-from rolewise.systems.ce_gan.sample_data import (
-    SampleData,
-    fashion_pictures,
-    modes_reached,
-    precision_and_coverage,
-    ring_of_gaussians,
-)
-from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
+from rolewise.systems.ce_gan.sample_data import SampleData, fashion_pictures, ring_of_gaussians
+from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings, claim_between
+from rolewise.train.generator_evolution import Course, Evolution
+from rolewise.train.generator_genome import MUTATIONS
 
 COVERAGE = MetricInfo("coverage", "coverage", "fraction")
 PRECISION = MetricInfo("precision", "precision", "fraction")
@@ -34,6 +30,16 @@ KEPT = MetricInfo("kept", "offspring that survive", "fraction")
 IMITATION = MetricInfo("imitation", "squared distance from the picked samples, relative", higher_is_better=False)
 Data = Literal["ring", "fashion_mnist"]
 
+_ALL = tuple(MUTATIONS)
+#: The methods that are compared. A generation of CE-GAN has a step for each mutation and one of crossover.
+METHODS: dict[str, Course] = {
+    "gan": Course(("nsgan",)),
+    "gan, as many steps": Course(("nsgan",), generations=len(_ALL) + 1),
+    "e_gan": Course(_ALL, fitness="gradient"),
+    "ce_gan, no crossover": Course(_ALL),
+    "ce_gan": Course(_ALL, crossover=True),
+    "ce_gan, diversity": Course(_ALL, crossover=True, fitness="diversity"),
+}
 #: Methods of pictures; the ring has all.
 _OF_PICTURES = ("gan", "e_gan", "ce_gan", "ce_gan, diversity")
 PARENT, CHANCE = "fitter parent", "three equal networks"
@@ -191,8 +197,7 @@ def _scores(evolution: Evolution, data: SampleData, seed: int) -> Row:
 
 
 def _claim(text: str, of: str, against: str, metric: MetricInfo, data: str = "ring") -> Claim:
-    sides = ({"method": of, "data": data}, {"method": against, "data": data})
-    return Claim(text, *sides, metric.key, "higher" if metric.higher_is_better else "lower")
+    return claim_between(("method",), text, (of,), (against,), metric, data=data)
 
 
 CE_GAN = System(

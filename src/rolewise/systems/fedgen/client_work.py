@@ -1,4 +1,4 @@
-"""The work of a client in a round: what it is sent, and its training, wherever the client is."""
+"""The work of a client in a round: the content that it is sent, and its training, in any process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rolewise.systems.fedgen.feature_generator import FeatureGenerator
 
 @dataclass(frozen=True)
 class ClientWork:
-    """The work that a client is sent for a round.
+    """The content that the server sends to a client in a round.
 
     Args:
         place: the client's number.
@@ -45,7 +45,7 @@ def trained_by(work: ClientWork, client: Client, settings: Any, seed: int, proxi
     """Does a client's work, and returns its network; the same work gives the same bytes in any process.
 
     Args:
-        work: the work of one round.
+        work: the content that the server sent.
         client: its examples.
         settings: of the system.
         seed: of the repetition.

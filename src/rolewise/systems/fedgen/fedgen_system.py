@@ -17,7 +17,7 @@ from rolewise.systems.fedgen.client_work import TrainClients
 from rolewise.systems.fedgen.clients import divided
 from rolewise.systems.fedgen.federation import METHODS, Federation
 from rolewise.systems.fedgen.flower_engine import check_flower, on_flower
-from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
+from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings, claim_between
 
 LAST = MetricInfo("last_rounds_accuracy", "accuracy, last 5 rounds", "fraction")
 ROUNDS = MetricInfo("rounds_to_target", "rounds to the target", "", higher_is_better=False)
@@ -181,8 +181,7 @@ def _divided_data(name: str, seed: int) -> tuple[Tensor, Tensor, Tensor, tuple[T
 def _claim(
     text: str, against: str, metric: MetricInfo = LAST, shared: Shared = "parameters", data: Data = "digits"
 ) -> Claim:
-    sides = ({"data": data, "shared": shared, "method": method} for method in ("fedgen", against))
-    return Claim(text, *sides, metric.key, "higher" if metric.higher_is_better else "lower")
+    return claim_between(("method",), text, ("fedgen",), (against,), metric, data=data, shared=shared)
 
 
 FEDGEN = System(

@@ -1,4 +1,4 @@
-"""A federation on Flower's simulation: each client is a node, and what it is sent and sends back are messages."""
+"""A federation on Flower's simulation: each client is a node, and all that passes between it and the server is a message."""
 
 from __future__ import annotations
 
@@ -120,6 +120,6 @@ def on_flower(federation: Federation, run_rounds: Callable[[TrainClients], None]
     resources = {"client_resources": {"num_cpus": 1, "num_gpus": 0.0}}
     run_simulation(server_app, client_app, num_supernodes=len(clients), backend_config=resources)
     if not ends:
-        raise RunError("Flower's simulation ended before the rounds; its own output has the reason")
+        raise RunError("Flower's simulation ended before the rounds; its output has the reason")
     if ends[0] is not None:
         raise ends[0]

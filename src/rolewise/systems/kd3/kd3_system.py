@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
 
+from rolewise.data.confident_choice import joint_confidence
 from rolewise.errors import InputError
 from rolewise.jobs.job import JobContext
 from rolewise.metric_info import ACCURACY, MetricInfo
-from rolewise.systems.digit_bench import TEACHER_WIDTHS, accuracy_of, digit_bench, small_network, trained
-from rolewise.systems.kd3.web_pool import Irrelevant, check_web_classes, web_pool
-from rolewise.systems.kd3.web_selection import check_every_class, joint_confidence
+from rolewise.systems.digit_bench import TEACHER_WIDTHS, accuracy_of, digit_bench, eval_logits, small_network, trained
+from rolewise.systems.kd3.web_pool import Irrelevant, check_every_class, check_web_classes, web_pool
 from rolewise.systems.kd3.web_student import PLAIN, WebRecipe, train_on_web, web_network
-from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
+from rolewise.systems.system import Piece, Row, Seeds, System, SystemSettings, claim_between
 
 RELEVANT = MetricInfo("relevant_share", "digits among the chosen pictures", "fraction")
 _CLASSES = 10
@@ -95,29 +96,19 @@ def web_rows(piece: Piece, settings: Kd3Settings, context: JobContext) -> list[R
     pool, relevant = web_pool(bench.few, settings.shift, settings.irrelevant, settings.others, seed)
     teacher = small_network(seed, "web teacher", widths=TEACHER_WIDTHS)
     trained(teacher, bench.rest, settings.teacher_epochs, context, seed=seed, learning_rate=settings.learning_rate / 2)
-    check_every_class(joint_confidence(teacher(pool).detach(), None, 0.0), _CLASSES)
+    check_every_class(joint_confidence(eval_logits(teacher, pool), None, 0.0), _CLASSES)
     found: list[Row] = []
     for (student, pictures), recipe in _RECIPES.items():
         context.report(f"{student}, {pictures}")
         network = web_network(teacher, recipe, seed)
         times = train_on_web(network, teacher, pool, recipe, settings, seed, context)
-        found.append(
-            {
-                "student": student,
-                "pictures": pictures,
-                ACCURACY.key: accuracy_of(network, bench.test),
-                RELEVANT.key: int(times[relevant].sum()) / int(times.sum()),
-            }
-        )
+        row = {"student": student, "pictures": pictures, ACCURACY.key: accuracy_of(network, bench.test)}
+        found.append(row | {RELEVANT.key: int(times[relevant].sum()) / int(times.sum())})
     own = {"student": "teacher", "pictures": "its own digits", ACCURACY.key: accuracy_of(teacher, bench.test)}
     return [*found, own]
 
 
-def _claim(text: str, of: tuple[str, str], against: tuple[str, str]) -> Claim:
-    first, second = (dict(zip(("student", "pictures"), side, strict=True)) for side in (of, against))
-    return Claim(text, first, second, ACCURACY.key)
-
-
+_claim = partial(claim_between, ("student", "pictures"))
 _KD3 = ("kd3", _BOTH)
 KD3 = System(
     name="kd3",

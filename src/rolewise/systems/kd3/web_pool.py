@@ -8,32 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rolewise.augment import Policy, apply
+from rolewise.augment.style_shift import shifted_style
 from rolewise.data import read
+from rolewise.data.confident_choice import Confidence
+from rolewise.data.photograph_squares import photograph_squares
 from rolewise.errors import InputError
 from rolewise.seeds import generator
 
 Irrelevant = Literal["fashion_mnist", "photographs"]
-#: Operations that change the style of a digit, each with its value at the full shift and a random sign.
-_STYLE = {"rotate": 20.0, "shear_x": 0.3, "contrast": 0.6, "brightness": 0.6}
 _SIDE, _CROP = 8, 56
-
-
-def shifted_style(images: Tensor, shift: float, draws: torch.Generator) -> Tensor:
-    """Returns images in another style: turned, sheared, and of other contrast and brightness.
-
-    Args:
-        images: uint8 [N, 1, H, W].
-        shift: share of the full change; 0 leaves the images as they are.
-        draws: generator of the signs.
-
-    Returns:
-        uint8 [N, 1, H, W].
-    """
-    ranges = {name: shift * value for name, value in _STYLE.items()}
-    policy = Policy(counts=(1.0,), base=tuple(_STYLE), ranges=ranges)
-    plan = policy.draw(len(images), (images.shape[1], images.shape[2], images.shape[3]), draws)
-    return apply(images, plan, interpolation="bilinear")
 
 
 def irrelevant_images(source: Irrelevant, count: int, draws: torch.Generator) -> Tensor:
@@ -58,17 +41,7 @@ def irrelevant_images(source: Irrelevant, count: int, draws: torch.Generator) ->
             raise InputError(f"irrelevant must be photographs where Fashion-MNIST is not there: {error}") from error
         large = data.batch(torch.randperm(len(data), generator=draws)[:count].sort().values).float()
     else:
-        from sklearn.datasets import load_sample_images
-
-        # Of three colours the mean; both photographs have one size.
-        photographs = torch.stack([torch.tensor(image).float().mean(dim=2) for image in load_sample_images().images])
-        which = torch.randint(len(photographs), (count,), generator=draws)
-        top, left = (torch.randint(side - _CROP, (count,), generator=draws) for side in photographs.shape[1:])
-        squares = [
-            photographs[number, y : y + _CROP, x : x + _CROP]
-            for number, y, x in zip(which.tolist(), top.tolist(), left.tolist(), strict=True)
-        ]
-        large = torch.stack(squares)[:, None]
+        large = photograph_squares(count, _CROP, draws)
     return F.adaptive_avg_pool2d(large, _SIDE).round().to(torch.uint8)
 
 
@@ -79,12 +52,29 @@ def check_web_classes(labels: Tensor, seed: int) -> None:
         labels: of these digits, int64 [M].
         seed: that they were divided by.
     """
-    missing = (torch.bincount(labels, minlength=10) == 0).nonzero()[:, 0].tolist()
-    if missing:
+    if missing := _missing(labels, 10):
         raise InputError(
-            f"shifted must give each class web pictures, and of {len(labels)} digits none is of class "
-            f"{', '.join(map(str, missing))} with seed {seed}; raise it"
+            f"shifted must give each class web pictures, and of {len(labels)} digits none is of class {missing} with "
+            f"seed {seed}; raise it"
         )
+
+
+def check_every_class(confidence: Confidence, classes: int) -> None:
+    """Raises InputError where a class has no web picture that the teacher takes for it.
+
+    Args:
+        confidence: the teacher's.
+        classes: K.
+    """
+    if missing := _missing(confidence.taken_for, classes):
+        raise InputError(
+            f"every class must have a web picture, and of {len(confidence.taken_for)} the teacher takes none for class "
+            f"{missing}; raise shifted, or lower shift"
+        )
+
+
+def _missing(labels: Tensor, classes: int) -> str:
+    return ", ".join(map(str, (torch.bincount(labels, minlength=classes) == 0).nonzero()[:, 0].tolist()))
 
 
 def web_pool(

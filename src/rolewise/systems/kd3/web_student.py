@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from rolewise.augment.mix_draws import draw_ratios
+from rolewise.augment.mixed_statistics import mixed_statistics
+from rolewise.data.confident_choice import Confidence, joint_confidence, surest
+from rolewise.distill.contrast import contrast_loss
 from rolewise.distill.methods.kd import kd_loss
 from rolewise.errors import Interrupted
 from rolewise.jobs.job import JobContext
 from rolewise.models import build
-from rolewise.networks import evaluating
 from rolewise.seeds import derive_seed, generator
-from rolewise.systems.digit_bench import STUDENT_WIDTHS, CosineAdam, small_network
-from rolewise.systems.kd3.web_selection import Confidence, joint_confidence, surest
+from rolewise.systems.digit_bench import STUDENT_WIDTHS, CosineAdam, eval_logits, small_network
 
 
 @dataclass(frozen=True)
@@ -43,47 +43,6 @@ class WebRecipe:
 
 
 PLAIN = WebRecipe(head="own", features=False, weighted=False, mixed=False)
-
-
-def mixed_statistics(maps: Tensor, partners: Tensor, ratios: Tensor) -> Tensor:
-    r"""Returns feature maps whose channels' means and deviations are mixed with those of other examples.
-
-    .. math:: \tilde x = \sigma' \, \frac{x - \mu(x)}{\sigma(x)} + \mu', \quad \mu' = \lambda \mu(x) + (1 - \lambda)
-        \mu(x_j)
-
-    and :math:`\sigma'` likewise; statistics are constants for the gradient.
-
-    Source: Zhou et al. (2021), equations 2 to 6, which the MixDistribution of Tang et al. (2023) is taken to be.
-
-    Args:
-        maps: x, [B, D, H, W].
-        partners: int64 [B], the places of x_j.
-        ratios: lambda, [B] in [0, 1].
-    """
-    with torch.no_grad():
-        mean, deviation = maps.mean(dim=(2, 3), keepdim=True), (maps.var(dim=(2, 3), keepdim=True) + 1e-6).sqrt()
-        own = ratios.to(maps.dtype)[:, None, None, None]
-        new_mean, new_deviation = (own * one + (1 - own) * one[partners] for one in (mean, deviation))
-    return new_deviation * (maps - mean) / deviation + new_mean
-
-
-def contrast_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    r"""Returns the loss of finding each example's teacher features among those of the batch (InfoNCE).
-
-    .. math:: \ell_b = - \log \frac{\exp(\cos(f^s_b, f^t_b) / T)}{\sum_i \exp(\cos(f^s_b, f^t_i) / T)}
-
-    Source: van den Oord et al. (2018), equation 4, with cosines.
-
-    Args:
-        student: [B, D].
-        teacher: [B, D].
-        temperature: T.
-
-    Returns:
-        [B], nats.
-    """
-    cosines = F.normalize(student, dim=1) @ F.normalize(teacher, dim=1).T
-    return F.cross_entropy(cosines / temperature, torch.arange(len(student)), reduction="none")
 
 
 def web_network(teacher: Any, recipe: WebRecipe, seed: int) -> Any:
@@ -165,13 +124,13 @@ def train_on_web(
     """
     classes, batch = teacher.fc.out_features, settings.batch_size
     chosen_times = torch.zeros(len(pool), dtype=torch.int64)
-    taught, steps = _logits(teacher, pool), -(-settings.chosen // batch)
+    taught, steps = eval_logits(teacher, pool), -(-settings.chosen // batch)
     optimizer = CosineAdam(network, settings.learning_rate, settings.epochs * steps)
     for epoch in range(settings.epochs):
         if context.should_stop():
             raise Interrupted("stopped between two epochs")
         share = 0.5 * epoch / max(1, settings.epochs - 1) if recipe.pictures == "both" else 0.0
-        confidence = joint_confidence(taught, _logits(network, pool) if share else None, share)
+        confidence = joint_confidence(taught, eval_logits(network, pool) if share else None, share)
         draws = generator(seed, "web", "epoch", epoch)
         order = _order(confidence, recipe, settings.chosen, classes, draws)
         chosen_times += torch.bincount(order, minlength=len(pool)).clamp(max=1)
@@ -192,10 +151,3 @@ def _order(confidence: Confidence, recipe: WebRecipe, count: int, classes: int, 
     chosen = surest(confidence, count, classes, quota=recipe.quota)
     shuffled = chosen[torch.randperm(len(chosen), generator=draws)]
     return shuffled[torch.arange(count) % len(shuffled)]
-
-
-@torch.no_grad()
-def _logits(network: nn.Module, images: Tensor) -> Tensor:
-    with evaluating(network):
-        logits: Tensor = network(images)
-    return logits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -26,7 +27,7 @@ from rolewise.systems.digit_bench import (
     trained,
 )
 from rolewise.systems.pwkd.slimmable import PartOf, SlimmableCNN, kept_channels
-from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
+from rolewise.systems.system import Piece, Row, Seeds, System, SystemSettings, claim_between
 
 _ONE, _RESTARTS = "one stage", "restarts"
 
@@ -139,11 +140,7 @@ def part_rows(piece: Piece, settings: PwkdSettings, context: JobContext) -> list
     return found
 
 
-def _claim(text: str, of: tuple[str, str], against: tuple[str, str]) -> Claim:
-    first, second = (dict(zip(("taught", "schedule"), side, strict=True)) for side in (of, against))
-    return Claim(text, first, second, ACCURACY.key)
-
-
+_claim = partial(claim_between, ("taught", "schedule"))
 _PWKD = ("partial to whole", _RESTARTS)
 PWKD = System(
     name="pwkd",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -13,7 +14,7 @@ from rolewise.jobs.job import JobContext
 from rolewise.metric_info import ACCURACY
 from rolewise.systems.digit_bench import TEACHER_WIDTHS, accuracy_of, digit_bench, small_network, trained
 from rolewise.systems.srd_open_set.open_sets import open_sets, trained_on_both
-from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
+from rolewise.systems.system import Piece, Row, Seeds, System, SystemSettings, claim_between
 
 #: Images of each class of the digits that a teacher may learn from, at least.
 _OF_CLASS = 96
@@ -121,11 +122,7 @@ def _methods(settings: OpenSetSettings) -> dict[str, list[Method]]:
     return {"labels": [], "kd": build_methods([kd]), "srd": build_methods([srd])}
 
 
-def _claim(text: str, of: tuple[str, str], against: tuple[str, str]) -> Claim:
-    first, second = (dict(zip(("unlabelled", "taught"), side, strict=True)) for side in (of, against))
-    return Claim(text, first, second, ACCURACY.key)
-
-
+_claim = partial(claim_between, ("unlabelled", "taught"))
 SRD_OPEN_SET = System(
     name="srd_open_set",
     title="Open-set semi-supervised distillation through the teacher's classifier (SRD)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from pydantic import Field
 from rolewise.jobs.job import JobContext
 from rolewise.metric_info import ACCURACY, CROSS_ENTROPY
 from rolewise.systems.experiment_rows import experiment_rows
-from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
+from rolewise.systems.system import Piece, Row, Seeds, System, SystemSettings, claim_between
 
 CONFIG = Path(__file__).parent / "stkd.yaml"
 #: Images that a student sees, and what it learns from them; whether each is mixed, distilled, and with which target.
@@ -69,11 +70,7 @@ def stkd_rows(piece: Piece, settings: StkdSettings, context: JobContext) -> list
     return [{key: row[key] for key in (ACCURACY.key, CROSS_ENTROPY.key)} for row in rows]
 
 
-def _claim(text: str, of: tuple[str, str], against: tuple[str, str]) -> Claim:
-    first, second = (dict(zip(("images", "learns"), side, strict=True)) for side in (of, against))
-    return Claim(text, first, second, ACCURACY.key)
-
-
+_claim = partial(claim_between, ("images", "learns"))
 STKD = System(
     name="stkd",
     title="Similarity transfer: distillation on mixed pairs (STKD)",

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rolewise.batch import Batch, Context
-from rolewise.train import GeneratorObjective, Update, train_step
 from rolewise.train.generated_feed import NOISE
+from rolewise.train.generator_objective import GeneratorObjective
+from rolewise.train.step import Update, train_step
 
 #: The generator's losses by the critic's logits [B] of its samples; each is one mutation.
 MUTATIONS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -1,4 +1,4 @@
-"""The choice of web pictures in each epoch: what teacher and student are surest of, so many of each class."""
+"""The choice of unlabelled examples that networks are surest of, so many of each class."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rolewise.errors import InputError
-
 
 @dataclass(frozen=True)
 class Confidence:
-    """The classes that pictures are taken for, and how surely.
+    """The classes that examples are taken for, and how surely.
 
     Args:
         score: [N], probability of the class.
@@ -44,16 +42,16 @@ def joint_confidence(teacher: Tensor, student: Tensor | None, share: float) -> C
 
 
 def surest(confidence: Confidence, count: int, classes: int, *, quota: bool = True) -> Tensor:
-    """Returns the pictures with the highest scores.
+    """Returns the examples with the highest scores.
 
     Args:
-        confidence: of N pictures.
-        count: the number of pictures to choose.
+        confidence: of N examples.
+        count: the number of examples to choose.
         classes: K.
         quota: choose at most ``count // classes`` of each class; where a class has fewer, all of it.
 
     Returns:
-        int64, ascending places of the chosen pictures.
+        int64, ascending places of the chosen examples.
     """
     order = confidence.score.argsort(descending=True, stable=True)
     if not quota:
@@ -61,19 +59,3 @@ def surest(confidence: Confidence, count: int, classes: int, *, quota: bool = Tr
     ranked = confidence.taken_for[order]
     chosen = [order[ranked == label][: count // classes] for label in range(classes)]
     return torch.cat(chosen).sort().values
-
-
-def check_every_class(confidence: Confidence, classes: int) -> None:
-    """Raises InputError where a class has no web picture that the teacher takes for it.
-
-    Args:
-        confidence: the teacher's.
-        classes: K.
-    """
-    counts = torch.bincount(confidence.taken_for, minlength=classes)
-    missing = (counts == 0).nonzero()[:, 0].tolist()
-    if missing:
-        raise InputError(
-            f"every class must have a web picture, and of {len(confidence.taken_for)} the teacher takes none for class "
-            f"{', '.join(map(str, missing))}; raise shifted, or lower shift"
-        )

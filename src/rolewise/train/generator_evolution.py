@@ -1,4 +1,4 @@
-"""Generations: mutation, evaluation, crossover, selection, and a step of the discriminator."""
+"""Generators that evolve: mutation, evaluation, crossover, selection, and a step of the discriminator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rolewise.seeds import generator
-from rolewise.systems.ce_gan.genome import MUTATIONS, Genome, crossed, picked_samples
+from rolewise.train.generator_genome import MUTATIONS, Genome, crossed, picked_samples
 from rolewise.train.generator_objective import still
 
 
@@ -32,18 +32,6 @@ class Course:
     fitness: str = "discriminator"
     weight: float = 0.0
     generations: int = 1
-
-
-_ALL = tuple(MUTATIONS)
-#: The methods that are compared. A generation of CE-GAN has a step for each mutation and one of crossover.
-METHODS: dict[str, Course] = {
-    "gan": Course(("nsgan",)),
-    "gan, as many steps": Course(("nsgan",), generations=len(_ALL) + 1),
-    "e_gan": Course(_ALL, fitness="gradient"),
-    "ce_gan, no crossover": Course(_ALL),
-    "ce_gan": Course(_ALL, crossover=True),
-    "ce_gan, diversity": Course(_ALL, crossover=True, fitness="diversity"),
-}
 
 
 @dataclass
