@@ -91,7 +91,7 @@ def made_images(
         InputError: a setting is out of its range, or the teacher lacks what the method needs.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, GENERATOR))
+        torch.default_generator.manual_seed(derive_seed(seed, GENERATOR))
         generator = ImageGenerator(section.noise, shape[0], shape[1:], section.width).to(device)
     make, usual = MAKERS[section.method]
     every, fast = section.every or usual, section.method == "fast_dfkd"
