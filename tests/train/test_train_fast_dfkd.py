@@ -54,21 +54,25 @@ def by_hand(own: FastDFKDObjective, teacher: nn.Module, student: nn.Module, roun
             loss = 0.4 * functional.cross_entropy(logits, labels)
             now = {norm: (seen[norm].mean((0, 2, 3)), seen[norm].var((0, 2, 3), correction=0)) for norm in norms}
             for norm, pair in now.items():
+                mean, variance = pair
                 if norm in before:
-                    pair = tuple(0.9 * old + 0.1 * new for old, new in zip(before[norm], pair, strict=True))
-                loss = loss + 10 * ((pair[0] - norm.running_mean).norm() + (pair[1] - norm.running_var).norm())
+                    mean, variance = (0.9 * old + 0.1 * new for old, new in zip(before[norm], pair, strict=True))
+                aims = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+                loss = loss + 10 * ((mean - aims[0]).norm() + (variance - aims[1]).norm())
             if step >= 1:
                 apart = functional.kl_div(answer.log_softmax(1), logits.softmax(1), reduction="none").sum(1)
                 loss = loss - 1.1 * (apart * (answer.argmax(1) == logits.argmax(1))).mean()
             adam.zero_grad()
             loss.backward()
-            sums = [total + weight.grad for total, weight in zip(sums, fast.parameters(), strict=True)]
+            grads = [weight.grad for weight in fast.parameters() if weight.grad is not None]
+            sums = [total + grad for total, grad in zip(sums, grads, strict=True)]
             if loss.item() < best[0]:
                 best = (loss.item(), images.detach())
             adam.step()
         for norm, pair in now.items():
             kept = before.get(norm, pair)
-            before[norm] = tuple((0.9 * old + 0.1 * new).detach() for old, new in zip(kept, pair, strict=True))
+            mean, variance = ((0.9 * old + 0.1 * new).detach() for old, new in zip(kept, pair, strict=True))
+            before[norm] = mean, variance
         pool.append(best[1])
     return sums, torch.cat(pool)
 
@@ -117,6 +121,7 @@ def test_crops_and_mirrors_are_each_image_s_own_and_let_gradients_through() -> N
     allowed = {tuple(crop.flatten().tolist()) for crop in [*crops, *(crop.flip(1) for crop in crops)]}
     assert {tuple(one.flatten().tolist()) for one in moved} == allowed
     moved.sum().backward()
+    assert images.grad is not None
     torch.testing.assert_close((images.grad * images).sum(), moved.sum())
     still = cropped_and_mirrored(images, draws, padding=0, mirrored=False)
     assert torch.equal(still, images)

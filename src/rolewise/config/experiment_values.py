@@ -46,6 +46,8 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
             del student["phases"]
         if not student["peers"]:
             del student["peers"]
+        if student["data_free"] is None:
+            del student["data_free"]
         if student["teachers"] == ["teacher"]:
             del student["teachers"]
     return values

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from rolewise.config.data_free_section import DataFreeSection
 from rolewise.config.phase_sections import Phase
 from rolewise.config.section import (
     Count,
@@ -213,6 +214,8 @@ class StudentSection(Section):
             nothing is distilled, it trains on labels all along.
         peers: networks that are trained beside it under distillation, and may teach it and learn from it: each method
             names a ``student`` and a ``teacher`` of ``student``, the peers and the teachers.
+        data_free: making of the images that it sees under distillation, where it is to learn without data; None where
+            it sees its own.
     """
 
     name: Name
@@ -225,6 +228,7 @@ class StudentSection(Section):
     teachers: tuple[Name, ...] = ("teacher",)
     phases: tuple[Phase, ...] = ()
     peers: tuple[PeerSection, ...] = ()
+    data_free: DataFreeSection | None = None
 
     @model_validator(mode="after")
     def _one_role_each(self) -> StudentSection:

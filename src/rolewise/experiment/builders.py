@@ -23,6 +23,7 @@ from rolewise.distill import Distiller, Method, build_methods, weight_of
 from rolewise.errors import InputError
 from rolewise.experiment.seed_data import SeedData
 from rolewise.experiment.trained_peers import STUDENT, with_peers
+from rolewise.inputs import prepare
 from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
 from rolewise.tasks import Classification, Task, build_task, reward_of, with_metrics
@@ -108,6 +109,8 @@ def distiller(
     student: nn.Module,
     teacher: nn.Module | Mapping[str, nn.Module] | None,
     indices: Tensor,
+    *,
+    made: bool = False,
 ) -> Distiller:
     """Returns the loss of one student: with the methods where there is a teacher, the labels alone where not.
 
@@ -117,6 +120,7 @@ def distiller(
         student: its network.
         teacher: the frozen one, several by role, or None.
         indices: int64 [N], the images of the source that are trained on.
+        made: whether its images are made as networks see them, so that none is normalised.
     """
     config = data.config
     teachers = {student_section.teachers[0]: teacher} if isinstance(teacher, nn.Module) else dict(teacher or {})
@@ -136,6 +140,9 @@ def distiller(
         inputs: Any = {role: spec for role, spec in {STUDENT: own, **peers}.items() if spec is not None}
     else:
         inputs = own
+    example = _example(data)
+    if made:
+        example, specs, inputs = prepare(example, data.pixel_spec(student_section.model)), {}, None
     return Distiller(
         teachers if several else first,
         students,
@@ -144,7 +151,7 @@ def distiller(
         task=task,
         teacher_input=specs if several else next(iter(specs.values()), None),
         student_input=inputs,
-        example=_example(data),
+        example=example,
         generator=derive_seed(data.seed, "adapters", student_section.name),
         teacher_mode=config.distill.teacher_mode if teachers else "eval",
         stop_teacher=bool(teachers) and config.distill.stop_teacher,

@@ -18,6 +18,7 @@ from rolewise.distill.settings import method_name
 from rolewise.errors import InputError, near
 from rolewise.experiment.cache_checks import cache_faults
 from rolewise.experiment.chain_checks import chain_faults
+from rolewise.experiment.data_free_checks import data_free_faults
 from rolewise.experiment.declared_rules import declaration_faults
 from rolewise.experiment.method_sections import method_lists, methods_of_student
 from rolewise.experiment.metric_checks import metric_section_faults
@@ -74,6 +75,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from cache_faults(config, left_out)
     yield from view_faults(config, left_out)
     yield from declaration_faults(config, left_out)
+    yield from data_free_faults(config, left_out)
     if config.distill.strong is not None:
         yield from _augmentation(("distill", "strong"), config.distill.strong, config, left_out)
     yield from task_section_faults(config, left_out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment import builders
 from rolewise.experiment.role_section import section_of
+from rolewise.experiment.made_images import learns_without_data
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import Stage
 from rolewise.train.batch_order import epoch_length
@@ -39,6 +40,8 @@ def _of_training(config: ExperimentConfig, stage: Stage) -> int:
     if stage.role == "teacher" and config.teacher.weights is not None:
         return 0
     section = section_of(config, stage.role)
+    if section.data_free is not None and learns_without_data(section, stage):
+        return section.data_free.steps * section.train.batch_size * section.train.epochs
     images = section.images
     if images is None:
         data = seed_data_of(config, stage.seed, builders.configured_device(config.device))

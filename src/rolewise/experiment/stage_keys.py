@@ -26,6 +26,8 @@ _ASIDE = (
     *("name", "seeds", "workers", "decoders", "checkpoint_seconds", "track", "arms", "retrain_on_validation"),
     *("teacher", "students", "distill", "augment", "search", "metrics", "primary"),
 )
+#: Settings of a student that act only where it is distilled.
+_DISTILLED = ("phases", "teachers", "peers", "data_free")
 #: Settings that only a search draws policies by; a training reads the schedule that came of them.
 _POLICIES = ("ops", "copies", "counts", "magnitude", "scale", "ranges", "base")
 
@@ -131,7 +133,7 @@ def dependencies(
     if stage.distilled:
         found["distill"] = values["distill"]
     else:
-        found["role"] = {name: value for name, value in role.items() if name not in ("phases", "teachers", "peers")}
+        found["role"] = {name: value for name, value in role.items() if name not in _DISTILLED}
     if parts.reward is not None:
         found["reward"] = parts.reward
     if stage.teacher is not None:

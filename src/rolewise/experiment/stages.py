@@ -18,6 +18,7 @@ from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
 from rolewise.experiment.role_section import section_of
+from rolewise.experiment.made_images import learns_without_data, trainee_on_made_images
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.searched_scalars import scalar_segments
 from rolewise.experiment.second_view import add_strong_view
@@ -87,7 +88,7 @@ def loss_of(run: RunFolder, data: SeedData, stage: Stage, seed: int, indices: Te
     if stage.distilled and teacher is not None:
         others = {role: trained_network(run, data, find_stage(config, name)) for role, name in stage.others}
         teachers = {section.teachers[0]: teacher, **others}
-    return builders.distiller(data, section, student, teachers, indices)
+    return builders.distiller(data, section, student, teachers, indices, made=learns_without_data(section, stage))
 
 
 def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
@@ -126,8 +127,11 @@ def training(run: RunFolder, stage: Stage) -> BuiltTraining:
     section = section_of(config, stage.role)
     scalars = scalar_segments(run, stage)
     indices = data.final_indices(section.images, unseen=stage.unseen)
+    distiller = loss_of(run, data, stage, derive_seed(stage.seed, stage.role), indices)
+    if learns_without_data(section, stage):
+        return BuiltTraining(trainee_on_made_images(distiller, data, stage, section), data, section.train.epochs)
     trainee = Trainee(
-        loss_of(run, data, stage, derive_seed(stage.seed, stage.role), indices),
+        distiller,
         data.seen_by(stage.role),
         indices,
         augmentation=augmentation_of(run, config, stage),
@@ -178,12 +182,14 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
     keep_beginning(data, stage.role, folder)
     if trainee.cache is not None:
         report(str(trainee.cache))
-    held_out = not bool(torch.isin(data.validation, trainee.indices).any())
+    section = section_of(config, stage.role)
+    made = learns_without_data(section, stage)
+    held_out = made or not bool(torch.isin(data.validation, trainee.indices).any())
 
     task = trainee.distiller.task
 
     def validate() -> float:
-        spec = trainee.distiller.student_input
+        spec = data.spec(section.model) if made else trainee.distiller.student_input
         source = data.seen_by(stage.role)
         return evaluate(trainee.model, source, data.validation, spec, device=data.device, task=task).first
 
@@ -200,7 +206,7 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
         raise Interrupted(f"{stage.name} was stopped")
     summary: dict[str, Any] = {
         "images": trainee.images_seen,
-        **cost_of(data, section_of(config, stage.role).model, trainee.model),
+        **cost_of(data, section.model, trainee.model),
     }
     if held_out:
         summary[f"validation_{task.metrics[0].key}"] = validate()

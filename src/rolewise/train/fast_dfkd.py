@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -134,7 +135,7 @@ class FastDFKDObjective(nn.Module):
         outer = {name: weight for name, weight in self.generator.named_parameters() if weight.requires_grad}
         copy = {name: weight.detach().clone().requires_grad_() for name, weight in outer.items()}
         sums = {name: torch.zeros_like(weight) for name, weight in outer.items()}
-        groups = [{"params": list(copy.values())}, {"params": [noise], "lr": self.noise_rate}]
+        groups: list[dict[str, Any]] = [{"params": list(copy.values())}, {"params": [noise], "lr": self.noise_rate}]
         optimizer = torch.optim.Adam(groups, lr=self.inner_rate, betas=_BETAS)
         kept: list[tuple[float, Tensor]] = []
         record: list[dict[str, Tensor]] = []
@@ -145,7 +146,7 @@ class FastDFKDObjective(nn.Module):
             parts, moments = self._judged(seen, labels)
             total = torch.stack([parts[name] * weight for name, weight in self.weights.items() if weight]).sum()
             optimizer.zero_grad()
-            total.backward()
+            torch.autograd.backward(total)
             for name, weight in copy.items():
                 if weight.grad is not None:
                     sums[name] += weight.grad

@@ -25,7 +25,7 @@ def tracked_norms(teacher: nn.Module, method: str) -> dict[str, nn.Module]:
     Raises:
         InputError: there is none.
     """
-    norms = {
+    norms: dict[str, nn.Module] = {
         name: module
         for name, module in teacher.named_modules()
         if isinstance(module, _NORMS) and module.running_mean is not None
@@ -65,7 +65,7 @@ class InversionJudges:
             images: [B, C, H, W].
             labels: int64 [B].
             before: means and variances of earlier batches, each [D], D the sum of the norms' widths.
-            momentum: weight of these beside those of the batch, in [0, 1].
+            momentum: their weight; that of the batch has the rest of 1.
 
         Returns:
             ``labels``, ``statistics`` and ``adversarial``, scalars; means and variances [D], without gradients.
@@ -74,7 +74,7 @@ class InversionJudges:
             output, features = self._taps.run(lambda: self.teacher(images))
             teacher, student = class_logits(output), class_logits(self.student(images))
         now = [moments_of(features[path]) for path in self._taps.paths]
-        kept = list(zip(*(side.split(self.widths) for side in before), strict=True))
+        kept = list(zip(*(torch.split(side, self.widths) for side in before), strict=True))
         moved = [
             (momentum * old[0] + (1 - momentum) * new[0], momentum * old[1] + (1 - momentum) * new[1])
             for old, new in zip(kept, now, strict=True)

@@ -19,6 +19,7 @@ from rolewise.experiment.name_checks import check
 from rolewise.experiment.own_code import own_code
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.trial.configured_trial import configured_trial
+from rolewise.experiment.trial.data_free_trial import data_free_faults_of
 from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of, taught_images
 from rolewise.experiment.trial.metric_trial import metric_trial_faults
 from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault
@@ -189,6 +190,8 @@ class Trial:
             if teaching is None:
                 continue
             model, teacher = teaching[section.teachers[0]]
+            if section.data_free is not None and distils and not faulty("students", at):
+                yield from data_free_faults_of(at, section, teacher.module, student.module, images)
             if section.init == "teacher":
                 fault = self._once(["init", model, section.model, images], partial(init_fault, teacher, student))
                 if fault:
