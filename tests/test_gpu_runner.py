@@ -218,7 +218,15 @@ def test_every_piece_has_its_steps_and_every_config_is_valid(pieces: Any, tmp_pa
 
     for miniature in (False, True):
         found = pieces.plan.pieces(pieces.plan.Setting(tmp_path, "cpu", miniature))
-        assert [piece.name for piece in found] == ["agreement", "peers", "pair", "role_wise", "reference", "mixing"]
+        assert [piece.name for piece in found] == [
+            "agreement",
+            "peers",
+            "device",
+            "pair",
+            "role_wise",
+            "reference",
+            "mixing",
+        ]
         for step in (step for piece in found for step in piece.steps):
             words = list(step.command)
             if "rolewise" not in words:

@@ -63,7 +63,8 @@ class Setting:
 
 def pieces(setting: Setting) -> list[Piece]:
     """Returns all pieces, the one that is worth most first."""
-    makers: tuple[Callable[[Setting], Piece], ...] = (_agreement, _peers, _pair, _role_wise, _reference, _mixing)
+    makers: tuple[Callable[[Setting], Piece], ...]
+    makers = (_agreement, _peers, _device, _pair, _role_wise, _reference, _mixing)
     return [make(setting) for make in makers]
 
 
@@ -99,6 +100,15 @@ def _peers(setting: Setting) -> Piece:
         _script(setting, "peers", "step", "step.py", 3, "--threads", "1", *quick, *rounds),
     )
     return Piece("peers", "augmentation against kornia, a step against torchdistill's", steps, reads_data=False)
+
+
+def _device(setting: Setting) -> Piece:
+    quick = ["--quick"] if setting.miniature else []
+    steps = [
+        _script(setting, "device", part, "gpu_pieces/one_device.py", minutes, "--part", part, *quick)
+        for part, minutes in (("triton", 1.0),)
+    ]
+    return Piece("device", "what makes one device faster: the Triton kernel", tuple(steps), reads_data=False)
 
 
 def _pair(setting: Setting) -> Piece:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,12 @@ from rolewise.errors import RunError
 
 #: The kernel's operations, in the order of `Step` in kernel.cpp, behind the geometric ones, which are 0.
 _STEPS = ("brightness", "contrast", "color", "sharpness", "posterize", "solarize", "autocontrast", "equalize", "invert")
-_NUMBERS = {name: number for number, name in enumerate((*_STEPS, "cutout"), 1)}
+STEP_NUMBERS = {name: number for number, name in enumerate((*_STEPS, "cutout"), 1)}
 _GEOMETRIC = tuple(name for name in NAMES if OPS[name].kind == "geometric")
 #: Geometric operations that move by whole pixels: nothing lies between them.
 WHOLE = ("flip", "crop")
 #: Steps by operation; the last entry, which -1 finds, is for none. -2 is an operation that torch must do.
-_CODES = np.array([*(0 if name in _GEOMETRIC else _NUMBERS.get(name, -2) for name in NAMES), -1], dtype=np.int32)
+_CODES = np.array([*(0 if name in _GEOMETRIC else STEP_NUMBERS.get(name, -2) for name in NAMES), -1], dtype=np.int32)
 #: Pixels of a channel, at the most: places are counted in 32 bits.
 _LARGEST = 2**31 - 1
 
@@ -49,11 +50,11 @@ def apply_by_kernel(images: Tensor, plan: Plan, interpolation: str, fill: Tensor
     ops, values, draws = (tensor.cpu().contiguous().numpy() for tensor in (plan.ops, plan.values, plan.draws))
     if (ops == INDEX["mosaic"]).any():
         return None  # it sees other images of its batch
-    steps = _steps(ops, values, interpolation)
+    steps = kernel_steps(ops, values, interpolation)
     left = (steps == -2).any(1)
     rows = np.flatnonzero(~left)
     height, width = images.shape[-2:]
-    maps = _maps(ops, values, draws, height, width)
+    maps = kernel_maps(ops, values, draws, height, width)
     images = images.contiguous()
     result = torch.empty_like(images)
     colour = fill.contiguous()
@@ -68,7 +69,7 @@ def _address(array: NDArray[np.generic]) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _steps(ops: NDArray[np.int64], values: NDArray[np.float32], interpolation: str) -> NDArray[np.int32]:
+def kernel_steps(ops: NDArray[np.int64], values: NDArray[np.float32], interpolation: str) -> NDArray[np.int32]:
     """Returns [B, S]: what the kernel does in each slot, -2 where torch must."""
     # Operations of the user's own have numbers behind the table.
     steps = np.where(ops < len(NAMES), _CODES[np.minimum(ops, len(NAMES))], np.int32(-2)).astype(np.int32)
@@ -76,12 +77,12 @@ def _steps(ops: NDArray[np.int64], values: NDArray[np.float32], interpolation: s
         whole = np.isin(ops, [NAMES.index(name) for name in WHOLE])
         steps[(steps == 0) & ~whole] = -2
     # Shares beyond 0 to 1 leave the levels of a byte, where conversions differ between machines.
-    shared = (steps == _NUMBERS["autocontrast"]) | (steps == _NUMBERS["equalize"])
+    shared = (steps == STEP_NUMBERS["autocontrast"]) | (steps == STEP_NUMBERS["equalize"])
     steps[shared & ~((values >= 0) & (values <= 1))] = -2
     return np.ascontiguousarray(steps)
 
 
-def _maps(
+def kernel_maps(
     ops: NDArray[np.int64], values: NDArray[np.float32], draws: NDArray[np.float32], height: int, width: int
 ) -> NDArray[np.int64]:
     """Returns int64 [B, S, 6], the maps of the geometric operations in fixed point."""
@@ -111,7 +112,9 @@ def build_kernel() -> Path:
             f"{kernel_path()} must be a library that loads, of this user alone, with ROLEWISE_KERNEL not off; "
             "check the folder's rights and umask"
         )
-    faults = _differing()
+    from rolewise.augment.plan_application import apply
+
+    faults = differing(apply)
     if faults:
         kernel_path().unlink()
         raise RunError(
@@ -121,9 +124,14 @@ def build_kernel() -> Path:
     return kernel_path()
 
 
-def _differing() -> list[str]:
-    """Returns the operations in which the kernel's bytes are not torch's, on images of noise."""
-    from rolewise.augment.plan_application import apply, apply_in_torch
+def differing(applied: Callable[[Tensor, Plan], Tensor], device: str = "cpu") -> list[str]:
+    """Returns the operations in which a kernel's bytes are not torch's, on images of noise.
+
+    Args:
+        applied: applies a plan by the kernel, with 0 as fill.
+        device: of the images.
+    """
+    from rolewise.augment.plan_application import apply_in_torch
 
     generator = torch.Generator().manual_seed(0)
     faults = []
@@ -132,6 +140,7 @@ def _differing() -> list[str]:
             images = torch.randint(0, 256, (16, channels, height, width), dtype=torch.uint8, generator=generator)
             values = torch.rand(16, 1, generator=generator) * OPS[name].range
             plan = Plan(torch.full((16, 1), number), values, torch.rand(16, 1, 2, generator=generator))
-            if not torch.equal(apply(images, plan), apply_in_torch(images, plan)) and name not in faults:
+            images = images.to(device)
+            if not torch.equal(applied(images, plan), apply_in_torch(images, plan)) and name not in faults:
                 faults.append(name)
     return faults

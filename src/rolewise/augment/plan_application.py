@@ -18,6 +18,7 @@ from rolewise.augment.mosaic import compose, rectangles
 from rolewise.augment.ops import NAMES, OPS, OWN
 from rolewise.augment.own_ops import apply_own
 from rolewise.augment.plan import Plan
+from rolewise.augment.triton_kernel import apply_by_triton, wants_triton
 from rolewise.errors import InputError
 
 #: Bytes of images that are worked on at a time: on a CPU what fits the cache, elsewhere what fills the device.
@@ -60,7 +61,8 @@ def apply(
 ) -> Tensor:
     """Applies a plan: each image its own operations in its own order.
 
-    On a CPU the compiled kernel does it where it is built (see `rolewise.augment.build_kernel`), to the same bytes.
+    On a CPU the compiled kernel does it where it is built (see `rolewise.augment.build_kernel`), and on a GPU one in
+    Triton where the environment variable ``ROLEWISE_TRITON`` is ``on``, to the same bytes.
 
     Args:
         images: [B, C, H, W] uint8, C 1 or 3, on any device. Not changed.
@@ -88,7 +90,8 @@ def apply(
     plan.check()
     if images.numel() == 0:
         return images.clone()
-    done = apply_by_kernel(images, plan, interpolation, colour)
+    by_triton = wants_triton(images.device)
+    done = (apply_by_triton if by_triton else apply_by_kernel)(images, plan, interpolation, colour)
     if done is None:
         return apply_in_torch(images, plan, interpolation, colour, group)
     result, left = done

@@ -1,0 +1,129 @@
+"""The Triton kernel, by its interpreter on a CPU, gives torch's bytes; the switch, and what is left to torch."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from rolewise.augment import Plan, apply, build_schedule, triton_kernel
+from rolewise.augment.kernel import STEP_NUMBERS
+from rolewise.augment.ops import INDEX, NAMES, OPS
+from rolewise.augment.plan_application import apply_in_torch
+from rolewise.augment.triton_kernel import TRITON_SWITCH, apply_by_triton, check_triton, wants_triton
+from rolewise.errors import InputError, RunError
+
+FILL = torch.tensor([7, 200, 31], dtype=torch.uint8).view(3, 1, 1)
+SLOTS = "rolewise.augment.triton_slots"
+needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
+
+
+@pytest.fixture(scope="module")
+def interpreted() -> Iterator[None]:
+    """Triton's interpreter, which counts when functions are made: the module is imported anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRITON_INTERPRET", "1")
+        patch.delitem(sys.modules, SLOTS, raising=False)
+        yield
+    sys.modules.pop(SLOTS, None)
+
+
+def images_of(shape: tuple[int, ...], seed: int) -> torch.Tensor:
+    """Images of noise; the first is of few levels, the second of a single one."""
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    images[0] = images[0] // 100 * 97
+    images[1] = 5
+    return images
+
+
+@needs_triton
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "mosaic"])
+def test_every_operation_gives_torch_s_bytes(name: str) -> None:
+    generator = torch.Generator().manual_seed(INDEX[name])
+    for channels, height, width in ((3, 9, 14), (1, 40, 33)):
+        images = images_of((4, channels, height, width), INDEX[name])
+        low = -1.0 if OPS[name].signed else 0.0
+        values = torch.rand(4, 1, generator=generator) * (1 - low) + low
+        plan = Plan(torch.full((4, 1), INDEX[name]), values * OPS[name].range, torch.rand(4, 1, 2, generator=generator))
+        done = apply_by_triton(images, plan, "nearest", FILL[:channels])
+        assert done is not None and not len(done[1])
+        assert torch.equal(done[0], apply_in_torch(images, plan, "nearest", FILL[:channels]))
+
+
+@needs_triton
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_whole_plans_and_what_is_left_to_torch(interpolation: str) -> None:
+    images = images_of((12, 3, 16, 16), 3)
+    given = images.clone()
+    plan = build_schedule("randaugment").at(0.5).draw(12, (3, 16, 16), torch.Generator().manual_seed(3))
+    done = apply_by_triton(images, plan, interpolation, FILL)
+    assert done is not None and torch.equal(images, given)
+    expected, left = apply_in_torch(images, plan, interpolation, FILL), done[1].tolist()
+    kept = [row for row in range(12) if row not in left]
+    assert kept and torch.equal(done[0][kept], expected[kept])
+    assert bool(left) == (interpolation == "bilinear")
+    # What changes nothing is a copy; a mosaic sees other images; a pixel's neighbours must be there.
+    none = Plan(torch.full((12, 2), -1), torch.zeros(12, 2), torch.zeros(12, 2, 2))
+    copied = apply_by_triton(images, none, "nearest", FILL)
+    assert copied is not None and torch.equal(copied[0], images)
+    mosaic = Plan(torch.full((12, 1), INDEX["mosaic"]), torch.full((12, 1), 0.5), torch.zeros(12, 1, 2))
+    assert apply_by_triton(images, mosaic, "nearest", FILL) is None
+    assert apply_by_triton(images[..., :2], none, "nearest", FILL) is None
+
+
+@needs_triton
+@pytest.mark.usefixtures("interpreted")
+def test_a_kernel_that_differs_from_torch_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = importlib.import_module(SLOTS)
+    for name, number in STEP_NUMBERS.items():
+        assert getattr(slots, name.upper()).value == number
+    monkeypatch.setattr(triton_kernel, "apply_by_triton", lambda images, *others: (images, []))
+    with pytest.raises(RunError, match=r"must give torch's bytes on cpu, got others for rotate, .*ROLEWISE_TRITON=off"):
+        check_triton.__wrapped__("cpu")
+
+
+@needs_triton
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 3])
+def test_it_compiles_for_a_gpu_without_fused_products_and_sums(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.delitem(sys.modules, SLOTS, raising=False)
+    slots = importlib.import_module(SLOTS)
+    backends, compiler = (importlib.import_module(f"triton.{name}") for name in ("backends.compiler", "compiler"))
+    first = {"source": "*u8", "steps": "*i32", "values": "*fp32", "tables": "*u8", "middles": "*fp32"}
+    second = {**first, "target": "*u8", "draws": "*fp32", "maps": "*i64", "fill": "*u8", "half_side": "fp32"}
+    numbers = dict.fromkeys(("slot", "slots", "pixels", "height", "width"), "i32")
+    constants = {"CHANNELS": channels, "BLOCK": 1024}
+    for function, types in ((slots.fill_tables, first), (slots.apply_slot, second)):
+        known = {**numbers, **types, **dict.fromkeys(constants, "constexpr")}
+        source = compiler.ASTSource(function, {name: known[name] for name in function.arg_names}, constants)
+        target = backends.GPUTarget("cuda", 90, 32)
+        made = compiler.compile(source, target=target, options={"enable_fp_fusion": False})
+        assert "ld.global" in made.asm["ptx"] and "fma." not in made.asm["ptx"]
+    sys.modules.pop(SLOTS, None)
+
+
+def test_it_is_used_on_gpus_alone_and_only_where_it_is_switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda", 7)
+    monkeypatch.delenv(TRITON_SWITCH, raising=False)
+    assert not wants_triton(gpu)
+    checked: list[str] = []
+    monkeypatch.setattr(triton_kernel, "check_triton", checked.append)
+    monkeypatch.setenv(TRITON_SWITCH, "on")
+    assert not wants_triton(cpu) and wants_triton(gpu) and checked == ["cuda:7"]
+    monkeypatch.setenv(TRITON_SWITCH, "yes")
+    images = torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
+    with pytest.raises(InputError, match="ROLEWISE_TRITON must be on or off, got 'yes'"):
+        apply(images, Plan(torch.full((1, 1), -1), torch.zeros(1, 1), torch.zeros(1, 1, 2)))
+
+
+def test_a_missing_triton_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, SLOTS, None)
+    with pytest.raises(InputError, match=r'Triton must be installed .*pip install "rolewise\[triton\]"'):
+        check_triton.__wrapped__("cpu")
