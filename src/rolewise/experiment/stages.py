@@ -17,8 +17,8 @@ from rolewise.distill import Distiller
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
-from rolewise.experiment.role_section import section_of
 from rolewise.experiment.made_images import learns_without_data, trainee_on_made_images
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.searched_scalars import scalar_segments
 from rolewise.experiment.second_view import add_strong_view

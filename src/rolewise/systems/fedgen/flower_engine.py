@@ -1,4 +1,4 @@
-"""A federation on Flower's simulation: each client is a node, and all that passes between it and the server is a message."""
+"""A federation on Flower's simulation: each client is a node, and what passes between it and the server a message."""
 
 from __future__ import annotations
 
