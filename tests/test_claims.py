@@ -118,7 +118,12 @@ def test_a_sentence_moves_when_its_figures_do(name: str):
 
 @pytest.mark.parametrize(
     "said, of_figures",
-    [(rules.FOUND_SHORT, program.short), (rules.FOUND_RESCALED, program.logits), (rules.FOUND_MIXED, program.mixing)],
+    [
+        (rules.FOUND_SHORT, program.short),
+        (rules.FOUND_RESCALED, program.logits),
+        (rules.FOUND_MIXED, program.mixing),
+        (rules.FOUND_METHODS, program.methods),
+    ],
 )
 def test_what_advise_says_of_results_is_what_the_figures_say(said: str, of_figures) -> None:
     assert said == of_figures(FIGURES)

@@ -17,6 +17,7 @@ from claims import (  # noqa: F401 (they register)
     advice,
     bits,
     cautions,
+    choosing,
     cifar,
     dense,
     digits,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from claims import teacher_mode
 from claims.bits import LOSSES, losses
+from claims.choosing import compared_table
 from claims.digits import SEARCHES
 from claims.figures import Arms, Estimate, Figures, interval, p, percent, points
 from claims.systems import all_systems, claims_table, refuted_table
@@ -204,6 +205,7 @@ TABLES: dict[str, Callable[[Figures, str], str]] = {
     "system": claims_table,
     "systems": all_systems,
     "refuted": refuted_table,
+    "compared": compared_table,
 }
 
 

@@ -221,6 +221,11 @@ def _notes(case: Case) -> list[str]:
         "No student was trained: the proposal is a starting point, and only a comparison on several seeds decides "
         "whether it is better. `rolewise study` makes one, and `rolewise regret` gives the proposal's regret in it."
     )
+    listed = ",".join(rules.ABOVE_KD)
+    notes.append(
+        f"No other method was tried; {rules.FOUND_METHODS}. `rolewise compare --methods {listed} --data CONFIG` "
+        "compares them on these data, over seeds and beside plain kd."
+    )
     if any(method_name(method) not in METHODS for method in case.methods):
         notes.append("Combined methods keep their own weights and temperatures.")
     return notes
