@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from claims.digits import PRESETS
 from claims.figures import Estimate, Figures, count, some
 from claims.mixing import MIXED
-from claims.systems import answers, known_systems
+from claims.systems import answers, committed
 from claims.telling import Told, paragraph, told
 from claims.verdicts import asked, firm, grouped, jointly
 from rolewise.statistics import ArmRow
@@ -69,7 +69,7 @@ def summary(figures: Figures) -> Iterator[Told]:
         f"{asked(other)}.",
         begins=True,
     )
-    known = known_systems()
+    known = committed()
     found = [verdict_of(answer) for name in known for answer in answers(figures, name)]
     verdicts = [f"{found.count(word)} {word}" for word in ("confirmed", "refuted", "undecided")]
     yield told(

@@ -1,4 +1,4 @@
-"""A federation on Flower's simulation: each client is a node, and all that passes between it and the server is a message."""
+"""A federation on Flower's simulation: clients are its nodes, and talk to the server by messages."""
 
 from __future__ import annotations
 
