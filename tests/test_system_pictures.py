@@ -11,20 +11,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
 import system_pictures
 from claims.figures import Figures
-from claims.systems import answers, known_systems
+from claims.systems import answers, committed
 
 from rolewise.report.palette import declarations
 from rolewise.systems import SYSTEMS
 
 
 def test_every_system_that_was_run_has_its_picture_and_no_other_has() -> None:
-    assert sorted(path.stem for path in system_pictures.IMAGES.iterdir()) == sorted(known_systems())
+    assert sorted(path.stem for path in system_pictures.IMAGES.iterdir()) == sorted(committed())
     moved = Figures(0)
-    for name in known_systems():
+    for name in committed():
         picture = (system_pictures.IMAGES / f"{name}.svg").read_text(encoding="utf-8")
-        committed, other = (system_pictures.shown(answers(figures, name)) for figures in (Figures(), moved))
-        assert system_pictures.source(picture) == system_pictures.digest(committed), "run python tools/results_table.py"
-        assert system_pictures.digest(other) != system_pictures.digest(committed)
+        held, other = (system_pictures.shown(answers(figures, name)) for figures in (Figures(), moved))
+        assert system_pictures.source(picture) == system_pictures.digest(held), "run python tools/results_table.py"
+        assert system_pictures.digest(other) != system_pictures.digest(held)
         assert all(mode in picture for mode in (declarations(0), declarations(1), "prefers-color-scheme: dark"))
 
 

@@ -72,8 +72,8 @@ def documents() -> dict[Path, str]:
 
 
 if __name__ == "__main__":
-    committed = Figures()
+    figures = Figures()
     for name in known_systems():
-        system_pictures.write(SYSTEMS[name], answers(committed, name))
+        system_pictures.write(SYSTEMS[name], answers(figures, name))
     for document, held in (*documents().items(), (BENCHMARKS, BENCHMARKS.read_text(encoding="utf-8"))):
-        document.write_text(renewed(held, committed), encoding="utf-8")
+        document.write_text(renewed(held, figures), encoding="utf-8")

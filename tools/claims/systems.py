@@ -12,11 +12,6 @@ from rolewise.systems.system_page import short_answer, system_table
 from rolewise.systems.system_result import answers_of, verdict_of
 
 
-def known_systems() -> list[str]:
-    """Returns the names of the systems whose results are committed."""
-    return [name for name in SYSTEMS if (RESULTS / "systems" / f"{name}.json").exists()]
-
-
 def answers(figures: Figures, name: str) -> list[Answer]:
     """Returns the answers to a system's claims."""
     return answers_of(SYSTEMS[name], figures.json(f"systems/{name}")["rows"])
@@ -31,11 +26,8 @@ def claims_table(figures: Figures, name: str) -> str:
     if name not in known_systems():
         return "Not run yet.\n"
     system, rows, found = SYSTEMS[name], figures.json(f"systems/{name}")["rows"], answers(figures, name)
-    lines = [
-        f"![Differences of the claims with their 95% intervals. {short_answer(found)}](images/systems/{name}.svg)",
-        "",
-    ]
-    lines += ["| claim | answer | evidence |", "|---|---|---|"]
+    shown = f"Differences of the claims with their 95% intervals. {short_answer(found)}"
+    lines = [f"![{shown}](images/systems/{name}.svg)", "", "| claim | answer | evidence |", "|---|---|---|"]
     for claim, answer in zip(system.claims, found, strict=True):
         lines.append(f"| {claim.text} | {verdict_of(answer)} | {_evidence(answer)} |")
     lines += ["", f"| {' | '.join([*system.axes, *(info.axis for info in system.metrics)])} |"]

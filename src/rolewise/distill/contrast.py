@@ -23,4 +23,4 @@ def contrast_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tenso
         [B], nats.
     """
     cosines = F.normalize(student, dim=1) @ F.normalize(teacher, dim=1).T
-    return F.cross_entropy(cosines / temperature, torch.arange(len(student)), reduction="none")
+    return F.cross_entropy(cosines / temperature, torch.arange(len(student), device=student.device), reduction="none")

@@ -96,8 +96,8 @@ def claim_between(
         metric: the metric, with its direction.
         alike: levels that both sides have, by axis.
     """
-    sides = ({**dict(zip(axes, side, strict=True)), **alike} for side in (of, against))
-    return Claim(text, *sides, metric.key, "higher" if metric.higher_is_better else "lower")
+    first, second = ({**dict(zip(axes, side, strict=True)), **alike} for side in (of, against))
+    return Claim(text, first, second, metric.key, "higher" if metric.higher_is_better else "lower")
 
 
 @dataclass(frozen=True)
