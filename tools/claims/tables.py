@@ -8,7 +8,7 @@ from claims import teacher_mode
 from claims.bits import LOSSES, losses
 from claims.digits import SEARCHES
 from claims.figures import Arms, Estimate, Figures, interval, p, percent, points
-from claims.systems import all_systems, claims_table
+from claims.systems import all_systems, claims_table, refuted_table
 from rolewise.statistics import ArmRow, FloatComparison
 from rolewise.statistics.questions import Answer
 from rolewise.statistics.study_sentences import column_unit
@@ -203,6 +203,7 @@ TABLES: dict[str, Callable[[Figures, str], str]] = {
     "agreement": agreement_table,
     "system": claims_table,
     "systems": all_systems,
+    "refuted": refuted_table,
 }
 
 
