@@ -33,8 +33,8 @@ class Preset:
         training: the recipe that it was trained by (see ``rolewise compare``).
         source: the paper, with its address.
         code: the code or table that the numbers were read in.
-        epoch: the epoch of the figures that were published with it: the last one, or the best on the test set, by
-            a statement of their authors.
+        epoch: the epoch of the figures that were published with it: the last one, or the best on the test set, as their
+            authors state it themselves.
         reduction: reduction that its weight belongs to.
     """
 

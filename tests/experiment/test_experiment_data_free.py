@@ -48,6 +48,8 @@ def faults_of(*settings: str) -> Iterator[str]:
         (["distill.methods=[{name: crd, negatives_from: all}]"], "must read no rows"),
         (["students[0].mix.method=mixup"], "students[0].mix.method: must be left out beside data_free"),
         (["students[0].phases=[{methods: [kd]}]"], "students[0].phases: must be left out"),
+        (["students[0].model.size=[12, 12]"], "data_free: must be left out unless student and teacher take images"),
+        (["teacher.model.size=[12, 12]"], "data_free: must be left out unless student and teacher take images"),
         (["students[0].train.batch_size=1"], "students[0].train.batch_size: must be at least 2"),
         (["students[0].data_free.settings={warmpu: 3}"], 'no such setting of "fast_dfkd"; did you mean "warmup"?'),
         (["students[0].data_free.settings={mirrored: 3}"], "must be like its default True, got 3"),

@@ -50,21 +50,23 @@ def data_free_faults(config: ExperimentConfig, left_out: Collection[Steps] = ())
                 needs = "labels" if info.targets else "rows" if info.term and info.term.needs_indices else ""
                 needs = needs or ("views" if info.term and info.term.needs_views else "")
                 if needs:
-                    yield place, f'must read no {needs} where a student has data_free, got "{name}": {_ALONE}'
+                    yield (
+                        place,
+                        f'must read no {needs} where a student has data_free, got "{name}": {_ALONE}; leave one out',
+                    )
 
 
 def _of_student(student: StudentSection) -> Iterable[tuple[Steps, str]]:
     section = student.data_free
     assert section is not None
-    for path, wrong in (
-        (("phases",), bool(student.phases)),
-        (("peers",), bool(student.peers)),
-        (("mix", "method"), student.mix.method != "none"),
-        (("train", "batches"), student.train.batches != "shuffled"),
-        (("model", "size"), student.model.size is not None),
+    for path, wrong, value in (
+        (("phases",), bool(student.phases), len(student.phases)),
+        (("peers",), bool(student.peers), len(student.peers)),
+        (("mix", "method"), student.mix.method != "none", student.mix.method),
+        (("train", "batches"), student.train.batches != "shuffled", student.train.batches),
     ):
         if wrong:
-            yield path, "must be left out beside data_free; leave one of them out"
+            yield path, f"must be left out beside data_free, got {value}; leave one of them out"
     if len(student.teachers) != 1:
         yield ("teachers",), f"must be one network beside data_free, got {list(student.teachers)}; name one"
     if student.train.batch_size < 2:

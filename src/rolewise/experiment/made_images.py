@@ -13,7 +13,6 @@ from torch import nn
 from rolewise.config.data_free_section import DataFreeSection
 from rolewise.config.network_sections import StudentSection
 from rolewise.distill import Distiller
-from rolewise.experiment.builders import train_settings
 from rolewise.experiment.seed_data import SeedData
 from rolewise.experiment.stage_graph import Stage
 from rolewise.models.image_generator import ImageGenerator
@@ -24,6 +23,7 @@ from rolewise.train import (
     GeneratedFeed,
     PoolFeed,
     Trainee,
+    TrainSettings,
     Update,
     dafl_objective,
     zskt_objective,
@@ -120,7 +120,9 @@ def learns_without_data(section: StudentSection, stage: Stage) -> bool:
     return stage.distilled and section.data_free is not None
 
 
-def trainee_on_made_images(distiller: Distiller, data: SeedData, stage: Stage, section: StudentSection) -> Trainee:
+def trainee_on_made_images(
+    distiller: Distiller, data: SeedData, stage: Stage, section: StudentSection, settings: TrainSettings
+) -> Trainee:
     """Returns the training of a student without data.
 
     Args:
@@ -128,6 +130,7 @@ def trainee_on_made_images(distiller: Distiller, data: SeedData, stage: Stage, s
         data: of the run's seed; its images give their shape alone.
         stage: the training.
         section: of the student.
+        settings: of the training.
     """
     assert section.data_free is not None
     seed, size = derive_seed(stage.seed, stage.role, "training"), data.source.batch(data.train[:1]).shape[2:]
@@ -141,5 +144,4 @@ def trainee_on_made_images(distiller: Distiller, data: SeedData, stage: Stage, s
         seed=seed,
         device=data.device,
     )
-    settings = train_settings(section.train, data.config)
     return Trainee(distiller, made.feed, settings=settings, seed=seed, device=data.device, updates=[made.update])

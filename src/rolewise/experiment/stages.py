@@ -128,8 +128,10 @@ def training(run: RunFolder, stage: Stage) -> BuiltTraining:
     scalars = scalar_segments(run, stage)
     indices = data.final_indices(section.images, unseen=stage.unseen)
     distiller = loss_of(run, data, stage, derive_seed(stage.seed, stage.role), indices)
+    settings = stage_settings(run, data, stage.role)
     if learns_without_data(section, stage):
-        return BuiltTraining(trainee_on_made_images(distiller, data, stage, section), data, section.train.epochs)
+        made = trainee_on_made_images(distiller, data, stage, section, settings)
+        return BuiltTraining(made, data, section.train.epochs)
     trainee = Trainee(
         distiller,
         data.seen_by(stage.role),
@@ -137,7 +139,7 @@ def training(run: RunFolder, stage: Stage) -> BuiltTraining:
         augmentation=augmentation_of(run, config, stage),
         teacher_augmentation=_teacher_view(run, config, stage),
         view=config.distill.view if stage.distilled else "shared",
-        settings=stage_settings(run, data, stage.role),
+        settings=settings,
         seed=derive_seed(stage.seed, stage.role, "training"),
         device=data.device,
         scalars=scalars,

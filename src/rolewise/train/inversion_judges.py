@@ -65,7 +65,7 @@ class InversionJudges:
             images: [B, C, H, W].
             labels: int64 [B].
             before: means and variances of earlier batches, each [D], D the sum of the norms' widths.
-            momentum: their weight; that of the batch has the rest of 1.
+            momentum: weight of these beside those of the batch, in [0, 1].
 
         Returns:
             ``labels``, ``statistics`` and ``adversarial``, scalars; means and variances [D], without gradients.

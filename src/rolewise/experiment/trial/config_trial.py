@@ -191,7 +191,7 @@ class Trial:
                 continue
             model, teacher = teaching[section.teachers[0]]
             if section.data_free is not None and distils and not faulty("students", at):
-                yield from data_free_faults_of(at, section, teacher.module, student.module, images)
+                yield from data_free_faults_of(at, section, model, teacher.module, student.module, images)
             if section.init == "teacher":
                 fault = self._once(["init", model, section.model, images], partial(init_fault, teacher, student))
                 if fault:
