@@ -25,6 +25,8 @@ from claims import (  # noqa: F401 (they register)
     places,
     speed,
     splits,
+    summary,
+    systems,
     teacher_mode,
 )
 from claims.coverage import DERIVED

@@ -15,7 +15,7 @@ STUDENTS = {"float": "the student in floating point", "w2a2": "the student at 2 
 
 @paragraph("cifar20")
 def natural_images(figures: Figures) -> Iterator[Told]:
-    """README, and the page on the search below the table."""
+    """The pages of results and of the search."""
     arms, settings = figures.arms("cifar20"), figures.config("cifar20.yaml")
     train = settings["students"][0]["train"]
     passes, images = train["epochs"], settings["students"][0]["images"]

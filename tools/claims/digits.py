@@ -46,7 +46,7 @@ def own_against(arms: Arms, student: str, *, distilled: bool) -> dict[str, Estim
 
 @paragraph("digits")
 def default_experiment(figures: Figures) -> Iterator[Told]:
-    """README, below the table."""
+    """The page of results, below the table."""
     arms = figures.arms("digits")
     yield told(f"What these data say: {worth(arms)[0].lower()}{worth(arms)[1:]}")
     yield told(

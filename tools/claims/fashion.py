@@ -19,7 +19,7 @@ def steps(figures: Figures) -> int:
 
 @paragraph("fashion_mnist")
 def comparison(figures: Figures) -> Iterator[Told]:
-    """README, below the table."""
+    """The page of results, below the table."""
     arms = figures.arms("fashion_mnist")
     yield aside(f"Students train for {steps(figures):,} steps.")
     for student in ("small", "tiny"):
@@ -32,7 +32,7 @@ def comparison(figures: Figures) -> Iterator[Told]:
         taught = arms.difference(student, "none+distill", "none")
         yield told(f"Distillation without augmentation changes it by {by_itself(taught)}.")
     yield told(standing(arms, lambda row: f"the {row.student} student {under(row)}"))
-    yield aside("[The log](docs/log.md) says what may be behind that and what was not tried.")
+    yield aside("[The log](log.md) says what may be behind that and what was not tried.")
 
 
 def under(row: ArmRow) -> str:

@@ -76,7 +76,7 @@ def summary(figures: Figures) -> Iterator[Told]:
     everything = fashion.difference(ALL, CLEAN, part="distilled")
     yield told(f"On Fashion-MNIST mixing everything changes the mean by {by_itself(everything)}.")
     yield aside(
-        "[Mixing](docs/mixing.md#what-the-digits-say) has every question with its interval and what these intervals "
+        "[Mixing](mixing.md#what-the-digits-say) has every question with its interval and what these intervals "
         "do not hold, `benchmarks/results/mixup_*` the tables and pages."
     )
 

@@ -42,7 +42,7 @@ def moved(first: Arms, second: Arms) -> tuple[float, float]:
 
 @paragraph("splits")
 def another_division(figures: Figures) -> Iterator[Told]:
-    """README, and the log."""
+    """The page of results, and the log."""
     first, second = figures.arms("digits"), figures.arms("digits_split1")
     means, differences = moved(first, second)
     yield told(
