@@ -51,7 +51,7 @@ def check_triton(device: str) -> None:
         RunError: the kernel's bytes are not torch's.
     """
     try:
-        import rolewise.augment.triton_slots  # noqa: F401
+        from rolewise.augment.triton_slots import apply_slot  # noqa: F401
     except ImportError as error:
         raise InputError(
             f'Triton must be installed where {TRITON_SWITCH} is on ({error}); pip install "rolewise[triton]", or '

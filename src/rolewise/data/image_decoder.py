@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, get_args
 import numpy as np
 
 from rolewise.data.data_checks import check_memory
-from rolewise.data.picture_pixels import as_picture, brought_to, decoded_jpeg
+from rolewise.data.picture_pixels import as_picture, brought_to, decoded_jpeg, jpeg_in_memory
 from rolewise.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,6 +89,11 @@ def decode_image(
 
     name = str(path) if isinstance(path, Path) else "the picture"
     mode = "L" if channels == 1 else "RGB"
+    fitted = functools.partial(
+        brought_to, size=size, resize=resize, crop_ratio=crop_ratio, background=background, resampling=resampling
+    )
+    if (known := jpeg_in_memory(path, mode, _LARGE)) is not None:
+        return _channels_first(fitted(known))
     try:
         with Image.open(path, formats=picture_formats()) as image:
             _check_room(image, name)
@@ -97,9 +102,7 @@ def decode_image(
                 flat = _flattened(image, mode, background)
             if orientation == "exif" and (turn := turn_of(image)) is not None:
                 flat = as_picture(flat).transpose(turn)
-            pixels = brought_to(
-                flat, size, resize=resize, crop_ratio=crop_ratio, background=background, resampling=resampling
-            )
+            pixels = fitted(flat)
             if on_frames is not None and isinstance(path, Path):
                 # After the first picture: damage to a later one is no matter.
                 with suppress(Exception):
@@ -114,7 +117,11 @@ def decode_image(
         raise FaultyImageError(
             f"{name} cannot be read as an image ({type(error).__name__}: {error}); remove or replace it"
         ) from error
-    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return _channels_first(pixels)
+
+
+def _channels_first(pixels: np.ndarray) -> np.ndarray:
+    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def _rgb(colour: Colour) -> tuple[int, int, int]:
