@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import official_learned as learned
 import official_terms as terms
 import torch
 from official_terms import Loss, T, given, labels
@@ -25,6 +26,11 @@ REPOSITORIES = {
     "Multi-Level-Logit-Distillation": "Jin-Ying",
     "logit-standardization-KD": "sunshangquan",
     "CAT-KD": "GzyAftermath",
+    "SemCKD": "DefangChen",
+    "DIST_KD": "hunto",
+    "OFAKD": "Hao840",
+    "mmrazor": "open-mmlab",
+    "TorchDistiller": "irfanICMLL",
 }
 
 
@@ -36,10 +42,11 @@ class Case:
         method: the method's key.
         repository: of `REPOSITORIES`.
         file: path in it.
-        kind: ``logits`` or ``maps``, the tensors that both get.
+        kind: of the tensors that both get (see `official_terms.given`).
         official: their loss of the student's and the teacher's tensors, made of the imported module.
         own: our loss.
         reason: of a difference above `LIMIT`; empty where there is to be none.
+        part: what of the method is compared; empty for all of it but maps of widths.
     """
 
     method: str
@@ -49,6 +56,7 @@ class Case:
     official: Callable[[Any], Loss]
     own: Loss
     reason: str = ""
+    part: str = ""
 
 
 def plain(name: str, at: int | None = 0, **settings: Any) -> Loss:
@@ -84,6 +92,16 @@ def first(of: Callable[[Any], Callable[..., Any]], *, flat: bool = False) -> Cal
     return made
 
 
+def slope(loss: Loss) -> Loss:
+    """Returns a loss of value 1 and the same gradient, of one that differs from another by a constant."""
+
+    def moved(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
+        value = loss(student, teacher)
+        return value - value.detach() + 1
+
+    return moved
+
+
 def listed(of: Callable[[Any], Callable[..., Any]]) -> Callable[[Any], Loss]:
     """Returns their loss of lists of maps, whose results are added."""
 
@@ -100,6 +118,8 @@ def _distillers(name: str) -> str:
 
 ZOO, MID = "distiller_zoo", "torchdistill/losses/mid_level.py"
 WHERE = {f"{role}_{key}": "it" for role in ("student", "teacher") for key in ("module_path", "module_io")}
+DIS, RAZOR = "mmcls/models/dis_losses", "mmrazor/models/losses"
+LENGTHS, DEVIATION = "1e-8 beside the product of two lengths there", "1e-6 beside a deviation there"
 SMALL = "1e-7 beside a sum or a deviation there"
 
 
@@ -150,10 +170,10 @@ def cases() -> list[Case]:
         ),
         Case(
             "dist", "TTM", f"{ZOO}/dist.py", "logits", first(lambda m: m.DIST(2.0, 2.0, T)),
-            plain("dist", inter=2.0, intra=2.0, temperature=T), "1e-8 beside the product of two lengths there",
+            plain("dist", inter=2.0, intra=2.0, temperature=T), LENGTHS,
         ),
         Case(
-            "nkd", "cls_KD", "mmcls/models/dis_losses/nkd.py", "logits",
+            "nkd", "cls_KD", f"{DIS}/nkd.py", "logits",
             lambda m: lambda s, t: m.NKDLoss("", True)(s[0], t[0], labels()), plain("nkd", labels=labels()),
         ),
         Case(
@@ -165,6 +185,44 @@ def cases() -> list[Case]:
             "dist", "torchdistill", MID, "logits",
             first(lambda m: _at(m.DISTLoss(**WHERE, beta=2.0, gamma=2.0, tau=T))),
             plain("dist", inter=2.0, intra=2.0, temperature=T),
+        ),
+        Case(
+            "dist", "DIST_KD", "segmentation/losses/dist_kd.py", "logits", first(lambda m: m.DIST(2.0, 3.0)),
+            plain("dist", inter=2.0, intra=3.0), LENGTHS,
+        ),
+        Case("crd", rep, "crd/criterion.py", "vectors", learned.official_contrast, learned.own_contrast),
+        Case(
+            "semckd", "SemCKD", f"{ZOO}/SemCKD.py", "maps", learned.official_calibration, learned.own_calibration,
+            "numbers of 32 bits in between there", part="differences under our attention",
+        ),
+        Case("uskd", "cls_KD", f"{DIS}/uskd.py", "pair", learned.official_weak, learned.own_weak, part="`others=0`"),
+        Case("vitkd", "cls_KD", f"{DIS}/vitkd.py", "tokens", learned.official_tokens, learned.own_tokens),
+        Case("mgd", "cls_KD", f"{DIS}/mgd.py", "maps", learned.official_generation, learned.own_generation),
+        Case("srrl", "cls_KD", f"{DIS}/srrl.py", "maps", learned.official_regression, learned.own_regression),
+        Case(
+            "wsld", "mmrazor", f"{RAZOR}/weighted_soft_label_distillation.py", "logits",
+            lambda m: slope(lambda s, t: m.WSLD(T, 1.0, 10)(s[0], t[0], labels())),
+            slope(plain("wsld", labels=labels(), temperature=T)), part="gradient",
+        ),
+        Case(
+            "ft", "mmrazor", f"{RAZOR}/factor_transfer_loss.py", "maps", first(lambda m: m.FTLoss()),
+            learned.own_factors, part="factors",
+        ),
+        Case(
+            "cwd", "mmrazor", f"{RAZOR}/cwd.py", "maps", first(lambda m: m.ChannelWiseDivergence(T)),
+            plain("cwd", temperature=T),
+        ),
+        Case(
+            "cwd", "TorchDistiller", "SemSeg-distill/utils/criterion.py", "maps",
+            first(lambda m: m.CriterionCWD("channel", "kl", T)), plain("cwd", temperature=T),
+        ),
+        Case(
+            "pearson_kd", "mmrazor", f"{RAZOR}/pkd_loss.py", "maps", first(lambda m: m.PKDLoss()), plain("pearson_kd"),
+            DEVIATION,
+        ),
+        Case(
+            "ofa", "OFAKD", "distillers/ofa.py", "logits", learned.official_enhanced, learned.own_enhanced,
+            part="without branches",
         ),
     ]  # fmt: skip
 

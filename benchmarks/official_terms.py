@@ -31,7 +31,14 @@ def labels() -> Tensor:
 
 
 def given(kind: str, seed: int) -> list[Tensor]:
-    """Returns a network's tensors: logits [8, 10], those of four views, or maps [8, 6, 8, 8] and [8, 6, 4, 4]."""
+    """Returns a network's tensors.
+
+    Args:
+        kind: ``logits`` [8, 10]; ``views``, those of four views and features; ``vectors`` [8, 7]; ``pair``, logits and
+            vectors; ``tokens``, three times [8, 9, 4], or 5 wide for the teacher; ``maps`` [8, 6, 8, 8] and
+            [8, 6, 4, 4].
+        seed: 1 for the student, 2 for the teacher.
+    """
     stream = torch.Generator().manual_seed(seed)
 
     def drawn(*shape: int) -> Tensor:
@@ -39,6 +46,12 @@ def given(kind: str, seed: int) -> list[Tensor]:
 
     if kind == "logits":
         return [3 * drawn(B, K)]
+    if kind == "vectors":
+        return [drawn(B, 7)]
+    if kind == "pair":
+        return [3 * drawn(B, K), drawn(B, 7)]
+    if kind == "tokens":
+        return [drawn(B, 9, 5 if seed == 2 else 4) for _ in range(3)]
     if kind == "views":
         return [3 * drawn(4 * B, K), drawn(4 * B, 7)]
     return [drawn(B, 6, 8, 8).relu(), drawn(B, 6, 4, 4).relu()]

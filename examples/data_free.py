@@ -14,9 +14,11 @@ from rolewise.batch import Batch
 from rolewise.models import build
 from rolewise.models.image_generator import ImageGenerator
 from rolewise.train import (
+    FastDFKDObjective,
     Feed,
     GeneratedFeed,
     OptimizerSettings,
+    PoolFeed,
     RateSchedule,
     Trainee,
     TrainSettings,
@@ -26,7 +28,7 @@ from rolewise.train import (
     zskt_objective,
 )
 
-KINDS = ("real", "noise", "dafl", "zskt", "inversion")
+KINDS = ("real", "noise", "dafl", "zskt", "inversion", "fast_dfkd")
 
 
 @dataclass
@@ -72,7 +74,8 @@ def student_of(kind: str, digits: Digits, teacher: nn.Module, seed: int, steps: 
     student = build("small_cnn", num_classes=10, channels=1, size=(8, 8), seed=seed + 100, widths=[16, 32])
     torch.manual_seed(seed)
     generator = Noise() if kind == "noise" else ImageGenerator(noise=64, width=32)
-    distiller = rw.Distiller(teacher, student, rw.kd(temperature=1.0, weight=1.0), label_weight=0)
+    temperature = 20.0 if kind == "fast_dfkd" else 1.0
+    distiller = rw.Distiller(teacher, student, rw.kd(temperature=temperature, weight=1.0), label_weight=0)
     every, updates = 1, []
     if kind == "dafl":
         objective = dafl_objective(generator, teacher)
@@ -83,7 +86,7 @@ def student_of(kind: str, digits: Digits, teacher: nn.Module, seed: int, steps: 
     feed: Feed = GeneratedFeed(generator, noise=64, batch_size=64, steps=steps // 10, seed=seed, repeats=every)
     if kind == "real":
         draws = torch.Generator().manual_seed(seed)
-        feed = Pool(digits.images[:1000], torch.randint(1000, (steps, 64), generator=draws))
+        feed = Drawn(digits.images[:1000], torch.randint(1000, (steps, 64), generator=draws))
     elif kind == "inversion":
         draws = torch.Generator().manual_seed(seed)
         wanted = torch.randint(10, (256,), generator=draws)
@@ -91,7 +94,14 @@ def student_of(kind: str, digits: Digits, teacher: nn.Module, seed: int, steps: 
         images = inverted_images(
             teacher, wanted, (1, 8, 8), steps=200, seed=seed, statistics=1.0, mirrored=False, jitter=1
         )
-        feed = Pool(images, torch.randint(256, (steps, 64), generator=draws))
+        feed = Drawn(images, torch.randint(256, (steps, 64), generator=draws))
+    elif kind == "fast_dfkd":
+        maker = FastDFKDObjective(
+            generator, teacher, student, noise=64, classes=10, batch_size=64, warmup=12, padding=1, mirrored=False
+        )
+        adam = torch.optim.Adam(generator.parameters(), lr=0.02, betas=(0.5, 0.999))
+        updates = [Update(maker, adam, every=5, name="generator")]
+        feed = PoolFeed(maker, batch_size=64, steps=steps // 10, seed=seed)
     settings = TrainSettings(
         epochs=10,
         batch_size=64,
@@ -102,7 +112,7 @@ def student_of(kind: str, digits: Digits, teacher: nn.Module, seed: int, steps: 
     return student
 
 
-class Pool:
+class Drawn:
     """The feed of images that are there: batches of their rows, without labels."""
 
     def __init__(self, images: torch.Tensor, rows: torch.Tensor) -> None:

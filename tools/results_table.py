@@ -26,6 +26,7 @@ from claims import (  # noqa: F401 (they register)
     speed,
     splits,
     summary,
+    systems,
     teacher_mode,
 )
 from claims.coverage import DERIVED

@@ -40,9 +40,9 @@ def share_done(folder: Path) -> float:
 
     A search counts as its members' epochs on fewer images would: as its own share of one training.
     """
+    from rolewise.experiment.role_section import section_of
     from rolewise.experiment.run_folder import RunFolder
     from rolewise.experiment.stage_graph import stages_of
-    from rolewise.experiment.stages import section_of
 
     done = total = 0.0
     seen: set[Path] = set()

@@ -25,14 +25,16 @@ class Preset:
 
     Args:
         method: the method's key.
-        name: name of the preset: ``<teacher>-<student>``, or of the data where it is for any pair.
+        name: name of the preset: ``<teacher>-<student>``, with ``+<method>`` where it stands beside another one, or of
+            the data where it is for any pair.
         settings: the method's settings, ``weight`` among them.
         label_weight: weight of the loss on labels beside it.
         any_pair: whether the source has it for every pair of networks.
         training: the recipe that it was trained by (see ``rolewise compare``).
         source: the paper, with its address.
         code: the code or table that the numbers were read in.
-        epoch: the epoch of the figures that were published with it: the last one, or the best on the test set.
+        epoch: the epoch of the figures that were published with it: the last one, or the best on the test set, as their
+            authors state it themselves.
         reduction: reduction that its weight belongs to.
     """
 
@@ -44,15 +46,15 @@ class Preset:
     training: str
     source: str
     code: str
-    epoch: Literal["last", "best"]
+    epoch: Literal["last", "best", "not stated"]
     reduction: str = field(default="")
 
     @property
     def provenance(self) -> str:
         """A line on where the numbers are from."""
         return (
-            f'preset "{self.name}" of {self.method}: {self.source}; read in {self.code}; figures published with it are '
-            f"of the {self.epoch} epoch; reduction: {self.reduction}"
+            f'preset "{self.name}" of {self.method}: {self.source}; read in {self.code}; figures published with it: '
+            f"{epoch_words(self.epoch)}; reduction: {self.reduction}"
         )
 
     @property
@@ -66,6 +68,15 @@ def _short(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"{value.get('start', 0):g} to {value.get('end', 0):g} over {value.get('at', 'the training')}"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def epoch_words(epoch: str) -> str:
+    """Returns the epoch of published figures in words.
+
+    Args:
+        epoch: ``last``, ``best`` or ``not stated``.
+    """
+    return f"{epoch} epoch" if epoch in ("last", "best") else f"epoch {epoch}"
 
 
 @cache

@@ -27,13 +27,18 @@ def test_every_preset_is_a_method_with_settings_that_it_has_and_a_whole_provenan
     for method, presets in method_presets().items():
         for name, one in presets.items():
             configure(method, **one.settings)
-            assert one.method == method in METHODS and one.epoch in ("last", "best") and one.label_weight >= 0
+            assert (
+                one.method == method in METHODS
+                and one.epoch in ("last", "best", "not stated")
+                and one.label_weight >= 0
+            )
             assert "https://" in one.source and one.code and one.reduction and training_preset(one.training)
             if not one.any_pair:
-                assert set(name.split("-")) <= set(MODELS), name
+                pair, _, beside = name.partition("+")
+                assert set(pair.split("-")) <= set(MODELS) and beside in ("", *METHODS), name
             assert name in one.provenance and one.epoch in one.provenance
             count += 1
-    assert count >= 60
+    assert count >= 75
 
 
 @pytest.mark.parametrize(
@@ -52,6 +57,9 @@ def test_every_preset_is_a_method_with_settings_that_it_has_and_a_whole_provenan
         ("cat_kd", ("resnet50", "mobilenet_v2"), "grid", 2),
         ("mlkd", ("resnet56", "resnet20"), "teacher_share", 0.9),
         ("ttm", ("vgg13", "vgg8"), "weight", 45.0),
+        ("fcfd", ("wrn_40_2", "wrn_16_2"), "function", 0.2),
+        ("fcfd", ("resnet56", "resnet20"), "appearance", 0.02),
+        ("sdd", ("vgg13", "vgg8"), "scales", 2),
     ],
 )
 def test_presets_have_the_published_numbers(method: str, pair: tuple[str, str], key: str, value: object) -> None:

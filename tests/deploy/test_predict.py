@@ -27,9 +27,10 @@ from rolewise.deploy.stage_choice import chosen_stage
 from rolewise.errors import InputError
 from rolewise.experiment import load
 from rolewise.experiment.evaluation import finished_training
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import open_run
 from rolewise.experiment.seed_data import seed_data_of
-from rolewise.experiment.stages import section_of, trained_network
+from rolewise.experiment.stages import trained_network
 from rolewise.inputs import prepare
 
 STAGE = "seed3/low-none+distill"

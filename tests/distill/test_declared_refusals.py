@@ -94,3 +94,51 @@ def test_costs_are_those_of_what_a_loss_runs() -> None:
     costs = {name: declaration_of(name).cost for name in METHODS}
     assert {costs[name] for name in ("kd", "dkd", "cs_kd")} == {"outputs"}
     assert (costs["rkd"], costs["fitnets"], costs["mlkd"], costs["fcfd"]) == ("features", "parts", "passes", "passes")
+
+
+def test_labels_that_weigh_less_than_a_loss_takes_away_are_refused(tmp_path: Path) -> None:
+    student = networks_for("ps_kd")[1]
+    batch = rw.Batch(IMAGES, torch.tensor([0, 1, 2, 1]), torch.arange(4))
+    rule = 'label_weight must be at least 0.8 beside "ps_kd", .* away from them, got {}; write 1, or lower'
+    for weight, methods in ((0.7, [rw.ps_kd()]), (0, [rw.ps_kd(weight={"start": 0.0, "end": 0.8})])):
+        with pytest.raises(InputError, match=rule.format(weight)):
+            Distiller(None, student, methods, label_weight=weight, examples=4, example=IMAGES)(batch)
+    for weight, methods in ((0.8, [rw.ps_kd()]), (0.0, [rw.ps_kd(weight=0.0), rw.cs_kd()])):
+        Distiller(None, student, methods, label_weight=weight, examples=4, example=IMAGES)(batch)
+    twice = [rw.ps_kd(name="a"), rw.ps_kd(name="b")]
+    with pytest.raises(InputError, match=r'at least 1\.6 beside "b"'):
+        Distiller(None, student, twice, examples=4, example=IMAGES)(batch)
+    faults = faults_of(tmp_path, "[{name: ps_kd, weight: {start: 0.0, end: 0.5}}]")
+    assert any("distill.label_weight" in one and "must be at least 0.5" in one and "got 0.1" in one for one in faults)
+
+
+def test_the_weights_of_a_phase_count_where_it_has_some(tmp_path: Path) -> None:
+    config = CONFIG.with_name("digits_itself.yaml")
+    assert load(config)
+    path = tmp_path / "one.yaml"
+    path.write_text(f"extends: {config}\nname: one\n")
+    with pytest.raises(ConfigError, match=r"students\[0\].phases\[0\].label_weight: must be at least 0.8 beside"):
+        load(path, ["students[0].phases[0].label_weight=0.3"])
+    with pytest.raises(ConfigError, match=r"distill.label_weight: must be at least 0.8 beside"):
+        load(path, ["distill.label_weight=0.3"])
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].parts])
+def test_a_loss_whose_parts_all_weigh_nothing_is_refused(name: str) -> None:
+    parts = METHODS[name].parts
+    assert set(parts) <= set(METHODS[name].settings)
+    off = dict.fromkeys(parts, 0.0)
+    with pytest.raises(InputError, match=f"{parts[0]} must not be 0 where .* raise one, or leave {name} out"):
+        rw.configure(name, **off)
+    for part in parts:
+        rw.configure(name, **{**off, part: 1.0})
+    if METHODS[name].reads == "logits" and METHODS[name].term is None:
+        logits, labels = torch.randn(4, 5), torch.tensor([0, 1, 2, 3])
+        labelled = {"labels": labels} if METHODS[name].wants_labels else {}
+        assert not METHODS[name].loss(logits, logits.flip(0), **off, **labelled).any()
+
+
+@pytest.mark.parametrize("name", ["crd", "hkd"])
+def test_a_momentum_of_1_or_more_is_refused_before_a_memory_is_made(name: str) -> None:
+    with pytest.raises(InputError, match=r"momentum must be at most 0\.9999, got 1\.5"):
+        rw.configure(name, momentum=1.5)

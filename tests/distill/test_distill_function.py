@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import rolewise as rw
 from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill import Distiller, Shapes, StoredTeacher
-from rolewise.distill.methods.bss import base_samples, drawn_classes
+from rolewise.distill.boundary_attack import base_samples, drawn_classes
 from rolewise.distill.methods.uskd import USKD
 from rolewise.errors import InputError
 

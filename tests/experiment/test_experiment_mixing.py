@@ -12,8 +12,8 @@ from rolewise.distill import weight_of
 from rolewise.experiment import load, previews, run
 from rolewise.experiment.builders import mixing_of
 from rolewise.experiment.previews import draw_preview, write_previews
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
-from rolewise.experiment.stages import section_of
 
 pytestmark = pytest.mark.usefixtures("figures_unrendered")
 

@@ -25,8 +25,9 @@ from rolewise.errors import InputError
 from rolewise.experiment import load, run
 from rolewise.experiment.evaluation import evaluate_stage, finished_training
 from rolewise.experiment.own_code import own_code
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.seed_data import seed_data_of
-from rolewise.experiment.stages import section_of, trained_network
+from rolewise.experiment.stages import trained_network
 from rolewise.inputs import prepare
 from rolewise.report.summary import summary
 from rolewise.statistics import run_answers

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from rolewise.errors import InputError
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import seed_data_of
-from rolewise.experiment.stages import find_stage, section_of, trained_network
+from rolewise.experiment.stages import find_stage, trained_network
 from rolewise.inputs import prepare
 from rolewise.instruments import linearity_gap
 from rolewise.report import study_sentences, write_study_report

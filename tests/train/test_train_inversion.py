@@ -13,7 +13,13 @@ from rolewise.batch import Batch, Context
 from rolewise.errors import InputError
 from rolewise.models import build
 from rolewise.train import InversionObjective, Update, inverted_images, train_step
-from rolewise.train.image_losses import competition_loss, statistics_loss, total_variation_loss
+from rolewise.train.image_losses import (
+    agreed_divergence_loss,
+    competition_loss,
+    moments_of,
+    statistics_loss,
+    total_variation_loss,
+)
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
 
@@ -48,8 +54,24 @@ def competition(x: np.ndarray) -> float:
     return 1 - ((p * np.log(p / mean) + q * np.log(q / mean)).sum(1) / 2).mean()
 
 
+BOTH = np.zeros((2, 4, 6))
+BOTH[:, :2, 3] = 5  # two of the four images are of one class to both networks
+
+
+def agreed_divergence(x: np.ndarray) -> float:
+    student, teacher = x.reshape(2, 4, 6) + BOTH
+    assert (student.argmax(1) == teacher.argmax(1)).sum() == 2
+    p, q = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True) for logits in (student, teacher))
+    same = student.argmax(1) == teacher.argmax(1)
+    return -((q * np.log(q / p)).sum(1) * same).mean()
+
+
+def agreeing(x: torch.Tensor) -> torch.Tensor:
+    return agreed_divergence_loss(*(x.reshape(2, 4, 6) + torch.from_numpy(BOTH)))
+
+
 def of_norms(x: torch.Tensor) -> torch.Tensor:
-    return statistics_loss([x, x[:, :1].square()], [norm_of(2), norm_of(1)])
+    return statistics_loss([moments_of(x), moments_of(x[:, :1].square())], [norm_of(2), norm_of(1)])
 
 
 @pytest.mark.parametrize(
@@ -58,8 +80,9 @@ def of_norms(x: torch.Tensor) -> torch.Tensor:
         (of_norms, statistics),
         (total_variation_loss, variation),
         (lambda x: competition_loss(*x.reshape(2, 4, 6)), competition),
+        (agreeing, agreed_divergence),
     ],
-    ids=["statistics", "variation", "competition"],
+    ids=["statistics", "variation", "competition", "agreed_divergence"],
 )
 def test_losses_and_their_gradients_are_those_of_numpy(loss, oracle) -> None:
     x = np.random.default_rng(1).normal(size=(4, 2, 2, 3))

@@ -33,6 +33,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("data_free.md", "`python examples/data_free.py` trains", "once"),
     ("data_free.md", "| the teacher's own 1,000", "once"),
     ("data_free.md", "| `inverted_images`: 256", "once"),
+    ("data_free.md", "| `FastDFKDObjective`: a round of 64", "once"),
     ("data_free.md", "| `dafl_objective` | 61.5", "once"),
     ("data_free.md", "| normal noise", "once"),
     ("data_free.md", "| `zskt_objective`, without attention", "once"),

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from claims.digits import PRESETS
-from claims.figures import RESULTS, Estimate, Figures, count, some
+from claims.figures import Estimate, Figures, count, some
 from claims.mixing import MIXED
-from claims.systems import answers
+from claims.systems import answers, committed
 from claims.telling import Told, paragraph, told
 from claims.verdicts import asked, firm, grouped, jointly
 from rolewise.statistics import ArmRow
-from rolewise.systems import SYSTEMS
 from rolewise.systems.system_result import verdict_of
 
 #: Committed runs with searched arms: their data in words, their students in words, and the arm without any schedule.
@@ -70,7 +69,7 @@ def summary(figures: Figures) -> Iterator[Told]:
         f"{asked(other)}.",
         begins=True,
     )
-    known = [name for name in SYSTEMS if (RESULTS / "systems" / f"{name}.json").exists()]
+    known = committed()
     found = [verdict_of(answer) for name in known for answer in answers(figures, name)]
     verdicts = [f"{found.count(word)} {word}" for word in ("confirmed", "refuted", "undecided")]
     yield told(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from claims.figures import RESULTS, Figures
+from collections.abc import Iterator
+
+from claims.figures import RESULTS, Figures, count, listed
+from claims.telling import Told, paragraph, told
 from rolewise.statistics.questions import Answer
 from rolewise.systems import SYSTEMS
 from rolewise.systems.system_page import short_answer, system_table
@@ -14,15 +17,18 @@ def answers(figures: Figures, name: str) -> list[Answer]:
     return answers_of(SYSTEMS[name], figures.json(f"systems/{name}")["rows"])
 
 
+def _evidence(answer: Answer) -> str:
+    return answer.sentence[len(answer.verdict) + 2 :].removesuffix(".")
+
+
 def claims_table(figures: Figures, name: str) -> str:
     """Returns a table of a system's claims, and one of its networks; a line where it was not run yet."""
-    if not (RESULTS / "systems" / f"{name}.json").exists():
+    if name not in committed():
         return "Not run yet.\n"
     system, rows = SYSTEMS[name], figures.json(f"systems/{name}")["rows"]
     lines = ["| claim | answer | evidence |", "|---|---|---|"]
     for claim, answer in zip(system.claims, answers_of(system, rows), strict=True):
-        evidence = answer.sentence[len(answer.verdict) + 2 :].removesuffix(".")
-        lines.append(f"| {claim.text} | {verdict_of(answer)} | {evidence} |")
+        lines.append(f"| {claim.text} | {verdict_of(answer)} | {_evidence(answer)} |")
     lines += ["", f"| {' | '.join([*system.axes, *(info.axis for info in system.metrics)])} |"]
     lines.append("|" + "---|" * (len(system.axes) + len(system.metrics)))
     lines += [f"| {' | '.join(line)} |" for line in system_table(system, rows)]
@@ -33,8 +39,34 @@ def all_systems(figures: Figures, names: str) -> str:
     """Returns a table of all systems: what each follows, and how many of its claims hold."""
     lines = ["| system | follows | answer |", "|---|---|---|"]
     for name in SYSTEMS:
-        known = (RESULTS / "systems" / f"{name}.json").exists()
-        answer = short_answer(answers(figures, name)) if known else "Not run yet."
+        answer = short_answer(answers(figures, name)) if name in committed() else "Not run yet."
         follows = {"code": "published code", "paper": "the paper", "reconstruction": "the abstract: a reconstruction"}
         lines.append(f"| [`{name}`](#{name}): {SYSTEMS[name].title} | {follows[SYSTEMS[name].origin]} | {answer} |")
     return "\n".join(lines) + "\n"
+
+
+def committed() -> list[str]:
+    """Returns the systems that have committed rows."""
+    return [name for name in SYSTEMS if (RESULTS / "systems" / f"{name}.json").exists()]
+
+
+def refuted_table(figures: Figures, names: str) -> str:
+    """Returns a table of all claims that the runs here refute; a line where there is none."""
+    lines = [
+        f"| `{name}` | {claim.text} | {_evidence(answer)} |"
+        for name in committed()
+        for claim, answer in zip(SYSTEMS[name].claims, answers(figures, name), strict=True)
+        if verdict_of(answer) == "refuted"
+    ]
+    return "\n".join(["| system | claim | evidence |", "|---|---|---|", *lines] if lines else ["None."]) + "\n"
+
+
+@paragraph("systems_open")
+def undecided(figures: Figures) -> Iterator[Told]:
+    """The log: how many claims the runs here leave open."""
+    found = {name: [verdict_of(answer) for answer in answers(figures, name)].count("undecided") for name in committed()}
+    shown = {name: number for name, number in found.items() if number}
+    yield told(
+        f"Undecided, with so few seeds on so small data, are {sum(shown.values())} claims of {count(len(shown))} "
+        f"systems: {listed([f'{number} of `{name}`' for name, number in shown.items()])}."
+    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from claims import teacher_mode
 from claims.bits import LOSSES, losses
 from claims.digits import SEARCHES
 from claims.figures import Arms, Estimate, Figures, interval, p, percent, points
-from claims.systems import all_systems, claims_table
+from claims.systems import all_systems, claims_table, refuted_table
 from rolewise.statistics import ArmRow, FloatComparison
 from rolewise.statistics.questions import Answer
 from rolewise.statistics.study_sentences import column_unit
@@ -50,11 +50,15 @@ def official_table(figures: Figures, name: str) -> str:
     rows = figures.json(name)["rows"]
     lines = ["| method | code | commit | loss | gradient | reason of a difference |", "|---|---|---|---|---|---|"]
     lines += [
-        f"| `{row['method']}` | {row['repository']}, `{row['file']}` | {row['commit'][:7]} | {row['loss']:.0e} | "
+        f"| {_compared(row)} | {row['repository']}, `{row['file']}` | {row['commit'][:7]} | {row['loss']:.0e} | "
         f"{row['gradient']:.0e} | {row['reason']} |"
         for row in rows
     ]
     return _table(lines, None)
+
+
+def _compared(row: Mapping[str, str]) -> str:
+    return f"`{row['method']}`, {row['part']}" if row["part"] else f"`{row['method']}`"
 
 
 def bits_table(figures: Figures, names: str) -> str:
@@ -199,6 +203,7 @@ TABLES: dict[str, Callable[[Figures, str], str]] = {
     "agreement": agreement_table,
     "system": claims_table,
     "systems": all_systems,
+    "refuted": refuted_table,
 }
 
 

@@ -24,9 +24,10 @@ from rolewise.errors import InputError, near
 from rolewise.experiment import builders, strategies
 from rolewise.experiment.arms import label, specs
 from rolewise.experiment.evaluation import finished_training
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import stages_of
-from rolewise.experiment.stages import WEIGHTS, section_of, trained_network
+from rolewise.experiment.stages import WEIGHTS, trained_network
 from rolewise.experiment.weight_sources import BEGINNINGS, WeightSetting, load_into, weight_setting
 from rolewise.models import init_from
 from rolewise.seeds import derive_seed, generator

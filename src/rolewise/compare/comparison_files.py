@@ -11,6 +11,7 @@ from rolewise.compare.comparison_lead import comparison_leads
 from rolewise.compare.comparison_result import Comparison
 from rolewise.csv_cells import as_csv
 from rolewise.files import write_text
+from rolewise.method_presets import epoch_words
 from rolewise.report.facts import machine_facts, started_facts
 from rolewise.report.meanings import MEANINGS
 from rolewise.report.rendering import render
@@ -101,7 +102,9 @@ def comparison_csv(comparison: Comparison) -> str:
         row |= {f"difference_{name}": getattr(change, name, None) for name in _ESTIMATE}
         row |= {"p_holm": one.p, "seconds": one.seconds}
         row |= {} if one.costs is None else one.costs.as_json()
-        row["quoted"] = "; ".join(f"{quoted.value} ({quoted.title}, {quoted.epoch} epoch)" for quoted in one.quoted)
+        row["quoted"] = "; ".join(
+            f"{quoted.value} ({quoted.title}, {epoch_words(quoted.epoch)})" for quoted in one.quoted
+        )
         rows.append(row | {"settings": one.settings, "failed": one.failed})
     costs = ("extra_parameters", "state_bytes", "step_bytes", "batch_size")
     columns = ["method", "n", *(f"{key}_{name}" for name in _ESTIMATE), *(f"difference_{name}" for name in _ESTIMATE)]

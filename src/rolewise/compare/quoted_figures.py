@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from rolewise.method_presets import epoch_words
+
 _FOLDER = "published_files"
 
 
@@ -21,7 +23,7 @@ class Quoted:
         value: the figure in percent, as it is printed there.
         title: name of the table's repository.
         source: the place that it was read in.
-        epoch: the epoch that it is of: ``last``, or the ``best`` on the test set.
+        epoch: the epoch that it is of: ``last``, the ``best`` on the test set, or ``not stated``.
         seeds: the trainings that it is a mean of, in words.
     """
 
@@ -34,7 +36,7 @@ class Quoted:
     @property
     def note(self) -> str:
         """A sentence on the source."""
-        epoch = "last epoch" if self.epoch == "last" else "best epoch on the test set"
+        epoch = epoch_words(self.epoch) + (" on the test set" if self.epoch == "best" else "")
         return f"{self.title}: {self.source}; {epoch}; seeds: {self.seeds}."
 
     def as_json(self) -> dict[str, str]:

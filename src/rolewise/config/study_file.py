@@ -20,6 +20,7 @@ from rolewise.config.axis_levels import (
     present_levels,
     product_size,
 )
+from rolewise.config.cell_rules import ALWAYS, cell_faults
 from rolewise.config.document import Document, read_document
 from rolewise.config.experiment_file import Check, experiment_config_of
 from rolewise.config.experiment_values import as_values
@@ -29,13 +30,10 @@ from rolewise.config.messages import faults_of
 from rolewise.config.overrides import assign, is_study, read_overridden
 from rolewise.config.question_sections import Question, question, question_faults
 from rolewise.config.study import Cell, PartSection, Study, StudyPart, StudySection
-from rolewise.foreign_code import is_import_path
 
 Note = Callable[[str], object]
 #: More cells than this are a slip of the pen.
 MOST_CELLS = 10_000
-#: Measured in every study, before what it asks for.
-ALWAYS = "accuracy"
 #: The part of a study that has one grid.
 ONLY = "grid"
 
@@ -115,31 +113,14 @@ class _Reading:
                 levels = {axis: tuple(level.name for level in present_levels(axes[axis], cells)) for axis in axes}
                 parts.append(StudyPart(name, levels, tuple(cell for cell in made if cell is not None)))
         self._add(self.axes.faults)
-        self._task(section, parts)
+        for path, rule in cell_faults(section, [cell.config for part in parts for cell in part.cells]):
+            self._fault(path, rule)
         if self.faults or base is None:
             raise self._error()
         questions = self._questions(section, parts)
         if self.faults:
             raise self._error()
         return self._made(section, parts, base, questions)
-
-    def _task(self, section: StudySection, parts: list[StudyPart]) -> None:
-        """Finds cells of different tasks, and what is measured or compared by classes where there are none."""
-        given = [cell.config.task for part in parts for cell in part.cells]
-        tasks = list(dict.fromkeys(str(one.get("name") if isinstance(one, dict) else one) for one in given))
-        if len(tasks) > 1:
-            rule = f"must have one task in all of its cells, got {' and '.join(tasks)}: their metrics make one table"
-            self._fault((), f"{rule}; write a study for each")
-        if tasks in ([], ["classification"]):
-            return
-        for at, one in enumerate(measure_entry(section.measure)):
-            if one.name != ALWAYS and not is_import_path(one.name):
-                rule = f"must be {ALWAYS}, which stands for the metrics of the task, or your own, got {one.name!r}"
-                self._fault(("measure", at), f"{rule}: it measures classes, and the task is {tasks[0]}; leave it out")
-        for at, asked in enumerate(section.questions):
-            if asked.metric == ALWAYS:
-                rule = f"must be a metric of the task {tasks[0]}, which has no accuracy; name one"
-                self._fault(("questions", at, "metric"), rule)
 
     def _questions(self, section: StudySection, parts: list[StudyPart]) -> tuple[Question, ...]:
         known: dict[str, list[ScalarValue]] = {"part": [part.name for part in parts]}

@@ -12,6 +12,9 @@ from rolewise.config.selection_sections import FreezeSettings, GroupSettings
 from rolewise.errors import InputError
 from rolewise.spans import fraction_of
 
+#: The settings of a training that change its speed, and its numbers by rounding.
+ARITHMETIC = ("precision", "channels_last", "compile")
+
 
 class OptimizerSettings(Section):
     """The optimiser: ``sgd``, ``adam`` or ``adamw``, and its constants.
@@ -109,9 +112,9 @@ class Training(Section):
         distill_gradient: the joining of distillation's gradient with that of the labels: their ``sum``, or
             ``limited``, for each tensor, to the share 1 / (1 + exp(-epoch)) of the labels' norm; or ``{apart: 0.075}``,
             each with a momentum of its own.
-        precision: ``float32``, ``bfloat16`` or ``float16`` (mixed).
-        channels_last: whether images and weights have their channels last in memory.
-        compile: whether the networks are compiled.
+        precision: ``float32``, ``bfloat16`` or ``float16`` (mixed); ``auto``: the faster of the first two.
+        channels_last: whether images and weights have their channels last in memory; ``auto``: what is faster.
+        compile: whether the networks are compiled; ``auto``: where that is repaid within the training.
         batches: examples of each batch: all in random order (``shuffled``); half a batch, then another example of the
             same class for each (``class_pairs``, which shows each about twice an epoch); or half a batch, then the half
             of the batch before, augmented anew (``repeated``, which shows each twice).
@@ -127,9 +130,9 @@ class Training(Section):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     clip_norm: Positive | None = None
     distill_gradient: Literal["sum", "limited"] | MomentaSettings = "sum"
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    channels_last: bool = False
-    compile: bool = False
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
+    channels_last: bool | Literal["auto"] = False
+    compile: bool | Literal["auto"] = False
     batches: Literal["shuffled", "class_pairs", "repeated"] = "shuffled"
 
     @model_validator(mode="after")
@@ -157,6 +160,11 @@ class Training(Section):
         if self.batches != "shuffled" and self.batch_size % 2:
             raise ValueError(f'batch_size must be even for the batches "{self.batches}", got {self.batch_size}')
         return self
+
+    @property
+    def open_arithmetic(self) -> tuple[str, ...]:
+        """The settings of arithmetic that are ``auto``, to be chosen by time (see `rolewise.train.arithmetic`)."""
+        return tuple(name for name in ARITHMETIC if getattr(self, name) == "auto")
 
     def gradient_ratio(self, epoch: int) -> float | None:
         """Returns the bound of distillation's gradient relative to the labels' in an epoch; None for no bound."""

@@ -40,11 +40,12 @@ from rolewise.deploy.text_export import export_texts, is_of_texts
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders
 from rolewise.experiment.evaluation import finished_training
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stage_network import rules_of_data
-from rolewise.experiment.stages import WEIGHTS, section_of, trained_network
+from rolewise.experiment.stages import WEIGHTS, trained_network
 from rolewise.files import AnyPath, as_path, sha256, write_text
 from rolewise.quant import quantised_layers
 from rolewise.tasks import MultiLabel, build_task

@@ -11,9 +11,9 @@ from rolewise.deploy.file_facts import BoxRules
 from rolewise.deploy.file_formats import Subject
 from rolewise.deploy.text_file_facts import TextFileFacts
 from rolewise.deploy.text_formats import TextSubject
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import Stage
-from rolewise.experiment.stages import section_of
 from rolewise.files import read_json
 from rolewise.metric_info import MetricInfo
 from rolewise.quant import float_layers, quantised_layers, size_in_bytes

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rolewise.errors import InputError, near
 
-Limit = Literal["positive", "not negative", "fraction", "temperature", "count", "few"]
+Limit = Literal["positive", "not negative", "fraction", "temperature", "momentum", "count", "few"]
 #: Beyond these, single precision loses what a number stands for, or overflows. At a temperature of 1,000 the divergence
 #: of logits is their squared difference already; below 0.001 softmax is the largest logit alone.
 BOUNDS: dict[Limit, tuple[float, float]] = {
@@ -18,6 +18,7 @@ BOUNDS: dict[Limit, tuple[float, float]] = {
     "not negative": (0, 10**9),
     "fraction": (0, 1),
     "temperature": (1e-3, 1000),
+    "momentum": (0, 0.9999),
     "count": (1, 10**6),
     "few": (1, 32),
 }

@@ -12,6 +12,7 @@ from rolewise.batch import Batch, Outputs
 from rolewise.distill.declared_checks import check_class_count
 from rolewise.distill.method import Method
 from rolewise.distill.mixed import check_mixture
+from rolewise.distill.weight_balance import check_label_weight
 from rolewise.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 def check_batch(distiller: Distiller, batch: Batch) -> None:
     """Raises InputError unless a batch is one for the task, the networks and the methods; no values are read."""
     methods = distiller.methods
+    active = distiller.active
+    check_label_weight([one for one in methods if active is None or one.name in active], distiller.label_weight)
     if batch.targets is not None or distiller.label_weight:
         distiller.task.check(batch)
     elif readers := [method.name for method in methods if method.info.targets]:

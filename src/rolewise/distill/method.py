@@ -57,6 +57,8 @@ class Info:
         excludes: the methods that it does not go with for one student, each with the reason; one of two declares it.
         batches: the kind of batches that a training must have for it (see `rolewise.train.TrainSettings`); None for
             any.
+        parts: the settings that weigh the parts of its loss, where these are all of it: each is at least 0, and one of
+            them above.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Info:
     least_classes: int = 2
     excludes: Mapping[str, str] = field(default_factory=dict)
     batches: str | None = None
+    parts: tuple[str, ...] = ()
 
     @cached_property
     def term(self) -> type[Term] | None:
@@ -83,6 +86,11 @@ class Info:
     def excludes_with(self, other: Info) -> str | None:
         """Returns the reason for which it does not go with another method for one student; None where it does."""
         return self.excludes.get(other.name) or other.excludes.get(self.name)
+
+    @property
+    def subtracts_labels(self) -> bool:
+        """Whether its weight counts against the labels' own (see `Term.subtracts_labels`)."""
+        return self.term is not None and self.term.subtracts_labels
 
     @property
     def taught_by(self) -> TaughtBy:

@@ -14,6 +14,7 @@ from rolewise.distill.own_functions import OwnLoss
 from rolewise.distill.plain_losses import check_plain_loss, term_name
 from rolewise.distill.settings import ROLES, setting_faults, tap_names
 from rolewise.distill.term_weights import weight_of
+from rolewise.distill.weight_balance import parts_fault
 from rolewise.errors import InputError
 from rolewise.registry import Registry
 from rolewise.tasks import RowKind
@@ -33,6 +34,10 @@ def _adopt(path: str, found: Any) -> Info:
 METHODS: Registry[Info] = Registry("method", _adopt)
 
 
+#: The limit of the settings that weigh the parts of a loss.
+NOT_NEGATIVE: Limit = "not negative"
+
+
 def method(
     *,
     reads: Reads,
@@ -49,6 +54,7 @@ def method(
     least_classes: int = 2,
     excludes: Mapping[str, str] | None = None,
     batches: str | None = None,
+    parts: tuple[str, ...] = (),
 ) -> Callable[[Loss], Loss]:
     """Returns a decorator that registers a loss ``<name>_loss``, or a class of `Term`, as a method (see `Info`)."""
 
@@ -59,13 +65,14 @@ def method(
             adapter,
             estimator,
             weight,
-            limits or {},
+            {**dict.fromkeys(parts, NOT_NEGATIVE), **(limits or {})},
             logit_scale,
             alone,
             rows,
             least_classes,
             excludes or {},
             batches,
+            parts,
         )
         METHODS.add(key)(Info(key, loss, reads, mixed_labels, *rest))
         return loss
@@ -150,3 +157,5 @@ def method_faults(name: str, settings: Mapping[str, Any]) -> Iterator[InputError
 def _faults(info: Info, settings: Mapping[str, Any], owner: str = "") -> Iterator[InputError]:
     known = {**settings_of(info), **dict.fromkeys(ROLES)}
     yield from setting_faults(owner or info.name, known, info.limits, info.choices, info.types, settings)
+    if (fault := parts_fault(info, settings, owner or info.name)) is not None:
+        yield fault

@@ -12,9 +12,12 @@ from rolewise.distill.mixed import mixed_logits
 from rolewise.distill.term import Term
 from rolewise.distill.vectors import divergence
 
+#: Outputs of all teachers, by role: the second argument of a term that several teach.
+TeacherOutputs = Mapping[str, Outputs]
+
 
 def rows_of_all(
-    term: Term, student: Outputs, teachers: Mapping[str, Outputs], batch: Batch, temperature: float
+    term: Term, student: Outputs, teachers: TeacherOutputs, batch: Batch, temperature: float
 ) -> tuple[Rows, Tensor]:
     """Returns the student's rows, and the logits [M, R, K] of all M teachers for the same things.
 

@@ -142,6 +142,8 @@ class Term(nn.Module):
     taps_student_alone: ClassVar[bool] = False
     #: Whether it reads the shifts and gains of a teacher's batch norms, so that the teacher must have some.
     reads_norms: ClassVar[bool] = False
+    #: Whether it takes its weight times the labels' own loss away: the labels must then weigh at least as much.
+    subtracts_labels: ClassVar[bool] = False
     #: Whether its forward pass runs a network, or a part of one, again.
     runs_networks: ClassVar[bool] = False
     #: Whether it is made by the shapes of an example; one that reads logits alone, and learns nothing, needs none.

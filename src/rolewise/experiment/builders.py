@@ -27,13 +27,18 @@ from rolewise.quant import quantise
 from rolewise.seeds import derive_seed
 from rolewise.tasks import Classification, Task, build_task, reward_of, with_metrics
 from rolewise.train import Mixing, TrainSettings
+from rolewise.train.arithmetic import plain_settings
 from rolewise.train.phase_course import resolved_phases
 
 
 def train_settings(section: TrainSection, config: ExperimentConfig) -> TrainSettings:
-    """Returns the settings of the training loop: those of a role's section, with what its images are augmented by."""
+    """Returns the settings of the training loop: those of a role's section, with what its images are augmented by.
+
+    An arithmetic that is chosen by its time is the plain one here (see `rolewise.experiment.stage_arithmetic`).
+    """
     shared = {name: getattr(section, name) for name in Training.model_fields}
-    return TrainSettings(**shared, interpolation=config.augment.interpolation, fill=config.augment.fill)
+    settings = TrainSettings(**shared, interpolation=config.augment.interpolation, fill=config.augment.fill)
+    return plain_settings(settings)
 
 
 def mixing_of(section: MixSection, config: ExperimentConfig) -> Mixing | None:

@@ -11,7 +11,7 @@ from rolewise.data import READERS, reader_settings
 from rolewise.distill import COMBINATIONS, METHODS, method_settings
 from rolewise.instruments.measure_call import measure_settings
 from rolewise.instruments.measurements import MEASURES
-from rolewise.method_presets import method_presets, training_presets
+from rolewise.method_presets import epoch_words, method_presets, training_presets
 from rolewise.models import MODELS
 from rolewise.quant import QUANTISERS
 from rolewise.tasks import METRICS, TASKS, metric_settings, task_settings
@@ -38,7 +38,7 @@ def catalogue() -> dict[str, list[tuple[str, str]]]:
         "methods": [(name, _with_settings(METHODS[name].loss, method_settings(name))) for name in METHODS],
         "combinations": [(name, _first_line(COMBINATIONS[name])) for name in COMBINATIONS],
         "presets": [
-            (f"{method}: {name}", f"{one.summary}; {one.epoch} epoch; {one.code}")
+            (f"{method}: {name}", f"{one.summary}; {epoch_words(one.epoch)}; {one.code}")
             for method, presets in method_presets().items()
             for name, one in presets.items()
         ],

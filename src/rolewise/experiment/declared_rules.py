@@ -1,13 +1,17 @@
-"""Checks of a config against declarations of its methods: what excludes what, and the batches that one needs."""
+"""Checks of a config against declarations of its methods: exclusions, batches, the least weight of the labels."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from itertools import combinations
 
 from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
 from rolewise.distill import METHODS
+from rolewise.distill.method import Method
+from rolewise.distill.weight_balance import label_weight_fault
+from rolewise.errors import InputError
+from rolewise.experiment.builders import configured_methods
 from rolewise.experiment.method_sections import MethodList, methods_of_student, registered
 from rolewise.foreign_code import is_import_path
 
@@ -33,6 +37,31 @@ def declaration_faults(config: ExperimentConfig, left_out: Collection[Steps] = (
             if wanted is not None and student.train.batches != wanted:
                 rule = f'must be "{wanted}" for the method "{name}", got "{student.train.batches}"'
                 yield ("students", at, "train", "batches"), f"{rule}; write batches: {wanted}, or leave {name} out"
+    if not left_out:
+        yield from dict.fromkeys(_label_weights(config))
+
+
+def _label_weights(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
+    for at, student in enumerate(config.students):
+        try:
+            phases, methods = configured_methods(config, student)
+        except InputError:  # which has a fault of its own
+            continue
+        losses: list[tuple[Steps, Sequence[Method], float]] = [
+            (
+                ("distill", "label_weight")
+                if given.label_weight is None
+                else ("students", at, "phases", number, "label_weight"),
+                phase.methods or (),
+                phase.label_weight or 0.0,
+            )
+            for number, (given, phase) in enumerate(zip(student.phases, phases, strict=True))
+        ]
+        if not phases:
+            losses = [(("distill", "label_weight"), methods, config.distill.label_weight)]
+        for path, own, weight in losses:
+            if (rule := label_weight_fault(own, weight)) is not None:
+                yield path, rule
 
 
 def _exclusions(methods: MethodList) -> Iterable[tuple[Steps, str]]:

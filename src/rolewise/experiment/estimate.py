@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment import builders
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import PRIORITY, Stage, stages_of
-from rolewise.experiment.stages import section_of
 from rolewise.experiment.step_timing import seconds_of
 from rolewise.threads import torch_threads
 

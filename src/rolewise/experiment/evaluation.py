@@ -6,11 +6,12 @@ from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.input_digests import changed, check_inputs, inputs_of, remember
 from rolewise.experiment.kept_stages import stages_made_from
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder, existing_run
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stage_selection import named_stages
-from rolewise.experiment.stages import find_stage, section_of, trained_network
+from rolewise.experiment.stages import find_stage, trained_network
 from rolewise.files import AnyPath, as_path
 from rolewise.threads import torch_threads
 from rolewise.train import Metrics, evaluate

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 
 from rolewise.experiment import builders
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import Stage
-from rolewise.experiment.stages import section_of, trained_network
+from rolewise.experiment.stages import trained_network
 from rolewise.files import write_json
 from rolewise.inputs import prepare
 from rolewise.quant.level_histograms import layer_histograms

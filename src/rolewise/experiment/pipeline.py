@@ -16,12 +16,12 @@ from rolewise.experiment.failures import TRACEBACK, blamed
 from rolewise.experiment.predictions import write_predictions
 from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import write_results
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder, held, open_run
 from rolewise.experiment.run_state import recorded_state
 from rolewise.experiment.stage_graph import PRIORITY, Stage, stages_of
 from rolewise.experiment.stage_images import images_of_stage
 from rolewise.experiment.stage_work import stage_work, timing
-from rolewise.experiment.stages import section_of
 from rolewise.experiment.trial import refuse_faults
 from rolewise.files import AnyPath, as_json, as_path
 from rolewise.jobs.ray_cluster import RayCluster, check_workers

@@ -11,10 +11,11 @@ from rolewise.augment import Augmentation, apply
 from rolewise.errors import InputError
 from rolewise.experiment import strategies
 from rolewise.experiment.builders import configured_device
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
-from rolewise.experiment.stages import section_of, trained_network
+from rolewise.experiment.stages import trained_network
 from rolewise.inputs import InputSpec, prepare
 from rolewise.instruments import teacher_deviation
 from rolewise.logits import logits_in

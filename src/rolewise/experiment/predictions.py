@@ -15,9 +15,10 @@ from rolewise.data.reading_rules import reads_texts
 from rolewise.data.splits import Opened
 from rolewise.errors import InputError
 from rolewise.experiment import builders
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import SeedData, seed_data_of
-from rolewise.experiment.stages import WEIGHTS, find_stage, section_of, trained_network
+from rolewise.experiment.stages import WEIGHTS, find_stage, trained_network
 from rolewise.files import digest_of, read_bytes
 from rolewise.inputs import prepare
 from rolewise.networks import evaluating

@@ -20,10 +20,10 @@ from rolewise.data.targets import kind_of_targets
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders
 from rolewise.experiment.drawn_boxes import with_boxes
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import stages_of
-from rolewise.experiment.stages import section_of
 from rolewise.files import write_bytes
 from rolewise.seals import write_product
 from rolewise.seeds import generator

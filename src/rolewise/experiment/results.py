@@ -9,10 +9,11 @@ from typing import Any
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment import builders
 from rolewise.experiment.arms import Arm, arms_of, control_of, labels_of
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
-from rolewise.experiment.stages import section_of, trained_network
+from rolewise.experiment.stages import trained_network
 from rolewise.experiment.within_seed import seed_differences
 from rolewise.files import as_json
 from rolewise.metric_info import ACCURACY

@@ -13,9 +13,10 @@ from rolewise.config.schema import ExperimentConfig
 from rolewise.data import Source, TextData
 from rolewise.data.reading_rules import ALL_PICTURE_SETTINGS, reads_pictures, settings_of_pictures
 from rolewise.errors import InputError
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_weights import is_stage, parts_of_stage
-from rolewise.experiment.stages import find_stage, section_of
+from rolewise.experiment.stages import find_stage
 from rolewise.experiment.weight_sources import weight_setting
 
 CPU = torch.device("cpu")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment import builders
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import Stage
-from rolewise.experiment.stages import section_of
 from rolewise.train.batch_order import epoch_length
 
 

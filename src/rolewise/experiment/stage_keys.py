@@ -13,8 +13,8 @@ from rolewise.experiment.arms import arms_of, control_of, specs
 from rolewise.experiment.class_maps import map_key
 from rolewise.experiment.input_digests import data_inputs, module_inputs
 from rolewise.experiment.own_code import code_read_by, own_code
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.stage_graph import Stage, stages_of
-from rolewise.experiment.stages import section_of
 from rolewise.experiment.weight_sources import BEGINNINGS, weight_key, weight_setting
 from rolewise.files import digest_of
 

@@ -21,10 +21,11 @@ from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.declared_models import declared
 from rolewise.experiment.evaluation import check_origin
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage
-from rolewise.experiment.stages import WEIGHTS, section_of, trained_network
+from rolewise.experiment.stages import WEIGHTS, trained_network
 from rolewise.inputs import InputSpec
 from rolewise.seals import read_sealed
 from rolewise.train import load_weights

@@ -12,10 +12,11 @@ from rolewise.config.faults import dotted
 from rolewise.config.network_sections import ModelSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.seen_images import CPU, image_digests, images_behind, seen_images
 from rolewise.experiment.stage_weights import is_stage, parts_of_stage
-from rolewise.experiment.stages import find_stage, section_of
+from rolewise.experiment.stages import find_stage
 from rolewise.experiment.weight_sources import WeightSetting, weight_setting
 from rolewise.words import counted
 

@@ -14,9 +14,10 @@ from rolewise.config.schema import ExperimentConfig
 from rolewise.data.reader_registry import READERS
 from rolewise.data.tokenisation import tokenizer_facts
 from rolewise.errors import InputError
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import Stage
-from rolewise.experiment.stages import WEIGHTS, section_of
+from rolewise.experiment.stages import WEIGHTS
 from rolewise.models import construct
 from rolewise.train import load_weights
 

@@ -12,16 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.augment import Schedule
-from rolewise.config.network_sections import StudentSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.distill import Distiller
 from rolewise.errors import InputError, Interrupted
 from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.searched_scalars import scalar_segments
 from rolewise.experiment.second_view import add_strong_view
 from rolewise.experiment.seed_data import SeedData, seed_data_of
+from rolewise.experiment.stage_arithmetic import note_arithmetic, stage_settings
 from rolewise.experiment.stage_cache import cache_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stage_selection import named_stages
@@ -44,30 +45,6 @@ class BuiltTraining:
     trainee: Trainee
     data: SeedData
     epochs: int
-
-
-def teacher_section(config: ExperimentConfig) -> StudentSection:
-    """Returns the teacher as a network that is trained on labels alone."""
-    teacher = config.teacher
-    mix = teacher.mix
-    if mix.pairs == "teacher_entropy":
-        # Of a training, the network that is trained is its student.
-        mix = mix.model_copy(update={"pairs": "student_entropy"})
-    return StudentSection(
-        name="role-teacher",
-        model=teacher.model,
-        images=teacher.images,
-        train=teacher.train,
-        mix=mix,
-        init=teacher.init,
-    )
-
-
-def section_of(config: ExperimentConfig, role: str) -> StudentSection:
-    """Returns the section of a role: the teacher's, or the student's of that name."""
-    if role == "teacher":
-        return teacher_section(config)
-    return next(student for student in config.students if student.name == role)
 
 
 def find_stage(config: ExperimentConfig, name: str) -> Stage:
@@ -122,7 +99,7 @@ def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
     is_teacher = stage.role == "teacher"
     images = (search.teacher_images if is_teacher else search.student_images) or section.images
     epochs = (search.teacher_epochs if is_teacher else search.student_epochs) or section.train.epochs
-    settings = builders.train_settings(section.train.model_copy(update={"epochs": epochs}), config)
+    settings = stage_settings(run, data, stage.role).changed(epochs=epochs)
     indices = data.some(images, data.train, "images")
     trainee = Trainee(
         loss_of(run, data, stage, seed, indices),
@@ -156,7 +133,7 @@ def training(run: RunFolder, stage: Stage) -> BuiltTraining:
         augmentation=augmentation_of(run, config, stage),
         teacher_augmentation=_teacher_view(run, config, stage),
         view=config.distill.view if stage.distilled else "shared",
-        settings=builders.train_settings(section.train, config),
+        settings=stage_settings(run, data, stage.role),
         seed=derive_seed(stage.seed, stage.role, "training"),
         device=data.device,
         scalars=scalars,
@@ -197,6 +174,7 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
         return take_teacher(data, run.stage(stage.name), WEIGHTS)
     built = training(run, stage)
     folder, data, trainee = run.stage(stage.name), built.data, built.trainee
+    note_arithmetic(run, data, stage.role, trainee.settings, folder, report)
     keep_beginning(data, stage.role, folder)
     if trainee.cache is not None:
         report(str(trainee.cache))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -17,12 +16,13 @@ from rolewise.data.unlabelled import JoinedSources
 from rolewise.errors import NonFiniteError
 from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.second_view import add_strong_view
 from rolewise.experiment.seed_data import SeedData
-from rolewise.experiment.stages import section_of
 from rolewise.experiment.strategies import augmentation_of, policy_space
 from rolewise.seeds import generator
-from rolewise.train import Trainee, evaluate
+from rolewise.train import Trainee, TrainSettings, evaluate
+from rolewise.train.arithmetic import call_seconds
 
 _TIMES = 3
 #: Seconds of work below which a timing is mostly of what surrounds it.
@@ -79,19 +79,21 @@ def _run(trainee: Trainee, *, measured: bool) -> None:
     trainee.epoch = trainee.step = 0
 
 
-def one_batch_training(data: SeedData, role: str, distilled: bool) -> Trainee:
+def one_batch_training(data: SeedData, role: str, distilled: bool, settings: TrainSettings | None = None) -> Trainee:
     """Returns a training of one batch, of networks as they are drawn.
 
     Args:
         data: the data of a seed.
         role: ``teacher``, or a student's name.
         distilled: include the teacher and the methods.
+        settings: of the training; by default the role's, as far as they do for an estimate.
     """
     section = section_of(data.config, role)
-    settings = builders.train_settings(section.train, data.config)
-    # Compiling takes longer than a timing may, and no step must lead to weights that are not finite.
-    slow = settings.optimizer.changed(learning_rate=1e-9)
-    settings = settings.changed(compile=False, optimizer=slow, groups=(), accumulate=1)
+    if settings is None:
+        settings = builders.train_settings(section.train, data.config)
+        # Compiling takes longer than a timing may, and no step must lead to weights that are not finite.
+        slow = settings.optimizer.changed(learning_rate=1e-9)
+        settings = settings.changed(compile=False, optimizer=slow, groups=(), accumulate=1)
     model = builders.at_bits(section, data.network(section.model, role))
     models = {one: section_of(data.config, one).model for one in (section.teachers if distilled else ())}
     teachers = {one: data.network(network, one).to(data.device).eval() for one, network in models.items()}
@@ -205,21 +207,11 @@ def seconds_of(what: str, data: SeedData, name: str) -> float:
 def typical(step: Callable[[], object], device: torch.device) -> float:
     """Returns the seconds of one of a few calls, the middle one, since the first also loads what it needs.
 
-    On one thread of a CPU other programs take no part in them.
-
     Args:
         step: the work.
         device: the device that it runs on.
     """
     seconds: list[float] = []
     while len(seconds) < _TIMES and not (seconds and min(seconds) > _LONG):
-        start, own = time.perf_counter(), time.process_time()
-        step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        taken = time.perf_counter() - start
-        if device.type == "cpu" and torch.get_num_threads() == 1:
-            # What the processor gave to others meanwhile is not the work's.
-            taken = min(taken, time.process_time() - own)
-        seconds.append(taken)
+        seconds.append(call_seconds(step, device))
     return max(statistics.median(seconds), 1e-9)

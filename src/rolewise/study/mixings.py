@@ -12,8 +12,8 @@ from rolewise.augment import MixPlan, mix_images
 from rolewise.config.schema import ExperimentConfig
 from rolewise.config.study import Study
 from rolewise.experiment import builders
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.seed_data import seed_data_of
-from rolewise.experiment.stages import section_of
 from rolewise.seeds import generator
 
 _IMAGES, _MIXINGS = 8, 8

@@ -14,9 +14,10 @@ from rolewise.config.study import Study
 from rolewise.data import Opened
 from rolewise.errors import InputError
 from rolewise.experiment import builders
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage
-from rolewise.experiment.stages import section_of, trained_network
+from rolewise.experiment.stages import trained_network
 from rolewise.files import as_json, read_json
 from rolewise.instruments import predict, project_pairs, reliability
 from rolewise.seals import top_product, write_product

@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 from rolewise.config.axes import COLUMNS
+from rolewise.config.cell_rules import ALWAYS
 from rolewise.config.measure_entries import MeasureEntry
-from rolewise.config.study_file import ALWAYS
 from rolewise.data import Opened, Source, batches
 from rolewise.errors import InputError, RunError
 from rolewise.experiment import builders
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage
-from rolewise.experiment.stages import find_stage, section_of, trained_network
+from rolewise.experiment.stages import find_stage, trained_network
 from rolewise.inputs import InputSpec, prepare
 from rolewise.instruments.measure_call import call_measure
 from rolewise.instruments.measurements import measure_of

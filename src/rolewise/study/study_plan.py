@@ -13,9 +13,9 @@ from rolewise.config import ExperimentConfig
 from rolewise.distill.settings import method_key
 from rolewise.experiment import builders
 from rolewise.experiment.estimate import estimated_seconds, stage_seconds
+from rolewise.experiment.role_section import section_of
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_images import images_of_stage
-from rolewise.experiment.stages import section_of
 from rolewise.experiment.step_timing import seconds_of
 from rolewise.study.job_graph import JobGraph, StudyJob
 from rolewise.study.study_folder import StudyFolder

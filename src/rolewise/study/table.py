@@ -6,8 +6,8 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+from rolewise.config.cell_rules import ALWAYS
 from rolewise.config.study import Study
-from rolewise.config.study_file import ALWAYS
 from rolewise.csv_cells import as_csv
 from rolewise.errors import InputError
 from rolewise.experiment import builders

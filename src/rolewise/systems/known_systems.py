@@ -12,6 +12,7 @@ from rolewise.systems.ce_gan.gan_system import CE_GAN
 from rolewise.systems.ctsl_mkt.ctsl_mkt_system import CTSL_MKT
 from rolewise.systems.fedgen.fedgen_system import FEDGEN
 from rolewise.systems.hkd.hkd_system import HKD
+from rolewise.systems.ikd.ikd_system import IKD
 from rolewise.systems.kd3.kd3_system import KD3
 from rolewise.systems.knowledge_levels.levels_system import KNOWLEDGE_LEVELS
 from rolewise.systems.learning_styles.styles_system import LEARNING_STYLES
@@ -30,6 +31,7 @@ for _system in (
     CTSL_MKT,
     FEDGEN,
     HKD,
+    IKD,
     KD3,
     KNOWLEDGE_LEVELS,
     LEARNING_STYLES,

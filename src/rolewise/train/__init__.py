@@ -7,6 +7,7 @@ from rolewise.train.checkpoint import load_checkpoint, load_weights, save_checkp
 from rolewise.train.distilled import Distilled
 from rolewise.train.evaluate import Metrics, evaluate, evaluate_batches
 from rolewise.train.example_feed import LoaderFeed, TensorFeed
+from rolewise.train.fast_dfkd import FastDFKDObjective
 from rolewise.train.feed import Feed
 from rolewise.train.generated_feed import GeneratedFeed
 from rolewise.train.generator_objective import GeneratorObjective, dafl_objective, zskt_objective
@@ -16,6 +17,7 @@ from rolewise.train.loop import fit
 from rolewise.train.mixing import Mixing
 from rolewise.train.objective import Objective
 from rolewise.train.one_call import distill
+from rolewise.train.pool_feed import PoolFeed
 from rolewise.train.ranks import Ranks
 from rolewise.train.rates import rate
 from rolewise.train.rule import StepRule
@@ -24,6 +26,7 @@ from rolewise.train.trainee import Trainee
 
 __all__ = [
     "Distilled",
+    "FastDFKDObjective",
     "Feed",
     "FreezeSettings",
     "GeneratedFeed",
@@ -37,6 +40,7 @@ __all__ = [
     "Objective",
     "OptimizerSettings",
     "Phase",
+    "PoolFeed",
     "Ranks",
     "RateSchedule",
     "StepRule",

@@ -10,6 +10,7 @@ from typing import Any
 from rolewise.config.training_sections import TrainSettings
 from rolewise.errors import InputError, Interrupted
 from rolewise.files import write_text
+from rolewise.train.arithmetic import kept_arithmetic, plain_settings
 from rolewise.train.checkpoint import load_weights
 from rolewise.train.loop import fit
 from rolewise.train.trainee import Trainee
@@ -48,6 +49,22 @@ def bind_folder(folder: Path, settings: Mapping[str, Any]) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(wanted, indent=1) + "\n")
+
+
+def settings_in(folder: Path, settings: TrainSettings, make: Callable[[TrainSettings], Trainee]) -> TrainSettings:
+    """Returns the settings of a folder's training: an arithmetic that is chosen by time is chosen once and kept there.
+
+    Args:
+        folder: of this training.
+        settings: with ``auto`` in places, or without.
+        make: returns a training by given settings, of copies of the networks.
+    """
+    if not settings.open_arithmetic:
+        return settings
+    steps = settings.epochs * make(plain_settings(settings)).feed.steps
+    return kept_arithmetic(
+        folder / "arithmetic.json", settings, make, steps=steps, remedy="give another folder, or delete this one"
+    )
 
 
 def fit_in(

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from rolewise.config.training_sections import TrainSettings
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, as_path
 from rolewise.metric_info import MetricInfo
@@ -30,6 +31,7 @@ class Distilled:
         info: the first metric.
         seconds: that the training took, evaluations included.
         folder: with the record and the weights, or None.
+        settings: of the training, with what was chosen in place of every ``auto``.
     """
 
     student: nn.Module
@@ -40,6 +42,7 @@ class Distilled:
     info: MetricInfo
     seconds: float
     folder: Path | None = None
+    settings: TrainSettings | None = None
 
     @property
     def validation(self) -> dict[int, float]:

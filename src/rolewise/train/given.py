@@ -31,6 +31,12 @@ def check_given(distiller: object, source: object, indices: object, settings: ob
         check_one_rank("a Trainee", "each would train a student of its own; give ranks=rolewise.train.Ranks.of_group()")
     if not isinstance(settings, TrainSettings):
         raise InputError(f"settings must be a rolewise.train.TrainSettings, got {type(settings).__name__}")
+    if settings.open_arithmetic:
+        name = settings.open_arithmetic[0]
+        raise InputError(
+            f'{name} must be chosen before a Trainee is made, got "auto"; rolewise.train.arithmetic.kept_arithmetic '
+            "chooses, and rolewise.distill and configs do so by themselves"
+        )
     if isinstance(source, Feed):
         return
     if not isinstance(source, Source):

@@ -108,8 +108,8 @@ class ImageFeed:
             student, teacher, labels = self._augmented(chunk, plans, start * size)
             chunk = replace(chunk, indices=chunk.indices.to(chunk.labels.device))
             if mixer is None:
-                student = laid_out(student, self.settings.channels_last)
-                teacher = laid_out(teacher, self.settings.channels_last) if teacher is not None else None
+                student = laid_out(student, self.settings.channels_last is True)
+                teacher = laid_out(teacher, self.settings.channels_last is True) if teacher is not None else None
                 strong = self._strong(chunk.images, epoch, start * size)
                 for part in parts_of(len(student), size):
                     views = {} if teacher is None else {"teacher": teacher[part]}
@@ -132,7 +132,7 @@ class ImageFeed:
             progress=epoch / self.settings.epochs,
             batch_size=self.settings.batch_size,
             num_classes=len(self.source.classes),
-            channels_last=self.settings.channels_last,
+            channels_last=self.settings.channels_last is True,
             labels=self.source.labels[order],
             size=self.source.size,
             seed=self.seed,
@@ -164,7 +164,7 @@ class ImageFeed:
         policy, size = self.strong.at(epoch / self.settings.epochs), (self.source.channels, *self.source.size)
         plans = PositionPlans(policy, size, self.seed, "epoch", epoch, "strong")
         seen = self._apply(images, plans.between(place, place + len(images)))
-        return laid_out(seen, self.settings.channels_last)
+        return laid_out(seen, self.settings.channels_last is True)
 
     def _apply(self, images: Tensor, plan: Plan) -> Tensor:
         if not plan.ops.shape[1]:

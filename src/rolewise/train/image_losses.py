@@ -11,7 +11,22 @@ from torch.nn import functional
 from rolewise.distill.checks import check_same_shape
 
 
-def statistics_loss(features: Sequence[Tensor], norms: Sequence[nn.Module], first: float = 10.0) -> Tensor:
+def moments_of(feature: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns mean and biased variance of each channel.
+
+    Args:
+        feature: [B, D, ...].
+
+    Returns:
+        [D] each.
+    """
+    rows = feature.transpose(0, 1).flatten(1)
+    return rows.mean(1), rows.var(1, correction=0)
+
+
+def statistics_loss(
+    moments: Sequence[tuple[Tensor, Tensor]], norms: Sequence[nn.Module], first: float = 10.0
+) -> Tensor:
     r"""Distance of the inputs' statistics from those that batch norms keep.
 
     .. math:: \mathcal{L}_{BN} = \sum_l w_l \big( \lVert \mu_l - \hat\mu_l \rVert_2
@@ -24,7 +39,7 @@ def statistics_loss(features: Sequence[Tensor], norms: Sequence[nn.Module], firs
     Differs from source: none.
 
     Args:
-        features: the norms' inputs, [B, D, ...], D each norm's.
+        moments: means and variances of the norms' inputs, [D] each, D each norm's; see `moments_of`.
         norms: batch norms with running statistics, in the order of the network.
         first: the first norm's weight.
 
@@ -32,10 +47,8 @@ def statistics_loss(features: Sequence[Tensor], norms: Sequence[nn.Module], firs
         Scalar, at least 0; its gradient is 0 where a difference is.
     """
     losses: list[Tensor] = []
-    for feature, norm in zip(features, norms, strict=True):
-        rows = feature.transpose(0, 1).flatten(1)
-        mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
-        apart = (rows.mean(1) - mean).norm() + (rows.var(1, correction=0) - variance).norm()
+    for (mean, variance), norm in zip(moments, norms, strict=True):
+        apart = (mean - norm.get_buffer("running_mean")).norm() + (variance - norm.get_buffer("running_var")).norm()
         losses.append(apart if losses else first * apart)
     return torch.stack(losses).sum()
 
@@ -89,3 +102,29 @@ def competition_loss(student: Tensor, teacher: Tensor, temperature: float = 3.0)
     mean = torch.logaddexp(own, aim) - torch.log(own.new_tensor(2.0))
     divergence = (own.exp() * (own - mean) + aim.exp() * (aim - mean)).sum(1) / 2
     return 1 - divergence.mean()
+
+
+def agreed_divergence_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    r"""Negative divergence of the student from the teacher on images for which both name the same class.
+
+    .. math:: \mathcal{L}_{adv} = -\frac1B \sum_b [\arg\max s_b = \arg\max t_b]\,
+        \mathrm{KL}(\mathrm{softmax}(t_b) \,\|\, \mathrm{softmax}(s_b))
+
+    Source: Fang et al. (2022), https://arxiv.org/abs/2112.06253, and (2021), https://arxiv.org/abs/2105.08584, in the
+    form of the authors' code: the mean is over all images.
+    Differs from source: none.
+
+    Args:
+        student: logits [B, K].
+        teacher: logits [B, K]; the gradient goes through both.
+
+    Returns:
+        Scalar, nats, at most 0.
+
+    Raises:
+        InputError: the shapes differ.
+    """
+    check_same_shape(student, teacher, "logits [B, K]", 2)
+    own, aim = functional.log_softmax(student, 1), functional.log_softmax(teacher, 1)
+    divergence = (aim.exp() * (aim - own)).sum(1)
+    return -(divergence * (student.argmax(1) == teacher.argmax(1))).mean()

@@ -17,10 +17,10 @@ from rolewise.seeds import generator as stream_of
 from rolewise.taps import Taps
 from rolewise.train.generator_objective import still
 from rolewise.train.given import check_count
-from rolewise.train.image_losses import competition_loss, statistics_loss, total_variation_loss
+from rolewise.train.image_losses import competition_loss, moments_of, statistics_loss, total_variation_loss
+from rolewise.train.inversion_judges import tracked_norms
 from rolewise.train.step import Update, train_step
 
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 #: The stream of shifts and mirrors.
 _STREAM = "inversion"
 
@@ -75,16 +75,7 @@ class InversionObjective(nn.Module):
                 "labels must be int64 [B] for images [B, C, H, W], got "
                 f"{labels.dtype} {list(labels.shape)} and {list(images.shape)}"
             )
-        norms = {
-            name: module
-            for name, module in teacher.named_modules()
-            if isinstance(module, _NORMS) and module.running_mean is not None
-        }
-        if not norms:
-            raise InputError(
-                "teacher must have batch norms with running statistics for DeepInversion, got "
-                f"{type(teacher).__name__} without one; train beside a generator instead (dafl_objective)"
-            )
+        norms = tracked_norms(teacher, "DeepInversion")
         self.images = nn.Parameter(images.detach().clone())
         self.weights = {"labels": 1.0, "statistics": statistics, "variation": variation, "norm": norm}
         if student is not None:
@@ -112,7 +103,7 @@ class InversionObjective(nn.Module):
         logits = class_logits(output)
         parts = {
             "labels": functional.cross_entropy(logits, self._labels.to(logits.device)),
-            "statistics": statistics_loss([features[path] for path in taps.paths], norms, self.first),
+            "statistics": statistics_loss([moments_of(features[path]) for path in taps.paths], norms, self.first),
             "variation": total_variation_loss(seen),
             "norm": seen.flatten(1).norm(dim=1).mean(),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from rolewise.inputs import InputSpec
 from rolewise.networks import device_of
 from rolewise.tasks import Task
 from rolewise.train.batch_order import check_shuffled
-from rolewise.train.distillation_folder import bind_folder, fit_in, lines_of, settings_of_folder
+from rolewise.train.distillation_folder import bind_folder, fit_in, lines_of, settings_in, settings_of_folder
 from rolewise.train.distilled import Distilled
 from rolewise.train.evaluate import Metrics
 from rolewise.train.given_examples import check_augmentable, examples_of
@@ -95,7 +96,7 @@ def distill(
         phases: parts of the training, one after another, each with its own methods, weights and trained parts.
         on_epoch: called with a line after each epoch, such as ``print``.
         settings: others of `rolewise.train.TrainSettings`, such as ``clip_norm=1.0``, ``ema=0.999`` or
-            ``precision="bfloat16"``.
+            ``precision="auto"``, which is chosen by the time of a few steps and kept in the folder.
 
     Returns:
         The student, its history, and what both networks reach.
@@ -135,23 +136,22 @@ def distill(
         input_name=input_name,
         label_name=label_name,
     )
-    if examples.source is not None:
-        trainee = Trainee(
-            distiller,
+
+    def training(loss: Distiller, resolved: TrainSettings) -> Trainee:
+        given: dict[str, Any] = {"settings": resolved, "seed": seed, "device": place, "phases": parts}
+        if examples.source is None:
+            assert examples.feed is not None
+            check_shuffled(resolved.batches)
+            return Trainee(loss, examples.feed, **given)
+        return Trainee(
+            loss,
             examples.source,
             examples.indices,
             augmentation=schedules["augmentation"] or build_schedule("none"),
             teacher_augmentation=schedules["teacher_augmentation"],
             view=view,
-            settings=chosen,
-            seed=seed,
-            device=place,
-            phases=parts,
+            **given,
         )
-    else:
-        assert examples.feed is not None
-        check_shuffled(chosen.batches)
-        trainee = Trainee(distiller, examples.feed, settings=chosen, seed=seed, device=place, phases=parts)
 
     def measured(network: nn.Module, spec: InputSpec | None) -> Metrics | None:
         return None if held_out is None else held_out.evaluate(network, spec, distiller.task)
@@ -175,6 +175,7 @@ def distill(
     with tempfile.TemporaryDirectory() as temporary:
         where = Path(temporary) if folder is None else as_path(folder, "folder")
         bind_folder(where, bound)
+        trainee = training(distiller, settings_in(where, chosen, lambda one: training(copy.deepcopy(distiller), one)))
         validate = None if held_out is None else first
         fit_in(where, trainee, kept=folder is not None, on_epoch=on_epoch, validate=validate)
         history = lines_of(where / "record.jsonl")
@@ -189,6 +190,7 @@ def distill(
         info=distiller.task.metrics[0],
         seconds=seconds,
         folder=None if folder is None else where,
+        settings=trainee.settings,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -11,15 +10,12 @@ from torch import Tensor
 from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill.convex_weights import shortest_weights
 from rolewise.distill.method_registry import method
-from rolewise.distill.teacher_set import divergences, rows_of_all
+from rolewise.distill.teacher_set import TeacherOutputs, divergences, rows_of_all
 from rolewise.distill.term import Shapes, TaughtBy, Term
 
 
 @method(
-    reads="logits",
-    mixed_labels="sound",
-    weight=0.9,
-    limits={"temperature": "temperature", "tolerance": "positive"},
+    reads="logits", mixed_labels="sound", weight=0.9, limits={"temperature": "temperature", "tolerance": "positive"}
 )
 class AEKD(Term):
     r"""Convex sum of the divergences from several teachers whose gradient by the student's logits is shortest.
@@ -51,9 +47,7 @@ class AEKD(Term):
         super().__init__()
         self.temperature, self.tolerance = temperature, tolerance
 
-    def forward(  # type: ignore[override]
-        self, student: Outputs, teacher: Mapping[str, Outputs], batch: Batch, context: Context
-    ) -> Tensor:
+    def forward(self, student: Outputs, teacher: TeacherOutputs, batch: Batch, context: Context) -> Tensor:  # type: ignore[override]
         """Returns the loss [B], nats, unreduced."""
         rows, wanted = rows_of_all(self, student, teacher, batch, self.temperature)
         losses = divergences(rows.logits, wanted, self.temperature)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -11,17 +10,12 @@ from torch.nn import functional
 
 from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill.method_registry import method
-from rolewise.distill.teacher_set import divergences, rows_of_all, shares_of_least
+from rolewise.distill.teacher_set import TeacherOutputs, divergences, rows_of_all, shares_of_least
 from rolewise.distill.term import Shapes, TaughtBy, Term
 
 
 @method(
-    reads="logits",
-    name="ca_mkd",
-    mixed_labels="sound",
-    alone=True,
-    weight=1.0,
-    limits={"temperature": "temperature"},
+    reads="logits", name="ca_mkd", mixed_labels="sound", alone=True, weight=1.0, limits={"temperature": "temperature"}
 )
 class CAMKD(Term):
     r"""Mean of the divergences from several teachers, weighted by each one's cross-entropy with the label.
@@ -54,9 +48,7 @@ class CAMKD(Term):
         super().__init__()
         self.temperature, self.form = temperature, form
 
-    def forward(  # type: ignore[override]
-        self, student: Outputs, teacher: Mapping[str, Outputs], batch: Batch, context: Context
-    ) -> Tensor:
+    def forward(self, student: Outputs, teacher: TeacherOutputs, batch: Batch, context: Context) -> Tensor:  # type: ignore[override]
         """Returns the loss [B], nats, unreduced."""
         rows, wanted = rows_of_all(self, student, teacher, batch, self.temperature)
         losses = divergences(rows.logits, wanted, self.temperature)

@@ -17,10 +17,7 @@ WHOLE = 2**24
 
 
 @method(
-    reads="features",
-    mixed_labels="sound",
-    taps=("last_stage",),
-    limits={"temperature": "temperature", "pool": "count"},
+    reads="features", mixed_labels="sound", taps=("last_stage",), limits={"temperature": "temperature", "pool": "count"}
 )
 def cirkd_loss(student: Tensor, teacher: Tensor, *, temperature: float = 0.1, pool: int = 1) -> Tensor:
     r"""Divergence of the similarities between the pixels of every two images, averaged over the other image.

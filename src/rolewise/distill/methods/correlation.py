@@ -12,12 +12,7 @@ from rolewise.distill.method_registry import method
 from rolewise.distill.vectors import unit
 
 
-@method(
-    reads="features",
-    mixed_labels="sound",
-    taps=("penultimate",),
-    limits={"gamma": "positive", "order": "few"},
-)
+@method(reads="features", mixed_labels="sound", taps=("penultimate",), limits={"gamma": "positive", "order": "few"})
 def correlation_loss(student: Tensor, teacher: Tensor, *, gamma: float = 0.4, order: int = 2) -> Tensor:
     r"""Squared difference of the Gaussian kernel between examples, expanded to a few terms.
 

@@ -23,7 +23,7 @@ EPSILON = 1e-7
     mixed_labels="unsound",
     taps=("penultimate",),
     weight=0.8,
-    limits={"width": "count", "negatives": "count", "temperature": "temperature", "momentum": "not negative"},
+    limits={"width": "count", "negatives": "count", "temperature": "temperature", "momentum": "momentum"},
 )
 class CRD(RememberedEmbeddings):
     r"""Noise-contrastive estimate of an example's embedding among those of others in the other network's memory.

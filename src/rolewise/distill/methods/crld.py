@@ -20,14 +20,8 @@ from rolewise.errors import InputError
     alone=True,
     least_classes=3,
     weight=1.0,
-    limits={
-        "temperature": "temperature",
-        "within": "not negative",
-        "across": "not negative",
-        "label_share": "not negative",
-        "sure": "fraction",
-        "sure_of_strong": "fraction",
-    },
+    limits={"temperature": "temperature", "sure": "fraction", "sure_of_strong": "fraction"},
+    parts=("within", "across", "label_share"),
 )
 class CRLD(Term):
     r"""Divergences between networks within each of two views and across them, where the teacher is sure.

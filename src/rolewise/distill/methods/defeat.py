@@ -20,7 +20,7 @@ from rolewise.distill.method_registry import method
     alone=True,
     taps=("level1", "level2", "level3", "level4", "level5"),
     adapter=partial(neighbourhood_map, name="defeat"),
-    limits={"foreground": "not negative", "background": "not negative"},
+    parts=("foreground", "background"),
 )
 def defeat_loss(
     student: Tensor, teacher: Tensor, *, boxes: Sequence[Tensor], foreground: float = 3.0, background: float = 12.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill.method_registry import method
-from rolewise.distill.teacher_set import divergences, rows_of_all
+from rolewise.distill.teacher_set import TeacherOutputs, divergences, rows_of_all
 from rolewise.distill.term import Shapes, TaughtBy, Term
 
 
@@ -49,9 +48,7 @@ class DGKD(Term):
         super().__init__()
         self.temperature, self.dropped = temperature, dropped
 
-    def forward(  # type: ignore[override]
-        self, student: Outputs, teacher: Mapping[str, Outputs], batch: Batch, context: Context
-    ) -> Tensor:
+    def forward(self, student: Outputs, teacher: TeacherOutputs, batch: Batch, context: Context) -> Tensor:  # type: ignore[override]
         """Returns the loss [B], nats, unreduced."""
         rows, wanted = rows_of_all(self, student, teacher, batch, self.temperature)
         number = len(wanted)

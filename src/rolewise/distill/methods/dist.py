@@ -14,7 +14,8 @@ from rolewise.logits import standardised
     reads="logits",
     mixed_labels="sound",
     least_classes=3,
-    limits={"inter": "not negative", "intra": "not negative", "temperature": "temperature"},
+    limits={"temperature": "temperature"},
+    parts=("inter", "intra"),
 )
 def dist_loss(
     student: Tensor, teacher: Tensor, *, inter: float = 1.0, intra: float = 1.0, temperature: float = 1.0

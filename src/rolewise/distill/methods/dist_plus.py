@@ -19,7 +19,7 @@ from rolewise.errors import InputError
     taps=("last_stage",),
     adapter=partial(width_map, name="dist_plus"),
     weight=1.0,
-    limits={"channels": "not negative", "places": "not negative"},
+    parts=("channels", "places"),
 )
 def dist_plus_loss(student: Tensor, teacher: Tensor, *, channels: float = 1.0, places: float = 1.0) -> Tensor:
     r"""One minus the correlation of each place's channels, and of each place's sum of channels over the batch.

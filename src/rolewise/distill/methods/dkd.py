@@ -16,7 +16,8 @@ from rolewise.distill.vectors import divergence
     mixed_labels="sound",
     alone=True,
     least_classes=3,
-    limits={"target": "not negative", "others": "not negative", "temperature": "temperature"},
+    limits={"temperature": "temperature"},
+    parts=("target", "others"),
 )
 def dkd_loss(
     student: Tensor,

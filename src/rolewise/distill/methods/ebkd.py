@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill.method_registry import method
-from rolewise.distill.teacher_set import divergences, rows_of_all, shares_of_least
+from rolewise.distill.teacher_set import TeacherOutputs, divergences, rows_of_all, shares_of_least
 from rolewise.distill.term import Shapes, TaughtBy, Term
 
 
@@ -46,9 +45,7 @@ class EBKD(Term):
         super().__init__()
         self.temperature, self.form = temperature, form
 
-    def forward(  # type: ignore[override]
-        self, student: Outputs, teacher: Mapping[str, Outputs], batch: Batch, context: Context
-    ) -> Tensor:
+    def forward(self, student: Outputs, teacher: TeacherOutputs, batch: Batch, context: Context) -> Tensor:  # type: ignore[override]
         """Returns the loss [B], nats, unreduced."""
         rows, wanted = rows_of_all(self, student, teacher, batch, self.temperature)
         logs, number = wanted.log_softmax(-1), len(wanted)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill.method_registry import method
-from rolewise.distill.teacher_set import divergences, rows_of_all
+from rolewise.distill.teacher_set import TeacherOutputs, divergences, rows_of_all
 from rolewise.distill.term import Shapes, TaughtBy, Term
 
 Average = Literal["probabilities", "logits", "losses"]
@@ -53,9 +52,7 @@ class EnsembleKD(Term):
         super().__init__()
         self.temperature, self.average = temperature, average
 
-    def forward(  # type: ignore[override]
-        self, student: Outputs, teacher: Mapping[str, Outputs], batch: Batch, context: Context
-    ) -> Tensor:
+    def forward(self, student: Outputs, teacher: TeacherOutputs, batch: Batch, context: Context) -> Tensor:  # type: ignore[override]
         """Returns the loss [B], nats, unreduced."""
         rows, wanted = rows_of_all(self, student, teacher, batch, self.temperature)
         if self.average == "logits":

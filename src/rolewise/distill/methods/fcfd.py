@@ -23,7 +23,8 @@ from rolewise.distill.vectors import divergence
     mixed_labels="sound",
     taps=("stage1", "stage2", "stage3", "stage4"),
     weight=1.0,
-    limits={"appearance": "not negative", "function": "not negative", "temperature": "temperature"},
+    limits={"temperature": "temperature"},
+    parts=("appearance", "function"),
 )
 class FCFD(Term):
     r"""Squared differences of bridged stages, and divergences of outputs that go through both networks.

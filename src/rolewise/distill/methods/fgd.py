@@ -23,7 +23,8 @@ _WEIGHTS = ("foreground", "background", "attention", "relation")
     mixed_labels="unsound",
     alone=True,
     taps=("level1", "level2", "level3", "level4", "level5"),
-    limits={**dict.fromkeys(_WEIGHTS, "not negative"), "temperature": "temperature"},
+    limits={"temperature": "temperature"},
+    parts=_WEIGHTS,
 )
 class FGD(Term):
     r"""Squared differences of features at objects and background, of attentions, and of features with their context.

@@ -24,11 +24,10 @@ from rolewise.distill.term import Shapes, through
         "neighbours": "count",
         "negatives": "count",
         "temperature": "temperature",
-        "momentum": "not negative",
+        "momentum": "momentum",
         "share": "fraction",
-        "individual": "not negative",
-        "holistic": "not negative",
     },
+    parts=("individual", "holistic"),
 )
 class HKD(RememberedEmbeddings):
     r"""Cross-entropy of an example among negatives, by its embedding alone and by that of its place in a graph.

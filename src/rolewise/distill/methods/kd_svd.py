@@ -60,10 +60,8 @@ def kd_svd_loss(
     of_student = [aligned_direction(features, target, candidates=candidates) for features, target in pairs]
     total = torch.zeros(len(of_student[0]), dtype=of_student[0].dtype, device=of_student[0].device)
     for stage in range(1, len(of_student)):
-        apart = _relations(of_student[stage - 1], of_student[stage], spread) - _relations(
-            of_teacher[stage - 1], of_teacher[stage], spread
-        )
-        total = total + apart.square().sum((1, 2))
+        own, aim = (_relations(*some[stage - 1 : stage + 1], spread) for some in (of_student, of_teacher))
+        total = total + (own - aim).square().sum((1, 2))
     return total
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -12,20 +11,14 @@ from torch.nn import functional
 from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill.method_registry import method
 from rolewise.distill.methods.ca_mkd import label_costs
-from rolewise.distill.teacher_set import divergences, rows_of_all
+from rolewise.distill.teacher_set import TeacherOutputs, divergences, rows_of_all
 from rolewise.distill.term import Shapes, TaughtBy, Term
 
 #: Steps of the convex combination; the error falls with their number.
 _STEPS = 200
 
 
-@method(
-    reads="logits",
-    mixed_labels="unsound",
-    alone=True,
-    weight=1.0,
-    limits={"temperature": "temperature"},
-)
+@method(reads="logits", mixed_labels="unsound", alone=True, weight=1.0, limits={"temperature": "temperature"})
 class KDCL(Term):
     r"""Divergence of a student's softened class probabilities from a target made of its own and its peers' logits.
 
@@ -60,9 +53,7 @@ class KDCL(Term):
         super().__init__()
         self.temperature, self.target = temperature, target
 
-    def forward(  # type: ignore[override]
-        self, student: Outputs, teacher: Mapping[str, Outputs], batch: Batch, context: Context
-    ) -> Tensor:
+    def forward(self, student: Outputs, teacher: TeacherOutputs, batch: Batch, context: Context) -> Tensor:  # type: ignore[override]
         """Returns the loss [B], nats, unreduced."""
         rows, wanted = rows_of_all(self, student, teacher, batch, self.temperature)
         everyone = torch.cat([rows.logits.detach()[None], wanted])

@@ -18,7 +18,8 @@ from rolewise.distill.vectors import unit
     mixed_labels="sound",
     taps=("last_stage", "last_layer"),
     weight=1.0,
-    limits={"within": "not negative", "across": "not negative", "random": "not negative", "tokens": "count"},
+    limits={"tokens": "count"},
+    parts=("within", "across", "random"),
 )
 class Manifold(Term):
     r"""Squared differences of the cosines between tokens of an image, tokens of a place, and tokens drawn at random.

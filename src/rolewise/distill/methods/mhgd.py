@@ -13,70 +13,11 @@ from rolewise.distill.checks import check_stages
 from rolewise.distill.directions import aligned_direction, leading_direction
 from rolewise.distill.maps import width_map, width_of
 from rolewise.distill.method_registry import method
+from rolewise.distill.stage_attention import Link
 from rolewise.errors import InputError
 
-#: Of each pair of stages, in the code that role-wise distillation released; the paper's own code has 8.
-HEADS = 4
 #: Of the student's singular vectors, how many are compared with the teacher's; of the same code.
 CANDIDATES = 4
-
-
-class Projection(nn.Module):
-    """A linear map, standardised over the batch that it is given, whatever network that came from.
-
-    There are no running statistics: training and evaluation compute the same, and one example alone gives zeros.
-
-    Args:
-        width: of what comes in.
-        out: of what goes out.
-    """
-
-    def __init__(self, width: int, out: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(width, out, bias=False)  # the mean is taken off again
-        self.gain = nn.Parameter(torch.ones(out))
-        self.shift = nn.Parameter(torch.zeros(out))
-
-    def forward(self, vectors: Tensor, *, frozen: bool = False) -> Tensor:
-        """Returns [B, out] of vectors [B, width]; nothing goes back to the weights where they are ``frozen``."""
-        weights = self.linear.weight, self.gain, self.shift
-        # In the vectors' precision, which is at least single, also where the weights have been made half.
-        weight, gain, shift = ((value.detach() if frozen else value).to(vectors.dtype) for value in weights)
-        mapped = functional.linear(vectors, weight)
-        centred = mapped - mapped.mean(0)
-        return centred * (centred.square().mean(0) + 1e-5).rsqrt() * gain + shift
-
-
-class Link(nn.Module):
-    """The attention from one stage to the next, and the estimate of the later vectors out of the earlier.
-
-    Args:
-        before: D of the earlier stage.
-        after: D' of the later one.
-    """
-
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__()
-        self.width = (before + after) // 2
-        self.sender = Projection(after, HEADS * self.width)
-        self.receiver = Projection(before, HEADS * self.width)
-        self.value = Projection(before, self.width)
-        self.out = nn.Linear(self.width, HEADS * after)
-
-    def graph(self, before: Tensor, after: Tensor, *, frozen: bool) -> Tensor:
-        """Returns the attention of each image's later vector to each earlier one: [heads, B, B], before any softmax."""
-        sent, received = self.sender(after, frozen=frozen), self.receiver(before, frozen=frozen)
-        shape = len(after), HEADS, self.width
-        return torch.bmm(sent.view(shape).movedim(1, 0), received.view(shape).permute(1, 2, 0))
-
-    def forward(self, before: Tensor, after: Tensor) -> Tensor:
-        """Returns for each image 1 - cos of its later vector and the estimate, the mean over heads: [B]."""
-        attention = self.graph(before, after, frozen=False).softmax(2)
-        gathered = attention @ self.value(before).relu()
-        weight = self.out.weight.to(after.dtype).view(HEADS, after.shape[1], self.width)
-        bias = self.out.bias.to(after.dtype).view(HEADS, 1, after.shape[1])
-        estimates = torch.baddbmm(bias, gathered, weight.mT)
-        return (1 - functional.cosine_similarity(estimates, after.unsqueeze(0), dim=2)).mean(0)
 
 
 class Attention(nn.Module):
@@ -95,12 +36,21 @@ class Attention(nn.Module):
         super().__init__()
         pairs = itertools.pairwise(width_of(shape) for shape in shapes)
         self.links = nn.ModuleList(Link(before, after) for before, after in pairs)
+        self._found: tuple[Sequence[Tensor], list[Tensor]] = ((), [])
 
     def forward(self, teacher: Sequence[Tensor]) -> Tensor:
         """Returns its own loss [B], summed over pairs of stages."""
         vectors = [leading_direction(features) for features in teacher]
+        self._found = tuple(teacher), vectors
         losses = [link(*vectors[stage : stage + 2]) for stage, link in enumerate(self.links)]
         return torch.stack(losses).sum(0) if losses else teacher[0].new_zeros(len(teacher[0]))
+
+    def directions(self, teacher: Sequence[Tensor]) -> list[Tensor]:
+        """Returns the main directions of features; those that its own loss found of the same features, once."""
+        (of, vectors), self._found = self._found, ((), [])
+        if len(of) == len(teacher) and all(one is other for one, other in zip(of, teacher, strict=True)):
+            return vectors
+        return [leading_direction(features) for features in teacher]
 
     def graphs(self, vectors: Sequence[Tensor]) -> list[Tensor]:
         """Returns the graph [heads, B, B] of each pair of stages; nothing goes back to the attention's weights."""
@@ -149,7 +99,7 @@ def mhgd_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], *, estimator
     check_stages("mhgd", student, teacher)
     if len(estimator.links) != len(teacher) - 1:
         raise InputError(f"estimator must be made for {len(teacher)} stages, got one for {len(estimator.links) + 1}")
-    of_teacher = [leading_direction(features) for features in teacher]
+    of_teacher = estimator.directions(teacher)
     pairs = zip(student, of_teacher, strict=True)
     of_student = [aligned_direction(features, target, candidates=CANDIDATES) for features, target in pairs]
     total = torch.zeros(len(of_student[0]), dtype=of_student[0].dtype, device=of_student[0].device)

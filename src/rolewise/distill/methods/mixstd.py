@@ -32,13 +32,9 @@ def logit_scale(
     mixed_labels="sound",
     alone=True,
     least_classes=3,
-    limits={
-        "scale": "positive",
-        "temperature": "temperature",
-        "label_share": "not negative",
-        "teacher_share": "not negative",
-    },
+    limits={"scale": "positive", "temperature": "temperature"},
     logit_scale=logit_scale,
+    parts=("label_share", "teacher_share"),
 )
 def mixstd_loss(
     student: Tensor,

@@ -25,7 +25,7 @@ TEMPERATURES = (2.0, 3.0, 4.0, 5.0, 6.0)
     mixed_labels="sound",
     least_classes=3,
     weight=1.0,
-    limits={"label_share": "not negative", "teacher_share": "not negative"},
+    parts=("label_share", "teacher_share"),
 )
 class MLKD(Term):
     r"""Divergences of probabilities, and squared differences of their products over examples and over classes.

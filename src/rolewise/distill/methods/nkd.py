@@ -16,7 +16,8 @@ from rolewise.distill.methods.dkd import target_set
     mixed_labels="sound",
     alone=True,
     least_classes=3,
-    limits={"target": "not negative", "others": "not negative", "temperature": "temperature"},
+    limits={"temperature": "temperature"},
+    parts=("target", "others"),
 )
 def nkd_loss(
     student: Tensor,

@@ -43,10 +43,8 @@ class NormDirection(Term):
         super().__init__()
         student, teacher = shapes.student[0], shapes.teacher[0]
         if len(shapes.student) != 1 or {len(student), len(teacher)} != {2} or shapes.classes is None:
-            raise InputError(
-                '"norm_direction" must tap one pair of vectors [B, D], got '
-                f"{list(student)} and {list(teacher)}; choose other taps"
-            )
+            got = f"{list(student)} and {list(teacher)}"
+            raise InputError(f'"norm_direction" must tap one pair of vectors [B, D], got {got}; choose other taps')
         self.map: nn.Module = width_map(student, teacher, name="norm_direction")
         self.register_buffer("sums", torch.zeros(shapes.classes, teacher[1]))
 

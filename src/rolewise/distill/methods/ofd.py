@@ -57,13 +57,7 @@ def norm_before(network: nn.Module, path: str, width: int) -> nn.BatchNorm2d:
     return norms[-1]
 
 
-@method(
-    reads="stages",
-    name="ofd",
-    mixed_labels="sound",
-    taps=("stage1", "stage2", "stage3", "stage4"),
-    weight=1e-3,
-)
+@method(reads="stages", name="ofd", mixed_labels="sound", taps=("stage1", "stage2", "stage3", "stage4"), weight=1e-3)
 class OFD(Term):
     r"""Partial squared distance to the teacher's features, cut off below at a margin of each channel.
 

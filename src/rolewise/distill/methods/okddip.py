@@ -55,12 +55,7 @@ class OKDDip(Term):
     targets = "labels"
 
     def __init__(
-        self,
-        shapes: Shapes,
-        *,
-        temperature: float = 3.0,
-        rise: float = 80.0,
-        form: Literal["paper", "code"] = "paper",
+        self, shapes: Shapes, *, temperature: float = 3.0, rise: float = 80.0, form: Literal["paper", "code"] = "paper"
     ) -> None:
         super().__init__()
         if (branches := number_of_branches("okddip", shapes)) < 3:

@@ -12,11 +12,7 @@ from rolewise.distill.method_registry import method
 
 
 @method(
-    reads="logits",
-    rows=("logits", "predictions"),
-    mixed_labels="sound",
-    alone=True,
-    limits={"huber_delta": "positive"},
+    reads="logits", rows=("logits", "predictions"), mixed_labels="sound", alone=True, limits={"huber_delta": "positive"}
 )
 def output_match_loss(
     student: Tensor,

@@ -23,7 +23,7 @@ class PSKD(Term):
     Beside the labels' own term of weight 1 and with the weight alpha it makes the cross-entropy under the softened
     label (1 - alpha) y + alpha p. The former probabilities p are the softmax of the logits in the last step that had
     the example, under the augmentation that it had there; before an example's first step the loss is 0. The source
-    lets alpha rise over training: ``weight: {start: 0, end: 0.8}``.
+    lets alpha rise over training: ``weight: {start: 0, end: 0.8}``. Labels that weigh less than alpha are refused.
 
     Source: Kim, Ji, Yoon, Hwang (2021), section 3, https://arxiv.org/abs/2006.12000, and its authors' code.
     Differs from source: alpha rises step by step there, where the code has one for each epoch.
@@ -37,6 +37,7 @@ class PSKD(Term):
 
     taught_by: ClassVar[TaughtBy] = "itself"
     of_examples = True
+    subtracts_labels = True
     targets = "labels"
     needs_indices = True
     former: Tensor

@@ -11,12 +11,7 @@ from rolewise.distill.method_registry import method
 
 
 @method(
-    reads="features",
-    mixed_labels="sound",
-    alone=True,
-    taps=("penultimate",),
-    adapter=width_map,
-    limits={"bits": "few"},
+    reads="features", mixed_labels="sound", alone=True, taps=("penultimate",), adapter=width_map, limits={"bits": "few"}
 )
 def qfr_loss(student: Tensor, teacher: Tensor, *, bits: int = 4) -> Tensor:
     r"""Mean squared difference of the student's feature to the teacher's, rounded to a few levels.

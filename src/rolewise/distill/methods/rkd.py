@@ -11,12 +11,7 @@ from rolewise.distill.method_registry import method
 from rolewise.distill.vectors import EQUAL, unit
 
 
-@method(
-    reads="features",
-    mixed_labels="sound",
-    taps=("penultimate",),
-    limits={"distance": "not negative", "angle": "not negative"},
-)
+@method(reads="features", mixed_labels="sound", taps=("penultimate",), parts=("distance", "angle"))
 def rkd_loss(
     student: Tensor, teacher: Tensor, *, distance: float = 25.0, angle: float = 50.0, normalise: bool = False
 ) -> Tensor:

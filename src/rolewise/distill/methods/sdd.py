@@ -35,8 +35,7 @@ class SDD(Term):
     the region and the whole, and ``complementary`` where it is right on one of them alone.
 
     Source: Wei, Luo, Luo (2024), Scale decoupled distillation, section 3, https://arxiv.org/abs/2403.13512; scales 1, 2
-    and 4, the weight 2 and the warm-up over 20 epochs (``weight={"start": 0, "end": 0.9, "at": 0.083}``) of the
-    authors' code, for KD.
+    and 4, and the weights 2 and 0.9 of the authors' code for KD, whose own weight does not rise.
     Differs from source: a loss that is not finite is not replaced by 0.
 
     Args:

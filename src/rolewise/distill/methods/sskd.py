@@ -21,14 +21,12 @@ from rolewise.distill.vectors import divergence, unit
     taps=("penultimate",),
     weight=1.0,
     limits={
-        "plain": "not negative",
-        "transformed": "not negative",
-        "contrast": "not negative",
         "temperature": "temperature",
         "contrast_temperature": "temperature",
         "kept_outputs": "fraction",
         "kept_similarities": "fraction",
     },
+    parts=("plain", "transformed", "contrast"),
 )
 class SSKD(Term):
     r"""Divergences of outputs for plain and turned images, and of similarities between turned images and plain ones.

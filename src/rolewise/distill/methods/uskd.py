@@ -19,7 +19,7 @@ from rolewise.distill.term import Shapes, Term, through
     mixed_labels="unsound",
     taps=("stage2",),
     weight=1.0,
-    limits={"target": "not negative", "others": "not negative", "weak": "not negative"},
+    parts=("target", "others", "weak"),
 )
 class USKD(Term):
     r"""Cross-entropies with the student's own smoothed target and with Zipf's law over the ranks of other classes.

@@ -19,7 +19,8 @@ from rolewise.distill.token_features import as_tokens, same_tokens
     alone=True,
     taps=("layer1", "layer2", "last_layer"),
     weight=1.0,
-    limits={"shallow": "not negative", "deep": "not negative", "masked": "fraction"},
+    limits={"masked": "fraction"},
+    parts=("shallow", "deep"),
 )
 class ViTKD(Term):
     r"""Summed squared differences: of shallow layers through linear maps, and of masked tokens of the deepest.

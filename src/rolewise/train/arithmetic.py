@@ -1,0 +1,195 @@
+"""The arithmetic of a training, chosen by its time: precision, memory layout, compiled networks."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rolewise.batch import Context
+from rolewise.config.training_sections import ARITHMETIC, TrainSettings
+from rolewise.files import digest_of
+from rolewise.seals import read_sealed, write_sealed
+from rolewise.train.rule import StepRule
+from rolewise.train.step import train_step
+from rolewise.train.trainee import Trainee
+
+#: Steps that are timed of each arithmetic, after two that are not.
+TIMED = 5
+#: The part of the plainer one's time that an arithmetic must not exceed to be chosen in its place.
+_WORTH = 0.95
+#: Seconds of a whole training below which compiled networks are not tried: compiling takes as long.
+_TOO_SHORT = 120.0
+#: What counts as plain: it is taken where nothing else is faster.
+_PLAIN = {"precision": "float32", "channels_last": False, "compile": False}
+_OTHER = {"precision": "bfloat16", "channels_last": True}
+
+
+@dataclass(frozen=True)
+class TimedArithmetic:
+    """An arithmetic and its time.
+
+    Args:
+        precision: of the forward passes.
+        channels_last: whether images and weights have their channels last in memory.
+        compile: whether the networks are compiled.
+        first: seconds of the first two steps, which compile; None where they failed.
+        step: seconds of a step, the middle one of five; None where it was not timed.
+        note: the reason where it was not timed; empty where it was.
+    """
+
+    precision: str
+    channels_last: bool
+    compile: bool
+    first: float | None = None
+    step: float | None = None
+    note: str = ""
+
+    def values(self) -> dict[str, Any]:
+        """Returns the settings alone."""
+        return {name: getattr(self, name) for name in ARITHMETIC}
+
+    def __str__(self) -> str:
+        layout = "channels last" if self.channels_last else "channels first"
+        return f"{self.precision}, {layout}, {'compiled' if self.compile else 'not compiled'}"
+
+
+def plain_settings(settings: TrainSettings) -> TrainSettings:
+    """Returns settings with float32, channels first and networks as they are in place of every ``auto``."""
+    return settings.changed(**{name: _PLAIN[name] for name in settings.open_arithmetic})
+
+
+def choose_arithmetic(
+    settings: TrainSettings, make: Callable[[TrainSettings], Trainee], *, steps: int
+) -> tuple[TimedArithmetic, list[TimedArithmetic]]:
+    """Times a few steps of each arithmetic that the settings leave open, and chooses.
+
+    First precisions and layouts, in all combinations; then, with the fastest of them, compiled networks, unless the
+    whole training is so short that compiling would take as long. The plainer one is chosen where the faster one saves
+    less than 5%; of compiled networks, the time to compile counts.
+
+    Args:
+        settings: of the training, with ``auto`` in places.
+        make: returns a training by given settings that is thrown away: of networks of its own, on the device.
+        steps: of the whole training.
+
+    Returns:
+        The choice, and all that was timed.
+
+    Raises:
+        Exception: the plainest arithmetic failed; another that fails is noted and not chosen.
+    """
+    open_names = settings.open_arithmetic
+    given = {name: getattr(settings, name) for name in ARITHMETIC if name not in open_names}
+    first = TimedArithmetic(**{**_PLAIN, **given})
+    varied = [name for name in ("precision", "channels_last") if name in open_names]
+    timed = []
+    for values in itertools.product(*((_PLAIN[name], _OTHER[name]) for name in varied)):
+        others: dict[str, Any] = dict(zip(varied, values, strict=True))
+        candidate = replace(first, **others)
+        timed.append(_timed(settings, candidate, make, must_run=candidate == first))
+    best = min((one for one in timed if one.step is not None), key=lambda one: one.step or 0.0)
+    plain = timed[0]
+    assert best.step is not None and plain.step is not None
+    chosen = best if best.step <= _WORTH * plain.step else plain
+    if "compile" not in open_names:
+        return chosen, timed
+    whole, compiled = steps * (chosen.step or 0.0), replace(chosen, compile=True, first=None, step=None)
+    if whole < _TOO_SHORT:
+        note = f"not tried: the training takes about {whole:.0f} s, and compiling about as long"
+        return chosen, [*timed, replace(compiled, note=note)]
+    compiled = _timed(settings, compiled, make, must_run=False)
+    timed.append(compiled)
+    if compiled.first is None or compiled.step is None:
+        return chosen, timed
+    return (compiled if compiled.first + steps * compiled.step <= _WORTH * whole else chosen), timed
+
+
+def kept_arithmetic(
+    path: Path, settings: TrainSettings, make: Callable[[TrainSettings], Trainee], *, steps: int, remedy: str
+) -> TrainSettings:
+    """Returns settings with the choice that stands in a file; where there is no file, chooses and writes it.
+
+    Of several processes that choose at the same time, the first one's choice counts for all.
+
+    Args:
+        path: the file; it holds the choice, all times, and the machine's processor.
+        settings: of the training, with ``auto`` in places.
+        make: as of `choose_arithmetic`.
+        steps: of the whole training.
+        remedy: the remedy where the file is damaged.
+    """
+    if not path.exists():
+        chosen, timed = choose_arithmetic(settings, make, steps=steps)
+        content = {"chosen": chosen.values(), "timed": [asdict(one) for one in timed], "steps": steps}
+        keep_arithmetic(path, content)
+    found = read_sealed(path, "the chosen arithmetic", remedy)["chosen"]
+    return settings.changed(**{name: found[name] for name in ARITHMETIC})
+
+
+def keep_arithmetic(path: Path, content: dict[str, Any]) -> None:
+    """Writes a choice unless another process has written its own in the meantime."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = path.with_name(f".{path.stem}-{os.getpid()}-{digest_of(content)[:8]}")
+    write_sealed(own, content)
+    try:
+        os.link(own, path)
+    except FileExistsError:
+        pass
+    finally:
+        own.unlink()
+
+
+def call_seconds(call: Callable[[], object], device: torch.device) -> float:
+    """Returns the seconds of a call; on one thread of a CPU, other programs take no part in them.
+
+    Args:
+        call: the work.
+        device: the device that it runs on.
+    """
+    start, own = time.perf_counter(), time.process_time()
+    call()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    taken = time.perf_counter() - start
+    if device.type == "cpu" and torch.get_num_threads() == 1:
+        # What the processor gave to others meanwhile is not the work's.
+        taken = min(taken, time.process_time() - own)
+    return taken
+
+
+def _timed(
+    settings: TrainSettings,
+    candidate: TimedArithmetic,
+    make: Callable[[TrainSettings], Trainee],
+    *,
+    must_run: bool,
+) -> TimedArithmetic:
+    # No step may lead to weights that are not finite.
+    slow = settings.optimizer.changed(learning_rate=1e-9)
+    chosen = settings.changed(**candidate.values(), optimizer=slow, groups=())
+    try:
+        trainee = make(chosen)
+        trainee.distiller.train()
+        batch = next(iter(trainee.feed.batches(0)))
+        rule = StepRule(chosen.precision, trainee.scaler, chosen.clip_norm, chosen.gradient_ratio(0))
+        context = Context(0.0, 0, 0.0, trainee.seed)
+
+        def step() -> None:
+            train_step(trainee.updates, batch, context, rule)
+
+        first = call_seconds(step, trainee.device) + call_seconds(step, trainee.device)
+        seconds = statistics.median(call_seconds(step, trainee.device) for _ in range(TIMED))
+    except Exception as error:
+        if must_run:
+            raise
+        lines = str(error).strip().splitlines()
+        return replace(candidate, note=f"failed: {type(error).__name__}: {lines[0] if lines else ''}")
+    return replace(candidate, first=round(first, 6), step=seconds)
