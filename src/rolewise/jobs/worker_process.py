@@ -114,9 +114,9 @@ def start_process(
     while True:
         attempts -= 1
         ours, theirs = context.Pipe()
-        process: BaseProcess = context.Process(
+        process: BaseProcess = context.Process(  # type: ignore[attr-defined]
             target=_run, args=(target, output, theirs, tuple(arguments), dict(os.environ))
-        )  # type: ignore[attr-defined]
+        )
         try:
             _start(process, theirs, should_stop)
         except (EOFError, ConnectionError):

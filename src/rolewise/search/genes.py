@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -105,7 +104,7 @@ class PolicySpace:
         uniform = torch.rand(self.length, generator=generator, dtype=torch.float64).tolist()
         amounts = torch.randint(0, 4, (self.length,), generator=generator).tolist()
         down = torch.rand(self.length, generator=generator).tolist()
-        resample = _as_drawn(self.resample)
+        resample = torch.tensor(self.resample, dtype=torch.float32).item()  # as precise as the draws
         highest = (self.probability_levels, self.magnitude_levels) * (self.length // 2)
         new, resampled, shifted = list[int](), list[list[int]](), list[list[int]]()
         assert isinstance(value, list)
@@ -239,12 +238,6 @@ def is_number(value: object) -> TypeGuard[int | float]:
     if isinstance(value, float):
         return math.isfinite(value)
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**1000
-
-
-@functools.cache
-def _as_drawn(share: float) -> float:
-    """Returns a share as precise as draws in float32 are."""
-    return torch.tensor(share, dtype=torch.float32).item()
 
 
 def _uniform(generator: torch.Generator) -> float:

@@ -188,14 +188,7 @@ def _cell(group: Group, levels: dict[str, Level], rows: Sequence[Row], metric: M
 def _gain(
     cell: RankedCell, rows: Sequence[Row], undistilled: Mapping[tuple[str, str], Sequence[_Held]], metric: MetricInfo
 ) -> Gain | None:
-    """Returns the gain of a cell over its undistilled counterpart, where there is one and no more.
-
-    Args:
-        cell: the cell.
-        rows: its rows.
-        undistilled: cells without distillation with their rows, by student and arm.
-        metric: the primary metric.
-    """
+    """Returns the gain of a cell over its undistilled counterpart, where there is one and no more."""
     if not cell.distilled:
         return None
     augmentation = cell.group[2].split("+distill")[0]
