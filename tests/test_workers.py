@@ -199,6 +199,33 @@ def talk(number: int, context: JobContext) -> None:
     print(f"job {number}")
 
 
+def variable(payload: str, context: JobContext) -> str | None:
+    """A job that reads its environment."""
+    return os.environ.get(payload)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_workers_have_the_environment_of_their_start(pool: LocalProcesses, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seen(workers: LocalProcesses) -> list[str | None]:
+        found: dict[str, str | None] = {}
+
+        def on_news(news: JobNews) -> None:
+            if news.kind == "done":
+                found[news.work.key] = news.value.result
+
+        names = ["ROLEWISE_KEY_GIVEN_LATE", "HOME"]
+        run_jobs([Job(name, variable, name) for name in names], workers, should_stop=lambda: False, on_news=on_news)
+        return [found[name] for name in names]
+
+    home = os.environ["HOME"]
+    monkeypatch.setenv("ROLEWISE_KEY_GIVEN_LATE", "secret")
+    monkeypatch.delenv("HOME")
+    assert seen(pool) == [None, home], "workers that run already"
+    later = LocalProcesses(1, start_context())
+    assert seen(later) == ["secret", None], "their server was started before"
+    later.close()
+
+
 def test_what_workers_print_is_passed_on_and_each_warning_once(capsys: pytest.CaptureFixture[str]) -> None:
     pool = LocalProcesses(2, start_context(__name__))
     assert done_of([Job(str(number), talk, number) for number in (0, 1)], pool)[1]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+#: What a cell is quoted for.
+_SPECIAL = re.compile(r'[,"\r\n]')
 #: What a spreadsheet begins a formula with, or skips before one; and the quote itself, so that quoting can be undone.
 _ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
@@ -47,4 +50,4 @@ def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
 
 def _field(cell: str) -> str:
     # The standard library's writer leaves a carriage return bare, which its reader then takes for the end of the row.
-    return '"' + cell.replace('"', '""') + '"' if any(one in cell for one in ',"\r\n') else cell
+    return '"' + cell.replace('"', '""') + '"' if _SPECIAL.search(cell) else cell

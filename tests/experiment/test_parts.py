@@ -11,7 +11,7 @@ from rolewise.errors import InputError
 from rolewise.experiment import load
 from rolewise.experiment.dry_run import dry_run
 from rolewise.experiment.estimate import run_seconds, stage_seconds
-from rolewise.experiment.stage_graph import Stage, stages_of
+from rolewise.experiment.stage_graph import Stage, _stages, stages_of
 from rolewise.experiment.stage_selection import chosen_stages
 from rolewise.models import build
 from rolewise.train import save_weights
@@ -91,3 +91,18 @@ def test_a_cache_spares_the_teacher_s_passes(cache: str, passes: int) -> None:
     taken = stage_seconds(config, distilled, 150, (0, 0), lambda what, name: seconds.get(what, 0.0))
     # Of three seconds beside the student's own, two and a half are the teacher's, in so many of fifteen epochs.
     assert taken == pytest.approx(150 * (1.5 + 2.5 * passes / 15), abs=0.5)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("seeds=[3]", "students[0].name=tall", "students[0].init=teacher", "retrain_on_validation=false"),
+        *("teacher.images=null", "arms.teacher=[none,standard]", "arms.student=[teacher]", "arms.distill=[true]"),
+        *("arms.control=standard", "distill.methods[0].temperature=3"),
+    ],
+)
+def test_stages_that_are_known_are_those_that_follow_from_the_config(setting: str, config: ExperimentConfig) -> None:
+    other = load(QUICK, ["arms.student=[own]", setting])
+    for known in (config, other, config):
+        assert stages_of(known) == _stages(known)
+    assert stages_of(other) == stages_of(config) or not setting.startswith("distill")

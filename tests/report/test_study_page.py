@@ -21,10 +21,11 @@ from rolewise.csv_cells import as_csv
 from rolewise.errors import InputError
 from rolewise.metric_info import ACCURACY
 from rolewise.report import study_sentences, write_study_report
+from rolewise.report.study_contrasts import comparisons
 from rolewise.report.study_data import _KINDS, read_study
 from rolewise.report.study_figures import square
 from rolewise.report.study_opening import _leads
-from rolewise.report.study_page import comparisons, short_labels
+from rolewise.report.study_page import short_labels
 from rolewise.statistics import Estimate
 from rolewise.statistics.effects import Level
 from rolewise.statistics.questions import Answer

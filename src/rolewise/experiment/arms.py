@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,6 +38,11 @@ def label(spec: AugmentationSpec) -> str:
         text = "-".join(parts)
     else:
         text = PurePath(spec).stem if spec.endswith(".json") else spec
+    return _as_folder(text)
+
+
+@functools.lru_cache(maxsize=1024)
+def _as_folder(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-")[:60]
 
 

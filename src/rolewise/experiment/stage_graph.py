@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -61,6 +61,27 @@ def next_stops(stages: Sequence[Stage]) -> str:
 
 def stages_of(config: ExperimentConfig) -> list[Stage]:
     """Returns every stage of the experiment, each after the ones that it needs."""
+    key = _read_of(config)
+    if key not in _KNOWN:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[key] = tuple(_stages(config))
+    return list(_KNOWN[key])
+
+
+#: Stages by what they follow from: a thousand cells of a study that differ in a method's settings have the same ones.
+_KNOWN: dict[Hashable, tuple[Stage, ...]] = {}
+_MOST_KNOWN = 256
+
+
+def _read_of(config: ExperimentConfig) -> Hashable:
+    """Returns all that `_stages` reads of a config."""
+    students = tuple((student.name, student.init, student.teachers) for student in config.students)
+    whole = config.retrain_on_validation, config.teacher.images is None
+    return config.seeds, config.arms.model_dump_json(), students, whole
+
+
+def _stages(config: ExperimentConfig) -> list[Stage]:
     stages: dict[str, Stage] = {}
     for seed in config.seeds:
         for stage in _seed_stages(config, seed):

@@ -114,7 +114,9 @@ def start_process(
     while True:
         attempts -= 1
         ours, theirs = context.Pipe()
-        process: BaseProcess = context.Process(target=_run, args=(target, output, theirs, tuple(arguments)))  # type: ignore[attr-defined]
+        process: BaseProcess = context.Process(  # type: ignore[attr-defined]
+            target=_run, args=(target, output, theirs, tuple(arguments), dict(os.environ))
+        )
         try:
             _start(process, theirs, should_stop)
         except (EOFError, ConnectionError):
@@ -170,11 +172,22 @@ def _start(process: BaseProcess, end: Connection, should_stop: Callable[[], bool
         raise failures[0]
 
 
-def _run(target: Callable[..., None], output: Connection, connection: Connection, arguments: tuple[Any, ...]) -> None:
+def _run(
+    target: Callable[..., None],
+    output: Connection,
+    connection: Connection,
+    arguments: tuple[Any, ...],
+    environment: dict[str, str],
+) -> None:
     """Prepares the process that a target runs in, then runs it.
 
-    It ends when its parent does, leaves Ctrl-C to that one, and prints into the parent's pipe.
+    It ends when its parent does, leaves Ctrl-C to that one, prints into the parent's pipe, and has the parent's
+    environment as it is by now: the server that starts processes keeps that of its own start, without a key that was
+    given afterwards.
     """
+    os.environ |= environment
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches the whole process group
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,21 +14,24 @@ from rolewise.statistics.study_sentences import Unit, column_unit
 
 
 def table_of_cells(
-    data: StudyData, part: str, labels: Mapping[str, str], metrics: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Returns a row for each cell, student and arm of one part.
+    data: StudyData, part: str, labels: Mapping[str, str], metrics: Sequence[str], most: int
+) -> tuple[list[dict[str, Any]], int]:
+    """Returns a row for each cell, student and arm of one part, and how many are left out.
 
     Args:
         data: the study.
         part: the part's name.
         labels: a short name for each axis.
         metrics: columns that are shown.
+        most: rows, the first ones.
     """
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in data.rows:
         if row["part"] == part:
             groups.setdefault((row["cell"], row["student"], row["arm"]), []).append(row)
-    return [_cell(name, rows, metrics, list(labels), data.infos) for name, rows in groups.items()]
+    shown = itertools.islice(groups.items(), most)
+    made = [_cell(name, rows, metrics, list(labels), data.infos) for name, rows in shown]
+    return made, len(groups) - len(made)
 
 
 def _cell(

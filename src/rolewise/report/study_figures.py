@@ -4,44 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
-
 from rolewise.report.drawing import Drawing, drawing
-from rolewise.report.palette import COLOURS, FAINT, GREY, ON_DARK, ON_LIGHT, PAPER
-from rolewise.report.style import BEYOND, FULL, PANEL, cut_at_ends, draw_grid, figure
+from rolewise.report.heat_map import Square, heat_map
+from rolewise.report.palette import COLOURS, GREY
+from rolewise.report.style import BEYOND, PANEL, cut_at_ends, draw_grid, figure
 from rolewise.report.svg import as_svg
 from rolewise.statistics.effects import Level
 from rolewise.statistics.estimates import estimate
 from rolewise.statistics.study_sentences import Unit
-
-#: Squares of a map with numbers in them; a larger one has colours alone.
-_MOST_SQUARES = 150
-#: Levels that such a map names along a side.
-_MOST_TICKS = 14
-
-
-@dataclass(frozen=True)
-class Square:
-    """One square of a heat map.
-
-    Args:
-        mean: over seeds, of each seed's mean over the axes that are not shown; None where it is unknown.
-        ends: of the 95% interval; None with one seed.
-        note: the text that stands in place of a mean.
-        failed: whether a row of it failed.
-        cells: the number of cells that it is a mean over.
-    """
-
-    mean: float | None
-    ends: tuple[float, float] | None = None
-    note: str = ""
-    failed: bool = False
-    cells: int = 0
 
 
 def square(rows: Sequence[Mapping[str, Any]], metric: str) -> Square:
@@ -105,19 +77,8 @@ def cells_figure(
         if across is None:
             drawn.append(_levels_panel([line[0] for line in cells], levels[down], labels[down], unit))
             continue
-        large = len(columns) * len(levels[down]) > _MOST_SQUARES
-        with figure(*((FULL, 0.7 * FULL) if large else _size(len(columns), len(levels[down])))) as (made, (axis,)):
-            if large:
-                _plain_panel(axis, cells, scale, unit)
-            else:
-                _panel(axis, cells, scale, most, unit)
-            for ticks, known in ((axis.set_yticks, levels[down]), (axis.set_xticks, columns)):
-                step = math.ceil(len(known) / _MOST_TICKS) if large else 1
-                ticks(range(0, len(known), step), [short_level(level) for level in known[::step]])
-            axis.set_ylabel(labels[down])
-            axis.set_xlabel(labels[across])
-            axis.set_title(title)
-            drawn.append(as_svg(made, f"{unit.name} over {labels[down]} and {labels[across]}. {title}".strip()))
+        names = [short_level(level) for level in levels[down]], [short_level(level) for level in columns]
+        drawn.append(heat_map(cells, names, (labels[down], labels[across]), title, scale, most, unit))
     numbers = [
         (panel, a, b, one.mean, *(one.ends or (None, None)), one.note.replace("\n", " "))
         for panel, cells in zip(panels, grids, strict=True)
@@ -127,10 +88,6 @@ def cells_figure(
     header = [labels[axis] if axis is not None else "" for axis in (over, down, across)]
     file = "_".join(["cells", metric, *(labels[axis] for axis in varied)])
     return drawing(drawn, caption, file, [*header, "mean", "low", "high", "note"], numbers, full=len(columns) > 4)
-
-
-def _size(columns: int, rows: int) -> tuple[float, float]:
-    return (PANEL if columns <= 4 else min(FULL, 1.5 + 1.15 * columns)), 0.95 + 0.56 * rows
 
 
 def _levels_panel(squares: Sequence[Square], levels: Sequence[Level], label: str, unit: Unit) -> str:
@@ -167,39 +124,6 @@ def _levels_panel(squares: Sequence[Square], levels: Sequence[Level], label: str
             if one.mean is not None
         )
         return as_svg(made, f"{unit.name} by {label}: {told}")
-
-
-def _panel(axis: Axes, grid: Sequence[Sequence[Square]], scale: tuple[float, float], most: int, unit: Unit) -> None:
-    low, high = scale
-    shades = matplotlib.colormaps["cividis"]
-    for y, line in enumerate(grid):
-        for x, one in enumerate(line):
-            if one.mean is None:
-                hatch = "////" if one.failed else None
-                axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=PAPER, ec=FAINT, hatch=hatch, lw=0))
-                back = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5} if one.failed else None
-                axis.text(x, y, one.note, ha="center", va="center", fontsize=8, color=GREY, bbox=back)
-                continue
-            place = (one.mean - low) / (high - low) if high > low else 0.5
-            axis.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, fc=shades(place), lw=0))
-            mean = unit.value(one.mean) + ("*" if one.cells < most else "")
-            ends = "" if one.ends is None else f"{unit.value(one.ends[0])} to {unit.value(one.ends[1])}"
-            colour = ON_DARK if place < 0.5 else ON_LIGHT
-            axis.text(x, y - (0.13 if ends else 0), mean, ha="center", va="center", color=colour, weight="bold")
-            axis.text(x, y + 0.22, ends, ha="center", va="center", fontsize=7, color=colour)
-    axis.set_xlim(-0.5, len(grid[0]) - 0.5)
-    axis.set_ylim(len(grid) - 0.5, -0.5)
-    axis.spines[:].set_visible(False)
-
-
-def _plain_panel(axis: Axes, grid: Sequence[Sequence[Square]], scale: tuple[float, float], unit: Unit) -> None:
-    """Draws squares that are too many for numbers in them: colours alone, with their scale beside."""
-    means = [[math.nan if one.mean is None else unit.scale * one.mean for one in line] for line in grid]
-    low, high = (unit.scale * end for end in scale)
-    shown = axis.imshow(means, cmap="cividis", vmin=low, vmax=high, aspect="auto", interpolation="nearest")
-    made = axis.get_figure()
-    assert made is not None
-    made.colorbar(shown, ax=axis, label=unit.name + (", %" if unit.scale == 100 else ""))
 
 
 def short_level(level: Any) -> str:

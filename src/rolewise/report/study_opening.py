@@ -24,6 +24,8 @@ from rolewise.words import counted
 
 #: Settings of a student that a figure shows; the table has all.
 _MOST = 14
+#: Rows of that table on the page, the first ones; all are in the numbers beside it.
+_MOST_ROWS = 1000
 #: Letters of a setting's name in one line of a figure.
 _LABEL = 30
 
@@ -101,7 +103,8 @@ def _ranking(answers: StudyAnswers, student: str, labels: Mapping[str, str]) -> 
         "student": student,
         "sentence": order_sentence(answers, student),
         "axes": ", ".join(labels.values()),
-        "rows": rows,
+        "rows": rows[:_MOST_ROWS],
+        "settings": len(rows),
         "gains": gains,
         "rivals": any(cell.is_rival for cell in cells),
         "figure": _figure(finished, student, names, answers) if len(finished) > 1 else None,

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from rolewise.files import AnyPath, as_path, write_text
+from rolewise.machine_memory import without_collection
 from rolewise.report.cells import p_value
 from rolewise.report.effects_figure import contrast_name, effects_figure, foremost
 from rolewise.report.facts import Fact, machine_facts, started_facts
 from rolewise.report.meanings import MEANINGS
 from rolewise.report.rendering import render
 from rolewise.report.study_cells import table_of_cells
+from rolewise.report.study_contrasts import PartContrasts, contrasts_of, leading_metrics, study_cautions
 from rolewise.report.study_data import StudyData, read_study
 from rolewise.report.study_figures import cells_figure
 from rolewise.report.study_opening import study_opening
 from rolewise.report.study_pictures import pictures
-from rolewise.statistics.cautions import fixed_test_set, looked_at
-from rolewise.statistics.columns import column_of
-from rolewise.statistics.effects import Contrast, Group, Level, contrasts
+from rolewise.statistics.effects import Contrast, Group, Level
 from rolewise.statistics.questions import Answer, answer_questions
 from rolewise.statistics.study_sentences import Unit, best_sentence, column_unit, effect_sentences
 from rolewise.words import duration
@@ -43,6 +43,7 @@ def write_study_report(root: AnyPath) -> Path:
     return path
 
 
+@without_collection()
 def study_page(root: Path, live: Mapping[str, Any] | None = None) -> str:
     """Returns the page of a study, also of one that is not finished; nothing is written.
 
@@ -80,10 +81,11 @@ def study_sentences(root: AnyPath) -> list[tuple[str, list[str]]]:
     data = read_study(as_path(root, "root"))
     told = [f"{one.ask} {one.sentence}" for one in question_answers(data)]
     found = [("Questions", told)] if told else []
-    for part in _parts(data):
+    known = contrasts_of(data)
+    for part in _parts(data, known):
         found += [(group["title"], group["sentences"]) for group in part["groups"]]
         found += [(f"{part['name']}: the best cell", [part["best"]])] if part["best"] else []
-    cautions = _cautions(data)
+    cautions = study_cautions(data, known)
     found += [("How far this reaches", cautions)] if cautions else []
     return found
 
@@ -96,16 +98,16 @@ def question_answers(data: StudyData) -> list[Answer]:
 
 def _content(data: StudyData) -> dict[str, Any]:
     states = [row["status"] for row in data.rows]
-    parts = _parts(data)
-    leading = [metric for metric in data.metrics if column_of(metric, data.infos).leads]
+    leading = leading_metrics(data)
+    known = contrasts_of(data)
+    parts = _parts(data, known)
     for number, part in enumerate(parts):
         part["number"] = number
-        cells = table_of_cells(data, part["name"], part["labels"], leading)
-        part["cells"], part["more_cells"] = cells[:_MOST_CELLS], max(0, len(cells) - _MOST_CELLS)
+        part["cells"], part["more_cells"] = table_of_cells(data, part["name"], part["labels"], leading, _MOST_CELLS)
         for metric in leading:
             if metric != leading[0] and all(row.get(metric) is None for row in part["rows"]):
                 continue
-            found, figure = contrasts(part["rows"], part["axes"], metric), metric == leading[0]
+            found, figure = known[part["name"], metric], metric == leading[0]
             told = effect_sentences(found, metric, part["labels"], data.infos)
             for group in part["groups"]:
                 made = _metric(part, group, metric, found, maps=figure, effects=figure and len(part["groups"]) <= _FEW)
@@ -118,7 +120,7 @@ def _content(data: StudyData) -> dict[str, Any]:
         "metric": data.metric,
         "parts": parts,
         **study_opening(data, short_labels(_axes(data)), [part["best"] for part in parts if part["best"]]),
-        "cautions": _cautions(data),
+        "cautions": study_cautions(data, known),
         "pictures": pictures(data, {part["name"]: part["labels"] for part in parts}),
         "counts": {state: states.count(state) for state in ("done", "trained", "waiting", "failed")},
         "rows": len(data.rows),
@@ -130,26 +132,12 @@ def _content(data: StudyData) -> dict[str, Any]:
     }
 
 
-def comparisons(data: StudyData) -> tuple[int, int]:
-    """Returns the number of metrics that a study's page compares, and of the contrasts that it can judge."""
-    leading = [metric for metric in data.metrics if column_of(metric, data.infos).leads]
-    rows = {name: [row for row in data.rows if row["part"] == name] for name in data.parts}
-    found = [one for metric in leading for name in rows for one in contrasts(rows[name], data.parts[name], metric)]
-    return len(leading), sum(one.difference is not None for one in found)
-
-
-def _cautions(data: StudyData) -> list[str]:
-    """Returns the cautions on the page's intervals and its number of comparisons; none where it makes no comparison."""
-    metrics, judged = comparisons(data)
-    return [looked_at(metrics, judged, len(data.questions)), fixed_test_set()] if judged or data.questions else []
-
-
-def _parts(data: StudyData) -> list[dict[str, Any]]:
+def _parts(data: StudyData, known: PartContrasts) -> list[dict[str, Any]]:
     parts = []
     for name, axes in data.parts.items():
         rows = [row for row in data.rows if row["part"] == name]
         labels = short_labels(list(axes))
-        found = contrasts(rows, axes, data.metric.key)
+        found = known[name, data.metric.key]
         told = effect_sentences(found, data.metric.key, labels, data.infos)
         groups = []
         for group in dict.fromkeys((row["part"], row["student"], row["arm"]) for row in rows):

@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 import xml.etree.ElementTree as ElementTree
+from html import escape
 
 from matplotlib.figure import Figure
 
@@ -52,6 +53,21 @@ def as_svg(made: Figure, label: str) -> str:
     root.set("viewBox", f"0 0 {width:g} {height:g}")
     root.attrib |= {"class": "drawn", "role": "img", "aria-label": label}
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def drawn_element(size: tuple[float, float], label: str, marks: str) -> str:
+    """Returns marks that are markup already as an ``svg`` element such as `as_svg` returns.
+
+    Args:
+        size: width and height in points.
+        label: the text for people who do not see it.
+        marks: the elements within.
+    """
+    width, height = size
+    attributes = (
+        f'viewBox="0 0 {width:g} {height:g}" style="--natural: {_PIXELS * width:.0f}px" class="drawn" role="img"'
+    )
+    return f'<svg {attributes} aria-label="{escape(label)}">\n{marks}\n</svg>'
 
 
 def _rename(root: ElementTree.Element, key: str) -> None:

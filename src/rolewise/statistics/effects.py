@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,7 +81,11 @@ def contrasts(rows: Sequence[Mapping[str, Any]], axes: Mapping[str, Sequence[Lev
     """
     found: list[Contrast] = []
     for group, values in _grouped(rows, axes, metric).items():
-        present = {axis: [level for level in levels if _any(values, at, level)] for at, (axis, levels) in _at(axes)}
+        seen = [set(column) for column in zip(*(one for cells in values.values() for one in cells), strict=True)]
+        present = {
+            axis: [level for level in levels if seen and level in seen[at]]
+            for at, (axis, levels) in enumerate(axes.items())
+        }
         for number, axis in enumerate(axes):
             for level in present[axis][1:]:
                 found.append(_contrast(group, values, present, [(number, axis, level)]))
@@ -93,14 +97,6 @@ def contrasts(rows: Sequence[Mapping[str, Any]], axes: Mapping[str, Sequence[Lev
 
 
 Values = dict[int, dict[Combination, float]]
-
-
-def _at(axes: Mapping[str, Sequence[Level]]) -> Iterator[tuple[int, tuple[str, Sequence[Level]]]]:
-    return enumerate(axes.items())
-
-
-def _any(values: Values, at: int, level: Level) -> bool:
-    return any(combination[at] == level for cells in values.values() for combination in cells)
 
 
 def _grouped(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Sequence
@@ -48,6 +49,13 @@ def estimate(values: Sequence[float], level: float = 0.95) -> Estimate:
     """
     if not values or not all(math.isfinite(value) for value in values):
         raise InputError(f"values must be at least one finite number, got {list(values)}")
+    # A page shows the same seeds in several places. Keys that are equal and not the same, as -0.0 and 0, are left out.
+    known = tuple(map(float, values))
+    return _estimate(known, level) if 0.0 not in known else _estimate.__wrapped__(known, level)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _estimate(values: tuple[float, ...], level: float) -> Estimate:
     count, mean = len(values), statistics.fmean(values)
     if count == 1:
         return Estimate(mean, None, None, None, None, 1)
@@ -55,13 +63,9 @@ def estimate(values: Sequence[float], level: float = 0.95) -> Estimate:
     if sd <= 1e-12 * max(map(abs, values)):
         # Equal but for rounding. An interval of no width would call this certain, whatever the number of seeds.
         return Estimate(mean, sd, None, None, None, count)
-    # Half a second or more, for which no check of a config should wait.
-    from scipy import stats
-
     error = sd / math.sqrt(count)
-    half = float(stats.t.ppf((1 + level) / 2, count - 1)) * error
-    p = float(2 * stats.t.sf(abs(mean) / error, count - 1))
-    return Estimate(mean, sd, mean - half, mean + half, p, count)
+    half, p = _student(mean / error, count - 1, level)
+    return Estimate(mean, sd, mean - half * error, mean + half * error, p, count)
 
 
 def paired(values: Sequence[float], control: Sequence[float]) -> Estimate:
@@ -99,10 +103,17 @@ def unpaired(values: Sequence[float], control: Sequence[float]) -> Estimate:
     parts = [one.sd**2 / one.count for one in (first, second) if one.sd is not None]
     error = math.sqrt(sum(parts))
     freedom = sum(parts) ** 2 / sum(part**2 / (one.count - 1) for part, one in zip(parts, (first, second), strict=True))
-    from scipy import stats
+    half, p = _student(mean / error, freedom)
+    return Estimate(mean, None, mean - half * error, mean + half * error, p, count)
 
-    half = float(stats.t.ppf(0.975, freedom)) * error
-    return Estimate(mean, None, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, freedom)), count)
+
+def _student(ratio: float, freedom: float, level: float = 0.95) -> tuple[float, float]:
+    """Returns half the width of Student's interval in standard errors, and the two-sided p value of a ratio to one."""
+    # A tenth of a second, for which no check of a config should wait. `stats.t` gives the same digits in fifty times
+    # the time, of which a page of a thousand cells takes a hundred thousand times.
+    from scipy import special
+
+    return float(special.stdtrit(freedom, (1 + level) / 2)), float(2 * special.stdtr(freedom, -abs(ratio)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

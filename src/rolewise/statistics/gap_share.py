@@ -82,14 +82,14 @@ def gap_share(
     spread = statistics.stdev(gain - value * one for gain, one in zip(gains, gaps, strict=True))
     if spread <= 1e-12 * max(map(abs, [*distilled, *alone, *teacher])):
         return GapShare(value, None, None, gap, SAME)
-    from scipy import stats  # half a second or more, for which no check of a config should wait
+    from scipy import special  # a tenth of a second, for which no check of a config should wait
 
     interval = ratio_interval(
         statistics.fmean(gains),
         gap.mean,
         (statistics.variance(gains) / count, statistics.variance(gaps) / count),
         statistics.covariance(gains, gaps) / count,
-        float(stats.t.ppf(0.975, count - 1)),
+        float(special.stdtrit(count - 1, 0.975)),
     )
     if interval is None:
         return GapShare(None, None, None, gap, NOT_TOLD)

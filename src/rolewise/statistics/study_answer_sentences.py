@@ -82,5 +82,4 @@ def setting_name(cell: RankedCell, answers: StudyAnswers, axes: Sequence[str]) -
         axes: of the study; one that does not act, or that the part does not have, is a dash.
     """
     levels = ", ".join(str(cell.levels.get(axis, "-")) for axis in axes)
-    several = len({other.group[2] for other in answers.of(cell.group[1])}) > 1
-    return f"{levels}; {cell.group[2]}" if several and axes else levels or cell.group[2]
+    return f"{levels}; {cell.group[2]}" if cell.group[1] in answers.several_arms and axes else levels or cell.group[2]

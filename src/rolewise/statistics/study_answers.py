@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
+import functools
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from rolewise.metric_info import MetricInfo
 from rolewise.statistics.answers import NOT_ALONE, NOT_DISTILLED, Gain
@@ -80,7 +82,22 @@ class StudyAnswers:
 
     def of(self, student: str) -> list[RankedCell]:
         """Returns the settings of one student, the best first."""
-        return [cell for cell in self.cells if cell.group[1] == student]
+        return self._by_student.get(student, [])
+
+    @functools.cached_property
+    def several_arms(self) -> frozenset[str]:
+        """The students that have more than one arm."""
+        return frozenset(name for name, cells in self._by_student.items() if len({cell.group[2] for cell in cells}) > 1)
+
+    @functools.cached_property
+    def _by_student(self) -> dict[str, list[RankedCell]]:
+        found: dict[str, list[RankedCell]] = {}
+        for cell in self.cells:
+            found.setdefault(cell.group[1], []).append(cell)
+        return found
+
+
+_Held: TypeAlias = tuple[RankedCell, Sequence[Row]]
 
 
 def study_answers(
@@ -111,7 +128,11 @@ def study_answers(
         settings.setdefault((group, tuple(acting.items())), []).append(row)
     cells = [_cell(group, dict(levels), mine, metric, validation) for (group, levels), mine in settings.items()]
     held = list(zip(cells, settings.values(), strict=True))
-    gains = [_gain(cell, mine, held, metric) for cell, mine in held]
+    alone: dict[tuple[str, str], list[_Held]] = {}
+    for one in held:
+        if not one[0].distilled:
+            alone.setdefault(one[0].group[1:], []).append(one)
+    gains = [_gain(cell, mine, alone, metric) for cell, mine in held]
     adjusted = iter(adjusted_differences([gain for gain in gains if gain is not None]))
     held = [
         (replace(cell, gain=None if gain is None else next(adjusted)), mine)
@@ -165,7 +186,7 @@ def _cell(group: Group, levels: dict[str, Level], rows: Sequence[Row], metric: M
 
 
 def _gain(
-    cell: RankedCell, rows: Sequence[Row], held: Sequence[tuple[RankedCell, Sequence[Row]]], metric: MetricInfo
+    cell: RankedCell, rows: Sequence[Row], undistilled: Mapping[tuple[str, str], Sequence[_Held]], metric: MetricInfo
 ) -> Gain | None:
     """Returns the gain of a cell over its undistilled counterpart, where there is one and no more."""
     if not cell.distilled:
@@ -173,10 +194,8 @@ def _gain(
     augmentation = cell.group[2].split("+distill")[0]
     fitting = [
         (other, mine)
-        for other, mine in held
-        if not other.distilled
-        and other.group[1:] == (cell.group[1], augmentation)
-        and all(cell.levels.get(axis) == level for axis, level in other.levels.items())
+        for other, mine in undistilled.get((cell.group[1], augmentation), ())
+        if all(cell.levels.get(axis) == level for axis, level in other.levels.items())
     ]
     # One in the same part is closer than one elsewhere.
     fitting = [one for one in fitting if one[0].group[0] == cell.group[0]] or fitting
@@ -222,7 +241,8 @@ def _ordered(
         seeds = [seed for seed in own if seed in best]
         behind.append(paired([own[seed] for seed in seeds], [best[seed] for seed in seeds]) if seeds else None)
     ps, _ = adjusted_together(behind)
-    places = [1 + sum(other > means[at] for other in means) for at in order]
+    rising = sorted(means)
+    places = [1 + len(rising) - bisect.bisect_right(rising, means[at]) for at in order]
     ranked = [
         replace(whole[at][0], place=place, behind=one, behind_p=p)
         for at, place, one, p in zip(order, places, behind, ps, strict=True)

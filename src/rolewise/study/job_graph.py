@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rolewise.config.measure_entries import MeasureEntry
 from rolewise.config.study import Study
 from rolewise.experiment.stage_graph import Stage, stages_of
+from rolewise.machine_memory import without_collection
 from rolewise.study.keys import measure_key, stage_keys
 
 
@@ -72,6 +73,7 @@ class JobGraph:
         return [job for job in self.measurements if not gone.intersection(job.needs)]
 
 
+@without_collection()
 def graph_of(study: Study, *, read: bool = True) -> JobGraph:
     """Returns the jobs of a study, in the order of its cells, so that cells are finished one after another.
 
