@@ -1,4 +1,4 @@
-"""Whether a server of the web can be reached: asked once and shortly, where a library would try for half a minute."""
+"""Whether a server of the web can be reached: one short trial, where a library would try for half a minute."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def hub_address() -> str:
 
 
 def hub_options() -> dict[str, bool]:
-    """Returns what a question to the hub is asked with: the cache alone where the hub cannot be reached."""
+    """Returns the options of a request to the hub: its cache alone where the hub cannot be reached."""
     return {} if is_reachable(hub_address()) else {"local_files_only": True}
 
 
@@ -77,7 +77,7 @@ def why_not(address: str, error: Exception) -> str:
 
     Args:
         address: of the server.
-        error: what the library raised.
+        error: of the library.
     """
     if not is_reachable(address):
         return f"{urlsplit(address).hostname} does not answer: there is no network here"
