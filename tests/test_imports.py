@@ -30,6 +30,7 @@ FOUNDATION = {
     "own_sources",
     "pacing",
     "processes",
+    "reach",
     "registry",
     "results_format",
     "seals",

@@ -97,6 +97,8 @@ def test_pretrained_weights_are_in_the_cache_or_the_file_is_named(
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    monkeypatch.setattr("rolewise.models.zoo_weights.is_reachable", lambda address: True)
+    monkeypatch.setattr("rolewise.reach.is_reachable", lambda address: True)
     path = tmp_path / "checkpoints/tiny-0123abcd.pth"
     with pytest.raises(InputError) as caught:
         pretrained_file("timm:tiny")

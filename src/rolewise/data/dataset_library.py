@@ -9,6 +9,7 @@ from typing import Any
 
 from rolewise.data.data_checks import MissingDataError
 from rolewise.errors import InputError, dotted, near
+from rolewise.reach import hub_address, is_reachable
 
 #: Files by which a folder is known that `datasets.save_to_disk` wrote: of several splits, and of one.
 SAVED = ("dataset_dict.json", "state.json")
@@ -56,6 +57,12 @@ def library_splits(
         place = ("data", "arguments", "path")
         rule = f"must be a folder below {root}, got {path!r}; for a data set of the hub set data.download to true"
         raise MissingDataError(f"{dotted(place)} {rule}", path=place, rule=rule)
+    elif not is_reachable(hub_address()) and not _in_cache(library, path):
+        rule = (
+            f"must be a folder below {root} or a data set in the cache of the library datasets where there is no "
+            f"network ({hub_address()} does not answer), got {path!r}; check the name, or fetch it where there is one"
+        )
+        raise InputError.at(("data", "arguments", "path"), rule)
     else:
         found = _loaded(library, where, path, lambda: library.load_dataset(path, subset))
     # A folder of one split is that split, whatever it was called.
@@ -68,6 +75,14 @@ def library_splits(
             rule = f"must be one of the splits {', '.join(known)}, got {name!r}{near(name, known)}"
             raise InputError.at(("data", "arguments", part), rule)
     return splits
+
+
+def _in_cache(library: Any, path: str) -> bool:
+    """Returns whether the library has a data set of the hub in its cache, whose folders are named after it."""
+    cache = Path(library.config.HF_DATASETS_CACHE)
+    # The library writes the name's capitals as underscores, which earlier versions did otherwise.
+    plain = path.replace("/", "").replace("_", "").lower()
+    return cache.is_dir() and any(one.name.replace("_", "").lower() == plain for one in cache.iterdir())
 
 
 def _loaded(library: Any, where: str, path: str, load: Callable[[], Any]) -> Any:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from rolewise.data.token_table import UNTAGGED, TokenizerFacts, TokenTable
 from rolewise.errors import InputError
+from rolewise.reach import hub_address, hub_options, why_not
 from rolewise.text_packages import text_folder, transformers_library
 
 #: Texts that are tokenised at once.
@@ -35,13 +37,14 @@ def tokenizer_of(name: str) -> Any:
     """
     library = transformers_library(f'the tokenizer "{name}"')
     folder = text_folder(name)
+    here = Path(folder).is_dir()
     try:
-        found = library.AutoTokenizer.from_pretrained(folder)
+        found = library.AutoTokenizer.from_pretrained(folder, **({} if here else hub_options()))
     except Exception as error:
-        why = " ".join(str(error).split())[:160]
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}" if here else why_not(hub_address(), error)
         raise InputError(
             f'the tokenizer "{name}" must be a folder with tokenizer.json, an installed package that brings one, or a '
-            f"repository of the Hugging Face hub in its cache, and cannot be read ({type(error).__name__}: {why}); "
+            f"repository of the Hugging Face hub in its cache, and cannot be read ({why}); "
             "check the name, or install the package"
         ) from error
     if found.pad_token_id is None:

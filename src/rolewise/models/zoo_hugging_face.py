@@ -13,6 +13,7 @@ from torch import nn
 from rolewise.errors import InputError
 from rolewise.models.zoo_card import IMAGENET, ZooCard
 from rolewise.models.zoo_text import is_text_config, text_card, text_network
+from rolewise.reach import hub_address, hub_options, why_not
 from rolewise.text_packages import text_folder
 
 #: Numbers of Pillow's resampling filters, as Hugging Face writes them.
@@ -53,7 +54,8 @@ def hf_card(transformers: ModuleType, rest: str) -> ZooCard:
 
 def _hf_config(transformers: ModuleType, rest: str) -> Any:
     try:
-        return transformers.AutoConfig.from_pretrained(text_folder(rest))
+        folder = text_folder(rest)
+        return transformers.AutoConfig.from_pretrained(folder, **({} if Path(folder).is_dir() else hub_options()))
     except InputError:
         raise
     except Exception as error:
@@ -62,18 +64,20 @@ def _hf_config(transformers: ModuleType, rest: str) -> Any:
 
 def _hf_json(transformers: ModuleType, rest: str, name: str) -> dict[str, Any]:
     try:
-        path = transformers.utils.cached_file(rest, name)
+        path = transformers.utils.cached_file(rest, name, **({} if Path(rest).is_dir() else hub_options()))
         return dict(json.loads(Path(path).read_text(encoding="utf-8")))
     except Exception as error:
         raise InputError(_unreachable(rest, name, error)) from error
 
 
 def _unreachable(repository: str, name: str, error: Exception) -> str:
-    why = " ".join(str(error).split())[:120]
+    if Path(repository).is_dir():
+        why = " ".join(str(error).split())[:120]
+        return f'"hf:{repository}" needs a {name} that can be read in this folder ({type(error).__name__}: {why})'
     return (
-        f'"hf:{repository}" needs the file {name}, which is neither in a folder of that name nor in the cache of the '
-        f"Hugging Face hub, and could not be fetched ({type(error).__name__}: {why}); fetch it where there is a "
-        f"network by: hf download {repository}, or name a folder that has it: hf:FOLDER"
+        f'"hf:{repository}" is no folder, and its file {name} is not in the cache of the Hugging Face hub and could '
+        f"not be fetched ({why_not(hub_address(), error)}); check the name, fetch it where there is a network by: "
+        f"hf download {repository}, or name a folder that has it: hf:FOLDER"
     )
 
 

@@ -12,6 +12,7 @@ from rolewise.errors import InputError
 from rolewise.models.zoo import in_zoo, zoo_card
 from rolewise.models.zoo_card import ZooCard
 from rolewise.models.zoo_efficientnet_lite import lite_file
+from rolewise.reach import hub_address, is_reachable, why_not
 from rolewise.text_packages import text_folder
 
 #: The word that stands for a file where a network's library has weights of its own.
@@ -64,13 +65,16 @@ def _of_hub(name: str, card: ZooCard) -> Path:
             f'"{name}" has its weights on the Hugging Face hub, whose package is not installed; '
             "pip install huggingface_hub, or name a file"
         ) from error
+    fault = ""
     for local in (True, False):  # the cache alone first: it needs no network
+        if not local and not is_reachable(hub_address()):
+            fault = why_not(hub_address(), OSError())
+            break
         for file in _names(card)[: None if local else 1]:
             try:
                 found = Path(hub.hf_hub_download(card.repository, file, local_files_only=local))
             except Exception as error:
-                why = " ".join(str(error).split())[:120]
-                fault = f"{type(error).__name__}: {why}"
+                fault = why_not(hub_address(), error)
                 continue
             return found
     raise InputError(
@@ -85,14 +89,15 @@ def _of_address(name: str, card: ZooCard) -> Path:
     if path.is_file():
         return path
     try:
+        if not is_reachable(card.url):
+            raise OSError("no network")
         path.parent.mkdir(parents=True, exist_ok=True)
         # Written under another name first, by torch.
         torch.hub.download_url_to_file(card.url, str(path), _digest(card.file), progress=False)
     except Exception as error:
-        why = " ".join(str(error).split())[:120]
         raise InputError(
             f'"{name}" needs the file {path}, which is not there and could not be fetched from {card.url} '
-            f"({type(error).__name__}: {why}); fetch it where there is a network, and put it there or name it"
+            f"({why_not(card.url, error)}); fetch it where there is a network, and put it there or name it"
         ) from error
     return path
 
