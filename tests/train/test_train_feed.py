@@ -18,6 +18,7 @@ from rolewise.distill import Distiller, Weight, weight_of
 from rolewise.errors import InputError
 from rolewise.models import build
 from rolewise.train import Feed, ImageFeed, Mixing, Trainee, TrainSettings
+from rolewise.train.example_feed import TensorFeed
 from rolewise.train.position_plans import PositionPlans
 
 MIXINGS: dict[str, Mixing | None] = {
@@ -135,3 +136,10 @@ def test_a_plan_belongs_to_its_position(name: str) -> None:
         assert not torch.equal(whole.draws[:256], whole.draws[256:512])
         other = PositionPlans(policy, (3, 8, 8), 5, "epoch", 1).between(0, 256)
         assert not torch.equal(other.draws, whole.draws[:256])
+
+
+@pytest.mark.parametrize(("seed", "sizes"), [(3, [4, 4]), (None, [4, 4, 1])])
+def test_a_last_batch_of_one_example_is_not_trained_on_but_evaluated(seed: int | None, sizes: list[int]) -> None:
+    feed = TensorFeed(torch.arange(9.0), None, 4, seed=seed, device=torch.device("cpu"))
+    assert feed.steps == len(sizes) and [len(one.inputs) for one in feed.batches(0)] == sizes
+    assert [len(one.inputs) for one in feed.batches(0, start=1)] == sizes[1:]

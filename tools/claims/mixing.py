@@ -9,8 +9,8 @@ from claims.cautions import TOTAL
 from claims.figures import RESULTS, Estimate, Figures, Table, count, points, size, some
 from claims.telling import Told, aside, paragraph, told
 from claims.verdicts import THAN, asked, by_itself, confirms, grouped, main_effect
+from rolewise.report.study_contrasts import comparisons
 from rolewise.report.study_data import read_study
-from rolewise.report.study_page import comparisons
 
 TEMPERATURES = ("kd T=4", "kd T=1")
 RESCALED = ("mixstd final", "mixstd v3", "logit std")

@@ -12,6 +12,11 @@ from rolewise.systems.system_page import short_answer, system_table
 from rolewise.systems.system_result import answers_of, verdict_of
 
 
+def known_systems() -> list[str]:
+    """Returns the names of the systems whose results are committed."""
+    return [name for name in SYSTEMS if (RESULTS / "systems" / f"{name}.json").exists()]
+
+
 def answers(figures: Figures, name: str) -> list[Answer]:
     """Returns the answers to a system's claims."""
     return answers_of(SYSTEMS[name], figures.json(f"systems/{name}")["rows"])

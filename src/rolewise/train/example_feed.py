@@ -13,6 +13,7 @@ from rolewise.batch import Batch
 from rolewise.distill.batch_arguments import taken_apart
 from rolewise.errors import InputError
 from rolewise.seeds import derive_seed, generator
+from rolewise.train.feed import number_of_batches
 
 _ACCEPTED = (
     "a DataLoader, a data set, a pair of tensors (images, labels), images alone, or rolewise.data.ImageData(...)"
@@ -26,7 +27,8 @@ class TensorFeed:
         inputs: [N, ...].
         targets: [N, ...] of the inputs, or None.
         batch_size: B; the last batch of an epoch may be smaller.
-        seed: of the order; None for the order of the tensors.
+        seed: of the order, in which a last batch of a single example is left out, as batch norm needs two; None for the
+            order of the tensors, all of them.
         device: of the batches.
     """
 
@@ -39,15 +41,17 @@ class TensorFeed:
 
     @property
     def steps(self) -> int:
-        """The number of batches of one epoch."""
-        return -(-self.examples // self.batch_size)
+        """The number of batches of one epoch (see `rolewise.train.feed.number_of_batches`)."""
+        if self.seed is None:
+            return -(-self.examples // self.batch_size)
+        return number_of_batches(self.examples, self.batch_size)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Gives the batches of an epoch, from number ``start`` on."""
         order = torch.arange(self.examples)
         if self.seed is not None:
             order = torch.randperm(self.examples, generator=generator(self.seed, "epoch", epoch))
-        for rows in torch.split(order, self.batch_size)[start:]:
+        for rows in torch.split(order, self.batch_size)[start : self.steps]:
             targets = None if self.targets is None else self.targets[rows]
             yield moved(Batch(self.inputs[rows], targets, rows), self.device)
 
