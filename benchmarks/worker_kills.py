@@ -1,16 +1,13 @@
-"""Kills workers, machines or the main process of a search at random, and compares the bytes with an undisturbed search.
+"""Kills workers, or the main process, of a search at random moments, and compares the bytes with an undisturbed search.
 
     python benchmarks/worker_kills.py --kills 50
     python benchmarks/worker_kills.py --kills 50 --runner ray
     python benchmarks/worker_kills.py --kills 20 --main
-    python benchmarks/worker_kills.py --kills 10 --nodes
 
 The members train nothing: each interval is a sleep and a step of a random walk whose generator is part of its state. So
 whatever is lost, done twice or done from the wrong state shows in the lineage. No work is killed more than twice: work
-that is lost three times retires its member, which is another rule. A machine is a raylet of its own on this one, with
-one worker; one goes, and another comes, at most once in an interval of the search. Where one byte differs, it names the
-first file and field, keeps the folders and ends with exit code 1; it prints the number of kills that found their victim
-alive.
+that is lost three times retires its member, which is another rule. Where one byte differs, it names the first file and
+field, keeps the folders and ends with exit code 1; it prints the number of kills that found their victim alive.
 """
 
 from __future__ import annotations
@@ -192,48 +189,6 @@ def killed_mains(root: Path, kills: int, choice: random.Random) -> tuple[int, in
     return hits, other
 
 
-def killed_nodes(root: Path, kills: int, choice: random.Random) -> tuple[int, int]:
-    """Repeats a search while machines of its cluster go and others come; returns the kills and how many differed."""
-    import ray
-    from ray.cluster_utils import Cluster
-
-    searched(root / "undisturbed", root / "own", 0.0, 1)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
-    ray.init(address=cluster.address, log_to_driver=False)
-    killed = other = number = 0
-    over = threading.Event()
-
-    def hunt() -> None:
-        nonlocal killed
-        last: object = None
-        while killed < kills and not over.wait(choice.uniform(0.5, 2.0)):
-            record = root / str(number) / "record.jsonl"
-            at_work = root / f"processes {number}"
-            now = number, record.stat().st_size if record.exists() else 0
-            if now != last and at_work.is_dir() and any(at_work.iterdir()):
-                last = now
-                nodes.append(cluster.add_node(num_cpus=1))
-                cluster.remove_node(nodes.pop(choice.randrange(len(nodes) - 1)), allow_graceful=False)
-                killed += 1
-
-    hunter = threading.Thread(target=hunt, daemon=True)
-    hunter.start()
-    lost = 0
-    while killed < kills:
-        number += 1
-        searched(root / str(number), root / f"processes {number}", 0.5, 3, RayCluster(cluster.address))
-        lines = (root / str(number) / "timing.jsonl").read_text().splitlines()
-        lost += sum(sum(json.loads(line).get("losses", {}).values()) for line in lines)
-        other += differs(root, number)
-    over.set()
-    hunter.join()
-    ray.shutdown()
-    cluster.shutdown()
-    print(f"{lost} jobs were lost with their machines")
-    return killed, other
-
-
 def main() -> None:
     """Kills, and prints what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -241,14 +196,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runner", choices=("processes", "ray"), default="processes")
     parser.add_argument("--main", action="store_true", help="kill the main process in place of workers")
-    parser.add_argument("--nodes", action="store_true", help="kill machines of a cluster in place of workers")
     given = parser.parse_args()
     choice, began = random.Random(given.seed), time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="worker-kills-"))
     if given.main:
         kills, other = killed_mains(folder, given.kills, choice)
-    elif given.nodes:
-        kills, other = killed_nodes(folder, given.kills, choice)
     else:
         cluster = None
         if given.runner == "ray":
@@ -257,7 +209,7 @@ def main() -> None:
             ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
             cluster = RayCluster("local")
         kills, other = killed_workers(folder, given.kills, cluster, choice)
-    whom = "the main process" if given.main else "machines" if given.nodes else f"workers ({given.runner})"
+    whom = "the main process" if given.main else f"workers ({given.runner})"
     print(f"{kills} kills of {whom} in {time.monotonic() - began:.0f} s: {other} searches with other bytes")
     if other:
         print(f"the searches are kept in {folder}")
