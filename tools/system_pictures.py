@@ -56,8 +56,8 @@ def shown(answers: list[Answer]) -> list[Shown]:
     for one in answers:
         difference = one.difference
         if difference is not None:
-            known = difference.low is not None and difference.high is not None
-            ends = (difference.low, difference.high) if known else None
+            low, high = difference.low, difference.high
+            ends = None if low is None or high is None else (low, high)
             found.append(Shown(one.ask, one.metric, verdict_of(one), difference.mean, ends))
     return found
 
