@@ -108,6 +108,7 @@ class Distiller(Networks):
         self.task = task_of(task, label_smoothing)
         self.methods = methods_of(methods, taught=len(teachers) + len(students) > 1)
         check_task(self.methods, self.task)
+        self.subtracting = any(method.info.subtracts_labels for method in self.methods)
         self.links = links_of(self.methods, teachers, students)
         for network in frozen.values():
             freeze(network)
@@ -163,8 +164,7 @@ class Distiller(Networks):
         # A training's own batches are whole already.
         if not (isinstance(inputs, Batch) and targets is teacher_images is teacher_outputs is pairs is None):
             inputs = batch_of(self, inputs, targets, teacher_images, teacher_outputs, pairs)
-        terms: Terms = super().__call__(inputs, context or Context(progress, self._state.steps))
-        return terms
+        return super().__call__(inputs, context or Context(progress, self._state.steps))  # type: ignore[no-any-return]
 
     def forward(self, batch: Batch, context: Context) -> Terms:
         """Returns the terms of one batch; call the Distiller itself, which makes the batch of other arguments.

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 def check_batch(distiller: Distiller, batch: Batch) -> None:
     """Raises InputError unless a batch is one for the task, the networks and the methods; no values are read."""
     methods = distiller.methods
-    active = distiller.active
-    check_label_weight([one for one in methods if active is None or one.name in active], distiller.label_weight)
+    if distiller.subtracting:
+        active = distiller.active
+        check_label_weight([one for one in methods if active is None or one.name in active], distiller.label_weight)
     if batch.targets is not None or distiller.label_weight:
         distiller.task.check(batch)
     elif readers := [method.name for method in methods if method.info.targets]:
