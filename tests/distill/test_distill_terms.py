@@ -157,7 +157,7 @@ def test_what_terms_need_is_refused_by_name_with_the_remedy() -> None:
         made(rw.configure("crd"), examples=25, labels=CLASSES)
     with pytest.raises(InputError, match="labels must be of at least two classes"):
         made(rw.configure("crd"), labels=torch.zeros(24, dtype=torch.int64))
-    with pytest.raises(InputError, match=r"momentum.* must be at least 0 and below 1, got 1"):
+    with pytest.raises(InputError, match=r"momentum.* must be at most 0.9999, got 1"):
         made(rw.configure("crd", momentum=1), labels=CLASSES)
     with pytest.raises(InputError, match="labels must give a class to at least one example, got -1 for all"):
         made(rw.configure("crd", negatives_from="all"), labels=torch.full((24,), -1))

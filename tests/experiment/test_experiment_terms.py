@@ -66,7 +66,7 @@ def test_a_setting_that_cannot_work_is_refused_before_anything_is_trained() -> N
         load(QUICK, ["distill.methods=[{name: crd, negatives: 0}]"])
     said = {fault.path: fault.message for fault in caught.value.faults}
     assert "whole number of at least 1, got 0" in said["distill.methods[0].negatives"]
-    with pytest.raises(ConfigError, match=r"distill.methods\[0\].*momentum.* must be at least 0 and below 1, got 1"):
+    with pytest.raises(ConfigError, match=r"distill.methods\[0\].*momentum.* must be at most 0.9999, got 1"):
         load(QUICK, ["distill.methods=[{name: crd, momentum: 1}]"])
     with pytest.raises(ConfigError, match=r"variance.* must be above 1e-05, got 1e-06"):
         load(QUICK, ["distill.methods=[{name: vid, variance: 1e-6}]"])

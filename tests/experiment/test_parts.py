@@ -96,13 +96,14 @@ def test_a_cache_spares_the_teacher_s_passes(cache: str, passes: int) -> None:
 @pytest.mark.parametrize(
     "setting",
     [
-        *("seeds=[3]", "students[0].name=tall", "students[0].init=teacher", "retrain_on_validation=false"),
+        *("seeds=[3]", "students[0].name=tall", "retrain_on_validation=false"),
+        "students[0].init=teacher students[0].model.arguments={widths:[8,12]}",
         *("teacher.images=null", "arms.teacher=[none,standard]", "arms.student=[teacher]", "arms.distill=[true]"),
         *("arms.control=standard", "distill.methods[0].temperature=3"),
     ],
 )
 def test_stages_that_are_known_are_those_that_follow_from_the_config(setting: str, config: ExperimentConfig) -> None:
-    other = load(QUICK, ["arms.student=[own]", setting])
+    other = load(QUICK, ["arms.student=[own]", *setting.split()])
     for known in (config, other, config):
         assert stages_of(known) == _stages(known)
     assert stages_of(other) == stages_of(config) or not setting.startswith("distill")

@@ -132,7 +132,7 @@ def test_constant() -> None:
         ),
         (
             lambda: TrainSettings(epochs=1, batch_size=1, precision="float8"),
-            "precision must be 'float32', 'bfloat16' or 'float16'",
+            "precision must be 'float32', 'bfloat16', 'float16' or 'auto'",
         ),
         (
             lambda: TrainSettings(epochs=1, batch_size=1, interpolation="cubic"),

@@ -76,7 +76,7 @@ _MOST_KNOWN = 256
 
 def _read_of(config: ExperimentConfig) -> Hashable:
     """Returns all that `_stages` reads of a config."""
-    students = tuple((student.name, student.init, student.teachers) for student in config.students)
+    students = tuple((student.name, repr(student.init), student.teachers) for student in config.students)
     whole = config.retrain_on_validation, config.teacher.images is None
     return config.seeds, config.arms.model_dump_json(), students, whole
 

@@ -1,4 +1,4 @@
-"""The contrasts of a study that its page shows, each worked out once, and what is to be said of their number."""
+"""The contrasts of a study that its page shows, each worked out once, and the number of all of them."""
 
 from __future__ import annotations
 
