@@ -8,9 +8,11 @@ from __future__ import annotations
 import base64
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TypeVar
 
 import matplotlib
 import numpy as np
@@ -26,6 +28,7 @@ from rolewise.statistics.study_sentences import Unit
 _MOST_SQUARES = 150
 #: Levels that such a map names along a side.
 _MOST_TICKS = 14
+_T = TypeVar("_T")
 _SHADES = matplotlib.colormaps["cividis"]
 _INCH, _FONT = 72.0, 9.0
 #: Width of a letter of that font, of the broader ones.
@@ -91,15 +94,22 @@ def heat_map(
     width, height = _INCH * width, _INCH * (0.7 * FULL if large else 0.95 + 0.56 * down)
     left = _LINE + _LETTER * max(map(len, names[0])) + _PAD
     top, right = (20.0 if title else _PAD), (62.0 if large else _PAD)
-    inner, tall = width - left - right, height - top - 2 * _LINE - _PAD
+    inner = width - left - right
+    # Names of columns that are broader than these take two lines.
+    letters = 10**6 if large else max(4, int(inner / across / _LETTER))
+    columns = [textwrap.wrap(name, letters)[:2] or [""] for name in names[1]]
+    below = _LINE * max(map(len, columns))
+    tall = height - top - 2 * _LINE - _PAD
+    height += below - _LINE
     plot = _Plot(left, top, inner, tall, inner / across, tall / down)
     marks = _colours(grid, plot, scale, unit) if large else _numbers(grid, plot, scale, most, unit)
     middle = plot.top + plot.height / 2
     for at, name in _shown(names[0], large):
         marks.append(_text(left - _PAD, plot.top + (at + 0.5) * plot.down, name, INK, anchor="end"))
-    for at, name in _shown(names[1], large):
-        marks.append(_text(left + (at + 0.5) * plot.across, plot.top + tall + _LINE - _PAD, name, GREY))
-    marks.append(_text(left + inner / 2, plot.top + tall + 2 * _LINE - _PAD, labels[1], GREY))
+    for at, lines in _shown(columns, large):
+        for number, name in enumerate(lines, start=1):
+            marks.append(_text(left + (at + 0.5) * plot.across, plot.top + tall + number * _LINE - _PAD, name, GREY))
+    marks.append(_text(left + inner / 2, plot.top + tall + below + _LINE - _PAD, labels[1], GREY))
     marks.append(_text(_FONT / 2 + 1, middle, labels[0], GREY, turned=True))
     if title:
         marks.append(_text(left, 9.0, title, INK, size=9.5, anchor="start", bold=True))
@@ -107,7 +117,7 @@ def heat_map(
     return drawn_element((width, height), told, "\n".join(marks))
 
 
-def _shown(names: Sequence[str], large: bool) -> list[tuple[int, str]]:
+def _shown(names: Sequence[_T], large: bool) -> list[tuple[int, _T]]:
     step = math.ceil(len(names) / _MOST_TICKS) if large else 1
     return list(enumerate(names))[::step]
 

@@ -9,11 +9,14 @@ from typing import Any
 from rolewise.report.drawing import Drawing, drawing
 from rolewise.report.heat_map import Square, heat_map
 from rolewise.report.palette import COLOURS, GREY
-from rolewise.report.style import BEYOND, PANEL, cut_at_ends, draw_grid, figure
+from rolewise.report.style import BEYOND, FULL, PANEL, cut_at_ends, draw_grid, figure
 from rolewise.report.svg import as_svg
 from rolewise.statistics.effects import Level
 from rolewise.statistics.estimates import estimate
 from rolewise.statistics.study_sentences import Unit
+
+#: Letters of a level's name beside others, and alone on its line.
+_COLUMN, _LINE = 22, 60
 
 
 def square(rows: Sequence[Mapping[str, Any]], metric: str) -> Square:
@@ -79,6 +82,7 @@ def cells_figure(
             continue
         names = [short_level(level) for level in levels[down]], [short_level(level) for level in columns]
         drawn.append(heat_map(cells, names, (labels[down], labels[across]), title, scale, most, unit))
+    full = len(columns) > 4 or (across is None and _is_wide(levels[down]))
     numbers = [
         (panel, a, b, one.mean, *(one.ends or (None, None)), one.note.replace("\n", " "))
         for panel, cells in zip(panels, grids, strict=True)
@@ -87,12 +91,13 @@ def cells_figure(
     ]
     header = [labels[axis] if axis is not None else "" for axis in (over, down, across)]
     file = "_".join(["cells", metric, *(labels[axis] for axis in varied)])
-    return drawing(drawn, caption, file, [*header, "mean", "low", "high", "note"], numbers, full=len(columns) > 4)
+    return drawing(drawn, caption, file, [*header, "mean", "low", "high", "note"], numbers, full=full)
 
 
 def _levels_panel(squares: Sequence[Square], levels: Sequence[Level], label: str, unit: Unit) -> str:
     """Draws a mean with its interval for each level of one axis."""
-    with figure(PANEL, 0.36 * len(levels) + 0.95) as (made, (axis,)):
+    names = [short_level(level, _LINE) for level in levels]
+    with figure(FULL if _is_wide(levels) else PANEL, 0.36 * len(levels) + 0.95) as (made, (axis,)):
         for place, one in enumerate(squares):
             if one.mean is None:
                 axis.annotate(
@@ -111,7 +116,7 @@ def _levels_panel(squares: Sequence[Square], levels: Sequence[Level], label: str
             axis.annotate(
                 unit.value(one.mean), (unit.scale * end, place), (7, 0), textcoords="offset points", va="center"
             )
-        axis.set_yticks(range(len(levels)), [short_level(level) for level in levels])
+        axis.set_yticks(range(len(levels)), names)
         axis.set_ylim(len(levels) - 0.4, -0.6)
         axis.margins(x=0.16)
         axis.set_ylabel(label)
@@ -119,14 +124,22 @@ def _levels_panel(squares: Sequence[Square], levels: Sequence[Level], label: str
         cut_at_ends(axis, unit.scale)
         draw_grid(axis, "x")
         told = "; ".join(
-            f"{short_level(level)} {unit.value(one.mean)}"
-            for level, one in zip(levels, squares, strict=True)
-            if one.mean is not None
+            f"{name} {unit.value(one.mean)}" for name, one in zip(names, squares, strict=True) if one.mean is not None
         )
         return as_svg(made, f"{unit.name} by {label}: {told}")
 
 
-def short_level(level: Any) -> str:
-    """Returns a level as figures write it: of long text its beginning."""
+def _is_wide(levels: Sequence[Level]) -> bool:
+    """Returns whether a name stands on the line of one of the levels that is longer than in a column."""
+    return any(len(short_level(level, _LINE)) > _COLUMN for level in levels)
+
+
+def short_level(level: Any, most: int = _COLUMN) -> str:
+    """Returns a level as figures write it: of long text its beginning.
+
+    Args:
+        level: of an axis.
+        most: letters of it.
+    """
     text = f"{level:g}" if isinstance(level, float) else str(level)
-    return text if len(text) <= 22 else text[:20] + "..."
+    return text if len(text) <= most else text[: most - 2] + "..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -86,15 +87,20 @@ def _score(info: MetricInfo, rows: Sequence[Row]) -> str:
 
 
 def level_figures(system: System, rows: Sequence[Row]) -> list[Drawing]:
-    """Draws the primary metric of every combination of levels.
+    """Draws the primary metric of every combination of levels: a map, or a line for each where few are there.
 
     Args:
         system: the system.
         rows: its rows, over all seeds.
     """
     axes, metric = list(system.axes), system.metrics[0]
-    levels: dict[str, list[Any]] = {axis: list(dict.fromkeys(row[axis] for row in rows)) for axis in axes}
     finished = [{**row, "status": "done", "cell": "/".join(str(row[axis]) for axis in axes)} for row in rows]
+    levels: dict[str, list[Any]] = {axis: list(dict.fromkeys(row[axis] for row in rows)) for axis in axes}
+    if 3 * len({row["cell"] for row in finished}) <= math.prod(map(len, levels.values())):
+        # Most squares of a map would be empty: each combination gets a line.
+        joined = ", ".join(axes)
+        finished = [{**row, joined: ", ".join(str(row[axis]) for axis in axes)} for row in finished]
+        axes, levels = [joined], {joined: list(dict.fromkeys(row[joined] for row in finished))}
     unit = column_unit(metric.key, system.metrics)
     caption = f"{metric.title.capitalize()} on the test set with 95% intervals over seeds."
     return [
