@@ -125,7 +125,7 @@ class Drawn:
             yield Batch(self.images[self.rows[epoch * self.steps + step]])
 
 
-def main(steps: int = 600, seeds: int = 3) -> None:
+def main(steps: int = 600, seeds: int = 1) -> None:
     torch.set_num_threads(1)  # networks as small as these are slower on several
     digits = read()
     for seed in range(seeds):

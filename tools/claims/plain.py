@@ -30,7 +30,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("augment.md", "| translation |", "rule"),
     ("augment.md", "`scale` is the scale jitter", "rule"),
     ("augment.md", "| brightness, color, contrast, sharpness", "rule"),
-    ("data_free.md", "`python examples/data_free.py` trains", "once"),
+    ("data_free.md", "`python examples/data_free.py 600 3` trains", "once"),
     ("data_free.md", "| the teacher's own 1,000", "once"),
     ("data_free.md", "| `inverted_images`: 256", "once"),
     ("data_free.md", "| `FastDFKDObjective`: a round of 64", "once"),
