@@ -43,9 +43,9 @@ def claims_table(figures: Figures, name: str) -> str:
 
 def all_systems(figures: Figures, names: str) -> str:
     """Returns a table of all systems: what each follows, and how many of its claims hold."""
-    lines = ["| system | follows | answer |", "|---|---|---|"]
+    lines, known = ["| system | follows | answer |", "|---|---|---|"], known_systems()
     for name in SYSTEMS:
-        answer = short_answer(answers(figures, name)) if name in known_systems() else "Not run yet."
+        answer = short_answer(answers(figures, name)) if name in known else "Not run yet."
         follows = {"code": "published code", "paper": "the paper", "reconstruction": "the abstract: a reconstruction"}
         lines.append(f"| [`{name}`](#{name}): {SYSTEMS[name].title} | {follows[SYSTEMS[name].origin]} | {answer} |")
     return "\n".join(lines) + "\n"

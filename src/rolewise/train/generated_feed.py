@@ -48,13 +48,8 @@ class GeneratedFeed:
             check_count(name, value, least=least)
         check_seed("seed", seed)
         self.generator, self.noise, self.batch_size, self.seed = generator, noise, batch_size, seed
-        self.repeats, self._steps = repeats, steps
+        self.repeats, self.steps = repeats, steps
         self.counts: dict[str, int] = {}
-
-    @property
-    def steps(self) -> int:
-        """The number of batches of one epoch."""
-        return self._steps
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Gives the batches of an epoch, from number ``start`` on.

@@ -35,13 +35,8 @@ class PoolFeed:
         check_count("batch_size", batch_size, least=2)
         check_count("steps", steps, least=1)
         check_seed("seed", seed)
-        self.objective, self.batch_size, self.seed, self._steps = objective, batch_size, seed, steps
+        self.objective, self.batch_size, self.seed, self.steps = objective, batch_size, seed, steps
         self.counts: dict[str, int] = {}
-
-    @property
-    def steps(self) -> int:
-        """The number of batches of one epoch."""
-        return self._steps
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Gives the batches of an epoch, from number ``start`` on.
