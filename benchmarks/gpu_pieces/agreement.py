@@ -5,17 +5,20 @@ python benchmarks/gpu_pieces/agreement.py --part operations --device cuda --json
 
 from __future__ import annotations
 
+import argparse
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
-from part_command import Part, measure_part
 from torch import Tensor, nn
 
 from rolewise.augment import OPS, Mix, Plan, Policy, Triple, apply, build_schedule, mix_images, mix_labels
 from rolewise.batch import Batch
 from rolewise.data import read
 from rolewise.distill import METHODS, Distiller, configure
+from rolewise.files import write_json
 from rolewise.inputs import InputSpec
 from rolewise.models import build as network
 from rolewise.seeds import generator
@@ -196,7 +199,7 @@ def training(device: torch.device, quick: bool = False) -> dict[str, Any]:
     return found
 
 
-PARTS: dict[str, Part] = {
+PARTS: dict[str, Callable[[torch.device, bool], dict[str, Any]]] = {
     "draws": draws,
     "operations": operations,
     "losses": losses,
@@ -204,5 +207,20 @@ PARTS: dict[str, Part] = {
 }
 
 
+def main() -> None:
+    """Writes the figures of one part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=PARTS, required=True)
+    parser.add_argument("--device", type=torch.device, required=True)
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--quick", action="store_true", help="few images, one epoch")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    found = PARTS[given.part](given.device, given.quick)
+    for name, value in found.items():
+        print(name, value)
+    write_json(given.json, {"part": given.part, "device": str(given.device), "figures": found})
+
+
 if __name__ == "__main__":
-    measure_part(PARTS, __doc__, "few images, one epoch")
+    main()

@@ -28,13 +28,20 @@ def interpreted() -> Iterator[None]:
 
     Other libraries may have imported Triton before; all but its compiled part is imported anew.
     """
+
+    def found() -> list[str]:
+        return [name for name in sys.modules if f"{name}.".startswith("triton.") and not name.startswith("triton._C")]
+
+    before = found()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_INTERPRET", "1")
-        for name in list(sys.modules):
-            if name == SLOTS or (f"{name}.".startswith("triton.") and not name.startswith("triton._C")):
-                patch.delitem(sys.modules, name)
+        for name in [*before, SLOTS]:
+            patch.delitem(sys.modules, name, raising=False)
         yield
     sys.modules.pop(SLOTS, None)
+    # What the tests imported beside belongs to the modules that are gone.
+    for name in set(found()) - set(before):
+        del sys.modules[name]
 
 
 def images_of(shape: tuple[int, ...], seed: int) -> torch.Tensor:
