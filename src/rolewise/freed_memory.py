@@ -17,7 +17,7 @@ _OWN = ("MALLOC_", "GLIBC_TUNABLES")
 def keep_freed_memory() -> bool:
     """Lets this process keep the memory that it frees, so that the next tensors of a step find it ready.
 
-    glibc gives memory above 32 MB back to the system as soon as it is free and asks for it anew, and the system clears
+    glibc gives memory above 32 MB back to the system as soon as it is free and takes it anew, and the system clears
     every page of it at its first use. Where activations are that large, as those of photographs are, this takes as long
     as the arithmetic. Pieces above one GB are still given back at once. Where another allocator is in use, or the user
     has set glibc's own variables (``MALLOC_...``, ``GLIBC_TUNABLES``), nothing is changed.
@@ -36,7 +36,7 @@ def keep_freed_memory() -> bool:
 
 
 def give_back_freed_memory() -> None:
-    """Gives what is free to the system, for other processes: after a piece of work whose like does not follow."""
+    """Returns free memory to the system, for other processes, after a piece of work that is not repeated at once."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
