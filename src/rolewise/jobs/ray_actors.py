@@ -59,7 +59,7 @@ class _Served:
 class RayActors:
     """Carries out jobs in actors of a Ray cluster (see `rolewise.jobs.workers.Workers`).
 
-    Actors read and write the same folders as this process does, so these must lie on a path that all machines share.
+    The folders that jobs name lie on a path that all machines share; where they name a store there need be none.
 
     Args:
         count: number of workers.
