@@ -7,6 +7,7 @@ from rolewise.data.box_targets import box_list, joined_boxes, packed_boxes
 from rolewise.data.collate_boxes import collate_boxes
 from rolewise.data.data_checks import ChecksumWarning, DataWarning, MissingDataError
 from rolewise.data.datasets import check_raw_data, read, read_with
+from rolewise.data.dirichlet import dirichlet_parts
 from rolewise.data.division import Division, divide
 from rolewise.data.download import data_root
 from rolewise.data.drawn_shapes import drawn_shapes
@@ -43,6 +44,7 @@ __all__ = [
     "check_raw_data",
     "collate_boxes",
     "data_root",
+    "dirichlet_parts",
     "divide",
     "drawn_shapes",
     "files_state",
