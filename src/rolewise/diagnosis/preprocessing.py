@@ -175,21 +175,26 @@ def _sizes(model: nn.Module, reading: Preprocessing, images: Tensor) -> list[tup
 
 
 @torch.no_grad()
-def preprocessed_logits(model: nn.Module, images: Tensor, reading: Preprocessing, batch_size: int = 128) -> Tensor:
+def preprocessed_logits(model: nn.Module, images: Tensor, reading: Preprocessing) -> Tensor:
     """Returns logits [N, K] on the CPU, in eval mode, in the order of the classes.
 
     Args:
         model: the network, with the norms of the preprocessing (see `recomputed_norms`).
         images: uint8 [N, C, H, W].
         reading: the preprocessing.
-        batch_size: B, of no influence but for rounding.
     """
-    device, found = device_of(model), []
+    device, found, batch_size = device_of(model), [], batch_of(images, reading)
     with evaluating(model):
         for start in range(0, len(images), batch_size):
             logits = class_logits(model(fed(images[start : start + batch_size].to(device), reading))).cpu()
             found.append(logits if reading.classes is None else logits[:, list(reading.classes)])
     return torch.cat(found)
+
+
+def batch_of(images: Tensor, reading: Preprocessing) -> int:
+    """Returns the images of a batch: 128, or as many as have the pixels of 128 images of 64 pixels, at least 8."""
+    height, width = reading.spec.size or (images.shape[2], images.shape[3])
+    return max(8, min(128, 128 * 64 * 64 // (height * width)))
 
 
 def fed(images: Tensor, reading: Preprocessing) -> Tensor:
@@ -211,14 +216,12 @@ def buffers_kept(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def recomputed_norms(
-    model: nn.Module, reading: Preprocessing, train_images: Tensor, batch_size: int = 128
-) -> Iterator[None]:
+def recomputed_norms(model: nn.Module, reading: Preprocessing, train_images: Tensor) -> Iterator[None]:
     """Gives a network's batch norms the statistics of training images for a while, where the preprocessing has that."""
     if not reading.recomputed:
         yield
         return
-    device = device_of(model)
+    device, batch_size = device_of(model), batch_of(train_images, reading)
     # A last batch of few images would weigh as much as the others.
     starts: Sequence[int] = range(0, max(1, len(train_images) - batch_size // 2), batch_size)
     labels = torch.zeros(batch_size, dtype=torch.int64)

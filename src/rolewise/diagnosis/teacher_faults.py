@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -17,31 +17,12 @@ from rolewise.diagnosis.preprocessing import (
     corrections,
     plain_spec,
     preprocessed_logits,
-    recomputed_norms,
     untouched,
 )
+from rolewise.diagnosis.teacher_case import FOLLOWED, TeacherCase, teacher_case
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
 from rolewise.statistics.estimates import holm
-
-
-@dataclass(frozen=True)
-class _Case:
-    """The arguments that stay the same through all rounds."""
-
-    teacher: nn.Module
-    images: Tensor
-    labels: Tensor
-    train_images: Tensor
-    seed: int
-
-    def hits(self, reading: Preprocessing, count: int | None = None) -> Tensor:
-        """Returns whether the teacher is right [N] under a reading, of the first ``count`` images."""
-        return self.logits(reading, count).argmax(1) == self.labels[:count]
-
-    def logits(self, reading: Preprocessing, count: int | None = None) -> Tensor:
-        with recomputed_norms(self.teacher, reading, self.train_images):
-            return preprocessed_logits(self.teacher, self.images[:count], reading)
 
 
 def teacher_faults(
@@ -89,9 +70,10 @@ def teacher_faults(
     """
     rule = thresholds or Thresholds()
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    case = _Case(teacher, images[order], labels[order], train_images, seed)
     reading = Preprocessing(spec or plain_spec(images))
-    _check(case, reading)
+    _check(teacher, images, labels, reading)
+    case = teacher_case(teacher, images[order], labels[order], train_images, reading, seed)
+    images, labels = case.images, case.labels
     on_step("teacher: its modes")
     remedy = "call teacher.eval() before its outputs are used; Rolewise's own training does"
     faults = [
@@ -112,7 +94,7 @@ def teacher_faults(
 
     def compared(hits: Tensor) -> tuple[list[Baseline], list[Baseline]]:
         other = student_spec or plain_spec(images)
-        rivals = baselines_of(hits, case.images, case.labels, train_images, train_labels, student, other)
+        rivals = baselines_of(hits, images, labels, train_images, train_labels, student, other)
         return rivals, [one for one in rivals if one.adjusted <= rule.level and one.accuracy - one.teacher >= rule.gain]
 
     hits = case.hits(reading)
@@ -141,11 +123,11 @@ def teacher_faults(
     )
 
 
-def _check(case: _Case, reading: Preprocessing) -> None:
-    if case.images.dtype != torch.uint8 or case.images.ndim != 4 or not len(case.images):
-        got = f"{case.images.dtype} {list(case.images.shape)}"
+def _check(teacher: nn.Module, images: Tensor, labels: Tensor, reading: Preprocessing) -> None:
+    if images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
+        got = f"{images.dtype} {list(images.shape)}"
         raise InputError(f"images must be uint8 [N, C, H, W] of at least one image, got {got}")
-    outputs, classes = preprocessed_logits(case.teacher, case.images[:2], reading).shape[1], int(case.labels.max()) + 1
+    outputs, classes = preprocessed_logits(teacher, images[:2], reading).shape[1], int(labels.max()) + 1
     if classes > outputs:
         raise InputError(
             f"teacher must have an output for each class, got {outputs} outputs and labels up to {classes - 1}; "
@@ -154,16 +136,31 @@ def _check(case: _Case, reading: Preprocessing) -> None:
 
 
 def _round(
-    case: _Case, reading: Preprocessing, done: set[str], rule: Thresholds, number: int, on_step: Callable[[str], None]
+    case: TeacherCase,
+    reading: Preprocessing,
+    done: set[str],
+    rule: Thresholds,
+    number: int,
+    on_step: Callable[[str], None],
 ) -> tuple[list[Tried], Correction | None, tuple[str, ...]]:
-    """Tries every correction once; returns all, the best, and the names of those that are as good."""
+    """Tries every correction once; returns all, the best, and the names of those that are as good.
+
+    Where the network is large, each is tried on a few images, and the best of them on all.
+    """
     before_logits = case.logits(reading)
     before = before_logits.argmax(1) == case.labels
     options = [one for one in corrections(case.teacher, reading, case.train_images) if one.fault not in done]
-    hits: list[Tensor] = []
-    for one in options:
+    shown: list[tuple[float, int]] = []
+    for index, one in enumerate(options):
         on_step(f"teacher: {one.label}")
-        hits.append(case.hits(one.reading, _affordable(one.reading, reading, case.images)))
+        count = case.first_look(one.reading, reading)
+        shown.append((case.certainty(one.reading, count) - case.certainty(reading, count), index))
+    if case.look < len(case.images):
+        for gain, index in sorted(shown, reverse=True)[:FOLLOWED]:
+            if gain > 0:
+                on_step(f"teacher: {options[index].label}, on more images")
+                case.logits(options[index].reading, case.affordable(options[index].reading, reading))
+    hits = [case.known[one.reading].argmax(1) == case.labels[: len(case.known[one.reading])] for one in options]
     if "class_order" not in done:
         generator = torch.Generator().manual_seed(case.seed)
         columns = class_order(before_logits, case.labels)
@@ -196,13 +193,6 @@ def _round(
 def _counts(one: Tried, rule: Thresholds) -> bool:
     gain = one.after - one.before
     return one.adjusted <= rule.level and gain >= rule.gain and gain >= rule.repaired * (1 - one.before)
-
-
-def _affordable(other: Preprocessing, present: Preprocessing, images: Tensor) -> int:
-    """Returns the number of images to run: fewer of larger ones, so that no size takes longer than the present."""
-    shape = (images.shape[2], images.shape[3])
-    (height, width), (high, wide) = (one.spec.size or shape for one in (present, other))
-    return min(len(images), max(64, round(len(images) * height * width / (high * wide))))
 
 
 def _sentence(taken: Tried, winner: Correction, before: Preprocessing) -> str:
