@@ -54,9 +54,12 @@ class RayMachines:
 
         Raises:
             FileNotFoundError: it has ended.
+            ProcessLookupError: its machine has.
         """
         raylet = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
-        gone = next(node for node in self._others if node.all_processes["raylet"][0].process.pid == raylet)
+        gone = next((node for node in self._others if node.all_processes["raylet"][0].process.pid == raylet), None)
+        if gone is None:
+            raise ProcessLookupError(process)
         self._others.remove(gone)
         self._cluster.remove_node(gone, allow_graceful=False)
         self._others.append(self._add(1))

@@ -61,9 +61,9 @@ def test_a_run_gives_the_same_bytes_wherever_its_stages_are(
     config, address = load(QUICK, SETTINGS), memory if kind == "memory" else str(tmp_path / "store")
     run(config, tmp_path / "first", states=address)
     assert left_by(tmp_path / "first") == left_by(whole)
-    store = stage_store_at(address, 1, apart=False)
+    store = stage_store_at(address, "runs", 1, apart=False)
     stages = stages_of(config)
-    assert {*store.place.names()} == {"rolewise.json", *run_keys(config).values()}, "members' states are gone"
+    assert {*store.place.names()} == {*run_keys(config).values()}, "members' states are gone"
     # Another machine has neither the folder nor what a process keeps.
     seen: list[StageUpdate] = []
     stored_run._own_folder.cache_clear()
@@ -111,7 +111,7 @@ def test_damage_in_the_store_is_named_and_what_cannot_be_reached_is_refused(
 ) -> None:
     config = load(QUICK, SETTINGS)
     run(config, tmp_path / "a", states=memory)
-    store = StageStore(StoredPath(memory))
+    store = stage_store_at(memory, "runs", 1, apart=False)
     weights = store.place / run_keys(config)["seed0/teacher-own"] / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(InputError, match=r"memory://.*/weights.safetensors is damaged; remove memory://.* to redo"):

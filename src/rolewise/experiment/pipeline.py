@@ -139,7 +139,7 @@ def run(
     # Before anything is made: a folder of a run that cannot begin would be in the way of the next.
     builders.configured_device(config.device)
     workers = config.workers or default_workers(config)
-    store = None if states is None else stage_store_at(states, workers, apart=cluster is not None)
+    store = None if states is None else stage_store_at(states, "runs", workers, apart=cluster is not None)
     if store is not None:
         check_settled(config)
     folder = open_run(out, config, fresh=fresh, extend=extend)

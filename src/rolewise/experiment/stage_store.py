@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rolewise.config import ExperimentConfig
 from rolewise.errors import InputError
@@ -20,11 +21,13 @@ from rolewise.seals import DONE, is_whole
 #: Where a search's own folder has the states of its members, by interval.
 _STATE = re.compile(r"state/(\d+/.+)")
 _CHECKPOINTS = "checkpoints/"
+#: Why a stage failed stands in the folder of the study alone.
+_FAILED = "failed.json"
 
 
 @dataclass(frozen=True)
 class StageStore:
-    """Stages in a store. What has one key has the same bytes, so that any number of runs may share an address.
+    """Stages in a store. What has one key has the same bytes, so that any number of runs, or of studies, may share it.
 
     Args:
         place: the place of all of them.
@@ -99,11 +102,12 @@ class StageStore:
                 self.take(key, folder)
 
 
-def stage_store_at(address: AnyPath, workers: int, *, apart: bool) -> StageStore:
+def stage_store_at(address: AnyPath, part: Literal["runs", "studies"], workers: int, *, apart: bool) -> StageStore:
     """Returns the store at an address, which is written to, so that one that cannot be shows at once.
 
     Args:
         address: a folder, or an address of a store that fsspec knows, such as ``s3://bucket/run``.
+        part: its part, as the record of a study's stage has the key.
         workers: their number.
         apart: whether they are in processes of their own even where there is one.
 
@@ -120,7 +124,7 @@ def stage_store_at(address: AnyPath, workers: int, *, apart: bool) -> StageStore
         raise InputError(
             f"states must be an address that can be written, got {address}: {type(error).__name__}: {error}"
         ) from error
-    return StageStore(place)
+    return StageStore(place / part)
 
 
 def check_settled(config: ExperimentConfig) -> None:
@@ -144,7 +148,7 @@ def _files_in(folder: Path) -> dict[str, Path]:
     return {
         path.relative_to(folder).as_posix(): path
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".tmp"
+        if path.is_file() and path.suffix != ".tmp" and path.name != _FAILED
     }
 
 

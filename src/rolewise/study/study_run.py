@@ -159,7 +159,7 @@ def run_study(
         if states is not None:
             check_settled(cell.config)
     workers = study.workers or default_workers_of(study)
-    store = None if states is None else stage_store_at(states, workers, apart=isolate or cluster is not None)
+    store = None if states is None else stage_store_at(states, "studies", workers, apart=isolate or cluster is not None)
     folder = open_study(out, study, fresh=fresh, extend=extend)
     now: dict[str, StudyJob] = {}
     ending = False
