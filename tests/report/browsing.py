@@ -1,4 +1,4 @@
-"""Chromium for the tests of pages: a picture of a page, and what axe-core finds wrong with it."""
+"""Chromium for the tests of pages: how wide a page is, and what axe-core finds wrong with it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import json
 import re
 import shutil
 import subprocess
-from html import unescape
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,14 @@ import pytest
 
 _FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-sync")
 _QUIET = ("--disable-background-networking", "--disable-component-update")
-#: Runs axe-core in the page and leaves its findings where they can be read.
+#: Runs axe-core in a frame and leaves its findings in the page around it.
 _ASK = """
 axe.run(document, {resultTypes: ["violations"]}).then(function (found) {
   var rows = found.violations.map(function (one) {
     return [one.id, one.impact, one.nodes.map(function (node) { return node.html.slice(0, 160); })];
   });
-  var held = document.createElement("script");
-  held.type = "application/json"; held.id = "found"; held.textContent = JSON.stringify(rows);
-  document.body.appendChild(held);
+  var line = JSON.stringify([window.name, window.innerWidth, document.documentElement.scrollWidth, rows]);
+  parent.document.getElementById("found").textContent += line + "\\n";
 });
 """
 
@@ -44,28 +45,51 @@ def axe() -> str:
     return (Path(known.submodule_search_locations[0]) / "axe.min.js").read_text(encoding="utf-8")
 
 
-def violations(page: Path, folder: Path, *, dark: bool, width: int = 1100) -> list[Any]:
-    """Returns what axe-core finds wrong with a page: its rule, how grave it is, and the elements.
+@dataclass(frozen=True)
+class Looked:
+    """A page in one mode and in a window of one width.
 
     Args:
-        page: the page.
-        folder: for the page with axe-core in it, and for the browser's own files.
-        dark: the mode.
-        width: of the window, in pixels.
+        page: its name.
+        mode: ``light`` or ``dark``.
+        window: pixels.
+        width: of the page, in pixels; more than the window's where it has to be moved sideways.
+        violations: what axe-core finds wrong: its rule, how grave it is, and the elements.
     """
-    mode = "dark" if dark else "light"
-    text = page.read_text(encoding="utf-8")
-    chosen = text.replace(' id="theme-auto" checked', ' id="theme-auto"').replace(
-        f' id="theme-{mode}"', f' id="theme-{mode}" checked'
-    )
-    # What is closed is looked at as well.
-    opened = chosen.replace("<details>", "<details open>")
-    asked = folder / f"{mode}-{width}.html"
-    asked.write_text(opened.replace("</body>", f"<script>{axe()}</script><script>{_ASK}</script></body>"), "utf-8")
-    dump = dumped(asked, folder, width, "--virtual-time-budget=60000")
-    found = re.search(r'<script type="application/json" id="found">(.*?)</script>', dump, re.S)
-    assert found is not None, "axe-core did not come to an end"
-    return list(json.loads(unescape(found[1])))
+
+    page: str
+    mode: str
+    window: int
+    width: int
+    violations: list[Any]
+
+
+def looked_at(pages: Mapping[str, str], folder: Path) -> list[Looked]:
+    """Returns how pages are, in light on a small screen and in dark on a large one; all of them in one browser.
+
+    A window of Chromium has at least 500 pixels; a frame may have fewer.
+
+    Args:
+        pages: the text of each, by its name; what is folded in it is opened.
+        folder: for the frames, and for the browser's own files.
+    """
+    asks = f"<script>{axe()}</script><script>{_ASK}</script></body>"
+    frames = []
+    for page, text in pages.items():
+        opened = text.replace("<details>", "<details open>").replace("</body>", asks)
+        for mode, width in (("light", 400), ("dark", 1100)):
+            shown = opened.replace(' id="theme-auto" checked', ' id="theme-auto"')
+            shown = escape(shown.replace(f' id="theme-{mode}"', f' id="theme-{mode}" checked'))
+            frames.append(f'<iframe name="{page} {mode}" width="{width}" height="900" srcdoc="{shown}"></iframe>')
+    whole = folder / "frames.html"
+    style = "<style>iframe { border: 0; float: left }</style>"
+    whole.write_text(f'<!doctype html>{style}{"".join(frames)}<pre id="found"></pre>', encoding="utf-8")
+    dump = dumped(whole, folder, 3200, "--virtual-time-budget=60000")
+    found = re.search(r'<pre id="found">(.*?)</pre>', dump, re.S)
+    rows = [json.loads(line) for line in unescape(found[1]).splitlines()] if found else []
+    assert len(rows) == len(frames), "axe-core did not come to an end"
+    names = [name.split(" ") for name, *_ in rows]
+    return [Looked(page, mode, *row[1:]) for (page, mode), row in zip(names, rows, strict=True)]
 
 
 def dumped(page: Path, folder: Path, width: int, *more: str) -> str:

@@ -6,7 +6,7 @@ from rolewise.compare.compared_methods import CONTROL
 from rolewise.compare.comparison_result import LABELS, ComparedRow, Comparison
 from rolewise.report.drawing import Drawing, drawing
 from rolewise.report.palette import COLOURS, GREY, PAPER
-from rolewise.report.style import FULL, draw_grid, figure
+from rolewise.report.style import PANEL, draw_grid, figure
 from rolewise.report.svg import as_svg
 
 
@@ -24,7 +24,8 @@ def comparison_figure(comparison: Comparison) -> Drawing | None:
     if not known:
         return None
     drawn = sorted(known, key=_mean)
-    with figure(FULL, 0.32 * len(drawn) + 0.9) as (made, (axis,)):
+    # As wide as a small screen: a figure that scrolls would show the names there, and no interval.
+    with figure(PANEL, 0.32 * len(drawn) + 0.9) as (made, (axis,)):
         axis.axvline(0, color=GREY, lw=1)
         for place, row in enumerate(drawn):
             assert row.difference is not None
@@ -49,7 +50,7 @@ def comparison_figure(comparison: Comparison) -> Drawing | None:
     rows = [
         (row.name, one.mean, one.low, one.high, row.p) for row in drawn[::-1] if (one := row.difference) is not None
     ]
-    return drawing([panel], caption, "differences", ["method", "difference", "low", "high", "p_holm"], rows, full=True)
+    return drawing([panel], caption, "differences", ["method", "difference", "low", "high", "p_holm"], rows)
 
 
 def _mean(row: ComparedRow) -> float:

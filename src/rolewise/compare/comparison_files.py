@@ -12,7 +12,7 @@ from rolewise.compare.comparison_result import Comparison
 from rolewise.csv_cells import as_csv
 from rolewise.files import write_text
 from rolewise.method_presets import epoch_words
-from rolewise.report.facts import machine_facts, started_facts
+from rolewise.report.facts import machine_facts, started_facts, training_fact
 from rolewise.report.meanings import MEANINGS
 from rolewise.report.rendering import render
 from rolewise.report.table_formats import latex_text
@@ -116,13 +116,14 @@ def comparison_page(comparison: Comparison, cells: TableCells) -> str:
     from rolewise.files import read_text
 
     config = comparison.root / "study.yaml"
+    seconds = [len(row.values) * row.seconds for row in comparison.rows if row.seconds is not None]
     content = {
         "kind": "comparison",
         "name": comparison_title(comparison),
         "leads": comparison_leads(comparison),
         "figure": comparison_figure(comparison),
         "meanings": MEANINGS,
-        "facts": [*started_facts(comparison.root), *machine_facts(comparison.environment)],
+        "facts": [*started_facts(comparison.root), *training_fact(seconds), *machine_facts(comparison.environment)],
         "headings": cells.headings,
         "rows": [{"cells": row, "beyond": beyond} for row, beyond in zip(cells.rows, cells.beyond, strict=True)],
         "notes": cells.notes,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,31 @@ def started_facts(root: Path) -> list[Fact]:
         root: of a run or a study.
     """
     return [fact for fact in _started(root) if fact[1]]
+
+
+def training_fact(seconds: list[float]) -> list[Fact]:
+    """Returns the time of all trainings of students as a fact; none where no time was kept.
+
+    Args:
+        seconds: of each training.
+    """
+    return [("Time of the students' trainings", _spent(sum(seconds)), False)] if seconds else []
+
+
+def command_time(root: Path) -> list[Fact]:
+    """Returns the time since this process began to work on a folder; none where another one did.
+
+    Args:
+        root: the folder, which this process has locked.
+    """
+    try:
+        note = json.loads((root / ".lock").read_text(encoding="utf-8"))
+        began = datetime.datetime.strptime(note["since"], "%Y-%m-%d %H:%M:%S %z")
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    if note.get("pid") != os.getpid():
+        return []
+    return [("Time of this command", _spent((datetime.datetime.now(began.tzinfo) - began).total_seconds()), False)]
 
 
 def machine_facts(environment: dict[str, Any]) -> list[Fact]:

@@ -10,7 +10,7 @@ from rolewise.files import AnyPath, as_path, write_text
 from rolewise.machine_memory import without_collection
 from rolewise.report.cells import p_value
 from rolewise.report.effects_figure import contrast_name, effects_figure, foremost
-from rolewise.report.facts import Fact, machine_facts, started_facts
+from rolewise.report.facts import machine_facts, started_facts, training_fact
 from rolewise.report.meanings import MEANINGS
 from rolewise.report.rendering import render
 from rolewise.report.study_cells import table_of_cells
@@ -22,7 +22,6 @@ from rolewise.report.study_pictures import pictures
 from rolewise.statistics.effects import Contrast, Group, Level
 from rolewise.statistics.questions import Answer, answer_questions
 from rolewise.statistics.study_sentences import Unit, best_sentence, column_unit, effect_sentences
-from rolewise.words import duration
 
 #: Rows of a table of contrasts, and of a part's cells, at most: a page of a thousand cells must still open.
 _MOST_CONTRASTS = 100
@@ -115,7 +114,7 @@ def _content(data: StudyData) -> dict[str, Any]:
     return {
         "kind": "study report",
         "meanings": MEANINGS,
-        "facts": [*started_facts(data.root), *_took(data), *machine_facts(data.environment)],
+        "facts": [*started_facts(data.root), *training_fact(_seconds(data)), *machine_facts(data.environment)],
         "name": data.name,
         "metric": data.metric,
         "parts": parts,
@@ -198,12 +197,8 @@ def _map_caption(labels: Mapping[str, str], names: Sequence[str], pair: Sequence
     )
 
 
-def _took(data: StudyData) -> list[Fact]:
-    """Returns the seconds of all trainings of students, where the study kept them."""
-    seconds = [row["seconds"] for row in data.rows if row.get("seconds") is not None]
-    if not seconds:
-        return []
-    return [("Time of the students' trainings", duration(sum(seconds)).removeprefix("about "), False)]
+def _seconds(data: StudyData) -> list[float]:
+    return [row["seconds"] for row in data.rows if row.get("seconds") is not None]
 
 
 def _contrast(one: Contrast, labels: Mapping[str, str], unit: Unit) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import yaml
 from rolewise.experiment.run_record import machine
 from rolewise.metric_info import MetricInfo
 from rolewise.report.drawing import Drawing
-from rolewise.report.facts import machine_facts, started_facts
+from rolewise.report.facts import command_time, machine_facts, started_facts
 from rolewise.report.meanings import MEANINGS
 from rolewise.report.rendering import render
 from rolewise.report.study_figures import cells_figure
@@ -42,7 +42,7 @@ def system_page(result: SystemResult) -> str:
             "claims": claims,
             "controls": system.controls,
             "figures": [*level_figures(system, result.rows), *system.draw(result.rows, result.settings)],
-            "facts": [*started_facts(result.root), *machine_facts(environment)],
+            "facts": [*started_facts(result.root), *command_time(result.root), *machine_facts(environment)],
             "axes": len(system.axes),
             "headings": [*system.axes, *(info.axis for info in system.metrics)],
             "rows": system_table(system, result.rows),
