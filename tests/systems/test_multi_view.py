@@ -1,33 +1,19 @@
-"""The multi-view model: its data, its rectifier, what networks learn of it, and the race between views."""
+"""The multi-view system: its rectifier, what networks learn of it, and the race between views."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
+from rolewise.data.view_model import ViewData
 from rolewise.errors import InputError, Interrupted, RunError
 from rolewise.jobs.job import JobContext
 from rolewise.systems import SYSTEMS, Piece
 from rolewise.systems.known_systems import system_settings
 from rolewise.systems.multi_view.multi_view_system import MULTI_VIEW, MultiViewSettings
 from rolewise.systems.multi_view.patch_networks import logits_of, smoothed_relu, train_network, views_learned
-from rolewise.systems.multi_view.view_data import ViewData, view_model
 
 QUIET = JobContext(lambda line: None, lambda: False)
-
-
-def test_features_are_orthonormal_and_examples_have_the_views_they_should() -> None:
-    model = view_model(10, 40, 10, 2.0, 0.3, 0.0, seed=1)
-    rows = model.features.reshape(20, 40)
-    assert torch.allclose(rows @ rows.T, torch.eye(20, dtype=torch.float64), atol=1e-12)
-    data = model.examples(200, 0.25, torch.Generator().manual_seed(0))
-    own = model.features[data.labels]
-    strength = torch.einsum("npd,nvd->nvp", data.patches, own).amax(dim=2)
-    lacking = (strength < 0.99).sum(dim=1)
-    assert lacking[:50].tolist() == [1] * 50 and lacking[50:].tolist() == [0] * 150
-    assert float(strength.max()) <= 1.5 + 1e-9
-    places = torch.einsum("npd,nvd->nvp", data.patches, own)[50:].argmax(dim=2)
-    assert (places[:, 0] != places[:, 1]).all()
 
 
 def test_the_rectifier_by_hand() -> None:

@@ -19,6 +19,7 @@ from rolewise.data.reader_registry import READERS, RawData
 from rolewise.data.source_batches import ImageBatch, batches, shuffled
 from rolewise.data.splits import Opened, SealedTest, Splits, split, stratified_order, stratified_subset
 from rolewise.data.text_source import TextData
+from rolewise.data.view_model import ViewModel, view_model
 
 __all__ = [
     "READERS",
@@ -37,6 +38,7 @@ __all__ = [
     "StreamedArray",
     "StreamedFiles",
     "TextData",
+    "ViewModel",
     "argument_faults",
     "batches",
     "box_list",
@@ -59,4 +61,5 @@ __all__ = [
     "split",
     "stratified_order",
     "stratified_subset",
+    "view_model",
 ]

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from rolewise.data.view_model import ViewData, view_model
 from rolewise.errors import InputError, Interrupted, RunError
 from rolewise.jobs.job import JobContext
 from rolewise.metric_info import ACCURACY, MetricInfo
@@ -21,8 +22,7 @@ from rolewise.systems.multi_view.patch_networks import (
     views_learned,
 )
 from rolewise.systems.multi_view.real_networks import digit_rows
-from rolewise.systems.multi_view.view_data import ViewData, view_model
-from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
+from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings, claim_between
 
 TRAINED = MetricInfo("training_accuracy", "training accuracy", "fraction")
 BOTH = MetricInfo("both_views_accuracy", "accuracy with both views", "fraction")
@@ -167,7 +167,7 @@ def _stop(should_stop: Callable[[], bool]) -> None:
 
 
 def _claim(text: str, of: str, against: str, data: str) -> Claim:
-    return Claim(text, {"network": of, "data": data}, {"network": against, "data": data}, ACCURACY.key)
+    return claim_between(("network",), text, (of,), (against,), data=data)
 
 
 MULTI_VIEW = System(

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rolewise.systems.multi_view.view_data import ViewData
+from rolewise.data.view_model import ViewData
 
 
 def smoothed_relu(values: Tensor, power: int, knee: float) -> Tensor:

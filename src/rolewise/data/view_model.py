@@ -32,7 +32,8 @@ class ViewModel:
     Features of other classes have weight in [0.2, 0.4] where both views are there, each with probability
     :math:`s / 2k`, and in [0, faint] where one is missing.
 
-    Source: Allen-Zhu and Li (2023), Definition 3.1; sizes and weights are this system's own, small enough for a CPU.
+    Source: Allen-Zhu and Li (2023), Definition 3.1, https://arxiv.org/abs/2012.09816, as summaries of it have
+    it: a reconstruction. Sizes and weights are smaller, for a CPU.
 
     Args:
         features: [K, 2, D], orthonormal.
