@@ -54,7 +54,9 @@ class RegressionMetric:
 
 
 def vary(values: Tensor, share: Tensor) -> Tensor:
-    """Returns which numbers differ between examples of weight, bool [D]; a deviation of equal ones is rarely 0 itself.
+    """Returns a mask, bool [D], of the numbers that differ between examples of weight.
+
+    The deviation of equal numbers is rarely 0 itself.
 
     Args:
         values: [N, D].
