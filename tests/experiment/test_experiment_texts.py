@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from text_toys import encoder_folder
 
+from rolewise.augment import Schedule
+from rolewise.augment.presets import fixed
 from rolewise.config import ConfigError, as_values
 from rolewise.errors import InputError
 from rolewise.experiment import load, run
@@ -70,7 +74,12 @@ def test_an_experiment_runs_to_its_report_and_resumes(folder: Path, tmp_path: Pa
     results = run(small(folder), tmp_path / "run")
     assert {arm["student"] for arm in results["arms"]} == {"cut", "bag"} and results["test_images"] == 10
     assert len(results["arms"]) == 12 and (tmp_path / "run/report.html").stat().st_size > 10_000
-    assert not (tmp_path / "run/previews.npz").exists()
+    seen = np.load(tmp_path / "run/previews.npz")
+    assert seen.files == ["clean", *(f"cut/{part}" for part in ("0", "0.5", "1"))] + [
+        f"bag/{part}" for part in ("0", "0.5", "1")
+    ]
+    page = (tmp_path / "run/report.html").read_text()
+    assert "What each role reads" in page and all(text in page for text in (*seen["clean"], *seen["cut/1"]))
     teacher, cut = results["teachers"][0], results["arms"][0]
     assert 0 < cut["macs"] < teacher["macs"] and cut["parameters"] < teacher["parameters"]
     schedule = json.loads((tmp_path / "run/stages/seed0/cut-search/schedule.json").read_text())
@@ -170,6 +179,20 @@ def test_operations_on_tokens_are_none_on_images(tmp_path: Path) -> None:
         load(quick, ["augment.ops=[token_mask]"])
 
 
-def test_rooms_of_images_refuse_texts(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a preview must be of images"):
-        draw_preview("none", tmp_path / "a.png", small(folder))
+def test_a_preview_shows_tokens_and_marks_those_that_are_hidden(folder: Path, tmp_path: Path) -> None:
+    hiding, out = tmp_path / "hide.json", tmp_path / "p.png"
+    Schedule.constant(fixed([("token_mask", 1.0, 1.0)], [0.0, 1.0, 0.0], "fixed"), "hide").save(hiding)
+    marked = []
+    for spec in ("none", str(hiding)):
+        draw_preview(spec, out, small(folder), images=5)
+        page = np.asarray(Image.open(out))[10:-10]
+        assert page.shape[0] == (5 * 5 - 1) * 20 and (page < 60).any()
+        # A text has four lines and an empty one; the first is clean.
+        lines = [(page[20 * at : 20 * at + 20] == (255, 205, 120)).all(2).any() for at in range(24)]
+        assert not any(lines[::5]) and not any(lines[4::5])
+        marked.append(sum(lines))
+    assert marked[0] == 0 and marked[1] >= 8
+    with pytest.raises(InputError, match=r"ops must be of tokens, token_dropout, .*, got others"):
+        draw_preview("standard", out, small(folder))
+    with pytest.raises(InputError, match="role must be one of teacher, cut, bag, got 'bog'"):
+        draw_preview("none", out, small(folder), role="bog")

@@ -20,9 +20,14 @@ def preview_command(
     config: Annotated[
         Path | None, typer.Option("--config", help="Takes data and operations from this experiment.")
     ] = None,
-    role: Annotated[str, typer.Option(help="teacher, or a student's name: mixed as its images are.")] = "",
+    role: Annotated[
+        str,
+        typer.Option(
+            help="teacher, or a student's name: its images are mixed as in training, its texts its own tokens."
+        ),
+    ] = "",
 ) -> None:
-    """Draw what an augmentation does to images at the beginning, the middle and the end of training.
+    """Draw what an augmentation does to images or texts at the beginning, the middle and the end of training.
 
     Example: rolewise preview randaugment --out preview.png
     """

@@ -64,10 +64,11 @@ def numbered(
         named.append((f"{prefix}test_labels", test_labels))
     if classes is not None:
         for name, values in named:
-            if len(values) and (int(values.min()) < 0 or int(values.max()) >= len(classes)):
+            if len(outside := np.flatnonzero((values < 0) | (values >= len(classes)))):
                 raise InputError(
-                    f"{where}: {name} must be 0 to {len(classes) - 1} for {len(classes)} classes, "
-                    f"got {int(values.min())} to {int(values.max())}; check the classes"
+                    f"{where}: {name} must be 0 to {len(classes) - 1} for {len(classes)} classes, got "
+                    f"{int(values.min())} to {int(values.max())}, first {int(values[outside[0]])} at row {outside[0]} "
+                    "counted from 0; correct it, or check the classes"
                 )
         names = tuple(classes)
     else:

@@ -15,7 +15,7 @@ from rolewise.data.label_decoder import stored_size
 from rolewise.data.picture_source import PictureRules
 from rolewise.deploy.file_agreement import detector_outputs
 from rolewise.deploy.file_facts import FileFacts
-from rolewise.experiment.drawn_boxes import with_boxes
+from rolewise.experiment.drawn_targets import with_boxes
 from rolewise.files import write_bytes
 from rolewise.tasks.detection_outputs import detections_of
 

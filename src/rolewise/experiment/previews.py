@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import io
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from rolewise.augment import Schedule, apply, apply_to_masks, mix_images
+from rolewise.augment import Plan, Schedule, apply, apply_to_masks, mix_images
 from rolewise.augment import build_schedule as build_augmentation
 from rolewise.batch import IGNORED
 from rolewise.config.schema import DataSection, ExperimentConfig
-from rolewise.data import RawData, read, read_with, stratified_subset
+from rolewise.data import RawData, TextData, read, read_with, stratified_subset
 from rolewise.data.reading_rules import reads_texts
 from rolewise.data.targets import kind_of_targets
+from rolewise.data.tokenisation import shown_tokens
 from rolewise.errors import InputError, near
 from rolewise.experiment import builders
-from rolewise.experiment.drawn_boxes import with_boxes
+from rolewise.experiment.drawn_targets import coloured, with_boxes, with_masks
 from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import stages_of
+from rolewise.experiment.text_previews import drawn_texts, text_arrays, texts_seen
 from rolewise.files import write_bytes
 from rolewise.seals import write_product
 from rolewise.seeds import generator
@@ -37,37 +38,49 @@ FRACTIONS = (0.0, 0.5, 1.0)
 def write_previews(run: RunFolder, images: int = 8) -> None:
     """Writes ``previews.npz`` of the first seed: ``clean`` and ``<search>/<fraction>``, uint8 [images, C, H, W].
 
-    Boxes are drawn on their images; of texts nothing is written.
+    Boxes and masks are drawn on their images. Of texts the arrays hold their tokens, text [images].
     """
     config = run.config()
-    if reads_texts(config.data.name):
-        return
     seed = config.seeds[0]
     data = seed_data_of(config, seed, torch.device("cpu"))
     chosen = data.some(min(images, len(data.train)), data.train, "previews")
-    clean = data.source.batch(chosen)
-    size = (clean.shape[1], clean.shape[2], clean.shape[3])
-    boxes = _boxes(data.source.labels[chosen])
-    arrays: dict[str, Any] = {"clean": (clean if boxes is None else with_boxes(clean, boxes)).numpy()}
-    for stage in stages_of(config):
-        if stage.kind != "search" or stage.seed != seed:
-            continue
-        schedule = Schedule.load(run.needed(stage.name, builders.schedule_file(run.stage(stage.name)).name))
-        for fraction in FRACTIONS:
-            plan = schedule.at(fraction).draw(
-                len(clean), size, generator(seed, "preview", stage.subject, str(fraction))
-            )
-            seen = apply(clean, plan, interpolation=config.augment.interpolation, fill=config.augment.fill)
-            if boxes is not None:
-                seen = with_boxes(seen, moved_labels(boxes, plan, data.source.size))
+    searches = [stage for stage in stages_of(config) if stage.kind == "search" and stage.seed == seed]
+    schedules = {
+        stage.subject: Schedule.load(run.needed(stage.name, builders.schedule_file(run.stage(stage.name)).name))
+        for stage in searches
+    }
+
+    def stream_of(subject: str, fraction: float, *more: str) -> torch.Generator:
+        return generator(seed, "preview", subject, str(fraction), *more)
+
+    arrays: dict[str, Any]
+    if reads_texts(config.data.name):
+        arrays = dict(text_arrays(data.seen_by, chosen, schedules, FRACTIONS, stream_of))
+    else:
+        clean, labels = data.source.batch(chosen), data.source.labels[chosen]
+        size = (clean.shape[1], clean.shape[2], clean.shape[3])
+        arrays = {"clean": _with_targets(clean, labels).numpy()}
+        for stage in searches:
             mixing = builders.mixing_of(section_of(config, stage.role).mix, config)
-            stream = generator(seed, "preview", stage.subject, str(fraction), "mix")
-            arrays[f"{stage.subject}/{fraction:g}"] = _mixed(
-                seen, data.source.labels[chosen], mixing, fraction, stream
-            ).numpy()
+            for fraction in FRACTIONS:
+                stream = stream_of(stage.subject, fraction)
+                plan = schedules[stage.subject].at(fraction).draw(len(clean), size, stream)
+                seen = apply(clean, plan, interpolation=config.augment.interpolation, fill=config.augment.fill)
+                seen = _with_targets(seen, labels, plan)
+                mixed = _mixed(seen, labels, mixing, fraction, stream_of(stage.subject, fraction, "mix"))
+                arrays[f"{stage.subject}/{fraction:g}"] = mixed.numpy()
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     write_product(run.root / "previews.npz", buffer.getvalue())
+
+
+def _with_targets(images: torch.Tensor, labels: torch.Tensor, plan: Plan | None = None) -> torch.Tensor:
+    """Returns images with their boxes or masks drawn on them, moved by a plan where there is one."""
+    kind, (height, width) = kind_of_targets(labels), images.shape[2:]
+    if kind not in ("boxes", "masks"):
+        return images
+    moved = labels if plan is None else moved_labels(labels, plan, (height, width))
+    return with_boxes(images, moved) if kind == "boxes" else with_masks(images, moved)
 
 
 def _mixed(
@@ -87,7 +100,8 @@ def draw_preview(
     """Draws rows of images: clean, then under an augmentation at the beginning, the middle and the end of training.
 
     Below each row of images with masks stand their masks, a colour for each class, white where pixels do not count.
-    Boxes are drawn on their images, a colour for each class, white for those that do not count.
+    Boxes are drawn on their images, a colour for each class, white for those that do not count. Of texts there are
+    lines of tokens, with those that are hidden on a ground of their own.
 
     Args:
         spec: a preset or a schedule file.
@@ -102,7 +116,7 @@ def draw_preview(
     if out.suffix.lower() != ".png":
         raise InputError(f"--out must end in .png, in which form the picture is written, got {str(out)!r}; rename it")
     if config is not None and reads_texts(config.data.name):
-        raise InputError("a preview must be of images, and the data of this config are texts; leave --config out")
+        return _drawn_texts(spec, out, config, images, role)
     mixing = _mixing_of(role, config) if role else None
     with torch_threads(config.threads if config is not None else 1):
         return _drawn(spec, out, config, images, mixing)
@@ -113,7 +127,7 @@ def _drawn(spec: str, out: Path, config: ExperimentConfig | None, images: int, m
 
     section = config.augment if config is not None else None
     schedule = build_augmentation(spec, ops=section.ops, ranges=section.ranges) if section else build_augmentation(spec)
-    source = _images(config.data).train if config else read("digits").train
+    source = _read(config.data).train if config else read("digits").train
     chosen = stratified_subset(torch.arange(len(source)), source.labels, min(images, len(source)), 0)
     clean = source.batch(chosen)
     size = (clean.shape[1], clean.shape[2], clean.shape[3])
@@ -143,27 +157,29 @@ def _drawn(spec: str, out: Path, config: ExperimentConfig | None, images: int, m
     return out
 
 
+def _drawn_texts(spec: str, out: Path, config: ExperimentConfig, texts: int, role: str) -> Path:
+    _mixing_of(role, config) if role else None
+    whole, schedule = _read(config.data).train, builders.preset(config, spec)
+    assert isinstance(whole, TextData)
+    source = whole.for_role(role or "student")
+    chosen = stratified_subset(torch.arange(len(source)), source.labels, min(texts, len(source)), 0)
+    rows = {"clean": texts_seen(source, chosen, None)}
+    for fraction, moment in zip(FRACTIONS, ("beginning", "middle", "end"), strict=True):
+        rows[moment] = texts_seen(source, chosen, schedule, fraction, generator(0, "preview", str(fraction)))
+    mask = source.facts.mask
+    hidden = "" if mask is None else shown_tokens(source.facts.name, [mask])
+    buffer = io.BytesIO()
+    drawn_texts(rows, hidden).save(buffer, "PNG")
+    write_bytes(out, buffer.getvalue())
+    return out
+
+
 def _boxes(labels: torch.Tensor) -> torch.Tensor | None:
     """Returns packed boxes; None where labels are others."""
     return labels if kind_of_targets(labels) == "boxes" else None
 
 
-def coloured(masks: torch.Tensor, channels: int) -> torch.Tensor:
-    """Returns masks as pictures, uint8 [N, C, H, W]: a colour or grey level for each class, white for ignored pixels.
-
-    Args:
-        masks: uint8 [N, H, W].
-        channels: C, 1 or 3.
-    """
-    # Steps of the golden angle keep neighbouring numbers apart, however many classes there are.
-    hues = [colorsys.hsv_to_rgb((at * 0.618) % 1, 0.75, 0.45 + 0.45 * (at % 3) / 2) for at in range(IGNORED)]
-    table = torch.tensor([*hues, (1.0, 1.0, 1.0)])
-    table[0] = 0
-    colours = (table * 255).to(torch.uint8)[masks.long()].movedim(3, 1)
-    return colours if channels == 3 else colours.float().mean(1, keepdim=True).to(torch.uint8)
-
-
-def _images(section: DataSection) -> RawData:
+def _read(section: DataSection) -> RawData:
     return read_with(
         section.name,
         section.arguments,

@@ -23,7 +23,7 @@ from rolewise.report.predicted import predicted
 from rolewise.report.rendering import render
 from rolewise.report.run_data import RunData, read_run
 from rolewise.report.searched_numbers import searched_numbers
-from rolewise.report.strips import views
+from rolewise.report.strips import seen_texts, views
 from rolewise.results_format import values_of
 from rolewise.statistics import (
     ArmRow,
@@ -65,6 +65,7 @@ def _content(data: RunData) -> dict[str, Any]:
     first = min((int(name.split("/")[0].removeprefix("seed")) for name in data.lineages), default=0)
     roles = list(dict.fromkeys(name.split("/")[1].removesuffix("-search") for name in data.schedules))
     roles.sort(key=lambda role: role != "teacher")
+    texts = "clean" in data.previews and data.previews["clean"].dtype.kind == "U"
     return {
         "kind": "run report",
         "name": data.name,
@@ -92,7 +93,8 @@ def _content(data: RunData) -> dict[str, Any]:
         "size_figure": bits.size_figure(data, rows),
         "histograms": bits.histograms(data),
         "schedules_figure": _schedules(data, roles),
-        "views": {role: views(data.previews, role) for role in roles if f"{role}/0" in data.previews},
+        "views": {role: views(data.previews, role) for role in roles if f"{role}/0" in data.previews and not texts},
+        "texts": {role: seen_texts(data.previews, role) for role in roles if f"{role}/0" in data.previews and texts},
         "curves_figure": _curves(data),
         "gradients_figure": _gradients(data, rows),
         "costs": costs_table(data),

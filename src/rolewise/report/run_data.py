@@ -38,7 +38,7 @@ class RunData:
         schedules: stage -> content of schedule.json.
         scalars: stage -> content of scalars.json: (start fraction, values by name) of each segment.
         histograms: stage -> content of histograms.json.
-        previews: name -> uint8 [n, C, H, W].
+        previews: name -> uint8 [n, C, H, W]; of texts n of them as text.
         predictions: answers to the test images, image by image; empty of an early run, or of another task.
         metrics: of the task, the one that is compared first.
         classes: names of the classes, in the order of the networks' outputs; empty for an early run.

@@ -82,6 +82,20 @@ def views(previews: Mapping[str, np.ndarray], role: str) -> Sequence[Strip]:
         previews: arrays of ``previews.npz``.
         role: a role that has a schedule of its own.
     """
-    found = [("clean", previews["clean"])]
-    found += [(name, previews[f"{role}/{part}"]) for part, name in _PARTS.items() if f"{role}/{part}" in previews]
-    return [strip(name, images) for name, images in found]
+    return [strip(name, images) for name, images in _moments(previews, role).items()]
+
+
+def seen_texts(previews: Mapping[str, np.ndarray], role: str) -> list[list[tuple[str, str]]]:
+    """Returns for each text a list of moments and of the tokens that a role sees then.
+
+    Args:
+        previews: arrays of ``previews.npz``, of texts.
+        role: a role that has a schedule of its own.
+    """
+    moments = _moments(previews, role)
+    return [[(name, str(texts[at])) for name, texts in moments.items()] for at in range(len(moments["clean"]))]
+
+
+def _moments(previews: Mapping[str, np.ndarray], role: str) -> dict[str, np.ndarray]:
+    parts = {name: previews[f"{role}/{part}"] for part, name in _PARTS.items() if f"{role}/{part}" in previews}
+    return {"clean": previews["clean"], **parts}

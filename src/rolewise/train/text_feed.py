@@ -119,13 +119,13 @@ class TextFeed:
         texts = self.source.batch(rows)
         targets = self.source.targets(rows, texts["input_ids"].shape[1])
         tags = targets if targets.dtype == torch.int16 else None
-        seen, moved = _augmented(self.source, texts, student.between(place, place + len(rows)), tags)
+        seen, moved = augmented_texts(self.source, texts, student.between(place, place + len(rows)), tags)
         views: dict[str, dict[str, Tensor]] = {}
         if self.view != "shared" and self.distiller.methods:
             other = self.source.for_role("teacher")
             clean = texts if self.source.is_shared else other.batch(rows)
             plan = None if teacher is None else teacher.between(place, place + len(rows))
-            views["teacher"] = clean if plan is None else _augmented(other, clean, plan, None)[0]
+            views["teacher"] = clean if plan is None else augmented_texts(other, clean, plan, None)[0]
         targets = targets if moved is None else moved
         return Batch(self._placed(seen), targets.to(self.device), rows.to(self.device), self._views(views))
 
@@ -154,10 +154,17 @@ def by_length(order: Tensor, lengths: Tensor, batch_size: int, generator: torch.
     return torch.cat([parts.flatten(), found[full * batch_size :]])
 
 
-def _augmented(
+def augmented_texts(
     source: TextData, texts: dict[str, Tensor], plan: Plan, tags: Tensor | None
 ) -> tuple[dict[str, Tensor], Tensor | None]:
-    """Returns texts under a plan, with their tags; batches that are padded to a fixed length have it again."""
+    """Returns texts under a plan, with their tags; batches that are padded to a fixed length have it again.
+
+    Args:
+        source: what they are of.
+        texts: a batch of B texts.
+        plan: for B texts.
+        tags: whole numbers [B, T] that move with the tokens; None for none.
+    """
     if not plan.ops.shape[1]:
         return texts, tags
     facts, before = source.facts, texts["input_ids"].shape[1]

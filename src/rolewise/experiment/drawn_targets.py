@@ -1,4 +1,4 @@
-"""Boxes drawn on their images, a colour for each class."""
+"""Boxes and masks drawn on their images, a colour for each class."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import colorsys
 
 import torch
 from torch import Tensor
+
+from rolewise.batch import IGNORED
 
 #: Step between the hues of classes: of the golden angle, so that neighbours are far apart.
 _STEP = 0.618
@@ -44,3 +46,30 @@ def _colour(label: int, aside: bool, channels: int) -> Tensor:
     levels = torch.tensor(hue) * 255
     levels = levels if channels == 3 else levels.mean().view(1)
     return levels.round().to(torch.uint8).view(-1, 1, 1)
+
+
+def with_masks(images: Tensor, masks: Tensor) -> Tensor:
+    """Returns images with half of each class's colour on its pixels; the first class and pixels that do not count stay.
+
+    Args:
+        images: uint8 [N, C, H, W], C 1 or 3. Not changed.
+        masks: uint8 [N, H, W].
+    """
+    marked = ((masks != 0) & (masks != IGNORED))[:, None]
+    half = (images.int() + coloured(masks, images.shape[1]).int()).div(2, rounding_mode="floor").to(torch.uint8)
+    return torch.where(marked, half, images)
+
+
+def coloured(masks: Tensor, channels: int) -> Tensor:
+    """Returns masks as pictures, uint8 [N, C, H, W]: a colour or grey level for each class, white for ignored pixels.
+
+    Args:
+        masks: uint8 [N, H, W].
+        channels: C, 1 or 3.
+    """
+    # Steps of the golden angle keep neighbouring numbers apart, however many classes there are.
+    hues = [colorsys.hsv_to_rgb((at * 0.618) % 1, 0.75, 0.45 + 0.45 * (at % 3) / 2) for at in range(IGNORED)]
+    table = torch.tensor([*hues, (1.0, 1.0, 1.0)])
+    table[0] = 0
+    colours = (table * 255).to(torch.uint8)[masks.long()].movedim(3, 1)
+    return colours if channels == 3 else colours.float().mean(1, keepdim=True).to(torch.uint8)
