@@ -183,7 +183,7 @@ def preprocessed_logits(model: nn.Module, images: Tensor, reading: Preprocessing
         images: uint8 [N, C, H, W].
         reading: the preprocessing.
     """
-    device, found, batch_size = device_of(model), [], batch_of(images, reading)
+    device, found, batch_size = device_of(model), [], pixels_batch(images, reading)
     with evaluating(model):
         for start in range(0, len(images), batch_size):
             logits = class_logits(model(fed(images[start : start + batch_size].to(device), reading))).cpu()
@@ -191,7 +191,7 @@ def preprocessed_logits(model: nn.Module, images: Tensor, reading: Preprocessing
     return torch.cat(found)
 
 
-def batch_of(images: Tensor, reading: Preprocessing) -> int:
+def pixels_batch(images: Tensor, reading: Preprocessing) -> int:
     """Returns the images of a batch: 128, or as many as have the pixels of 128 images of 64 pixels, at least 8."""
     height, width = reading.spec.size or (images.shape[2], images.shape[3])
     return max(8, min(128, 128 * 64 * 64 // (height * width)))
@@ -221,7 +221,7 @@ def recomputed_norms(model: nn.Module, reading: Preprocessing, train_images: Ten
     if not reading.recomputed:
         yield
         return
-    device, batch_size = device_of(model), batch_of(train_images, reading)
+    device, batch_size = device_of(model), pixels_batch(train_images, reading)
     # A last batch of few images would weigh as much as the others.
     starts: Sequence[int] = range(0, max(1, len(train_images) - batch_size // 2), batch_size)
     labels = torch.zeros(batch_size, dtype=torch.int64)

@@ -17,7 +17,7 @@ _FEWEST, _LOOK, FOLLOWED = 256, 64, 2
 
 @dataclass(frozen=True)
 class TeacherCase:
-    """A teacher, held-out images, and what it says of them under the readings that were tried.
+    """A teacher, held-out images, and its logits under the readings that were tried.
 
     Args:
         teacher: returns logits [B, K].

@@ -160,7 +160,7 @@ def augmented_texts(
     """Returns texts under a plan, with their tags; batches that are padded to a fixed length have it again.
 
     Args:
-        source: what they are of.
+        source: the data that they belong to.
         texts: a batch of B texts.
         plan: for B texts.
         tags: whole numbers [B, T] that move with the tokens; None for none.
