@@ -10,7 +10,10 @@ import torch
 from sanity_toys import GREY_LEVELS, scenes, statistics, trained
 from torch import Tensor, nn
 
+from rolewise.diagnosis import teacher_case
 from rolewise.diagnosis.fault_kinds import FAULTS, TeacherDiagnosis, Thresholds
+from rolewise.diagnosis.preprocessing import Preprocessing
+from rolewise.diagnosis.teacher_case import _multiplications
 from rolewise.diagnosis.teacher_faults import teacher_faults
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
@@ -67,6 +70,22 @@ def test_a_wrong_normalisation_is_found(world: World, declared: InputSpec):
     assert names(found) == ["normalisation"]
     assert found.reading.spec.mean == pytest.approx(world.spec.mean) and found.accuracy > 0.95
     assert "the training images' statistics" in found.faults[0].sentence
+
+
+@pytest.mark.parametrize("most", [100, 5000])
+def test_of_a_large_teacher_a_few_images_choose_what_is_tried_on_more(
+    world: World, monkeypatch: pytest.MonkeyPatch, most: int
+):
+    each = _multiplications(world.teacher, world.held[0], Preprocessing(world.spec))
+    for name, value in (("_LONG", 0), ("_LONGEST", most * each), ("_FEWEST", 80), ("_LOOK", 40)):
+        monkeypatch.setattr(teacher_case, name, value)
+    found, whole = asked(world, spec=GREY_LEVELS), min(most, len(world.held[1]))
+    assert names(found) == ["normalisation"] and found.accuracy > 0.95 and found.images == whole
+    assert found.reading.spec.mean == pytest.approx(world.spec.mean)
+    first = [one for one in found.tried if one.round == 0 and one.fault not in ("class_order", "input_size")]
+    assert sorted({one.images for one in first}) == [40, whole]
+    assert 1 <= sum(one.images == whole for one in first) <= 2
+    assert next(one for one in found.tried if one.taken).images == whole
 
 
 def test_channels_in_the_wrong_order_are_found(world: World):

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from rolewise.diagnosis.preprocessing import UNFIT, Preprocessing, preprocessed_logits, recomputed_norms
 
-#: Multiplications of all held-out images, from which fewer are looked at: half a minute of a core or less.
-_WORK = 1.25e11
-#: Images at least; images of a first look at each correction where all would take long; corrections that go on then.
+#: Multiplications of one reading of all images from which each correction is tried on few first, some seconds of a
+#: core, and the most that one reading of all takes.
+_LONG, _LONGEST = 2.5e10, 1.25e11
+#: Images at least; images of a first look at each correction; corrections that go on then.
 _FEWEST, _LOOK, FOLLOWED = 256, 64, 2
 
 
@@ -23,9 +24,10 @@ class TeacherCase:
         teacher: returns logits [B, K].
         images: uint8 [N, C, H, W].
         labels: int64 [N].
-        train_images: uint8 [M, C, H, W], for statistics of norms.
+        train_images: uint8 [M, C, H, W], for statistics.
         seed: of draws.
         look: the number of images that show whether a correction is worth all of them.
+        norm_images: the number of training images that give norms their statistics.
         known: logits of the first images, by reading.
     """
 
@@ -35,6 +37,7 @@ class TeacherCase:
     train_images: Tensor
     seed: int
     look: int
+    norm_images: int
     known: dict[Preprocessing, Tensor] = field(default_factory=dict)
 
     def hits(self, reading: Preprocessing, count: int | None = None) -> Tensor:
@@ -46,7 +49,7 @@ class TeacherCase:
         held = self.known.get(reading, torch.empty(0))
         count = len(self.images) if count is None else count
         if len(held) < count:
-            with recomputed_norms(self.teacher, reading, self.train_images):
+            with recomputed_norms(self.teacher, reading, self.train_images[: self.norm_images]):
                 rest = preprocessed_logits(self.teacher, self.images[len(held) : count], reading)
             held = self.known[reading] = torch.cat([held, rest]) if len(held) else rest
         return held[:count]
@@ -87,11 +90,11 @@ def teacher_case(
         reading: the present one.
         seed: of draws.
     """
-    most = round(_WORK / _multiplications(teacher, images, reading))
-    if most >= len(images):
-        return TeacherCase(teacher, images, labels, train_images, seed, len(images))
-    few = max(_FEWEST, most)
-    return TeacherCase(teacher, images[:few], labels[:few], train_images[:_FEWEST], seed, _LOOK)
+    each = _multiplications(teacher, images, reading)
+    if each * len(images) <= _LONG:
+        return TeacherCase(teacher, images, labels, train_images, seed, len(images), len(train_images))
+    few = max(_FEWEST, round(_LONGEST / each))
+    return TeacherCase(teacher, images[:few], labels[:few], train_images, seed, min(_LOOK, len(images)), _FEWEST)
 
 
 def _multiplications(teacher: nn.Module, images: Tensor, reading: Preprocessing) -> int:
