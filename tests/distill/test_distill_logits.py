@@ -14,6 +14,7 @@ from torch.nn import functional
 import rolewise.distill as rw
 from rolewise.distill import METHODS, Distiller, build_methods, function_matching, logit_scale_of
 from rolewise.distill.methods.dkd import target_set
+from rolewise.distill.methods.kd import kd_loss
 from rolewise.errors import InputError
 from rolewise.logits import standardised
 
@@ -284,3 +285,13 @@ def test_function_matching_is_the_divergence_at_temperature_one() -> None:
     assert build_methods([{"name": "function_matching", "weight": 2.0}]) == [rw.kd(temperature=1.0, weight=2.0)]
     with pytest.raises(InputError, match="temperature must be a positive number, got 0"):
         build_methods([{"name": "function_matching", "temperature": 0}])
+
+
+def test_the_square_of_the_temperature_keeps_the_gradient_s_size() -> None:
+    """Hinton et al. (2015), section 2.1: at a high temperature it is the difference of centred logits over K."""
+    draws = torch.Generator().manual_seed(0)
+    student, teacher = (torch.randn(5, 7, generator=draws, dtype=torch.double) for _ in range(2))
+    own, aim = (logits - logits.mean(1, keepdim=True) for logits in (student, teacher))
+    leaf = student.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(kd_loss(leaf, teacher, temperature=1000.0).sum(), leaf)
+    torch.testing.assert_close(gradient, (own - aim) / 7, rtol=0, atol=2e-3)

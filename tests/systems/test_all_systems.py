@@ -37,7 +37,7 @@ def test_every_system_has_a_short_form() -> None:
 
 @pytest.mark.parametrize("name", list(SHORT))
 def test_a_killed_system_resumes_to_the_same_bytes(name: str, tmp_path: Path) -> None:
-    settings = ["seeds=[0,1,2]", *SHORT[name]]  # the last one of a setting holds
+    settings = ["seeds=[0,1]", *SHORT[name]]  # the last one of a setting holds
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     run_system(name, whole, settings, workers=1)
     options = [part for setting in settings for part in ("--set", setting)]
@@ -52,7 +52,8 @@ def test_a_killed_system_resumes_to_the_same_bytes(name: str, tmp_path: Path) ->
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    run_system(name, cut, settings, workers=2)
+    # One worker: that several give the same is a test of `run_system`, and each takes seconds to start.
+    run_system(name, cut, settings, workers=1)
     for file in ("results.json", "results.csv"):
         assert (cut / file).read_bytes() == (whole / file).read_bytes()
     pieces = sorted(path.name for path in whole.glob("pieces/*"))

@@ -79,6 +79,7 @@ def test_methods_differ_and_repeat() -> None:
         (["concentration=0"], "concentration"),
         (['data=["digits","digits"]'], "data must differ"),
         (["engine=flower"], "shared must be"),
+        (["concentration=0.01", "clients=60"], r"clients must have an example each, and number \d+ of 60 has none"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings: list[str], text: str) -> None:

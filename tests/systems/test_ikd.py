@@ -112,7 +112,7 @@ def test_norms_keep_nothing_of_pictures_beside() -> None:
 def test_each_part_is_left_out_by_itself() -> None:
     settings = IkdSettings(data="shapes")
     parts = {}
-    for name in ikd_system._PARTS["fgd"]:
+    for name in (*ikd_system._PARTS["fgd"], *ikd_system._LEFT_OUT):
         made = teaching_of("fgd", name, settings)
         parts[name] = made.augmentation is not None, made.beside_weight > 0, made.inherits
     assert parts["none"] == (False, False, False) and parts["all"] == (True, True, True)
@@ -132,8 +132,10 @@ def test_a_short_run_has_a_row_for_every_claim_and_repeats(monkeypatch: pytest.M
             assert len(found) == (2 if len(side["pictures"]) == 2 else 1)
     assert all(0 <= row["ap"] <= 1 for row in rows)
     monkeypatch.setattr(ikd_system, "_PARTS", {"fitnets": ("all",)})
-    again = ikd_rows(Piece(0), few, QUIET)
+    monkeypatch.setattr(ikd_system, "_LEFT_OUT", ("all but inheriting",))
+    again = ikd_rows(Piece(0), few.model_copy(update={"ablated": ("fitnets",)}), QUIET)
     assert again[:5] == rows[:5] and again[5] == rows[-1]
+    assert (again[6]["taught"], again[6]["parts"]) == ("fitnets", "all but inheriting")
     with pytest.raises(Interrupted):
         ikd_rows(Piece(0), few, JobContext(lambda line: None, lambda: True))
 
@@ -145,6 +147,7 @@ def test_a_short_run_has_a_row_for_every_claim_and_repeats(monkeypatch: pytest.M
         (["size=[48,64]", "sides=[18,48]"], "sides must be ascending and below 48"),
         (["images=60"], "images must be below 60, the pictures of shapes, got 60"),
         (["radii=[0.2,0.2]"], r"radii must differ from one another, got \[0.2, 0.2\]"),
+        (['ablated=["fgd","fgd"]'], "ablated must differ from one another"),
         (["augmented=1"], "augmented"),
         (["radius=0"], "radius"),
     ],

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import rolewise as rw
+from rolewise.augment import MixPlan, mix_images, mix_labels
+from rolewise.batch import Batch, MixedTargets, Mixture
 from rolewise.errors import Interrupted
 from rolewise.experiment import load
 from rolewise.jobs.job import JobContext
 from rolewise.systems import SYSTEMS, experiment_rows
+from rolewise.systems.digit_bench import small_network
 from rolewise.systems.stkd.stkd_system import CONFIG, StkdSettings
 
 SHORT = StkdSettings(seeds=(3,), images=60, epochs=1, teacher_epochs=1)
@@ -38,6 +43,31 @@ def test_every_level_is_a_valid_config_of_its_own(monkeypatch: pytest.MonkeyPatc
         [*[[False]] * 2, *[[True]] * 4],
     )
     assert all(config.teacher.mix.method == "none" for config in seen)
+
+
+@pytest.mark.parametrize("targets", ["image", "outputs"])
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+def test_a_ratio_of_one_is_plain_distillation_and_one_of_zero_that_of_the_partners(
+    ratio: float, targets: MixedTargets
+) -> None:
+    draws = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(6, 1, 8, 8, generator=draws), torch.randint(10, (6,), generator=draws)
+    rows, partners = torch.arange(6), torch.tensor([3, 5, 1, 0, 2, 4])
+    plan = MixPlan(rows, partners, torch.full((6,), ratio))
+    mixed = mix_images(images, plan)
+    batch = Batch(
+        mixed,
+        mix_labels(labels, plan, 10),
+        rows,
+        {"teacher": images if targets == "outputs" else mixed},
+        Mixture(rows, partners, plan.ratios, labels, targets) if targets == "outputs" else None,
+    )
+    teacher, student = (small_network(0, name).eval() for name in ("teacher", "student"))
+    distiller = rw.Distiller(teacher, student, methods=[rw.kd(temperature=2.0)], example=images).eval()
+    seen = rows if ratio == 1 else partners
+    terms, plain = distiller(batch), distiller(images[seen], labels[seen])
+    for name in ("kd", "labels"):
+        assert float(terms[name].detach()) == pytest.approx(float(plain[name].detach()), rel=1e-5)
 
 
 @pytest.mark.slow

@@ -48,7 +48,8 @@ class FeatureObjective:
         each = [F.cross_entropy(one.predictor(features), labels, reduction="none") for one in self.networks]
         recognised = (self.shares[:, labels] * torch.stack(each)).sum(dim=0).mean()
         different = diversity_loss(noise, features)
-        parts, weights = {"recognised": recognised, "diversity": different}, {"diversity": self.diversity}
+        parts = {"recognised": recognised, "diversity": different}
+        weights = {"recognised": 1.0, "diversity": self.diversity}
         return Terms(recognised + self.diversity * different, parts, None, weights=weights, task_parts=())
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:

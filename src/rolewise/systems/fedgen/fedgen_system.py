@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from rolewise.data import dirichlet_parts, read, split
+from rolewise.data import Splits, dirichlet_parts, read, split
 from rolewise.errors import InputError, Interrupted
 from rolewise.jobs.flower_nodes import check_flower
 from rolewise.jobs.job import JobContext
@@ -86,7 +87,7 @@ class FedGenSettings(SystemSettings):
 
 
 def check_federation(settings: FedGenSettings) -> None:
-    """Raises InputError where clients that train are too many, FedGen stands alone, or data are twice or not there."""
+    """Raises InputError where clients do not fit one another or have no data, or data are twice or not there."""
     if len(set(settings.data)) < len(settings.data):
         raise InputError(f"data must differ from one another, got {list(settings.data)}")
     if settings.active > settings.clients:
@@ -99,8 +100,10 @@ def check_federation(settings: FedGenSettings) -> None:
         if "predictor" in settings.shared:
             raise InputError("shared must be [parameters] on the engine flower, whose clients keep nothing of a round")
         check_flower()
-    if "fashion_mnist" in settings.data:
-        read("fashion_mnist")
+    for name in settings.data:
+        labels = read(name).train.labels
+        for seed in settings.seeds:
+            _rows_of_clients(labels[_division(name, labels, seed).train], settings, seed)
 
 
 def federation_pieces(settings: FedGenSettings) -> list[Piece]:
@@ -147,8 +150,7 @@ def federation_of(piece: Piece, settings: FedGenSettings) -> tuple[Federation, t
         settings: of the system.
     """
     images, labels, unlabelled, test = _divided_data(piece.levels["data"], piece.seed)
-    draws, classes = generator(piece.seed, "federation", "division"), int(labels.max()) + 1
-    parts = dirichlet_parts(labels, settings.clients, settings.concentration, draws, "clients")
+    parts, classes = _rows_of_clients(labels, settings, piece.seed), int(labels.max()) + 1
     clients = [Client(images[rows], labels[rows], torch.bincount(labels[rows], minlength=classes)) for rows in parts]
     federation = Federation(
         method=piece.levels["method"],
@@ -165,11 +167,7 @@ def federation_of(piece: Piece, settings: FedGenSettings) -> tuple[Federation, t
 def _divided_data(name: str, seed: int) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
     """Returns the clients' images and labels, unlabelled images, and the test images with labels."""
     data = read(name).train
-    tested, unlabelled = _DIVISION[name]
-    parts = split(data.labels, validation=unlabelled, test=tested, seed=derive_seed(seed, "federation", name))
-    if len(parts.train) > _MOST:
-        order = torch.randperm(len(parts.train), generator=generator(seed, "federation", "fewer"))
-        parts = type(parts)(parts.train[order[:_MOST]].sort().values, parts.validation, parts.test)
+    parts = _division(name, data.labels, seed)
 
     def pixels(rows: Tensor) -> Tensor:
         seen: Tensor = data.batch(rows).float() / 255
@@ -177,6 +175,22 @@ def _divided_data(name: str, seed: int) -> tuple[Tensor, Tensor, Tensor, tuple[T
 
     test = pixels(parts.test), data.labels[parts.test]
     return pixels(parts.train), data.labels[parts.train], pixels(parts.validation), test
+
+
+def _division(name: str, labels: Tensor, seed: int) -> Splits:
+    """Returns the rows of the clients, of the server, which sees no labels, and of the test."""
+    tested, unlabelled = _DIVISION[name]
+    parts = split(labels, validation=unlabelled, test=tested, seed=derive_seed(seed, "federation", name))
+    if len(parts.train) > _MOST:
+        order = torch.randperm(len(parts.train), generator=generator(seed, "federation", "fewer"))
+        parts = replace(parts, train=parts.train[order[:_MOST]].sort().values)
+    return parts
+
+
+def _rows_of_clients(labels: Tensor, settings: FedGenSettings, seed: int) -> list[Tensor]:
+    """Returns each client's rows of the clients' labels; refuses a client without one."""
+    draws = generator(seed, "federation", "division")
+    return dirichlet_parts(labels, settings.clients, settings.concentration, draws, "clients")
 
 
 def _claim(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -48,7 +47,7 @@ def boxed_pictures(data: Data, size: tuple[int, int], images: int, seed: int) ->
 def _cells(size: tuple[int, int]) -> ImageData:
     found = read("voc_detection", folder=CELLS, train="trainval", test="test", size=list(size), resize="squash")
     assert found.test is not None
-    parts: Sequence = found.train, found.test
+    parts = found.train, found.test
     images = torch.cat([part.batch(torch.arange(len(part))) for part in parts])
     return ImageData(images, joined_boxes([part.labels for part in parts]), found.train.classes)
 

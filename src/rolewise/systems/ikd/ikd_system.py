@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -35,12 +35,9 @@ NONE, ALL = "none", "all"
 NO_SAMPLE, NO_ADVERSARIAL, NO_INHERITING = "all but augmentation", "all but adversarial", "all but inheriting"
 ALWAYS, NOISE = "all, never switched off", "all, noise for adversarial"
 _LABELS, _FGD, _FITNETS, _TEACHER = "labels", "fgd", "fitnets", "teacher"
-#: The parts that each distillation is trained with; every part is left out once over FGD.
-_PARTS = {
-    _LABELS: (NONE,),
-    _FGD: (NONE, ALL, NO_SAMPLE, NO_ADVERSARIAL, NO_INHERITING, ALWAYS, NOISE),
-    _FITNETS: (NONE, ALL),
-}
+#: The parts that each distillation is trained with, and those that are left out once over each of ``ablated``.
+_PARTS = {_LABELS: (NONE,), _FGD: (NONE, ALL), _FITNETS: (NONE, ALL)}
+_LEFT_OUT = (NO_SAMPLE, NO_ADVERSARIAL, NO_INHERITING, ALWAYS, NOISE)
 _RADII = (0.125, 0.25)
 Radius = Annotated[float, Field(gt=0, lt=1)]
 
@@ -64,6 +61,7 @@ class IkdSettings(SystemSettings):
         augmented: fraction of the epochs after which augmentation by size is switched off.
         radius: of the ball that adversarial pictures lie in, in grey levels.
         attack_steps: steps of the attack.
+        ablated: methods over which each part is left out once.
         fgd_weight: factor of FGD's own weights.
         fitnets_weight: weight of FitNets.
         adversarial_weight: weight of the match on adversarial pictures.
@@ -85,6 +83,7 @@ class IkdSettings(SystemSettings):
     augmented: Annotated[float, Field(gt=0, lt=1)] = 2 / 3
     radius: Annotated[int, Field(ge=1, le=255)] = 8
     attack_steps: Annotated[int, Field(ge=1, le=1000)] = 5
+    ablated: Annotated[tuple[Literal["fgd", "fitnets"], ...], Field(max_length=2)] = ("fgd",)
     fgd_weight: Annotated[float, Field(gt=0)] = 8.0
     fitnets_weight: Annotated[float, Field(gt=0)] = 10.0
     adversarial_weight: Annotated[float, Field(gt=0)] = 1.0
@@ -101,8 +100,9 @@ def check_ikd(settings: IkdSettings) -> None:
         )
     if settings.images >= (most := NUMBER[settings.data]):
         raise InputError(f"images must be below {most}, the pictures of {settings.data}, got {settings.images}")
-    if len(set(settings.radii)) < len(settings.radii):
-        raise InputError(f"radii must differ from one another, got {list(settings.radii)}")
+    for name in ("radii", "ablated"):
+        if len(set(values := getattr(settings, name))) < len(values):
+            raise InputError(f"{name} must differ from one another, got {list(values)}")
     if settings.data == "cells":
         check_folders("data must be shapes", "blood cells (BCCD)", f"{CELLS}/ImageSets/Main")
 
@@ -128,7 +128,7 @@ def ikd_rows(piece: Piece, settings: IkdSettings, context: JobContext) -> list[R
     )
     noise = noisy_pictures(learned.images, settings.radius, drawn)
     for taught, kinds in _PARTS.items():
-        for parts in kinds:
+        for parts in (*kinds, *(_LEFT_OUT if taught in settings.ablated else ())):
             context.report(f"{taught}, parts: {parts}")
             student = detector("student", classes, settings.neck, settings.size, seed)
             teaching = teaching_of(taught, parts, settings)

@@ -60,7 +60,7 @@ class StylesSettings(SystemSettings):
 
     seeds: Seeds = (0, 1, 2, 3, 4)
     data: Annotated[tuple[Data, ...], Field(min_length=1)] = ("digits",)
-    nuclei_seeds: Annotated[int, Field(ge=1, le=100)] = 3
+    nuclei_seeds: Annotated[int, Field(ge=1, le=100)] = 5
     images: Annotated[int, Field(ge=20, le=900)] = 200
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 120
     teacher_epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
