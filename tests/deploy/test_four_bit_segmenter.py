@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,13 @@ from rolewise.models import build
 from rolewise.quant import quantise
 
 SPEC, CLASSES, SIZE = InputSpec((0.4,) * 3, (0.25,) * 3), ("ground", "road", "car"), (16, 24)
-HOW = {"image": (3, *SIZE), "spec": SPEC, "classes": CLASSES, "task": "segmentation", "resize": "squash"}
+HOW: dict[str, Any] = {
+    "image": (3, *SIZE),
+    "spec": SPEC,
+    "classes": CLASSES,
+    "task": "segmentation",
+    "resize": "squash",
+}
 
 
 def images() -> torch.Tensor:
