@@ -230,7 +230,8 @@ def test_metrics_of_masks_are_those_of_scikit_learn(case: str) -> None:
 
 def conll_chunks(tags: Sequence[str]) -> set[tuple[str, int, int]]:
     """Spans by the two questions of CoNLL's scorer, conlleval: does one end before a tag, and does one begin there."""
-    found, begin, (mark, kind) = set(), -1, ("O", "")
+    found: set[tuple[str, int, int]] = set()
+    begin, mark, kind = -1, "O", ""
     for at, tag in enumerate([*tags, "O"]):
         new, own = tag[0], tag[2:]
         if mark != "O" and (new in "BO" or own != kind):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -105,3 +109,16 @@ def test_a_segmenter_learns_and_is_evaluated_at_the_masks_resolution():
     assert after.first > max(0.4, before.first) and after.infos[0].key == "mean_iou"
     larger = InputSpec(SPEC.mean, SPEC.std, (2 * H, 2 * W))
     assert evaluate(networks.student, data, torch.arange(N), larger, task=Segmentation()).values["pixel_accuracy"] > 0
+
+
+def test_the_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
+    own_segmenter: Any = importlib.import_module("own_segmenter")
+    threads = torch.get_num_threads()
+    try:
+        found = own_segmenter.main(train_images=16, epochs=1, test_images=4)
+    finally:
+        torch.set_num_threads(threads)
+    assert list(found) == ["teacher", "student alone", "student distilled"]
+    assert all(0 <= value <= 1 for value in found.values())
+    assert "student distilled: mean IoU" in capsys.readouterr().out

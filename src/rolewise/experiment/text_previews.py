@@ -82,7 +82,7 @@ def _shortened(text: str) -> str:
 
 
 def text_arrays(
-    source_of: Callable[[str], TextData],
+    source_of: Callable[[str], Any],
     rows: Tensor,
     searched: Mapping[str, Schedule],
     fractions: Sequence[float],
