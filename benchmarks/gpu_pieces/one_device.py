@@ -1,15 +1,13 @@
 """What makes one device faster: the augmentation kernel in Triton.
 
-python benchmarks/gpu_pieces/one_device.py --part triton --device cuda --json FILE [--quick]
+Each part takes the device and whether to be quick; `benchmarks/gpu_part.py` runs one of them.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +16,6 @@ from rolewise.augment import Plan, build_schedule
 from rolewise.augment.plan_application import apply_in_torch
 from rolewise.augment.triton_kernel import apply_by_triton, check_triton
 from rolewise.errors import InputError
-from rolewise.files import write_json
 
 
 def seconds_of(call: Callable[[], object], device: torch.device, rounds: int) -> float:
@@ -73,22 +70,3 @@ def triton(device: torch.device, quick: bool = False) -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[[torch.device, bool], dict[str, Any]]] = {"triton": triton}
-
-
-def main() -> None:
-    """Writes the figures of one part."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=PARTS, required=True)
-    parser.add_argument("--device", type=torch.device, required=True)
-    parser.add_argument("--json", type=Path, required=True)
-    parser.add_argument("--quick", action="store_true", help="few rounds")
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    found = PARTS[given.part](given.device, given.quick)
-    for name, value in found.items():
-        print(name, value)
-    write_json(given.json, {"part": given.part, "device": str(given.device), "figures": found})
-
-
-if __name__ == "__main__":
-    main()
