@@ -25,6 +25,7 @@ from rolewise.experiment.metric_checks import metric_section_faults
 from rolewise.experiment.mix_checks import check_mixing
 from rolewise.experiment.phase_checks import phase_faults
 from rolewise.experiment.scalar_checks import check_scalars
+from rolewise.experiment.stack_checks import stack_section_faults
 from rolewise.experiment.task_rules import task_section_faults
 from rolewise.experiment.text_rules import text_section_faults
 from rolewise.experiment.view_checks import view_faults
@@ -73,6 +74,7 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from _arms(config, left_out)
     yield from check_mixing(config, left_out)
     yield from cache_faults(config, left_out)
+    yield from stack_section_faults(config)
     yield from view_faults(config, left_out)
     yield from declaration_faults(config, left_out)
     yield from data_free_faults(config, left_out)
