@@ -106,9 +106,11 @@ def _device(setting: Setting) -> Piece:
     quick = ["--quick"] if setting.miniature else []
     steps = [
         _script(setting, "device", part, "gpu_part.py", minutes, "--part", part, *quick)
-        for part, minutes in (("triton", 1.0),)
+        for part, minutes in (("triton", 1.0), ("graphs", 3.0))
     ]
-    return Piece("device", "what makes one device faster: the Triton kernel", tuple(steps), reads_data=False)
+    steps.append(_script(setting, "device", "stacked", "stacked.py", 2.0, "--members", "16", *quick))
+    title = "what makes one device faster: the Triton kernel, CUDA graphs, stacked populations"
+    return Piece("device", title, tuple(steps), reads_data=False)
 
 
 def _pair(setting: Setting) -> Piece:

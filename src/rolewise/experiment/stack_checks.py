@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment.stage_graph import stages_of
-from rolewise.train.stack_checks import stack_faults
+from rolewise.train.stackable import stack_faults
 
 #: Searched numbers that each training of a stack has for itself.
 _OWN = ("train.optimizer.", "train.groups.", "train.schedule.", "train.ema", "train.clip_norm")

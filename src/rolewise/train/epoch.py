@@ -134,7 +134,8 @@ def _rule(trainee: Trainee, measured: bool) -> StepRule:
     probe = GradientProbe(students) if students else None
     ratio = settings.gradient_ratio(trainee.epoch)
     together = trainee.ranks if trainee.ranks.world > 1 else None
-    return StepRule(settings.precision, trainee.scaler, settings.clip_norm, ratio, probe, together)
+    graphs = settings.compile == "graphs"
+    return StepRule(settings.precision, trainee.scaler, settings.clip_norm, ratio, probe, together, graphs)
 
 
 def _work(trainee: Trainee, batches: Sequence[Batch], rule: StepRule, steps: int) -> StepWork:

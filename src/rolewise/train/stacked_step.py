@@ -37,7 +37,7 @@ class StackedTrainings:
     the stack exists within a step alone.
 
     Args:
-        trainees: checked by `rolewise.train.stack_checks.check_stack`.
+        trainees: checked by `rolewise.train.stackable.check_stack`.
     """
 
     def __init__(self, trainees: Sequence[Trainee]) -> None:

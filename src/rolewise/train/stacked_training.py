@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rolewise.errors import NonFiniteError
 from rolewise.train.epoch import EpochSteps, StepWork, epoch_steps
-from rolewise.train.stack_checks import check_stack
+from rolewise.train.stackable import check_stack
 from rolewise.train.stacked_step import StackedTrainings
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from rolewise.batch import Batch, Context
 from rolewise.distill import Terms, limit_gradients
 from rolewise.distill.gradient_limit import limited
 from rolewise.errors import InputError
+from rolewise.train.graphs import begin_step
 from rolewise.train.momenta_apart import MomentaApart
 from rolewise.train.objective import Objective
 from rolewise.train.ranks import by_rows
@@ -77,6 +78,8 @@ def train_step(
     """
     batches = [batch] if isinstance(batch, Batch) else batch
     done: dict[str, Terms] = {}
+    if rule.graphs:
+        begin_step()
     for update in updates:
         if context.step % update.every:
             continue
