@@ -16,6 +16,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def work(rounds: int) -> list[Rate]:
         stream = torch.Generator().manual_seed(side)
         images = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8, generator=stream)
         plan = build_schedule("randaugment").at(0.5).draw(count, (3, side, side), stream)
-        call = lambda images=images, plan=plan: apply(images, plan)  # noqa: E731
+        call = partial(apply, images, plan)
         # What must be read and written, whatever lies between.
         found.append(
             measured(f"RandAugment by the {kernel}, {side}x{side}", call, rounds, count=(0.0, 2.0 * images.numel()))

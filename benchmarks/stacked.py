@@ -41,10 +41,11 @@ def member(case: str, number: int, device: torch.device) -> Trainee:
     draws = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (batch * steps, 1, side, side), dtype=torch.uint8, generator=draws)
     source = ImageData(images, torch.arange(batch * steps) % 10, tuple("0123456789"))
-    spec, shape = InputSpec((0.5,), (0.25,)), {"num_classes": 10, "channels": 1, "size": (side, side)}
+    spec = InputSpec((0.5,), (0.25,))
+    shape: dict[str, Any] = {"num_classes": 10, "channels": 1, "size": (side, side)}
     student = network(name, seed=number, widths=widths, **shape)
     teacher = network(name, seed=99, widths=teacher_widths, **shape) if teacher_widths else None
-    given = {"teacher_input": spec} if teacher is not None else {}
+    given: dict[str, Any] = {"teacher_input": spec} if teacher is not None else {}
     methods = [configure("kd")] if teacher is not None else []
     distiller = Distiller(teacher, student, methods, student_input=spec, **given).to(device)
     return Trainee(

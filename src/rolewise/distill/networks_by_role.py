@@ -107,7 +107,7 @@ class Networks(nn.Module):
 
     def network(self, role: str) -> nn.Module:
         """Returns the network of a role."""
-        found: Any = self._modules[role] if role in self.roles else self._frozen.get(role)
+        found = self._modules[role] if role in self.roles else self._frozen.get(role)
         return self.averages[role] if found is None else found
 
     def listed_terms(self) -> list[Term]:
@@ -141,7 +141,7 @@ class Networks(nn.Module):
     def run_all(self, batch: Batch) -> dict[str, Outputs]:
         """Runs every network once: first the teachers, since they keep no activations for a backward pass."""
         batch = with_made_views(batch, self.further_views) if self.further_views else batch
-        outputs = self.run_teachers(batch, prepared := {})
+        outputs = self.run_teachers(batch, prepared := dict[Any, Any]())
         for role in self.roles:
             # Losses that a network computes itself are those of a student alone.
             outputs[role] = self._run(role, self.network(role), batch.view(role), batch.targets, prepared)

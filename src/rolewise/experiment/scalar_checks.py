@@ -8,6 +8,7 @@ from contextlib import suppress
 from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
+from rolewise.experiment.searched_balance import balance_faults
 from rolewise.experiment.searched_scalars import Entries, method_entries, movable_paths, range_fault, term_names
 from rolewise.train.movable_settings import by_name, unmovable
 
@@ -38,7 +39,8 @@ def check_scalars(config: ExperimentConfig, left_out: Collection[Steps] = ()) ->
     roles = [*(["teacher"] if config.teacher.weights is None else []), *(student.name for student in config.students)]
     known = {role: movable_paths(config, role, entries or ()) for role in roles}
     everywhere = list(dict.fromkeys(path for paths in known.values() for path in paths))
-    for given, scalar in config.search.scalars.items():
+    scalars = {by_name(given, names): scalar for given, scalar in config.search.scalars.items()}
+    for given in config.search.scalars:
         place: Steps = ("search", "scalars", given)
         name = by_name(given, names)
         if entries is None and name.startswith("distill.methods"):
@@ -52,10 +54,12 @@ def check_scalars(config: ExperimentConfig, left_out: Collection[Steps] = ()) ->
                 yield place, f"must be searched once, got {seen[target]!r} beside it; take out one of them"
                 break
             seen[target] = given
-        for end, value in (("low", scalar.low), ("high", scalar.high)):
-            faults = (range_fault(config, role, name, value, entries or ()) for role in having)
+        for end in ("low", "high"):
+            ends = {other: float(getattr(scalar, end)) for other, scalar in scalars.items()}
+            faults = (range_fault(config, role, name, ends, entries or ()) for role in having)
             if rule := next(filter(None, faults), ""):
                 yield (*place, end), rule
+    yield from balance_faults(config, {by_name(given, names): given for given in config.search.scalars})
 
 
 def _targets(name: str, known: Iterable[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rolewise.config.network_sections import StudentSection, TeacherSection
 from rolewise.config.overrides import steps_of
@@ -11,7 +11,8 @@ from rolewise.config.search_sections import SHORT_SCALARS, ScalarSection
 from rolewise.distill import build_methods
 from rolewise.distill.checks import BOUNDS, check_limit
 from rolewise.distill.method import Method
-from rolewise.distill.method_registry import method_faults
+from rolewise.distill.method_registry import configure
+from rolewise.distill.weight_balance import parts_fault
 from rolewise.errors import InputError
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import Stage
@@ -78,22 +79,25 @@ def term_names(entries: Entries) -> list[list[str]]:
     return [[method.name for method in entry] for entry in entries]
 
 
-def range_fault(config: ExperimentConfig, role: str, name: str, value: float, entries: Entries) -> str:
+def range_fault(config: ExperimentConfig, role: str, name: str, ends: Mapping[str, float], entries: Entries) -> str:
     """Returns the rule that a number breaks; empty where it breaks none.
 
     Args:
         config: the experiment.
         role: a role that has such a number.
         name: its short name, or its path with a method's name in it.
-        value: an end of what is searched.
+        ends: the lowest, or the highest, value of everything that is searched, since a search may reach them together.
         entries: of `method_entries`.
     """
+    value = ends[name]
+    methods = [method for entry in entries for method in entry]
     if "." not in name:
         low, high = _WITHIN.get(name, (value, value))
-        if low <= value <= high:
-            return ""
-        rule = f"at least {low:g}" if value < low else f"at most {high:,}"
-        return f"must be {rule} for {name}, got {value:g}"
+        if not low <= value <= high:
+            rule = f"at least {low:g}" if value < low else f"at most {high:,}"
+            return f"must be {rule} for {name}, got {value:g}"
+        moved = [one for one in methods if name == "temperature" and name in one.info.adjustable]
+        return next(filter(None, (_method_fault(one, {name: value}, name) for one in moved)), "")
     part, *steps = steps_of(name) or ()
     try:
         if part == "train":
@@ -104,12 +108,22 @@ def range_fault(config: ExperimentConfig, role: str, name: str, value: float, en
             check_limit("label_weight", value, "not negative")
         else:
             _, term, setting = steps
-            info = next(method.info for entry in entries for method in entry if method.name == term)
-            for fault in method_faults(info.name, {str(setting): value}):
-                raise fault
+            head = f"distill.methods.{term}."
+            moved = {path.removeprefix(head): end for path, end in ends.items() if path.startswith(head)}
+            return _method_fault(next(one for one in methods if one.name == term), moved, str(setting))
     except InputError as error:
         return error.rule
     return ""
+
+
+def _method_fault(method: Method, ends: Mapping[str, float], setting: str) -> str:
+    """Returns the rule that a setting breaks at an end of its range, or beside the other settings at their ends."""
+    try:
+        configure(method.info, **{**method.given(), setting: ends[setting]})
+    except InputError as error:
+        return error.rule
+    together = parts_fault(method.info, {**method.settings, **ends}, method.name)
+    return together.rule if together is not None and setting in method.info.parts else ""
 
 
 def scalar_segments(run: RunFolder, stage: Stage) -> list[tuple[float, dict[str, float]]]:

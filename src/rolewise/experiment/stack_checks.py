@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rolewise.config.faults import Steps
+from rolewise.config.network_sections import StudentSection, TeacherSection
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.train.stackable import stack_faults
@@ -32,8 +33,8 @@ def stack_section_faults(config: ExperimentConfig) -> Iterable[tuple[Steps, str]
             rule = "must be a number of the optimiser where members are stacked, which share their losses"
             yield ("search", "scalars", name), f"{rule}, got {name!r}; take it out, or set search.stacked to 1"
     searched = {stage.role for stage in stages_of(config) if stage.kind == "search" and stage.strategy != "screen"}
-    roles = [(("teacher",), "teacher", config.teacher)]
-    roles += [(("students", at), one.name, one) for at, one in enumerate(config.students)]  # type: ignore[misc]
+    roles: list[tuple[Steps, str, TeacherSection | StudentSection]] = [(("teacher",), "teacher", config.teacher)]
+    roles += [(("students", at), one.name, one) for at, one in enumerate(config.students)]
     for path, role, section in roles:
         if role not in searched:
             continue

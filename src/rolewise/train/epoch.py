@@ -57,7 +57,8 @@ def run_epoch(trainee: Trainee, measured: bool, pause: Callable[[], bool] | None
     Raises:
         NonFiniteError: a term, or after the epoch a weight, is NaN or infinite.
     """
-    steps, answer = epoch_steps(trainee, measured), None
+    steps = epoch_steps(trainee, measured)
+    answer: Any = None
     try:
         while True:
             work = steps.send(answer)

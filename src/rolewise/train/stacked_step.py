@@ -71,17 +71,17 @@ class StackedTrainings:
         gradients = torch.autograd.grad(total.sum(), list(trained.values()), allow_unused=True)
         for name, gradient in zip(trained, gradients, strict=True):
             # Fused optimisers go through both in the order of memory.
-            each = [None] * len(batches) if gradient is None else gradient.contiguous().unbind()
-            for parameter, own in zip(self._parameters[name], each, strict=True):
-                parameter.grad = own
+            each = [None] * len(batches) if gradient is None else list(gradient.contiguous().unbind())
+            for parameter, part in zip(self._parameters[name], each, strict=True):
+                parameter.grad = part
         done: dict[int, Terms] = {}
         for place, work in works.items():
             trainee = self.trainees[place]
             for name, kept in self._buffers.items():
                 kept[place].copy_(buffers[name][place])
             finish_update(trainee.updates[0], work.rule)
-            own = {name: part[place].detach() for name, part in parts.items()}
-            done[place] = Terms(total[place].detach(), own, None, None, weights)
+            terms = {name: values[place].detach() for name, values in parts.items()}
+            done[place] = Terms(total[place].detach(), terms, None, None, weights)
         return done
 
     def _losses(
@@ -100,10 +100,7 @@ class StackedTrainings:
         inputs = torch.stack([batch.inputs for batch in batches])
         views = {name: torch.cat([batch.views[name] for batch in batches]) for name in batches[0].views}
         seen = distiller.run_teachers(Batch(inputs.flatten(0, 1), views=views), {})
-        outputs = {
-            role: tuple({name: value.unflatten(0, (count, -1)) for name, value in part.items()} for part in parts)
-            for role, parts in ((role, (found.values, found.features)) for role, found in seen.items())
-        }
+        outputs = {role: (_apart(found.values, count), _apart(found.features, count)) for role, found in seen.items()}
         labels = None if batches[0].targets is None else torch.stack([batch.targets for batch in batches])
         shared = SharedContext(context.progress, context.step, context.epoch, context.seed)
         weights: dict[str, float] = {}
@@ -123,3 +120,8 @@ class StackedTrainings:
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"networks and methods must be such that torch can stack them, got: {reason}") from error
         return total, parts, weights
+
+
+def _apart(values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    """Returns tensors [P B, ...] as [P, B, ...]."""
+    return {name: value.unflatten(0, (count, -1)) for name, value in values.items()}
