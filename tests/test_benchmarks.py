@@ -52,7 +52,7 @@ def test_the_fixed_work_takes_no_less_by_the_clock_than_by_the_processor(quiet: 
     "name",
     [
         *("augment", "deploy", "losses", "method_cost", "mixing", "quant", "search", "step", "streaming"),
-        "student_speed",
+        *("student_speed", "stacked", "roofline"),
     ],
 )
 def test_every_benchmark_watches_the_machine(name: str) -> None:
@@ -74,6 +74,27 @@ def test_a_student_s_speed_is_the_ratio_of_processor_times_in_turns(monkeypatch:
     teacher, student = speed.measured({"teacher": takes(0.75), "student": takes(0.25)}, "student", 3)
     assert teacher["milliseconds"] == 750 and teacher["of_student"] == {"median": 3, "low": 3, "high": 3}
     assert student["of_student"]["median"] == 1
+
+
+def test_a_roofline_counts_what_operations_read_and_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    roofline = importlib.import_module("roofline")
+    left, right = torch.ones(10, 20), torch.ones(20, 30)
+    with roofline.Traffic() as traffic:
+        left.view(20, 10).t() @ right[:, :5]
+    # 200 and 100 numbers are read and 50 written; views move nothing.
+    assert traffic.bytes == 4 * (200 + 100 + 50)
+    monkeypatch.setattr(roofline.quiet, "beat", lambda: None)
+    rate = roofline.measured("product", lambda: left @ right, 1)
+    assert rate.operations == 2 * 10 * 20 * 30 and rate.bytes == 4 * (200 + 600 + 300) and rate.seconds > 0
+    slow = roofline.Rate("slow", 8e9, 4e9, 1.0)
+    picture = roofline.drawn(50e9, 10e9, [slow, roofline.Rate("a copy", 0.0, 1e9, 1.0)])
+    assert (
+        slow.intensity == 2 and picture.startswith("<svg xmlns=") and "slow: 8.0 billion operations a second" in picture
+    )
+    assert "a copy" not in picture
 
 
 def test_methods_are_timed_beside_plain_kd_on_networks_that_fit_them(monkeypatch: pytest.MonkeyPatch) -> None:

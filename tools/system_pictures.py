@@ -15,9 +15,9 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from rolewise.report.palette import FAINT, GREY, PAPER, SURFACES, declarations
+from rolewise.report.palette import FAINT, GREY, PAPER, SURFACES
 from rolewise.report.style import FULL, draw_grid, figure
-from rolewise.report.svg import as_svg
+from rolewise.report.svg import as_svg, standalone
 from rolewise.statistics.questions import Answer
 from rolewise.statistics.study_sentences import Unit, column_unit
 from rolewise.systems import System
@@ -90,7 +90,7 @@ def picture(system: System, claims: list[Shown]) -> str:
             _panel(axis, group, labels, column_unit(metric, system.metrics))
         label = "; ".join(f"{one.text}: {one.verdict}" for one in claims)
         drawn = as_svg(made, f"Differences with 95% intervals. {label}")
-    return _alone(drawn, digest(claims))
+    return standalone(drawn, {"data-source": digest(claims)})
 
 
 def _panel(axis: Axes, claims: list[Shown], labels: list[str], unit: Unit) -> None:
@@ -106,22 +106,6 @@ def _panel(axis: Axes, claims: list[Shown], labels: list[str], unit: Unit) -> No
     axis.set_xlabel(f"difference in {unit.name}" + (", points" if unit.scale == 100 else ""))
     axis.spines["left"].set_color(FAINT)
     draw_grid(axis, "x")
-
-
-def _alone(drawn: str, key: str) -> str:
-    """Returns a drawing of a page as a file of its own, with the colours of both modes, a font and a background."""
-    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn)
-    assert box is not None
-    width, height = (f"{4 / 3 * float(size):.0f}" for size in box.groups())
-    style = (
-        f"svg {{ {declarations(0)} font-family: system-ui, 'DejaVu Sans', sans-serif; }} "
-        f"@media (prefers-color-scheme: dark) {{ svg {{ {declarations(1)} }} }}"
-    )
-    head, rest = drawn.split(">", 1)
-    given = f'xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" data-source="{key}"'
-    head = head.replace("<svg", f"<svg {given}", 1)
-    paper = '<rect width="100%" height="100%" style="fill: var(--paper)" />'
-    return f"{head}><style>{style}</style>{paper}{rest}\n"
 
 
 def write(system: System, answers: list[Answer]) -> None:

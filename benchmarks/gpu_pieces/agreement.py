@@ -1,14 +1,12 @@
 """What a device computes against what the CPU does: draws, operations, losses, a short training.
 
-python benchmarks/gpu_pieces/agreement.py --part operations --device cuda --json FILE [--quick]
+Each part takes the device and whether to be quick; `benchmarks/gpu_part.py` runs one of them.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +16,6 @@ from rolewise.augment import OPS, Mix, Plan, Policy, Triple, apply, build_schedu
 from rolewise.batch import Batch
 from rolewise.data import read
 from rolewise.distill import METHODS, Distiller, configure
-from rolewise.files import write_json
 from rolewise.inputs import InputSpec
 from rolewise.models import build as network
 from rolewise.seeds import generator
@@ -205,22 +202,3 @@ PARTS: dict[str, Callable[[torch.device, bool], dict[str, Any]]] = {
     "losses": losses,
     "training": training,
 }
-
-
-def main() -> None:
-    """Writes the figures of one part."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=PARTS, required=True)
-    parser.add_argument("--device", type=torch.device, required=True)
-    parser.add_argument("--json", type=Path, required=True)
-    parser.add_argument("--quick", action="store_true", help="few images, one epoch")
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    found = PARTS[given.part](given.device, given.quick)
-    for name, value in found.items():
-        print(name, value)
-    write_json(given.json, {"part": given.part, "device": str(given.device), "figures": found})
-
-
-if __name__ == "__main__":
-    main()

@@ -1,15 +1,13 @@
-"""What makes one device faster: the augmentation kernel in Triton.
+"""What makes one device faster: the augmentation kernel in Triton, and recorded passes.
 
-python benchmarks/gpu_pieces/one_device.py --part triton --device cuda --json FILE [--quick]
+Each part takes the device and whether to be quick; `benchmarks/gpu_part.py` runs one of them.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,8 +15,12 @@ import torch
 from rolewise.augment import Plan, build_schedule
 from rolewise.augment.plan_application import apply_in_torch
 from rolewise.augment.triton_kernel import apply_by_triton, check_triton
+from rolewise.data import ImageData
+from rolewise.distill import Distiller, configure
 from rolewise.errors import InputError
-from rolewise.files import write_json
+from rolewise.inputs import InputSpec
+from rolewise.models import build as network
+from rolewise.train import Trainee, TrainSettings
 
 
 def seconds_of(call: Callable[[], object], device: torch.device, rounds: int) -> float:
@@ -72,23 +74,46 @@ def triton(device: torch.device, quick: bool = False) -> dict[str, Any]:
     return found
 
 
-PARTS: dict[str, Callable[[torch.device, bool], dict[str, Any]]] = {"triton": triton}
+def graphs(device: torch.device, quick: bool = False) -> dict[str, Any]:
+    """Times a distillation step with networks as they are, compiled, and with recorded passes."""
+    if device.type != "cuda":
+        return {"left_out": "only CUDA records graphs of its work"}
+    found: dict[str, Any] = {}
+    pairs = {"ResNet-20 <- ResNet-56, 3x32x32": ("resnet20", "resnet56", 3, 32)}
+    pairs["small CNNs, 1x8x8"] = ("small_cnn", "small_cnn", 1, 8)
+    for title, (student, teacher, channels, side) in pairs.items():
+        for size in (64,) if quick else (64, 512):
+            for way in (False, True, "graphs"):
+                found[f"{title}, batch {size}, compile: {way}".lower()] = _compiled_step(
+                    (student, teacher), (size, channels, side, side), way, device, 5 if quick else 50
+                )
+    return found
 
 
-def main() -> None:
-    """Writes the figures of one part."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=PARTS, required=True)
-    parser.add_argument("--device", type=torch.device, required=True)
-    parser.add_argument("--json", type=Path, required=True)
-    parser.add_argument("--quick", action="store_true", help="few rounds")
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    found = PARTS[given.part](given.device, given.quick)
-    for name, value in found.items():
-        print(name, value)
-    write_json(given.json, {"part": given.part, "device": str(given.device), "figures": found})
+def _compiled_step(
+    names: tuple[str, str], shape: tuple[int, ...], way: bool | str, device: torch.device, rounds: int
+) -> dict[str, Any]:
+    """Returns the seconds of a step, the last loss, and how many passes torch did not record."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    sized: dict[str, Any] = {"num_classes": 10, "channels": shape[1], "size": shape[2:]}
+    student, teacher = (network(name, seed=seed, **sized) for seed, name in enumerate(names))
+    spec = InputSpec((0.5,) * shape[1], (0.25,) * shape[1])
+    distiller = Distiller(teacher, student, [configure("kd")], student_input=spec, teacher_input=spec).to(device)
+    stream = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=stream)
+    trainee = Trainee(
+        distiller,
+        ImageData(images, torch.arange(len(images)) % 10, tuple("0123456789")),
+        torch.arange(len(images)),
+        augmentation=build_schedule("none"),
+        settings=TrainSettings(epochs=10_000, batch_size=len(images), compile=way),
+        seed=0,
+        device=device,
+    )
+    seconds = seconds_of(trainee.run_epoch, device, rounds)
+    skips = torch._dynamo.utils.counters["inductor"]["cudagraph_skips"]
+    return {"seconds": seconds, "loss": trainee.record.fields({})["train_loss"], "not_recorded": skips}
 
 
-if __name__ == "__main__":
-    main()
+PARTS: dict[str, Callable[[torch.device, bool], dict[str, Any]]] = {"triton": triton, "graphs": graphs}

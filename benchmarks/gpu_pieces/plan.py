@@ -88,7 +88,7 @@ def _agreement(setting: Setting) -> Piece:
     steps = [Step("tests", tests, 1.5, 0.2, environment={"ROLEWISE_DEVICE": setting.device})]
     for part, minutes in (("draws", 0.5), ("operations", 1.0), ("losses", 1.0), ("training", 2.0)):
         more = ["--quick"] if setting.miniature else []
-        steps.append(_script(setting, "agreement", part, "gpu_pieces/agreement.py", minutes, "--part", part, *more))
+        steps.append(_script(setting, "agreement", part, "gpu_part.py", minutes, "--part", part, *more))
     return Piece("agreement", "the tests on the device, and the CPU against it", tuple(steps), reads_data=False)
 
 
@@ -105,10 +105,12 @@ def _peers(setting: Setting) -> Piece:
 def _device(setting: Setting) -> Piece:
     quick = ["--quick"] if setting.miniature else []
     steps = [
-        _script(setting, "device", part, "gpu_pieces/one_device.py", minutes, "--part", part, *quick)
-        for part, minutes in (("triton", 1.0),)
+        _script(setting, "device", part, "gpu_part.py", minutes, "--part", part, *quick)
+        for part, minutes in (("triton", 1.0), ("graphs", 3.0))
     ]
-    return Piece("device", "what makes one device faster: the Triton kernel", tuple(steps), reads_data=False)
+    steps.append(_script(setting, "device", "stacked", "stacked.py", 2.0, "--members", "16", *quick))
+    title = "what makes one device faster: the Triton kernel, CUDA graphs, stacked populations"
+    return Piece("device", title, tuple(steps), reads_data=False)
 
 
 def _pair(setting: Setting) -> Piece:

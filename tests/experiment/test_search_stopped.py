@@ -26,6 +26,7 @@ KINDS = {
         "students[0].train.ema=0.5",
         "students[0].train.batch_size=10",
     ],
+    "stacked": ["search.stacked=2", "students[0].train.batch_size=20"],
     "mixing": [
         "students[0].mix={method: mixup, alpha: 4, pairs: student_entropy, share: 0.5}",
         "students[0].train.batch_size=20",

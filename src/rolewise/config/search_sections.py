@@ -79,6 +79,8 @@ class SearchSection(Section):
         student_epochs: epochs of a member in a student's search; None for those of its training.
         teacher_images: images of a member in the teacher's search; None for those of its training.
         student_images: images of a member in a student's search; None for those of its training.
+        stacked: members that are trained as one, their networks stacked; 1 for each alone. It pays for tiny networks,
+            and gives other last digits, so that it is part of the search's record.
         quantile: fraction of the members that copy, and of those that are copied.
         initial: policies at the beginning: no augmentation (``zeros``), or drawn (``random``).
         scalars: ranges of numbers that are searched too, by the path of the setting.
@@ -91,7 +93,13 @@ class SearchSection(Section):
     student_epochs: Times | None = None
     teacher_images: Count | None = None
     student_images: Count | None = None
+    stacked: Annotated[int, Field(ge=1, le=10_000)] = 1
     quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     initial: Literal["zeros", "random"] = "zeros"
     scalars: dict[ScalarName, ScalarSection] = {}
     screen: ScreenSection = ScreenSection()
+
+    @property
+    def jobs(self) -> int:
+        """The number of jobs that an interval consists of: one for each stack of members."""
+        return -(-self.members // self.stacked)

@@ -114,7 +114,8 @@ class Training(Section):
             each with a momentum of its own.
         precision: ``float32``, ``bfloat16`` or ``float16`` (mixed); ``auto``: the faster of the first two.
         channels_last: whether images and weights have their channels last in memory; ``auto``: what is faster.
-        compile: whether the networks are compiled; ``auto``: where that is repaid within the training.
+        compile: whether the networks are compiled; ``graphs``: with their passes recorded into CUDA graphs, on a GPU
+            alone; ``auto``: compiled where that is repaid within the training.
         batches: examples of each batch: all in random order (``shuffled``); half a batch, then another example of the
             same class for each (``class_pairs``, which shows each about twice an epoch); or half a batch, then the half
             of the batch before, augmented anew (``repeated``, which shows each twice).
@@ -132,7 +133,7 @@ class Training(Section):
     distill_gradient: Literal["sum", "limited"] | MomentaSettings = "sum"
     precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     channels_last: bool | Literal["auto"] = False
-    compile: bool | Literal["auto"] = False
+    compile: bool | Literal["graphs", "auto"] = False
     batches: Literal["shuffled", "class_pairs", "repeated"] = "shuffled"
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from rolewise.batch import Batch, Outputs
 from rolewise.distill.declared_checks import check_class_count
 from rolewise.distill.method import Method
 from rolewise.distill.mixed import check_mixture
+from rolewise.distill.running import is_stacked
 from rolewise.distill.weight_balance import check_label_weight
 from rolewise.errors import InputError
 
@@ -81,7 +82,7 @@ def check_outputs(
         if call == 1:
             check_class_count(distiller.methods, distiller.task, outputs[role])
         # In a phase, the learned parts of terms may be all that is trained.
-        if learning and not value.requires_grad and distiller.active is None:
+        if learning and not value.requires_grad and distiller.active is None and not is_stacked(value):
             raise InputError(
                 f"{role} must have a parameter that is trained, got outputs without a gradient; somebody froze it: "
                 "call student.requires_grad_(True), or distiller.eval() where nothing is to be trained"
@@ -100,7 +101,7 @@ def due(call: int, tensor: Tensor) -> bool:
         tensor: on the device of the targets.
     """
     kind = tensor.device.type
-    if kind == "meta" or torch.compiler.is_compiling():
+    if kind == "meta" or torch.compiler.is_compiling() or is_stacked(tensor):
         return False
     if kind == "cpu":
         return True

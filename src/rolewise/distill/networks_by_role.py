@@ -107,9 +107,8 @@ class Networks(nn.Module):
 
     def network(self, role: str) -> nn.Module:
         """Returns the network of a role."""
-        if role in self.roles:
-            return self._modules[role]  # type: ignore[return-value]
-        return self._frozen[role] if role in self._frozen else self.averages[role]
+        found = self._modules[role] if role in self.roles else self._frozen.get(role)
+        return self.averages[role] if found is None else found
 
     def listed_terms(self) -> list[Term]:
         """Returns the terms in the order of the methods; an attribute of a module costs more to find than a loss."""
@@ -141,9 +140,17 @@ class Networks(nn.Module):
 
     def run_all(self, batch: Batch) -> dict[str, Outputs]:
         """Runs every network once: first the teachers, since they keep no activations for a backward pass."""
-        prepared: dict[Any, Any] = {}
-        if self.further_views:
-            batch = with_made_views(batch, self.further_views)
+        batch = with_made_views(batch, self.further_views) if self.further_views else batch
+        outputs = self.run_teachers(batch, prepared := dict[Any, Any]())
+        for role in self.roles:
+            # Losses that a network computes itself are those of a student alone.
+            outputs[role] = self._run(role, self.network(role), batch.view(role), batch.targets, prepared)
+        for view in filter(batch.views.__contains__, self.further_views):
+            self._run_view(view, batch, outputs, prepared)
+        return outputs
+
+    def run_teachers(self, batch: Batch, prepared: dict[Any, Any]) -> dict[str, Outputs]:
+        """Returns the outputs of the teachers that methods read; inputs that are prepared go into ``prepared``."""
         outputs, gradients = {}, self.teacher_gradients and torch.is_grad_enabled()
         with torch.set_grad_enabled(gradients):
             for role in self.teaching:
@@ -157,11 +164,6 @@ class Networks(nn.Module):
                     network.eval()
                 with NOTHING if self.teacher_mode == "eval" else batch_statistics(network):
                     outputs[role] = self._run(role, network, batch.view(role, "teacher"), None, prepared)
-        for role in self.roles:
-            # Losses that a network computes itself are those of a student alone.
-            outputs[role] = self._run(role, self.network(role), batch.view(role), batch.targets, prepared)
-        for view in filter(batch.views.__contains__, self.further_views):
-            self._run_view(view, batch, outputs, prepared)
         return outputs
 
     def _run_view(self, view: str, batch: Batch, outputs: dict[str, Outputs], prepared: dict[Any, Any]) -> None:

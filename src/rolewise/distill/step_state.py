@@ -6,6 +6,7 @@ import contextlib
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,9 @@ from rolewise.distill.loss_term import LossTerm
 from rolewise.distill.running import NOTHING, without_autocast
 from rolewise.distill.term import Term
 from rolewise.errors import InputError
+
+if TYPE_CHECKING:
+    from rolewise.distill.distiller import Distiller
 
 #: How many forward passes may wait for their step, and how many may wait for the first before that is remarked on:
 #: gradients may be accumulated.
@@ -49,6 +53,11 @@ def average_of(student: str = "student", decay: float = 0.999) -> AverageOf:
     if isinstance(decay, bool) or not isinstance(decay, (int, float)) or not 0 < decay < 1:
         raise InputError(f"decay must be above 0 and below 1, got {decay!r}")
     return AverageOf(student, float(decay))
+
+
+def keeps_state(distiller: Distiller) -> bool:
+    """Returns whether a step that is taken moves something of a Distiller beside its weights."""
+    return not distiller._state.empty
 
 
 class StepState:

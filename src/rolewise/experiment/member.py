@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from rolewise.experiment import stages, strategies
 from rolewise.experiment.seed_data import SeedData
 from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stored_run import StoredRun, run_at
-from rolewise.search import Genome
-from rolewise.train import Trainee, evaluate
+from rolewise.search import Genome, Member
+from rolewise.train import Trainee, advance_stacked, evaluate
 
 
 class TrainingMember:
@@ -27,42 +27,41 @@ class TrainingMember:
     def __init__(self, trainee: Trainee, data: SeedData, epochs: int) -> None:
         # Texts as the role's own tokenizer gives them.
         self._source = trainee.source
-        self._trainee = trainee
+        self.trainee, self.epochs = trainee, epochs
         self._data = data
-        self._epochs = epochs
 
     def set_genome(self, genome: Genome) -> None:
         """Takes an augmentation, and the scalars that are searched, from now on."""
         config = self._data.config
-        self._trainee.set_augmentation(Schedule.constant(strategies.augmentation_of(config, genome)))
-        self._trainee.set_scalars(strategies.scalars(config, genome))
+        self.trainee.set_augmentation(Schedule.constant(strategies.augmentation_of(config, genome)))
+        self.trainee.set_scalars(strategies.scalars(config, genome))
 
     def advance(self, fraction_from: float, fraction_to: float) -> None:
         """Trains from one fraction of the search to another, in whole epochs."""
-        self._trainee.run_epochs(round(fraction_from * self._epochs), round(fraction_to * self._epochs))
+        self.trainee.run_epochs(round(fraction_from * self.epochs), round(fraction_to * self.epochs))
 
     def advance_until(self, fraction_to: float, pause: Callable[[], bool]) -> bool:
         """Trains to a fraction of the search from any step; returns whether it was reached before ``pause``."""
-        stop = round(fraction_to * self._epochs)
-        while self._trainee.epoch < stop:
-            record = self._trainee.run_epoch(pause=pause)
-            if record is None or (self._trainee.epoch < stop and pause()):
+        stop = round(fraction_to * self.epochs)
+        while self.trainee.epoch < stop:
+            record = self.trainee.run_epoch(pause=pause)
+            if record is None or (self.trainee.epoch < stop and pause()):
                 return False
         return True
 
     def score(self) -> float:
         """Returns the task's first metric on the whole validation set, its negative where lower is better."""
-        data, distiller = self._data, self._trainee.distiller
-        spec, model = distiller.student_input, self._trainee.model
+        data, distiller = self._data, self.trainee.distiller
+        spec, model = distiller.student_input, self.trainee.model
         return evaluate(model, self._source, data.validation, spec, device=data.device, task=distiller.task).score
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the full state of the training."""
-        return self._trainee.state_dict()
+        return self.trainee.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes a full state, such as that of a better member."""
-        self._trainee.load_state_dict(state)
+        self.trainee.load_state_dict(state)
 
 
 @dataclass(frozen=True)
@@ -83,3 +82,11 @@ class MemberFactory:
         made = TrainingMember(built.trainee, built.data, built.epochs)
         made.set_genome(genome)
         return made
+
+    def advance_stacked(
+        self, members: Sequence[Member], fraction_to: float, pause: Callable[[], bool], failures: dict[int, str]
+    ) -> bool:
+        """Trains members as one (see `rolewise.search.MakeStackableMember`)."""
+        made = [member for member in members if isinstance(member, TrainingMember)]
+        stop = round(fraction_to * made[0].epochs)
+        return advance_stacked([member.trainee for member in made], stop, pause=pause, failures=failures)

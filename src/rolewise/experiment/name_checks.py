@@ -20,11 +20,13 @@ from rolewise.experiment.cache_checks import cache_faults
 from rolewise.experiment.chain_checks import chain_faults
 from rolewise.experiment.data_free_checks import data_free_faults
 from rolewise.experiment.declared_rules import declaration_faults
+from rolewise.experiment.graph_checks import graph_faults
 from rolewise.experiment.method_sections import method_lists, methods_of_student
 from rolewise.experiment.metric_checks import metric_section_faults
 from rolewise.experiment.mix_checks import check_mixing
 from rolewise.experiment.phase_checks import phase_faults
 from rolewise.experiment.scalar_checks import check_scalars
+from rolewise.experiment.stack_checks import stack_section_faults
 from rolewise.experiment.task_rules import task_section_faults
 from rolewise.experiment.text_rules import text_section_faults
 from rolewise.experiment.view_checks import view_faults
@@ -73,6 +75,8 @@ def check(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> Iterabl
     yield from _arms(config, left_out)
     yield from check_mixing(config, left_out)
     yield from cache_faults(config, left_out)
+    yield from stack_section_faults(config)
+    yield from graph_faults(config)
     yield from view_faults(config, left_out)
     yield from declaration_faults(config, left_out)
     yield from data_free_faults(config, left_out)

@@ -60,6 +60,7 @@ def search_stage_steps(
         seed=derive_seed(stage.seed, stage.subject, "search"),
         quantile=way.quantile,
         initial=way.initial,
+        stacked=config.search.stacked,
     )
 
     def on_interval(line: IntervalRecord) -> None:

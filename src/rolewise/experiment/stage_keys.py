@@ -205,6 +205,9 @@ def _of_search(config: ExperimentConfig, stage: Stage, values: Mapping[str, Any]
     dropped = {"teacher_epochs", "student_epochs", "teacher_images", "student_images"}
     if stage.strategy not in ("screen", "screened_search"):
         dropped.add("screen")
+    if search["stacked"] == 1:
+        # So that searches of releases without stacks keep their keys.
+        dropped.add("stacked")
     role = values["teacher"] if who == "teacher" else values["students"][config.students.index(section)]
     if section.init not in BEGINNINGS:
         role = {**role, "init": _content(config, stage.role)}

@@ -80,7 +80,7 @@ def stage_work(
         return JobSeries(
             key,
             lambda report: _search_stage(run, stage, key, report, stored),
-            width=1 if stage.strategy == "screen" else run.config().search.members,
+            width=1 if stage.strategy == "screen" else run.config().search.jobs,
             needs=needs,
             priority=priority,
         )

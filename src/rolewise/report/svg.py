@@ -6,11 +6,13 @@ import hashlib
 import io
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
 from html import escape
+from types import MappingProxyType
 
 from matplotlib.figure import Figure
 
-from rolewise.report.palette import variables
+from rolewise.report.palette import declarations, variables
 
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 _NUMBER = re.compile(r"-?\d+\.\d{2,}(?:e-?\d+)?")
@@ -68,6 +70,28 @@ def drawn_element(size: tuple[float, float], label: str, marks: str) -> str:
         f'viewBox="0 0 {width:g} {height:g}" style="--natural: {_PIXELS * width:.0f}px" class="drawn" role="img"'
     )
     return f'<svg {attributes} aria-label="{escape(label)}">\n{marks}\n</svg>'
+
+
+def standalone(drawn: str, attributes: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Returns a drawing of a page as a file of its own, with the colours of both modes, a font and a background.
+
+    Args:
+        drawn: of `as_svg` or `drawn_element`.
+        attributes: further attributes of the element.
+    """
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawn)
+    assert box is not None
+    width, height = (f"{_PIXELS * float(size):.0f}" for size in box.groups())
+    style = (
+        f"svg {{ {declarations(0)} font-family: system-ui, 'DejaVu Sans', sans-serif; }} "
+        f"@media (prefers-color-scheme: dark) {{ svg {{ {declarations(1)} }} }}"
+    )
+    head, rest = drawn.split(">", 1)
+    given = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
+    given = f'xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" {given}'.rstrip()
+    head = head.replace("<svg", f"<svg {given}", 1)
+    paper = '<rect width="100%" height="100%" style="fill: var(--paper)" />'
+    return f"{head}><style>{style}</style>{paper}{rest}\n"
 
 
 def _rename(root: ElementTree.Element, key: str) -> None:

@@ -4,7 +4,7 @@ from rolewise.search.budget import Budget, SearchCost, budget
 from rolewise.search.genes import GENES, Gene, PolicySpace, ScalarGene
 from rolewise.search.lineage import LineageEvent, SearchResult, lineage_of
 from rolewise.search.lineage_file import load_lineage
-from rolewise.search.member_protocol import MakeMember, Member, PausableMember
+from rolewise.search.member_protocol import MakeMember, MakeStackableMember, Member, PausableMember
 from rolewise.search.population import Copy, Decision, step
 from rolewise.search.search_call import Progress, search
 from rolewise.search.space import Genome, Space
@@ -18,6 +18,7 @@ __all__ = [
     "Genome",
     "LineageEvent",
     "MakeMember",
+    "MakeStackableMember",
     "Member",
     "PausableMember",
     "PolicySpace",

@@ -67,6 +67,7 @@ class SearchResult:
         history: for each interval the P scores after it, None for a retired member.
         events: every copy and retirement, in order of interval and target.
         runner: the runner's name, ``"local"`` or ``"ray"``.
+        stacked: the number of members that were trained as one; 1 for each alone.
     """
 
     space: Space
@@ -76,6 +77,7 @@ class SearchResult:
     history: tuple[tuple[float | None, ...], ...]
     events: tuple[LineageEvent, ...]
     runner: str = "local"
+    stacked: int = 1
 
     @property
     def members(self) -> int:
@@ -144,6 +146,7 @@ class SearchResult:
             "space": self.space.to_json(),
             "seed": self.seed,
             "quantile": self.quantile,
+            **({} if self.stacked == 1 else {"stacked": self.stacked}),
             "members": self.members,
             "intervals": self.intervals,
             "best": self.best,

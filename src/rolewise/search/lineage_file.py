@@ -59,7 +59,8 @@ def parse_lineage(value: object) -> SearchResult:
     seed = document["seed"]
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise InputError(f"seed must be a whole number, got {seed!r}")
-    result = SearchResult(space, seed, quantile, tuple(initial), history, tuple(events), runner)
+    stacked = _whole(document.get("stacked", 1), "stacked", 1)
+    result = SearchResult(space, seed, quantile, tuple(initial), history, tuple(events), runner, stacked)
     if result.scores[result.best] is None or document["best"] != result.best:
         raise InputError(
             f"best must be the member with the highest last score, {result.best}, got {document['best']!r}"

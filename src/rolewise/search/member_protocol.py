@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from rolewise.search.space import Genome
@@ -57,3 +57,25 @@ class MakeMember(Protocol):
 
     def __call__(self, member: int, genome: Genome, seed: int) -> Member:
         """Returns member number ``member`` at the start of its training, with its own seed."""
+
+
+@runtime_checkable
+class MakeStackableMember(MakeMember, Protocol):
+    """Makes members that may also be trained as one (see ``stacked`` of `rolewise.search.search`)."""
+
+    def advance_stacked(
+        self, members: Sequence[Member], fraction_to: float, pause: Callable[[], bool], failures: dict[int, str]
+    ) -> bool:
+        """Trains members as one from wherever they stand, all at the same place, to a fraction of the whole training.
+
+        Args:
+            members: made here, with their genomes.
+            fraction_to: the fraction of training to reach.
+            pause: called between two steps, where it may take the members' states; they stop where it returns True.
+            failures: the reasons of members that have ended before, by place in ``members``, which are no longer
+                trained. Those that end now are added, and the others go on as if they had not.
+
+        Returns:
+            Whether the fraction was reached.
+        """
+        ...

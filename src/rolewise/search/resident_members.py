@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rolewise.jobs.store import StatePath
@@ -12,7 +12,11 @@ from rolewise.machine_memory import release_memory
 from rolewise.search import member_states
 from rolewise.search.member_protocol import MakeMember, Member, PausableMember
 from rolewise.search.paused_member import advance_or_pause, read_paused
+from rolewise.search.paused_stack import advance_stack_or_pause
 from rolewise.search.space import Genome
+
+#: Errors that another genome or another start may not meet: they retire the member.
+_RETIRING = (RuntimeError, MemoryError, FloatingPointError)
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,7 @@ class ResidentMembers:
             InputError: the user's fault, such as a genome that the member cannot take; it would hit every member.
             OSError: the state cannot be written.
         """
-        began = time.perf_counter()
-        content, file = None, task.paused
+        began, file = time.perf_counter(), task.paused
         try:
             member, spent = self._begin(task)
             began -= spent
@@ -119,16 +122,11 @@ class ResidentMembers:
                 should_stop=should_stop,
             ):
                 return MemberPaused(task.member)
-            score = float(member.score())
-            if task.save is not None and math.isfinite(score):
-                content = member_states.dump_state(member.state_dict())
-            self._members[task.member] = member, task.stop
-        except (RuntimeError, MemoryError, FloatingPointError) as error:
-            reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            score, content = self._scored(task, member)
+        except _RETIRING as error:
+            reason = _reason(error)
         else:
-            if content is not None and task.save is not None:
-                self._prove(content)
-                member_states.write_state(task.save, content, sync=task.sync)
+            self._save(task, content)
             if file is not None:
                 file.unlink(missing_ok=True)
             return Outcome(task.member, score, "", time.perf_counter() - began)
@@ -136,8 +134,78 @@ class ResidentMembers:
         release_memory()
         return Outcome(task.member, None, reason, time.perf_counter() - began)
 
-    def _begin(self, task: MemberTask) -> tuple[Member, float]:
-        """Returns the member as it must be at the start of the task, or where it was stopped; and the seconds spent."""
+    def carry_out_stack(
+        self, tasks: Sequence[MemberTask], should_stop: Callable[[], bool] = lambda: False
+    ) -> list[Outcome] | MemberPaused:
+        """Trains members as one, from the step at which they were stopped before, and scores and saves each.
+
+        A loss that is not finite retires its member alone; an error of the whole stack retires all that are in it.
+
+        Args:
+            tasks: the work of each, over the same part of the training.
+            should_stop: called between two steps; where it returns True, the states are written and the work ends.
+
+        Raises:
+            InputError: the members cannot be trained as one, or another fault of the user's.
+            OSError: a state cannot be written.
+        """
+        began, first = time.perf_counter(), tasks[0]
+        failures: dict[int, str] = {}
+        members: list[Member] = []
+        try:
+            members = [self._begin(task, alone=False)[0] for task in tasks]
+            earlier = advance_stack_or_pause(
+                self._make_member,  # type: ignore[arg-type]
+                members,
+                first.stop,
+                failures,
+                first.paused,
+                began=began,
+                checkpoint_seconds=first.checkpoint_seconds,
+                should_stop=should_stop,
+            )
+            if earlier is None:
+                return MemberPaused(first.member)
+            began -= earlier
+        except _RETIRING as error:
+            failures = dict.fromkeys(range(len(tasks)), _reason(error))
+        scores: dict[int, float] = {}
+        for place, task in enumerate(tasks):
+            try:
+                if place not in failures:
+                    scores[place], content = self._scored(task, members[place])
+                    self._save(task, content)
+            except _RETIRING as error:
+                failures[place] = _reason(error)
+        if failures:
+            members.clear()
+            release_memory()
+        if first.paused is not None:
+            first.paused.unlink(missing_ok=True)
+        # Nobody can tell the members' times apart.
+        each = (time.perf_counter() - began) / len(tasks)
+        return [
+            Outcome(task.member, scores.get(place), failures.get(place, ""), each) for place, task in enumerate(tasks)
+        ]
+
+    def _scored(self, task: MemberTask, member: Member) -> tuple[float, bytes | None]:
+        """Returns the score of a member at the end of its task, and the content of its state where that is kept."""
+        score, content = float(member.score()), None
+        if task.save is not None and math.isfinite(score):
+            content = member_states.dump_state(member.state_dict())
+        self._members[task.member] = member, task.stop
+        return score, content
+
+    def _save(self, task: MemberTask, content: bytes | None) -> None:
+        if content is not None and task.save is not None:
+            self._prove(content)
+            member_states.write_state(task.save, content, sync=task.sync)
+
+    def _begin(self, task: MemberTask, *, alone: bool = True) -> tuple[Member, float]:
+        """Returns the member as it must be at the start of the task, or where it was stopped; and the seconds spent.
+
+        One that is not alone begins at the start: where a stack was stopped, that follows.
+        """
         # Whoever lags behind was trained on by another process since: it is stale, and only takes up memory.
         for stale in [key for key, (_, stop) in self._members.items() if stop < task.start]:
             del self._members[stale]
@@ -147,7 +215,7 @@ class ResidentMembers:
             resident = None
         make = self._make_member
         member = make(task.member, task.genome, task.seed) if resident is None else resident[0]
-        paused = read_paused(task.paused) if isinstance(member, PausableMember) else None
+        paused = read_paused(task.paused) if alone and isinstance(member, PausableMember) else None
         if paused is not None:
             member.load_state_dict(paused[0])
             member.set_genome(task.genome)
@@ -162,3 +230,7 @@ class ResidentMembers:
         if not self._proved:
             member_states.parse_state(content)
             self._proved = True
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -19,7 +19,7 @@ from rolewise.jobs.workers import started_workers
 from rolewise.processes import asked_to_stop
 from rolewise.search.budget import SearchCost
 from rolewise.search.lineage import SearchResult
-from rolewise.search.member_protocol import MakeMember
+from rolewise.search.member_protocol import MakeMember, MakeStackableMember
 from rolewise.search.search_folder import SearchFolder
 from rolewise.search.search_record import IntervalRecord
 from rolewise.search.search_run import SearchRun
@@ -68,6 +68,7 @@ def search(
     seconds_between_checkpoints: float = 15.0,
     cluster: RayCluster | None = None,
     states: AnyPath | None = None,
+    stacked: int = 1,
 ) -> SearchResult:
     """Searches, or resumes the search that ``folder`` holds, or returns its result when it is over.
 
@@ -97,6 +98,8 @@ def search(
             unless ``states`` is the address of a store.
         states: place of the members' states: a folder, or an address of a store that fsspec knows, such as
             ``s3://bucket/search``; state/ in ``folder`` by default. Nobody else writes there.
+        stacked: the number of members that are trained as one (see `rolewise.search.MakeStackableMember`); 1 for each
+            alone. It is part of the search, as their arithmetic differs by rounding; the lineage names it.
 
     Raises:
         InputError: an argument is wrong, or ``folder`` holds another search or damaged files.
@@ -106,14 +109,27 @@ def search(
     for name, value in (("workers", workers), ("threads", threads)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
-    run = SearchRun(space, members=members, intervals=intervals, seed=seed, quantile=quantile, initial=initial)
+    run = SearchRun(
+        space,
+        members=members,
+        intervals=intervals,
+        seed=seed,
+        quantile=quantile,
+        initial=initial,
+        stacked=stacked,
+    )
+    if run.stacked > 1 and not isinstance(make_member, MakeStackableMember):
+        raise InputError(
+            f"stacked must be 1 where make_member has no advance_stacked, got {stacked}; leave it out, or see "
+            "rolewise.search.MakeStackableMember"
+        )
     place = None if states is None else store_at(str(states))
     if place is not None:
         check_reach(place, workers, apart=cluster is not None)
     kept = SearchFolder(as_path(folder, "folder"), run, seconds_between_checkpoints, place)
     if run.over:
         return kept.finish()
-    workers = min(workers, members)
+    workers = min(workers, -(-members // run.stacked))
     if workers > 1 or cluster is not None:
         _check_factory(make_member, workers)
     images = (cost.images if cost else 0) * members

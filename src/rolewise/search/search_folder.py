@@ -82,6 +82,11 @@ class SearchFolder:
         """Returns the work that the next interval still needs."""
         run, interval = self.run, self.run.done + 1
         donors = run.donors
+        # A member whose state was damaged is trained again, and with it those that are trained as one with it.
+        missing = {member // run.stacked for member in range(run.members) if member not in self.outcomes}
+        self.outcomes = {
+            member: outcome for member, outcome in self.outcomes.items() if member // run.stacked not in missing
+        }
         self._began = time.monotonic()
         # The states of members whose outcomes an earlier process left may not have been synced.
         self._sync = not self.outcomes and self._began - self._synced_at >= _SYNC_SECONDS

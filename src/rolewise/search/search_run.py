@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rolewise.errors import InputError, RunError
 from rolewise.search.lineage import TRUNCATION, LineageEvent, SearchResult
 from rolewise.search.population import step
-from rolewise.search.resident_members import Outcome
+from rolewise.search.resident_members import MemberTask, Outcome
 from rolewise.search.search_record import VERSION, IntervalRecord
 from rolewise.search.space import Genome, Space
 from rolewise.seeds import check_seed, derive_seed, generator
@@ -25,6 +26,7 @@ class SearchRun:
         seed: of the initial genomes, the members' own seeds and the decisions.
         quantile: fraction of the population that is replaced after each interval.
         initial: the members' first genomes; drawn from the space where None.
+        stacked: the number of members that are trained as one; 1 for each alone.
 
     Raises:
         InputError: a number is out of its range, or ``initial`` does not fit.
@@ -39,15 +41,16 @@ class SearchRun:
         seed: int,
         quantile: float,
         initial: Sequence[Genome] | None = None,
+        stacked: int = 1,
     ) -> None:
-        for name, value in (("members", members), ("intervals", intervals)):
+        for name, value in (("members", members), ("intervals", intervals), ("stacked", stacked)):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
         if not 0 <= quantile <= 0.5:
             raise InputError(f"quantile must be from 0 to 0.5, got {quantile}")
         self.space, self.members, self.intervals = space, members, intervals
         check_seed("seed", seed)
-        self.seed, self.quantile = seed, quantile
+        self.seed, self.quantile, self.stacked = seed, quantile, min(stacked, members)
         self._given = initial is not None
         if initial is None:
             initial = [space.start(generator(seed, "search", "initial", member)) for member in range(members)]
@@ -78,7 +81,7 @@ class SearchRun:
 
     def settings(self) -> dict[str, Any]:
         """Returns the settings that determine the search, as JSON-able data."""
-        settings = {
+        settings: dict[str, Any] = {
             "kind": "search",
             "version": VERSION,
             "space": self.space.to_json(),
@@ -87,8 +90,18 @@ class SearchRun:
             "seed": self.seed,
             "quantile": self.quantile,
         }
+        if self.stacked > 1:
+            # Their arithmetic is another one: scores may differ in their last digits, and so may who copies whom.
+            settings["stacked"] = self.stacked
         # What is drawn follows from the rest.
         return {**settings, "initial": list(self.initial)} if self._given else settings
+
+    def in_stacks(self, tasks: Sequence[MemberTask]) -> list[tuple[MemberTask, ...]]:
+        """Returns the work of members in the stacks that they are trained in, of which each is whole."""
+        stacks: dict[int, list[MemberTask]] = {}
+        for task in tasks:
+            stacks.setdefault(task.member // self.stacked, []).append(task)
+        return [tuple(stack) for stack in stacks.values()]
 
     def record_interval(self, outcomes: Mapping[int, Outcome]) -> IntervalRecord:
         """Records an interval's outcomes, decides who is replaced, and returns the record.
@@ -132,7 +145,8 @@ class SearchRun:
         """Returns the scores, the events and the initial genomes of the search."""
         history = tuple(line.scores for line in self.lines)
         events = tuple(event for line in self.lines for event in line.events)
-        return SearchResult(self.space, self.seed, self.quantile, self.initial, history, events)
+        result = SearchResult(self.space, self.seed, self.quantile, self.initial, history, events)
+        return result if self.stacked == 1 else replace(result, stacked=self.stacked)
 
     def _decide(
         self, interval: int, scores: Sequence[float | None], reasons: Mapping[int, str]

@@ -1,4 +1,4 @@
-"""A search as a series of jobs: one for each member and interval, and between the intervals the decisions."""
+"""A search as a series of jobs: one for each member, or stack of members, and interval; between them the decisions."""
 
 from __future__ import annotations
 
@@ -31,6 +31,23 @@ def train_member(task: MemberTask, context: JobContext) -> Outcome:
     return outcome
 
 
+def train_stack(tasks: tuple[MemberTask, ...], context: JobContext) -> list[Outcome]:
+    """Carries out the tasks of members that are trained as one.
+
+    Args:
+        tasks: the work of each.
+        context: as of `train_member`.
+
+    Raises:
+        Interrupted: the members were stopped between two steps.
+    """
+    members = context.residents.setdefault("members", ResidentMembers(context.shared))
+    outcomes: list[Outcome] | MemberPaused = members.carry_out_stack(tasks, context.should_stop)
+    if isinstance(outcomes, MemberPaused):
+        raise Interrupted(f"the members from {tasks[0].member} to {tasks[-1].member} were stopped")
+    return outcomes
+
+
 def search_steps(
     key: str,
     make_member: MakeMember,
@@ -41,8 +58,9 @@ def search_steps(
 ) -> SeriesSteps:
     """Returns the steps of a search, from where its folder's record ends; their result is the search's.
 
-    A member stays with one worker, but an idle worker takes over a waiting member of another. A task that is lost with
-    its worker is begun again from the member's stored state; a member whose task is lost three times is retired.
+    Members that are trained as one are one job. A member stays with one worker, but an idle worker takes over a waiting
+    member of another. A task that is lost with its worker is begun again from the member's stored state; a member whose
+    task is lost three times is retired.
 
     Args:
         key: key of the series.
@@ -57,25 +75,24 @@ def search_steps(
     """
     run = kept.run
     while not run.over:
-        tasks, begun = kept.tasks(), False
+        stacks, begun = run.in_stacks(kept.tasks()), False
         jobs: Sequence[Job] = [
             Job(
-                f"{key}/{run.done + 1}/{task.member}",
-                train_member,
-                task,
+                f"{key}/{run.done + 1}/{stack[0].member}",
+                train_member if run.stacked == 1 else train_stack,
+                stack[0] if run.stacked == 1 else stack,
                 threads=threads,
                 series=key,
-                home=task.member,
+                home=stack[0].member,
                 shared=make_member,
             )
-            for task in tasks
+            for stack in stacks
         ]
         try:
             while len(kept.outcomes) < run.members:
                 ended = yield jobs
                 jobs, begun = (), True
-                outcome = _outcome(ended)
-                if outcome is not None:
+                for outcome in _outcomes(ended):
                     kept.keep(outcome)
         except Interrupted as error:
             if not begun and not kept.outcomes:
@@ -87,15 +104,18 @@ def search_steps(
     return result
 
 
-def _outcome(ended: EndedJob) -> Outcome | None:
-    """Returns the outcome of a member's job; None where it was stopped."""
-    end, task = ended.end, ended.job.payload
+def _outcomes(ended: EndedJob) -> list[Outcome]:
+    """Returns the outcomes of a job's members; none where it was stopped."""
+    end, payload = ended.end, ended.job.payload
     if isinstance(end, JobRaised):
         end.raise_here()
     if isinstance(end, JobDone):
-        outcome: Outcome = replace(end.result, losses=ended.losses) if ended.losses else end.result
-        return outcome
-    return Outcome(task.member, None, end.reason, 0.0, ended.losses) if isinstance(end, WorkerDied) else None
+        found: list[Outcome] = end.result if isinstance(end.result, list) else [end.result]
+        return [replace(outcome, losses=ended.losses) for outcome in found] if ended.losses else found
+    if not isinstance(end, WorkerDied):
+        return []
+    tasks: Sequence[MemberTask] = payload if isinstance(payload, tuple) else (payload,)
+    return [Outcome(task.member, None, end.reason, 0.0, ended.losses) for task in tasks]
 
 
 def _stopped(place: str, kept: SearchFolder) -> str:

@@ -22,6 +22,7 @@ from rolewise.train.pool_feed import PoolFeed
 from rolewise.train.ranks import Ranks
 from rolewise.train.rates import rate
 from rolewise.train.rule import StepRule
+from rolewise.train.stacked_training import advance_stacked
 from rolewise.train.step import Update, train_step
 from rolewise.train.trainee import Trainee
 
@@ -50,6 +51,7 @@ __all__ = [
     "TrainSettings",
     "Trainee",
     "Update",
+    "advance_stacked",
     "dafl_objective",
     "distill",
     "evaluate",

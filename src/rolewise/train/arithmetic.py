@@ -39,7 +39,7 @@ class TimedArithmetic:
     Args:
         precision: of the forward passes.
         channels_last: whether images and weights have their channels last in memory.
-        compile: whether the networks are compiled.
+        compile: whether the networks are compiled, or ``graphs``.
         first: seconds of the first two steps, which compile; None where they failed.
         step: seconds of a step, the middle one of five; None where it was not timed.
         note: the reason where it was not timed; empty where it was.
@@ -47,7 +47,7 @@ class TimedArithmetic:
 
     precision: str
     channels_last: bool
-    compile: bool
+    compile: bool | str
     first: float | None = None
     step: float | None = None
     note: str = ""
@@ -58,7 +58,8 @@ class TimedArithmetic:
 
     def __str__(self) -> str:
         layout = "channels last" if self.channels_last else "channels first"
-        return f"{self.precision}, {layout}, {'compiled' if self.compile else 'not compiled'}"
+        compiled = "CUDA graphs" if self.compile == "graphs" else "compiled" if self.compile else "not compiled"
+        return f"{self.precision}, {layout}, {compiled}"
 
 
 def plain_settings(settings: TrainSettings) -> TrainSettings:
@@ -179,7 +180,8 @@ def _timed(
         trainee = make(chosen)
         trainee.distiller.train()
         batch = next(iter(trainee.feed.batches(0)))
-        rule = StepRule(chosen.precision, trainee.scaler, chosen.clip_norm, chosen.gradient_ratio(0))
+        graphs = chosen.compile == "graphs"
+        rule = StepRule(chosen.precision, trainee.scaler, chosen.clip_norm, chosen.gradient_ratio(0), graphs=graphs)
         context = Context(0.0, 0, 0.0, trainee.seed)
 
         def step() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from torch import nn
 
 from rolewise.batch import Batch, Context
+from rolewise.distill import Terms
 from rolewise.errors import NonFiniteError
 from rolewise.train.failure_cause import why
 from rolewise.train.gradients import GradientProbe
@@ -20,6 +22,25 @@ from rolewise.train.step import train_step
 
 if TYPE_CHECKING:
     from rolewise.train.trainee import Trainee
+
+
+@dataclass(frozen=True)
+class StepWork:
+    """The work of one step.
+
+    Args:
+        batches: of the step; their gradients are averaged.
+        context: progress, step and epoch of the training.
+        rule: precision, clipping, bounds.
+    """
+
+    batches: Sequence[Batch]
+    context: Context
+    rule: StepRule
+
+
+#: Gives a step's work and takes its `Terms`, or gives None between two steps and takes whether to pause there.
+EpochSteps: TypeAlias = Generator[StepWork | None, Any, dict[str, Any] | None]
 
 
 def run_epoch(trainee: Trainee, measured: bool, pause: Callable[[], bool] | None) -> dict[str, Any] | None:
@@ -36,6 +57,33 @@ def run_epoch(trainee: Trainee, measured: bool, pause: Callable[[], bool] | None
     Raises:
         NonFiniteError: a term, or after the epoch a weight, is NaN or infinite.
     """
+    steps = epoch_steps(trainee, measured)
+    answer: Any = None
+    try:
+        while True:
+            work = steps.send(answer)
+            if work is None:
+                answer = pause is not None and pause()
+            else:
+                answer = train_step(trainee.updates, work.batches, work.context, work.rule)
+    except StopIteration as end:
+        record: dict[str, Any] | None = end.value
+        return record
+    except NonFiniteError:
+        trainee.step = 0
+        raise
+
+
+def epoch_steps(trainee: Trainee, measured: bool) -> EpochSteps:
+    """Gives the steps of the rest of an epoch to whoever takes them; the result is as of `run_epoch`.
+
+    Args:
+        trainee: the training, between two steps.
+        measured: whether the gradients' norms are measured at the epoch's first step.
+
+    Raises:
+        NonFiniteError: a term, or after the epoch a weight, is NaN or infinite.
+    """
     trainee.distiller.train()
     for module in trainee.still:
         module.eval()
@@ -48,18 +96,15 @@ def run_epoch(trainee: Trainee, measured: bool, pause: Callable[[], bool] | None
     rule = _rule(trainee, measured and not trainee.step)
     feed = trainee.feed if trainee.cache is None else trainee.cache
     batches = feed.batches(trainee.epoch, trainee.step * count)
-    try:
-        while group := list(islice(batches, count)):
-            _step(trainee, group, rule, steps)
-            if trainee.step < steps and pause is not None and pause():
-                break
-        read_terms(trainee)
-        if trainee.step < steps:
-            return None
-        check_weights(trainee.distiller, (trainee.epoch + 1) * steps - 1)
-    except NonFiniteError:
-        trainee.step = 0
-        raise
+    while group := list(islice(batches, count)):
+        work = _work(trainee, group, rule, steps)
+        _note(trainee, work, (yield work))
+        if trainee.step < steps and (yield None):
+            break
+    read_terms(trainee)
+    if trainee.step < steps:
+        return None
+    check_weights(trainee.distiller, (trainee.epoch + 1) * steps - 1)
     for average, _ in averages:
         average.take_counters()
     # Norms that are local have statistics of their own in each process.
@@ -90,21 +135,28 @@ def _rule(trainee: Trainee, measured: bool) -> StepRule:
     probe = GradientProbe(students) if students else None
     ratio = settings.gradient_ratio(trainee.epoch)
     together = trainee.ranks if trainee.ranks.world > 1 else None
-    return StepRule(settings.precision, trainee.scaler, settings.clip_norm, ratio, probe, together)
+    graphs = settings.compile == "graphs"
+    return StepRule(settings.precision, trainee.scaler, settings.clip_norm, ratio, probe, together, graphs)
 
 
-def _step(trainee: Trainee, batches: Sequence[Batch], rule: StepRule, steps: int) -> None:
+def _work(trainee: Trainee, batches: Sequence[Batch], rule: StepRule, steps: int) -> StepWork:
+    """Returns the work of the next step, with the learning rates that it has."""
     record, number = trainee.record, trainee.epoch * steps + trainee.step
     first, end = trainee.course.first, trainee.course.end
     progress = (number - first * steps) / (steps * (end - first))
     record.learning_rate = trainee.learning_rate * rate(trainee.schedule, progress)
     for group, factor in zip(trainee.optimizer.param_groups, trainee.rate_factors, strict=True):
         group["lr"] = record.learning_rate * factor
-    context = Context(progress, number, trainee.epoch + trainee.step / steps, trainee.seed)
-    full = record.tally.add(train_step(trainee.updates, batches, context, rule))
+    return StepWork(batches, Context(progress, number, trainee.epoch + trainee.step / steps, trainee.seed), rule)
+
+
+def _note(trainee: Trainee, work: StepWork, terms: Terms) -> None:
+    """Takes the terms of a step that was done into the epoch's record."""
+    record, rule = trainee.record, work.rule
+    full = record.tally.add(terms)
     if record.gradients is None and rule.probe is not None and rule.probe.norms is not None:
         record.gradients = rule.probe.norms.to_json()
-    record.last_batch = batches[-1]
+    record.last_batch = work.batches[-1]
     trainee.step += 1
     if full:
         read_terms(trainee)

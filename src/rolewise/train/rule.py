@@ -22,6 +22,7 @@ class StepRule:
             `rolewise.distill.limit_gradients`); None for their plain sum.
         probe: measures the gradients of the first batch's terms in the first update; the step stays the same.
         ranks: the processes that train together, of which each has a part of every batch; None for one alone.
+        graphs: whether passes are recorded into CUDA graphs, whose outputs are good until the next step.
     """
 
     precision: str = "float32"
@@ -30,3 +31,4 @@ class StepRule:
     gradient_ratio: float | None = None
     probe: GradientProbe | None = None
     ranks: Ranks | None = None
+    graphs: bool = False

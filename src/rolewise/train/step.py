@@ -13,6 +13,7 @@ from rolewise.batch import Batch, Context
 from rolewise.distill import Terms, limit_gradients
 from rolewise.distill.gradient_limit import limited
 from rolewise.errors import InputError
+from rolewise.train.graphs import begin_step
 from rolewise.train.momenta_apart import MomentaApart
 from rolewise.train.objective import Objective
 from rolewise.train.ranks import by_rows
@@ -77,6 +78,8 @@ def train_step(
     """
     batches = [batch] if isinstance(batch, Batch) else batch
     done: dict[str, Terms] = {}
+    if rule.graphs:
+        begin_step()
     for update in updates:
         if context.step % update.every:
             continue
@@ -84,12 +87,22 @@ def train_step(
         losses = (_forward(update.objective, part, context, rule, update.parameters[0]) for part in batches)
         apart = update.optimizer if isinstance(update.optimizer, MomentaApart) else None
         terms = _leave_gradients(update.parameters, losses, len(batches), rule, apart)
-        taken = _move(update, rule)
-        update.objective.after_step(taken=taken)
-        if taken and update.average is not None:
-            update.average[0].update()
+        finish_update(update, rule)
         done[update.name] = _mean(terms) if rule.ranks is None else rule.ranks.mean_terms(_mean(terms))
     return _joined(done)
+
+
+def finish_update(update: Update, rule: StepRule) -> None:
+    """Moves weights by the gradients that stand on them, and then what follows a step that was taken.
+
+    Args:
+        update: with gradients.
+        rule: scaler and clipping.
+    """
+    taken = _move(update, rule)
+    update.objective.after_step(taken=taken)
+    if taken and update.average is not None:
+        update.average[0].update()
 
 
 def _forward(objective: Objective, batch: Batch, context: Context, rule: StepRule, example: nn.Parameter) -> Terms:

@@ -21,6 +21,7 @@ from rolewise.seeds import check_seed
 from rolewise.train.epoch import read_terms, run_epoch
 from rolewise.train.feed import Feed
 from rolewise.train.given import check_given
+from rolewise.train.graphs import compile_mode
 from rolewise.train.mixing import Mixing
 from rolewise.train.moments import count_moments
 from rolewise.train.optimizers import optimizer_of, scaler_of
@@ -117,7 +118,7 @@ class Trainee:
         self.record = EpochRecord()
         self.course.begin(self)
         if settings.compile:
-            distiller.compile_networks()
+            distiller.compile_networks(**compile_mode(settings, self.device))
 
     @property
     def model(self) -> nn.Module:
