@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from rolewise.advice import Advice, Case, Effort, Work, advise, image_rules, rules
 from rolewise.advice.advice_files import markdown
-from rolewise.advice.case import preset_candidates, sample
+from rolewise.advice.case import lighter, preset_candidates, sample
 from rolewise.advice.deviation import Candidate, deviations, ratio_of
 from rolewise.advice.gradient_probe import Pull, pulls
 from rolewise.advice.network_measures import network_measures, softness
@@ -349,6 +349,20 @@ def test_names_that_are_wrong_are_refused_before_anything_is_measured(world: Wor
     with pytest.raises(InputError, match=part):
         ask(world, on_step=steps.append, **given)
     assert not steps
+
+
+def test_a_large_teacher_is_measured_on_less_and_that_is_said(world: World, monkeypatch: pytest.MonkeyPatch):
+    given = case(world)
+    assert lighter(given, 10**5) is given
+    full = Effort(images=1000, repeats=32, batch=64)
+    light = lighter(replace(given, effort=full), 10**8)
+    assert (light.effort.images, light.effort.repeats, light.effort.batch) == (256, 8, 32)
+    assert light.train.whole == given.train.whole and len(light.train) == 100, "there are no more"
+    for module in ("advice.case", "diagnosis.teacher_case"):
+        monkeypatch.setattr(f"rolewise.{module}.LONG", 0)
+    found = ask(world, teacher=world.teacher)
+    assert any(note.startswith("The teacher is large: it is measured on at most 120 images") for note in found.notes)
+    assert not found.faults and found.overlay
 
 
 def test_effort_is_checked():

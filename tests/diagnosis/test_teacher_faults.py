@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from rolewise.diagnosis import teacher_case
 from rolewise.diagnosis.fault_kinds import FAULTS, TeacherDiagnosis, Thresholds
 from rolewise.diagnosis.preprocessing import Preprocessing
-from rolewise.diagnosis.teacher_case import _multiplications
+from rolewise.diagnosis.teacher_case import multiplications
 from rolewise.diagnosis.teacher_faults import teacher_faults
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
@@ -76,8 +76,8 @@ def test_a_wrong_normalisation_is_found(world: World, declared: InputSpec):
 def test_of_a_large_teacher_a_few_images_choose_what_is_tried_on_more(
     world: World, monkeypatch: pytest.MonkeyPatch, most: int
 ):
-    each = _multiplications(world.teacher, world.held[0], Preprocessing(world.spec))
-    for name, value in (("_LONG", 0), ("_LONGEST", most * each), ("_FEWEST", 80), ("_LOOK", 40)):
+    each = multiplications(world.teacher, world.held[0], Preprocessing(world.spec))
+    for name, value in (("LONG", 0), ("_LONGEST", most * each), ("_FEWEST", 80), ("_LOOK", 40)):
         monkeypatch.setattr(teacher_case, name, value)
     found, whole = asked(world, spec=GREY_LEVELS), min(most, len(world.held[1]))
     assert names(found) == ["normalisation"] and found.accuracy > 0.95 and found.images == whole

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rolewise.augment import PRESETS, Schedule
 from rolewise.augment import build_schedule as build_augmentation
 from rolewise.data import ImageData, Source
+from rolewise.diagnosis.teacher_case import LONG
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
 from rolewise.seeds import derive_seed, generator
@@ -183,3 +184,33 @@ def preset_candidates(
 def policy_seed(seed: int, number: int) -> int:
     """Returns the seed of a random policy."""
     return derive_seed(seed, "advice", "policy", number)
+
+
+def lighter(case: Case, multiplications: int) -> Case:
+    """Returns a case whose measurements take less, where the teacher is so large that they would take minutes.
+
+    Args:
+        case: the networks and their images.
+        multiplications: the teacher's, for one image.
+    """
+    work, effort = multiplications * case.effort.images, case.effort
+    if work <= LONG:
+        return case
+    share = LONG / work
+    few = replace(
+        effort,
+        images=min(effort.images, max(256, round(effort.images * share))),
+        repeats=min(effort.repeats, max(8, round(effort.repeats * share))),
+        batch=min(effort.batch, 32),
+    )
+    return replace(case, train=first(case.train, few.images), validation=first(case.validation, few.images), effort=few)
+
+
+def first(held: Sample, count: int) -> Sample:
+    """Returns the first images of a sample, which are in drawn order.
+
+    Args:
+        held: the sample.
+        count: the most images.
+    """
+    return replace(held, images=held.images[:count], labels=held.labels[:count])

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from rolewise.advice import image_rules, rules
-from rolewise.advice.case import CANDIDATES, Case, Effort, Work, policy_seed, preset_candidates, sample
+from rolewise.advice.case import CANDIDATES, Case, Effort, Work, lighter, policy_seed, preset_candidates, sample
 from rolewise.advice.deviation import deviations
 from rolewise.advice.gradient_probe import pulls, speed
 from rolewise.advice.network_measures import gives_probabilities, network_measures, softness
@@ -19,7 +19,8 @@ from rolewise.augment import Mix, Schedule, random_schedule
 from rolewise.augment import build_schedule as build_augmentation
 from rolewise.data import Source
 from rolewise.diagnosis.fault_kinds import Thresholds
-from rolewise.diagnosis.preprocessing import plain_spec
+from rolewise.diagnosis.preprocessing import Preprocessing, plain_spec
+from rolewise.diagnosis.teacher_case import multiplications
 from rolewise.diagnosis.teacher_faults import teacher_faults
 from rolewise.distill import METHODS, build_methods, weight_of
 from rolewise.distill.settings import method_name
@@ -122,13 +123,19 @@ def advise_case(case: Case, thresholds: Thresholds | None = None) -> Advice:
         on_step=case.on_step,
     )
     case.teacher.eval()
-    reading = sanity.reading
+    reading, whole = sanity.reading, case
+    case = lighter(case, multiplications(case.teacher, case.validation.images, Preprocessing(case.teacher_input)))
     beyond = reading.reverse or reading.recomputed or reading.classes is not None
     spec = case.teacher_input if beyond else reading.spec
     case.on_step("teacher: measures")
     teacher = network_measures(case, case.teacher, spec)
     student = network_measures(case, case.student, case.student_input) if case.trained else None
     notes = _notes(case)
+    if case is not whole:
+        notes.append(
+            f"The teacher is large: it is measured on at most {case.effort.images} images, and under each augmentation "
+            f"on {case.effort.repeats} samples of {case.effort.batch}."
+        )
     if beyond:
         notes.append(
             "Nothing is proposed: no setting would undo the teacher's faults. Correct them and run this again."

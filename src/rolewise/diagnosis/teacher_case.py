@@ -11,7 +11,7 @@ from rolewise.diagnosis.preprocessing import UNFIT, Preprocessing, preprocessed_
 
 #: Multiplications of one reading of all images from which each correction is tried on few first, some seconds of a
 #: core, and the most that one reading of all takes.
-_LONG, _LONGEST = 2.5e10, 1.25e11
+LONG, _LONGEST = 2.5e10, 1.25e11
 #: Images at least; images of a first look at each correction; corrections that go on then.
 _FEWEST, _LOOK, FOLLOWED = 256, 64, 2
 
@@ -90,15 +90,21 @@ def teacher_case(
         reading: the present one.
         seed: of draws.
     """
-    each = _multiplications(teacher, images, reading)
-    if each * len(images) <= _LONG:
+    each = multiplications(teacher, images, reading)
+    if each * len(images) <= LONG:
         return TeacherCase(teacher, images, labels, train_images, seed, len(images), len(train_images))
     few = max(_FEWEST, round(_LONGEST / each))
     return TeacherCase(teacher, images[:few], labels[:few], train_images, seed, min(_LOOK, len(images)), _FEWEST)
 
 
-def _multiplications(teacher: nn.Module, images: Tensor, reading: Preprocessing) -> int:
-    """Returns the multiplications for one image at the larger of its own size and the reading's."""
+def multiplications(teacher: nn.Module, images: Tensor, reading: Preprocessing) -> int:
+    """Returns the multiplications for one image at the larger of its own size and the reading's.
+
+    Args:
+        teacher: returns logits [B, K].
+        images: uint8 [N, C, H, W].
+        reading: the preprocessing.
+    """
     own = (images.shape[2], images.shape[3])
     size = max(own, reading.spec.size or own)
     # Its import takes seconds where Triton is installed.
