@@ -26,7 +26,7 @@ def advance_stack_or_pause(
     """Trains members as one to the end of their interval, or to the step at which the search is stopped.
 
     Args:
-        make_member: what made the members; it trains them.
+        make_member: the maker of the members; it trains them.
         members: at the interval's start, with their genomes.
         fraction_to: fraction of training at the interval's end.
         failures: takes the reasons of members that end, by place.

@@ -11,7 +11,7 @@ from rolewise.errors import InputError
 
 
 def graph_fault(training: Training, device: str) -> str:
-    """Returns the rule that CUDA graphs break on a device; empty where they are not asked for, or may be recorded.
+    """Returns the rule that CUDA graphs break on a device; empty where they are not wanted, or may be recorded.
 
     Args:
         training: its settings.
@@ -33,7 +33,7 @@ def compile_mode(training: Training, device: torch.device) -> dict[str, Any]:
         device: of the training.
 
     Raises:
-        InputError: graphs are asked for on a device that records none.
+        InputError: graphs are wanted on a device that records none.
     """
     if fault := graph_fault(training, device.type):
         raise InputError(f"compile {fault}")
@@ -41,5 +41,5 @@ def compile_mode(training: Training, device: torch.device) -> dict[str, Any]:
 
 
 def begin_step() -> None:
-    """Tells torch that a step begins: outputs of recorded passes of the step before may be overwritten."""
+    """Marks the begin of a step for torch: outputs of recorded passes of the step before may be overwritten."""
     torch.compiler.cudagraph_mark_step_begin()
