@@ -41,8 +41,10 @@ from rolewise.report.svg import as_svg, standalone
 from rolewise.train import Update, train_step
 
 #: Operations that give another view of a tensor and move no byte.
-_VIEWS = ("view", "t", "transpose", "permute", "expand", "unsqueeze", "squeeze", "slice", "select", "detach", "alias")
-_VIEWS += ("as_strided", "_unsafe_view", "unbind", "split", "empty", "empty_like", "empty_strided")
+_VIEWS = (
+    *("view", "t", "transpose", "permute", "expand", "unsqueeze", "squeeze", "slice", "select", "detach", "alias"),
+    *("as_strided", "_unsafe_view", "unbind", "split", "empty", "empty_like", "empty_strided"),
+)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,9 @@ def segmenter() -> torch.nn.Module:
 def test_a_packed_file_of_four_bits_gives_the_networks_masks(segmenter: torch.nn.Module, tmp_path: Path) -> None:
     path = tmp_path / "roads.packed"
     made = rw.export_network(segmenter, path, format="packed", images=images(), **HOW)
-    assert made.agreement > 0.999 and "of the pixels of 6 given images" in made.remarks[0]
+    assert (
+        made.agreement is not None and made.agreement > 0.999 and "of the pixels of 6 given images" in made.remarks[0]
+    )
     predict, facts = open_file(path)
     with torch.no_grad():
         known = torch.nn.functional.interpolate(segmenter(prepare(images(), SPEC)), SIZE, mode="bilinear")
@@ -66,7 +68,7 @@ def test_an_onnx_file_of_four_bits_runs_in_onnx_runtime(segmenter: torch.nn.Modu
     session_of = pytest.importorskip("onnxruntime").InferenceSession
     path = tmp_path / "roads.onnx"
     made = rw.export_network(segmenter, path, input="uint8_bhwc", output="probabilities", images=images(), **HOW)
-    assert made.agreement > 0.95
+    assert made.agreement is not None and made.agreement > 0.95
     session = session_of(str(path), providers=["CPUExecutionProvider"])
     facts = session.get_modelmeta().custom_metadata_map
     assert json.loads(facts["classes"]) == [*CLASSES] and facts["task"] == "segmentation"

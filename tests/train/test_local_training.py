@@ -32,7 +32,8 @@ def test_one_step_is_gradient_descent_by_hand_and_leaves_what_was_sent() -> None
     one, sent = client(8, 0), network()
     before = [weight.detach().clone() for weight in sent.parameters()]
     local = trained_locally(sent, one, steps=1, batch_size=8, rate=0.5, draws=generator(0, "batches"))
-    gradients = torch.autograd.grad(torch.nn.functional.cross_entropy(sent(one.images), one.labels), sent.parameters())
+    loss = torch.nn.functional.cross_entropy(sent(one.images), one.labels)
+    gradients = torch.autograd.grad(loss, list(sent.parameters()))
     for then, gradient, after, kept in zip(before, gradients, local.parameters(), sent.parameters(), strict=True):
         assert torch.allclose(after, then - 0.5 * gradient, atol=1e-7) and torch.equal(kept, then)
 
@@ -95,6 +96,7 @@ def test_diversity_against_numpy() -> None:
 
 def test_features_are_of_their_class_and_noise() -> None:
     maker = build(FeatureGenerator, num_classes=3, seed=0, features=2, noise=4).eval()
+    assert isinstance(maker, FeatureGenerator)
     noise = torch.rand(1, 4, generator=torch.Generator().manual_seed(0)).expand(2, 4)
     one, other = maker(torch.tensor([0, 1]), noise)
     assert not torch.equal(one, other)

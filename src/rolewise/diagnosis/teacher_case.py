@@ -116,4 +116,4 @@ def multiplications(teacher: nn.Module, images: Tensor, reading: Preprocessing) 
     except UNFIT:  # a network of one size
         with FlopCounterMode(display=False) as counter:
             preprocessed_logits(teacher, images[:1], reading)
-    return max(1, counter.get_total_flops() // 2)
+    return max(1, int(counter.get_total_flops()) // 2)

@@ -42,4 +42,4 @@ def compile_mode(training: Training, device: torch.device) -> dict[str, Any]:
 
 def begin_step() -> None:
     """Marks the begin of a step for torch: outputs of recorded passes of the step before may be overwritten."""
-    torch.compiler.cudagraph_mark_step_begin()
+    torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]

@@ -124,4 +124,4 @@ class StackedTrainings:
 
 def _apart(values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
     """Returns tensors [P B, ...] as [P, B, ...]."""
-    return {name: value.unflatten(0, (count, -1)) for name, value in values.items()}
+    return {name: value.view(count, -1, *value.shape[1:]) for name, value in values.items()}
