@@ -137,7 +137,7 @@ def _around_steps(config: ExperimentConfig, stage: Stage, rate: Rate) -> float:
 
 
 def resampled(config: ExperimentConfig, stage: Stage) -> dict[str, int]:
-    """Returns how often a test computes its metric on a resample of the test images, by role; empty of other stages.
+    """Returns the number of resamples of the test images that a test computes its metric on, by role; else empty.
 
     Args:
         config: the experiment.
