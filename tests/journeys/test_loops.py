@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+import rolewise
+
 ROOT = Path(__file__).resolve().parents[2]
 (FIVE_LINES,) = re.findall(r"^Five lines .*?^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
 #: Examples of libraries' own loops, run where the library is installed.
@@ -185,7 +187,8 @@ print(json.dumps(found))
 @pytest.mark.slow
 def test_own_loops_train_alike_beside_the_installed_package(tmp_path: Path) -> None:
     installed, folder = tmp_path / "site", tmp_path / "mine"
-    shutil.copytree(ROOT / "src" / "rolewise", installed / "rolewise", ignore=shutil.ignore_patterns("__pycache__"))
+    package = Path(rolewise.__file__).parent
+    shutil.copytree(package, installed / "rolewise", ignore=shutil.ignore_patterns("__pycache__"))
     folder.mkdir()
     (folder / "loops.py").write_text(LOOPS)
     (folder / "five_lines.py").write_text(FIVE_LINES)
