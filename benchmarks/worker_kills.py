@@ -1,18 +1,22 @@
-"""Kills workers, or the main process, of a search at random moments, and compares the bytes with an undisturbed search.
+"""Kills workers, machines or the main process of a search at random, and compares the bytes with an undisturbed search.
 
     python benchmarks/worker_kills.py --kills 50
     python benchmarks/worker_kills.py --kills 50 --runner ray
     python benchmarks/worker_kills.py --kills 20 --main
+    python benchmarks/worker_kills.py --kills 10 --nodes
 
 The members train nothing: each interval is a sleep and a step of a random walk whose generator is part of its state. So
 whatever is lost, done twice or done from the wrong state shows in the lineage. No work is killed more than twice: work
-that is lost three times retires its member, which is another rule. Where one byte differs, it names the first file and
-field, keeps the folders and ends with exit code 1; it prints the number of kills that found their victim alive.
+that is lost three times retires its member, which is another rule. A machine is a raylet of its own on this one, with
+room for one worker: it goes with the worker that is at work there, and another machine comes. Where one byte differs,
+it names the first file and field, keeps the folders and ends with exit code 1; it prints the number of kills that found
+their victim alive.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -23,11 +27,13 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from ray_machines import RayMachines
 
 from rolewise.jobs.job import MOST_LOSSES
 from rolewise.jobs.ray_cluster import RayCluster
@@ -127,10 +133,11 @@ class Killer:
         kills: number of kills.
         seconds: mean time between two.
         choice: the stream of moments and victims.
+        end: ends a process, by its number.
     """
 
-    def __init__(self, kills: int, seconds: float, choice: random.Random) -> None:
-        self.left, self.seconds, self.choice = kills, seconds, choice
+    def __init__(self, kills: int, seconds: float, choice: random.Random, end: Callable[[int], None]) -> None:
+        self.left, self.seconds, self.choice, self.end = kills, seconds, choice, end
         self.processes = Path()
         self.over = threading.Event()
         self.killed: set[int] = set()
@@ -148,24 +155,46 @@ class Killer:
             if victims and len(alive) >= 2:
                 victim = self.choice.choice(victims)
                 self.killed.add(victim)
-                self.lost[work[victim]] += 1
-                os.kill(victim, signal.SIGKILL)
-                self.left -= 1
+                with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # it has just ended by itself
+                    self.end(victim)
+                    self.lost[work[victim]] += 1
+                    self.left -= 1
 
 
-def killed_workers(root: Path, kills: int, cluster: RayCluster | None, choice: random.Random) -> tuple[int, int]:
+def kill(process: int) -> None:
+    """Kills a process of this machine."""
+    os.kill(process, signal.SIGKILL)
+
+
+def killed_machines(root: Path, kills: int, choice: random.Random) -> tuple[int, int]:
+    """Repeats a search while machines of its cluster go and others come; returns the kills and how many differed."""
+    machines = RayMachines(2)
+    try:
+        return killed_workers(root, kills, machines.cluster, choice, machines.replace)
+    finally:
+        machines.close()
+
+
+def killed_workers(
+    root: Path,
+    kills: int,
+    cluster: RayCluster | None,
+    choice: random.Random,
+    end: Callable[[int], None] = kill,
+) -> tuple[int, int]:
     """Repeats a search while its workers are killed; returns the kills and the searches that differed."""
     searched(root / "undisturbed", root / "own", 0.0, 1)
-    killer = Killer(kills, 0.4 if cluster is None else 1.0, choice)
+    killer = Killer(kills, 0.4 if cluster is None else 1.0, choice, end)
     killer.thread.start()
     other = number = 0
-    while killer.left:
+    while killer.left and killer.thread.is_alive():
         number += 1
         killer.processes = root / f"processes {number}"
         searched(root / str(number), killer.processes, 0.1 if cluster is None else 0.5, 2, cluster)
         other += differs(root, number)
     killer.over.set()
-    return len(killer.killed), other
+    killer.thread.join()
+    return kills - killer.left, other
 
 
 def killed_mains(root: Path, kills: int, choice: random.Random) -> tuple[int, int]:
@@ -196,11 +225,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runner", choices=("processes", "ray"), default="processes")
     parser.add_argument("--main", action="store_true", help="kill the main process in place of workers")
+    parser.add_argument("--nodes", action="store_true", help="kill machines of a cluster in place of workers")
     given = parser.parse_args()
     choice, began = random.Random(given.seed), time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="worker-kills-"))
     if given.main:
         kills, other = killed_mains(folder, given.kills, choice)
+    elif given.nodes:
+        kills, other = killed_machines(folder, given.kills, choice)
     else:
         cluster = None
         if given.runner == "ray":
@@ -209,13 +241,13 @@ def main() -> None:
             ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
             cluster = RayCluster("local")
         kills, other = killed_workers(folder, given.kills, cluster, choice)
-    whom = "the main process" if given.main else f"workers ({given.runner})"
+    whom = "the main process" if given.main else "machines" if given.nodes else f"workers ({given.runner})"
     print(f"{kills} kills of {whom} in {time.monotonic() - began:.0f} s: {other} searches with other bytes")
     if other:
         print(f"the searches are kept in {folder}")
     else:
         shutil.rmtree(folder)
-    raise SystemExit(other > 0)
+    raise SystemExit(other > 0 or kills < given.kills)
 
 
 if __name__ == "__main__":

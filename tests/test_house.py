@@ -144,6 +144,24 @@ def test_files_are_small():
     assert not odd_lengths(PACKAGE), "split what says two things, join what says half a thing"
 
 
+def code_lines_of(path: Path) -> int:
+    """Counts a file's lines of code: without blank ones, comments and docstrings."""
+    text = path.read_text(encoding="utf-8")
+    aside: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        first = node.body[0] if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and node.body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            aside.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
+    lines = enumerate(text.splitlines(), start=1)
+    return sum(bool(line.strip()) and not line.strip().startswith("#") for number, line in lines if number not in aside)
+
+
+def test_the_executor_stays_small():
+    parts = ("scheduler", "job_queue", "workers", "this_process", "local_processes", "ray_actors")
+    lines = {name: code_lines_of(PACKAGE / "jobs" / f"{name}.py") for name in parts}
+    assert 300 < sum(lines.values()) <= 700, f"the scheduler and its three kinds of workers grow: {lines}"
+
+
 def parts_of_rooms(package: Path) -> dict[str, float]:
     """Gives each room's part of the package's lines."""
     lines: dict[str, int] = {}

@@ -18,6 +18,7 @@ FOUNDATION = {
     "errors",
     "files",
     "foreign_code",
+    "freed_memory",
     "image_limits",
     "inputs",
     "jobs",

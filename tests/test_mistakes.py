@@ -173,6 +173,84 @@ IN_CONFIGS: dict[str, tuple[str, str, str, str]] = {
         "faulty/train/a/0.png cannot be read as an image",
         "set data.arguments.faulty to skip",
     ),
+    "an empty folder of images": (
+        "digits, validation: 100",
+        "image_folder, root: empty, validation: 2",
+        "c.yaml:4  data: empty must hold one folder for each of at least two classes, got none",
+        "put the images of each class into a folder",
+    ),
+    "a folder whose name is no ASCII": (
+        "digits, validation: 100",
+        "image_folder, root: табло, validation: 2",
+        "c.yaml:4  data: табло must hold one folder",
+        "put the images of each class into a folder",
+    ),
+    "a file for the data's folder": (
+        "digits, validation: 100",
+        "npz, root: notes.txt, validation: 2",
+        "c.yaml:4  data.root: must be a folder, got the file notes.txt",
+        "set it to the folder that holds the file",
+    ),
+    "no number of classes": ("digits, validation", "digits, classes: 5, validation", "data.classes", "known: arg"),
+    "masks of classes": ("workers: 1", "task: segmentation", "c.yaml:3  task", "write task: classification, or set"),
+    "a schedule's name alone": (
+        "batch_size: 45",
+        "batch_size: 45, schedule: cosine",
+        "c.yaml:13  students[0].train.schedule",
+        "write schedule: {name: cosine}",
+    ),
+    "bits for a section": (
+        "  images: 90",
+        "  images: 90\n  quantise: 8",
+        "c.yaml:13  students[0].quantise: must be a mapping of settings, got 8",
+        "its settings: weights, activations",
+    ),
+    "a share above one": ("  images: 90", "  images: 90\n  mix: {share: 2}", "students[0].mix.share", "change it"),
+    "an American spelling": (
+        "- name: small",
+        "- name: small\n  quantize: {weights: 8}",
+        "students[0].quantize",
+        '"quantise"?',
+    ),
+    "a layer to keep": (
+        "  images: 90",
+        "  images: 90\n  quantise: {weights: 2, keep: [nope]}",
+        "c.yaml:13  students[0].quantise.keep",
+        "known: fc, stages.0.0",
+    ),
+    "a precision": (
+        "batch_size: 45",
+        "batch_size: 45, precision: bf16",
+        "c.yaml:13  students[0].train.precision",
+        "must be 'float32', 'bfloat16'",
+    ),
+    "one augmentation": ("student: [none]", "student: none", "c.yaml:17  arms.student", "write [none]"),
+    "a switch for a list": ("student: [none]", "student: [none], distill: yes", "arms.distill", "write [true]"),
+    "a method as a key": (
+        "{name: kd, temperature: 4.0, weight: 0.9}",
+        "kd: {temperature: 4.0}",
+        "c.yaml:15  distill.methods[0]",
+        "write {name: kd}, its settings beside the name",
+    ),
+    "a preset as a key": (
+        "student: [none]",
+        "student: [{randaugment: {num_ops: 1}}]",
+        "c.yaml:17  arms.student[0]",
+        "write {name: randaugment}, its settings beside the name",
+    ),
+    "a tap of no layer": (
+        "name: kd, temperature: 4.0",
+        "name: attention, student_taps: layer9, teacher_taps: layer9",
+        "c.yaml:15  distill.methods[0].student_taps",
+        "its taps are stage1, stage2",
+    ),
+    "a teacher of a student": (
+        "  images: 90",
+        "  images: 90\n  teachers: [big]",
+        "c.yaml:13  students[0].teachers[0]",
+        "known: teacher",
+    ),
+    "a view": ("distill:\n", "distill:\n  view: owns\n", "c.yaml:15  distill.view", 'did you mean "own"?'),
     "a reader's argument": (
         "digits, validation: 100, test: 300",
         "image_folder, root: one, validation: 2, arguments: {sise: 8}",
@@ -196,7 +274,7 @@ COMMANDS: dict[str, tuple[list[str], str, str]] = {
     "no place": (["run", "c.yaml"], "Missing option '--out'", "run --help"),
     "a setting as an option": (["run", "c.yaml", "--out", "r", "--workers", "3"], "--workers", "--set workers=3"),
     "no file": (["validate", "no.yaml"], "no.yaml:1", "check the path"),
-    "a folder for a file": (["validate", "."], "must be a regular file, got a folder", "check the path"),
+    "a folder for a file": (["validate", "."], "must be a regular file, got a folder", "did you mean c.yaml or"),
     "no UTF-8": (["validate", "latin.yaml"], "latin.yaml:1", "save it as UTF-8"),
     "a study for a run": (["run", "study.yaml", "--out", "r"], "study.yaml must be an experiment", "rolewise study st"),
     "a run for a study": (["study", "c.yaml", "--out", "r"], "c.yaml must be a study", "rolewise run c.yaml"),
@@ -252,6 +330,48 @@ COMMANDS: dict[str, tuple[list[str], str, str]] = {
     "no PNG": (["preview", "none", "--out", "x.mp4"], "--out must end in .png", "rename it"),
     "no teacher to advise": (["advise", "c.yaml", "--out", "r"], "a trained teacher must be given", "--teacher FILE"),
     "no advice": (["regret", "made"], "Missing option '--advice'", "regret --help"),
+    "weights for a config": (["validate", "whole.pt"], "whole.pt:1  the file: must be UTF-8", "give a config, a file"),
+    "a folder of configs": (["validate", "configs"], "got 'configs'", "did you mean configs/c.yaml?"),
+    "pictures for a config": (
+        ["data", "look", "one"],
+        "one must be a config, got a folder",
+        "new DIR --template photos",
+    ),
+    "no pictures to pack": (["data", "pack", "empty", "out"], "empty must hold one folder", "put the images of each"),
+    "a file for a run": (
+        ["report", "own.py"],
+        "own.py is no run folder (it is a file)",
+        "give the folder that rolewise",
+    ),
+    "another folder for a run": (
+        ["table", "full"],
+        "full is no run folder (it has no run.json)",
+        "give the folder that",
+    ),
+    "a study for a run's folder": (["evaluate", "studied", "seed0/x"], "it is a study's", "studied/cells/NAME"),
+    "a file to watch": (["watch", "own.py"], "got the file own.py", "give the one that --out named"),
+    "a damaged record": (["report", "damaged"], "damaged/run.json is not valid JSON", "put it back, or start anew"),
+    "a run without training": (
+        ["predict", "made", "one"],
+        "is not finished",
+        "rolewise run made/config.yaml --out made",
+    ),
+    "a format to export": (["export", "made", "--format", "onxx", "--out", "x"], "got 'onxx'", 'did you mean "onnx"?'),
+    "a method to compare": (["compare", "--methods", "kdd", "--data", "digits", "--out", "r"], "'kdd'", 'mean "kd"'),
+    "a recipe": (["compare", "--methods", "kd", "--data", "digts", "--out", "r"], "got 'digts'", 'mean "digits"?'),
+    "a lone network": (
+        ["compare", "--methods", "kd", "--data", "digits", "--pair", "resnet20", "--out", "r"],
+        "--pair must be two networks",
+        "such as resnet56:resnet20",
+    ),
+    "a system": (["system", "fedgn", "--out", "r"], "no system is called 'fedgn'", 'did you mean "fedgen"?'),
+    "a system's setting": (
+        ["system", "fedgen", "--out", "r", "--set", "seds=[0]"],
+        'the setting seds: no such setting of "fedgen"',
+        'did you mean "seeds"?',
+    ),
+    "another tool's config": (["convert", "torchdistil", "c.yaml"], "got 'torchdistil'", 'mean "torchdistill"?'),
+    "a place that takes nothing": (["run", "c.yaml", "--out", "/proc/x"], "/proc/x", "give a place that can be read"),
     "no tracker": (["track", "made", "--with", "csvs"], "--with csvs", 'did you mean "csv"?'),
 }
 
@@ -375,7 +495,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "study.yaml").write_text(STUDY)
     (root / "latin.yaml").write_bytes(b"name: caf\xe9\n")
     (root / "other.json").write_text(json.dumps({"kind": "policy"}))
-    (root / "full").mkdir()
+    (root / "notes.txt").write_text("notes")
+    for name in ("empty", "табло", "full", "configs", "studied", "damaged"):
+        (root / name).mkdir()
+    (root / "configs/c.yaml").write_text(CONFIG)
+    (root / "studied/study.json").write_text("{}")
+    (root / "damaged/run.json").write_text('{"version": [')
     (root / "full/notes.txt").write_text("notes")
     torch.save(nn.Linear(2, 2), root / "whole.pt")
     torch.save({"conv1.weight": torch.zeros(3, 3)}, root / "other.pt")
@@ -453,4 +578,4 @@ def test_a_mistaken_call(mistake: str):
 
 
 def test_the_table_has_the_mistakes_of_every_kind():
-    assert len(IN_CONFIGS) + len(IN_STUDIES) + len(COMMANDS) + len(CALLS) >= 100
+    assert len(IN_CONFIGS) + len(IN_STUDIES) + len(COMMANDS) + len(CALLS) >= 130

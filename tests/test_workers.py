@@ -240,7 +240,7 @@ def test_what_workers_print_is_passed_on_and_each_warning_once(capsys: pytest.Ca
     assert len(lines) == 4
 
 
-def test_a_warning_that_this_process_has_shown_is_not_shown_again_for_a_worker(
+def test_a_warning_that_this_process_has_shown_is_not_shown_again_by_itself_or_for_a_worker(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
@@ -250,6 +250,7 @@ def test_a_warning_that_this_process_has_shown_is_not_shown_again_for_a_worker(
     other = warnings.formatwarning(UserWarning("mind"), UserWarning, "a.py", 3)
     assert here == "DataWarning: a set is odd\n", "where this package's code stands helps nobody"
     assert other == "UserWarning: mind (a.py:3)\n"
+    assert warnings.formatwarning(DataWarning("a set is odd"), DataWarning, "elsewhere.py", 5) == ""
     lines = worker_output.WorkerOutput()
     for text in (here, other, "DataWarning: another\n"):
         os.write(lines.writer.fileno(), text.encode())

@@ -29,6 +29,7 @@ from claims import (  # noqa: F401 (they register)
     splits,
     summary,
     systems,
+    task_runs,
     teacher_mode,
 )
 from claims.coverage import DERIVED

@@ -1,8 +1,9 @@
-"""A moving average of a network's weights."""
+"""Averages of weights: a moving one of a network, and a weighted one of several."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -63,3 +64,24 @@ class Average:
         for target, source in self._pairs:
             if not target.is_floating_point():
                 target.copy_(source)
+
+
+@torch.no_grad()
+def merge_into(network: nn.Module, networks: Sequence[nn.Module], weights: Sequence[float]) -> None:
+    r"""Sets a network to the weighted mean of others of its kind, and keeps its counters.
+
+    .. math:: \theta \leftarrow \sum_k \frac{n_k}{\sum_j n_j} \theta_k
+
+    Source: McMahan et al. (2017), https://arxiv.org/abs/1602.05629, where each counts by its number of examples.
+
+    Args:
+        network: it is changed in place.
+        networks: at least one.
+        weights: n, of each network, with a positive sum.
+    """
+    parts = torch.tensor(weights, dtype=torch.float64) / sum(weights)
+    states = [one.state_dict() for one in networks]
+    for name, target in network.state_dict().items():
+        if target.is_floating_point():
+            stacked = torch.stack([state[name].double() for state in states])
+            target.copy_(torch.tensordot(parts.to(stacked.device), stacked, dims=1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 class RolewiseError(Exception):
@@ -98,6 +98,20 @@ def near(name: str, known: Iterable[str]) -> str:
     if matches:
         return "; did you mean " + " or ".join(f'"{match}"' for match in matches) + "?"
     return f"; known: {listed(names)}" if names else "; none exist"
+
+
+def without_name(section: object, known: Iterable[str]) -> str:
+    """Returns the remedy for a section without a ``name``: how it is written, or the names there are.
+
+    Args:
+        section: as it was given; often a name as the key of its settings, or alone.
+        known: the known names.
+    """
+    names = list(known)
+    given = list(section) if isinstance(section, Mapping) else [section]
+    if len(given) == 1 and given[0] in names:
+        return f"; write {{name: {given[0]}}}, its settings beside the name"
+    return f"; known: {listed(names)}"
 
 
 def listed(names: Iterable[str], most: int = 360) -> str:

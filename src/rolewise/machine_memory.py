@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from rolewise.freed_memory import give_back_freed_memory
+
 #: Where Linux keeps what a container may take, and what it has taken: (limit, usage), of both generations of groups.
 _GROUPS = (
     ("memory.max", "memory.current"),
@@ -34,6 +36,7 @@ def free_memory() -> int | None:
 def release_memory() -> None:
     """Frees the memory that a failed piece of work held, on this machine and on its GPUs, for the next one."""
     gc.collect()
+    give_back_freed_memory()
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         with contextlib.suppress(RuntimeError):
             torch.cuda.empty_cache()

@@ -81,6 +81,7 @@ def read_sealed(path: Path, what: str, remedy: str) -> dict[str, Any]:
         state = path.stat()
         found = _read_sealed(path, state.st_mtime_ns, state.st_size, state.st_ino)
     except (OSError, InputError) as error:
+        remedy = remedy if path.exists() else remedy.removeprefix("delete it and ")
         why = str(error).partition(f"{path} ")[2] or f"cannot be read ({getattr(error, 'strerror', error)})"
         raise InputError(f"{what} {path} {why.partition('; ')[0]}; {remedy}") from error
     # A copy, since what was read is kept.

@@ -17,6 +17,10 @@ _Steps = tuple[str | int, ...]
 _RULES = RULES | {
     "string_pattern_mismatch": "lower-case letters, digits, _ and -, starting with a letter or digit",
 }
+#: What pydantic calls it where a mapping was expected.
+_OF_SECTIONS = ("model_type", "model_attributes_type", "dict_type")
+#: What older YAML reads as true and false, and we as text.
+_SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _BOUNDS = {
     "greater_than_equal": ("at least", "ge"),
     "greater_than": ("above", "gt"),
@@ -92,8 +96,14 @@ def _message(items: list[Mapping[str, Any]], path: _Steps, got: Any, kind: type[
     message = f"must be {' or '.join(phrases)}, got {quoted_value(got)}"
     if first["type"] == "literal_error" and isinstance(got, str):
         message += _meant(got, _words(context["expected"]))
-    elif got in ("yes", "no", "on", "off") and "true or false" in message:
-        message += f"; write {'true' if got in ('yes', 'on') else 'false'}"
+    elif not isinstance(got, Mapping) and (known := _settings_for(items, path, kind)):
+        named = isinstance(got, str) and "name" in known
+        key = f"{path[-1]}: " if isinstance(path[-1], str) else ""
+        message += f"; write {key}{{name: {got}}}" if named else f"; its settings: {', '.join(known)}"
+    elif phrases == [_RULES["list_type"]] and not isinstance(got, Mapping | None):
+        message += f"; write [{_SWITCHES.get(str(got), got)}]"
+    elif isinstance(got, str) and got in _SWITCHES and "true or false" in message:
+        message += f"; write {_SWITCHES[got]}"
     return message
 
 
@@ -121,6 +131,13 @@ def _words(expected: str) -> list[str]:
 def _meant(got: str, known: list[str]) -> str:
     hint = near(got, known)
     return hint if "did you mean" in hint else ""
+
+
+def _settings_for(items: list[Mapping[str, Any]], path: _Steps, kind: type[BaseModel]) -> list[str]:
+    """Returns the settings of a section that something else was given for; empty where no section may stand there."""
+    if not path or any(item["type"] not in _OF_SECTIONS for item in items):
+        return []
+    return _fields_at(path, kind)
 
 
 def _fields_at(path: _Steps, whole: type[BaseModel]) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rolewise.data import ImageData, box_list, collate_boxes, packed_boxes, read
+from rolewise.data import ImageData, box_list, collate_boxes, drawn_shapes, joined_boxes, packed_boxes, read
 from rolewise.data.box_files import placed_box
 from rolewise.data.box_targets import packed_again
 from rolewise.data.data_checks import DataWarning
@@ -293,3 +293,22 @@ def test_images_of_several_sizes_are_padded_at_the_right_and_the_bottom():
         collate_boxes([(first, target), (second, listed)])
     with pytest.raises(InputError, match="the same channels and type"):
         collate_boxes([(first, target), (second.byte(), target)])
+
+
+def test_joined_boxes_are_those_of_each_image() -> None:
+    first = packed_boxes([(np.array([[1, 2, 3, 4]]), [1], [False]), (np.zeros((0, 4)), [], [])])
+    second = packed_boxes([(np.array([[1, 1, 2, 2], [0, 0, 5, 5]]), [0, 2], [True, False])])
+    joined = joined_boxes([first, second])
+    assert joined.shape == (3, 2, 6)
+    for found, wanted in zip(box_list(joined), [*box_list(first), *box_list(second)], strict=True):
+        assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+
+
+def test_drawn_shapes_fill_their_boxes_and_every_third_image_has_small_ones_alone() -> None:
+    made, again = (drawn_shapes(12, (48, 64), torch.Generator().manual_seed(0)) for _ in range(2))
+    assert torch.equal(made.images, again.images) and made.classes == ("square", "disc")
+    for at, (image, target) in enumerate(zip(made.images, box_list(made.labels), strict=True)):
+        assert (float((target["boxes"][:, 2:] - target["boxes"][:, :2]).max()) > 20) == (at % 3 > 0)
+        x1, y1, x2, y2 = target["boxes"][-1].int().tolist()  # the last is in front
+        bright = float((image[0, y1:y2, x1:x2] > 120).double().mean())
+        assert bright == 1 if target["labels"][-1] == 0 else 0.6 < bright < 1

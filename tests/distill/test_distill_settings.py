@@ -36,7 +36,7 @@ def test_every_wrong_setting_is_one_fault_with_its_key() -> None:
     assert faults("[{name: rkd, angle: -1, normalise: yes, student_taps: [a, b], teacher_taps: [a]}]") == {
         "[0].angle": "must be a number of at least 0, got -1",
         "[0].normalise": "must be true or false, got 'yes'",
-        "[0].student_taps": "student_taps and teacher_taps must be equally many, got 2 and 1",
+        "[0].student_taps": "student_taps and teacher_taps must be equally many, got 2 and 1; name as many of each",
     }
     assert faults("[{name: rkd, student_taps: 3, teacher_taps: [a]}]") == {
         "[0].student_taps": "must be a tap's name, a module path or a list of these, got 3"

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rolewise.experiment import builders, load, step_timing
-from rolewise.experiment.estimate import estimated_seconds, evaluated, stage_times
+from rolewise.experiment.estimate import estimated_seconds, evaluated, resampled, stage_seconds, stage_times
 from rolewise.experiment.pipeline import images_of, plan
 from rolewise.experiment.run_folder import open_run
 from rolewise.experiment.seed_data import seed_data_of
@@ -60,6 +60,22 @@ def test_evaluations_are_counted_by_network() -> None:
     assert found["seed0/small-screened-search"] == {"small": 600, "teacher": 64 * 8 * 512}
     trained = load(QUICK, ["seeds=[0]", "arms.student=[none]", "retrain_on_validation=true", "students[0].images=null"])
     assert evaluated(trained, stages_of(trained)[-2], 100, 300) == {}
+
+
+def test_a_metric_that_is_no_mean_of_images_is_computed_on_resamples_of_the_test_images() -> None:
+    several = load(QUICK, ["arms.student=[none, randaugment]", "arms.teacher=[none]", "seeds=[0, 1]"])
+    test = next(stage for stage in stages_of(several) if stage.kind == "test")
+    # Four arms, of which the two under RandAugment are also compared with their controls, 200 resamples of either.
+    assert resampled(several, test) == {"teacher": 200, "small": 200 * 4 + 2 * 200 * 2}
+    assert resampled(several, stages_of(several)[0]) == {}
+    one = several.changed(seeds=(0,))
+    assert resampled(one, stages_of(one)[-1])["teacher"] == 400
+    seconds = stage_seconds(one, stages_of(one)[-1], 0, (0, 50), lambda what, _: 0.001 * (what == "resampling"))
+    assert seconds == pytest.approx(50 * 0.001 * (400 + 400 * 4 + 800), abs=0.5)
+    for primary, is_timed in (("accuracy", False), ("f1_macro", True)):
+        config = one.changed(metrics=("accuracy", "f1_macro"), primary=primary)
+        data = seed_data_of(config, 0, builders.configured_device(config.device), None)
+        assert (step_timing.resampling_seconds(data, "small") > 0) == is_timed
 
 
 def test_a_teacher_from_a_file_is_not_counted_as_a_training(tmp_path: Path) -> None:

@@ -57,7 +57,9 @@ def test_parts_that_a_search_can_bring_to_nothing_together_are_refused_at_each()
     settings = ["distill.methods=[{name: dist}]"]
     low = "{low: 0, high: 2}"
     with pytest.raises(ConfigError) as caught:
-        load(QUICK, [*settings, f"search.scalars={{distill.methods.0.inter: {low}, distill.methods.dist.intra: {low}}}"])
+        load(
+            QUICK, [*settings, f"search.scalars={{distill.methods.0.inter: {low}, distill.methods.dist.intra: {low}}}"]
+        )
     assert [fault.path for fault in caught.value.faults] == [
         "search.scalars.distill.methods.0.inter.low",
         "search.scalars.distill.methods.dist.intra.low",

@@ -1,4 +1,4 @@
-"""A search whose states lie in an S3 store, on a server of this machine: the same bytes, in workers and after stops."""
+"""A search and a run whose states lie in an S3 store, on a server of this machine: the same bytes from workers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from search_toys import SteppedFactory
 from test_search_local import files_of, run
 
 from rolewise.errors import InputError, Interrupted
+from rolewise.experiment import load
+from rolewise.experiment import run as run_experiment
 from rolewise.jobs.store import StoredPath, store_at
 from rolewise.search import member_states
 
@@ -77,3 +79,21 @@ def test_the_same_bytes_from_workers_after_stops(bucket: str, tmp_path: Path) ->
     assert not member_states.stored_intervals(store_at(states)), "at the end the states are gone"
     with pytest.raises(InputError, match="are of another search; choose another address"):
         run(tmp_path / "foreign", members=3, intervals=3, seed=8, states=states)
+
+
+def test_a_run_whose_workers_share_a_bucket_alone(bucket: str, tmp_path: Path) -> None:
+    quick = Path(__file__).parent.parent / "experiment" / "quick.yaml"
+    config = load(quick, ["seeds=[0]", "arms.student=[own]", "arms.distill=[true]", "search.members=2", "workers=2"])
+    run_experiment(config, tmp_path / "whole")
+    run_experiment(config, tmp_path / "first", states=f"{bucket}/run")
+    started: list[str] = []
+    run_experiment(
+        config, tmp_path / "second", states=f"{bucket}/run", on_update=lambda news: started.append(news.stage)
+    )
+    assert not started, "all of it came from the bucket"
+    for name in ("first", "second"):
+        files = {path.relative_to(tmp_path / name): path for path in (tmp_path / name / "stages").rglob("*.*")}
+        assert any(path.name == "weights.safetensors" for path in files)
+        for inside, path in files.items():
+            if inside.name not in ("timing.jsonl", "seconds.json"):
+                assert path.read_bytes() == (tmp_path / "whole" / inside).read_bytes(), inside

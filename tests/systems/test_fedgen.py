@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pickle
 from typing import Any
 
@@ -10,15 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from rolewise.batch import Batch, Context
 from rolewise.errors import InputError
 from rolewise.jobs.job import JobContext
 from rolewise.models import build
-from rolewise.seeds import generator
+from rolewise.models.feature_networks import FeatureGenerator, SplitNetwork
 from rolewise.systems import SYSTEMS, Piece
-from rolewise.systems.fedgen.clients import Client, SplitNetwork, divided, merged, trained_locally
-from rolewise.systems.fedgen.feature_generator import diversity_loss
+from rolewise.systems.fedgen.feature_objective import FeatureObjective
 from rolewise.systems.fedgen.fedgen_system import FEDGEN, FedGenSettings, federation_of
 from rolewise.systems.known_systems import system_settings
+from rolewise.train import Update, train_step
+from rolewise.train.generator_losses import diversity_loss
+from rolewise.train.local_training import Client
 
 QUIET = JobContext(lambda line: None, lambda: False)
 
@@ -28,84 +30,30 @@ def rows(method: str, shared: str = "parameters", **settings: Any) -> list[dict[
     return list(FEDGEN.train(Piece(0, {"data": "digits", "shared": shared, "method": method}), chosen, QUIET))
 
 
-def network(seed: int = 0) -> SplitNetwork:
-    made = build(SplitNetwork, num_classes=3, seed=seed, inputs=4, hidden=5, features=6)
-    assert isinstance(made, SplitNetwork)
-    return made
-
-
-def hidden(one: SplitNetwork) -> torch.Tensor:
-    return one.get_parameter("extractor.1.weight")
-
-
-def last(one: SplitNetwork) -> torch.Tensor:
-    return one.get_parameter("predictor.weight")
-
-
-def client(count: int, seed: int) -> Client:
-    draws = torch.Generator().manual_seed(seed)
-    labels = torch.randint(3, (count,), generator=draws)
-    return Client(torch.rand(count, 1, 2, 2, generator=draws), labels, torch.bincount(labels, minlength=3))
-
-
-def test_every_example_has_one_client_and_few_have_all_classes() -> None:
-    images, labels = torch.arange(400.0).reshape(400, 1, 1, 1), torch.arange(400) % 8
-    for concentration in (0.1, 100.0):
-        found = divided(images, labels, 5, concentration, generator(3, "division"))
-        seen = torch.cat([one.images.flatten() for one in found]).sort().values
-        assert torch.equal(seen, images.flatten())
-        assert all(torch.equal(one.counts, torch.bincount(one.labels, minlength=8)) for one in found)
-        held = [int((one.counts > 0).sum()) for one in found]
-        assert (sum(held) / 5 < 6) if concentration < 1 else held == [8] * 5
-
-
-def test_a_client_without_an_example_is_refused() -> None:
-    with pytest.raises(InputError, match=r"number \d+ of 12 has none at concentration 0\.01; use fewer clients"):
-        divided(torch.zeros(30, 1), torch.arange(30) % 3, 12, 0.01, generator(0, "division"))
-
-
-def test_merging_is_the_mean_by_examples() -> None:
-    first, second, into = network(1), network(2), network(3)
-    before = hidden(into).clone()
-    merged([first, second], [30, 10], into, predictor_alone=True)
-    expected, found = 0.75 * last(first) + 0.25 * last(second), last(into)
-    assert torch.allclose(found, expected) and torch.equal(hidden(into), before)
-    merged([first, second], [30, 10], into, predictor_alone=False)
-    assert torch.allclose(hidden(into), 0.75 * hidden(first) + 0.25 * hidden(second))
-
-
-def test_one_client_s_step_is_gradient_descent_by_hand() -> None:
-    one, sent = client(8, 0), network()
-    local = trained_locally(sent, one, steps=1, batch_size=8, rate=0.5, draws=generator(0, "batches"))
-    loss = torch.nn.functional.cross_entropy(sent(one.images), one.labels)
-    gradients = torch.autograd.grad(loss, list(sent.parameters()))
-    for before, gradient, after in zip(sent.parameters(), gradients, local.parameters(), strict=True):
-        assert torch.allclose(after, before - 0.5 * gradient, atol=1e-7)
-
-
-def test_proximity_pulls_towards_what_was_sent() -> None:
-    one, sent = client(30, 1), network()
-    free, near = (
-        trained_locally(sent, one, steps=20, batch_size=8, rate=0.3, draws=generator(0, "batches"), proximity=proximity)
-        for proximity in (0.0, 2.0)
-    )
-
-    def distance(local: SplitNetwork) -> float:
-        pairs = zip(local.parameters(), sent.parameters(), strict=True)
-        return sum(float(((now - then) ** 2).sum().detach()) for now, then in pairs)
-
-    assert distance(near) < 0.5 * distance(free)
-
-
-def test_diversity_against_numpy() -> None:
-    draws = np.random.default_rng(0)
-    noise, features = draws.random((5, 4)), draws.standard_normal((5, 3))
-    apart = [[((a - b) ** 2).mean() * np.abs(x - y).mean() for b, y in zip(noise, features, strict=True)]
-             for a, x in zip(noise, features, strict=True)]  # fmt: skip
-    found = diversity_loss(torch.tensor(noise), torch.tensor(features))
-    assert float(found) == pytest.approx(math.exp(-np.mean(apart)), rel=1e-12)
-    same = torch.ones(4, 3, dtype=torch.float64)
-    assert float(diversity_loss(torch.tensor(noise[:4]), same)) == 1.0
+def test_the_generators_loss_against_numpy_and_its_step_is_its_own() -> None:
+    maker = build(FeatureGenerator, num_classes=3, seed=0, features=6, noise=4, hidden=8)
+    assert isinstance(maker, FeatureGenerator)
+    networks: list[Any] = [build(SplitNetwork, num_classes=3, seed=at, inputs=4, hidden=5, features=6) for at in (1, 2)]
+    counts = [torch.tensor([3, 0, 1]), torch.tensor([1, 2, 0])]
+    clients = [Client(torch.zeros(4), torch.zeros(4), one) for one in counts]
+    labels, noise = torch.tensor([0, 1, 2, 0, 1]), torch.rand(5, 4, generator=torch.Generator().manual_seed(0))
+    objective = FeatureObjective(maker, networks, clients, diversity=0.5)
+    with torch.no_grad():
+        features = maker(labels, noise)
+        logits = [one.predictor(features).double().numpy() for one in networks]
+        total = objective(Batch(noise, labels), context=Context()).total
+    lost = [np.log(np.exp(one).sum(1)) - one[np.arange(5), labels] for one in logits]
+    shares = np.array([[3 / 4, 0, 1], [1 / 4, 1, 0]])[:, labels]
+    expected = (shares * np.array(lost)).sum(0).mean() + 0.5 * float(diversity_loss(noise, features))
+    assert float(total) == pytest.approx(expected, rel=1e-5)
+    before = [[value.clone() for value in one.parameters()] for one in (maker, *networks)]
+    train_step([Update(objective, torch.optim.Adam(maker.parameters(), 0.1))], Batch(noise, labels), Context())
+    moved = [
+        any(not torch.equal(value, then) for value, then in zip(one.parameters(), old, strict=True))
+        for one, old in zip((maker, *networks), before, strict=True)
+    ]
+    assert moved == [True, False, False]
+    assert all(weight.grad is None for one in networks for weight in one.extractor.parameters())
 
 
 @pytest.mark.parametrize("shared", ["parameters", "predictor"])

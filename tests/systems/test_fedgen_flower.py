@@ -18,7 +18,7 @@ import torch
 from rolewise.jobs.job import JobContext
 from rolewise.systems import Piece
 from rolewise.systems.fedgen.fedgen_system import FEDGEN, FedGenSettings, federation_of
-from rolewise.systems.fedgen.flower_engine import on_flower
+from rolewise.systems.fedgen.flower_clients import run_on_flower
 
 settings = dict(rounds=3, steps=3, generator_steps=3, clients=4, active=2, target=0.3, shared=("parameters",))
 here, there = FedGenSettings(**settings), FedGenSettings(**settings, engine="flower")
@@ -33,7 +33,7 @@ def rounds(federation):
     return run
 
 rounds(first)()
-on_flower(second, rounds(second))
+run_on_flower(second, rounds(second))
 for part in ("network", "maker"):
     pairs = zip(getattr(first, part).state_dict().items(), getattr(second, part).state_dict().values(), strict=True)
     for (name, one), other in pairs:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
+from rolewise.augment import BoxSizeAugmentation
 from rolewise.batch import Batch
-from rolewise.data import ImageData, box_list, packed_boxes
+from rolewise.data import ImageData, box_list
 from rolewise.data.data_checks import DataWarning
 from rolewise.data.download import data_root
 from rolewise.distill import Distiller
@@ -21,17 +20,9 @@ from rolewise.inputs import prepare
 from rolewise.jobs.job import JobContext
 from rolewise.systems import SYSTEMS, Piece
 from rolewise.systems.ikd import ikd_system
-from rolewise.systems.ikd.adversarial_pictures import adversarial_pictures, noisy_pictures, shrunk, shrunk_boxes
-from rolewise.systems.ikd.boxed_pictures import NUMBER, SPEC, boxed_pictures
-from rolewise.systems.ikd.detector_students import Teaching, detector, inherit, matched_levels, train_detector
-from rolewise.systems.ikd.frequency_bands import of_band
+from rolewise.systems.ikd.boxed_pictures import NUMBER, SPEC, adversarial_pictures, boxed_pictures, noisy_pictures
+from rolewise.systems.ikd.detector_students import Teaching, detector, matched_levels, train_detector
 from rolewise.systems.ikd.ikd_system import IKD, IkdSettings, ikd_rows, teaching_of
-from rolewise.systems.ikd.sample_augmentation import (
-    SampleAugmentation,
-    all_small,
-    augmented_batches,
-    drawn_augmentation,
-)
 from rolewise.systems.known_systems import system_settings
 from rolewise.tasks import Detection
 
@@ -45,73 +36,6 @@ FEW: dict[str, Any] = {
 
 def pictures(count: int = 8) -> ImageData:
     return boxed_pictures("shapes", SIZE, count, 0)[0]
-
-
-def boxes_of(*sides: list[float]) -> torch.Tensor:
-    squares = [np.array([[1, 1, 1 + side, 1 + side] for side in one]).reshape(-1, 4) for one in sides]
-    return packed_boxes([(one, [0] * len(one), [False] * len(one)) for one in squares])
-
-
-def test_a_picture_is_of_small_boxes_where_all_are() -> None:
-    labels = boxes_of([5, 19.9], [5, 20], [], [30])
-    assert all_small(labels, 20).tolist() == [True, False, True, False]
-
-
-def test_noise_is_for_small_boxes_and_crops_for_others_until_both_are_switched_off() -> None:
-    labels, by_size = boxes_of(*[[5], [5, 30]] * 200), SampleAugmentation(20)
-    plan, noisy = drawn_augmentation(labels, by_size, progress=0.6, seed=0, epoch=3)
-    crops = [[part for part in plan.describe(at) if part.startswith("scale")] for at in range(400)]
-    assert all(not one for one in crops[::2]) and all(len(one) == 1 for one in crops[1::2])
-    octaves = plan.values[1::2, 0]
-    assert 0 <= float(octaves.min()) < 0.05 and 0.29 < float(octaves.max()) <= math.log2(1.25) + 1e-6
-    assert not noisy[1::2].any() and 0.2 < float(noisy[::2].double().mean()) < 0.4
-    for off in (None, by_size):
-        plain, quiet = drawn_augmentation(labels, off, progress=0.7, seed=0, epoch=3)
-        assert not quiet.any() and set(plain.ops.flatten().tolist()) == {-1, int(plan.ops[:, 1].max())}
-        assert torch.equal(plain.ops[:, 1], plan.ops[:, 1])
-    never_off = drawn_augmentation(labels, SampleAugmentation(20, until=1.0), progress=0.9, seed=0, epoch=3)
-    assert torch.equal(never_off[0].ops, plan.ops)
-
-
-def test_pictures_beside_move_as_their_own_and_boxes_with_them() -> None:
-    given = pictures(40)
-    all_of_them = SampleAugmentation(20, noisy=0.0, until=1.0)
-    settings: dict[str, Any] = {"batch_size": 7, "epoch": 0, "epochs": 1, "seed": 1}
-    moved = 0
-    for batch, beside in augmented_batches(given, 255 - given.images, all_of_them, **settings):
-        assert beside is not None
-        assert int((batch.inputs.int() + beside.int() - 255).abs().max()) <= 1
-        for image, target, row in zip(batch.inputs, batch.targets, batch.indices.tolist(), strict=True):
-            for x1, y1, x2, y2 in target["boxes"].round().int().tolist():
-                # A shape is bright in its middle, wherever its picture went.
-                assert int(image[0, (y1 + y2 - 1) // 2, (x1 + x2 - 1) // 2]) > 120
-            moved += not torch.equal(target["boxes"], box_list(given.labels[row : row + 1])[0]["boxes"])
-    assert moved > 20
-
-
-def test_noise_is_on_pictures_of_small_boxes_and_not_on_those_beside() -> None:
-    given = pictures(30)
-    settings: dict[str, Any] = {"batch_size": 30, "epoch": 0, "epochs": 1, "seed": 1}
-    ((noisy, beside),) = augmented_batches(given, given.images, SampleAugmentation(20, 1.0, 1.0), **settings)
-    ((plain, _),) = augmented_batches(given, None, None, **settings)
-    assert beside is not None and torch.equal(beside, plain.inputs)
-    changed = (noisy.inputs != plain.inputs).flatten(1).any(1)
-    assert torch.equal(changed, all_small(given.labels, 20)[noisy.indices])
-    deviation = (noisy.inputs - plain.inputs.float())[changed][:, :, :, :].std() / 255
-    assert 0.05 < float(deviation) < 0.085  # 0.08, cut off at black
-
-
-def test_a_smaller_picture_against_means_of_four_and_its_boxes_by_hand() -> None:
-    images = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(0))
-    shares, places = torch.tensor([0.5, 1.0]), torch.tensor([[1.0, 0.0], [0.3, 0.3]])
-    found = shrunk(images, shares, places)
-    torch.testing.assert_close(found[0, :, :4, 6:], functional.avg_pool2d(images[:1], 2)[0], rtol=0, atol=1e-6)
-    assert float(found[0, :, 4:].abs().max()) == 0 and float(found[0, :, :, :6].abs().max()) == 0
-    torch.testing.assert_close(found[1], images[1], rtol=0, atol=1e-5)
-    targets = [{"boxes": torch.tensor([[2.0, 2.0, 6.0, 8.0]])} for _ in range(2)]
-    moved = shrunk_boxes(targets, shares, places, (8, 12))
-    assert moved[0]["boxes"].tolist() == [[7.0, 1.0, 9.0, 4.0]]
-    assert moved[1]["boxes"].tolist() == [[2.0, 2.0, 6.0, 8.0]]
 
 
 def labels_loss(teacher: torch.nn.Module, images: torch.Tensor, given: ImageData) -> torch.Tensor:
@@ -135,52 +59,6 @@ def test_the_attack_stays_in_its_ball_raises_the_loss_and_leaves_the_teacher_alo
     assert all(weight.grad is None for weight in teacher.parameters())
 
 
-def test_two_steps_of_the_attack_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rolewise.systems.ikd.adversarial_pictures._SHRUNK", 0.0)
-    given, teacher = pictures(3), detector("teacher", 2, 4, SIZE, 1).eval()
-    found = adversarial_pictures(teacher, given, TASK, radius=8, steps=2, draws=torch.Generator())
-    pixels = given.images.float() / 255
-    moved, total = pixels, torch.zeros_like(pixels)
-    for _ in range(2):
-        leaf = moved.clone().requires_grad_()
-        same = shrunk(leaf, torch.ones(3), torch.zeros(3, 2))
-        (gradient,) = torch.autograd.grad(labels_loss(teacher, same, given).sum(), leaf)
-        total = total + gradient / gradient.abs().sum((1, 2, 3), keepdim=True)
-        moved = (moved + 2 / 255 * total.sign()).clamp(0, 1)
-    assert torch.equal(found, (moved * 255).round().to(torch.uint8))
-
-
-def test_bands_are_parts_of_a_picture() -> None:
-    image = torch.randint(60, 200, (2, 3, *SIZE), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    image = (image.float() - 128).mul(0.3).add(128).round().to(torch.uint8)
-    low, high = (of_band(image, 0.3, low=one).float() for one in (True, False))
-    mean = image.float().mean((2, 3), keepdim=True)
-    assert float((low + high - mean - image).abs().max()) <= 1
-    assert torch.equal(of_band(image, 1.5, low=True), image)
-    columns = torch.arange(64)
-    for waves, stays in ((2, True), (16, False)):  # 1/16 and 1/2 of the highest frequency, 32 waves
-        wave = (128 + 50 * torch.sin(2 * math.pi * waves * columns / 64)).round().to(torch.uint8).expand(1, 1, *SIZE)
-        kept, lost = (of_band(wave, 0.25, low=one) for one in (stays, not stays))
-        assert int((kept.int() - wave.int()).abs().max()) <= 1 and int((lost.int() - 128).abs().max()) <= 1
-
-
-def test_a_student_of_the_teachers_encoder_that_inherits_is_the_teacher() -> None:
-    teacher, student = detector("teacher", 2, 4, SIZE, 0).eval(), detector("teacher", 2, 4, SIZE, 1).eval()
-    student.stages.load_state_dict(teacher.stages.state_dict())  # type: ignore[union-attr, operator, arg-type]
-    names = inherit(student, teacher)
-    images = prepare(pictures().images, SPEC)
-    with torch.no_grad():
-        assert all(torch.equal(value, student(images)[name]) for name, value in teacher(images).items())
-    # What lies before the levels is of other widths in a small student.
-    small = detector("student", 2, 4, SIZE, 0)
-    before = {name: value.clone() for name, value in small.state_dict().items()}
-    taken = inherit(small, teacher)
-    behind = {"laterals", "levels", "class_tower", "box_tower", "classifier", "regressor"}
-    assert {name.split(".")[0] for name in taken} == behind
-    assert set(names) - set(taken) == {"laterals.0.weight", "laterals.1.weight"}
-    assert all(torch.equal(value, before[name]) for name, value in small.state_dict().items() if name not in taken)
-
-
 def test_the_match_of_a_student_that_is_its_teacher_is_zero_and_else_the_mean_of_squares() -> None:
     images = pictures(4).images
 
@@ -202,6 +80,23 @@ def test_the_match_of_a_student_that_is_its_teacher_is_zero_and_else_the_mean_of
             total, pairs = float(made(Batch(images)).total), zip(levels(teacher), levels(student), strict=True)
         expected = 3.0 * sum(float(((own - wanted) ** 2).mean()) for wanted, own in pairs)
         assert total == pytest.approx(expected, rel=1e-5, abs=1e-12) and (total == 0) == (role == "teacher")
+
+
+def test_a_student_that_inherits_has_all_that_lies_behind_the_teachers_encoder() -> None:
+    given, teacher = pictures(), detector("teacher", 2, 4, SIZE, 0)
+    settings: dict[str, Any] = {"task": TASK, "epochs": 1, "batch_size": 8, "learning_rate": 1e-12, "seed": 0}
+    networks = [detector("student", 2, 4, SIZE, 0) for _ in range(2)]
+    for network, inherits in zip(networks, (True, False), strict=True):
+        train_detector(network, teacher, given, Teaching(inherits=inherits), QUIET, **settings)
+    alike, own = (dict(network.named_parameters()) for network in networks)
+    taken = {name for name, value in own.items() if not torch.allclose(alike[name], value, atol=1e-6)}
+    # Layers that bring an encoder to the levels are of its width; new biases and norms are alike in all networks.
+    behind = {"laterals", "levels", "class_tower", "box_tower", "classifier", "regressor"}
+    assert taken and {name.split(".")[0] for name in taken} <= behind
+    there = dict(teacher.named_parameters())
+    for name, value in alike.items():
+        if name.split(".")[0] in behind and value.shape == there[name].shape:
+            assert torch.allclose(value, there[name], atol=1e-6)
 
 
 def test_norms_keep_nothing_of_pictures_beside() -> None:
@@ -267,7 +162,7 @@ def test_blood_cells_are_divided_by_the_seed() -> None:
     for learned, tested in parts:
         assert (len(learned), len(tested)) == (200, NUMBER["cells"] - 200)
         assert len(torch.cat([learned.images, tested.images]).flatten(1).unique(dim=0)) > 355  # a few are there twice
-        assert 0.1 < float(all_small(learned.labels, 36).double().mean()) < 0.3
+        assert 0.1 < float(BoxSizeAugmentation(36).all_small(learned.labels).double().mean()) < 0.3
     assert not torch.equal(parts[0][0].images, parts[1][0].images)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 
 from claims.figures import Arms, Estimate, Figures, adjusted_together, count, listed, p, paired, size, some
 from claims.telling import Told, aside, paragraph, told
 from claims.verdicts import FOR, LIMIT, Noise, changes, grouped, noise, with_interval
-from rolewise.results_format import values_of
 
 SMALL = ("digits_w8a8", "digits_w4a4", "digits_w2a2")
 RESNET = ("digits_resnet8_w8a8", "digits_resnet8_w4a4", "digits_resnet8_w2a2")
@@ -140,13 +140,13 @@ def log_start(figures: Figures) -> Iterator[Told]:
         + f" and {size(arms.row(order[-1], name).score.mean)}%"
         for name in ("none", "none+distill")
     )
-    teacher = list(values_of(arms.results["teachers"][0], "accuracy").values())
+    teacher = list(arms.teacher("none").values())
     floats = paired(arms.row("float", "none+distill").values, teacher)
     yield told(
         f"`configs/fashion_mnist_bits.yaml`: two more epochs on the labels alone give {alone} at 32, 8, 4 and 2 bits; "
         f"under distillation from the teacher whose weights they start from {taught}."
     )
     yield told(
-        f"The teacher has {size(arms.teacher('none'))}%; a student in floating point that imitates it is at "
+        f"The teacher has {size(statistics.fmean(teacher))}%; a student in floating point that imitates it is at "
         f"{with_interval(floats)} from it."
     )

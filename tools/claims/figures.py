@@ -154,10 +154,10 @@ class Arms:
         """Returns every arm beside its twin in floating point."""
         return compare_to_float(self.results)
 
-    def teacher(self, augmentation: str) -> float:
-        """Returns a teacher's mean test accuracy."""
+    def teacher(self, augmentation: str) -> dict[str, float]:
+        """Returns what a teacher reached, by seed, by the metric that its run compares."""
         found = next(one for one in self.results["teachers"] if one["augmentation"] == augmentation)
-        return statistics.fmean(values_of(found, "accuracy").values())
+        return values_of(found, self.results["primary"])
 
 
 class Table:

@@ -1,5 +1,6 @@
 """Augmentation: drawn for each image, applied to the batch."""
 
+from rolewise.augment.box_size import BoxSizeAugmentation
 from rolewise.augment.kernel import build_kernel
 from rolewise.augment.mix import Mix
 from rolewise.augment.mix_batch import cutmix_batch, mix_images, mix_labels, mixup_batch
@@ -24,6 +25,7 @@ __all__ = [
     "PUBLISHED_OPS",
     "TOKEN_OPS",
     "Augmentation",
+    "BoxSizeAugmentation",
     "Mix",
     "MixPlan",
     "Op",

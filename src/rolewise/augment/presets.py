@@ -16,7 +16,7 @@ from rolewise.augment.policy import Augmentation, Policy, Triple
 from rolewise.augment.random_policies import RandomOps, SubPolicies
 from rolewise.augment.schedule import Schedule
 from rolewise.augment.torchvision_spaces import TorchvisionOps, TorchvisionPolicy
-from rolewise.errors import InputError, near
+from rolewise.errors import InputError, near, without_name
 from rolewise.registry import Registry
 
 Ops = Sequence[str] | None
@@ -169,9 +169,8 @@ def build_schedule(
     arguments = dict(spec) if isinstance(spec, dict) else {"name": spec}
     name = arguments.pop("name", None)
     if not isinstance(name, str):
-        raise InputError(
-            f"an augmentation must have a name, got {spec!r}", path=("name",), rule=f"must be text, got {name!r}"
-        )
+        rule = f"must have a name, got {spec!r}{without_name(spec, PRESETS)}"
+        raise InputError(f"an augmentation {rule}", path=("name",), rule=rule)
     function = PRESETS[name]
     parameters = inspect.signature(function).parameters
     for key in arguments:

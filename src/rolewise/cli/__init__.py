@@ -27,6 +27,7 @@ from rolewise.cli import (
 )
 from rolewise.cli.options import app
 from rolewise.errors import BrokenOff, InputError, Interrupted, RolewiseError
+from rolewise.freed_memory import keep_freed_memory
 from rolewise.jobs.worker_output import warn_in_one_line
 from rolewise.threads import wait_passively
 from rolewise.words import wrapped
@@ -66,6 +67,7 @@ def main() -> None:
     """Runs the command line; exits with 0, 1 (the run failed), 2 (bad input) or 3 (advise --check found a fault)."""
     # Before any command loads torch.
     wait_passively()
+    keep_freed_memory()
     warn_in_one_line()
     started = time.monotonic()
     try:

@@ -39,6 +39,11 @@ def look_command(
     from rolewise.config.study_file import config_kind
     from rolewise.experiment.data_look import look_at_data
 
+    if config.is_dir() and not any(config.glob("*.yaml")):
+        how = f"rolewise new DIR --template photos --data {config}"
+        raise InputError(
+            f"{config} must be a config, got a folder; {how} writes one for pictures in it, and looks at them"
+        )
     if config_kind(config) == "study":
         raise InputError(f"{config} must be an experiment, and is a study (it has a grid); look at its base instead")
     found = announced(config, settings or [], lambda: look_at_data(config, settings or []))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from rolewise.cli.options import (
     Runner,
     RunOption,
     Settings,
+    States,
     WorkerCpus,
     WorkerGpus,
     app,
@@ -47,6 +48,7 @@ def run_command(
     address: Address = None,
     worker_cpus: WorkerCpus = None,
     worker_gpus: WorkerGpus = 0.0,
+    states: States = None,
 ) -> None:
     """Run a whole experiment, or resume it, and write its report.
 
@@ -58,7 +60,8 @@ def run_command(
     """
     part = (tuple(arms or ()), tuple(stages or ()))
     cluster = cluster_of(runner, address, worker_cpus, worker_gpus)
-    experiment = _run(config, out, settings, fresh, None, extend=extend, dry=dry_run, part=part, cluster=cluster)
+    places = {"cluster": cluster, "states": states}
+    experiment = _run(config, out, settings, fresh, None, extend=extend, dry=dry_run, part=part, places=places)
     if dry_run:
         return
     if any(part):
@@ -83,6 +86,7 @@ def study_command(
     address: Address = None,
     worker_cpus: WorkerCpus = None,
     worker_gpus: WorkerGpus = 0.0,
+    states: States = None,
 ) -> None:
     """Run a grid over settings of an experiment, or resume it; every distinct training runs once.
 
@@ -91,7 +95,7 @@ def study_command(
     with breakable() as far:
         how = {"fresh": fresh, "extend": extend, "retry": retry}
         cluster = cluster_of(runner, address, worker_cpus, worker_gpus)
-        made = _study(config, out, settings, far, dry_run, **how, cluster=cluster)
+        made = _study(config, out, settings, far, dry_run, **how, cluster=cluster, states=states)
     if made is None:
         return
     from rolewise.report import study_summary
@@ -170,7 +174,7 @@ def _run(
     dry: bool = False,
     part: tuple[Sequence[str], Sequence[str]] = ((), ()),
     named: tuple[str, str] = ("", ""),
-    cluster: Any = None,
+    places: Mapping[str, Any] | None = None,
 ) -> Any:
     """Runs an experiment, or a part of it, and returns it."""
     with breakable() as far:
@@ -196,7 +200,7 @@ def _run(
                 far.left = len(todo)
                 display.plan(planned, todo)
 
-            how = {"fresh": fresh, "extend": extend, "only": only, "cluster": cluster}
+            how = {"fresh": fresh, "extend": extend, "only": only, **(places or {})}
             run_pipeline(experiment, out, **how, on_update=update, on_plan=plan)
     return experiment
 

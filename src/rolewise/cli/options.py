@@ -46,6 +46,13 @@ WorkerGpus = Annotated[
     float, typer.Option("--worker-gpus", help="GPUs of each worker on Ray; 0.25 lets four of them share one.")
 ]
 
+States = Annotated[
+    str | None,
+    typer.Option(
+        "--states", help="Where workers leave and find stages, such as s3://bucket/run; by default in the folder."
+    ),
+]
+
 
 def cluster_of(runner: str, address: str | None, cpus: float | None, gpus: float) -> Any:
     """Returns the Ray cluster that options name; None for processes of this machine.

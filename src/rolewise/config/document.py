@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +60,7 @@ def read_document(
     except (OSError, InputError, RuntimeError) as error:  # RuntimeError: a loop of links
         why = getattr(error, "strerror", None) or str(error).removeprefix(f"config {path} ").partition("; ")[0]
         why = why.removeprefix("cannot be read: ")
-        text = f"must be a file that can be read, got {str(path)!r} ({why}); check the path"
+        text = f"must be a file that can be read, got {str(path)!r} ({why}); {_path_remedy(path)}"
         raise ConfigError.of(*named, text) from error
     if len(content) > _LARGEST_FILE:
         raise ConfigError.of(*named, f"must be at most {_LARGEST_FILE // 1024} KiB large; is {path} a config?")
@@ -69,7 +70,8 @@ def read_document(
         document = parse(content.decode("utf-8"), str(path))
     except UnicodeDecodeError as error:
         where = ConfigPlace(str(path), content.count(b"\n", 0, error.start) + 1)
-        text = f"must be UTF-8 text, got byte {content[error.start]:#04x}; save it as UTF-8"
+        remedy = "save it as UTF-8" if path.suffix in (".yaml", ".yml") else "give a config, a file of YAML"
+        text = f"must be UTF-8 text, got byte {content[error.start]:#04x}; {remedy}"
         raise ConfigError.of(where, "", text) from error
     if not isinstance(document.value, dict):
         text = f"must be a mapping of settings, got {kind(document.value)}; see docs/config.md"
@@ -82,6 +84,14 @@ def read_document(
         text = f"must be the name of another file, got {kind(base)}; write extends: other.yaml"
         raise ConfigError.of(place, "extends", text)
     return merge(read_document(path.parent / base, chain, (place, "extends")), document)
+
+
+def _path_remedy(path: Path) -> str:
+    """Returns the remedy for a path that is no file: the configs in a folder, where it is one."""
+    with contextlib.suppress(OSError, ValueError):
+        if found := sorted(one.name for one in path.glob("*.yaml")):
+            return f"did you mean {' or '.join(str(path / name) for name in found[:3])}?"
+    return "check the path"
 
 
 class _Loader(yaml.BaseLoader):

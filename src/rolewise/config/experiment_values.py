@@ -55,13 +55,24 @@ def as_values(config: ExperimentConfig) -> dict[str, Any]:
 
 def dump(config: ExperimentConfig) -> str:
     """Returns a config as YAML with every default written out; reading it gives an equal config."""
-    # Section by section, since most of them are the same in all cells of a study.
-    return "".join(_dump_section(key, json.dumps(value)) for key, value in as_values(config).items())
+    # Setting by setting, since most of them are the same in all cells of a study.
+    return "".join(_dump_section(key, value) for key, value in as_values(config).items())
 
 
-@functools.lru_cache(maxsize=256)
-def _dump_section(key: str, value: str) -> str:
-    return dump_values({key: json.loads(value)})
+def _dump_section(key: str, value: Any) -> str:
+    if not isinstance(value, dict) or not value:
+        return _dump_setting((key,), json.dumps(value))
+    title = f"{key}:\n"
+    return title + "".join(
+        _dump_setting((key, name), json.dumps(part)).removeprefix(title) for name, part in value.items()
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _dump_setting(steps: tuple[str, ...], value: str) -> str:
+    *sections, name = steps
+    values = {name: json.loads(value)}
+    return dump_values({sections[0]: values} if sections else values)
 
 
 def dump_values(values: Any) -> str:

@@ -60,6 +60,20 @@ def packed_again(targets: Sequence[Mapping[str, Tensor]]) -> Tensor:
     )
 
 
+def joined_boxes(parts: Sequence[Tensor]) -> Tensor:
+    """Returns the packed boxes of several sets of images as those of one.
+
+    Args:
+        parts: float32 [N, M, 6] each, of any M.
+    """
+    most = max(part.shape[1] for part in parts)
+    joined = torch.zeros(sum(map(len, parts)), most, COLUMNS)
+    joined[:, :, 4] = -1
+    for rows, part in zip(torch.split(joined, [len(part) for part in parts]), parts, strict=True):
+        rows[:, : part.shape[1]] = part
+    return joined
+
+
 def check_packed(labels: Tensor, num: int, num_names: int) -> None:
     """Raises InputError unless labels are packed boxes of a source.
 

@@ -55,7 +55,8 @@ def library_splits(
         found = _loaded(library, where, path, lambda: library.load_dataset(str(folder), subset))
     elif not download:
         place = ("data", "arguments", "path")
-        rule = f"must be a folder below {root}, got {path!r}; for a data set of the hub set data.download to true"
+        rule = f"must be a folder below {root}, got {path!r}; name its folder, which rolewise data pack writes of "
+        rule += "photographs, or set data.download to true for a data set of the hub"
         raise MissingDataError(f"{dotted(place)} {rule}", path=place, rule=rule)
     elif not is_reachable(hub_address()) and not _in_cache(library, path):
         rule = (

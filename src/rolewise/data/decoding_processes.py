@@ -20,6 +20,7 @@ import torch
 
 from rolewise.data.image_decoder import FaultyImageError
 from rolewise.errors import RunError
+from rolewise.freed_memory import keep_freed_memory
 from rolewise.jobs.worker_process import start_context
 from rolewise.processes import tie_to_parent
 
@@ -51,6 +52,7 @@ def process_pool(count: int) -> ProcessPoolExecutor:
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tie_to_parent()
+    keep_freed_memory()
     torch.set_num_threads(1)
 
 

@@ -36,8 +36,11 @@ def find(root: Path, candidates: Sequence[str], dataset: str, address: str | Non
 
     Raises:
         MissingDataError: none does; file, folder and address are named.
-        InputError: it is of another kind.
+        InputError: it is of another kind, or the folder of data is a file.
     """
+    if kind_of(root) == "a file":
+        rule = f"must be a folder, got the file {root}; set it to the folder that holds the file"
+        raise InputError.at(("data", "root"), rule)
     for candidate in candidates:
         if kind_of(root / candidate) is not None:
             check_kind(root / candidate, kind)

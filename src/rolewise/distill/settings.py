@@ -7,7 +7,7 @@ from typing import Any
 
 from rolewise.distill.checks import Limit, check_choice, check_limit, check_switch
 from rolewise.distill.term_weights import weight_of
-from rolewise.errors import InputError, listed, near
+from rolewise.errors import InputError, near, without_name
 from rolewise.typed_values import type_fault
 
 _TAPS = ("student_taps", "teacher_taps")
@@ -57,7 +57,8 @@ def setting_faults(
     numbers = [taps.get(key, 0) for key in _TAPS]
     # Taps that are wrong in themselves are said to be that.
     if numbers[0] != numbers[1] and all(key in taps for key in _TAPS if key in settings):
-        rule = f"student_taps and teacher_taps must be equally many, got {numbers[0]} and {numbers[1]}"
+        counts = f"got {numbers[0]} and {numbers[1]}; name as many of each"
+        rule = f"student_taps and teacher_taps must be equally many, {counts}"
         yield InputError(f'"{owner}": {rule}', path=(next(iter(taps)),), rule=rule)
 
 
@@ -120,6 +121,6 @@ def named(section: object, known: Iterable[str]) -> tuple[str, dict[str, Any]]:
     """
     key = method_key(section) if isinstance(section, Mapping) else "name"
     if not isinstance(section, Mapping) or not isinstance(section.get(key), str):
-        rule = f"must have a name, got {section!r}; known: {listed(known)}"
+        rule = f"must have a name, got {section!r}{without_name(section, known)}"
         raise InputError(f"a method {rule}", path=(key,), rule=rule)
     return section[key], {str(setting): value for setting, value in section.items() if setting != key}

@@ -7,10 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment import builders
+from rolewise.experiment.arms import arms_of, control_of, labels_of
 from rolewise.experiment.role_section import section_of
 from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import PRIORITY, Stage, stages_of
 from rolewise.experiment.step_timing import seconds_of
+from rolewise.statistics.resampling import RESAMPLES
 from rolewise.threads import torch_threads
 
 #: How often a training is validated over its epochs, and once at its end.
@@ -108,7 +110,10 @@ def stage_seconds(config: ExperimentConfig, stage: Stage, images: int, sizes: tu
         seconds += sum(images * rate("augmenting", f"{label} {stage.role}") for label in labels if label != "none")
         seconds += _around_steps(config, stage, rate)
     looked_at = evaluated(config, stage, *sizes)
-    return seconds + sum(number * rate("evaluating", role) for role, number in looked_at.items() if number)
+    seconds += sum(number * rate("evaluating", role) for role, number in looked_at.items() if number)
+    return seconds + sum(
+        number * sizes[1] * rate("resampling", role) for role, number in resampled(config, stage).items()
+    )
 
 
 def _spared(config: ExperimentConfig, stage: Stage, rate: Rate) -> float:
@@ -129,6 +134,26 @@ def _around_steps(config: ExperimentConfig, stage: Stage, rate: Rate) -> float:
     epochs = section_of(config, stage.role).train.epochs
     probes = min(_PROBES, epochs) * rate("probing", stage.role) if stage.distilled else 0.0
     return epochs * _AROUND_EPOCH + probes
+
+
+def resampled(config: ExperimentConfig, stage: Stage) -> dict[str, int]:
+    """Returns how often a test computes its metric on a resample of the test images, by role; empty of other stages.
+
+    Args:
+        config: the experiment.
+        stage: a search, a training or a test.
+    """
+    if stage.kind != "test":
+        return {}
+    # Each network's standard error, and its differences to others where there is one seed.
+    for_each = RESAMPLES * (2 if len(config.seeds) == 1 else 1)
+    found = {"teacher": for_each * len(labels_of(config))}
+    for student in config.students:
+        arms = arms_of(config, student.name)
+        # An arm and its control are both computed anew.
+        pairs = sum(arm.name != control_of(config, arm) for arm in arms)
+        found[student.name] = for_each * len(arms) + 2 * RESAMPLES * pairs
+    return found
 
 
 def evaluated(config: ExperimentConfig, stage: Stage, validation: int, test: int) -> dict[str, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rolewise.errors import Interrupted, RunError
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import Stage, next_stops
+from rolewise.experiment.stored_run import StoredRun
 from rolewise.jobs.job import WorkerDied
 from rolewise.jobs.job_news import JobNews, Work, usable_workers
 from rolewise.jobs.ray_cluster import RayCluster
@@ -36,6 +37,7 @@ def run_stages(
     workers: int,
     on_update: Callable[[StageUpdate], None],
     cluster: RayCluster | None = None,
+    stored: StoredRun | None = None,
 ) -> None:
     """Runs every stage that is not done, in this process or over several.
 
@@ -48,6 +50,7 @@ def run_stages(
         workers: processes; 1 runs everything here.
         on_update: called when a stage starts, moves and ends.
         cluster: the Ray cluster of the workers; None for this machine.
+        stored: the run in a store, where workers leave what they have done.
 
     Raises:
         Interrupted: Ctrl-C was pressed.
@@ -68,6 +71,8 @@ def run_stages(
         if news.kind in ("start", "moves"):
             on_update(StageUpdate(name, news.value or "start"))
         elif news.kind == "done":
+            if stored is not None:
+                stored.take(run, todo[name])
             on_update(StageUpdate(name, "done", news.value.seconds))
         elif news.kind == "lost":
             on_update(StageUpdate(name, f"lost: {news.value.cause}; it begins again from its last checkpoint"))

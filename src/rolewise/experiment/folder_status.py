@@ -94,7 +94,7 @@ def _state(said: str, state: Mapping[str, Any], held: bool, left: int) -> str:
 
 def _process(state: Mapping[str, Any], holder: Mapping[str, Any] | None) -> dict[str, Any]:
     names = ("pid", "host", "command", "since", "folder")
-    # The lock's note is the truth on who holds the folder; the state has the whole command.
+    # The lock's note is the truth on who holds the folder; the state has the folder that the command was given in.
     known = state if holder is None or holder.get("pid") == state.get("pid") else holder
     return {name: known[name] for name in names if name in known}
 

@@ -47,20 +47,15 @@ def locked(root: Path) -> Iterator[None]:
         yield
 
 
-def this_process(*, whole: bool = False) -> dict[str, Any]:
-    """Returns this process's number, host, command and the present time.
-
-    Args:
-        whole: give the whole command, however long it is.
-    """
+def this_process() -> dict[str, Any]:
+    """Returns this process's number, host, command and the present time."""
     program = Path(sys.argv[0] if sys.argv else "python")
     # `python -m rolewise` names the file __main__.py.
     name = program.parent.name if program.name == "__main__.py" else program.name
-    command = shlex.join([name, *sys.argv[1:]])
     return {
         "pid": os.getpid(),
         "host": platform.node(),
-        "command": command if whole or len(command) <= _LONGEST else command[: _LONGEST - 3] + "...",
+        "command": shlex.join([name, *sys.argv[1:]]),
         "since": datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z"),
     }
 
@@ -94,6 +89,8 @@ def _holder(lock: TextIO) -> str:
     try:
         lock.seek(0)
         note = json.loads(lock.read())
-        return f"process {note['pid']} on {note['host']} ({note['command']}) since {note['since']}"
+        command = str(note["command"])
+        command = command if len(command) <= _LONGEST else command[: _LONGEST - 3] + "..."
+        return f"process {note['pid']} on {note['host']} ({command}) since {note['since']}"
     except (ValueError, KeyError, TypeError, OSError):
         return "another process"

@@ -11,6 +11,7 @@ from rolewise.augment import Schedule
 from rolewise.experiment import stages, strategies
 from rolewise.experiment.seed_data import SeedData
 from rolewise.experiment.stage_graph import Stage
+from rolewise.experiment.stored_run import StoredRun, run_at
 from rolewise.search import Genome
 from rolewise.train import Trainee, evaluate
 
@@ -69,16 +70,16 @@ class MemberFactory:
     """Makes members, in whichever process they are to run.
 
     Args:
-        root: the run folder.
+        place: the run folder, or the run in a store.
         stage: the search's stage.
     """
 
-    root: Path
+    place: Path | StoredRun
     stage: Stage
 
     def __call__(self, member: int, genome: Genome, seed: int) -> TrainingMember:
         """Makes one member with initial weights and draws of its own."""
-        built = stages.searching(self.root, self.stage, seed)
+        built = stages.searching(run_at(self.place, self.stage), self.stage, seed)
         made = TrainingMember(built.trainee, built.data, built.epochs)
         made.set_genome(genome)
         return made

@@ -21,7 +21,10 @@ from rolewise.experiment.run_folder import RunFolder, held, open_run
 from rolewise.experiment.run_state import recorded_state
 from rolewise.experiment.stage_graph import PRIORITY, Stage, stages_of
 from rolewise.experiment.stage_images import images_of_stage
+from rolewise.experiment.stage_keys import run_keys
+from rolewise.experiment.stage_store import check_settled, stage_store_at
 from rolewise.experiment.stage_work import stage_work, timing
+from rolewise.experiment.stored_run import StoredRun
 from rolewise.experiment.trial import refuse_faults
 from rolewise.files import AnyPath, as_json, as_path
 from rolewise.jobs.ray_cluster import RayCluster, check_workers
@@ -102,6 +105,7 @@ def run(
     extend: bool = False,
     only: Callable[[Stage], bool] | None = None,
     cluster: RayCluster | None = None,
+    states: AnyPath | None = None,
     on_update: Callable[[StageUpdate], None] = lambda update: None,
     on_plan: Callable[[RunPlan, list[Stage]], None] = lambda plan, todo: None,
 ) -> dict[str, Any]:
@@ -113,7 +117,10 @@ def run(
         fresh: start again from nothing; the present content is moved aside.
         extend: continue in the folder of another config: stages that still hold are kept, the others are run again.
         only: filter of the wanted stages; the stages that they need are run as well. All by default.
-        cluster: a Ray cluster that the workers are of; then ``out`` lies on a path that all its machines share.
+        cluster: a Ray cluster that the workers are of; then ``out`` lies on a path that all its machines share, unless
+            ``states`` is given.
+        states: place of what workers leave and read: a folder, or an address of a store that fsspec knows, such as
+            ``s3://bucket/run``. What is finished or under way there is taken up, on any machine. By default ``out``.
         on_update: called when a stage starts, moves and ends.
         on_plan: called with the whole plan and its remaining stages, before anything is done.
 
@@ -131,6 +138,10 @@ def run(
     check_workers(config.workers, cluster)
     # Before anything is made: a folder of a run that cannot begin would be in the way of the next.
     builders.configured_device(config.device)
+    workers = config.workers or default_workers(config)
+    store = None if states is None else stage_store_at(states, workers, apart=cluster is not None)
+    if store is not None:
+        check_settled(config)
     folder = open_run(out, config, fresh=fresh, extend=extend)
     with (
         held(folder),
@@ -141,9 +152,11 @@ def run(
         stages = stages_of(config)
         if only is not None:
             stages = with_needs(stages, only)
+        stored = None if store is None else StoredRun.of(store, folder, run_keys(config))
+        if stored is not None:
+            stored.settle(folder, stages)
         for stage in stages:
             check_stage(folder.stage(stage.name))
-        workers = config.workers or default_workers(config)
         with blamed(config, "the estimate of the time", out):
             planned = plan(folder, stages, workers)
         state.plan(planned.times, planned.seconds)
@@ -164,10 +177,12 @@ def run(
                 threads=config.threads,
                 needs=stage.needs,
                 priority=(PRIORITY[stage.kind], stage.seed),
+                stored=stored,
             ),
             workers=workers,
             on_update=trackers.passing(update),
             cluster=None if cluster is None else cluster.with_threads(config.threads),
+            stored=stored,
         )
         if only is not None:
             return {}

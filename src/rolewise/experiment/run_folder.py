@@ -182,11 +182,20 @@ def existing_run(root: Path) -> RunFolder:
         InputError: it is no run folder.
     """
     if not (root / "run.json").is_file():
-        raise InputError(
-            f"{root} is no run folder (it has no run.json); make one with: rolewise run CONFIG --out {root}"
-        )
+        raise InputError(f"{root} is no run folder ({_instead_of_a_run(root)}")
     _search_modules(root)
     return RunFolder(root)
+
+
+def _instead_of_a_run(root: Path) -> str:
+    """Returns the reason why a folder is no run's, and the remedy."""
+    if (root / "study.json").is_file():
+        return f"it is a study's); give one of its cells, each of which is a run: {root / 'cells'}/NAME"
+    if root.is_file():
+        return "it is a file); give the folder that rolewise run CONFIG --out DIR made"
+    if root.is_dir() and any(root.iterdir()):
+        return "it has no run.json); give the folder that rolewise run CONFIG --out DIR made"
+    return f"it has no run.json); make one with: rolewise run CONFIG --out {root}"
 
 
 def _search_modules(root: Path) -> None:

@@ -38,7 +38,7 @@ class StateRecord:
 
     def __init__(self, root: Path, what: str) -> None:
         self._path, self._moved, self._ended = root / STATE, Pace(_SECONDS), Pace()
-        process = {**this_process(whole=True), "folder": str(Path.cwd())}
+        process = {**this_process(), "folder": str(Path.cwd())}
         self._value: dict[str, Any] = {"what": what, "state": "running", **process, "stages": {}, "now": {}}
         self._begun: dict[str, float] = {}
 

@@ -13,6 +13,7 @@ from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stage_images import images_of_stage
 from rolewise.experiment.stages import Report
+from rolewise.experiment.stored_run import StoredRun
 from rolewise.files import write_json
 from rolewise.jobs.job import Job, JobContext, SeriesSteps, only_job
 from rolewise.search import Genome
@@ -23,7 +24,9 @@ from rolewise.search.search_series import search_steps
 from rolewise.seeds import derive_seed
 
 
-def search_stage_steps(run: RunFolder, stage: Stage, key: str, report: Report) -> SeriesSteps:
+def search_stage_steps(
+    run: RunFolder, stage: Stage, key: str, report: Report, stored: StoredRun | None = None
+) -> SeriesSteps:
     """Searches the schedule of one role, as a series of jobs, and leaves ``schedule.json`` in the stage's folder.
 
     Args:
@@ -31,17 +34,20 @@ def search_stage_steps(run: RunFolder, stage: Stage, key: str, report: Report) -
         stage: the search's stage.
         key: key of the series.
         report: called with a line of progress after each interval.
+        stored: the run in a store, for workers that share no folder with this process.
 
     Returns:
         Steps whose result is the stage's summary: the best member, its score, the images trained on.
     """
     config = run.config()
-    folder = run.stage(stage.name)
+    folder, place = run.stage(stage.name), stored or run.root
     candidates: list[Genome] = []
     if stage.strategy in ("screen", "screened_search"):
         if not (folder / SCREEN).is_file():
-            payload = (run.root, stage)
+            payload = (place, stage)
             yield from only_job(Job(f"{key}/screen", _screen_stage, payload, threads=config.threads, series=key))
+            if stored is not None:
+                stored.take(run, stage)
         candidates = screened(run, stage)
     if stage.strategy == "screen":
         _save(run, stage, [(0.0, candidates[0])])
@@ -59,21 +65,29 @@ def search_stage_steps(run: RunFolder, stage: Stage, key: str, report: Report) -
     def on_interval(line: IntervalRecord) -> None:
         best = max(score for score in line.scores if score is not None)
         report(f"interval {line.interval}/{config.search.intervals}, best {best:.4f}")
+        if stored is not None:
+            stored.give(run, stage)
 
-    kept = SearchFolder(folder, searched, config.checkpoint_seconds)
+    states = None if stored is None else stored.store.members(stored.keys[stage.name])
+    kept = SearchFolder(folder, searched, config.checkpoint_seconds, states)
     try:
         found = yield from search_steps(
-            key, MemberFactory(run.root, stage), kept, threads=config.threads, on_interval=on_interval
+            key, MemberFactory(place, stage), kept, threads=config.threads, on_interval=on_interval
         )
     except Interrupted as error:
         raise Interrupted(f"{stage.name} was stopped") from error
+    if states is not None:
+        states.remove_folder()
     _save(run, stage, found.segments())
     return {"best": found.best, "score": found.scores[found.best], "images": images_of_stage(config, stage)}
 
 
-def _screen_stage(payload: tuple[Path, Stage], context: JobContext) -> None:
-    root, stage = payload
-    screened(RunFolder(root), stage)
+def _screen_stage(payload: tuple[Path | StoredRun, Stage], context: JobContext) -> None:
+    place, stage = payload
+    if isinstance(place, StoredRun):
+        place.carry_out(stage, lambda run, stop: screened(run, stage), context.should_stop)
+    else:
+        screened(RunFolder(place), stage)
 
 
 def _save(run: RunFolder, stage: Stage, segments: list[tuple[float, Genome]]) -> None:

@@ -117,7 +117,7 @@ def range_fault(config: ExperimentConfig, role: str, name: str, ends: Mapping[st
 
 
 def _method_fault(method: Method, ends: Mapping[str, float], setting: str) -> str:
-    """Returns the rule that a method's setting breaks at an end of its range, or beside the others at theirs."""
+    """Returns the rule that a setting breaks at an end of its range, or beside the other settings at their ends."""
     try:
         configure(method.info, **{**method.given(), setting: ends[setting]})
     except InputError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rolewise.config import ExperimentConfig, as_values
@@ -26,6 +28,8 @@ _ASIDE = (
     *("name", "seeds", "workers", "decoders", "checkpoint_seconds", "track", "arms", "retrain_on_validation"),
     *("teacher", "students", "distill", "augment", "search", "metrics", "primary"),
 )
+#: Of a key, in characters.
+_LENGTH = 32
 #: Settings of a student that act only where it is distilled.
 _DISTILLED = ("phases", "teachers", "peers", "data_free")
 #: Settings that only a search draws policies by; a training reads the schedule that came of them.
@@ -44,6 +48,37 @@ class ConfigParts:
         self.named = own_code(config)
         self.reward = builders.configured_reward(config)
         self._config, self._presets = config, dict[str, dict[str, Any]]()
+        self._kept: dict[tuple[str, ...], Any] = {(name,): value for name, value in self.values.items()}
+        self._texts: dict[int, str] = {}
+
+    def kept(self, name: tuple[str, ...], make: Callable[[], Any]) -> Any:
+        """Returns a part of the keys of several stages, worked out once.
+
+        Args:
+            name: a name of it, of several words.
+            make: works it out.
+        """
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
+
+    def digest(self, values: Mapping[str, Any]) -> str:
+        """Returns a key as `digest` does; parts of several keys are put into JSON once.
+
+        Args:
+            values: of the key, of which any may be a part that is kept here.
+        """
+        known, texts = {id(part) for part in self._kept.values() if isinstance(part, (dict, list))}, dict[str, str]()
+        marked = dict(values)
+        for name, value in values.items():
+            if id(value) in known:
+                if id(value) not in self._texts:
+                    self._texts[id(value)] = json.dumps(value, sort_keys=True)
+                texts[name], marked[name] = self._texts[id(value)], f"\0{name}"
+        text = json.dumps(marked, sort_keys=True)
+        for name, part in texts.items():
+            text = text.replace(json.dumps(f"\0{name}"), part)
+        return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
 
     def preset(self, augmentation: str) -> dict[str, Any]:
         """Returns the content of a preset, or of a schedule's file."""
@@ -69,7 +104,7 @@ def stage_keys(config: ExperimentConfig, *, read: bool = True) -> dict[str, str]
     for stage in stages_of(config):
         if stage.kind != "test":
             made_from = _read(config, stage, parts) if read else {}
-            keys[stage.name] = digest({**dependencies(config, stage, keys, parts), "read": made_from})
+            keys[stage.name] = parts.digest({**dependencies(config, stage, keys, parts), "read": made_from})
     return keys
 
 
@@ -98,12 +133,13 @@ def run_keys(config: ExperimentConfig) -> dict[str, str]:
 
 def _read(config: ExperimentConfig, stage: Stage, parts: ConfigParts) -> dict[str, str]:
     """Returns the digests of the images, and of the user's own code that the stage runs; a teacher has its own key."""
-    return {**data_inputs(config), **module_inputs(*code_read_by(config, stage, parts.named))}
+    data = parts.kept(("data", "read"), lambda: data_inputs(config))
+    return {**data, **module_inputs(*code_read_by(config, stage, parts.named))}
 
 
 def digest(values: Mapping[str, Any]) -> str:
     """Returns a key of plain values."""
-    return digest_of(values)[:32]
+    return digest_of(values)[:_LENGTH]
 
 
 def dependencies(
@@ -122,18 +158,16 @@ def dependencies(
     """
     parts = parts or ConfigParts(config)
     values = parts.values
-    role = next(
-        (student for student in values["students"] if student["name"] == stage.role),
-        {**values["teacher"], "name": "teacher"},
-    )
+    role = parts.kept(("role", stage.role), lambda: _role(config, values, stage.role))
     found = {name: value for name, value in values.items() if name not in _ASIDE}
-    if role.get("init", "random") not in BEGINNINGS:
-        role = {**role, "init": _content(config, stage.role)}
     found |= {"version": VERSION, "kind": stage.kind, "seed": stage.seed, "role": role}
     if stage.distilled:
         found["distill"] = values["distill"]
     else:
-        found["role"] = {name: value for name, value in role.items() if name not in _DISTILLED}
+        found["role"] = parts.kept(
+            ("role", stage.role, "alone"),
+            lambda: {name: value for name, value in role.items() if name not in _DISTILLED},
+        )
     if parts.reward is not None:
         found["reward"] = parts.reward
     if stage.teacher is not None:
@@ -142,7 +176,10 @@ def dependencies(
         found["teachers"] = {role: keys[name] for role, name in stage.others}
     if stage.kind == "search":
         return found | _of_search(config, stage, values)
-    found["augment"] = {name: value for name, value in values["augment"].items() if name not in _POLICIES}
+    found["augment"] = parts.kept(
+        ("augment", "of a training"),
+        lambda: {name: value for name, value in values["augment"].items() if name not in _POLICIES},
+    )
     found["schedule"] = _schedule(parts, stage, keys)
     if stage.role == "teacher" and config.teacher.weights is not None:
         # It is taken as it is: of its own section only the network counts.
@@ -152,6 +189,13 @@ def dependencies(
     everything = section_of(config, stage.role).images is None
     found["with_validation"] = everything and config.retrain_on_validation and not stage.unseen
     return found
+
+
+def _role(config: ExperimentConfig, values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Returns the settings of a role with its name; the content of a file in place of its path."""
+    named = (student for student in values["students"] if student["name"] == name)
+    role: dict[str, Any] = next(named, {**values["teacher"], "name": "teacher"})
+    return role if role.get("init", "random") in BEGINNINGS else {**role, "init": _content(config, name)}
 
 
 def _of_search(config: ExperimentConfig, stage: Stage, values: Mapping[str, Any]) -> dict[str, Any]:

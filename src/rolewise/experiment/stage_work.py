@@ -16,6 +16,7 @@ from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.schedule_search import search_stage_steps
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import TIMES, Report, finish, run_training
+from rolewise.experiment.stored_run import StoredRun
 from rolewise.files import sha256
 from rolewise.jobs.job import Job, JobContext, JobSeries, SeriesSteps
 from rolewise.jobs.job_news import Work, raise_or_report
@@ -55,7 +56,14 @@ def run_stage(run: RunFolder, stage: Stage, report: Report, should_stop: Callabl
 
 
 def stage_work(
-    run: RunFolder, stage: Stage, *, key: str, threads: int, needs: tuple[str, ...], priority: tuple[int, ...] = ()
+    run: RunFolder,
+    stage: Stage,
+    *,
+    key: str,
+    threads: int,
+    needs: tuple[str, ...],
+    priority: tuple[int, ...] = (),
+    stored: StoredRun | None = None,
 ) -> Work:
     """Returns the work of a stage: a series of jobs for a search, so that its members spread over all workers.
 
@@ -66,27 +74,39 @@ def stage_work(
         threads: threads that torch may use.
         needs: keys of the work that must be done before.
         priority: ready work with the smallest one begins first.
+        stored: the run in a store, for workers that share no folder with this process.
     """
     if stage.kind == "search":
         return JobSeries(
             key,
-            lambda report: _search_stage(run, stage, key, report),
+            lambda report: _search_stage(run, stage, key, report, stored),
             width=1 if stage.strategy == "screen" else run.config().search.members,
             needs=needs,
             priority=priority,
         )
-    return Job(key, _run_stage_job, (run.root, stage), needs=needs, priority=priority, threads=threads)
+    return Job(key, _run_stage_job, (stored or run.root, stage), needs=needs, priority=priority, threads=threads)
 
 
-def _run_stage_job(payload: tuple[Path, Stage], context: JobContext) -> None:
-    root, stage = payload
-    run_stage(RunFolder(root), stage, context.report, context.should_stop)
+def _run_stage_job(payload: tuple[Path | StoredRun, Stage], context: JobContext) -> None:
+    place, stage = payload
+    if isinstance(place, StoredRun):
+        place.carry_out(stage, lambda run, stop: run_stage(run, stage, context.report, stop), context.should_stop)
+    else:
+        run_stage(RunFolder(place), stage, context.report, context.should_stop)
 
 
-def _search_stage(run: RunFolder, stage: Stage, key: str, report: Report) -> SeriesSteps:
-    with _recorded(run, stage):
-        summary = yield from search_stage_steps(run, stage, key, report)
-    finish(run, stage, summary)
+def _search_stage(
+    run: RunFolder, stage: Stage, key: str, report: Report, stored: StoredRun | None = None
+) -> SeriesSteps:
+    if stored is not None:
+        stored.take(run, stage)
+    try:
+        with _recorded(run, stage):
+            summary = yield from search_stage_steps(run, stage, key, report, stored)
+        finish(run, stage, summary)
+    finally:
+        if stored is not None:
+            stored.give(run, stage)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -91,9 +90,8 @@ def loss_of(run: RunFolder, data: SeedData, stage: Stage, seed: int, indices: Te
     return builders.distiller(data, section, student, teachers, indices, made=learns_without_data(section, stage))
 
 
-def searching(root: Path, stage: Stage, seed: int) -> BuiltTraining:
+def searching(run: RunFolder, stage: Stage, seed: int) -> BuiltTraining:
     """Builds one member's training for a search: the search's own number of images and epochs."""
-    run = RunFolder(root)
     config = run.config()
     data = seed_data_of(config, stage.seed, builders.configured_device(config.device), run.root)
     section, search = section_of(config, stage.role), config.search

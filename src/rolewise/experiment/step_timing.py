@@ -20,7 +20,9 @@ from rolewise.experiment.role_section import section_of
 from rolewise.experiment.second_view import add_strong_view
 from rolewise.experiment.seed_data import SeedData
 from rolewise.experiment.strategies import augmentation_of, policy_space
+from rolewise.metric_info import ACCURACY
 from rolewise.seeds import generator
+from rolewise.statistics.resampling import bootstrap_weights
 from rolewise.train import Trainee, TrainSettings, evaluate
 from rolewise.train.arithmetic import call_seconds
 
@@ -31,6 +33,8 @@ _ENOUGH = 0.03
 _LONG = 0.5
 #: As many images as one evaluation takes at once.
 _EVALUATED = 512
+#: As many images as a metric is computed of.
+_RESAMPLED = 128
 #: As many images as an epoch draws for at once.
 _DRAWN = 256
 #: Batches that a timed epoch has at the most.
@@ -182,6 +186,21 @@ def evaluating_seconds(data: SeedData, role: str) -> float:
     return typical(step, data.device) / len(chosen)
 
 
+def resampling_seconds(data: SeedData, role: str) -> float:
+    """Returns seconds for one image of a metric that is computed on a resample; 0 where it is a mean of images."""
+    task = builders.configured_task(data.config)
+    if task.metrics[0] == ACCURACY:
+        return 0.0
+    section = section_of(data.config, role)
+    model = builders.at_bits(section, data.network(section.model, role)).to(data.device)
+    chosen, spec = data.validation[:_RESAMPLED], data.spec(section.model)
+    measured = evaluate(model, data.seen_by(role), chosen, spec, device=data.device, task=task).metric
+    if measured.per_example() is not None:
+        return 0.0
+    weights = bootstrap_weights(len(chosen), generator(data.seed, "estimate"))
+    return typical(lambda: measured.compute(weights), data.device) / len(chosen)
+
+
 _SECONDS: dict[str, Callable[[SeedData, str], float]] = {
     "training": training_seconds,
     "distilling": distilling_seconds,
@@ -189,6 +208,7 @@ _SECONDS: dict[str, Callable[[SeedData, str], float]] = {
     "teaching": teaching_seconds,
     "augmenting": augmenting_seconds,
     "evaluating": evaluating_seconds,
+    "resampling": resampling_seconds,
 }
 
 
@@ -196,8 +216,8 @@ def seconds_of(what: str, data: SeedData, name: str) -> float:
     """Returns the seconds of a step.
 
     Args:
-        what: ``training``, ``distilling``, ``teaching``, ``augmenting`` or ``evaluating``, for one image; ``probing``,
-            for one measurement of gradients.
+        what: ``training``, ``distilling``, ``teaching``, ``augmenting``, ``evaluating`` or ``resampling``, for one
+            image; ``probing``, for one measurement of gradients.
         data: the data of a seed.
         name: the role; of an augmentation, its label, a space, and the role.
     """

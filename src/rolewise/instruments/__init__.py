@@ -29,6 +29,7 @@ from rolewise.instruments.fidelity import (
     predictive_kl,
     top1_agreement,
 )
+from rolewise.instruments.frequency_band import frequency_band
 from rolewise.instruments.kernel_alignment import Similarity, cka, cka_matrix, gram, hsic
 from rolewise.instruments.landscape import LossLine, LossPlane, loss_line, loss_plane, random_loss_plane
 from rolewise.instruments.measures import UNITS, measure
@@ -38,7 +39,9 @@ from rolewise.instruments.robustness import (
     Finding,
     MaskingCheck,
     RobustAccuracy,
+    Shrinking,
     auto_attack,
+    di_fgsm,
     fgsm,
     masking_check,
     nes,
@@ -84,6 +87,7 @@ __all__ = [
     "RelativeError",
     "Reliability",
     "RobustAccuracy",
+    "Shrinking",
     "Similarity",
     "TemperatureEffect",
     "TemperatureFit",
@@ -102,6 +106,7 @@ __all__ = [
     "corrupt",
     "corruption_accuracy",
     "corruption_names",
+    "di_fgsm",
     "dispersion",
     "expected_calibration_error",
     "features_of",
@@ -109,6 +114,7 @@ __all__ = [
     "fidelity",
     "filter_normalised_direction",
     "fit_temperature",
+    "frequency_band",
     "gram",
     "hsic",
     "input_gradient_norm",

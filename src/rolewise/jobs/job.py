@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from rolewise.errors import Interrupted, RunError
+from rolewise.freed_memory import give_back_freed_memory
 from rolewise.threads import torch_threads
 
 #: How often the same work may be lost; by then it is the work that ends its process, and it is given up.
 MOST_LOSSES = 3
+#: Seconds of a job after which it is worth it to give its memory back.
+_LONG = 1.0
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,9 @@ def carry_out(job: Job, context: JobContext) -> JobEnd:
         return JobStopped()
     except Exception as error:
         return as_raised(error, travelled=False)
+    finally:
+        if time.perf_counter() - began > _LONG:
+            give_back_freed_memory()
     return JobDone(result, time.perf_counter() - began)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rolewise.errors import Interrupted, RunError
+from rolewise.freed_memory import keep_freed_memory
 from rolewise.jobs.job import MOST_LOSSES, Job, JobEnd, JobRaised, WorkerDied
 from rolewise.jobs.job_server import GivenJob, JobServer
 from rolewise.jobs.ray_cluster import RayCluster, actor_environment, check_room, connected_ray
@@ -35,6 +36,7 @@ class _Served:
     """The process of an actor; one of its threads carries jobs out, another one answers meanwhile."""
 
     def __init__(self, gpus: float) -> None:
+        keep_freed_memory()
         self._server, self._words, self._stopping = JobServer(), list[str](), False
         import torch
 
@@ -57,7 +59,7 @@ class _Served:
 class RayActors:
     """Carries out jobs in actors of a Ray cluster (see `rolewise.jobs.workers.Workers`).
 
-    Actors read and write the same folders as this process does, so these must lie on a path that all machines share.
+    The folders that jobs name lie on a path that all machines share; where they name a store there need be none.
 
     Args:
         count: number of workers.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from rolewise.errors import InputError
-from rolewise.files import as_path
+from rolewise.files import as_path, write_bytes
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ class StoredPath:
     def write_bytes(self, content: bytes) -> None:
         """Writes the file."""
         files, path = self._place()
-        files.pipe_file(path, content)
+        if self.is_local:  # fsspec would write under the file's own name
+            write_bytes(path, content)
+        else:
+            files.pipe_file(path, content)
 
     def is_file(self) -> bool:
         """Returns whether the file is there."""
@@ -52,6 +56,11 @@ class StoredPath:
         if not missing_ok or files.isfile(path):
             files.rm_file(path)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it lies in the files of this machine."""
+        return self.address.startswith("file:")
+
     def names(self) -> list[str]:
         """Returns the names below the folder, sorted; none where there is no such folder."""
         files, path = self._place()
@@ -61,9 +70,18 @@ class StoredPath:
             return []
         return sorted({str(entry).rstrip("/").rpartition("/")[2] for entry in found})
 
+    def files(self) -> list[str]:
+        """Returns the paths of all files below the folder, from there, sorted; none where there is no such folder."""
+        files, path = self._place()
+        start = len(path.rstrip("/")) + 1
+        return sorted(str(file)[start:] for file in files.find(path))
+
     def remove_folder(self) -> None:
         """Removes the folder and all below it; what is not there is removed already."""
         files, path = self._place()
+        if self.is_local:  # where folders are there without files
+            shutil.rmtree(path, ignore_errors=True)
+            return
         for file in files.find(path):  # one by one: a removal in bulk takes brackets in an address for a pattern
             files.rm_file(file)
 
@@ -95,3 +113,20 @@ def store_at(address: str | Path) -> StatePath:
     except (ImportError, ValueError) as error:
         raise InputError(f"states must be a folder or an address of a store, got {address}: {error}") from error
     return StoredPath(str(address))
+
+
+def check_reach(place: StatePath, workers: int, *, apart: bool) -> None:
+    """Makes sure that workers reach a place.
+
+    Args:
+        place: of what they read and leave.
+        workers: their number.
+        apart: whether they are in processes of their own even where there is one.
+
+    Raises:
+        InputError: it is in the memory of this process, and they are not.
+    """
+    if (workers > 1 or apart) and str(place).startswith("memory:"):
+        raise InputError(
+            f"states must be where all workers reach them, got {place}, which is of one process; use one worker"
+        )

@@ -60,7 +60,7 @@ class WorkerOutput:
 
 
 def warn_in_one_line() -> None:
-    """Shows this process's warnings as one line each from now on, by which one that another process sends is known."""
+    """Shows each warning of this process as one line from now on, and once, whichever process has it again."""
     warnings.formatwarning = _one_line
 
 
@@ -70,6 +70,8 @@ def _one_line(
     # This package's own concern data and settings; where its code stands helps nobody.
     place = "" if category.__module__.split(".")[0] == "rolewise" else f" ({filename}:{lineno})"
     text = f"{category.__name__}: {' '.join(str(message).split())}{place}"
+    if text in _SHOWN:
+        return ""
     _SHOWN.add(text)
     return f"{text}\n"
 

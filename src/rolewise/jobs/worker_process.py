@@ -17,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from rolewise.errors import Interrupted
+from rolewise.freed_memory import keep_freed_memory
 from rolewise.jobs.worker_output import warn_in_one_line
 from rolewise.processes import tie_to_parent
 from rolewise.threads import wait_passively
@@ -192,6 +193,7 @@ def _run(
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     tie_to_parent()
+    keep_freed_memory()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

@@ -14,7 +14,7 @@ from rolewise.jobs.job import JobSeries
 from rolewise.jobs.job_news import JobNews, raise_or_report
 from rolewise.jobs.ray_cluster import RayCluster
 from rolewise.jobs.scheduler import run_jobs
-from rolewise.jobs.store import store_at
+from rolewise.jobs.store import check_reach, store_at
 from rolewise.jobs.workers import started_workers
 from rolewise.processes import asked_to_stop
 from rolewise.search.budget import SearchCost
@@ -108,10 +108,8 @@ def search(
             raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
     run = SearchRun(space, members=members, intervals=intervals, seed=seed, quantile=quantile, initial=initial)
     place = None if states is None else store_at(str(states))
-    if workers > 1 and str(place).startswith("memory:"):
-        raise InputError(
-            f"states must be where all workers reach them, got {states}, which is of one process; use one worker"
-        )
+    if place is not None:
+        check_reach(place, workers, apart=cluster is not None)
     kept = SearchFolder(as_path(folder, "folder"), run, seconds_between_checkpoints, place)
     if run.over:
         return kept.finish()

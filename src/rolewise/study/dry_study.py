@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from rolewise.config.study import Study
+from rolewise.study.job_execution import default_workers_of
 from rolewise.study.job_graph import graph_of
 from rolewise.study.study_folder import StudyFolder, check_study
 from rolewise.study.study_plan import StudyPlan, plan_of
-from rolewise.study.study_run import default_workers_of
 
 #: A folder that holds nothing.
 _NOWHERE = Path("a study that has no folder")

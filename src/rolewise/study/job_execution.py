@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rolewise.config.study import Study
 from rolewise.errors import Interrupted, RunError
+from rolewise.experiment import builders
+from rolewise.experiment.stored_run import StoredRun
 from rolewise.jobs.job_news import JobNews
 from rolewise.jobs.scheduler import run_jobs
 from rolewise.jobs.workers import Workers
@@ -30,6 +33,7 @@ def run_study_jobs(
     should_stop: Callable[[], bool],
     on_event: Callable[[JobEvent], None],
     now: dict[str, StudyJob],
+    stored: Mapping[str, StoredRun],
 ) -> None:
     """Runs every job that is neither done nor failed and that needs no failed one.
 
@@ -40,6 +44,7 @@ def run_study_jobs(
         should_stop: returns whether the user wants to stop.
         on_event: called with every update.
         now: filled with the jobs that run at present, by key.
+        stored: the cells in a store, by name, where workers leave what they have done; none where they share a folder.
 
     Raises:
         Interrupted: the user stopped the study.
@@ -58,13 +63,15 @@ def run_study_jobs(
         update = update_of(news)
         if update is None:
             return
+        if update.kind == "done" and job.cell in stored:
+            stored[job.cell].store.take(job.key, folder.store(job.key))
         if update.kind == "failed":
             folder.fail(update.key, update.text, update.trace)
         elif update.kind == "broken":
             raise RunError(f"{job.name}: {update.text}; the study is kept: run the same command again to resume")
         on_event(JobEvent(job, update))
 
-    work = [work_of(folder, job) for job in todo.values()]
+    work = [work_of(folder, job, stored.get(job.cell)) for job in todo.values()]
     if not run_jobs(work, workers, should_stop=should_stop, on_news=on_news):
         raise Interrupted("the study was stopped")
 
@@ -78,6 +85,14 @@ def most_workers(study: Study, jobs: Sequence[StudyJob]) -> int:
     """
     members = {cell.name: cell.config.search.members for cell in study.cells}
     return sum(members[job.cell] if job.stage.kind == "search" else 1 for job in jobs)
+
+
+def default_workers_of(study: Study) -> int:
+    """Returns the number of processes for this machine: its cores over the threads of each; one on a GPU."""
+    if any(builders.configured_device(cell.config.device).type != "cpu" for cell in study.cells):
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // max(cell.config.threads for cell in study.cells))
 
 
 def _runnable(folder: StudyFolder, jobs: Sequence[StudyJob]) -> dict[str, StudyJob]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from rolewise.errors import RolewiseError
 from rolewise.experiment.stage_work import stage_work
+from rolewise.experiment.stored_run import StoredRun
 from rolewise.jobs.job import Job, JobContext, JobRaised, WorkerDied
 from rolewise.jobs.job_news import JobNews, Work
 from rolewise.seals import DONE, write_sealed
@@ -37,23 +38,31 @@ class JobUpdate:
     trace: str = ""
 
 
-def work_of(folder: StudyFolder, job: StudyJob) -> Work:
+def work_of(folder: StudyFolder, job: StudyJob, stored: StoredRun | None = None) -> Work:
     """Returns the work of a job.
 
     Args:
         folder: the study folder.
         job: a search, a training or a measurement.
+        stored: the job's cell in a store, for workers that share no folder with this process.
     """
     if job.measure:
-        return Job(job.key, _measure, (folder.root, job), needs=job.needs, threads=job.threads)
-    return stage_work(folder.cell(job.cell), job.stage, key=job.key, threads=job.threads, needs=job.needs)
+        return Job(job.key, _measure, (stored or folder.root, job), needs=job.needs, threads=job.threads)
+    cell = folder.cell(job.cell)
+    return stage_work(cell, job.stage, key=job.key, threads=job.threads, needs=job.needs, stored=stored)
 
 
-def _measure(payload: tuple[Path, StudyJob], context: JobContext) -> None:
-    root, job = payload
-    folder = StudyFolder(root)
-    results = {"key": job.key, "files": {}, **measured(folder.cell(job.cell), job.stage, job.measure)}
-    write_sealed(folder.store(job.key) / DONE, results)
+def _measure(payload: tuple[Path | StoredRun, StudyJob], context: JobContext) -> None:
+    place, job = payload
+    if isinstance(place, StoredRun):
+        run = place.here(job.stage)
+        place.take(run, job.stage)
+        left = run.stage(job.stage.name).resolve().parent / job.key
+    else:
+        run, left = StudyFolder(place).cell(job.cell), StudyFolder(place).store(job.key)
+    write_sealed(left / DONE, {"key": job.key, "files": {}, **measured(run, job.stage, job.measure)})
+    if isinstance(place, StoredRun):
+        place.store.give(job.key, left)
 
 
 def update_of(news: JobNews) -> JobUpdate | None:

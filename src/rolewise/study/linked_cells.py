@@ -10,6 +10,9 @@ from rolewise.errors import InputError
 from rolewise.experiment.input_digests import inputs_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.run_record import write_record
+from rolewise.experiment.stage_store import StageStore
+from rolewise.experiment.stored_run import StoredRun
+from rolewise.study.job_graph import JobGraph
 from rolewise.study.study_folder import StudyFolder
 
 
@@ -31,6 +34,21 @@ def make_cell(folder: StudyFolder, name: str, config: ExperimentConfig, keys: di
     read = inputs_of(config)
     if not _is_made(run, config, read):
         write_record(run.root, config, read, environs=False)
+
+
+def stored_cells(folder: StudyFolder, graph: JobGraph, store: StageStore) -> dict[str, StoredRun]:
+    """Returns the cells in a store, by name, after the folder has what the store has of their stages.
+
+    Args:
+        folder: the study folder, with its cells.
+        graph: the study's jobs.
+        store: the store.
+
+    Raises:
+        InputError: a file of a finished stage is damaged in the store.
+    """
+    store.settle((job.key, folder.store(job.key)) for job in (*graph.trainings, *graph.measurements))
+    return {name: StoredRun.of(store, folder.cell(name), keys, linked=True) for name, keys in graph.keys.items()}
 
 
 def _link(link: str, target: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,8 @@ from rolewise.experiment import builders
 from rolewise.experiment.run_folder import RunFolder, held
 from rolewise.experiment.run_state import recorded_state
 from rolewise.experiment.stage_graph import next_stops
+from rolewise.experiment.stage_store import check_settled, stage_store_at
+from rolewise.experiment.stored_run import StoredRun
 from rolewise.experiment.trial import trial_of
 from rolewise.files import AnyPath, as_path
 from rolewise.foreign_code import import_path
@@ -26,9 +27,9 @@ from rolewise.jobs.ray_cluster import RayCluster, check_workers
 from rolewise.jobs.workers import Workers, started_workers
 from rolewise.processes import asked_to_stop
 from rolewise.seals import check_stage
-from rolewise.study.job_execution import JobEvent, most_workers, run_study_jobs
+from rolewise.study.job_execution import JobEvent, default_workers_of, most_workers, run_study_jobs
 from rolewise.study.job_graph import JobGraph, StudyJob, graph_of
-from rolewise.study.linked_cells import make_cell
+from rolewise.study.linked_cells import make_cell, stored_cells
 from rolewise.study.pictures import write_pictures
 from rolewise.study.study_folder import StudyFolder, open_study
 from rolewise.study.study_plan import StudyPlan, plan_of
@@ -129,6 +130,7 @@ def run_study(
     retry: bool = False,
     isolate: bool = True,
     cluster: RayCluster | None = None,
+    states: AnyPath | None = None,
     on_plan: Callable[[StudyPlan, JobGraph], None] = lambda plan, graph: None,
     on_event: Callable[[JobEvent], None] = lambda event: None,
 ) -> StudyResult:
@@ -141,7 +143,8 @@ def run_study(
         extend: continue in the folder of another study; what both need is not run again.
         retry: try again what failed.
         isolate: use worker processes even where it is one, so that a cell that runs out of memory ends no other.
-        cluster: a Ray cluster that the workers are of; then ``out`` lies on a path that all its machines share.
+        cluster: a Ray cluster that the workers are of; ``out``, or ``states``, is then where all its machines reach it.
+        states: place of what workers leave and read (see `rolewise.experiment.run`); by default ``out``.
         on_plan: called with the plan before anything is done.
         on_event: called with every update of a job.
 
@@ -153,6 +156,10 @@ def run_study(
     check_workers(study.workers, cluster)
     for cell in study.cells:
         builders.configured_device(cell.config.device)
+        if states is not None:
+            check_settled(cell.config)
+    workers = study.workers or default_workers_of(study)
+    store = None if states is None else stage_store_at(states, workers, apart=isolate or cluster is not None)
     folder = open_study(out, study, fresh=fresh, extend=extend)
     now: dict[str, StudyJob] = {}
     ending = False
@@ -167,10 +174,10 @@ def run_study(
             make_cell(folder, cell.name, cell.config, graph.keys[cell.name])
         if retry:
             folder.forgive()
-        for job in (*graph.trainings, *graph.measurements):
+        stored = {} if store is None else stored_cells(folder, graph, store)
+        for job in (jobs := (*graph.trainings, *graph.measurements)):
             check_stage(folder.store(job.key))
         ledger = Ledger(study, graph, folder)
-        workers = study.workers or default_workers_of(study)
         ledger.write()
         plan = plan_of(folder, graph, {cell.name: cell.config for cell in study.cells}, workers)
         state.plan(plan.times, plan.seconds)
@@ -181,7 +188,7 @@ def run_study(
                 state.update(event.job.name, event.update.text if event.update.kind == "moves" else event.update.kind)
             on_event(event)
 
-        todo = [job for job in (*graph.trainings, *graph.measurements) if not folder.is_done(job.key)]
+        todo = [job for job in jobs if not folder.is_done(job.key)]
         if todo:
             try:
                 with started_workers(
@@ -191,7 +198,7 @@ def run_study(
                     isolate=isolate,
                     cluster=cluster and cluster.with_threads(max(cell.config.threads for cell in study.cells)),
                 ) as started:
-                    _run(folder, graph, ledger, started, asked.is_set, trackers.passing(on), now)
+                    _run(folder, graph, ledger, started, asked.is_set, trackers.passing(on), now, stored)
             finally:
                 ledger.write()  # also of a study that was stopped: its table counts what is done
         ending = True
@@ -214,6 +221,7 @@ def _run(
     asked: Callable[[], bool],
     on_event: Callable[[JobEvent], None],
     now: dict[str, StudyJob],
+    stored: Mapping[str, StoredRun],
 ) -> None:
     """Runs all trainings, then opens the test set: until then the table has validation accuracies alone."""
     cells_of = graph.cells_of()
@@ -231,8 +239,8 @@ def _run(
                 ledger.write(whole=False)
         on_event(event)
 
-    run_study_jobs(folder, graph.trainings, workers, asked, on, now)
-    run_study_jobs(folder, graph.measurements, workers, asked, on_event, now)
+    run_study_jobs(folder, graph.trainings, workers, asked, on, now, stored)
+    run_study_jobs(folder, graph.measurements, workers, asked, on_event, now, stored)
 
 
 def _next_stops(jobs: Sequence[StudyJob]) -> str:
@@ -240,11 +248,3 @@ def _next_stops(jobs: Sequence[StudyJob]) -> str:
     trained = next_stops([job.stage for job in jobs if not job.measure])
     measured = sum(bool(job.measure) for job in jobs)
     return trained if not measured else "this measurement" if measured == 1 else f"these {measured} measurements"
-
-
-def default_workers_of(study: Study) -> int:
-    """Returns the number of processes for this machine: its cores over the threads of each; one on a GPU."""
-    if any(builders.configured_device(cell.config.device).type != "cpu" for cell in study.cells):
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // max(cell.config.threads for cell in study.cells))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rolewise.config.overrides import lone_settings
-from rolewise.errors import InputError
+from rolewise.errors import InputError, dotted
 from rolewise.registry import Registry
 from rolewise.systems.beyond_compression.beyond_system import BEYOND_COMPRESSION
 from rolewise.systems.ce_gan.gan_system import CE_GAN
@@ -50,7 +50,14 @@ def system_settings(system: System, overrides: Sequence[str] = ()) -> SystemSett
     Raises:
         InputError: one is unknown, wrong, or does not fit the others.
     """
-    settings = system.settings(**lone_settings(overrides))
+    try:
+        settings = system.settings(**lone_settings(overrides))
+    except InputError as error:
+        if not error.path:
+            raise
+        # By the name that the user gave, and not by that of the class.
+        rule = error.rule.replace(f'"{system.settings.__name__}"', f'"{system.name}"')
+        raise InputError(f"the setting {dotted(error.path)}: {rule}", path=error.path, rule=rule) from error
     if len(set(settings.seeds)) < len(settings.seeds):
         raise InputError(f"seeds must differ from one another, got {list(settings.seeds)}")
     system.check(settings)

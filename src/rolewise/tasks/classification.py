@@ -102,7 +102,7 @@ class ClassificationMetric:
 
     def add(self, outputs: Outputs, batch: Batch) -> None:
         """Adds a batch with labels int64 [B]."""
-        logits = outputs.logits.detach().float()
+        logits = outputs.logits.detach().double()
         self._correct.append((logits.argmax(1) == batch.targets).cpu())
         self._losses.append(functional.cross_entropy(logits, batch.targets, reduction="none").cpu())
 

@@ -40,7 +40,7 @@ class RegressionMetric:
         weights = torch.ones(len(errors), dtype=torch.double) if weights is None else weights.double()
         share = weights / weights.sum()
         squared, spread = share @ errors.square(), share @ (targets - share @ targets).square()
-        explained = torch.where(spread > 0, 1 - squared / spread, torch.nan)
+        explained = torch.where(vary(targets, share), 1 - squared / spread, torch.nan)
         values = {
             "rmse": float(squared.mean().sqrt()),
             "mae": float((share @ errors.abs()).mean()),
@@ -51,6 +51,19 @@ class RegressionMetric:
     def per_example(self) -> Tensor | None:
         """Returns each example's mean absolute error [N] where that comes first; a root of a mean is no mean."""
         return torch.cat(self._errors).abs().mean(1) if self._first == MAE else None
+
+
+def vary(values: Tensor, share: Tensor) -> Tensor:
+    """Returns a mask, bool [D], of the numbers that differ between examples of weight.
+
+    The deviation of equal numbers is rarely 0 itself.
+
+    Args:
+        values: [N, D].
+        share: [N], at least 0.
+    """
+    counted = values[share > 0]
+    return (counted != counted[:1]).any(0)
 
 
 def as_columns(values: Tensor) -> Tensor:

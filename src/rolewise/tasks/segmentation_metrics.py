@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rolewise.batch import IGNORED, Batch, Outputs
+from rolewise.batch import IGNORED, Batch, Outputs, at_least_float32
 from rolewise.metric_info import CROSS_ENTROPY, MetricInfo
 from rolewise.tasks.pixel_logits import counted_labels, resized
 
@@ -41,7 +41,7 @@ class SegmentationMetric:
     def add(self, outputs: Outputs, batch: Batch) -> None:
         """Adds a batch with masks [B, H, W]."""
         labels, counts = counted_labels(batch.targets, self._ignore)
-        logits = resized(outputs.logits.detach().float(), labels.shape[-2:])
+        logits = resized(at_least_float32(outputs.logits.detach()), labels.shape[-2:])
         num, classes = logits.shape[:2]
         pairs = labels * classes + logits.argmax(1)
         image = torch.arange(num, device=labels.device).view(-1, 1, 1) * classes**2
@@ -50,7 +50,7 @@ class SegmentationMetric:
         self._there.append(table.sum(2))
         self._predicted.append(table.sum(1))
         self._confusion = table.sum(0) + (self._confusion if len(self._confusion) else 0)
-        each = functional.cross_entropy(logits, labels, reduction="none").double()
+        each = functional.cross_entropy(logits.double(), labels, reduction="none")
         total = counts.sum((1, 2))
         self._losses.append((torch.where(counts, each, 0.0).sum((1, 2)) / total.clamp(min=1)).cpu())
 

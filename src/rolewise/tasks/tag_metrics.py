@@ -53,9 +53,9 @@ class TagMetric:
 
     def add(self, outputs: Outputs, batch: Batch) -> None:
         """Adds a batch with tags [B, T], below 0 where there is none."""
-        logits, targets = outputs.logits.detach().float(), batch.targets.long()
+        logits, targets = outputs.logits.detach().double(), batch.targets.long()
         each = functional.cross_entropy(logits.flatten(0, 1), targets.clamp_min(0).flatten(), reduction="none")
-        answers, losses, targets = logits.argmax(2).cpu(), each.view(targets.shape).double().cpu(), targets.cpu()
+        answers, losses, targets = logits.argmax(2).cpu(), each.view(targets.shape).cpu(), targets.cpu()
         for row, loss, answer in zip(targets, losses, answers, strict=True):
             there = row >= 0
             number = max(1, int(there.sum()))

@@ -9,7 +9,7 @@ from rolewise.batch import Batch, Outputs
 from rolewise.metric_info import MetricInfo
 from rolewise.tasks.class_metrics import ClassAnswers
 from rolewise.tasks.metric_registry import register
-from rolewise.tasks.number_metrics import as_columns
+from rolewise.tasks.number_metrics import as_columns, vary
 
 
 @register("f1_micro")
@@ -72,7 +72,7 @@ class Pearson:
         share = share / share.sum()
         first, second = (part - share @ part for part in parts)
         spread = ((share @ first.square()) * (share @ second.square())).sqrt()
-        varied = spread > 0
+        varied = vary(parts[0], share) & vary(parts[1], share) & (spread > 0)
         return {self.info.key: float(torch.where(varied, share @ (first * second) / spread, torch.nan).nanmean())}
 
     def per_example(self) -> None:

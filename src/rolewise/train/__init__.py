@@ -3,6 +3,7 @@
 from rolewise.config.phase_sections import Phase
 from rolewise.config.selection_sections import FreezeSettings, GroupSettings
 from rolewise.config.training_sections import OptimizerSettings, RateSchedule, TrainSettings
+from rolewise.train.box_size_feed import BoxSizeFeed
 from rolewise.train.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
 from rolewise.train.distilled import Distilled
 from rolewise.train.evaluate import Metrics, evaluate, evaluate_batches
@@ -25,6 +26,7 @@ from rolewise.train.step import Update, train_step
 from rolewise.train.trainee import Trainee
 
 __all__ = [
+    "BoxSizeFeed",
     "Distilled",
     "FastDFKDObjective",
     "Feed",

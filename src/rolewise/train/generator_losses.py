@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -87,3 +88,25 @@ def agreement_loss(student: Tensor, teacher: Tensor) -> Tensor:
     check_same_shape(student, teacher, "logits [B, K]", 2)
     own, aim = functional.log_softmax(student, 1), functional.log_softmax(teacher, 1)
     return -(aim.exp() * (aim - own)).mean()
+
+
+def diversity_loss(noise: Tensor, features: Tensor) -> Tensor:
+    r"""Loss that is the lower, the farther the features of different noise are apart.
+
+    .. math:: \exp \Big( - \frac{1}{B^2} \sum_{ij} \lVert \epsilon_i - \epsilon_j \rVert^2 \, |z_i - z_j| \Big)
+
+    with means over the numbers of noise and of features in place of sums.
+
+    Source: the official code of Zhu, Hong and Zhou (2021), https://github.com/zhuangdizhu/FedGen, after Mao et al.
+    (2019).
+
+    Args:
+        noise: [B, n].
+        features: [B, F].
+
+    Returns:
+        Scalar in (0, 1].
+    """
+    apart = (noise[:, None] - noise[None]).square().mean(dim=2)
+    different = (features[:, None] - features[None]).abs().mean(dim=2)
+    return torch.exp(-(apart * different).mean())

@@ -1,8 +1,9 @@
-"""Robustness to attacks: FGSM, PGD, attacks without gradients, AutoAttack, accuracy over radii, masked gradients."""
+"""Robustness to attacks: with gradients and without, AutoAttack, accuracy over radii, masked gradients."""
 
 from rolewise.instruments.robustness.attacks import Attack, fgsm, pgd
 from rolewise.instruments.robustness.auto_attack import auto_attack
 from rolewise.instruments.robustness.curves import RobustAccuracy, robust_accuracy
+from rolewise.instruments.robustness.diverse_inputs import Shrinking, di_fgsm
 from rolewise.instruments.robustness.gradient_free import nes, random_search
 from rolewise.instruments.robustness.masked_gradients import Finding, MaskingCheck, masking_check
 
@@ -11,7 +12,9 @@ __all__ = [
     "Finding",
     "MaskingCheck",
     "RobustAccuracy",
+    "Shrinking",
     "auto_attack",
+    "di_fgsm",
     "fgsm",
     "masking_check",
     "nes",

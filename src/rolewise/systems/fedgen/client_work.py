@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rolewise.models.feature_networks import FeatureGenerator, SplitNetwork
 from rolewise.seeds import generator
-from rolewise.systems.fedgen.clients import Client, ExtraLoss, SplitNetwork, trained_locally
-from rolewise.systems.fedgen.feature_generator import FeatureGenerator
+from rolewise.train.local_training import Client, trained_locally
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ def trained_by(work: ClientWork, client: Client, settings: Any, seed: int, proxi
     )
 
 
-def _generated_loss(work: ClientWork, maker: FeatureGenerator, batch_size: int, seed: int) -> ExtraLoss:
+def _generated_loss(
+    work: ClientWork, maker: FeatureGenerator, batch_size: int, seed: int
+) -> Callable[[SplitNetwork, Tensor, Tensor], Tensor]:
     """Returns the loss of a client on generated features.
 
     Their own class is to be recognised, and images are to be answered as features of their class are.

@@ -12,11 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rolewise.average import merge_into
+from rolewise.batch import Batch, Context
 from rolewise.models import build
+from rolewise.models.feature_networks import FeatureGenerator, SplitNetwork
 from rolewise.seeds import derive_seed, generator
 from rolewise.systems.fedgen.client_work import ClientWork, TrainClients, trained_by
-from rolewise.systems.fedgen.clients import Client, SplitNetwork, merged
-from rolewise.systems.fedgen.feature_generator import FeatureGenerator, class_counts, train_generator
+from rolewise.systems.fedgen.feature_objective import FeatureObjective, class_counts
+from rolewise.train import Update, train_step
+from rolewise.train.local_training import Client
 
 METHODS = ("fedavg", "fedprox", "fedensemble", "feddf", "fedgen")
 
@@ -77,27 +81,12 @@ class Federation:
         self._last = (train or self._trained_here)(works)
         if self.predictor_alone:
             self._own.update(zip(chosen, self._last, strict=True))
-        merged(
-            self._last,
-            [len(client.labels) for client in present],
-            self.network,
-            predictor_alone=self.predictor_alone,
-        )
+        shared = [network.predictor if self.predictor_alone else network for network in (self.network, *self._last)]
+        merge_into(shared[0], shared[1:], [len(client.labels) for client in present])
         if self.method == "feddf":
             self._distil(number)
         if self.method == "fedgen":
-            train_generator(
-                self.maker,
-                self._optimizer,
-                self._last,
-                present,
-                steps=settings.generator_steps,
-                batch_size=settings.batch_size,
-                diversity=settings.diversity,
-                draws=generator(self.seed, "federation", "generator", number),
-            )
-            for group in self._optimizer.param_groups:
-                group["lr"] *= 0.98
+            self._train_maker(number, present)
 
     @torch.no_grad()
     def accuracy(self, images: Tensor, labels: Tensor) -> float:
@@ -126,6 +115,18 @@ class Federation:
         own = self._own.setdefault(place, copy.deepcopy(self.network))
         own.predictor.load_state_dict(self.network.predictor.state_dict())
         return own
+
+    def _train_maker(self, number: int, present: list[Client]) -> None:
+        """Trains the generator on the predictors of the clients that trained, and lowers its learning rate."""
+        settings, draws = self.settings, generator(self.seed, "federation", "generator", number)
+        update = Update(FeatureObjective(self.maker, self._last, present, settings.diversity), self._optimizer)
+        known = class_counts(present).sum(dim=0)
+        for step in range(settings.generator_steps):
+            labels = torch.multinomial(known, settings.batch_size, replacement=True, generator=draws)
+            noise = torch.rand(len(labels), self.maker.noise, generator=draws)
+            train_step([update], Batch(noise, labels), Context(number / settings.rounds, step, number))
+        for group in self._optimizer.param_groups:
+            group["lr"] *= 0.98
 
     def _distil(self, number: int) -> None:
         """Distils the mean of the clients' logits on unlabelled images into the server's network (Lin et al., 2020)."""

@@ -8,16 +8,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from rolewise.data import read, split
+from rolewise.data import dirichlet_parts, read, split
 from rolewise.errors import InputError, Interrupted
+from rolewise.jobs.flower_nodes import check_flower
 from rolewise.jobs.job import JobContext
 from rolewise.metric_info import ACCURACY, MetricInfo
 from rolewise.seeds import derive_seed, generator
 from rolewise.systems.fedgen.client_work import TrainClients
-from rolewise.systems.fedgen.clients import divided
 from rolewise.systems.fedgen.federation import METHODS, Federation
-from rolewise.systems.fedgen.flower_engine import check_flower, on_flower
+from rolewise.systems.fedgen.flower_clients import run_on_flower
 from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings, claim_between
+from rolewise.train.local_training import Client
 
 LAST = MetricInfo("last_rounds_accuracy", "accuracy, last 5 rounds", "fraction")
 ROUNDS = MetricInfo("rounds_to_target", "rounds to the target", "", higher_is_better=False)
@@ -129,7 +130,7 @@ def federation_rows(piece: Piece, settings: FedGenSettings, context: JobContext)
             context.report(f"round {number + 1}/{settings.rounds}, accuracy {found[-1]:.3f}")
 
     if settings.engine == "flower":
-        on_flower(federation, run_rounds)
+        run_on_flower(federation, run_rounds)
     else:
         run_rounds(None)
     target = settings.target if piece.levels["data"] == "digits" else settings.fashion_target
@@ -146,16 +147,16 @@ def federation_of(piece: Piece, settings: FedGenSettings) -> tuple[Federation, t
         settings: of the system.
     """
     images, labels, unlabelled, test = _divided_data(piece.levels["data"], piece.seed)
-    clients = divided(
-        images, labels, settings.clients, settings.concentration, generator(piece.seed, "federation", "division")
-    )
+    draws, classes = generator(piece.seed, "federation", "division"), int(labels.max()) + 1
+    parts = dirichlet_parts(labels, settings.clients, settings.concentration, draws, "clients")
+    clients = [Client(images[rows], labels[rows], torch.bincount(labels[rows], minlength=classes)) for rows in parts]
     federation = Federation(
         method=piece.levels["method"],
         settings=settings,
         seed=piece.seed,
         clients=clients,
         unlabelled=unlabelled,
-        classes=int(labels.max()) + 1,
+        classes=classes,
         predictor_alone=piece.levels["shared"] == "predictor",
     )
     return federation, test

@@ -1,27 +1,28 @@
-"""The pictures of the system: blood cells, or squares and discs that are drawn, divided by a seed."""
+"""The pictures of the system: blood cells, or squares and discs that are drawn, divided by a seed, and beside them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from rolewise.data import ImageData, packed_boxes, read, split
-from rolewise.data.download import data_root
-from rolewise.errors import InputError
-from rolewise.inputs import InputSpec
+from rolewise.batch import Batch
+from rolewise.data import ImageData, box_list, drawn_shapes, joined_boxes, read, split
+from rolewise.inputs import InputSpec, prepare
+from rolewise.instruments import Shrinking, di_fgsm
+from rolewise.networks import evaluating
 from rolewise.seeds import derive_seed, generator
+from rolewise.tasks import Task
 
 Data = Literal["cells", "shapes"]
 #: The input of every network.
 SPEC = InputSpec((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 #: Pictures of each set.
 NUMBER: dict[str, int] = {"cells": 364, "shapes": 60}
-_FOLDER = "bccd/BCCD"
-#: Sides of drawn shapes, as parts of the picture's height: small and large ones.
-_SMALL, _LARGE = (0.12, 0.22), (0.45, 0.6)
+#: The blood cells' place below the folder of data.
+CELLS = "bccd/BCCD"
 
 
 def boxed_pictures(data: Data, size: tuple[int, int], images: int, seed: int) -> tuple[ImageData, ImageData]:
@@ -35,7 +36,7 @@ def boxed_pictures(data: Data, size: tuple[int, int], images: int, seed: int) ->
         images: number of pictures to learn from.
         seed: of the division; drawn shapes are the same for all seeds.
     """
-    whole = _cells(size) if data == "cells" else _shapes(size)
+    whole = _cells(size) if data == "cells" else drawn_shapes(NUMBER[data], size, generator(0, "ikd", "shapes"))
     rest = len(whole) - images
     parts = split(whole.labels, validation=0, test=rest, seed=derive_seed(seed, "ikd", "division"))
     learned, tested = (
@@ -44,52 +45,60 @@ def boxed_pictures(data: Data, size: tuple[int, int], images: int, seed: int) ->
     return learned, tested
 
 
-def check_cells_are_there() -> None:
-    """Raises InputError where the blood cells are not in the folder of data."""
-    if not (data_root(None) / _FOLDER / "ImageSets" / "Main").is_dir():
-        raise InputError(
-            f"data must be shapes where there are no blood cells: {data_root(None)} has no {_FOLDER}; put BCCD there "
-            "(ROLEWISE_DATA names another folder), or take --set data=shapes"
-        )
-
-
 def _cells(size: tuple[int, int]) -> ImageData:
-    found = read("voc_detection", folder=_FOLDER, train="trainval", test="test", size=list(size), resize="squash")
+    found = read("voc_detection", folder=CELLS, train="trainval", test="test", size=list(size), resize="squash")
     assert found.test is not None
-    parts = found.train, found.test
-    most = max(part.labels.shape[1] for part in parts)
-    labels = []
-    for part in parts:
-        filler = part.labels.new_zeros(len(part), most - part.labels.shape[1], part.labels.shape[2])
-        filler[:, :, 4] = -1
-        labels.append(torch.cat([part.labels, filler], 1))
+    parts: Sequence = found.train, found.test
     images = torch.cat([part.batch(torch.arange(len(part))) for part in parts])
-    return ImageData(images, torch.cat(labels), found.train.classes)
+    return ImageData(images, joined_boxes([part.labels for part in parts]), found.train.classes)
 
 
-def _shapes(size: tuple[int, int]) -> ImageData:
-    """Draws grey squares and discs on noise; every third picture has small ones alone, the others a large one too."""
-    high, wide = size
-    draws = generator(0, "ikd", "shapes")
-    images = torch.randint(0, 60, (NUMBER["shapes"], 3, high, wide), generator=draws, dtype=torch.uint8)
-    down, across = torch.meshgrid(torch.arange(high) + 0.5, torch.arange(wide) + 0.5, indexing="ij")
-    boxes = []
-    for at, image in enumerate(images):
-        found, labels = [], []
-        for low, most in [*([_LARGE] if at % 3 else []), _SMALL, _SMALL]:
-            chosen = torch.rand(4, generator=draws)
-            side = round(float(low + (most - low) * chosen[0]) * high)
-            y, x = int(chosen[1] * (high - side)), int(chosen[2] * (wide - side))
-            label = int(chosen[3] * 2)
-            image[:, _inside(down - y, across - x, side, disc=label == 1)] = 160 + 40 * label
-            found.append([x, y, x + side, y + side])
-            labels.append(label)
-        boxes.append((np.array(found, float), labels, [False] * len(labels)))
-    return ImageData(images, packed_boxes(boxes), ("square", "disc"))
+def adversarial_pictures(
+    teacher: nn.Module,
+    pictures: ImageData,
+    task: Task,
+    *,
+    radius: int,
+    steps: int,
+    draws: torch.Generator,
+    batch_size: int = 25,
+) -> Tensor:
+    """Returns pictures near the given ones that raise the teacher's loss of classification, by `di_fgsm`.
+
+    Args:
+        teacher: a dense detector; it runs in eval mode.
+        pictures: with boxes.
+        task: detection; the loss is its ``labels``.
+        radius: of the ball in the maximum norm, in grey levels.
+        steps: number of steps.
+        draws: of sizes and places.
+        batch_size: pictures at once.
+
+    Returns:
+        uint8 [N, C, H, W].
+    """
+
+    def attacked(rows: Tensor) -> Tensor:
+        targets = box_list(pictures.labels[rows])
+
+        def loss(images: Tensor, shrinking: Shrinking) -> Tensor:
+            batch = Batch(prepare(images, SPEC), shrinking.boxes(targets, pictures.size))
+            return task.losses(task.run(teacher, batch.inputs), batch)["labels"]
+
+        moved = di_fgsm(pictures.images[rows], loss, epsilon=radius / 255, steps=steps, generator=draws)
+        return (moved * 255).round().to(torch.uint8)
+
+    with evaluating(teacher):
+        return torch.cat([attacked(rows) for rows in torch.split(torch.arange(len(pictures)), batch_size)])
 
 
-def _inside(down: Tensor, across: Tensor, side: int, *, disc: bool) -> Tensor:
-    """Returns bool [H, W], the pixels of a shape whose upper left corner is the origin."""
-    if disc:
-        return (down - side / 2).square() + (across - side / 2).square() <= (side / 2) ** 2
-    return (down >= 0) & (down < side) & (across >= 0) & (across < side)
+def noisy_pictures(images: Tensor, radius: int, draws: torch.Generator) -> Tensor:
+    """Returns pictures at the corners of the same ball that are drawn and not found, uint8: the attack's control.
+
+    Args:
+        images: uint8 [N, C, H, W].
+        radius: in grey levels.
+        draws: of the corners.
+    """
+    signs = torch.randint(0, 2, images.shape, generator=draws, dtype=torch.int16) * 2 - 1
+    return (images.to(torch.int16) + radius * signs).clamp(0, 255).to(torch.uint8)

@@ -7,16 +7,23 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from rolewise.augment import BoxSizeAugmentation
 from rolewise.distill import build_methods
 from rolewise.errors import InputError
 from rolewise.jobs.job import JobContext
 from rolewise.metric_info import MetricInfo
 from rolewise.seeds import generator
-from rolewise.systems.ikd.adversarial_pictures import adversarial_pictures, noisy_pictures
-from rolewise.systems.ikd.boxed_pictures import NUMBER, Data, boxed_pictures, check_cells_are_there
+from rolewise.systems.ikd.boxed_pictures import (
+    CELLS,
+    NUMBER,
+    Data,
+    adversarial_pictures,
+    boxed_pictures,
+    noisy_pictures,
+)
+from rolewise.systems.ikd.detector_scores import KEPT, WHOLE, ap_by_size, band_name, rows_of_bands
 from rolewise.systems.ikd.detector_students import LEVELS, Teaching, detector, train_detector
-from rolewise.systems.ikd.frequency_bands import KEPT, WHOLE, ap_by_size, band_name, rows_of_bands
-from rolewise.systems.ikd.sample_augmentation import SampleAugmentation
+from rolewise.systems.needed_data import check_folders
 from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
 from rolewise.tasks import Detection
 from rolewise.tasks.detection_metrics import DETECTION_METRICS
@@ -97,7 +104,7 @@ def check_ikd(settings: IkdSettings) -> None:
     if len(set(settings.radii)) < len(settings.radii):
         raise InputError(f"radii must differ from one another, got {list(settings.radii)}")
     if settings.data == "cells":
-        check_cells_are_there()
+        check_folders("data must be shapes", "blood cells (BCCD)", f"{CELLS}/ImageSets/Main")
 
 
 def ikd_rows(piece: Piece, settings: IkdSettings, context: JobContext) -> list[Row]:
@@ -149,7 +156,7 @@ def teaching_of(taught: str, parts: str, settings: IkdSettings) -> Teaching:
     augmentation = None
     if parts not in (NONE, NO_SAMPLE):
         until = 1.0 if parts == ALWAYS else settings.augmented
-        augmentation = SampleAugmentation(settings.sides[0], settings.noisy, settings.least, until)
+        augmentation = BoxSizeAugmentation(settings.sides[0], settings.noisy, settings.least, until)
     return Teaching(
         methods=tuple(build_methods(methods)),
         beside_weight=0.0 if parts in (NONE, NO_ADVERSARIAL) else settings.adversarial_weight,

@@ -10,8 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.data import read, split
-from rolewise.data.download import data_root
-from rolewise.errors import InputError
 from rolewise.jobs.job import JobContext
 from rolewise.models import build
 from rolewise.seeds import derive_seed
@@ -20,7 +18,7 @@ from rolewise.tasks import Classification, Segmentation, Task
 from rolewise.train import TensorFeed, evaluate_batches
 
 #: Folders of the images and masks of nuclei below the folder of data.
-_IMAGES, _MASKS = "nuclei/images", "nuclei/instances"
+IMAGES, MASKS = "nuclei/images", "nuclei/instances"
 _TESTED_NUCLEI = 84
 
 
@@ -94,8 +92,8 @@ def nuclei_bench(seed: int, images: int, side: int, teacher_epochs: int) -> Styl
     """
     data = read(
         "image_masks",
-        images=_IMAGES,
-        masks=_MASKS,
+        images=IMAGES,
+        masks=MASKS,
         binary=True,
         classes=["background", "nucleus"],
         size=side,
@@ -122,13 +120,3 @@ def nuclei_bench(seed: int, images: int, side: int, teacher_epochs: int) -> Styl
 
     few, test = pair(parts.validation), pair(parts.test)
     return StyleBench(task, pool, few, test, 8, 2.0, "penultimate", student=student, teacher=teacher)
-
-
-def check_nuclei_are_there() -> None:
-    """Raises InputError where the images of nuclei are not in the folder of data."""
-    root = data_root(None)
-    if not all((root / folder).is_dir() for folder in (_IMAGES, _MASKS)):
-        raise InputError(
-            f'data must be ["digits"] where there are no nuclei: {root} has no {_IMAGES} and {_MASKS}; put the images '
-            "of the Data Science Bowl of 2018 there (ROLEWISE_DATA names another folder), or leave nuclei out"
-        )

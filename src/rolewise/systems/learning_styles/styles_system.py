@@ -14,12 +14,14 @@ from rolewise.jobs.job import JobContext
 from rolewise.metric_info import ACCURACY, MetricInfo
 from rolewise.systems.digit_bench import MeanOf
 from rolewise.systems.learning_styles.style_bench import (
+    IMAGES,
+    MASKS,
     StyleBench,
-    check_nuclei_are_there,
     digits_bench_of_styles,
     nuclei_bench,
 )
 from rolewise.systems.learning_styles.style_links import Channel, Links, link_methods, trained_pair
+from rolewise.systems.needed_data import check_folders
 from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings
 
 FIRST_ACCURACY = MetricInfo("first_accuracy", "accuracy of the first", "fraction")
@@ -75,7 +77,7 @@ def check_styles(settings: StylesSettings) -> None:
     if len(set(settings.data)) < len(settings.data):
         raise InputError(f"data must differ from one another, got {list(settings.data)}")
     if "nuclei" in settings.data:
-        check_nuclei_are_there()
+        check_folders('data must be ["digits"]', "nuclei (Data Science Bowl of 2018)", IMAGES, MASKS)
 
 
 def styles_pieces(settings: StylesSettings) -> list[Piece]:

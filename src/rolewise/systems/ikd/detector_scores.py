@@ -1,4 +1,4 @@
-"""Pictures of some of their frequencies alone, and what a detector still finds in them, by the size of boxes."""
+"""The average precisions of a detector by the size of boxes, on pictures of all or of some of their frequencies."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rolewise.data import ImageData
+from rolewise.instruments import frequency_band
 from rolewise.systems.ikd.boxed_pictures import SPEC
 from rolewise.systems.system import Row
 from rolewise.tasks import Task
@@ -23,27 +24,6 @@ _KEYS = ("ap", "ap50", "ap_small", "ap_medium", "ap_large")
 def band_name(radius: float, *, low: bool) -> str:
     """Returns the name of pictures of low or of high frequencies."""
     return f"{'below' if low else 'above'} {radius:g}"
-
-
-def of_band(images: Tensor, radius: float, *, low: bool) -> Tensor:
-    """Returns pictures of the frequencies below or above a radius; the mean of each channel stays in both.
-
-    Args:
-        images: uint8 [N, C, H, W].
-        radius: as a part of the highest frequency along an axis, half a period in a pixel.
-        low: whether frequencies up to the radius are kept, or those above it.
-
-    Returns:
-        uint8, cut off at 0 and 255.
-    """
-    height, width = images.shape[2:]
-    rows, columns = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)
-    distance = 2 * (rows.square() + columns.square()).sqrt()
-    kept = (distance <= radius) if low else (distance > radius)
-    kept[0, 0] = True
-    waves = torch.fft.rfft2(images.float())
-    found: Tensor = torch.fft.irfft2(waves * kept, s=(height, width))
-    return found.round().clamp(0, 255).to(torch.uint8)
 
 
 def ap_by_size(network: nn.Module, pictures: ImageData, task: Task) -> Row:
@@ -71,7 +51,7 @@ def rows_of_bands(network: nn.Module, pictures: ImageData, task: Task, radii: Se
     rows = [{"pictures": WHOLE, **clean, **_kept(clean, clean)}]
     for low in (True, False):
         for radius in radii:
-            part = ImageData(of_band(pictures.images, radius, low=low), pictures.labels, pictures.classes)
+            part = ImageData(frequency_band(pictures.images, radius, low=low), pictures.labels, pictures.classes)
             found = ap_by_size(network, part, task)
             rows.append({"pictures": band_name(radius, low=low), **found, **_kept(found, clean)})
     return rows

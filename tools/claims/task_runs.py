@@ -1,0 +1,49 @@
+"""Runs of texts, photographs and detectors: what distillation and schedules did, and how near a student came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from claims.figures import Arms, Figures, percent
+from claims.telling import Told, paragraph, told
+from claims.verdicts import by_itself, changes, standing
+from rolewise.statistics.estimates import estimate
+
+#: The beginning of a sentence on each student of a run.
+STUDENTS = {
+    "trec6": {"two-layers": "Two layers reach", "bag": "The bag of embeddings reaches"},
+}
+
+
+def compared(arms: Arms, students: dict[str, str], plain: str = "none") -> Iterator[Told]:
+    """Gives what was found of a run: the teacher, distillation by itself, and schedules.
+
+    Args:
+        arms: of the run.
+        students: the beginning of a sentence on each, by its name.
+        plain: the arm that others are compared with.
+    """
+    teacher = estimate(list(arms.teacher(plain).values()))
+    yield told(f"The teacher reaches {percent(teacher)}.")
+    for name, words in students.items():
+        taught, alone = arms.row(name, f"{plain}+distill"), arms.row(name, plain)
+        change = arms.difference(name, f"{plain}+distill", plain)
+        yield told(
+            f"{words} {percent(taught.score)} with distillation and {percent(alone.score)} on labels alone: "
+            f"{by_itself(change)}."
+        )
+    schedules = [row.difference for row in arms.compared]
+    if schedules:
+        yield told(f"Differences of schedules to none are {changes(schedules)}.")
+        yield told(standing(arms, lambda row: _named(row.student, row.name, students)))
+
+
+def _named(student: str, arm: str, students: dict[str, str]) -> str:
+    where = f" ({student})" if len(students) > 1 else ""
+    return f"{arm.removesuffix('+distill')} {'with' if arm.endswith('+distill') else 'without'} distillation{where}"
+
+
+@paragraph("trec6")
+def trec6(figures: Figures) -> Iterator[Told]:
+    """The page on texts, below its table."""
+    yield from compared(figures.arms("trec6"), STUDENTS["trec6"])
