@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import official_learned as learned
+import official_memory as memory
+import official_stages as stages
 import official_terms as terms
 import torch
-from official_terms import Loss, T, given, labels
+from official_terms import Loss, Maker, T, given, labels, sizes
 from torch import Tensor
 
 from rolewise.distill import METHODS
 from rolewise.distill.methods.ab import boundary_distances
-from rolewise.distill.methods.review_kd import on_grids
 
 #: Owner by the name of a repository, which is also the name of its folder.
 REPOSITORIES = {
@@ -31,6 +32,7 @@ REPOSITORIES = {
     "OFAKD": "Hao840",
     "mmrazor": "open-mmlab",
     "TorchDistiller": "irfanICMLL",
+    "CIRKD": "winycg",
 }
 
 
@@ -44,7 +46,7 @@ class Case:
         file: path in it.
         kind: of the tensors that both get (see `official_terms.given`).
         official: their loss of the student's and the teacher's tensors, made of the imported module.
-        own: our loss.
+        own: makes our loss.
         reason: of a difference above `LIMIT`; empty where there is to be none.
         part: what of the method is compared; empty for all of it but maps of widths.
     """
@@ -54,32 +56,34 @@ class Case:
     file: str
     kind: str
     official: Callable[[Any], Loss]
-    own: Loss
+    own: Maker
     reason: str = ""
     part: str = ""
 
 
-def plain(name: str, at: int | None = 0, **settings: Any) -> Loss:
-    """Returns the mean of a registered loss, of one tensor of each network; of all stages where ``at`` is None."""
+def plain(name: str, at: int | None = 0, **settings: Any) -> Maker:
+    """Makes the mean of a registered loss, of one tensor of each network; of all stages where ``at`` is None."""
 
     def loss(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
         pair = (student, teacher) if at is None else (student[at], teacher[at])
         found: Tensor = METHODS[name].loss(*pair, **settings).mean()
         return found
 
-    return loss
+    return lambda: loss
 
 
-def summed(name: str, **settings: Any) -> Loss:
-    """Returns the sum of a registered loss over the pairs of maps, mean over the batch."""
+def summed(name: str, **settings: Any) -> Maker:
+    """Makes the sum of a registered loss over the pairs of maps, mean over the batch."""
     each = METHODS[name].loss
-    return lambda student, teacher: sum(each(*pair, **settings).mean() for pair in zip(student, teacher, strict=True))
+    return lambda: (
+        lambda student, teacher: sum(each(*pair, **settings).mean() for pair in zip(student, teacher, strict=True))
+    )
 
 
-def vectors(name: str, **settings: Any) -> Loss:
-    """Returns the mean of a registered loss of the first maps as vectors."""
+def vectors(name: str, **settings: Any) -> Maker:
+    """Makes the mean of a registered loss of the first maps as vectors."""
     each = METHODS[name].loss
-    return lambda student, teacher: each(student[0].flatten(1), teacher[0].flatten(1), **settings).mean()
+    return lambda: lambda student, teacher: each(student[0].flatten(1), teacher[0].flatten(1), **settings).mean()
 
 
 def first(of: Callable[[Any], Callable[..., Any]], *, flat: bool = False) -> Callable[[Any], Loss]:
@@ -120,6 +124,7 @@ ZOO, MID = "distiller_zoo", "torchdistill/losses/mid_level.py"
 WHERE = {f"{role}_{key}": "it" for role in ("student", "teacher") for key in ("module_path", "module_io")}
 DIS, RAZOR = "mmcls/models/dis_losses", "mmrazor/models/losses"
 LENGTHS, DEVIATION = "1e-8 beside the product of two lengths there", "1e-6 beside a deviation there"
+BITS = "numbers of 32 bits in between there"
 SMALL = "1e-7 beside a sum or a deviation there"
 
 
@@ -142,7 +147,7 @@ def cases() -> list[Case]:
         Case("fsp", rep, f"{ZOO}/FSP.py", "maps", listed(lambda m: _fsp(m)), plain("fsp", None)),
         Case(
             "ab", rep, f"{ZOO}/AB.py", "maps", lambda m: lambda s, t: m.ABLoss(1)(s[:1], t[:1])[0],
-            lambda s, t: 0.003 * s[0][0].numel() * boundary_distances(s[:1], t[:1], 1.0).mean(),
+            lambda: lambda s, t: 0.003 * s[0][0].numel() * boundary_distances(s[:1], t[:1], 1.0).mean(),
         ),
         Case("vid", rep, f"{ZOO}/VID.py", "maps", terms.official_gaussian, terms.own_gaussian),
         Case(
@@ -151,8 +156,7 @@ def cases() -> list[Case]:
         ),
         Case("ofd", md, _distillers("OFD"), "maps", terms.official_margins, terms.own_margins),
         Case(
-            "review_kd", md, _distillers("ReviewKD"), "maps", lambda m: lambda s, t: m.hcl_loss(s, t),
-            lambda s, t: sum(on_grids(*pair).mean() for pair in zip(s, t, strict=True)),
+            "review_kd", md, _distillers("ReviewKD"), "maps", stages.official_review, stages.own_review,
         ),
         Case(
             "logit_standardisation", "logit-standardization-KD", _distillers("KD"), "logits",
@@ -190,10 +194,14 @@ def cases() -> list[Case]:
             "dist", "DIST_KD", "segmentation/losses/dist_kd.py", "logits", first(lambda m: m.DIST(2.0, 3.0)),
             plain("dist", inter=2.0, intra=3.0), LENGTHS,
         ),
-        Case("crd", rep, "crd/criterion.py", "vectors", learned.official_contrast, learned.own_contrast),
+        Case("crd", rep, "crd/criterion.py", "vectors", memory.official_contrast, memory.own_contrast),
         Case(
-            "semckd", "SemCKD", f"{ZOO}/SemCKD.py", "maps", learned.official_calibration, learned.own_calibration,
-            "numbers of 32 bits in between there", part="differences under our attention",
+            "semckd", "SemCKD", f"{ZOO}/SemCKD.py", "maps", stages.official_calibration, stages.own_calibration,
+            BITS, part="differences under our attention",
+        ),
+        Case(
+            "semckd", "SemCKD", "models/util.py", "maps", stages.official_regressed, stages.own_regressed,
+            part="with regressors",
         ),
         Case("uskd", "cls_KD", f"{DIS}/uskd.py", "pair", learned.official_weak, learned.own_weak, part="`others=0`"),
         Case("vitkd", "cls_KD", f"{DIS}/vitkd.py", "tokens", learned.official_tokens, learned.own_tokens),
@@ -201,8 +209,8 @@ def cases() -> list[Case]:
         Case("srrl", "cls_KD", f"{DIS}/srrl.py", "maps", learned.official_regression, learned.own_regression),
         Case(
             "wsld", "mmrazor", f"{RAZOR}/weighted_soft_label_distillation.py", "logits",
-            lambda m: slope(lambda s, t: m.WSLD(T, 1.0, 10)(s[0], t[0], labels())),
-            slope(plain("wsld", labels=labels(), temperature=T)), part="gradient",
+            lambda m: slope(lambda s, t: m.WSLD(T, 1.0, sizes().classes)(s[0], t[0], labels())),
+            lambda: slope(plain("wsld", labels=labels(), temperature=T)()), part="gradient",
         ),
         Case(
             "ft", "mmrazor", f"{RAZOR}/factor_transfer_loss.py", "maps", first(lambda m: m.FTLoss()),
@@ -215,6 +223,11 @@ def cases() -> list[Case]:
         Case(
             "cwd", "TorchDistiller", "SemSeg-distill/utils/criterion.py", "maps",
             first(lambda m: m.CriterionCWD("channel", "kl", T)), plain("cwd", temperature=T),
+        ),
+        Case(
+            "cirkd", "CIRKD", "losses/cirkd_mini_batch.py", "maps",
+            lambda m: terms.below_zero(lambda s, t: m.CriterionMiniBatchCrossImagePair(0.1)(s[1][:16], t[1][:16])),
+            lambda: terms.below_zero(lambda s, t: METHODS["cirkd"].loss(s[1][:16], t[1][:16]).mean()), BITS,
         ),
         Case(
             "pearson_kd", "mmrazor", f"{RAZOR}/pkd_loss.py", "maps", first(lambda m: m.PKDLoss()), plain("pearson_kd"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -166,3 +168,21 @@ class TTM(nn.Module):
         (folder / f"{name}.py").write_text(text.replace("FACTOR", str(factor)))
         found = official.compared(case, official.imported(tmp_path / "TTM", f"distiller_zoo/{name}.py"))
         assert found == pytest.approx({"loss": abs(1 / factor - 1), "gradient": abs(1 / factor - 1)}, abs=1e-12)
+
+
+def test_the_ratio_of_two_losses_is_that_of_their_processor_s_time(official: ModuleType, monkeypatch) -> None:
+    times, clock = importlib.import_module("official_times"), [0.0]
+    monkeypatch.setattr(times.time, "process_time", lambda: clock[0])
+
+    def costing(seconds: float) -> Any:
+        def loss(student: Any, teacher: Any) -> Any:
+            clock[0] += seconds
+            return (student[0] - teacher[0]).square().sum()
+
+        return loss
+
+    case = next(case for case in official.cases() if case.method == "kd")
+    case = dataclasses.replace(case, official=lambda module: costing(0.004), own=lambda: costing(0.012))
+    found = times.timed(case, None, 3)
+    assert (found["official_ms"], found["own_ms"]) == pytest.approx((4, 12))
+    assert found["ratio"] == pytest.approx({"median": 3, "low": 3, "high": 3}) and found["again"]["median"] == 1

@@ -159,40 +159,46 @@ def task_for(name: str) -> Task:
     return tasks.get(METHODS[name].targets, Classification())
 
 
-def networks_for(name: str, seed: int = 0) -> tuple[nn.Module, nn.Module]:
+def networks_for(name: str, seed: int = 0, classes: int = 5) -> tuple[nn.Module, nn.Module]:
     """Teacher and student of such a task."""
+    arguments: dict[str, Any] = {"num_classes": classes, "channels": 1, "size": (8, 8)}
     if isinstance(task_for(name), Detection):
         widths = [2, 3, 4, 4], [3, 4, 5, 6]
         pair = [
-            build("fcos_small", num_classes=5, channels=1, widths=widths[role], depth=0, bins=5, seed=seed + role + 1)
+            build(
+                "fcos_small",
+                num_classes=classes,
+                channels=1,
+                widths=widths[role],
+                depth=0,
+                bins=5,
+                seed=seed + role + 1,
+            )
             for role in (0, 1)
         ]
         return pair[1], pair[0]
     if name == "simkd":
         student = build(
-            "reused_head", body="small_cnn", body_arguments={"widths": (4, 6)}, width=8, num_classes=5, channels=1,
-            size=(8, 8), seed=seed + 1,
-        )  # fmt: skip
-        return networks(seed)[0], student
+            "reused_head", body="small_cnn", body_arguments={"widths": (4, 6)}, width=8, seed=seed + 1, **arguments
+        )
+        return networks(seed, classes)[0], student
     if name == "deit_token":
-        student = build("vit_mini", num_classes=5, channels=1, size=(8, 8), depth=1, distilled=True, seed=seed + 1)
-        return networks(seed)[0], student
+        return networks(seed, classes)[0], build("vit_mini", depth=1, distilled=True, seed=seed + 1, **arguments)
     if "branch_logits" in METHODS[name].taps:
-        arguments = {"num_classes": 5, "channels": 1, "size": (8, 8), "base": "small_cnn"}
         widths = ([4, 6], [6, 8])
         pair = [
-            build("branched", arguments={"widths": w}, seed=seed + n + 1, **arguments) for n, w in enumerate(widths)
+            build("branched", base="small_cnn", arguments={"widths": w}, seed=seed + n + 1, **arguments)
+            for n, w in enumerate(widths)
         ]
         return pair[1], pair[0]
     if name == "bss":
-        pair = list(networks(seed))
+        pair = list(networks(seed, classes))
         for network in pair:
             # Both have the class of `batch_for` right, so that there is something to attack.
             network.get_parameter("fc.bias").data[0] += 1
         return pair[0], pair[1]
     if METHODS[name].targets != "masks":
-        return networks(seed)
-    arguments = {"num_classes": 5, "channels": 1, "size": (8, 8)}
+        return networks(seed, classes)
     student = build("unet", widths=(4, 6), seed=seed + 1, **arguments)
     return build("unet", widths=(6, 8), seed=seed + 2, **arguments), student
 
@@ -217,8 +223,8 @@ def batch_for(name: str, num: int, dtype: torch.dtype = torch.float32) -> Batch:
     return replace(batch, views={view: images.flip(3) for view in (() if term is None else term.views)})
 
 
-def networks(seed: int = 0) -> tuple[nn.Module, nn.Module]:
-    arguments = {"num_classes": 5, "channels": 1, "size": (8, 8)}
+def networks(seed: int = 0, classes: int = 5) -> tuple[nn.Module, nn.Module]:
+    arguments = {"num_classes": classes, "channels": 1, "size": (8, 8)}
     student = build("small_cnn", widths=(4, 6), seed=seed + 1, **arguments)
     return build("small_cnn", widths=(6, 8), seed=seed + 2, **arguments), student
 

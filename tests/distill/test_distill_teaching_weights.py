@@ -103,3 +103,35 @@ def test_a_step_raises_the_loss_by_the_temperature_alone_and_mixtures_are_soften
     target = mixed_logits(mixture, terms.outputs["teacher"].logits, temperature)
     expected = METHODS["kd"].loss(terms.outputs["student"].logits, target, temperature=temperature).mean()
     torch.testing.assert_close(terms["ctkd"], expected)
+
+
+def test_each_example_s_temperature_is_made_of_both_networks_logits_and_ascends_its_loss() -> None:
+    distiller, images, labels = distiller_of(per="example", width=7)
+    term: Any = distiller.terms["ctkd"]
+    terms = distiller(images, labels, Context(epoch=5.0))
+    student, teacher = (terms.outputs[role].logits.detach().numpy() for role in ("student", "teacher"))
+
+    def loss(values: dict[str, np.ndarray]) -> float:
+        losses = []
+        for s, t in zip(student, teacher, strict=True):
+            hidden = np.maximum(values["0.weight"] @ np.concatenate([s, t]) + values["0.bias"], 0)
+            theta = float(values["2.weight"][0] @ hidden + values["2.bias"][0])
+            temperature = 1 + 20 / (1 + math.exp(-theta))
+            losses.append(temperature**2 * kl(probabilities(t, temperature), probabilities(s, temperature)))
+        return float(np.mean(losses))
+
+    values = {key: value.detach().numpy().copy() for key, value in term.layers.state_dict().items()}
+    assert values["2.bias"].tolist() == [1.0] and "theta" not in term.state_dict()
+    assert terms["ctkd"].item() == pytest.approx(loss(values), rel=1e-9)
+    own = dict(term.layers.named_parameters())
+    towards = {key: np.cos(np.arange(value.size)).reshape(value.shape) for key, value in values.items()}
+    ends = [loss({key: values[key] + step * towards[key] for key in values}) for step in (1e-5, -1e-5)]
+    found = torch.autograd.grad(terms["ctkd"], list(own.values()), retain_graph=True)
+    along = sum(float((one.numpy() * towards[key]).sum()) for key, one in zip(own, found, strict=True))
+    assert along == pytest.approx(-0.5 * (ends[0] - ends[1]) / 2e-5, rel=1e-5)
+    # The student's own gradient is that of the temperatures as they are.
+    logits = terms.outputs["student"].logits
+    (found_one,) = torch.autograd.grad(terms["ctkd"], [logits])
+    heats = term.temperature(0.0, torch.cat([terms.outputs[r].logits for r in ("student", "teacher")], 1)).detach()
+    wanted = heats * ((logits / heats).softmax(1) - (terms.outputs["teacher"].logits / heats).softmax(1)) / 6
+    torch.testing.assert_close(found_one, wanted.detach())

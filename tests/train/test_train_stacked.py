@@ -78,12 +78,12 @@ def test_stacked_members_learn_what_they_learn_apart(kind: str) -> None:
         for trainee in apart:
             trainee.run_epoch()
         assert advance_stacked(stacked, epoch)
-        for own, other in zip(losses(apart), losses(stacked), strict=True):
-            assert other == pytest.approx(own, rel=RELATIVE, abs=ABSOLUTE)
+        for alone, joint in zip(losses(apart), losses(stacked), strict=True):
+            assert joint == pytest.approx(alone, rel=RELATIVE, abs=ABSOLUTE)
     assert losses(apart)[0] != losses(apart)[1], "each has its own draws and weights"
-    for own_one, other_one in zip(apart, stacked, strict=True):
-        assert (other_one.epoch, other_one.learning_rate) == (own_one.epoch, own_one.learning_rate)
-        for first, second in zip(tensors(own_one.state_dict()), tensors(other_one.state_dict()), strict=True):
+    for own, other in zip(apart, stacked, strict=True):
+        assert (other.epoch, other.learning_rate) == (own.epoch, own.learning_rate)
+        for first, second in zip(tensors(own.state_dict()), tensors(other.state_dict()), strict=True):
             assert torch.allclose(first.double(), second.double(), rtol=1e-3, atol=1e-4)
 
 
@@ -118,10 +118,10 @@ def test_in_double_precision_nothing_is_left_of_the_difference() -> None:
     for trainee in apart:
         trainee.run_epochs(0, 4)
     assert advance_stacked(stacked, 4)
-    for own, other in zip(losses(apart), losses(stacked), strict=True):
-        assert other == pytest.approx(own, rel=1e-12)
-    for own_one, other_one in zip(apart, stacked, strict=True):
-        for first, second in zip(tensors(own_one.state_dict()), tensors(other_one.state_dict()), strict=True):
+    for alone, joint in zip(losses(apart), losses(stacked), strict=True):
+        assert joint == pytest.approx(alone, rel=1e-12)
+    for own, other in zip(apart, stacked, strict=True):
+        for first, second in zip(tensors(own.state_dict()), tensors(other.state_dict()), strict=True):
             assert torch.allclose(first.double(), second.double(), rtol=1e-9, atol=1e-10)
 
 
@@ -137,7 +137,7 @@ def test_stopped_at_any_step_a_stack_ends_with_the_same_bytes() -> None:
             trainee.load_state_dict(state)
     assert stops == 3 * whole[0].steps_per_epoch - 1
     for own, other in zip(whole, cut, strict=True):
-        for first, second in zip(tensors(own_one.state_dict()), tensors(other_one.state_dict()), strict=True):
+        for first, second in zip(tensors(own.state_dict()), tensors(other.state_dict()), strict=True):
             assert torch.equal(first, second)
 
 
@@ -155,7 +155,7 @@ def test_one_that_fails_leaves_the_bytes_of_the_others() -> None:
     assert not none and set(failures) == {0} and failures[0].startswith("NonFiniteError: ")
     assert second[0].epoch == 0 and [trainee.epoch for trainee in second[1:]] == [3, 3]
     for own, other in zip(first[1:], second[1:], strict=True):
-        for one, two in zip(tensors(own_one.state_dict()), tensors(other_one.state_dict()), strict=True):
+        for one, two in zip(tensors(own.state_dict()), tensors(other.state_dict()), strict=True):
             assert torch.equal(one, two)
 
 

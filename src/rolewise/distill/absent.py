@@ -9,6 +9,7 @@ from rolewise.errors import InputError, listed, near
 #: The name elsewhere -> the name here.
 ALIASES = {
     "activation_boundaries": "ab",
+    "affinity": "kta",
     "at": "attention",
     "aver": "ensemble_kd",
     "be_your_own_teacher": "byot",
@@ -16,7 +17,9 @@ ALIASES = {
     "catkd": "cat_kd",
     "cc": "correlation",
     "cckd": "correlation",
+    "channel_wise": "cwd",
     "cskd": "cs_kd",
+    "deit": "deit_token",
     "distkd": "dist",
     "distplus": "dist_plus",
     "factor_transfer": "ft",
@@ -33,6 +36,7 @@ ALIASES = {
     "ls": "logit_standardisation",
     "lskd": "logit_standardisation",
     "manifold_distillation": "manifold",
+    "manifold_kd": "manifold",
     "mlld": "mlkd",
     "multi_level": "mlkd",
     "nd": "norm_direction",
@@ -49,11 +53,23 @@ ALIASES = {
     "vanilla_kd": "kd",
     "wttm": "ttm",
 }
-#: Methods of the field that nobody has written here, in words.
+#: What the field calls a method and is no loss here, and what nobody has written here, in words.
 ABSENT = {
+    "apprentice": "a student of few bits, which is students[].quantise beside kd (configs/digits_low_bits.yaml),",
+    "ban": "a born-again network, which is a student taught by one of its own kind (students[].teachers),",
+    "born_again": "a born-again network, which is a student taught by one of its own kind (students[].teachers),",
+    "cutmix_pick": "the choice of mixed images by entropy, which is mix: {pairs: student_entropy, entropy_rule: pick},",
+    "dafl": "distillation without data, which is students[].data_free,",
+    "deep_inversion": "distillation without data, which is students[].data_free,",
     "dot": "the optimiser with two momenta, which is train.distill_gradient: {apart: 0.075},",
+    "fast_dfkd": "distillation without data, which is students[].data_free,",
     "dml": "deep mutual learning, which is two students in roles that have kd of each other,",
     "norm": "the N-to-one matching of representations",
+    "qkd": "a student of few bits, which is students[].quantise and phases (configs/digits_low_bits.yaml),",
+    "sqakd": "a student of few bits, which is students[].quantise beside kd (configs/digits_low_bits.yaml),",
+    "takd": "the teacher assistant, which is a student that teaches another one (students[].teachers),",
+    "unix": "the mixing of images by rank, which is mix: {pairs: student_entropy, entropy_rule: unix},",
+    "zskt": "distillation without data, which is students[].data_free,",
 }
 
 

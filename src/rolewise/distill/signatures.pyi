@@ -163,9 +163,11 @@ def cs_kd(
 
 def ctkd(
     *,
+    per: Literal["all", "example"] = "all",
     lowest: float = 1.0,
     span: float = 20.0,
     rise: float = 10.0,
+    width: int = 128,
     weight: float | Weight | dict[str, Any] = 0.9,
     name: str | None = None,
     teacher: str | Sequence[str] | None = None,

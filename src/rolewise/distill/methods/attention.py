@@ -8,6 +8,7 @@ from torch.nn import functional
 from rolewise.distill.checks import check_same_shape
 from rolewise.distill.maps import channels_of, check_places, same_size
 from rolewise.distill.method_registry import method
+from rolewise.distill.vectors import mean_square
 
 
 @method(
@@ -40,4 +41,4 @@ def attention_loss(student: Tensor, teacher: Tensor) -> Tensor:
         for feature in (student, teacher)
     )
     check_same_shape(student_map, teacher_map, "attention maps [B, H W]", 2)
-    return (student_map - teacher_map).square().mean(1)
+    return mean_square(student_map, teacher_map)

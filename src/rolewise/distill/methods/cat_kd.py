@@ -11,7 +11,7 @@ from rolewise.distill.heads import Head, head_of
 from rolewise.distill.method_registry import method
 from rolewise.distill.projectors import check_maps
 from rolewise.distill.term import Bound, Shapes, Term
-from rolewise.distill.vectors import unit
+from rolewise.distill.vectors import mean_square, unit
 
 
 @method(
@@ -71,4 +71,4 @@ class CATKD(Term):
         check_same_shape(first, second, "class activation maps [B, K, G, G]", 4)
         if self.normalise:
             first, second = (unit(maps.flatten(0, 1).flatten(1)).view_as(maps) for maps in (first, second))
-        return (first - second).square().flatten(1).mean(1)
+        return mean_square(first, second)

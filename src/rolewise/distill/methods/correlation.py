@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rolewise.distill.checks import check_limit, check_rows
 from rolewise.distill.method_registry import method
-from rolewise.distill.vectors import unit
+from rolewise.distill.vectors import mean_square, unit
 
 
 @method(reads="features", mixed_labels="sound", taps=("penultimate",), limits={"gamma": "positive", "order": "few"})
@@ -46,7 +46,7 @@ def correlation_loss(student: Tensor, teacher: Tensor, *, gamma: float = 0.4, or
     check_limit("order", order, "few")
     check_rows(student, teacher)
     of_student, of_teacher = (_kernel(features.flatten(1), gamma, order) for features in (student, teacher))
-    return (of_student - of_teacher).square().mean(1)
+    return mean_square(of_student, of_teacher)
 
 
 def _kernel(features: Tensor, gamma: float, order: int) -> Tensor:

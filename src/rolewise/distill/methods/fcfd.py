@@ -14,7 +14,7 @@ from rolewise.distill.continuation import Continuation
 from rolewise.distill.method_registry import method
 from rolewise.distill.projectors import check_maps, check_norm_batch, conv_norm
 from rolewise.distill.term import Bound, Shapes, Term, through
-from rolewise.distill.vectors import divergence
+from rolewise.distill.vectors import divergence, mean_square
 
 
 @method(
@@ -82,7 +82,7 @@ class FCFD(Term):
         bridged = [
             _resized(through(bridge, own), aim) for bridge, (own, aim) in zip(self.to_teacher, pairs, strict=True)
         ]
-        alike = [(made - aim).square().flatten(1).mean(1) for made, (_, aim) in zip(bridged, pairs, strict=True)]
+        alike = [mean_square(made, aim) for made, (_, aim) in zip(bridged, pairs, strict=True)]
         stage = int(torch.randint(len(self.to_student), (), generator=context.generator(self.name)))
         own, aim = pairs[stage]
         back = _resized(through(self.to_student[stage], aim), own)

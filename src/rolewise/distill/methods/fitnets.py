@@ -9,6 +9,7 @@ from torch import Tensor
 from rolewise.distill.checks import check_same_shape
 from rolewise.distill.maps import same_size, width_map
 from rolewise.distill.method_registry import method
+from rolewise.distill.vectors import mean_square
 
 #: The learned map from the student's width to the teacher's, of each place.
 regressor = partial(width_map, bias=True, name="fitnets")
@@ -36,4 +37,4 @@ def fitnets_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """
     student, teacher = same_size(student, teacher)
     check_same_shape(student, teacher, "features [B, D, ...]", student.ndim)
-    return (student - teacher).square().flatten(1).mean(1)
+    return mean_square(student, teacher)

@@ -12,6 +12,7 @@ from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill.maps import same_size
 from rolewise.distill.method_registry import method
 from rolewise.distill.term import Shapes, Term, through
+from rolewise.distill.vectors import mean_distance, mean_square
 from rolewise.errors import InputError
 
 #: Slope of the leaky ReLUs below zero, as in the authors' code.
@@ -100,9 +101,9 @@ class FT(Term):
             feature, wanted = same_size(*pair)
             factors = through(paraphraser.get_submodule("encoder"), wanted)
             made = through(paraphraser.get_submodule("decoder"), factors)
-            errors.append((made - wanted).square().flatten(1).mean(1))
+            errors.append(mean_square(made, wanted))
             translated = functional.normalize(through(translator, feature).flatten(1), dim=1)
             # What the student is measured against does not give way to it.
             aims = functional.normalize(factors.detach().flatten(1), dim=1)
-            losses.append((translated - aims).abs().mean(1))
+            losses.append(mean_distance(translated, aims))
         return {"": torch.stack(losses).sum(0), "estimator": torch.stack(errors).sum(0)}

@@ -12,7 +12,7 @@ from rolewise.distill.method_registry import method
 from rolewise.distill.methods.ft import Paraphraser
 from rolewise.distill.projectors import check_maps, check_norm_batch
 from rolewise.distill.term import Shapes, Term, through
-from rolewise.distill.vectors import unit
+from rolewise.distill.vectors import mean_distance, mean_square, unit
 from rolewise.errors import InputError
 
 
@@ -78,12 +78,12 @@ class KTA(Term):
             check_norm_batch(self, "kta", feature)
             code = through(autoencoder.get_submodule("encoder"), wanted)
             made = through(autoencoder.get_submodule("decoder"), code)
-            error = (made - wanted).square().flatten(1).mean(1)
+            error = mean_square(made, wanted)
             errors.append(error + self.sparsity * code.abs().flatten(1).sum(1))
             # What the student is measured against does not give way to it.
             aim = code.detach()
             ends = (functional.normalize(one.flatten(1), dim=1) for one in (through(adapt, feature), aim))
-            apart = (next(ends) - next(ends)).abs().mean(1)
+            apart = mean_distance(next(ends), next(ends))
             cosines = (_cosines(one) for one in (through(relate, feature), aim))
             losses.append(apart + self.affinity * (next(cosines) - next(cosines)).square().mean((1, 2)))
         return {"": torch.stack(losses).sum(0), "estimator": torch.stack(errors).sum(0)}

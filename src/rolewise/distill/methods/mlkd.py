@@ -77,17 +77,24 @@ class MLKD(Term):
         return self.teacher_share * loss + self.label_share * strong
 
     def _levels(self, own: Tensor, aim: Tensor, batch: Batch) -> Iterator[Tensor]:
+        masks = None
         for temperature in TEMPERATURES:
             wanted = aim if batch.mixture is None else mixed_logits(batch.mixture, aim, temperature)
             check_same_shape(own, wanted, "logits [B, K]", 2)
-            sure = wanted.softmax(1)
-            kept, classes = _lower_half(sure.amax(1)), _lower_half(sure.sum(0))
-            if not self.masked:
-                kept, classes = torch.ones_like(kept), torch.ones_like(classes)
+            if masks is None or wanted is not aim:
+                masks = self._masks(wanted)
+            kept, classes = masks
             first, second = ((logits / temperature).softmax(1) for logits in (own, wanted))
             yield kept * _divergence(own, wanted, temperature)
             yield kept * (second @ second.T - first @ first.T).square().sum(1)
             yield (classes * (second.T @ second - first.T @ first).square().sum(1)).mean().expand(len(own))
+
+    def _masks(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the examples [B] and classes [K] that count, as 1."""
+        if not self.masked:
+            return wanted.new_ones(len(wanted)), wanted.new_ones(wanted.shape[1])
+        sure = wanted.softmax(1)
+        return _lower_half(sure.amax(1)), _lower_half(sure.sum(0))
 
 
 def _divergence(own: Tensor, aim: Tensor, temperature: float) -> Tensor:

@@ -10,6 +10,7 @@ from torch.nn import functional
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
 from rolewise.distill.branches import LABELS_OF_BRANCHES, costs_of_branches, sigmoid_ramp
 from rolewise.distill.method_registry import method
+from rolewise.distill.projectors import check_norm_batch
 from rolewise.distill.term import Shapes, TaughtBy, Term, through
 from rolewise.distill.vectors import divergence
 from rolewise.errors import InputError
@@ -58,7 +59,9 @@ class ONE(Term):
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, context: Context) -> Tensor:
         """Returns the loss [B], nats, unreduced."""
         shared, logits = (at_least_float32(student.features[path]) for path, _ in self.pairs)
-        gates = through(self.norm, through(self.gate, shared.flatten(2).mean(2))).relu().softmax(1)
+        gate = through(self.gate, shared.flatten(2).mean(2))
+        check_norm_batch(self, "one", gate)
+        gates = through(self.norm, gate).relu().softmax(1)
         ensemble = (gates[:, :, None] * logits).sum(1)
         costs = costs_of_branches(logits, batch.targets)[:, 1:].sum(1)
         costs = costs + costs_of_branches(ensemble[:, None], batch.targets)[:, 0]

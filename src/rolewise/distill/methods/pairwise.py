@@ -8,7 +8,7 @@ from torch.nn import functional
 from rolewise.distill.checks import check_limit, check_rows
 from rolewise.distill.maps import as_map, check_places, columns
 from rolewise.distill.method_registry import method
-from rolewise.distill.vectors import unit
+from rolewise.distill.vectors import mean_square, unit
 
 
 @method(reads="features", mixed_labels="sound", alone=True, taps=("last_stage",), weight=1.0, limits={"grid": "count"})
@@ -45,4 +45,4 @@ def pairwise_loss(student: Tensor, teacher: Tensor, *, grid: int = 2) -> Tensor:
         unit(columns(functional.adaptive_max_pool2d(feature, cells))) for feature in (student, teacher)
     )
     cosines = (places.transpose(1, 2) @ places for places in (of_student, of_teacher))
-    return (next(cosines) - next(cosines)).square().flatten(1).mean(1)
+    return mean_square(next(cosines), next(cosines))

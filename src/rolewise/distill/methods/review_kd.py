@@ -11,6 +11,7 @@ from torch.nn import functional
 from rolewise.batch import Batch, Context, Outputs, at_least_float32
 from rolewise.distill.method_registry import method
 from rolewise.distill.term import Shapes, Term
+from rolewise.distill.vectors import mean_square
 from rolewise.errors import InputError
 
 #: Sides of the grids on which features are compared beside their own, each with half the weight of the one before.
@@ -108,13 +109,13 @@ class ReviewKD(Term):
 
 def on_grids(student: Tensor, teacher: Tensor) -> Tensor:
     """Returns the weighted mean [B] of squared differences of maps [B, D, H, W], over their own grid and `GRIDS`."""
-    total, weights, weight = (student - teacher).square().flatten(1).mean(1), 1.0, 1.0
+    total, weights, weight = mean_square(student, teacher), 1.0, 1.0
     for side in GRIDS:
         if side < min(student.shape[2:]):
             pooled = (functional.adaptive_avg_pool2d(features, side) for features in (student, teacher))
             weight /= 2
             total, weights = (
-                total + weight * (next(pooled) - next(pooled)).square().flatten(1).mean(1),
+                total + weight * mean_square(next(pooled), next(pooled)),
                 weights + weight,
             )
     return total / weights

@@ -10,7 +10,7 @@ from rolewise.distill.maps import same_size
 from rolewise.distill.method_registry import method
 from rolewise.distill.projectors import check_maps, check_norm_batch, conv_norm
 from rolewise.distill.term import Shapes, Term, through
-from rolewise.distill.vectors import unit
+from rolewise.distill.vectors import mean_square, unit
 
 
 def _embedding(width: int, out: int) -> nn.Sequential:
@@ -38,7 +38,7 @@ class SemCKD(Term):
     weight of the authors' code for CIFAR-100 (50 for ImageNet).
     Differs from source: queries and keys are made of the mean of each channel. The source makes them of an example's
     similarities to the others of its batch, so that the number of inputs is the size of a batch, and no batch may be
-    smaller. A query or key of length 0 attends alike to all.
+    smaller. A query or key of length 0 attends alike to all. A regressor's last convolution has a bias.
 
     Args:
         shapes: of the stages from first to last: maps [B, D, H, W].
@@ -75,6 +75,6 @@ class SemCKD(Term):
         regressors, rows = iter(self.regressors), []
         for stage in stages:
             pairs = [same_size(stage, aim) for aim in wanted]
-            errors = [(through(next(regressors), own) - aim).square().flatten(1).mean(1) for own, aim in pairs]
+            errors = [mean_square(through(next(regressors), own), aim) for own, aim in pairs]
             rows.append(torch.stack(errors, 1))
         return (attention * torch.stack(rows, 1)).sum(2).mean(1)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from rolewise.distill.checks import check_rows
 from rolewise.distill.method_registry import method
-from rolewise.distill.vectors import unit
+from rolewise.distill.vectors import mean_square, unit
 
 
 @method(reads="features", mixed_labels="sound", taps=("last_stage",), weight=3000.0)
@@ -35,7 +35,7 @@ def similarity_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """
     check_rows(student, teacher)
     of_student, of_teacher = (unit(_gram(features.flatten(1))) for features in (student, teacher))
-    return (of_student - of_teacher).square().mean(1)
+    return mean_square(of_student, of_teacher)
 
 
 def _gram(features: Tensor) -> Tensor:

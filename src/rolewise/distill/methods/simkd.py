@@ -11,6 +11,7 @@ from rolewise.distill.heads import head_of
 from rolewise.distill.maps import same_size
 from rolewise.distill.method_registry import method
 from rolewise.distill.term import Bound, Shapes, Term
+from rolewise.distill.vectors import mean_square
 from rolewise.errors import InputError
 from rolewise.taps.names import uncompiled
 
@@ -69,4 +70,4 @@ class SimKD(Term):
         [pair] = self.paired(student, teacher)
         projected, wanted = same_size(*pair)
         check_same_shape(projected, wanted, "last maps [B, D, H, W]", 4)
-        return (projected - wanted).square().flatten(1).mean(1)
+        return mean_square(projected, wanted)

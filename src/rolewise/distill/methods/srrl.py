@@ -9,6 +9,7 @@ from rolewise.distill.heads import Head, head_of
 from rolewise.distill.method_registry import method
 from rolewise.distill.projectors import check_maps, check_norm_batch, conv_norm
 from rolewise.distill.term import Bound, Shapes, Term, through
+from rolewise.distill.vectors import mean_square
 
 
 @method(
@@ -57,5 +58,5 @@ class SRRL(Term):
         [(feature, wanted)] = self.paired(student, teacher)
         check_norm_batch(self, "srrl", feature)
         own, aim = (maps.flatten(2).mean(2) for maps in (through(self.connector, feature), wanted))
-        matched = (own - aim).square().mean(1)
-        return matched + self.regression * (self.head(own) - self.head(aim)).square().mean(1)
+        matched = mean_square(own, aim)
+        return matched + self.regression * mean_square(self.head(own), self.head(aim))
