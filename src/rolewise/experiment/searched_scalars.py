@@ -109,13 +109,8 @@ def range_fault(config: ExperimentConfig, role: str, name: str, ends: Mapping[st
         else:
             _, term, setting = steps
             head = f"distill.methods.{term}."
-<<<<<<< HEAD
-            theirs = {path.removeprefix(head): end for path, end in ends.items() if path.startswith(head)}
-            return _method_fault(next(one for one in methods if one.name == term), theirs, str(setting))
-=======
             settings = {path.removeprefix(head): end for path, end in ends.items() if path.startswith(head)}
             return _method_fault(next(one for one in methods if one.name == term), settings, str(setting))
->>>>>>> zoo
     except InputError as error:
         return error.rule
     return ""
