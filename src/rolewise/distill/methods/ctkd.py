@@ -42,7 +42,7 @@ class CTKD(Term):
 
     Args:
         shapes: ``classes`` is K, where each example has a temperature.
-        per: what has a temperature: ``all`` examples together, or each ``example``.
+        per: the scope of a temperature: ``all`` examples together, or each ``example``.
         lowest: T_0 > 0, dimensionless.
         span: Delta > 0, dimensionless.
         rise: epochs until the temperature is learned at its full rate.
