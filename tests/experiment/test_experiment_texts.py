@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -20,8 +21,12 @@ from rolewise.experiment import load, run
 from rolewise.experiment.evaluation import evaluate_stage
 from rolewise.experiment.previews import draw_preview
 from rolewise.experiment.run_folder import RunFolder
+from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_keys import stage_keys
+from rolewise.experiment.text_previews import text_arrays
 from rolewise.models import construct
+from rolewise.report.strips import seen_texts
+from rolewise.seeds import generator
 
 pytest.importorskip("transformers")
 
@@ -93,7 +98,6 @@ def test_an_experiment_runs_to_its_report_and_resumes(folder: Path, tmp_path: Pa
 
 
 def test_the_teacher_and_its_part_begin_from_the_files_weights(folder: Path) -> None:
-    from rolewise.experiment.seed_data import seed_data_of
     from rolewise.experiment.taken_networks import begin_from_file
     from rolewise.models import init_from
 
@@ -117,8 +121,6 @@ def test_the_teacher_and_its_part_begin_from_the_files_weights(folder: Path) -> 
 
 
 def test_padding_and_the_batch_change_no_logits(folder: Path) -> None:
-    from rolewise.experiment.seed_data import seed_data_of
-
     data = seed_data_of(small(folder), 0, torch.device("cpu"))
     for role, section in (("teacher", data.config.teacher.model), ("bag", data.config.students[1].model)):
         network = data.network(section, role).eval()
@@ -196,3 +198,17 @@ def test_a_preview_shows_tokens_and_marks_those_that_are_hidden(folder: Path, tm
         draw_preview("standard", out, small(folder))
     with pytest.raises(InputError, match="role must be one of teacher, cut, bag, got 'bog'"):
         draw_preview("none", out, small(folder), role="bog")
+
+
+def test_a_page_has_the_tokens_that_a_role_reads_at_each_moment(folder: Path) -> None:
+    data = seed_data_of(small(folder), 0, torch.device("cpu"))
+    hiding = Schedule.constant(fixed([("token_mask", 1.0, 1.0)], [0.0, 1.0, 0.0], "fixed"), "hide")
+    rows = torch.tensor([0, 1, 4])
+    streams = {part: generator(0, str(part)) for part in (0.0, 1.0)}
+    arrays = text_arrays(data.seen_by, rows, {"cut": hiding}, (0.0, 1.0), lambda role, part: streams[part])
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{name: np.array(texts) for name, texts in arrays.items()})
+    found = seen_texts(dict(np.load(io.BytesIO(buffer.getvalue()))), "cut")
+    assert [[moment for moment, _ in row] for row in found] == [["clean", "beginning", "end"]] * 3
+    assert [row[0][1] for row in found] == [f"[CLS] {LINES[at]} {('film', 'plot', 'end')[at % 3]} [SEP]" for at in rows]
+    assert "[MASK]" in str(found) and "[MASK]" not in str([row[0] for row in found])
