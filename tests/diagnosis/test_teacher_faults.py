@@ -18,6 +18,7 @@ from rolewise.diagnosis.teacher_faults import teacher_faults
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
 from rolewise.models import build
+from rolewise.models.class_selection import all_classes, select_classes
 
 
 class World(NamedTuple):
@@ -86,6 +87,35 @@ def test_of_a_large_teacher_a_few_images_choose_what_is_tried_on_more(
     assert sorted({one.images for one in first}) == [40, whole]
     assert 1 <= sum(one.images == whole for one in first) <= 2
     assert next(one for one in found.tried if one.taken).images == whole
+
+
+def test_a_teacher_of_more_classes_is_judged_by_all_of_them(world: World):
+    chosen = [4, 0, 5]
+    rows = [torch.isin(part[1], torch.tensor(chosen)) for part in (world.train, world.held)]
+    train, held = [(part[0][row], part[1][row]) for part, row in zip(world[:2], rows, strict=True)]
+    place = {label: number for number, label in enumerate(chosen)}
+    renamed = [torch.tensor([place[int(label)] for label in labels]) for _, labels in (train, held)]
+    teacher = select_classes(copy.deepcopy(world.teacher), chosen)
+    with all_classes(teacher) as known:
+        assert known == 3 and teacher(torch.zeros(1, 3, 12, 12)).shape == (1, 6)
+        found = teacher_faults(
+            teacher,
+            held[0],
+            renamed[1],
+            train_images=train[0],
+            train_labels=renamed[0],
+            spec=GREY_LEVELS,
+            classes=known,
+        )
+        healthy = teacher_faults(
+            teacher, held[0], renamed[1], train_images=train[0], train_labels=renamed[0], spec=world.spec, classes=known
+        )
+    assert teacher(torch.zeros(1, 3, 12, 12)).shape == (1, 3)
+    assert not healthy.faults and healthy.accuracy > 0.9
+    assert names(found) == ["normalisation"] and found.accuracy > 0.9
+    among = next(one for one in found.tried if one.fault == "class_order")
+    judged = next(one for one in found.tried if one.fault == "normalisation")
+    assert among.before >= judged.before, "the order is asked about among the data's classes alone"
 
 
 def test_channels_in_the_wrong_order_are_found(world: World):

@@ -25,6 +25,7 @@ from rolewise.diagnosis.teacher_faults import teacher_faults
 from rolewise.distill import METHODS, build_methods, weight_of
 from rolewise.distill.settings import method_name
 from rolewise.inputs import InputSpec
+from rolewise.models.class_selection import all_classes
 from rolewise.networks import device_of
 from rolewise.train import Mixing, TrainSettings
 
@@ -109,19 +110,21 @@ def advise_case(case: Case, thresholds: Thresholds | None = None) -> Advice:
     """
     # Their faults show before anything is measured.
     build_methods([dict(method) for method in case.methods])
-    sanity = teacher_faults(
-        case.teacher,
-        case.validation.images,
-        case.validation.labels,
-        train_images=case.train.images,
-        train_labels=case.train.labels,
-        spec=case.teacher_input,
-        student=case.student if case.trained else None,
-        student_spec=case.student_input,
-        thresholds=thresholds,
-        seed=case.seed,
-        on_step=case.on_step,
-    )
+    with all_classes(case.teacher) as chosen:
+        sanity = teacher_faults(
+            case.teacher,
+            case.validation.images,
+            case.validation.labels,
+            train_images=case.train.images,
+            train_labels=case.train.labels,
+            spec=case.teacher_input,
+            student=case.student if case.trained else None,
+            student_spec=case.student_input,
+            thresholds=thresholds,
+            seed=case.seed,
+            classes=chosen or None,
+            on_step=case.on_step,
+        )
     case.teacher.eval()
     reading, whole = sanity.reading, case
     case = lighter(case, multiplications(case.teacher, case.validation.images, Preprocessing(case.teacher_input)))
@@ -131,6 +134,11 @@ def advise_case(case: Case, thresholds: Thresholds | None = None) -> Advice:
     teacher = network_measures(case, case.teacher, spec)
     student = network_measures(case, case.student, case.student_input) if case.trained else None
     notes = _notes(case)
+    if chosen:
+        notes.append(
+            "Whether the teacher is fed as it was trained is judged by all of its outputs, and not by those of "
+            "label_map alone: a fault shows more there."
+        )
     if case is not whole:
         notes.append(
             f"The teacher is large: it is measured on at most {case.effort.images} images, and under each augmentation "

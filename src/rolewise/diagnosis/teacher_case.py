@@ -28,6 +28,7 @@ class TeacherCase:
         seed: of draws.
         look: the number of images that show whether a correction is worth all of them.
         norm_images: the number of training images that give norms their statistics.
+        classes: the number of first outputs that are the data's classes; None for all.
         known: logits of the first images, by reading.
     """
 
@@ -38,6 +39,7 @@ class TeacherCase:
     seed: int
     look: int
     norm_images: int
+    classes: int | None = None
     known: dict[Preprocessing, Tensor] = field(default_factory=dict)
 
     def hits(self, reading: Preprocessing, count: int | None = None) -> Tensor:
@@ -76,7 +78,13 @@ class TeacherCase:
 
 
 def teacher_case(
-    teacher: nn.Module, images: Tensor, labels: Tensor, train_images: Tensor, reading: Preprocessing, seed: int
+    teacher: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    train_images: Tensor,
+    reading: Preprocessing,
+    seed: int,
+    classes: int | None = None,
 ) -> TeacherCase:
     """Returns a case of as many images as the network's work for each allows.
 
@@ -89,12 +97,15 @@ def teacher_case(
         train_images: uint8 [M, C, H, W].
         reading: the present one.
         seed: of draws.
+        classes: the number of first outputs that are the data's classes; None for all.
     """
     each = multiplications(teacher, images, reading)
     if each * len(images) <= LONG:
-        return TeacherCase(teacher, images, labels, train_images, seed, len(images), len(train_images))
+        return TeacherCase(teacher, images, labels, train_images, seed, len(images), len(train_images), classes)
     few = max(_FEWEST, round(_LONGEST / each))
-    return TeacherCase(teacher, images[:few], labels[:few], train_images, seed, min(_LOOK, len(images)), _FEWEST)
+    return TeacherCase(
+        teacher, images[:few], labels[:few], train_images, seed, min(_LOOK, len(images)), _FEWEST, classes
+    )
 
 
 def multiplications(teacher: nn.Module, images: Tensor, reading: Preprocessing) -> int:

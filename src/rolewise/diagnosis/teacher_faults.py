@@ -37,6 +37,7 @@ def teacher_faults(
     student_spec: InputSpec | None = None,
     thresholds: Thresholds | None = None,
     seed: int = 0,
+    classes: int | None = None,
     on_step: Callable[[str], None] = lambda text: None,
 ) -> TeacherDiagnosis:
     """Looks for faults in how a teacher is fed and read, by trying what would undo each.
@@ -63,6 +64,8 @@ def teacher_faults(
         student_spec: the student's input.
         thresholds: the limits beyond which a difference is a fault.
         seed: of all draws.
+        classes: the number of the first outputs that are the data's classes, where others follow, of classes that the
+            data have not: it is right where the right one is above all; None where there are no others.
         on_step: called with the name of each step.
 
     Raises:
@@ -72,7 +75,7 @@ def teacher_faults(
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     reading = Preprocessing(spec or plain_spec(images))
     _check(teacher, images, labels, reading)
-    case = teacher_case(teacher, images[order], labels[order], train_images, reading, seed)
+    case = teacher_case(teacher, images[order], labels[order], train_images, reading, seed, classes)
     images, labels = case.images, case.labels
     on_step("teacher: its modes")
     remedy = "call teacher.eval() before its outputs are used; Rolewise's own training does"
@@ -161,15 +164,18 @@ def _round(
                 on_step(f"teacher: {options[index].label}, on more images")
                 case.logits(options[index].reading, case.affordable(options[index].reading, reading))
     hits = [case.known[one.reading].argmax(1) == case.labels[: len(case.known[one.reading])] for one in options]
+    befores = [before] * len(hits)
     if "class_order" not in done:
         generator = torch.Generator().manual_seed(case.seed)
-        columns = class_order(before_logits, case.labels)
+        among = before_logits[:, : case.classes]
+        columns = class_order(among, case.labels)
         options.append(Correction("class_order", "outputs in another order", replace(reading, classes=columns)))
-        hits.append(reordered_hits(before_logits, case.labels, generator))
-    adjusted = holm([more_often_right(one, before[: len(one)]) for one in hits])
+        hits.append(reordered_hits(among, case.labels, generator))
+        befores.append(among.argmax(1) == case.labels)
+    adjusted = holm([more_often_right(one, held[: len(one)]) for one, held in zip(hits, befores, strict=True)])
     tried = [
-        Tried(option.fault, option.label, number, len(hit), _mean(before[: len(hit)]), _mean(hit), p)
-        for option, hit, p in zip(options, hits, adjusted, strict=True)
+        Tried(option.fault, option.label, number, len(hit), _mean(held[: len(hit)]), _mean(hit), p)
+        for option, hit, held, p in zip(options, hits, befores, adjusted, strict=True)
     ]
     worth = [index for index, one in enumerate(tried) if _counts(one, rule)]
     if not worth:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ class ClassSelection:
 
     def __init__(self, indices: Sequence[int]) -> None:
         self.indices = tuple(indices)
+        self.all_follow = False
         self._on: dict[torch.device, Tensor] = {}
 
     def __call__(self, module: nn.Module, inputs: Any, output: Any) -> Tensor:
@@ -35,7 +37,12 @@ class ClassSelection:
         if logits.device not in self._on:
             # Kept, because making a tensor on a device waits for it.
             self._on[logits.device] = torch.tensor(self.indices, device=logits.device)
-        return logits.index_select(1, self._on[logits.device])
+        chosen = logits.index_select(1, self._on[logits.device])
+        if not self.all_follow:
+            return chosen
+        others = torch.ones(logits.shape[1], dtype=torch.bool, device=logits.device)
+        others[self._on[logits.device]] = False
+        return torch.cat([chosen, logits[:, others]], 1)
 
 
 def select_classes(network: nn.Module, indices: Sequence[int]) -> nn.Module:
@@ -51,3 +58,23 @@ def select_classes(network: nn.Module, indices: Sequence[int]) -> nn.Module:
     free_numbers(network)
     network.register_forward_hook(ClassSelection(indices))
     return network
+
+
+@contextmanager
+def all_classes(network: nn.Module) -> Iterator[int]:
+    """Lets a network of `select_classes` give its other logits behind the chosen ones for a while.
+
+    Args:
+        network: any network.
+
+    Yields:
+        The number K of chosen classes; 0 where the network gives what it has.
+    """
+    hooks = [hook for hook in network._forward_hooks.values() if isinstance(hook, ClassSelection)]
+    for hook in hooks:
+        hook.all_follow = True
+    try:
+        yield len(hooks[-1].indices) if hooks else 0
+    finally:
+        for hook in hooks:
+            hook.all_follow = False
