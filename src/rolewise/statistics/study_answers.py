@@ -97,7 +97,8 @@ class StudyAnswers:
         return found
 
 
-_Held: TypeAlias = tuple[RankedCell, Sequence[Row]]
+#: Undistilled cells with their metric by seed, by their axes and then by their levels.
+_Alone: TypeAlias = dict[tuple[str, ...], dict[tuple[Level | None, ...], list[tuple[RankedCell, dict[int, float]]]]]
 
 
 def study_answers(
@@ -128,10 +129,11 @@ def study_answers(
         settings.setdefault((group, tuple(acting.items())), []).append(row)
     cells = [_cell(group, dict(levels), mine, metric, validation) for (group, levels), mine in settings.items()]
     held = list(zip(cells, settings.values(), strict=True))
-    alone: dict[tuple[str, str], list[_Held]] = {}
-    for one in held:
-        if not one[0].distilled:
-            alone.setdefault(one[0].group[1:], []).append(one)
+    alone: dict[tuple[str, str], _Alone] = {}
+    for cell, mine in held:
+        if not cell.distilled:
+            by_levels = alone.setdefault(cell.group[1:], {}).setdefault(tuple(cell.levels), {})
+            by_levels.setdefault(tuple(cell.levels.values()), []).append((cell, _values(mine, metric.key)))
     gains = [_gain(cell, mine, alone, metric) for cell, mine in held]
     adjusted = iter(adjusted_differences([gain for gain in gains if gain is not None]))
     held = [
@@ -186,27 +188,23 @@ def _cell(group: Group, levels: dict[str, Level], rows: Sequence[Row], metric: M
 
 
 def _gain(
-    cell: RankedCell, rows: Sequence[Row], undistilled: Mapping[tuple[str, str], Sequence[_Held]], metric: MetricInfo
+    cell: RankedCell, rows: Sequence[Row], undistilled: Mapping[tuple[str, str], _Alone], metric: MetricInfo
 ) -> Gain | None:
     """Returns the gain of a cell over its undistilled counterpart, where there is one and no more."""
     if not cell.distilled:
         return None
     augmentation = cell.group[2].split("+distill")[0]
     fitting = [
-        (other, mine)
-        for other, mine in undistilled.get((cell.group[1], augmentation), ())
-        if all(cell.levels.get(axis) == level for axis, level in other.levels.items())
+        one
+        for axes, by_levels in undistilled.get((cell.group[1], augmentation), {}).items()
+        for one in by_levels.get(tuple(cell.levels.get(axis) for axis in axes), ())
     ]
     # One in the same part is closer than one elsewhere.
     fitting = [one for one in fitting if one[0].group[0] == cell.group[0]] or fitting
     if len(fitting) != 1:
         return None
-    other, mine = fitting[0]
-    own, alone, taught = (
-        _values(rows, metric.key),
-        _values(mine, metric.key),
-        _values(rows, f"teacher_{metric.key}"),
-    )
+    other, alone = fitting[0]
+    own, taught = _values(rows, metric.key), _values(rows, f"teacher_{metric.key}")
     seeds = [seed for seed in own if seed in alone]
     if not seeds:
         return None
