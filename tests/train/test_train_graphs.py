@@ -28,10 +28,10 @@ def test_torch_is_asked_for_graphs_and_told_of_each_step(monkeypatch: pytest.Mon
     begun: list[int] = []
     monkeypatch.setattr(Distiller, "compile_networks", lambda self, **given: asked.append(given))
     monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: begun.append(1))
-    plain = trainee(compile=True, epochs=1)
+    plain = trainee(compile=True, epochs=2)
     plain.run_epoch()
     assert asked == [{}] and not begun
     assert compile_mode(GRAPHS, torch.device("cuda")) == {"mode": "reduce-overhead"}
-    plain.settings = plain.settings.changed(compile="graphs", epochs=2)
+    plain.settings = plain.settings.changed(compile="graphs")
     plain.run_epoch()
     assert len(begun) == plain.steps_per_epoch
