@@ -96,4 +96,4 @@ def dumped(page: Path, folder: Path, width: int, *more: str) -> str:
     """Returns the markup of a page as the browser has it."""
     command = [browser(), *_FLAGS, *_QUIET, f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900"]
     command += [*more, "--dump-dom", page.resolve().as_uri()]
-    return subprocess.run(command, check=True, timeout=240, capture_output=True, text=True).stdout
+    return subprocess.run(command, check=True, timeout=600, capture_output=True, text=True).stdout
