@@ -50,7 +50,9 @@ def segmenter() -> torch.nn.Module:
 
 def test_a_packed_file_of_four_bits_gives_the_networks_masks(segmenter: torch.nn.Module, tmp_path: Path) -> None:
     made = rw.export_network(segmenter, tmp_path / "roads.packed", format="packed", images=images(), **HOW)
-    assert made.agreement > 0.999 and "of the pixels of 6 given images" in made.remarks[0]
+    assert (
+        made.agreement is not None and made.agreement > 0.999 and "of the pixels of 6 given images" in made.remarks[0]
+    )
 
 
 @pytest.mark.slow
