@@ -1,8 +1,7 @@
-"""A segmenter at four bits: trained under a teacher, and as files that give its masks."""
+"""A segmenter at four bits: trained under a teacher, and as a file that gives its masks."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -51,19 +50,3 @@ def segmenter() -> torch.nn.Module:
 def test_a_packed_file_of_four_bits_gives_the_networks_masks(segmenter: torch.nn.Module, tmp_path: Path) -> None:
     made = rw.export_network(segmenter, tmp_path / "roads.packed", format="packed", images=images(), **HOW)
     assert made.agreement > 0.999 and "of the pixels of 6 given images" in made.remarks[0]
-
-
-@pytest.mark.slow
-def test_an_onnx_file_of_four_bits_runs_in_onnx_runtime(segmenter: torch.nn.Module, tmp_path: Path) -> None:
-    pytest.importorskip("onnxscript")
-    session_of = pytest.importorskip("onnxruntime").InferenceSession
-    path = tmp_path / "roads.onnx"
-    made = rw.export_network(segmenter, path, input="uint8_bhwc", output="probabilities", images=images(), **HOW)
-    assert made.agreement > 0.95
-    session = session_of(str(path), providers=["CPUExecutionProvider"])
-    facts = session.get_modelmeta().custom_metadata_map
-    assert json.loads(facts["classes"]) == [*CLASSES] and facts["task"] == "segmentation"
-    assert {"mean", "std", "picture_size", "picture_resize", "input"} <= set(facts)
-    given = {session.get_inputs()[0].name: images().movedim(1, 3).numpy()}
-    (found,) = session.run(None, given)
-    assert found.shape == (6, 3, *SIZE) and found.sum(1) == pytest.approx(1.0, abs=1e-5)
