@@ -1,8 +1,7 @@
-"""A segmenter at four bits: trained under a teacher, and as files that give its masks."""
+"""A segmenter at four bits: trained under a teacher, and as a file that gives its masks."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
