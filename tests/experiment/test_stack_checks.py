@@ -46,8 +46,9 @@ def test_what_cannot_be_stacked_is_named_with_its_place(setting: str) -> None:
 
 
 def test_what_no_search_trains_may_be_as_it_likes() -> None:
-    # The teacher's augmentation is a preset here: nobody searches for it.
-    made = config(["search.stacked=3", f"{TEACHER}precision=bfloat16", "arms.teacher=[none]"])
+    # The teacher's augmentation is a preset here, and no student takes one of its own: nobody searches for it.
+    preset = ["arms.teacher=[none]", "arms.student=[none, own]"]
+    made = config(["search.stacked=3", f"{TEACHER}precision=bfloat16", *preset])
     assert not texts(stack_section_faults(made))
     own = ["search.stacked=3", "search.scalars={learning_rate: {low: 0.001, high: 0.1, log: true}}"]
     assert not texts(stack_section_faults(config(own)))
