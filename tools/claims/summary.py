@@ -19,6 +19,8 @@ RUNS = {
     "fashion_mnist": ("Fashion-MNIST", {"small": "the small student", "tiny": "the tiny one"}, "none"),
     "cifar20": ("CIFAR-100's superclasses", {"float": "floating point", "w2a2": "2 bits"}, "standard"),
     "camvid": ("CamVid", {"small": "the segmenter"}, "standard"),
+    "bccd": ("BCCD", {"quarter": "the detector"}, "standard"),
+    "trec6": ("TREC-6", {"two-layers": "two layers of an encoder", "bag": "the bag of embeddings"}, "none"),
 }
 
 
@@ -48,7 +50,7 @@ def summary(figures: Figures) -> Iterator[Told]:
     gains = sum(row.difference is not None and row.difference.mean > 0 for row in beyond)
     yield told(
         f"**Does augmentation help?** Of {differences} differences between a student under a schedule and the same "
-        "under none (on CIFAR-100 and CamVid under the usual flips and shifts) "
+        "under none (on CIFAR-100, CamVid and BCCD under the usual flips and shifts) "
         f"{count(gains)} {'is a gain' if gains == 1 else 'are gains'} and {count(len(beyond) - gains)} "
         f"{'is a loss' if len(beyond) - gains == 1 else 'are losses'} beyond the noise of all differences of the run.",
         begins=True,

@@ -15,7 +15,11 @@ from rolewise.statistics.questions import Answer
 from rolewise.statistics.study_sentences import column_unit
 
 #: What is compared, by the metric of a file's rows.
-MEASURES = {"accuracy": "Test accuracy", "mean_iou": "Mean IoU of the classes on the test images"}
+MEASURES = {
+    "accuracy": "Test accuracy",
+    "ap": "COCO's average precision on the test images",
+    "mean_iou": "Mean IoU of the classes on the test images",
+}
 ALONE = "95% intervals are each for one comparison, unadjusted"
 
 

@@ -11,20 +11,21 @@ from rolewise.statistics.estimates import estimate
 
 #: The beginning of a sentence on each student of a run.
 STUDENTS = {
+    "bccd": {"quarter": "The student of a quarter of its width reaches"},
     "trec6": {"two-layers": "Two layers reach", "bag": "The bag of embeddings reaches"},
 }
 
 
-def compared(arms: Arms, students: dict[str, str], plain: str = "none") -> Iterator[Told]:
+def compared(arms: Arms, students: dict[str, str], plain: str = "none", teacher: str = "none") -> Iterator[Told]:
     """Gives what was found of a run: the teacher, distillation by itself, and schedules.
 
     Args:
         arms: of the run.
         students: the beginning of a sentence on each, by its name.
-        plain: the arm that others are compared with.
+        plain: the augmentation that others are compared with.
+        teacher: the augmentation of the teacher that taught.
     """
-    teacher = estimate(list(arms.teacher(plain).values()))
-    yield told(f"The teacher reaches {percent(teacher)}.")
+    yield told(f"The teacher reaches {percent(estimate(list(arms.teacher(teacher).values())))}.")
     for name, words in students.items():
         taught, alone = arms.row(name, f"{plain}+distill"), arms.row(name, plain)
         change = arms.difference(name, f"{plain}+distill", plain)
@@ -34,7 +35,7 @@ def compared(arms: Arms, students: dict[str, str], plain: str = "none") -> Itera
         )
     schedules = [row.difference for row in arms.compared]
     if schedules:
-        yield told(f"Differences of schedules to none are {changes(schedules)}.")
+        yield told(f"Differences of other augmentations to {plain} are {changes(schedules)}.")
         yield told(standing(arms, lambda row: _named(row.student, row.name, students)))
 
 
@@ -47,3 +48,9 @@ def _named(student: str, arm: str, students: dict[str, str]) -> str:
 def trec6(figures: Figures) -> Iterator[Told]:
     """The page on texts, below its table."""
     yield from compared(figures.arms("trec6"), STUDENTS["trec6"])
+
+
+@paragraph("bccd")
+def bccd(figures: Figures) -> Iterator[Told]:
+    """The page on detection, below its table."""
+    yield from compared(figures.arms("bccd"), STUDENTS["bccd"], "standard", "own")
