@@ -60,5 +60,6 @@ def test_stopped_at_random_steps_a_search_makes_the_same_files(kind: str, tmp_pa
         except Interrupted as error:
             assert str(error) == "seed0/small-search was stopped"
             stops += 1
-    assert stops >= 3
+    # A stack takes a step for several members.
+    assert stops >= (2 if kind == "stacked" else 3)
     assert {name: (folder / name).read_bytes() for name in expected} == expected

@@ -34,7 +34,7 @@ def test_a_classifier_is_measured_to_the_last_digit():
     for part in order.split(7):
         logits = made(source.batch(part).float() / 255).detach()
         hits.append(logits.argmax(1) == source.labels[part])
-        losses.append(functional.cross_entropy(logits, source.labels[part], reduction="none"))
+        losses.append(functional.cross_entropy(logits.double(), source.labels[part], reduction="none"))
     correct = torch.cat(hits)
     assert (found.accuracy, found.loss) == (int(correct.sum()) / N, float(torch.cat(losses).double().mean()))
     assert torch.equal(found.correct, correct)

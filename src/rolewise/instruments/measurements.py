@@ -40,7 +40,7 @@ def accuracy(model: nn.Module, batches: Batches) -> dict[str, float | None]:
     for inputs, labels in batches:
         logits = logits_in(model(inputs)).float()
         hits.append((logits.argmax(1) == labels).cpu())
-        losses.append(functional.cross_entropy(logits, labels, reduction="none").cpu())
+        losses.append(functional.cross_entropy(logits.double(), labels, reduction="none").cpu())
     if not sum(map(len, hits)):
         raise InputError("a measurement must have at least one image, got none")
     # As a task's metric computes them: a study's numbers are those of a run.
