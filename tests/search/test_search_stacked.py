@@ -84,6 +84,7 @@ def test_stopped_at_random_steps_and_resumed_anywhere(tmp_path: Path, whole: Any
     assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["settings.json"]
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(tmp_path: Path, whole: Any) -> None:
     spoiled, expected = whole
     run(tmp_path, make=StackedFactory(tmp_path / "steps", spoiled=spoiled), workers=2)
