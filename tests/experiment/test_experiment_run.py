@@ -315,7 +315,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(tmp_path: Path, finish
     command = [sys.executable, "-u", "-m", "rolewise", "run", str(QUICK), "--out", str(tmp_path / "r"), "--set"]
     kills, whole = 0, 0
     # tests/faults kills runs far more often, from one warm process; here each life is the command itself.
-    while kills < 10 or not whole:
+    while kills < 6 or not whole:
         with subprocess.Popen(
             [*command, f"workers={1 + kills % 2}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
@@ -324,7 +324,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(tmp_path: Path, finish
             first = process.stdout.readline()
             assert "steps on" in first, first + process.stdout.read()
             # After the last kill it may end, however long its last step takes.
-            limit = time.monotonic() + (rng.uniform(0.0, 2.5) if kills < 10 else 600)
+            limit = time.monotonic() + (rng.uniform(0.0, 2.5) if kills < 6 else 600)
             while process.poll() is None and time.monotonic() < limit:
                 time.sleep(0.01)
             if process.poll() is None:

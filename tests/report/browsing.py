@@ -65,31 +65,35 @@ class Looked:
 
 
 def looked_at(pages: Mapping[str, str], folder: Path) -> list[Looked]:
-    """Returns how pages are, in light on a small screen and in dark on a large one; all of them in one browser.
+    """Returns how pages are, in light on a small screen and in dark on a large one.
 
-    A window of Chromium has at least 500 pixels; a frame may have fewer.
+    A window of Chromium has at least 500 pixels; a frame may have fewer. Each page has a browser of its own: in one for
+    all of them, axe-core comes to no end.
 
     Args:
         pages: the text of each, by its name; what is folded in it is opened.
         folder: for the frames, and for the browser's own files.
     """
+    return [one for page, text in pages.items() for one in _in_both_modes(page, text, folder)]
+
+
+def _in_both_modes(page: str, text: str, folder: Path) -> list[Looked]:
     asks = f"<script>{axe()}</script><script>{_ASK}</script></body>"
-    frames = []
-    for page, text in pages.items():
-        opened = text.replace("<details>", "<details open>").replace("</body>", asks)
-        for mode, width in (("light", 400), ("dark", 1100)):
-            shown = opened.replace(' id="theme-auto" checked', ' id="theme-auto"')
-            shown = escape(shown.replace(f' id="theme-{mode}"', f' id="theme-{mode}" checked'))
-            frames.append(f'<iframe name="{page} {mode}" width="{width}" height="900" srcdoc="{shown}"></iframe>')
+    opened = text.replace("<details>", "<details open>").replace("</body>", asks)
+    modes, frames = {"light": 400, "dark": 1100}, ""
+    for mode, width in modes.items():
+        shown = opened.replace(' id="theme-auto" checked', ' id="theme-auto"')
+        shown = escape(shown.replace(f' id="theme-{mode}"', f' id="theme-{mode}" checked'))
+        frames += f'<iframe name="{mode}" width="{width}" height="900" srcdoc="{shown}"></iframe>'
     whole = folder / "frames.html"
     style = "<style>iframe { border: 0; float: left }</style>"
-    whole.write_text(f'<!doctype html>{style}{"".join(frames)}<pre id="found"></pre>', encoding="utf-8")
-    dump = dumped(whole, folder, 3200, "--virtual-time-budget=60000")
+    whole.write_text(f'<!doctype html>{style}{frames}<pre id="found"></pre>', encoding="utf-8")
+    dump = dumped(whole, folder, 1600, "--virtual-time-budget=60000")
     found = re.search(r'<pre id="found">(.*?)</pre>', dump, re.S)
     rows = [json.loads(line) for line in unescape(found[1]).splitlines()] if found else []
-    assert len(rows) == len(frames), "axe-core did not come to an end"
-    names = [name.split(" ") for name, *_ in rows]
-    return [Looked(page, mode, *row[1:]) for (page, mode), row in zip(names, rows, strict=True)]
+    by_mode = {mode: row for mode, *row in rows}
+    assert by_mode.keys() == modes.keys(), f"axe-core did not come to an end on {page}"
+    return [Looked(page, mode, *by_mode[mode]) for mode in modes]
 
 
 def dumped(page: Path, folder: Path, width: int, *more: str) -> str:

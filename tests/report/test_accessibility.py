@@ -80,7 +80,8 @@ def test_every_kind_of_page_is_readable_in_both_modes_and_on_a_small_screen(fini
 @pytest.mark.slow
 def test_what_is_wrong_with_a_page_is_found(tmp_path: Path) -> None:
     assert "axe" in axe()[:40]
-    page = '<!doctype html><html><body><img src="data:," width="900"><p style="color:#aaa">pale</p></body></html>'
+    wide = '<img src="data:,"><div style="width: 900px">.</div><p style="color:#aaa">pale</p>'
+    page = f"<!doctype html><html><body>{wide}</body></html>"
     found = looked_at({"bad": page}, tmp_path)
     assert [one.width > one.window for one in found] == [True, False]
     rules = {rule for rule, *_ in found[0].violations}

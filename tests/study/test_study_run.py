@@ -309,7 +309,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_table(tmp_path: Path, finish
     rng = random.Random(0)
     command = [sys.executable, "-u", "-m", "rolewise", "study", str(STUDY), "--out", str(tmp_path / "r"), "--set"]
     kills, whole = 0, 0
-    while kills < 8 or not whole:
+    while kills < 5 or not whole:
         with subprocess.Popen(
             [*command, f"workers={1 + kills % 2}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
@@ -323,7 +323,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_table(tmp_path: Path, finish
             while process.poll() is None and len(list(tmp_path.glob("r/store/*/done.json"))) < wanted:
                 time.sleep(0.005)
             time.sleep(rest)
-            if process.poll() is None and kills < 8:
+            if process.poll() is None and kills < 5:
                 process.kill()
                 kills += 1
                 continue
