@@ -74,7 +74,7 @@ def killed_often(name: str, whom: str, folder: Path, latest: float, choice: rand
 
 
 #: Subjects of one process, by the kills that each is given and the most steps that a life of it takes.
-AT_STEPS = {"train several": (9, 7), "train mixing": (8, 8), "run alone": (8, 20), "study alone": (7, 9)}
+AT_STEPS = {"train several": (9, 7), "train mixing": (8, 8), "run alone": (10, 15), "study alone": (7, 8)}
 
 
 def test_killed_at_random_steps_all_end_with_the_same_bytes(tmp_path: Path, record_property: Any) -> None:
