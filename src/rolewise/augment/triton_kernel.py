@@ -57,7 +57,7 @@ def _is_usable(device: str) -> bool:
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         warnings.warn(
-            f"images on {device} are augmented by torch alone: {reason} ({TRITON_SWITCH}=off says so without a warning)",
+            f"images on {device} are augmented by torch alone: {reason} ({TRITON_SWITCH}=off: no warning)",
             stacklevel=2,
         )
         return False
