@@ -21,6 +21,7 @@ RUNS = {
     "camvid": ("CamVid", {"small": "the segmenter"}, "standard"),
     "bccd": ("BCCD", {"quarter": "the detector"}, "standard"),
     "trec6": ("TREC-6", {"two-layers": "two layers of an encoder", "bag": "the bag of embeddings"}, "none"),
+    "sst2": ("SST-2", {"two-layers": "two layers of an encoder"}, "none"),
 }
 
 
