@@ -93,7 +93,9 @@ def _script(setting: Setting, piece: str, name: str, script: str, minutes: float
 
 
 def _agreement(setting: Setting) -> Piece:
-    tests = _python("-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", ROOT / "tests" / "devices" / "test_devices.py")
+    tests = _python(
+        "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", ROOT / "tests" / "devices" / "test_devices.py"
+    )
     steps = [Step("tests", tests, 1.5, 0.2, environment={"ROLEWISE_DEVICE": setting.device})]
     for part, minutes in (("draws", 0.5), ("operations", 1.0), ("losses", 1.0), ("training", 2.0)):
         more = ["--quick"] if setting.miniature else []

@@ -33,14 +33,14 @@ class MixedDevices(RuntimeError):
 class OnGpu(Tensor):
     """A tensor that says it is on the GPU, around one on the CPU."""
 
-    inner: Tensor
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    held: Tensor
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
     def __new__(cls, inner: Tensor) -> OnGpu:
         layout = {"strides": inner.stride(), "storage_offset": inner.storage_offset(), "layout": inner.layout}
         made: OnGpu = Tensor._make_wrapper_subclass(cls, inner.size(), dtype=inner.dtype, device=META, **layout)
-        made.inner = inner
+        made.held = inner
         return made
 
     device = property(lambda self: GPU)
@@ -48,21 +48,23 @@ class OnGpu(Tensor):
     is_meta = property(lambda self: False)
 
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
-        return f"OnGpu({self.inner!r})"
+        return f"OnGpu({self.held!r})"
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return self.inner.detach().__reduce_ex__(protocol)
+        return self.held.detach().__reduce_ex__(protocol)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) not in memo:
-            made = OnGpu(self.inner.detach().clone()).requires_grad_(self.requires_grad)
-            made.__dict__.update({name: value for name, value in vars(self).items() if name != "inner"})
+            made = OnGpu(self.held.detach().clone()).requires_grad_(self.requires_grad)
+            made.__dict__.update({name: value for name, value in vars(self).items() if name != "held"})
             made.grad = copy.deepcopy(self.grad, memo)
             memo[id(self)] = made
         return memo[id(self)]
 
     @classmethod
-    def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         return _compute(function, args, kwargs or {})
 
 
@@ -79,10 +81,10 @@ def _compute(function: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         raise MixedDevices(f"{function} must get tensors of one device, got {got}")
     place = kwargs.get("device")
     on_gpu = isinstance(args[0], OnGpu) if name in _INTO else place == META or (place is None and bool(there))
-    plain = [value.inner if isinstance(value, OnGpu) else value for value in values]
+    plain = [value.held if isinstance(value, OnGpu) else value for value in values]
     plain = [CPU if isinstance(value, torch.device) and value == META else value for value in plain]
     inner_args, inner_kwargs = tree_unflatten(plain, structure)
-    known = {id(value.inner): value for value in there}
+    known = {id(value.held): value for value in there}
 
     def wrapped(value: Any) -> Any:
         if not isinstance(value, Tensor) or not on_gpu:
@@ -104,7 +106,7 @@ class _Functions(TorchFunctionMode):
         if name in ("tensor", "as_tensor") and kwargs.get("device") == META:
             return function(*args, **{**kwargs, "device": CPU}).to(META)
         if name == "tolist" and isinstance(args[0], OnGpu):
-            return args[0].inner.tolist()
+            return args[0].held.tolist()
         if name in ("numpy", "__array__") and isinstance(args[0], OnGpu):
             raise TypeError(f"cannot convert a tensor on {GPU} to numpy; take .cpu() first")
         return function(*args, **kwargs)

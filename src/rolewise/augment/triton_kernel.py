@@ -30,7 +30,7 @@ def wants_triton(device: torch.device) -> bool:
     """Returns whether images on a device are augmented by the kernel: on a GPU where Triton is, unless switched off.
 
     At first it is compared with torch on that device, operation by operation. Where it cannot be used and the switch
-    does not ask for it, there is one warning and torch does the work.
+    is not on, there is one warning and torch does the work.
 
     Raises:
         InputError: the switch has another value than ``on``, ``off`` and ``auto``, or is on and Triton not installed.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch.utils import deterministic as filling
+from torch.utils import deterministic
 
 from rolewise.errors import InputError
 
+#: Torch's own, whose types do not name what it holds.
+_FILLING: Any = deterministic
 #: Set to ``off``, a training on a GPU may use kernels whose results differ from run to run.
 SWITCH = "ROLEWISE_DETERMINISTIC"
 #: Workspaces with which cuBLAS adds in one order; it reads the variable when it is first used.
@@ -44,12 +47,12 @@ def reproducible(device: torch.device) -> Iterator[None]:
     os.environ.setdefault(*_CUBLAS)
     cudnn = torch.backends.cudnn
     kept = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    benchmark, own, filled = cudnn.benchmark, cudnn.deterministic, filling.fill_uninitialized_memory
+    benchmark, own, filled = cudnn.benchmark, cudnn.deterministic, _FILLING.fill_uninitialized_memory
     try:
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Filling memory that is written anyway would cost a pass over it.
-        cudnn.benchmark, cudnn.deterministic, filling.fill_uninitialized_memory = False, True, False
+        cudnn.benchmark, cudnn.deterministic, _FILLING.fill_uninitialized_memory = False, True, False
         yield
     finally:
         torch.use_deterministic_algorithms(kept[0], warn_only=kept[1])
-        cudnn.benchmark, cudnn.deterministic, filling.fill_uninitialized_memory = benchmark, own, filled
+        cudnn.benchmark, cudnn.deterministic, _FILLING.fill_uninitialized_memory = benchmark, own, filled
