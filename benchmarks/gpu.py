@@ -93,18 +93,19 @@ def _chosen(given: argparse.Namespace) -> list[Piece]:
 
 
 def _run(pieces: list[Piece], out: Path, about: dict[str, object], deadline: float) -> list[str]:
-    """Runs steps until the deadline and returns those that failed; a piece ends with its first failure."""
-    failed = []
+    """Runs steps until the deadline and returns those that failed, with which a piece ends whose steps follow on."""
+    failed: list[str] = []
     for piece, step, records in _steps(pieces, out):
-        if records.result(step.name).is_file() or any(name.startswith(f"{piece.name}:") for name in failed):
+        ended = not piece.apart and any(name.startswith(f"{piece.name}:") for name in failed)
+        if ended or records.result(step.name).is_file():
             continue
         if deadline - time.monotonic() < 60 * step.least:
             print(f"{piece.name}: {step.name} waits for a call with {step.least} minutes left", flush=True)
             continue
         print(f"{piece.name}: {step.name} ...", flush=True)
-        ended = running.run_part(step, records, about, deadline)
-        print(f"{piece.name}: {step.name} {ended} after {records.spent(step.name):.0f} s in all", flush=True)
-        if ended == "failed":
+        how = running.run_part(step, records, about, deadline)
+        print(f"{piece.name}: {step.name} {how} after {records.spent(step.name):.0f} s in all", flush=True)
+        if how == "failed":
             failed.append(f"{piece.name}:{step.name}")
             print("\n".join((records.folder / f"{step.name}.log").read_text(errors="replace").splitlines()[-8:]))
     return failed

@@ -27,9 +27,24 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+#: Whether tests run on a stand-in for a GPU (devices/stand_in.py), which finds tensors that are left on the CPU.
+STAND_IN = os.environ.get("ROLEWISE_DEVICE") == "stand-in"
+
+
+@pytest.fixture(autouse=STAND_IN)
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lets whatever a test does in its own thread and for the device ``auto`` or ``cuda`` be done by the stand-in."""
+    from stand_in import stand_in_gpu
+
+    with stand_in_gpu(monkeypatch):
+        yield
+
+
 @pytest.fixture(scope="session")
 def device() -> torch.device:
     """The device that ROLEWISE_DEVICE names, on which numeric tests compute; the CPU by default."""
+    if STAND_IN:
+        return torch.device("cuda", 0)
     found = torch.device(os.environ.get("ROLEWISE_DEVICE", "cpu"))
     if found.type == "cuda" and not torch.cuda.is_available():
         pytest.skip(f"ROLEWISE_DEVICE is {found}, and torch finds no GPU")

@@ -38,12 +38,21 @@ class Step:
 
 @dataclass(frozen=True)
 class Piece:
-    """Steps that belong together."""
+    """Steps that belong together.
+
+    Args:
+        name: of the folder of results.
+        title: what is measured, in words.
+        steps: in their order.
+        reads_data: whether a step reads CIFAR-100.
+        apart: whether the steps know nothing of one another, so that one that fails ends none of the others.
+    """
 
     name: str
     title: str
     steps: tuple[Step, ...]
     reads_data: bool = True
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,12 +93,14 @@ def _script(setting: Setting, piece: str, name: str, script: str, minutes: float
 
 
 def _agreement(setting: Setting) -> Piece:
-    tests = _python("-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", ROOT / "tests" / "devices")
+    tests = _python(
+        "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", ROOT / "tests" / "devices" / "test_devices.py"
+    )
     steps = [Step("tests", tests, 1.5, 0.2, environment={"ROLEWISE_DEVICE": setting.device})]
     for part, minutes in (("draws", 0.5), ("operations", 1.0), ("losses", 1.0), ("training", 2.0)):
         more = ["--quick"] if setting.miniature else []
         steps.append(_script(setting, "agreement", part, "gpu_part.py", minutes, "--part", part, *more))
-    return Piece("agreement", "the tests on the device, and the CPU against it", tuple(steps), reads_data=False)
+    return Piece("agreement", "the tests on the device, and the CPU against it", tuple(steps), False, apart=True)
 
 
 def _peers(setting: Setting) -> Piece:
@@ -99,7 +110,7 @@ def _peers(setting: Setting) -> Piece:
         _script(setting, "peers", "augment", "augment.py", 2, "--threads", "1", *quick),
         _script(setting, "peers", "step", "step.py", 3, "--threads", "1", *quick, *rounds),
     )
-    return Piece("peers", "augmentation against kornia, a step against torchdistill's", steps, reads_data=False)
+    return Piece("peers", "augmentation against kornia, a step against torchdistill's", steps, False, apart=True)
 
 
 def _device(setting: Setting) -> Piece:
@@ -111,7 +122,7 @@ def _device(setting: Setting) -> Piece:
     few = ["--members", "3"] if setting.miniature else []
     steps.append(_script(setting, "device", "stacked", "stacked.py", 2.0, "--members", "16", *quick, *few))
     title = "what makes one device faster: the Triton kernel, CUDA graphs, stacked populations"
-    return Piece("device", title, tuple(steps), reads_data=False)
+    return Piece("device", title, tuple(steps), False, apart=True)
 
 
 def _pair(setting: Setting) -> Piece:

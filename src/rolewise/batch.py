@@ -72,6 +72,10 @@ class Batch:
         """
         return self.views.get(role, self.views.get(kind, self.inputs)) if self.views else self.inputs
 
+    def to(self, device: torch.device | str) -> Batch:
+        """Returns the same batch with every tensor in it on a device, those of outputs and of the mixture included."""
+        return Batch(**{name: _on(value, device) for name, value in vars(self).items()})
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -221,3 +225,16 @@ class Context:
             name: the term's, so that no term's draws depend on another's.
         """
         return generator(self.seed, "terms", self.step, name)
+
+
+def _on(value: Any, device: torch.device | str) -> Any:
+    """Returns a value whose tensors, within mappings, lists and the classes of this file, are on a device."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {name: _on(part, device) for name, part in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_on(part, device) for part in value)
+    if isinstance(value, (Mixture, Outputs)):
+        return type(value)(**{name: _on(part, device) for name, part in vars(value).items()})
+    return value

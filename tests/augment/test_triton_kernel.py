@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -121,18 +122,37 @@ def test_it_compiles_for_a_gpu_without_fused_products_and_sums(channels: int, mo
     sys.modules.pop(SLOTS, None)
 
 
-def test_it_is_used_on_gpus_alone_and_only_where_it_is_switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_used_on_gpus_alone_unless_it_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, gpu = torch.device("cpu"), torch.device("cuda", 7)
-    monkeypatch.delenv(TRITON_SWITCH, raising=False)
-    assert not wants_triton(gpu)
     checked: list[str] = []
     monkeypatch.setattr(triton_kernel, "check_triton", checked.append)
-    monkeypatch.setenv(TRITON_SWITCH, "on")
-    assert not wants_triton(cpu) and wants_triton(gpu) and checked == ["cuda:7"]
+    for value, tried in (("on", True), ("auto", importlib.util.find_spec("triton") is not None), ("off", False)):
+        triton_kernel._is_usable.cache_clear()
+        monkeypatch.setenv(TRITON_SWITCH, value)
+        assert not wants_triton(cpu) and wants_triton(gpu) == tried
+        assert checked == ["cuda:7"] * tried
+        checked.clear()
     monkeypatch.setenv(TRITON_SWITCH, "yes")
     images = torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
-    with pytest.raises(InputError, match="ROLEWISE_TRITON must be on or off, got 'yes'"):
+    with pytest.raises(InputError, match="ROLEWISE_TRITON must be on, off or auto, got 'yes'"):
         apply(images, Plan(torch.full((1, 1), -1), torch.zeros(1, 1), torch.zeros(1, 1, 2)))
+
+
+def test_where_it_differs_and_is_not_asked_for_torch_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(device: str) -> None:
+        raise RunError(f"the kernel differs on {device}")
+
+    monkeypatch.setattr(triton_kernel, "check_triton", fails)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.delenv(TRITON_SWITCH, raising=False)
+    gpu = torch.device("cuda", 7)
+    triton_kernel._is_usable.cache_clear()
+    with pytest.warns(UserWarning, match="images on cuda:7 are augmented by torch alone: the kernel differs on cuda:7"):
+        assert not wants_triton(gpu)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it is said once
+        assert not wants_triton(gpu)
+    triton_kernel._is_usable.cache_clear()
 
 
 def test_a_missing_triton_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 
-from claims.figures import Arms, Figures, percent
+from claims.figures import Arms, Figures, count, percent, size
 from claims.telling import Told, paragraph, told
 from claims.verdicts import by_itself, changes, standing
 from rolewise.statistics.estimates import estimate
@@ -13,7 +14,11 @@ from rolewise.statistics.estimates import estimate
 STUDENTS = {
     "bccd": {"quarter": "The student of a quarter of its width reaches"},
     "trec6": {"two-layers": "Two layers reach", "bag": "The bag of embeddings reaches"},
+    "sst2": {"two-layers": "Two layers reach"},
+    "nuclei": {"small": "The student of a quarter of its widths reaches"},
 }
+#: The part of its teacher's accuracy that a distilled student of texts is to keep.
+KEPT = 0.95
 
 
 def compared(arms: Arms, students: dict[str, str], plain: str = "none", teacher: str = "none") -> Iterator[Told]:
@@ -50,7 +55,32 @@ def trec6(figures: Figures) -> Iterator[Told]:
     yield from compared(figures.arms("trec6"), STUDENTS["trec6"])
 
 
+@paragraph("sst2")
+def sst2(figures: Figures) -> Iterator[Told]:
+    """The page on texts, below its table."""
+    arms = figures.arms("sst2")
+    yield from compared(arms, STUDENTS["sst2"])
+    taught = arms.row("two-layers", "none+distill").score
+    kept = taught.mean / statistics.fmean(arms.teacher("none").values())
+    goal = f"{KEPT:.0%} was the goal, which is {'reached' if kept >= KEPT else 'missed'}"
+    yield told(f"The distilled student keeps {size(kept)}% of its teacher's accuracy ({goal}).")
+
+
 @paragraph("bccd")
 def bccd(figures: Figures) -> Iterator[Told]:
     """The page on detection, below its table."""
     yield from compared(figures.arms("bccd"), STUDENTS["bccd"], "standard", "own")
+
+
+@paragraph("nuclei")
+def nuclei(figures: Figures) -> Iterator[Told]:
+    """The page on segmentation, below its table."""
+    arms = figures.arms("nuclei")
+    yield from compared(arms, STUDENTS["nuclei"], "standard", "own")
+    same = [values for values in zip(*(row.values for row in arms.rows), strict=True) if len(set(values)) == 1]
+    yield told(
+        f"In {count(len(same))} of {count(arms.seeds)} seeds every arm ends alike, at {size(same[0][0])}%: nucleus and "
+        "outline share what is not background, and the student calls every pixel background."
+        if same
+        else "No seed ends alike in every arm."
+    )

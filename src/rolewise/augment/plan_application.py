@@ -62,7 +62,7 @@ def apply(
     """Applies a plan: each image its own operations in its own order.
 
     On a CPU the compiled kernel does it where it is built (see `rolewise.augment.build_kernel`), and on a GPU one in
-    Triton where the environment variable ``ROLEWISE_TRITON`` is ``on``, to the same bytes.
+    Triton where Triton is installed (``ROLEWISE_TRITON=off`` leaves it out), to the same bytes.
 
     Args:
         images: [B, C, H, W] uint8, C 1 or 3, on any device. Not changed.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
+import warnings
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from rolewise.augment.ops import INDEX
 from rolewise.augment.plan import Plan
 from rolewise.errors import InputError, RunError
 
-#: Set to ``on``, images on a GPU are augmented by the kernel.
+#: ``on``, ``off``, or by default ``auto``: images on a GPU are augmented by the kernel where Triton is installed.
 TRITON_SWITCH = "ROLEWISE_TRITON"
 #: Pixels of one program, at the most.
 _BLOCK = 1024
@@ -25,20 +27,40 @@ _LARGEST = 2**24
 
 
 def wants_triton(device: torch.device) -> bool:
-    """Returns whether images on a device are augmented by the kernel: where the user has switched it on.
+    """Returns whether images on a device are augmented by the kernel: on a GPU where Triton is, unless switched off.
 
-    At first it is compared with torch on that device, operation by operation.
+    At first it is compared with torch on that device, operation by operation. Where it cannot be used and the switch
+    is not on, there is one warning and torch does the work.
 
     Raises:
-        InputError: the switch has another value than ``on`` and ``off``, or Triton is not installed.
-        RunError: the kernel's bytes are not torch's on this device.
+        InputError: the switch has another value than ``on``, ``off`` and ``auto``, or is on and Triton not installed.
+        RunError: the switch is on, and the kernel's bytes are not torch's on this device.
     """
-    value = os.environ.get(TRITON_SWITCH, "off")
-    if value not in ("on", "off"):
-        raise InputError(f"the environment variable {TRITON_SWITCH} must be on or off, got {value!r}")
+    value = os.environ.get(TRITON_SWITCH, "auto")
+    if value not in ("on", "off", "auto"):
+        raise InputError(f"the environment variable {TRITON_SWITCH} must be on, off or auto, got {value!r}")
     if value == "off" or device.type != "cuda":
         return False
+    if value == "auto":
+        return _is_usable(str(device))
     check_triton(str(device))
+    return True
+
+
+@functools.cache
+def _is_usable(device: str) -> bool:
+    """Returns whether the kernel gives torch's bytes on a device, tried once in a process; warns where it does not."""
+    if importlib.util.find_spec("triton") is None:
+        return False
+    try:
+        check_triton(device)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        warnings.warn(
+            f"images on {device} are augmented by torch alone: {reason} ({TRITON_SWITCH}=off: no warning)",
+            stacklevel=2,
+        )
+        return False
     return True
 
 

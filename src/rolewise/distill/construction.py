@@ -135,12 +135,23 @@ def add_terms(distiller: Distiller, example: Any, generator: torch.Generator | i
     distiller.terms.train()
 
 
+def _place(distiller: Distiller, example: Any) -> torch.device:
+    """Returns the device of the networks, on which an example is tried; InputError where they are on several."""
+    networks = {**distiller.teachers, **distiller.students}
+    places = {
+        role: next(network.parameters()).device
+        for role, network in networks.items()
+        if any(True for _ in network.parameters())
+    }
+    if len(set(places.values())) > 1:
+        got = ", ".join(f"{role} on {place}" for role, place in places.items())
+        raise InputError(f"networks must be on one device, got {got}; move them there before, by network.to(device)")
+    return next(iter(places.values()), example.device if isinstance(example, Tensor) else torch.device("cpu"))
+
+
 def _try(distiller: Distiller, example: Any, generator: int, source: Shapes) -> None:
-    first = next(iter(distiller.students.values()))
-    place = next(first.parameters(), example if isinstance(example, Tensor) else torch.zeros(())).device
-    batch = (
-        example if isinstance(example, Batch) else Batch(example.to(place) if isinstance(example, Tensor) else example)
-    )
+    place = _place(distiller, example)
+    batch = (example if isinstance(example, Batch) else Batch(example)).to(place)
     outputs = distiller.run_all(batch)
     student = outputs[next(iter(distiller.students))]
     if batch.targets is None:

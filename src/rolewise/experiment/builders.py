@@ -134,6 +134,9 @@ def distiller(
     # One alone has the role of the teacher, whatever its name.
     several, first = len(teachers) > 1, next(iter(teachers.values()), None)
     students = with_peers(data, student_section, student, first)
+    # The example is tried on the device of a student, with every network.
+    for network in (*teachers.values(), *(students.values() if isinstance(students, dict) else (students,))):
+        network.to(data.device)
     own = data.spec(student_section.model)
     if isinstance(students, dict):
         peers = {peer.name: data.spec(peer.model) for peer in student_section.peers}

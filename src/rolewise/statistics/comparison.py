@@ -8,6 +8,7 @@ from typing import Any
 from rolewise.errors import InputError
 from rolewise.metric_info import ACCURACY, MetricInfo
 from rolewise.results_format import as_current, metrics_of, values_of
+from rolewise.statistics.alike_arms import alike_arms
 from rolewise.statistics.cautions import fixed_test_set, sampling_error
 from rolewise.statistics.estimates import Estimate, adjusted_together, estimate, paired
 from rolewise.words import counted
@@ -212,7 +213,8 @@ def caution(results: Any, rows: list[ArmRow]) -> str:
         error = sampling_error(best.score.mean, images)
     elif isinstance(results, dict):
         error = _measured_error(results, best)
-    return fixed_test_set(best.metric, best.score.mean, images if isinstance(images, int) else None, error)
+    general = fixed_test_set(best.metric, best.score.mean, images if isinstance(images, int) else None, error)
+    return " ".join([general, *alike_arms(rows)])
 
 
 def _measured_error(results: dict[str, Any], row: ArmRow) -> float | None:

@@ -17,6 +17,7 @@ from rolewise.train.failure_cause import why
 from rolewise.train.gradients import GradientProbe
 from rolewise.train.rates import rate
 from rolewise.train.record import EpochRecord, check_weights
+from rolewise.train.reproducible import reproducible
 from rolewise.train.rule import StepRule
 from rolewise.train.step import train_step
 
@@ -60,12 +61,13 @@ def run_epoch(trainee: Trainee, measured: bool, pause: Callable[[], bool] | None
     steps = epoch_steps(trainee, measured)
     answer: Any = None
     try:
-        while True:
-            work = steps.send(answer)
-            if work is None:
-                answer = pause is not None and pause()
-            else:
-                answer = train_step(trainee.updates, work.batches, work.context, work.rule)
+        with reproducible(trainee.device):
+            while True:
+                work = steps.send(answer)
+                if work is None:
+                    answer = pause is not None and pause()
+                else:
+                    answer = train_step(trainee.updates, work.batches, work.context, work.rule)
     except StopIteration as end:
         record: dict[str, Any] | None = end.value
         return record
@@ -130,12 +132,13 @@ def read_terms(trainee: Trainee) -> None:
 
 def _rule(trainee: Trainee, measured: bool) -> StepRule:
     settings = trainee.settings
-    students = _of_students(trainee) if measured else []
+    graphs = settings.compile == "graphs"
+    # A second pass back keeps what the recorded first one lets go, which torch refuses at the next replay.
+    students = _of_students(trainee) if measured and not graphs else []
     # In a phase, the learned parts of terms may be all that is trained.
     probe = GradientProbe(students) if students else None
     ratio = settings.gradient_ratio(trainee.epoch)
     together = trainee.ranks if trainee.ranks.world > 1 else None
-    graphs = settings.compile == "graphs"
     return StepRule(settings.precision, trainee.scaler, settings.clip_norm, ratio, probe, together, graphs)
 
 

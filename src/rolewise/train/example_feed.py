@@ -53,7 +53,7 @@ class TensorFeed:
             order = torch.randperm(self.examples, generator=generator(self.seed, "epoch", epoch))
         for rows in torch.split(order, self.batch_size)[start : self.steps]:
             targets = None if self.targets is None else self.targets[rows]
-            yield moved(Batch(self.inputs[rows], targets, rows), self.device)
+            yield Batch(self.inputs[rows], targets, rows).to(self.device)
 
 
 class LoaderFeed:
@@ -109,7 +109,7 @@ class LoaderFeed:
             if item is None:
                 return
             if index >= start:
-                yield moved(batch_of_item(item, self.names), self.device)
+                yield batch_of_item(item, self.names).to(self.device)
 
 
 def batch_of_item(item: Any, names: tuple[str | None, str | None] = (None, None)) -> Batch:
@@ -176,18 +176,3 @@ def feed_of(
         loader: DataLoader[Any] = DataLoader(data, batch_size, shuffle=seed is not None)
         return LoaderFeed(loader, seed=seed or 0, device=device, names=names)
     raise InputError(f"{name} must be {_ACCEPTED}, got {type(data).__name__}")
-
-
-def moved(batch: Batch, device: torch.device) -> Batch:
-    """Returns a batch on a device."""
-
-    def to(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            return value.to(device)
-        if isinstance(value, Mapping):
-            return {key: to(part) for key, part in value.items()}
-        return [to(part) for part in value] if isinstance(value, list) else value
-
-    return Batch(
-        to(batch.inputs), to(batch.targets), to(batch.indices), to(batch.views), batch.mixture, to(batch.outputs)
-    )

@@ -26,7 +26,8 @@ def compile_mode(training: Training, device: torch.device) -> dict[str, Any]:
     """Returns the arguments of `Distiller.compile_networks` for a training that compiles.
 
     With ``graphs`` it is torch's mode ``reduce-overhead``, which records the forward and the backward pass of each
-    network as a CUDA graph for each shape of its input, and leaves losses and optimisers as they are.
+    network as a CUDA graph for each shape of its input, and leaves losses and optimisers as they are. The gradients'
+    norms are not measured then (see `rolewise.train.gradients`).
 
     Args:
         training: its settings.

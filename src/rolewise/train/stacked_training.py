@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rolewise.errors import NonFiniteError
 from rolewise.train.epoch import EpochSteps, StepWork, epoch_steps
+from rolewise.train.reproducible import reproducible
 from rolewise.train.stackable import check_stack
 from rolewise.train.stacked_step import StackedTrainings
 
@@ -48,7 +49,9 @@ def advance_stacked(
     while going := [place for place in going if place not in failures]:
         if trainees[going[0]].epoch >= stop:
             break
-        if not _run_epoch(stack, going, pause, failures):
+        with reproducible(trainees[going[0]].device):
+            whole = _run_epoch(stack, going, pause, failures)
+        if not whole:
             return False
         if any(trainees[place].epoch < stop for place in going if place not in failures) and pause():
             return False
