@@ -9,8 +9,8 @@ from multiprocessing import forkserver, util
 from typing import Any
 
 #: What lives load, loaded once for all: their work, and what their last step is made with.
-LOADED = ("rolewise.experiment.pipeline", "rolewise.study.study_run", "rolewise.study.job_update")
-LOADED += ("rolewise.report.page", "rolewise.report.study_page", "matplotlib.figure", "pyarrow.parquet")
+LOADED = ["rolewise.experiment.pipeline", "rolewise.study.study_run", "rolewise.study.job_update"]
+LOADED += ["rolewise.report.page", "rolewise.report.study_page", "matplotlib.figure", "pyarrow.parquet"]
 
 
 def begin_server() -> None:
@@ -19,17 +19,16 @@ def begin_server() -> None:
     A server that is started loads torch for seconds, in which a life that is killed early has no worker yet. This one
     is the same in all else: a process of its own below this one, which ends when this one has.
     """
-    start: Any = util.spawnv_passfds  # type: ignore[attr-defined]
+    start: Any = util.spawnv_passfds
 
-    def begun(path: bytes, arguments: Sequence[str], kept: Sequence[int]) -> int:
-        code = arguments[-1]
-        return _forked(code, kept) if "forkserver" in code else int(start(path, arguments, kept))
+    def begun(path: bytes, args: Sequence[Any], passfds: Sequence[int]) -> int:
+        return _forked(args[-1], passfds) if "forkserver" in args[-1] else int(start(path, args, passfds))
 
-    util.spawnv_passfds = begun  # type: ignore[attr-defined]
+    util.spawnv_passfds = begun
     try:
         forkserver.ensure_running()
     finally:
-        util.spawnv_passfds = start  # type: ignore[attr-defined]
+        util.spawnv_passfds = start
 
 
 def _forked(code: str, kept: Sequence[int]) -> int:

@@ -51,6 +51,7 @@ def test_a_killed_system_resumes_to_the_same_bytes(name: str, tmp_path: Path) ->
     finally:
         process.kill()
         process.join()
+    assert list(cut.glob("pieces/*.json")), "it ended before its first piece"
     # One worker: that several give the same is a test of `run_system`, and each takes seconds to start.
     run_system(name, cut, settings, workers=1)
     for file in ("results.json", "results.csv"):
