@@ -31,7 +31,7 @@ SLICE += [
             "cifar100_slice",
             "cifar100",
             "cifar-100-python",
-            ["data.limit={train: 300, test: 300}", "data.validation=100"],
+            ["data.limit={train: 400, test: 300}", "data.validation=100"],
         ),
     ],
 )

@@ -62,7 +62,7 @@ def test_what_was_killed_ends_with_the_same_bytes(
     assert name in SUBJECTS
     expected, seconds = undisturbed(name)
     choice = random.Random(f"{name} {whom} {seed}")
-    kills, latest, folder = 0, 0.9 * seconds, tmp_path / name
+    kills, latest, folder = 0, 0.6 * seconds, tmp_path / name
     # One that was done before its first kill is begun again elsewhere, and killed earlier.
     while not (kills := killed_often(name, whom, folder, latest, choice)):
         assert products(folder) == expected
