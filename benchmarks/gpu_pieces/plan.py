@@ -153,6 +153,10 @@ def _role_wise(setting: Setting) -> Piece:
             sets += [f"students[{place}].model.name=resnet8", f"students[{place}].train.epochs=1"]
         sets += ["arms.student=[standard,own]", "workers=1"]
         sets += ["search.members=2", "search.intervals=2", "search.teacher_images=100", "search.student_images=100"]
+    elif setting.device == "cuda":
+        # The students' bits are left in float32, as published; what teaches them is not.
+        sets += ["teacher.train.precision=bfloat16"]
+        sets += [f"{role}.train.channels_last=true" for role in ("teacher", "students[0]", "students[1]")]
     config, run = ROOT / "configs" / "cifar100_resnet18_w2a2.yaml", setting.out / "role_wise" / "run"
     steps = (
         Step("search_teacher", _rolewise("search", config, run, sets, "--role", "teacher"), 60, folder=run),

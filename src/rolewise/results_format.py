@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rolewise.errors import InputError
@@ -72,3 +72,25 @@ def values_of(entry: Mapping[str, Any], key: str) -> dict[str, float]:
         key: of the metric.
     """
     return {str(seed): float(value) for seed, value in entry["metrics"][key].items() if value is not None}
+
+
+def primary_values(entry: Mapping[str, Any], info: MetricInfo, seeds: Sequence[str]) -> tuple[float, ...]:
+    """Returns the primary metric of a teacher or an arm, one number for each seed, by which it can be compared.
+
+    Args:
+        entry: of results of version 2.
+        info: the metric.
+        seeds: of the run.
+
+    Raises:
+        InputError: it could not be measured in a seed.
+    """
+    values = values_of(entry, info.key)
+    for seed in seeds:
+        if seed not in values and entry["metrics"][info.key].get(seed, 0) is None:
+            name = " ".join(str(entry[part]) for part in ("student", "name") if part in entry)
+            raise InputError(
+                f"{info.key} must have a number in every seed to compare by, got none of {name} in seed {seed}, whose "
+                "test examples have nothing that it measures; give test examples that have, or another primary metric"
+            )
+    return tuple(values[seed] for seed in seeds)

@@ -105,6 +105,8 @@ class _Functions(TorchFunctionMode):
         name = getattr(function, "__name__", "")
         if name in ("tensor", "as_tensor") and kwargs.get("device") == META:
             return function(*args, **{**kwargs, "device": CPU}).to(META)
+        if name == "new_tensor" and isinstance(args[0], OnGpu):
+            return torch.tensor(*args[1:], **{"dtype": args[0].dtype, **kwargs, "device": CPU}).to(META)
         if name == "tolist" and isinstance(args[0], OnGpu):
             return args[0].held.tolist()
         if name in ("numpy", "__array__") and isinstance(args[0], OnGpu):

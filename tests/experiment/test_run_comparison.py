@@ -173,3 +173,21 @@ def test_welchs_test_without_a_spread_claims_nothing() -> None:
     assert (same.mean, same.low, same.p) == (pytest.approx(0.1), None, None)
     one = unpaired([0.5, 0.5, 0.5], [0.4, 0.3, 0.35])
     assert one.p == pytest.approx(2 * stats.t.sf(0.15 / (0.05 / 3**0.5), 2))
+
+
+def test_a_run_beside_itself_has_each_caution_once(make: Make) -> None:
+    root = make("a", None)
+    [found] = compare_runs([root, root])
+    assert found.cautions and len(set(found.cautions)) == len(found.cautions)
+
+
+@pytest.mark.parametrize("name", ["run.json", "config.yaml", "environment.json"])
+def test_a_damaged_file_of_a_run_is_named_and_not_compared(make: Make, name: str) -> None:
+    one, other = make("a", FIRST), make("b", SECOND)
+    edited = [] if name == "environment.json" else [(other / name).read_bytes().replace(b"b", b"c", 1)]
+    for content in (b": [", *edited):
+        (other / name).write_bytes(content)
+        with pytest.raises(
+            InputError, match=rf"{name} .*(damaged|not valid JSON)[^;]*; (.*; )?(put it back|delete it)"
+        ):
+            compare_runs([one, other])

@@ -78,11 +78,35 @@ def test_once_stopped_it_gives_the_reason_and_the_command_that_resumes(
         copy = Path(shutil.copytree(root, tmp_path / name))
         (copy / STATE).write_text(json.dumps(state) if isinstance(state, dict) else state)
     assert "killed" in shown(str(tmp_path / "killed")) and "machine went down" in shown(str(tmp_path / "killed"))
-    assert status_of(tmp_path / "torn")["state"] == "idle"
+    assert status_of(tmp_path / "torn")["state"] == "damaged"
     text = shown(str(tmp_path))
-    assert "killed run killed 1/4" in text and "torn run idle 1/4" in text
+    assert "killed run killed 1/4" in text and "torn run damaged 1/4" in text
     with locked(tmp_path / "torn"):
         assert status_of(tmp_path / "torn")["state"] == "running"
+
+
+@pytest.mark.parametrize(
+    ("file", "remedy"),
+    [
+        ("run.json", "put it back, or start anew with --fresh"),
+        ("config.yaml", "delete it and run the same command again to write it anew"),
+        (STATE, "delete it: no result depends on it"),
+        ("stages/seed0/teacher-none/done.json", "run the same command again to redo the stage"),
+    ],
+)
+def test_a_damaged_file_is_named_with_its_remedy_and_nothing_is_written(
+    stopped: tuple[Path, dict[str, Any]], tmp_path: Path, file: str, remedy: str
+) -> None:
+    root = Path(shutil.copytree(stopped[0], tmp_path / "r"))
+    content = (root / file).read_bytes()
+    (root / file).write_bytes(content[: len(content) // 2])
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    text = shown(str(root))
+    assert ": damaged" in text and file.rpartition("/")[2] in text and remedy in text
+    assert f"{root / file}" in shown(str(tmp_path)), "in the table of several folders too"
+    assert before == {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    with locked(root):
+        assert status_of(root)["state"] == "running" and len(status_of(root)["damaged"]) == 1
 
 
 def test_the_command_that_goes_on_is_without_what_would_begin_anew_and_follows_a_folder_that_moved(

@@ -80,8 +80,15 @@ def test_labels_that_nobody_has_are_left_out_of_the_means():
     assert values["mean_average_precision"] == values["f1_macro"] == values["exact_match"] == 1
     empty = MultiLabel().metric()
     empty.add(Outputs({"logits": logits}), batch_of(torch.zeros(2, 2)))
-    with pytest.raises(InputError, match="must have a label"):
-        empty.compute()
+    values = empty.compute()
+    # Nothing is there to be ranked; of what is found wrongly F1 is 0, and of a label that is neither, no number.
+    assert np.isnan(values["mean_average_precision"]) and values["f1_micro"] == values["f1_macro"] == 0
+    assert values["exact_match"] == 0.5 and values["label_accuracy"] == 0.75
+    none = MultiLabel().metric()
+    none.add(Outputs({"logits": -logits.abs()}), batch_of(torch.zeros(2, 2)))
+    values = none.compute()
+    assert all(np.isnan(values[key]) for key in ("mean_average_precision", "f1_micro", "f1_macro"))
+    assert values["exact_match"] == values["label_accuracy"] == 1 and 0 < values["loss"] < 1
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])

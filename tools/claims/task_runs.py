@@ -15,6 +15,7 @@ STUDENTS = {
     "bccd": {"quarter": "The student of a quarter of its width reaches"},
     "trec6": {"two-layers": "Two layers reach", "bag": "The bag of embeddings reaches"},
     "sst2": {"two-layers": "Two layers reach"},
+    "imagenette": {"small": "The student, a ResNet-8 of 48 pixels, reaches"},
     "nuclei": {"small": "The student of a quarter of its widths reaches"},
 }
 #: The part of its teacher's accuracy that a distilled student of texts is to keep.
@@ -84,3 +85,9 @@ def nuclei(figures: Figures) -> Iterator[Told]:
         if same
         else "No seed ends alike in every arm."
     )
+
+
+@paragraph("imagenette")
+def imagenette(figures: Figures) -> Iterator[Told]:
+    """The page on photographs."""
+    yield from compared(figures.arms("imagenette"), STUDENTS["imagenette"], "inception-area-0.6")

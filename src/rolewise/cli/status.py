@@ -15,7 +15,7 @@ from rich.table import Table
 from rolewise.cli.options import app, console
 from rolewise.words import counted, duration
 
-#: Stages under way that are shown.
+#: Stages under way, and damaged files, that are shown.
 _MOST = 8
 _RESUMABLE, _PART = ("stopped", "failed", "killed"), "part done"
 #: Options and commands that run a part of an experiment.
@@ -55,6 +55,9 @@ def _show(status: dict[str, Any]) -> None:
     lines = [f"{status['folder']}: {state}{times} ({who})"]
     reason = _GONE if state == "killed" else status["reason"]
     lines += [f"  reason: {reason}"] if reason else []
+    lines += [f"  damaged: {one}" for one in status["damaged"][:_MOST]]
+    left_out = len(status["damaged"]) - _MOST
+    lines += [f"  and {counted(left_out, 'more damaged file')}"] if left_out > 0 else []
     lines.append(f"  {_how_far(status)}")
     under_way = status["under_way"]
     for entry in under_way[:_MOST]:
@@ -126,3 +129,6 @@ def _show_several(found: list[dict[str, Any]], root: Path) -> None:
         name = str(Path(status["folder"]).relative_to(root))
         table.add_row(name, status["what"], status["state"], f"{stages['done']}/{stages['all']}", time_left)
     console.print(table)
+    for status in found:
+        for one in status["damaged"][:1]:
+            console.print(f"damaged: {one}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Weights that cancel: a loss that takes that of the labels away, and one whose parts all weigh nothing."""
+"""Weights that cancel: a loss that takes that of the labels away, a bound of none, and parts that weigh nothing."""
 
 from __future__ import annotations
 
@@ -37,6 +37,18 @@ def check_label_weight(methods: Sequence[Method], label_weight: float) -> None:
     """Raises InputError where methods would take more than the labels weigh (see `label_weight_fault`)."""
     if (rule := label_weight_fault(methods, label_weight)) is not None:
         raise InputError.at(("label_weight",), rule)
+
+
+def unbounded_rule(setting: str = "distill_gradient") -> str:
+    """Returns the rule for the labels' weight where their gradient is the bound, and they weigh 0.
+
+    Args:
+        setting: the one that bounds, as its reader knows it.
+    """
+    return (
+        f'must be positive where {setting} is "limited", as it bounds by the gradient of the labels, got 0; raise it '
+        'or set distill_gradient to "sum"'
+    )
 
 
 def parts_fault(info: Info, settings: Mapping[str, Any], owner: str) -> InputError | None:

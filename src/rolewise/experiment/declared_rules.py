@@ -9,7 +9,7 @@ from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
 from rolewise.distill import METHODS
 from rolewise.distill.method import Method
-from rolewise.distill.weight_balance import label_weight_fault
+from rolewise.distill.weight_balance import label_weight_fault, unbounded_rule
 from rolewise.errors import InputError
 from rolewise.experiment.builders import configured_methods
 from rolewise.experiment.method_sections import MethodList, methods_of_student, registered
@@ -59,9 +59,18 @@ def _label_weights(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
         ]
         if not phases:
             losses = [(("distill", "label_weight"), methods, config.distill.label_weight)]
+        limited = student.train.distill_gradient == "limited" and any(config.arms.distill)
         for path, own, weight in losses:
             if (rule := label_weight_fault(own, weight)) is not None:
                 yield path, rule
+            elif limited and own and not weight:
+                yield path, unbounded_rule(f"students[{at}].train.distill_gradient")
+            elif any(config.arms.distill) and not config.search.scalars and not (weight or any(map(_weighs, own))):
+                yield path, "must be positive where all methods beside it weigh 0, as nothing is learned then, got 0"
+
+
+def _weighs(method: Method) -> bool:
+    return bool(method.weight.start or method.weight.end)
 
 
 def _exclusions(methods: MethodList) -> Iterable[tuple[Steps, str]]:

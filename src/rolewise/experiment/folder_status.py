@@ -10,6 +10,7 @@ from typing import Any
 
 from rolewise.config import load_experiment_config
 from rolewise.errors import InputError, RolewiseError
+from rolewise.experiment.folder_damage import damage_of
 from rolewise.experiment.lock import holder_of
 from rolewise.experiment.run_state import part_done, read_folder_state, remaining_seconds
 from rolewise.experiment.stage_graph import stages_of
@@ -57,9 +58,11 @@ def status_of(root: Path) -> dict[str, Any]:
 
     Returns:
         ``folder``, ``what``, ``state`` (``running``, ``running elsewhere``, ``stopped``, ``failed``, ``killed``,
-        ``part done``, ``finished``, or ``idle`` where no process has left a word), ``process`` (its number, host,
-        command, folder and start), ``reason``, ``ended``, ``stages`` (``all``, ``done``, ``failed``, ``left``),
-        ``under_way`` (name, progress and start of each), and ``remaining_seconds``, None where it is unknown.
+        ``part done``, ``finished``, ``idle`` where no process has left a word, or ``damaged`` where none works at it
+        and a file that holds these is damaged), ``damaged`` (a sentence for each such file, with the remedy),
+        ``process`` (its number, host, command, folder and start), ``reason``, ``ended``, ``stages`` (``all``, ``done``,
+        ``failed``, ``left``), ``under_way`` (name, progress and start of each), and ``remaining_seconds``, None where
+        it is unknown.
     """
     what, state, holder = what_of(root) or "run", read_folder_state(root) or {}, holder_of(root)
     names, done = (_of_study if what == "study" else _of_run)(root)
@@ -68,10 +71,12 @@ def status_of(root: Path) -> dict[str, Any]:
     now = _mapping(state.get("now"))
     under_way = [{"stage": name, **_mapping(entry)} for name, entry in now.items()]
     left = max(0, names - done - failed)
+    damaged = damage_of(root, next(record for record, kind in _RECORDS.items() if kind == what))
     found = {
         "folder": str(root),
         "what": what,
-        "state": _state(said, state, holder is not None, left),
+        "state": "damaged" if damaged and holder is None else _state(said, state, holder is not None, left),
+        "damaged": damaged,
         "process": _process(state, holder),
         "reason": str(state.get("reason", "")),
         "ended": state.get("ended"),

@@ -32,13 +32,6 @@ def phase_faults(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> 
     )
     for at, student in enumerate(config.students):
         yield from _lengths(config, at, student)
-        for number, phase in enumerate(student.phases):
-            weight = config.distill.label_weight if phase.label_weight is None else phase.label_weight
-            methods = config.distill.methods if phase.methods is None else phase.methods
-            path: Steps = ("students", at, "phases", number)
-            if student.train.distill_gradient == "limited" and methods and not weight:
-                rule = 'must be positive where train.distill_gradient is "limited", got 0'
-                yield (*path, "label_weight"), f"{rule}; raise it, or write distill_gradient: sum"
         if sound:
             try:
                 builders.configured_methods(config, student)

@@ -47,7 +47,7 @@ def run_test(run: RunFolder, stage: Stage) -> dict[str, Any]:
         measured[other.name] = {key: value if math.isfinite(value) else None for key, value in metrics.values.items()}
         if metrics.infos[0] != ACCURACY or len(config.seeds) == 1:
             evaluated[other.name] = metrics
-        if metrics.infos[0] != ACCURACY:
+        if metrics.infos[0] != ACCURACY and math.isfinite(metrics.values[metrics.infos[0].key]):
             # The same resamples for every network and seed: they are of the same images.
             stream = generator(config.data.split_seed, "bootstrap")
             errors[other.name] = standard_error(metrics.metric, metrics.infos[0].key, metrics.examples, stream)
@@ -151,9 +151,9 @@ def _measured(config: ExperimentConfig, tests: dict[int, dict[str, Any]], what: 
     values = {str(seed): tests[seed]["test"][stages[str(seed)]] for seed in config.seeds}
     metrics = {key: {seed: value[key] for seed, value in values.items()} for key in next(iter(values.values()))}
     errors = {
-        str(seed): tests[seed]["sampling_error"][stages[str(seed)]]
+        str(seed): error
         for seed in config.seeds
-        if "sampling_error" in tests[seed]
+        if (error := tests[seed].get("sampling_error", {}).get(stages[str(seed)])) is not None
     }
     kept = tests[config.seeds[0]].get(WITHIN, {}).get(stages[str(config.seeds[0])])
     within = {str(seed): one for seed in config.seeds if (one := tests[seed].get("within", {}).get(stages[str(seed)]))}

@@ -10,10 +10,11 @@ import yaml
 
 from rolewise.config.experiment_values import value_differences
 from rolewise.errors import InputError
+from rolewise.experiment.folder_damage import whole_origin
 from rolewise.experiment.run_scores import RunScores, run_scores
 from rolewise.files import AnyPath, as_path, read_json, read_text
 from rolewise.metric_info import MetricInfo
-from rolewise.seals import read_made
+from rolewise.seals import ANEW
 from rolewise.statistics.arm_differences import ArmDifference, adjusted_differences
 from rolewise.statistics.estimates import estimate, paired, unpaired
 
@@ -103,14 +104,21 @@ def _origin(place: AnyPath, *, validation: bool = False) -> RunOrigin:
             f"{place / 'cells' / 'grid-000'}, "
             f"or see all its settings by: rolewise table {place}"
         )
+    record = (
+        None
+        if place.is_file() or not (place / "run.json").is_file()
+        else whole_origin(place / "run.json", "config.yaml")
+    )
     scores = run_scores(place, validation=validation)
     if place.is_file():
         return RunOrigin(scores, None, None, {})
     config = place / "config.yaml"
     values = yaml.safe_load(read_text(config, "config")) if config.is_file() else None
     known = place / "environment.json"
-    environment = read_json(known, "the environment") if known.is_file() else {}
-    record = read_made(place / "run.json") if (place / "run.json").is_file() else None
+    try:
+        environment = read_json(known, "the environment") if known.is_file() else {}
+    except InputError as error:
+        raise InputError(f"{error}; {ANEW}") from error
     return RunOrigin(scores, values if isinstance(values, dict) else None, record, environment)
 
 
@@ -137,7 +145,8 @@ def _compared(first: RunOrigin, second: RunOrigin) -> RunComparison:
         unpaired_since=reasons,
         only_first=tuple(key for key in mine if key not in theirs),
         only_second=tuple(key for key in theirs if key not in mine),
-        cautions=tuple(_cautions(first, second)),
+        # What is said of both is the same sentence where a run is compared with itself.
+        cautions=tuple(dict.fromkeys(_cautions(first, second))),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rolewise.errors import InputError
 from rolewise.metric_info import ACCURACY, MetricInfo
-from rolewise.results_format import as_current, metrics_of, values_of
+from rolewise.results_format import as_current, metrics_of, primary_values
 from rolewise.statistics.alike_arms import alike_arms
 from rolewise.statistics.cautions import fixed_test_set, sampling_error
 from rolewise.statistics.estimates import Estimate, adjusted_together, estimate, paired
@@ -56,16 +56,13 @@ def compare(results: Any) -> list[ArmRow]:
         results: the content of ``results.json``, of any version.
 
     Raises:
-        InputError: a field is missing or of another kind; it is named.
+        InputError: a field is missing or of another kind, or a seed has no number to compare by; it is named.
     """
     try:
         results = as_current(results)
         metric = metrics_of(results)[0]
         seeds = [str(seed) for seed in results["seeds"]]
-        values = {
-            (arm["student"], arm["name"]): tuple(values_of(arm, metric.key)[seed] for seed in seeds)
-            for arm in results["arms"]
-        }
+        values = {(arm["student"], arm["name"]): primary_values(arm, metric, seeds) for arm in results["arms"]}
         differences: dict[tuple[str, str], Estimate] = {}
         for arm in results["arms"]:
             if arm["name"] != arm["control"]:

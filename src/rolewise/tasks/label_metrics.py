@@ -7,7 +7,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from rolewise.batch import Batch, Outputs
-from rolewise.errors import InputError
 from rolewise.metric_info import MetricInfo
 
 MULTI_LABEL_METRICS = (
@@ -44,14 +43,9 @@ class MultiLabelMetric:
 
         Labels without an example of weight have no average precision, and those that are neither there nor found no
         F1: both are left out of the means, which are NaN where nothing is left.
-
-        Raises:
-            InputError: no example has any label at all.
         """
         logits, targets = torch.cat(self._logits), torch.cat(self._targets)
         there, found = targets >= 0.5, logits.sigmoid() >= self._threshold
-        if not there.any():
-            raise InputError(f"one of {len(there)} examples must have a label to measure precision, got none")
         weights = torch.ones(len(logits), dtype=torch.double) if weights is None else weights.double()
         share, column = weights / weights.sum(), weights[:, None]
         hits, false, missed = ((column * one).sum(0) for one in (there & found, ~there & found, there & ~found))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rolewise.config.phase_sections import Phase, phase_ends
 from rolewise.distill import Distiller, Method, build_methods, configure
 from rolewise.distill.active_methods import union_of, use_methods
+from rolewise.distill.weight_balance import unbounded_rule
 from rolewise.errors import InputError
 from rolewise.train.optimizers import optimizer_of
 from rolewise.train.parameter_groups import chosen, freeze_selected, roots_of
@@ -141,8 +142,7 @@ class PhaseCourse:
         epochs = self.end - self.first
         methods, weight = list(phase.methods or ()), phase.label_weight or 0.0
         if settings.distill_gradient == "limited" and methods and not weight:
-            rule = 'must be positive where distill_gradient is "limited", got 0; raise it or set distill_gradient: sum'
-            raise InputError.at(("label_weight",), rule)
+            raise InputError.at(("label_weight",), unbounded_rule())
         for place, method in enumerate(methods):
             moved = method.weight.over(epochs, steps)
             methods[place] = configure(method.info, **{**method.given(), "weight": moved})

@@ -12,6 +12,7 @@ from rolewise.average import Average
 from rolewise.batch import Batch, Context
 from rolewise.distill import Terms, limit_gradients
 from rolewise.distill.gradient_limit import limited
+from rolewise.distill.weight_balance import unbounded_rule
 from rolewise.errors import InputError
 from rolewise.train.graphs import begin_step
 from rolewise.train.momenta_apart import MomentaApart
@@ -178,10 +179,7 @@ def _two_gradients(
     """Returns the gradients of the labels and of the methods; it runs two backward passes over one forward pass."""
     task, distillation = terms.task, terms.distillation
     if task is None:
-        raise InputError(
-            'label_weight must be positive where distill_gradient is "limited", as it bounds by the gradient of the '
-            'labels, got 0; raise it or set distill_gradient to "sum"'
-        )
+        raise InputError.at(("label_weight",), unbounded_rule())
     assert distillation is not None
     # The bound is in proportion to what it bounds: it may be taken of scaled gradients.
     task, distillation = _scaled(task, count, scaler), _scaled(distillation, count, scaler)

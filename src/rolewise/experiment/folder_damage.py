@@ -1,0 +1,71 @@
+"""Damaged files of a run's or a study's folder, of those by which its kind and progress are known; it only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rolewise.errors import InputError
+from rolewise.experiment.run_state import STATE
+from rolewise.files import read_json
+from rolewise.seals import ANEW, DONE, check_file, finished, is_early, read_made
+
+
+def damage_of(root: Path, record: str) -> list[str]:
+    """Returns a sentence for each damaged file, with its path and the remedy; none where all are whole.
+
+    What is checked is the folder's record, the settings that it was made with, the state of the work, and the summaries
+    of finished stages; their weights are checked when they are read.
+
+    Args:
+        root: the folder.
+        record: name of its record, ``run.json`` or ``study.json``.
+    """
+    return [*_of_origin(root, root / record), *_of_state(root / STATE), *_of_stages(root)]
+
+
+def whole_origin(path: Path, *names: str) -> dict[str, Any]:
+    """Returns the record of a folder, the files that it has digests of being whole, where they are there.
+
+    Args:
+        path: of ``run.json`` or ``study.json``.
+        names: of the files that are checked; none named for all.
+
+    Raises:
+        InputError: one is damaged, or was edited.
+    """
+    record = read_made(path)
+    files = record.get("files")
+    for name, digest in (files if isinstance(files, Mapping) and not is_early(path) else {}).items():
+        if (not names or name in names) and (path.parent / name).exists():
+            check_file(path.parent / name, digest, ANEW)
+    return record
+
+
+def _of_origin(root: Path, path: Path) -> Iterator[str]:
+    try:
+        whole_origin(path)
+    except InputError as error:
+        yield str(error)
+
+
+def _of_state(path: Path) -> Iterator[str]:
+    remedy = "delete it: no result depends on it, and the next command that works here writes it anew"
+    if not path.exists():
+        return
+    try:
+        value = read_json(path, "the state")
+    except InputError as error:
+        yield f"{str(error).partition('; ')[0]}; {remedy}"
+        return
+    if not isinstance(value, dict) or not isinstance(value.get("state"), str):
+        yield f"the state {path} must be a mapping with the state of the work, and is damaged; {remedy}"
+
+
+def _of_stages(root: Path) -> Iterator[str]:
+    for path in sorted((*root.glob(f"stages/*/*/{DONE}"), *root.glob(f"store/*/{DONE}"))):
+        try:
+            finished(path.parent)
+        except InputError as error:
+            yield str(error)
