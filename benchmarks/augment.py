@@ -1,6 +1,7 @@
 """Augmentation drawn for each image: Rolewise against kornia, torchvision v2 and plain Pillow, in one run.
 
-"rolewise" is torch alone; "rolewise_kernel" stands beside it after `rolewise build-kernel`, for images on the CPU.
+"rolewise" is torch alone; "rolewise_kernel" stands beside it after `rolewise build-kernel`, for images on the CPU, and
+where Triton is installed for images on a GPU.
 
 python benchmarks/augment.py [--json FILE] [--threads 2] [--device cuda] [--quick]
 
@@ -25,6 +26,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from rolewise.augment import apply, build_schedule
 from rolewise.augment.kernel_build import kernel_library
 from rolewise.augment.plan_application import apply_in_torch
+from rolewise.augment.triton_kernel import wants_triton
 
 OPS = ["rotate", "translate_x", "translate_y", "shear_x", "shear_y", "brightness", "contrast", "color", "posterize"]
 OPS += ["solarize", "equalize", "sharpness", "autocontrast", "invert"]
@@ -210,7 +212,8 @@ def main() -> None:
     for side, count, rounds in sizes:
         images = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8).to(arguments.device)
         functions = {"rolewise": ours(images)}
-        if images.device.type == "cpu" and kernel_library() is not None:
+        # Of `rolewise build-kernel` on a CPU, and of Triton on a GPU.
+        if kernel_library() is not None if images.device.type == "cpu" else wants_triton(images.device):
             functions["rolewise_kernel"] = with_kernel(images)
         for peer in (kornia, kornia_sorted, pillow, torchvision):
             try:

@@ -58,18 +58,21 @@ def cases(quick: bool, own: int | None = None) -> list[Case]:
     small = ("small_cnn", "small_cnn", *widths)
     rounds = own or (60 if quick else 400)
     large = own or (4 if quick else 24)
+    batch = 16 if quick else 128
     stages = ("stages.0", "stages.1", "stages.2")
     return [
         Case("small CNN 16-32 <- 32-64, 8x8, KD", *small, 128, 10, 1, (8, 8), (), 5, rounds),
         Case("small CNN 16-32 <- 32-64, 8x8, KD + AT", *small, 128, 10, 1, (8, 8), stages[:2], 5, rounds),
-        Case("ResNet-20 <- ResNet-56, 32x32, KD", "resnet20", "resnet56", {}, {}, 128, 100, 3, (32, 32), (), 1, large),
+        Case(
+            "ResNet-20 <- ResNet-56, 32x32, KD", "resnet20", "resnet56", {}, {}, batch, 100, 3, (32, 32), (), 1, large
+        ),
         Case(
             "ResNet-20 <- ResNet-56, 32x32, KD + AT",
             "resnet20",
             "resnet56",
             {},
             {},
-            128,
+            batch,
             100,
             3,
             (32, 32),

@@ -241,5 +241,5 @@ def test_the_miniature_s_pictures_are_read_as_cifar_100_is(pieces: Any, tmp_path
 
     with pytest.warns(match="md5"):
         found = read("cifar100", root=pieces.place.miniature_data(tmp_path))
-    assert len(found.train) == 600 and found.test is not None and len(found.test) == 200
+    assert len(found.train) == 300 and found.test is not None and len(found.test) == 100
     assert len(found.train.classes) == 100

@@ -85,15 +85,24 @@ def graphs(device: torch.device, quick: bool = False) -> dict[str, Any]:
         for size in (64,) if quick else (64, 512):
             for way in (False, True, "graphs"):
                 found[f"{title}, batch {size}, compile: {way}".lower()] = _compiled_step(
-                    (student, teacher), (size, channels, side, side), way, device, 5 if quick else 50
+                    (student, teacher), (size, channels, side, side), way, device, (2, 3) if quick else (20, 9)
                 )
     return found
 
 
 def _compiled_step(
-    names: tuple[str, str], shape: tuple[int, ...], way: bool | str, device: torch.device, rounds: int
+    names: tuple[str, str], shape: tuple[int, ...], way: bool | str, device: torch.device, counts: tuple[int, int]
 ) -> dict[str, Any]:
-    """Returns the seconds of a step, the last loss, and how many passes torch did not record."""
+    """Returns the seconds of a step within an epoch, the last loss, and how many passes torch did not record.
+
+    Args:
+        names: of student and teacher.
+        shape: [B, C, H, W] of a batch.
+        way: the setting ``compile``.
+        device: of both networks.
+        counts: batches of an epoch, and epochs.
+    """
+    steps, rounds = counts
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     sized: dict[str, Any] = {"num_classes": 10, "channels": shape[1], "size": shape[2:]}
@@ -101,17 +110,17 @@ def _compiled_step(
     spec = InputSpec((0.5,) * shape[1], (0.25,) * shape[1])
     distiller = Distiller(teacher, student, [configure("kd")], student_input=spec, teacher_input=spec).to(device)
     stream = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=stream)
+    images = torch.randint(0, 256, (steps * shape[0], *shape[1:]), dtype=torch.uint8, generator=stream)
     trainee = Trainee(
         distiller,
         ImageData(images, torch.arange(len(images)) % 10, tuple("0123456789")),
         torch.arange(len(images)),
         augmentation=build_schedule("none"),
-        settings=TrainSettings(epochs=10_000, batch_size=len(images), compile=way),
+        settings=TrainSettings(epochs=10_000, batch_size=shape[0], compile=way),
         seed=0,
         device=device,
     )
-    seconds = seconds_of(trainee.run_epoch, device, rounds)
+    seconds = seconds_of(trainee.run_epoch, device, rounds) / steps
     skips = torch._dynamo.utils.counters["inductor"]["cudagraph_skips"]
     return {"seconds": seconds, "loss": trainee.record.fields({})["train_loss"], "not_recorded": skips}
 

@@ -119,7 +119,8 @@ def _device(setting: Setting) -> Piece:
         _script(setting, "device", part, "gpu_part.py", minutes, "--part", part, *quick)
         for part, minutes in (("triton", 1.0), ("graphs", 3.0))
     ]
-    steps.append(_script(setting, "device", "stacked", "stacked.py", 2.0, "--members", "16", *quick))
+    few = ["--members", "3"] if setting.miniature else []
+    steps.append(_script(setting, "device", "stacked", "stacked.py", 2.0, "--members", "16", *quick, *few))
     title = "what makes one device faster: the Triton kernel, CUDA graphs, stacked populations"
     return Piece("device", title, tuple(steps), False, apart=True)
 
@@ -128,7 +129,7 @@ def _pair(setting: Setting) -> Piece:
     small = []
     if setting.miniature:
         small = ["data.validation=100", "teacher.model.name=resnet8", "students[0].model.name=resnet8"]
-        small += ["teacher.train.epochs=1", "students[0].train.epochs=1"]
+        small += ["teacher.train.epochs=1", "students[0].train.epochs=1", "workers=1"]
     large = []
     for train in ("teacher.train", "students[0].train"):
         large += [f"{train}.batch_size={64 if setting.miniature else 512}", f"{train}.optimizer.learning_rate=0.2"]
@@ -150,8 +151,12 @@ def _role_wise(setting: Setting) -> Piece:
         sets += ["data.validation=100", "teacher.model.name=resnet8", "teacher.train.epochs=1"]
         for place in (0, 1):
             sets += [f"students[{place}].model.name=resnet8", f"students[{place}].train.epochs=1"]
-        sets += ["arms.student=[standard,own]"]
+        sets += ["arms.student=[standard,own]", "workers=1"]
         sets += ["search.members=2", "search.intervals=2", "search.teacher_images=100", "search.student_images=100"]
+    elif setting.device == "cuda":
+        # The students' bits are left in float32, as published; what teaches them is not.
+        sets += ["teacher.train.precision=bfloat16"]
+        sets += [f"{role}.train.channels_last=true" for role in ("teacher", "students[0]", "students[1]")]
     config, run = ROOT / "configs" / "cifar100_resnet18_w2a2.yaml", setting.out / "role_wise" / "run"
     steps = (
         Step("search_teacher", _rolewise("search", config, run, sets, "--role", "teacher"), 60, folder=run),

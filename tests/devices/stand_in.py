@@ -6,7 +6,7 @@ Torch has such a tensor on its meta device, number 1, so that no driver is touch
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 CPU, META, GPU = torch.device("cpu"), torch.device("meta", 1), torch.device("cuda", 0)
 #: What carries values from one device to another, or reads places from the host; the result is where the first one is.
@@ -68,30 +67,44 @@ class OnGpu(Tensor):
         return _compute(function, args, kwargs or {})
 
 
+def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Returns containers with each part changed; torch's own way through them takes several times as long."""
+    if isinstance(value, (tuple, list)):
+        parts = [_mapped(part, change) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)  # named or not
+    return {key: _mapped(part, change) for key, part in value.items()} if type(value) is dict else change(value)
+
+
 def _compute(function: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
     """Computes an operation on the CPU, and wraps what is on the GPU."""
     name = function._schema.name.partition("::")[2]
-    values, structure = tree_flatten((args, dict(kwargs)))
-    tensors = [value for value in values if isinstance(value, Tensor)]
-    there = [value for value in tensors if isinstance(value, OnGpu)]
+    there: list[OnGpu] = []
+    here: list[Tensor] = []
+
+    def unwrapped(value: Any) -> Any:
+        if isinstance(value, OnGpu):
+            there.append(value)
+            return value.held
+        if isinstance(value, Tensor):
+            here.append(value)
+        return CPU if isinstance(value, torch.device) and value == META else value
+
+    plain_args, plain_kwargs = _mapped(args, unwrapped), _mapped(dict(kwargs), unwrapped)
     # A number may come from the host, and the places of an index; a place on the GPU is none in the host's memory.
-    strange = any(value.dim() for value in tensors if not isinstance(value, OnGpu)) and name not in _ACROSS
+    strange = any(value.dim() for value in here) and name not in _ACROSS
     if there and (strange or (name == "index" and not isinstance(args[0], OnGpu))):
-        got = ", ".join(f"{list(value.shape)} on {value.device}" for value in tensors)
+        got = ", ".join(f"{list(value.shape)} on {value.device}" for value in (*there, *here))
         raise MixedDevices(f"{function} must get tensors of one device, got {got}")
     place = kwargs.get("device")
     on_gpu = isinstance(args[0], OnGpu) if name in _INTO else place == META or (place is None and bool(there))
-    plain = [value.held if isinstance(value, OnGpu) else value for value in values]
-    plain = [CPU if isinstance(value, torch.device) and value == META else value for value in plain]
-    inner_args, inner_kwargs = tree_unflatten(plain, structure)
+    made = function(*plain_args, **plain_kwargs)
+    if not on_gpu:
+        return made
     known = {id(value.held): value for value in there}
-
-    def wrapped(value: Any) -> Any:
-        if not isinstance(value, Tensor) or not on_gpu:
-            return value
-        return known[id(value)] if id(value) in known else OnGpu(value)
-
-    return tree_map(wrapped, function(*inner_args, **inner_kwargs))
+    return _mapped(
+        made,
+        lambda value: known[id(value)] if id(value) in known else OnGpu(value) if isinstance(value, Tensor) else value,
+    )
 
 
 class _Functions(TorchFunctionMode):
@@ -101,10 +114,12 @@ class _Functions(TorchFunctionMode):
         kwargs = kwargs or {}
         if function is torch.device:
             return function(*args, **kwargs)
-        args, kwargs = tree_map(_for_torch, (args, kwargs))
+        args, kwargs = _mapped((args, kwargs), _for_torch)
         name = getattr(function, "__name__", "")
         if name in ("tensor", "as_tensor") and kwargs.get("device") == META:
             return function(*args, **{**kwargs, "device": CPU}).to(META)
+        if name == "new_tensor" and isinstance(args[0], OnGpu):
+            return torch.tensor(*args[1:], **{"dtype": args[0].dtype, **kwargs, "device": CPU}).to(META)
         if name == "tolist" and isinstance(args[0], OnGpu):
             return args[0].held.tolist()
         if name in ("numpy", "__array__") and isinstance(args[0], OnGpu):
@@ -123,8 +138,9 @@ class _Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        there = any(isinstance(value, OnGpu) for value in tree_flatten((args, kwargs))[0])
-        if there or kwargs.get("device") == META:
+        found: list[bool] = []
+        _mapped((args, kwargs), lambda value: found.append(isinstance(value, OnGpu)))
+        if any(found) or kwargs.get("device") == META:
             return _compute(function, args, kwargs)
         return function(*args, **kwargs)
 

@@ -31,7 +31,7 @@ SLICE += [
             "cifar100_slice",
             "cifar100",
             "cifar-100-python",
-            ["data.limit={train: 400, test: 1000}", "data.validation=100"],
+            ["data.limit={train: 300, test: 300}", "data.validation=100"],
         ),
     ],
 )
@@ -44,6 +44,6 @@ def test_a_slice_runs_to_its_report(name, archive, marker, settings, restored, t
     assert {"own+distill"} < {arm["name"] for arm in results["arms"]}
     # One of the two has its whole test set; a network of photographs takes a minute for 10,000 of them.
     assert (
-        results["test_images"] == (10_000 if name == "fashion_mnist" else 1_000)
+        results["test_images"] == (10_000 if name == "fashion_mnist" else 300)
         and (tmp_path / "r" / "report.html").is_file()
     )

@@ -99,7 +99,7 @@ def repeat(killer: Killer, folder: Path, do: Callable[[Path, int], object]) -> N
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("killer", [(20, 0.3, 0)], indirect=True)
+@pytest.mark.parametrize("killer", [(12, 0.3, 0)], indirect=True)
 def test_searches(tmp_path: Path, killer: Killer) -> None:
     def do(folder: Path, workers: int) -> None:
         folder.mkdir()
@@ -111,14 +111,14 @@ def test_searches(tmp_path: Path, killer: Killer) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("killer", [(16, 0.5, 1)], indirect=True)
+@pytest.mark.parametrize("killer", [(6, 0.5, 1)], indirect=True)
 def test_runs(tmp_path: Path, killer: Killer) -> None:
     repeat(killer, tmp_path, lambda folder, workers: run(load(HERE / "quick.yaml", [f"workers={workers}"]), folder))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("killer", [(16, 0.5, 2)], indirect=True)
+@pytest.mark.parametrize("killer", [(6, 0.5, 2)], indirect=True)
 def test_studies(tmp_path: Path, killer: Killer) -> None:
     def do(folder: Path, workers: int) -> None:
         result = run_study(load_study(HERE / "study.yaml", [f"workers={workers}"]), folder, isolate=workers > 1)

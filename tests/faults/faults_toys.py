@@ -15,6 +15,7 @@ from figure_toys import unrendered
 from kill_loop import die_at_step
 from search_toys import SPACE, SlowFactory
 from train_toys import several, trainee
+from warm_server import LOADED, begin_server
 
 from rolewise import report
 from rolewise.augment import Mix
@@ -114,6 +115,7 @@ def quietly(name: str, folder: Path, dies: tuple[int, bool] | None = None) -> No
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 1)
     os.dup2(sink, 2)
+    begin_server()
     for page in ("write_report", "write_study_report"):
         setattr(report, page, without_marks(getattr(report, page)))
     SUBJECTS[name](folder)
@@ -135,7 +137,7 @@ class Life:
     """A subject at work in a process of its own, with workers below it."""
 
     def __init__(self, name: str, folder: Path, dies: tuple[int, bool] | None = None) -> None:
-        context = start_context("rolewise.experiment.pipeline", "rolewise.study.job_update")
+        context = start_context(*LOADED)
         self.process = context.Process(target=quietly, args=(name, folder, dies))  # type: ignore[attr-defined]
         self.process.start()
         self.began = time.monotonic()

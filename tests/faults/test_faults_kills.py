@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 from faults_toys import SUBJECTS, Life, products
 from kill_loop import killed_until_done
+from warm_server import LOADED
+
+from rolewise.jobs.worker_process import start_context
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,22 +27,24 @@ pytestmark = [
 #: Each seed is a folder that dies several times. Kills of one worker are few in each, since work that is lost three
 #: times is given up, which is another rule's test.
 LIVES = {"main": 4, "worker": 2, "all": 4}
-SEEDS = {"run": 2, "study": 4, "search": 4, "train": 8}
+SEEDS = {"run": 2, "study": 2, "search": 2, "train": 4}
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     known: dict[str, tuple[dict[str, bytes], float]] = {}
+    # The first process waits until the server has loaded what it loads, which is no part of a life's time.
+    first = start_context(*LOADED).Process(target=int)  # type: ignore[attr-defined]
+    first.start()
+    first.join()
 
     def of(name: str) -> tuple[dict[str, bytes], float]:
         if name not in known:
             folder = tmp_path_factory.mktemp("undisturbed") / name
-            assert Life(name, folder).end() == 0
-            # Timed the second time: the first loads what later processes find loaded.
-            life, began = Life(name, folder.with_name(f"{name}-again")), time.monotonic()
+            life, began = Life(name, folder), time.monotonic()
             assert life.end() == 0
             known[name] = products(folder), time.monotonic() - began
-            assert known[name][0] and known[name][0] == products(folder.with_name(f"{name}-again"))
+            assert known[name][0]
         return known[name]
 
     return of
@@ -76,7 +81,7 @@ def killed_often(name: str, whom: str, folder: Path, latest: float, choice: rand
 
 
 #: Subjects of one process, by the kills that each is given and the most steps that a life of it takes.
-AT_STEPS = {"train several": (14, 5), "train mixing": (12, 6), "run alone": (12, 14), "study alone": (9, 7)}
+AT_STEPS = {"train several": (9, 7), "train mixing": (8, 8), "run alone": (10, 15), "study alone": (7, 8)}
 
 
 def test_killed_at_random_steps_all_end_with_the_same_bytes(tmp_path: Path, record_property: Any) -> None:
@@ -88,7 +93,7 @@ def test_killed_at_random_steps_all_end_with_the_same_bytes(tmp_path: Path, reco
         expected = products(tmp_path / f"{name} whole")
         assert expected and products(tmp_path / f"{name} cut") == expected, name
     # Each of them falls on a step, unless the work was over before.
-    assert sum(hits.values()) >= 40 and min(hits.values()) >= 5, hits
+    assert sum(hits.values()) >= 24 and min(hits.values()) >= 4, hits
 
 
 def killed_at_steps(name: str, folder: Path) -> int:

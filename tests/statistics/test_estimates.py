@@ -126,6 +126,18 @@ def test_a_shuffled_schedule_that_is_the_searched_one_itself_is_named() -> None:
     assert "own_shuffled" not in caution(data, compare(data))
 
 
+def test_a_seed_at_which_all_arms_end_alike_is_named() -> None:
+    data = results([0.61, 0.5, 0.6, 0.63], [0.5, 0.5, 0.52, 0.5])
+    third = {**data["arms"][1], "name": "randaugment", "student_augmentation": "randaugment"}
+    assert "end alike" not in caution(data, compare(data))  # of two arms that may be by chance
+    data["arms"].append(third)
+    assert f"All arms of {third['student']} end alike, to the last digit, in 1 of 4 seeds" in caution(
+        data, compare(data)
+    )
+    third["test_accuracy"] = {**third["test_accuracy"], "1": 0.51}
+    assert "end alike" not in caution(data, compare(data))
+
+
 def test_what_a_test_set_gives_by_its_size() -> None:
     assert sampling_error(0.96, 497) == pytest.approx((0.96 * 0.04 / 497) ** 0.5)
     for accuracy, images in ((1.1, 10), (0.5, 0)):

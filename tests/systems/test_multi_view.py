@@ -71,11 +71,11 @@ def test_a_step_is_at_most_a_twentieth_of_the_weights() -> None:
 
 @pytest.mark.slow
 def test_the_race_between_views_is_seen() -> None:
-    settings = MultiViewSettings(seeds=(0,), data=("two views",))
-    rows = MULTI_VIEW.train(Piece(0, {"data": "two views"}), settings, QUIET)
+    few = MultiViewSettings(seeds=(0,), data=("two views",), examples=200, patches=5, networks=3, steps=300)
+    rows = MULTI_VIEW.train(Piece(0, {"data": "two views"}), few, QUIET)
     found = {row["network"]: row for row in rows}
-    assert found["single"]["accuracy"] < 0.9 < found["distilled ensemble"]["accuracy"]
-    assert found["ensemble"]["accuracy"] > 0.95 and found["single"]["views"] < 1.8
+    assert found["single"]["accuracy"] + 0.1 < found["distilled ensemble"]["accuracy"]
+    assert found["ensemble"]["accuracy"] > 0.93 and found["single"]["views"] < 1.8
     assert all(row["training_accuracy"] >= 0.99 for row in rows)
 
 

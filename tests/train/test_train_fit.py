@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from train_toys import trainee, weights
 
+from rolewise.distill import Distiller
 from rolewise.errors import InputError, Interrupted
 from rolewise.train import fit, load_checkpoint, load_weights, save_checkpoint, save_weights
 
@@ -94,8 +95,8 @@ SOME = (1, 6, 33)
     [
         ({}, SOME),
         ({"ema": 0.5}, (10,)),
-        pytest.param({}, range(1, 34), marks=pytest.mark.slow),
-        pytest.param({"ema": 0.5}, range(1, 34), marks=pytest.mark.slow),
+        pytest.param({"epochs": 2}, range(1, 18), marks=pytest.mark.slow),
+        pytest.param({"epochs": 2, "ema": 0.5}, range(1, 18), marks=pytest.mark.slow),
     ],
     ids=["plain", "ema", "plain, all", "ema, all"],
 )
@@ -117,8 +118,9 @@ def test_killed_at_a_rename_it_ends_with_the_same_bytes(
 
     monkeypatch.setattr("rolewise.files.os.replace", replacing)
     fit(trainee("adam", **settings), tmp_path / "whole", **often)
-    # The record and times begun, a checkpoint of two files after each of 16 steps but the last, the weights.
-    assert calls == 2 + 15 * 2 + 1
+    epochs = settings.get("epochs", 4)
+    # The record and times begun, a checkpoint of two files after each of 4 steps an epoch but the last, the weights.
+    assert calls == 2 + (4 * epochs - 1) * 2 + 1
     for kill_at in kills:
         for before in (True, False):
             folder, calls = tmp_path / f"{kill_at}-{before}", 0
@@ -127,7 +129,7 @@ def test_killed_at_a_rename_it_ends_with_the_same_bytes(
             calls = -1000
             assert fit(trainee("adam", **settings), folder, **often)
             assert contents(folder) == contents(tmp_path / "whole"), (kill_at, before)
-            assert len((folder / "timing.jsonl").read_text().splitlines()) == 4
+            assert len((folder / "timing.jsonl").read_text().splitlines()) == epochs
 
 
 def test_the_record_holds_a_line_an_epoch_and_no_times(tmp_path: Path) -> None:
@@ -146,6 +148,26 @@ def test_the_record_holds_a_line_an_epoch_and_no_times(tmp_path: Path) -> None:
     assert all(entry["seconds"] > 0 and entry["images_per_second"] > 0 for entry in times)
     assert told[0].startswith("epoch 1/4, loss ") and told[0].endswith(" images/s, about 1 s remaining")
     assert told[-1].startswith("epoch 4/4, loss ") and told[-1].endswith(" images/s")
+
+
+def test_what_is_left_is_not_reckoned_from_an_epoch_that_compiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Distiller, "compile_networks", lambda self, **settings: None)
+    told: list[str] = []
+    fit(trainee(compile=True), tmp_path, on_epoch=told.append)
+    assert ["remaining" in line for line in told] == [False, True, True, False]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
+def test_with_recorded_passes_no_gradients_are_measured() -> None:
+    # A second pass back through what CUDA graphs recorded would keep what the first lets go.
+    measured = trainee().run_epoch(measured=True)
+    recorded = trainee()
+    recorded.settings = recorded.settings.changed(compile="graphs")
+    found = recorded.run_epoch(measured=True)
+    assert measured is not None and found is not None
+    assert measured.pop("gradients") and "gradients" not in found and found == measured
 
 
 def test_ctrl_c_at_an_epoch_s_end_ends_there_with_a_checkpoint(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 
-from claims.figures import Arms, Figures, percent, size
+from claims.figures import Arms, Figures, count, percent, size
 from claims.telling import Told, paragraph, told
 from claims.verdicts import by_itself, changes, standing
 from rolewise.statistics.estimates import estimate
@@ -15,6 +15,8 @@ STUDENTS = {
     "bccd": {"quarter": "The student of a quarter of its width reaches"},
     "trec6": {"two-layers": "Two layers reach", "bag": "The bag of embeddings reaches"},
     "sst2": {"two-layers": "Two layers reach"},
+    "imagenette": {"small": "The student, a ResNet-8 of 48 pixels, reaches"},
+    "nuclei": {"small": "The student of a quarter of its widths reaches"},
 }
 #: The part of its teacher's accuracy that a distilled student of texts is to keep.
 KEPT = 0.95
@@ -69,3 +71,23 @@ def sst2(figures: Figures) -> Iterator[Told]:
 def bccd(figures: Figures) -> Iterator[Told]:
     """The page on detection, below its table."""
     yield from compared(figures.arms("bccd"), STUDENTS["bccd"], "standard", "own")
+
+
+@paragraph("nuclei")
+def nuclei(figures: Figures) -> Iterator[Told]:
+    """The page on segmentation, below its table."""
+    arms = figures.arms("nuclei")
+    yield from compared(arms, STUDENTS["nuclei"], "standard", "own")
+    same = [values for values in zip(*(row.values for row in arms.rows), strict=True) if len(set(values)) == 1]
+    yield told(
+        f"In {count(len(same))} of {count(arms.seeds)} seeds every arm ends alike, at {size(same[0][0])}%: nucleus and "
+        "outline share what is not background, and the student calls every pixel background."
+        if same
+        else "No seed ends alike in every arm."
+    )
+
+
+@paragraph("imagenette")
+def imagenette(figures: Figures) -> Iterator[Told]:
+    """The page on photographs."""
+    yield from compared(figures.arms("imagenette"), STUDENTS["imagenette"], "inception-area-0.6")

@@ -70,7 +70,7 @@ def _label_weights(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
 
 
 def _weighs(method: Method) -> bool:
-    return bool(method.weight.start or method.weight.end)  # type: ignore[union-attr]
+    return bool(method.weight.start or method.weight.end)
 
 
 def _exclusions(methods: MethodList) -> Iterable[tuple[Steps, str]]:

@@ -1,4 +1,4 @@
-"""Damaged files of a run's or a study's folder that say what it is and how far it is; it only reads."""
+"""Damaged files of a run's or a study's folder, of those by which its kind and progress are known; it only reads."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def status_of(root: Path) -> dict[str, Any]:
     Returns:
         ``folder``, ``what``, ``state`` (``running``, ``running elsewhere``, ``stopped``, ``failed``, ``killed``,
         ``part done``, ``finished``, ``idle`` where no process has left a word, or ``damaged`` where none works at it
-        and a file that tells these is damaged), ``damaged`` (a sentence for each such file, with the remedy),
+        and a file that holds these is damaged), ``damaged`` (a sentence for each such file, with the remedy),
         ``process`` (its number, host, command, folder and start), ``reason``, ``ended``, ``stages`` (``all``, ``done``,
         ``failed``, ``left``), ``under_way`` (name, progress and start of each), and ``remaining_seconds``, None where
         it is unknown.

@@ -8,6 +8,7 @@ from typing import Any
 from rolewise.errors import InputError
 from rolewise.metric_info import ACCURACY, MetricInfo
 from rolewise.results_format import as_current, metrics_of, primary_values
+from rolewise.statistics.alike_arms import alike_arms
 from rolewise.statistics.cautions import fixed_test_set, sampling_error
 from rolewise.statistics.estimates import Estimate, adjusted_together, estimate, paired
 from rolewise.words import counted
@@ -210,21 +211,7 @@ def caution(results: Any, rows: list[ArmRow]) -> str:
     elif isinstance(results, dict):
         error = _measured_error(results, best)
     general = fixed_test_set(best.metric, best.score.mean, images if isinstance(images, int) else None, error)
-    return general + _orders_alike(rows)
-
-
-def _orders_alike(rows: list[ArmRow]) -> str:
-    """Returns the caution on students whose shuffled schedules are the searched ones themselves; empty for none."""
-    values = {(row.student, row.name): row.values for row in rows}
-    shuffled = [row for row in rows if row.augmentation == "own_shuffled"]
-    searched = [values.get((row.student, row.name.replace("_shuffled", ""))) for row in shuffled]
-    others = {row.student for row, same in zip(shuffled, searched, strict=True) if row.values != same}
-    if not (students := ", ".join(dict.fromkeys(row.student for row in shuffled if row.student not in others))):
-        return ""
-    return (
-        f" The control own_shuffled is own itself for {students}, the same at every seed: a searched schedule of one "
-        "segment has no other order. Both are counted among the comparisons all the same."
-    )
+    return " ".join([general, *alike_arms(rows)])
 
 
 def _measured_error(results: dict[str, Any], row: ArmRow) -> float | None:

@@ -67,7 +67,7 @@ def fit(
     asked = {round((index + 1) * epochs / validations) for index in range(validations)} | {epochs}
     methods = trainee.distiller.methods
     measured = measured_epochs(epochs, trainee.steps_per_epoch, 1 + len(methods), measurements if methods else 0)
-    first, began = trainee.progress, time.monotonic()
+    first, began, compiles = trainee.progress, time.monotonic(), bool(trainee.settings.compile)
     with (
         asked_to_stop(lambda: "this step") as interrupted,
         _written(folder / "record.jsonl", ranks).open("a", encoding="utf-8") as record,
@@ -90,8 +90,13 @@ def fit(
                 times = {"epoch": trainee.epoch, "seconds": round(seconds, 4), "images_per_second": round(speed)}
                 _append(record, folder / "record.jsonl", line(entry))
                 _append(timing, folder / "timing.jsonl", line(times))
-                to_go = (time.monotonic() - began) / (trainee.progress - first) * (1 - trainee.progress)
-                left = f", {duration(to_go)} remaining" if trainee.epoch < epochs else ""
+                left = ""
+                if compiles:
+                    # This epoch compiled as well: what is left is reckoned from its end.
+                    first, began, compiles = trainee.progress, time.monotonic(), False
+                elif trainee.epoch < epochs:
+                    to_go = (time.monotonic() - began) / (trainee.progress - first) * (1 - trainee.progress)
+                    left = f", {duration(to_go)} remaining"
                 place = f"epoch {trainee.epoch}/{epochs}" + (f" ({entry['phase']})" if "phase" in entry else "")
                 if ranks.rank == 0:
                     on_epoch(f"{place}, loss {entry['train_loss']:.3f}, {speed:,.0f} images/s{left}")

@@ -1,0 +1,55 @@
+"""Arms of a run that end alike, to the last digit, where they should not: what a table of means does not show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+#: Arms of a student that must agree for it to be named.
+_SEVERAL = 3
+
+
+class _Arm(Protocol):
+    """As far as `rolewise.statistics.ArmRow` is read here."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def student(self) -> str: ...
+
+    @property
+    def augmentation(self) -> str: ...
+
+    @property
+    def values(self) -> tuple[float, ...]: ...
+
+
+def alike_arms(rows: Sequence[_Arm]) -> Iterator[str]:
+    """Gives the cautions on arms that end alike.
+
+    Args:
+        rows: the arms of a run, with a value for each seed.
+    """
+    students = list(dict.fromkeys(row.student for row in rows))
+    same = ", ".join(student for student in students if _orders_are_alike(rows, student))
+    if same:
+        yield (
+            f"The control own_shuffled is own itself for {same}, the same at every seed: a searched schedule of one "
+            "segment has no other order. Both are counted among the comparisons all the same."
+        )
+    for student in students:
+        mine = [row.values for row in rows if row.student == student]
+        alike = sum(len(set(values)) == 1 for values in zip(*mine, strict=True)) if len(mine) >= _SEVERAL else 0
+        if alike:
+            yield (
+                f"All arms of {student} end alike, to the last digit, in {alike} of {len(mine[0])} seeds: see whether "
+                "it gives the same answer to everything there."
+            )
+
+
+def _orders_are_alike(rows: Sequence[_Arm], student: str) -> bool:
+    """Returns whether each arm of a shuffled schedule has the values of the schedule that was searched."""
+    values = {row.name: row.values for row in rows if row.student == student}
+    shuffled = [row for row in rows if row.student == student and row.augmentation == "own_shuffled"]
+    return bool(shuffled) and all(row.values == values.get(row.name.replace("_shuffled", "")) for row in shuffled)
