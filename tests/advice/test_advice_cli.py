@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from rolewise.advice import case_advice
 from rolewise.advice.experiment_advice import advise_experiment, find_teacher
 from rolewise.advice.regret_report import proposed, read_table
 from rolewise.config.study_file import load_study_config
 from rolewise.data import SealedTest
+from rolewise.errors import InputError
 from rolewise.experiment import load, run
 
 pytestmark = pytest.mark.usefixtures("figures_unrendered")
@@ -57,7 +59,7 @@ def test_advice_of_a_run_is_written_and_its_config_is_valid(rolewise, trained: P
     monkeypatch.setattr(SealedTest, "open", refuse)
     out = tmp_path / "deep" / "advice"
     code, text, error = rolewise(
-        "advise", trained / "config.yaml", "--run", trained, "seed0/teacher-none", "--out", out, *EFFORT, "--check"
+        "advise", trained / "config.yaml", "--run", trained, "seed0/teacher-none", "--out", out, *EFFORT
     )
     assert code == 0, text + error
     assert "Advice for small" in text and "No fault was found" in text and "confidence" in text
@@ -81,12 +83,43 @@ def test_a_file_of_weights_serves_and_a_fault_exits_with_three_where_that_is_ask
     arguments = ("advise", QUICK, "--teacher", trained / WEIGHTS, "--out", out, *EFFORT, *wrong)
     code, text, _ = rolewise(*arguments)
     assert code == 0 and "normalisation: " in text and "Nobody here knows" in text
-    assert rolewise(*arguments, "--check")[0] == 3
+    code, _, error = rolewise(*arguments, "--check")
+    assert code == 2 and "which proposes no config" in error
     config = load(out)
     assert config.teacher.model.mean is not None and config.teacher.model.std != (0.02,)
     assert config.teacher.weights == str(trained / WEIGHTS) and config.arms.teacher == ("none",)
     assert "--set 'teacher.model.mean=[0]'" in out.read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["advice.yaml"]
+
+
+def test_a_check_is_the_diagnosis_alone_and_exits_with_three_where_there_is_a_fault(
+    rolewise, trained: Path, tmp_path: Path, monkeypatch
+):
+    def refuse(*given: object, **more: object) -> None:
+        raise AssertionError("more than the teacher's faults was measured")
+
+    monkeypatch.setattr(case_advice, "network_measures", refuse)
+    monkeypatch.setattr(case_advice, "deviations", refuse)
+    arguments = ("advise", QUICK, "--teacher", trained / WEIGHTS, *EFFORT, "--check")
+    code, text, error = rolewise(*arguments, "--out", tmp_path / "sound")
+    assert code == 0 and "No fault was found" in text and "leave --check out" in text, text + error
+    wrong = ("--set", "teacher.model.mean=[0]", "--set", "teacher.model.std=[0.02]")
+    code, text, _ = rolewise(*arguments, "--out", tmp_path / "faulty", *wrong)
+    assert code == 3 and "normalisation: " in text
+    assert [path.name for path in sorted((tmp_path / "faulty").iterdir())] == ["advice.json", "advice.md"]
+    assert json.loads((tmp_path / "faulty" / "advice.json").read_text())["faults"][0]["name"] == "normalisation"
+
+
+def test_a_fault_is_shown_before_anything_else_is_measured(rolewise, trained: Path, tmp_path: Path, monkeypatch):
+    def broken(*given: object, **more: object) -> None:
+        raise InputError("what follows the diagnosis failed")
+
+    monkeypatch.setattr(case_advice, "network_measures", broken)
+    wrong = ("--set", "teacher.model.mean=[0]", "--set", "teacher.model.std=[0.02]")
+    code, text, error = rolewise(
+        "advise", QUICK, "--teacher", trained / WEIGHTS, "--out", tmp_path / "a", *EFFORT, *wrong
+    )
+    assert code == 2 and "what follows the diagnosis failed" in error and "normalisation: " in text
 
 
 def test_a_finished_student_of_the_run_is_compared_with(trained: Path, tmp_path: Path):

@@ -338,7 +338,7 @@ WORKED: dict[str, tuple[Callable[[], Values], Values]] = {
 }  # fmt: skip
 #: Worked by hand in the test of its own: crd, review_kd and vid together, the detectors', HKD and the quadratic form.
 ELSEWHERE = {"crd", "review_kd", "vid", "fgd", "ld", "hkd", "quadratic_kd"}
-#: Made of several passes, where an independent computation is all there is.
+#: Made of several passes: worked by hand in test_passes_by_hand.py.
 OF_PASSES = {"bss", "fcfd", "mlkd", "sskd"}
 
 

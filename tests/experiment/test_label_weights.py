@@ -34,17 +34,10 @@ def test_a_bound_by_labels_that_weigh_nothing_is_refused_with_the_config(setting
     assert path in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("settings", "path"),
-    [
-        (("distill.label_weight=0", "distill.methods=[{name: kd, weight: 0}]"), "distill.label_weight"),
-        (("students[0].phases=[{epochs: 0.5}, {methods: [], label_weight: 0}]",), "students[0].phases[1].label_weight"),
-    ],
-)
-def test_a_loss_of_which_nothing_weighs_is_refused_with_the_config(settings: tuple[str, ...], path: str) -> None:
+def test_a_loss_of_which_nothing_weighs_is_refused_with_the_config() -> None:
     with pytest.raises(ConfigError, match="must be positive where all methods beside it weigh 0") as caught:
-        load(QUICK, list(settings))
-    assert path in str(caught.value)
+        load(QUICK, ["distill.label_weight=0", "distill.methods=[{name: kd, weight: 0}]"])
+    assert "distill.label_weight" in str(caught.value)
 
 
 @pytest.mark.parametrize(

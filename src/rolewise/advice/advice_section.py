@@ -18,6 +18,7 @@ class AdviceSection:
         columns: their heads; none where there is no table.
         rows: of the table.
         below: sentences below it.
+        warns: whether the sentences name faults.
     """
 
     title: str
@@ -25,3 +26,4 @@ class AdviceSection:
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     below: tuple[str, ...] = ()
+    warns: bool = False

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rolewise.advice.advice_section import AdviceSection
 from rolewise.augment import PRESETS, Schedule
 from rolewise.augment import build_schedule as build_augmentation
 from rolewise.data import ImageData, Source
@@ -144,6 +145,8 @@ class Case:
         seed: of all draws.
         device: device of the measurements.
         title: name of the student.
+        on_step: called with a line before each step.
+        on_diagnosis: called with what was found of the teacher as soon as it is known.
     """
 
     teacher: nn.Module
@@ -164,6 +167,7 @@ class Case:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     title: str = "student"
     on_step: Callable[[str], None] = lambda text: None
+    on_diagnosis: Callable[[AdviceSection], None] = lambda section: None
 
 
 def preset_candidates(

@@ -14,7 +14,8 @@ from rolewise.advice.case import CANDIDATES, Case, Effort, Work, lighter, policy
 from rolewise.advice.deviation import deviations
 from rolewise.advice.gradient_probe import pulls, speed
 from rolewise.advice.network_measures import gives_probabilities, network_measures, softness
-from rolewise.advice.result import Advice, AdviceCost
+from rolewise.advice.result import DIAGNOSIS_ALONE, Advice, AdviceCost
+from rolewise.advice.sections import faults_section
 from rolewise.augment import Mix, Schedule, random_schedule
 from rolewise.augment import build_schedule as build_augmentation
 from rolewise.data import Source
@@ -101,12 +102,13 @@ def advise(
     return advise_case(case, thresholds)
 
 
-def advise_case(case: Case, thresholds: Thresholds | None = None) -> Advice:
+def advise_case(case: Case, thresholds: Thresholds | None = None, *, check: bool = False) -> Advice:
     """Gives advice on a case (see `advise`), whose networks are on its device; the teacher's are turned off.
 
     Args:
         case: the networks and their images.
         thresholds: thresholds of a fault.
+        check: end with the diagnosis of the teacher, and propose nothing.
     """
     # Their faults show before anything is measured.
     build_methods([dict(method) for method in case.methods])
@@ -125,7 +127,10 @@ def advise_case(case: Case, thresholds: Thresholds | None = None) -> Advice:
             classes=chosen or None,
             on_step=case.on_step,
         )
+    case.on_diagnosis(faults_section(sanity))
     case.teacher.eval()
+    if check:
+        return Advice.without_proposal(case.title, sanity, (DIAGNOSIS_ALONE,))
     reading, whole = sanity.reading, case
     case = lighter(case, multiplications(case.teacher, case.validation.images, Preprocessing(case.teacher_input)))
     beyond = reading.reverse or reading.recomputed or reading.classes is not None
@@ -145,10 +150,8 @@ def advise_case(case: Case, thresholds: Thresholds | None = None) -> Advice:
             f"on {case.effort.repeats} samples of {case.effort.batch}."
         )
     if beyond:
-        notes.append(
-            "Nothing is proposed: no setting would undo the teacher's faults. Correct them and run this again."
-        )
-        return Advice(case.title, sanity, teacher, student, {}, (), (), (), {}, None, None, tuple(notes))
+        notes.append("Nothing is proposed: no setting would undo the teacher's faults. Correct them and run it again.")
+        return Advice.without_proposal(case.title, sanity, tuple(notes), teacher, student)
     soft, right = softness(case, spec, case.train)
     given, softening = rules.rescaled(case.methods, _steps(case), len(case.train.classes))
     degrees, labels = rules.temperature(soft, _steps(case)), rules.label_weight(right)

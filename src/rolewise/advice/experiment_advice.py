@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rolewise.advice.advice_section import AdviceSection
 from rolewise.advice.case import CANDIDATES, Case, Effort, Work, sample
 from rolewise.advice.case_advice import advise_case
 from rolewise.advice.proposed_config import TrainedTeacher, overlay
@@ -72,6 +73,8 @@ def advise_experiment(
     student_weights: Path | None = None,
     effort: Effort | None = None,
     on_step: Callable[[str], None] = lambda text: None,
+    on_diagnosis: Callable[[AdviceSection], None] = lambda section: None,
+    check: bool = False,
 ) -> Advice | TaskAdvice:
     """Gives advice on one student of an experiment; its ``overlay`` is a config to be laid over the experiment's.
 
@@ -84,6 +87,8 @@ def advise_experiment(
         student_weights: of a trained student, as safetensors.
         effort: effort of the measurements.
         on_step: called with a line before each step of the measurement.
+        on_diagnosis: called with what was found of the teacher as soon as it is known.
+        check: end with the diagnosis of the teacher, and propose nothing.
 
     Raises:
         InputError: a name or a file is wrong.
@@ -98,8 +103,8 @@ def advise_experiment(
         data = seed_data_of(config, seed, builders.configured_device(config.device))
         given = (data, section_of(config, name), trained_teacher, student_weights, effort or Effort(), on_step)
         if other:
-            return _of_task(*given)
-        advice = advise_case(_case(*given))
+            return _of_task(*given, on_diagnosis, check)
+        advice = advise_case(replace(_case(*given), on_diagnosis=on_diagnosis), check=check)
     return replace(advice, overlay=overlay(config, name, trained_teacher, advice)) if advice.overlay else advice
 
 
@@ -110,13 +115,23 @@ def _of_task(
     student_weights: Path | None,
     effort: Effort,
     on_step: Callable[[str], None],
+    on_diagnosis: Callable[[AdviceSection], None],
+    check: bool,
 ) -> TaskAdvice:
     """Gives advice where the task is another than classes, or the data are texts."""
     teacher = _teacher(data, trained_teacher)
     student, _ = _student(data, section, teacher, trained_teacher, student_weights)
     held_out = _held_out(data, trained_teacher)
     return advise_task(
-        data, section, teacher, student.to(data.device), effort=effort, held_out=held_out, on_step=on_step
+        data,
+        section,
+        teacher,
+        student.to(data.device),
+        effort=effort,
+        held_out=held_out,
+        on_step=on_step,
+        on_diagnosis=on_diagnosis,
+        check=check,
     )
 
 

@@ -14,6 +14,8 @@ from rolewise.advice.rules import Choice
 from rolewise.diagnosis.fault_kinds import TeacherDiagnosis
 
 VERSION = 1
+#: Said where nothing but the diagnosis was wanted.
+DIAGNOSIS_ALONE = "The teacher alone was looked at (--check): leave --check out for a proposal on how to distil."
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Advice:
     Args:
         title: name of the student.
         sanity: the checks of the teacher, and its faults.
-        teacher: measures of the teacher on the validation images.
+        teacher: measures of the teacher on the validation images; empty where the diagnosis alone was wanted.
         student: measurements of the student; None where it is not trained.
         softness: the teacher's entropy on training images, as a share of log K, by temperature; empty where nothing is
             proposed, as all that follows.
@@ -69,6 +71,26 @@ class Advice:
     speed: Speed | None
     cost: AdviceCost | None
     notes: tuple[str, ...]
+
+    @classmethod
+    def without_proposal(
+        cls,
+        title: str,
+        sanity: TeacherDiagnosis,
+        notes: tuple[str, ...],
+        teacher: Mapping[str, float] | None = None,
+        student: Mapping[str, float] | None = None,
+    ) -> Advice:
+        """Returns advice that proposes nothing.
+
+        Args:
+            title: name of the student.
+            sanity: the checks of the teacher.
+            notes: among them the reason.
+            teacher: measures of the teacher; None where it was not measured further.
+            student: measures of the student; None likewise.
+        """
+        return cls(title, sanity, teacher or {}, student, {}, (), (), (), {}, None, None, notes)
 
     @property
     def faults(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from rolewise.advice.deviation import Candidate
 from rolewise.advice.result import Advice
 from rolewise.advice.task_result import TaskAdvice
 from rolewise.advice.task_sections import task_sections
-from rolewise.diagnosis.fault_kinds import FAULTS, Tried
+from rolewise.diagnosis.fault_kinds import FAULTS, TeacherDiagnosis, Tried
 from rolewise.words import duration
 
 Rows = list[tuple[str, ...]]
@@ -33,14 +33,19 @@ def advice_sections(advice: Advice | TaskAdvice, *, whole: bool = False) -> list
     """
     if isinstance(advice, TaskAdvice):
         return task_sections(advice)
-    found = [_faults(advice, whole), _networks(advice)]
+    found = [faults_section(advice.sanity, whole=whole), *([_networks(advice)] if advice.teacher else [])]
     if advice.candidates:
         found += [_candidates(advice), _proposal(advice), _cost(advice)]
     return [*found, AdviceSection("What this rests on", advice.notes)]
 
 
-def _faults(advice: Advice, whole: bool) -> AdviceSection:
-    sanity = advice.sanity
+def faults_section(sanity: TeacherDiagnosis, *, whole: bool = False) -> AdviceSection:
+    """Returns the section on the teacher's faults.
+
+    Args:
+        sanity: the checks of the teacher.
+        whole: every correction that was tried, and not the best of each fault alone.
+    """
     rule = sanity.thresholds
     sentences = []
     for fault in sanity.faults:
@@ -71,7 +76,12 @@ def _faults(advice: Advice, whole: bool) -> AdviceSection:
     ]
     columns = ("fault", "tried instead", "images", "as it is", "with it", "adjusted p")
     return AdviceSection(
-        "Is the teacher fed and read as it was trained?", tuple(sentences), columns, tuple(rows), below
+        "Is the teacher fed and read as it was trained?",
+        tuple(sentences),
+        columns,
+        tuple(rows),
+        below,
+        warns=bool(sanity.faults),
     )
 
 

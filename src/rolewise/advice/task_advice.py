@@ -9,10 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.advice import rules
+from rolewise.advice.advice_section import AdviceSection
 from rolewise.advice.case import Effort
+from rolewise.advice.result import DIAGNOSIS_ALONE
 from rolewise.advice.rules import Choice
 from rolewise.advice.task_faults import TaskDiagnosis, task_faults
 from rolewise.advice.task_result import TaskAdvice
+from rolewise.advice.task_sections import task_faults_section
 from rolewise.advice.term_gradients import term_pulls
 from rolewise.advice.text_classes import text_classes
 from rolewise.config.network_sections import StudentSection
@@ -50,6 +53,8 @@ def advise_task(
     effort: Effort,
     held_out: bool | None,
     on_step: Callable[[str], None] = lambda text: None,
+    on_diagnosis: Callable[[AdviceSection], None] = lambda section: None,
+    check: bool = False,
 ) -> TaskAdvice:
     """Measures what applies to a task, and names what does not.
 
@@ -61,6 +66,8 @@ def advise_task(
         effort: of the measurements.
         held_out: whether the teacher has not been trained on the validation images; None where nobody knows.
         on_step: called with a line before each step.
+        on_diagnosis: called with what was found of the teacher as soon as it is known.
+        check: end with the diagnosis of the teacher, and propose nothing.
     """
     config, task = data.config, builders.configured_task(data.config)
     texts = isinstance(data.source, TextData)
@@ -103,10 +110,17 @@ def advise_task(
         )
         absent += [_NO_ORDER.format(task=task.name), _NO_SIZE.format(task=task.name), _NO_RIVALS.format(what=what)]
         absent.append(_NO_ENTROPY.format(task=task.name))
-    absent.append(_NO_DEVIATION.format(what=what))
+    if not check:
+        absent.append(_NO_DEVIATION.format(what=what))
     reading = diagnosis.reading
-    if diagnosis.faults and (reading is None or reading.reverse or reading.recomputed):
-        notes = ("Nothing is proposed: no setting would undo the teacher's faults. Correct them and run this again.",)
+    on_diagnosis(task_faults_section(task.metrics[0], diagnosis))
+    beyond = bool(diagnosis.faults) and (reading is None or reading.reverse or reading.recomputed)
+    if check or beyond:
+        notes = (
+            DIAGNOSIS_ALONE
+            if check
+            else "Nothing is proposed: no setting would undo the teacher's faults. Correct them and run this again.",
+        )
         empty: dict[str, Any] = {}
         return TaskAdvice(
             section.name, task.name, task.metrics[0], diagnosis, measures, (), (), empty, tuple(absent), notes

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from rolewise.advice.advice_section import AdviceSection
+from rolewise.advice.task_faults import TaskDiagnosis
 from rolewise.advice.task_result import TaskAdvice
 from rolewise.diagnosis.fault_kinds import FAULTS
+from rolewise.metric_info import MetricInfo
 
 
 def task_sections(advice: TaskAdvice) -> list[AdviceSection]:
@@ -13,7 +15,11 @@ def task_sections(advice: TaskAdvice) -> list[AdviceSection]:
     Args:
         advice: the advice.
     """
-    found = [_faults(advice), _measures(advice), AdviceSection("What does not apply", advice.absent)]
+    found = [
+        task_faults_section(advice.info, advice.diagnosis),
+        _measures(advice),
+        AdviceSection("What does not apply", advice.absent),
+    ]
     if advice.choices:
         rows = [(one.setting, _value(one.value), one.confidence) for one in advice.choices]
         reasons = tuple(f"{one.setting}: {one.reason}. Source: {one.source}." for one in advice.choices)
@@ -21,8 +27,13 @@ def task_sections(advice: TaskAdvice) -> list[AdviceSection]:
     return [*found, AdviceSection("What this rests on", advice.notes)]
 
 
-def _faults(advice: TaskAdvice) -> AdviceSection:
-    info, diagnosis = advice.info, advice.diagnosis
+def task_faults_section(info: MetricInfo, diagnosis: TaskDiagnosis) -> AdviceSection:
+    """Returns the section on the teacher's faults.
+
+    Args:
+        info: the task's first metric.
+        diagnosis: the faults, and what was tried.
+    """
     sentences = tuple(
         f"{fault.name}: {FAULTS[fault.name]}. {fault.sentence[:1].upper()}{fault.sentence[1:]}."
         + (f" The examples cannot distinguish this from: {', '.join(fault.also)}." if fault.also else "")
@@ -34,7 +45,8 @@ def _faults(advice: TaskAdvice) -> AdviceSection:
         for one in diagnosis.tried
     )
     columns = ("fault", "tried instead", "as it is", "with it", "adjusted p") if rows else ()
-    return AdviceSection("Is the teacher fed and read as it was trained?", sentences, columns, rows)
+    title, warns = "Is the teacher fed and read as it was trained?", bool(diagnosis.faults)
+    return AdviceSection(title, sentences, columns, rows, warns=warns)
 
 
 def _measures(advice: TaskAdvice) -> AdviceSection:

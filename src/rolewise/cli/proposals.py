@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rolewise.cli.options import app, console
+from rolewise.errors import InputError
 
 #: Exit code of ``advise --check`` where a fault was found.
 FAULTY = 3
@@ -32,21 +33,31 @@ def advise_command(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting: --set students[0].train.epochs=5")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 3 where the teacher has a fault.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Diagnose the teacher alone, and exit with 3 where it has a fault.")
+    ] = False,
 ) -> None:
     """Measure a trained teacher cheaply, and propose how to distil, with reasons and cost.
+
+    What is found of the teacher is shown as soon as it is known; --check ends there.
 
     Example: rolewise advise configs/digits.yaml --run runs/digits seed0/teacher-own --out advice
     """
     from rolewise.advice import Effort
     from rolewise.advice.advice_files import check_out, write_advice
-    from rolewise.advice.display import show
+    from rolewise.advice.display import show, show_section
     from rolewise.advice.experiment_advice import advise_experiment, find_teacher
     from rolewise.cli.options import load_experiment
 
     check_out(out)
+    if check and out.suffix == ".yaml" and not out.is_dir():
+        raise InputError(
+            f"--out must be a folder or a file that ends in .json or .md with --check, which proposes no config, got "
+            f"{out}; change its ending, or leave --check out"
+        )
     experiment = load_experiment(config, settings)
     trained_teacher = find_teacher(experiment, teacher, run)
+    console.print(f"Advice for {student or experiment.students[0].name}", style="bold")
     # A moving line of what is done; nothing of it stays, and nothing is shown where there is no terminal.
     with console.status("starting") as line:
         advice = advise_experiment(
@@ -56,6 +67,8 @@ def advise_command(
             student_weights=student_weights,
             effort=Effort(images=images),
             on_step=line.update,
+            on_diagnosis=lambda found: show_section(found, console),
+            check=check,
         )
     written = write_advice(advice, out, config, settings or [])
     show(advice, console)

@@ -59,13 +59,15 @@ def _label_weights(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
         ]
         if not phases:
             losses = [(("distill", "label_weight"), methods, config.distill.label_weight)]
+        # A phase may train learned parts alone, whose weight is none of the student's.
+        idle = any(config.arms.distill) and not config.search.scalars and not phases
         limited = student.train.distill_gradient == "limited" and any(config.arms.distill)
         for path, own, weight in losses:
             if (rule := label_weight_fault(own, weight)) is not None:
                 yield path, rule
             elif limited and own and not weight:
                 yield path, unbounded_rule(f"students[{at}].train.distill_gradient")
-            elif any(config.arms.distill) and not config.search.scalars and not (weight or any(map(_weighs, own))):
+            elif idle and not (weight or any(map(_weighs, own))):
                 yield path, "must be positive where all methods beside it weigh 0, as nothing is learned then, got 0"
 
 

@@ -30,6 +30,7 @@ from rolewise.experiment.trial.phase_trial import phase_trial_faults
 from rolewise.experiment.trial.remembered import Remembered
 from rolewise.experiment.trial.selection_trial import selection_faults, trained_form
 from rolewise.experiment.trial.sizes import size_faults
+from rolewise.experiment.trial.stack_trial import stack_trial
 from rolewise.experiment.trial.targets_trial import target_fault
 from rolewise.experiment.trial.teaching_networks import teacher_of_method, teaching_networks, without_role
 from rolewise.experiment.trial.tokenizer_trial import tokenizer_faults
@@ -59,11 +60,8 @@ class Trial:
     """
 
     def __init__(self, *, imports: bool = True) -> None:
-        self.notes: list[str] = []
-        self.tables: list[str] = []
-        self.left_out: list[str] = []
+        self.notes, self.tables, self.left_out, self.traces = (list[str]() for _ in range(4))
         self._imports = imports
-        self.traces: list[str] = []
         self._once = Remembered(self.traces).once
 
     def check(self, config: ExperimentConfig) -> Iterator[tuple[Steps, str]]:
@@ -79,6 +77,9 @@ class Trial:
         wrong = [*(steps for steps, _ in faults), *left_out]
         with torch_threads(config.threads):
             tried = list(self._try(config, lambda *path: any(_along(steps, path) for steps in wrong)))
+            if not wrong and not tried:
+                facts = self._once(["images", config.data, config.task], partial(image_facts_of, config))
+                tried += stack_trial(config, facts, self._note)
         yield from tried
         if not wrong and not tried:
             SOUND.add(experiment_digest(config))
@@ -90,7 +91,7 @@ class Trial:
         sections += [(("students", at, "model"), one.model, one.train) for at, one in enumerate(config.students)]
         if faulty("data"):
             return
-        images = self._once(["images", config.data, config.task], lambda: image_facts_of(config))
+        images = self._once(["images", config.data, config.task], partial(image_facts_of, config))
         if isinstance(images, InputError):
             if isinstance(images, ForeignError):
                 yield ("data", "name"), str(images)
@@ -246,5 +247,4 @@ class Trial:
 
 def _along(one: Steps, other: Steps) -> bool:
     """Returns whether one path leads through the other, whichever it is."""
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]
+    return all(first == second for first, second in zip(one, other, strict=False))
