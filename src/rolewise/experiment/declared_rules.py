@@ -68,7 +68,7 @@ def _label_weights(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
             elif limited and own and not weight:
                 yield path, unbounded_rule(f"students[{at}].train.distill_gradient")
             elif idle and not (weight or any(map(_weighs, own))):
-                yield path, "must be positive where all methods beside it weigh 0, as nothing is learned then, got 0"
+                yield path, "must be positive where all methods beside it weigh 0, got 0; raise one of them"
 
 
 def _weighs(method: Method) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import torch
+from torch import nn
 
 from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
 from rolewise.data import ImageData
-from rolewise.distill import Distiller
+from rolewise.distill import Distiller, Method
 from rolewise.errors import RolewiseError
 from rolewise.experiment import builders
 from rolewise.experiment.role_section import section_of
@@ -17,6 +18,7 @@ from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.trial.image_facts import ImageFacts, taught_images
 from rolewise.experiment.trial.network_trial import BATCH, CPU, built
 from rolewise.experiment.trial.pair_trial import input_spec
+from rolewise.inputs import InputSpec
 from rolewise.train import RateSchedule, Trainee, advance_stacked
 
 _AT: Steps = ("search", "stacked")
@@ -58,19 +60,21 @@ def _member(config: ExperimentConfig, stage: Stage, images: ImageFacts) -> Train
     settings = builders.train_settings(section.train, config)
     pixels = torch.zeros((BATCH, images.channels, *images.size), dtype=torch.uint8)
     source = ImageData(pixels, torch.arange(BATCH) % images.classes, tuple(map(str, range(images.classes))))
-    methods, teachers = [], {}
+    methods: list[Method] = []
+    networks: dict[str, nn.Module] = {}
+    specs: dict[str, InputSpec] = {}
     if stage.distilled:
         models = {"teacher": config.teacher.model, **{one.name: one.model for one in config.students}}
         methods = builders.configured_methods(config, section)[1]
         seen = {role: (models[role], taught if role == "teacher" else images) for role in section.teachers}
-        teachers = {role: (built(*given, CPU), input_spec(*given)) for role, given in seen.items()}
-    alone = len(teachers) < 2
-    networks, specs = ({role: one[at] for role, one in teachers.items()} for at in (0, 1))
+        networks = {role: built(*given, CPU) for role, given in seen.items()}
+        specs = {role: input_spec(*given) for role, given in seen.items()}
+    alone = len(networks) < 2
     distiller = Distiller(
         next(iter(networks.values()), None) if alone else networks,
         builders.at_bits(section, built(section.model, own, CPU)),
         methods,
-        label_weight=config.distill.label_weight if teachers else 1.0,
+        label_weight=config.distill.label_weight if networks else 1.0,
         task=builders.configured_task(config, section.train.label_smoothing),
         teacher_input=next(iter(specs.values()), None) if alone else specs,
         student_input=input_spec(section.model, own),
