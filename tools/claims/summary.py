@@ -21,6 +21,7 @@ RUNS = {
     "camvid": ("CamVid", {"small": "the segmenter"}, "standard"),
     "bccd": ("BCCD", {"quarter": "the detector"}, "standard"),
     "trec6": ("TREC-6", {"two-layers": "two layers of an encoder", "bag": "the bag of embeddings"}, "none"),
+    "goemotions": ("GoEmotions", {"bag": "the bag of embeddings"}, "none"),
     "nuclei": ("nuclei", {"small": "the smaller segmenter"}, "standard"),
     "imagenette": ("Imagenette", {"small": "the student of photographs"}, "inception-area-0.6"),
     "sst2": ("SST-2", {"two-layers": "two layers of an encoder"}, "none"),

@@ -18,6 +18,7 @@ from rolewise.statistics.study_sentences import column_unit
 MEASURES = {
     "accuracy": "Test accuracy",
     "ap": "COCO's average precision on the test images",
+    "mean_average_precision": "Mean average precision of the labels on the test texts",
     "mean_iou": "Mean IoU of the classes on the test images",
 }
 ALONE = "95% intervals are each for one comparison, unadjusted"

@@ -14,6 +14,7 @@ from rolewise.statistics.estimates import estimate
 STUDENTS = {
     "bccd": {"quarter": "The student of a quarter of its width reaches"},
     "trec6": {"two-layers": "Two layers reach", "bag": "The bag of embeddings reaches"},
+    "goemotions": {"bag": "The bag of embeddings reaches"},
     "sst2": {"two-layers": "Two layers reach"},
     "imagenette": {"small": "The student, a ResNet-8 of 48 pixels, reaches"},
     "nuclei": {"small": "The student of a quarter of its widths reaches"},
@@ -65,6 +66,12 @@ def sst2(figures: Figures) -> Iterator[Told]:
     kept = taught.mean / statistics.fmean(arms.teacher("none").values())
     goal = f"{KEPT:.0%} was the goal, which is {'reached' if kept >= KEPT else 'missed'}"
     yield told(f"The distilled student keeps {size(kept)}% of its teacher's accuracy ({goal}).")
+
+
+@paragraph("goemotions")
+def goemotions(figures: Figures) -> Iterator[Told]:
+    """The page on texts, below its table."""
+    yield from compared(figures.arms("goemotions"), STUDENTS["goemotions"])
 
 
 @paragraph("bccd")
