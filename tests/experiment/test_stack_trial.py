@@ -21,11 +21,13 @@ def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_population_that_can_be_stacked_is_said_to_be() -> None:
     trial = Trial()
     assert not list(trial.check(load_experiment_config(QUICK, ["search.stacked=3"])))
-    found = [note for note in trial.notes if note.startswith("search.stacked")]
+    found = [note for note in trial.tables if note.startswith("search.stacked")]
     assert [role in note for role, note in zip(("teacher", "small"), found, strict=True)] == [True, True]
     assert all("can be" in note for note in found)
     plain = Trial()
-    assert not list(plain.check(load_experiment_config(QUICK))) and "search.stacked" not in "".join(plain.notes)
+    assert not list(plain.check(load_experiment_config(QUICK))) and "search.stacked" not in "".join(
+        [*plain.notes, *plain.tables]
+    )
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class Trial:
 
     Attributes:
         notes: remarks that are no faults, each once.
-        tables: a table of each file of weights, with the tensors that are loaded from it.
+        tables: what is as it should be: a table of the tensors loaded from each file of weights, and what was tried.
         left_out: settings whose code was not imported, each once, where ``imports`` is False.
         traces: tracebacks of what the user's own code raised.
     """
@@ -79,7 +79,7 @@ class Trial:
             tried = list(self._try(config, lambda *path: any(_along(steps, path) for steps in wrong)))
             if not wrong and not tried:
                 facts = self._once(["images", config.data, config.task], partial(image_facts_of, config))
-                tried += stack_trial(config, facts, self._note)
+                tried += stack_trial(config, facts, partial(self._note, where=self.tables))
         yield from tried
         if not wrong and not tried:
             SOUND.add(experiment_digest(config))
