@@ -54,7 +54,7 @@ class Trial:
 
     Attributes:
         notes: remarks that are no faults, each once.
-        tables: what is as it should be: a table of the tensors loaded from each file of weights, and what was tried.
+        tables: remarks on what is right: the tensors loaded from each file of weights, and trials that passed.
         left_out: settings whose code was not imported, each once, where ``imports`` is False.
         traces: tracebacks of what the user's own code raised.
     """
