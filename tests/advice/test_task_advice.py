@@ -177,4 +177,4 @@ arms: {{teacher: [none], student: [none], distill: [true]}}
     code, text, error = rolewise(*call, "--teacher", tmp_path / "turned.safetensors", "--check")
     assert code == 3, error
     assert "class_order: the outputs stand for the classes in another order" in text
-    assert "output 1 for class 0, 0 for class 1" in text and "Nothing is proposed" in text
+    assert "output 1 for class 0, 0 for class 1" in text and "The teacher alone was looked at" in text
