@@ -120,13 +120,6 @@ def _sized(kind: str, role: int) -> nn.Module:
     return network(kind, widths=((4, 6), (6, 8))[role], size=(8, 8), **shape)
 
 
-def _on(targets: Any, device: torch.device) -> Any:
-    """Returns targets on a device."""
-    if isinstance(targets, list):
-        return [{key: value.to(device) for key, value in one.items()} for one in targets]
-    return targets.to(device)
-
-
 def losses(device: torch.device, quick: bool = False) -> dict[str, Any]:
     """Compares every method's loss and the student's gradient, relative to their size, in two precisions."""
     found: dict[str, Any] = {}
@@ -145,8 +138,8 @@ def losses(device: torch.device, quick: bool = False) -> dict[str, Any]:
                     given["labels"] = labels
                 methods = [configure(name, **_TAPPED.get(name, {}))]
                 distiller = Distiller(teacher, student, methods, generator=0, **given).to(place, dtype)
-                views = {view: pixels.flip(3).to(place) for view in (() if term is None else term.views)}
-                batch = Batch(pixels.to(place), _on(targets, place), torch.arange(16, device=place), views)
+                views = {view: pixels.flip(3) for view in (() if term is None else term.views)}
+                batch = Batch(pixels, targets, torch.arange(16), views).to(place)
                 total = distiller(batch).total
                 learned = [weight for weight in distiller.student.parameters() if weight.requires_grad]
                 gradients = torch.autograd.grad(total, learned, allow_unused=True)

@@ -9,13 +9,12 @@ import platform
 import random
 import re
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from command_lives import is_killed
 
 from rolewise.errors import InputError, Interrupted, NonFiniteError, RunError
 from rolewise.experiment import load, run
@@ -322,20 +321,10 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(tmp_path: Path) -> Non
     whole = 0
     while lives or not whole:
         workers, wanted = lives[0] if lives else (1, 100)
-        with subprocess.Popen(
-            [*command, "--set", f"workers={workers}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            assert process.stdout is not None
-            first = process.stdout.readline()
-            assert "steps on" in first, first + process.stdout.read()
-            while process.poll() is None and len(list(tmp_path.glob("r/stages/*/*/done.json"))) < wanted:
-                time.sleep(0.005)
-            time.sleep(rng.uniform(0.0, 0.3))
-            if process.poll() is None:
-                process.kill()
-                del lives[0]
-                continue
-            assert process.wait() == 0, process.stdout.read()
+        life = [*command, "--set", f"workers={workers}"]
+        if is_killed(life, "steps on", lambda n=wanted: len(list(tmp_path.glob("r/stages/*/*/done.json"))) >= n, rng):
+            del lives[0]
+            continue
         assert results_of(tmp_path / "r") == results_of(tmp_path / "undisturbed")
         (tmp_path / "r").rename(tmp_path / f"done-{whole}")
         whole += 1

@@ -8,12 +8,11 @@ import multiprocessing
 import random
 import shutil
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from command_lives import is_killed
 from pyarrow import parquet
 
 from rolewise.config import ConfigError
@@ -317,20 +316,12 @@ def test_killed_at_any_moment_it_ends_with_the_same_table(tmp_path: Path) -> Non
     whole = 0
     while lives or not whole:
         workers, wanted = lives[0] if lives else (1, 100)
-        with subprocess.Popen(
-            [*command, "--set", f"workers={workers}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            assert process.stdout is not None
-            first = process.stdout.readline()
-            assert "stages to train" in first, first + process.stdout.read()
-            while process.poll() is None and len(list(tmp_path.glob("r/store/*/done.json"))) < wanted:
-                time.sleep(0.005)
-            time.sleep(rng.uniform(0.0, 0.3))
-            if process.poll() is None:
-                process.kill()
-                del lives[0]
-                continue
-            assert process.wait() == 0, process.stdout.read()
+        life = [*command, "--set", f"workers={workers}"]
+        if is_killed(
+            life, "stages to train", lambda n=wanted: len(list(tmp_path.glob("r/store/*/done.json"))) >= n, rng
+        ):
+            del lives[0]
+            continue
         assert results_of(tmp_path / "r") == results_of(tmp_path / "undisturbed")
         (tmp_path / "r").rename(tmp_path / f"done-{whole}")
         whole += 1

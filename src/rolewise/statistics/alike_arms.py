@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rolewise.statistics.comparison import ArmRow
 
 #: Arms of a student that must agree for it to be named.
 _SEVERAL = 3
 
 
-class _Arm(Protocol):
-    """As far as `rolewise.statistics.ArmRow` is read here."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def student(self) -> str: ...
-
-    @property
-    def augmentation(self) -> str: ...
-
-    @property
-    def values(self) -> tuple[float, ...]: ...
-
-
-def alike_arms(rows: Sequence[_Arm]) -> Iterator[str]:
+def alike_arms(rows: Sequence[ArmRow]) -> Iterator[str]:
     """Gives the cautions on arms that end alike.
 
     Args:
@@ -48,7 +35,7 @@ def alike_arms(rows: Sequence[_Arm]) -> Iterator[str]:
             )
 
 
-def _orders_are_alike(rows: Sequence[_Arm], student: str) -> bool:
+def _orders_are_alike(rows: Sequence[ArmRow], student: str) -> bool:
     """Returns whether each arm of a shuffled schedule has the values of the schedule that was searched."""
     values = {row.name: row.values for row in rows if row.student == student}
     shuffled = [row for row in rows if row.student == student and row.augmentation == "own_shuffled"]

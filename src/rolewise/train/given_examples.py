@@ -67,8 +67,7 @@ class Examples:
         """Returns some of the examples."""
         if self.source is not None:
             rows = torch.arange(min(2, len(self.source)))
-            targets = batch_targets(self.source.labels[rows].to(self.device))
-            return Batch(self.source.batch(rows).to(self.device), targets)
+            return Batch(self.source.batch(rows), batch_targets(self.source.labels[rows])).to(self.device)
         assert self.feed is not None
         return next(self.feed.batches(0))
 

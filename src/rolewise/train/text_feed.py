@@ -127,13 +127,7 @@ class TextFeed:
             plan = None if teacher is None else teacher.between(place, place + len(rows))
             views["teacher"] = clean if plan is None else augmented_texts(other, clean, plan, None)[0]
         targets = targets if moved is None else moved
-        return Batch(self._placed(seen), targets.to(self.device), rows.to(self.device), self._views(views))
-
-    def _views(self, views: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
-        return {role: self._placed(texts) for role, texts in views.items()}
-
-    def _placed(self, texts: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: tensor.to(self.device) for name, tensor in texts.items()}
+        return Batch(seen, targets, rows, views).to(self.device)
 
 
 def by_length(order: Tensor, lengths: Tensor, batch_size: int, generator: torch.Generator) -> Tensor:
