@@ -26,15 +26,17 @@ def boundary_distances(student: Sequence[Tensor], teacher: Sequence[Tensor], mar
     Raises:
         InputError: widths or batches differ.
     """
-    total = torch.zeros(len(student[0]), dtype=student[0].dtype, device=student[0].device)
+    total = student[0].new_zeros(len(student[0]))
+    bound = student[0].new_tensor(margin)
     for number, pair in enumerate(zip(student, teacher, strict=True), 1):
         neurons, wanted = same_size(*pair)
         check_same_shape(neurons, wanted, "maps [B, D, H, W]", 4)
         # Averages of a ReLU's outputs are 0 only where all of them are.
-        distance = torch.where(wanted > 0, margin - neurons, margin + neurons).clamp(min=0)
+        side = torch.where(wanted > 0, -1.0, 1.0).to(neurons)
+        distance = torch.addcmul(bound, neurons, side).relu()
         # A value that is not finite may lie on the right side, and must not pass for a good one.
-        distance = distance + 0 * (neurons + wanted)
-        total = total + 2.0 ** (number - len(student)) * distance.square().flatten(1).mean(1)
+        strange = 0 * (neurons.detach().flatten(1).mean(1) + wanted.flatten(1).mean(1))
+        total = total + 2.0 ** (number - len(student)) * (distance.square().flatten(1).mean(1) + strange)
     return total
 
 

@@ -55,26 +55,31 @@ def rkd_loss(
     if normalise:
         student, teacher = unit(student), unit(teacher)
     total = torch.zeros(len(student), dtype=student.dtype, device=student.device)
+    ours, theirs = _differences(student), _differences(teacher)
     if distance:
-        apart = functional.smooth_l1_loss(_distances(student), _distances(teacher), reduction="none")
+        apart = functional.smooth_l1_loss(_distances(*ours[1:]), _distances(*theirs[1:]), reduction="none")
         total = total + distance * apart.mean(0)
     if angle:
-        turned = functional.smooth_l1_loss(_angles(student), _angles(teacher), reduction="none")
+        turned = functional.smooth_l1_loss(_angles(*ours), _angles(*theirs), reduction="none")
         total = total + angle * turned.mean((1, 2))
     return total
 
 
-def _distances(features: Tensor) -> Tensor:
-    square = (features.unsqueeze(0) - features.unsqueeze(1)).square().sum(2)
+def _differences(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns differences [B, B, D] of all pairs, their lengths [B, B], and which pairs are not equal."""
+    difference = features.unsqueeze(0) - features.unsqueeze(1)
+    square = difference.square().sum(2)
     apart = ~(square <= EQUAL)  # NaN too, so that it shows in the loss
-    # The root's gradient at zero is infinite: zeros are set aside before it and put back after it.
-    lengths = torch.where(apart, square, 1.0).sqrt() * apart
+    # The root's gradient at zero is infinite: zeros are set aside before it, and put back by what uses the lengths.
+    return difference, torch.where(apart, square, 1.0).sqrt(), apart
+
+
+def _distances(lengths: Tensor, apart: Tensor) -> Tensor:
+    lengths = lengths * apart
     return lengths / (lengths.sum() / apart.sum().clamp_min(1)).clamp_min(1e-12)
 
 
-def _angles(features: Tensor) -> Tensor:
-    difference = features.unsqueeze(0) - features.unsqueeze(1)
-    square = difference.square().sum(2, keepdim=True)
-    apart = ~(square <= EQUAL)
-    directions = torch.where(apart, difference / torch.where(apart, square, 1.0).sqrt(), 0.0)
+def _angles(difference: Tensor, lengths: Tensor, apart: Tensor) -> Tensor:
+    # What is divided by infinity is zero, and so is its gradient: no second pass over all differences is needed.
+    directions = difference / torch.where(apart, lengths, torch.inf).unsqueeze(2)
     return torch.bmm(directions, directions.transpose(1, 2))
