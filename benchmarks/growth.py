@@ -5,7 +5,7 @@
 
 A search's members train nothing: their outcomes are made up in the workers' place. A study's stages are marked as done
 with made-up results, so that planning, the table's growth and the page are real and nothing is trained. Seconds are
-those that the processor gave to this process; memory is the most that it held.
+those that the processor gave to this process; memory is the most that it held. ``--json FILE`` keeps the figures.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import quiet
 import yaml
 
 from rolewise.config.study import Study
@@ -92,25 +94,39 @@ class Simulated:
         """Nothing was started."""
 
 
-def timed(name: str, work: Callable[[], Any]) -> Any:
-    """Does some work and prints its seconds."""
-    began = time.process_time()
-    found = work()
-    print(f"{name:<44} {time.process_time() - began:9.3f} s")
-    return found
+@dataclass
+class Figures:
+    """What was measured, printed as it comes."""
+
+    found: dict[str, float] = field(default_factory=dict)
+
+    def timed(self, name: str, work: Callable[[], Any]) -> Any:
+        """Does some work and keeps its seconds."""
+        began = time.process_time()
+        made = work()
+        self.keep(f"{name}, s", time.process_time() - began)
+        quiet.beat()
+        return made
+
+    def keep(self, name: str, value: float) -> None:
+        """Keeps a figure."""
+        self.found[name] = round(value, 4)
+        print(f"{name:<44} {value:12.3f}", flush=True)
 
 
-def grown_search(root: Path, members: int, intervals: int, workers: int) -> None:
+def grown_search(root: Path, members: int, intervals: int, workers: int, figures: Figures) -> None:
     """Searches, reopens the record, and reads its result."""
+    figures.keep("memory before, MB", memory())
 
     def opened() -> SearchFolder:
         return SearchFolder(root, SearchRun(SPACE, members=members, intervals=intervals, seed=7, quantile=0.25))
 
-    rounds = rounds_of(timed("open", opened), workers)
-    print(f"a round: median {1e3 * statistics.median(rounds):.1f} ms, worst {1e3 * max(rounds):.1f} ms")
-    print(f"record: {(root / 'record.jsonl').stat().st_size / 1e6:.1f} MB")
-    kept = timed("reopen", opened)
-    timed("populations of the result", lambda: kept.run.result().populations())
+    rounds = rounds_of(figures.timed("open", opened), workers)
+    figures.keep("a round, median, ms", 1e3 * statistics.median(rounds))
+    figures.keep("a round, worst, ms", 1e3 * max(rounds))
+    figures.keep("record, MB", (root / "record.jsonl").stat().st_size / 1e6)
+    kept = figures.timed("reopen", opened)
+    figures.timed("populations of the result", lambda: kept.run.result().populations())
 
 
 def rounds_of(kept: SearchFolder, workers: int) -> list[float]:
@@ -130,7 +146,7 @@ def _nobody(member: int, genome: object, seed: int) -> Any:
     raise AssertionError("nobody trains here")
 
 
-def grown_study(root: Path, cells: int) -> None:
+def grown_study(root: Path, cells: int, figures: Figures) -> None:
     """Plans a study, ends its stages one after another, and writes its page."""
     path = root / "study.yaml"
     across = max(2, round(cells**0.5))
@@ -145,25 +161,27 @@ def grown_study(root: Path, cells: int) -> None:
         "measure": ["accuracy"],
     }
     path.write_text(yaml.safe_dump(values, sort_keys=False))
-    study: Study = timed("load", lambda: load_study(path))
-    graph: JobGraph = timed("keys and jobs", lambda: graph_of(study))
-    folder = timed("open the folder", lambda: open_study(root / "out", study))
-    timed(
-        f"{len(study.cells)} cells",
+    study: Study = figures.timed("load", lambda: load_study(path))
+    graph: JobGraph = figures.timed("keys and jobs", lambda: graph_of(study))
+    folder = figures.timed("open the folder", lambda: open_study(root / "out", study))
+    figures.timed(
+        "write the cells",
         lambda: [make_cell(folder, cell.name, cell.config, graph.keys[cell.name]) for cell in study.cells],
     )
     ledger = Ledger(study, graph, folder)
-    rows = timed("an empty table", ledger.write)
-    print(f"{len(rows)} rows, {len(graph.trainings)} trainings, {len(graph.measurements)} measurements")
+    rows = figures.timed("an empty table", ledger.write)
+    for name, some in (("cells", study.cells), ("rows", rows), ("trainings", graph.trainings)):
+        figures.keep(name, len(some))
+    figures.keep("measurements", len(graph.measurements))
     simulate(study, graph, folder)
-    rows = timed("a full table", ledger.write)
-    rows = timed("a full table once more", ledger.write)
+    rows = figures.timed("a full table", ledger.write)
+    rows = figures.timed("a full table once more", ledger.write)
     assert all(row["status"] == "done" for row in rows)
     # Drawing needs matplotlib, whose loading is no part of the page.
     from rolewise.report import write_study_report
 
-    page = timed("page", lambda: write_study_report(root / "out"))
-    print(f"page: {page.stat().st_size / 1e6:.1f} MB")
+    page = figures.timed("page", lambda: write_study_report(root / "out"))
+    figures.keep("page, MB", page.stat().st_size / 1e6)
 
 
 def simulate(study: Study, graph: JobGraph, folder: StudyFolder) -> None:
@@ -180,6 +198,11 @@ def simulate(study: Study, graph: JobGraph, folder: StudyFolder) -> None:
         write_sealed(folder.store(job.key) / DONE, {"key": job.key, "files": {}, "measured": found, "test_images": 360})
 
 
+def memory() -> float:
+    """Returns the most that this process has held, in megabytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
 def main() -> None:
     """Measures one of the two."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -188,13 +211,19 @@ def main() -> None:
     parser.add_argument("--intervals", type=int, default=50)
     parser.add_argument("--workers", type=int, default=100)
     parser.add_argument("--cells", type=int, default=1000)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     given = parser.parse_args()
+    quiet.begin(1)
+    figures = Figures()
     with tempfile.TemporaryDirectory() as folder:
         if given.what == "search":
-            grown_search(Path(folder) / "search", given.members, given.intervals, given.workers)
+            grown_search(Path(folder) / "search", given.members, given.intervals, given.workers, figures)
+            keep = ("members", "intervals", "workers")
         else:
-            grown_study(Path(folder), given.cells)
-    print(f"memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB")
+            grown_study(Path(folder), given.cells, figures)
+            keep = ("cells",)
+    figures.keep("memory, MB", memory())
+    quiet.write(given.json, {"settings": {name: getattr(given, name) for name in keep}, "figures": figures.found})
 
 
 if __name__ == "__main__":

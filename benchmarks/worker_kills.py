@@ -10,7 +10,7 @@ whatever is lost, done twice or done from the wrong state shows in the lineage. 
 that is lost three times retires its member, which is another rule. A machine is a raylet of its own on this one, with
 room for one worker: it goes with the worker that is at work there, and another machine comes. Where one byte differs,
 it names the first file and field, keeps the folders and ends with exit code 1; it prints the number of kills that found
-their victim alive.
+their victim alive. ``--json FILE`` adds them to those of other victims in that file.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from typing import Any
 import torch
 from ray_machines import RayMachines
 
+from rolewise.files import read_json, write_json
 from rolewise.jobs.job import MOST_LOSSES
 from rolewise.jobs.ray_cluster import RayCluster
 from rolewise.search import Genome, ScalarGene, Space, load_lineage, search
@@ -226,6 +227,7 @@ def main() -> None:
     parser.add_argument("--runner", choices=("processes", "ray"), default="processes")
     parser.add_argument("--main", action="store_true", help="kill the main process in place of workers")
     parser.add_argument("--nodes", action="store_true", help="kill machines of a cluster in place of workers")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="add the figures there")
     given = parser.parse_args()
     choice, began = random.Random(given.seed), time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="worker-kills-"))
@@ -242,6 +244,9 @@ def main() -> None:
             cluster = RayCluster("local")
         kills, other = killed_workers(folder, given.kills, cluster, choice)
     whom = "the main process" if given.main else "machines" if given.nodes else f"workers ({given.runner})"
+    if given.json is not None:
+        before = read_json(given.json, "kills of other victims") if given.json.exists() else {}
+        write_json(given.json, {**before, whom: {"kills": kills, "searches_with_other_bytes": other}})
     print(f"{kills} kills of {whom} in {time.monotonic() - began:.0f} s: {other} searches with other bytes")
     if other:
         print(f"the searches are kept in {folder}")
