@@ -65,7 +65,7 @@ def compared(path: Path, changes: list[str]) -> list[dict[str, Any]]:
     stages = stages_of(config)
     taken = recorded(path, stages) if path.is_dir() else run_again(config)
     done = [stage for stage in stages if stage.name in taken]
-    times = stage_times(config, done, {stage.name: images_of_stage(config, stage) for stage in done})
+    times = stage_times(config, done, {stage.name: images_of_stage(config, stage) for stage in done}).seconds
     quiet, rows = quiet_seconds(taken), []
     for kind, word in {**KINDS, "": "all"}.items():
         names = [stage.name for stage in done if stage.kind == kind or not kind]

@@ -20,6 +20,7 @@ from rolewise.models import build
 from rolewise.seals import SECONDS, write_sealed
 from rolewise.threads import torch_threads
 from rolewise.train import save_weights
+from rolewise.train.arithmetic import typical_seconds
 
 QUICK = Path(__file__).parent / "quick.yaml"
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "run_estimate.py"
@@ -38,11 +39,34 @@ def test_nothing_left_takes_no_time_and_more_images_take_more() -> None:
     config = load(QUICK, ["seeds=[0]"])
     stages = stages_of(config)
     images = {stage.name: 1000 for stage in stages}
-    assert stage_times(config, [], images) == {} and estimated_seconds([], 1) == 0
+    assert stage_times(config, [], images).seconds == {} and estimated_seconds([], 1) == 0
     # Timings of two calls differ; a hundred times the images differ by more.
-    less, more = (stage_times(config, stages, {name: by * number for name, number in images.items()}) for by in (1, 99))
+    less, more = (
+        stage_times(config, stages, {name: by * number for name, number in images.items()}).seconds for by in (1, 99)
+    )
     assert all(0 < less[stage.name] < more[stage.name] for stage in stages if stage.kind != "test")
     assert less["seed0/test"] > 0
+
+
+def test_a_search_that_stacks_its_members_is_timed_so() -> None:
+    def rate(what: str, name: str) -> float:
+        return {"training": 1.0, "distilling": 4.0, "stacked training": 0.5, "stacked distilling": 3.0}.get(what, 0.0)
+
+    settings = ["seeds=[0]", "arms.student=[none, own]"]
+    apart, stacked = (load(QUICK, [*settings, *given]) for given in ([], ["search.stacked=3"]))
+    for name, saved in {
+        "teacher-search": 0.5,
+        "small-search": 1.0,
+        "teacher-own": 0.0,
+        "small-own+distill": 0.0,
+    }.items():
+        stage = next(one for one in stages_of(apart) if one.name == f"seed0/{name}")
+        lasts = [stage_seconds(config, stage, 100, (0, 0), rate) for config in (apart, stacked)]
+        assert lasts[0] - lasts[1] == pytest.approx(100 * saved)
+    stages = [stage for stage in stages_of(stacked) if stage.kind == "search"]
+    found = stage_times(stacked, stages, {stage.name: 100 for stage in stages})
+    assert found.stacked.keys() == {"teacher", "small"} and all(share > 0 for share in found.stacked.values())
+    assert not stage_times(apart, stages[:1], {stages[0].name: 100}).stacked
 
 
 def test_no_worker_is_faster_than_the_longest_stage() -> None:
@@ -98,10 +122,10 @@ def test_a_short_timing_takes_more_images_that_a_method_s_memory_knows(monkeypat
 
 def test_time_that_the_processor_gives_to_others_is_not_a_step_s() -> None:
     with torch_threads(1):
-        assert step_timing.typical(lambda: time.sleep(0.03), torch.device("cpu")) < 0.02
+        assert typical_seconds(lambda: time.sleep(0.03), torch.device("cpu")) < 0.02
     # Of several threads the processor's time is no measure.
     with torch_threads(2):
-        assert step_timing.typical(lambda: time.sleep(0.03), torch.device("cpu")) > 0.02
+        assert typical_seconds(lambda: time.sleep(0.03), torch.device("cpu")) > 0.02
 
 
 def test_estimates_are_compared_with_what_a_run_recorded_by_kind_of_stage(tmp_path: Path) -> None:

@@ -100,7 +100,9 @@ def test_a_stage_that_is_lost_three_times_ends_the_run(tmp_path: Path, monkeypat
     assert sum(text.startswith("seed0/small-none lost") for text in seen) == 2
     # The teacher beside it was done by then, or was stopped after its next step.
     beside = tmp_path / "r/stages/seed0/teacher-standard"
-    assert (beside / "done.json").is_file() or any((beside / "checkpoints").iterdir()), "what else was under way is kept"
+    assert (beside / "done.json").is_file() or any((beside / "checkpoints").iterdir()), (
+        "what else was under way is kept"
+    )
 
 
 def test_a_path_in_place_of_a_config_is_refused_with_the_remedy(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment import builders
@@ -30,8 +31,21 @@ _AROUND_INTERVAL = 0.03
 Rate = Callable[[str, str], float]
 
 
-def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[str, int]) -> dict[str, float]:
-    """Returns about how long each stage will take, in seconds of one process.
+@dataclass(frozen=True)
+class StageTimes:
+    """About how long stages take.
+
+    Args:
+        seconds: of each stage in one process.
+        stacked: by role whose search trains its members as one, what an image takes so over what it takes apart.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    stacked: dict[str, float] = field(default_factory=dict)
+
+
+def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[str, int]) -> StageTimes:
+    """Returns about how long each stage will take.
 
     Steps of each network with and without its teacher, each augmentation, and the evaluation on validation and test
     images are timed, on a few batches.
@@ -43,7 +57,7 @@ def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[st
     """
     stages = list(todo)
     if not stages:
-        return {}
+        return StageTimes()
     data = seed_data_of(config, config.seeds[0], builders.configured_device(config.device))
     rates: dict[tuple[str, str], float] = {}
 
@@ -54,7 +68,29 @@ def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[st
 
     sizes = len(data.validation), len(data.test)
     with torch_threads(config.threads):
-        return {stage.name: stage_seconds(config, stage, images[stage.name], sizes, rate) for stage in stages}
+        seconds = {stage.name: stage_seconds(config, stage, images[stage.name], sizes, rate) for stage in stages}
+        searched = {stage.role: stage for stage in stages if is_stacked(config, stage)}
+        return StageTimes(
+            seconds,
+            {role: rate(training_of(config, one), role) / rate(taught(one), role) for role, one in searched.items()},
+        )
+
+
+def is_stacked(config: ExperimentConfig, stage: Stage) -> bool:
+    """Returns whether a stage is a search that trains its members as one."""
+    return (
+        stage.kind == "search" and stage.strategy != "screen" and min(config.search.stacked, config.search.members) > 1
+    )
+
+
+def taught(stage: Stage) -> str:
+    """Returns the kind of step that a stage takes for each network alone: ``distilling`` or ``training``."""
+    return "distilling" if stage.distilled else "training"
+
+
+def training_of(config: ExperimentConfig, stage: Stage) -> str:
+    """Returns the kind of step that a stage takes."""
+    return f"stacked {taught(stage)}" if is_stacked(config, stage) else taught(stage)
 
 
 def estimated_seconds(times: Collection[float], workers: int) -> float:
@@ -102,7 +138,7 @@ def stage_seconds(config: ExperimentConfig, stage: Stage, images: int, sizes: tu
     """
     seconds = _AROUND
     if images and stage.kind != "test":
-        seconds += images * rate("distilling" if stage.distilled else "training", stage.role)
+        seconds += images * rate(training_of(config, stage), stage.role)
         seconds -= images * _spared(config, stage, rate)
         labels = [stage.augmentation or "searched"]
         if stage.distilled and config.distill.view == "own" and stage.teacher is not None:

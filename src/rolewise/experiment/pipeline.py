@@ -45,6 +45,7 @@ class RunPlan:
         steps: number of optimiser steps of each stage.
         seconds: estimated least seconds of the remaining stages.
         times: seconds of each remaining stage in one process.
+        stacked: by role whose search trains its members as one, what an image takes so over what it takes apart.
     """
 
     stages: list[Stage]
@@ -53,6 +54,7 @@ class RunPlan:
     steps: dict[str, int]
     seconds: float
     times: dict[str, float] = field(default_factory=dict)
+    stacked: dict[str, float] = field(default_factory=dict)
 
     @property
     def search_images(self) -> int:
@@ -87,9 +89,11 @@ def plan_of_run(config: ExperimentConfig, stages: list[Stage], done: Collection[
         if images[stage.name]
     }
     todo = [stage for stage in stages if stage.name not in done]
-    times = stage_times(config, todo, images)
-    spread = max(1, workers // len(config.seeds))
-    return RunPlan(stages, len(stages) - len(todo), images, steps, run_seconds(todo, times, workers, spread), times)
+    found = stage_times(config, todo, images)
+    # A search is spread over as many workers as it has jobs, be they members or stacks of them.
+    spread = min(max(1, workers // len(config.seeds)), config.search.jobs)
+    seconds = run_seconds(todo, found.seconds, workers, spread)
+    return RunPlan(stages, len(stages) - len(todo), images, steps, seconds, found.seconds, found.stacked)
 
 
 def images_of(run: RunFolder, stage: Stage) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 import torch
 
@@ -23,14 +23,11 @@ from rolewise.experiment.strategies import augmentation_of, policy_space
 from rolewise.metric_info import ACCURACY
 from rolewise.seeds import generator
 from rolewise.statistics.resampling import bootstrap_weights
-from rolewise.train import Trainee, TrainSettings, evaluate
-from rolewise.train.arithmetic import call_seconds
+from rolewise.train import Trainee, TrainSettings, advance_stacked, evaluate
+from rolewise.train.arithmetic import typical_seconds
 
-_TIMES = 3
 #: Seconds of work below which a timing is mostly of what surrounds it; a GPU waits for its host at an epoch's ends.
 _ENOUGH, _ENOUGH_ELSEWHERE = 0.03, 2.0
-#: Seconds after which a single timing is enough.
-_LONG = 0.5
 #: As many images as one evaluation takes at once.
 _EVALUATED = 512
 #: As many images as a metric is computed of.
@@ -41,7 +38,7 @@ _DRAWN = 256
 _BATCHES = 20
 
 
-def training_seconds(data: SeedData, role: str, *, distilled: bool = False) -> float:
+def training_seconds(data: SeedData, role: str, *, distilled: bool = False, stacked: bool = False) -> float:
     """Returns seconds for one image of a role's training, mixed as it is there, without augmentation.
 
     An epoch of as many batches as the training's own has, twenty at the most, is timed.
@@ -50,19 +47,25 @@ def training_seconds(data: SeedData, role: str, *, distilled: bool = False) -> f
         data: the data of a seed.
         role: ``teacher``, or a student's name.
         distilled: include the teacher and the methods.
+        stacked: the training of a search's member that takes its steps as one with others.
+
+    Raises:
+        InputError: the members cannot be stacked.
     """
-    trainee, most = one_batch_training(data, role, distilled), len(data.train)
-    size = section_of(data.config, role).train.batch_size
+    section, search, most = section_of(data.config, role), data.config.search, len(data.train)
+    members = min(search.stacked, search.members) if stacked else 1
+    trainees = [one_batch_training(data, role, distilled) for _ in range(members)]
 
     def epoch() -> None:
-        _run(trainee, measured=False)
+        _run(trainees, measured=False)
 
-    seconds = typical(epoch, data.device)
+    seconds = typical_seconds(epoch, data.device)
     if seconds < (_ENOUGH if data.device.type == "cpu" else _ENOUGH_ELSEWHERE):
-        images = min(section_of(data.config, role).images or most, most, size * _BATCHES)
-        trainee.indices = data.train[: max(2, images)]
-        seconds = typical(epoch, data.device)
-    return seconds / max(1, trainee.images.examples)
+        images = min(section.images or most, most, section.train.batch_size * _BATCHES)
+        for trainee in trainees:
+            trainee.indices = data.train[: max(2, images)]
+        seconds = typical_seconds(epoch, data.device)
+    return seconds / max(1, sum(trainee.images.examples for trainee in trainees))
 
 
 def distilling_seconds(data: SeedData, role: str) -> float:
@@ -72,15 +75,20 @@ def distilling_seconds(data: SeedData, role: str) -> float:
 
 def probing_seconds(data: SeedData, role: str) -> float:
     """Returns seconds that one measurement of the gradients' norms adds to a student's step."""
-    trainee = one_batch_training(data, role, True)
-    plain = typical(lambda: _run(trainee, measured=False), data.device)
-    return max(0.0, typical(lambda: _run(trainee, measured=True), data.device) - plain)
+    trainees = [one_batch_training(data, role, True)]
+    plain = typical_seconds(lambda: _run(trainees, measured=False), data.device)
+    return max(0.0, typical_seconds(lambda: _run(trainees, measured=True), data.device) - plain)
 
 
-def _run(trainee: Trainee, *, measured: bool) -> None:
-    with suppress(NonFiniteError):
-        trainee.run_epoch(measured=measured)
-    trainee.epoch = trainee.step = 0
+def _run(trainees: Sequence[Trainee], *, measured: bool) -> None:
+    """Trains one epoch, after which the next is again the first."""
+    if len(trainees) == 1:
+        with suppress(NonFiniteError):
+            trainees[0].run_epoch(measured=measured)
+    else:
+        advance_stacked(trainees, 1)
+    for trainee in trainees:
+        trainee.epoch = trainee.step = 0
 
 
 def one_batch_training(data: SeedData, role: str, distilled: bool, settings: TrainSettings | None = None) -> Trainee:
@@ -146,7 +154,7 @@ def augmenting_seconds(data: SeedData, name: str) -> float:
         plan = augmentation.draw(len(images), shape, stream)
         apply(on_device, plan, interpolation=settings.interpolation, fill=settings.fill)
 
-    return typical(step, data.device) / len(images)
+    return typical_seconds(step, data.device) / len(images)
 
 
 def _augmenting_texts(
@@ -162,7 +170,7 @@ def _augmenting_texts(
     def step() -> None:
         apply_to_tokens(texts, augmentation.draw(count, (1, *source.size), stream), rules)
 
-    return typical(step, device) / count
+    return typical_seconds(step, device) / count
 
 
 def _augmentation(data: SeedData, label: str) -> Augmentation:
@@ -183,7 +191,7 @@ def evaluating_seconds(data: SeedData, role: str) -> float:
     def step() -> None:
         evaluate(model, data.seen_by(role), chosen, spec, device=data.device, task=task)
 
-    return typical(step, data.device) / len(chosen)
+    return typical_seconds(step, data.device) / len(chosen)
 
 
 def resampling_seconds(data: SeedData, role: str) -> float:
@@ -198,12 +206,14 @@ def resampling_seconds(data: SeedData, role: str) -> float:
     if measured.per_example() is not None:
         return 0.0
     weights = bootstrap_weights(len(chosen), generator(data.seed, "estimate"))
-    return typical(lambda: measured.compute(weights), data.device) / len(chosen)
+    return typical_seconds(lambda: measured.compute(weights), data.device) / len(chosen)
 
 
 _SECONDS: dict[str, Callable[[SeedData, str], float]] = {
     "training": training_seconds,
     "distilling": distilling_seconds,
+    "stacked training": partial(training_seconds, stacked=True),
+    "stacked distilling": partial(training_seconds, distilled=True, stacked=True),
     "probing": probing_seconds,
     "teaching": teaching_seconds,
     "augmenting": augmenting_seconds,
@@ -216,22 +226,10 @@ def seconds_of(what: str, data: SeedData, name: str) -> float:
     """Returns the seconds of a step.
 
     Args:
-        what: ``training``, ``distilling``, ``teaching``, ``augmenting``, ``evaluating`` or ``resampling``, for one
-            image; ``probing``, for one measurement of gradients.
+        what: ``training``, ``distilling``, the same with ``stacked`` and a space before it, ``teaching``,
+            ``augmenting``, ``evaluating`` or ``resampling``, for one image; ``probing``, for one measurement of
+            gradients.
         data: the data of a seed.
         name: the role; of an augmentation, its label, a space, and the role.
     """
     return _SECONDS[what](data, name)
-
-
-def typical(step: Callable[[], object], device: torch.device) -> float:
-    """Returns the seconds of one of a few calls, the middle one, since the first also loads what it needs.
-
-    Args:
-        step: the work.
-        device: the device that it runs on.
-    """
-    seconds: list[float] = []
-    while len(seconds) < _TIMES and not (seconds and min(seconds) > _LONG):
-        seconds.append(call_seconds(step, device))
-    return max(statistics.median(seconds), 1e-9)

@@ -131,7 +131,9 @@ def _rate(config: ExperimentConfig, what: str, name: str, known: dict[str, float
         section = section_of(config, name)
         parts += [section.model, section.quantise, section.train.batch_size, section.images]
         parts += [section.mix.method, section.mix.pairs, section.mix.clean_too]
-    if what in ("distilling", "probing"):
+    if what.startswith("stacked"):
+        parts += [min(config.search.stacked, config.search.members)]
+    if what in ("distilling", "stacked distilling", "probing"):
         # Their settings and weights are numbers, on which the time does not depend.
         methods = [str(method.get(method_key(method))) for method in config.distill.methods]
         parts += [config.teacher.model, methods]

@@ -27,6 +27,8 @@ TIMED = 5
 _WORTH = 0.95
 #: Seconds of a whole training below which compiled networks are not tried: compiling takes as long.
 _TOO_SHORT = 120.0
+#: Calls of which a typical one is taken, and seconds after which a single one is enough.
+_CALLS, _LONG = 3, 0.5
 #: What counts as plain: it is taken where nothing else is faster.
 _PLAIN = {"precision": "float32", "channels_last": False, "compile": False}
 _OTHER = {"precision": "bfloat16", "channels_last": True}
@@ -164,6 +166,19 @@ def call_seconds(call: Callable[[], object], device: torch.device) -> float:
         # What the processor gave to others meanwhile is not the work's.
         taken = min(taken, time.process_time() - own)
     return taken
+
+
+def typical_seconds(call: Callable[[], object], device: torch.device) -> float:
+    """Returns the seconds of one of a few calls, the middle one, since the first also loads what it needs.
+
+    Args:
+        call: the work.
+        device: the device that it runs on.
+    """
+    seconds: list[float] = []
+    while len(seconds) < _CALLS and not (seconds and min(seconds) > _LONG):
+        seconds.append(call_seconds(call, device))
+    return max(statistics.median(seconds), 1e-9)
 
 
 def _timed(
