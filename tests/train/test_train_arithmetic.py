@@ -18,6 +18,7 @@ from rolewise.seals import read_sealed
 from rolewise.train import Trainee, TrainSettings, arithmetic
 from rolewise.train.arithmetic import TimedArithmetic, choose_arithmetic, keep_arithmetic, kept_arithmetic
 
+CPU = torch.device("cpu")
 OPEN = TrainSettings(epochs=2, batch_size=16, precision="auto", channels_last="auto", compile="auto")
 
 
@@ -66,6 +67,24 @@ def test_compiled_networks_are_chosen_only_where_compiling_is_repaid(monkeypatch
     assert best.endswith("not compiled") and timed[-1].note == "failed"
 
 
+def test_graphs_are_tried_where_the_device_records_them_and_chosen_where_they_are_faster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds: dict[bool | str, float | None] = {False: 1.0, True: 0.9, "graphs": 0.5}
+    times(monkeypatch, lambda one: seconds[one.compile])
+
+    def found() -> tuple[str, list[TimedArithmetic]]:
+        best, timed = choose_arithmetic(OPEN, no_training, steps=1000, graphs=True)
+        return str(best), timed
+
+    assert found()[0].endswith("CUDA graphs") and [one.compile for one in found()[1]][-2:] == [True, "graphs"]
+    assert chosen(steps=1000)[0].endswith(", compiled")
+    seconds["graphs"] = 0.95
+    assert found()[0].endswith(", compiled")
+    seconds["graphs"] = None
+    assert found()[0].endswith(", compiled") and found()[1][-1].note == "failed"
+
+
 def test_real_steps_are_timed_of_networks_that_are_thrown_away() -> None:
     settings = OPEN.changed(compile=False)
     made: list[Trainee] = []
@@ -104,12 +123,15 @@ def test_a_choice_that_is_written_is_never_made_again(tmp_path: Path) -> None:
     # Another process that chose at the same time finds the first one's.
     keep_arithmetic(path, {"chosen": {**first, "precision": "float32"}, "timed": []})
     assert [one.name for one in path.parent.iterdir()] == ["small.json"]
-    found = kept_arithmetic(path, OPEN, no_training, steps=8, remedy=remedy)
+    found = kept_arithmetic(path, OPEN, no_training, steps=8, remedy=remedy, device=CPU)
     assert (found.precision, found.channels_last, found.compile) == ("bfloat16", True, False)
     assert found.changed(precision="auto", channels_last="auto", compile="auto") == OPEN
+    keep_arithmetic(tmp_path / "graphs.json", {"chosen": {**first, "compile": "graphs"}, "timed": []})
+    with pytest.raises(InputError, match="CUDA graphs, chosen on a GPU, which cpu does not record; go on on a GPU, or"):
+        kept_arithmetic(tmp_path / "graphs.json", OPEN, no_training, steps=8, remedy=remedy, device=CPU)
     path.write_text(path.read_text().replace("bfloat16", "float32"))
     with pytest.raises(InputError, match="delete it"):
-        kept_arithmetic(path, OPEN, no_training, steps=8, remedy=remedy)
+        kept_arithmetic(path, OPEN, no_training, steps=8, remedy=remedy, device=CPU)
 
 
 def test_a_trainee_takes_no_open_arithmetic() -> None:

@@ -115,7 +115,7 @@ class Training(Section):
         precision: ``float32``, ``bfloat16`` or ``float16`` (mixed); ``auto``: the faster of the first two.
         channels_last: whether images and weights have their channels last in memory; ``auto``: what is faster.
         compile: whether the networks are compiled; ``graphs``: with their passes recorded into CUDA graphs, on a GPU
-            alone; ``auto``: compiled where that is repaid within the training.
+            alone; ``auto``: what is fastest, where compiling is repaid within the training.
         batches: examples of each batch: all in random order (``shuffled``); half a batch, then another example of the
             same class for each (``class_pairs``, which shows each about twice an epoch); or half a batch, then the half
             of the batch before, augmented anew (``repeated``, which shows each twice).

@@ -49,7 +49,7 @@ def stage_settings(run: RunFolder, data: SeedData, role: str) -> TrainSettings:
         keep_arithmetic(path, {"chosen": known, "timed": [], "steps": 0})
     batches = section.train.epochs * -(-images // section.train.batch_size)
     with torch_threads(config.threads):
-        return kept_arithmetic(path, left_open, make, steps=batches, remedy=_REMEDY)
+        return kept_arithmetic(path, left_open, make, steps=batches, remedy=_REMEDY, device=data.device)
 
 
 def note_arithmetic(

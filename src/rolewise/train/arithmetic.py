@@ -15,6 +15,7 @@ import torch
 
 from rolewise.batch import Context
 from rolewise.config.training_sections import ARITHMETIC, TrainSettings
+from rolewise.errors import InputError
 from rolewise.files import digest_of
 from rolewise.seals import read_sealed, write_sealed
 from rolewise.train.rule import StepRule
@@ -70,18 +71,19 @@ def plain_settings(settings: TrainSettings) -> TrainSettings:
 
 
 def choose_arithmetic(
-    settings: TrainSettings, make: Callable[[TrainSettings], Trainee], *, steps: int
+    settings: TrainSettings, make: Callable[[TrainSettings], Trainee], *, steps: int, graphs: bool = False
 ) -> tuple[TimedArithmetic, list[TimedArithmetic]]:
     """Times a few steps of each arithmetic that the settings leave open, and chooses.
 
-    First precisions and layouts, in all combinations; then, with the fastest of them, compiled networks, unless the
-    whole training is so short that compiling would take as long. The plainer one is chosen where the faster one saves
-    less than 5%; of compiled networks, the time to compile counts.
+    First precisions and layouts, in all combinations; then, with the fastest of them, compiled networks, also with CUDA
+    graphs where the device records them, unless the whole training is so short that compiling would take as long. The
+    plainer one is chosen where the faster one saves less than 5%; of compiled networks, the time to compile counts.
 
     Args:
         settings: of the training, with ``auto`` in places.
         make: returns a training by given settings that is thrown away: of networks of its own, on the device.
         steps: of the whole training.
+        graphs: whether CUDA graphs are tried as well.
 
     Returns:
         The choice, and all that was timed.
@@ -95,8 +97,8 @@ def choose_arithmetic(
     varied = [name for name in ("precision", "channels_last") if name in open_names]
     timed = []
     for values in itertools.product(*((_PLAIN[name], _OTHER[name]) for name in varied)):
-        others: dict[str, Any] = dict(zip(varied, values, strict=True))
-        candidate = replace(first, **others)
+        changed: dict[str, Any] = dict(zip(varied, values, strict=True))
+        candidate = replace(first, **changed)
         timed.append(_timed(settings, candidate, make, must_run=candidate == first))
     best = min((one for one in timed if one.step is not None), key=lambda one: one.step or 0.0)
     plain = timed[0]
@@ -104,19 +106,30 @@ def choose_arithmetic(
     chosen = best if best.step <= _WORTH * plain.step else plain
     if "compile" not in open_names:
         return chosen, timed
-    whole, compiled = steps * (chosen.step or 0.0), replace(chosen, compile=True, first=None, step=None)
+    whole, best_whole = steps * (chosen.step or 0.0), float("inf")
+    ways: list[bool | str] = [True, "graphs"] if graphs else [True]
+    others = [replace(chosen, compile=way, first=None, step=None) for way in ways]
     if whole < _TOO_SHORT:
         note = f"not tried: the training takes about {whole:.0f} s, and compiling about as long"
-        return chosen, [*timed, replace(compiled, note=note)]
-    compiled = _timed(settings, compiled, make, must_run=False)
-    timed.append(compiled)
-    if compiled.first is None or compiled.step is None:
-        return chosen, timed
-    return (compiled if compiled.first + steps * compiled.step <= _WORTH * whole else chosen), timed
+        return chosen, [*timed, *(replace(one, note=note) for one in others)]
+    for other in others:
+        compiled = _timed(settings, other, make, must_run=False)
+        timed.append(compiled)
+        if compiled.first is not None and compiled.step is not None:
+            compiled_whole = compiled.first + steps * compiled.step
+            if compiled_whole <= min(_WORTH * whole, best_whole):
+                chosen, best_whole = compiled, compiled_whole
+    return chosen, timed
 
 
 def kept_arithmetic(
-    path: Path, settings: TrainSettings, make: Callable[[TrainSettings], Trainee], *, steps: int, remedy: str
+    path: Path,
+    settings: TrainSettings,
+    make: Callable[[TrainSettings], Trainee],
+    *,
+    steps: int,
+    remedy: str,
+    device: torch.device,
 ) -> TrainSettings:
     """Returns settings with the choice that stands in a file; where there is no file, chooses and writes it.
 
@@ -128,12 +141,20 @@ def kept_arithmetic(
         make: as of `choose_arithmetic`.
         steps: of the whole training.
         remedy: the remedy where the file is damaged.
+        device: of the training.
+
+    Raises:
+        InputError: the file is damaged, or names graphs that the device does not record.
     """
     if not path.exists():
-        chosen, timed = choose_arithmetic(settings, make, steps=steps)
+        chosen, timed = choose_arithmetic(settings, make, steps=steps, graphs=device.type == "cuda")
         content = {"chosen": chosen.values(), "timed": [asdict(one) for one in timed], "steps": steps}
         keep_arithmetic(path, content)
     found = read_sealed(path, "the chosen arithmetic", remedy)["chosen"]
+    if found["compile"] == "graphs" and device.type != "cuda":
+        raise InputError(
+            f"{path} has CUDA graphs, chosen on a GPU, which {device.type} does not record; go on on a GPU, or {remedy}"
+        )
     return settings.changed(**{name: found[name] for name in ARITHMETIC})
 
 

@@ -61,9 +61,14 @@ def settings_in(folder: Path, settings: TrainSettings, make: Callable[[TrainSett
     """
     if not settings.open_arithmetic:
         return settings
-    steps = settings.epochs * make(plain_settings(settings)).feed.steps
+    plain = make(plain_settings(settings))
     return kept_arithmetic(
-        folder / "arithmetic.json", settings, make, steps=steps, remedy="give another folder, or delete this one"
+        folder / "arithmetic.json",
+        settings,
+        make,
+        steps=settings.epochs * plain.feed.steps,
+        remedy="give another folder, or delete this one",
+        device=plain.device,
     )
 
 
