@@ -266,7 +266,7 @@ def test_a_faulty_entry_is_named_with_its_remedy(entries: list[Any], path: tuple
 def test_a_library_that_is_missing_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("rolewise.trackers.tracker_registry.importlib.util.find_spec", lambda name: None)
     assert [rule for _, rule in tracker_faults(["csv", "tensorboard", "mlflow"])] == [
-        f"needs the package {name}, which is not installed; pip install rolewise[{name}], or take {name} out"
+        f'needs the package {name}, which is not installed; pip install "rolewise[{name}]", or take {name} out'
         for name in ("tensorboard", "mlflow")
     ]
 

@@ -103,7 +103,7 @@ def study_command(
     console.print(study_summary(out))
     console.print(f"\nTable:  {out / 'results.csv'}\nReport: {out / 'report.html'}", soft_wrap=True)
     if not made.parquet:
-        console.print("No results.parquet: pyarrow is not installed (pip install rolewise[study]).")
+        console.print('No results.parquet: pyarrow is not installed (pip install "rolewise[study]").')
     if made.failed:
         raise RunError(
             f"{len(made.failed)} of {len(made.rows)} rows failed, the first ({made.failed[0]['cell']}, seed "

@@ -14,12 +14,14 @@ from typing import Any
 
 from rolewise.errors import InputError, near
 from rolewise.files import AnyPath, as_path, write_text
+from rolewise.onnx_packages import ONNX_EXTRA, missing_onnx_packages
 
 #: What a template of code is called beside the package's own modules, which are imported, checked and counted.
 _CODE = ".py.txt"
 #: The place of the user's folder in the template that reads one, and the line that a test part makes wrong.
 _FOLDER, _HELD_OUT = "  root: FOLDER ", "  test: "
 _TAKES_DATA = "photos"
+_EXPORTS = "--format onnx"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class NewFolder:
     Args:
         folder: its path.
         files: names of its files.
-        commands: the commands that its page begins with, in order.
+        commands: the commands that its page begins with, in order; before an export the one that installs its packages,
+            where they are missing.
         to_fill_in: whether the config waits for the user's folder of images.
         look: the findings about the user's images (see `rolewise.experiment.data_look`); None where none were given.
     """
@@ -73,8 +76,11 @@ def new_folder(folder: AnyPath, template: str, data: AnyPath | None = None) -> N
         files["config.yaml"], look = _for_images(files["config.yaml"], as_path(data, "data"))
     _write(place.resolve(), files)
     commands = [line.partition("#")[0].strip() for line in files["README.md"].split("```")[1].splitlines()]
+    commands = [line for line in commands if line]
+    if missing_onnx_packages():
+        commands = [part for line in commands for part in ((ONNX_EXTRA, line) if _EXPORTS in line else (line,))]
     waits = template == _TAKES_DATA and data is None
-    return NewFolder(place, tuple(files), tuple(line for line in commands if line), waits, look)
+    return NewFolder(place, tuple(files), tuple(commands), waits, look)
 
 
 def _hint(template: str, known: Mapping[str, str]) -> str:

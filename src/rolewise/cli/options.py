@@ -8,9 +8,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from rolewise.cli.command_list import InOrder
 from rolewise.errors import InputError
 
 app = typer.Typer(
+    cls=InOrder,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -69,6 +69,10 @@ def export_command(
 
     Example: rolewise export runs/digits seed0/small-own+distill --input uint8 --output probabilities --out small.onnx
     """
+    from rolewise.onnx_packages import check_onnx_packages
+
+    if form == "onnx":
+        check_onnx_packages()
     from rolewise.cli.foreign import announce_run
     from rolewise.deploy.export import default_stage, export_stage
     from rolewise.deploy.model_card import plain_table, shown_score

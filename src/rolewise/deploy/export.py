@@ -28,7 +28,6 @@ from rolewise.deploy.file_formats import (
     of_onnx,
     of_packed,
     of_program,
-    runtime,
     write_onnx,
     write_packed,
     write_program,
@@ -47,6 +46,7 @@ from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stage_network import rules_of_data
 from rolewise.experiment.stages import WEIGHTS, trained_network
 from rolewise.files import AnyPath, as_path, sha256, write_text
+from rolewise.onnx_packages import check_onnx_packages
 from rolewise.quant import quantised_layers
 from rolewise.tasks import MultiLabel, build_task
 from rolewise.threads import torch_threads
@@ -77,6 +77,8 @@ def export_stage(
     """
     if form not in FORMATS:
         raise InputError(f"format must be one of {', '.join(FORMATS)}, got {form!r}{near(form, FORMATS)}")
+    if form == "onnx":
+        check_onnx_packages()
     run, stage = finished_training(root, name)
     path, threads = as_path(out, "out"), run.config().threads
     if is_of_texts(run):
@@ -142,8 +144,6 @@ def written(subject: Subject, form: str, out: Path, threads: int) -> tuple[OnnxF
         threads: of ONNX Runtime; 0 for its own choice.
     """
     if form == "onnx":
-        # Before anything is written: a file that cannot be tried is not exported.
-        runtime()
         made = write_onnx(subject, out)
         return made, of_onnx(out, threads)
     if form == "packed":

@@ -15,6 +15,7 @@ from rolewise.deploy.file_agreement import Predict, agreement, outputs
 from rolewise.deploy.file_facts import FileFacts, Kind
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec, prepare
+from rolewise.onnx_packages import ONNX_EXTRA, check_onnx_packages
 from rolewise.quant import load_packed, quantised_layers, save_packed
 from rolewise.quant.deployed import Deployed
 from rolewise.quant.file_form import FileForm, InForm
@@ -112,7 +113,7 @@ def runtime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise InputError(f"format onnx is tried in onnxruntime ({error}); pip install 'rolewise[export]'") from error
+        raise InputError(f"ONNX files run in onnxruntime, which cannot be imported ({error}); {ONNX_EXTRA}") from error
     return onnxruntime
 
 
@@ -124,7 +125,7 @@ def write_onnx(subject: Subject, path: Path, *, exact: bool = False) -> OnnxFile
         path: the file.
         exact: with its own alone in any case.
     """
-    runtime()
+    check_onnx_packages()
     layers = [layer for _, layer in quantised_layers(subject.model)]
     arguments: dict[str, Any] = {"size": subject.size, **subject.statistics, "form": subject.form}
     arguments["metadata"] = subject.facts.metadata

@@ -25,6 +25,7 @@ from rolewise.deploy.kept_agreement import keep_agreement
 from rolewise.errors import InputError, near
 from rolewise.files import AnyPath, as_path
 from rolewise.inputs import InputSpec
+from rolewise.onnx_packages import check_onnx_packages
 from rolewise.quant import quantised_layers, restore
 from rolewise.tasks import Detection
 
@@ -96,6 +97,8 @@ def export_network(
     """
     if format not in FORMATS:
         raise InputError(f"format must be one of {', '.join(FORMATS)}, got {format!r}{near(format, FORMATS)}")
+    if format == "onnx":
+        check_onnx_packages()
     if task not in KINDS:
         raise InputError(f"task must be one of {', '.join(KINDS)}, got {task!r}{near(task, KINDS)}")
     channels, height, width = _sides(image)

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rolewise.deploy.file_formats import runtime, session_of
+from rolewise.deploy.file_formats import session_of
 from rolewise.deploy.text_file_facts import TextFileFacts, TokenForm
 from rolewise.errors import InputError
 from rolewise.files import write_bytes
 from rolewise.inputs import call
 from rolewise.logits import logits_in
+from rolewise.onnx_packages import check_onnx_packages
 from rolewise.quant.onnx_graph import exported_graph
 from rolewise.quant.program import load_program, save_traced_program
 
@@ -93,13 +94,10 @@ def text_file_written(subject: TextSubject, form: str, out: Path, threads: int =
     if form == "torch":
         save_traced_program(network, out, example, axes, facts.metadata, "use format onnx")
         return _in_order(load_program(out), facts)
-    runtime()
-    try:
-        import onnx
-        import onnx_ir as ir
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"format onnx needs onnx and onnxscript ({error}); pip install 'rolewise[export]'") from error
+    check_onnx_packages()
+    import onnx
+    import onnx_ir as ir
+
     proto = ir.to_proto(exported_graph(network, example, names, axes, "use format torch"))
     _rename(proto.graph, facts.form.output)
     onnx.helper.set_model_props(proto, facts.metadata)

@@ -23,7 +23,7 @@ def check_flower() -> None:
     if importlib.util.find_spec("flwr") is None:
         raise InputError(
             "engine flower needs Flower, which is not installed; its pins are older than others' here, so run "
-            "pip install 'rolewise[flower]' in an environment of its own, or take in_process, which gives the same"
+            'pip install "rolewise[flower]" in an environment of its own, or take in_process, which gives the same'
         )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, write_bytes
+from rolewise.onnx_packages import check_onnx_packages
 from rolewise.quant.conversion import quantised_layers, restore
 from rolewise.quant.deployed import Deployed
 from rolewise.quant.file_form import FileForm
@@ -76,12 +77,10 @@ def save_onnx(
     Raises:
         InputError: onnx is not installed, the network cannot be exported, or its weights' levels do not fit 8 bits.
     """
-    try:
-        import onnx
-        import onnx_ir as ir
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"format onnx needs onnx and onnxscript ({error}); pip install 'rolewise[export]'") from error
+    check_onnx_packages(run=False)
+    import onnx
+    import onnx_ir as ir
+
     few = any(layer.weight_bits <= 4 for _, layer in quantised_layers(model))
     plain = Deployed(restore(model), mean, std).cpu().eval()
     for small in (True, False) if narrow and few else (False,):

@@ -118,7 +118,7 @@ def verdict(rows: list[ArmRow], student: str) -> str:
     mine = _arms_of(rows, student)
     count = mine[0].score.count
     if count < 2:
-        return f"{student}: one seed says nothing about noise. {best_sentence_of(rows, student)}"
+        return f"{student}: one seed says nothing about noise between trainings. {best_sentence_of(rows, student)}"
     sentences = []
     for row in mine:
         if row.augmentation == "own" and row.difference is not None:

@@ -79,5 +79,5 @@ def _library() -> tuple[Any, Callable[[Path], Any]]:
         return EventX, lambda path: RecordWriterX(str(path))
     except ImportError as error:
         raise InputError(
-            "tensorboard needs the package tensorboard, which cannot be imported; pip install rolewise[tensorboard]"
+            'tensorboard needs the package tensorboard, which cannot be imported; pip install "rolewise[tensorboard]"'
         ) from error

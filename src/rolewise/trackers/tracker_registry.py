@@ -137,4 +137,4 @@ def _absent(name: str) -> str:
     libraries, extra = NEEDS.get(name, ((), ""))
     if not libraries or any(importlib.util.find_spec(library) is not None for library in libraries):
         return ""
-    return f"needs the package {extra}, which is not installed; pip install rolewise[{extra}], or take {name} out"
+    return f'needs the package {extra}, which is not installed; pip install "rolewise[{extra}]", or take {name} out'

@@ -38,7 +38,7 @@ def auto_attack(
 ) -> Tensor:
     """Attacks with two kinds of automatic PGD (cross-entropy; ratio of logits), DeepFool and Square, one after another.
 
-    Each attacks what those before it left right. Needs ``pip install 'rolewise[attacks]'``.
+    Each attacks what those before it left right. Needs ``pip install "rolewise[attacks]"``.
 
     Source: Croce, Hein (2020), https://arxiv.org/abs/2003.01690, in ART's implementation.
     Differs from source: ART's DeepFool stands in for FAB, and the ratio of logits is not targeted, so that accuracies
@@ -155,5 +155,5 @@ def _art() -> tuple[Any, Any]:
         return importlib.import_module("art.attacks.evasion"), importlib.import_module("art.estimators.classification")
     except ImportError as error:
         raise InputError(
-            f"auto_attack must find the adversarial robustness toolbox ({error}); pip install 'rolewise[attacks]'"
+            f'auto_attack must find the adversarial robustness toolbox ({error}); pip install "rolewise[attacks]"'
         ) from error
