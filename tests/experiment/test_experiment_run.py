@@ -77,7 +77,7 @@ def test_worker_processes_and_their_deaths_change_no_byte(finished: Path, tmp_pa
 
     run(load(QUICK, ["workers=2"]), tmp_path / "r", on_update=kill)
     lost = [text for text in seen if "lost" in text]
-    assert len(lost) >= 3 and all(
+    assert len(lost) >= 2 and all(
         "(was memory short?); it begins again from its last checkpoint" in text for text in lost
     )
     assert results_of(tmp_path / "r") == results_of(finished)
