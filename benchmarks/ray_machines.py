@@ -22,6 +22,12 @@ _PATIENCE = {
 }
 
 
+def be_patient() -> None:
+    """Lets Ray wait for processes that answer late; to be called before Ray is imported."""
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
+
+
 class RayMachines:
     """A head without room for work, and machines with room for one worker each.
 
@@ -30,8 +36,7 @@ class RayMachines:
     """
 
     def __init__(self, count: int) -> None:
-        for name, value in _PATIENCE.items():
-            os.environ.setdefault(name, value)
+        be_patient()
         import ray
         from ray import _raylet
         from ray._private import services

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ray_machines import RayMachines
+from ray_machines import RayMachines, be_patient
 
 from rolewise.files import read_json, write_json
 from rolewise.jobs.job import MOST_LOSSES
@@ -238,6 +238,7 @@ def main() -> None:
     else:
         cluster = None
         if given.runner == "ray":
+            be_patient()
             import ray
 
             ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
