@@ -2,12 +2,11 @@
 
 python benchmarks/roofline.py [--threads 1] [--json FILE] [--svg FILE] [--quick]
 
-The roof is the least of two measured rates: the arithmetic of a large matrix product, and the memory traffic of a copy
-times the operations that a piece of work does for each byte. Operations are those of convolutions and matrix products,
-forward and back, a multiplication and an addition being two. Bytes are those that the operations of torch read and
-write, each tensor once for each operation, as if no cache kept anything between them: work whose tensors stay in the
-cache may lie above that roof, and is then bound by something else. Each rate is the best of several rounds, which other
-work on the machine disturbs least.
+A roof is the least of two measured rates: the arithmetic of a large matrix product, and the traffic of a copy times the
+operations that a piece of work does for each byte. There are two, for a copy in memory and one in the cache: what torch's
+operations read and write, each tensor once for each operation, comes from the one or the other, and no work can lie
+above the cache's. Operations are those of convolutions and matrix products, forward and back, a multiplication and
+an addition being two. Each rate is the best of several rounds, which other work on the machine disturbs least.
 """
 
 from __future__ import annotations
@@ -40,6 +39,8 @@ from rolewise.report.style import FULL, draw_grid, figure
 from rolewise.report.svg import as_svg, standalone
 from rolewise.train import Update, train_step
 
+#: Copies within the cache that are timed as one.
+_COPIES = 64
 #: Operations that give another view of a tensor and move no byte.
 _VIEWS = (
     *("view", "t", "transpose", "permute", "expand", "unsqueeze", "squeeze", "slice", "select", "detach", "alias"),
@@ -102,14 +103,20 @@ def measured(name: str, call: Callable[[], object], rounds: int, *, count: tuple
 
 
 def roofs(rounds: int) -> list[Rate]:
-    """Returns the rates of what does nothing but arithmetic, and nothing but memory traffic."""
+    """Returns the rates of what does nothing but arithmetic, and nothing but traffic: in memory, then in the cache."""
     left, right = torch.rand(1024, 1024), torch.rand(1024, 1024)
     images, weight = torch.rand(32, 64, 32, 32), torch.rand(64, 64, 3, 3)
-    large = torch.rand(2**25)
+    large, small, target = torch.rand(2**25), torch.rand(2**16), torch.empty(2**16)
+
+    def copies() -> None:
+        for _ in range(_COPIES):
+            target.copy_(small)
+
     return [
         measured("matrix product, 1024", lambda: left @ right, rounds),
         measured("convolution, 64 channels, 32x32", lambda: functional.conv2d(images, weight, padding=1), rounds),
         measured("copy of 128 MiB", lambda: large.clone(), rounds, count=(0.0, 2.0 * 4 * large.numel())),
+        measured("copy of 256 KiB in the cache", copies, rounds, count=(0.0, _COPIES * 2.0 * 4 * small.numel())),
     ]
 
 
@@ -160,16 +167,17 @@ def work(rounds: int) -> list[Rate]:
     return found
 
 
-def drawn(arithmetic: float, traffic: float, rates: list[Rate]) -> str:
-    """Returns the roofline as the text of an SVG file: both axes are logarithmic."""
+def drawn(arithmetic: float, traffic: float, cached: float, rates: list[Rate]) -> str:
+    """Returns both rooflines as the text of an SVG file: both axes are logarithmic."""
     points = [one for one in rates if one.operations]
     low, high = 2.0**-4, 2.0**9
     label = "; ".join(
         f"{one.name}: {one.operations / one.seconds / 1e9:.1f} billion operations a second" for one in points
     )
     with figure(FULL, 3.6) as (made, (axis,)):
-        ridge = arithmetic / traffic
-        axis.plot([low, ridge, high], [low * traffic / 1e9, arithmetic / 1e9, arithmetic / 1e9], color=GREY, lw=1.6)
+        for name, rate, line in (("from memory", traffic, "--"), ("from the cache", cached, "-")):
+            heights = [low * rate / 1e9, arithmetic / 1e9, arithmetic / 1e9]
+            axis.plot([low, arithmetic / rate, high], heights, line, color=GREY, lw=1.6, label=name)
         for number, one in enumerate(points):
             height = one.operations / one.seconds / 1e9
             axis.plot(one.intensity, height, "o", ms=7, color=COLOURS[number % len(COLOURS)], label=one.name)
@@ -192,24 +200,35 @@ def main() -> None:
     rounds = 3 if arguments.quick else 20
     peaks = roofs(rounds)
     arithmetic = max(one.operations / one.seconds for one in peaks)
-    traffic = peaks[-1].bytes / peaks[-1].seconds
+    traffic, cached = (one.bytes / one.seconds for one in peaks[-2:])
     rates = work(rounds)
-    print(f"at the most {arithmetic / 1e9:.1f} billion operations and {traffic / 1e9:.1f} GB a second")
+    print(
+        f"at the most {arithmetic / 1e9:.1f} billion operations a second, {traffic / 1e9:.1f} GB a second in memory "
+        f"and {cached / 1e9:.1f} in the cache"
+    )
     rows = []
     for one in (*peaks, *rates):
-        roof = min(arithmetic, one.intensity * traffic) if one.operations else traffic
         reached = (one.operations if one.operations else one.bytes) / one.seconds
-        rows.append({**asdict(one), "of_the_roof": reached / roof})
+        memory_part, cache_part = (
+            reached / (min(arithmetic, one.intensity * rate) if one.operations else rate) for rate in (traffic, cached)
+        )
+        rows.append({**asdict(one), "of_the_memory_roof": memory_part, "of_the_cache_roof": cache_part})
         unit = "billion operations/s" if one.operations else "GB/s"
         print(
             f"{one.name:<46}{1000 * one.seconds:9.3f} ms{one.intensity:8.2f} for each byte"
-            f"{reached / 1e9:9.2f} {unit:<21}{100 * reached / roof:6.1f}% of the roof"
+            f"{reached / 1e9:9.2f} {unit:<21}{100 * memory_part:6.1f}% of memory's roof, "
+            f"{100 * cache_part:.1f}% of the cache's"
         )
     machine = {"python": platform.python_version(), "torch": torch.__version__, "threads": arguments.threads}
-    found = {"operations_per_second": arithmetic, "bytes_per_second": traffic, "rates": rows}
+    found = {
+        "operations_per_second": arithmetic,
+        "memory_bytes_per_second": traffic,
+        "cache_bytes_per_second": cached,
+        "rates": rows,
+    }
     quiet.write(arguments.json, {"benchmark": "roofline", "machine": machine, **found})
     if arguments.svg is not None:
-        write_text(arguments.svg, drawn(arithmetic, traffic, rates))
+        write_text(arguments.svg, drawn(arithmetic, traffic, cached, rates))
 
 
 if __name__ == "__main__":

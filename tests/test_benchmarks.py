@@ -92,7 +92,7 @@ def test_a_roofline_counts_what_operations_read_and_write(monkeypatch: pytest.Mo
     rate = roofline.measured("product", lambda: left @ right, 1)
     assert rate.operations == 2 * 10 * 20 * 30 and rate.bytes == 4 * (200 + 600 + 300) and rate.seconds > 0
     slow = roofline.Rate("slow", 8e9, 4e9, 1.0)
-    picture = roofline.drawn(50e9, 10e9, [slow, roofline.Rate("a copy", 0.0, 1e9, 1.0)])
+    picture = roofline.drawn(50e9, 10e9, 30e9, [slow, roofline.Rate("a copy", 0.0, 1e9, 1.0)])
     assert (
         slow.intensity == 2 and picture.startswith("<svg xmlns=") and "slow: 8.0 billion operations a second" in picture
     )
