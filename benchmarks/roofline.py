@@ -2,10 +2,11 @@
 
 python benchmarks/roofline.py [--threads 1] [--json FILE] [--svg FILE] [--quick]
 
-A roof is the least of two measured rates: the arithmetic of a large matrix product, and the traffic of a copy times the
-operations that a piece of work does for each byte. There are two, for a copy in memory and one in the cache: what the
-operations of torch read and write, each tensor once for each, comes from either, and no work can lie above the cache's. Operations are those of convolutions and matrix products, forward and back, a multiplication and
-an addition being two. Each rate is the best of several rounds, which other work on the machine disturbs least.
+A roof is the least of two measured rates: the arithmetic of a large matrix product, and the traffic of a copy times
+the operations that a piece of work does for each byte. There are two, for a copy in memory and one in the cache: what
+the operations of torch read and write, each tensor once for each, comes from either, and no work can lie above the
+cache's. Operations are those of convolutions and matrix products, forward and back, a multiplication and an addition
+being two. Each rate is the best of several rounds, which other work on the machine disturbs least.
 """
 
 from __future__ import annotations
