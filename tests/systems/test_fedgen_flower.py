@@ -56,9 +56,6 @@ def test_flower_gives_the_bytes_of_this_process(tmp_path: Path) -> None:
     # Neither a pip of its own nor compiled files: few of what is installed is imported.
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")], check=True)
     python = tmp_path / "env" / "bin" / "python"
-    # What fits Flower is found in the environment of the tests; what it pins otherwise is installed, and comes first.
-    packages = tmp_path / "env" / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
-    (packages / "of_the_tests.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--disable-pip-version-check"]
     try:
         one = [*pip, "--no-compile", "--retries", "1", FLOWER]
@@ -67,6 +64,9 @@ def test_flower_gives_the_bytes_of_this_process(tmp_path: Path) -> None:
         pytest.skip("Flower cannot be installed here within 400 seconds")
     if installed.returncode:
         pytest.skip(f"Flower cannot be installed here: {installed.stderr.strip().splitlines()[-1]}")
+    # All else is found in the environment of the tests; what Flower pins comes first, from its own.
+    packages = tmp_path / "env" / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    (packages / "of_the_tests.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "FLWR_TELEMETRY_ENABLED": "0", "OMP_NUM_THREADS": "1"}
     environment |= {"RAY_USAGE_STATS_ENABLED": "0"}
     run = [str(python), "-c", ROUNDS]
