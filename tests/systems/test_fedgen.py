@@ -5,22 +5,15 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from rolewise.batch import Batch, Context
 from rolewise.errors import InputError
 from rolewise.jobs.job import JobContext
-from rolewise.models import build
-from rolewise.models.feature_networks import FeatureGenerator, SplitNetwork
+from rolewise.models.feature_networks import SplitNetwork
 from rolewise.systems import SYSTEMS, Piece
-from rolewise.systems.fedgen.feature_objective import FeatureObjective
 from rolewise.systems.fedgen.fedgen_system import FEDGEN, FedGenSettings, federation_of
 from rolewise.systems.known_systems import system_settings
-from rolewise.train import Update, train_step
-from rolewise.train.generator_losses import diversity_loss
-from rolewise.train.local_training import Client
 
 QUIET = JobContext(lambda line: None, lambda: False)
 
@@ -28,32 +21,6 @@ QUIET = JobContext(lambda line: None, lambda: False)
 def rows(method: str, shared: str = "parameters", **settings: Any) -> list[dict[str, Any]]:
     chosen = FedGenSettings(rounds=3, steps=3, generator_steps=3, target=0.3, **settings)
     return list(FEDGEN.train(Piece(0, {"data": "digits", "shared": shared, "method": method}), chosen, QUIET))
-
-
-def test_the_generators_loss_against_numpy_and_its_step_is_its_own() -> None:
-    maker = build(FeatureGenerator, num_classes=3, seed=0, features=6, noise=4, hidden=8)
-    assert isinstance(maker, FeatureGenerator)
-    networks: list[Any] = [build(SplitNetwork, num_classes=3, seed=at, inputs=4, hidden=5, features=6) for at in (1, 2)]
-    counts = [torch.tensor([3, 0, 1]), torch.tensor([1, 2, 0])]
-    clients = [Client(torch.zeros(4), torch.zeros(4), one) for one in counts]
-    labels, noise = torch.tensor([0, 1, 2, 0, 1]), torch.rand(5, 4, generator=torch.Generator().manual_seed(0))
-    objective = FeatureObjective(maker, networks, clients, diversity=0.5)
-    with torch.no_grad():
-        features = maker(labels, noise)
-        logits = [one.predictor(features).double().numpy() for one in networks]
-        total = objective(Batch(noise, labels), context=Context()).total
-    lost = [np.log(np.exp(one).sum(1)) - one[np.arange(5), labels] for one in logits]
-    shares = np.array([[3 / 4, 0, 1], [1 / 4, 1, 0]])[:, labels]
-    expected = (shares * np.array(lost)).sum(0).mean() + 0.5 * float(diversity_loss(noise, features))
-    assert float(total) == pytest.approx(expected, rel=1e-5)
-    before = [[value.clone() for value in one.parameters()] for one in (maker, *networks)]
-    train_step([Update(objective, torch.optim.Adam(maker.parameters(), 0.1))], Batch(noise, labels), Context())
-    moved = [
-        any(not torch.equal(value, then) for value, then in zip(one.parameters(), old, strict=True))
-        for one, old in zip((maker, *networks), before, strict=True)
-    ]
-    assert moved == [True, False, False]
-    assert all(weight.grad is None for one in networks for weight in one.extractor.parameters())
 
 
 @pytest.mark.parametrize("shared", ["parameters", "predictor"])

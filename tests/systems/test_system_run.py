@@ -100,6 +100,17 @@ def test_no_gain_is_not_told_and_a_loss_refutes(coins: System, tmp_path: Path) -
     assert verdict_of(even.answers[0]) == "undecided"
 
 
+def test_a_claim_whose_other_side_was_not_trained_is_not_undecided(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    square = Claim("A square coin is better", {"coin": "square"}, {"coin": "fair"}, "accuracy")
+    claims = (*coin_system().claims, square)
+    monkeypatch.setitem(SYSTEMS._entries, "coins", coin_system(claims=claims))
+    result = run_system("coins", tmp_path / "run", workers=1)
+    assert short_answer(result.answers) == "Of 2 claims 1 confirmed and 1 not compared."
+    assert "Not compared" in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_a_stopped_run_goes_on_to_the_same_bytes(coins: System, tmp_path: Path) -> None:
     whole = run_system("coins", tmp_path / "whole", workers=1)
     done: list[str] = []

@@ -76,7 +76,8 @@ def summary(figures: Figures) -> Iterator[Told]:
         begins=True,
     )
     known = known_systems()
-    found = [verdict_of(answer) for name in known for answer in answers(figures, name)]
+    all_of_them = [verdict_of(answer) for name in known for answer in answers(figures, name)]
+    found = [verdict for verdict in all_of_them if verdict != "not compared"]
     verdicts = [f"{found.count(word)} {word}" for word in ("confirmed", "refuted", "undecided")]
     yield told(
         f"**What of other papers' procedures shows at this size?** Of {len(found)} claims of {count(len(known))} "

@@ -42,13 +42,33 @@ def claims_table(figures: Figures, name: str) -> str:
 
 
 def all_systems(figures: Figures, names: str) -> str:
-    """Returns a table of all systems: what each follows, and how many of its claims hold."""
-    lines, known = ["| system | follows | answer |", "|---|---|---|"], known_systems()
+    """Returns a table of all systems: what each follows, how many of its claims hold, its seeds and its minutes."""
+    lines = ["| system | follows | answer | seeds | minutes |", "|---|---|---|---|---|"]
+    known, minutes = known_systems(), figures.json("system_minutes")
+    follows = {"code": "published code", "paper": "the paper", "reconstruction": "the abstract: a reconstruction"}
     for name in SYSTEMS:
-        answer = short_answer(answers(figures, name)) if name in known else "Not run yet."
-        follows = {"code": "published code", "paper": "the paper", "reconstruction": "the abstract: a reconstruction"}
-        lines.append(f"| [`{name}`](#{name}): {SYSTEMS[name].title} | {follows[SYSTEMS[name].origin]} | {answer} |")
+        shown = ["Not run yet.", "", ""]
+        if name in known:
+            seeds = len(figures.json(f"systems/{name}")["settings"]["seeds"])
+            shown = [short_answer(answers(figures, name)), str(seeds), f"{minutes[name]['minutes']:.1f}"]
+        first = [f"[`{name}`](#{name}): {SYSTEMS[name].title}", follows[SYSTEMS[name].origin]]
+        lines.append(f"| {' | '.join([*first, *shown])} |")
     return "\n".join(lines) + "\n"
+
+
+@paragraph("system_minutes")
+def system_minutes(figures: Figures) -> Iterator[Told]:
+    """The page of systems: what the minutes of its table are of, and how many the longest takes."""
+    found = figures.json("system_minutes")
+    longest = max(found, key=lambda name: found[name]["minutes"])
+    own = [f"`{name}`" for name in known_systems() if found[name]["by"] == "processor"]
+    yield told(
+        "Minutes are of the committed run's command on two cores, by the clock, while the machine had other work as "
+        f"well; of {listed(own)} they are of the processor's time of one seed, for all of them "
+        "(`benchmarks/system_minutes.py`). "
+        f"The longest is `{longest}` with {found[longest]['minutes']:.1f} minutes; none takes more than thirty.",
+        found[longest]["minutes"] <= 30 and set(found) >= set(known_systems()),
+    )
 
 
 def refuted_table(figures: Figures, names: str) -> str:

@@ -93,8 +93,9 @@ def on_flower(count: int, work: Callable[[int, Content], Content], drive: Callab
         except Exception as error:
             ends.append(error)  # raised below: the simulation would end the process
 
-    resources = {"client_resources": {"num_cpus": 1, "num_gpus": 0.0}}
-    run_simulation(server_app, client_app, num_supernodes=count, backend_config=resources)
+    # A Ray of its own: one that happens to run on this machine has another version, or other resources.
+    backend = {"client_resources": {"num_cpus": 1, "num_gpus": 0.0}, "init_args": {"address": "local"}}
+    run_simulation(server_app, client_app, num_supernodes=count, backend_config=backend)
     if not ends:
         raise RunError("Flower's simulation ended before the work; its output has the reason")
     if ends[0] is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
@@ -19,7 +19,7 @@ from rolewise.statistics.estimates import estimate
 from rolewise.statistics.questions import Answer
 from rolewise.statistics.study_sentences import column_unit
 from rolewise.systems.system import Row, System
-from rolewise.systems.system_result import SystemResult, verdict_of
+from rolewise.systems.system_result import SystemResult, Verdict, verdict_of
 from rolewise.words import counted
 
 
@@ -54,13 +54,13 @@ def system_page(result: SystemResult) -> str:
 
 
 def short_answer(answers: Sequence[Answer]) -> str:
-    """Returns the numbers of confirmed, refuted and undecided claims, as one sentence.
+    """Returns the numbers of claims that have each verdict, as one sentence.
 
     Args:
         answers: one for each claim.
     """
     found = [verdict_of(answer) for answer in answers]
-    parts = [f"{found.count(verdict)} {verdict}" for verdict in ("confirmed", "refuted", "undecided")]
+    parts = [f"{found.count(verdict)} {verdict}" for verdict in get_args(Verdict)]
     parts = [part for part in parts if not part.startswith("0 ")]
     return f"Of {counted(len(found), 'claim')} {', '.join(parts[:-1]) + ' and ' if parts[:-1] else ''}{parts[-1]}."
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from rolewise.statistics.questions import Answer, answer_questions
 from rolewise.systems.system import Row, System, SystemSettings
 
-Verdict = Literal["confirmed", "refuted", "undecided"]
+Verdict = Literal["confirmed", "refuted", "undecided", "not compared"]
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,12 @@ def answers_of(system: System, rows: Sequence[Mapping[str, Any]]) -> list[Answer
 
 
 def verdict_of(answer: Answer) -> Verdict:
-    """Returns whether a claim is confirmed, refuted, or undecided.
+    """Returns whether a claim is confirmed, refuted, undecided, or not compared, where the run lacks one of its sides.
 
     Args:
         answer: to the claim.
     """
+    if answer.difference is None:
+        return "not compared"
     verdicts: dict[str, Verdict] = {"Yes": "confirmed", "No": "refuted", "Cannot be told": "undecided"}
     return verdicts[answer.verdict]

@@ -1,9 +1,9 @@
-"""Training of a copy of a network on a client's examples, for federated learning."""
+"""Federated learning: the training of a copy of a network on a client's examples, and a server's fusion of copies."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -33,6 +33,11 @@ class Client:
         while True:
             for rows in torch.split(torch.randperm(len(self.labels), generator=draws), size):
                 yield self.images[rows], self.labels[rows]
+
+
+def class_counts(clients: Sequence[Client]) -> Tensor:
+    """Returns the examples float64 [U, K] of each class that each of some clients has."""
+    return torch.stack([client.counts for client in clients]).double()
 
 
 def trained_locally(
@@ -81,3 +86,40 @@ def trained_locally(
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.sub_(gradient, alpha=rate)
     return local
+
+
+def distil_mean(
+    network: nn.Module,
+    members: Sequence[nn.Module],
+    inputs: Tensor,
+    *,
+    steps: int,
+    batch_size: int,
+    rate: float,
+    draws: torch.Generator,
+) -> None:
+    r"""Distils the mean of several networks' logits into one by Adam, on inputs without labels.
+
+    .. math:: \mathrm{KL} \Big( \mathrm{softmax} \big( \tfrac1U \sum_u z_u(x) \big) \,\Big\|\,
+        \mathrm{softmax}(z(x)) \Big)
+
+    Source: Lin et al. (2020), https://arxiv.org/abs/2006.07242 (FedDF).
+
+    Args:
+        network: it is trained in place.
+        members: U networks of the same classes, which are left as they are.
+        inputs: [N, ...].
+        steps: number of steps.
+        batch_size: inputs of a step, drawn with replacement.
+        rate: learning rate.
+        draws: generator of the batches.
+    """
+    with torch.no_grad():
+        targets = torch.stack([one(inputs) for one in members]).mean(dim=0).softmax(dim=1)
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
+    for _ in range(steps):
+        rows = torch.randint(len(inputs), (batch_size,), generator=draws)
+        loss = F.kl_div(network(inputs[rows]).log_softmax(dim=1), targets[rows], reduction="batchmean")
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()

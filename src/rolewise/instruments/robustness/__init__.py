@@ -2,6 +2,7 @@
 
 from rolewise.instruments.robustness.attacks import Attack, fgsm, pgd
 from rolewise.instruments.robustness.auto_attack import auto_attack
+from rolewise.instruments.robustness.boxed_images import adversarial_boxed_images, corner_noise
 from rolewise.instruments.robustness.curves import RobustAccuracy, robust_accuracy
 from rolewise.instruments.robustness.diverse_inputs import Shrinking, di_fgsm
 from rolewise.instruments.robustness.gradient_free import nes, random_search
@@ -13,7 +14,9 @@ __all__ = [
     "MaskingCheck",
     "RobustAccuracy",
     "Shrinking",
+    "adversarial_boxed_images",
     "auto_attack",
+    "corner_noise",
     "di_fgsm",
     "fgsm",
     "masking_check",

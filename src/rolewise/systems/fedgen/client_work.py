@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Generator, Tensor
 
 from rolewise.models.feature_networks import FeatureGenerator, SplitNetwork
 from rolewise.seeds import generator
+from rolewise.train.generated_features import generated_feature_loss
 from rolewise.train.local_training import Client, trained_locally
 
 
@@ -51,33 +49,22 @@ def trained_by(work: ClientWork, client: Client, settings: Any, seed: int, proxi
         seed: of the repetition.
         proximity: weight of FedProx; 0 for other methods.
     """
+
+    def draws(name: str) -> Generator:
+        return generator(seed, "federation", name, work.number, work.place)
+
+    batch_size, loss = settings.batch_size, None
+    if work.maker is not None:
+        loss = generated_feature_loss(
+            work.maker, work.known, weight=work.strength, batch_size=batch_size, draws=draws("features")
+        )
     return trained_locally(
         work.network,
         client,
         steps=settings.steps,
-        batch_size=settings.batch_size,
+        batch_size=batch_size,
         rate=settings.rate,
-        draws=generator(seed, "federation", "batches", work.number, work.place),
+        draws=draws("batches"),
         proximity=proximity,
-        extra=_generated_loss(work, work.maker, settings.batch_size, seed) if work.maker else None,
+        extra=loss,
     )
-
-
-def _generated_loss(
-    work: ClientWork, maker: FeatureGenerator, batch_size: int, seed: int
-) -> Callable[[SplitNetwork, Tensor, Tensor], Tensor]:
-    """Returns the loss of a client on generated features.
-
-    Their own class is to be recognised, and images are to be answered as features of their class are.
-    """
-    maker = copy.deepcopy(maker).eval().requires_grad_(False)
-    draws = generator(seed, "federation", "features", work.number, work.place)
-
-    def loss(network: SplitNetwork, images: Tensor, labels: Tensor) -> Tensor:
-        drawn = torch.multinomial(work.known, batch_size, replacement=True, generator=draws)
-        recognised = F.cross_entropy(network.predictor(maker.draw(drawn, draws)[1]), drawn)
-        same = network.predictor(maker.draw(labels, draws)[1]).softmax(dim=1).detach()
-        answered = F.kl_div(network(images).log_softmax(dim=1), same, reduction="batchmean")
-        return work.strength * (recognised + answered)
-
-    return loss

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rolewise.average import merge_into
@@ -18,9 +17,9 @@ from rolewise.models import build
 from rolewise.models.feature_networks import FeatureGenerator, SplitNetwork
 from rolewise.seeds import derive_seed, generator
 from rolewise.systems.fedgen.client_work import ClientWork, TrainClients, trained_by
-from rolewise.systems.fedgen.feature_objective import FeatureObjective, class_counts
 from rolewise.train import Update, train_step
-from rolewise.train.local_training import Client
+from rolewise.train.generated_features import FeatureObjective
+from rolewise.train.local_training import Client, class_counts, distil_mean
 
 METHODS = ("fedavg", "fedprox", "fedensemble", "feddf", "fedgen")
 
@@ -84,7 +83,15 @@ class Federation:
         shared = [network.predictor if self.predictor_alone else network for network in (self.network, *self._last)]
         merge_into(shared[0], shared[1:], [len(client.labels) for client in present])
         if self.method == "feddf":
-            self._distil(number)
+            distil_mean(
+                self.network,
+                self._last,
+                self.unlabelled,
+                steps=settings.generator_steps,
+                batch_size=settings.batch_size,
+                rate=settings.fusion_rate,
+                draws=generator(self.seed, "federation", "unlabelled", number),
+            )
         if self.method == "fedgen":
             self._train_maker(number, present)
 
@@ -127,17 +134,3 @@ class Federation:
             train_step([update], Batch(noise, labels), Context(number / settings.rounds, step, number))
         for group in self._optimizer.param_groups:
             group["lr"] *= 0.98
-
-    def _distil(self, number: int) -> None:
-        """Distils the mean of the clients' logits on unlabelled images into the server's network (Lin et al., 2020)."""
-        draws = generator(self.seed, "federation", "unlabelled", number)
-        with torch.no_grad():
-            targets = torch.stack([one(self.unlabelled) for one in self._last]).mean(dim=0).softmax(dim=1)
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.settings.fusion_rate)
-        for _ in range(self.settings.generator_steps):
-            rows = torch.randint(len(self.unlabelled), (self.settings.batch_size,), generator=draws)
-            student = self.network(self.unlabelled[rows]).log_softmax(dim=1)
-            loss = F.kl_div(student, targets[rows], reduction="batchmean")
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()

@@ -6,21 +6,17 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from torch import Tensor
 
 from rolewise.augment import BoxSizeAugmentation
+from rolewise.batch import Batch
 from rolewise.distill import build_methods
 from rolewise.errors import InputError
+from rolewise.instruments import adversarial_boxed_images, corner_noise
 from rolewise.jobs.job import JobContext
 from rolewise.metric_info import MetricInfo
 from rolewise.seeds import generator
-from rolewise.systems.ikd.boxed_pictures import (
-    CELLS,
-    NUMBER,
-    Data,
-    adversarial_pictures,
-    boxed_pictures,
-    noisy_pictures,
-)
+from rolewise.systems.ikd.boxed_pictures import CELLS, NUMBER, SPEC, Data, boxed_pictures
 from rolewise.systems.ikd.detector_scores import KEPT, WHOLE, ap_by_size, band_name, rows_of_bands
 from rolewise.systems.ikd.detector_students import LEVELS, Teaching, detector, train_detector
 from rolewise.systems.needed_data import check_folders
@@ -35,9 +31,16 @@ NONE, ALL = "none", "all"
 NO_SAMPLE, NO_ADVERSARIAL, NO_INHERITING = "all but augmentation", "all but adversarial", "all but inheriting"
 ALWAYS, NOISE = "all, never switched off", "all, noise for adversarial"
 _LABELS, _FGD, _FITNETS, _TEACHER = "labels", "fgd", "fitnets", "teacher"
-#: The parts that each distillation is trained with, and those that are left out once over each of ``ablated``.
+#: The parts that each distillation is trained with.
 _PARTS = {_LABELS: (NONE,), _FGD: (NONE, ALL), _FITNETS: (NONE, ALL)}
-_LEFT_OUT = (NO_SAMPLE, NO_ADVERSARIAL, NO_INHERITING, ALWAYS, NOISE)
+#: What else each of ``ablated`` is trained with, and what all parts are claimed to do beside it.
+_ABLATIONS = {
+    NO_SAMPLE: "augmentation by size adds to the other parts",
+    NO_ADVERSARIAL: "adversarial features add to the other parts",
+    NO_INHERITING: "inheriting adds to the other parts",
+    ALWAYS: "augmentation is better switched off at the end than never",
+    NOISE: "adversarial pictures are better than as large a noise",
+}
 _RADII = (0.125, 0.25)
 Radius = Annotated[float, Field(gt=0, lt=1)]
 
@@ -83,7 +86,7 @@ class IkdSettings(SystemSettings):
     augmented: Annotated[float, Field(gt=0, lt=1)] = 2 / 3
     radius: Annotated[int, Field(ge=1, le=255)] = 8
     attack_steps: Annotated[int, Field(ge=1, le=1000)] = 5
-    ablated: Annotated[tuple[Literal["fgd", "fitnets"], ...], Field(max_length=2)] = ("fgd",)
+    ablated: Annotated[tuple[Literal["fgd", "fitnets"], ...], Field(max_length=2)] = ("fgd", "fitnets")
     fgd_weight: Annotated[float, Field(gt=0)] = 8.0
     fitnets_weight: Annotated[float, Field(gt=0)] = 10.0
     adversarial_weight: Annotated[float, Field(gt=0)] = 1.0
@@ -123,12 +126,16 @@ def ikd_rows(piece: Piece, settings: IkdSettings, context: JobContext) -> list[R
     train_detector(teacher, None, learned, Teaching(), context, epochs=settings.teacher_epochs, **common)
     found = [{"taught": _TEACHER, "parts": NONE, **row} for row in rows_of_bands(teacher, tested, task, settings.radii)]
     attack, drawn = (generator(seed, "ikd", name) for name in ("attack", "control of the attack"))
-    adversarial = adversarial_pictures(
-        teacher, learned, task, radius=settings.radius, steps=settings.attack_steps, draws=attack
+
+    def teachers_loss(batch: Batch) -> Tensor:
+        return task.losses(task.run(teacher, batch.inputs), batch)["labels"]
+
+    adversarial = adversarial_boxed_images(
+        teacher, learned, teachers_loss, SPEC, radius=settings.radius, steps=settings.attack_steps, generator=attack
     )
-    noise = noisy_pictures(learned.images, settings.radius, drawn)
+    noise = corner_noise(learned.images, settings.radius, drawn)
     for taught, kinds in _PARTS.items():
-        for parts in (*kinds, *(_LEFT_OUT if taught in settings.ablated else ())):
+        for parts in (*kinds, *(_ABLATIONS if taught in settings.ablated else ())):
             context.report(f"{taught}, parts: {parts}")
             student = detector("student", classes, settings.neck, settings.size, seed)
             teaching = teaching_of(taught, parts, settings)
@@ -195,11 +202,11 @@ IKD = System(
         _claim("FitNets is better than labels", (_FITNETS, NONE), (_LABELS, NONE)),
         _claim("Over FGD, all parts together are better than none", (_FGD, ALL), (_FGD, NONE)),
         _claim("Over FitNets, all parts together are better than none", (_FITNETS, ALL), (_FITNETS, NONE)),
-        _claim("Augmentation by size adds to the other parts", (_FGD, ALL), (_FGD, NO_SAMPLE)),
-        _claim("Adversarial features add to the other parts", (_FGD, ALL), (_FGD, NO_ADVERSARIAL)),
-        _claim("Inheriting adds to the other parts", (_FGD, ALL), (_FGD, NO_INHERITING)),
-        _claim("Augmentation is better switched off at the end than never", (_FGD, ALL), (_FGD, ALWAYS)),
-        _claim("Adversarial pictures are better than as large a noise", (_FGD, ALL), (_FGD, NOISE)),
+        *(
+            _claim(f"Over {title}, {text}", (taught, ALL), (taught, parts))
+            for taught, title in ((_FGD, "FGD"), (_FITNETS, "FitNets"))
+            for parts, text in _ABLATIONS.items()
+        ),
         _claim("Over FGD, all parts together help small boxes", (_FGD, ALL), (_FGD, NONE), AP_SMALL),
         _claim("Over FGD, all parts together help large boxes", (_FGD, ALL), (_FGD, NONE), AP_LARGE),
         _kept("Without high frequencies the teacher loses more of small boxes than of large ones", low=True),

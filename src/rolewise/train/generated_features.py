@@ -1,8 +1,9 @@
-"""The loss of the generator of features, which the server trains on the clients' predictors."""
+"""Features that a generator makes for federated learning: its own loss, and that of the clients who learn from them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,16 +13,11 @@ from rolewise.batch import Batch, Context
 from rolewise.distill import Terms
 from rolewise.models.feature_networks import FeatureGenerator, SplitNetwork
 from rolewise.train.generator_losses import diversity_loss
-from rolewise.train.local_training import Client
-
-
-def class_counts(clients: Sequence[Client]) -> Tensor:
-    """Returns the examples [U, K] of each class that each of some clients has."""
-    return torch.stack([client.counts for client in clients]).double()
+from rolewise.train.local_training import Client, class_counts
 
 
 class FeatureObjective:
-    """An `rolewise.train.Objective`: the clients' predictors are to recognise features that differ from one another.
+    """A `rolewise.train.Objective`: the clients' predictors are to recognise features that differ from one another.
 
     Each client's loss on a class counts by its share of that class's examples.
 
@@ -58,3 +54,34 @@ class FeatureObjective:
 
     def after_step(self, *, taken: bool = True) -> None:
         """Does nothing: all state is in the weights."""
+
+
+def generated_feature_loss(
+    maker: FeatureGenerator, known: Tensor, *, weight: float, batch_size: int, draws: torch.Generator
+) -> Callable[[SplitNetwork, Tensor, Tensor], Tensor]:
+    r"""Returns the loss of a client on generated features, the ``extra`` of `trained_locally`.
+
+    Features of drawn classes are to be recognised, and images are to be answered as features of their class are:
+
+    .. math:: w \Big( \ell(h(G(\epsilon, k)), k) + \mathrm{KL} \big( \mathrm{softmax}(h(G(\epsilon, y))) \,\|\,
+        \mathrm{softmax}(h(f(x))) \big) \Big)
+
+    Source: the official code of Zhu, Hong and Zhou (2021), https://github.com/zhuangdizhu/FedGen.
+
+    Args:
+        maker: the generator G, as the server sent it; a frozen copy in eval mode is used.
+        known: float64 [K], examples of each class that all clients have together; classes are drawn by them.
+        weight: w.
+        batch_size: classes of a step.
+        draws: generator of classes and noise.
+    """
+    maker = copy.deepcopy(maker).eval().requires_grad_(False)
+
+    def loss(network: SplitNetwork, images: Tensor, labels: Tensor) -> Tensor:
+        drawn = torch.multinomial(known, batch_size, replacement=True, generator=draws)
+        recognised = F.cross_entropy(network.predictor(maker.draw(drawn, draws)[1]), drawn)
+        same = network.predictor(maker.draw(labels, draws)[1]).softmax(dim=1).detach()
+        answered = F.kl_div(network(images).log_softmax(dim=1), same, reduction="batchmean")
+        return weight * (recognised + answered)
+
+    return loss
