@@ -45,7 +45,7 @@ def test_a_killed_system_resumes_to_the_same_bytes(name: str, tmp_path: Path) ->
     )
     process.start()
     try:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 240
         while not list(cut.glob("pieces/*.json")) and process.is_alive() and time.monotonic() < until:
             time.sleep(0.01)
     finally:
