@@ -28,6 +28,7 @@ FOUNDATION = {
     "metric_info",
     "moving_weight",
     "networks",
+    "onnx_packages",
     "own_sources",
     "pacing",
     "processes",

@@ -20,7 +20,7 @@ from rolewise.processes import asked_to_stop
 
 
 def wait_for(capsys: pytest.CaptureFixture[str], text: str) -> str:
-    heard, limit = "", time.monotonic() + 30
+    heard, limit = "", time.monotonic() + 120
     while text not in heard:
         assert time.monotonic() < limit, f"never heard {text!r}: {heard!r}"
         time.sleep(0.005)

@@ -25,9 +25,9 @@ SECONDS = "seconds.json"
 #: Digests of what stands beside it at the top of a run's or a study's folder.
 PRODUCTS = "products.json"
 #: What to do where a file can be made again from what the stages left, or from what the user gives.
-ANEW = "delete it and run the same command again to write it anew"
-
-_MARK, _TAIL = b"rolewise", 8 + hashlib.sha256().digest_size
+ANEW = "delete it and run the command that made this folder again to write it anew"
+#: The same where the user may have another copy.
+PUT_BACK = "put it back, or delete it and run the command that made this folder again"
 
 
 def seal(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def read_sealed(path: Path, what: str, remedy: str) -> dict[str, Any]:
         state = path.stat()
         found = _read_sealed(path, state.st_mtime_ns, state.st_size, state.st_ino)
     except (OSError, InputError) as error:
-        remedy = remedy if path.exists() else remedy.removeprefix("delete it and ")
+        remedy = remedy if path.exists() else _of_missing(remedy)
         why = str(error).partition(f"{path} ")[2] or f"cannot be read ({getattr(error, 'strerror', error)})"
         raise InputError(f"{what} {path} {why.partition('; ')[0]}; {remedy}") from error
     # A copy, since what was read is kept.
@@ -101,23 +101,6 @@ def _read_sealed(path: Path, modified: int, size: int, number: int) -> str:
 def _digest(value: Mapping[str, Any]) -> str:
     # Through JSON first, where numbers as keys become text: what is read back must give the same.
     return digest_of(json.loads(json.dumps(value, allow_nan=False)))
-
-
-def seal_bytes(content: bytes) -> bytes:
-    """Returns bytes with their digest behind them."""
-    return content + _MARK + hashlib.sha256(content).digest()
-
-
-def unseal_bytes(content: bytes) -> memoryview:
-    """Returns the bytes in front of their digest.
-
-    Raises:
-        InputError: it does not fit them.
-    """
-    view = memoryview(content)
-    if content[-_TAIL:] != _MARK + hashlib.sha256(view[:-_TAIL]).digest():
-        raise InputError("it is damaged: its digest does not fit its content")
-    return view[:-_TAIL]
 
 
 def digests(folder: Path, leave_out: Collection[str] = ()) -> dict[str, str]:
@@ -147,11 +130,16 @@ def check_file(path: Path, digest: object, remedy: str) -> Path:
         InputError: the file is missing or damaged.
     """
     if not path.exists():
-        raise InputError(f"{path} is missing; {remedy}")
+        raise InputError(f"{path} is missing; {_of_missing(remedy)}")
     found = sha256(path)
     if found != digest:
         raise InputError(f"{path} is damaged, or was edited: it is not what was written there; {remedy}")
     return path
+
+
+def _of_missing(remedy: str) -> str:
+    """Returns the remedy for a file that is not there, and that nobody can delete."""
+    return remedy.replace("delete it and ", "")
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
@@ -204,7 +192,7 @@ def check_stage(folder: Path) -> None:
 
 def remedy_of(folder: Path) -> str:
     """Returns the remedy where a finished stage's file is damaged."""
-    return f"delete the folder {folder.resolve()} and run the same command again to redo the stage"
+    return f"delete the folder {folder.resolve()} and run the command that made it again to redo the stage"
 
 
 def recorded_seconds(folder: Path) -> float | None:
@@ -242,7 +230,9 @@ def top_product(path: Path) -> Path:
         InputError: it is damaged, or ``products.json`` is.
     """
     known = read_sealed(path.parent / PRODUCTS, "the list of digests", ANEW).get(path.name, [])
-    if not path.exists() or sha256(path) not in known:
+    if not path.exists():
+        raise InputError(f"{path} is missing; {_of_missing(ANEW)}")
+    if sha256(path) not in known:
         raise InputError(f"{path} is damaged, or was edited: it is not what was written there; {ANEW}")
     return path
 

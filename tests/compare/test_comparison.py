@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import json
 import re
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from rolewise.compare import Comparison, compare_methods, recipe_named
 from rolewise.compare.comparison_cells import table_cells
 from rolewise.compare.comparison_files import write_comparison
 from rolewise.compare.comparison_plan import ComparisonPlan, comparison_plan
-from rolewise.compare.comparison_result import read_comparison
+from rolewise.compare.comparison_result import _held_costs, read_comparison
 from rolewise.compare.pairs import network_name, pair_of
 from rolewise.compare.quoted_figures import quoted_figures
 from rolewise.compare.recipes import known_recipes
+from rolewise.compare.step_costs import StepCosts
 from rolewise.errors import InputError
 from rolewise.statistics.estimates import paired
 
@@ -234,3 +236,13 @@ def test_the_documented_tables_are_of_twelve_known_methods() -> None:
     for methods, _, pair in lines:
         found, rest = compared_methods(methods, pair_of(pair) if pair else recipe_named("cifar20").pair)
         assert len(found) == 12 and not rest
+
+
+def test_step_costs_that_are_missing_or_damaged_are_counted_again(tmp_path: Path) -> None:
+    path, whole = tmp_path / "costs.json", StepCosts(1, 2, 3, 4).as_json()
+    assert _held_costs(path) == {}
+    for text in ("", "[]", '{"a": {"step_bytes": 3}}', '{"a": 4}'):
+        path.write_text(text)
+        assert _held_costs(path) == {}, text
+    path.write_text(json.dumps({"a": whole, "b": []}))
+    assert _held_costs(path) == {"a": whole}

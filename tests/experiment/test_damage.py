@@ -158,7 +158,7 @@ def check(
 ) -> None:
     before = (root / result).read_bytes()
     without_effect = made_anew or file.name in READ_BY_NOBODY
-    remedies = ("delete", "put it back", "--fresh", "run the same command again")
+    remedies = ("delete", "put it back", "--fresh", "run the command that made")
     for name, content in contents(root / file, twin):
         if without_effect and name not in ("a bit in the middle", "cut off"):
             continue  # each of these takes as long as all reading does

@@ -89,9 +89,9 @@ def test_once_stopped_it_gives_the_reason_and_the_command_that_resumes(
     ("file", "remedy"),
     [
         ("run.json", "put it back, or start anew with --fresh"),
-        ("config.yaml", "delete it and run the same command again to write it anew"),
+        ("config.yaml", "delete it and run the command that made this folder again to write it anew"),
         (STATE, "delete it: no result depends on it"),
-        ("stages/seed0/teacher-none/done.json", "run the same command again to redo the stage"),
+        ("stages/seed0/teacher-none/done.json", "run the command that made it again to redo the stage"),
     ],
 )
 def test_a_damaged_file_is_named_with_its_remedy_and_nothing_is_written(
@@ -156,7 +156,7 @@ def test_a_failure_keeps_its_reason_and_a_finished_run_says_so(tmp_path: Path) -
 
 
 def test_what_is_no_folder_of_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"without run.json or study.json; check the path"):
+    with pytest.raises(InputError, match=r"without run.json, study.json or system.json; check the path"):
         folders_below(tmp_path)
 
 

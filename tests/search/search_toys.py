@@ -151,12 +151,14 @@ class SteppedFactory:
         seconds: each step lasts so long.
         spoiled: a member that retires itself at its step 9; None for none.
         dies_at: the number of steps, over all members, after which the search dies; 0 for never.
+        presses_at: the number of steps after which Ctrl-C is pressed; 0 for never.
     """
 
     steps: Path
     seconds: float = 0.0
     spoiled: int | None = None
     dies_at: int = 0
+    presses_at: int = 0
 
     def __call__(self, member: int, genome: Genome, seed: int) -> Stepped:
         """Makes one."""
@@ -187,6 +189,8 @@ class Stepped(Climber):
             self.step += 1
             with self.factory.steps.open("ab") as file:
                 file.write(b".")
+            if self.factory.steps.stat().st_size == self.factory.presses_at:
+                signal.raise_signal(signal.SIGINT)
             if self.step == 9 and self.spoiled:
                 raise NonFiniteError(9, "kd", math.inf)
             if self.factory.steps.stat().st_size == self.factory.dies_at:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import signal
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,20 +111,10 @@ def test_a_search_that_dies_resumes_from_the_last_step_that_was_written(
 
 def test_ctrl_c_ends_after_the_step(tmp_path: Path, whole: Any, capfd: pytest.CaptureFixture[str]) -> None:
     spoiled, expected, steps = whole
-    make, pressed = SteppedFactory(tmp_path / "steps", 0.01, spoiled), threading.Event()
-
-    def press() -> None:
-        while count(tmp_path / "steps") < 27:
-            time.sleep(0.001)
-        pressed.set()
-        signal.raise_signal(signal.SIGINT)
-
-    thread = threading.Thread(target=press)
-    thread.start()
+    make = SteppedFactory(tmp_path / "steps", spoiled=spoiled, presses_at=27)
     with pytest.raises(Interrupted, match="stopped in interval 2 of 4; run the same with"):
         run(tmp_path, make=make)
-    thread.join()
-    assert pressed.is_set() and 27 <= count(tmp_path / "steps") <= 30
+    assert count(tmp_path / "steps") == 27
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert capfd.readouterr().err == "Stopping after this step; everything is kept. Ctrl-C again breaks off at once.\n"
     run(tmp_path, make=make)

@@ -53,7 +53,7 @@ def talk(factory: object, tasks: list[MemberTask]) -> list[Any]:
         ours.send(GivenJob.packed(job, {"s"}, pickled, known=number > 0))
         replies.append(ours.recv())
     ours.close()
-    thread.join(timeout=60)
+    thread.join(timeout=120)
     assert not thread.is_alive(), "a worker ends when its parent hangs up"
     return replies
 

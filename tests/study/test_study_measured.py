@@ -229,7 +229,7 @@ def test_pictures_are_drawn_once_and_again_where_the_networks_change(finished: P
         assert f"{title}" in page
     assert "What each role sees" in page
     (finished / "pictures.npz").write_bytes(b"none")
-    with pytest.raises(InputError, match=r"pictures\.npz is damaged.*delete it and run the same command again"):
+    with pytest.raises(InputError, match=r"pictures\.npz is damaged.*delete it and run the command that made this"):
         write_study_report(finished)
 
 

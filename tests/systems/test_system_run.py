@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from rolewise.cli import app
 from rolewise.errors import InputError, Interrupted, RunError
+from rolewise.experiment.folder_status import status_of
 from rolewise.jobs.job import JobContext
 from rolewise.metric_info import ACCURACY
 from rolewise.seeds import generator
@@ -190,6 +191,42 @@ def test_a_damaged_piece_is_named(coins: System, tmp_path: Path) -> None:
     (tmp_path / "run" / "pieces" / "seed2.json").write_text("[]")
     with pytest.raises(InputError, match=r"seed2\.json is damaged; delete it"):
         run_system("coins", tmp_path / "run", workers=1)
+    (tmp_path / "run" / "pieces" / "seed2.json").write_text("")
+    with pytest.raises(InputError, match=r"seed2\.json is not valid JSON .*; delete it"):
+        run_system("coins", tmp_path / "run", workers=1)
+    (tmp_path / "run" / "pieces" / "seed2.json").unlink()
+    assert len(run_system("coins", tmp_path / "run", workers=1).rows) == 8
+
+
+def test_a_damaged_record_is_named_and_no_piece_is_lost(coins: System, tmp_path: Path) -> None:
+    run_system("coins", tmp_path / "run", workers=1)
+    record = tmp_path / "run" / "system.json"
+    whole = record.read_text()
+    record.write_text(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"system\.json is not valid JSON .*; put it back, or start again by --fresh"):
+        run_system("coins", tmp_path / "run", workers=1)
+    record.unlink()
+    with pytest.raises(InputError, match=r"system\.json is missing; put it back, or start again by --fresh"):
+        run_system("coins", tmp_path / "run", workers=1)
+    assert not record.exists()
+    record.write_text(whole)
+    assert len(run_system("coins", tmp_path / "run", workers=1).rows) == 8
+
+
+def test_status_counts_pieces_and_other_commands_name_the_way(coins: System, tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    run_system("coins", root, workers=1)
+    assert status_of(root)["state"] == "finished" and status_of(root)["stages"]["done"] == 4
+    (root / "pieces" / "seed1.json").unlink()
+    (root / "pieces" / "seed2.json").write_text("")
+    said = CliRunner().invoke(app, ["status", str(root)]).output
+    assert "run: damaged" in said and "seed2.json is not valid JSON" in said and "; delete it, and the same" in said
+    assert "3 of 4 pieces done, 1 to go\n" in said
+    for command in ("table", "report"):
+        refused = CliRunner().invoke(app, [command, str(root)]).exception
+        assert isinstance(refused, InputError) and "it is a system's); see" in str(refused)
+    refused = CliRunner().invoke(app, ["watch", str(root)]).exception
+    assert isinstance(refused, InputError) and "rolewise status" in str(refused)
 
 
 def test_the_command_lists_runs_and_answers(coins: System, tmp_path: Path) -> None:

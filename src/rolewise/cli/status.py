@@ -26,10 +26,12 @@ _GONE = "its process is gone without a word: it was killed, or the machine went 
 
 @app.command("status")
 def status_command(
-    folder: Annotated[Path, typer.Argument(help="A run's or a study's folder, or one of several.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(help="The folder of a run, a study or a system, or one of several.", show_default=False)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, for programs.")] = False,
 ) -> None:
-    """Show who works at a run or a study, since when, how far it is, and how long it still takes; it only reads.
+    """Show who works at a run, study or system, since when, how far it is, and how long it still takes; it only reads.
 
     Example: rolewise status runs/digits
 
@@ -107,7 +109,7 @@ def _without(words: list[str], options: Collection[str]) -> list[str]:
 
 def _how_far(status: dict[str, Any]) -> str:
     stages = status["stages"]
-    parts = [f"{stages['done']:,} of {counted(stages['all'], 'stage')} done"]
+    parts = [f"{stages['done']:,} of {counted(stages['all'], 'piece' if status['what'] == 'system' else 'stage')} done"]
     parts += [f"{stages['failed']:,} failed"] if stages["failed"] else []
     under_way = min(len(status["under_way"]), stages["left"])
     if under_way:

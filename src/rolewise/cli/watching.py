@@ -38,6 +38,11 @@ def watch_command(
         raise InputError(f"--every must be at least 0.5 seconds, got {every}")
     if run_folder.exists() and not run_folder.is_dir():
         raise InputError(f"the run folder must be a folder, got the file {run_folder}; give the one that --out named")
+    if (run_folder / "system.json").is_file():
+        raise InputError(
+            f"{run_folder} is a system's folder, whose page is written when all is done; "
+            f"follow it by: rolewise status {run_folder}"
+        )
     server = live_server(LivePage(run_folder, every, lambda: _stages_of(run_folder)), port)
     address = f"http://{LOOPBACK}:{server.server_address[1]}/"
     console.print(f"{run_folder}: {address}\nOn this machine alone; Ctrl-C ends it.", soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -12,6 +12,7 @@ from rolewise.compare.compared_methods import CONTROL
 from rolewise.compare.comparison_plan import ComparisonPlan
 from rolewise.compare.quoted_figures import Quoted, quoted_figures
 from rolewise.compare.step_costs import StepCosts, step_costs
+from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.files import AnyPath, as_path, digest_of, read_json, write_json
@@ -179,7 +180,7 @@ def _compared(rows: Sequence[ComparedRow]) -> list[ComparedRow]:
 def _costs(plan: ComparisonPlan, root: Path) -> dict[str, StepCosts]:
     """Returns the step costs by cell: those that the folder holds, and others by a step of each."""
     path = root / _COSTS
-    held: dict[str, dict[str, int]] = read_json(path, "the step costs") if path.is_file() else {}
+    held = _held_costs(path)
     found: dict[str, StepCosts] = {}
     data: SeedData | None = None
     for cell in plan.study.cells:
@@ -191,3 +192,14 @@ def _costs(plan: ComparisonPlan, root: Path) -> dict[str, StepCosts]:
         found[cell.name] = StepCosts(**held[key])
     write_json(path, held)
     return found
+
+
+def _held_costs(path: Path) -> dict[str, dict[str, int]]:
+    """Returns the step costs that a file holds; those that are missing or damaged are counted again."""
+    try:
+        held = read_json(path, "the step costs") if path.is_file() else {}
+    except InputError:
+        return {}
+    names = {one.name for one in fields(StepCosts)}
+    entries = held.items() if isinstance(held, dict) else ()
+    return {key: one for key, one in entries if isinstance(one, dict) and set(one) == names}

@@ -69,28 +69,28 @@ def stage_times(config: ExperimentConfig, todo: Iterable[Stage], images: dict[st
     sizes = len(data.validation), len(data.test)
     with torch_threads(config.threads):
         seconds = {stage.name: stage_seconds(config, stage, images[stage.name], sizes, rate) for stage in stages}
-        searched = {stage.role: stage for stage in stages if is_stacked(config, stage)}
+        searched = {stage.role: stage for stage in stages if _is_stacked(config, stage)}
         return StageTimes(
             seconds,
-            {role: rate(training_of(config, one), role) / rate(taught(one), role) for role, one in searched.items()},
+            {role: rate(_step_of(config, one), role) / rate(_step_apart(one), role) for role, one in searched.items()},
         )
 
 
-def is_stacked(config: ExperimentConfig, stage: Stage) -> bool:
+def _is_stacked(config: ExperimentConfig, stage: Stage) -> bool:
     """Returns whether a stage is a search that trains its members as one."""
     return (
         stage.kind == "search" and stage.strategy != "screen" and min(config.search.stacked, config.search.members) > 1
     )
 
 
-def taught(stage: Stage) -> str:
+def _step_apart(stage: Stage) -> str:
     """Returns the kind of step that a stage takes for each network alone: ``distilling`` or ``training``."""
     return "distilling" if stage.distilled else "training"
 
 
-def training_of(config: ExperimentConfig, stage: Stage) -> str:
+def _step_of(config: ExperimentConfig, stage: Stage) -> str:
     """Returns the kind of step that a stage takes."""
-    return f"stacked {taught(stage)}" if is_stacked(config, stage) else taught(stage)
+    return f"stacked {_step_apart(stage)}" if _is_stacked(config, stage) else _step_apart(stage)
 
 
 def estimated_seconds(times: Collection[float], workers: int) -> float:
@@ -138,7 +138,7 @@ def stage_seconds(config: ExperimentConfig, stage: Stage, images: int, sizes: tu
     """
     seconds = _AROUND
     if images and stage.kind != "test":
-        seconds += images * rate(training_of(config, stage), stage.role)
+        seconds += images * rate(_step_of(config, stage), stage.role)
         seconds -= images * _spared(config, stage, rate)
         labels = [stage.augmentation or "searched"]
         if stage.distilled and config.distill.view == "own" and stage.teacher is not None:

@@ -11,6 +11,23 @@ from rolewise.experiment.run_state import STATE
 from rolewise.files import read_json
 from rolewise.seals import ANEW, DONE, check_file, finished, is_early, read_made
 
+#: The record of a system's folder, the folder of its pieces' results, and the remedies where they are damaged.
+SYSTEM, PIECES = "system.json", "pieces"
+SYSTEM_REMEDY = "put it back, or start again by --fresh (what is there is moved aside)"
+PIECE_REMEDY = "delete it, and the same command does that piece again"
+
+
+def read_or_remedy(path: Path, what: str, remedy: str) -> Any:
+    """Reads JSON that holds no digest, with the remedy where it cannot be read.
+
+    Raises:
+        InputError: it is missing or no JSON.
+    """
+    try:
+        return read_json(path, what)
+    except InputError as error:
+        raise InputError(f"{str(error).partition('; ')[0]}; {remedy}") from error
+
 
 def damage_of(root: Path, record: str) -> list[str]:
     """Returns a sentence for each damaged file, with its path and the remedy; none where all are whole.
@@ -20,8 +37,10 @@ def damage_of(root: Path, record: str) -> list[str]:
 
     Args:
         root: the folder.
-        record: name of its record, ``run.json`` or ``study.json``.
+        record: name of its record, ``run.json``, ``study.json`` or ``system.json``.
     """
+    if record == SYSTEM:
+        return [*_of_system(root), *_of_state(root / STATE)]
     return [*_of_origin(root, root / record), *_of_state(root / STATE), *_of_stages(root)]
 
 
@@ -48,6 +67,16 @@ def _of_origin(root: Path, path: Path) -> Iterator[str]:
         whole_origin(path)
     except InputError as error:
         yield str(error)
+
+
+def _of_system(root: Path) -> Iterator[str]:
+    whats = {root / SYSTEM: ("the record of a system", SYSTEM_REMEDY)}
+    whats |= {path: ("the result of a piece", PIECE_REMEDY) for path in sorted(root.glob(f"{PIECES}/*.json"))}
+    for path, (what, remedy) in whats.items():
+        try:
+            read_or_remedy(path, what, remedy)
+        except InputError as error:
+            yield str(error)
 
 
 def _of_state(path: Path) -> Iterator[str]:

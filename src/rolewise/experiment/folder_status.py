@@ -1,4 +1,4 @@
-"""The status of a run's or a study's folder: who works at it, how far it is, how long it still takes. It only reads."""
+"""The status of the folder of a run, a study or a system: who works at it, how far it is, how long it still takes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 from rolewise.config import load_experiment_config
 from rolewise.errors import InputError, RolewiseError
-from rolewise.experiment.folder_damage import damage_of
+from rolewise.experiment.folder_damage import PIECES, SYSTEM, damage_of
 from rolewise.experiment.lock import holder_of
 from rolewise.experiment.run_state import part_done, read_folder_state, remaining_seconds
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.seals import DONE
 
-_RECORDS = {"run.json": "run", "study.json": "study"}
+_RECORDS = {"run.json": "run", "study.json": "study", SYSTEM: "system"}
 
 
 def folders_below(root: Path) -> list[Path]:
@@ -35,14 +35,14 @@ def folders_below(root: Path) -> list[Path]:
     found = [path for path in inner if what_of(path) is not None and path.parent.name != "cells"]
     if not found:
         raise InputError(
-            f"{root} must be the folder of a run or a study, or hold some, got one without run.json or study.json; "
-            "check the path"
+            f"{root} must be the folder of a run or a study, or hold some, got one without run.json, "
+            "study.json or system.json; check the path"
         )
     return found
 
 
 def what_of(root: Path) -> str | None:
-    """Returns ``run`` or ``study``; None where a folder is neither.
+    """Returns ``run``, ``study`` or ``system``; None where a folder is none of them.
 
     Args:
         root: the folder.
@@ -65,7 +65,7 @@ def status_of(root: Path) -> dict[str, Any]:
         it is unknown.
     """
     what, state, holder = what_of(root) or "run", read_folder_state(root) or {}, holder_of(root)
-    names, done = (_of_study if what == "study" else _of_run)(root)
+    names, done = _COUNTS[what](root)
     failed = len(list(root.glob("store/*/failed.json"))) if what == "study" else 0
     said = str(state.get("state", ""))
     now = _mapping(state.get("now"))
@@ -119,9 +119,23 @@ def _of_study(root: Path) -> tuple[int, int]:
     return len(keys), sum((root / "store" / key / DONE).is_file() for key in keys)
 
 
+def _of_system(root: Path) -> tuple[int, int]:
+    """Returns the numbers of all pieces and of those that are done; the state lists those that were left."""
+    done = {path.stem for path in root.glob(f"{PIECES}/*.json")}
+    return len(done | {*_mapping((read_folder_state(root) or {}).get("stages"))}), len(done)
+
+
+_COUNTS = {"run": _of_run, "study": _of_study, "system": _of_system}
+
+
 def _remaining(state: Mapping[str, Any], now: Mapping[str, Any], found: Mapping[str, Any]) -> float | None:
     weights, started, updated = _mapping(state.get("stages")), state.get("started"), state.get("updated")
-    if found["state"] == "finished" or not isinstance(started, float) or not isinstance(updated, float) or not weights:
+    if (
+        found["state"] == "finished"
+        or not isinstance(started, float)
+        or not isinstance(updated, float)
+        or not any(weights.values())
+    ):
         return None
     over = state.get("done stages")
     done = [str(name) for name in over] if isinstance(over, list) else []

@@ -191,6 +191,8 @@ def _instead_of_a_run(root: Path) -> str:
     """Returns the reason why a folder is no run's, and the remedy."""
     if (root / "study.json").is_file():
         return f"it is a study's); give one of its cells, each of which is a run: {root / 'cells'}/NAME"
+    if (root / "system.json").is_file():
+        return f"it is a system's); see {root / 'report.html'} and results.csv, which rolewise system writes anew"
     if root.is_file():
         return "it is a file); give the folder that rolewise run CONFIG --out DIR made"
     if root.is_dir() and any(root.iterdir()):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from rolewise.errors import InputError, near
 from rolewise.experiment.arms import arms_of, labels_of
 from rolewise.experiment.builders import configured_task
+from rolewise.experiment.folder_damage import SYSTEM
 from rolewise.experiment.run_folder import RunFolder, existing_run
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.files import AnyPath, as_path, read_json
@@ -58,6 +59,8 @@ def run_scores(place: AnyPath, *, validation: bool = False) -> RunScores:
     place = as_path(place, "place")
     if place.is_file():
         return _of_results(place, read_json(place, "the run's results"))
+    if (place / SYSTEM).is_file():
+        existing_run(place)  # says what to look at instead
     if (place / "results.json").is_file() and not validation:
         path = place / "results.json"
         checked = path if is_early(place / "run.json") else top_product(path)

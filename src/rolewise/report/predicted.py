@@ -17,6 +17,7 @@ from rolewise.report.palette import FAINT, INK, PAPER
 from rolewise.report.run_data import RunData
 from rolewise.report.style import PANEL, draw_grid, figure
 from rolewise.report.svg import as_svg
+from rolewise.seals import ANEW
 from rolewise.statistics.answers import run_answers
 from rolewise.statistics.class_answers import class_accuracy
 
@@ -75,8 +76,7 @@ def predicted(data: RunData) -> dict[str, Any]:
         }
     except (KeyError, ValueError, IndexError) as error:
         raise InputError(
-            f"{data.root / 'predictions.npz'} must hold the answers of the run's networks ({error!r}); delete it "
-            "and run the same command again"
+            f"{data.root / 'predictions.npz'} must hold the answers of the run's networks ({error!r}); {ANEW}"
         ) from error
 
 

@@ -15,7 +15,7 @@ from rolewise.errors import InputError
 from rolewise.files import read_bytes, read_json, read_text
 from rolewise.metric_info import CLASS_METRICS, MetricInfo, info_of
 from rolewise.results_format import as_current
-from rolewise.seals import DONE, check_file, is_early, product, read_made, top_product
+from rolewise.seals import DONE, PUT_BACK, check_file, is_early, product, read_made, top_product
 
 #: What a run writes at its end.
 PRODUCED = ("results.json", "timing.json", "previews.npz", "predictions.npz")
@@ -133,7 +133,7 @@ def _checked_top(files: Any) -> Callable[[Path], Path | None]:
         if not path.exists():
             return None
         if path.name in known:
-            return check_file(path, known[path.name], "put it back, or delete it and run the same command again")
+            return check_file(path, known[path.name], PUT_BACK)
         return top_product(path) if path.name in PRODUCED else None
 
     return find

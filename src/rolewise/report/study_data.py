@@ -14,7 +14,7 @@ from rolewise.csv_cells import as_cell, text_of
 from rolewise.errors import InputError
 from rolewise.files import read_json, read_text
 from rolewise.metric_info import ACCURACY, CLASS_METRICS, MetricInfo, info_of
-from rolewise.seals import check_file, is_early, read_made, top_product
+from rolewise.seals import PUT_BACK, check_file, is_early, read_made, top_product
 from rolewise.statistics.columns import ATTACKED, COLUMNS
 from rolewise.statistics.effects import Level
 
@@ -74,7 +74,7 @@ def read_study(root: Path) -> StudyData:
         if early or not (root / name).exists():
             return root / name
         if name in record.get("files", {}):
-            remedy = "put it back, or delete it and run the same command again"
+            remedy = PUT_BACK
             return check_file(root / name, record["files"][name], remedy)
         return top_product(root / name)
 

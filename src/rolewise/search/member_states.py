@@ -14,7 +14,7 @@ import torch
 from rolewise.errors import InputError
 from rolewise.files import naming
 from rolewise.jobs.store import StatePath, StoredPath
-from rolewise.seals import seal_bytes, unseal_bytes
+from rolewise.sealed_bytes import seal_bytes, unseal_bytes
 from rolewise.tensors import read_head_first
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from rolewise.csv_cells import as_csv
 from rolewise.errors import InputError, Interrupted, RunError
+from rolewise.experiment.folder_damage import PIECE_REMEDY, PIECES, SYSTEM, SYSTEM_REMEDY, read_or_remedy
 from rolewise.experiment.run_folder import RunFolder, held, move_aside
 from rolewise.experiment.run_record import machine
 from rolewise.experiment.run_state import StateRecord, recorded_state
-from rolewise.files import AnyPath, as_path, read_json, write_json, write_text
+from rolewise.files import AnyPath, as_path, write_json, write_text
 from rolewise.jobs.job import Job, JobContext, JobRaised
 from rolewise.jobs.job_news import JobNews
 from rolewise.jobs.scheduler import run_jobs
@@ -25,7 +26,6 @@ from rolewise.systems.system_result import SystemResult, answers_of, verdict_of
 
 #: The version of a system's record and results.
 VERSION = 1
-_RECORD, _PIECES = "system.json", "pieces"
 
 
 def run_system(
@@ -99,14 +99,16 @@ def do_piece(payload: tuple[str, Mapping[str, Any], Piece, str], context: JobCon
 
 def _open(root: Path, record: Mapping[str, Any]) -> None:
     """Makes the folder, or checks that it holds the same system with the same settings."""
-    path = root / _RECORD
+    path = root / SYSTEM
     if not path.exists():
+        if (root / PIECES).is_dir():
+            raise InputError(f"{path} is missing; {SYSTEM_REMEDY}")
         if root.exists() and any(entry.name not in (".lock", "state.json") for entry in root.iterdir()):
             raise InputError(f"--out {root} must be a new folder or one of this system; choose another one")
         root.mkdir(parents=True, exist_ok=True)
         write_json(path, record)
         return
-    found = read_json(path, "the record of a system")
+    found = read_or_remedy(path, "the record of a system", SYSTEM_REMEDY)
     if found == record:
         return
     theirs, wanted = (found.get(key) if isinstance(found, dict) else None for key in ("settings", "system"))
@@ -154,15 +156,15 @@ def _cores() -> int:
 
 
 def _path(root: Path, piece: Piece) -> Path:
-    return root / _PIECES / f"{piece.name}.json"
+    return root / PIECES / f"{piece.name}.json"
 
 
 def _rows(root: Path, piece: Piece) -> list[Row]:
     path = _path(root, piece)
-    value = read_json(path, "the result of a piece")
+    value = read_or_remedy(path, "the result of a piece", PIECE_REMEDY)
     rows = value.get("rows") if isinstance(value, dict) and value.get("version") == VERSION else None
-    if not isinstance(rows, list):
-        raise InputError(f"{path} is damaged; delete it, and the same command does that piece again")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise InputError(f"{path} is damaged; {PIECE_REMEDY}")
     return rows
 
 

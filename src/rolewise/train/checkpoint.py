@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, as_path, sha256, write_bytes
 from rolewise.models.weight_fit import check_fit
-from rolewise.seals import seal_bytes, unseal_bytes
+from rolewise.sealed_bytes import seal_bytes, unseal_bytes
 from rolewise.tensors import read_head, read_head_first, read_tensors, shapes_in
 
 #: How many generations are kept: a damaged one falls back to the one before.
