@@ -102,7 +102,7 @@ def ask(file: str, pictures: list[Path]) -> list[dict[str, Any]]:
             address, found = server.stdout.readline().strip(), []
             for picture in pictures:
                 request = urllib.request.Request(address, picture.read_bytes())
-                with urllib.request.urlopen(request, timeout=30) as answer:
+                with urllib.request.urlopen(request, timeout=240) as answer:
                     found.append(json.load(answer)["predictions"])
         finally:
             server.terminate()
