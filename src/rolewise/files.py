@@ -7,6 +7,7 @@ import functools
 import hashlib
 import io
 import json
+import math
 import os
 import secrets
 import stat
@@ -106,6 +107,11 @@ def write_text(path: AnyPath, text: str) -> None:
 def write_json(path: AnyPath, value: Any) -> None:
     """Writes JSON with sorted keys: equal values give equal bytes. NaN is refused."""
     write_bytes(path, as_json(value))
+
+
+def number_or_null(number: float | None) -> float | None:
+    """Returns a number as JSON has it: None where it is not finite, as of a metric that could not be measured."""
+    return number if number is not None and math.isfinite(number) else None
 
 
 def as_json(value: Any) -> bytes:

@@ -74,8 +74,8 @@ def values_of(entry: Mapping[str, Any], key: str) -> dict[str, float]:
     return {str(seed): float(value) for seed, value in entry["metrics"][key].items() if value is not None}
 
 
-def primary_values(entry: Mapping[str, Any], info: MetricInfo, seeds: Sequence[str]) -> tuple[float, ...]:
-    """Returns the primary metric of a teacher or an arm, one number for each seed, by which it can be compared.
+def primary_values(entry: Mapping[str, Any], info: MetricInfo, seeds: Sequence[str]) -> dict[str, float]:
+    """Returns the primary metric of a teacher or an arm by seed; a number that could not be measured is left out.
 
     Args:
         entry: of results of version 2.
@@ -83,14 +83,30 @@ def primary_values(entry: Mapping[str, Any], info: MetricInfo, seeds: Sequence[s
         seeds: of the run.
 
     Raises:
-        InputError: it could not be measured in a seed.
+        KeyError: a seed is missing, with a number or without.
     """
-    values = values_of(entry, info.key)
-    for seed in seeds:
-        if seed not in values and entry["metrics"][info.key].get(seed, 0) is None:
-            name = " ".join(str(entry[part]) for part in ("student", "name") if part in entry)
-            raise InputError(
-                f"{info.key} must have a number in every seed to compare by, got none of {name} in seed {seed}, whose "
-                "test examples have nothing that it measures; give test examples that have, or another primary metric"
-            )
-    return tuple(values[seed] for seed in seeds)
+    held = entry["metrics"][info.key]
+    return {seed: float(held[seed]) for seed in seeds if held[seed] is not None}
+
+
+def unmeasured(results: Mapping[str, Any]) -> list[str]:
+    """Returns a sentence that names the networks and seeds of which the primary metric has no number; none mostly.
+
+    Args:
+        results: of version 2.
+    """
+    info, found = metrics_of(results)[0], []
+    for entry in (*results.get("teachers", ()), *results.get("arms", ())):
+        held = entry["metrics"].get(info.key, {})
+        lost = [str(seed) for seed, value in held.items() if value is None]
+        if lost:
+            name = f"{entry['student']} {entry['name']}" if "name" in entry else f"teacher {entry['augmentation']}"
+            seeds = f"seed {lost[0]}" if len(lost) == 1 else f"seeds {', '.join(lost)}"
+            found.append(f"{name} ({'every seed' if len(lost) == len(held) else seeds})")
+    if not found:
+        return []
+    return [
+        f"There is no {info.title} of {'; '.join(found)}: the test examples, or what was predicted for them, have "
+        "nothing that it measures. Means and differences are of the other seeds; more test examples or another "
+        "primary metric would give every seed a number."
+    ]

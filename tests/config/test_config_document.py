@@ -109,12 +109,12 @@ def test_circles_and_endless_chains_end(tmp_path: Path) -> None:
     ids=lambda text: repr(text[:14]),
 )
 def test_what_could_do_harm_is_refused_soon(text: str, tmp_path: Path) -> None:
-    start = time.monotonic()
+    start = time.process_time()  # a slow machine is no harm
     path = write(tmp_path, bad=text)
     for name, line, _, message in faults(path):
         assert name == "bad.yaml" and line >= 1 and ("must" in message or "no such setting" in message)
         assert len(message) < 300
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_a_syntax_error_names_the_setting_in_which_it_stands(tmp_path: Path) -> None:

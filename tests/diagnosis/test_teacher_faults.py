@@ -10,10 +10,10 @@ import torch
 from sanity_toys import GREY_LEVELS, scenes, statistics, trained
 from torch import Tensor, nn
 
-from rolewise.diagnosis import teacher_case
+from rolewise.diagnosis import preprocessing, teacher_case
 from rolewise.diagnosis.fault_kinds import FAULTS, TeacherDiagnosis, Thresholds
-from rolewise.diagnosis.preprocessing import Preprocessing
-from rolewise.diagnosis.teacher_case import multiplications
+from rolewise.diagnosis.preprocessing import Preprocessing, plain_spec
+from rolewise.diagnosis.teacher_case import TeacherCase, multiplications
 from rolewise.diagnosis.teacher_faults import teacher_faults
 from rolewise.errors import InputError
 from rolewise.inputs import InputSpec
@@ -231,3 +231,23 @@ def test_grey_images_and_networks_without_norms(world: World):
 def test_what_cannot_be_asked_is_refused(world: World, given: dict[str, Any], part: str):
     with pytest.raises(InputError, match=part):
         asked(world, **given)
+
+
+def test_statistics_of_the_training_images_are_computed_once_for_each_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (12, 1, 8, 8), generator=draw, dtype=torch.uint8)
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    calls = []
+    computed = preprocessing.recompute_batch_norm
+    monkeypatch.setattr(
+        preprocessing, "recompute_batch_norm", lambda *given: (calls.append(given), computed(*given))[1]
+    )
+    reading = Preprocessing(plain_spec(images), recomputed=True)
+    labels = torch.zeros(12, dtype=torch.int64)
+    once, twice = (TeacherCase(network, images, labels, images, 0, 12, 12) for _ in range(2))
+    whole = once.logits(reading)
+    twice.logits(reading, 5)
+    assert torch.allclose(twice.logits(reading), whole, atol=1e-6) and len(calls) == 2
+    assert not torch.allclose(once.logits(Preprocessing(plain_spec(images))), whole)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

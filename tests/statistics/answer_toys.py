@@ -33,6 +33,7 @@ def run_of(
             "teacher_augmentation": "own" if distilled else None,
             "distilled": distilled,
             "control": name.replace(label, "none"),
+            "images": 100,
             **measured(values),
         }
 

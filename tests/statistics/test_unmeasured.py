@@ -1,4 +1,4 @@
-"""Results of a metric that could not be measured: the page's table says so, and does not call the file damaged."""
+"""Results of a metric that could not be measured: seeds and arms without a number are named, and count as nothing."""
 
 from __future__ import annotations
 
@@ -6,16 +6,29 @@ import pytest
 from answer_toys import run_of
 
 from rolewise.errors import InputError
-from rolewise.statistics import compare
+from rolewise.report.cells import change_of
+from rolewise.statistics import caution, compare, verdict
 
 
-def test_a_primary_metric_without_a_number_in_a_seed_is_named_with_seed_and_remedy() -> None:
-    results = run_of({"none+distill": [0.5, None], "none": [0.4, 0.3]})  # type: ignore[list-item]
-    with pytest.raises(InputError) as caught:
-        compare(results)
-    text = str(caught.value)
-    assert "accuracy must have a number in every seed" in text and "small none+distill in seed 1" in text
-    assert "give test examples that have" in text and "damaged" not in text
+def test_a_seed_without_a_number_is_named_and_left_out_of_means_and_differences() -> None:
+    results = run_of({"none+distill": [0.5, None, 0.7], "none": [0.4, 0.3, 0.4]})  # type: ignore[list-item]
+    rows = {row.name: row for row in compare(results)}
+    row = rows["none+distill"]
+    assert (row.values, row.seeds, row.score.count) == ((0.5, 0.7), ("0", "2"), 2)
+    assert rows["none"].score.count == 3
+    text = caution(results, [*rows.values()])
+    assert text.startswith("There is no accuracy of small none+distill (seed 1): the test examples")
+    assert "nan" not in text.lower().split()
+
+
+def test_arms_without_a_seed_in_common_have_no_difference_and_an_empty_arm_no_row() -> None:
+    arms = {"own": [0.5, None], "none": [None, 0.3], "none+distill": [None, None]}
+    results = run_of(arms)  # type: ignore[arg-type]
+    rows = compare(results)
+    assert [(row.name, row.difference) for row in rows] == [("own", None), ("none", None)]
+    assert [change_of(row) for row in rows] == ["no seed in common", "control"]
+    assert "cannot be told from it" in verdict(rows, "small") or "run more seeds" in verdict(rows, "small")
+    assert "small none+distill (every seed)" in caution(results, rows)
 
 
 def test_a_seed_that_is_missing_is_a_damaged_file() -> None:

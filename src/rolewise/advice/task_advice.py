@@ -42,6 +42,22 @@ _NO_DEVIATION = (
     "augmentation and mixing follow from how much a teacher's mean answer for a whole image moves, which means nothing "
     "for {what}: search them, or compare presets as arms."
 )
+#: Methods that were made for a task, or for encoders of texts.
+_MADE_FOR = {
+    "detection": ("ld", "fgd", "defeat", "pearson_kd"),
+    "segmentation": ("cwd", "pairwise", "cirkd", "ifvd"),
+    "texts": ("hidden_cosine", "patient", "tinybert_hidden", "minilm", "minilm_v2"),
+}
+
+
+def _no_methods(what: str) -> str:
+    """Returns the sentence on the choice of methods: there is no evidence on it, and where it would come from."""
+    made = _MADE_FOR.get(what, ())
+    names = f" Made for {what} are {', '.join(f'`{name}`' for name in made)} (docs/methods.md)." if made else ""
+    return (
+        f"methods: no comparison of this tool's is on {what}, so that nothing speaks for another than the config's "
+        f"own, which stay.{names} `rolewise compare --methods NAMES --data CONFIG` compares some on these data."
+    )
 
 
 def advise_task(
@@ -111,7 +127,7 @@ def advise_task(
         absent += [_NO_ORDER.format(task=task.name), _NO_SIZE.format(task=task.name), _NO_RIVALS.format(what=what)]
         absent.append(_NO_ENTROPY.format(task=task.name))
     if not check:
-        absent.append(_NO_DEVIATION.format(what=what))
+        absent += [_NO_DEVIATION.format(what=what), _no_methods(what)]
     reading = diagnosis.reading
     on_diagnosis(task_faults_section(task.metrics[0], diagnosis))
     beyond = bool(diagnosis.faults) and (reading is None or reading.reverse or reading.recomputed)

@@ -45,5 +45,6 @@ def show_stage(experiment: Any, folder: Path) -> None:
     done = finished(folder) or {}
     named = next((name for name in done if name.startswith("validation_")), "")
     info = metric_named(named.removeprefix("validation_"), configured_task(experiment).metrics)
-    value = f": validation {info.title} {info.shown(done[named])}" if named else ""
+    score = done.get(named)
+    value = f": validation {info.title} {'has no number' if score is None else info.shown(score)}" if named else ""
     console.print(f"{folder}{value}", soft_wrap=True)

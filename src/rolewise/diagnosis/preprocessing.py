@@ -169,7 +169,7 @@ def _sizes(model: nn.Module, reading: Preprocessing, images: Tensor) -> list[tup
             continue
         other = replace(reading, spec=replace(reading.spec, size=size))
         with suppress(*UNFIT):
-            preprocessed_logits(model, images[:2], other)
+            preprocessed_logits(model, images[:1], other)
             taken.append(size)
     return taken
 
@@ -216,16 +216,35 @@ def buffers_kept(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def recomputed_norms(model: nn.Module, reading: Preprocessing, train_images: Tensor) -> Iterator[None]:
-    """Gives a network's batch norms the statistics of training images for a while, where the preprocessing has that."""
+def recomputed_norms(
+    model: nn.Module,
+    reading: Preprocessing,
+    train_images: Tensor,
+    known: dict[Preprocessing, list[Tensor]] | None = None,
+) -> Iterator[None]:
+    """Gives a network's batch norms the statistics of training images for a while, where the preprocessing has that.
+
+    Args:
+        model: the network.
+        reading: the preprocessing.
+        train_images: uint8 [N, C, H, W].
+        known: buffers by preprocessing, of the same images: what is there is not computed again, new ones are added.
+    """
     if not reading.recomputed:
         yield
         return
-    device, batch_size = device_of(model), pixels_batch(train_images, reading)
-    # A last batch of few images would weigh as much as the others.
-    starts: Sequence[int] = range(0, max(1, len(train_images) - batch_size // 2), batch_size)
-    labels = torch.zeros(batch_size, dtype=torch.int64)
     with buffers_kept(model):
-        chunks = [train_images[start : start + batch_size].to(device) for start in starts]
-        recompute_batch_norm(model, [(fed(chunk, reading), labels[: len(chunk)]) for chunk in chunks])
+        if known is not None and reading in known:
+            with torch.no_grad():
+                for buffer, held in zip(model.buffers(), known[reading], strict=True):
+                    buffer.copy_(held)
+        else:
+            device, batch_size = device_of(model), pixels_batch(train_images, reading)
+            # A last batch of few images would weigh as much as the others.
+            starts: Sequence[int] = range(0, max(1, len(train_images) - batch_size // 2), batch_size)
+            labels = torch.zeros(batch_size, dtype=torch.int64)
+            chunks = [train_images[start : start + batch_size].to(device) for start in starts]
+            recompute_batch_norm(model, [(fed(chunk, reading), labels[: len(chunk)]) for chunk in chunks])
+            if known is not None:
+                known[reading] = [buffer.detach().clone() for buffer in model.buffers()]
         yield

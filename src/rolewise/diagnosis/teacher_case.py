@@ -30,6 +30,7 @@ class TeacherCase:
         norm_images: the number of training images that give norms their statistics.
         classes: the number of first outputs that are the data's classes; None for all.
         known: logits of the first images, by reading.
+        norms: the teacher's buffers under readings whose statistics were computed from the training images.
     """
 
     teacher: nn.Module
@@ -41,6 +42,7 @@ class TeacherCase:
     norm_images: int
     classes: int | None = None
     known: dict[Preprocessing, Tensor] = field(default_factory=dict)
+    norms: dict[Preprocessing, list[Tensor]] = field(default_factory=dict)
 
     def hits(self, reading: Preprocessing, count: int | None = None) -> Tensor:
         """Returns whether the teacher is right [N] under a reading, of the first ``count`` images."""
@@ -51,7 +53,8 @@ class TeacherCase:
         held = self.known.get(reading, torch.empty(0))
         count = len(self.images) if count is None else count
         if len(held) < count:
-            with recomputed_norms(self.teacher, reading, self.train_images[: self.norm_images]):
+            norms = self.train_images[: self.norm_images]
+            with recomputed_norms(self.teacher, reading, norms, self.norms):
                 rest = preprocessed_logits(self.teacher, self.images[len(held) : count], reading)
             held = self.known[reading] = torch.cat([held, rest]) if len(held) else rest
         return held[:count]

@@ -152,7 +152,8 @@ def _round(
     """
     before_logits = case.logits(reading)
     before = before_logits.argmax(1) == case.labels
-    options = [one for one in corrections(case.teacher, reading, case.train_images) if one.fault not in done]
+    every = corrections(case.teacher, reading, case.train_images, sizes="input_size" not in done)
+    options = [one for one in every if one.fault not in done]
     shown: list[tuple[float, int]] = []
     for index, one in enumerate(options):
         on_step(f"teacher: {one.label}")

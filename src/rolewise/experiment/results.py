@@ -15,7 +15,7 @@ from rolewise.experiment.seed_data import seed_data_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stages import trained_network
 from rolewise.experiment.within_seed import seed_differences
-from rolewise.files import as_json
+from rolewise.files import as_json, number_or_null
 from rolewise.metric_info import ACCURACY
 from rolewise.results_format import RESULTS_VERSION
 from rolewise.seals import write_product
@@ -44,7 +44,7 @@ def run_test(run: RunFolder, stage: Stage) -> dict[str, Any]:
         source = data.seen_by(other.role, opened.source)
         metrics = evaluate(model, source, opened.indices, spec, device=data.device, task=task)
         # What could not be measured, such as R² of numbers that are all the same, is null.
-        measured[other.name] = {key: value if math.isfinite(value) else None for key, value in metrics.values.items()}
+        measured[other.name] = {key: number_or_null(value) for key, value in metrics.values.items()}
         if metrics.infos[0] != ACCURACY or len(config.seeds) == 1:
             evaluated[other.name] = metrics
         if metrics.infos[0] != ACCURACY and math.isfinite(metrics.values[metrics.infos[0].key]):
@@ -71,12 +71,9 @@ def _within(config: ExperimentConfig, seed: int, evaluated: Mapping[str, Metrics
             key, count = first.infos[0].key, first.examples
             found[name] = paired_difference(first.metric, second.metric, key, count, stream, RESAMPLES)
     return {
-        name: {key: _finite(getattr(one, key)) for key in ("mean", "low", "high", "p")} for name, one in found.items()
+        name: {key: number_or_null(getattr(one, key)) for key in ("mean", "low", "high", "p")}
+        for name, one in found.items()
     }
-
-
-def _finite(number: float | None) -> float | None:
-    return number if number is not None and math.isfinite(number) else None
 
 
 def write_results(run: RunFolder) -> dict[str, Any]:

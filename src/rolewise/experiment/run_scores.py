@@ -15,7 +15,7 @@ from rolewise.experiment.run_folder import RunFolder, existing_run
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.files import AnyPath, as_path, read_json
 from rolewise.metric_info import MetricInfo
-from rolewise.results_format import as_current, metrics_of, values_of
+from rolewise.results_format import as_current, metrics_of, unmeasured, values_of
 from rolewise.seals import is_early, top_product
 from rolewise.statistics.score_table import ScoreColumn, ScoreRow, ScoreTable, SeedValues, chosen_columns
 from rolewise.words import counted
@@ -75,13 +75,14 @@ def _of_results(place: Path, content: Any) -> RunScores:
         seeds = tuple(str(seed) for seed in results["seeds"])
         arms = {(arm["student"], arm["name"]): _measured(arm, metrics) for arm in results["arms"]}
         teachers = {one["augmentation"]: _measured(one, metrics) for one in results["teachers"]}
+        missing = tuple(unmeasured(results))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
             f"{place} must hold a run's results ({error!r}); name a run's folder or its results"
         ) from error
-    return RunScores(str(results.get("name", place.stem)), place, "test", metrics, seeds, arms, teachers)
+    return RunScores(str(results.get("name", place.stem)), place, "test", metrics, seeds, arms, teachers, missing)
 
 
 def _measured(entry: Mapping[str, Any], metrics: Sequence[MetricInfo]) -> SeedValues:

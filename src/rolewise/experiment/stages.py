@@ -27,6 +27,7 @@ from rolewise.experiment.stage_cache import cache_of
 from rolewise.experiment.stage_graph import Stage, stages_of
 from rolewise.experiment.stage_selection import named_stages
 from rolewise.experiment.taken_networks import begin_from_file, cost_of, keep_beginning, take_teacher
+from rolewise.files import number_or_null
 from rolewise.models import init_from
 from rolewise.seals import DONE, SECONDS, digests, write_sealed
 from rolewise.seeds import derive_seed, generator
@@ -209,7 +210,7 @@ def run_training(run: RunFolder, stage: Stage, report: Report, should_stop: Call
         **cost_of(data, section.model, trainee.model),
     }
     if held_out:
-        summary[f"validation_{task.metrics[0].key}"] = validate()
+        summary[f"validation_{task.metrics[0].key}"] = number_or_null(validate())
     return summary
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rolewise.config.schema import ExperimentConfig
 from rolewise.experiment.arms import Arm, arms_of, control_of, labels_of
+from rolewise.files import number_or_null
 from rolewise.seeds import generator
 from rolewise.statistics.answers import OWN, SHARED
 from rolewise.statistics.estimates import estimate
@@ -89,4 +90,4 @@ def _difference(
         one = resampled_difference(first.first - second.first, drawn[0] - drawn[1], first.examples)
         error = one.sd
     found = {"mean": one.mean, "low": one.low, "high": one.high, "p": one.p, "error": error}
-    return {name: value if value is not None and math.isfinite(value) else None for name, value in found.items()}
+    return {name: number_or_null(value) for name, value in found.items()}

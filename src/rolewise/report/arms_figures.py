@@ -40,15 +40,24 @@ def arms_figure(rows: Sequence[ArmRow]) -> Drawing:
             cut = cut_at_ends(axis, rows[0].metric.scale) or cut
             draw_grid(axis, "x")
             panels.append(as_svg(made, f"Test {rows[0].metric.title} of the arms of {student}: {_read_out(mine)}"))
-    several = len(rows[0].values) > 1
+    most = max(len(row.values) for row in rows)
+    several = most > 1
     seeds = " Small dots: seeds; bars: 95% intervals." if several else ""
     return drawing(
         panels,
         f"Filled, blue: with distillation; hollow, amber: without.{seeds}{CUT if cut else ''} Dotted: the controls.",
         "arms",
-        ["student", "arm", "distilled", "mean", "low", "high", *(f"value_{n}" for n in range(len(rows[0].values)))],
-        [(r.student, r.name, r.distilled, r.score.mean, r.score.low, r.score.high, *r.values) for r in rows],
+        ["student", "arm", "distilled", "mean", "low", "high", *(f"value_{n}" for n in range(most))],
+        [
+            [r.student, r.name, r.distilled, r.score.mean, r.score.low, r.score.high, *_filled(r.values, most)]
+            for r in rows
+        ],
     )
+
+
+def _filled(values: Sequence[float], count: int) -> list[float | None]:
+    """Returns the values of seeds, and None for each seed that has none."""
+    return [*values, *[None] * (count - len(values))]
 
 
 def _draw_arm(axis: Axes, row: ArmRow, place: int) -> None:
@@ -58,7 +67,7 @@ def _draw_arm(axis: Axes, row: ArmRow, place: int) -> None:
     _interval(axis, row.score, scale, place, colour)
     face = colour if row.distilled else PAPER
     axis.plot(scale * row.score.mean, place, "o" if row.distilled else "s", color=colour, ms=5.5, mfc=face, mew=1.4)
-    if row.difference is None:
+    if row.name == row.control:
         axis.axvline(scale * row.score.mean, color=colour, lw=0.9, ls=":")
 
 

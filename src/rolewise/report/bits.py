@@ -61,6 +61,7 @@ def size_figure(data: RunData, rows: list[ArmRow]) -> Drawing | None:
         for found in data.results["teachers"]
         if found["augmentation"] == teacher and "bytes" in found
         for values in [list(values_of(found, data.metrics[0].key).values())]
+        if values
     ]
     return measured.size_figure(points, data.metrics[0])
 

@@ -28,11 +28,16 @@ def opening(data: RunData, rows: Sequence[ArmRow]) -> dict[str, Any]:
         "task": (data.results or {}).get("task", ""),
         "heads": [_head(answer, len(answers) > 1) for answer in answers],
         "effects": [
-            {"student": answer.student, "lines": [*effect_lines(answer), best_sentence_of([*rows], answer.student)]}
+            {"student": answer.student, "lines": [*effect_lines(answer), *_best(rows, answer.student)]}
             for answer in answers
         ],
         "progress": _progress(data) if data.results is None else "",
     }
+
+
+def _best(rows: Sequence[ArmRow], student: str) -> list[str]:
+    """Returns the sentence on a student's best arm; none where no arm of it has a number."""
+    return [best_sentence_of([*rows], student)] if any(row.student == student for row in rows) else []
 
 
 def lead_of(sentence: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from rolewise.files import AnyPath, as_path, write_text
 from rolewise.metric_info import CLASS_METRICS
 from rolewise.report import bits
 from rolewise.report.arms_figures import arms_figure
-from rolewise.report.cells import p_value, with_interval, with_spread
+from rolewise.report.cells import change_of, p_value, with_interval, with_spread
 from rolewise.report.costs import costs_table
 from rolewise.report.curves_figures import curves_figure, schedules_figure
 from rolewise.report.drawing import Drawing
@@ -75,7 +75,7 @@ def _content(data: RunData) -> dict[str, Any]:
         "within": _within(data),
         **opening(data, rows),
         "facts": run_facts(data),
-        "caution": caution(data.results, rows) if rows else None,
+        "caution": caution(data.results, rows) if data.results is not None else None,
         "family": rows[0].family[1] if rows else 0,
         "seeds": data.results["seeds"] if data.results is not None else [],
         "tables": {student: [_row(row, data) for row in rows if row.student == student] for student in students},
@@ -105,16 +105,16 @@ def _content(data: RunData) -> dict[str, Any]:
 
 
 def _row(row: ArmRow, data: RunData) -> dict[str, Any]:
-    score, difference, metric = row.score, row.difference, row.metric
+    score, metric = row.score, row.metric
+    seeds = len(data.results["seeds"]) if data.results is not None else None
     interval = ""
     if score.low is not None and score.high is not None:
         interval = f"{metric.value(score.low)} to {metric.value(score.high)}"
-    change = "control" if difference is None else with_interval(metric, difference)
     return {
         "name": row.name,
-        "score": with_spread(metric, score),
+        "score": with_spread(metric, score, seeds),
         "interval": interval,
-        "change": change,
+        "change": change_of(row),
         "adjusted": p_value(row.adjusted),
         "together": p_value(row.together),
         "beyond": row.together is not None and row.together <= 0.05,
@@ -137,7 +137,7 @@ def _teachers(data: RunData) -> list[dict[str, str]]:
             {
                 "augmentation": teacher["augmentation"],
                 "parameters": f"{teacher['parameters']:,}",
-                "score": metric.shown(sum(values) / len(values)) if values else "unknown",
+                "score": metric.shown(sum(values) / len(values)) if values else "no number",
             }
         )
     return teachers
@@ -150,7 +150,8 @@ def _others(data: RunData) -> dict[str, Any] | None:
     rows = []
     for arm in data.results["arms"]:
         values = [(info, list(values_of(arm, info.key).values())) for info in data.metrics[1:]]
-        cells = [with_spread(info, estimate(found)) if found else "" for info, found in values]
+        seeds = len(data.results["seeds"])
+        cells = [with_spread(info, estimate(found), seeds) if found else "no number" for info, found in values]
         rows.append({"student": arm["student"], "name": arm["name"], "cells": cells})
     return {"headings": [info.axis for info in data.metrics[1:]], "rows": rows}
 

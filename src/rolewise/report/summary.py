@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rolewise.files import AnyPath, as_path, read_json
-from rolewise.report.cells import with_interval, with_spread
+from rolewise.report.cells import change_of, with_spread
 from rolewise.report.long_names import in_lines
 from rolewise.results_format import as_current
 from rolewise.seals import is_early, top_product
@@ -49,7 +49,8 @@ def summary(root: AnyPath) -> Group:
         parts += bulleted(answer_sentences(answer))
     for student in dict.fromkeys(row.student for row in rows):
         mine = [row for row in rows if row.student == student]
-        best = best_sentence_of(rows, student) if mine[0].score.count > 1 else verdict(rows, student)
+        several = max(row.score.count for row in mine) > 1
+        best = best_sentence_of(rows, student) if several else verdict(rows, student)
         parts += [_table(student, mine), Text("\n" + best)]
     parts.append(Text("\n" + caution(results, rows)))
     return Group(*parts)
@@ -66,13 +67,12 @@ def bulleted(sentences: list[str]) -> list[Padding]:
 
 
 def _table(student: str, rows: list[ArmRow]) -> Table:
-    metric, count = rows[0].metric, rows[0].score.count
+    metric, count = rows[0].metric, max(row.score.count for row in rows)
     title = f"\n{student}: mean ± sd, n = {count}" if count > 1 else f"\n{student}: one seed"
     table = Table(title=title, title_justify="left", title_style="", box=None, padding=(0, 2, 0, 0))
     table.add_column("arm", overflow="fold")
     table.add_column(f"test {metric.axis}", justify="right")
     table.add_column("difference to its control (95%, unadjusted)", justify="right")
     for row in rows:
-        change = "control" if row.difference is None else with_interval(row.metric, row.difference)
-        table.add_row(in_lines(row.name, _NAME), with_spread(row.metric, row.score), change)
+        table.add_row(in_lines(row.name, _NAME), with_spread(row.metric, row.score, count), change_of(row))
     return table

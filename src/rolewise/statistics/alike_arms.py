@@ -16,7 +16,7 @@ def alike_arms(rows: Sequence[ArmRow]) -> Iterator[str]:
     """Gives the cautions on arms that end alike.
 
     Args:
-        rows: the arms of a run, with a value for each seed.
+        rows: the arms of a run.
     """
     students = list(dict.fromkeys(row.student for row in rows))
     same = ", ".join(student for student in students if _orders_are_alike(rows, student))
@@ -26,17 +26,18 @@ def alike_arms(rows: Sequence[ArmRow]) -> Iterator[str]:
             "segment has no other order. Both are counted among the comparisons all the same."
         )
     for student in students:
-        mine = [row.values for row in rows if row.student == student]
-        alike = sum(len(set(values)) == 1 for values in zip(*mine, strict=True)) if len(mine) >= _SEVERAL else 0
+        mine = [dict(zip(row.seeds, row.values, strict=True)) for row in rows if row.student == student]
+        seeds = [seed for seed in mine[0] if all(seed in held for held in mine)] if len(mine) >= _SEVERAL else []
+        alike = sum(len({held[seed] for held in mine}) == 1 for seed in seeds)
         if alike:
             yield (
-                f"All arms of {student} end alike, to the last digit, in {alike} of {len(mine[0])} seeds: see whether "
+                f"All arms of {student} end alike, to the last digit, in {alike} of {len(seeds)} seeds: see whether "
                 "it gives the same answer to everything there."
             )
 
 
 def _orders_are_alike(rows: Sequence[ArmRow], student: str) -> bool:
     """Returns whether each arm of a shuffled schedule has the values of the schedule that was searched."""
-    values = {row.name: row.values for row in rows if row.student == student}
+    values = {row.name: (row.seeds, row.values) for row in rows if row.student == student}
     shuffled = [row for row in rows if row.student == student and row.augmentation == "own_shuffled"]
-    return bool(shuffled) and all(row.values == values.get(row.name.replace("_shuffled", "")) for row in shuffled)
+    return bool(shuffled) and all(values[row.name] == values.get(row.name.replace("_shuffled", "")) for row in shuffled)

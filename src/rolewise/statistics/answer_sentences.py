@@ -100,6 +100,8 @@ def share_sentence(gain: Gain) -> str:
 
 def effect_lines(answer: StudentAnswer) -> list[str]:
     """Returns a sentence for each effect of augmentation, or one on what the run lacks."""
+    if not answer.effects and answer.augmentations > 1:
+        return ["The effect of augmentation cannot be told: no seed has a number for two arms that differ in it."]
     if not answer.effects:
         return [
             f"The effect of augmentation cannot be told: every arm has the same one ({answer.control}). arms.student "

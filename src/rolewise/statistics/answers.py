@@ -51,6 +51,7 @@ class StudentAnswer:
             augmentation against the control.
         control: label of the augmentation that the others are compared with.
         distilled: whether ``effects`` are of arms with distillation.
+        augmentations: the number of those that such arms have, with numbers or without.
     """
 
     student: str
@@ -61,6 +62,7 @@ class StudentAnswer:
     effects: tuple[ArmDifference, ...]
     control: str
     distilled: bool
+    augmentations: int = 1
 
     @property
     def headline(self) -> Gain | None:
@@ -143,6 +145,7 @@ def _answer(results: Mapping[str, Any], metric: MetricInfo, student: str) -> Stu
         for arm in distilled
         if arm["student_augmentation"] in alone
     ]
+    alike = _of_one_teacher(distilled) or list(arms.values())
     missing = None if gains else NOT_ALONE if distilled else NOT_DISTILLED
     return StudentAnswer(
         student=student,
@@ -150,9 +153,10 @@ def _answer(results: Mapping[str, Any], metric: MetricInfo, student: str) -> Stu
         seeds=len(results["seeds"]),
         gains=tuple(one for one in gains if one is not None),
         missing=missing,
-        effects=tuple(_effects(_of_one_teacher(distilled) or list(arms.values()), control, metric)),
+        effects=tuple(_effects(alike, control, metric)),
         control=control,
         distilled=bool(distilled),
+        augmentations=len({arm["student_augmentation"] for arm in alike}),
     )
 
 

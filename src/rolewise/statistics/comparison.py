@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rolewise.errors import InputError
 from rolewise.metric_info import ACCURACY, MetricInfo
-from rolewise.results_format import as_current, metrics_of, primary_values
+from rolewise.results_format import as_current, metrics_of, primary_values, unmeasured
 from rolewise.statistics.alike_arms import alike_arms
 from rolewise.statistics.cautions import fixed_test_set, sampling_error
 from rolewise.statistics.estimates import Estimate, adjusted_together, estimate, paired
@@ -24,14 +25,15 @@ class ArmRow:
         distilled: with or without distillation.
         augmentation: the student's.
         score: the primary metric on the test set, over seeds.
-        values: each seed's.
+        values: of each seed that has a number.
         control: the arm that it is compared with.
-        difference: to that arm, paired by seed; None for the control itself.
+        difference: to that arm, paired by seed; None for the control itself, and where no seed has numbers of both.
         adjusted: p value adjusted for the number of arms compared of this student (Holm); None likewise.
         together: p value adjusted for all arms compared, of all students (Holm); None likewise.
         family: the number of differences that ``adjusted`` is for, and ``together``.
         images: trained on, for one seed.
         metric: the metric of ``score``.
+        seeds: of ``values``.
     """
 
     name: str
@@ -47,16 +49,17 @@ class ArmRow:
     together: float | None = None
     family: tuple[int, int] = (0, 0)
     metric: MetricInfo = ACCURACY
+    seeds: tuple[str, ...] = ()
 
 
 def compare(results: Any) -> list[ArmRow]:
-    """Makes the table of arms.
+    """Makes the table of arms; one that has no number in any seed is left out (see `caution`).
 
     Args:
         results: the content of ``results.json``, of any version.
 
     Raises:
-        InputError: a field is missing or of another kind, or a seed has no number to compare by; it is named.
+        InputError: a field is missing or of another kind, it is named.
     """
     try:
         results = as_current(results)
@@ -66,8 +69,9 @@ def compare(results: Any) -> list[ArmRow]:
         differences: dict[tuple[str, str], Estimate] = {}
         for arm in results["arms"]:
             if arm["name"] != arm["control"]:
-                own, control = values[arm["student"], arm["name"]], values[arm["student"], arm["control"]]
-                differences[arm["student"], arm["name"]] = paired(own, control)
+                found = _paired(values[arm["student"], arm["name"]], values[arm["student"], arm["control"]])
+                if found is not None:
+                    differences[arm["student"], arm["name"]] = found
         adjusted, sizes = _adjusted(differences)
         ps, number = adjusted_together([*differences.values()])
         together = dict(zip(differences, ps, strict=True))
@@ -77,8 +81,8 @@ def compare(results: Any) -> list[ArmRow]:
                 student=arm["student"],
                 distilled=bool(arm["distilled"]),
                 augmentation=arm["student_augmentation"],
-                score=estimate(values[arm["student"], arm["name"]]),
-                values=values[arm["student"], arm["name"]],
+                score=estimate([*held.values()]),
+                values=tuple(held.values()),
                 control=arm["control"],
                 difference=differences.get((arm["student"], arm["name"])),
                 adjusted=adjusted.get((arm["student"], arm["name"])),
@@ -86,8 +90,10 @@ def compare(results: Any) -> list[ArmRow]:
                 together=together.get((arm["student"], arm["name"])),
                 family=(sizes.get(arm["student"], 0), number),
                 metric=metric,
+                seeds=tuple(held),
             )
             for arm in results["arms"]
+            if (held := values[arm["student"], arm["name"]])
         ]
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
@@ -95,6 +101,12 @@ def compare(results: Any) -> list[ArmRow]:
         raise InputError(
             f"results must hold seeds and arms with their fields ({error!r}); the file is damaged"
         ) from error
+
+
+def _paired(first: Mapping[str, float], second: Mapping[str, float]) -> Estimate | None:
+    """Returns the difference over the seeds that both have; None where there is none."""
+    seeds = [seed for seed in first if seed in second]
+    return paired([first[seed] for seed in seeds], [second[seed] for seed in seeds]) if seeds else None
 
 
 def _adjusted(
@@ -116,7 +128,7 @@ def verdict(rows: list[ArmRow], student: str) -> str:
     The student's own searched schedule comes first, since that is the question, then the best arm.
     """
     mine = _arms_of(rows, student)
-    count = mine[0].score.count
+    count = max(row.score.count for row in mine)
     if count < 2:
         return f"{student}: one seed says nothing about noise between trainings. {best_sentence_of(rows, student)}"
     sentences = []
@@ -151,7 +163,7 @@ def best_sentence_of(rows: list[ArmRow], student: str) -> str:
     closing = f"The {metric.superlative} mean was {metric.shown(best.score.mean)}, of {best.name}"
     if best.difference is not None:
         closing += f", which {_effect(best)}"
-    rivals = [row for row in mine if row is not best and not paired(best.values, row.values).exceeds_noise]
+    rivals = [row for row in mine if row is not best and not _told_apart(best, row)]
     if rivals:
         others = len(mine) - 1
         if others == 1:
@@ -161,6 +173,11 @@ def best_sentence_of(rows: list[ArmRow], student: str) -> str:
         else:
             closing += f"; {len(rivals)} of the other {others} arms cannot be told from it"
     return closing + "."
+
+
+def _told_apart(one: ArmRow, other: ArmRow) -> bool:
+    found = _paired(dict(zip(one.seeds, one.values, strict=True)), dict(zip(other.seeds, other.values, strict=True)))
+    return found is not None and found.exceeds_noise
 
 
 def _effect(row: ArmRow) -> str:
@@ -195,14 +212,15 @@ def _beyond(row: ArmRow) -> str:
 
 
 def caution(results: Any, rows: list[ArmRow]) -> str:
-    """Returns the caution on the intervals of a run.
+    """Returns the caution on the intervals of a run, after the networks that have no number in a seed.
 
     Args:
         results: the content of ``results.json``.
         rows: of `compare`.
     """
+    lost = unmeasured(as_current(results)) if isinstance(results, dict) else []
     if not rows:
-        return fixed_test_set()
+        return " ".join([*lost, fixed_test_set()])
     best = best_of(rows)
     images = results.get("test_images") if isinstance(results, dict) else None
     error = None
@@ -211,7 +229,7 @@ def caution(results: Any, rows: list[ArmRow]) -> str:
     elif isinstance(results, dict):
         error = _measured_error(results, best)
     general = fixed_test_set(best.metric, best.score.mean, images if isinstance(images, int) else None, error)
-    return " ".join([general, *alike_arms(rows)])
+    return " ".join([*lost, general, *alike_arms(rows)])
 
 
 def _measured_error(results: dict[str, Any], row: ArmRow) -> float | None:

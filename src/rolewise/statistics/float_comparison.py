@@ -21,7 +21,8 @@ class FloatComparison:
         bytes: of the weights, packed at their bits.
         bit_operations: of one image: multiplications weighted by the bits of both factors.
         score: the primary metric on the test set, over seeds.
-        difference: to the float twin under the same arm, paired by seed; None without a twin.
+        difference: to the float twin under the same arm, paired by seed; None without a twin, or without
+            a seed that has numbers of both.
     """
 
     student: str
@@ -45,10 +46,13 @@ def compare_to_float(results: dict[str, Any]) -> list[FloatComparison]:
     arms = results["arms"]
     if all(arm.get("weight_bits", 32) == 32 and arm.get("activation_bits", 32) == 32 for arm in arms):
         return []
-    values = {(arm["student"], arm["name"]): list(values_of(arm, metric.key).values()) for arm in arms}
+    values = {(arm["student"], arm["name"]): values_of(arm, metric.key) for arm in arms}
     rows = []
     for arm in arms:
-        mine, twin = values[arm["student"], arm["name"]], values.get((arm["twin"], arm["name"]))
+        mine, twin = values[arm["student"], arm["name"]], values.get((arm["twin"], arm["name"]), {})
+        seeds = [seed for seed in mine if seed in twin]
+        if not mine:
+            continue  # no seed has a number
         rows.append(
             FloatComparison(
                 arm["student"],
@@ -57,8 +61,8 @@ def compare_to_float(results: dict[str, Any]) -> list[FloatComparison]:
                 arm["activation_bits"],
                 arm["bytes"],
                 arm["bit_operations"],
-                estimate(mine),
-                paired(mine, twin) if twin is not None else None,
+                estimate([*mine.values()]),
+                paired([mine[seed] for seed in seeds], [twin[seed] for seed in seeds]) if seeds else None,
             )
         )
     return rows

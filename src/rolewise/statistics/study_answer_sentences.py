@@ -37,12 +37,20 @@ def study_gain_sentence(answers: StudyAnswers) -> str:
     )
 
 
+def _left_out(cells: Sequence[RankedCell], left: int) -> str:
+    """Returns the reason for which settings have no place in the order: a seed is not finished, or has no number."""
+    one = left == 1
+    if all(cell.seeds < cell.of_seeds and cell.finished == cell.of_seeds for cell in cells if cell.place is None):
+        return f"{'has' if one else 'have'} no number in every seed"
+    return f"{'is' if one else 'are'} not finished"
+
+
 def order_sentence(answers: StudyAnswers, student: str) -> str:
     """Returns the sentence on the order of a student's settings, and on how many cannot be told from the first."""
     cells = answers.of(student)
     finished = [cell for cell in cells if cell.place is not None]
     left = len(cells) - len(finished)
-    unfinished = f" {counted(left, 'setting')} {'is' if left == 1 else 'are'} not finished." if left else ""
+    unfinished = f" {counted(left, 'setting')} {_left_out(cells, left)}." if left else ""
     if len(finished) < 2:
         return f"There is no order of fewer than two finished settings.{unfinished}"
     rivals = sum(cell.is_rival for cell in finished)

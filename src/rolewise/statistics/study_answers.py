@@ -37,8 +37,9 @@ class RankedCell:
         behind: its difference to the best of its student in what the order is by, paired by seed; None for the best.
         behind_p: p value of that difference, adjusted for all others of its student (Holm); None where there is none.
         gain: of distillation; None for a cell without it, or without a counterpart.
-        seeds: seeds that are finished.
+        seeds: seeds that have a number.
         of_seeds: seeds that it has.
+        finished: seeds that are finished, with a number or without.
     """
 
     group: Group
@@ -53,6 +54,7 @@ class RankedCell:
     gain: Gain | None
     seeds: int
     of_seeds: int
+    finished: int = 0
 
     @property
     def is_rival(self) -> bool:
@@ -169,8 +171,7 @@ def _values(rows: Sequence[Row], column: str) -> dict[int, float]:
 
 
 def _cell(group: Group, levels: dict[str, Level], rows: Sequence[Row], metric: MetricInfo, column: str) -> RankedCell:
-    seeds = len({row["seed"] for row in rows})
-    done, held = _values(rows, metric.key), _values(rows, column)
+    seeds, done, held = len({row["seed"] for row in rows}), _values(rows, metric.key), _values(rows, column)
     return RankedCell(
         group=group,
         cells=tuple(dict.fromkeys(str(row["cell"]) for row in rows)),
@@ -184,6 +185,7 @@ def _cell(group: Group, levels: dict[str, Level], rows: Sequence[Row], metric: M
         gain=None,
         seeds=len(done),
         of_seeds=seeds,
+        finished=len({row["seed"] for row in rows if row["status"] == "done"}),
     )
 
 

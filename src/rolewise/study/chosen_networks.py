@@ -56,7 +56,11 @@ def choose(rows: Sequence[Row], metric: MetricInfo = ACCURACY) -> list[ChosenNet
     column = f"validation_{metric.key}"
     validated = all(row.get(column) is not None for mine in alike.values() for row in mine)
     score = column if validated else metric.key
-    means = {name: metric.goodness(statistics.fmean(row[score] for row in mine)) for name, mine in alike.items()}
+    means = {
+        name: metric.goodness(statistics.fmean(row[score] for row in mine))
+        for name, mine in alike.items()
+        if all(row[score] is not None for row in mine)
+    }
     reasons: dict[tuple[str, ...], list[str]] = {control: ["control"]}
     if len(means) > 1:
         reasons.setdefault(max(means, key=lambda name: means[name]), []).append("best")

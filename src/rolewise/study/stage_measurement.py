@@ -21,6 +21,7 @@ from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import SeedData, seed_data_of
 from rolewise.experiment.stage_graph import Stage
 from rolewise.experiment.stages import find_stage, trained_network
+from rolewise.files import number_or_null
 from rolewise.inputs import InputSpec, prepare
 from rolewise.instruments.measure_call import call_measure
 from rolewise.instruments.measurements import measure_of
@@ -81,7 +82,7 @@ def measured(run: RunFolder, stage: Stage, wanted: Sequence[MeasureEntry]) -> di
         if name == ALWAYS and task.metrics != CLASS_METRICS:
             # The config's metrics, or those of another task, take the place of accuracy.
             metrics = evaluate(model, opened.source, opened.indices, spec, device=data.device, task=task)
-            values = {key: value if math.isfinite(value) else None for key, value in metrics.values.items()}
+            values = {key: number_or_null(value) for key, value in metrics.values.items()}
         else:
             values = call_measure(
                 measure_of(name), model.eval(), test, offered(run, data, stage, opened, name), one.settings

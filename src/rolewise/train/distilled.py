@@ -48,7 +48,7 @@ class Distilled:
     def validation(self) -> dict[int, float]:
         """The first validation metric by epoch, from 1 on."""
         key = f"validation_{self.info.key}"
-        return {line["epoch"]: line[key] for line in self.history if key in line}
+        return {line["epoch"]: line[key] for line in self.history if line.get(key) is not None}
 
     def save(self, path: AnyPath) -> Path:
         """Writes the student's weights; ``rolewise.train.load_weights(network, path)`` reads them.

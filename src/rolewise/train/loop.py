@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from rolewise.errors import InputError, Interrupted
-from rolewise.files import AnyPath, as_path, naming
+from rolewise.files import AnyPath, as_path, naming, number_or_null
 from rolewise.processes import asked_to_stop
 from rolewise.train.checkpoint import save_weights
 from rolewise.train.given import check_count
@@ -84,7 +84,7 @@ def fit(
             entry = trainee.run_epoch(measured=trainee.epoch in measured, pause=pause)
             if entry is not None:
                 if validate is not None and trainee.epoch in asked and ranks.rank == 0:
-                    entry[f"validation_{trainee.distiller.task.metrics[0].key}"] = validate()
+                    entry[f"validation_{trainee.distiller.task.metrics[0].key}"] = number_or_null(validate())
                 seconds = saved.end_epoch(line(entry))
                 speed = trainee.images_seen / trainee.epoch / max(seconds, 1e-9)
                 times = {"epoch": trainee.epoch, "seconds": round(seconds, 4), "images_per_second": round(speed)}
