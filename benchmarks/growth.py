@@ -218,12 +218,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if given.what == "search":
             grown_search(Path(folder) / "search", given.members, given.intervals, given.workers, figures)
-            keep = ("members", "intervals", "workers")
+            settings = {"members": given.members, "intervals": given.intervals, "workers": given.workers}
         else:
             grown_study(Path(folder), given.cells, figures)
-            keep = ("cells",)
+            settings = {"cells": given.cells}
     figures.keep("memory, MB", memory())
-    quiet.write(given.json, {"settings": {name: getattr(given, name) for name in keep}, "figures": figures.found})
+    quiet.write(given.json, {"settings": settings, "figures": figures.found})
 
 
 if __name__ == "__main__":

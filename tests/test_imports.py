@@ -35,6 +35,7 @@ FOUNDATION = {
     "reach",
     "registry",
     "results_format",
+    "sealed_bytes",
     "seals",
     "seeds",
     "setting_messages",

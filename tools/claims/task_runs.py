@@ -137,6 +137,6 @@ def log_task_gains(figures: Figures) -> Iterator[Told]:
     more = "; ".join(f"{run} had {listed([f'`{one}`' for one in methods])}" for run, methods in others.items())
     yield aside(
         f"What was tried is what the configs name, at one weight and one temperature each: logits alone for "
-        f"{listed(plain)}; {more}. Methods on features, longer trainings and more seeds were not tried: each run was to "
-        "end in half an hour of two cores, a detector's in an hour."
+        f"{listed(plain)}; {more}. Methods on features, longer trainings and more seeds were not tried: each run was "
+        "to end in half an hour of two cores, a detector's in an hour."
     )

@@ -55,8 +55,8 @@ def _no_methods(what: str) -> str:
     made = _MADE_FOR.get(what, ())
     names = f" Made for {what} are {', '.join(f'`{name}`' for name in made)} (docs/methods.md)." if made else ""
     return (
-        f"methods: no comparison of this tool's is on {what}, so that nothing speaks for another than the config's "
-        f"own, which stay.{names} `rolewise compare --methods NAMES --data CONFIG` compares some on these data."
+        f"methods: no comparison of this tool's is on {what}, so that there is no reason to change those of the "
+        f"config, which stay.{names} `rolewise compare --methods NAMES --data CONFIG` compares some on these data."
     )
 
 
