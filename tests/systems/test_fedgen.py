@@ -56,7 +56,7 @@ def test_settings_that_do_not_fit_are_refused(settings: list[str], text: str) ->
 
 def test_an_engine_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"engine flower needs Flower.*pip install 'rolewise\[flower\]'"):
+    with pytest.raises(InputError, match=r'engine flower needs Flower.*pip install "rolewise\[flower\]"'):
         system_settings(SYSTEMS["fedgen"], ["engine=flower", 'shared=["parameters"]'])
 
 

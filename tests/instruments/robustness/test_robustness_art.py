@@ -108,5 +108,5 @@ def test_auto_attack_says_what_it_lacks(
         raise ImportError(f"no module {name}")
 
     monkeypatch.setattr("importlib.import_module", missing)
-    with pytest.raises(InputError, match="pip install 'rolewise"):
+    with pytest.raises(InputError, match='pip install "rolewise'):
         auto_attack(network, *unseen, epsilon=0.1, generator=generator)
