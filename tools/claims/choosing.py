@@ -100,8 +100,8 @@ def choosing_photographs(figures: Figures) -> Iterator[Told]:
         "on the other side of kd here."
     )
     yield aside(
-        "Weights of the presets were found on larger images, with more classes and in far longer trainings, and nothing "
-        "here was tuned."
+        "Weights of the presets were found on larger images, with more classes and in far longer trainings, and "
+        "nothing here was tuned."
     )
 
 
