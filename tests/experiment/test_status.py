@@ -164,6 +164,9 @@ def test_the_time_to_go_is_by_the_pace_up_to_now() -> None:
     weights = {"a": 10.0, "b": 10.0, "c": 20.0}
     assert remaining_seconds(weights, [], {}, 5.0, 20.0) == 20.0, "nothing is done: by the estimate"
     assert remaining_seconds(weights, ["a"], {}, 30.0, 1) == 90.0, "three times as slow as estimated"
+    # Ten seconds, mostly of a start, for a fiftieth of what is planned at five.
+    assert remaining_seconds(weights, [], {"a": 0.08}, 10.0, 5.0) == pytest.approx(0.08 * 490 + 0.92 * 4.9)
+    assert remaining_seconds(weights, [], {"a": 0.08}, 10.0, 0.0) == pytest.approx(490.0), "there is no plan"
     assert remaining_seconds(weights, ["a"], {"c": 0.5}, 30.0, 1) == 30.0
     assert remaining_seconds(weights, ["a", "b", "c"], {}, 30.0, 1) == 0.0
 

@@ -148,10 +148,17 @@ def part_done(text: str) -> float:
     return min(1.0, int(match[1]) / max(1, int(match[2]))) if match else 0.0
 
 
+#: The part of all work from which on the pace alone says how long the rest takes.
+_PACE_FROM = 0.25
+
+
 def remaining_seconds(
     weights: Mapping[str, float], done: Collection[str], parts: Mapping[str, float], spent: float, planned: float
 ) -> float:
-    """Returns the seconds that are left, by the pace up to now, or as planned where hardly anything is done yet.
+    """Returns the seconds that are left, by the pace up to now; early on, as planned, and in between by both.
+
+    Until a quarter is done, the start of the processes would count as pace: ten seconds for the first three hundredths
+    of what takes five.
 
     Args:
         weights: work of each stage, such as its estimated seconds.
@@ -164,7 +171,7 @@ def remaining_seconds(
     over = sum(weights.get(name, 0.0) for name in done)
     over += sum(weights.get(name, 0.0) * part for name, part in parts.items())
     left = max(0.0, total - over)
-    # Before a fiftieth is done, the start of the processes would count as pace.
-    if over <= total / 50:
-        return planned * left / total if total else 0.0
-    return left * spent / over
+    if not over:
+        return planned if total else 0.0
+    trust = min(1.0, over / total / _PACE_FROM) if planned else 1.0
+    return trust * left * spent / over + (1 - trust) * planned * left / total
