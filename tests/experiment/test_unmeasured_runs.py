@@ -119,3 +119,31 @@ def test_a_run_that_has_no_number_at_all(rolewise: Rolewise, home: Path) -> None
     assert code == 0 and "small none+distill (every seed)" in read(text), error
     code, text, error = rolewise("compare-runs", folder, folder)
     assert code == 0 and "no network in common" in read(text), error
+
+
+@pytest.mark.slow
+def test_a_study_of_which_one_seed_has_no_number(rolewise: Rolewise, home: Path) -> None:
+    changed = "".join(f"  {path}: {json.dumps(value)}\n" for path, value in SMALL.items())
+    (home / "study.yaml").write_text(
+        f"name: studied\nworkers: 1\nbase: {QUICK}\nseeds: [0, 1]\nset:\n{changed}  {METRIC.replace('=', ': ')}\n"
+        "grid: {distill.label_weight: [0.1, 1.0]}\n"
+        "questions:\n  - ask: Do labels help?\n    of: {distill.label_weight: 1.0}\n"
+        "    against: {distill.label_weight: 0.1}\n    metric: precision\n    wanted: higher\n"
+    )
+    folder = home / "study"
+    code, text, error = rolewise("study", home / "study.yaml", "--out", folder)
+    assert code == 0, error
+    assert "6 settings have no number in every seed" in read(text)
+    with (folder / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["status"] for row in rows} == {"done"} and {row["seed"] for row in rows if row["precision"]} == {"0"}
+    code, text, error = rolewise("report", folder)
+    assert code == 0, error
+    read((folder / "report.html").read_text())
+    code, text, error = rolewise("table", folder)
+    assert code == 0, error
+    assert read(text)
+    cells = sorted((folder / "cells").iterdir())
+    code, text, error = rolewise("compare-runs", *cells)
+    assert code == 0, error
+    assert read(text)
