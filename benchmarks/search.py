@@ -90,7 +90,7 @@ def bare_members(size: argparse.Namespace, epochs: int, members: range, gate: An
         gate.wait()
 
 
-def bare_beside(seconds: dict[str, float], size: argparse.Namespace, epochs: int) -> None:
+def bare_beside(name: str, seconds: dict[str, float], size: argparse.Namespace, epochs: int) -> None:
     """Times the trainings alone on two cores: each of two processes has half of the members, and both are there."""
     context = multiprocessing.get_context("spawn")
     gate = context.Barrier(3)
@@ -100,15 +100,15 @@ def bare_beside(seconds: dict[str, float], size: argparse.Namespace, epochs: int
     for half in halves:
         half.start()
     gate.wait()
-    with timed("trainings alone, 2 processes", seconds):
+    with timed(name, seconds):
         gate.wait()
     for half in halves:
         half.join()
 
 
-def on_ray(seconds: dict[str, float], size: argparse.Namespace, epochs: int) -> bytes:
+def on_ray(name: str, seconds: dict[str, float], size: argparse.Namespace, epochs: int) -> bytes:
     """Times the search on two of Ray's actors, which are started for it, and of that what follows their start."""
-    with timed("Ray's actors, 2 workers, with their start", seconds) as folder:
+    with timed(f"{name}, with their start", seconds) as folder:
         make = digits(epochs)
         make.first = folder / "first"
         search(
@@ -123,7 +123,6 @@ def on_ray(seconds: dict[str, float], size: argparse.Namespace, epochs: int) -> 
         )
         passed = time.time() - make.first.stat().st_mtime
         lineage = (folder / "search" / "lineage.json").read_bytes()
-    name = "Ray's actors, 2 workers"
     seconds[name] = min(passed, seconds.get(name, passed))
     print(f"  {name:<40}{passed:8.2f} s", flush=True)
     return lineage
@@ -140,7 +139,9 @@ def ray_tune(seconds: dict[str, float], size: argparse.Namespace, epochs: int, c
     for mode, synchronous in (("asynchronous", False), ("synchronous", True)) * size.repeats:
         with timed(f"Ray Tune PBT, {mode}, {cpus} CPUs", seconds) as folder, silence():
             fit_with_tune(digits(epochs), run, folder, threads=1, synchronous=synchronous)
-    lineages = {on_ray(seconds, size, epochs) for _ in range(size.repeats)}
+    lineages = {on_ray("Ray's actors, 2 workers", seconds, size, epochs) for _ in range(size.repeats)}
+    for _ in range(size.repeats):
+        on_ray("Ray's actors, 2 workers, longer", seconds, size, size.long_epochs)
     ray.shutdown()
     assert len(lineages) == 1, "the lineage must not depend on which actor did what"
     return lineages.pop()
@@ -173,7 +174,7 @@ def main() -> None:
     bare({}, size, size.epochs)
     for _ in range(size.repeats):
         bare(seconds, size, size.epochs)
-        bare_beside(seconds, size, size.epochs)
+        bare_beside("trainings alone, 2 processes", seconds, size, size.epochs)
     local("local, 2 workers, first search", seconds, size, size.epochs, 2)
     for _ in range(size.repeats):
         one = local("local, 1 worker", seconds, size, size.epochs, 1)
@@ -197,6 +198,11 @@ def main() -> None:
     for _ in range(size.repeats):
         local("local, 1 worker, longer", seconds, size, size.long_epochs, 1)
         local("local, 2 workers, longer", seconds, size, size.long_epochs, 2)
+        bare_beside("trainings alone, 2 processes, longer", seconds, size, size.long_epochs)
+    longer = seconds["trainings alone, 2 processes, longer"]
+    ratios["local_2_workers_over_trainings_alone_longer"] = seconds["local, 2 workers, longer"] / longer
+    if not size.no_ray:
+        ratios["on_ray_2_workers_over_trainings_alone_longer"] = seconds["Ray's actors, 2 workers, longer"] / longer
     ratios["one_worker_over_two"] = seconds["local, 1 worker, longer"] / seconds["local, 2 workers, longer"]
     for name, value in ratios.items():
         print(f"  {name:<46}{value:8.2f}")
