@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from rolewise.files import write_json
+from rolewise.files import read_json, write_json
 
 #: Wall over process time of the fixed work, at most, for figures that are worth keeping.
 LIMIT = 1.05
@@ -103,6 +103,13 @@ def write(path: Path | None, content: dict[str, Any], *, claim: bool = True) -> 
     if claim and found > LIMIT:
         raise SystemExit(f"{path} is not written: something else had the processor meanwhile; measure again")
     write_json(path, {**content, "conditions": conditions()})
+
+
+def add(path: Path | None, name: str, found: dict[str, Any]) -> None:
+    """Adds counts, which no other work moves, to those of other names in a file; nothing where the path is None."""
+    if path is not None:
+        before = read_json(path, "counts of other names") if path.exists() else {}
+        write_json(path, {**before, name: found})
 
 
 def ratio(values: list[float], reference: list[float]) -> dict[str, float]:

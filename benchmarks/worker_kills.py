@@ -32,10 +32,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import quiet
 import torch
 from ray_machines import RayMachines, be_patient
 
-from rolewise.files import read_json, write_json
 from rolewise.jobs.job import MOST_LOSSES
 from rolewise.jobs.ray_cluster import RayCluster
 from rolewise.search import Genome, ScalarGene, Space, load_lineage, search
@@ -245,9 +245,7 @@ def main() -> None:
             cluster = RayCluster("local")
         kills, other = killed_workers(folder, given.kills, cluster, choice)
     whom = "the main process" if given.main else "machines" if given.nodes else f"workers ({given.runner})"
-    if given.json is not None:
-        before = read_json(given.json, "kills of other victims") if given.json.exists() else {}
-        write_json(given.json, {**before, whom: {"kills": kills, "searches_with_other_bytes": other}})
+    quiet.add(given.json, whom, {"kills": kills, "searches_with_other_bytes": other})
     print(f"{kills} kills of {whom} in {time.monotonic() - began:.0f} s: {other} searches with other bytes")
     if other:
         print(f"the searches are kept in {folder}")

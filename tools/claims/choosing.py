@@ -13,7 +13,7 @@ from rolewise.statistics.noise_levels import LIMIT
 
 #: The committed comparison of every method that fits a small classifier.
 NAME = "compare_digits"
-#: That of twelve methods on 10,000 photographs of 20 classes.
+#: That of twelve methods on photographs of 20 classes.
 PHOTOGRAPHS = "compare_r20_r8"
 #: Most methods that a sentence names.
 _MOST = 6

@@ -31,6 +31,7 @@ def watch_command(
 
     Example: rolewise watch runs/digits --port 8080
     """
+    from rolewise.experiment.folder_damage import SYSTEM
     from rolewise.report.live_page import LivePage
     from rolewise.report.live_server import LOOPBACK, live_server
 
@@ -38,7 +39,7 @@ def watch_command(
         raise InputError(f"--every must be at least 0.5 seconds, got {every}")
     if run_folder.exists() and not run_folder.is_dir():
         raise InputError(f"the run folder must be a folder, got the file {run_folder}; give the one that --out named")
-    if (run_folder / "system.json").is_file():
+    if (run_folder / SYSTEM).is_file():
         raise InputError(
             f"{run_folder} is a system's folder, whose page is written when all is done; "
             f"follow it by: rolewise status {run_folder}"

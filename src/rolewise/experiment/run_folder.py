@@ -12,6 +12,7 @@ from typing import Any
 from rolewise.config import ExperimentConfig, load_experiment_config
 from rolewise.errors import InputError
 from rolewise.experiment.folder_binding import bind, holds_work, is_bound_to, unbind
+from rolewise.experiment.folder_damage import SYSTEM
 from rolewise.experiment.input_digests import inputs_of, remember
 from rolewise.experiment.lock import holder_of, locked
 from rolewise.experiment.own_code import import_operations
@@ -191,7 +192,7 @@ def _instead_of_a_run(root: Path) -> str:
     """Returns the reason why a folder is no run's, and the remedy."""
     if (root / "study.json").is_file():
         return f"it is a study's); give one of its cells, each of which is a run: {root / 'cells'}/NAME"
-    if (root / "system.json").is_file():
+    if (root / SYSTEM).is_file():
         return f"it is a system's); see {root / 'report.html'} and results.csv, which rolewise system writes anew"
     if root.is_file():
         return "it is a file); give the folder that rolewise run CONFIG --out DIR made"

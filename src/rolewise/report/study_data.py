@@ -74,8 +74,7 @@ def read_study(root: Path) -> StudyData:
         if early or not (root / name).exists():
             return root / name
         if name in record.get("files", {}):
-            remedy = PUT_BACK
-            return check_file(root / name, record["files"][name], remedy)
+            return check_file(root / name, record["files"][name], PUT_BACK)
         return top_product(root / name)
 
     try:
