@@ -12,10 +12,10 @@ import torch
 
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import RolewiseError, RunError
+from rolewise.experiment.begun_folder import TRACEBACK, holds_other_files
 from rolewise.files import write_text
 from rolewise.foreign_code import ForeignError, code_location, file_of, modules_in
 
-TRACEBACK = "traceback.txt"
 #: Short memory is nobody's code.
 _MEMORY = (MemoryError, torch.OutOfMemoryError)
 _LINE = re.compile(r'File "(.+)", line (\d+)')
@@ -30,8 +30,7 @@ def keep_traceback(root: Path, text: str) -> Path | None:
     records = ("run.json", "study.json", "config.yaml", "study.yaml")
     if root.exists() and not root.is_dir():
         return None
-    names = {entry.name for entry in root.iterdir()} if root.exists() else set()
-    if names - {".lock", TRACEBACK} and not names.intersection(records):
+    if holds_other_files(root) and not any((root / name).exists() for name in records):
         return None
     root.mkdir(parents=True, exist_ok=True)
     write_text(root / TRACEBACK, text)

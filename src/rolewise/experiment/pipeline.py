@@ -10,9 +10,10 @@ from typing import Any
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
 from rolewise.experiment import builders
+from rolewise.experiment.begun_folder import TRACEBACK
 from rolewise.experiment.estimate import run_seconds, stage_times
 from rolewise.experiment.executor import StageUpdate, run_stages
-from rolewise.experiment.failures import TRACEBACK, blamed
+from rolewise.experiment.failures import blamed
 from rolewise.experiment.predictions import write_predictions
 from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import write_results

@@ -11,6 +11,7 @@ from typing import Any
 
 from rolewise.config import ExperimentConfig, load_experiment_config
 from rolewise.errors import InputError
+from rolewise.experiment.begun_folder import holds_other_files
 from rolewise.experiment.folder_binding import bind, holds_work, is_bound_to, unbind
 from rolewise.experiment.folder_damage import SYSTEM
 from rolewise.experiment.input_digests import inputs_of, remember
@@ -155,7 +156,7 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False, exten
             f"{run} is missing, so nobody knows what the stages beside it were made from; put it back, or start anew "
             "with --fresh (what is there is moved aside)"
         )
-    elif _holds_other_files(root):
+    elif holds_other_files(root, ("environment.json", "config.yaml")):
         raise InputError(f"--out must name a new folder or a run's, got {root}, which has other files; choose another")
     root.mkdir(parents=True, exist_ok=True)
     if not run.exists() or not all((root / name).exists() for name in MADE):
@@ -219,13 +220,6 @@ def held(run: RunFolder) -> Iterator[None]:
     """
     with locked(run.root):
         yield
-
-
-def _holds_other_files(root: Path) -> bool:
-    if not root.exists() or (root / "config.yaml").exists():
-        return False
-    # A traceback is of a config that named faulty code, before there was a run.
-    return any(entry.name not in (".lock", "traceback.txt", "state.json") for entry in root.iterdir())
 
 
 def move_aside(root: Path) -> None:

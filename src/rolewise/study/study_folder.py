@@ -13,6 +13,7 @@ from rolewise.config.experiment_values import dump_values, value_differences
 from rolewise.config.study import Study
 from rolewise.errors import InputError
 from rolewise.experiment import builders
+from rolewise.experiment.begun_folder import holds_other_files
 from rolewise.experiment.folder_binding import holds_work
 from rolewise.experiment.input_digests import check_inputs, inputs_of, module_inputs, remember, streamed
 from rolewise.experiment.run_folder import RunFolder, held, move_aside
@@ -122,20 +123,16 @@ def open_study(root: Path, study: Study, *, fresh: bool = False, extend: bool = 
             f"{made} is missing, so nobody knows what the stages beside it were made from; put it back, or start anew "
             "with --fresh (what is there is moved aside)"
         )
-    elif (
-        root.exists()
-        and not (root / "study.yaml").exists()
-        and any(e.name not in (".lock", "traceback.txt") for e in root.iterdir())
-    ):
+    elif holds_other_files(root, ("environment.json", "study.yaml")):
         raise InputError(
             f"--out must name a new folder or a study's, got {root}, which has other files; choose another"
         )
     if not made.exists() or not all((root / name).exists() for name in _MADE) or not _is_bound_to(made, known):
         # Where a process is at work, its table would not be that of the study that the folder says.
         with held(RunFolder(root)) if made.exists() else contextlib.nullcontext():
-            write_text(root / "study.yaml", dump_values(study.values))
             if not (root / "environment.json").exists():
                 write_json(root / "environment.json", environment(study.cells[0].config))
+            write_text(root / "study.yaml", dump_values(study.values))
             marks = {state: mark for cell in study.cells for state, mark in streamed(cell.config).items()}
             # Written last: a folder with study.json is whole.
             write_sealed(made, {**known, "files": {name: sha256(root / name) for name in _MADE}, "streamed": marks})

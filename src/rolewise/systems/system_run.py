@@ -9,6 +9,7 @@ from typing import Any
 
 from rolewise.csv_cells import as_csv
 from rolewise.errors import InputError, Interrupted, RunError
+from rolewise.experiment.begun_folder import holds_other_files
 from rolewise.experiment.folder_damage import PIECE_REMEDY, PIECES, SYSTEM, SYSTEM_REMEDY, read_or_remedy
 from rolewise.experiment.run_folder import RunFolder, held, move_aside
 from rolewise.experiment.run_record import machine
@@ -103,7 +104,7 @@ def _open(root: Path, record: Mapping[str, Any]) -> None:
     if not path.exists():
         if (root / PIECES).is_dir():
             raise InputError(f"{path} is missing; {SYSTEM_REMEDY}")
-        if root.exists() and any(entry.name not in (".lock", "state.json") for entry in root.iterdir()):
+        if holds_other_files(root):
             raise InputError(f"--out {root} must be a new folder or one of this system; choose another one")
         root.mkdir(parents=True, exist_ok=True)
         write_json(path, record)
