@@ -2,8 +2,10 @@
 
     python benchmarks/ranks.py [--json FILE] [--quick]
 
-The one process has all threads that torch takes by itself, each of the two half of them. Both are started anew in every
-round, in turn; the first epoch of each is left out. Figures are ratios of one round, their median and a 95% interval.
+Each of the two processes has half of the threads that torch takes by itself. Beside them trains one process with as
+many threads as one of them, which is what a second device of the same kind adds, and one with all the threads, which is
+whether a machine's own cores are better used by two. All are started anew in every round, in turn; the first epoch of
+each is left out. Figures are ratios of one round, their median and a 95% interval.
 """
 
 from __future__ import annotations
@@ -30,9 +32,12 @@ from rolewise.train import OptimizerSettings, Ranks, Trainee, TrainSettings
 
 #: Student, teacher, batch, steps of an epoch.
 CASES = {
-    "ResNet-8 <- ResNet-20, 32x32, KD": ("resnet8", "resnet20", 128, 8),
-    "ResNet-20 <- ResNet-56, 32x32, KD": ("resnet20", "resnet56", 128, 4),
+    "ResNet-8 <- ResNet-20, 32x32, KD": ("resnet8", "resnet20", 128, 4),
+    "ResNet-20 <- ResNet-56, 32x32, KD": ("resnet20", "resnet56", 128, 2),
 }
+#: Processes, and the share of the threads that each has.
+FORMS = {"one, half the threads": (1, 0.5), "one, all threads": (1, 1.0), "two, half the threads each": (2, 0.5)}
+TWO = "two, half the threads each"
 
 
 def trainee(case: str) -> Trainee:
@@ -76,14 +81,15 @@ def work(rank: int, world: int, threads: int, port: int, case: str, epochs: int,
         distributed.destroy_process_group()
 
 
-def seconds_of(world: int, case: str, epochs: int, threads: int) -> float:
-    """Returns the seconds of an epoch in so many processes."""
+def seconds_of(form: str, case: str, epochs: int, threads: int) -> float:
+    """Returns the seconds of an epoch in one of the forms, where torch has so many threads by itself."""
+    world, share = FORMS[form]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         result = str(Path(folder) / "seconds.json")
-        given = (world, max(1, threads // world), port, case, epochs, result)
+        given = (world, max(1, round(threads * share)), port, case, epochs, result)
         multiprocessing.spawn(work, given, nprocs=world)
         found: float = read_json(result, "seconds of a process")
     return found
@@ -95,21 +101,22 @@ def main() -> None:
     arguments = parser.parse_args()
     threads = torch.get_num_threads()
     quiet.begin(threads)
-    rounds, epochs = (2, 1) if arguments.quick else (6, 3)
+    rounds, epochs = (2, 1) if arguments.quick else (5, 3)
     found = []
     for case in CASES:
-        seconds: dict[int, list[float]] = {1: [], 2: []}
+        seconds: dict[str, list[float]] = {form: [] for form in FORMS}
         for turn in range(rounds):
             quiet.beat()
-            for world in (1, 2) if turn % 2 else (2, 1):
-                seconds[world].append(seconds_of(world, case, epochs, threads))
-        faster = quiet.ratio(seconds[1], seconds[2])
-        milliseconds = {str(world): 1000 * statistics.median(values) for world, values in seconds.items()}
+            for form in sorted(FORMS, reverse=bool(turn % 2)):
+                seconds[form].append(seconds_of(form, case, epochs, threads))
+        milliseconds = {form: 1000 * statistics.median(values) for form, values in seconds.items()}
+        faster = {form: quiet.ratio(values, seconds[TWO]) for form, values in seconds.items() if form != TWO}
         found.append({"case": case, "rounds": rounds, "epoch_milliseconds": milliseconds, "speed_of_two": faster})
-        print(
-            f"{case}: {milliseconds}; two are faster by {faster['median']:.3f} "
-            f"({faster['low']:.3f} to {faster['high']:.3f})"
-        )
+        for form, ratio in faster.items():
+            print(
+                f"{case}: two processes against {form}: {ratio['median']:.3f} ({ratio['low']:.3f} to "
+                f"{ratio['high']:.3f}) times as fast; {milliseconds[TWO]:.0f} and {milliseconds[form]:.0f} ms"
+            )
     machine = {"python": platform.python_version(), "torch": torch.__version__, "threads": threads}
     quiet.write(arguments.json, {"benchmark": "ranks", "machine": machine, "results": found}, claim=not arguments.quick)
 
