@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +15,7 @@ from rolewise.freed_memory import keep_freed_memory
 from rolewise.jobs.job import MOST_LOSSES, Job, JobEnd, JobRaised, WorkerDied
 from rolewise.jobs.job_server import GivenJob, JobServer
 from rolewise.jobs.ray_cluster import RayCluster, actor_environment, check_room, connected_ray
+from rolewise.jobs.worker_process import loaded_first
 
 #: The longest wait for an actor, in seconds: on a busy machine processes of Ray take a minute to start.
 _START = 300.0
@@ -35,8 +38,11 @@ class _Actor:
 class _Served:
     """The process of an actor; one of its threads carries jobs out, another one answers meanwhile."""
 
-    def __init__(self, gpus: float) -> None:
+    def __init__(self, gpus: float, modules: Sequence[str]) -> None:
         keep_freed_memory()
+        for module in modules:
+            with contextlib.suppress(ImportError):  # a job that needs it says so
+                importlib.import_module(module)
         self._server, self._words, self._stopping = JobServer(), list[str](), False
         import torch
 
@@ -65,6 +71,7 @@ class RayActors:
         count: number of workers.
         cluster: the cluster.
         should_stop: whether to break off while the workers start.
+        modules: names of modules that actors load before they get jobs.
 
     Raises:
         InputError: Ray is not installed, or the cluster has no room for so many workers.
@@ -72,12 +79,19 @@ class RayActors:
         RunError: the cluster cannot be reached, or a worker does not start.
     """
 
-    def __init__(self, count: int, cluster: RayCluster, should_stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        count: int,
+        cluster: RayCluster,
+        should_stop: Callable[[], bool] = lambda: False,
+        modules: Sequence[str] = (),
+    ) -> None:
         cluster = cluster.with_threads(1)
         self._ray = connected_ray(cluster)
         self._own, self._stopping, self._heard = cluster.address is None, False, 0.0
         self._actors: list[_Actor] = []
         self._pickled: dict[str, bytes] = {}
+        self._modules = loaded_first(modules)
         try:
             check_room(self._ray, count, cluster)
             self._gpus = cluster.gpus
@@ -166,7 +180,7 @@ class RayActors:
             self._ray.shutdown()
 
     def _start(self) -> _Actor:
-        handle = self._served.remote(self._gpus)
+        handle = self._served.remote(self._gpus, self._modules)
         return _Actor(handle, handle.ready.remote(), time.monotonic())
 
     def _has_started(self, place: int) -> bool:

@@ -72,9 +72,18 @@ def start_context(*modules: str) -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    own = [module for module in modules if module not in ("", "__main__", "builtins", "functools")]
-    context.set_forkserver_preload(["torch", "torch._dynamo", __name__, *own])
+    context.set_forkserver_preload(loaded_first(modules))
     return context
+
+
+def loaded_first(modules: Sequence[str]) -> list[str]:
+    """Returns the names of what a worker loads before it takes jobs; optimizers load ``torch._dynamo`` otherwise.
+
+    Args:
+        modules: names of those that its jobs need; what no process can load by name is left out.
+    """
+    own = [module for module in modules if module not in ("", "__main__", "builtins", "functools")]
+    return ["torch", "torch._dynamo", __name__, *own]
 
 
 def end_server() -> None:

@@ -77,7 +77,7 @@ def started_workers(
     """
     workers: Workers
     if cluster is not None:
-        workers = RayActors(count, cluster, should_stop)
+        workers = RayActors(count, cluster, should_stop, modules)
     elif count == 1 and not isolate:
         from rolewise.jobs.this_process import ThisProcess
 
