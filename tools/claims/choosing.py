@@ -15,6 +15,8 @@ from rolewise.statistics.noise_levels import LIMIT
 NAME = "compare_digits"
 #: That of twelve methods on photographs of 20 classes.
 PHOTOGRAPHS = "compare_r20_r8"
+#: The same for a student of another family than its teacher.
+OTHER_FAMILY = "compare_r20_cnn"
 #: Most methods that a sentence names.
 _MOST = 6
 
@@ -37,6 +39,10 @@ class Against:
     def stands(self) -> bool:
         """Whether the difference is beyond the noise of all methods together."""
         return self.p is not None and self.p <= LIMIT
+
+    def beyond(self, sign: int) -> bool:
+        """Whether it stands above kd (1) or below (-1)."""
+        return self.stands and sign * self.difference.mean > 0
 
 
 def methods_against_kd(figures: Figures, comparison: str = NAME) -> dict[str, Against]:
@@ -105,12 +111,31 @@ def choosing_photographs(figures: Figures) -> Iterator[Told]:
     )
 
 
+@paragraph("choosing_other_family")
+def choosing_other_family(figures: Figures) -> Iterator[Told]:
+    """The same below the table of the student of another family."""
+    yield from _found(figures, OTHER_FAMILY)
+    own, other = (methods_against_kd(figures, name) for name in (PHOTOGRAPHS, OTHER_FAMILY))
+    both = {
+        sign: [name for name, one in other.items() if one.beyond(sign) and own[name].beyond(sign)] for sign in (1, -1)
+    }
+    turned = [name for name, one in other.items() for sign in (1, -1) if one.beyond(sign) and own[name].beyond(-sign)]
+    yield told(
+        f"Beyond the noise above kd for either student: {_named(both[1])}; below it for either: {_named(both[-1])}."
+    )
+    yield told(f"Above it for one of them and below it for the other: {_named(turned)}.")
+
+
+def _named(names: list[str]) -> str:
+    return listed([f"`{name}`" for name in names]) if names else "none"
+
+
 def _found(figures: Figures, name: str) -> Iterator[Told]:
     table, found = figures.table(name), methods_against_kd(figures, name)
     gain = table.difference({"method": "kd", "part": "distilled"}, {"method": "labels alone", "part": "labels"})
     yield told(f"Plain kd changes the student on labels alone by {by_itself(gain)}.")
-    above = [name for name, one in found.items() if one.stands and one.difference.mean > 0]
-    below = [name for name, one in found.items() if one.stands and one.difference.mean < 0]
+    above = [name for name, one in found.items() if one.beyond(1)]
+    below = [name for name, one in found.items() if one.beyond(-1)]
     if above:
         named = [f"`{name}` ({one_by_one(found[name].difference)})" for name in above[:_MOST]]
         more = f" and {count(len(above) - _MOST)} more" if len(above) > _MOST else ""
