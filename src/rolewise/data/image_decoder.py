@@ -121,7 +121,7 @@ def decode_image(
 
 
 def why_unreadable(error: Exception) -> str:
-    """Returns what a decoder's error says of a file, without the object or the path that Pillow names again."""
+    """Returns the reason in a decoder's error, without the object or the path that Pillow names again."""
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):

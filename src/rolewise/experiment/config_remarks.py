@@ -42,9 +42,9 @@ def config_remarks(config: ExperimentConfig, *, imports: bool = True) -> Iterato
 
 
 def _teacher_input(config: ExperimentConfig) -> str | None:
-    """Returns a remark on a teacher from a file alone, which does not say how its training images were normalised.
+    """Returns a remark on a teacher from a file alone: the normalisation of its training images is unknown.
 
-    Of another run's stage, and of a network of another library, that is known.
+    Of another run's stage, and of a network of another library, it is known.
     """
     setting, model = weight_setting(config, "teacher"), config.teacher.model
     if config.teacher.weights is None or setting is None or is_stage(setting.file):
