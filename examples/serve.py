@@ -22,7 +22,7 @@ class Handler(BaseHTTPRequestHandler):
         """Predicts for the picture in the request's body."""
         content = self.rfile.read(min(max(0, int(self.headers["Content-Length"] or 0)), 32_000_000))
         found = content_prediction(predictor, content)
-        body = json.dumps(prediction_as_json(predictor, found, top=5)).encode()
+        body = json.dumps(prediction_as_json(predictor, found, top=5)).encode() + b"\n"
         self.send_response(400 if found.fault else 200)
         self.send_header("Content-Type", "application/json")
         self.end_headers()

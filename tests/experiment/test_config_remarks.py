@@ -40,6 +40,16 @@ def test_a_metric_that_comes_to_count_by_its_place_is_named() -> None:
     assert not list(config_remarks(load(QUICK, added), imports=False))
 
 
+def test_a_teacher_whose_file_does_not_say_how_its_images_were_normalised_is_remarked() -> None:
+    # The file is read by what loads a config, and not by its remarks.
+    config, model = load(QUICK), {"name": "small_cnn", "arguments": {"widths": [8, 12]}}
+    known = {**model, "mean": (0.3,), "std": (0.2,)}
+    for weights, network, remarks in (("t.pt", model, 1), ("t.pt", known, 0), ("runs/a#seed0/x", model, 0)):
+        teacher = type(config.teacher).model_validate({"weights": weights, "model": network})
+        found = [*config_remarks(config.model_copy(update={"teacher": teacher}))]
+        assert sum("t.pt was trained with others, set both" in text for text in found) == remarks
+
+
 def test_remarks_of_a_study_s_cells_are_printed_once(rolewise) -> None:
     code, text, _ = rolewise("validate", str(STUDY), "--set", f"set.device={ABSENT}")
     assert code == 0 and text.count("A run would be refused on this machine") == 1

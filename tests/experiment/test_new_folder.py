@@ -118,6 +118,11 @@ def test_photographs_take_fifteen_lines_and_their_folder(home: Path, photos: Pat
     assert "test" not in section and section["arguments"]["faulty"] == "skip"
 
 
+def test_photographs_come_with_the_server_of_the_examples(home: Path, photos: Path) -> None:
+    example = Path(__file__).resolve().parents[2] / "examples" / "serve.py"
+    assert (written("photos", photos).folder / "serve.py").read_bytes() == example.read_bytes()
+
+
 def test_photographs_without_a_folder_say_what_to_fill_in(home: Path, rolewise) -> None:
     code, text, _ = rolewise("new", "trial", "--template", "photos")
     assert code == 0 and "Fill in data.root in config.yaml first" in text

@@ -87,7 +87,7 @@ def test_a_lost_stage_is_named_above_the_bars_and_what_a_worker_prints_does_not_
         display.update(StageUpdate(f"{LONG}0", lost.partition(" ")[2]))
         print("UserWarning: colours are odd (a.py:3)", file=sys.stderr)
         text = display._console.file.getvalue()  # type: ignore[attr-defined]
-    for line in (lost, "UserWarning: colours are odd"):
+    for line in (wrapped(lost, 80), "UserWarning: colours are odd"):
         # It begins where the table's first line was, after the table was wiped.
         before = re.sub(r"\x1b\[[\d;]*m", "", text)
         assert before[: before.index(line)].endswith("\x1b[2K")

@@ -18,9 +18,9 @@ from rolewise.errors import InputError
 from rolewise.experiment.run_comparison import compare_runs
 from rolewise.experiment.run_record import write_record
 from rolewise.experiment.run_scores import run_score_table, run_scores
-from rolewise.files import as_json, read_json, write_json
+from rolewise.files import as_json, read_json, sha256, write_json
 from rolewise.report.table_formats import table_text
-from rolewise.seals import write_product, write_sealed
+from rolewise.seals import read_sealed, write_product, write_sealed
 from rolewise.statistics import holm
 from rolewise.statistics.estimates import unpaired
 
@@ -122,6 +122,9 @@ def test_another_version_is_a_caution(make: Make) -> None:
     environment = read_json(second / "environment.json", "it")
     environment["packages"]["torch"] = "0.1"
     write_json(second / "environment.json", environment)
+    record = read_sealed(second / "run.json", "it", "")
+    record["files"]["environment.json"] = sha256(second / "environment.json")
+    write_sealed(second / "run.json", record)
     (found,) = compare_runs([make("a", FIRST), second])
     assert any(line.startswith("torch ") and "and 0.1: another version" in line for line in found.cautions)
 
@@ -184,8 +187,7 @@ def test_a_run_beside_itself_has_each_caution_once(make: Make) -> None:
 @pytest.mark.parametrize("name", ["run.json", "config.yaml", "environment.json"])
 def test_a_damaged_file_of_a_run_is_named_and_not_compared(make: Make, name: str) -> None:
     one, other = make("a", FIRST), make("b", SECOND)
-    edited = [] if name == "environment.json" else [(other / name).read_bytes().replace(b"b", b"c", 1)]
-    for content in (b": [", *edited):
+    for content in (b": [", b"null", (other / name).read_bytes().replace(b"a", b"c", 1)):
         (other / name).write_bytes(content)
         with pytest.raises(
             InputError, match=rf"{name} .*(damaged|not valid JSON)[^;]*; (.*; )?(put it back|delete it)"

@@ -24,7 +24,7 @@ from rolewise.report import study_sentences, write_study_report
 from rolewise.report.study_contrasts import comparisons
 from rolewise.report.study_data import _KINDS, read_study
 from rolewise.report.study_figures import square
-from rolewise.report.study_opening import _leads
+from rolewise.report.study_opening import _leads, _questions
 from rolewise.report.study_page import short_labels
 from rolewise.statistics import Estimate
 from rolewise.statistics.effects import Level
@@ -185,6 +185,13 @@ def test_a_study_with_questions_says_how_many_are_answered() -> None:
     assert _leads(empty, {}, []) == ["Of 2 questions: 1 yes, 0 no, 1 cannot be told."]
     assert _leads(replace(empty, questions=tuple(answers[:1])), {}, []) == ["Is it? Yes."]
     assert _leads(replace(empty, questions=()), {}, ["Chosen: a."]) == []
+    assert _questions(replace(empty, questions=())) == [] and _questions(empty) == [("", answers)]
+    # Of very many those that are undecided come last, under a title.
+    many = _questions(replace(empty, questions=tuple(answers[::-1] * 7)))
+    assert [(title, {one.verdict for one in group}, len(group)) for title, group in many] == [
+        ("", {answers[0].verdict}, 7),
+        ("7 questions whose answer cannot be told", {answers[1].verdict}, 7),
+    ]
 
 
 def test_a_square_with_a_failure_has_no_mean() -> None:

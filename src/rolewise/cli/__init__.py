@@ -114,5 +114,7 @@ def _end_early() -> None:
 
 
 def _fail(text: str, code: int) -> None:
-    print(wrapped(text, shutil.get_terminal_size().columns) if sys.stderr.isatty() else text, file=sys.stderr)
+    # In a terminal over the ^C that it shows where a command is interrupted, which would push the first line's end out.
+    shown = f"\r{wrapped(text, shutil.get_terminal_size().columns)}" if sys.stderr.isatty() else text
+    print(shown, file=sys.stderr)
     raise SystemExit(code)

@@ -9,7 +9,7 @@ import typer
 
 from rolewise.cli.options import app, console
 from rolewise.errors import InputError, near
-from rolewise.words import counted
+from rolewise.words import counted, print_sentences
 
 _KNOWN = ("torchdistill",)
 
@@ -43,5 +43,5 @@ def convert_command(
     for title, texts in found.remarks:
         console.print(f"{title}:")
         for one in texts:
-            console.print(f"  {one}", soft_wrap=True)
+            print_sentences(console, f"  {one}")
     console.print(f"Config: {out}; check it by: rolewise validate {out}", soft_wrap=True)

@@ -68,7 +68,7 @@ def _name(path: Path, settings: Sequence[str]) -> None:
     if modules := {ZOOS.get(name, name): name in ZOOS for name in _modules(path, settings)}:
         absent = {True: "not installed", False: "not found"}
         named = ", ".join(f"{name} ({file_of(name) or absent[packaged]})" for name, packaged in modules.items())
-        console.print(f"Imports code that is not Rolewise's, and runs it: {named}", soft_wrap=True)
+        print_sentences(console, f"Imports code that is not Rolewise's, and runs it: {named}")
 
 
 def say(note: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rolewise.cli.options import app, console
+from rolewise.words import print_sentences
 
 
 @app.command("build-kernel")
@@ -21,6 +22,6 @@ def build_kernel_command() -> None:
     path = build_kernel()
     console.print(f"Kernel: {path}", soft_wrap=True)
     console.print("It was compared with torch, operation by operation: the same bytes.")
-    console.print(
-        "Augmentation on the CPU uses it from now on. ROLEWISE_KERNEL=off leaves the work to torch.", soft_wrap=True
+    print_sentences(
+        console, "Augmentation on the CPU uses it from now on. ROLEWISE_KERNEL=off leaves the work to torch."
     )

@@ -11,7 +11,7 @@ from rich.table import Table
 from rolewise.cli.options import DryRun, Fresh, app, console
 from rolewise.cli.stopping import HowFar, breakable, study_followed
 from rolewise.errors import InputError, RunError
-from rolewise.words import counted
+from rolewise.words import counted, print_sentences
 
 
 @app.command("compare")
@@ -96,7 +96,7 @@ def _show(comparison: Any) -> None:
     from rolewise.compare.comparison_files import comparison_title, write_comparison
 
     paths, cells = write_comparison(comparison), table_cells(comparison)
-    console.print(comparison_title(comparison), soft_wrap=True)
+    print_sentences(console, comparison_title(comparison))
     # Two tables, each of which has room in 80 columns: results, then costs.
     for columns in ((0, 1, 2, 3, *range(7, len(cells.headings))), (0, 4, 5, 6)):
         table = Table(box=None, padding=(0, 2, 0, 0))
@@ -108,9 +108,9 @@ def _show(comparison: Any) -> None:
         console.print(table)
     console.print("")
     for note in cells.notes:
-        console.print(note, soft_wrap=True)
+        print_sentences(console, note)
     for mark, note in cells.quoted:
-        console.print(f"[{mark}] quoted, not measured here: {note}", soft_wrap=True)
+        print_sentences(console, f"[{mark}] quoted, not measured here: {note}")
     console.print(
         f"\nPage:   {paths['html']}\nTables: {paths['csv']}, {paths['md'].name}, {paths['tex'].name}", soft_wrap=True
     )

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from rolewise.cli.options import app, console
 from rolewise.errors import InputError
-from rolewise.words import counted
+from rolewise.words import counted, print_sentences
 
 
 @app.command("new")
@@ -50,7 +50,7 @@ def new_command(
     made = new_folder(folder, template, data)
     console.print(f"{made.folder}: {', '.join(made.files)}", soft_wrap=True)
     if made.look is not None:
-        console.print("\n".join(_images(made.look)), soft_wrap=True)
+        print_sentences(console, "\n".join(_images(made.look)))
     if made.to_fill_in:
         console.print("\nFill in data.root in config.yaml first: the folder of your photographs.", soft_wrap=True)
     stand = [] if folder.resolve() == Path.cwd() else [f"cd {shlex.quote(os.fspath(folder))}"]

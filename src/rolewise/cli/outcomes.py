@@ -10,7 +10,7 @@ import typer
 
 from rolewise.cli.options import RunArgument, app, console
 from rolewise.errors import InputError
-from rolewise.words import counted
+from rolewise.words import counted, print_sentences
 
 
 @app.command("evaluate")
@@ -80,15 +80,15 @@ def export_command(
     announce_run(run_folder)
     if not stage:
         stage = default_stage(run_folder)
-        console.print(f"Stage: {stage} (name another to export that)", soft_wrap=True)
+        print_sentences(console, f"Stage: {stage} (name another to export that)")
     made = export_stage(run_folder, stage, form, out, given=given, output=output)
     console.print(plain_table(made.rows, made.metric), soft_wrap=True)
     for remark in made.remarks:
-        console.print(remark, soft_wrap=True)
-    console.print(
+        print_sentences(console, remark)
+    print_sentences(
+        console,
         f"{made.path}: {made.path.stat().st_size:,} bytes; {made.metric.title} {shown_score(made.metric, made.score)} "
         f"of {made.images:,} {made.part} {made.unit}s\nCard: {made.card}",
-        soft_wrap=True,
     )
 
 

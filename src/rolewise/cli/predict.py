@@ -14,7 +14,7 @@ import typer
 
 from rolewise.cli.options import app, console
 from rolewise.errors import InputError, RunError
-from rolewise.words import counted
+from rolewise.words import counted, print_sentences
 
 _LISTED = 20
 
@@ -173,7 +173,7 @@ def _predictor(place: Path, stage: str, arm: str, seed: int | None) -> Any:
         announce_run(place)
         predictor = predictor_of_run(place, stage=stage, arm=arm, seed=seed)
         other = "" if stage or arm else " (--stage, --arm and --seed name another)"
-        console.print(f"Network: {predictor.name}{other}", soft_wrap=True)
+        print_sentences(console, f"Network: {predictor.name}{other}")
     elif stage or arm or seed is not None:
         raise InputError(f"--stage, --arm and --seed are of a run folder, got the file {place}; leave them out")
     else:
@@ -182,11 +182,11 @@ def _predictor(place: Path, stage: str, arm: str, seed: int | None) -> Any:
     if not predictor.facts.own_rules:
         rules = predictor.facts.rules
         sides, colour = " x ".join(map(str, rules.shape)), "grey" if rules.grayscale else "RGB"
-        console.print(
+        print_sentences(
+            console,
             f"Note: the network's data were arrays, so how pictures become such is a guess: cropped and scaled to "
             f"{sides}, {colour}. Pictures that look otherwise, such as dark on light instead of light on dark, are "
             "another input than it was trained on.",
-            soft_wrap=True,
         )
     return predictor
 

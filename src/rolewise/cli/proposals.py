@@ -9,6 +9,7 @@ import typer
 
 from rolewise.cli.options import app, console
 from rolewise.errors import InputError
+from rolewise.words import print_sentences
 
 #: Exit code of ``advise --check`` where a fault was found.
 FAULTY = 3
@@ -99,4 +100,4 @@ def regret_command(
     from rolewise.statistics.regret import regret_sentence
 
     found, info = judged(table, load(advice), at or [], metric=metric, arm=arm)
-    console.print(regret_sentence(found, info.change_unit, info.scale), soft_wrap=True)
+    print_sentences(console, regret_sentence(found, info.change_unit, info.scale))

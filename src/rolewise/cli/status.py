@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from rolewise.cli.options import app, console
-from rolewise.words import counted, duration
+from rolewise.words import counted, duration, print_sentences
 
 #: Stages under way, and damaged files, that are shown.
 _MOST = 8
@@ -66,10 +66,10 @@ def _show(status: dict[str, Any]) -> None:
         spent = f" ({duration(time.time() - entry['since'])})" if state == "running" and "since" in entry else ""
         lines.append(f"  {entry['stage']}  {entry.get('text', '')}{spent}")
     lines += [f"  and {len(under_way) - _MOST} more"] if len(under_way) > _MOST else []
+    print_sentences(console, "\n".join(lines))
     if "command" in process:
-        lines.append(f"  {_command(status)}")
-    for line in lines:
-        console.print(line, soft_wrap=True)
+        # A command to copy stays in one line.
+        console.print(f"  {_command(status)}", soft_wrap=True)
 
 
 def _command(status: dict[str, Any]) -> str:
@@ -133,4 +133,4 @@ def _show_several(found: list[dict[str, Any]], root: Path) -> None:
     console.print(table)
     for status in found:
         for one in status["damaged"][:1]:
-            console.print(f"damaged: {one}", soft_wrap=True)
+            print_sentences(console, f"damaged: {one}")

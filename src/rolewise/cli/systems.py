@@ -68,7 +68,7 @@ def _run(name: str, out: Path, settings: Sequence[str], workers: int | None, fre
             after = f", {left} remaining" if far.left else ""
             console.print(f"{news.work.key}  {news.kind}, {counted(far.left, 'piece')} left{after}", soft_wrap=True)
         elif news.kind == "lost":
-            console.print(f"{news.work.key}  begun again: {news.value.cause}", soft_wrap=True)
+            print_sentences(console, f"{news.work.key}  begun again: {news.value.cause}")
 
     return run_system(name, out, settings, fresh=fresh, workers=workers, on_plan=on_plan, on_news=on_news)
 

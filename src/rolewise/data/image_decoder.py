@@ -115,9 +115,18 @@ def decode_image(
     except Exception as error:
         # Pillow's decoders fail in whatever way the bytes happen to lead to.
         raise FaultyImageError(
-            f"{name} cannot be read as an image ({type(error).__name__}: {error}); remove or replace it"
+            f"{name} cannot be read as an image ({why_unreadable(error)}); remove or replace it"
         ) from error
     return _channels_first(pixels)
+
+
+def why_unreadable(error: Exception) -> str:
+    """Returns the reason in a decoder's error, without the object or the path that Pillow names again."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "its content is of no picture format that is read"
+    return f"{type(error).__name__}: {error}"
 
 
 def _channels_first(pixels: np.ndarray) -> np.ndarray:

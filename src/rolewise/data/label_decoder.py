@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from rolewise.data.image_decoder import FaultyImageError, Orientation, Resize, picture_formats, turn_of
+from rolewise.data.image_decoder import FaultyImageError, Orientation, Resize, picture_formats, turn_of, why_unreadable
 from rolewise.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def decode_labels(path: Path, size: tuple[int, int], *, resize: Resize, outside:
         raise
     except Exception as error:
         raise FaultyImageError(
-            f"{path} cannot be read as a mask ({type(error).__name__}: {error}); remove or replace it"
+            f"{path} cannot be read as a mask ({why_unreadable(error)}); remove or replace it"
         ) from error
     if resize == "crop":
         numbers = ImageOps.fit(numbers, target, method=nearest)
@@ -93,5 +93,5 @@ def stored_size(path: Path | BinaryIO, orientation: Orientation) -> tuple[int, i
             return (image.height, image.width) if turned else (image.width, image.height)
     except Exception as error:
         raise FaultyImageError(
-            f"{path} cannot be read as an image ({type(error).__name__}: {error}); remove or replace it"
+            f"{path} cannot be read as an image ({why_unreadable(error)}); remove or replace it"
         ) from error

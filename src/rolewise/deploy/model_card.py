@@ -14,7 +14,6 @@ from rolewise.deploy.text_formats import TextSubject
 from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.stage_graph import Stage
-from rolewise.files import read_json
 from rolewise.metric_info import MetricInfo
 from rolewise.quant import float_layers, quantised_layers, size_in_bytes
 
@@ -197,7 +196,5 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 
 def _versions(run: RunFolder) -> dict[str, str]:
-    path = run.root / "environment.json"
-    known = read_json(path, "the run's environment") if path.is_file() else {}
-    packages = known.get("packages", {})
+    packages = run.environment().get("packages", {})
     return {key: str(packages[key]) for key in ("rolewise", "torch") if key in packages}

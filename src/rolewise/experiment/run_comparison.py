@@ -107,7 +107,7 @@ def _origin(place: AnyPath, *, validation: bool = False) -> RunOrigin:
     record = (
         None
         if place.is_file() or not (place / "run.json").is_file()
-        else whole_origin(place / "run.json", "config.yaml")
+        else whole_origin(place / "run.json", "config.yaml", "environment.json")
     )
     scores = run_scores(place, validation=validation)
     if place.is_file():
@@ -119,7 +119,12 @@ def _origin(place: AnyPath, *, validation: bool = False) -> RunOrigin:
         environment = read_json(known, "the environment") if known.is_file() else {}
     except InputError as error:
         raise InputError(f"{error}; {ANEW}") from error
-    return RunOrigin(scores, values if isinstance(values, dict) else None, record, environment)
+    return RunOrigin(
+        scores,
+        values if isinstance(values, dict) else None,
+        record,
+        environment if isinstance(environment, dict) else {},
+    )
 
 
 def _compared(first: RunOrigin, second: RunOrigin) -> RunComparison:

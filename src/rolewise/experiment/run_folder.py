@@ -109,6 +109,13 @@ class RunFolder:
         state = path.stat()
         return _config(path, state.st_mtime_ns, state.st_size)
 
+    def environment(self) -> dict[str, Any]:
+        """Returns the environment that the run was made in, checked as its config is; empty where there is none."""
+        # A study keeps one for all its cells.
+        path, digest = self.root / "environment.json", self.record()["files"].get("environment.json")
+        known = read_json(check_file(path, digest, ANEW), "the run's environment") if path.exists() else {}
+        return known if isinstance(known, dict) else {}
+
 
 @functools.lru_cache(maxsize=256)
 def _config(path: Path, modified: int, size: int) -> ExperimentConfig:

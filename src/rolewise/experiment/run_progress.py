@@ -94,7 +94,7 @@ class Display:
             self._left -= 1
             self._done.append(update.stage)
         if lost:
-            self._console.print(f"{update.stage} {update.text}", soft_wrap=True, markup=False)
+            print_sentences(self._console, f"{update.stage} {update.text}")
         if finished or lost:
             self._notes.pop(update.stage, None)
         else:

@@ -24,6 +24,8 @@ from rolewise.words import counted
 
 #: Settings of a student that a figure shows; the table has all.
 _MOST = 14
+#: Questions that are all open on the page; of more, those that are answered.
+_MOST_QUESTIONS = 12
 #: Rows of that table on the page, the first ones; all are in the numbers beside it.
 _MOST_ROWS = 1000
 #: Letters of a setting's name in one line of a figure.
@@ -42,11 +44,22 @@ def study_opening(data: StudyData, labels: Mapping[str, str], best: Sequence[str
     students = list(dict.fromkeys(cell.group[1] for cell in answers.cells))
     return {
         "leads": _leads(answers, labels, best),
-        "answers": answers.questions,
+        "questions": _questions(answers),
         "gains": study_gain_sentence(answers),
         "inert": inert_sentences(answers, labels),
         "rankings": [_ranking(answers, student, labels) for student in students],
     }
+
+
+def _questions(answers: StudyAnswers) -> list[tuple[str, list[Any]]]:
+    """Returns the questions with their answers; of very many those that are undecided come last, under a title."""
+    asked = list(answers.questions)
+    if len(asked) <= _MOST_QUESTIONS:
+        return [("", asked)] if asked else []
+    told = [one for one in asked if one.verdict in ("Yes", "No")]
+    rest = [one for one in asked if one not in told]
+    groups = [("", told), (f"{counted(len(rest), 'question')} whose answer cannot be told", rest)]
+    return [(title, group) for title, group in groups if group]
 
 
 def _leads(answers: StudyAnswers, labels: Mapping[str, str], best: Sequence[str]) -> list[str]:

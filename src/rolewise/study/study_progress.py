@@ -101,7 +101,7 @@ class StudyDisplay:
         if update.kind == "failed":
             self._failed.add(job.key)
         if update.kind in ("failed", "lost"):
-            self._console.print(f"{update.kind}: {job.name}: {update.text}", soft_wrap=True, markup=False)
+            print_sentences(self._console, f"{update.kind}: {job.name}: {update.text}")
         if self._live is not None:
             if self._drawn.due or self._last(event):
                 with self._drawn.spent():
