@@ -15,6 +15,9 @@ from text_toys import encoder_folder
 from torch import Tensor, nn
 
 import rolewise as rw
+from rolewise.advice import rules
+from rolewise.advice.dense_rules import dense_choices
+from rolewise.advice.gradient_probe import Pull
 from rolewise.advice.task_faults import task_faults
 from rolewise.data import ImageData, packed_boxes
 from rolewise.experiment import load, run
@@ -84,6 +87,22 @@ def test_a_detector_s_faults_are_judged_by_its_precision(spec: InputSpec | None,
         assert found.faults[0].sentence.startswith("COCO AP ") and "pixels in [0, 1]" in found.faults[0].also
 
 
+def test_pixels_are_compared_unsoftened_beside_whole_labels_and_other_tasks_keep_their_settings() -> None:
+    given = [{"name": "kd", "temperature": 4.0, "weight": 1.0}, {"name": "cwd", "temperature": 4.0}]
+    methods, choices, weight = dense_choices("segmentation", given)
+    assert methods == [{"name": "kd", "temperature": 1.0, "weight": 1.0}, given[1]] and weight == 1
+    assert [one.setting for one in choices] == ["distill.methods.temperature", "distill.label_weight"]
+    assert [one.setting for one in dense_choices("detection", given)[1]] == ["distill.label_weight"]
+    assert dense_choices("detection", given)[0] == given and dense_choices("multi_label", given) == (given, [], None)
+
+
+@pytest.mark.parametrize(("ratio", "weight"), [(0.099, 0.25), (0.05, 0.5), (34.0, 0.25), (60.0, 0.125), (1.0, 0.25)])
+def test_a_weight_hardly_beyond_a_bound_stays(ratio: float, weight: float) -> None:
+    methods, (choice,) = rules.weights([{"name": "kd", "weight": 0.25}], [Pull("kd", 0.25, ratio, 4)], 1.0)
+    assert methods[0]["weight"] == choice.value == weight
+    assert ("within 0.1 to 30" in choice.reason) == (weight == 0.25)
+
+
 @pytest.fixture
 def rolewise(rolewise: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
     """As elsewhere, with what is printed in one line."""
@@ -133,6 +152,10 @@ seeds: [0]
     assert "class_order is found by counting right answers, and detection has none" in text
     assert "augmentation and mixing follow from how much a teacher's mean answer" in text
     assert "The gradient of kd is " in text and "distill.methods[0].weight" in text
+    assert "corrections were tried on 6 images" in text and "AP at IoU 0.50" in text and "AP of the class blue" in text
+    assert "distill.label_weight 1 low" in text and "what papers on it set is proposed, without a measurement" in text
+    assert "for a whole image: not tried; where outputs are in another order, AP of the classes is near 0." in text
+    assert load(out / "advice.yaml").distill.label_weight == 1
     found = json.loads((out / "advice.json").read_text())
     assert found["faults"] == [] and found["task"] == "detection" and found["pulls"][0]["ratio"] > 0
     code, text, error = rolewise("validate", out / "advice.yaml")

@@ -81,6 +81,11 @@ def test_results_are_average_precision_with_intervals_over_images(shapes: Path, 
     assert within and all(one["low"] <= one["mean"] <= one["high"] for one in within)
     page = (folder / "report.html").read_text()
     assert "COCO AP" in page and "accuracy on the test set" not in page.lower()
+    kept = np.load(folder / "predictions.npz")
+    (arm,) = (one for one in found["arms"] if one["name"] == "none+distill")
+    each = kept["by_class/seed0/small-none+distill"]
+    assert each.shape == (2,) and np.nanmean(each) == pytest.approx(arm["metrics"]["ap"]["0"], abs=1e-12)
+    assert "AP in percent" in page and "takes for what" not in page
     metrics = evaluate_stage(folder, "seed0/small-none+distill")
     done = json.loads((folder / "stages/seed0/small-none+distill/done.json").read_text())
     assert metrics.values["ap"] == done["validation_ap"]

@@ -86,6 +86,18 @@ def test_results_are_the_mean_iou_with_intervals_over_images(folder: Path):
     assert len(grey) == 7 and not any(grey.values())  # the pictures have no colours, their classes have
     page = (folder / "report.html").read_text()
     assert "mean IoU of the classes" in page and "accuracy on the test set" not in page.lower()
+    # Class by class: the mean of the classes' IoU is the run's number, and their pixels give it.
+    kept = np.load(folder / "predictions.npz")
+    for name in ("small-none+distill", "small-none", "teacher-own"):
+        values, pixels = kept[f"by_class/seed0/{name}"], kept[f"confusion/seed0/{name}"]
+        arms = {f"{one['student']}-{one['name']}": one for one in found["arms"]}
+        arms |= {f"teacher-{one['augmentation']}": one for one in found["teachers"]}
+        assert np.nanmean(values) == pytest.approx(arms[name]["metrics"]["mean_iou"]["0"], abs=1e-12)
+        union = pixels.sum(0) + pixels.sum(1) - pixels.diagonal()
+        assert values == pytest.approx(pixels.diagonal() / union, abs=1e-12)
+    assert (
+        "IoU in percent" in page and "What small takes for what" in page and "percent of the pixels of the row" in page
+    )
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from claims.figures import Figures, count, percent
+from claims.figures import RESULTS, Figures, count, percent
+from claims.task_runs import second_run
 from claims.telling import Told, aside, paragraph, told
 from claims.verdicts import by_itself, changes, standing
 
@@ -25,8 +26,14 @@ def camvid(figures: Figures) -> Iterator[Told]:
         f"{changes([row.difference for row in arms.rows if not row.distilled])} without."
     )
     yield told(standing(arms, lambda row: f"{row.augmentation} {'with' if row.distilled else 'without'} distillation"))
+    later = (
+        ""
+        if (RESULTS / "camvid_channels.json").is_file()
+        else " Longer trainings and methods on features were not tried."
+    )
     yield aside(
         "No gain of distillation or of a searched schedule shows there. What was tried is in the config: logits "
         f"alone at one temperature, {count(figures.config('camvid.yaml')['teacher']['train']['epochs'])} epochs for "
-        "teacher and student, searches of a few epochs. Longer trainings and methods on features were not tried."
+        f"teacher and student, searches of a few epochs.{later}"
     )
+    yield from second_run(figures, "camvid_channels")

@@ -195,16 +195,20 @@ def weights(
             found.append(entry)
             continue
         ratio = pull.ratio / labels
-        bound = min(max(ratio, PULL[0]), PULL[1])
-        if bound != ratio:
+        # To one digit: a weight that is hardly beyond a bound is left as it is.
+        rounded = float(f"{ratio:.1g}")
+        bound = min(max(rounded, PULL[0]), PULL[1])
+        inside = bound == rounded
+        said = min(max(ratio, PULL[0]), PULL[1]) if inside else ratio
+        if not inside:
             entry["weight"] = float(f"{pull.weight * bound / ratio:.3g}")
         else:
             entry["weight"] = pull.weight
         what = (
-            f"its gradient is {ratio:.2g} times that of the labels at weight {pull.weight:g} (median of "
+            f"its gradient is {said:.2g} times that of the labels at weight {pull.weight:g} (median of "
             f"{pull.measured} measurements in the student's first steps)"
         )
-        kept = f", within {PULL[0]:g} to {PULL[1]:g}" if bound == ratio else f", so that it becomes {bound:g} times"
+        kept = f", within {PULL[0]:g} to {PULL[1]:g}" if inside else f", so that it becomes {bound:g} times"
         choices.append(Choice(f"distill.methods[{at}].weight", entry["weight"], what + kept, OWN, "low"))
         found.append(entry)
     return found, choices

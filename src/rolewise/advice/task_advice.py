@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from rolewise.advice import rules
 from rolewise.advice.advice_section import AdviceSection
 from rolewise.advice.case import Effort
+from rolewise.advice.dense_rules import dense_choices
 from rolewise.advice.result import DIAGNOSIS_ALONE
 from rolewise.advice.rules import Choice
-from rolewise.advice.task_faults import TaskDiagnosis, task_faults
+from rolewise.advice.task_faults import TaskDiagnosis, further_numbers, task_faults
 from rolewise.advice.task_result import TaskAdvice
 from rolewise.advice.task_sections import task_faults_section
 from rolewise.advice.term_gradients import term_pulls
@@ -25,15 +26,19 @@ from rolewise.distill.settings import method_name
 from rolewise.experiment import builders
 from rolewise.experiment.seed_data import SeedData
 from rolewise.seeds import generator
-from rolewise.train import evaluate
+from rolewise.tasks import class_info
+from rolewise.train import Metrics, evaluate
 
 _NO_PIXELS = "normalisation, channel_order, input_size and norm_mode are of pixels, and texts have none: not tried."
 _NO_ORDER = (
-    "class_order is found by counting right answers, and {task} has none for a whole example: not tried; see the "
-    "metric of each class in the report."
+    "class_order is found by counting right answers, and {task} has none for a whole {example}: not tried{classes}."
 )
 _NO_SIZE = "input_size: what {task} predicts may lie in pixels of the images as they are: no other size was tried."
 _NO_RIVALS = "weak_teacher compares right answers with the commonest class and the nearest mean image: not for {what}."
+_NO_ENTROPY_OF_PLACES = (
+    "softening, temperature and label weight are measured of one distribution over classes for a whole {example}, "
+    "which {task} has none of: what papers on it set is proposed, without a measurement."
+)
 _NO_ENTROPY = (
     "softening, temperature and label weight follow from the entropy and the right answers of one distribution over "
     "classes for each example, which {task} has none of: the config's own stay."
@@ -94,10 +99,14 @@ def advise_task(
     measures: dict[str, str] = {}
     choices: list[Choice] = []
     labels, absent = config.distill.label_weight, []
+    info, example = class_info(task), "text" if texts else "image"
+    of_classes = f"; where outputs are in another order, {info.title} of the classes is near 0" if info else ""
+    no_order = _NO_ORDER.format(task=task.name, example=example, classes=of_classes)
     if texts:
         source = data.seen_by("teacher")
         assert isinstance(source, TextData)
-        diagnosis = TaskDiagnosis((), (), None, *_measured(data, teacher, source, chosen))
+        found = _measured(data, teacher, source, chosen)
+        diagnosis = TaskDiagnosis((), (), None, found.first, found.examples, further_numbers(found, source.classes))
         absent += [_NO_PIXELS, _NO_RIVALS.format(what="texts")]
         if task.name == "classification":
             on_step("teacher: its outputs")
@@ -108,7 +117,7 @@ def advise_task(
             labels = float(weight.value)
             methods = rules.configured(methods, degrees.value, labels)
         else:
-            absent += [_NO_ORDER.format(task=task.name), _NO_ENTROPY.format(task=task.name)]
+            absent += [no_order, _NO_ENTROPY.format(task=task.name)]
     else:
         spec = data.pixel_spec(config.teacher.model)
         rows = data.final_indices(section.images, unseen=True)[: effort.images]
@@ -124,11 +133,14 @@ def advise_task(
             seed=data.seed,
             on_step=on_step,
         )
-        absent += [_NO_ORDER.format(task=task.name), _NO_SIZE.format(task=task.name), _NO_RIVALS.format(what=what)]
-        absent.append(_NO_ENTROPY.format(task=task.name))
+        absent += [no_order, _NO_SIZE.format(task=task.name), _NO_RIVALS.format(what=what)]
+        methods, published, whole = dense_choices(task.name, methods)
+        choices += published
+        labels = labels if whole is None else whole
+        absent.append((_NO_ENTROPY if whole is None else _NO_ENTROPY_OF_PLACES).format(task=task.name, example=example))
     if not check:
         absent += [_NO_DEVIATION.format(what=what), _no_methods(what)]
-    reading = diagnosis.reading
+    reading, measures = diagnosis.reading, {**diagnosis.further, **measures}
     on_diagnosis(task_faults_section(task.metrics[0], diagnosis))
     beyond = bool(diagnosis.faults) and (reading is None or reading.reverse or reading.recomputed)
     if check or beyond:
@@ -164,11 +176,10 @@ def advise_task(
     )
 
 
-def _measured(data: SeedData, teacher: nn.Module, source: TextData, chosen: Tensor) -> tuple[float, int]:
-    found = evaluate(
+def _measured(data: SeedData, teacher: nn.Module, source: TextData, chosen: Tensor) -> Metrics:
+    return evaluate(
         teacher, source, chosen, None, batch_size=64, device=data.device, task=builders.configured_task(data.config)
     )
-    return found.first, found.examples
 
 
 def _notes(held_out: bool | None) -> tuple[str, ...]:
@@ -178,6 +189,6 @@ def _notes(held_out: bool | None) -> tuple[str, ...]:
     }
     last = (
         "No student was trained: the proposal is a starting point, and only a comparison on several seeds decides "
-        "whether it is better."
+        "whether it is better. `rolewise validate ADVICE.yaml --cost` estimates how long it takes."
     )
     return (*((seen[held_out],) if held_out in seen else ()), last)

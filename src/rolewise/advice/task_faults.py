@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from rolewise.metric_info import MetricInfo
 from rolewise.seeds import generator
 from rolewise.statistics.estimates import holm
 from rolewise.statistics.resampling import resampled_values
-from rolewise.tasks import Task
+from rolewise.tasks import Task, class_values
 from rolewise.train import Metrics, evaluate
 
 #: Resamples of the examples, whose deviation is that of a gain.
@@ -59,6 +59,7 @@ class TaskDiagnosis:
         reading: the preprocessing that the teacher should have; None of texts.
         value: the first metric of the teacher read so.
         examples: that it was measured on.
+        further: the task's other metrics, and its number of each class, by name as text.
     """
 
     faults: tuple[TeacherFault, ...]
@@ -66,6 +67,7 @@ class TaskDiagnosis:
     reading: Preprocessing | None
     value: float
     examples: int
+    further: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Reversed(nn.Module):
@@ -161,7 +163,25 @@ def task_faults(
         )
         faults.append(replace(_fault(options[best], trials[best], info, len(indices)), also=also))
         reading, (before, spread) = options[best].reading, after[best]
-    return TaskDiagnosis(tuple(faults), tuple(tried), reading, before.first, before.examples)
+    further = further_numbers(before, source.classes)
+    return TaskDiagnosis(tuple(faults), tuple(tried), reading, before.first, before.examples, further)
+
+
+def further_numbers(found: Metrics, classes: Sequence[str]) -> dict[str, str]:
+    """Returns the metrics behind the first, and the number of each class where the task has one, as text by name.
+
+    Args:
+        found: of an evaluation.
+        classes: names of the classes.
+    """
+    numbers = {info.title: info.shown(found.values[info.key]) for info in found.infos[1:]}
+    each = class_values(found.metric, len(classes))
+    if each is not None:
+        for name, value in zip(classes, each.values.tolist(), strict=False):
+            numbers[f"{each.info.title} of the class {name}"] = (
+                "none there" if math.isnan(value) else each.info.shown(value)
+            )
+    return numbers
 
 
 def _p_value(gain: float, differences: Tensor, examples: int) -> float:

@@ -34,12 +34,13 @@ def task_faults_section(info: MetricInfo, diagnosis: TaskDiagnosis) -> AdviceSec
         info: the task's first metric.
         diagnosis: the faults, and what was tried.
     """
+    what = "texts" if diagnosis.reading is None else "images"
     sentences = tuple(
         f"{fault.name}: {FAULTS[fault.name]}. {fault.sentence[:1].upper()}{fault.sentence[1:]}."
-        + (f" The examples cannot distinguish this from: {', '.join(fault.also)}." if fault.also else "")
+        + (f" The {what} cannot distinguish this from: {', '.join(fault.also)}." if fault.also else "")
         + f" Remedy: {fault.remedy}."
         for fault in diagnosis.faults
-    ) or (f"No fault was found: {len(diagnosis.tried)} corrections were tried on {diagnosis.examples} examples.",)
+    ) or (f"No fault was found: {len(diagnosis.tried)} corrections were tried on {diagnosis.examples} {what}.",)
     rows = tuple(
         (one.fault, one.label, info.shown(one.before), info.shown(one.after), f"{one.adjusted:.2g}")
         for one in diagnosis.tried
@@ -56,6 +57,8 @@ def _measures(advice: TaskAdvice) -> AdviceSection:
         f"The gradient of {one.name} is {one.ratio:.2g} times that of the labels' term at weight {one.weight:g}."
         for one in advice.pulls
     )
+    if pulls and advice.task == "detection":
+        pulls += ("Boxes and the distances to their sides have terms of their own, which these ratios leave out.",)
     return AdviceSection("The teacher", (), ("measure", "teacher"), rows, pulls)
 
 

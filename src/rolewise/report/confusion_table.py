@@ -1,4 +1,4 @@
-"""The confusion matrix of a classifier as a table of a page."""
+"""The confusion matrix of a network as a table of a page."""
 
 from __future__ import annotations
 
@@ -8,25 +8,20 @@ from typing import Any
 import numpy as np
 
 from rolewise.report.drawing import table_address
-from rolewise.statistics.class_answers import confusion
 
 #: Classes that a table shows at most: those that are confused most.
 MOST = 12
 
 
-def confusion_table(
-    student: str, arm: str, labels: np.ndarray, answers: np.ndarray, names: Sequence[str]
-) -> dict[str, Any]:
+def confusion_table(student: str, arm: str, counts: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
     """Returns a table with a row for each true class and a column for each answer, in percent of the row.
 
     Args:
         student: the student's name.
         arm: the arm of its network.
-        labels: int [N], the true classes.
-        answers: int [S, N], the classes that it named, a row for each seed.
+        counts: int [K, K], images or pixels of each true class, rows, by the answer, columns, over all seeds.
         names: of the classes.
     """
-    counts = confusion(labels, answers, len(names))
     wrong = counts * (1 - np.eye(len(names), dtype=counts.dtype))
     worst = np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind="stable")[:MOST]
     shown = sorted(int(place) for place in worst)

@@ -2,6 +2,7 @@
 
 from rolewise.metric_info import MetricInfo
 from rolewise.tasks.class_metrics import BalancedAccuracy, CalibrationError, MacroF1, TopKAccuracy
+from rolewise.tasks.class_values import ClassValues, class_info, class_values
 from rolewise.tasks.classification import Classification
 from rolewise.tasks.detection import Detection
 from rolewise.tasks.detection_metrics import DetectionMetric
@@ -22,6 +23,7 @@ __all__ = [
     "TASKS",
     "BalancedAccuracy",
     "CalibrationError",
+    "ClassValues",
     "Classification",
     "Detection",
     "DetectionMetric",
@@ -44,6 +46,8 @@ __all__ = [
     "Task",
     "TopKAccuracy",
     "build_task",
+    "class_info",
+    "class_values",
     "metric",
     "metric_entry",
     "metric_faults",

@@ -154,6 +154,11 @@ class MetricSet:
         self._parts = list(parts)
         self._keys = [info.key for info in infos]
 
+    @property
+    def parts(self) -> tuple[Metric, ...]:
+        """The metrics, the task's own first."""
+        return tuple(self._parts)
+
     def add(self, outputs: Outputs, batch: Batch) -> None:
         """Adds a batch to each."""
         for part in self._parts:
