@@ -185,7 +185,7 @@ class Distiller(Networks):
         with NOTHING if still else self._state.held() as moved:
             own, added = self.losses(outputs, batch, context, wide)
         if learning and not still:
-            self._state.wait(*(wide or (outputs, batch)), context, moved, self.passes_per_step)
+            self._state.wait(*(wide or (outputs, batch)), context, moved or [], self.passes_per_step)
         parts, weights = dict(own), dict.fromkeys(own, self.label_weight)
         for name, (loss, weight) in added.items():
             parts[name], weights[name] = loss, weight

@@ -34,7 +34,7 @@ class _Joined(torch.autograd.Function):
         return rows
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         total = gradients[0].clone()
         distributed.all_reduce(total)
@@ -110,8 +110,8 @@ def rows_of_all(distiller: Distiller, outputs: Mapping[str, Outputs], batch: Bat
     # Their outputs are mixed afterwards: every process has seen the whole of them.
     unmixed = mixture is not None and mixture.targets == "outputs"
     if mixture is not None:
-        rows = (joined(part) for part in (mixture.sources, mixture.partners, mixture.ratios))
-        mixture = Mixture(*rows, mixture.labels, mixture.targets)
+        sources, partners, ratios = (joined(part) for part in (mixture.sources, mixture.partners, mixture.ratios))
+        mixture = Mixture(sources, partners, ratios, mixture.labels, mixture.targets)
     read = dict.fromkeys(role for _, link in related for role in (link.student, *link.teachers))
     found = {
         role: outputs[role] if unmixed and role not in distiller.roles else joined(outputs[role].at_least_float32())

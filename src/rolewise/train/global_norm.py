@@ -46,7 +46,7 @@ class _GlobalNorm(torch.autograd.Function):
         return result, mean, variance, count
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         values, weight, mean, variance, count = ctx.saved_tensors
         gradient, products, sums = torch.ops.aten.native_batch_norm_backward(
