@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import importlib.util
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,6 +62,21 @@ def test_every_benchmark_watches_the_machine(name: str) -> None:
     source = (BENCHMARKS / f"{name}.py").read_text()
     assert "quiet.begin(" in source and "quiet.beat()" in source and "quiet.write(" in source
     assert ".write_text(" not in source.replace("markdown.write_text(", "")
+
+
+def test_the_page_tells_the_kills_that_are_committed() -> None:
+    held = json.loads((BENCHMARKS / "results" / "worker_kills.json").read_text())
+    page = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
+    words = {
+        "workers (processes)": "of local workers",
+        "workers (ray)": "of workers on Ray",
+        "the main process": "of the main process",
+        "machines": "of machines",
+        "one of two processes of a training": "of one of two processes",
+    }
+    for name, entry in held.items():
+        kills, differing = entry.values()
+        assert differing == 0 and re.search(rf"\b{kills} (kills )?{words[name]}\b", page), name
 
 
 def test_a_student_s_speed_is_the_ratio_of_processor_times_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:

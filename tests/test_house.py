@@ -162,6 +162,12 @@ def test_the_executor_stays_small():
     assert 300 < sum(lines.values()) <= 700, f"the scheduler and its three kinds of workers grow: {lines}"
 
 
+def test_a_system_stays_small():
+    folders = [path for path in (PACKAGE / "systems").iterdir() if (path / "__init__.py").is_file()]
+    lines = {folder.name: sum(code_lines_of(path) for path in folder.glob("*.py")) for folder in folders}
+    assert len(lines) > 10 and max(lines.values()) <= 400, f"move what is general to a room: {lines}"
+
+
 def parts_of_rooms(package: Path) -> dict[str, float]:
     """Gives each room's part of the package's lines."""
     lines: dict[str, int] = {}

@@ -54,6 +54,15 @@ def test_options_give_a_cluster_or_say_what_is_wrong() -> None:
         check_workers(0, RayCluster("auto"))
 
 
+def raising(error: Exception) -> Any:
+    """A function that raises an error whatever it is given."""
+
+    def fail(**settings: Any) -> None:
+        raise error
+
+    return fail
+
+
 def test_a_cluster_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r'needs Ray: pip install "rolewise\[ray\]"'):
@@ -68,6 +77,10 @@ def test_a_cluster_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch)
     for address, reached in ((None, "local"), ("10.0.0.1:6379", "10.0.0.1:6379")):
         with pytest.raises(RunError, match=f"no Ray cluster can be reached at '{reached}': nobody there"):
             connected_ray(RayCluster(address))
+    slow = Exception("The current node timed out during startup.")
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=raising(slow), is_initialized=lambda: False))
+    with pytest.raises(RunError, match="no Ray cluster can be reached at 'local': The current node timed out"):
+        connected_ray(RayCluster())
     # Never one that happens to be there; and nothing of the cluster is shown to the network.
     assert asked[0]["address"] == "local" and not asked[0]["include_dashboard"]
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=refuse, is_initialized=lambda: True))

@@ -50,15 +50,24 @@ def is_early(path: Path) -> bool:
     return isinstance(value, dict) and value.get("version") == 1 and SEAL not in value
 
 
-def read_made(path: Path) -> dict[str, Any]:
-    """Reads ``run.json`` or ``study.json`` to show what it is of, also of the first version.
+def read_made(
+    path: Path,
+    what: str = "the record",
+    remedy: str = "put it back, or start anew with --fresh (what is there is moved aside)",
+) -> dict[str, Any]:
+    """Reads a sealed value, ``run.json`` or ``study.json`` by default, also of the first version, without a digest.
+
+    Args:
+        path: the file.
+        what: the kind of file for the error.
+        remedy: the remedy where it is damaged.
 
     Raises:
         InputError: it is missing or damaged.
     """
     if is_early(path):
-        return dict(read_json(path, "the record"))
-    return read_sealed(path, "the record", "put it back, or start anew with --fresh (what is there is moved aside)")
+        return dict(read_json(path, what))
+    return read_sealed(path, what, remedy)
 
 
 def write_sealed(path: Path, value: Mapping[str, Any]) -> None:

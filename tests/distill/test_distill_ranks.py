@@ -11,7 +11,9 @@ from distill_cases import FUNCTIONS, STAGES, batch_of, estimator_of, labels_of, 
 from torch import Tensor, distributed, nn
 
 import rolewise.distill as rw
+from rolewise.batch import Batch, Outputs
 from rolewise.distill import METHODS, Distiller, limit_gradients
+from rolewise.distill.joined_rows import join_rows, rows_of_all
 from rolewise.distill.single_process import ranks
 from rolewise.errors import InputError
 from rolewise.models import build
@@ -105,6 +107,27 @@ def test_gradients_taken_apart_are_refused_where_two_train() -> None:
         limit_gradients(task, task, 0.5)
     with pytest.raises(InputError, match=r"gradients that are measured must be in one process, got a group of 2"):
         gradient_norms(terms, weights)
+
+
+@pytest.mark.usefixtures("two")
+def test_rows_of_all_processes_are_joined_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The other process has no rows: what is joined is this one's own, and so are loss and gradient.
+    monkeypatch.setattr(distributed, "get_rank", lambda: 0)
+    monkeypatch.setattr(distributed, "all_reduce", lambda tensor: None)
+    distiller = Distiller(network(0), network(1), [rw.rkd(), rw.kd()])
+    weights = list(distiller.trainable_parameters())
+    assert not join_rows(Distiller(network(0), network(1), [rw.kd()]))
+    assert join_rows(distiller) == [distiller.terms["rkd"]]
+    joined = distiller(IMAGES, LABELS)
+    monkeypatch.setattr(distributed, "is_initialized", lambda: False)
+    alone = distiller(IMAGES, LABELS)
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    assert torch.equal(joined.total, alone.total)
+    for one, other in zip(*(torch.autograd.grad(terms.total, weights) for terms in (joined, alone)), strict=True):
+        assert torch.equal(one, other)
+    outputs = {role: Outputs({"logits": LABELS[:, None].float(), "boxes": [1]}) for role in ("student", "teacher")}
+    with pytest.raises(InputError, match=r'no tensors \[B, ...\], got "rkd", which needs the rows of all 2 processes'):
+        rows_of_all(distiller, outputs, Batch(IMAGES, LABELS))
 
 
 def _work(rank: int, folder: str) -> None:

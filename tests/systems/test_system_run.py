@@ -188,14 +188,29 @@ def test_a_failed_piece_leaves_the_others(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_a_damaged_piece_is_named(coins: System, tmp_path: Path) -> None:
     run_system("coins", tmp_path / "run", workers=1)
-    (tmp_path / "run" / "pieces" / "seed2.json").write_text("[]")
-    with pytest.raises(InputError, match=r"seed2\.json is damaged; delete it"):
-        run_system("coins", tmp_path / "run", workers=1)
+    whole = (tmp_path / "run" / "pieces" / "seed2.json").read_text()
+    for damaged in ("[]", '{"version": 1, "rows": [7]}', whole.replace('"accuracy": 0.8', '"accuracy": 0.9')):
+        assert damaged != whole
+        (tmp_path / "run" / "pieces" / "seed2.json").write_text(damaged)
+        with pytest.raises(InputError, match=r"seed2\.json is damaged.*; delete it"):
+            run_system("coins", tmp_path / "run", workers=1)
+    assert "seed2.json is damaged, or was edited" in "".join(status_of(tmp_path / "run")["damaged"])
     (tmp_path / "run" / "pieces" / "seed2.json").write_text("")
     with pytest.raises(InputError, match=r"seed2\.json is not valid JSON .*; delete it"):
         run_system("coins", tmp_path / "run", workers=1)
     (tmp_path / "run" / "pieces" / "seed2.json").unlink()
     assert len(run_system("coins", tmp_path / "run", workers=1).rows) == 8
+
+
+def test_pieces_of_the_first_version_which_had_no_digest_are_read(coins: System, tmp_path: Path) -> None:
+    whole = run_system("coins", tmp_path / "run", workers=1)
+    for path in (tmp_path / "run" / "pieces").iterdir():
+        piece = json.loads(path.read_text())
+        assert piece["version"] == 2 and len(piece.pop("sha256")) == 64
+        path.write_text(json.dumps({**piece, "version": 1}))
+    CALLS.clear()
+    assert run_system("coins", tmp_path / "run", workers=1).rows == whole.rows and not CALLS
+    assert not status_of(tmp_path / "run")["damaged"]
 
 
 def test_a_damaged_record_is_named_and_no_piece_is_lost(coins: System, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,35 @@ from rolewise.distill import Distiller, configure
 from rolewise.errors import InputError
 from rolewise.models import build
 from rolewise.train import Mixing, OptimizerSettings, Ranks, Trainee, TrainSettings, fit
+from rolewise.train.global_norm import use_global_norms
 from rolewise.train.ranks import by_rows
 
+#: Methods that take each example by itself, and others that relate examples, remember them, or have norms.
+ALONE = (("kd", 0.9), ("fitnets", 0.1))
+RELATED = (("rkd", 0.5), ("crd", 0.3), ("review_kd", 0.2))
 
-def training(ranks: Ranks | None = None, *, count: int = 60, mixing: Mixing | None = None, **settings: Any) -> Trainee:
+
+def training(
+    ranks: Ranks | None = None,
+    *,
+    count: int = 60,
+    mixing: Mixing | None = None,
+    methods: tuple[tuple[str, float], ...] = ALONE,
+    **settings: Any,
+) -> Trainee:
     student, teacher = (
         build("small_cnn", num_classes=3, channels=1, size=(8, 8), seed=seed, widths=widths)
         for seed, widths in ((1, [4, 6]), (2, [6, 8]))
     )
-    methods = [configure("kd", weight=0.9), configure("fitnets", weight=0.1)]
     distiller = Distiller(
-        teacher, student, methods, student_input=SPEC, teacher_input=SPEC, example=data().images[:2], label_weight=0.5
+        teacher,
+        student,
+        [configure(name, weight=weight) for name, weight in methods],
+        student_input=SPEC,
+        teacher_input=SPEC,
+        example=data().images[:2],
+        label_weight=0.5,
+        labels=data(count).labels,
     )
     given: dict[str, Any] = {"epochs": 3, "batch_size": 13, "optimizer": OptimizerSettings(learning_rate=0.05)}
     return Trainee(
@@ -47,6 +66,7 @@ CASES: dict[str, dict[str, Any]] = {
     "plain": {},
     "limited": {"distill_gradient": "limited", "clip_norm": 1.0, "accumulate": 2, "ema": 0.9},
     "mixed": {"mixing": Mixing(Mix("cutmix"))},
+    "related": {"methods": RELATED, "accumulate": 2},
 }
 
 
@@ -76,6 +96,25 @@ def test_one_process_alone_changes_nothing() -> None:
     assert by_rows(terms, 1.0) is terms and torch.equal(by_rows(terms, 2.0).total, terms.total * 2)
 
 
+@pytest.mark.parametrize(("kind", "shape"), [(nn.BatchNorm2d, (9, 4, 5, 5)), (nn.BatchNorm1d, (7, 3))])
+def test_a_norm_over_one_process_is_torch_s_own(kind: Any, shape: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"get_world_size": 1, "get_rank": 0, "all_reduce": None}.items():
+        monkeypatch.setattr(distributed, name, lambda *given, value=value: value)
+    draws = torch.Generator().manual_seed(0)
+    norms, parts = (kind(shape[1]), kind(shape[1])), torch.randn(2, *shape, generator=draws)
+    for norm in norms:
+        norm.weight.data.copy_(torch.arange(1.0, 1 + shape[1]))
+    use_global_norms(norms[1])
+    found = []
+    for norm in norms:
+        inputs = (parts[0] * 3 + 5).requires_grad_()
+        result = norm(inputs)
+        gradients = torch.autograd.grad((result * parts[1]).sum(), [inputs, norm.weight, norm.bias])
+        found.append([result, *gradients, norm.running_mean, norm.running_var])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
 def test_batches_that_are_too_small_are_refused_before_training() -> None:
     with pytest.raises(InputError, match="batch_size must leave 4 or more examples to each batch of 4 processes"):
         Ranks(0, 4).prepared(nn.Linear(1, 1), 16, 51)
@@ -98,10 +137,14 @@ def _work(rank: int, port: int, folder: str) -> None:
 
         stopped = training(Ranks.of_group())
         assert not fit(stopped, Path(folder) / "stopped", should_stop=stopping)
+        if rank == 0:
+            shutil.copytree(Path(folder) / "stopped", Path(folder) / "fewer")
         fit(training(Ranks.of_group()), Path(folder) / "stopped")
         fit(training(Ranks.of_group("local")), Path(folder) / "local")
         with pytest.raises(InputError, match=r"Ranks\.of_group"):
             training()
+        with pytest.raises(InputError, match=r'must run no network again where 2 processes train .* got "fcfd"'):
+            training(Ranks.of_group(), methods=(("fcfd", 1.0),)).run_epochs(0, 1)
     finally:
         distributed.destroy_process_group()
 
@@ -139,6 +182,15 @@ def test_two_processes_follow_one(name: str, together: Path, tmp_path: Path) -> 
 def test_stopped_by_one_and_resumed_by_both_the_bytes_are_the_same(together: Path) -> None:
     for file in ("weights.safetensors", "record.jsonl"):
         assert (together / "plain" / file).read_bytes() == (together / "stopped" / file).read_bytes()
+
+
+@pytest.mark.slow
+def test_one_process_goes_on_with_the_folder_of_two(together: Path) -> None:
+    # Steps of a batch of 13 are 5 an epoch: the seventh is the second of the second one.
+    assert len(lines(together / "fewer")) == 1
+    fit(training(), together / "fewer")
+    for one, other in zip(lines(together / "fewer"), lines(together / "plain"), strict=True):
+        assert one["train_loss"] == pytest.approx(other["train_loss"], rel=2e-5)
 
 
 @pytest.mark.slow

@@ -52,6 +52,7 @@ PLAIN: tuple[tuple[str, str, str], ...] = (
     ("log.md", "- Estimates from labels, the teacher's pass and one operation", "once"),
     ("log.md", "Whole steps at the epoch's own size, the middle of three", "once"),
     ("log.md", "- MLflow's file store is refused", "once"),
+    ("log.md", "Written out in torch's operations they took", "once"),
     ("methods.md", "- The loss is the same for `a z + b`", "rule"),
     ("methods.md", "- **Learned parts with a loss of their own**", "rule"),
     ("from_torchdistill.md", "Tried on the 111 sample configs", "once"),

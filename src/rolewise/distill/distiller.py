@@ -13,6 +13,7 @@ from rolewise.distill import guards
 from rolewise.distill.batch_arguments import batch_of
 from rolewise.distill.checks import check_choice, check_limit, check_switch
 from rolewise.distill.construction import add_terms, check_parts, networks_of, specs_of, task_of
+from rolewise.distill.joined_rows import Wide, rows_of_all
 from rolewise.distill.links import further_views, links_of, read_outputs, tapped
 from rolewise.distill.listed_methods import Methods, methods_of
 from rolewise.distill.loss_term import LossTerm
@@ -20,7 +21,7 @@ from rolewise.distill.networks_by_role import Networks
 from rolewise.distill.reconfiguration import reconfigured
 from rolewise.distill.roles import enter, freeze
 from rolewise.distill.running import NOTHING, unmoved, without_autocast
-from rolewise.distill.single_process import check_plain
+from rolewise.distill.single_process import is_alone
 from rolewise.distill.step_state import AverageOf, StepState
 from rolewise.distill.task_checks import check_task
 from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode
@@ -175,18 +176,16 @@ class Distiller(Networks):
         """
         learning = self.training and torch.is_grad_enabled()
         guards.check_batch(self, batch)
-        if learning and distributed.is_available() and distributed.is_initialized():
-            check_plain(self.methods, self.terms, self.reduction)
         outputs = self.run_all(batch)
+        several = learning and distributed.is_available() and distributed.is_initialized()
+        wide = rows_of_all(self, outputs, batch) if several else None
         self._state.passes += 1
         guards.check_outputs(self, outputs, batch, learning=learning, call=self._state.passes)
-        if self._state.empty or not self.training:
-            own, added = self.losses(outputs, batch, context)
-        else:
-            with self._state.held() as moved:
-                own, added = self.losses(outputs, batch, context)
-            if learning:
-                self._state.wait(outputs, batch, context, moved, self.passes_per_step)
+        still = self._state.empty or not self.training
+        with NOTHING if still else self._state.held() as moved:
+            own, added = self.losses(outputs, batch, context, wide)
+        if learning and not still:
+            self._state.wait(*(wide or (outputs, batch)), context, moved or [], self.passes_per_step)
         parts, weights = dict(own), dict.fromkeys(own, self.label_weight)
         for name, (loss, weight) in added.items():
             parts[name], weights[name] = loss, weight
@@ -198,7 +197,7 @@ class Distiller(Networks):
         return Terms(total, parts, student.values.get("logits"), taught, weights, outputs, tuple(own))
 
     def losses(
-        self, outputs: Mapping[str, Outputs], batch: Batch, context: Context
+        self, outputs: Mapping[str, Outputs], batch: Batch, context: Context, wide: Wide | None = None
     ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, float]]]:
         """Returns the task's own losses, and those of the methods with their weights, each reduced to a scalar."""
         # Once, so that the terms' gradients are added before they become half again.
@@ -215,10 +214,11 @@ class Distiller(Networks):
             for method, link, term in zip(self.methods, self.links, self.listed_terms(), strict=True):
                 if self.active is not None and method.name not in self.active:
                     continue
+                source, seen = (full, batch) if wide is None or is_alone(method, term) else wide
                 plain = not link.several and link.teacher not in self.roles
-                teacher = full[link.teacher] if plain else link.taught(full, self.roles)
+                teacher = source[link.teacher] if plain else link.taught(source, self.roles)
                 with NOTHING if isinstance(term, LossTerm) else without_autocast(device):
-                    losses = term(full[link.student], teacher, batch, context)
+                    losses = term(source[link.student], teacher, seen, context)
                 for key, loss in ({"": losses} if isinstance(losses, Tensor) else losses).items():
                     # What trains a learned part alone has weight 1.
                     weight = 1.0 if key == "estimator" else method.weight(context.progress)

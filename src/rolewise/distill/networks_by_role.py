@@ -55,6 +55,8 @@ class Networks(nn.Module):
     ends: Mapping[str, frozenset[str]] = MappingProxyType({})
     #: The roles that run on a further view, by its name in batches (see `Term.views`).
     further_views: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    #: Whether methods that need them get the rows of all processes (see `rolewise.distill.joined_rows`).
+    joins_rows: bool = False
     teaching: tuple[str, ...]
     teacher_gradients: bool
     teacher_mode: TeacherMode
@@ -157,7 +159,8 @@ class Networks(nn.Module):
                 if self.read_teachers is not None and role not in self.read_teachers:
                     continue
                 if batch.outputs and role in batch.outputs:
-                    outputs[role] = self._given(role, batch)
+                    paths = self._taps[role].paths if role in self._taps else ()
+                    outputs[role] = given_outputs(self.task, role, batch, paths)
                     continue
                 network = self.network(role)
                 if network.training:
@@ -189,9 +192,6 @@ class Networks(nn.Module):
         if (spec := self.specs[role]) is not None and (id(inputs), spec) not in prepared:
             prepared[id(inputs), spec] = prepare(inputs, spec)
         return inputs if spec is None else prepared[id(inputs), spec]
-
-    def _given(self, role: str, batch: Batch) -> Outputs:
-        return given_outputs(self.task, role, batch, self._taps[role].paths if role in self._taps else ())
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
         """Gives the parameters that an optimiser must move: the students', then those of learned parts."""

@@ -2,7 +2,8 @@
 
 `torch.nn.parallel.DistributedDataParallel` averages the gradients that ``backward`` leaves, each process's of its own
 part of the batch. That is the gradient of the whole batch where the loss is a mean over examples, and of nothing that
-anybody wants where it is not: so that is refused, until training over ranks is built in.
+anybody wants where it is not: so that is refused, unless the rows of all processes are joined first, as a `Trainee`
+with ``ranks`` has it (`rolewise.distill.joined_rows`).
 """
 
 from __future__ import annotations
@@ -33,13 +34,24 @@ def check_one_rank(what: str, remedy: str) -> None:
         raise InputError(f"{what} must be in one process, got a group of {number}: {remedy}")
 
 
-def check_plain(methods: Sequence[Method], terms: nn.ModuleDict, reduction: str) -> None:
+def is_alone(method: Method, term: nn.Module) -> bool:
+    """Returns whether a method takes each example by itself and keeps nothing: a part of a batch has its part of it.
+
+    Args:
+        method: the method.
+        term: its term, with its learned parts.
+    """
+    return method.info.estimator is None and method.info.alone and next(term.buffers(), None) is None
+
+
+def check_plain(methods: Sequence[Method], terms: nn.ModuleDict, reduction: str, *, joined: bool = False) -> None:
     """Raises InputError where several processes train together and the loss is no plain sum of means over examples.
 
     Args:
         methods: the methods of the added terms.
         terms: of the methods, with their learned parts, by name.
         reduction: of each term over the batch.
+        joined: whether methods that are not alone see the rows of all processes.
     """
     number = ranks()
     if number == 1:
@@ -49,6 +61,14 @@ def check_plain(methods: Sequence[Method], terms: nn.ModuleDict, reduction: str)
             f'reduction must be "mean" where {number} processes train together, as their gradients are averaged, '
             f"got {reduction!r}"
         )
+    for method in methods if joined else ():
+        if method.info.term is not None and method.info.term.runs_networks:
+            raise InputError(
+                f"methods must run no network again where {number} processes train together, got "
+                f'"{method.name}", which does; train in one process, or leave it out'
+            )
+    if joined:
+        return
     for method in methods:
         name, info = method.name, method.info
         if info.estimator is not None or not info.alone:

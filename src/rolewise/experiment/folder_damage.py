@@ -17,16 +17,25 @@ SYSTEM_REMEDY = "put it back, or start again by --fresh (what is there is moved 
 PIECE_REMEDY = "delete it, and the same command does that piece again"
 
 
-def read_or_remedy(path: Path, what: str, remedy: str) -> Any:
-    """Reads JSON that holds no digest, with the remedy where it cannot be read.
+def read_system_record(path: Path) -> Any:
+    """Reads the record of a system, which holds no digest: it is compared with the settings that are given.
 
     Raises:
         InputError: it is missing or no JSON.
     """
     try:
-        return read_json(path, what)
+        return read_json(path, "the record of a system")
     except InputError as error:
-        raise InputError(f"{str(error).partition('; ')[0]}; {remedy}") from error
+        raise InputError(f"{str(error).partition('; ')[0]}; {SYSTEM_REMEDY}") from error
+
+
+def read_piece(path: Path) -> dict[str, Any]:
+    """Reads the result of a system's piece, of the first version without a digest.
+
+    Raises:
+        InputError: it is missing or damaged, or was edited.
+    """
+    return read_made(path, "the result of a piece", PIECE_REMEDY)
 
 
 def damage_of(root: Path, record: str) -> list[str]:
@@ -70,11 +79,9 @@ def _of_origin(root: Path, path: Path) -> Iterator[str]:
 
 
 def _of_system(root: Path) -> Iterator[str]:
-    whats = {root / SYSTEM: ("the record of a system", SYSTEM_REMEDY)}
-    whats |= {path: ("the result of a piece", PIECE_REMEDY) for path in sorted(root.glob(f"{PIECES}/*.json"))}
-    for path, (what, remedy) in whats.items():
+    for path in (root / SYSTEM, *sorted(root.glob(f"{PIECES}/*.json"))):
         try:
-            read_or_remedy(path, what, remedy)
+            read_system_record(path) if path.name == SYSTEM else read_piece(path)
         except InputError as error:
             yield str(error)
 

@@ -10,7 +10,14 @@ from typing import Any
 from rolewise.csv_cells import as_csv
 from rolewise.errors import InputError, Interrupted, RunError
 from rolewise.experiment.begun_folder import holds_other_files
-from rolewise.experiment.folder_damage import PIECE_REMEDY, PIECES, SYSTEM, SYSTEM_REMEDY, read_or_remedy
+from rolewise.experiment.folder_damage import (
+    PIECE_REMEDY,
+    PIECES,
+    SYSTEM,
+    SYSTEM_REMEDY,
+    read_piece,
+    read_system_record,
+)
 from rolewise.experiment.run_folder import RunFolder, held, move_aside
 from rolewise.experiment.run_record import machine
 from rolewise.experiment.run_state import StateRecord, recorded_state
@@ -20,13 +27,14 @@ from rolewise.jobs.job_news import JobNews
 from rolewise.jobs.scheduler import run_jobs
 from rolewise.jobs.workers import started_workers
 from rolewise.processes import asked_to_stop
+from rolewise.seals import write_sealed
 from rolewise.statistics.questions import Answer
 from rolewise.systems.known_systems import SYSTEMS, system_settings
 from rolewise.systems.system import Piece, Row, System
 from rolewise.systems.system_result import SystemResult, answers_of, verdict_of
 
-#: The version of a system's record and results.
-VERSION = 1
+#: The version of a system's record and results, and that of a piece, which holds its digest since the second one.
+VERSION, PIECE_VERSION = 1, 2
 
 
 def run_system(
@@ -95,7 +103,7 @@ def do_piece(payload: tuple[str, Mapping[str, Any], Piece, str], context: JobCon
     system = SYSTEMS[name]
     rows = system.train(piece, system.settings(**plain), context)
     whole = [{"seed": piece.seed, **piece.levels, **row} for row in rows]
-    write_json(_path(Path(root), piece), {"version": VERSION, "rows": whole})
+    write_sealed(_path(Path(root), piece), {"version": PIECE_VERSION, "rows": whole})
 
 
 def _open(root: Path, record: Mapping[str, Any]) -> None:
@@ -109,7 +117,7 @@ def _open(root: Path, record: Mapping[str, Any]) -> None:
         root.mkdir(parents=True, exist_ok=True)
         write_json(path, record)
         return
-    found = read_or_remedy(path, "the record of a system", SYSTEM_REMEDY)
+    found = read_system_record(path)
     if found == record:
         return
     theirs, wanted = (found.get(key) if isinstance(found, dict) else None for key in ("settings", "system"))
@@ -162,8 +170,8 @@ def _path(root: Path, piece: Piece) -> Path:
 
 def _rows(root: Path, piece: Piece) -> list[Row]:
     path = _path(root, piece)
-    value = read_or_remedy(path, "the result of a piece", PIECE_REMEDY)
-    rows = value.get("rows") if isinstance(value, dict) and value.get("version") == VERSION else None
+    value = read_piece(path)
+    rows = value.get("rows") if value.get("version") in (VERSION, PIECE_VERSION) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError(f"{path} is damaged; {PIECE_REMEDY}")
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -86,8 +87,14 @@ def _forward(norm: nn.modules.batchnorm._BatchNorm, inputs: Tensor) -> Tensor:
     return torch.as_tensor(result, dtype=inputs.dtype)
 
 
-def use_global_norms(module: nn.Module) -> None:
-    """Has every batch norm below a module see the rows of all processes while it trains; names and weights stay."""
+def use_global_norms(module: nn.Module, whole: Collection[nn.Module] = ()) -> None:
+    """Has every batch norm below a module see the rows of all processes while it trains; names and weights stay.
+
+    Args:
+        module: the module.
+        whole: parts of it that are given the rows of all processes anyhow, whose norms stay as they are.
+    """
+    aside = {id(part) for one in whole for part in one.modules()}
     for part in module.modules():
-        if type(part) in _KINDS:
+        if type(part) in _KINDS and id(part) not in aside:
             part.forward = _forward.__get__(part)

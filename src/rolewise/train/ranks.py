@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, distributed, nn
 
 from rolewise.batch import Batch, Mixture, Outputs, number_of_examples
-from rolewise.distill import Terms
+from rolewise.distill import Distiller, Terms
+from rolewise.distill.joined_rows import join_rows
 from rolewise.distill.single_process import ranks
 from rolewise.errors import InputError
 from rolewise.train.global_norm import use_global_norms
@@ -26,7 +27,8 @@ class Ranks:
 
     Source: as `torch.nn.parallel.DistributedDataParallel`, which averages gradients of equal parts.
     Differs from source: parts may differ in size; gradients that are limited or measured are averaged before; norms
-    see the whole batch unless they are ``local``.
+    see the whole batch unless they are ``local``; methods that relate examples, and memories, get the rows of all
+    processes (`rolewise.distill.joined_rows`).
 
     Args:
         rank: number of this process, from 0; the first one writes.
@@ -53,7 +55,7 @@ class Ranks:
         """Gives every process the first one's weights, and norms the statistics of whole batches; returns itself.
 
         Args:
-            module: students, learned parts and averages.
+            module: students, learned parts and averages; a Distiller joins the rows of all processes from now on.
             batch_size: B of a whole batch.
             examples: of an epoch; None where that is not known.
 
@@ -68,8 +70,9 @@ class Ranks:
                 f"{batch_size}, and {last} in the last one; choose another batch_size"
             )
         self.share_first(module)
+        whole = join_rows(module) if self.world > 1 and isinstance(module, Distiller) else ()
         if self.world > 1 and self.batch_norm == "global":
-            use_global_norms(module)
+            use_global_norms(module, whole)
         return self
 
     def share_first(self, module: nn.Module) -> None:

@@ -15,10 +15,10 @@ from rolewise.jobs.flower_nodes import check_flower
 from rolewise.jobs.job import JobContext
 from rolewise.metric_info import ACCURACY, MetricInfo
 from rolewise.seeds import derive_seed, generator
-from rolewise.systems.fedgen.client_work import TrainClients
-from rolewise.systems.fedgen.federation import METHODS, Federation
 from rolewise.systems.fedgen.flower_clients import run_on_flower
 from rolewise.systems.system import Claim, Piece, Row, Seeds, System, SystemSettings, claim_between
+from rolewise.train.client_work import TrainClients
+from rolewise.train.federation import FEDERATED_METHODS, Federation
 from rolewise.train.local_training import Client
 
 LAST = MetricInfo("last_rounds_accuracy", "accuracy, last 5 rounds", "fraction")
@@ -63,7 +63,7 @@ class FedGenSettings(SystemSettings):
 
     seeds: Seeds = (0, 1, 2, 3, 4)
     data: Annotated[tuple[Data, ...], Field(min_length=1)] = ("digits",)
-    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = METHODS  # type: ignore[assignment]
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = FEDERATED_METHODS  # type: ignore[assignment]
     shared: Annotated[tuple[Shared, ...], Field(min_length=1)] = ("parameters", "predictor")
     clients: Annotated[int, Field(ge=2, le=1000)] = 10
     active: Annotated[int, Field(ge=1, le=1000)] = 5

@@ -8,8 +8,8 @@ from typing import Any
 
 from rolewise.jobs.flower_nodes import Content, Send, on_flower
 from rolewise.models.feature_networks import SplitNetwork
-from rolewise.systems.fedgen.client_work import ClientWork, TrainClients
-from rolewise.systems.fedgen.federation import Federation
+from rolewise.train.client_work import ClientWork, TrainClients
+from rolewise.train.federation import Federation
 
 
 def run_on_flower(federation: Federation, run_rounds: Callable[[TrainClients], None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Protocol, TypeAlias
 
 from torch import Generator, Tensor
 
@@ -12,6 +12,22 @@ from rolewise.models.feature_networks import FeatureGenerator, SplitNetwork
 from rolewise.seeds import generator
 from rolewise.train.generated_features import generated_feature_loss
 from rolewise.train.local_training import Client, trained_locally
+
+
+class LocalSettings(Protocol):
+    """The settings of a client's training."""
+
+    @property
+    def steps(self) -> int:
+        """Steps of a round."""
+
+    @property
+    def batch_size(self) -> int:
+        """Examples of a step."""
+
+    @property
+    def rate(self) -> float:
+        """Learning rate."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +55,13 @@ class ClientWork:
 TrainClients: TypeAlias = Callable[[Sequence[ClientWork]], list[SplitNetwork]]
 
 
-def trained_by(work: ClientWork, client: Client, settings: Any, seed: int, proximity: float) -> SplitNetwork:
+def trained_by(work: ClientWork, client: Client, settings: LocalSettings, seed: int, proximity: float) -> SplitNetwork:
     """Does a client's work, and returns its network; the same work gives the same bytes in any process.
 
     Args:
         work: the content that the server sent.
         client: its examples.
-        settings: of the system.
+        settings: of its training.
         seed: of the repetition.
         proximity: weight of FedProx; 0 for other methods.
     """

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,21 +16,72 @@ from rolewise.batch import Batch, Context
 from rolewise.models import build
 from rolewise.models.feature_networks import FeatureGenerator, SplitNetwork
 from rolewise.seeds import derive_seed, generator
-from rolewise.systems.fedgen.client_work import ClientWork, TrainClients, trained_by
-from rolewise.train import Update, train_step
+from rolewise.train.client_work import ClientWork, LocalSettings, TrainClients, trained_by
 from rolewise.train.generated_features import FeatureObjective
 from rolewise.train.local_training import Client, class_counts, distil_mean
+from rolewise.train.step import Update, train_step
 
-METHODS = ("fedavg", "fedprox", "fedensemble", "feddf", "fedgen")
+FEDERATED_METHODS = ("fedavg", "fedprox", "fedensemble", "feddf", "fedgen")
+
+
+class FederationSettings(LocalSettings, Protocol):
+    """The settings of a federation; some are of single methods."""
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of training, whose fraction is the generator's progress."""
+
+    @property
+    def active(self) -> int:
+        """Clients that train in a round."""
+
+    @property
+    def hidden(self) -> int:
+        """Units of the networks' hidden layer."""
+
+    @property
+    def features(self) -> int:
+        """Units of the layer before the last, which a generator makes."""
+
+    @property
+    def proximity(self) -> float:
+        """Weight of FedProx."""
+
+    @property
+    def fusion_rate(self) -> float:
+        """Learning rate of FedDF's fusion."""
+
+    @property
+    def generator_weight(self) -> float:
+        """Weight of both losses on generated features in the first round; each round has 0.98 of it."""
+
+    @property
+    def generator_steps(self) -> int:
+        """Steps of the server's generator, or of its fusion, in a round."""
+
+    @property
+    def generator_rate(self) -> float:
+        """Learning rate of the generator."""
+
+    @property
+    def generator_decay(self) -> float:
+        """Weight decay of the generator."""
+
+    @property
+    def diversity(self) -> float:
+        """Weight of the generator's diversity."""
 
 
 @dataclass
 class Federation:
-    """A federation under way.
+    """A federation under way: FedAvg, FedProx, the ensemble of the clients, FedDF or FedGen.
+
+    Source: McMahan et al. (2017), https://arxiv.org/abs/1602.05629; Li et al. (2020), https://arxiv.org/abs/1812.06127;
+    Lin et al. (2020), https://arxiv.org/abs/2006.07242; Zhu, Hong and Zhou (2021), https://arxiv.org/abs/2105.10056.
 
     Args:
-        method: one of `METHODS`.
-        settings: of the system.
+        method: one of `FEDERATED_METHODS`.
+        settings: of all rounds.
         seed: of the repetition; clients, their order and their batches are those of every method.
         clients: all of them.
         unlabelled: images without labels that the server may use; ``feddf`` alone does.
@@ -39,7 +90,7 @@ class Federation:
     """
 
     method: str
-    settings: Any
+    settings: FederationSettings
     seed: int
     clients: list[Client]
     unlabelled: Tensor
