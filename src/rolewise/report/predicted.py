@@ -35,7 +35,7 @@ class ComparedNetworks:
     stages: dict[str, str]
 
     def held(self, data: RunData, kind: str) -> dict[str, np.ndarray]:
-        """Returns the numbers that the run kept of each network, a row for each seed."""
+        """Returns the arrays of one kind of each network, a row for each seed."""
         assert data.results is not None
         return {
             name: np.stack([data.predictions[f"{kind}/seed{seed}/{stage}"] for seed in data.results["seeds"]])
