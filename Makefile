@@ -51,7 +51,7 @@ docs: $(DEV)
 	@echo "The documentation: site/index.html"
 
 bench: $(DEV)
-	for name in augment search step quant losses method_cost mixing deploy onnx_agreement freed_memory; do OMP_WAIT_POLICY=PASSIVE $(BIN)/python benchmarks/$$name.py --json benchmarks/results/$$name.json || exit 1; done
+	for name in augment search step stacked roofline ranks teacher_cache streaming quant losses method_cost mixing deploy onnx_agreement freed_memory; do OMP_WAIT_POLICY=PASSIVE $(BIN)/python benchmarks/$$name.py --json benchmarks/results/$$name.json || exit 1; done
 
 # Whatever Python has a torch for this GPU: nothing is installed but from a folder of wheels, by GPU='--wheels DIR'.
 gpu:
