@@ -121,9 +121,9 @@ def choosing_other_family(figures: Figures) -> Iterator[Told]:
     }
     turned = [name for name, one in other.items() for sign in (1, -1) if one.beyond(sign) and own[name].beyond(-sign)]
     yield told(
-        f"Beyond the noise above kd for either student: {_named(both[1])}; below it for either: {_named(both[-1])}."
+        f"Beyond the noise above kd for either student: {_named(both[1])}; below it for either: {_named(both[-1])}; "
+        f"above it for one of them and below it for the other: {_named(turned)}."
     )
-    yield told(f"Above it for one of them and below it for the other: {_named(turned)}.")
 
 
 def _named(names: list[str]) -> str:
