@@ -11,7 +11,6 @@ each is left out. Figures are ratios of one round, their median and a 95% interv
 from __future__ import annotations
 
 import platform
-import socket
 import statistics
 import tempfile
 import time
@@ -35,9 +34,9 @@ CASES = {
     "ResNet-8 <- ResNet-20, 32x32, KD": ("resnet8", "resnet20", 128, 4),
     "ResNet-20 <- ResNet-56, 32x32, KD": ("resnet20", "resnet56", 128, 2),
 }
-#: Processes, and the share of the threads that each has.
-FORMS = {"one, half the threads": (1, 0.5), "one, all threads": (1, 1.0), "two, half the threads each": (2, 0.5)}
 TWO = "two, half the threads each"
+#: Processes, and the share of the threads that each has.
+FORMS = {"one, half the threads": (1, 0.5), "one, all threads": (1, 1.0), TWO: (2, 0.5)}
 
 
 def trainee(case: str) -> Trainee:
@@ -66,11 +65,11 @@ def trainee(case: str) -> Trainee:
     )
 
 
-def work(rank: int, world: int, threads: int, port: int, case: str, epochs: int, result: str) -> None:
+def work(rank: int, world: int, threads: int, meeting: str, case: str, epochs: int, result: str) -> None:
     """One process: writes the seconds of its epochs behind the first."""
     torch.set_num_threads(threads)
     if world > 1:
-        distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
+        distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
     made = trainee(case)
     made.run_epochs(0, 1)
     start = time.perf_counter()
@@ -84,12 +83,9 @@ def work(rank: int, world: int, threads: int, port: int, case: str, epochs: int,
 def seconds_of(form: str, case: str, epochs: int, threads: int) -> float:
     """Returns the seconds of an epoch in one of the forms, where torch has so many threads by itself."""
     world, share = FORMS[form]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         result = str(Path(folder) / "seconds.json")
-        given = (world, max(1, round(threads * share)), port, case, epochs, result)
+        given = (world, max(1, round(threads * share)), f"file://{folder}/meeting", case, epochs, result)
         multiprocessing.spawn(work, given, nprocs=world)
         found: float = read_json(result, "seconds of a process")
     return found
