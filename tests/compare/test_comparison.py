@@ -232,7 +232,7 @@ def test_the_documented_tables_are_of_twelve_known_methods() -> None:
 
     page = (Path(__file__).parents[2] / "docs" / "compare.md").read_text("utf-8")
     lines = re.findall(r"^rolewise compare --methods (\S+) --data cifar20( --pair (\S+))? --seeds 3 ", page, re.M)
-    assert [pair for _, _, pair in lines] == ["", "resnet20:mobilenet_v2"]
+    assert [pair for _, _, pair in lines] == ["", "resnet20:cnn28"]
     for methods, _, pair in lines:
         found, rest = compared_methods(methods, pair_of(pair) if pair else recipe_named("cifar20").pair)
         assert len(found) == 12 and not rest
