@@ -48,11 +48,9 @@ QUICKEST = {  # what makes Ray Tune itself quicker: no result files of its own, 
 def timed(name: str, seconds: Seconds) -> Iterator[Path]:
     """Times a block that works in an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
-        quiet.beat()
         start = time.perf_counter()
         yield Path(folder)
         passed = time.perf_counter() - start
-        quiet.beat()
     seconds[name].append(passed)
     print(f"  {name:<40}{passed:8.2f} s", flush=True)
 
@@ -161,7 +159,10 @@ def silence() -> Iterator[None]:
 
 
 def one_round(seconds: Seconds, size: argparse.Namespace) -> None:
-    """Times everything once, what is compared close to one another."""
+    """Times everything once, what is compared close to one another; before, nothing of its own is left at work."""
+    time.sleep(2)
+    for _ in range(10):
+        quiet.beat()
     bare(seconds, size, size.epochs)
     lineages = {local("local, 1 worker", seconds, size, size.epochs, 1)}
     bare_beside("trainings alone, 2 processes", seconds, size, size.epochs)
