@@ -14,7 +14,11 @@ MEANINGS = {
         "One cell of the comparison: a student, the augmentation of its images, with or without distillation from a "
         "teacher. none+distill is trained on unchanged images with distillation.",
     ),
-    "control": ("control", "The arm that others are compared with: the same student on unchanged images."),
+    "control": (
+        "control",
+        "The arm that others are compared with: the same student under the augmentation that arms.control names, which "
+        "is none (unchanged images) unless a config says otherwise.",
+    ),
     "interval": (
         "95% interval",
         "Student's interval over seeds: of intervals made so, 19 of 20 hold the mean that endless seeds would have.",

@@ -88,6 +88,7 @@ def _content(data: RunData) -> dict[str, Any]:
             if (name := f"seed{first}/{role}-search") in data.lineages
         },
         "retired": _retired(data),
+        "searches": bool(data.lineages or data.schedules),
         "searched": searched_numbers(data),
         "bits": bits.twins_table(data),
         "size_figure": bits.size_figure(data, rows),
