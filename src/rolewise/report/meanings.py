@@ -17,7 +17,7 @@ MEANINGS = {
     "control": (
         "control",
         "The arm that others are compared with: the same student under the augmentation that arms.control names, which "
-        "is none (unchanged images) unless a config says otherwise.",
+        "is none, of unchanged images, by default.",
     ),
     "interval": (
         "95% interval",
