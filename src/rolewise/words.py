@@ -20,6 +20,11 @@ def counted(number: int, noun: str, several: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else several or noun + 's'}"
 
 
+def sentence_start(text: str) -> str:
+    """Returns text that begins with a capital letter, its other letters as they are: ``COCO AP`` stays so."""
+    return text[:1].upper() + text[1:]
+
+
 def duration(seconds: float) -> str:
     """Returns a duration to read: ``about 2 h 5 min``.
 

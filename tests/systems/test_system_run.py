@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,12 @@ def test_a_claim_is_answered_and_shown(coins: System, tmp_path: Path) -> None:
     assert "The loaded coin is better" in page and "Confirmed" in page and "A reconstruction" in page
     assert system_table(coins, result.rows)[0][0] == "fair"
     assert short_answer(result.answers) == "Of 1 claim 1 confirmed."
+
+
+def test_a_metric_s_capitals_stay_in_sentences(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(SYSTEMS._entries, "coins", coin_system(metrics=(replace(ACCURACY, title="COCO AP"),)))
+    run_system("coins", tmp_path / "run", workers=1)
+    assert "COCO AP on the test set with 95% intervals" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_no_gain_is_not_told_and_a_loss_refutes(coins: System, tmp_path: Path) -> None:

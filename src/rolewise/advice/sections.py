@@ -10,7 +10,7 @@ from rolewise.advice.result import Advice
 from rolewise.advice.task_result import TaskAdvice
 from rolewise.advice.task_sections import task_sections
 from rolewise.diagnosis.fault_kinds import FAULTS, TeacherDiagnosis, Tried
-from rolewise.words import duration
+from rolewise.words import duration, sentence_start
 
 Rows = list[tuple[str, ...]]
 _MEASURES = {
@@ -51,7 +51,7 @@ def faults_section(sanity: TeacherDiagnosis, *, whole: bool = False) -> AdviceSe
     for fault in sanity.faults:
         also = f" The images cannot distinguish this from: {', '.join(fault.also)}." if fault.also else ""
         sentences.append(
-            f"{fault.name}: {FAULTS[fault.name]}. {_capital(fault.sentence)}.{also} Remedy: {fault.remedy}."
+            f"{fault.name}: {FAULTS[fault.name]}. {sentence_start(fault.sentence)}.{also} Remedy: {fault.remedy}."
         )
     if not sentences:
         sentences = [f"No fault was found: {len(sanity.tried)} corrections were tried on {sanity.images} images."]
@@ -149,7 +149,3 @@ def _cost(advice: Advice) -> AdviceSection:
         "each seed. It was not shown to be better than presets in this tool's own experiments.",
     )
     return AdviceSection("What it costs", sentences)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -7,6 +7,7 @@ from rolewise.advice.task_faults import TaskDiagnosis
 from rolewise.advice.task_result import TaskAdvice
 from rolewise.diagnosis.fault_kinds import FAULTS
 from rolewise.metric_info import MetricInfo
+from rolewise.words import sentence_start
 
 
 def task_sections(advice: TaskAdvice) -> list[AdviceSection]:
@@ -36,7 +37,7 @@ def task_faults_section(info: MetricInfo, diagnosis: TaskDiagnosis) -> AdviceSec
     """
     what = "texts" if diagnosis.reading is None else "images"
     sentences = tuple(
-        f"{fault.name}: {FAULTS[fault.name]}. {fault.sentence[:1].upper()}{fault.sentence[1:]}."
+        f"{fault.name}: {FAULTS[fault.name]}. {sentence_start(fault.sentence)}."
         + (f" The {what} cannot distinguish this from: {', '.join(fault.also)}." if fault.also else "")
         + f" Remedy: {fault.remedy}."
         for fault in diagnosis.faults

@@ -13,7 +13,7 @@ from rolewise.report.cells import with_interval, with_spread
 from rolewise.report.summary import bulleted
 from rolewise.statistics.arm_differences import ArmDifference
 from rolewise.statistics.noise_levels import Noise, noise_words
-from rolewise.words import counted
+from rolewise.words import counted, sentence_start
 
 #: Settings in which two runs differ that are shown; more are counted.
 _MOST = 40
@@ -86,7 +86,7 @@ def _standing(comparison: RunComparison) -> str:
     told = [one for one in found if one.told]
     if told:
         shown = "; ".join(f"{one.student} {one.arm} {_change(one)}" for one in told)
-        return f"{noise_words(Noise.TABLE, told[0].family).capitalize()} (Holm): {shown}."
+        return f"{sentence_start(noise_words(Noise.TABLE, told[0].family))} (Holm): {shown}."
     known = [one.together for one in found if one.together is not None]
     if not known and all(one.difference.mean == 0 for one in found):
         return "All figures are the same in both."

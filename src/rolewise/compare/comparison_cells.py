@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rolewise.compare.compared_methods import CONTROL
 from rolewise.compare.comparison_result import LABELS, TEACHER, ComparedRow, Comparison
 from rolewise.report.cells import p_value, with_interval, with_spread
-from rolewise.words import counted, duration
+from rolewise.words import counted, duration, sentence_start
 
 #: Names of the rows that are no method, in a table.
 _TITLES = {TEACHER: "teacher", LABELS: "student, labels alone"}
@@ -102,7 +102,7 @@ def notes_of(comparison: Comparison) -> list[str]:
     notes += [f"Failed: {'; '.join(failed)}."] if failed else []
     spread = f"mean ± sample standard deviation over {counted(seeds, 'seed')}" if seeds > 1 else "one seed"
     notes.append(
-        f"{comparison.metric.title.capitalize()} on the test set at the last epoch, {spread}; nothing was chosen by "
+        f"{sentence_start(comparison.metric.title)} on the test set at the last epoch, {spread}; nothing was chosen by "
         "the test set. Each seed has a teacher of its own, which all methods share."
     )
     notes.append(

@@ -16,6 +16,7 @@ from rolewise.models import MODELS
 from rolewise.quant import QUANTISERS
 from rolewise.tasks import METRICS, TASKS, metric_settings, task_settings
 from rolewise.trackers import TRACKERS, tracker_settings
+from rolewise.words import sentence_start
 
 #: Augmentations of an arm that the experiment itself makes, beside the presets.
 SEARCHED = {
@@ -63,4 +64,4 @@ def _with_settings(function: Any, settings: Mapping[str, object]) -> str:
 
 def _first_line(function: Any) -> str:
     line = (inspect.getdoc(inspect.unwrap(function)) or "").split("\n")[0].replace("``", "`").removeprefix("Returns ")
-    return line[:1].upper() + line[1:]
+    return sentence_start(line)

@@ -13,6 +13,7 @@ from rolewise.report.drawing import Drawing, drawing
 from rolewise.report.palette import FAINT, INK, PAPER
 from rolewise.report.style import PANEL, draw_grid, figure
 from rolewise.report.svg import as_svg
+from rolewise.words import sentence_start
 
 #: Classes that a figure shows at most: those that the student names worst.
 MOST_CLASSES = 24
@@ -127,7 +128,7 @@ def _panel(
         made.legend(loc="outside lower center", ncols=3, fontsize=8.5, handletextpad=0.2)
         told = "; ".join(f"{names[place]} {means[one.main][place]:.0f}%" for place in places[::-1])
         what = label.split(" ", 1)[0]
-        return as_svg(made, f"{what[:1].upper()}{what[1:]} of {one.student} by class, the hardest first: {told}")
+        return as_svg(made, f"{sentence_start(what)} of {one.student} by class, the hardest first: {told}")
 
 
 def _short(name: str) -> str:

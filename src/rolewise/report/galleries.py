@@ -10,6 +10,7 @@ import numpy as np
 from rolewise.report.drawing import table_address
 from rolewise.report.strips import strip
 from rolewise.statistics.class_answers import hard_images
+from rolewise.words import sentence_start
 
 _KINDS = {
     "hardest": ("hardest for {student}", "The student names a wrong class most often."),
@@ -57,7 +58,7 @@ def galleries_of(
         title = title.format(student=student)
         galleries.append(
             {
-                "title": title[:1].upper() + title[1:],
+                "title": sentence_start(title),
                 "text": text,
                 "cards": cards,
                 "long": any(len(text) > _SHORT for card in cards for _, text in card["answers"]),

@@ -13,7 +13,7 @@ from rolewise.statistics import ArmRow, Estimate
 from rolewise.statistics.answer_sentences import ONE_SEED_CAUTION, effect_lines, gain_sentences
 from rolewise.statistics.answers import StudentAnswer, run_answers
 from rolewise.statistics.comparison import best_sentence_of
-from rolewise.words import counted
+from rolewise.words import counted, sentence_start
 
 
 def opening(data: RunData, rows: Sequence[ArmRow]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def lead_of(sentence: str) -> tuple[str, str]:
         lead, _, remedy = sentence.partition(". ")
         return (f"{lead}.", remedy) if remedy else (sentence, "")
     evidence = evidence.removesuffix(".").removesuffix(")")
-    return f"{lead}.", f"{evidence[:1].upper()}{evidence[1:]}."
+    return f"{lead}.", f"{sentence_start(evidence)}."
 
 
 def _head(answer: StudentAnswer, several: bool) -> dict[str, Any]:

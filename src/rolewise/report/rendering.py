@@ -10,6 +10,7 @@ import jinja2
 
 from rolewise.report.long_names import with_breaks
 from rolewise.report.palette import declarations
+from rolewise.words import sentence_start
 
 
 def render(template: str, content: Mapping[str, Any]) -> str:
@@ -26,7 +27,7 @@ def render(template: str, content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["with_breaks"] = with_breaks
+    environment.filters |= {"with_breaks": with_breaks, "sentence_start": sentence_start}
     given = {
         "kind": "report",
         "live": None,

@@ -22,6 +22,7 @@ from rolewise.report.study_pictures import pictures
 from rolewise.statistics.effects import Contrast, Group, Level
 from rolewise.statistics.questions import Answer, answer_questions
 from rolewise.statistics.study_sentences import Unit, best_sentence, column_unit, effect_sentences
+from rolewise.words import sentence_start
 
 #: Rows of a table of contrasts, and of a part's cells, at most: a page of a thousand cells must still open.
 _MOST_CONTRASTS = 100
@@ -191,7 +192,7 @@ def _map_caption(labels: Mapping[str, str], names: Sequence[str], pair: Sequence
         else ""
     )
     return (
-        f"{metric[:1].upper()}{metric[1:]} on the test set: mean over seeds with its 95% interval{over}. These "
+        f"{sentence_start(metric)} on the test set: mean over seeds with its 95% interval{over}. These "
         "intervals hold what differs between seeds as a whole; the paired differences below are "
         "sharper. Hatched: a row failed, so there is no mean."
     )

@@ -8,7 +8,7 @@ from rolewise.statistics.arm_differences import ArmDifference
 from rolewise.statistics.estimates import Estimate
 from rolewise.statistics.gap_share import NOT_BETTER, NOT_TOLD, ONE_SEED, SAME, GapShare
 from rolewise.statistics.noise_levels import Noise, noise_words
-from rolewise.words import counted
+from rolewise.words import counted, sentence_start
 
 #: The key of a config that adds arms with or without distillation.
 ADDS_ARMS = "arms.distill: [true, false]"
@@ -120,7 +120,7 @@ def effect_sentence(effect: ArmDifference, how: str = "") -> str:
     """
     of, against = (_NAMES.get(label, label) for label in (effect.of, effect.against))
     what = f"{how}{of} instead of {against}"
-    what = what[:1].upper() + what[1:]
+    what = sentence_start(what)
     if effect.noise is Noise.WITHIN:
         change = _signed(effect.difference, effect.metric)
         return f"{what} cannot be told apart in {effect.metric.title}: {change} ({_evidence(effect)})."

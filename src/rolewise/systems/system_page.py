@@ -20,7 +20,7 @@ from rolewise.statistics.questions import Answer
 from rolewise.statistics.study_sentences import column_unit
 from rolewise.systems.system import Row, System
 from rolewise.systems.system_result import SystemResult, Verdict, verdict_of
-from rolewise.words import counted
+from rolewise.words import counted, sentence_start
 
 
 def system_page(result: SystemResult) -> str:
@@ -102,7 +102,7 @@ def level_figures(system: System, rows: Sequence[Row]) -> list[Drawing]:
         finished = [{**row, joined: ", ".join(str(row[axis]) for axis in axes)} for row in finished]
         axes, levels = [joined], {joined: list(dict.fromkeys(row[joined] for row in finished))}
     unit = column_unit(metric.key, system.metrics)
-    caption = f"{metric.title.capitalize()} on the test set with 95% intervals over seeds."
+    caption = f"{sentence_start(metric.title)} on the test set with 95% intervals over seeds."
     return [
         cells_figure(finished, levels, axes[::-1][:3], dict(zip(axes, axes, strict=True)), metric.key, unit, caption)
     ]
