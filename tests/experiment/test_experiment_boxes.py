@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from rolewise.config import ConfigError
-from rolewise.experiment import load, run
+from rolewise.experiment import load, run, step_timing
 from rolewise.experiment.evaluation import evaluate_stage
 from rolewise.experiment.previews import draw_preview
+from rolewise.experiment.seed_data import seed_data_of
 
 QUICK = Path(__file__).parent / "quick.yaml"
 NAMES = {"ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "recall"}
@@ -65,6 +68,21 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = [{"id": 0, "name": "bright"}, {"id": 1, "name": "dim"}]
     (root / "boxes.json").write_text(json.dumps({"images": images, "annotations": annotations, "categories": names}))
     return root
+
+
+def test_a_detector_is_timed_with_boxes_that_it_finds(shapes: Path, monkeypatch: pytest.MonkeyPatch):
+    config = load(QUICK, [*settings(shapes), "task.score=0.9"])
+    data, whole, found = seed_data_of(config, 0, torch.device("cpu")), step_timing.evaluate, []
+
+    def kept(*arguments: Any, **named: Any) -> Any:
+        measured = whole(*arguments, **named)
+        found.append(measured)
+        return measured
+
+    monkeypatch.setattr(step_timing, "evaluate", kept)
+    assert step_timing.evaluating_seconds(data, "teacher") > 0 and step_timing.resampling_seconds(data, "teacher") > 0
+    for measured in found:
+        assert any(len(scores) for kind in measured.metric._kinds.values() for _, _, scores in kind)
 
 
 @pytest.mark.slow

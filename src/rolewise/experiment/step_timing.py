@@ -23,6 +23,8 @@ from rolewise.experiment.strategies import augmentation_of, policy_space
 from rolewise.metric_info import ACCURACY
 from rolewise.seeds import generator
 from rolewise.statistics.resampling import bootstrap_weights
+from rolewise.tasks.detection import Detection
+from rolewise.tasks.protocol import Task
 from rolewise.train import Trainee, TrainSettings, advance_stacked, evaluate
 from rolewise.train.arithmetic import typical_seconds
 
@@ -32,6 +34,8 @@ _ENOUGH, _ENOUGH_ELSEWHERE = 0.03, 2.0
 _EVALUATED = 512
 #: As many images as a metric is computed of.
 _RESAMPLED = 128
+#: As many images as a detector is timed on.
+_DETECTED = 24
 #: As many images as an epoch draws for at once.
 _DRAWN = 256
 #: Batches that a timed epoch has at the most.
@@ -181,12 +185,25 @@ def _augmentation(data: SeedData, label: str) -> Augmentation:
     return augmentation_of(config, drawn)
 
 
+def _timed_task(data: SeedData, most: int) -> tuple[Task, torch.Tensor]:
+    """Returns the task, and the images that it is timed on.
+
+    A detector as it is drawn is sure of no box. All that it names count here, about as many as a trained one's, and as
+    each of its images takes long, few do.
+    """
+    task = builders.configured_task(data.config)
+    own = getattr(task, "unmeasured", task)
+    if isinstance(own, Detection):
+        own.score, most = 0.0, _DETECTED
+    return task, data.validation[:most]
+
+
 def evaluating_seconds(data: SeedData, role: str) -> float:
     """Returns seconds for one image of an evaluation of a role's network."""
     section = section_of(data.config, role)
     model = builders.at_bits(section, data.network(section.model, role)).to(data.device)
-    chosen, spec = data.validation[:_EVALUATED], data.spec(section.model)
-    task = builders.configured_task(data.config)
+    spec = data.spec(section.model)
+    task, chosen = _timed_task(data, _EVALUATED)
 
     def step() -> None:
         evaluate(model, data.seen_by(role), chosen, spec, device=data.device, task=task)
@@ -196,12 +213,12 @@ def evaluating_seconds(data: SeedData, role: str) -> float:
 
 def resampling_seconds(data: SeedData, role: str) -> float:
     """Returns seconds for one image of a metric that is computed on a resample; 0 where it is a mean of images."""
-    task = builders.configured_task(data.config)
+    task, chosen = _timed_task(data, _RESAMPLED)
     if task.metrics[0] == ACCURACY:
         return 0.0
     section = section_of(data.config, role)
     model = builders.at_bits(section, data.network(section.model, role)).to(data.device)
-    chosen, spec = data.validation[:_RESAMPLED], data.spec(section.model)
+    spec = data.spec(section.model)
     measured = evaluate(model, data.seen_by(role), chosen, spec, device=data.device, task=task).metric
     if measured.per_example() is not None:
         return 0.0
