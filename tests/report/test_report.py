@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import re
@@ -21,7 +22,9 @@ from rolewise.errors import InputError
 from rolewise.files import sha256
 from rolewise.report import write_report
 from rolewise.report.curves_figures import curves_figure, effect_over_time
+from rolewise.report.page import run_page
 from rolewise.report.palette import COLOURS, GREY, INK, colours
+from rolewise.report.run_data import read_run
 from rolewise.report.summary import summary
 from rolewise.seals import write_sealed
 from rolewise.statistics import compare
@@ -60,6 +63,16 @@ def test_the_page_and_the_terminal_say_how_far_the_results_reach(finished: Path)
         assert "a standard error of" in text and "share many of them" in text
     together = compare(results)[0].family[1]
     assert f"for all\n{together or ''}" in page and "unadjusted" in page
+
+
+def test_a_page_without_searches_does_not_speak_of_them(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = " ".join(run_page(finished).split())
+    assert "networks and searches anew, so that" in whole and '<th scope="col">members</th>' in whole
+    without = dataclasses.replace(read_run(finished), lineages={}, schedules={})
+    monkeypatch.setattr("rolewise.report.page.read_run", lambda root: without)
+    page = " ".join(run_page(finished).split())
+    assert "and starts the networks anew. Differences" in page and "searches anew" not in page
+    assert '<th scope="col">members</th>' not in page
 
 
 @pytest.mark.parametrize("count", [1, 8, 9, 24, 60])
