@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from rolewise.config import ConfigError
-from rolewise.experiment import load, run, step_timing
+from rolewise.experiment import evaluation_timing, load, run
 from rolewise.experiment.evaluation import evaluate_stage
 from rolewise.experiment.previews import draw_preview
 from rolewise.experiment.seed_data import seed_data_of
@@ -72,15 +72,18 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_detector_is_timed_with_boxes_that_it_finds(shapes: Path, monkeypatch: pytest.MonkeyPatch):
     config = load(QUICK, [*settings(shapes), "task.score=0.9"])
-    data, whole, found = seed_data_of(config, 0, torch.device("cpu")), step_timing.evaluate, []
+    data, whole, found = seed_data_of(config, 0, torch.device("cpu")), evaluation_timing.evaluate, []
 
     def kept(*arguments: Any, **named: Any) -> Any:
         measured = whole(*arguments, **named)
         found.append(measured)
         return measured
 
-    monkeypatch.setattr(step_timing, "evaluate", kept)
-    assert step_timing.evaluating_seconds(data, "teacher") > 0 and step_timing.resampling_seconds(data, "teacher") > 0
+    monkeypatch.setattr(evaluation_timing, "evaluate", kept)
+    assert (
+        evaluation_timing.evaluating_seconds(data, "teacher") > 0
+        and evaluation_timing.resampling_seconds(data, "teacher") > 0
+    )
     for measured in found:
         assert any(len(scores) for kind in measured.metric._kinds.values() for _, _, scores in kind)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rolewise.experiment import builders, load, step_timing
+from rolewise.experiment import builders, evaluation_timing, load, step_timing
 from rolewise.experiment.estimate import estimated_seconds, evaluated, resampled, stage_seconds, stage_times
 from rolewise.experiment.pipeline import images_of, plan
 from rolewise.experiment.run_folder import open_run
@@ -99,7 +99,7 @@ def test_a_metric_that_is_no_mean_of_images_is_computed_on_resamples_of_the_test
     for primary, is_timed in (("accuracy", False), ("f1_macro", True)):
         config = one.changed(metrics=("accuracy", "f1_macro"), primary=primary)
         data = seed_data_of(config, 0, builders.configured_device(config.device), None)
-        assert (step_timing.resampling_seconds(data, "small") > 0) == is_timed
+        assert (evaluation_timing.resampling_seconds(data, "small") > 0) == is_timed
 
 
 def test_a_teacher_from_a_file_is_not_counted_as_a_training(tmp_path: Path) -> None:
