@@ -217,8 +217,7 @@ def main() -> None:
     elif arguments.device.type != "cpu":  # torch keeps a GPU's memory of its own accord
         del sizes[0]
     for side, count, rounds, keeps in sizes:
-        if keeps and not keep_freed_memory():
-            print("the freed memory of this process is given back all the same")
+        kept = keeps and keep_freed_memory()
         images = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8).to(arguments.device)
         functions = {"rolewise": ours(images)}
         # Of `rolewise build-kernel` on a CPU, and of Triton on a GPU.
@@ -236,7 +235,7 @@ def main() -> None:
                 {
                     "side": side,
                     "batch": count,
-                    "memory": "kept" if keeps else "given back",
+                    "memory": "kept" if kept else "given back",
                     "name": name,
                     "images_per_second": round(count / statistics.median(times)),
                     "rolewise_is_faster_by": round(statistics.median(ratios), 2),

@@ -9,6 +9,7 @@ from claims.figures import RESULTS, Arms, Figures, count, listed, percent, size
 from claims.telling import Told, aside, paragraph, told
 from claims.verdicts import by_itself, changes, standing
 from rolewise.statistics.estimates import estimate
+from rolewise.words import sentence_start
 
 #: The beginning of a sentence on each student of a run.
 STUDENTS = {
@@ -148,7 +149,7 @@ def log_task_gains(figures: Figures) -> Iterator[Told]:
         if any(change.exceeds_noise and change.mean > 0 for change in changes_of.values()):
             gained.append(task)
         shown = "; ".join(f"`configs/{name}.yaml` {by_itself(change)}" for name, change in changes_of.items())
-        found.append(f"{task[:1].upper()}{task[1:]}: {shown}.")
+        found.append(f"{sentence_start(task)}: {shown}.")
     apart = [f"{count(number)} of {name}" for name, number in seeds.items() if number != 3]
     yield told(
         f"A distilled student was to be above the same student alone by more than its interval in at least "
@@ -166,7 +167,7 @@ def log_task_gains(figures: Figures) -> Iterator[Told]:
     what = untried[bool(second)]
     yield aside(
         f"What was tried is what the configs name, at one weight and one temperature each: logits alone for "
-        f"{listed(plain)}; {more}. {what[:1].upper()}{what[1:]} were not tried: "
+        f"{listed(plain)}; {more}. {sentence_start(what)} were not tried: "
         f"each {'of the first runs' if second else 'run'} was to end in half an hour of two cores, a detector's in an "
         "hour."
     )
