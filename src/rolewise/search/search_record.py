@@ -153,7 +153,8 @@ def holds_lines(path: Path, count: int) -> bool:
 
 def _sealed(value: Mapping[str, Any]) -> str:
     """Returns the line of a value whose keys are text and come before the digest's: so it is put into JSON once."""
-    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    # Nothing holds itself here, and to look for that takes as long as to write.
+    text = json.dumps(value, sort_keys=True, allow_nan=False, check_circular=False)
     return f'{text[:-1]}{_MARK}{hashlib.sha256(text.encode()).hexdigest()}"}}\n'
 
 

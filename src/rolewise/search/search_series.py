@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from rolewise.errors import Interrupted
 from rolewise.jobs.job import EndedJob, Job, JobContext, JobDone, JobRaised, SeriesSteps, WorkerDied
+from rolewise.machine_memory import without_collection
 from rolewise.search.lineage import SearchResult
 from rolewise.search.member_protocol import MakeMember
 from rolewise.search.resident_members import MemberPaused, MemberTask, Outcome, ResidentMembers
@@ -75,19 +76,7 @@ def search_steps(
     """
     run = kept.run
     while not run.over:
-        stacks, begun = run.in_stacks(kept.tasks()), False
-        jobs: Sequence[Job] = [
-            Job(
-                f"{key}/{run.done + 1}/{stack[0].member}",
-                train_member if run.stacked == 1 else train_stack,
-                stack[0] if run.stacked == 1 else stack,
-                threads=threads,
-                series=key,
-                home=stack[0].member,
-                shared=make_member,
-            )
-            for stack in stacks
-        ]
+        jobs, begun = _jobs(key, make_member, kept, threads), False
         try:
             while len(kept.outcomes) < run.members:
                 ended = yield jobs
@@ -102,6 +91,24 @@ def search_steps(
         on_interval(kept.commit())
     result: SearchResult = kept.finish()
     return result
+
+
+@without_collection()
+def _jobs(key: str, make_member: MakeMember, kept: SearchFolder, threads: int) -> Sequence[Job]:
+    """Returns the jobs that the next interval still needs: one for each member, or for those that are trained as one."""
+    run = kept.run
+    return [
+        Job(
+            f"{key}/{run.done + 1}/{stack[0].member}",
+            train_member if run.stacked == 1 else train_stack,
+            stack[0] if run.stacked == 1 else stack,
+            threads=threads,
+            series=key,
+            home=stack[0].member,
+            shared=make_member,
+        )
+        for stack in run.in_stacks(kept.tasks())
+    ]
 
 
 def _outcomes(ended: EndedJob) -> list[Outcome]:
