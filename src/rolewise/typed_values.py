@@ -39,6 +39,18 @@ def keyword_types(function: Callable[..., Any]) -> dict[str, Any]:
     return {one.name: hints[one.name] for one in known if one.kind is one.KEYWORD_ONLY and one.name in hints}
 
 
+def written_types(function: Callable[..., Any]) -> dict[str, Any]:
+    """Returns the types of a function's parameters as they are written, with what ``Annotated`` adds to them.
+
+    `typing.get_type_hints` puts ``Optional`` around a type whose default is None before Python 3.11, and hides that.
+
+    Args:
+        function: a function whose annotations can be resolved.
+    """
+    known = inspect.signature(function, eval_str=True).parameters.values()
+    return {one.name: one.annotation for one in known if one.annotation is not one.empty}
+
+
 def type_fault(value: Any, kind: Any) -> str:
     """Returns the rule of a type that a value breaks; empty where it breaks none.
 

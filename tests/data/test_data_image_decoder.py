@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image, ImageMode
 
@@ -64,6 +65,8 @@ def test_transparency_of_palettes_and_of_one_colour(tmp_path: Path) -> None:
 def test_other_colour_spaces_are_converted_as_pillow_does(tmp_path: Path) -> None:
     colour = Image.fromarray(COLOURS)
     for mode, name in (("CMYK", "a.tif"), ("YCbCr", "b.tif"), ("CMYK", "c.jpg"), ("1", "d.png"), ("RGB", "e.png")):
+        if name == "b.tif" and int(PIL.__version__.partition(".")[0]) < 13:
+            continue  # an earlier Pillow cannot read what it writes there
         colour.convert(mode).save(tmp_path / name)
         with Image.open(tmp_path / name) as again:
             assert again.mode == mode or name == "b.tif"

@@ -8,13 +8,15 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rolewise.errors import InputError, near
 from rolewise.files import AnyPath, as_path, write_text
 from rolewise.onnx_packages import ONNX_EXTRA, missing_onnx_packages
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable  # elsewhere before Python 3.11
 
 #: What a template of code is called beside the package's own modules, which are imported, checked and counted.
 _CODE = ".py.txt"

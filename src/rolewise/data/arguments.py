@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from rolewise.data.image_decoder import ORIENTATIONS, RESAMPLINGS, RESIZES
 from rolewise.data.reader_registry import READERS
 from rolewise.data.targets import KINDS
 from rolewise.errors import near
+from rolewise.typed_values import written_types
 
 #: The largest side of an image, in pixels.
 LARGEST_SIDE = 8192
@@ -120,7 +120,7 @@ def argument_faults(name: str, arguments: Mapping[str, Any]) -> Iterator[tuple[s
         arguments: the settings given.
     """
     known = reader_settings(name)
-    hints = typing.get_type_hints(READERS[name], include_extras=True)
+    hints = written_types(READERS[name])
     for key, value in arguments.items():
         if key not in known:
             yield key, f'no such setting of "{name}"{near(key, known) if known else "; it has none"}'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from rolewise.data.argument_texts import ARGUMENT_TEXTS
 from rolewise.data.arguments import Rule, reader_settings
 from rolewise.distill import COMBINATIONS, METHODS, method_settings
 from rolewise.errors import InputError, near
+from rolewise.typed_values import written_types
 
 _METHODS, _DATA = "distill.methods", "data.arguments"
 #: The settings that every method has, or every one that reads features.
@@ -64,7 +64,7 @@ def reader_keys() -> dict[str, list[ConfigKey]]:
 
 def _reader_settings(name: str) -> Iterator[ConfigKey]:
     reader = READERS[name]
-    texts, hints = descriptions(reader), typing.get_type_hints(reader, include_extras=True)
+    texts, hints = descriptions(reader), written_types(reader)
     for key, default in reader_settings(name).items():
         rules = [one for one in getattr(hints.get(key), "__metadata__", ()) if isinstance(one, Rule)]
         kind = rules[0].words if rules else kind_of_values(hints.get(key, type(default)))
@@ -74,7 +74,7 @@ def _reader_settings(name: str) -> Iterator[ConfigKey]:
 
 def _settings(name: str, owner: Any, defaults: Mapping[str, Any]) -> Iterator[ConfigKey]:
     texts, function = descriptions(owner), vars(owner)["__init__"] if isinstance(owner, type) else inspect.unwrap(owner)
-    hints = typing.get_type_hints(function, include_extras=True)
+    hints = written_types(function)
     for key, default in defaults.items():
         kind, text = _SHARED.get(key, ("", ""))
         kind = kind or kind_of_values(hints.get(key, type(default)))

@@ -128,7 +128,12 @@ class SearchFolder:
             RunError: no member is left.
         """
         last, outcomes, sync, seconds = self.run.done, self.outcomes, self._sync, self._seconds_of_interval()
-        line = self.run.record_interval(outcomes)
+        try:
+            line = self.run.record_interval(outcomes)
+        except RunError:
+            # The cause may be removed, and the interval be done again: nobody's loss is kept.
+            self._unfinished.unlink(missing_ok=True)
+            raise
         search_record.append_line(self.path / "record.jsonl", line.to_json(self._version), sync=sync)
         if sync:
             self._synced_at, self._synced = time.monotonic(), line.interval
