@@ -11,7 +11,7 @@ from torch import Tensor, distributed, nn
 from rolewise.batch import Batch, Context, Mixture, Outputs
 from rolewise.distill import guards
 from rolewise.distill.batch_arguments import batch_of, moment_of
-from rolewise.distill.checks import check_choice, check_limit, check_switch
+from rolewise.distill.checks import check_choice, check_limit, check_switch, named_losses
 from rolewise.distill.construction import add_terms, check_parts, networks_of, specs_of, task_of
 from rolewise.distill.joined_rows import Wide, rows_of_all
 from rolewise.distill.links import further_views, links_of, read_outputs, tapped
@@ -219,7 +219,7 @@ class Distiller(Networks):
                 teacher = source[link.teacher] if plain else link.taught(source, self.roles)
                 with NOTHING if isinstance(term, LossTerm) else without_autocast(device):
                     losses = term(source[link.student], teacher, seen, context)
-                for key, loss in ({"": losses} if isinstance(losses, Tensor) else losses).items():
+                for key, loss in named_losses(method.name, losses).items():
                     # What trains a learned part alone has weight 1.
                     weight = 1.0 if key == "estimator" else method.weight(context.progress)
                     scalar = loss.mean() if self.reduction == "mean" else loss.sum()
