@@ -109,9 +109,9 @@ def check_unreduced(name: str, losses: object, rows: int, student: Tensor) -> No
 
     Args:
         name: the method's.
-        losses: what it returned.
+        losses: its result.
         rows: R.
-        student: what it read of the student.
+        student: the student's values that it read.
     """
     if not isinstance(losses, Tensor) or losses.ndim != 1 or losses.shape[0] != rows:
         got = list(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
@@ -127,7 +127,7 @@ def check_unreduced(name: str, losses: object, rows: int, student: Tensor) -> No
 
 
 def named_losses(name: str, losses: object) -> Mapping[str, Tensor]:
-    """Returns what a term gave by name, "" for its only loss.
+    """Returns the losses of a term by name, "" for its only one.
 
     Args:
         name: the term's.

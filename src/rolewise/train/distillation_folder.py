@@ -35,7 +35,7 @@ def settings_of_folder(settings: TrainSettings) -> dict[str, Any]:
 
 
 def taught_by(teacher: nn.Module | None, methods: Sequence[Method]) -> dict[str, Any]:
-    """Returns what a student learns from: its methods, its teacher's digest, the sources of the user's losses.
+    """Returns a student's sources of learning: its methods, its teacher's digest, the sources of the user's losses.
 
     What has no source, as a function that was typed into Python itself, is left out.
 
