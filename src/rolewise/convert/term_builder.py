@@ -44,7 +44,9 @@ class TermBuilder:
     def tap(self, path: Any, io: Any, role: str) -> str:
         """Returns a tap's path here: wrappers' parts are taken off, and learned modules are led back to their input."""
         if path is None:
-            self.found.refuse(f"criterion: a loss, or a wrapper that it reads behind, names no module of the {role}")
+            self.found.refuse(
+                f"criterion: a loss, or a wrapper that it reads behind, names no module of the {role or 'network'}"
+            )
         text = str(path)
         wrapper = mapping(mapping(mapping(self.stage.get(role)).get("auxiliary_model_wrapper")).get("kwargs"))
         owner, dot, entry = text.rpartition(".")
