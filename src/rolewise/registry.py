@@ -27,15 +27,19 @@ class Registry(Generic[T]):
         self._adopt = adopt
         self._entries: dict[str, T] = {}
 
-    def add(self, name: str) -> Callable[[T], T]:
+    def add(self, name: str, *, again: bool = False) -> Callable[[T], T]:
         """Returns a decorator that registers an entry under ``name``.
+
+        Args:
+            name: the entry's.
+            again: whether it takes the place of one of that name.
 
         Raises:
             InputError: the name is taken.
         """
 
         def register(entry: T) -> T:
-            if name in self._entries:
+            if name in self._entries and not again:
                 raise InputError(f"{self.kind} {name!r} is registered already; choose another name")
             self._entries[name] = entry
             return entry

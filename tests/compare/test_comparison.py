@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from rolewise.compare.step_costs import StepCosts
 from rolewise.errors import InputError
 from rolewise.statistics.estimates import paired
 
+LOSS = "    return sharpness * (student - teacher).square().mean(1)\n"
 SHORT = ("teacher.train.epochs=1", "students[0].train.epochs=1", "students[0].images=60", "workers=1", "data.test=60")
 
 
@@ -216,6 +218,32 @@ def test_an_experiments_file_is_a_recipe(tmp_path: Path) -> None:
     assert experiment.value["arms"] == {"teacher": ["none"], "student": ["none"], "control": "none", "distill": [True]}
     plan = comparison_plan("kd", str(tmp_path / "own.yaml"), seeds=1)
     assert [cell.levels["method"] for cell in plan.study.cells] == ["labels alone", "kd"]
+
+
+def test_methods_of_ones_own_are_found_beside_the_config_and_set_by_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parent.parent / "experiment" / "quick.yaml").read_text()
+    (tmp_path / "own.yaml").write_text(text)
+    package = tmp_path / "compared_own"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "losses.py").write_text("def soft_loss(student, teacher, *, sharpness: float = 1.0):\n" + LOSS)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    name, methods = "compared_own.losses:soft_loss", "compared_own.losses:soft_loss,rkd+compared_own.losses:soft_loss"
+    arguments = [
+        "--methods",
+        methods,
+        "--data",
+        str(tmp_path / "own.yaml"),
+        "--out",
+        str(tmp_path / "out"),
+        "--dry-run",
+    ]
+    result = CliRunner().invoke(app, ["compare", *arguments, "--seeds", "1", "--set", f"{name}.sharpness=2.0"])
+    assert result.exception is None, result.exception
+    assert f"Imports code that is not Rolewise's, and runs it: compared_own.losses ({package}" in result.output
+    assert f"{name}: sharpness=2.0, label_weight=1" in result.output
 
 
 def test_every_recipe_is_an_experiment_of_known_networks() -> None:

@@ -9,9 +9,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from rolewise.augment import build_schedule
 from rolewise.cli import app
 from rolewise.convert.converted_config import Conversion
+from rolewise.convert.source_data import data_of
 from rolewise.convert.source_losses import loss_terms
+from rolewise.convert.source_trainings import training_of
 from rolewise.convert.tagged_yaml import CALL, read_tagged
 from rolewise.convert.torchdistill import convert_torchdistill, converted_text
 from rolewise.errors import InputError
@@ -67,10 +70,13 @@ def test_stages_become_phases_and_learned_modules_lead_to_their_taps(tmp_path: P
     assert second["methods"][0]["name"] == "attention" and second["methods"][0]["weight"] == 500
     assert second["schedule"] == {"name": "multistep", "milestones": ["3 epochs", "6 epochs"], "gamma": 0.5}
     assert student["train"]["epochs"] == 10 and student["train"]["label_smoothing"] == 0.1
-    assert student["train"]["optimizer"]["momentum"] == 0 and student["train"]["freeze"] == [{"match": "conv1"}]
+    # What a stage does not train is not trained in its phase alone.
+    assert student["train"]["optimizer"]["momentum"] == 0 and "freeze" not in student["train"]
+    assert first["freeze"] == [{"match": "conv1"}] and "freeze" not in second
     assert found.config["teacher"] == {"model": {"name": "torchvision:resnet34.IMAGENET1K_V1"}, "weights": "pretrained"}
     assert found.config["data"]["arguments"] == {"train": "train", "test": "val", "size": [64, 64]}
     assert any("Adam and SGD" in text for text in found.differing)
+    assert "weight_decay: 0.0 and 0.0005 in different stages; all phases have that of the last one" in found.differing
     path = tmp_path / "converted.yaml"
     path.write_text(converted_text(found, "two_stages.yaml"), "utf-8")
     assert load(path, imports=False, on_note=lambda note: None).students[0].phases[0].epochs == 2
@@ -156,6 +162,111 @@ def test_losses_of_two_parts_become_all_that_they_are() -> None:
         {"name": "kta", "weight": 1.0},
     ]
     assert len([text for text in found.differing if "plus" in text or "kta" in text]) == 2
+
+
+def terms_of(key: str, weight: float = 1.0, **given: object) -> tuple[list[dict[str, Any]], float, Conversion]:
+    found = Conversion()
+    term = {"criterion": {"key": key, "kwargs": given}, "weight": weight}
+    terms = loss_terms({"criterion": {"kwargs": {"sub_terms": {"own": term}}}}, found)
+    return terms.methods, terms.label_weight, found
+
+
+@pytest.mark.parametrize(("key", "name"), [("KDLoss", "kd"), ("LogitStdKDLoss", "logit_standardisation")])
+@pytest.mark.parametrize("alpha", [{}, {"alpha": 0.0}, {"alpha": None, "beta": 0.7}])
+def test_a_divergence_without_alpha_has_no_labels_and_no_squared_temperature(
+    key: str, name: str, alpha: dict[str, object]
+) -> None:
+    methods, labels, found = terms_of(key, 3.2, temperature=4.0, **alpha)
+    assert methods == [{"name": name, "temperature": 4.0, "weight": 0.2}] and labels == 0
+    assert any("leaves out T^2" in text for text in found.differing)
+
+
+def test_losses_keep_their_settings_and_places() -> None:
+    places = {"student_feature_module_path": "a", "teacher_feature_module_path": "b"}
+    assert terms_of("SRDLoss", 0.5, exponent=3.0, temperature=2.0, **places)[0] == [
+        {"name": "srd", "power": 3.0, "weight": 1.0, "student_taps": ["a"], "teacher_taps": ["b"]},
+        {"name": "kd", "temperature": 2.0, "weight": 0.125},
+    ]
+    places = {"student_embed_module_path": "student_model.pool", "teacher_embed_module_path": "pool"}
+    pad = {"name": "pad", "weight": 1.0, "student_taps": ["pool"], "teacher_taps": ["pool"]}
+    assert terms_of("PADL2Loss", **places)[0] == [pad]
+    assert terms_of("SKDDirectionLoss", 2.0, tikhonov=0.3)[0] == [
+        {"name": "skd_direction", "ridge": 0.3, "weight": 2.0}
+    ]
+
+
+def test_a_place_without_a_path_is_refused_and_a_sum_is_told() -> None:
+    pairs = {"one": {"student": {"path": "a"}, "teacher": {"io": "output"}}}
+    assert terms_of("ATLoss", at_pairs=pairs)[2].refused
+    summed = terms_of("RKDLoss", student_output_path="a", teacher_output_path="a", reduction="sum")[2]
+    assert any("reduction sum" in text for text in summed.differing) and not summed.refused
+
+
+@pytest.mark.parametrize(
+    ("given", "told", "schedule"),
+    [
+        ({"T_max": 20, "eta_min": 0.001}, "", {"name": "cosine", "final": 0.01}),
+        ({"T_max": 5}, "T_max 5 in 20 epochs", {"name": "cosine"}),
+    ],
+)
+def test_a_cosine_keeps_its_last_rate_and_says_where_it_ends_otherwise(
+    given: dict[str, object], told: str, schedule: dict[str, object]
+) -> None:
+    found = Conversion()
+    section = {"key": "CosineAnnealingLR", "kwargs": given}
+    stage = {"optimizer": {"key": "SGD", "kwargs": {"lr": 0.1}}, "scheduler": section}
+    assert training_of(stage, 20, found)["schedule"] == schedule
+    assert bool(found.differing) == bool(told) and all(told in text for text in found.differing)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "augmentation"),
+    [
+        ({"RandomCrop": {"size": 32, "padding": 4}, "RandomHorizontalFlip": {}}, "standard"),
+        (
+            {"RandomCrop": {"size": [32, 32], "padding": [2, 2]}, "RandomHorizontalFlip": {}},
+            {"name": "standard", "pad": 0.0625},
+        ),
+        ({"RandomHorizontalFlip": {}}, {"name": "fixed", "base": ["flip"]}),
+        ({"RandomCrop": {"size": 32, "padding": 4}}, {"name": "fixed", "base": ["crop"]}),
+        ({"RandomResizedCrop": {"size": 32}}, {"name": "fixed", "base": ["resized_crop"]}),
+        ({"ToTensor": {}, "Cutout": {}}, "none"),
+    ],
+)
+def test_images_are_cropped_and_mirrored_as_there_and_no_more(kinds: dict[str, Any], augmentation: Any) -> None:
+    found = Conversion()
+    calls = [{CALL: f"torchvision.transforms.{kind}", "kwargs": given} for kind, given in kinds.items()]
+    read = data_of({"datasets": {"train": [{CALL: "torchvision.datasets.CIFAR10", "kwargs": {}}, *calls]}}, True, found)
+    assert read[1] == augmentation and build_schedule(augmentation).segments
+    assert found.missing == (["transform: Cutout"] if "Cutout" in kinds else [])
+
+
+def test_what_a_method_does_otherwise_is_told() -> None:
+    told = terms_of("AltActTransferLoss", feature_pairs={"one": {"student": {"path": "a"}, "teacher": {"path": "b"}}})[
+        2
+    ]
+    assert any("the source sums them" in text for text in told.differing)
+    assert any("p = 2" in text for text in terms_of("FTLoss", p=2)[2].differing)
+    places = {"student_linear_path": "a", "teacher_linear_path": "b"}
+    methods, _, _ = terms_of("CCKDLoss", kernel_config={"type": "gaussian", "gamma": 0.7, "max_p": 3}, **places)
+    assert (methods[0]["gamma"], methods[0]["order"]) == (0.7, 3)
+    assert any(
+        "bilinear" in text for text in terms_of("CCKDLoss", kernel_config={"type": "bilinear"}, **places)[2].differing
+    )
+
+
+def test_places_of_small_resnets_are_named_as_here(tmp_path: Path) -> None:
+    term = """at:
+          criterion:
+            key: 'ATLoss'
+            kwargs: {at_pairs: {a: {teacher: {path: 'layer2', io: 'output'}, student: {path: 'layer2', io: 'output'}}}}
+          weight: 2.0
+        """
+    path = written(tmp_path, "small_images.yaml", "'wide_resnet'", "'resnet20'")
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("      sub_terms:\n        ", f"      sub_terms:\n        {term}", 1), "utf-8")
+    [attention, _] = convert_torchdistill(path).config["distill"]["methods"]
+    assert (attention["student_taps"], attention["teacher_taps"]) == (["stage2"], ["layer2"])
 
 
 def test_turned_images_keep_their_four_weights_and_leave_the_first_stage_out() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import rolewise.distill as rw
+from rolewise.batch import Context
 from rolewise.distill import Distiller
 from rolewise.distill import networks_by_role as networks_module
 from rolewise.errors import InputError
@@ -389,3 +390,33 @@ def test_compiled_networks_give_the_same_terms() -> None:
     torch.testing.assert_close(terms.named(), expected.named())
     terms.total.backward()
     assert list(distiller.state_dict()) == keys
+
+
+# torch's own compiler asks for the gradient of a feature.
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
+@pytest.mark.parametrize("backend", ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)])
+def test_a_compiled_distiller_gives_the_same_terms_the_labels_own_among_them(backend: str) -> None:
+    images, labels = batch()
+    distiller = Distiller(network(0), network(1), [rw.kd(), rw.attention()])
+    expected = copy.deepcopy(distiller)(images, labels).named()
+    terms = torch.compile(distiller, backend=backend)(images, labels)
+    torch.testing.assert_close(terms.named(), expected)
+    assert {"labels", "kd", "attention"} < set(expected)
+
+
+@pytest.mark.parametrize("progress", [3, -0.1, float("nan")])
+def test_progress_is_a_fraction_of_training(progress: float) -> None:
+    distiller = Distiller(network(0), network(1), [rw.kd(weight={"start": 1, "end": 0})])
+    with pytest.raises(InputError, match=f"progress must be the fraction of training done.*got {progress}"):
+        distiller(*batch(), progress=progress)
+    with pytest.raises(InputError, match="progress must be the fraction"):
+        distiller(*batch(), context=Context(progress))
+
+
+def test_a_context_is_one_and_has_the_progress_in_it() -> None:
+    distiller = Distiller(network(0), network(1), [rw.kd(weight={"start": 1, "end": 0})])
+    with pytest.raises(InputError, match=r"context must be a .*Context, got Tensor; rows of the source go"):
+        distiller(*batch(), torch.arange(6))
+    with pytest.raises(InputError, match="progress must be left out where a context is given"):
+        distiller(*batch(), context=Context(0.5), progress=0.5)
+    assert distiller(*batch(), context=Context(0.5)).weights["kd"] == distiller(*batch(), progress=0.5).weights["kd"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import rolewise as rw
+from rolewise.distill import METHODS, method
 from rolewise.errors import InputError
 
 IMAGES = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -66,3 +68,97 @@ def test_an_error_within_a_loss_of_equal_shapes_stays_as_it_is() -> None:
 
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         rw.Distiller(network(8), network(4), methods=broken)(IMAGES, LABELS)
+
+
+@pytest.fixture(autouse=True)
+def _no_method_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
+
+
+def registered(key: str, **declared: Any) -> Any:
+    """A term that gives what ``key`` says, registered under a name of this test alone."""
+
+    class Own(rw.Term):
+        def __init__(self, shapes: Any) -> None:
+            super().__init__()
+
+        def forward(self, student: Any, teacher: Any, batch: Any, context: Any) -> Any:
+            apart = (student.logits - teacher.logits).square()
+            return {"scalar": apart.mean(), "matrix": apart, "none": None, "pair": {"a": apart.mean(1), "b": apart}}[
+                key
+            ]
+
+    return method(reads="logits", name=f"own_{key}", mixed_labels="sound", **declared)(Own)
+
+
+@pytest.mark.parametrize(
+    ("key", "got"), [("scalar", r"\[\]"), ("matrix", r"\[2, 4\]"), ("none", "NoneType"), ("pair", r"\[2, 4\]")]
+)
+def test_a_term_gives_a_loss_for_each_example(key: str, got: str) -> None:
+    registered(key)
+    owner = f"own_{key}_b" if key == "pair" else f"own_{key}"
+    with pytest.raises(InputError, match=f'"{owner}" must return a loss for each example, .*got {got}'):
+        rw.Distiller(network(8), network(4), [f"own_{key}"], example=IMAGES[:2])
+
+
+def test_a_method_that_is_defined_again_takes_the_place_of_what_it_was() -> None:
+    first, second = registered("matrix"), registered("matrix")
+    assert first is not second and METHODS["own_matrix"].loss is second
+    with pytest.raises(InputError, match="method 'kd' is registered already"):
+        method(reads="logits", mixed_labels="sound", name="kd")(lambda student, teacher: (student - teacher).mean(1))
+
+
+@pytest.mark.parametrize(
+    ("declared", "text"),
+    [
+        ({"reads": "logit", "mixed_labels": "sound"}, 'reads must be one of .*"logits"'),
+        ({"reads": "logits", "mixed_labels": "maybe"}, "mixed_labels must be one of sound, unsound"),
+        ({"reads": "logits", "mixed_labels": "sound", "limits": {"temp": "positive"}}, "limits must be one of heat"),
+        (
+            {"reads": "logits", "mixed_labels": "sound", "limits": {"heat": "warm"}},
+            "limits.heat must be one of positive",
+        ),
+    ],
+)
+def test_what_a_method_declares_is_one_of_what_there_is(declared: dict[str, Any], text: str) -> None:
+    def loss(student: Tensor, teacher: Tensor, *, heat: float = 1.0) -> Tensor:
+        return heat * (student - teacher).mean(1)
+
+    with pytest.raises(InputError, match=text):
+        method(name="declared", **declared)(loss)
+    assert "declared" not in METHODS
+
+
+def test_a_loss_that_leads_back_to_nothing_is_refused() -> None:
+    def detached(student: Tensor, teacher: Tensor) -> Tensor:
+        return (student.detach() - teacher).square().mean(1)
+
+    distiller = rw.Distiller(network(8), network(4), [detached])
+    with pytest.raises(InputError, match='"detached" must lead back to the student, got a loss without a gradient'):
+        distiller(IMAGES, LABELS)
+    with torch.no_grad():
+        assert distiller(IMAGES, LABELS)["detached"] > 0
+
+
+def test_a_loss_by_path_that_names_the_teacher_first_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "turned_loss.py").write_text("def turned(teacher, student):\n    return (teacher - student).mean(1)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    text = r"must take the student's first and the teacher's second, got \(teacher, student\); swap them"
+    with pytest.raises(InputError, match=text):
+        rw.configure("turned_loss:turned")
+
+    def loss(teacher: Tensor, student: Tensor) -> Tensor:
+        return (teacher - student).mean(1)
+
+    with pytest.raises(InputError, match=text):
+        method(reads="logits", name="turned", mixed_labels="sound")(loss)
+
+
+def test_a_class_of_a_term_is_told_how_it_is_listed() -> None:
+    class Plain(rw.Term):
+        """Not registered."""
+
+    with pytest.raises(InputError, match="decorate it with rolewise"):
+        rw.Distiller(network(8), network(4), [Plain])  # type: ignore[list-item]

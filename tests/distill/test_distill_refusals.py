@@ -100,6 +100,7 @@ def test_what_is_refused_is_not_frozen() -> None:
         ((IMAGES, LABELS.int()), r"got torch.int32 \[6\]; convert them with labels.long\(\)"),
         ((IMAGES, LABELS[:, None]), r"got torch.int64 \[6, 1\]; drop the last dimension with labels.squeeze\(1\)"),
         ((IMAGES, torch.eye(3)[LABELS].long()), r"one-hot labels become classes with labels.argmax\(1\)"),
+        ((IMAGES, LABELS[:, None].expand(-1, 3) + 1), "a class for each token is of the task tagging"),
         ((IMAGES[:4], LABELS), r"for 4 images, got torch.int64 \[6\]; give one for each of the 4 images$"),
         ((IMAGES, LABELS + 1), "labels must be from 0 to 2, the student's 3 classes, got 3; number them so"),
         ((IMAGES, LABELS - 1), "labels must be from 0 to 2, the student's 3 classes, got -1"),

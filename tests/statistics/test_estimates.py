@@ -126,6 +126,15 @@ def test_a_shuffled_schedule_that_is_the_searched_one_itself_is_named() -> None:
     assert "own_shuffled" not in caution(data, compare(data))
 
 
+def test_a_search_that_found_nothing_is_named() -> None:
+    data = results([0.61, 0.62, 0.6, 0.63], [0.61, 0.62, 0.6, 0.63])
+    data["arms"].append({**data["arms"][1], "name": "other", "student_augmentation": "randaugment"})
+    data["arms"][-1]["test_accuracy"] = {**data["arms"][1]["test_accuracy"], "1": 0.5}
+    assert "own searched schedule is none itself for small" in caution(data, compare(data))
+    data["arms"][0]["test_accuracy"] = {**data["arms"][0]["test_accuracy"], "0": 0.6}
+    assert "none itself" not in caution(data, compare(data))
+
+
 def test_a_seed_at_which_all_arms_end_alike_is_named() -> None:
     data = results([0.61, 0.5, 0.6, 0.63], [0.5, 0.5, 0.52, 0.5])
     third = {**data["arms"][1], "name": "randaugment", "student_augmentation": "randaugment"}

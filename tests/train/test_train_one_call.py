@@ -137,6 +137,32 @@ def test_an_interrupted_distillation_resumes_to_the_same_bytes(tmp_path: Path) -
         distilled(**given, folder=tmp_path / "kept", seed=1)
 
 
+def test_a_folder_is_that_of_its_teacher_its_weights_and_its_own_losses(tmp_path: Path) -> None:
+    def pulled(student: Tensor, teacher: Tensor) -> Tensor:
+        return (student - teacher).square().mean(1)
+
+    given: dict[str, Any] = {"epochs": 1, "batch_size": 20, "folder": tmp_path / "kept"}
+    own = {"methods": [rw.kd(weight=0.9), pulled]}
+    student, data = network(6, seed=1), ((IMAGES, LABELS), HELD_OUT)
+    rw.distill(network(16), student, *data, **own, **given)
+    rw.distill(network(16), student, *data, **own, **given)
+    with pytest.raises(InputError, match="whose teacher is"):
+        rw.distill(network(16, seed=7), student, *data, **own, **given)
+    with pytest.raises(InputError, match="whose methods is"):
+        rw.distill(network(16), student, *data, methods=[rw.kd(weight=0.8), pulled], **given)
+
+    def pulled(student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[no-redef]
+        return 2 * (student - teacher).square().mean(1)
+
+    with pytest.raises(InputError, match="whose sources is"):
+        rw.distill(network(16), student, *data, methods=[rw.kd(weight=0.9), pulled], **given)
+
+
+def test_labels_of_another_kind_are_named_before_the_training() -> None:
+    with pytest.raises(InputError, match=r"labels must be int64 .*got torch.float32"):
+        distilled((IMAGES, LABELS.float()))
+
+
 def test_pictures_are_augmented_and_given_as_pixels() -> None:
     pictures = (IMAGES * 100).to(torch.uint8)
     data = ImageData(pictures, LABELS, tuple("abcd"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,10 +62,28 @@ def announce_run(root: Path) -> None:
     _name(root / "config.yaml", ())
 
 
+def announce_comparison(names: Sequence[str], data: str) -> None:
+    """Names the modules that a comparison imports, before it is read.
+
+    Args:
+        names: of its methods and networks, as they were given.
+        data: a recipe, or the file of an experiment.
+    """
+    from rolewise.foreign_code import modules_in, search_in
+
+    search_in(Path(data).parent, Path.cwd())
+    of_file = _modules(Path(data), ()) if Path(data).is_file() else []
+    _name_modules(dict.fromkeys((*modules_in(list(names)), *of_file)))
+
+
 def _name(path: Path, settings: Sequence[str]) -> None:
+    _name_modules(_modules(path, settings))
+
+
+def _name_modules(names: Iterable[str]) -> None:
     from rolewise.foreign_code import ZOOS, file_of
 
-    if modules := {ZOOS.get(name, name): name in ZOOS for name in _modules(path, settings)}:
+    if modules := {ZOOS.get(name, name): name in ZOOS for name in names}:
         absent = {True: "not installed", False: "not found"}
         named = ", ".join(f"{name} ({file_of(name) or absent[packaged]})" for name, packaged in modules.items())
         print_sentences(console, f"Imports code that is not Rolewise's, and runs it: {named}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,9 +76,10 @@ def compare_command(
 
 
 def _plan(methods: str, data: str, pair: str, seeds: int, settings: list[str]) -> Any:
-    from rolewise.cli.foreign import say
+    from rolewise.cli.foreign import announce_comparison, say
     from rolewise.compare.comparison_plan import comparison_plan
 
+    announce_comparison([*re.split("[,+]", methods), *pair.split(",")], data)
     plan = comparison_plan(methods, data, pair=pair, seeds=seeds, settings=settings, on_note=say)
     for method in plan.methods:
         say(method.described)

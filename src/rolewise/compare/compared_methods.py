@@ -81,9 +81,10 @@ def compared_methods(
     found = {name: _compared(name, pair) for name in (CONTROL, *names)}
     rest = []
     for setting in settings:
-        name, dot, key = setting.partition("=")[0].strip().partition(".")
-        if dot and name in found:
-            found[name] = _changed(found[name], key, setting)
+        path = setting.partition("=")[0].strip()
+        # A name may have dots itself: of those that it could be, the longest.
+        if name := max((one for one in found if path.startswith(f"{one}.")), key=len, default=""):
+            found[name] = _changed(found[name], path[len(name) + 1 :], setting)
         else:
             rest.append(setting)
     return list(found.values()), rest

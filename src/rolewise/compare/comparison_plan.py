@@ -15,6 +15,7 @@ from rolewise.config.document import Document
 from rolewise.config.faults import ConfigError, ConfigPlace
 from rolewise.config.study import Cell, Study
 from rolewise.errors import InputError
+from rolewise.foreign_code import search_in
 from rolewise.study.study_run import study_of
 
 #: The parts of the study, and the level of the student that learns from labels alone.
@@ -73,6 +74,9 @@ def comparison_plan(
     if isinstance(seeds, bool) or not 1 <= seeds <= _MOST_SEEDS:
         raise InputError(f"--seeds must be a number of seeds from 1 to {_MOST_SEEDS:,}, got {seeds}")
     recipe = recipe_named(data)
+    path = Path(data) if recipe.source == data else Path.cwd() / "comparison"
+    # Before a method is looked up: it may be of the user's own code.
+    search_in(path.parent, Path.cwd())
     networks = pair_of(pair) if pair else None
     names = networks or recipe.pair
     listed, rest = compared_methods(methods, names, settings)
@@ -84,7 +88,6 @@ def comparison_plan(
     document.places |= {("experiment", *path): place for path, place in experiment.places.items()}
     for method in listed:
         document.places["parts", DISTILLED, "grid", AXIS, method.name] = ConfigPlace(f"--methods {method.name}", 0)
-    path = Path(data) if recipe.source == data else Path.cwd() / "comparison"
     try:
         study = study_of(document, path, on_note=on_note)
     except ConfigError as error:

@@ -21,25 +21,25 @@ def _cross_entropy(terms: TermBuilder, name: str, given: Settings, term: Setting
 
 
 def _kd(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    _divergence("kd", terms, name, given, weight)
+
+
+def _standardised(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    _divergence("logit_standardisation", terms, name, given, weight)
+
+
+def _divergence(method: str, terms: TermBuilder, name: str, given: Settings, weight: float) -> None:
+    """Adds the two parts of a divergence that has alpha times the labels' loss beside it."""
     terms.reads_outputs(name, given)
-    temperature, alpha = number(given.get("temperature"), 1.0), number(given.get("alpha"), 0.5)
+    temperature, alpha = number(given.get("temperature"), 1.0), number(given.get("alpha"), 0.0)
     beta = number(given.get("beta"), 1 - alpha)
     terms.label_weight += weight * alpha
     if not alpha:
         # The source leaves out T^2 and beta then.
         beta = 1 / temperature**2
-        terms.found.differ(f"{name}: with alpha 0 the source leaves out T^2; the weight here is divided by it")
+        terms.found.differ(f"{name}: without alpha the source leaves out T^2; the weight here is divided by it")
     if beta:
-        terms.add({"name": "kd", "temperature": temperature, "weight": round(weight * beta, 10)})
-
-
-def _standardised(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
-    terms.reads_outputs(name, given)
-    alpha = number(given.get("alpha"), 0.5)
-    beta = number(given.get("beta"), 1 - alpha)
-    terms.label_weight += weight * alpha
-    section = {"name": "logit_standardisation", "temperature": number(given.get("temperature"), 1.0)}
-    terms.add({**section, "weight": round(weight * beta, 10)})
+        terms.add({"name": method, "temperature": temperature, "weight": round(weight * beta, 10)})
 
 
 def _dist(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
@@ -64,6 +64,31 @@ def _instances(terms: TermBuilder, name: str, given: Settings, term: Settings, w
     terms.add({"name": "kd", "temperature": temperature, "weight": round(weight / temperature**2, 10)})
 
 
+def _directions(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    terms.reads_outputs(name, given)
+    terms.add({"name": "skd_direction", "ridge": number(given.get("tikhonov"), 0.1), "weight": weight})
+
+
+def _representations(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    """Reads the loss of representations: twice a loss on features, and a divergence without T^2."""
+    outputs = {f"{role}_module_path": given.get(f"{role}_linear_module_path", ".") for role in ("student", "teacher")}
+    terms.reads_outputs(name, {**outputs, "reduction": given.get("reduction")})
+    section: Settings = {"name": "srd", "power": number(given.get("exponent"), 1.0), "weight": 2 * weight}
+    paths = [given.get(f"{role}_feature_module_path") for role in ("student", "teacher")]
+    if "norm_layer" in paths:
+        # Behind the source's wrapper: what it pools, maps and standardises.
+        terms.found.differ(f"{name}: srd taps penultimate, and maps and standardises it itself")
+        terms.add(section)
+    else:
+        own, other = (
+            terms.tap(path, given.get(f"{role}_feature_module_io"), role)
+            for path, role in zip(paths, ("student", "teacher"), strict=True)
+        )
+        terms.tapped(section, [(own, other)])
+    temperature = number(given.get("temperature"), 1.0)
+    terms.add({"name": "kd", "temperature": temperature, "weight": round(weight / temperature**2, 10)})
+
+
 #: Readers of losses by the source's names.
 OUTPUT_READERS: dict[str, Callable[[TermBuilder, str, Settings, Settings, float], None]] = {
     "CrossEntropyLoss": _cross_entropy,
@@ -72,4 +97,6 @@ OUTPUT_READERS: dict[str, Callable[[TermBuilder, str, Settings, Settings, float]
     "SKDInstanceLoss": _instances,
     "DISTLoss": _dist,
     "DISTPlusLoss": _dist_plus,
+    "SKDDirectionLoss": _directions,
+    "SRDLoss": _representations,
 }

@@ -92,15 +92,30 @@ def _cifar(calls: list[dict[str, Any]], names: list[str], found: Conversion) -> 
 
 
 def _cropped(calls: list[dict[str, Any]], found: Conversion) -> Any:
-    kinds = {str(one[CALL]).rpartition(".")[2] for one in calls}
+    kinds = list(dict.fromkeys(str(one[CALL]).rpartition(".")[2] for one in calls))
     for one in kinds:
-        if one.startswith(("Random", "Color", "Auto", "Trivial")) and one not in _KNOWN:
+        if one not in _KNOWN and (one.startswith(_DRAWN) or one.endswith(("Cutout", "Blur", "Mixup", "CutMix"))):
             found.lose(f"transform: {one}")
-    if "RandomResizedCrop" in kinds:
+    base = [name for kind, name in _BASES.items() if kind in kinds]
+    if base == ["resized_crop", "flip"]:
         return {"name": "inception"}
-    return "standard" if "RandomCrop" in kinds else "none"
+    if base != ["crop", "flip"]:
+        return {"name": "fixed", "base": base} if base else "none"
+    crop = next(mapping(one["kwargs"]) for one in calls if str(one[CALL]).endswith("RandomCrop"))
+    pad = round(_first(crop.get("padding"), 0.0) / (_first(crop.get("size"), 32.0) or 32.0), 6)
+    return "standard" if pad == _PAD else {"name": "standard", "pad": pad}
 
 
+def _first(value: Any, default: float) -> float:
+    """Returns a number, or the first of a list of them."""
+    return number(value[0] if isinstance(value, list) and value else value, default)
+
+
+#: Part of the side that the preset ``standard`` pads with.
+_PAD = 0.125
+#: Transforms that are operations here, in their order.
+_BASES = {"RandomResizedCrop": "resized_crop", "RandomCrop": "crop", "RandomHorizontalFlip": "flip"}
+_DRAWN = ("Random", "Color", "Auto", "Trivial", "Augment", "Grayscale", "Gaussian", "Elastic")
 _KNOWN = ("RandomCrop", "RandomHorizontalFlip", "RandomResizedCrop", "RandomSampler")
 
 
@@ -143,7 +158,7 @@ def _voc(calls: list[dict[str, Any]], found: Conversion) -> tuple[Any, Any, Any]
     data = {"name": "image_masks", "root": root, "validation": 0.05}
     data["arguments"] = {**arguments, "classes": list(_VOC), "size": 513}
     found.config["augment"] = {"base": ["flip"]}
-    return data, "standard", _normal(calls)
+    return data, {"name": "fixed", "base": ["flip"]}, _normal(calls)
 
 
 def _glue(task: str, found: Conversion) -> dict[str, Any]:

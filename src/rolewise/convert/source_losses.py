@@ -9,14 +9,6 @@ from rolewise.convert.converted_config import Conversion, mapping, number, whole
 from rolewise.convert.output_losses import OUTPUT_READERS
 from rolewise.convert.tagged_yaml import CALL
 from rolewise.convert.term_builder import OUTPUTS, Settings, TermBuilder
-from rolewise.distill import METHODS
-
-#: Losses that may be here under a name of their own, with their defaults.
-_BY_NAME = {
-    "PADL2Loss": ("pad", "pad_l2"),
-    "SRDLoss": ("srd",),
-    "SKDDirectionLoss": ("skd_direction",),
-}
 
 
 def loss_terms(stage: dict[str, Any], found: Conversion) -> TermBuilder:
@@ -39,15 +31,12 @@ def _read(terms: TermBuilder, name: str, term: dict[str, Any]) -> None:
     criterion = mapping(term.get("criterion"))
     key = str(criterion.get("key") or criterion.get(CALL))
     given, weight = mapping(criterion.get("kwargs")), number(term.get("weight"), 1.0)
-    if key in _READERS:
-        _READERS[key](terms, name, given, term, weight)
-        return
-    known = next((one for one in _BY_NAME.get(key, ()) if one in METHODS), None)
-    if known is None:
+    if key not in _READERS:
         terms.found.refuse(f"criterion: {key} ({name}) has no counterpart among the methods")
         return
-    terms.add({"name": known, "weight": weight})
-    terms.found.differ(f"{key}: {known} with its own defaults and taps; compare its page with the source's settings")
+    if key not in OUTPUT_READERS and key != "MSELoss" and given.get("reduction") in ("sum", "none"):
+        terms.found.differ(f"{name}: reduction {given['reduction']}; here the mean over the examples of a batch")
+    _READERS[key](terms, name, given, term, weight)
 
 
 def _attention(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
@@ -77,7 +66,10 @@ def _named_paths(method: str) -> Callable[[TermBuilder, str, Settings, Settings,
 
 
 def _correlation(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
-    kernel = mapping(given.get("kernel_params"))
+    # The source's code and its samples name them in two ways.
+    kernel = mapping(given.get("kernel_config")) or mapping(given.get("kernel_params"))
+    if "bilinear" in (kernel.get("type"), kernel.get("key")):
+        terms.found.differ(f"{name}: the kernel is a Gaussian one here, and not bilinear")
     taps = [terms.tap(given.get(f"{role}_linear_path"), "output", role) for role in ("student", "teacher")]
     section = {"name": "correlation", "gamma": number(kernel.get("gamma"), 0.4), "order": whole(kernel.get("max_p"), 2)}
     terms.found.differ(
@@ -95,6 +87,15 @@ def _crd(terms: TermBuilder, name: str, given: Settings, term: Settings, weight:
     terms.tapped(section, [(taps[0], taps[1])])
 
 
+def _variances(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
+    own, other = (
+        terms.tap(given.get(f"{role}_embed_module_path"), given.get(f"{role}_embed_module_io"), role)
+        for role in ("student", "teacher")
+    )
+    terms.found.differ(f"{name}: the estimator of variances is a part of pad, made to fit what the taps give")
+    terms.tapped({"name": "pad", "weight": weight}, [(own, other)])
+
+
 def _featured(method: str, *settings: str) -> Callable[[TermBuilder, str, Settings, Settings, float], None]:
     """Returns the reader of a loss that lists ``feature_pairs`` behind learned modules, which the method has itself."""
 
@@ -103,6 +104,11 @@ def _featured(method: str, *settings: str) -> Callable[[TermBuilder, str, Settin
         section: Settings = {"name": method, "weight": weight * own}
         section |= {key: number(given[key], 1.0) for key in settings if key in given}
         terms.found.differ(f"{name}: its learned modules are parts of {method}, made to fit what the taps give")
+        if method == "ab":
+            terms.found.differ(
+                f"{name}: a mean over neurons, of which earlier stages count half; the source sums them, so that its "
+                "weight is another one"
+            )
         terms.tapped(section, pairs)
 
     return read
@@ -125,11 +131,15 @@ def _factors(terms: TermBuilder, name: str, given: Settings, term: Settings, wei
     wrapper = mapping(mapping(mapping(terms.stage.get("teacher")).get("auxiliary_model_wrapper")).get("kwargs"))
     rate = number(mapping(wrapper.get("paraphraser_kwargs")).get("k"), 0.5)
     terms.found.differ(f"{name}: paraphraser and translator are parts of ft, and learn side by side")
+    if number(given.get("p"), 1.0) != 1:
+        terms.found.differ(f"{name}: mean differences, p = 1; the source has p = {given['p']}")
     terms.tapped({"name": "ft", "rate": rate, "weight": weight}, [(taps[0], taps[1])])
 
 
 def _review(terms: TermBuilder, name: str, given: Settings, term: Settings, weight: float) -> None:
-    if any(one["name"] == "review_kd" for one in terms.methods):
+    if first := next((one for one in terms.methods if one["name"] == "review_kd"), None):
+        if first["weight"] != weight:
+            terms.found.lose(f"{name}: its weight {weight:g}; review_kd has one for all levels, {first['weight']:g}")
         return
     terms.found.differ(f"{name}: review_kd is one method for all levels, tapped behind their last ReLU")
     levels = ["layer1", "layer2", "layer3", "layer4", "avgpool"]
@@ -203,6 +213,7 @@ _READERS: dict[str, Callable[[TermBuilder, str, Settings, Settings, float], None
     "KTALoss": _translator,
     "AffinityLoss": _translator,
     "ATLoss": _attention,
+    "PADL2Loss": _variances,
     "PKTLoss": _named_paths("pkt"),
     "RKDLoss": _named_paths("rkd"),
     "SPKDLoss": _named_paths("similarity"),

@@ -12,6 +12,14 @@ from rolewise.models import MODELS
 
 #: Keys of a network's arguments that are settings of its loading, or that the data give.
 _ASIDE = ("num_classes", "pretrained", "progress", "weights", "weights_backbone", "memory_efficient")
+#: Places of the source's ResNets for small images, by the names of those here.
+_PLACES = {
+    "layer1": "stage1",
+    "layer2": "stage2",
+    "layer3": "stage3",
+    "avgpool": "penultimate",
+    "fc:input": "penultimate",
+}
 _TORCHVISION = re.compile(
     r"(alexnet|convnext|densenet|efficientnet|googlenet|inception|maxvit|mnasnet|mobilenet|regnet|resnet|resnext"
     r"|shufflenet|squeezenet|swin|vgg|vit|wide_resnet)[a-z0-9_]*"
@@ -112,3 +120,14 @@ def source_weights_of(
             + (", or the teacher is trained here, as the student is" if role == "teacher" else "")
         )
     return None
+
+
+def place_in(tap: str, network: dict[str, Any], small: bool) -> str:
+    """Returns a tap of a network of the source by its name here.
+
+    Args:
+        tap: the source's path.
+        network: the section of the network here.
+        small: whether the images are those of CIFAR.
+    """
+    return _PLACES.get(tap, tap) if small and re.fullmatch(r"resnet\d+", network["name"]) else tap

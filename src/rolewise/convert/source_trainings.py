@@ -6,6 +6,8 @@ from typing import Any
 
 from rolewise.convert.converted_config import Conversion, mapping, number, whole
 
+#: The setting of a scheduler that holds how long it runs.
+_LENGTHS = {"CosineAnnealingLR": "T_max", "poly_lr_scheduler": "num_epochs"}
 _OPTIMIZER = {"lr", "momentum", "weight_decay", "nesterov", "betas", "optimizer_key"}
 
 
@@ -25,7 +27,7 @@ def training_of(stage: dict[str, Any], epochs: int, found: Conversion) -> dict[s
         training["accumulate"] = whole(section["grad_accum_step"], 1)
     if section.get("max_grad_norm"):
         training["clip_norm"] = number(section["max_grad_norm"], 1.0)
-    training["schedule"] = schedule_of(mapping(stage.get("scheduler")), epochs, found)
+    training["schedule"] = schedule_of(mapping(stage.get("scheduler")), epochs, found, training["optimizer"])
     if groups := _groups(section, found):
         training["groups"] = groups
     if loader.get("drop_last"):
@@ -75,17 +77,23 @@ def _groups(section: dict[str, Any], found: Conversion) -> list[dict[str, Any]]:
     return groups
 
 
-def schedule_of(section: dict[str, Any], epochs: int, found: Conversion) -> dict[str, Any]:
+def schedule_of(section: dict[str, Any], epochs: int, found: Conversion, optimizer: dict[str, Any]) -> dict[str, Any]:
     """Returns the course of the learning rate.
 
     Args:
         section: the source's ``scheduler``.
         epochs: of the training, or of the phase, that it is for.
         found: takes up what is lost.
+        optimizer: the optimiser's section, with the rate that the course begins at.
     """
     key, given = section.get("key"), mapping(section.get("kwargs"))
     if key is None:
         return {"name": "constant"}
+    length = whole(given.get(_LENGTHS.get(key, "")), epochs)
+    if length != epochs:
+        found.differ(
+            f"scheduler: {key} has {_LENGTHS[key]} {length} in {epochs} epochs; here its course ends with the training"
+        )
     gamma = number(given.get("gamma"), 0.1)
     if key == "MultiStepLR":
         # One that is never reached is not asked for.
@@ -101,7 +109,8 @@ def schedule_of(section: dict[str, Any], epochs: int, found: Conversion) -> dict
         warm = whole(given.get("num_warmup_steps"), 0)
         return {"name": "linear", **({"warmup": f"{warm} steps"} if warm else {})}
     if key == "CosineAnnealingLR":
-        return {"name": "cosine"}
+        final = number(given.get("eta_min"), 0.0) / (optimizer["learning_rate"] or 1.0)
+        return {"name": "cosine", **({"final": round(final, 10)} if final else {})}
     found.refuse(
         f"scheduler: {key} has no counterpart; constant, multistep, cosine, linear, poly and onecycle are there"
     )

@@ -43,6 +43,10 @@ class TermBuilder:
 
     def tap(self, path: Any, io: Any, role: str) -> str:
         """Returns a tap's path here: wrappers' parts are taken off, and learned modules are led back to their input."""
+        if path is None:
+            self.found.refuse(
+                f"criterion: a loss, or a wrapper that it reads behind, names no module of the {role or 'network'}"
+            )
         text = str(path)
         wrapper = mapping(mapping(mapping(self.stage.get(role)).get("auxiliary_model_wrapper")).get("kwargs"))
         owner, dot, entry = text.rpartition(".")
@@ -51,9 +55,10 @@ class TermBuilder:
             if part:
                 return self.tap(part.get("path"), part.get("io"), role)
         if text in ("linear", "normalizer", "translator", "paraphraser", "embed") and wrapper:
-            inner = wrapper.get("input_module_path") or mapping(wrapper.get("input_module")).get("path")
+            module = mapping(wrapper.get("input_module"))
+            inner = wrapper.get("input_module_path") or module.get("path")
             if inner:
-                return self.tap(inner, "output", role)
+                return self.tap(inner, module.get("io", "output"), role)
         for prefix in _PREFIXES:
             text = text.removeprefix(prefix)
         return f"{text}:input" if io == "input" else text

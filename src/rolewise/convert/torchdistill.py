@@ -14,8 +14,8 @@ import yaml
 from rolewise.convert.converted_config import Conversion, mapping, whole
 from rolewise.convert.source_data import calls_in, data_of
 from rolewise.convert.source_losses import loss_terms
-from rolewise.convert.source_networks import network_of, source_weights_of
-from rolewise.convert.source_trainings import schedule_of, training_of
+from rolewise.convert.source_networks import network_of, place_in, source_weights_of
+from rolewise.convert.source_trainings import training_of
 from rolewise.convert.tagged_yaml import CALL, read_tagged
 from rolewise.convert.term_builder import TermBuilder
 from rolewise.errors import InputError
@@ -85,6 +85,10 @@ def _train(
     lengths = [whole(stage.get("num_epochs"), 1) for stage in filled]
     if student is None or teacher is None:
         return
+    for section in (section for one in terms for section in one.methods):
+        for role, network in _roles(student, teacher).items():
+            if taps := section.get(f"{role}_taps"):
+                section[f"{role}_taps"] = [place_in(tap, network, small) for tap in taps]
     if normal is not None:
         for network in (student, teacher):
             network |= normal if network["name"].partition(":")[0] not in ("torchvision", "hf") else {}
@@ -143,11 +147,6 @@ def _distillation(
     methods = last.methods
     config["distill"] = {"methods": copy.deepcopy(methods), "label_weight": round(last.label_weight, 10)}
     for stage in stages:
-        frozen = mapping(stage.get("student")).get("frozen_modules")
-        if frozen:
-            entry["train"]["freeze"] = [
-                {"match": re.sub(r"^(student_model|seq|model)\.", "", str(part))} for part in frozen
-            ]
         if mapping(stage.get("student")).get("sequential"):
             found.lose("sequential: parts of networks; whole passes are made here, or stop_at ends them behind a tap")
         for key in ("forward_proc", "adaptations"):
@@ -160,21 +159,41 @@ def _distillation(
         found.lose(f"a stage of {dropped} epochs that trains a part of the teacher alone; the method trains it itself")
         entry["train"]["epochs"] = sum(lengths[number] for number in learning)
     if len(learning) < 2:
-        entry["train"]["schedule"] = schedule_of(mapping(stages[-1].get("scheduler")), entry["train"]["epochs"], found)
+        training = training_of(stages[-1], entry["train"]["epochs"], found)
+        entry["train"] |= {"schedule": training["schedule"], **_frozen(stages[-1])}
         return
-    entry["phases"] = [_phase(stages[at], lengths[at], terms[at], found) for at in learning]
-    keys = {str(mapping(stages[at].get("optimizer")).get("key")) for at in learning}
-    if len(keys) > 1:
-        found.differ(
-            f"optimizer: {' and '.join(sorted(keys))} in different stages; all phases have that of the last one"
-        )
+    trainings = [training_of(stages[at], lengths[at], found) for at in learning]
+    entry["phases"] = [
+        _phase(stages[at], training, terms[at]) for at, training in zip(learning, trainings, strict=True)
+    ]
+    _compare(trainings, found)
 
 
-def _phase(stage: dict[str, Any], epochs: int, terms: TermBuilder, found: Conversion) -> dict[str, Any]:
-    rate = training_of(stage, epochs, found)["optimizer"]["learning_rate"]
-    schedule = schedule_of(mapping(stage.get("scheduler")), epochs, found)
-    made = {"epochs": epochs, "methods": copy.deepcopy(terms.methods), "label_weight": round(terms.label_weight, 10)}
-    return {**made, "learning_rate": rate, "schedule": schedule}
+def _frozen(stage: dict[str, Any]) -> dict[str, Any]:
+    """Returns the rules of the parts that a stage does not train; none where it trains all."""
+    frozen = mapping(stage.get("student")).get("frozen_modules")
+    rules = [{"match": re.sub(r"^(student_model|seq|model)\.", "", str(part))} for part in frozen or ()]
+    return {"freeze": rules} if rules else {}
+
+
+def _phase(stage: dict[str, Any], training: dict[str, Any], terms: TermBuilder) -> dict[str, Any]:
+    made = {"epochs": training["epochs"], "methods": copy.deepcopy(terms.methods)}
+    made |= {"label_weight": round(terms.label_weight, 10), **_frozen(stage)}
+    return {**made, "learning_rate": training["optimizer"]["learning_rate"], "schedule": training["schedule"]}
+
+
+def _compare(trainings: list[dict[str, Any]], found: Conversion) -> None:
+    """Names what stages have of their own and phases have not."""
+    flat = [{**training, **training["optimizer"]} for training in trainings]
+    named = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+    kinds = list(dict.fromkeys(named[one["name"]] for one in flat))
+    texts = {"optimizer": kinds}
+    own = () if len(kinds) > 1 else ("momentum", "nesterov", "betas")
+    for key in (*own, "weight_decay", "batch_size", "accumulate", "clip_norm", "groups"):
+        texts[key] = list(dict.fromkeys(str(one.get(key, "none")) for one in flat))
+    for key, values in texts.items():
+        if len(values) > 1:
+            found.differ(f"{key}: {' and '.join(values)} in different stages; all phases have that of the last one")
 
 
 def converted_text(found: Conversion, origin: str) -> str:

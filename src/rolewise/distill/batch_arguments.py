@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from rolewise.batch import Batch, Mixture
+from rolewise.batch import Batch, Context, Mixture
 from rolewise.distill.own_functions import LABELS
 from rolewise.distill.stored_outputs import outputs_by_role
 from rolewise.errors import InputError, near
@@ -55,6 +55,36 @@ def batch_of(
     if teacher_images is not None:
         raise InputError("teacher_images must be left out where teacher_outputs are given: the teacher does not run")
     return Batch(inputs, targets, indices, views, mixture, outputs_by_role(distiller, teacher_outputs))
+
+
+def moment_of(context: Any, progress: float, steps: int) -> Context:
+    """Returns the moment of a call: the context that was given, or one of the progress.
+
+    Args:
+        context: a `rolewise.Context`, or None.
+        progress: the fraction of training done.
+        steps: the number of steps taken.
+
+    Raises:
+        InputError: the context is none, there is a progress beside it, or the progress is not in [0, 1].
+    """
+    if context is None:
+        context = Context(progress, steps)
+    elif progress:
+        raise InputError(
+            "progress must be left out where a context is given, got one beside it; put it into the context"
+        )
+    if not isinstance(context, Context):
+        raise InputError(
+            f"context must be a rolewise.Context, got {type(context).__name__}; rows of the source go into "
+            "rw.Batch(images, labels, indices)"
+        )
+    if not 0 <= context.progress <= 1:
+        raise InputError(
+            f"progress must be the fraction of training done, from 0 to 1, got {context.progress!r}; "
+            "divide the steps done by those of the whole training"
+        )
+    return context
 
 
 def taken_apart(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from rolewise.errors import InputError, near
@@ -101,14 +102,50 @@ def check_choice(name: str, value: object, choices: Sequence[str], *, owner: str
         raise InputError.at(name.split("."), rule, owner=owner)
 
 
-def check_unreduced(name: str, losses: object, rows: int) -> None:
-    """Raises InputError unless a method returned one loss for each row: a mean over the batch would be taken twice."""
+def check_unreduced(name: str, losses: object, rows: int, student: Tensor) -> None:
+    """Raises InputError unless a method returned one loss for each row, with a gradient where the student has one.
+
+    A mean over the batch would be taken twice, and a loss that leads back to nothing would train nothing in silence.
+
+    Args:
+        name: the method's.
+        losses: its result.
+        rows: R.
+        student: the student's values that it read.
+    """
     if not isinstance(losses, Tensor) or losses.ndim != 1 or losses.shape[0] != rows:
         got = list(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
         raise InputError(
             f'"{name}" must return a loss for each example, [{rows}], got {got}; take its mean over all other '
             "dimensions, and none over the batch"
         )
+    if student.requires_grad and not losses.requires_grad and torch.is_grad_enabled():
+        raise InputError(
+            f'"{name}" must lead back to the student, got a loss without a gradient; compute it without detach, data, '
+            "argmax and numpy of the student's"
+        )
+
+
+def named_losses(name: str, losses: object) -> Mapping[str, Tensor]:
+    """Returns the losses of a term by name, "" for its only one.
+
+    Args:
+        name: the term's.
+        losses: a loss for each example [B], or several by name.
+
+    Raises:
+        InputError: it is neither: more dimensions than one are reduced by nobody.
+    """
+    named: Mapping[str, Any] = losses if isinstance(losses, Mapping) else {"": losses}
+    for key, loss in named.items():
+        if not isinstance(loss, Tensor) or loss.ndim != 1:
+            got = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+            owner = f"{name}_{key}" if key else name
+            raise InputError(
+                f'"{owner}" must return a loss for each example, [B], or a mapping of such losses, got {got}; take its '
+                "mean over all other dimensions, and none over the batch"
+            )
+    return named
 
 
 def check_stages(name: str, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> None:

@@ -156,6 +156,8 @@ def _try(distiller: Distiller, example: Any, generator: int, source: Shapes) -> 
     student = outputs[next(iter(distiller.students))]
     if batch.targets is None:
         batch = replace(batch, targets=distiller.task.example_targets(student))
+    else:
+        distiller.task.check(batch)
     for role in distiller.students:
         distiller.task.check_outputs(outputs[role], batch, values=False)
     if batch.indices is None:

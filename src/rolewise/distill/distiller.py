@@ -10,8 +10,8 @@ from torch import Tensor, distributed, nn
 
 from rolewise.batch import Batch, Context, Mixture, Outputs
 from rolewise.distill import guards
-from rolewise.distill.batch_arguments import batch_of
-from rolewise.distill.checks import check_choice, check_limit, check_switch
+from rolewise.distill.batch_arguments import batch_of, moment_of
+from rolewise.distill.checks import check_choice, check_limit, check_switch, named_losses
 from rolewise.distill.construction import add_terms, check_parts, networks_of, specs_of, task_of
 from rolewise.distill.joined_rows import Wide, rows_of_all
 from rolewise.distill.links import further_views, links_of, read_outputs, tapped
@@ -147,7 +147,7 @@ class Distiller(Networks):
                 of it beside.
             targets: as the task defines them: int64 [B], from 0 to K - 1, or soft labels [B, K] that sum to 1. They
                 may be left out where nothing reads them: ``label_weight`` is 0, and no method takes labels.
-            context: the training's progress, step and epoch; by default ``progress`` and the steps taken so far.
+            context: the training's progress, step and epoch; without it ``progress`` and the steps taken so far.
             teacher_images: the inputs of the teachers, of the same examples in the same order.
             teacher_outputs: outputs of the teacher for these examples, which then does not run: logits [B, K], what it
                 returned, or `rolewise.batch.Outputs`; with several teachers a mapping by role.
@@ -160,12 +160,12 @@ class Distiller(Networks):
 
         Raises:
             InputError: shapes do not fit, targets are not those of the task, soft labels meet a method that is not
-                sound with them, or several processes train on what is no plain sum.
+                sound with them, several processes train on what is no plain sum, or ``progress`` is out of range.
         """
         # A training's own batches are whole already.
         if not (isinstance(inputs, Batch) and targets is teacher_images is teacher_outputs is pairs is None):
             inputs = batch_of(self, inputs, targets, teacher_images, teacher_outputs, pairs)
-        return super().__call__(inputs, context or Context(progress, self._state.steps))  # type: ignore[no-any-return]
+        return super().__call__(inputs, moment_of(context, progress, self._state.steps))  # type: ignore[no-any-return]
 
     def forward(self, batch: Batch, context: Context) -> Terms:
         """Returns the terms of one batch; call the Distiller itself, which makes the batch of other arguments.
@@ -219,7 +219,7 @@ class Distiller(Networks):
                 teacher = source[link.teacher] if plain else link.taught(source, self.roles)
                 with NOTHING if isinstance(term, LossTerm) else without_autocast(device):
                     losses = term(source[link.student], teacher, seen, context)
-                for key, loss in ({"": losses} if isinstance(losses, Tensor) else losses).items():
+                for key, loss in named_losses(method.name, losses).items():
                     # What trains a learned part alone has weight 1.
                     weight = 1.0 if key == "estimator" else method.weight(context.progress)
                     scalar = loss.mean() if self.reduction == "mean" else loss.sum()

@@ -11,6 +11,7 @@ from rolewise.distill.absent import unknown_method
 from rolewise.distill.combinations import COMBINATIONS
 from rolewise.distill.method import Method
 from rolewise.distill.method_registry import METHODS, configure
+from rolewise.distill.term import Term
 from rolewise.errors import InputError
 
 #: A method as it may be listed: configured, its name, or a loss function of the student's and the teacher's logits.
@@ -69,6 +70,9 @@ def _described(value: object) -> str:
         return "a pair or list of other things; a weight is the method's own: write methods=[rw.kd(weight=0.9)]"
     if isinstance(value, (list, tuple)):
         return "a list, as combinations are; write methods=[*rw.ii_kd(), ...]"
+    if isinstance(value, type) and issubclass(value, Term):
+        name = next((one for one in METHODS if METHODS[one].loss is value), value.__name__.lower())
+        return f"the class {value.__name__}; decorate it with rolewise.distill.method, and write methods=[rw.{name}()]"
     if isinstance(value, type):
         return f"the class {value.__name__}; make it first, as in methods=[{value.__name__}()]"
     if callable(value):

@@ -70,7 +70,7 @@ class LossTerm(Term):
             settings = {**settings, "labels": rows.labels}
         with without_autocast(rows.logits.device.type):
             losses = method.info.loss(at_least_float32(rows.logits), at_least_float32(wanted.logits), **settings)
-            check_unreduced(method.name, losses, rows.logits.shape[0])
+            check_unreduced(method.name, losses, len(rows.logits), rows.logits)
             return losses if rows.are_examples else rows.by_example(losses, len(student.first))
 
     def _of_features(self, pieces: list[tuple[Tensor, Tensor]], batch: Batch) -> Tensor | dict[str, Tensor]:
@@ -85,7 +85,7 @@ class LossTerm(Term):
         else:
             each = [info.loss(*piece, **settings) for piece in pieces]
             loss = each[0] if len(each) == 1 else torch.stack(each).sum(0)
-        check_unreduced(self.method.name, loss, len(pieces[0][0]))
+        check_unreduced(self.method.name, loss, len(pieces[0][0]), pieces[0][0])
         return loss if own is None else {"": loss, "estimator": own}
 
     def _targets(self, kind: str, batch: Batch) -> Any:

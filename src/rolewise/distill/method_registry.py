@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from rolewise.distill.absent import unknown_method
-from rolewise.distill.checks import Limit
+from rolewise.distill.checks import Limit, check_choice
 from rolewise.distill.method import Info, LogitScale, MakeAdapter, MakeEstimator, Method, Reads
 from rolewise.distill.own_functions import OwnLoss
-from rolewise.distill.plain_losses import check_plain_loss, term_name
+from rolewise.distill.plain_losses import check_order, check_plain_loss, term_name
 from rolewise.distill.settings import ROLES, setting_faults, tap_names
 from rolewise.distill.term_weights import weight_of
 from rolewise.distill.weight_balance import parts_fault
@@ -56,7 +57,16 @@ def method(
     batches: str | None = None,
     parts: tuple[str, ...] = (),
 ) -> Callable[[Loss], Loss]:
-    """Returns a decorator that registers a loss ``<name>_loss``, or a class of `Term`, as a method (see `Info`)."""
+    """Returns a decorator that registers a loss ``<name>_loss``, or a class of `Term`, as a method (see `Info`).
+
+    A method of one's own that is defined again, in a notebook or by a module that is loaded anew, takes the place of
+    what it was.
+
+    Raises:
+        InputError: the name is another method's, or a declaration is none of those that there are.
+    """
+    check_choice("reads", reads, get_args(Reads))
+    check_choice("mixed_labels", mixed_labels, ("sound", "unsound"))
 
     def register(loss: Loss) -> Loss:
         key = name or loss.__name__.removesuffix("_loss").lower()
@@ -74,10 +84,22 @@ def method(
             batches,
             parts,
         )
-        METHODS.add(key)(Info(key, loss, reads, mixed_labels, *rest))
+        info = Info(key, loss, reads, mixed_labels, *rest)
+        for setting, limit in info.limits.items():
+            check_choice("limits", setting, [*info.settings], owner=key)
+            check_choice(f"limits.{setting}", limit, get_args(Limit), owner=key)
+        if not isinstance(loss, type):
+            check_order([*inspect.signature(loss).parameters], f'"{key}"')
+        METHODS.add(key, again=key in METHODS and _is_the_same(METHODS[key].loss, loss))(info)
         return loss
 
     return register
+
+
+def _is_the_same(old: Any, new: Any) -> bool:
+    """Returns whether two losses are one and the same name of a module that is not Rolewise's."""
+    first, second = ((one.__module__, one.__qualname__) for one in (old, new))
+    return first == second and first[0].partition(".")[0] != "rolewise"
 
 
 def discover() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -47,14 +46,13 @@ class Networks(nn.Module):
     task: Task
     #: The number of forward passes that make a step, where gradients accumulate.
     passes_per_step: int = 1
-    #: The names of the terms that are computed; None for all (see `rolewise.distill.active_methods`).
+    #: The terms that are computed, and the teachers that these read; None for all (`rolewise.distill.active_methods`).
     active: frozenset[str] | None = None
-    #: The teachers that active terms read; None for all.
     read_teachers: frozenset[str] | None = None
     #: The taps behind which the pass of a network ends, by role; elsewhere it ends with the network.
-    ends: Mapping[str, frozenset[str]] = MappingProxyType({})
+    ends: Mapping[str, frozenset[str]]
     #: The roles that run on a further view, by its name in batches (see `Term.views`).
-    further_views: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    further_views: Mapping[str, tuple[str, ...]]
     #: Whether methods that need them get the rows of all processes (see `rolewise.distill.joined_rows`).
     joins_rows: bool = False
     teaching: tuple[str, ...]
@@ -71,6 +69,8 @@ class Networks(nn.Module):
         specs: Mapping[str, InputSpec | None],
     ) -> None:
         super().__init__()
+        # Its own: torch's compiler takes an empty read-only mapping of the class for one that holds something.
+        self.ends, self.further_views = {}, {}
         for role, network in students.items():
             if hasattr(type(self), role) or role in ("averages", "terms", "task"):
                 raise InputError(f"student must have a role that is free, got {role!r}; name it otherwise")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from rolewise.errors import InputError
@@ -38,10 +38,25 @@ def check_plain_loss(path: str, found: Any) -> set[str]:
             f'"{path}" must take the logits of student and teacher, and its settings behind a *, got '
             f"({', '.join(map(str, parameters))}); {remedy}"
         )
+    check_order(places, f'"{path}"')
     for one in settings:
         if one.default is one.empty and one.name != "labels":
             raise _fault(f'"{path}" must have a default for the setting {one.name!r}, got none; give it one')
     return {one.name for one in settings}
+
+
+def check_order(places: Sequence[str], what: str) -> None:
+    """Raises InputError where the first two parameters are named as teacher and student: they get these in order.
+
+    Args:
+        places: names of the parameters by place.
+        what: the loss, for the error.
+    """
+    first, second = (name.lower() for name in (*places, "", "")[:2])
+    if first.startswith("teacher") or second.startswith("student"):
+        raise _fault(
+            f"{what} must take the student's first and the teacher's second, got ({', '.join(places)}); swap them"
+        )
 
 
 def term_name(path: str, taken: Collection[str]) -> str:

@@ -64,6 +64,11 @@ class TeacherDigests:
         return known[1]
 
 
+def digest_text(network: nn.Module) -> str:
+    """Returns the digest of a network's weights and statistics in hexadecimals; zeros where it has none."""
+    return bytes(_digest_of([one for one in network.state_dict().values() if isinstance(one, Tensor)]).tolist()).hex()
+
+
 _REMEDY = "give that network, or call load_state_dict(state, strict=False) to keep this one"
 
 

@@ -25,6 +25,11 @@ def alike_arms(rows: Sequence[ArmRow]) -> Iterator[str]:
             f"The control own_shuffled is own itself for {same}, the same at every seed: a searched schedule of one "
             "segment has no other order. Both are counted among the comparisons all the same."
         )
+    if nothing := ", ".join(student for student in students if _found_nothing(rows, student)):
+        yield (
+            f"Its own searched schedule is none itself for {nothing}, the same at every seed: the search ended with a "
+            "member that leaves images as they are. More members or intervals see more of its space."
+        )
     for student in students:
         mine = [dict(zip(row.seeds, row.values, strict=True)) for row in rows if row.student == student]
         seeds = [seed for seed in mine[0] if all(seed in held for held in mine)] if len(mine) >= _SEVERAL else []
@@ -41,3 +46,13 @@ def _orders_are_alike(rows: Sequence[ArmRow], student: str) -> bool:
     values = {row.name: (row.seeds, row.values) for row in rows if row.student == student}
     shuffled = [row for row in rows if row.student == student and row.augmentation == "own_shuffled"]
     return bool(shuffled) and all(values[row.name] == values.get(row.name.replace("_shuffled", "")) for row in shuffled)
+
+
+def _found_nothing(rows: Sequence[ArmRow], student: str) -> bool:
+    """Returns whether each arm of the schedule that was searched has the values of the arm without augmentation."""
+    mine = [row for row in rows if row.student == student]
+    own = [row for row in mine if row.augmentation == "own"]
+    plain = {(row.distilled, row.seeds, row.values) for row in mine if row.augmentation == "none"}
+    # Where all arms end alike, that is what is named.
+    several = len({row.values for row in mine}) > 1
+    return bool(own) and several and all((row.distilled, row.seeds, row.values) in plain for row in own)

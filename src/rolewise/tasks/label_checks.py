@@ -72,6 +72,8 @@ def _way(labels: Tensor, count: int) -> str:
     """Returns the remedy for labels of another shape or type, where there is one."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         return "; drop the last dimension with labels.squeeze(1).long()"
+    if labels.ndim == 2 and not labels.is_floating_point() and labels.numel() and int(labels.max()) > 1:
+        return "; a class for each token is of the task tagging"
     if labels.ndim == 2 and not labels.is_floating_point():
         return (
             "; one-hot labels become classes with labels.argmax(1), and several labels at once are of the task "

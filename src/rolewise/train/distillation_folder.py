@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from rolewise.config.training_sections import TrainSettings
+from rolewise.distill.method import Method
+from rolewise.distill.own_functions import OwnLoss, innermost
+from rolewise.distill.teacher_digest import digest_text
 from rolewise.errors import InputError, Interrupted
 from rolewise.files import write_text
 from rolewise.train.arithmetic import kept_arithmetic, plain_settings
@@ -24,6 +32,29 @@ def settings_of_folder(settings: TrainSettings) -> dict[str, Any]:
     """
     values: dict[str, Any] = settings.model_dump(mode="json")
     return {name: value for name, value in values.items() if (name, value) != ("batches", "shuffled")}
+
+
+def taught_by(teacher: nn.Module | None, methods: Sequence[Method]) -> dict[str, Any]:
+    """Returns a student's sources of learning: its methods, its teacher's digest, the sources of the user's losses.
+
+    What has no source, as a function that was typed into Python itself, is left out.
+
+    Args:
+        teacher: the network, or None.
+        methods: of the Distiller.
+    """
+    found: dict[str, Any] = {"methods": [f"{method.name}: {method.info.name} {method.given()}" for method in methods]}
+    sources = {}
+    for method in methods:
+        loss = method.info.loss
+        own: Any = innermost(loss.function if isinstance(loss, OwnLoss) else loss)
+        own = type(own) if isinstance(own, nn.Module) else own
+        if str(getattr(own, "__module__", "")).partition(".")[0] in ("rolewise", "torch"):
+            continue
+        with suppress(OSError, TypeError):
+            sources[method.name] = hashlib.sha256(inspect.getsource(own).encode()).hexdigest()
+    found |= {"sources": sources} if sources else {}
+    return found | ({} if teacher is None else {"teacher": digest_text(teacher)})
 
 
 def bind_folder(folder: Path, settings: Mapping[str, Any]) -> None:

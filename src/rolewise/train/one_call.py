@@ -23,7 +23,7 @@ from rolewise.inputs import InputSpec
 from rolewise.networks import device_of
 from rolewise.tasks import Task
 from rolewise.train.batch_order import check_shuffled
-from rolewise.train.distillation_folder import bind_folder, fit_in, lines_of, settings_in, settings_of_folder
+from rolewise.train.distillation_folder import bind_folder, fit_in, lines_of, settings_in, settings_of_folder, taught_by
 from rolewise.train.distilled import Distilled
 from rolewise.train.evaluate import Metrics
 from rolewise.train.given_examples import check_augmentable, examples_of
@@ -91,7 +91,8 @@ def distill(
         task: the kind of prediction; classification by default.
         seed: of the order, of augmentation and of learned parts. The networks have their weights already.
         device: that both networks are moved to; by default the student's.
-        folder: gets the record, checkpoints and weights; called again with it, the training resumes from there.
+        folder: gets the record, checkpoints and weights; called again with it, the training resumes from there. It is
+            that of the settings, the teacher's weights, and the source of losses that are not Rolewise's.
             Without it nothing is kept but the result.
         phases: parts of the training, one after another, each with its own methods, weights and trained parts.
         on_epoch: called with a line after each epoch, such as ``print``.
@@ -164,7 +165,7 @@ def distill(
     teacher_metrics = measured(teacher, teacher_input) if teacher is not None else None
     bound = {
         "settings": settings_of_folder(chosen),
-        "methods": [f"{method.name}: {method.info.name} {method.settings}" for method in distiller.methods],
+        **taught_by(teacher, distiller.methods),
         "label_weight": distiller.label_weight,
         "seed": seed,
         "examples": examples.number,
