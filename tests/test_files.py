@@ -86,6 +86,11 @@ def test_an_error_of_the_disk_names_the_file(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_files_name_that_is_no_utf8_is_written_as_it_is_shown(tmp_path: Path) -> None:
+    files.write_text(tmp_path / "a.csv", os.fsdecode(b"\xe9.jpg") + ",\u732b\n")
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "\\udce9.jpg,\u732b\n"
+
+
 def test_a_full_disk_is_named_where_lines_are_appended(tmp_path: Path) -> None:
     from rolewise.search import search_record
 

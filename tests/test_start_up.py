@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,6 +42,25 @@ def test_help_loads_no_library_that_computes():
     assert "typer" in loaded
     # What an installer adds to every Python, and coverage to a measured one, is none of the command's.
     assert loaded - OF_HELP - {"_distutils_hack", "coverage", "a1_coverage"} == set()
+
+
+def test_a_terminal_that_cannot_show_a_letter_shows_its_number(tmp_path: Path):
+    """Not a traceback: a class, a file or a folder is called as its owner likes."""
+    (tmp_path / "Stra\u00dfe").mkdir()
+    command = [
+        sys.executable,
+        "-c",
+        "from rolewise.cli import main; main()",
+        "new",
+        "Stra\u00dfe",
+        "--template",
+        "own-method",
+    ]
+    made = subprocess.run(
+        command, capture_output=True, cwd=tmp_path, timeout=120, env=os.environ | {"PYTHONIOENCODING": "ascii"}
+    )
+    assert made.returncode == 0, made.stderr
+    assert rb"Stra\xdfe: README.md" in made.stdout
 
 
 @pytest.mark.slow

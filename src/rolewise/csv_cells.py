@@ -6,6 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rolewise.errors import InputError
+
+#: What parts the cells of a line, by the name of several.
+_SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas"}
 #: What a cell is quoted for.
 _SPECIAL = re.compile(r'[,"\r\n]')
 #: What a spreadsheet begins a formula with, or skips before one; and the quote itself, so that quoting can be undone.
@@ -34,6 +38,23 @@ def is_quoted(cell: str) -> bool:
 def text_of(cell: str) -> str:
     """Returns the text that a cell was made from."""
     return cell[1:] if is_quoted(cell) else cell
+
+
+def check_separator(cells: Sequence[str], separator: str, where: str) -> None:
+    """Refuses a line that was read as a single cell and is parted by another character, as spreadsheets save it.
+
+    Args:
+        cells: of the line.
+        separator: a comma or a tab, by which the file should part its cells.
+        where: the file, for the error.
+
+    Raises:
+        InputError: the line is one cell, in which a semicolon, tab or comma stands.
+    """
+    others = [name for mark, name in _SEPARATORS.items() if mark != separator and mark in cells[0]] if cells else []
+    if len(cells) == 1 and separator not in cells[0] and others:
+        own = _SEPARATORS[separator]
+        raise InputError(f"{where} must part its cells by {own}, got {others[0]} ({cells[0]}); save it anew with {own}")
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:

@@ -100,8 +100,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_text(path: AnyPath, text: str) -> None:
-    """Writes UTF-8 text as `write_bytes` does."""
-    write_bytes(path, text.encode())
+    """Writes UTF-8 text as `write_bytes` does; bytes of a file's name that are no UTF-8 as Python shows them."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: AnyPath, value: Any) -> None:

@@ -25,6 +25,11 @@ def sentence_start(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def as_utf8(text: str) -> str:
+    """Returns text that UTF-8 can hold: bytes of a file's name that are none as Python and JSON write them."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def duration(seconds: float) -> str:
     """Returns a duration to read: ``about 2 h 5 min``.
 

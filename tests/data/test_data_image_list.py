@@ -85,6 +85,7 @@ def test_paths_begin_in_the_list_s_own_folder(root: Path) -> None:
         ("a.csv", "image,lable\na.png,x\n", ['"label", got image, lable; did you mean "lable"?', "arguments.label"]),
         ("a.csv", "image,label\na.png\n", ["line 2: must have 2 cells as the headings, got 1", "quotes"]),
         ("a.csv", "image,label\na.png,\n", ['line 2: "label" must be text or a whole number, got an empty cell']),
+        ("a.csv", "image;label\na.png;x\n", ["a.csv must part its cells by commas, got semicolons (image;label)"]),
         ("a.csv", "image,image\na.png,x\n", ['distinct headings, got "image" more than once']),
         ("a.csv", 'image,label\na.png,"x\n', ["line 2: cannot be read as CSV", "save it anew"]),
         ("a.csv", "image,label\n", ["must list at least one image, got none"]),

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import tarfile
 from concurrent.futures import Future
 from pathlib import Path
@@ -344,6 +346,31 @@ def test_processes_decode_the_same_bytes_and_one_that_is_killed_is_replaced(fold
         os.kill(number, signal.SIGKILL)
     assert torch.equal(source.batch(ALL), expected)
     shared_pool(2).close()
+
+
+def test_a_worker_process_that_ends_leaves_no_shared_memory(folder: Path, tmp_path: Path) -> None:
+    """Nor a warning that some leaked: such a process ends without what `atexit` knows."""
+    script = tmp_path / "worker.py"
+    script.write_text(
+        f"""import torch
+from pathlib import Path
+from rolewise.data import read
+from rolewise.jobs.worker_process import start_context
+
+def work():
+    source = read("packed", root={str(folder.parent)!r}, path={folder.name!r}, memory_budget_mb=1e-9).train
+    source.decoders = 1
+    print(source.batch(torch.tensor([0])).shape, flush=True)
+
+if __name__ == "__main__":
+    worker = start_context().Process(target=work)
+    worker.start()
+    worker.join()
+"""
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=100)
+    assert done.stdout == "torch.Size([1, 3, 224, 224])\n"
+    assert done.stderr == ""
 
 
 def test_the_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -131,6 +131,9 @@ def test_damage_is_named_with_file_and_line(
         ("a.jsonl", '{"text": ["good"], "label": "yes"}\n', "must be a text"),
         ("a.jsonl", '{"text": "good", "label": true}\n', "a label must be text"),
         ("a.dat", "", "must end in one of"),
+        ("a.csv", "text;label\ngood;yes\n", "line 1: must part its cells by commas, got semicolons"),
+        ("a.csv", "text,label\ngood;yes\n", "line 2: must part its cells by commas, got semicolons"),
+        ("a.tsv", "text,label\ngood,yes\n", "line 1: must part its cells by tabs, got commas"),
     ],
 )
 def test_damage_of_other_formats(name: str, text: str, words: str, tmp_path: Path, tokenizer: str) -> None:

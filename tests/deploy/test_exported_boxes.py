@@ -227,7 +227,10 @@ def test_a_detector_at_eight_bits_is_trained_and_exported(tmp_path: Path) -> Non
     card = made.card.read_text()
     assert "| layers in floating point | stages.0.0, classifier, regressor |" in card and "W8 A8" in card
     assert "| finds the boxes of the trained network for | 100.00% of the boxes of these images |" in card
-    assert "| pictures | pad to 32 x 48 (height x width), not turned by EXIF, on background 0, RGB |" in card
+    assert (
+        "| pictures | pad to 32 x 48 (height x width), bicubic with antialiasing by Pillow, not turned by EXIF, on"
+        in card
+    )
     assert "| boxes | score at least 0.002, then suppression above an IoU of 0.6, at most 100;" in card
     assert made.metric.key == "ap" and made.agreement == 1 and "the boxes" in card
     pictures = [tmp_path / "shapes/images"]

@@ -151,7 +151,8 @@ def test_an_exported_file_predicts_for_pictures_as_its_run(
     place = {"onnx": "In a default session of ONNX Runtime", "torch": "In PyTorch", "packed": "Read into PyTorch"}
     assert made.remarks[0].startswith(place[form]) and f"{made.agreement:.2%} of 6 validation images" in made.remarks[0]
     assert kept.digest in card and "| layers in floating point | stages.0.0, fc |" in card
-    assert "crop to 20 x 24 (height x width), turned by EXIF, on background [9, 9, 9], RGB" in card
+    way = "crop to 20 x 24 (height x width), bicubic with antialiasing by Pillow, turned by EXIF"
+    assert f"{way}, on background [9, 9, 9], RGB" in card
     shape = "[B, H, W, C]" if given == "uint8_bhwc" else "[B, C, H, W]"
     assert shape in card and made.metric.key == "accuracy"
 

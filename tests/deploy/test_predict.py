@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +180,25 @@ def test_the_command_names_faulty_pictures_and_predicts_for_the_others(
     assert good["predictions"][0]["probability"] == pytest.approx(float(rows[2][2]))
     out, err, code = call("--csv", "-", "--json")
     assert code == 2 and "give one of them" in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are UTF-8")
+@pytest.mark.parametrize("arguments", [("--json",), ("--csv", "-")])
+def test_a_name_that_is_no_utf8_leaves_a_table_that_is(
+    photo_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    photograph(0, 50).save(tmp_path / os.fsdecode(b"\xe9.png"))
+    printed = io.BytesIO()
+    # As Python opens it in the locales C and POSIX.
+    stream = io.TextIOWrapper(printed, "utf-8", "surrogateescape")
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setattr("sys.argv", ["rolewise", "predict", str(photo_run), str(tmp_path), *arguments])
+    cli.main()
+    stream.flush()
+    text = printed.getvalue().decode()
+    assert "\\udce9.png" in text
+    if "--json" in arguments:
+        assert json.loads(text)["pictures"][0]["image"] == str(tmp_path / os.fsdecode(b"\xe9.png"))
 
 
 def test_bytes_of_a_picture_are_predicted_as_its_file(photo_run: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 import time
@@ -69,6 +70,7 @@ def main() -> None:
     wait_passively()
     keep_freed_memory()
     warn_in_one_line()
+    _show_anything()
     started = time.monotonic()
     try:
         code = app(standalone_mode=False)
@@ -105,6 +107,13 @@ def main() -> None:
         _fail(_STOPPED, 1)
     if isinstance(code, int) and code:
         raise SystemExit(code)
+
+
+def _show_anything() -> None:
+    """Has what a terminal cannot show, such as a class's name in one of ASCII alone, written as its number."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _end_early() -> None:

@@ -11,7 +11,7 @@ import typer
 
 from rolewise.cli.options import Settings, app, console
 from rolewise.errors import InputError
-from rolewise.words import counted
+from rolewise.words import as_utf8, counted
 
 #: Classes, groups of images and faulty files that are listed; --json has them all.
 _CLASSES, _LISTED, _WIDTH = 40, 5, 79
@@ -48,7 +48,7 @@ def look_command(
         raise InputError(f"{config} must be an experiment, and is a study (it has a grid); look at its base instead")
     found = announced(config, settings or [], lambda: look_at_data(config, settings or []))
     if as_json:
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        typer.echo(as_utf8(json.dumps(found, indent=2, ensure_ascii=False)))
     else:
         console.print("\n".join(_page(found)), soft_wrap=True)
     if found["faulty"] and not found["skipped"]:

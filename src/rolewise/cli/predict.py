@@ -14,7 +14,7 @@ import typer
 
 from rolewise.cli.options import app, console
 from rolewise.errors import InputError, RunError
-from rolewise.words import counted, print_sentences
+from rolewise.words import as_utf8, counted, print_sentences
 
 _LISTED = 20
 
@@ -139,9 +139,9 @@ def predict_command(
             for line in () if plain else table_lines(predictor, one, top):
                 console.print(line, soft_wrap=True)
     if as_json:
-        typer.echo(json.dumps(predictions_as_json(predictor, found, top), indent=2, ensure_ascii=False))
+        typer.echo(as_utf8(json.dumps(predictions_as_json(predictor, found, top), indent=2, ensure_ascii=False)))
     if csv == "-":
-        typer.echo(predictions_as_csv(predictor, found, top), nl=False)
+        typer.echo(as_utf8(predictions_as_csv(predictor, found, top)), nl=False)
     elif csv:
         write_text(Path(csv), predictions_as_csv(predictor, found, top))
         with _notes_aside(as_json):

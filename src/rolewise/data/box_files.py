@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,7 @@ def box_source(
             labels.append(number[box.name])
             aside.append(box.aside)
         if not picture.boxes:
-            empty.append(picture.path.name)
+            empty.append(str(picture.path))
         table.append((np.array(corners, np.float64).reshape(-1, 4), labels, aside))
     _warn_of(flat, "without an area left out", "box", "boxes")
     _warn_of(lost, f"left out, of which less than {_LEAST:g} is in the cut image", "box", "boxes")
@@ -236,5 +237,5 @@ def _warn_of_absent(labels: Sequence[list[int]], classes: tuple[str, ...], pictu
     there = {label for each in labels for label in each}
     absent = [name for at, name in enumerate(classes) if at not in there]
     if absent:
-        where = pictures[0].path.parent if pictures else "the images"
+        where = os.path.commonpath([picture.path.parent for picture in pictures]) if pictures else "the images"
         warn(f"{where}: no box of {', '.join(absent[:6])} in any of {counted(len(pictures), 'image')}")

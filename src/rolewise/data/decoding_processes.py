@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import pickle
@@ -13,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.shared_memory import SharedMemory
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import numpy as np
@@ -107,13 +107,13 @@ class DecodingProcesses:
         return images, faults
 
     def close(self) -> None:
-        """Ends the processes."""
+        """Ends the processes, and waits for that."""
         with self._lock:
-            self._close()
+            self._close(wait=True)
 
-    def _close(self) -> None:
+    def _close(self, *, wait: bool = False) -> None:
         if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool.shutdown(wait=wait, cancel_futures=True)
         if self._block is not None:
             self._block.close()
             with contextlib.suppress(FileNotFoundError):
@@ -213,7 +213,6 @@ def decode_each(
 _POOLS: dict[int, DecodingProcesses] = {}
 
 
-@atexit.register
 def _end_pools() -> None:
     for pool in _POOLS.values():
         pool.close()
@@ -225,4 +224,8 @@ def shared_pool(count: int) -> DecodingProcesses:
     Args:
         count: the number of processes.
     """
+    if not _POOLS:
+        # Not atexit, which worker processes leave without. Before queues are closed, by which processes learn of the
+        # end: a worker waits for them, until it is killed, and its shared memory is reported as lost.
+        Finalize(None, _end_pools, exitpriority=100)
     return _POOLS.setdefault(count, DecodingProcesses(count))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rolewise.csv_cells import text_of
+from rolewise.csv_cells import check_separator, text_of
 from rolewise.data.data_checks import check_kind
 from rolewise.errors import InputError, near
 from rolewise.files import read_text
@@ -118,6 +118,7 @@ def _cells(file: Path, text: str, delimiter: str) -> Iterator[tuple[int, Mapping
             if not any(row):
                 continue
             if headings is None:
+                check_separator(row, delimiter, str(file))
                 headings = row
                 twice = sorted({name for name in row if row.count(name) > 1})
                 if twice:

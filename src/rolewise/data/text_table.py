@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rolewise.csv_cells import check_separator
 from rolewise.errors import InputError, near
 from rolewise.files import read_bytes
 
@@ -96,7 +97,10 @@ def _named(
     file: Path, lines: Iterator[tuple[int, list[str]]], columns: Sequence[str] | None
 ) -> Iterator[tuple[int, Mapping[str, Any]]]:
     headings = columns
+    tabs = file.suffix.lower() in _TABS
     for number, cells in lines:
+        if headings is None or len(headings) > 1:
+            check_separator(cells, "\t" if tabs else ",", f"{file}, line {number}:")
         if headings is None:
             headings = [cell.strip() for cell in cells]
             if twice := sorted({name for name in headings if headings.count(name) > 1}):
@@ -106,7 +110,7 @@ def _named(
                 )
             continue
         if len(cells) != len(headings):
-            way = "replace a tab within a text by a space" if file.suffix.lower() in _TABS else "quote what has a comma"
+            way = "replace a tab within a text by a space" if tabs else "quote what has a comma"
             rule = f"must have {len(headings)} cells ({', '.join(headings)}), got {len(cells)}"
             raise InputError(f"{file}, line {number}: {rule}; {way}")
         yield number, dict(zip(headings, cells, strict=True))

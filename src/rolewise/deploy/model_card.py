@@ -176,6 +176,7 @@ def _pictures(subject: Subject) -> str:
     rules = subject.facts.rules
     text = f"{rules.resize} to {' x '.join(map(str, rules.shape))} (height x width), "
     text += f"the middle {rules.crop_ratio:.4g} of its sides, " if rules.crop_ratio != 1 else ""
+    text += f"bicubic with antialiasing by {'Pillow' if rules.resampling == 'pillow' else 'torch'}, "
     text += "turned by EXIF" if rules.orientation == "exif" else "not turned by EXIF"
     text += f", on background {rules.background}, {'grey' if rules.grayscale else 'RGB'}"
     return text if subject.facts.own_rules else f"{text}; assumed, since the data were arrays"

@@ -208,7 +208,7 @@ def _run(
             stream.flush()
             os.dup2(output.fileno(), stream.fileno())
             # Whole lines, also where PYTHONUNBUFFERED is set, so that those of several processes do not mix.
-            stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]
+            stream.reconfigure(line_buffering=True, write_through=False, errors="backslashreplace")  # type: ignore[union-attr]
     output.close()
     warn_in_one_line()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent hung up

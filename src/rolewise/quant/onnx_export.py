@@ -117,6 +117,10 @@ def _at_bits(document: Any, plain: nn.Module, model: nn.Module, calibration: Ten
         # A layer that is used more than once may see inputs on several grids: its bias stays as it is.
         whole = calibration is not None and len(uses) == 1
         store(graph, uses[0], own, narrow=narrow, whole_bias=whole)
+    # ONNX Runtime warns of each that nothing reads any more, such as the scale of a grid that a shared one replaced.
+    read = {value.name for node in graph.all_nodes() for value in node.inputs if value is not None}
+    for name in [name for name in graph.initializers if name not in read]:
+        del graph.initializers[name]
     return added
 
 

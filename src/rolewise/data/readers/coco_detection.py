@@ -137,5 +137,8 @@ def _box(one: Mapping[str, Any], name: str, place: str) -> PictureBox:
     if not good or not all(abs(value) < 1e9 for value in box or ()):
         raise InputError(f"{place}: bbox must be four numbers, x, y, width and height, got {box!r}; correct it")
     assert isinstance(box, list)
+    crowd = one.get("iscrowd", 0)
+    if type(crowd) not in (int, bool) or crowd not in (0, 1):
+        raise InputError(f"{place}: iscrowd must be 0 or 1, got {crowd!r}; correct it, or leave it out")
     x, y, width, height = (float(value) for value in box)
-    return PictureBox((x, y, x + width, y + height), name, one.get("iscrowd") == 1, place)
+    return PictureBox((x, y, x + width, y + height), name, crowd == 1, place)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rolewise.csv_cells import text_of
+from rolewise.csv_cells import check_separator, text_of
 from rolewise.data.arguments import COLOUR, CROP_RATIO, FAULTY, FLAG, ORIENTATION, RESIZE, SIZE, TABLE_TARGETS, TEXT
 from rolewise.data.data_checks import check_kind
 from rolewise.data.download import find
@@ -45,6 +45,7 @@ def image_table(
     images = find(root, [folder], folder, None, "a folder")
     headings, rows = _read(table)
     paths = [_image(images, row[0], table, line) for line, row in rows]
+    _check_repeats(rows, table)
     labels, names = _targets(headings[1:], rows, targets, table)
     rules = PictureRules(size, grayscale, background, resize, orientation, faulty, memory_budget_mb, crop_ratio)
     return picture_source(paths, labels, names, rules), None
@@ -58,6 +59,7 @@ def _read(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     except csv.Error as error:
         raise InputError(f"{table}, line {reader.line_num}: cannot be read as CSV ({error}); save it anew") from error
     headings = rows[0][1] if rows else []
+    check_separator(headings, ",", str(table))
     if len(headings) < 2 or len(rows) < 2:
         raise InputError(
             f"{table} must have a line of headings, the image's first and one for each target, and a row for each "
@@ -83,6 +85,17 @@ def _image(folder: Path, name: str, table: Path, line: int) -> Path:
     return path
 
 
+def _check_repeats(rows: list[tuple[int, list[str]]], table: Path) -> None:
+    known: dict[str, tuple[int, list[str]]] = {}
+    for line, row in rows:
+        before, targets = known.setdefault(row[0], (line, row[1:]))
+        if targets != row[1:]:
+            raise InputError(
+                f"{table}, line {line}: {row[0]} must have one row of targets, got {', '.join(row[1:])}, and "
+                f"{', '.join(targets)} in line {before}; remove one of both lines"
+            )
+
+
 def _targets(
     headings: list[str], rows: list[tuple[int, list[str]]], kind: TargetKind, table: Path
 ) -> tuple[Tensor, tuple[str, ...]]:
@@ -93,6 +106,9 @@ def _targets(
                 f"{table} must have one column of classes beside the image's, got {', '.join(headings)}; set "
                 "data.arguments.targets to labels (0 or 1 in each) or numbers, or remove the others"
             )
+        for line, row in rows:
+            if not row[1]:
+                raise InputError(f"{table}, line {line}: must have a class, got an empty cell; fill it in")
         names = sorted({row[1] for _, row in rows})
         return torch.tensor([names.index(row[1]) for _, row in rows]), tuple(names)
     values = np.array([[_number(cell, table, line) for cell in row[1:]] for line, row in rows])
