@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-TORCH = (2, 4)
+TORCH = (2, 6)
 #: What every piece needs, by the module that is imported; `tests/devices` are run by pytest.
 NEEDED = {"pydantic": "pydantic", "typer": "typer", "rich": "rich", "safetensors": "safetensors", "yaml": "PyYAML"}
 NEEDED |= {"matplotlib": "matplotlib", "jinja2": "Jinja2", "sklearn": "scikit-learn", "scipy": "scipy", "PIL": "pillow"}
@@ -101,12 +101,13 @@ def check(site: Path) -> None:
     Raises:
         SystemExit: torch is missing or too old, or a package is; what is missing is listed, with how to fetch it.
     """
+    least = ".".join(map(str, TORCH))
     try:
         import torch
     except ImportError:
-        raise SystemExit("torch >= 2.4 must be installed, and is not") from None
+        raise SystemExit(f"torch >= {least} must be installed, and is not") from None
     if tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2]) < TORCH:
-        raise SystemExit(f"torch must be 2.4 or newer, got {torch.__version__}")
+        raise SystemExit(f"torch must be {least} or newer, got {torch.__version__}")
     there, failed = installed(site), {}
     for module, name in NEEDED.items():
         # Imported and not only looked for: a package may be there without what it needs itself.
