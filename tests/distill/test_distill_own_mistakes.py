@@ -162,3 +162,33 @@ def test_a_class_of_a_term_is_told_how_it_is_listed() -> None:
 
     with pytest.raises(InputError, match="decorate it with rolewise"):
         rw.Distiller(network(8), network(4), [Plain])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("who", ["student", "all", "two optimisers", "a rate of 0"])
+def test_learned_parts_that_no_optimiser_has_are_told_once(who: str, recwarn: pytest.WarningsRecorder) -> None:
+    teacher, student = network(8), network(4)
+    distiller = rw.Distiller(
+        teacher, student, [rw.match(student_taps="0", teacher_taps="0", map="conv"), rw.kd()], example=IMAGES[:2]
+    )
+    learned = list(distiller.terms.parameters())
+    groups = {
+        "student": [student.parameters()],
+        "all": [distiller.trainable_parameters()],
+        "two optimisers": [student.parameters(), learned],
+        "a rate of 0": [student.parameters(), learned],
+    }
+    rates = (0.01, 0.0 if who == "a rate of 0" else 0.01)
+    optimizers = [torch.optim.SGD(group, lr=rate) for group, rate in zip(groups[who], rates, strict=False)]
+    for _ in range(50):
+        distiller(IMAGES, LABELS).total.backward()
+        for optimizer in optimizers:
+            optimizer.step(), optimizer.zero_grad()
+    told = [str(one.message) for one in recwarn if "learned parts" in str(one.message)]
+    assert told == (
+        [
+            'the student has moved and the learned parts of "match" have not: give the optimiser '
+            "distiller.trainable_parameters() instead of student.parameters()"
+        ]
+        if who == "student"
+        else []
+    )

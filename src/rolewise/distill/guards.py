@@ -68,7 +68,7 @@ def _check_view(name: str, view: Any, batch: Batch) -> None:
 def check_outputs(
     distiller: Distiller, outputs: Mapping[str, Outputs], batch: Batch, *, learning: bool, call: int
 ) -> None:
-    """Raises InputError unless the students' outputs can be trained and go with the batch.
+    """Raises InputError unless the students' outputs can be trained and go with the batch; warns of unmoved parts.
 
     Args:
         distiller: the students' own.
@@ -89,6 +89,8 @@ def check_outputs(
             )
         if batch.targets is not None and not distiller.ends:
             distiller.task.check_outputs(outputs[role], batch, values=due(call, value))
+    if learning:
+        distiller._state.learned.look(distiller)
 
 
 def due(call: int, tensor: Tensor) -> bool:

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from rolewise.average import Average
 from rolewise.batch import Batch, Context, Outputs
+from rolewise.distill.learned_parts import LearnedParts
 from rolewise.distill.links import Link
 from rolewise.distill.loss_term import LossTerm
 from rolewise.distill.running import NOTHING, without_autocast
@@ -92,6 +93,7 @@ class StepState:
         self.steps = 0
         #: Forward passes, on which it depends whether the targets' values are read.
         self.passes = 0
+        self.learned = LearnedParts()
         #: Whether a step moves nothing.
         self.empty = not (self._moving or self._norms or self._averages)
 
