@@ -20,7 +20,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Predicts for the picture in the request's body."""
-        content = self.rfile.read(min(max(0, int(self.headers["Content-Length"] or 0)), 32_000_000))
+        length = self.headers["Content-Length"] or ""
+        if not length.isdecimal() or int(length) > 32_000_000:
+            return self.send_error(411, "Send a picture's bytes as they are, with their Content-Length, up to 32 MB")
+        content = self.rfile.read(int(length))
         found = content_prediction(predictor, content)
         body = json.dumps(prediction_as_json(predictor, found, top=5)).encode() + b"\n"
         self.send_response(400 if found.fault else 200)

@@ -136,3 +136,8 @@ def test_a_product_has_its_old_or_its_new_digest_whenever_a_process_is_killed(
         path.write_bytes(other)
         with pytest.raises(InputError, match=r"results\.csv is damaged, or was edited.*delete it"):
             seals.top_product(path)
+
+
+def test_json_that_begins_with_the_mark_of_utf_8_is_read(tmp_path: Path):
+    (tmp_path / "a.json").write_text('{"a": 1}', encoding="utf-8-sig")
+    assert files.read_json(tmp_path / "a.json", "file") == {"a": 1}

@@ -212,7 +212,8 @@ def read_json(path: AnyPath, what: str, *, largest: int = LARGEST_TEXT) -> Any:
     path = as_path(path, what)
     content = read_bytes(path, what, largest=largest)
     try:
-        return json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+        # Files of other programs may begin with the mark of UTF-8.
+        return json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{what} {path} is not valid JSON ({error}); it is damaged or of another kind") from error
 

@@ -280,6 +280,16 @@ def test_a_damaged_file_is_named(tmp_path: Path, what: str, words: str):
         read("image_masks", root=tmp_path, classes=CLASSES, size=[H, W])
 
 
+def test_a_number_that_resizing_would_lose_is_refused(tmp_path: Path):
+    saved(tmp_path)
+    path = next((tmp_path / "masks").rglob("p0.png"))
+    numbers = np.array(Image.open(path))
+    numbers[0, 0] = 77
+    Image.fromarray(numbers).save(path)
+    with pytest.raises(InputError, match=r"p0.png must hold the numbers of 3 classes, .* got 77 at 0.5% of its pixels"):
+        read("image_masks", root=tmp_path, classes=CLASSES, size=[H // 2, W // 2])
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 _NUMBERS = ("1", "L", "P", "I;16", "I;16L", "I;16B", "I")
 
 
-def decode_labels(path: Path, size: tuple[int, int], *, resize: Resize, outside: int) -> np.ndarray:
+def decode_labels(
+    path: Path, size: tuple[int, int], *, resize: Resize, outside: int, check: Callable[[np.ndarray], object]
+) -> np.ndarray:
     """Reads a mask file and brings it to a size as `decode_image` does with its image, by the nearest pixel.
 
     Args:
@@ -25,6 +28,7 @@ def decode_labels(path: Path, size: tuple[int, int], *, resize: Resize, outside:
         size: (H, W) in pixels.
         resize: as of the image.
         outside: the label around a picture that is padded.
+        check: raises where the file's own numbers, int32 [h, w], are none that it may hold; resizing loses some.
 
     Returns:
         int32 [H, W].
@@ -43,23 +47,24 @@ def decode_labels(path: Path, size: tuple[int, int], *, resize: Resize, outside:
                     "class numbers as a grey or palette PNG"
                 )
             # As whole numbers of 32 bits, which Pillow resizes without a palette.
-            numbers = Image.fromarray(np.asarray(image).astype(np.int32))
+            stored = np.asarray(image).astype(np.int32)
+            numbers = Image.fromarray(stored)
     except InputError:
         raise
     except Exception as error:
         raise FaultyImageError(
             f"{path} cannot be read as a mask ({why_unreadable(error)}); remove or replace it"
         ) from error
+    if stored.min() < 0 or stored.max() > 65535:
+        raise FaultyImageError(f"{path} must hold numbers from 0 to 65,535, got {stored.min()} to {stored.max()}")
+    check(stored)
     if resize == "crop":
         numbers = ImageOps.fit(numbers, target, method=nearest)
     elif resize == "squash":
         numbers = numbers.resize(target, nearest)
     else:
         numbers = _padded(numbers, target, outside)
-    found = np.asarray(numbers)
-    if found.min() < 0 or found.max() > 65535:
-        raise FaultyImageError(f"{path} must hold numbers from 0 to 65,535, got {found.min()} to {found.max()}")
-    return found
+    return np.asarray(numbers)
 
 
 def _padded(numbers: Image.Image, target: tuple[int, int], outside: int) -> Image.Image:

@@ -107,7 +107,13 @@ def mask_source(images: Sequence[Path], masks: Sequence[Path], rules: PictureRul
                 f"{path} must be of the size of {image.name}, {wanted[0]} x {wanted[1]} pixels, got {own[0]} x "
                 f"{own[1]}; make it anew, by the nearest pixel"
             )
-        numbers = decode_labels(path, rules.shape, resize=rules.resize, outside=_outside(mask_rules))
+        numbers = decode_labels(
+            path,
+            rules.shape,
+            resize=rules.resize,
+            outside=_outside(mask_rules),
+            check=lambda stored: None if mask_rules.binary else mask_rules.classes_in(stored, path),
+        )
         labels[index] = mask_rules.classes_in(numbers, path)
 
     with ThreadPoolExecutor(_THREADS) as pool:
