@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from rolewise.batch import Batch, Context, Mixture
+from rolewise.batch import Batch, Mixture
 from rolewise.distill.own_functions import LABELS
 from rolewise.distill.stored_outputs import outputs_by_role
 from rolewise.errors import InputError, near
@@ -55,66 +55,3 @@ def batch_of(
     if teacher_images is not None:
         raise InputError("teacher_images must be left out where teacher_outputs are given: the teacher does not run")
     return Batch(inputs, targets, indices, views, mixture, outputs_by_role(distiller, teacher_outputs))
-
-
-def moment_of(context: Any, progress: float, steps: int) -> Context:
-    """Returns the moment of a call: the context that was given, or one of the progress.
-
-    Args:
-        context: a `rolewise.Context`, or None.
-        progress: the fraction of training done.
-        steps: the number of steps taken.
-
-    Raises:
-        InputError: the context is none, there is a progress beside it, or the progress is not in [0, 1].
-    """
-    if context is None:
-        context = Context(progress, steps)
-    elif progress:
-        raise InputError(
-            "progress must be left out where a context is given, got one beside it; put it into the context"
-        )
-    if not isinstance(context, Context):
-        raise InputError(
-            f"context must be a rolewise.Context, got {type(context).__name__}; rows of the source go into "
-            "rw.Batch(images, labels, indices)"
-        )
-    if not 0 <= context.progress <= 1:
-        raise InputError(
-            f"progress must be the fraction of training done, from 0 to 1, got {context.progress!r}; "
-            "divide the steps done by those of the whole training"
-        )
-    return context
-
-
-def taken_apart(
-    batch: Mapping[str, Any], input_name: str | None, label_name: str | None
-) -> tuple[Any, Any, Tensor | None]:
-    """Returns inputs, targets and indices of a batch that is a mapping.
-
-    Args:
-        batch: tensors by name, such as ``pixel_values`` and ``labels``; ``indices`` are rows of the source.
-        input_name: the inputs' key; None for all that is left: one entry is given to the networks as it is, several
-            by keyword.
-        label_name: the labels' key; None for the usual names.
-
-    Raises:
-        InputError: a name is not in it, or something among the inputs is no tensor.
-    """
-    for kind, name in (("input_name", input_name), ("label_name", label_name)):
-        if name is not None and name not in batch:
-            raise InputError(f"{kind} must be a name in the batch, got {name!r}{near(name, map(str, batch))}")
-    label = label_name or next((name for name in LABELS if batch.get(name) is not None), None)
-    targets = None if label is None else batch[label]
-    if input_name is not None:
-        return batch[input_name], targets, batch.get("indices")
-    skipped = ("indices", *([label_name] if label_name else LABELS))
-    rest = {name: value for name, value in batch.items() if name not in skipped and value is not None}
-    others = [name for name, value in rest.items() if not isinstance(value, Tensor)]
-    if others or not rest:
-        got = f"{type(rest[others[0]]).__name__} under {others[0]!r}" if others else "none"
-        raise InputError(
-            f"a batch must hold tensors beside its labels, got {got}; name the inputs, as in "
-            'Distiller(..., input_name="image")'
-        )
-    return (next(iter(rest.values())) if len(rest) == 1 else rest), targets, batch.get("indices")

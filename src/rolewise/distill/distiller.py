@@ -10,7 +10,7 @@ from torch import Tensor, distributed, nn
 
 from rolewise.batch import Batch, Context, Mixture, Outputs
 from rolewise.distill import guards
-from rolewise.distill.batch_arguments import batch_of, moment_of
+from rolewise.distill.batch_arguments import batch_of
 from rolewise.distill.checks import check_choice, check_limit, check_switch, named_losses
 from rolewise.distill.construction import add_terms, check_parts, networks_of, specs_of, task_of
 from rolewise.distill.joined_rows import Wide, rows_of_all
@@ -165,7 +165,7 @@ class Distiller(Networks):
         # A training's own batches are whole already.
         if not (isinstance(inputs, Batch) and targets is teacher_images is teacher_outputs is pairs is None):
             inputs = batch_of(self, inputs, targets, teacher_images, teacher_outputs, pairs)
-        return super().__call__(inputs, moment_of(context, progress, self._state.steps))  # type: ignore[no-any-return]
+        return super().__call__(inputs, guards.moment_of(context, progress, self._state.steps))  # type: ignore[no-any-return]
 
     def forward(self, batch: Batch, context: Context) -> Terms:
         """Returns the terms of one batch; call the Distiller itself, which makes the batch of other arguments.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from rolewise.batch import Batch, Outputs
+from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill.declared_checks import check_class_count
 from rolewise.distill.method import Method
 from rolewise.distill.mixed import check_mixture
@@ -18,6 +19,72 @@ from rolewise.errors import InputError
 
 if TYPE_CHECKING:
     from rolewise.distill.distiller import Distiller
+
+#: After so many forward passes it is looked at what has moved, and after so many steps of the student it is told.
+_PASSES, _STEPS = 20, 3
+
+
+def moment_of(context: Any, progress: float, steps: int) -> Context:
+    """Returns the moment of a call: the context that was given, or one of the progress.
+
+    Args:
+        context: a `rolewise.Context`, or None.
+        progress: the fraction of training done.
+        steps: the number of steps taken.
+
+    Raises:
+        InputError: the context is none, there is a progress beside it, or the progress is not in [0, 1].
+    """
+    if context is None:
+        context = Context(progress, steps)
+    elif progress:
+        raise InputError(
+            "progress must be left out where a context is given, got one beside it; put it into the context"
+        )
+    if not isinstance(context, Context):
+        raise InputError(
+            f"context must be a rolewise.Context, got {type(context).__name__}; rows of the source go into "
+            "rw.Batch(images, labels, indices)"
+        )
+    if not 0 <= context.progress <= 1:
+        raise InputError(
+            f"progress must be the fraction of training done, from 0 to 1, got {context.progress!r}; "
+            "divide the steps done by those of the whole training"
+        )
+    return context
+
+
+def taken_apart(
+    batch: Mapping[str, Any], input_name: str | None, label_name: str | None
+) -> tuple[Any, Any, Tensor | None]:
+    """Returns inputs, targets and indices of a batch that is a mapping.
+
+    Args:
+        batch: tensors by name, such as ``pixel_values`` and ``labels``; ``indices`` are rows of the source.
+        input_name: the inputs' key; None for all that is left: one entry is given to the networks as it is, several
+            by keyword.
+        label_name: the labels' key; None for the usual names.
+
+    Raises:
+        InputError: a name is not in it, or something among the inputs is no tensor.
+    """
+    for kind, name in (("input_name", input_name), ("label_name", label_name)):
+        if name is not None and name not in batch:
+            raise InputError(f"{kind} must be a name in the batch, got {name!r}{near(name, map(str, batch))}")
+    label = label_name or next((name for name in LABELS if batch.get(name) is not None), None)
+    targets = None if label is None else batch[label]
+    if input_name is not None:
+        return batch[input_name], targets, batch.get("indices")
+    skipped = ("indices", *([label_name] if label_name else LABELS))
+    rest = {name: value for name, value in batch.items() if name not in skipped and value is not None}
+    others = [name for name, value in rest.items() if not isinstance(value, Tensor)]
+    if others or not rest:
+        got = f"{type(rest[others[0]]).__name__} under {others[0]!r}" if others else "none"
+        raise InputError(
+            f"a batch must hold tensors beside its labels, got {got}; name the inputs, as in "
+            'Distiller(..., input_name="image")'
+        )
+    return (next(iter(rest.values())) if len(rest) == 1 else rest), targets, batch.get("indices")
 
 
 def check_batch(distiller: Distiller, batch: Batch) -> None:
@@ -115,3 +182,41 @@ def check_soft_labels(methods: Sequence[Method]) -> None:
     for method in methods:
         if method.info.mixed_labels == "unsound":
             raise InputError(f'labels must be int64 [B] for "{method.info.name}", which is not sound with soft ones')
+
+
+class LearnedParts:
+    """Watches a training's first steps: where the student moves and no learned part does, there is one warning."""
+
+    def __init__(self) -> None:
+        self._passes = 0
+        #: At the first pass: how often what is trained had been written, the same of learned parts, and their values.
+        self._first: tuple[list[int], list[int], list[Tensor]] | None = None
+        self._done = False
+
+    def look(self, distiller: Distiller) -> None:
+        """Takes note of a forward pass from which the student learns.
+
+        Nothing is told of learned parts without a gradient, of which it is not known who trains them, nor where torch
+        does not count the student's steps: fused optimisers, `torch.func` and sharded training.
+        """
+        if self._done or distiller.active is not None or torch.compiler.is_compiling():
+            return
+        self._passes += 1
+        if self._passes > 1 and self._passes % _PASSES:
+            return
+        terms = [term for term in distiller.listed_terms() if any(one.requires_grad for one in term.parameters())]
+        learned = [one for term in terms for one in term.parameters() if one.requires_grad]
+        written, of_learned = ([one._version for one in part] for part in (distiller.trainable_parameters(), learned))
+        if self._first is None or (len(written), len(learned)) != (len(self._first[0]), len(self._first[1])):
+            self._first, self._done = (written, of_learned, [one.detach().clone() for one in learned]), not learned
+        elif max(now - then for now, then in zip(written, self._first[0], strict=True)) >= _STEPS:
+            # A fused optimiser moves without being counted, one of rate 0 is counted and moves nothing.
+            still = of_learned == self._first[1] and all(map(torch.equal, learned, self._first[2]))
+            self._first, self._done = None, True
+            if still and all(one.grad is not None for one in learned):
+                named = ", ".join(f'"{term.name}"' for term in terms)
+                warnings.warn(
+                    f"the student has moved and the learned parts of {named} have not: give the optimiser "
+                    "distiller.trainable_parameters() instead of student.parameters()",
+                    stacklevel=7,
+                )

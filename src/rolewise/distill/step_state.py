@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from rolewise.average import Average
 from rolewise.batch import Batch, Context, Outputs
-from rolewise.distill.learned_parts import LearnedParts
+from rolewise.distill.guards import LearnedParts
 from rolewise.distill.links import Link
 from rolewise.distill.loss_term import LossTerm
 from rolewise.distill.running import NOTHING, without_autocast
