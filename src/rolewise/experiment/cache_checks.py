@@ -32,6 +32,12 @@ def cache_faults(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> 
                 ("students", index, "mix", "method"),
                 'must be "none" beside distill.cache: pairs differ in each epoch',
             )
+        if cache.views != "clean" and (batches := student.train.batches) != "shuffled":
+            yield (
+                ("students", index, "train", "batches"),
+                f'must be "shuffled" beside distill.cache with the views {cache.views}, got "{batches}", which shows '
+                "examples several times in an epoch; leave cache out, or set views and distill.view to clean",
+            )
     for place, method in listed_methods(config):
         if any((*place, key) in left_out for key in ("method", "name")):
             continue

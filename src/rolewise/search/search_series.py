@@ -95,7 +95,7 @@ def search_steps(
 
 @without_collection()
 def _jobs(key: str, make_member: MakeMember, kept: SearchFolder, threads: int) -> Sequence[Job]:
-    """Returns the jobs that the next interval still needs: one for each member, or for those that are trained as one."""
+    """Returns the jobs that the next interval still needs: one for each member, or for each stack of members."""
     run = kept.run
     return [
         Job(
