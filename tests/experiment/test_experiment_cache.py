@@ -77,6 +77,10 @@ def test_configs_without_one_keep_their_keys() -> None:
             ["distill.view=shared", "distill.cache={views: replay}", "students[0].train.batches=class_pairs"],
             'students[0].train.batches: must be "shuffled" beside distill.cache with the views replay',
         ),
+        (
+            ["distill.cache={}", "distill.methods=[{name: tf_kd}]"],
+            "distill.cache: must go with a method that a teacher",
+        ),
         (["distill.cache={views: all}"], "distill.cache.views"),
         (["distill.cache={view: clean}"], 'did you mean "views"'),
     ],
