@@ -49,6 +49,8 @@ def test_a_non_finite_error_survives_the_way_out_of_a_worker():
     again = pickle.loads(pickle.dumps(error))
     assert (again.step, again.term, again.value, str(again)) == (7, "kd", float("inf"), str(error))
     assert "'kd'" in str(error) and "step 7" in str(error)
+    spoiled = str(NonFiniteError(5, NonFiniteError.WEIGHTS, float("inf")))
+    assert "the loss term" not in spoiled and "a weight or a statistic of the networks became inf at step 5" in spoiled
 
 
 def test_errors_are_what_their_callers_expect():

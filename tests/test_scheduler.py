@@ -211,7 +211,9 @@ def test_a_shared_value_is_sent_once_and_forgotten_with_its_series() -> None:
     server, pickled = JobServer(), dict[str, bytes]()
 
     def give(series: str, known: bool, under_way: set[str]) -> Any:
-        given = GivenJob.packed(Job("k", add, 1, series=series, shared=10), under_way, pickled, known=known)
+        given = GivenJob.packed(
+            Job("k", add, 1, series=series, shared=10), under_way, pickled, known={series: True} if known else {}
+        )
         assert (given.shared is None) == known and given.job.shared is None
         end = server.carry_out(given, lambda text: None, lambda: False)
         return end.result[0] if isinstance(end, JobDone) else end
@@ -219,3 +221,17 @@ def test_a_shared_value_is_sent_once_and_forgotten_with_its_series() -> None:
     assert [give("a", False, {"a", "b"}), give("b", False, {"a", "b"}), give("a", True, {"a", "b"})] == [11, 11, 12]
     assert give("b", True, {"b"}) == 12 and set(server.shared) == set(server.residents) == set(pickled) == {"b"}
     assert isinstance(give("a", True, {"a"}), JobRaised), "it is gone, and nobody sent it again"
+
+
+def test_a_series_may_share_a_value_after_a_job_that_shares_none(workers: Workers) -> None:
+    def steps() -> SeriesSteps:
+        yield from only_job(Job("s/first", note, "alone", series="s"))
+        sums = []
+        for number in (1, 2, 3, 4):
+            # Each lives where the last one lived, and the first job's worker is among them.
+            sums.append((yield from only_job(Job(f"s/{number}", add, number, series="s", home=0, shared=10)))[0])
+        return sums
+
+    ends: list[Any] = []
+    news_of([JobSeries("s", lambda report: steps())], workers, on_news=lambda one: ends.append(one.value))
+    assert isinstance(ends[-1], JobDone) and ends[-1].result == [11, 13, 16, 20]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
 
 class RolewiseError(Exception):
@@ -51,18 +52,22 @@ class BrokenOff(Interrupted):
 
 
 class NonFiniteError(RunError):
-    """A loss became NaN or infinite.
+    """A loss, or a weight that only the last step of an epoch moved there, became NaN or infinite.
 
     Args:
         step: index of the optimiser step, from 0.
-        term: name of the loss term that is not finite.
+        term: name of the loss term that is not finite; ``WEIGHTS`` for the networks' weights and statistics.
         value: its value.
         why: the cause and the remedy; by default those of a training that was finite before and ran away.
     """
 
+    WEIGHTS: ClassVar[str] = "(weights)"
+
     def __init__(self, step: int, term: str, value: float, why: str = "") -> None:
-        remedy = why or "lower the learning rate or the term's weight, or clip the gradient"
-        super().__init__(f"the loss term {term!r} became {value} at step {step}; {remedy}")
+        weights = term == self.WEIGHTS
+        what = "a weight or a statistic of the networks" if weights else f"the loss term {term!r}"
+        lower = "the learning rate" if weights else "the learning rate or the term's weight"
+        super().__init__(f"{what} became {value} at step {step}; {why or f'lower {lower}, or clip the gradient'}")
         self.step = step
         self.why = why
         self.term = term

@@ -55,3 +55,30 @@ def test_remarks_of_a_study_s_cells_are_printed_once(rolewise) -> None:
     assert code == 0 and text.count("A run would be refused on this machine") == 1
     code, text, _ = rolewise("validate", str(STUDY), "--set", "set.arms={student: [trivialaugment], control: none}")
     assert code == 0 and text.count("Added as control, which every arm is compared with: none") == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["students[0].mix={alpha: 0.3}"], "students[0].mix.alpha is not read, as students[0].mix.method is none"),
+        (
+            ["teacher.mix={method: mixup, entropy_rule: unix}"],
+            "teacher.mix.entropy_rule is not read, as teacher.mix.pa",
+        ),
+        (["students[0].mix={method: mixup, pairs: student_entropy, sharpness: 3}"], "students[0].mix.sharpness is not"),
+        (["students[0].train.optimizer={name: sgd, betas: [0.5, 0.9]}"], '.optimizer.betas is not read by "sgd", but'),
+        (["teacher.train.optimizer={name: adam, momentum: 0.5}"], 'teacher.train.optimizer.momentum is not read by "a'),
+        (["teacher.train.schedule={name: cosine, gamma: 0.5}"], 'teacher.train.schedule.gamma is not read by "cosine"'),
+        (["distill.mixed_targets=outputs"], "distill.mixed_targets (outputs) is not read, as no student's images are"),
+    ],
+)
+def test_a_setting_that_another_one_leaves_without_a_reader_is_remarked(settings: list[str], words: str) -> None:
+    (remark,) = config_remarks(load(QUICK, settings))
+    assert words in remark
+
+
+def test_settings_that_are_read_are_not_remarked() -> None:
+    mix = "{method: mixup, alpha: 0.3, pairs: student_entropy, entropy_rule: unix, sharpness: 3}"
+    schedule = "{name: multistep, gamma: 0.5, milestones: [0.5]}"
+    settings = [f"students[0].mix={mix}", f"teacher.train.schedule={schedule}", "distill.mixed_targets=isotonic"]
+    assert not list(config_remarks(load(QUICK, settings)))

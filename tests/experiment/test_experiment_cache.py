@@ -73,6 +73,14 @@ def test_configs_without_one_keep_their_keys() -> None:
         (["distill.cache={}", "students[0].mix.method=mixup"], 'students[0].mix.method: must be "none" beside'),
         (["distill.cache={}", "distill.methods=[{name: kd}, {name: rkd}]"], "distill.methods[1]: must read outputs"),
         (["distill.cache={top: 2}", "distill.methods=[{name: dkd}]"], "distill.cache.top: must go with kd"),
+        (
+            ["distill.view=shared", "distill.cache={views: replay}", "students[0].train.batches=class_pairs"],
+            'students[0].train.batches: must be "shuffled" beside distill.cache with the views replay',
+        ),
+        (
+            ["distill.cache={}", "distill.methods=[{name: tf_kd}]"],
+            "distill.cache: must go with a method that a teacher",
+        ),
         (["distill.cache={views: all}"], "distill.cache.views"),
         (["distill.cache={view: clean}"], 'did you mean "views"'),
     ],

@@ -114,6 +114,18 @@ def test_a_fault_is_named_with_key_and_line(old: str, new: str, key: str, messag
     assert message in fault.message and fault.place.file == str(path) and fault.place.line > 1
 
 
+def test_phases_that_do_not_fit_a_search_s_epochs_are_refused_with_their_rule(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(
+            written(tmp_path, ("student: [none]", "student: [own]")),
+            ["students[0].phases=[{epochs: 2, label_weight: 1}, {}]", "search.student_epochs=2"],
+        )
+    (fault,) = caught.value.faults
+    assert fault.message.startswith(
+        "must leave an epoch to every phase, got 0 of the training's 2 for one in the search"
+    )
+
+
 def test_searched_numbers_that_phases_set_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="must be a number of the mixing where students have phases"):
         load(written(tmp_path), ["search.scalars={label_weight: {low: 0.0, high: 1.0}}"])

@@ -9,6 +9,7 @@ import pytest
 from torch import Tensor, nn
 
 from rolewise.augment import RandomOps, Schedule
+from rolewise.config import ConfigError
 from rolewise.errors import InputError
 from rolewise.experiment import load, policy_screen, run
 from rolewise.experiment.builders import preset
@@ -125,3 +126,10 @@ def test_a_student_searches_anew_under_each_teacher() -> None:
     assert stages["seed0/small@none-search"].teacher == "seed0/teacher-none"
     assert stages["seed0/small-own+distill@none"].schedule == "seed0/small@none-search"
     assert stages["seed0/small-own"].schedule == "seed0/small-search"
+
+
+def test_an_unknown_arm_is_refused_with_the_names_of_the_searches() -> None:
+    with pytest.raises(ConfigError, match="or what is made here: own, random_search, grid_search, screen"):
+        load(QUICK, ["arms.student=[none, grid]"])
+    with pytest.raises(ConfigError, match=r"or what is made here: own\n"):
+        load(QUICK, ["arms.teacher=[grid]"])

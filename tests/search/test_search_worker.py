@@ -47,10 +47,10 @@ def talk(factory: object, tasks: list[MemberTask]) -> list[Any]:
 
     thread = threading.Thread(target=loop)
     thread.start()
-    replies, pickled = [ours.recv()], dict[str, bytes]()
+    replies, pickled, known = [ours.recv()], dict[str, bytes](), dict[str, bool]()
     for number, each in enumerate(tasks):
         job = Job(str(number), train_member, each, series="s", home=each.member, shared=factory)
-        ours.send(GivenJob.packed(job, {"s"}, pickled, known=number > 0))
+        ours.send(GivenJob.packed(job, {"s"}, pickled, known=known))
         replies.append(ours.recv())
     ours.close()
     thread.join(timeout=120)

@@ -214,3 +214,14 @@ def test_the_best_cell_is_chosen_on_validation_and_never_on_test(broken: bool) -
     for row in rows:
         row["validation_accuracy"] = None
     assert best_sentence(rows, ["mix"], LABELS).startswith("No best cell is named")
+
+
+def test_of_cells_that_are_one_training_the_best_cell_s_rivals_count_one() -> None:
+    rows = table(none, noise=0.0, axes={"mix": AXES["mix"], "size": AXES["size"]})
+    for row in rows:
+        # The size acts on nobody: four cells are two trainings.
+        taken = 0.01 * row["seed"] if row["mix"] == "mixup" else 0.02
+        row |= {"validation_accuracy": 0.8 + taken, "accuracy": 0.7 + taken, "status": "done"}
+    assert best_sentence(rows, ["mix", "size"], LABELS).endswith(
+        " of the other 1 cannot be told from it on validation."
+    )

@@ -21,14 +21,20 @@ from rolewise.train.cached_outputs import spread
 from rolewise.train.view_file import ViewFile
 
 
-def training(folder: Path | None, methods: tuple[Any, ...] = ("kd",), view: str = "shared", **cache: Any) -> Trainee:
+def training(
+    folder: Path | None,
+    methods: tuple[Any, ...] = ("kd",),
+    view: str = "shared",
+    batches: Any = "shuffled",
+    **cache: Any,
+) -> Trainee:
     student, teacher = (
         build("small_cnn", num_classes=3, channels=1, size=(8, 8), seed=seed, widths=widths)
         for seed, widths in ((1, [4, 6]), (2, [6, 8]))
     )
     listed = [configure(one) if isinstance(one, str) else one for one in methods]
     distiller = Distiller(teacher, student, listed, student_input=SPEC, teacher_input=SPEC, example=data().images[:2])
-    settings = TrainSettings(epochs=4, batch_size=16, optimizer=OptimizerSettings(learning_rate=0.02))
+    settings = TrainSettings(epochs=4, batch_size=16, optimizer=OptimizerSettings(learning_rate=0.02), batches=batches)
     return Trainee(
         distiller,
         data(),
@@ -188,6 +194,8 @@ def test_with_top_all_the_same_when_it_keeps_nearly_all(tmp_path: Path) -> None:
         ({"view": "clean", "views": "replay"}, "set distill.cache.views to clean"),
         ({"views": "replay", "top": 3}, "below the number of classes"),
         ({"views": "replay", "limit_gb": 1e-6}, "more than limit_gb 1e-06"),
+        ({"views": "replay", "batches": "repeated"}, 'got "repeated", which shows examples several times'),
+        ({"views": 2, "batches": "class_pairs"}, "with the views 2"),
     ],
 )
 def test_what_does_not_go_with_it_is_refused(given: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -195,3 +203,12 @@ def test_what_does_not_go_with_it_is_refused(given: dict[str, Any], words: str, 
         training(tmp_path / "cache", **given)
     assert words in str(caught.value), str(caught.value)
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("batches", ["class_pairs", "repeated"])
+def test_clean_outputs_serve_examples_that_an_epoch_shows_twice(batches: str, tmp_path: Path) -> None:
+    cached = training(tmp_path / "cache", view="clean", batches=batches, views="clean")
+    plain = training(None, view="clean", batches=batches)
+    for trainee in (cached, plain):
+        trainee.run_epochs(0, 4)
+    torch.testing.assert_close(weights(cached), weights(plain), atol=1e-5, rtol=1e-4)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
 from rolewise.distill import METHODS
-from rolewise.experiment.method_sections import listed_methods, registered
+from rolewise.experiment.method_sections import listed_methods, methods_of_student, registered
 from rolewise.train.cached_outputs import TOP_METHODS
 
 
@@ -32,6 +32,16 @@ def cache_faults(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> 
                 ("students", index, "mix", "method"),
                 'must be "none" beside distill.cache: pairs differ in each epoch',
             )
+        if cache.views != "clean" and (batches := student.train.batches) != "shuffled":
+            yield (
+                ("students", index, "train", "batches"),
+                f'must be "shuffled" beside distill.cache with the views {cache.views}, got "{batches}", which shows '
+                "examples several times in an epoch; leave cache out, or set views and distill.view to clean",
+            )
+        names = [some for _, method in methods_of_student(config, index) for some in registered(method)]
+        if names and not left_out and all(METHODS[some].taught_by == "itself" for some in names):
+            yield path, f"must go with a method that a teacher teaches, got {', '.join(names)} alone; leave cache out"
+            return
     for place, method in listed_methods(config):
         if any((*place, key) in left_out for key in ("method", "name")):
             continue

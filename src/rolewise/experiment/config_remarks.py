@@ -10,6 +10,7 @@ from rolewise.errors import InputError
 from rolewise.experiment.arms import added_controls
 from rolewise.experiment.builders import configured_device, configured_task
 from rolewise.experiment.stage_weights import is_stage
+from rolewise.experiment.unread_settings import unread_settings
 from rolewise.experiment.weight_sources import weight_setting
 from rolewise.models.zoo import in_zoo
 from rolewise.tasks import build_task
@@ -32,6 +33,7 @@ def config_remarks(config: ExperimentConfig, *, imports: bool = True) -> Iterato
         yield f"A run would be refused on this machine: {error}."
     if (remark := _teacher_input(config)) is not None:
         yield remark
+    yield from unread_settings(config)
     if imports and config.metrics and config.primary is None:
         own, first = build_task(config.task).metrics[0], configured_task(config).metrics[0]
         if first != own:

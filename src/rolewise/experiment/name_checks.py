@@ -185,6 +185,8 @@ def _augmentation(
     except InputError as error:
         # A name alone has no settings: what is wrong with it, is wrong here.
         below = error.path if isinstance(spec, dict) else ()
-        yield (*path, *below), error.rule if below else f"must be an augmentation: {error}"
+        own = ("own",) if path[:2] == ("arms", "teacher") else LEARNED
+        more = f"; or what is made here: {', '.join(own)}" if isinstance(spec, str) and spec.isidentifier() else ""
+        yield (*path, *below), error.rule if below else f"must be an augmentation: {error}{more}"
     except (TypeError, ValueError, AttributeError) as error:
         yield path, f"must be an augmentation: {error}"

@@ -48,6 +48,6 @@ def _lengths(config: ExperimentConfig, at: int, student: StudentSection) -> Iter
         try:
             phase_ends(student.phases, epochs)
         except InputError as error:
-            text = f"{error.rule.rpartition(';')[0]}{where}; write fractions of the training, or leave one out"
+            text = f"{error.rule.partition(';')[0]}{where}; write fractions of the training, or leave one out"
             yield ("students", at, "phases", *error.path), text if where else error.rule
             return

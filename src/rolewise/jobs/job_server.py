@@ -36,7 +36,7 @@ class GivenJob:
         series: Collection[str],
         pickled: dict[str, bytes],
         *,
-        known: bool,
+        known: dict[str, bool],
         dumps: Callable[[Any], bytes] = pickle.dumps,
     ) -> GivenJob:
         """Returns a job ready to be sent.
@@ -45,16 +45,21 @@ class GivenJob:
             job: the job.
             series: keys of the series under way.
             pickled: shared values by series, so that each is pickled once.
-            known: whether the worker has the shared value already.
+            known: series that the worker knows, each with whether it was sent the shared value: a series may begin
+                with jobs that share none. It is brought up to date.
             dumps: pickles the shared value.
         """
+        fresh, sent = job.series not in known, known.get(job.series, False)
+        for key in known.keys() - set(series):
+            del known[key]
+        known[job.series] = sent or job.shared is not None
         if job.shared is None or not job.series:
-            return cls(job, frozenset(series), None, not known)
+            return cls(job, frozenset(series), None, fresh)
         for key in [key for key in pickled if key not in series]:
             del pickled[key]
         if job.series not in pickled:
             pickled[job.series] = dumps(job.shared)
-        return cls(replace(job, shared=None), frozenset(series), None if known else pickled[job.series], not known)
+        return cls(replace(job, shared=None), frozenset(series), None if sent else pickled[job.series], fresh)
 
 
 @dataclass

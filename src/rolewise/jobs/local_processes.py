@@ -26,7 +26,7 @@ class _Worker:
     connection: Connection
     job: Job | None = None
     losses: int = 0
-    known: set[str] = field(default_factory=set)
+    known: dict[str, bool] = field(default_factory=dict)
 
 
 class LocalProcesses:
@@ -81,8 +81,7 @@ class LocalProcesses:
             self._workers[place] = self._start()
             self._await_ready(place)
         worker = self._workers[place]
-        given = GivenJob.packed(job, series, self._pickled, known=job.series in worker.known)
-        worker.known = worker.known.intersection(series) | {job.series}
+        given = GivenJob.packed(job, series, self._pickled, known=worker.known)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it just died: the pipe's end will tell
             worker.connection.send(given)
         worker.losses, worker.job = losses, job
@@ -107,7 +106,7 @@ class LocalProcesses:
         """See `Workers`."""
         self._pickled, self._stopping = {}, False
         for worker in self._workers:
-            worker.known = set()
+            worker.known = {}
 
     def stop(self) -> None:
         """See `Workers`."""

@@ -32,7 +32,7 @@ class _Actor:
     job: Job | None = None
     end: Any = None
     words: Any = None
-    known: set[str] = field(default_factory=set)
+    known: dict[str, bool] = field(default_factory=dict)
 
 
 class _Served:
@@ -125,9 +125,8 @@ class RayActors:
         """See `Workers`."""
         actor = self._actors[place]
         # Ray's own pickling, so that what a script defines reaches processes that never load the script.
-        dumps, known = self._ray.cloudpickle.dumps, job.series in actor.known
-        given = GivenJob.packed(job, series, self._pickled, known=known, dumps=dumps)
-        actor.known = actor.known.intersection(series) | {job.series}
+        dumps = self._ray.cloudpickle.dumps
+        given = GivenJob.packed(job, series, self._pickled, known=actor.known, dumps=dumps)
         actor.job, actor.end = job, actor.handle.carry_out.remote(given)
 
     def wait(self, seconds: float, report: Callable[[Job, str], None]) -> list[tuple[Job, JobEnd]]:
@@ -163,7 +162,7 @@ class RayActors:
         """See `Workers`."""
         self._pickled, self._stopping = {}, False
         for actor in self._actors:
-            actor.known = set()
+            actor.known = {}
 
     def stop(self) -> None:
         """See `Workers`."""

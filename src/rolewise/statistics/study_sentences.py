@@ -190,7 +190,11 @@ def best_sentence(
     }
     if not whole:
         return f"No best cell is named: no cell has a validation {metric.title} for every seed."
-    scores = {name: [float(row[column]) for row in mine] for name, mine in whole.items()}
+    # Cells that differ in an axis which does not act are one training, and count once.
+    trainings: dict[Any, tuple[str, str, str]] = {}
+    for name, mine in whole.items():
+        trainings.setdefault((name[1:], tuple(_beside(row, ("cell", *axes)) for row in mine)), name)
+    scores = {name: [float(row[column]) for row in whole[name]] for name in trainings.values()}
     best = max(scores, key=lambda name: metric.goodness(statistics.fmean(scores[name])))
     chosen = whole[best]
     test = estimate([float(row[metric.key]) for row in chosen])
@@ -208,3 +212,8 @@ def best_sentence(
         if name != best
     )
     return f"{sentence}. {rivals} of the other {len(scores) - 1} cannot be told from it on validation."
+
+
+def _beside(row: Mapping[str, Any], left_out: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Returns all that a row holds but for some columns, in a form that can be compared."""
+    return tuple(sorted((name, repr(value)) for name, value in row.items() if name not in left_out))

@@ -112,3 +112,10 @@ def check_cached(settings: CacheSection, distiller: Distiller, feed: SourceFeed)
     if (settings.views == "clean") != (feed.view == "clean"):
         way = "set distill.view to clean" if settings.views == "clean" else "set distill.cache.views to clean"
         raise InputError(f"distill.cache.views must fit distill.view, got {settings.views} and {feed.view}; {way}")
+    if settings.views != "clean" and feed.settings.batches != "shuffled":
+        # A file holds one answer for an example, and here an epoch shows it twice, each time under other draws.
+        raise InputError(
+            f'batches must be "shuffled" beside distill.cache with the views {settings.views}, got '
+            f'"{feed.settings.batches}", which shows examples several times in an epoch; leave cache out, or set '
+            "views and distill.view to clean"
+        )

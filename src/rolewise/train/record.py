@@ -125,7 +125,7 @@ def check_weights(network: nn.Module, last_step: int) -> None:
     tensors = [tensor for tensor in network.state_dict().values() if tensor.is_floating_point() and tensor.numel()]
     largest = torch.stack([norm.float() for norm in torch._foreach_norm(tensors, math.inf)]).max().item()
     if not math.isfinite(largest):
-        raise NonFiniteError(last_step, "weights", largest)
+        raise NonFiniteError(last_step, NonFiniteError.WEIGHTS, largest)
 
 
 def line(entry: dict[str, Any]) -> str:
