@@ -163,7 +163,7 @@ class LearnedParts:
     def look(self, distiller: Distiller) -> None:
         """Takes note of a forward pass from which the student learns.
 
-        Nothing is told of learned parts without a gradient, of which it is not known who trains them, nor where torch
+        There is no warning of learned parts without a gradient, since others may train them, nor where torch
         does not count the student's steps: fused optimisers, `torch.func` and sharded training.
         """
         if self._done or distiller.active is not None or torch.compiler.is_compiling():
