@@ -6,6 +6,8 @@ import functools
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -333,3 +335,18 @@ def test_files_of_tensors_are_named_in_their_faults(tmp_path: Path) -> None:
         read_tensors(path, "plan a")
     with pytest.raises(InputError, match="plan b cannot be read: No such file or directory; check the path"):
         read_tensors(tmp_path / "b", "plan b")
+
+
+def test_a_worker_starts_where_what_is_printed_goes_into_a_file(tmp_path: Path) -> None:
+    # As of `rolewise run ... > log`: the process that starts workers has a file as its output, and they a pipe.
+    (tmp_path / "start.py").write_text(
+        "import sys\n"
+        "from rolewise.jobs.local_processes import LocalProcesses\n"
+        "from rolewise.jobs.worker_process import start_context\n"
+        "if __name__ == '__main__':\n"
+        "    print('begun', flush=True), print('begun', file=sys.stderr, flush=True)\n"
+        "    LocalProcesses(1, start_context(__name__)).close()\n"
+    )
+    with (tmp_path / "log").open("w") as log:
+        done = subprocess.run([sys.executable, "start.py"], cwd=tmp_path, stdout=log, stderr=log)
+    assert done.returncode == 0 and (tmp_path / "log").read_text() == "begun\nbegun\n"

@@ -205,10 +205,11 @@ def _run(
     keep_freed_memory()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
+            # Whole lines, also where PYTHONUNBUFFERED is set, so that those of several processes do not mix. Before it
+            # is the pipe: of what was a file until then the stream would ask the place in it, which a pipe has not.
+            stream.reconfigure(line_buffering=True, write_through=False, errors="backslashreplace")  # type: ignore[union-attr]
             stream.flush()
             os.dup2(output.fileno(), stream.fileno())
-            # Whole lines, also where PYTHONUNBUFFERED is set, so that those of several processes do not mix.
-            stream.reconfigure(line_buffering=True, write_through=False, errors="backslashreplace")  # type: ignore[union-attr]
     output.close()
     warn_in_one_line()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent hung up
