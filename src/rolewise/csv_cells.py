@@ -51,8 +51,10 @@ def check_separator(cells: Sequence[str], separator: str, where: str) -> None:
     Raises:
         InputError: the line is one cell, in which a semicolon, tab or comma stands.
     """
-    others = [name for mark, name in _SEPARATORS.items() if mark != separator and mark in cells[0]] if cells else []
-    if len(cells) == 1 and separator not in cells[0] and others:
+    if len(cells) != 1 or separator in cells[0]:
+        return
+    others = [name for mark, name in _SEPARATORS.items() if mark in cells[0]]
+    if others:
         own = _SEPARATORS[separator]
         raise InputError(f"{where} must part its cells by {own}, got {others[0]} ({cells[0]}); save it anew with {own}")
 

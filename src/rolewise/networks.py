@@ -63,3 +63,8 @@ def class_logits(output: Any) -> Tensor:
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise InputError(f"logits must have shape [B, K] with K at least 2, got {list(logits.shape)}")
     return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def shape_or_type(value: object) -> list[int] | str:
+    """Returns the shape of a tensor, and the name of the type of anything else, for a message."""
+    return list(value.shape) if isinstance(value, Tensor) else type(value).__name__

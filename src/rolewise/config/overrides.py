@@ -9,6 +9,7 @@ from typing import Any
 
 from rolewise.config.document import Document, forget, parse, read_document
 from rolewise.config.faults import ConfigError, ConfigPlace, Fault, Steps, dotted
+from rolewise.words import as_utf8
 
 _FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[[0-9]{1,6}\])*")
 _PATH = re.compile(r"[A-Za-z_]\w*(\.([A-Za-z_]\w*|[0-9]{1,6})|\[[0-9]{1,6}\])*", re.ASCII)
@@ -26,7 +27,7 @@ def override(document: Document, setting: str) -> None:
         ConfigError: the setting is not of that form, or leads through something that is no mapping or list.
     """
     path_text, equals, value_text = setting.partition("=")
-    label = setting.encode("utf-8", "backslashreplace").decode()
+    label = as_utf8(setting)
     place = ConfigPlace(f"--set {label if len(label) <= 60 else label[:57] + '...'}", 0)
     path_text = path_text.strip()
     if not equals or not _FORM.fullmatch(path_text):

@@ -99,7 +99,7 @@ def _named(
     headings = columns
     tabs = file.suffix.lower() in _TABS
     for number, cells in lines:
-        if headings is None or len(headings) > 1:
+        if headings is None or len(cells) != len(headings):
             check_separator(cells, "\t" if tabs else ",", f"{file}, line {number}:")
         if headings is None:
             headings = [cell.strip() for cell in cells]

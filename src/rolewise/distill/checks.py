@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rolewise.errors import InputError, near
+from rolewise.networks import shape_or_type
 
 Limit = Literal["positive", "not negative", "fraction", "temperature", "momentum", "count", "few"]
 #: Beyond these, single precision loses what a number stands for, or overflows. At a temperature of 1,000 the divergence
@@ -114,10 +115,9 @@ def check_unreduced(name: str, losses: object, rows: int, student: Tensor) -> No
         student: the student's values that it read.
     """
     if not isinstance(losses, Tensor) or losses.ndim != 1 or losses.shape[0] != rows:
-        got = list(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
         raise InputError(
-            f'"{name}" must return a loss for each example, [{rows}], got {got}; take its mean over all other '
-            "dimensions, and none over the batch"
+            f'"{name}" must return a loss for each example, [{rows}], got {shape_or_type(losses)}; take its mean over '
+            "all other dimensions, and none over the batch"
         )
     if student.requires_grad and not losses.requires_grad and torch.is_grad_enabled():
         raise InputError(
@@ -139,7 +139,7 @@ def named_losses(name: str, losses: object) -> Mapping[str, Tensor]:
     named: Mapping[str, Any] = losses if isinstance(losses, Mapping) else {"": losses}
     for key, loss in named.items():
         if not isinstance(loss, Tensor) or loss.ndim != 1:
-            got = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+            got = shape_or_type(loss)
             owner = f"{name}_{key}" if key else name
             raise InputError(
                 f'"{owner}" must return a loss for each example, [B], or a mapping of such losses, got {got}; take its '

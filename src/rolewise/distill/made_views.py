@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rolewise.batch import Batch
 from rolewise.errors import InputError
+from rolewise.networks import shape_or_type
 
 #: The images turned anticlockwise by 90, 180 and 270 degrees, by the names of these views.
 TURNED = ("turned90", "turned180", "turned270")
@@ -28,7 +29,7 @@ def quarter_turned(images: Any, quarters: int) -> Tensor:
         InputError: they are no batch of images.
     """
     if not isinstance(images, Tensor) or images.ndim != 4:
-        got = list(images.shape) if isinstance(images, Tensor) else type(images).__name__
+        got = shape_or_type(images)
         raise InputError(f"images must be [B, C, H, W] for a method that turns them, got {got}; take another method")
     return torch.rot90(images, quarters, (2, 3))
 

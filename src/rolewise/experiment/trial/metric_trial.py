@@ -16,6 +16,7 @@ from rolewise.errors import InputError
 from rolewise.experiment.trial.detector_trial import example_boxes, made_detector_output
 from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.network_outputs import Returning
+from rolewise.networks import shape_or_type
 from rolewise.seeds import generator
 from rolewise.tasks import METRICS, build_task, metric_entry
 
@@ -84,7 +85,7 @@ def metric_fault(entry: str | Mapping[str, Any], images: ImageFacts) -> InputErr
         return error
     if each is None or (isinstance(each, Tensor) and each.shape == (_EXAMPLES,)):
         return None
-    got = list(each.shape) if isinstance(each, Tensor) else type(each).__name__
+    got = shape_or_type(each)
     return InputError(f"per_example must return None or a value for each of {_EXAMPLES} examples, [N], got {got}")
 
 
