@@ -27,6 +27,12 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _same_weights() -> None:
+    """Has networks that a test makes without a generator begin alike, in whatever order and process tests run."""
+    torch.manual_seed(0)
+
+
 #: Whether tests run on a stand-in for a GPU (devices/stand_in.py), which finds tensors that are left on the CPU.
 STAND_IN = os.environ.get("ROLEWISE_DEVICE") == "stand-in"
 
