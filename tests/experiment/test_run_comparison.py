@@ -117,16 +117,31 @@ def test_seeds_that_one_run_has_alone_are_left_out_of_pairs(make: Make) -> None:
     assert {one.difference.count for one in found.differences} == {3}
 
 
+def changed_environment(folder: Path, **values: object) -> Path:
+    """Changes what a run says of its machine, and the digest of that."""
+    environment = read_json(folder / "environment.json", "it")
+    environment.update(values)
+    write_json(folder / "environment.json", environment)
+    record = read_sealed(folder / "run.json", "it", "")
+    record["files"]["environment.json"] = sha256(folder / "environment.json")
+    write_sealed(folder / "run.json", record)
+    return folder
+
+
 def test_another_version_is_a_caution(make: Make) -> None:
-    second = make("b", SECOND)
-    environment = read_json(second / "environment.json", "it")
-    environment["packages"]["torch"] = "0.1"
-    write_json(second / "environment.json", environment)
-    record = read_sealed(second / "run.json", "it", "")
-    record["files"]["environment.json"] = sha256(second / "environment.json")
-    write_sealed(second / "run.json", record)
-    (found,) = compare_runs([make("a", FIRST), second])
+    (found,) = compare_runs([make("a", FIRST), changed_environment(make("b", SECOND), packages={"torch": "0.1"})])
     assert any(line.startswith("torch ") and "and 0.1: another version" in line for line in found.cautions)
+
+
+def test_another_processor_is_a_caution(make: Make) -> None:
+    here = changed_environment(make("a", FIRST), processor="One", instructions="AVX512", gpu=None)
+    there = changed_environment(make("b", SECOND), processor="One", instructions="AVX2", gpu=None)
+    (found,) = compare_runs([here, there])
+    assert any("One with AVX512 and One with AVX2, which round" in line for line in found.cautions)
+    # A run of a release that did not say is not taken for another processor's.
+    changed_environment(there, processor=None, instructions=None)
+    (found,) = compare_runs([here, there])
+    assert not any("which round" in line for line in found.cautions)
 
 
 def test_equal_runs_are_said_to_be_equal(make: Make) -> None:

@@ -1,11 +1,11 @@
-"""The default experiment on two divisions of the data: what another test set changes."""
+"""The default experiment on two divisions of the data and on two processors: what other images or rounding change."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from claims.digits import NAMES, own_against
-from claims.figures import Arms, Estimate, Figures, listed, p, size, some
+from claims.figures import Arms, Estimate, Figures, count, listed, p, size, some
 from claims.telling import Told, aside, paragraph, told
 from claims.verdicts import changes, firm, jointly
 from rolewise.statistics import ArmRow
@@ -64,6 +64,25 @@ def another_division(figures: Figures) -> Iterator[Told]:
     )
     yield told(_searched(first, second))
     yield aside("Claims that hang on one of the two are none.")
+
+
+@paragraph("processors")
+def another_processor(figures: Figures) -> Iterator[Told]:
+    """The page of results."""
+    first, second = figures.arms("digits"), figures.arms("digits_processor")
+    means, differences = moved(first, second)
+    yield told(
+        "The same config, seeds and versions on another processor (`benchmarks/results/digits_processor.json`; an "
+        "Intel Xeon with AMX, the first one's was not kept) round otherwise from the first step on, and "
+        f"each training goes its own way: over {count(first.seeds)} seeds the arms' means move by up to {size(means)} "
+        f"points, and differences to none by up to {size(differences)}."
+    )
+    here, there = keys(firm(first)), keys(firm(second))
+    yield told(
+        f"Beyond the noise of all {first.family} comparisons stand on both: {named(first, here & there)}. On the first "
+        f"alone: {named(first, here - there)}. On the other alone: {named(second, there - here)}."
+    )
+    yield aside("So a seed's figure belongs to its processor, as it does to the versions of torch and numpy.")
 
 
 def _above(found: Sequence[Estimate]) -> str:

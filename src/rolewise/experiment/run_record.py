@@ -100,7 +100,11 @@ def environment(config: ExperimentConfig) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Returns the description of the machine and of the versions that count."""
+    """Returns the description of the machine and of the versions that count.
+
+    The processor counts too: torch chooses its operations by the instructions that it has, and these round, and some
+    of them draw, otherwise.
+    """
     packages = {}
     for name in ("rolewise", "torch", "numpy", "scikit-learn", "pydantic", "safetensors"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -109,6 +113,17 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
+        "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "packages": packages,
     }
+
+
+def _processor() -> str:
+    # Python's own answer is empty on most Linux.
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

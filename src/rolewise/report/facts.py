@@ -74,7 +74,11 @@ def machine_facts(environment: dict[str, Any]) -> list[Fact]:
     """
     packages = environment.get("packages", {})
     cores = environment.get("cores")
-    where = [str(environment.get("gpu") or ""), counted(cores, "core") if isinstance(cores, int) else ""]
+    where = [
+        str(environment.get("gpu") or ""),
+        counted(cores, "core") if isinstance(cores, int) else "",
+        " with ".join(str(environment[name]) for name in ("processor", "instructions") if environment.get(name)),
+    ]
     versions = [f"{name} {packages[name]}" for name in ("rolewise", "torch") if name in packages]
     rows = [("Machine", ", ".join(part for part in where if part), False), ("Versions", ", ".join(versions), False)]
     return [fact for fact in rows if fact[1]]
