@@ -10,12 +10,11 @@ import yaml
 
 from rolewise.errors import InputError
 from rolewise.experiment.folder_damage import whole_origin
+from rolewise.experiment.machine_record import device_kind, machine_differences
 from rolewise.experiment.run_scores import RunScores, run_scores
 from rolewise.files import AnyPath, as_path, read_json, read_text
 from rolewise.seals import ANEW
 
-#: Packages whose version may change what a training gives.
-_PACKAGES = ("rolewise", "torch", "numpy")
 #: Settings of the data that change no image and no split.
 _SAME_DATA = ("memory_budget_mb", "download", "root")
 
@@ -97,7 +96,7 @@ def unpaired_reasons(first: RunOrigin, second: RunOrigin) -> tuple[str, ...]:
         reasons.append("the digests of their data differ")
     if first.record.get("version") != second.record.get("version"):
         reasons.append("they are of releases that draw otherwise")
-    if _device(first.environment) != _device(second.environment):
+    if device_kind(first.environment) != device_kind(second.environment):
         reasons.append("they ran on devices that draw otherwise")
     return tuple(reasons)
 
@@ -111,17 +110,6 @@ def _digests(record: Mapping[str, Any]) -> set[str]:
     return {str(digest) for name, digest in (record.get("read") or {}).items() if str(name).startswith("data ")}
 
 
-def _device(environment: Mapping[str, Any]) -> str:
-    device = str(environment.get("device", "auto")).split(":")[0]
-    return ("cuda" if environment.get("gpu") else "cpu") if device == "auto" else device
-
-
-def _chip(environment: Mapping[str, Any]) -> str:
-    # Empty where an early release did not say.
-    names = ("gpu",) if _device(environment) == "cuda" else ("processor", "instructions")
-    return " with ".join(str(environment[name]) for name in names if environment.get(name))
-
-
 def cautions_on(first: RunOrigin, second: RunOrigin) -> list[str]:
     """Returns a line for each thing, beside the settings, in which the two runs may differ."""
     one, other = first.scores, second.scores
@@ -133,17 +121,10 @@ def cautions_on(first: RunOrigin, second: RunOrigin) -> list[str]:
         )
     if first.record is not None and second.record is not None and _digests(first.record) != _digests(second.record):
         lines.append("Their images or labels are not the same: a difference may be of the data, not of the setting.")
-    versions = [dict(side.environment.get("packages") or {}) for side in (first, second)]
-    for name in _PACKAGES:
-        pair = [known.get(name) for known in versions]
-        if None not in pair and pair[0] != pair[1]:
-            lines.append(f"{name} {pair[0]} and {pair[1]}: another version may train other bytes.")
-    devices = [_device(side.environment) for side in (first, second) if side.environment]
-    if len(set(devices)) > 1:
-        lines.append(f"Devices differ: {' and '.join(devices)}.")
-    chips = [_chip(side.environment) for side in (first, second)]
-    if len(set(devices)) == 1 and "" not in chips and chips[0] != chips[1]:
-        lines.append(f"They ran on {chips[0]} and {chips[1]}, which round differently: trainings go apart.")
+    lines += [
+        f"{found}: the same seed may train other bytes."
+        for found in machine_differences(first.environment, second.environment)
+    ]
     if one.metrics[0] != other.metrics[0]:
         lines.append(f"Their primary metrics differ: {one.metrics[0].key} and {other.metrics[0].key}.")
     return lines

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
-import os
-import platform
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from rolewise.config import ExperimentConfig, dump, experiment_digest
 from rolewise.errors import InputError
 from rolewise.experiment.builders import configured_task
 from rolewise.experiment.input_digests import class_names_of, streamed
+from rolewise.experiment.machine_record import machine
 from rolewise.files import sha256, write_json, write_text
 from rolewise.foreign_code import folders_of, modules_in
 from rolewise.metric_info import CLASS_METRICS
@@ -97,33 +92,3 @@ def environment(config: ExperimentConfig) -> dict[str, Any]:
         # Where code that is not Rolewise's was found, so that it is found again from another folder.
         **({"modules": folders} if folders else {}),
     }
-
-
-def machine() -> dict[str, Any]:
-    """Returns the description of the machine and of the versions that count.
-
-    The processor counts too: torch chooses its operations by the instructions that it has, and these round, and some
-    of them draw, otherwise.
-    """
-    packages = {}
-    for name in ("rolewise", "torch", "numpy", "scikit-learn", "pydantic", "safetensors"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            packages[name] = importlib.metadata.version(name)
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "processor": _processor(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "packages": packages,
-    }
-
-
-def _processor() -> str:
-    # Python's own answer is empty on most Linux.
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

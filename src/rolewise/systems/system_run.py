@@ -18,8 +18,8 @@ from rolewise.experiment.folder_damage import (
     read_piece,
     read_system_record,
 )
+from rolewise.experiment.machine_record import machine
 from rolewise.experiment.run_folder import RunFolder, held, move_aside
-from rolewise.experiment.run_record import machine
 from rolewise.experiment.run_state import StateRecord, recorded_state
 from rolewise.files import AnyPath, as_path, write_json, write_text
 from rolewise.jobs.job import Job, JobContext, JobRaised
