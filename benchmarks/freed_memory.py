@@ -101,7 +101,7 @@ def main() -> None:
         )
     for side in sides.values():
         side.send(None)
-    quiet.write(arguments.json, {"rows": rows})
+    quiet.write(arguments.json, {"rows": rows}, claim=not arguments.quick)
 
 
 if __name__ == "__main__":

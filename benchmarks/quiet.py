@@ -78,6 +78,11 @@ def now(device: torch.device | str = "cpu") -> float:
     return time.perf_counter()
 
 
+def spent(device: torch.device | str = "cpu") -> float:
+    """Returns the time that ratios are made of: on a CPU the processor's, which other work moves less, else `now`."""
+    return time.process_time() if torch.device(device).type == "cpu" else now(device)
+
+
 def conditions() -> dict[str, Any]:
     """Returns what stands beside the figures: loads, and the fixed work's two times in milliseconds."""
     wall, own = (statistics.median(times) * 1000 for times in zip(*_beats, strict=True))

@@ -226,7 +226,7 @@ def main() -> None:
         "cache_bytes_per_second": cached,
         "rates": rows,
     }
-    quiet.write(arguments.json, {"benchmark": "roofline", "machine": machine, **found})
+    quiet.write(arguments.json, {"benchmark": "roofline", "machine": machine, **found}, claim=not arguments.quick)
     if arguments.svg is not None:
         write_text(arguments.svg, drawn(arithmetic, traffic, cached, rates))
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import platform
 import statistics
-import time
 from typing import Any
 
 import quiet
@@ -61,11 +60,6 @@ def member(case: str, number: int, device: torch.device) -> Trainee:
     )
 
 
-def seconds(device: torch.device) -> float:
-    """Returns the time that is measured on a device."""
-    return time.process_time() if device.type == "cpu" else quiet.now(device)
-
-
 def measure(case: str, members: int, rounds: int, device: torch.device) -> dict[str, Any]:
     """Times both sides in turns: milliseconds of a step of all members, and the ratio."""
     apart, stacked = ([member(case, number, device) for number in range(members)] for _ in range(2))
@@ -74,14 +68,14 @@ def measure(case: str, members: int, rounds: int, device: torch.device) -> dict[
     for turn in range(rounds + 1):
         quiet.beat()
         for name in ("apart", "stacked") if turn % 2 else ("stacked", "apart"):
-            start = seconds(device)
+            start = quiet.spent(device)
             if name == "stacked":
                 advance_stacked(stacked, turn + 1)
             else:
                 for one in apart:
                     one.run_epoch()
             if turn:
-                times[name].append((seconds(device) - start) / steps)
+                times[name].append((quiet.spent(device) - start) / steps)
     losses = [[one.record.fields({})["train_loss"] for one in side] for side in (apart, stacked)]
     return {
         "case": case,
@@ -114,7 +108,9 @@ def main() -> None:
         )
     machine = {"python": platform.python_version(), "torch": torch.__version__, "threads": arguments.threads}
     machine["device"] = quiet.name_of(arguments.device)
-    quiet.write(arguments.json, {"benchmark": "stacked", "machine": machine, "results": found})
+    quiet.write(
+        arguments.json, {"benchmark": "stacked", "machine": machine, "results": found}, claim=not arguments.quick
+    )
 
 
 if __name__ == "__main__":

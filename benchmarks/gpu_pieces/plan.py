@@ -121,7 +121,8 @@ def _device(setting: Setting) -> Piece:
     ]
     few = ["--members", "3"] if setting.miniature else []
     steps.append(_script(setting, "device", "stacked", "stacked.py", 2.0, "--members", "16", *quick, *few))
-    title = "what makes one device faster: the Triton kernel, CUDA graphs, stacked populations"
+    steps.append(_script(setting, "device", "teacher_cache", "teacher_cache.py", 2.0, *quick))
+    title = "what makes one device faster: the Triton kernel, CUDA graphs, stacked populations, a teacher's cache"
     return Piece("device", title, tuple(steps), False, apart=True)
 
 
