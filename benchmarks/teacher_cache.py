@@ -116,7 +116,8 @@ def main() -> None:
     arguments = parser.parse_args()
     quiet.begin(arguments.threads)
     found = []
-    for case, (*sizes, rounds) in (CASES if arguments.device.type == "cpu" else LARGE_CASES).items():
+    cases = list((CASES if arguments.device.type == "cpu" else LARGE_CASES).items())
+    for case, (*sizes, rounds) in cases[:1] if arguments.quick else cases:
         found.append(measure(case, tuple(sizes), 3 if arguments.quick else rounds, arguments.device))
         print(f"\n{case}, batch {found[-1]['batch']}, {found[-1]['rounds']} rounds")
         for name, milliseconds in found[-1]["milliseconds"].items():
