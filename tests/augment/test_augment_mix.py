@@ -67,7 +67,7 @@ def test_cutmix_takes_exactly_the_box_and_its_area() -> None:
         cutmix_batch(images, labels, 3, partners=partners, boxes=torch.tensor([[0, 0, 8, 5]] * 4))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(0, 1), st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
 def test_boxes_are_the_paper_s_cut_off_at_the_border(ratio: float, height: int, width: int, seed: int) -> None:
     places = torch.rand(50, 2, generator=generator(seed), dtype=torch.double)
@@ -120,7 +120,7 @@ def test_partners_are_every_allowed_image_as_likely(pairs: str) -> None:
     assert draw_partners(torch.zeros(1, 3).long(), generator(), pairs="across").tolist() == [[0, 1, 2]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 70),
     st.integers(1, 20),

@@ -24,7 +24,7 @@ def images_of(count: int, channels: int, height: int, width: int, seed: int = 0)
     return torch.randint(0, 256, (count, channels, height, width), dtype=torch.uint8, generator=generator(seed))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 9),
     st.sampled_from([1, 3]),

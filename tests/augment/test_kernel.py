@@ -84,7 +84,7 @@ def test_every_operation_at_its_extremes(built: Path, name: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     count=st.integers(1, 12),
     channels=st.sampled_from([1, 3]),

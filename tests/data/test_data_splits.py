@@ -11,7 +11,7 @@ from rolewise.data import ImageData, SealedTest, shuffled, split, stratified_sub
 from rolewise.errors import InputError, RunError
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 4), min_size=20, max_size=200), st.integers(0, 5), st.integers(1, 9), st.integers(0, 9))
 def test_parts_are_disjoint_complete_and_stratified(labels, seed, validation, test) -> None:
     target = torch.tensor(labels)

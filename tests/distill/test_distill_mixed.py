@@ -40,7 +40,7 @@ def by_brute_force(p: np.ndarray, majority: int, minority: int) -> np.ndarray:
     return best
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(2, 6), st.integers(0, 9999), st.booleans(), st.floats(0.1, 8))
 def test_isotonic_is_the_nearest_that_follows_the_labels(classes: int, seed: int, same: bool, scale: float) -> None:
     draws = generator(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,19 @@ from typing import Any
 import pytest
 import torch
 
-from rolewise.config import load_experiment_config
-from rolewise.experiment import machine_record
+from rolewise.experiment import load, machine_record
 from rolewise.experiment.machine_record import MachineWarning, machine, machine_differences, warn_of_another_machine
-from rolewise.experiment.run_folder import open_run
+from rolewise.experiment.pipeline import run
 from rolewise.report.facts import machine_facts
-from rolewise.study.study_folder import open_study
-from rolewise.study.study_run import load_study
+from rolewise.study.study_run import load_study, run_study
+
+pytestmark = pytest.mark.usefixtures("figures_unrendered")
 
 HERE = Path(__file__).parent
+SMALL = [
+    *("seeds=[0]", "teacher.train.epochs=1", "students[0].train.epochs=2", "search.members=2"),
+    *("arms.teacher=[none]", "arms.student=[none]", "arms.distill=[true]"),
+]
 
 
 def test_the_processor_stands_with_the_instructions_that_torch_takes() -> None:
@@ -59,36 +64,39 @@ def test_two_kinds_of_gpus_differ_and_their_hosts_do_not() -> None:
     assert machine_differences(first, first | {"processor": "Two"}) == []
 
 
-def test_an_unfinished_run_that_goes_on_elsewhere_says_so(tmp_path: Path) -> None:
-    (tmp_path / "environment.json").write_text(json.dumps(elsewhere(processor="Other", instructions="AVX2")))
+def test_what_goes_on_elsewhere_is_warned_of(tmp_path: Path) -> None:
+    place = tmp_path / "environment.json"
+    place.write_text(json.dumps(elsewhere(processor="Other", instructions="AVX2")))
     with pytest.warns(MachineWarning, match=r"begun on another machine.*Other with AVX2 and .*--fresh"):
         warn_of_another_machine(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        (tmp_path / "report.html").write_text("a page")  # nothing is left to train
-        warn_of_another_machine(tmp_path)
-        (tmp_path / "report.html").unlink()
-        (tmp_path / "environment.json").write_text("{")  # named by whoever reads it
-        warn_of_another_machine(tmp_path)
-        (tmp_path / "environment.json").write_text(json.dumps(elsewhere()))
+        for content in ("{", "[]", json.dumps(elsewhere())):  # damage is named by whoever needs the environment
+            place.write_text(content)
+            warn_of_another_machine(tmp_path)
+        place.unlink()
         warn_of_another_machine(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["run", "study"])
-def test_it_is_said_where_a_folder_is_opened(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = {"run": "stages", "study": "store"}[kind]
-
-    def opened() -> None:
-        if kind == "run":
-            open_run(tmp_path / "made", load_experiment_config(HERE / "quick.yaml"))
-        else:
-            open_study(tmp_path / "made", load_study(HERE / "study.yaml"))
-
-    opened()
-    work = tmp_path / "made" / stages / "seed0" / "teacher-own"
-    work.mkdir(parents=True)
-    (work / "record.jsonl").write_text("{}\n")
-    opened()  # on the same machine
+def test_a_run_says_it_where_something_is_left_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load(HERE / "quick.yaml", SMALL)
+    run(config, tmp_path / "r")
     monkeypatch.setattr(machine_record, "machine", lambda: {**machine(), "processor": "Other"})
+    run(config, tmp_path / "r")  # nothing is left
+    shutil.rmtree(tmp_path / "r/stages/seed0/small-none+distill")
     with pytest.warns(MachineWarning, match="Other with"):
-        opened()
+        run(config, tmp_path / "r")
+    with pytest.warns(MachineWarning, match="Other with"):  # what is kept was made there
+        run(load(HERE / "quick.yaml", [*SMALL, "students[0].train.epochs=1"]), tmp_path / "r", extend=True)
+
+
+def test_a_study_says_it_where_something_is_left_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = load_study(HERE / "study.yaml", ["seeds=[0]", "grid={distill.label_weight: [0.1]}", "measure=[accuracy]"])
+    run_study(study, tmp_path / "s", isolate=False)
+    monkeypatch.setattr(machine_record, "machine", lambda: {**machine(), "processor": "Other"})
+    run_study(study, tmp_path / "s", isolate=False)
+    for done in (tmp_path / "s").glob("store/*/done.json"):
+        if "measured" in json.loads(done.read_text()):
+            shutil.rmtree(done.parent)
+    with pytest.warns(MachineWarning, match="Other with"):
+        run_study(study, tmp_path / "s", isolate=False)

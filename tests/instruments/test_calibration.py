@@ -93,7 +93,7 @@ def test_constant_logits_one_image_and_a_missing_class() -> None:
     assert maximum_calibration_error(one, torch.tensor([0])) == pytest.approx(0.9, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(any_answers())
 def test_what_holds_of_any_answers(case: tuple[torch.Tensor, torch.Tensor]) -> None:
     logits, labels = case

@@ -51,7 +51,7 @@ def test_the_agreement_s_calibration_is_torchmetrics() -> None:
     assert agreement_reliability(student, teacher).expected_error == pytest.approx(theirs, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(any_answers())
 def test_what_holds_of_any_pair(case: tuple[torch.Tensor, torch.Tensor]) -> None:
     logits, labels = case

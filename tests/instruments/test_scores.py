@@ -57,7 +57,7 @@ def test_the_parts_of_the_brier_score_by_hand() -> None:
     assert found.score == pytest.approx(2 * (0.04 + 0.64 + 0.04 + 0.04) / 4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(any_answers())
 def test_what_holds_of_any_answers(case: tuple[torch.Tensor, torch.Tensor]) -> None:
     logits, labels = case

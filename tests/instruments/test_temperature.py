@@ -20,7 +20,7 @@ from rolewise.instruments import (
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.floats(0.3, 4.0), st.integers(0, 1000))
 def test_a_known_temperature_comes_back(temperature: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -57,7 +57,7 @@ def test_before_and_after_on_other_images() -> None:
     assert effect.nll_before == pytest.approx(negative_log_likelihood(logits[2000:], labels[2000:]), abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(any_answers())
 def test_any_answers_have_a_temperature_within_the_bounds(case: tuple[torch.Tensor, torch.Tensor]) -> None:
     logits, labels = case

@@ -28,7 +28,7 @@ def test_bits_by_hand() -> None:
     assert pack(torch.tensor([5, 3, 6], dtype=torch.uint8), 3).tolist() == [0b10011101, 0b1]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(1, 8), st.integers(0, 70), st.integers(0, 999))
 def test_unpacking_undoes_packing(bits: int, count: int, seed: int) -> None:
     codes = torch.randint(0, 2**bits, (count,), generator=torch.Generator().manual_seed(seed)).to(torch.uint8)

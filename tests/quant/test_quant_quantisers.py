@@ -128,7 +128,7 @@ def test_pact_by_hand() -> None:
     assert float(height.grad) == 24.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 8), st.integers(0, 10_000), st.sampled_from(["dorefa", "lsq", "affine"]))
 def test_weights_have_few_levels_and_codes_say_which(bits: int, seed: int, kind: str) -> None:
     weight = draws(6, 4, 3, 3, seed=seed) * 10 ** float(draws(1, seed=seed + 1))

@@ -12,6 +12,7 @@ from rolewise.experiment.folder_binding import holds_work
 from rolewise.experiment.input_digests import changed, inputs_of
 from rolewise.experiment.kept_stages import stages_made_from
 from rolewise.experiment.lock import locked
+from rolewise.experiment.machine_record import warn_of_another_machine
 from rolewise.experiment.replaced_stages import REPLACED, put_aside, put_results_aside, settle_names, take_back
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.run_record import VERSION, read_record, write_record
@@ -118,6 +119,7 @@ def extend(root: Path, config: ExperimentConfig, read: dict[str, str]) -> None:
             if known.get(name) != wanted.get(name, ""):
                 put_aside(root, name, known.get(name))
         put_results_aside(root)
+        warn_of_another_machine(root)  # whose stages are kept
         (root / "environment.json").unlink(missing_ok=True)
         write_record(root, config, read)
         take_back_stages(root, config, wanted)

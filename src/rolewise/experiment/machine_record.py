@@ -89,25 +89,24 @@ def machine_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> 
 
 
 def warn_of_another_machine(root: Path) -> None:
-    """Warns where a run or study that is not finished was begun on another machine, or with other versions.
+    """Warns where a run or study was begun on another machine, or with other versions.
 
     Args:
         root: its folder.
     """
-    path = root / "environment.json"
-    if (root / "report.html").exists() or not path.exists():
-        return
-    with contextlib.suppress(InputError):  # whoever needs the environment says what is wrong with it
-        begun = read_json(path, "the environment")
-        here = {**machine(), "device": begun.get("device", "auto")}
-        if found := machine_differences(begun, here):
-            warnings.warn(
-                f"{root} was begun on another machine, or with other versions (then and now: {'; '.join(found)}); what "
-                "is trained from here on rounds differently from there; for figures of one machine begin anew with "
-                "--fresh",
-                MachineWarning,
-                stacklevel=3,
-            )
+    try:
+        begun = read_json(root / "environment.json", "the environment")
+    except InputError:
+        return  # whoever needs the environment says what is wrong with it
+    if isinstance(begun, dict) and (
+        found := machine_differences(begun, machine() | {"device": begun.get("device", "auto")})
+    ):
+        warnings.warn(
+            f"{root} was begun on another machine, or with other versions (then and now: {'; '.join(found)}); what is "
+            "trained from here on rounds differently from there; for figures of one machine begin anew with --fresh",
+            MachineWarning,
+            stacklevel=3,
+        )
 
 
 def _chip(environment: Mapping[str, Any]) -> str:

@@ -14,6 +14,8 @@ from rolewise.experiment.begun_folder import TRACEBACK
 from rolewise.experiment.estimate import run_seconds, stage_times
 from rolewise.experiment.executor import StageUpdate, run_stages
 from rolewise.experiment.failures import blamed
+from rolewise.experiment.folder_binding import holds_work
+from rolewise.experiment.machine_record import warn_of_another_machine
 from rolewise.experiment.predictions import write_predictions
 from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import write_results
@@ -170,7 +172,10 @@ def run(
             state.update(news.stage, news.text)
             on_update(news)
 
-        on_plan(planned, [stage for stage in stages if not folder.is_done(stage.name)])
+        todo = [stage for stage in stages if not folder.is_done(stage.name)]
+        if todo and holds_work(out / "stages"):
+            warn_of_another_machine(out)
+        on_plan(planned, todo)
         # Stages run side by side, and so do the members of searches.
         run_stages(
             folder,

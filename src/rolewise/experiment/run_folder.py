@@ -16,7 +16,6 @@ from rolewise.experiment.folder_binding import bind, holds_work, is_bound_to, un
 from rolewise.experiment.folder_damage import SYSTEM
 from rolewise.experiment.input_digests import inputs_of, remember
 from rolewise.experiment.lock import holder_of, locked
-from rolewise.experiment.machine_record import warn_of_another_machine
 from rolewise.experiment.own_code import import_operations
 from rolewise.experiment.replaced_stages import REPLACED
 from rolewise.experiment.run_record import MADE, READ, read_record, write_record
@@ -150,8 +149,6 @@ def open_run(root: Path, config: ExperimentConfig, *, fresh: bool = False, exten
     if fresh and (run.exists() or (root / "stages").exists()):
         move_aside(root)
     if run.exists():
-        if holds_work(root / "stages"):
-            warn_of_another_machine(root)
         bound = is_bound_to(root, config, read)
         if not bound and (extend or _failed_early(root)) and _holds_anything(root):
             from rolewise.experiment.extension import extend as extend_by  # which needs what is above

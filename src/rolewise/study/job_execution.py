@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rolewise.config.study import Study
 from rolewise.errors import Interrupted, RunError
 from rolewise.experiment import builders
+from rolewise.experiment.stage_graph import next_stops
 from rolewise.experiment.stored_run import StoredRun
 from rolewise.jobs.job_news import JobNews
 from rolewise.jobs.scheduler import run_jobs
@@ -105,3 +106,10 @@ def _runnable(folder: StudyFolder, jobs: Sequence[StudyJob]) -> dict[str, StudyJ
         if job.key not in done and possible and folder.failure(job.key) is None:
             todo[job.key] = job
     return todo
+
+
+def next_stops_of(jobs: Sequence[StudyJob]) -> str:
+    """Returns, in words, the moment at which the jobs that are under way can be stopped."""
+    trained = next_stops([job.stage for job in jobs if not job.measure])
+    measured = sum(bool(job.measure) for job in jobs)
+    return trained if not measured else "this measurement" if measured == 1 else f"these {measured} measurements"

@@ -16,7 +16,6 @@ from rolewise.experiment import builders
 from rolewise.experiment.begun_folder import holds_other_files
 from rolewise.experiment.folder_binding import holds_work
 from rolewise.experiment.input_digests import check_inputs, inputs_of, module_inputs, remember, streamed
-from rolewise.experiment.machine_record import warn_of_another_machine
 from rolewise.experiment.run_folder import RunFolder, held, move_aside
 from rolewise.experiment.run_record import environment, read_record
 from rolewise.files import digest_of, sha256, write_json, write_text
@@ -212,7 +211,6 @@ def _digest(study: Study) -> str:
 def _check_same(root: Path, study: Study, record: dict[str, Any], extend: bool) -> None:
     if not holds_work(root / "store"):
         return
-    warn_of_another_machine(root)
     known = read_record(root / "study.json", VERSION)
     for name in known["files"]:
         if (root / name).exists():

@@ -14,9 +14,10 @@ from rolewise.config.study import Study
 from rolewise.config.study_file import study_config_of
 from rolewise.errors import InputError
 from rolewise.experiment import builders
+from rolewise.experiment.folder_binding import holds_work
+from rolewise.experiment.machine_record import warn_of_another_machine
 from rolewise.experiment.run_folder import RunFolder, held
 from rolewise.experiment.run_state import recorded_state
-from rolewise.experiment.stage_graph import next_stops
 from rolewise.experiment.stage_store import check_settled, stage_store_at
 from rolewise.experiment.stored_run import StoredRun
 from rolewise.experiment.trial import trial_of
@@ -27,7 +28,7 @@ from rolewise.jobs.ray_cluster import RayCluster, check_workers
 from rolewise.jobs.workers import Workers, started_workers
 from rolewise.processes import asked_to_stop
 from rolewise.seals import check_stage
-from rolewise.study.job_execution import JobEvent, default_workers_of, most_workers, run_study_jobs
+from rolewise.study.job_execution import JobEvent, default_workers_of, most_workers, next_stops_of, run_study_jobs
 from rolewise.study.job_graph import JobGraph, StudyJob, graph_of
 from rolewise.study.linked_cells import make_cell, stored_cells
 from rolewise.study.pictures import write_pictures
@@ -166,7 +167,7 @@ def run_study(
     with (
         held(RunFolder(out)),
         recorded_state(out, "study") as state,
-        asked_to_stop(lambda: "the report is written" if ending else _next_stops(list(now.values()))) as asked,
+        asked_to_stop(lambda: "the report is written" if ending else next_stops_of(list(now.values()))) as asked,
         tracked(out, study.track) as trackers,
     ):
         graph = graph_of(study)
@@ -190,6 +191,8 @@ def run_study(
 
         todo = [job for job in jobs if not folder.is_done(job.key)]
         if todo:
+            if holds_work(out / "store"):
+                warn_of_another_machine(out)
             try:
                 with started_workers(
                     min(workers, most_workers(study, todo)) if isolate or cluster else 1,
@@ -241,10 +244,3 @@ def _run(
 
     run_study_jobs(folder, graph.trainings, workers, asked, on, now, stored)
     run_study_jobs(folder, graph.measurements, workers, asked, on_event, now, stored)
-
-
-def _next_stops(jobs: Sequence[StudyJob]) -> str:
-    """Names where the jobs under way can be stopped."""
-    trained = next_stops([job.stage for job in jobs if not job.measure])
-    measured = sum(bool(job.measure) for job in jobs)
-    return trained if not measured else "this measurement" if measured == 1 else f"these {measured} measurements"
