@@ -348,6 +348,7 @@ def test_processes_decode_the_same_bytes_and_one_that_is_killed_is_replaced(fold
     shared_pool(2).close()
 
 
+@pytest.mark.slow
 def test_a_worker_process_that_ends_leaves_no_shared_memory(folder: Path, tmp_path: Path) -> None:
     """Nor a warning that some leaked: such a process ends without what `atexit` knows."""
     script = tmp_path / "worker.py"
