@@ -204,6 +204,7 @@ def test_other_settings_methods_and_no_labels() -> None:
             "learning_rate must be left out where the optimiser's",
         ),
         ({"clip_nrom": 1.0}, 'no such setting.*"clip_norm"'),
+        ({"lr": 0.1}, "no such setting of distill: 'lr'; known: .*learning_rate"),
         ({"methods": "kdd"}, "no method is called 'kdd'"),
         ({"train": IMAGES}, "labels must be a tensor, got none; where nothing reads them set label_weight=0"),
     ],

@@ -75,10 +75,15 @@ def named_stages(config: ExperimentConfig, name: str, *kinds: str) -> str:
     stages = [stage for stage in stages_of(config) if not kinds or stage.kind in kinds]
     first = [stage.name for stage in stages if stage.seed == config.seeds[0]]
     others = ", ".join(map(str, config.seeds[1:]))
-    short = [stage.partition("/")[2] for stage in first]
-    return _of(name, first, first if "/" in name else short) + (
-        f"\nand the same of {'seed' if len(config.seeds) == 2 else 'seeds'} {others}" if others else ""
-    )
+    # A name without its seed is compared without it, and what is proposed has one: not every command does without.
+    short = {stage.partition("/")[2]: stage for stage in first}
+    if name in short:
+        found = f'; did you mean "{short[name]}"?\nThere are: ' + ", ".join(first)
+    else:
+        found = _of(name, first, first if "/" in name else list(short))
+        for without, whole in short.items() if "/" not in name else ():
+            found = found.replace(f'"{without}"', f'"{whole}"')
+    return found + (f"\nand the same of {'seed' if len(config.seeds) == 2 else 'seeds'} {others}" if others else "")
 
 
 def _of(name: str, known: Sequence[str], similar: Sequence[str] = ()) -> str:
