@@ -238,6 +238,10 @@ def test_regret_of_a_proposal(rolewise, tmp_path: Path):
         assert code == 2 and part in error
     (tmp_path / "results.csv").write_text(f"{HEAD}\n{TABLE}grid,grid-003\n")
     assert "results.csv:8 must have 12 cells, got 2" in rolewise("regret", tmp_path, "--advice", advice)[2]
+    run_folder = tmp_path / "run"
+    run_folder.mkdir()
+    (run_folder / "run.json").write_text("{}")
+    assert "got the run" in rolewise("regret", run_folder, "--advice", advice)[2]
     assert "must be a study's results.csv" in rolewise("regret", advice, "--advice", advice)[2]
 
 

@@ -76,7 +76,7 @@ def advise(
         InputError: something given is wrong; it is named.
     """
     effort = effort or Effort()
-    spec = plain_spec(train.batch(torch.arange(1)))
+    spec = plain_spec(sample(train, 1, seed).images)
     streams = [torch.Generator().manual_seed(policy_seed(seed, number)) for number in range(effort.policies)]
     policies = [random_schedule(stream, segments=1) for stream in streams]
     device = device_of(teacher)
