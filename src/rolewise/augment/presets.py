@@ -113,7 +113,7 @@ def fixed(
     ranges: Ranges = None,
     base: Sequence[str] = (),
 ) -> Policy:
-    """One's own policy: a list of [operation, probability, strength], drawn from by the rule of `rolewise.augment.Policy`.
+    """One's own policy: a list of [operation, probability, strength], drawn from as `rolewise.augment.Policy` is.
 
     Of each image 0, 1 or 2 operations are taken by default, each at a strength between 0 and its own;
     ``counts=(0, 1)`` and ``magnitude="fixed"`` make it one, at its own strength.
