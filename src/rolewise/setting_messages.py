@@ -100,6 +100,8 @@ def _message(items: list[Mapping[str, Any]], path: _Steps, got: Any, kind: type[
         named = isinstance(got, str) and "name" in known
         key = f"{path[-1]}: " if isinstance(path[-1], str) else ""
         message += f"; write {key}{{name: {got}}}" if named else f"; its settings: {', '.join(known)}"
+    elif phrases == [_RULES["dict_type"]] and isinstance(got, str) and path[-2:-1] == ("methods",):
+        message += f"; write {{name: {got}}}"
     elif phrases == [_RULES["list_type"]] and not isinstance(got, Mapping | None):
         message += f"; write [{_SWITCHES.get(str(got), got)}]"
     elif isinstance(got, str) and got in _SWITCHES and "true or false" in message:

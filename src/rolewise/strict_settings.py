@@ -33,7 +33,7 @@ class _SectionType(ModelMetaclass):
         except ValidationError as error:
             found = messages_of(error, given, kind, cls.__name__)
             path, rule = next(iter(found.items()))
-            text = "; ".join(f"{dotted(steps)} {message}".strip() for steps, message in found.items())
+            text = "; ".join(_sentence(dotted(steps), message) for steps, message in found.items())
             raise InputError(text, path=path, rule=rule) from error
 
 
@@ -71,6 +71,11 @@ class Section(BaseModel, metaclass=_SectionType):
         if rest:
             value = _replaced(getattr(self, str(name), None), rest, value)
         return self.changed(**{str(name): value})
+
+
+def _sentence(name: str, message: str) -> str:
+    """Returns a rule behind its setting's name; what is no rule of it stands behind a colon."""
+    return f"{name}{' ' if message.startswith('must ') else ': '}{message}" if name else message
 
 
 def _replaced(current: Any, steps: Sequence[str | int], value: Any) -> Any:

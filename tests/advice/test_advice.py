@@ -351,6 +351,14 @@ def test_names_that_are_wrong_are_refused_before_anything_is_measured(world: Wor
     assert not steps
 
 
+def test_images_that_are_no_source_are_refused(world: World):
+    images, labels = world.train.images, world.train.labels
+    with pytest.raises(
+        InputError, match=r"images must be given as a source, such as rolewise.data.ImageData.*got tuple"
+    ):
+        advise(world.teacher, student(), (images, labels), world.train)
+
+
 def test_a_large_teacher_is_measured_on_less_and_that_is_said(world: World, monkeypatch: pytest.MonkeyPatch):
     given = case(world)
     assert lighter(given, 10**5) is given

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from rolewise.advice import case_advice
 from rolewise.advice.experiment_advice import advise_experiment, find_teacher
@@ -79,7 +81,7 @@ def test_advice_of_a_run_is_written_and_its_config_is_valid(rolewise, trained: P
 
 def test_a_file_of_weights_serves_and_a_fault_exits_with_three_where_that_is_asked(rolewise, trained, tmp_path):
     out = tmp_path / "advice.yaml"
-    wrong = ("--set", "teacher.model.mean=[0]", "--set", "teacher.model.std=[0.02]")
+    wrong = ("--set", "teacher.model.mean=[0]", "--set", "teacher.model.std=[0.02]", "--set", "data.validation=200")
     arguments = ("advise", QUICK, "--teacher", trained / WEIGHTS, "--out", out, *EFFORT, *wrong)
     code, text, _ = rolewise(*arguments)
     assert code == 0 and "normalisation: " in text and "Nobody here knows" in text
@@ -88,7 +90,8 @@ def test_a_file_of_weights_serves_and_a_fault_exits_with_three_where_that_is_ask
     config = load(out)
     assert config.teacher.model.mean is not None and config.teacher.model.std != (0.02,)
     assert config.teacher.weights == str(trained / WEIGHTS) and config.arms.teacher == ("none",)
-    assert "--set 'teacher.model.mean=[0]'" in out.read_text()
+    # What the advice corrects is not asked for again: it would bring the fault back. What else was set is.
+    assert "--set 'teacher.model.mean" not in out.read_text() and "--set 'data.validation=200'" in out.read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["advice.yaml"]
 
 
@@ -122,6 +125,42 @@ def test_a_fault_is_shown_before_anything_else_is_measured(rolewise, trained: Pa
     assert code == 2 and "what follows the diagnosis failed" in error and "normalisation: " in text
 
 
+def test_advice_is_not_written_over_what_it_is_made_from(rolewise, trained: Path, tmp_path: Path):
+    below, config = tmp_path / "below.yaml", tmp_path / "advice.yaml"
+    below.write_text((trained / "config.yaml").read_text())
+    config.write_text("extends: below.yaml\n")
+    kept = (below.read_text(), config.read_text())
+    for out in (config, below, tmp_path):
+        code, _, error = rolewise("advise", config, "--teacher", trained / WEIGHTS, "--out", out, *EFFORT)
+        assert code == 2 and "--out must not be a file that the config is read from" in error
+    assert (below.read_text(), config.read_text()) == kept
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["advice.yaml", "below.yaml"]
+
+
+def test_where_nothing_is_proposed_no_earlier_proposal_stays(rolewise, trained: Path, tmp_path: Path):
+    weights = load_file(trained / WEIGHTS)
+    order = torch.tensor([1, 0, 2, 3, 4, 5, 6, 7, 9, 8])
+    for name in ("fc.weight", "fc.bias"):
+        weights[name] = weights[name][order].contiguous()
+    save_file(weights, tmp_path / "reordered.safetensors")
+    out = tmp_path / "advice"
+    assert rolewise("advise", QUICK, "--teacher", trained / WEIGHTS, "--out", out, *EFFORT)[0] == 0
+    assert (out / "advice.yaml").is_file()
+    arguments = ("advise", QUICK, "--out", out, "--images", "300")
+    code, text, error = rolewise(*arguments, "--teacher", tmp_path / "reordered.safetensors")
+    assert code == 0 and "class_order: " in text and "Nothing is proposed" in text, text + error
+    assert "the proposal is a starting point" not in text and not (out / "advice.yaml").exists()
+    # The remedy that it names holds.
+    assert "teacher.label_map" in text
+    given = (
+        f"teacher.weights={tmp_path / 'reordered.safetensors'}",
+        f"teacher.label_map={{classes: 10, to: {order.tolist()}}}",
+    )
+    sets = [one for setting in (*given, "arms.teacher=[none]") for one in ("--set", setting)]
+    code, text, error = rolewise(*arguments, *sets)
+    assert code == 0 and "No fault was found" in text, text + error
+
+
 def test_a_finished_student_of_the_run_is_compared_with(trained: Path, tmp_path: Path):
     config = load(trained / "config.yaml")
     run(config, trained, only=lambda stage: stage.kind == "arm" and not stage.distilled)
@@ -136,6 +175,8 @@ def test_a_finished_student_of_the_run_is_compared_with(trained: Path, tmp_path:
         ((), "rolewise train CONFIG --out RUN"),
         (("--teacher", "missing.safetensors"), "cannot be read"),
         (("--run", "RUN", "seed0/teacher-own"), "no stage is called"),
+        (("--run", "RUN", "teacher-none"), 'did you mean "seed0/teacher-none"?'),
+        (("--run", "RUN", "teacher-non"), '"seed0/teacher-none"'),
         (("--run", "nowhere", "seed0/teacher-none"), "is no run folder"),
         (("--run", "RUN", "seed0/teacher-none", "--set", "teacher.model.arguments.widths=[8, 8]"), "same teacher's"),
         (("--run", "RUN", "seed0/teacher-none", "--teacher", "x"), "got both"),
@@ -197,6 +238,10 @@ def test_regret_of_a_proposal(rolewise, tmp_path: Path):
         assert code == 2 and part in error
     (tmp_path / "results.csv").write_text(f"{HEAD}\n{TABLE}grid,grid-003\n")
     assert "results.csv:8 must have 12 cells, got 2" in rolewise("regret", tmp_path, "--advice", advice)[2]
+    run_folder = tmp_path / "run"
+    run_folder.mkdir()
+    (run_folder / "run.json").write_text("{}")
+    assert "got the run" in rolewise("regret", run_folder, "--advice", advice)[2]
     assert "must be a study's results.csv" in rolewise("regret", advice, "--advice", advice)[2]
 
 

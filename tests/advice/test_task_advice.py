@@ -151,7 +151,11 @@ seeds: [0]
     assert "Advice for small" in text and "COCO AP, validation" in text and "No fault was found" in text
     assert "class_order is found by counting right answers, and detection has none" in text
     assert "augmentation and mixing follow from how much a teacher's mean answer" in text
-    assert "The gradient of kd is " in text and "distill.methods[0].weight" in text
+    assert (
+        "The gradient of kd at weight " in text
+        and "labels' term at weight 1." in text
+        and "distill.methods[0].weight" in text
+    )
     assert "corrections were tried on 6 images" in text and "AP at IoU 0.50" in text and "AP of the class blue" in text
     assert "distill.label_weight 1 low" in text and "what papers on it set is proposed, without a measurement" in text
     assert "for a whole image: not tried; where outputs are in another order, AP of the classes is near 0." in text

@@ -171,6 +171,7 @@ def test_presets_draw_what_they_say() -> None:
         ({"name": "randaugment", "strength": 3}, "between 0 and 1"),
         ({"name": "randaugment", "ops": ["rotat"]}, 'did you mean "rotate"'),
         ({"name": "fixed", "policy": [["rotate", 1]]}, "[operation, probability, strength]"),
+        ("logs/pba_rcifar10.txt", "a schedule file must end in .json, got 'logs/pba_rcifar10.txt'; a published log"),
         ({"name": "randaugment", "num_ops": -1}, "at least 0"),
         ({"name": "randaugment", "num_ops": "x"}, "num_ops: "),
         ({"name": "randaugment", "ops": 3}, "ops: "),

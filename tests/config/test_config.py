@@ -89,6 +89,7 @@ def test_all_faults_come_in_one_go_with_lines_paths_and_remedies(tmp_path: Path)
         ("students[1].name=small", "distinct names"),
         ("distill.methods[0].name=kdd", "must be a method"),
         ("distill.methods=[{name: ii_k}]", 'did you mean "ii_kd"'),
+        ("distill.methods=[dkd]", "distill.methods[0]: must be a mapping, got 'dkd'; write {name: dkd}"),
         (
             "distill.methods=[{name: ii_kd, wieght: 1}]",
             'methods[0].wieght: no such setting of "ii_kd"; did you mean "weight"',

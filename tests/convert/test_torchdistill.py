@@ -141,6 +141,10 @@ def test_the_command_writes_a_config_or_says_why_not(tmp_path: Path) -> None:
         (["torchdistill", str(tmp_path / "none.yaml")], "cannot be read|missing|No such"),
         (["torchdistill", str(out)], "datasets, models and train"),
         (
+            ["torchdistill", str(written(tmp_path, "texts.yaml", "", "")), "--out", str(tmp_path / "texts.yaml")],
+            "--out",
+        ),
+        (
             ["torchdistill", str(written(tmp_path, "texts.yaml", "AdamW", "Adagrad"))],
             "cannot be converted, for 1 reason",
         ),

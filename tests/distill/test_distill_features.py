@@ -29,8 +29,18 @@ from rolewise.distill.methods.srrl import SRRL
 from rolewise.distill.methods.vitkd import ViTKD
 from rolewise.distill.methods.vkd import VkD
 from rolewise.errors import InputError
+from rolewise.models.class_selection import select_classes
 
 LABELS = torch.tensor([0, 2, 1, 2])
+
+
+@pytest.mark.parametrize("chosen", [[2, 0, 4, 1, 3], [4, 0, 1]])
+def test_a_classifier_whose_logits_are_chosen_is_refused_with_the_reason(chosen: list[int]) -> None:
+    teacher = select_classes(networks()[0], chosen)
+    student = networks(classes=len(chosen))[1]
+    message = f'"srrl" must have a teacher .*, got one that gives {len(chosen)} of 5 or others in their place'
+    with pytest.raises(InputError, match=message):
+        Distiller(teacher, student, [rw.srrl()], example=batch_of(2)[0], generator=0)
 
 
 def linear(width: int, classes: int, seed: int) -> tuple[Head, tuple[np.ndarray, np.ndarray]]:

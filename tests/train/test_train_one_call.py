@@ -135,6 +135,12 @@ def test_an_interrupted_distillation_resumes_to_the_same_bytes(tmp_path: Path) -
         distilled(**given, on_epoch=stop)
     with pytest.raises(InputError, match=r"folder must be new, or of the same training, .* whose seed is 0 and not 1"):
         distilled(**given, folder=tmp_path / "kept", seed=1)
+    # Of many settings, the one that differs is named.
+    with pytest.raises(InputError, match=r"whose settings\.optimizer\.learning_rate is [0-9.]+ and not 0\.5; give"):
+        distilled(**{**given, "learning_rate": 0.5}, folder=tmp_path / "kept")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="folder must be a folder, got the file"):
+        distilled(**given, folder=tmp_path / "file")
 
 
 def test_a_folder_is_that_of_its_teacher_its_weights_and_its_own_losses(tmp_path: Path) -> None:
@@ -154,7 +160,7 @@ def test_a_folder_is_that_of_its_teacher_its_weights_and_its_own_losses(tmp_path
     def pulled(student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[no-redef]
         return 2 * (student - teacher).square().mean(1)
 
-    with pytest.raises(InputError, match="whose sources is"):
+    with pytest.raises(InputError, match=r"whose sources\.\w+ is"):
         rw.distill(network(16), student, *data, methods=[rw.kd(weight=0.9), pulled], **given)
 
 
@@ -204,6 +210,7 @@ def test_other_settings_methods_and_no_labels() -> None:
             "learning_rate must be left out where the optimiser's",
         ),
         ({"clip_nrom": 1.0}, 'no such setting.*"clip_norm"'),
+        ({"lr": 0.1}, "no such setting of distill: 'lr'; known: .*learning_rate"),
         ({"methods": "kdd"}, "no method is called 'kdd'"),
         ({"train": IMAGES}, "labels must be a tensor, got none; where nothing reads them set label_weight=0"),
     ],

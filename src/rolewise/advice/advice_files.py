@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rolewise.advice.advice_section import AdviceSection
 from rolewise.advice.result import Advice
 from rolewise.advice.sections import advice_sections
 from rolewise.advice.task_result import TaskAdvice
 from rolewise.config.experiment_values import dump_values
+from rolewise.config.overrides import setting_steps
 from rolewise.errors import InputError
-from rolewise.files import write_json, write_text
+from rolewise.files import read_text, write_json, write_text
 
 KINDS = (".json", ".md", ".yaml")
+#: The beginning of a proposed config.
+_HEAD = "# What rolewise advise proposes"
 
 
 def check_out(out: Path) -> None:
@@ -27,8 +31,29 @@ def check_out(out: Path) -> None:
         raise InputError(f"--out must be a folder or a file that ends in {', '.join(KINDS)}, got the file {out}")
 
 
+def check_beside(out: Path, inputs: Iterable[Path]) -> None:
+    """Raises InputError where advice would be written over a file that it is made from.
+
+    Args:
+        out: as of `write_advice`.
+        inputs: the config's file and those that it extends.
+    """
+    targets = {path.resolve(): path for path in _targets(out)}
+    for given in inputs:
+        if given.resolve() in targets:
+            path = targets[given.resolve()]
+            raise InputError(f"--out must not be a file that the config is read from, got {path}; choose another place")
+
+
+def _targets(out: Path) -> list[Path]:
+    """Returns the files that advice may be written to."""
+    return [out] if out.suffix in KINDS and not out.is_dir() else [out / f"advice{ending}" for ending in KINDS]
+
+
 def write_advice(advice: Advice | TaskAdvice, out: Path, config: Path, settings: Sequence[str] = ()) -> list[Path]:
     """Writes advice, and returns the files; the overlay is left out where nothing is proposed.
+
+    A folder's overlay of an earlier advice is then taken away: it would stand beside reasons that are not its own.
 
     Args:
         advice: the advice.
@@ -37,16 +62,16 @@ def write_advice(advice: Advice | TaskAdvice, out: Path, config: Path, settings:
         settings: that were laid over that file for the advice, and are to be laid over the overlay too.
     """
     check_out(out)
-    alone = out.suffix in KINDS and not out.is_dir()
     written = []
-    for ending in KINDS:
-        path = out if alone else out / f"advice{ending}"
-        if path.suffix != ending or (ending == ".yaml" and not advice.overlay):
+    for path in _targets(out):
+        if path.suffix == ".yaml" and not advice.overlay:
+            if path != out and path.is_file() and read_text(path, "proposal").startswith(_HEAD):
+                path.unlink()
             continue
-        if ending == ".json":
+        if path.suffix == ".json":
             write_json(path, advice.to_json())
         else:
-            write_text(path, markdown(advice) if ending == ".md" else fragment(advice, path, config, settings))
+            write_text(path, markdown(advice) if path.suffix == ".md" else fragment(advice, path, config, settings))
         written.append(path)
     return written
 
@@ -55,9 +80,22 @@ def fragment(advice: Advice | TaskAdvice, path: Path, config: Path, settings: Se
     """Returns the proposal as a config that extends the experiment's (see `write_advice`)."""
     base = os.path.relpath(config.resolve(), path.resolve().parent)
     lines = [f"# {choice.setting}: {choice.confidence} confidence" for choice in advice.choices]
-    head = [f"# What rolewise advise proposes for {advice.title}; the reasons are in advice.md.", *lines]
-    head += [f"# The advice is for the experiment under --set {setting!r}; give it again." for setting in settings]
+    head = [f"{_HEAD} for {advice.title}; the reasons are in advice.md.", *lines]
+    again = [setting for setting in settings if not _holds(advice.overlay, setting_steps(setting))]
+    head += [f"# The advice is for the experiment under --set {setting!r}; give it again." for setting in again]
     return "\n".join(head) + "\n" + dump_values({"extends": base} | dict(advice.overlay))
+
+
+def _holds(overlay: Mapping[str, Any], steps: Sequence[str | int]) -> bool:
+    """Returns whether an overlay sets what a path leads to: given again, the path's value would take that back."""
+    value: Any = overlay
+    for step in steps:
+        if not isinstance(value, Mapping):
+            return True
+        if step not in value:
+            return False
+        value = value[step]
+    return True
 
 
 def markdown(advice: Advice | TaskAdvice) -> str:

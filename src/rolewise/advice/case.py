@@ -66,8 +66,13 @@ def sample(source: Source, count: int, seed: int, indices: Tensor | None = None)
         indices: int64, which of them may be drawn; None for all.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the source is none of images.
     """
+    if not all(hasattr(source, name) for name in ("batch", "labels", "classes")):
+        raise InputError(
+            f"images must be given as a source, such as rolewise.data.ImageData(images, labels, classes) of uint8 "
+            f"images, got {type(source).__name__}"
+        )
     everything = torch.arange(len(source)) if indices is None else indices
     if not len(everything):
         raise InputError("a sample must be of at least one image, got none")

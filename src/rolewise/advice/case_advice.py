@@ -14,7 +14,7 @@ from rolewise.advice.case import CANDIDATES, Case, Effort, Work, lighter, policy
 from rolewise.advice.deviation import deviations
 from rolewise.advice.gradient_probe import pulls, speed
 from rolewise.advice.network_measures import gives_probabilities, network_measures, softness
-from rolewise.advice.result import DIAGNOSIS_ALONE, Advice, AdviceCost
+from rolewise.advice.result import DIAGNOSIS_ALONE, NOTHING_PROPOSED, Advice, AdviceCost
 from rolewise.advice.sections import faults_section
 from rolewise.augment import Mix, Schedule, random_schedule
 from rolewise.augment import build_schedule as build_augmentation
@@ -76,7 +76,7 @@ def advise(
         InputError: something given is wrong; it is named.
     """
     effort = effort or Effort()
-    spec = plain_spec(train.batch(torch.arange(1)))
+    spec = plain_spec(sample(train, 1, seed).images)
     streams = [torch.Generator().manual_seed(policy_seed(seed, number)) for number in range(effort.policies)]
     policies = [random_schedule(stream, segments=1) for stream in streams]
     device = device_of(teacher)
@@ -150,8 +150,9 @@ def advise_case(case: Case, thresholds: Thresholds | None = None, *, check: bool
             f"on {case.effort.repeats} samples of {case.effort.batch}."
         )
     if beyond:
-        notes.append("Nothing is proposed: no setting would undo the teacher's faults. Correct them and run it again.")
+        notes.append(NOTHING_PROPOSED)
         return Advice.without_proposal(case.title, sanity, tuple(notes), teacher, student)
+    notes += _of_proposal(case)
     soft, right = softness(case, spec, case.train)
     given, softening = rules.rescaled(case.methods, _steps(case), len(case.train.classes))
     degrees, labels = rules.temperature(soft, _steps(case)), rules.label_weight(right)
@@ -235,15 +236,15 @@ def _notes(case: Case) -> list[str]:
         notes.append(
             "The teacher was trained on the validation images: its accuracy, calibration and entropy there flatter it."
         )
-    notes.append(
-        "No student was trained: the proposal is a starting point, and only a comparison on several seeds decides "
-        "whether it is better. `rolewise study` makes one, and `rolewise regret` gives the proposal's regret in it."
-    )
-    listed = ",".join(rules.ABOVE_KD)
-    notes.append(
-        f"No other method was tried; {rules.FOUND_METHODS}. `rolewise compare --methods {listed} --data CONFIG` "
-        "compares them on these data, over seeds and beside plain kd."
-    )
-    if any(method_name(method) not in METHODS for method in case.methods):
-        notes.append("Combined methods keep their own weights and temperatures.")
     return notes
+
+
+def _of_proposal(case: Case) -> list[str]:
+    own = any(method_name(method) not in METHODS for method in case.methods)
+    return [
+        "No student was trained: the proposal is a starting point, and only a comparison on several seeds decides "
+        "whether it is better. `rolewise study` makes one, and `rolewise regret` gives the proposal's regret in it.",
+        f"No other method was tried; {rules.FOUND_METHODS}. `rolewise compare --methods "
+        f"{','.join(rules.ABOVE_KD)} --data CONFIG` compares them on these data, over seeds and beside plain kd.",
+        *(["Combined methods keep their own weights and temperatures."] if own else []),
+    ]

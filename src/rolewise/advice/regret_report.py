@@ -33,6 +33,10 @@ def read_table(path: Path) -> tuple[list[Row], list[str]]:
         InputError: it is missing or of another kind.
     """
     file = path / "results.csv" if path.is_dir() else path
+    if (file.parent / "run.json").is_file():
+        raise InputError(
+            f"the table must be that of a study, got the run {file.parent}, which has no grid; name a study"
+        )
     try:
         # Beside a table that was copied alone there are no digests.
         if (file.parent / PRODUCTS).exists():

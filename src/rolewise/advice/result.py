@@ -14,6 +14,8 @@ from rolewise.advice.rules import Choice
 from rolewise.diagnosis.fault_kinds import TeacherDiagnosis
 
 VERSION = 1
+#: Said where no setting that is proposed would undo what is wrong with the teacher.
+NOTHING_PROPOSED = "Nothing is proposed before the teacher's faults are corrected: do that, and run the command again."
 #: Said where nothing but the diagnosis was wanted.
 DIAGNOSIS_ALONE = "The teacher alone was looked at (--check): leave --check out for a proposal on how to distil."
 

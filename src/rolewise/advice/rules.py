@@ -75,12 +75,13 @@ class Choice:
     confidence: Confidence
 
 
-def temperature(softness: Mapping[float, float], steps: int) -> Choice:
+def temperature(softness: Mapping[float, float], steps: int, what: str = "images") -> Choice:
     """Returns the temperature at which the teacher's answers are about as soft as is useful.
 
     Args:
         softness: mean entropy as a share of log K, by temperature.
         steps: of the training.
+        what: ``images`` or ``texts``, the examples of the student.
     """
     if steps < STEPS:
         reason = f"the training takes {steps} steps; {FOUND_SHORT}"
@@ -88,7 +89,7 @@ def temperature(softness: Mapping[float, float], steps: int) -> Choice:
     value = min(softness, key=lambda t: abs(softness[t] - SOFT))
     shown = ", ".join(f"{entropy:.2g} at {t:g}" for t, entropy in softness.items())
     reason = (
-        f"on the student's training images the teacher's mean entropy, as a share of log K, is {shown}; of these "
+        f"on the student's training {what} the teacher's mean entropy, as a share of log K, is {shown}; of these "
         f"{value:g} is nearest to {SOFT:g}"
     )
     if softness[min(softness)] >= SMOOTH:
@@ -135,15 +136,16 @@ def _is_rescaled(section: Mapping[str, Any]) -> bool:
     return {"name": method_name(section), **settings} == RESCALED
 
 
-def label_weight(right: float) -> Choice:
+def label_weight(right: float, what: str = "images") -> Choice:
     """Returns the weight of the labels' term.
 
     Args:
-        right: share of the student's training images that the teacher is right about.
+        right: share of the student's training images, or texts, that the teacher is right about.
+        what: ``images`` or ``texts``, the examples of the student.
     """
     value = 0.1 if right >= RIGHT else 0.5
-    what = "so that labels add little to it" if value == 0.1 else "so that labels have something to correct"
-    reason = f"the teacher is right on {right:.1%} of the student's training images, {what}"
+    so = "so that labels add little to it" if value == 0.1 else "so that labels have something to correct"
+    reason = f"the teacher is right on {right:.1%} of the student's training {what}, {so}"
     source = "0.1 beside 0.9: Tian et al. (2020), https://arxiv.org/abs/1910.10699, code; the boundary is " + OWN
     return Choice("distill.label_weight", value, reason, source, "low")
 
@@ -205,8 +207,8 @@ def weights(
         else:
             entry["weight"] = pull.weight
         what = (
-            f"its gradient is {said:.2g} times that of the labels at weight {pull.weight:g} (median of "
-            f"{pull.measured} measurements in the student's first steps)"
+            f"its gradient at weight {pull.weight:g} is {said:.2g} times that of the labels at weight {labels:g} "
+            f"(median of {pull.measured} measurements in the student's first steps)"
         )
         kept = f", within {PULL[0]:g} to {PULL[1]:g}" if inside else f", so that it becomes {bound:g} times"
         choices.append(Choice(f"distill.methods[{at}].weight", entry["weight"], what + kept, OWN, "low"))

@@ -16,7 +16,7 @@ Rows = list[tuple[str, ...]]
 _MEASURES = {
     "images": ("validation images", ",.0f"),
     "accuracy": ("accuracy", ".1%"),
-    "nll": ("likelihood, nats", ".3f"),
+    "nll": ("cross-entropy, nats", ".3f"),
     "ece": ("calibration error", ".3f"),
     "entropy": ("entropy, share of log K", ".3f"),
     "temperature": ("fitted temperature", ".2f"),

@@ -12,7 +12,7 @@ from rolewise.advice import rules
 from rolewise.advice.advice_section import AdviceSection
 from rolewise.advice.case import Effort
 from rolewise.advice.dense_rules import dense_choices
-from rolewise.advice.result import DIAGNOSIS_ALONE
+from rolewise.advice.result import DIAGNOSIS_ALONE, NOTHING_PROPOSED
 from rolewise.advice.rules import Choice
 from rolewise.advice.task_faults import TaskDiagnosis, further_numbers, task_faults
 from rolewise.advice.task_result import TaskAdvice
@@ -144,11 +144,7 @@ def advise_task(
     on_diagnosis(task_faults_section(task.metrics[0], diagnosis))
     beyond = bool(diagnosis.faults) and (reading is None or reading.reverse or reading.recomputed)
     if check or beyond:
-        notes = (
-            DIAGNOSIS_ALONE
-            if check
-            else "Nothing is proposed: no setting would undo the teacher's faults. Correct them and run this again.",
-        )
+        notes = (DIAGNOSIS_ALONE if check else NOTHING_PROPOSED,)
         empty: dict[str, Any] = {}
         return TaskAdvice(
             section.name, task.name, task.metrics[0], diagnosis, measures, (), (), empty, tuple(absent), notes

@@ -7,7 +7,7 @@ from rolewise.advice.task_faults import TaskDiagnosis
 from rolewise.advice.task_result import TaskAdvice
 from rolewise.diagnosis.fault_kinds import FAULTS
 from rolewise.metric_info import MetricInfo
-from rolewise.words import sentence_start
+from rolewise.words import counted, sentence_start
 
 
 def task_sections(advice: TaskAdvice) -> list[AdviceSection]:
@@ -36,12 +36,13 @@ def task_faults_section(info: MetricInfo, diagnosis: TaskDiagnosis) -> AdviceSec
         diagnosis: the faults, and what was tried.
     """
     what = "texts" if diagnosis.reading is None else "images"
+    tried = counted(len(diagnosis.tried), "correction was", "corrections were")
     sentences = tuple(
         f"{fault.name}: {FAULTS[fault.name]}. {sentence_start(fault.sentence)}."
         + (f" The {what} cannot distinguish this from: {', '.join(fault.also)}." if fault.also else "")
         + f" Remedy: {fault.remedy}."
         for fault in diagnosis.faults
-    ) or (f"No fault was found: {len(diagnosis.tried)} corrections were tried on {diagnosis.examples} {what}.",)
+    ) or (f"No fault was found: {tried} tried on {diagnosis.examples} {what}.",)
     rows = tuple(
         (one.fault, one.label, info.shown(one.before), info.shown(one.after), f"{one.adjusted:.2g}")
         for one in diagnosis.tried
@@ -55,7 +56,8 @@ def _measures(advice: TaskAdvice) -> AdviceSection:
     first = (advice.info.title, advice.info.shown(advice.diagnosis.value))
     rows = ((f"{first[0]}, validation", first[1]), *advice.measures.items())
     pulls = tuple(
-        f"The gradient of {one.name} is {one.ratio:.2g} times that of the labels' term at weight {one.weight:g}."
+        f"The gradient of {one.name} at weight {one.weight:g} is {one.ratio:.2g} times that of the labels' term at "
+        "weight 1."
         for one in advice.pulls
     )
     if pulls and advice.task == "detection":

@@ -13,7 +13,7 @@ from rolewise.advice.rules import Choice
 from rolewise.advice.task_faults import TaskDiagnosis, TaskTrial
 from rolewise.config.network_sections import StudentSection
 from rolewise.data import TextData
-from rolewise.diagnosis.fault_kinds import REMEDIES, TeacherFault, Thresholds
+from rolewise.diagnosis.fault_kinds import TeacherFault, Thresholds
 from rolewise.diagnosis.mistakes import class_order, more_often_right, reordered_hits
 from rolewise.experiment import builders
 from rolewise.experiment.seed_data import SeedData
@@ -22,6 +22,8 @@ from rolewise.networks import evaluating
 from rolewise.seeds import generator
 
 _TEMPERATURES = (1.0, 2.0, 4.0, 8.0)
+#: Texts take no map of classes.
+_REMEDY = "put the rows of the teacher's last layer into the order of the data's classes"
 
 
 def text_classes(
@@ -60,7 +62,7 @@ def text_classes(
         columns = class_order(logits, labels)
         shown = ", ".join(f"{output} for class {label}" for label, output in enumerate(columns) if label != output)
         text = f"right on {before:.1%} as it is and on {after:.1%} with outputs in another order: output {shown}"
-        faults = (TeacherFault("class_order", text, REMEDIES["class_order"]),)
+        faults = (TeacherFault("class_order", text, _REMEDY),)
     rows = data.final_indices(section.images, unseen=True)[: effort.images]
     seen = _logits(data, teacher, source, rows)
     right = float((seen.argmax(1) == source.labels[rows]).double().mean())
@@ -73,7 +75,7 @@ def text_classes(
         "texts that lost their ends": f"{source.cut:,}",
     }
     known = dataclasses.replace(diagnosis, faults=faults, tried=(tried,))
-    return known, measures, (rules.temperature(soft, steps), rules.label_weight(right))
+    return known, measures, (rules.temperature(soft, steps, "texts"), rules.label_weight(right, "texts"))
 
 
 def _entropy(logits: Tensor) -> float:

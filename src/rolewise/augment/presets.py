@@ -113,7 +113,11 @@ def fixed(
     ranges: Ranges = None,
     base: Sequence[str] = (),
 ) -> Policy:
-    """One's own policy: a list of [operation, probability, strength]."""
+    """One's own policy: a list of [operation, probability, strength], drawn from as `rolewise.augment.Policy` is.
+
+    Of each image 0, 1 or 2 operations are taken by default, each at a strength between 0 and its own;
+    ``counts=(0, 1)`` and ``magnitude="fixed"`` make it one, at its own strength.
+    """
     triples = [Triple(check_op(op, "policy"), probability, strength) for op, probability, strength in policy]
     return Policy(tuple(triples), tuple(counts), magnitude, ranges=dict(ranges or {}), base=tuple(base))
 
@@ -171,6 +175,11 @@ def build_schedule(
     if not isinstance(name, str):
         rule = f"must have a name, got {spec!r}{without_name(spec, PRESETS)}"
         raise InputError(f"an augmentation {rule}", path=("name",), rule=rule)
+    if name not in PRESETS and (Path(name).suffix or "/" in name):
+        raise InputError(
+            f"a schedule file must end in .json, got {name!r}; a published log becomes one by "
+            'load_published(path).schedule().save("schedule.json")'
+        )
     function = PRESETS[name]
     parameters = inspect.signature(function).parameters
     for key in arguments:

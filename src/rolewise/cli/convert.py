@@ -31,6 +31,8 @@ def convert_command(
 
     if toolkit not in _KNOWN:
         raise InputError(f"convert must be from {', '.join(_KNOWN)}, got {toolkit!r}{near(toolkit, _KNOWN)}")
+    if out is not None and out.resolve() == file.resolve():
+        raise InputError(f"--out must not be the file that is converted, got {out}; choose another place")
     found = convert_torchdistill(file)
     if found.refused:
         reasons = "\n".join(f"  {text}" for text in found.refused)

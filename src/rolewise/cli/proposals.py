@@ -30,7 +30,9 @@ def advise_command(
     student_weights: Annotated[
         Path | None, typer.Option(help="Weights of a trained student, to compare with.", show_default=False)
     ] = None,
-    images: Annotated[int, typer.Option(help="The most images that a network runs on at once.")] = 1000,
+    images: Annotated[
+        int, typer.Option(help="The most training and validation images, each, that are measured on.")
+    ] = 1000,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting: --set students[0].train.epochs=5")
     ] = None,
@@ -45,10 +47,11 @@ def advise_command(
     Example: rolewise advise configs/digits.yaml --run runs/digits seed0/teacher-own --out advice
     """
     from rolewise.advice import Effort
-    from rolewise.advice.advice_files import check_out, write_advice
+    from rolewise.advice.advice_files import check_beside, check_out, write_advice
     from rolewise.advice.display import show, show_section
     from rolewise.advice.experiment_advice import advise_experiment, find_teacher
     from rolewise.cli.options import load_experiment
+    from rolewise.config.overrides import read_overridden
 
     check_out(out)
     if check and out.suffix == ".yaml" and not out.is_dir():
@@ -57,6 +60,7 @@ def advise_command(
             f"{out}; change its ending, or leave --check out"
         )
     experiment = load_experiment(config, settings)
+    check_beside(out, read_overridden(config, []).files)
     trained_teacher = find_teacher(experiment, teacher, run)
     console.print(f"Advice for {student or experiment.students[0].name}", style="bold")
     # A moving line of what is done; nothing of it stays, and nothing is shown where there is no terminal.

@@ -28,11 +28,13 @@ class Document:
         value: of plain mappings, lists, text, numbers, booleans and None.
         places: path -> file and line.
         faults: faults of single values as YAML; the rest can be read and checked all the same.
+        files: the files that it was read from, those that are extended among them.
     """
 
     value: Any
     places: dict[Steps, ConfigPlace] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    files: tuple[Path, ...] = ()
 
     def place(self, path: Steps) -> ConfigPlace:
         """Returns the position of a path, or of the nearest part of it that has one."""
@@ -76,6 +78,7 @@ def read_document(
     if not isinstance(document.value, dict):
         text = f"must be a mapping of settings, got {kind(document.value)}; see docs/config.md"
         raise ConfigError([*document.faults, Fault(where, "", text)])
+    document.files = (path,)
     base = document.value.pop("extends", None)
     if base is None:
         return document
@@ -194,7 +197,7 @@ def merge(lower: Document, upper: Document) -> Document:
     """Lays one document over another."""
     places = dict(lower.places)
     value = _merged(lower.value, upper.value, (), places)
-    return Document(value, {**places, **upper.places}, [*lower.faults, *upper.faults])
+    return Document(value, {**places, **upper.places}, [*lower.faults, *upper.faults], (*lower.files, *upper.files))
 
 
 def _merged(lower: Any, upper: Any, path: Steps, places: dict[Steps, ConfigPlace]) -> Any:

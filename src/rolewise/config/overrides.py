@@ -32,7 +32,7 @@ def override(document: Document, setting: str) -> None:
     path_text = path_text.strip()
     if not equals or not _FORM.fullmatch(path_text):
         raise ConfigError.of(place, "--set", "must read path.to.key=value, such as students[0].train.epochs=5")
-    steps: Steps = tuple(int(index) if index else key for key, index in _STEP.findall(path_text))
+    steps = setting_steps(setting)
     try:
         given = parse(value_text, place.file)
     except ConfigError as error:
@@ -43,6 +43,11 @@ def override(document: Document, setting: str) -> None:
         _assign_in_study(document, steps, given.value, place)
     else:
         assign(document, steps, given.value, place)
+
+
+def setting_steps(setting: str) -> Steps:
+    """Returns the path that a ``path.to.key=value`` sets, of that form."""
+    return tuple(int(index) if index else key for key, index in _STEP.findall(setting.partition("=")[0].strip()))
 
 
 def is_study(value: Any) -> bool:

@@ -22,7 +22,8 @@ REMEDIES = {
     "channel_order": "reverse the channels of what the teacher is fed, or take weights of the other order",
     "normalisation": "set teacher.model.mean and teacher.model.std to what the teacher was trained with",
     "input_size": "set teacher.model.size to what the teacher was trained with",
-    "class_order": "put the rows of the teacher's last layer into the order of the data's classes",
+    "class_order": "put the rows of the teacher's last layer into the order of the data's classes, or name the output "
+    "of each class in teacher.label_map, beside teacher.weights",
     "norm_mode": "call eval(), and let the norms see training images before the weights are kept",
     "weak_teacher": "train the teacher further, or take another",
 }

@@ -64,12 +64,30 @@ def head_of(name: str, bound: Bound, feature: Tensor, role: str) -> Head:
     head = Head(uncompiled(bound.network).get_submodule(path))
     vectors = feature.flatten(2).mean(2) if feature.ndim == 4 else feature
     if "logits" in bound.outputs.values and not _gives(head, vectors, bound.outputs.logits):
+        if outputs := _chosen_of(head, vectors, bound.outputs.logits):
+            raise InputError(
+                f'"{name}" must have a {role} that gives all logits of its classifier, {path!r}, in their order, got '
+                f"one that gives {bound.outputs.logits.shape[1]} of {outputs} or others in their place, as under "
+                f'label_map; give it a last layer of the data\'s classes, or leave "{name}" out'
+            )
         raise InputError(
             f'"{name}" must tap the map of the {role} whose mean over all places its classifier, {path!r}, reads, got '
             f"one of shape {list(feature.shape)} that gives other logits; tap the input of the pooling, as "
             f'{role}_taps: "last_map" does where it is a module'
         )
     return head
+
+
+def _chosen_of(head: Head, vectors: Tensor, logits: Tensor) -> int:
+    """Returns the number of a classifier's logits where those of the network are chosen out of them, else 0."""
+    try:
+        found = head(vectors)
+    except RuntimeError:
+        return 0
+    if found.ndim != 2 or logits.ndim != 2 or len(found) != len(logits):
+        return 0
+    apart = (logits.to(found)[:, :, None] - found[:, None]).abs().amin(2)
+    return found.shape[1] if bool((apart <= 1e-3 * logits.abs().max() + 1e-6).all()) else 0
 
 
 def _gives(head: Head, vectors: Tensor, logits: Tensor) -> bool:

@@ -33,6 +33,8 @@ def folders_below(root: Path) -> list[Path]:
     inner = sorted(path for pattern in ("*", "*/*") for path in root.glob(pattern) if path.is_dir())
     # Cells of a study are run folders too.
     found = [path for path in inner if what_of(path) is not None and path.parent.name != "cells"]
+    if not found and not root.exists():
+        raise InputError(f"{root} must be the folder of a run or a study, or hold some, got nothing; check the path")
     if not found:
         raise InputError(
             f"{root} must be the folder of a run or a study, or hold some, got one without run.json, "

@@ -32,7 +32,7 @@ def chosen_stages(config: ExperimentConfig, arms: Sequence[str], stages: Sequenc
     every = stages_of(config)
     for name in stages:
         if not any(name in (stage.name, _short(stage)) for stage in every):
-            raise InputError(f"--stage must name a stage, got {name!r}{named_stages(config, name)}")
+            raise InputError(f"--stage must name a stage, got {name!r}{named_stages(config, name, short=True)}")
 
     def chosen(stage: Stage) -> bool:
         arm = by_arm.get(_short(stage), "") if stage.kind == "arm" else ""
@@ -64,21 +64,26 @@ def check_wanted_role(config: ExperimentConfig, wanted: Callable[[Stage], bool],
         raise InputError(f"--{option} must have a stage to run, and {name!r} has none: {way}")
 
 
-def named_stages(config: ExperimentConfig, name: str, *kinds: str) -> str:
+def named_stages(config: ExperimentConfig, name: str, *kinds: str, short: bool = False) -> str:
     """Returns the end of a message on a wrong stage: the near names, and all that there are, of the first seed.
 
     Args:
         config: the experiment.
         name: the wrong name.
         kinds: kinds of the stages that are meant; all by default.
+        short: whether a name without its seed may be given, and is then proposed too.
     """
     stages = [stage for stage in stages_of(config) if not kinds or stage.kind in kinds]
     first = [stage.name for stage in stages if stage.seed == config.seeds[0]]
     others = ", ".join(map(str, config.seeds[1:]))
-    short = [stage.partition("/")[2] for stage in first]
-    return _of(name, first, first if "/" in name else short) + (
-        f"\nand the same of {'seed' if len(config.seeds) == 2 else 'seeds'} {others}" if others else ""
-    )
+    without = {stage.partition("/")[2]: stage for stage in first}
+    if name in without:
+        found = f'; did you mean "{without[name]}"?\nThere are: ' + ", ".join(first)
+    else:
+        found = _of(name, first, first if "/" in name else list(without))
+        for part, whole in without.items() if "/" not in name and not short else ():
+            found = found.replace(f'"{part}"', f'"{whole}"')
+    return found + (f"\nand the same of {'seed' if len(config.seeds) == 2 else 'seeds'} {others}" if others else "")
 
 
 def _of(name: str, known: Sequence[str], similar: Sequence[str] = ()) -> str:

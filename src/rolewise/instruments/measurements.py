@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from rolewise.errors import InputError, near
 from rolewise.foreign_code import import_path
+from rolewise.instruments.corruptions import CORRUPTIONS
 from rolewise.instruments.measure_call import Batches, Measure, setting_fault
 from rolewise.instruments.study_measures import (
     calibration_columns,
@@ -76,4 +77,18 @@ def measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
     if name not in MEASURES:
         return {"": f"must be a measurement or package.module:function, got {name!r}{near(name, MEASURES)}"}
     found = {key: setting_fault(MEASURES[name], key, value) for key, value in settings.items()}
+    found |= {key: _outside(name, key, value) for key, value in settings.items() if not found[key]}
     return {key: message for key, message in found.items() if message}
+
+
+def _outside(name: str, key: str, value: Any) -> str:
+    """Returns the fault of a setting that is of the right kind, and that a measurement would refuse when it is made."""
+    if (name, key) == ("corruptions", "names"):
+        for one in value:
+            if one not in CORRUPTIONS:
+                return f"must hold known corruptions, got {one!r}{near(one, CORRUPTIONS)}"
+    if (name, key) == ("corruptions", "strengths") and max(value) > 5:
+        return f"must hold strengths from 1 to 5, got {max(value)}"
+    if (name, key) == ("robustness", "radii") and max(value) > 255:
+        return f"must hold radii in levels of 255, got {max(value):g}"
+    return ""

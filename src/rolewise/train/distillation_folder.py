@@ -71,15 +71,29 @@ def bind_folder(folder: Path, settings: Mapping[str, Any]) -> None:
     wanted = json.loads(json.dumps(settings))
     if path.exists():
         known = json.loads(path.read_text(encoding="utf-8"))
-        for key in dict.fromkeys([*known, *wanted]):
-            if known.get(key) != wanted.get(key):
-                raise InputError(
-                    f"folder must be new, or of the same training, got {folder}, whose {key} is {known.get(key)!r} "
-                    f"and not {wanted.get(key)!r}; give another folder, or delete this one"
-                )
+        if known != wanted:
+            key, theirs, ours = _difference(known, wanted)
+            raise InputError(
+                f"folder must be new, or of the same training, got {folder}, whose {key} is {theirs!r} and not "
+                f"{ours!r}; give another folder, or delete this one"
+            )
         return
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"folder must be a folder, got the file {folder}; give another place")
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(wanted, indent=1) + "\n")
+
+
+def _difference(known: Any, wanted: Any) -> tuple[str, Any, Any]:
+    """Returns the first setting in which two mappings differ, by its dotted name, and its two values."""
+    for key in dict.fromkeys([*known, *wanted]):
+        theirs, ours = known.get(key), wanted.get(key)
+        if isinstance(theirs, dict) and isinstance(ours, dict) and theirs != ours:
+            inner, theirs, ours = _difference(theirs, ours)
+            return f"{key}.{inner}", theirs, ours
+        if theirs != ours:
+            return key, theirs, ours
+    return "", known, wanted
 
 
 def settings_in(folder: Path, settings: TrainSettings, make: Callable[[TrainSettings], Trainee]) -> TrainSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from rolewise.config.phase_sections import Phase
 from rolewise.config.training_sections import OptimizerSettings, RateSchedule, TrainSettings
 from rolewise.distill import Distiller
 from rolewise.distill.listed_methods import Methods, methods_of
-from rolewise.errors import InputError
+from rolewise.errors import InputError, near
 from rolewise.files import AnyPath, as_path
 from rolewise.inputs import InputSpec
 from rolewise.networks import device_of
@@ -204,6 +205,9 @@ def _settings(
     others: dict[str, Any],
 ) -> TrainSettings:
     """Returns the settings of the training."""
+    for name in others.keys() - TrainSettings.model_fields.keys():
+        known = {*inspect.signature(distill).parameters, *TrainSettings.model_fields} - {"settings"}
+        raise InputError(f"no such setting of distill: {name!r}{near(name, known)}")
     if not isinstance(optimizer, OptimizerSettings):
         rate = _RATES.get(optimizer, 0.1) if learning_rate is None else learning_rate
         optimizer = OptimizerSettings(name=optimizer, learning_rate=rate)

@@ -181,6 +181,7 @@ def test_a_curve_by_hand() -> None:
     ("change", "message"),
     [
         ({"epsilon": -1}, "epsilon must be at least 0"),
+        ({"epsilon": 8}, r"epsilon must be at most 1 under linf, got 8; .*: 8 / 255"),
         ({"norm": "l1"}, "norm must be a known one"),
         ({"steps": 0}, "steps and step_size must be"),
         ({"step_size": 0.0}, "steps and step_size must be"),
@@ -189,12 +190,16 @@ def test_a_curve_by_hand() -> None:
         ({"logit_scale": "rescaled"}, "logit_scale must be a known one"),
         ({"images": MIDDLE * 3}, r"images must be in \[0, 1\], got 1.5 to 1.5; leave the network's normalisation"),
         ({"images": MIDDLE.long()}, "images must be uint8 or floating"),
+        ({"images": MIDDLE.numpy()}, "images must be a tensor .*, got ndarray"),
+        ({"labels": LABELS.float()}, r"labels must be a tensor of classes int64 \[B\], of 2 images, got torch.float32"),
+        ({"labels": LABELS.tolist()}, "labels must be a tensor of classes .*, got list"),
+        ({"labels": LABELS[:1]}, r"labels must be a tensor of classes .*, got torch.int64 \[1\]"),
     ],
 )
 def test_wrong_arguments_are_named(change: dict[str, Any], message: str) -> None:
-    arguments = {"images": MIDDLE, "epsilon": 0.1, "generator": None, **change}
+    arguments = {"images": MIDDLE, "labels": LABELS, "epsilon": 0.1, "generator": None, **change}
     with pytest.raises(InputError, match=message):
-        pgd(Linear(WEIGHT), arguments.pop("images"), LABELS, **arguments)
+        pgd(Linear(WEIGHT), arguments.pop("images"), arguments.pop("labels"), **arguments)
 
 
 def test_more_wrong_arguments_are_named() -> None:

@@ -166,3 +166,9 @@ def check_bound(epsilon: float, norm: str) -> None:
     check_norm(norm)
     if not 0 <= epsilon < float("inf"):
         raise InputError(f"epsilon must be at least 0 and finite, got {epsilon}; pixels are in [0, 1]")
+    if norm == "linf" and epsilon > 1:
+        # Beyond it every image is within the ball: a radius in levels, taken for one of pixels, would break everything.
+        raise InputError(
+            f"epsilon must be at most 1 under linf, got {epsilon}; pixels are in [0, 1], so that levels of 255 are "
+            f"divided by it: {epsilon:g} / 255"
+        )

@@ -133,7 +133,7 @@ def masking_check(
             "fgsm": fgsm(model, pixels, labels, epsilon=epsilon, **common),
             "pgd": pgd(model, pixels, labels, **climb()),
             "pgd_more_steps": pgd(model, pixels, labels, **climb(steps=5 * steps)),
-            "pgd_double": pgd(model, pixels, labels, **climb(epsilon=2 * epsilon)),
+            "pgd_double": pgd(model, pixels, labels, **climb(epsilon=min(2 * epsilon, max(epsilon, everything)))),
             "pgd_unbounded": pgd(model, pixels, labels, **climb(epsilon=everything, steps=5 * steps)),
             "pgd_margin": pgd(model, pixels, labels, **climb(objective="margin")),
             "noise": random_search(model, pixels, labels, epsilon=epsilon, generator=generator, draws=draws, **common),

@@ -26,6 +26,10 @@ def pixels_of(images: Tensor) -> Tensor:
     Raises:
         InputError: they have another shape, type or range.
     """
+    if not isinstance(images, Tensor):
+        raise InputError(
+            f"images must be a tensor [B, C, H, W], got {type(images).__name__}; torch.from_numpy makes one"
+        )
     if images.ndim != 4 or (images.dtype != torch.uint8 and not images.is_floating_point()):
         raise InputError(f"images must be uint8 or floating [B, C, H, W], got {images.dtype} {list(images.shape)}")
     if images.dtype == torch.uint8:
@@ -58,8 +62,12 @@ def attack_loss(logits: Tensor, labels: Tensor, objective: Objective = "cross_en
         [B], unreduced.
 
     Raises:
-        InputError: the objective is not known.
+        InputError: the objective is not known, or the labels are no classes, one for each image.
     """
+    if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.shape != logits.shape[:1]:
+        got = f"{labels.dtype} {list(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
+        raise InputError(f"labels must be a tensor of classes int64 [B], of {len(logits)} images, got {got}")
+    labels = labels.long()
     if objective == "cross_entropy":
         return functional.cross_entropy(logits, labels, reduction="none")
     if objective != "margin":
