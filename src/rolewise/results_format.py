@@ -50,7 +50,7 @@ def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def example_of(results: Any) -> str:
-    """Returns what one example of a run's data is called: ``text``, which the results say, or ``image``.
+    """Returns the name of one example of a run's data: ``text``, which stands in the results, or ``image``.
 
     Args:
         results: the content of ``results.json``, of any version.

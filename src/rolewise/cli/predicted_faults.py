@@ -16,7 +16,7 @@ def report_faults(faults: Sequence[str], number: int, what: str) -> None:
     Args:
         faults: for each, which one it is and why.
         number: of all that were given.
-        what: one of them: ``picture`` or ``text``.
+        what: name of one: ``picture`` or ``text``.
 
     Raises:
         RunError: there are faults; the first of them are listed.

@@ -52,7 +52,7 @@ def reads_texts(name: str) -> bool:
 
 
 def kind_of_examples(name: str) -> str:
-    """Returns what one example of a data set is called: ``text`` or ``image``.
+    """Returns the name of one example of a data set: ``text`` or ``image``.
 
     Args:
         name: a registered name, or ``package.module:function``.

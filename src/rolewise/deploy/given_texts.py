@@ -23,7 +23,7 @@ class GivenText:
     Args:
         text: the text.
         pair: the second text of a pair; None of a single one.
-        fault: where it stands and why it is no text; empty where it is one.
+        fault: its place, and the reason why it is no text; empty where it is one.
     """
 
     text: str

@@ -48,7 +48,7 @@ class RunPlan:
         seconds: estimated least seconds of the remaining stages.
         times: seconds of each remaining stage in one process.
         stacked: by role whose search trains its members as one, what an image takes so over what it takes apart.
-        example: what is trained on: image or text.
+        example: name of one that is trained on: image or text.
     """
 
     stages: list[Stage]

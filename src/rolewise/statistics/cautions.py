@@ -40,7 +40,7 @@ def fixed_test_set(
         value: its best mean; None where it is not known.
         images: of the test set; None likewise.
         error: the standard error of the value that the choice of test images gives; None likewise.
-        example: what one of them is called.
+        example: name of one of them.
     """
     size = ""
     if value is not None and images and error is not None:

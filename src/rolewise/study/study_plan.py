@@ -39,7 +39,7 @@ class StudyPlan:
         measurements: keys of the measurements that are left, of each network once all are trained.
         times: seconds of each remaining job in one process, by its name.
         uncounted: names of the measurements that are left, beside accuracy, whose time is in no estimate.
-        example: what is trained on: image or text; example where the cells differ in it.
+        example: name of one that is trained on: image or text; example where the cells differ in it.
     """
 
     cells: int
