@@ -49,6 +49,15 @@ def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in entry.items() if key not in old.values()}, "metrics": metrics}
 
 
+def example_of(results: Any) -> str:
+    """Returns the name of one example of a run's data: ``text``, which stands in the results, or ``image``.
+
+    Args:
+        results: the content of ``results.json``, of any version.
+    """
+    return str(results.get("example", "image")) if isinstance(results, Mapping) else "image"
+
+
 def metrics_of(results: Mapping[str, Any]) -> list[MetricInfo]:
     """Returns the metrics of results of version 2, the one that is compared first.
 

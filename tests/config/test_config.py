@@ -78,7 +78,7 @@ def test_all_faults_come_in_one_go_with_lines_paths_and_remedies(tmp_path: Path)
     [
         ("data.name=digit", 'did you mean "digits"'),
         ("data.arguments.labels=fine", 'no such setting of "digits"'),
-        ("data.test=null", "must be the number of images to hold out"),
+        ("data.test=null", "must be the number of examples to hold out"),
         ("data.validation=yes", "must be a whole number or a number, got 'yes'"),
         ("data.download=no", "must be true or false, got 'no'"),
         ("teacher.model.name=resnet21", "must be a model"),

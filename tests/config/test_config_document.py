@@ -236,8 +236,8 @@ def test_differences_say_what_came_went_and_changed(tmp_path: Path) -> None:
 def test_one_fault_for_a_setting_of_several_types(tmp_path: Path) -> None:
     path = write(tmp_path, base=BASE)
     for setting, message in {
-        "data.validation=0": "must be a number of images from 2 up or a fraction between 0 and 1, got 0",
-        "data.validation=1.5": "must be a number of images from 2 up or a fraction between 0 and 1, got 1.5",
+        "data.validation=0": "must be a number of examples from 2 up or a fraction between 0 and 1, got 0",
+        "data.validation=1.5": "must be a number of examples from 2 up or a fraction between 0 and 1, got 1.5",
         "data.test=true": "must be a whole number or a number, got true",
         "arms.control=3": "must be text or a mapping, got 3",
         "teacher.train.ema=1": "must be below 1, got 1",

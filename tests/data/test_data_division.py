@@ -77,8 +77,8 @@ def test_images_on_disk_stay_there() -> None:
         (True, 0.001, None, r"data\.test must be 1 to 100"),
         (False, None, None, "has no test set of its own"),
         (False, 40, None, "must leave"),
-        (True, None, 41, r"data\.limit must be at most the 40 training images, got 41"),
-        (False, 10, 31, r"data\.limit must be at most the 30 training images, got 31"),
+        (True, None, 41, r"data\.limit must be at most the 40 training examples, got 41"),
+        (False, 10, 31, r"data\.limit must be at most the 30 training examples, got 31"),
     ],
 )
 def test_more_than_there_is_is_refused(own_test: bool, test, limit, part: str) -> None:

@@ -116,17 +116,17 @@ def test_a_smaller_limit_gives_a_part_of_a_larger_ones_test_images(arrays: Path)
 @pytest.mark.parametrize(
     ("data", "path", "message"),
     [
-        ("limit: {train: 81}", "data.limit.train", "must be at most the 80 images that neither validate nor test"),
-        ("limit: {validation: 21}", "data.limit.validation", "at most the 20 images that data.validation sets aside"),
-        ("limit: {test: 61}", "data.limit.test", "must be at most the 60 test images, got 61; lower it"),
-        ("test: 30\n  limit: {test: 31}", "data.limit.test", "must be at most the 30 test images, got 31"),
+        ("limit: {train: 81}", "data.limit.train", "must be at most the 80 examples that neither validate nor test"),
+        ("limit: {validation: 21}", "data.limit.validation", "at most the 20 examples that data.validation sets aside"),
+        ("limit: {test: 61}", "data.limit.test", "must be at most the 60 test examples, got 61; lower it"),
+        ("test: 30\n  limit: {test: 31}", "data.limit.test", "must be at most the 30 test examples, got 31"),
         ("limit: {}", "data.limit", "must have train, validation or test, got none of them; add one, or leave limit"),
         ("limit: {trian: 5}", "data.limit.trian", 'no such setting of "data.limit"; did you mean "train"?'),
         ("limit: {train: 0}", "data.limit.train", "must be at least 1, got 0"),
         ("limit: {train: 2.5}", "data.limit.train", "must be a whole number, got 2.5"),
         ("limit: many", "data.limit", "must be a whole number, got 'many'"),
         ("limit: 0", "data.limit", "must be at least 1, got 0"),
-        ("limit: 101", "data.limit", "must be at most the 100 training images, got 101; lower it"),
+        ("limit: 101", "data.limit", "must be at most the 100 training examples, got 101; lower it"),
     ],
 )
 def test_limits_are_refused_where_they_stand(arrays: Path, data: str, path: str, message: str) -> None:
@@ -143,7 +143,7 @@ def test_images_without_classes_are_limited_by_part() -> None:
     divided = divide(train, labelled, limit=ImageLimits(train=6, validation=4, test=8), **how)
     assert divided.validation is not None
     assert (len(divided.usable), len(divided.validation), len(divided.test)) == (6, 4, 8)
-    with pytest.raises(InputError, match=r"data\.limit\.train must be at most the 24 training images, got 25"):
+    with pytest.raises(InputError, match=r"data\.limit\.train must be at most the 24 training examples, got 25"):
         divide(train, labelled, limit=ImageLimits(train=25), **how)
 
 

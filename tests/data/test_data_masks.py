@@ -97,7 +97,9 @@ def test_a_set_that_sets_validation_images_aside_validates_on_them(tmp_path: Pat
     for found, whole, count in zip(parts, (train, validating, tested), counts, strict=True):
         assert len(found) == count
         assert all(any(np.array_equal(mask, known) for known in whole) for mask in found.numpy())
-    with pytest.raises(InputError, match=f"must be at most the {N} images that neither validate nor test, got {N + 1}"):
+    with pytest.raises(
+        InputError, match=f"must be at most the {N} examples that neither validate nor test, got {N + 1}"
+    ):
         divide(raw.train, raw.test, name="own", test=None, limit=ImageLimits(train=N + 1), split_seed=0)
 
 

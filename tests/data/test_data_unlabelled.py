@@ -67,7 +67,7 @@ def test_validation_and_test_images_are_labelled_ones_and_distinct() -> None:
     for settings, rule in (
         ({"validation": 20}, "must leave some of the 20 labelled images to test on"),
         ({"test": 15}, "must be 1 to 14, the labelled images that do not validate"),
-        ({"limit": 7}, "must be at most the 6 training images"),
+        ({"limit": 7}, "must be at most the 6 training examples"),
     ):
         with pytest.raises(InputError, match=rule):
             divide(train, labelled, **{**how, "test": None, **settings})

@@ -28,7 +28,7 @@ from rolewise.deploy.given_texts import given_texts
 from rolewise.deploy.open_file import open_file
 from rolewise.deploy.text_file_facts import TEXT_KINDS, TextFileFacts, text_file_facts_of, token_form
 from rolewise.deploy.text_tables import text_head, text_lines, texts_as_csv
-from rolewise.errors import InputError
+from rolewise.errors import InputError, RunError
 from rolewise.experiment import load, run
 from rolewise.experiment.seed_data import seed_data_of
 
@@ -173,6 +173,16 @@ def test_the_command_takes_texts_and_files(texts_run: Path, tmp_path: Path) -> N
         assert part in str(CliRunner().invoke(app, ["predict", str(texts_run), *wrong]).exception)
 
 
+def test_an_empty_row_is_named_and_the_others_go_on(texts_run: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("note,text\n1,good film\n2,\n3,bad film\n")
+    result = CliRunner().invoke(app, ["predict", str(texts_run), str(table), "--stage", STAGE, "--csv", "-"])
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [row["text"] for row in rows] == ["good film", "", "bad film"]
+    assert [bool(row["class"]) for row in rows] == [True, False, True] and "line 3" in rows[1]["fault"]
+    assert isinstance(result.exception, RunError) and "1 text of 3 cannot be read" in str(result.exception)
+
+
 def test_labels_numbers_tags_and_pairs_are_told(tmp_path: Path) -> None:
     folder = encoder_folder(tmp_path / "encoder")
     labels = stub(folder, "multi_label")
@@ -187,7 +197,10 @@ def test_labels_numbers_tags_and_pairs_are_told(tmp_path: Path) -> None:
         {"number": "bad", "value": 0.0},
         {"number": "good, or better", "value": -0.25},
     ]
-    assert texts_as_csv(numbers.facts, [one], 0).splitlines() == ['text,bad,"good, or better"', "bad end,0.0,-0.25"]
+    assert texts_as_csv(numbers.facts, [one], 0).splitlines() == [
+        'text,bad,"good, or better",fault',
+        "bad end,0.0,-0.25,",
+    ]
     tags = stub(folder, "tagging", length=6)
     # "plotly" is one word of two pieces; the last word has no room.
     (tagged,) = text_predictions(tags, ["Good plotly film the"])
@@ -203,11 +216,11 @@ def test_labels_numbers_tags_and_pairs_are_told(tmp_path: Path) -> None:
     assert max(len(line) for line in text_lines(tags.facts, tagged, 0)) <= 79
     pairs = stub(folder, "classification", columns=("first", "second"))
     (tmp_path / "pairs.jsonl").write_text('{"first": "good", "second": "bad film"}\n')
-    texts, seconds = given_texts([str(tmp_path / "pairs.jsonl")], pairs.facts)
-    (both,) = text_predictions(pairs, texts, seconds)
+    (row,) = given_texts([str(tmp_path / "pairs.jsonl")], pairs.facts)
+    (both,) = text_predictions(pairs, [row.text], [str(row.pair)])
     assert (both.text, both.pair) == ("good", "bad film")
     assert next(text_lines(pairs.facts, both, 0)).startswith("good | bad film")
-    assert texts_as_csv(pairs.facts, [both], 0).startswith("text,pair,class,probability\ngood,bad film,bad,")
+    assert texts_as_csv(pairs.facts, [both], 0).startswith("text,pair,class,probability,fault\ngood,bad film,bad,")
     with pytest.raises(InputError, match="takes pairs of texts, which stand in the columns first and second"):
         given_texts(["alone"], pairs.facts)
     (tmp_path / "other.csv").write_text("first,other\na,b\n")

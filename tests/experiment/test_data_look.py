@@ -91,8 +91,8 @@ def test_faulty_files_end_it_where_they_would_end_a_run(config: Path, rolewise) 
     ("setting", "line", "path", "part"),
     [
         ("name: image_foldr", 3, "data.name", 'did you mean "image_folder"?'),
-        ("validation: -3", 5, "data.validation", "must be a number of images from 2 up"),
-        ("validation: 400", 5, "data.validation", "must leave some of the 15 images to train on, got 400"),
+        ("validation: -3", 5, "data.validation", "must be a number of examples from 2 up"),
+        ("validation: 400", 5, "data.validation", "must leave some of the 15 examples to train on, got 400"),
         ("arguments: {sise: 4}", 6, "data.arguments.sise", 'did you mean "size"?'),
         ("arguments: {folder: gone}", 6, "data", "gone is missing; set data.root"),
         ("limit: 999", 6, "data.limit", "must be at most the"),

@@ -110,7 +110,7 @@ def faults(config: Path, *settings: str) -> dict[str, str]:
         ("distill.methods=[{name: crd}]", "distill.methods[0]", "write negatives_from: all in a config"),
         ("data.validation=16", "data.validation", "must leave some of the 16 labelled images to test on"),
         ("data.test=11", "data.test", "must be 1 to 10"),
-        ("data.limit=25", "data.limit", "must be at most the 24 training images"),
+        ("data.limit=25", "data.limit", "must be at most the 24 training examples"),
     ],
 )
 def test_what_needs_classes_is_refused_before_training(config: Path, setting: str, path: str, part: str) -> None:

@@ -108,6 +108,7 @@ def test_the_bars_of_a_study_keep_their_width_beside_long_names(width: int) -> N
         done=0,
         workers=2,
         seconds=0.0,
+        example="image",
         images={"0": 1, "1": 1},
         measurements=[],
         times={},

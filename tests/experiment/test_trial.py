@@ -117,16 +117,16 @@ def test_a_network_that_cannot_be_trained_on_the_images_is_refused(name: str, pa
 @pytest.mark.parametrize(
     ("settings", "path", "part"),
     [
-        (["data.test=5000"], "data.test", "must leave some of the 1,797 images to train on, got 5,000"),
-        (["data.limit=1600"], "data.limit", "must be at most the 1,497 training images, got 1,600"),
+        (["data.test=5000"], "data.test", "must leave some of the 1,797 examples to train on, got 5,000"),
+        (["data.limit=1600"], "data.limit", "must be at most the 1,497 training examples, got 1,600"),
         (
             ["data.limit=100", "students[0].images=null"],
             "data.validation",
-            "the 100 images to train on, got 100; lower",
+            "the 100 examples to train on, got 100; lower",
         ),
-        (["data.validation=1400"], "teacher.images", "at most the 97 images that may be trained on, got 200"),
-        (["students[0].images=1398"], "students[0].images", "at most the 1,397 images that may be trained on"),
-        (["search.student_images=1398"], "search.student_images", "at most the 1,397 images"),
+        (["data.validation=1400"], "teacher.images", "at most the 97 examples that may be trained on, got 200"),
+        (["students[0].images=1398"], "students[0].images", "at most the 1,397 examples that may be trained on"),
+        (["search.student_images=1398"], "search.student_images", "at most the 1,397 examples"),
         (
             ["data={name: cifar10, test: 10001}"],
             "data.test",

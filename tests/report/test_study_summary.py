@@ -26,7 +26,7 @@ def text() -> str:
 def test_the_order_comes_before_what_each_axis_does(text: str) -> None:
     assert all(len(line) <= 80 for line in text.splitlines())
     words = " ".join(text.split())
-    assert "In the order of their mean accuracy on validation images." in words
+    assert "In the order of their mean accuracy on the validation set." in words
     assert "arms.distill: [true, false] under set: trains the same arms without it." in words
     assert words.index("1, 0.5, large") < words.index("1, 0.1, small") < words.index("temperature: 4 instead of 1")
     assert "4 more are on the page" in words and "gain (95%)" not in words

@@ -21,7 +21,7 @@ LINES = {
     "report": "Write the page of a run or a study anew.",
     "table": "Write results as a table: text, CSV, Markdown or LaTeX.",
     "compare-runs": "Set runs side by side: settings and results.",
-    "evaluate": "Evaluate one trained network on its validation images.",
+    "evaluate": "Evaluate one trained network on its validation set.",
     "export": "Write one trained network to a file that serves it.",
     "predict": "Predict for pictures or texts, by a run or a file.",
     "data": "Look at data, and pack them.",

@@ -37,8 +37,7 @@ def comparison_view(comparison: RunComparison) -> Group:
 
 
 def _run(scores: RunScores) -> str:
-    images = "test set" if scores.part == "test" else "validation images"
-    return f"{scores.place} ({scores.name}, {counted(len(scores.seeds), 'seed')}, {images})"
+    return f"{scores.place} ({scores.name}, {counted(len(scores.seeds), 'seed')}, {scores.part} set)"
 
 
 def _settings(comparison: RunComparison) -> list[str]:

@@ -29,7 +29,7 @@ def show_run_cost(plan: Any, config: Any) -> None:
         plan: a `rolewise.experiment.pipeline.RunPlan`.
         config: its experiment.
     """
-    table = _table("", "stages", "done", "images trained on", "time of one process")
+    table = _table("", "stages", "done", f"{plan.example}s trained on", "time of one process")
     for kind, word in _KINDS.items():
         stages = [stage for stage in plan.stages if stage.kind == kind]
         left = [stage for stage in stages if stage.name in plan.times]
@@ -74,7 +74,7 @@ def show_study_cost(plan: Any) -> None:
     table = _table("", "all", "done", "left")
     left = len(plan.images)
     table.add_row("searches and trainings", f"{plan.jobs:,}", f"{plan.done:,}", f"{left:,}")
-    table.add_row("images trained on", "", "", f"{sum(plan.images.values()):,}")
+    table.add_row(f"{plan.example}s trained on", "", "", f"{sum(plan.images.values()):,}")
     table.add_row("networks to measure", "", "", f"{len(plan.measurements):,}")
     console.print(table)
     shared = plan.stages - plan.jobs

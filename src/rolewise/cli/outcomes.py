@@ -20,11 +20,12 @@ def evaluate_command(
         str, typer.Argument(help="A training's stage, such as seed0/small-own+distill.", show_default=False)
     ] = "",
 ) -> None:
-    """Evaluate one trained network of a run on the validation images of its seed.
+    """Evaluate one trained network of a run on the validation set of its seed.
 
     Example: rolewise evaluate runs/digits seed0/small-own+distill
     """
     from rolewise.cli.foreign import announce_run
+    from rolewise.data.reading_rules import kind_of_examples
     from rolewise.experiment.evaluation import evaluate_stage
     from rolewise.experiment.run_folder import existing_run
     from rolewise.experiment.stage_selection import named_stages
@@ -33,7 +34,8 @@ def evaluate_command(
     if not stage:
         raise InputError(f"stage must be named{named_stages(existing_run(run_folder).config(), '', 'teacher', 'arm')}")
     metrics = evaluate_stage(run_folder, stage)
-    console.print(f"validation {metrics.shown()}, {counted(metrics.examples, 'image')}", soft_wrap=True)
+    example = kind_of_examples(existing_run(run_folder).config().data.name)
+    console.print(f"validation {metrics.shown()}, {counted(metrics.examples, example)}", soft_wrap=True)
 
 
 @app.command("export")

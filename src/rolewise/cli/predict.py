@@ -13,10 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from rolewise.cli.options import app, console
-from rolewise.errors import InputError, RunError
-from rolewise.words import as_utf8, counted, print_sentences
-
-_LISTED = 20
+from rolewise.cli.predicted_faults import report_faults
+from rolewise.errors import InputError
+from rolewise.words import as_utf8, print_sentences
 
 
 @app.command("predict")
@@ -72,8 +71,9 @@ def predict_command(
 
     Pictures are read as the training images were. Without --stage and --arm the network is, of the first seed, the last
     student with few bits (the last student where none has), under its own augmentation and distilled, where there is
-    that. A picture that cannot be read is named, the others go on, and the exit code is 1. Texts are given as they are,
-    or in files: a text in each line (.txt), or in the columns that the network was trained on.
+    that. Texts are given as they are, or in files: a text in each line (.txt), or in the columns that the network was
+    trained on. A picture that cannot be read, or a row whose text is empty, is named, the others go on, and the exit
+    code is 1.
 
     Example: rolewise predict runs/photos holiday/ --top 3
 
@@ -152,7 +152,7 @@ def predict_command(
     if draw:
         with _notes_aside(plain):
             console.print(f"Drawn: {draw} (PNG)", soft_wrap=True)
-    _report_faults(found)
+    report_faults([f"{one.path} {one.fault}" for one in found if one.fault], len(found), "picture")
 
 
 def _picture_files(predictor: Any, option: str, folder: str, kind: str, paths: list[Path]) -> list[Path]:
@@ -197,12 +197,3 @@ def _notes_aside(aside: bool) -> Iterator[None]:
     # The console prints to whatever stdout is; set by itself it would hold on to the stream of this moment.
     with contextlib.redirect_stdout(sys.stderr) if aside else contextlib.nullcontext():
         yield
-
-
-def _report_faults(found: list[Any]) -> None:
-    faulty = [one for one in found if one.fault]
-    if not faulty:
-        return
-    listed = "\n".join(f"  {one.path} {one.fault}" for one in faulty[:_LISTED])
-    more = f"\n  and {len(faulty) - _LISTED:,} more" if len(faulty) > _LISTED else ""
-    raise RunError(f"{counted(len(faulty), 'picture')} of {len(found):,} cannot be read:\n{listed}{more}")

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from rolewise.cli.options import console
+from rolewise.cli.predicted_faults import report_faults
 
 
 def takes_texts(place: Path) -> bool:
@@ -55,7 +56,12 @@ def predict_texts(
     """
     from rolewise.cli.foreign import announce_run
     from rolewise.deploy.given_texts import given_texts
-    from rolewise.deploy.text_predictor import text_predictions, text_predictor_of_file, text_predictor_of_run
+    from rolewise.deploy.text_predictor import (
+        TextPrediction,
+        text_predictions,
+        text_predictor_of_file,
+        text_predictor_of_run,
+    )
     from rolewise.deploy.text_tables import text_head, text_lines, texts_as_csv, texts_as_json
     from rolewise.files import write_text
 
@@ -66,12 +72,17 @@ def predict_texts(
             predictor = text_predictor_of_run(place, **chosen)
         else:
             predictor = text_predictor_of_file(place, tokenizer=tokenizer)
-        texts, pairs = given_texts(names, predictor.facts)
+        given = given_texts(names, predictor.facts)
         console.print(f"Network: {predictor.name}", soft_wrap=True)
         found = []
         if not plain:
             console.print(text_head(predictor.facts), soft_wrap=True)
-        for one in text_predictions(predictor, texts, pairs, batch_size=batch_size):
+        whole = [one for one in given if not one.fault]
+        texts, pairs = [one.text for one in whole], [one.pair for one in whole if one.pair is not None]
+        paired = pairs if len(predictor.facts.columns) > 1 else None
+        answers = text_predictions(predictor, texts, paired, batch_size=batch_size)
+        for row in given:
+            one = TextPrediction(row.text, row.pair, fault=row.fault) if row.fault else next(answers)
             found.append(one)
             for line in () if plain else text_lines(predictor.facts, one, top):
                 console.print(line, soft_wrap=True, markup=False)
@@ -83,3 +94,4 @@ def predict_texts(
         write_text(Path(csv), texts_as_csv(predictor.facts, found, top))
         with aside(as_json):
             console.print(f"CSV: {csv}", soft_wrap=True)
+    report_faults([one.fault for one in found if one.fault], len(found), "text")

@@ -60,9 +60,9 @@ Name = Annotated[
 
 def _split_size(value: int | float) -> int | float:
     if value < 2 if isinstance(value, int) else not 0 < value < 1:
-        raise ValueError(f"must be a number of images from 2 up or a fraction between 0 and 1, got {value!r}")
+        raise ValueError(f"must be a number of examples from 2 up or a fraction between 0 and 1, got {value!r}")
     if value > 10**9:
-        raise ValueError(f"must be at most 1,000,000,000 images, got {value!r}")
+        raise ValueError(f"must be at most 1,000,000,000 examples, got {value!r}")
     return value
 
 
@@ -70,7 +70,7 @@ def _split_size(value: int | float) -> int | float:
 SplitSize = Annotated[
     int | float,
     AfterValidator(_split_size),
-    Field(description="number of images from 2 up, or a fraction between 0 and 1"),
+    Field(description="number of examples from 2 up, or a fraction between 0 and 1"),
 ]
 
 

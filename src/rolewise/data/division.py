@@ -82,10 +82,10 @@ def divide(
     stream = derive_seed(split_seed, "test")
     if test_part is None:
         if test is None:
-            rule = f"must be the number of images to hold out: {name!r} has no test set of its own"
+            rule = f"must be the number of examples to hold out: {name!r} has no test set of its own"
             raise InputError.at(("data", "test"), rule)
         if (held := count_of("data.test", test, len(usable))) >= len(usable):
-            rule = f"must leave some of the {len(usable):,} images to train on, got {held:,}; lower it"
+            rule = f"must leave some of the {len(usable):,} examples to train on, got {held:,}; lower it"
             raise InputError.at(("data", "test"), rule)
         fixed = split(train.labels[usable], validation=0, test=test, seed=stream)
         usable, tested = usable[fixed.train], usable[fixed.test]

@@ -22,7 +22,7 @@ def used_images(limit: Limit, pool: int, validation: int | float) -> tuple[int, 
     """
     if not isinstance(limit, ImageLimits):
         if limit is not None and limit > pool:
-            rule = f"must be at most the {pool:,} training images, got {limit:,}; lower it"
+            rule = f"must be at most the {pool:,} training examples, got {limit:,}; lower it"
             raise InputError.at(("data", "limit"), rule)
         return pool if limit is None else limit, validation
     share = validation if isinstance(validation, float) and validation < 1 else 0.0
@@ -32,7 +32,7 @@ def used_images(limit: Limit, pool: int, validation: int | float) -> tuple[int, 
         return pool, validated
     if limit.train + validated > pool:
         left = max(0, pool - validated)
-        rule = f"must be at most the {left:,} images that neither validate nor test, got {limit.train:,}; lower it"
+        rule = f"must be at most the {left:,} examples that neither validate nor test, got {limit.train:,}; lower it"
         raise InputError.at(("data", "limit", "train"), rule)
     return limit.train + validated, validated
 
@@ -73,7 +73,7 @@ def limited_unlabelled(limit: Limit, total: int) -> int:
     used = limit.train if isinstance(limit, ImageLimits) else limit
     if used is not None and used > total:
         path = ("data", "limit", "train") if parts else ("data", "limit")
-        raise InputError.at(path, f"must be at most the {total:,} training images, got {used:,}; lower it")
+        raise InputError.at(path, f"must be at most the {total:,} training examples, got {used:,}; lower it")
     return total if used is None else used
 
 
@@ -88,7 +88,7 @@ def limited_validation(limit: Limit, validation: int) -> int:
         InputError: the limit is above it.
     """
     most = limit.validation if isinstance(limit, ImageLimits) else None
-    return _limited("validation", most, validation, "images that data.validation sets aside")
+    return _limited("validation", most, validation, "examples that data.validation sets aside")
 
 
 def limited_test(limit: Limit, tested: int) -> int:
@@ -102,7 +102,7 @@ def limited_test(limit: Limit, tested: int) -> int:
         InputError: the limit is above it.
     """
     most = limit.test if isinstance(limit, ImageLimits) else None
-    return _limited("test", most, tested, "test images")
+    return _limited("test", most, tested, "test examples")
 
 
 def _limited(part: str, most: int | None, there: int, what: str) -> int:

@@ -51,6 +51,15 @@ def reads_texts(name: str) -> bool:
     return ":" not in name and name in READERS and "tokenizer" in inspect.signature(READERS[name]).parameters
 
 
+def kind_of_examples(name: str) -> str:
+    """Returns the name of one example of a data set: ``text`` or ``image``.
+
+    Args:
+        name: a registered name, or ``package.module:function``.
+    """
+    return "text" if reads_texts(name) else "image"
+
+
 def picture_rules(name: str, arguments: Mapping[str, Any]) -> PictureRules:
     """Returns the rules by which a data set of picture files is read.
 

@@ -93,7 +93,7 @@ def stratified_subset(indices: Tensor, labels: Tensor, num: int, seed: int) -> T
         InputError: there are not so many.
     """
     if not 1 <= num <= len(indices):
-        raise InputError(f"the number of images must be 1 to {len(indices)}, got {num}")
+        raise InputError(f"the number of examples must be 1 to {len(indices)}, got {num}")
     return indices[stratified_order(labels[indices], seed)[:num]].sort().values
 
 
@@ -133,6 +133,6 @@ class SealedTest:
             RunError: it was broken before; the reason of that time is named.
         """
         if self.opened is not None:
-            raise RunError(f"the test set was opened already ({self.opened}); choose on the validation images instead")
+            raise RunError(f"the test set was opened already ({self.opened}); choose on the validation set instead")
         self.opened = reason
         return Opened(self.source, self.indices)

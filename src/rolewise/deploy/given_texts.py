@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rolewise.data.text_table import text_rows
 from rolewise.deploy.text_file_facts import TextFileFacts
 from rolewise.errors import InputError, near
 from rolewise.files import read_text
+from rolewise.words import quoted_value
 
 _LINES, _TABLES = (".txt",), (".tsv", ".csv", ".jsonl", ".ndjson")
 
 
-def given_texts(names: Sequence[str], facts: TextFileFacts) -> tuple[list[str], list[str] | None]:
-    """Returns the texts that arguments stand for, and the second texts of pairs where the network takes such.
+@dataclass(frozen=True)
+class GivenText:
+    """A text, or a pair of texts, that is to be predicted for.
+
+    Args:
+        text: the text.
+        pair: the second text of a pair; None of a single one.
+        fault: its place, and the reason why it is no text; empty where it is one.
+    """
+
+    text: str
+    pair: str | None = None
+    fault: str = ""
+
+
+def given_texts(names: Sequence[str], facts: TextFileFacts) -> list[GivenText]:
+    """Returns the texts that arguments stand for, or pairs where the network takes such, in their order.
+
+    A cell that is empty or no text is a fault of its row alone.
 
     Args:
         names: files, ``.txt`` with a text in each line, or ``.tsv``, ``.csv`` and ``.jsonl`` with the columns that the
@@ -22,31 +42,31 @@ def given_texts(names: Sequence[str], facts: TextFileFacts) -> tuple[list[str], 
         facts: of the network.
 
     Raises:
-        InputError: a file is missing or damaged, has other columns, or a text stands alone where pairs are wanted.
+        InputError: a file is missing or damaged, has no such column, or a text stands alone where pairs are wanted.
     """
-    texts: list[str] = []
-    pairs: list[str] = []
+    found: list[GivenText] = []
     paired = len(facts.columns) > 1
-    for name in names:
+    for number, name in enumerate(names, 1):
         path = Path(name)
         ending = path.suffix.lower()
         if ending in _TABLES and _is_path(name):
             for line, row in text_rows(path, None):
-                cells = [_cell(row, column, f"{path}, line {line}") for column in facts.columns]
-                texts.append(cells[0])
-                pairs += cells[1:]
+                found.append(_row(row, facts.columns, f"{path}, line {line}"))
         elif paired:
             raise InputError(
                 f"the network takes pairs of texts, which stand in the columns {' and '.join(facts.columns)} of a file "
                 f"({', '.join(_TABLES)}), got {name!r}"
             )
         elif ending in _LINES and _is_path(name):
-            texts += [line for line in read_text(path, "file of texts").splitlines() if line.strip()]
+            lines = read_text(path, "file of texts").splitlines()
+            found += [GivenText(line) for line in lines if line.strip()]
+        elif name.strip():
+            found.append(GivenText(name))
         else:
-            texts.append(name)
-    if not texts:
+            found.append(GivenText(name, fault=f"argument {number}: must be a text, got {name!r}; leave it out"))
+    if not found:
         raise InputError(f"{', '.join(names)} must hold at least one text, got none")
-    return texts, pairs if paired else None
+    return found
 
 
 def _is_path(name: str) -> bool:
@@ -59,15 +79,17 @@ def _is_path(name: str) -> bool:
     return False
 
 
-def _cell(row: object, column: str, where: str) -> str:
-    assert isinstance(row, dict)
-    if column not in row:
-        raise InputError(
-            f'{where}: must have the column "{column}", which the network was trained on, got '
-            f"{', '.join(map(str, row))}{near(column, row)}; rename it in the first line"
-        )
-    value = row[column]
-    text = " ".join(map(str, value)) if isinstance(value, list) else value
-    if not isinstance(text, str) or not text.strip():
-        raise InputError(f'{where}: "{column}" must be a text, got {value!r}; fill it in, or remove the row')
-    return text
+def _row(row: Mapping[str, Any], columns: Sequence[str], where: str) -> GivenText:
+    cells, faults = [], []
+    for column in columns:
+        if column not in row:
+            raise InputError(
+                f'{where}: must have the column "{column}", which the network was trained on, got '
+                f"{', '.join(map(str, row))}{near(column, row)}; rename it in the first line"
+            )
+        value = row[column]
+        text = " ".join(map(str, value)) if isinstance(value, list) else value
+        if not isinstance(text, str) or not text.strip():
+            faults.append(f'{where}: "{column}" must be a text, got {quoted_value(value)}; fill it in')
+        cells.append(text if isinstance(text, str) else "")
+    return GivenText(cells[0], cells[1] if len(cells) > 1 else None, faults[0] if faults else "")

@@ -65,12 +65,14 @@ class TextPrediction:
         pair: the second text of a pair; None of a single one.
         values: K probabilities, or K numbers in a regression; none of tags.
         words: of tagging, each word and its tag.
+        fault: the reason why there is no prediction, such as an empty cell; empty where there is one.
     """
 
     text: str
     pair: str | None
     values: tuple[float, ...] = ()
     words: tuple[TaggedWord, ...] = ()
+    fault: str = ""
 
 
 def text_predictor_of_run(root: AnyPath, *, stage: str = "", arm: str = "", seed: int | None = None) -> TextPredictor:

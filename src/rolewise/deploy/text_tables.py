@@ -43,13 +43,16 @@ def text_lines(facts: TextFileFacts, prediction: TextPrediction, top: int) -> It
         top: as of `shown_values`.
     """
     width, answer = _WIDTH - _TEXT - _LABEL - 2, ANSWERS[facts.kind]
+    whole = prediction.text if prediction.pair is None else f"{prediction.text} | {prediction.pair}"
+    name = shortened(whole, _TEXT)
+    if prediction.fault:
+        yield f"{name:<{_TEXT}} no text"
+        return
     if facts.kind == "tagging":
         for one in prediction.words:
             shown = answer.shown(one.probability) if one.tag else "cut off"
             yield f"{shortened(one.word, _TEXT):<{_TEXT}} {shortened(one.tag, _LABEL):<{_LABEL}} {shown:>{width}}"
         return
-    whole = prediction.text if prediction.pair is None else f"{prediction.text} | {prediction.pair}"
-    name = shortened(whole, _TEXT)
     rows = shown_values(facts, prediction, top)
     for label, value in rows:
         yield f"{name:<{_TEXT}} {shortened(label, _LABEL):<{_LABEL}} {answer.shown(value):>{width}}"
@@ -63,7 +66,8 @@ def texts_as_csv(facts: TextFileFacts, found: Sequence[TextPrediction], top: int
 
     Of classification ``class`` and ``probability``, then ``class_2``, ``probability_2`` and so on up to ``top``; of
     several labels or numbers a column for each, by name. Tags have a row for each word: the number of its ``text``,
-    ``word``, ``tag`` and ``probability``.
+    ``word``, ``tag`` and ``probability``. The last column, ``fault``, is the reason why there is no prediction; of tags
+    such a text has one row.
 
     Args:
         facts: of the network.
@@ -72,27 +76,34 @@ def texts_as_csv(facts: TextFileFacts, found: Sequence[TextPrediction], top: int
     """
     if facts.kind == "tagging":
         rows: list[dict[str, Any]] = [
-            {"text": number, "word": one.word, "tag": one.tag or None, "probability": one.probability}
+            {"text": number, "word": one.word, "tag": one.tag or None, "probability": one.probability, "fault": None}
             for number, prediction in enumerate(found, 1)
             for one in prediction.words
         ]
-        return as_csv(rows, ["text", "word", "tag", "probability"])
+        names = ["text", "word", "tag", "probability", "fault"]
+        faults = [
+            {**dict.fromkeys(names), "text": at, "fault": one.fault} for at, one in enumerate(found, 1) if one.fault
+        ]
+        return as_csv(sorted([*rows, *faults], key=lambda row: row["text"]), names)
     names = ["text"] if len(facts.columns) == 1 else ["text", "pair"]
     answer = ANSWERS[facts.kind]
     columns = answer.columns(top, facts.classes)
-    lines = []
+    places, lines = list(map(str, range(len(names) + len(columns) + 1))), []
     for one in found:
-        shown = [cell for pair in shown_values(facts, one, top) for cell in pair]
-        cells = shown if answer.is_ranked else list(one.values)
+        if one.fault:
+            cells: list[Any] = [None] * len(columns)
+        elif answer.is_ranked:
+            cells = [cell for pair in shown_values(facts, one, top) for cell in pair]
+        else:
+            cells = list(one.values)
         given = [one.text, one.pair][: len(names)]
         # By place: a label may be called as the columns around it are.
-        lines.append(dict(zip(map(str, range(len(names) + len(cells))), [*given, *cells], strict=True)))
-    head = as_csv([], [*names, *columns])
-    return head + as_csv(lines, list(map(str, range(len(names) + len(columns))))).partition("\n")[2]
+        lines.append(dict(zip(places, [*given, *cells, one.fault or None], strict=True)))
+    return as_csv([], [*names, *columns, "fault"]) + as_csv(lines, places).partition("\n")[2]
 
 
 def text_as_json(facts: TextFileFacts, prediction: TextPrediction, top: int = 0) -> dict[str, Any]:
-    """Returns one prediction as plain values: ``predictions``, or ``words`` with their tags.
+    """Returns one prediction as plain values: ``predictions``, ``words`` with their tags, or a ``fault`` instead.
 
     Args:
         facts: of the network.
@@ -100,6 +111,8 @@ def text_as_json(facts: TextFileFacts, prediction: TextPrediction, top: int = 0)
         top: number of classes; of several labels and numbers all are given.
     """
     given = {"text": prediction.text} | ({} if prediction.pair is None else {"pair": prediction.pair})
+    if prediction.fault:
+        return {**given, "fault": prediction.fault}
     answer = ANSWERS[facts.kind]
     if facts.kind == "tagging":
         words = [

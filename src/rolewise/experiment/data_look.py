@@ -203,7 +203,9 @@ def _counts(divided: Division, section: DataSection, seed: int, classes: Sequenc
 
 def _validation_fault(validation: int | float, usable: int) -> str | None:
     count = count_of("validation", validation, usable)
-    return None if count < usable else f"must leave some of the {usable:,} images to train on, got {count:,}; lower it"
+    return (
+        None if count < usable else f"must leave some of the {usable:,} examples to train on, got {count:,}; lower it"
+    )
 
 
 def _by_class(labels: Tensor, number: int) -> list[int]:

@@ -108,7 +108,9 @@ def data_faults(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
         yield ("data", "arguments", key), fault
     if section.name in ("digits", "digit_pairs") and section.test is None:
         some = 497 if section.name == "digits" else 298
-        rule = f"must be the number of images to hold out: {section.name} has no test set of its own; add test: {some}"
+        rule = (
+            f"must be the number of examples to hold out: {section.name} has no test set of its own; add test: {some}"
+        )
         yield ("data", "test"), rule
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
+from rolewise.data.reading_rules import kind_of_examples
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.begun_folder import TRACEBACK
@@ -49,6 +50,7 @@ class RunPlan:
         seconds: estimated least seconds of the remaining stages.
         times: seconds of each remaining stage in one process.
         stacked: by role whose search trains its members as one, what an image takes so over what it takes apart.
+        example: name of one that is trained on: image or text.
     """
 
     stages: list[Stage]
@@ -58,6 +60,7 @@ class RunPlan:
     seconds: float
     times: dict[str, float] = field(default_factory=dict)
     stacked: dict[str, float] = field(default_factory=dict)
+    example: str = "image"
 
     @property
     def search_images(self) -> int:
@@ -96,7 +99,8 @@ def plan_of_run(config: ExperimentConfig, stages: list[Stage], done: Collection[
     # A search is spread over as many workers as it has jobs, be they members or stacks of them.
     spread = min(max(1, workers // len(config.seeds)), config.search.jobs)
     seconds = run_seconds(todo, found.seconds, workers, spread)
-    return RunPlan(stages, len(stages) - len(todo), images, steps, seconds, found.seconds, found.stacked)
+    kind = kind_of_examples(config.data.name)
+    return RunPlan(stages, len(stages) - len(todo), images, steps, seconds, found.seconds, found.stacked, kind)
 
 
 def images_of(run: RunFolder, stage: Stage) -> int:

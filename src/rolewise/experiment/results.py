@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rolewise.config.schema import ExperimentConfig
+from rolewise.data.reading_rules import kind_of_examples, reads_texts
 from rolewise.experiment import builders
 from rolewise.experiment.arms import Arm, arms_of, control_of, labels_of
 from rolewise.experiment.role_section import section_of
@@ -89,6 +90,8 @@ def write_results(run: RunFolder) -> dict[str, Any]:
         "metrics": [info.as_json() for info in task.metrics],
         "seeds": list(config.seeds),
         "test_images": next(iter(tests.values()))["test_images"],
+        # Images are what results without this word are of.
+        **({"example": kind_of_examples(config.data.name)} if reads_texts(config.data.name) else {}),
         "control": {arm.name: control_of(config, arm) for arm in _all_arms(config)},
         "teachers": [
             {"augmentation": name} | _cost(run, config, f"teacher-{name}") | _measured(config, tests, f"teacher-{name}")

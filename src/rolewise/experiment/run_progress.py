@@ -64,7 +64,7 @@ class Display:
         print_sentences(
             self._console,
             f"{self._out}: {counted(len(plan.stages), 'stage')} ({plan.done} done), {counted(steps, 'step')} on "
-            f"{counted(images, 'image')}{searched}{left}",
+            f"{counted(images, plan.example)}{searched}{left}",
         )
         self._kind = {stage.name: stage.kind for stage in todo}
         weights: Mapping[str, float] = plan.times or plan.images

@@ -128,7 +128,7 @@ def _of_stages(run: RunFolder) -> RunScores:
 def _unfinished(name: str, done: int, trainings: int) -> str:
     return (
         f"{name} is not finished: {done} of {counted(trainings, 'training')} are done, and its test set stays sealed "
-        "until all are. The scores are of validation images; a search may have chosen by these."
+        "until all are. The scores are of the validation set; a search may have chosen by these."
     )
 
 

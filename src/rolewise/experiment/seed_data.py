@@ -80,7 +80,7 @@ class SeedData:
         if images is None or images == len(indices):
             return indices
         if images > len(indices):
-            raise InputError(f"images must be at most the {len(indices)} that may be trained on, got {images}")
+            raise InputError(f"images must be at most the {len(indices)} examples that may be trained on, got {images}")
         return stratified_subset(indices, self.source.labels, images, derive_seed(self.seed, stream))
 
     def seen_by(self, role: str, source: Source | None = None) -> Source:

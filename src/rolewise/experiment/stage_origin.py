@@ -11,6 +11,7 @@ from rolewise.config import load_experiment_config
 from rolewise.config.faults import dotted
 from rolewise.config.network_sections import ModelSection
 from rolewise.config.schema import ExperimentConfig
+from rolewise.data.reading_rules import kind_of_examples
 from rolewise.errors import InputError
 from rolewise.experiment.role_section import section_of
 from rolewise.experiment.seed_data import SeedData, seed_data_of
@@ -54,10 +55,11 @@ def _own_remarks(config: ExperimentConfig, setting: WeightSetting) -> Iterator[s
         return
     trained = seed_data_of(other, stage.seed, CPU)
     seen = trained.final_indices(section.images, unseen=stage.unseen)
+    kind = kind_of_examples(config.data.name)
     for seed in config.seeds:
         data = seed_data_of(config, seed, CPU)
         if count := int(torch.isin(data.validation, seen).sum()):
-            yield _on_validation(setting, count, len(data.validation), seed)
+            yield _on_validation(setting, count, len(data.validation), seed, kind)
         if setting.role != "teacher":
             continue
         if (remark := _input_remark(config, setting.file, trained, data, section.model)) is not None:
@@ -69,16 +71,17 @@ def _remarks_on_teachers(config: ExperimentConfig, setting: WeightSetting) -> It
     where = f"{dotted(setting.steps)}: {setting.file} was distilled from a teacher"
     behind = images_behind(setting.file, config)
     if behind is None:
-        yield f"{where} whose training images are unknown: it may know of validation or test images by its teacher."
+        yield f"{where} whose training data are unknown: it may know of the validation or test set by its teacher."
         return
     if not behind:
         return
+    kind = kind_of_examples(config.data.name)
     for seed in config.seeds:
         data = seed_data_of(config, seed, CPU)
-        parts = [(data.source, data.validation, f"validation images of seed {seed}")]
+        parts = [(data.source, data.validation, f"validation {kind}s of seed {seed}")]
         if seed == config.seeds[0]:
             opened = data.test.open(f"whether a teacher of {setting.file} was trained on it")
-            parts.insert(0, (opened.source, opened.indices, "test images"))
+            parts.insert(0, (opened.source, opened.indices, f"test {kind}s"))
         for source, indices, part in parts:
             count = sum(mark in behind for mark in image_digests(source, indices))
             # Copies in a data set explain a few, as in the remarks on the network's own images.
@@ -95,9 +98,10 @@ def _by_digests(config: ExperimentConfig, setting: WeightSetting, root: Path) ->
     if seen is None:
         yield (
             f"{dotted(setting.steps)}: {setting.file} was trained on other data, or is from a file itself: whether it "
-            "has seen validation or test images of this experiment is unknown."
+            "has seen the validation or test set of this experiment is unknown."
         )
         return
+    kind = kind_of_examples(config.data.name)
     for seed in config.seeds:
         data = seed_data_of(config, seed, CPU)
         if seed == config.seeds[0]:
@@ -105,18 +109,18 @@ def _by_digests(config: ExperimentConfig, setting: WeightSetting, root: Path) ->
             tested = sum(mark in seen for mark in image_digests(opened.source, opened.indices))
             if tested > MOST_TESTED * len(opened.indices):
                 raise InputError(
-                    f"must not have been trained on test images, and {setting.file} was trained on {tested:,} of the "
+                    f"must not have been trained on test {kind}s, and {setting.file} was trained on {tested:,} of the "
                     f"{len(opened.indices):,} of this experiment: no test figure would mean anything; divide the data "
                     f"as {root / 'config.yaml'} does (data.split_seed, data.test, data.limit), or take other weights"
                 )
             if tested:
                 yield (
-                    f"{dotted(setting.steps)}: {counted(tested, 'test image')} of {len(opened.indices):,} have the "
-                    f"pixels of images that {setting.file} was trained on."
+                    f"{dotted(setting.steps)}: {counted(tested, f'test {kind}')} of {len(opened.indices):,} have the "
+                    f"{'tokens' if kind == 'text' else 'pixels'} of {kind}s that {setting.file} was trained on."
                 )
         count = sum(mark in seen for mark in image_digests(data.source, data.validation))
         if count:
-            yield _on_validation(setting, count, len(data.validation), seed)
+            yield _on_validation(setting, count, len(data.validation), seed, kind)
 
 
 def _input_remarks_of_other_data(
@@ -133,9 +137,9 @@ def _input_remarks_of_other_data(
         yield remark
 
 
-def _on_validation(setting: WeightSetting, count: int, number: int, seed: int) -> str:
+def _on_validation(setting: WeightSetting, count: int, number: int, seed: int, kind: str) -> str:
     return (
-        f"{dotted(setting.steps)}: {setting.file} was trained on {count} of the {number} validation images of seed "
+        f"{dotted(setting.steps)}: {setting.file} was trained on {count} of the {number} validation {kind}s of seed "
         f"{seed}: figures on them, and what a search picks by them, are too good. Take weights of seed {seed} for it, "
         "or read the test figures alone."
     )

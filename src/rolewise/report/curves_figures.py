@@ -49,7 +49,7 @@ def curves_figure(curves: Mapping[str, Mapping[str, Sequence[Record]]], metric: 
     caption = (
         f"Mean over seeds. Blue: with distillation; amber, dashed: without. {len(panels)} figures of small panels, one "
         "for each augmentation, on the same axes. The training loss is each arm's own: those with and without "
-        f"distillation differ in it. Validation {metric.title} is shown where no arm was trained on those images."
+        f"distillation differ in it. Validation {metric.title} is shown where no arm was trained on that set."
     )
     for student, parts in phases.items():
         if parts:

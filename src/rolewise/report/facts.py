@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from rolewise.report.run_data import RunData
+from rolewise.results_format import example_of
 from rolewise.words import counted, duration
 
 #: A name, its value, and whether it is code on a line of its own.
@@ -26,7 +27,11 @@ def run_facts(data: RunData) -> list[Fact]:
     stages = (data.timing or {}).get("stages", {})
     took = f"{_spent(sum(stages.values()))} in {counted(len(stages), 'stage')}" if stages else ""
     results = data.results or {}
-    test = f"{results['test_images']:,} images, opened once" if "test_images" in results else "still sealed"
+    test = (
+        f"{counted(results['test_images'], example_of(results))}, opened once"
+        if "test_images" in results
+        else "still sealed"
+    )
     rows = [*_started(data.root), ("Time of all processes", took, False), ("Data", _data_name(data.config), False)]
     rows.append(("Taught by others", _chains(data.config), False))
     return [fact for fact in [*rows, ("Test set", test, False), *machine_facts(data.environment)] if fact[1]]

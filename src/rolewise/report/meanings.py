@@ -11,13 +11,13 @@ MEANINGS = {
     ),
     "arm": (
         "arm",
-        "One cell of the comparison: a student, the augmentation of its images, with or without distillation from a "
-        "teacher. none+distill is trained on unchanged images with distillation.",
+        "One cell of the comparison: a student, the augmentation of what it sees, with or without distillation from a "
+        "teacher. none+distill is trained without augmentation, with distillation.",
     ),
     "control": (
         "control",
         "The arm that others are compared with: the same student under the augmentation that arms.control names, which "
-        "is none, of unchanged images, by default.",
+        "is none, without augmentation, by default.",
     ),
     "interval": (
         "95% interval",
@@ -35,7 +35,7 @@ MEANINGS = {
     "role": ("role", "Who an augmentation is for: the teacher, or one of the students."),
     "schedule": (
         "schedule",
-        "Which operations change the images of a role, how often and how strongly, over the time of training.",
+        "Which operations change what a role sees, how often and how strongly, over the time of training.",
     ),
     "policy": ("policy", "A schedule at one moment: the probability and the strength of each operation."),
     "member": ("member", "One of the trainings that a search holds side by side, each under a policy of its own."),

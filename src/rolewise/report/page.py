@@ -24,7 +24,7 @@ from rolewise.report.rendering import render
 from rolewise.report.run_data import RunData, read_run
 from rolewise.report.searched_numbers import searched_numbers
 from rolewise.report.strips import seen_texts, views
-from rolewise.results_format import values_of
+from rolewise.results_format import example_of, values_of
 from rolewise.statistics import (
     ArmRow,
     Estimate,
@@ -99,6 +99,7 @@ def _content(data: RunData) -> dict[str, Any]:
         "curves_figure": _curves(data),
         "gradients_figure": _gradients(data, rows),
         "costs": costs_table(data),
+        "examples": f"{example_of(data.results)}s",
         "classes": data.classes,
         "config": data.config,
         "environment": data.environment,

@@ -13,9 +13,11 @@ from rolewise.report.classes_figure import StudentClasses, classes_figure, class
 from rolewise.report.confusion_table import confusion_table
 from rolewise.report.galleries import galleries_of
 from rolewise.report.run_data import RunData
+from rolewise.results_format import example_of
 from rolewise.seals import ANEW
 from rolewise.statistics.answers import run_answers
 from rolewise.statistics.class_answers import class_accuracy, confusion
+from rolewise.words import counted
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def _image_by_image(data: RunData, every: Sequence[ComparedNetworks]) -> dict[st
     labels, answers = data.predictions["labels"], [one.held(data, "answers") for one in every]
     count = 1 + max(int(labels.max()), *(int(one.max()) for held in answers for one in held.values()))
     names = [*data.classes, *(str(number) for number in range(len(data.classes), count))]
+    example = example_of(data.results)
     students = [
         StudentClasses(
             one.student,
@@ -74,7 +77,7 @@ def _image_by_image(data: RunData, every: Sequence[ComparedNetworks]) -> dict[st
         for one, held in zip(every, answers, strict=True)
     ]
     return {
-        "classes_figure": classes_figure(students, names, "accuracy", "accuracy on the images of a class, %"),
+        "classes_figure": classes_figure(students, names, "accuracy", f"accuracy on the {example}s of a class, %"),
         "confusion": [
             confusion_table(one.student, one.arm, confusion(labels, held[one.main], len(names)), names)
             for one, held in zip(every, answers, strict=True)
@@ -84,7 +87,7 @@ def _image_by_image(data: RunData, every: Sequence[ComparedNetworks]) -> dict[st
             for one, held in zip(every, answers, strict=True)
             for gallery in galleries_of(one.student, one.main, held, data.predictions, names)
         ],
-        "told_apart": f"{len(names)} classes, {len(labels):,} images.",
+        "told_apart": f"{len(names)} classes, {counted(len(labels), example)}.",
     }
 
 
@@ -107,7 +110,7 @@ def _class_by_class(data: RunData, every: Sequence[ComparedNetworks]) -> dict[st
             for one in every
             if masks
         ],
-        "told_apart": f"{len(names)} classes, {data.results['test_images']:,} images.",
+        "told_apart": f"{len(names)} classes, {counted(data.results['test_images'], example_of(data.results))}.",
     }
 
 

@@ -41,4 +41,8 @@ def comparisons(data: StudyData, known: PartContrasts | None = None) -> tuple[in
 def study_cautions(data: StudyData, known: PartContrasts) -> list[str]:
     """Returns the cautions on the page's intervals and its number of comparisons; none where it makes no comparison."""
     metrics, judged = comparisons(data, known)
-    return [looked_at(metrics, judged, len(data.questions)), fixed_test_set()] if judged or data.questions else []
+    return (
+        [looked_at(metrics, judged, len(data.questions)), fixed_test_set(example="example")]
+        if judged or data.questions
+        else []
+    )

@@ -49,12 +49,11 @@ def latex_text(text: str) -> str:
 def table_note(table: ScoreTable) -> str:
     """Returns the note of a table: what is missing, the images, n, the meaning of ±, and the mark of the best."""
     count = table.common_count
-    images = "the test set" if table.part == "test" else "validation images"
     spread = "" if count == 1 else ": mean ± sample standard deviation over seeds"
     number = "" if count is None else f", n = {count}"
     directions = [column.info for column in table.columns if column.has_best]
     lower = [info.title for info in directions if not info.higher_is_better]
-    sentences = [f"Scores on {images} at the last epoch{spread}{number}."]
+    sentences = [f"Scores on the {table.part} set at the last epoch{spread}{number}."]
     if lower:
         sentences.append(f"Lower is better: {', '.join(lower)}.")
     if any(best_rows(table, column) for column in table.columns):

@@ -155,7 +155,7 @@ def _evidence(one: ArmDifference) -> str:
         if found.count == 1:
             return "one seed, which says nothing about noise"
         return "every seed alike, so that the noise is unknown" if found.mean else "the same in every seed"
-    seeds = "one seed, over its test images" if one.of_images else f"{found.count} seeds"
+    seeds = "one seed, over its test set" if one.of_images else f"{found.count} seeds"
     return f"{_interval(found, one.metric)}, {seeds}; {noise_words(one.noise, one.family)}, {_p_values(one)}"
 
 

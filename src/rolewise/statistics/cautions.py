@@ -27,7 +27,11 @@ def sampling_error(accuracy: float, images: int) -> float:
 
 
 def fixed_test_set(
-    metric: MetricInfo = ACCURACY, value: float | None = None, images: int | None = None, error: float | None = None
+    metric: MetricInfo = ACCURACY,
+    value: float | None = None,
+    images: int | None = None,
+    error: float | None = None,
+    example: str = "image",
 ) -> str:
     """Returns the caution that every interval over seeds needs: one test set, and seeds that share their images.
 
@@ -36,16 +40,17 @@ def fixed_test_set(
         value: its best mean; None where it is not known.
         images: of the test set; None likewise.
         error: the standard error of the value that the choice of test images gives; None likewise.
+        example: name of one of them.
     """
     size = ""
     if value is not None and images and error is not None:
         size = (
-            f": {counted(images, 'image')}, which give {_with_article(metric.title)} of {metric.shown(value)} a "
+            f": {counted(images, example)}, which give {_with_article(metric.title)} of {metric.shown(value)} a "
             f"standard error of {metric.value(error)}{metric.change_unit} by themselves"
         )
     return (
         "Intervals and p values hold what differs between trainings from seed to seed. All seeds are tested on one "
-        f"fixed test set{size}; what another one would change is in no interval. Seeds draw their training images "
+        f"fixed test set{size}; what another one would change is in no interval. Seeds draw their training {example}s "
         "from the same pool and share many of them, teachers most, so that they are not independent either."
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rolewise.errors import InputError
 from rolewise.metric_info import ACCURACY, MetricInfo
-from rolewise.results_format import as_current, metrics_of, primary_values, unmeasured
+from rolewise.results_format import as_current, example_of, metrics_of, primary_values, unmeasured
 from rolewise.statistics.alike_arms import alike_arms
 from rolewise.statistics.cautions import fixed_test_set, sampling_error
 from rolewise.statistics.estimates import Estimate, adjusted_together, estimate, paired
@@ -220,7 +220,7 @@ def caution(results: Any, rows: list[ArmRow]) -> str:
     """
     lost = unmeasured(as_current(results)) if isinstance(results, dict) else []
     if not rows:
-        return " ".join([*lost, fixed_test_set()])
+        return " ".join([*lost, fixed_test_set(example=example_of(results))])
     best = best_of(rows)
     images = results.get("test_images") if isinstance(results, dict) else None
     error = None
@@ -228,7 +228,8 @@ def caution(results: Any, rows: list[ArmRow]) -> str:
         error = sampling_error(best.score.mean, images)
     elif isinstance(results, dict):
         error = _measured_error(results, best)
-    general = fixed_test_set(best.metric, best.score.mean, images if isinstance(images, int) else None, error)
+    known = images if isinstance(images, int) else None
+    general = fixed_test_set(best.metric, best.score.mean, known, error, example_of(results))
     return " ".join([*lost, general, *alike_arms(rows)])
 
 

@@ -54,7 +54,7 @@ def order_sentence(answers: StudyAnswers, student: str) -> str:
     if len(finished) < 2:
         return f"There is no order of fewer than two finished settings.{unfinished}"
     rivals = sum(cell.is_rival for cell in finished)
-    by = "on validation images" if answers.ordered_by == "validation" else "on the test set, which then chooses"
+    by = "on the validation set" if answers.ordered_by == "validation" else "on the test set, which then chooses"
     single = finished[0].of_seeds == 1
     why = "one seed says nothing about noise" if single else f"Holm over {len(finished) - 1}"
     return (

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from rolewise.config import ExperimentConfig
+from rolewise.data.reading_rules import kind_of_examples
 from rolewise.distill.settings import method_key
 from rolewise.experiment import builders
 from rolewise.experiment.estimate import estimated_seconds, stage_seconds
@@ -38,6 +39,7 @@ class StudyPlan:
         measurements: keys of the measurements that are left, of each network once all are trained.
         times: seconds of each remaining job in one process, by its name.
         uncounted: names of the measurements that are left, beside accuracy, whose time is in no estimate.
+        example: name of one that is trained on: image or text; example where the cells differ in it.
     """
 
     cells: int
@@ -51,6 +53,7 @@ class StudyPlan:
     measurements: frozenset[str] = field(repr=False)
     times: dict[str, float] = field(repr=False, default_factory=dict)
     uncounted: tuple[str, ...] = ()
+    example: str = "image"
 
 
 def plan_of(folder: StudyFolder, graph: JobGraph, configs: Mapping[str, ExperimentConfig], workers: int) -> StudyPlan:
@@ -75,6 +78,7 @@ def plan_of(folder: StudyFolder, graph: JobGraph, configs: Mapping[str, Experime
         if stage.kind == "arm"
     }
     times = _times(configs, left, unmeasured, images)
+    kinds = {kind_of_examples(config.data.name) for config in configs.values()}
     return StudyPlan(
         cells=len(graph.keys),
         rows=len(rows),
@@ -86,6 +90,7 @@ def plan_of(folder: StudyFolder, graph: JobGraph, configs: Mapping[str, Experime
         workers=workers,
         measurements=frozenset(job.key for job in unmeasured),
         times=times,
+        example=kinds.pop() if len(kinds) == 1 else "example",
     )
 
 

@@ -69,7 +69,7 @@ class StudyDisplay:
             f"{self._out}: {counted(plan.cells, 'cell')}, {counted(plan.rows, 'row')}; "
             f"{counted(plan.jobs, 'stage')} to train ({plan.done:,} done; "
             f"{shared:,} more {'is' if shared == 1 else 'are'} shared between cells), "
-            f"{counted(sum(plan.images.values()), 'image')} left, {counted(plan.workers, 'worker')}{left}",
+            f"{counted(sum(plan.images.values()), plan.example)} left, {counted(plan.workers, 'worker')}{left}",
         )
         self._cells_of = graph.cells_of()
         for cell, keys in graph.keys.items():
@@ -146,7 +146,7 @@ class StudyDisplay:
         rate = self._images / max(spent, 1e-9)
         parts = {name: part_done(text) for name, text in list(self._now.values())}
         left = remaining_seconds(self._plan.times, self._ended, parts, spent, self._plan.seconds)
-        return f", {rate:,.0f} images/s" + (f", {duration(left)} remaining" if left else "")
+        return f", {rate:,.0f} {self._plan.example}s/s" + (f", {duration(left)} remaining" if left else "")
 
     def _table(self) -> Group:
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")

@@ -32,6 +32,9 @@ class TensorFeed:
         device: of the batches.
     """
 
+    #: What an example is called: of what kind it is is not known.
+    example = "example"
+
     def __init__(
         self, inputs: Tensor, targets: Tensor | None, batch_size: int, *, seed: int | None, device: torch.device
     ) -> None:
@@ -68,6 +71,9 @@ class LoaderFeed:
         device: of the batches.
         names: the keys of inputs and labels in batches that are mappings (see `rolewise.Distiller`).
     """
+
+    #: What an example is called: of what kind it is is not known.
+    example = "example"
 
     def __init__(
         self,

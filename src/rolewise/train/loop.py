@@ -99,7 +99,8 @@ def fit(
                     left = f", {duration(to_go)} remaining"
                 place = f"epoch {trainee.epoch}/{epochs}" + (f" ({entry['phase']})" if "phase" in entry else "")
                 if ranks.rank == 0:
-                    on_epoch(f"{place}, loss {entry['train_loss']:.3f}, {speed:,.0f} images/s{left}")
+                    example = getattr(trainee.feed, "example", "image")
+                    on_epoch(f"{place}, loss {entry['train_loss']:.3f}, {speed:,.0f} {example}s/s{left}")
                 if trainee.epoch == epochs or not pause():
                     continue
             if interrupted.is_set():

@@ -50,6 +50,8 @@ class TextFeed:
 
     #: V, where epoch e shows each text as view e modulo V does; None where each epoch is drawn anew.
     views: int | None = None
+    #: What an example is called.
+    example = "text"
     #: Texts are not mixed; so that all feeds have one form.
     mixing: None = None
 

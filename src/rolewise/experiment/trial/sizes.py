@@ -40,7 +40,7 @@ def size_faults(
             if own_test is None and tested >= usable:
                 yield (
                     ("data", "test"),
-                    f"must leave some of the {usable:,} images to train on, got {tested:,}; lower it",
+                    f"must leave some of the {usable:,} examples to train on, got {tested:,}; lower it",
                 )
                 return
             if own_test is not None and not 1 <= tested <= own_test:
@@ -58,7 +58,7 @@ def size_faults(
         return
     validation = count_of("validation", validating, usable) if own is None else 0
     if labelled and validation >= usable:
-        rule = f"must leave some of the {usable:,} images to train on, got {validation:,}"
+        rule = f"must leave some of the {usable:,} examples to train on, got {validation:,}"
         yield ("data", "validation"), f"{rule}; lower it" + (", or raise data.limit" if data.limit else "")
         return
     yield from _roles(config, usable - validation)
@@ -79,4 +79,4 @@ def _roles(config: ExperimentConfig, trained: int) -> Iterator[tuple[Steps, str]
             wanted.append((("search", f"{role}_images"), images))
     for steps, images in wanted:
         if images is not None and images > trained:
-            yield steps, f"must be at most the {trained:,} images that may be trained on, got {images:,}; lower it"
+            yield steps, f"must be at most the {trained:,} examples that may be trained on, got {images:,}; lower it"
