@@ -64,7 +64,7 @@ IN_CONFIGS: dict[str, tuple[str, str, str, str]] = {
     "a data set": ("name: digits", "name: digit", "c.yaml:4  data.name", 'did you mean "digits"'),
     "no test images": (", test: 300", "", "c.yaml:4  data.test", "add test: 497"),
     "too many to validate": ("validation: 100", "validation: 5000", "c.yaml:4  data.validation", "lower it"),
-    "too many to train": ("images: 90", "images: 9000", "c.yaml:12  students[0].images", "at most the 1,397 images"),
+    "too many to train": ("images: 90", "images: 9000", "c.yaml:12  students[0].images", "at most the 1,397 examples"),
     "a preset": ("student: [none]", "student: [randaugmnt]", "c.yaml:17  arms.student[0]", 'mean "randaugment"?'),
     "a preset's argument": ("student: [none]", "student: [{name: randaugment, num_op: 2}]", "num_op", '"num_ops"?'),
     "a schedule's file": ("student: [none]", "student: [no.json]", "c.yaml:17  arms.student[0]", "check the path"),

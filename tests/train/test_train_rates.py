@@ -116,7 +116,7 @@ def test_constant() -> None:
         (lambda: OptimizerSettings(learning_rate=math.nan), "learning_rate must be .*, got nan"),
         (lambda: OptimizerSettings(momentum=1), "momentum must be below 1, got 1"),
         (lambda: OptimizerSettings(betas=(0.9, 1.0)), "betas must be below 1"),
-        (lambda: OptimizerSettings(rate=1), "rate no such setting"),
+        (lambda: OptimizerSettings(rate=1), "rate: no such setting"),
         (lambda: RateSchedule(milestones=(30, 60)), "milestones must be a fraction of training"),
         (lambda: RateSchedule(warmup=1.0), "warmup must be below 1, got 1; shorten it"),
         (lambda: RateSchedule(warmup="5 weeks"), "warmup must be .* such as \"5 epochs\" or .*, got '5 weeks'"),
