@@ -54,7 +54,8 @@ def drawn_texts(rows: Mapping[str, Sequence[str]], hidden: str) -> Any:
     import matplotlib
     from PIL import Image, ImageDraw, ImageFont
 
-    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf", _FONT_SIZE)
+    # A path as text: Pillow 10.0 takes no other.
+    font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf"), _FONT_SIZE)
     letter = font.getlength("m")
     label = max(map(len, rows)) + 2
     count = len(next(iter(rows.values())))
