@@ -89,3 +89,22 @@ def test_what_does_not_go_with_it_is_refused_with_its_place(settings: list[str],
     with pytest.raises(ConfigError) as caught:
         load(QUICK, [*SMALL, *settings])
     assert words in str(caught.value), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cache", "views", "rows"),
+    [
+        ("{views: clean}", 1, 10 * 2),
+        ("{views: 3}", 3, 10 * 2),
+        ("{views: replay, precision: float32}", 4, 10 * 4),
+        ("{views: clean, top: 2}", 1, 2 * (2 + 4)),
+    ],
+)
+def test_outputs_beyond_the_limit_are_a_fault_of_the_config(cache: str, views: int, rows: int) -> None:
+    """Two bytes, or four, for each of ten classes, or of the largest with its number, and one for each row."""
+    size = views * 50 * (rows + 1) / 1e9
+    sets = [f"distill.cache={cache}", "students[0].images=50", "students[0].train.epochs=4"]
+    sets += [f"distill.view={'clean' if 'clean' in cache else 'shared'}"]
+    load(QUICK, [*sets, f"distill.cache.limit_gb={size}"])
+    with pytest.raises(ConfigError, match=rf"distill\.cache: the outputs of {views} views of 50 examples take"):
+        load(QUICK, [*sets, f"distill.cache.limit_gb={size * 0.999}"])

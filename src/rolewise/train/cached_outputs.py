@@ -73,6 +73,34 @@ def packed(values: Mapping[str, Tensor], settings: CacheSection) -> dict[str, Te
     return {"largest": largest.to(kind), "classes": classes.to(torch.int32)}
 
 
+def logit_columns(settings: CacheSection, classes: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Returns the arrays in which logits [B, K] are kept: by name the type and the shape of a row.
+
+    Args:
+        settings: of the cache.
+        classes: K.
+    """
+    empty = packed({"logits": torch.zeros(1, classes)}, settings)
+    return {name: (str(value.dtype).removeprefix("torch."), tuple(value.shape[1:])) for name, value in empty.items()}
+
+
+def size_fault(settings: CacheSection, views: int, rows: int, size: int) -> str:
+    """Returns the reason why outputs exceed the limit, and the remedy; empty where they do not.
+
+    Args:
+        settings: of the cache.
+        views: number of views.
+        rows: number of examples.
+        size: bytes of all views.
+    """
+    if size <= settings.limit_gb * 1e9:
+        return ""
+    return (
+        f"the outputs of {views:,} views of {rows:,} examples take {size / 1e9:.3g} GB, more than limit_gb "
+        f"{settings.limit_gb:g}; raise it, set top to a few classes, or take fewer views"
+    )
+
+
 def spread(largest: Tensor, classes: Tensor, num_classes: int) -> Tensor:
     """Returns log-probabilities [B, K] of which a few are known and the others share what is left evenly.
 

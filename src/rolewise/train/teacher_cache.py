@@ -19,7 +19,7 @@ from rolewise.distill import Distiller
 from rolewise.distill.teacher_digest import TeacherDigests
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, as_path, digest_of, read_json, write_json
-from rolewise.train.cached_outputs import check_cached, packed, rows_of, spread, teacher_values
+from rolewise.train.cached_outputs import check_cached, packed, rows_of, size_fault, spread, teacher_values
 from rolewise.train.source_feed import SourceFeed
 from rolewise.train.view_file import ViewFile
 
@@ -62,12 +62,8 @@ class TeacherCache:
         self.files = {role: self.folder / digest_of(fields)[:32] for role, fields in self._fields.items()}
         self._columns = {role: self._form(role) for role in distiller.teaching}
         self._views: dict[str, tuple[int, ViewFile]] = {}
-        if self.bytes > settings.limit_gb * 1e9:
-            raise InputError(
-                f"distill.cache: the outputs of {self.views} views of {len(self.indices):,} examples take "
-                f"{self.bytes / 1e9:.3g} GB, more than limit_gb {settings.limit_gb:g}; raise it, set top to a few "
-                "classes, or take fewer views"
-            )
+        if fault := size_fault(settings, self.views, len(self.indices), self.bytes):
+            raise InputError(f"distill.cache: {fault}")
 
     @property
     def views(self) -> int:

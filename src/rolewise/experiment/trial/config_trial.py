@@ -108,8 +108,7 @@ class Trial:
             yield ("task",), fault
             return
         yield from metric_trial_faults(config, images, faulty, self._once)
-        if images.counts is not None:
-            yield from size_faults(config, *images.counts, labelled=images.labelled, own=images.validating)
+        yield from size_faults(config, images)
         if not images.labelled:
             yield from unlabelled_faults(config)
         if images.texts is not None:

@@ -11,21 +11,21 @@ from rolewise.data.splits import count_of
 from rolewise.data.unlabelled import validation_fault
 from rolewise.errors import InputError
 from rolewise.experiment.stage_graph import stages_of
+from rolewise.experiment.trial.cache_size import cache_size_faults
+from rolewise.experiment.trial.image_facts import ImageFacts
 from rolewise.experiment.trial.moment_trial import moment_faults
 
 
-def size_faults(
-    config: ExperimentConfig, total: int, own_test: int | None, *, labelled: bool = True, own: int | None = None
-) -> Iterator[tuple[Steps, str]]:
+def size_faults(config: ExperimentConfig, images: ImageFacts) -> Iterator[tuple[Steps, str]]:
     """Yields (path, message) for every number of images that the data cannot give; what depends on it is left out.
 
     Args:
         config: the experiment.
-        total: number of training images in the data set.
-        own_test: number of test images of its own; None where it has none.
-        labelled: whether the training images have classes; validation images are drawn from the others where not.
-        own: number of the training images that the set itself sets aside for validation; None where they are drawn.
+        images: of the data set; nothing is judged where it is not known how many there are.
     """
+    if images.counts is None:
+        return
+    (total, own_test), labelled, own = images.counts, images.labelled, images.validating
     data, usable = config.data, total - (own or 0)
     try:
         if not labelled and own_test is not None:
@@ -63,6 +63,7 @@ def size_faults(
         return
     yield from _roles(config, usable - validation)
     yield from moment_faults(config, usable - validation)
+    yield from cache_size_faults(config, usable - validation, images.classes)
 
 
 def _roles(config: ExperimentConfig, trained: int) -> Iterator[tuple[Steps, str]]:
