@@ -108,3 +108,9 @@ def test_outputs_beyond_the_limit_are_a_fault_of_the_config(cache: str, views: i
     load(QUICK, [*sets, f"distill.cache.limit_gb={size}"])
     with pytest.raises(ConfigError, match=rf"distill\.cache: the outputs of {views} views of 50 examples take"):
         load(QUICK, [*sets, f"distill.cache.limit_gb={size * 0.999}"])
+
+
+@pytest.mark.parametrize("top", [10, 20])
+def test_more_classes_than_there_are_are_a_fault_of_the_config(top: int) -> None:
+    with pytest.raises(ConfigError, match=rf"distill\.cache\.top: must be below the number of classes, 10, got {top}"):
+        load(QUICK, [*SMALL, f"distill.cache={{top: {top}}}"])

@@ -70,6 +70,13 @@ def test_a_cached_training_is_the_same_and_a_second_one_runs_no_teacher(views: s
     assert names == [f"view-{number:05d}.bin" for number in range(1 if views == "clean" else 4)]
 
 
+@pytest.mark.parametrize(("views", "number"), [("replay", 4), (2, 2), (3, 3), (9, 4)])
+def test_every_view_that_a_training_shows_is_counted(views: Any, number: int, tmp_path: Path) -> None:
+    cache = training(tmp_path, views=views).cache
+    assert cache.views == number and cache.views == len({cache._view(epoch) for epoch in range(4)})
+    assert cache.bytes == number * cache._file("teacher", 0).bytes
+
+
 def test_the_teacher_runs_in_the_first_views_alone_and_each_recurs(tmp_path: Path) -> None:
     trainee = training(tmp_path, views=2)
     seen = runs_of(trainee)

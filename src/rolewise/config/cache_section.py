@@ -27,3 +27,7 @@ class CacheSection(Section):
     top: Annotated[int, Field(ge=1, le=10**6)] | None = None
     precision: Literal["float16", "float32"] = "float16"
     limit_gb: Positive = 20.0
+
+    def views_over(self, epochs: int) -> int:
+        """Returns the number of views that a training of some epochs shows."""
+        return {"clean": 1, "replay": epochs}[self.views] if isinstance(self.views, str) else min(self.views, epochs)

@@ -158,9 +158,8 @@ def _spared(config: ExperimentConfig, stage: Stage, rate: Rate) -> float:
     if cache is None or not stage.distilled or stage.kind != "arm" or cache.views == "replay":
         return 0.0
     epochs = section_of(config, stage.role).train.epochs
-    shown = 1 if cache.views == "clean" else cache.views
     taught = rate("distilling", stage.role) - rate("training", stage.role)
-    return max(0.0, 1 - shown / epochs) * max(0.0, min(rate("teaching", "teacher"), taught))
+    return (1 - cache.views_over(epochs) / epochs) * max(0.0, min(rate("teaching", "teacher"), taught))
 
 
 def _around_steps(config: ExperimentConfig, stage: Stage, rate: Rate) -> float:

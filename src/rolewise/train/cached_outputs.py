@@ -73,15 +73,13 @@ def packed(values: Mapping[str, Tensor], settings: CacheSection) -> dict[str, Te
     return {"largest": largest.to(kind), "classes": classes.to(torch.int32)}
 
 
-def logit_columns(settings: CacheSection, classes: int) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Returns the arrays in which logits [B, K] are kept: by name the type and the shape of a row.
+def columns_of(kept: Mapping[str, Tensor]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Returns the form of a file of outputs: by the name of each array its type and the shape of one row.
 
     Args:
-        settings: of the cache.
-        classes: K.
+        kept: [B, ...] by name, as `packed` returns them.
     """
-    empty = packed({"logits": torch.zeros(1, classes)}, settings)
-    return {name: (str(value.dtype).removeprefix("torch."), tuple(value.shape[1:])) for name, value in empty.items()}
+    return {name: (str(value.dtype).removeprefix("torch."), tuple(value.shape[1:])) for name, value in kept.items()}
 
 
 def size_fault(settings: CacheSection, views: int, rows: int, size: int) -> str:

@@ -19,7 +19,7 @@ from rolewise.distill import Distiller
 from rolewise.distill.teacher_digest import TeacherDigests
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, as_path, digest_of, read_json, write_json
-from rolewise.train.cached_outputs import check_cached, packed, rows_of, size_fault, spread, teacher_values
+from rolewise.train.cached_outputs import check_cached, columns_of, packed, rows_of, size_fault, spread, teacher_values
 from rolewise.train.source_feed import SourceFeed
 from rolewise.train.view_file import ViewFile
 
@@ -68,7 +68,7 @@ class TeacherCache:
     @property
     def views(self) -> int:
         """The number of views of the whole training."""
-        return 1 + self._view(self.feed.settings.epochs - 1) if self.settings.views != "clean" else 1
+        return self.settings.views_over(self.feed.settings.epochs)
 
     @property
     def bytes(self) -> int:
@@ -164,10 +164,7 @@ class TeacherCache:
                     f"distill.cache.top must be below the number of classes of logits [B, K], got {top}; leave it out"
                 )
             self._classes = logits.shape[1]
-        return {
-            name: ("int32" if name == "classes" else self.settings.precision, tuple(value.shape[1:]))
-            for name, value in packed(values, self.settings).items()
-        }
+        return columns_of(packed(values, self.settings))
 
     def _dependencies(self, role: str) -> dict[str, Any]:
         """Returns all that a teacher's outputs depend on, as plain values."""
