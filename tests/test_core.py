@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolewise import files
-from rolewise.errors import InputError, NonFiniteError, RunError, near
+from rolewise.errors import InputError, NonFiniteError, RunError, near, values_of
 from rolewise.inputs import InputSpec, prepare
 from rolewise.registry import Registry
 from rolewise.seeds import derive_seed, generator
@@ -32,6 +32,16 @@ def test_near_names_the_close_one_before_all():
     assert near("review_kd", ["reverse_kd", "kd"]) == "; known: kd, reverse_kd"
     assert near("sdg", ["sgd", "adam"]) == '; did you mean "sgd"?'
     assert near("temp", ["weight", "temperature"]) == '; did you mean "temperature"?'
+
+
+def test_a_single_value_in_the_place_of_a_list_is_named():
+    assert values_of(["fog"], "names") == values_of(("fog",), "names") == values_of({"fog": 1}, "names") == ("fog",)
+    assert values_of(torch.tensor([0.5, 1]), "positions") == (0.5, 1)
+    with pytest.raises(InputError, match=r"^names must be a list, got 'fog'; write \['fog'\]$"):
+        values_of("fog", "names")
+    for single in (0.5, None, torch.tensor(0.5)):
+        with pytest.raises(InputError, match=r"^epsilons must be a list, got "):
+            values_of(single, "epsilons")
 
 
 def test_an_error_carries_the_way_to_the_setting() -> None:

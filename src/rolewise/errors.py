@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class RolewiseError(Exception):
@@ -132,6 +133,22 @@ def listed(names: Iterable[str], most: int = 360) -> str:
         return text
     shown = text[:most].rpartition(", ")[0]
     return f"{shown} and {len(every) - shown.count(', ') - 1} more"
+
+
+def values_of(given: Any, name: str) -> tuple[Any, ...]:
+    """Returns what a list holds, so that a single value in its place is named and a word is not read by its letters.
+
+    Args:
+        given: a list, a tuple, an array or any other iterable but a word.
+        name: of the argument, for the error.
+
+    Raises:
+        InputError: it is no list.
+    """
+    if not isinstance(given, str | bytes):
+        with contextlib.suppress(TypeError):
+            return tuple(given)
+    raise InputError(f"{name} must be a list, got {given!r}; write [{given!r}]")
 
 
 def _is_near(name: str, known: str) -> bool:

@@ -243,6 +243,8 @@ def test_regret_of_a_proposal(rolewise, tmp_path: Path):
     (run_folder / "run.json").write_text("{}")
     assert "got the run" in rolewise("regret", run_folder, "--advice", advice)[2]
     assert "must be a study's results.csv" in rolewise("regret", advice, "--advice", advice)[2]
+    error = rolewise("regret", tmp_path, "--advice", advice.with_suffix(".json"))[2]
+    assert "--advice must be the proposed config, got " in error and "give the advice.yaml of the same" in error
 
 
 def test_the_regret_is_of_the_studys_own_metric_and_direction(rolewise, tmp_path: Path):

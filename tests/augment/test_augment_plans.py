@@ -178,6 +178,7 @@ def test_presets_draw_what_they_say() -> None:
         ({"name": "cutout", "size": "a"}, "size: "),
         ({"name": "standard", "pad": -1}, "range of crop (fraction of the side) must be finite and at least 0, got -1"),
         ({"name": "standard", "pad": float("nan")}, "got nan"),
+        ("fixed", '"fixed" must have a policy: [[operation, probability, strength], ...]; or take "none"'),
         ({"name": "fixed", "policy": [["rotat", 0.5, 1]]}, 'did you mean "rotate"'),
     ],
 )

@@ -304,6 +304,12 @@ def test_a_measurement_gets_what_it_asks_for_by_name() -> None:
         ("robustness", {"steps": 2.5}, "must be a positive whole number, got 2.5"),
         ("robustness", {"generator": 3}, "no such setting"),
         ("robustness", {"radii": [8, 300]}, "must hold radii in levels of 255, got 300"),
+        ("robustness", {"radii": [0.5, 8]}, None),
+        (
+            "robustness",
+            {"radii": [8 / 255]},
+            "must hold a radius of at least one level of 255, got at most 0.0314; 8 is",
+        ),
         ("corruptions", {"names": [3]}, "must hold text, got 3"),
         ("corruptions", {"names": ["fog", "fogg"]}, "must hold known corruptions, got 'fogg'; did you mean \"fog\"?"),
         ("corruptions", {"strengths": [1, 6]}, "must hold strengths from 1 to 5, got 6"),

@@ -117,7 +117,13 @@ def fixed(
 
     Of each image 0, 1 or 2 operations are taken by default, each at a strength between 0 and its own;
     ``counts=(0, 1)`` and ``magnitude="fixed"`` make it one, at its own strength.
+
+    Raises:
+        InputError: it has neither a policy nor operations for every image, and would change nothing.
     """
+    if not policy and not base:
+        rule = "must have a policy: [[operation, probability, strength], ...]"
+        raise InputError(f'"fixed" {rule}; or take "none", which changes nothing')
     triples = [Triple(check_op(op, "policy"), probability, strength) for op, probability, strength in policy]
     return Policy(tuple(triples), tuple(counts), magnitude, ranges=dict(ranges or {}), base=tuple(base))
 

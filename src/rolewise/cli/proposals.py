@@ -103,5 +103,8 @@ def regret_command(
     from rolewise.experiment import load
     from rolewise.statistics.regret import regret_sentence
 
+    if advice.suffix in (".json", ".md"):
+        remedy = "give the advice.yaml of the same advice, which `rolewise advise --out FOLDER` writes beside it"
+        raise InputError(f"--advice must be the proposed config, got {advice}; {remedy}")
     found, info = judged(table, load(advice), at or [], metric=metric, arm=arm)
     print_sentences(console, regret_sentence(found, info.change_unit, info.scale))

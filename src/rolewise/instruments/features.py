@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rolewise.errors import InputError
+from rolewise.errors import InputError, values_of
 from rolewise.inputs import InputSpec, prepare
 from rolewise.instruments.prediction import batches_on
 from rolewise.networks import device_of, evaluating
@@ -73,6 +73,7 @@ def features_of(
         InputError: there is no image, or a tap cannot be relied on.
     """
     where = torch.device(device) if device is not None else device_of(model)
+    taps = values_of(taps, "taps")
     parts: dict[str, list[Tensor]] = {name: [] for name in taps}
     labels = []
     for images, answers in batches_on(batches, where):

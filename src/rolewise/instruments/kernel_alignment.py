@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from rolewise.errors import InputError, near
+from rolewise.errors import InputError, near, values_of
 from rolewise.inputs import InputSpec
 from rolewise.instruments.features import features_in
 from rolewise.instruments.prediction import batches_on
@@ -224,7 +224,7 @@ def _ratio(cross: Tensor, own: Tensor, other: Tensor) -> Tensor:
 
 
 def _names(model: nn.Module, taps: Sequence[str] | None, which: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(taps_of(model) if taps is None else taps))
+    names = tuple(dict.fromkeys(taps_of(model) if taps is None else values_of(taps, f"{which}_taps")))
     if not names:
         raise InputError(f"{which}_taps must name at least one layer, got none; give module paths")
     return names

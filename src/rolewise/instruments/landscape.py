@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rolewise.errors import InputError
+from rolewise.errors import InputError, values_of
 from rolewise.inputs import InputSpec
 from rolewise.instruments.prediction import LogitScale
 from rolewise.instruments.weight_space import (
@@ -228,6 +228,7 @@ def _plane(
 
 
 def _numbers(name: str, values: Sequence[float]) -> Tensor:
-    if not len(values) or not all(math.isfinite(value) for value in values):
+    values = values_of(values, name)
+    if not values or not all(math.isfinite(value) for value in values):
         raise InputError(f"{name} must be at least one finite number, got {list(values)}")
     return torch.tensor(values, dtype=torch.float64)

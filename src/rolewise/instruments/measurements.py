@@ -91,4 +91,7 @@ def _outside(name: str, key: str, value: Any) -> str:
         return f"must hold strengths from 1 to 5, got {max(value)}"
     if (name, key) == ("robustness", "radii") and max(value) > 255:
         return f"must hold radii in levels of 255, got {max(value):g}"
+    if (name, key) == ("robustness", "radii") and 0 < max(value) < 1:
+        remedy = f"{max(value) * 255:.4g} is that share of white"
+        return f"must hold a radius of at least one level of 255, got at most {max(value):.3g}; {remedy}"
     return ""

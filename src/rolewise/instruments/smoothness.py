@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rolewise.errors import InputError
+from rolewise.errors import InputError, values_of
 from rolewise.inputs import InputSpec
 from rolewise.instruments.prediction import LogitScale, answer, batches_on, finite_logits, scaled
 from rolewise.networks import device_of, evaluating
@@ -113,6 +113,7 @@ def linearity_gaps(
         spec: see `predict`.
         device: the images' device.
     """
+    ratios = values_of(ratios, "ratios")
     if not ratios or not all(0 <= ratio <= 1 for ratio in ratios):
         raise InputError(f"ratios must be at least one number in [0, 1], got {list(ratios)}")
     sums, pairs = {name: torch.zeros(len(ratios), dtype=torch.float64) for name in readings}, 0

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rolewise.errors import InputError
+from rolewise.errors import InputError, values_of
 from rolewise.inputs import InputSpec
 from rolewise.instruments.features import features_in
 from rolewise.instruments.prediction import batches_on
@@ -74,6 +74,7 @@ def template_plane(templates: Tensor, classes: Sequence[int]) -> Plane:
     Raises:
         InputError: the classes are not three different ones, or their templates lie on a line.
     """
+    classes = values_of(classes, "classes")
     if len(set(classes)) != 3 or len(classes) != 3 or not all(0 <= index < len(templates) for index in classes):
         raise InputError(f"classes must be three different ones in [0, {len(templates)}), got {list(classes)}")
     first, second, third = (templates[index].double() for index in classes)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from rolewise.errors import InputError
+from rolewise.errors import InputError, values_of
 from rolewise.inputs import InputSpec
 from rolewise.instruments.corruptions.corruption_table import check_corruption, chosen_corruptions, corrupt
 from rolewise.instruments.prediction import batches_on
@@ -91,6 +91,7 @@ def corruption_accuracy(
         InputError: there is no image, no name or no strength, an image cannot be corrupted, or the logits are not
             finite.
     """
+    strengths, names = values_of(strengths, "strengths"), None if names is None else values_of(names, "names")
     if not strengths or (names is not None and not names):
         raise InputError(f"names and strengths must hold at least one, got {names} and {list(strengths)}")
     where = torch.device(device) if device is not None else device_of(model)

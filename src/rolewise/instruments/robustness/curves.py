@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rolewise.errors import InputError
+from rolewise.errors import InputError, values_of
 from rolewise.inputs import InputSpec
 from rolewise.instruments.prediction import LogitScale, answer, batches_on, finite_logits
 from rolewise.instruments.robustness.attacks import Attack
@@ -70,6 +70,7 @@ def robust_accuracy(
         InputError: there is no image, no radius or no logit scale, the attack refuses its arguments, or the logits are
             not finite.
     """
+    epsilons, logit_scales = values_of(epsilons, "epsilons"), values_of(logit_scales, "logit_scales")
     if not epsilons or not logit_scales:
         raise InputError(
             f"epsilons and logit_scales must hold at least one, got {list(epsilons)} and {list(logit_scales)}"
