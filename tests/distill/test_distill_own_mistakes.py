@@ -101,6 +101,44 @@ def test_a_term_gives_a_loss_for_each_example(key: str, got: str) -> None:
         rw.Distiller(network(8), network(4), [f"own_{key}"], example=IMAGES[:2])
 
 
+@pytest.mark.parametrize(
+    ("changed", "place"),
+    [
+        (lambda student, teacher, batch: student.logits.sub_(1), r"student.values\['logits'\]"),
+        (lambda student, teacher, batch: teacher.logits.clamp_(max=0), r"teacher.values\['logits'\]"),
+        (lambda student, teacher, batch: batch.inputs.mul_(2), "batch.inputs"),
+        (lambda student, teacher, batch: batch.targets.add_(1), "batch.targets"),
+    ],
+)
+def test_what_a_term_changes_in_place_is_named(changed: Any, place: str) -> None:
+    class Own(rw.Term):
+        taps = ("0",)
+
+        def __init__(self, shapes: Any) -> None:
+            super().__init__()
+
+        def forward(self, student: Any, teacher: Any, batch: Any, context: Any) -> Any:
+            loss = (student.logits - teacher.logits).square().mean(1)
+            changed(student, teacher, batch)
+            return loss
+
+    method(reads="logits", name="own_inplace", mixed_labels="sound")(Own)
+    tried = rw.Batch(IMAGES[:2].clone(), LABELS[:2].clone())
+    with pytest.raises(InputError, match=f'"own_inplace" must leave what it is given as it is, and changed {place}'):
+        rw.Distiller(network(8), network(4), ["own_inplace", "kd"], example=tried)
+
+
+def test_a_loss_that_changes_the_logits_is_named_in_training_too() -> None:
+    def centred(student: Tensor, teacher: Tensor) -> Tensor:
+        student -= student.mean(1, keepdim=True).detach()
+        return (student - teacher).square().mean(1)
+
+    for reads, place in (({}, "values"), ({"student_taps": "3", "teacher_taps": "3"}, "features")):
+        distiller = rw.Distiller(network(4), network(4), [rw.configure(centred, **reads), rw.kd()])
+        with pytest.raises(InputError, match=rf"\"centred\" .* changed student.{place}\['\w+'\] in place"):
+            distiller(IMAGES, LABELS)
+
+
 def test_a_method_that_is_defined_again_takes_the_place_of_what_it_was() -> None:
     first, second = registered("matrix"), registered("matrix")
     assert first is not second and METHODS["own_matrix"].loss is second
