@@ -21,8 +21,8 @@ SYSTEMS = {
     "macos": ("dev", "examples", "ray"),
     "windows": ("dev", "examples", "ray"),
 }
-# What PyTorch's builds for a Mac are made for.
-SETTINGS = {"MACOSX_DEPLOYMENT_TARGET": "14.0"}
+# What PyTorch's builds for a Mac are made for; and the machine's own certificates, which pip takes too.
+SETTINGS = {"MACOSX_DEPLOYMENT_TARGET": "14.0", "UV_SYSTEM_CERTS": "1"}
 
 
 def fault(python: str, system: str) -> str:
