@@ -47,7 +47,7 @@ def config(tmp_path: Path) -> Path:
 
 def test_everything_is_counted(config: Path) -> None:
     found = look_at_data(config)
-    assert found["read"] == [16, 5] and found["shape"] == [3, 4, 4]
+    assert found["read"] == [15, 5] and found["shape"] == [3, 4, 4]
     assert found["parts"] == {"train": 11, "validation": 4, "test": 5}
     by_class = {row.pop("name"): row for row in found["classes"]}
     assert by_class["cat"]["test"] == 3 and by_class["dog"]["test"] == 2
@@ -72,6 +72,7 @@ def test_the_command_fits_80_columns_and_json_has_it_all(config: Path, rolewise)
     assert any(line.split() == ["class", "train", "validation", "test"] for line in lines)
     assert any(line.split() == ["all", "images", "11", "4", "5"] for line in lines)
     for part in (
+        "15 training images and 5 test images, 2 classes",
         "Faulty files: 1, left out",
         "Same pixels in training and test images: 1 picture",
         "Formats: PNG 19, ",

@@ -68,9 +68,9 @@ def _page(found: dict[str, Any]) -> list[str]:
     }
     kind = found["kind"]
     names = found.get("classes", found.get("numbers", []))
-    read = " and ".join(
-        counted(number, f"{what} {kind}") for number, what in zip(found["read"], ("training", "test"), strict=False)
-    )
+    # Of a single source, the images that test are taken too.
+    parts = ("training ", "test ") if len(found["read"]) > 1 else ("",)
+    read = " and ".join(counted(number, f"{part}{kind}") for number, part in zip(found["read"], parts, strict=True))
     head = (
         f"{found['data']}{' in ' + found['root'] if found['root'] else ''}: {read}, {len(names):,} "
         f"{kinds[found['targets']]}."

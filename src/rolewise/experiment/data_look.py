@@ -99,6 +99,7 @@ def _look(section: DataSection, seed: int) -> dict[str, Any]:
     )
     every = [one for part in facts for one in part]
     several = [path for part in parts if isinstance(part, StreamedFiles) for path in part.several]
+    skipped = section.arguments.get("faulty") == "skip"
     faulty = [{"file": one.name, "reason": one.fault} for one in every if one.fault is not None]
     return {
         "data": raw.name,
@@ -106,7 +107,7 @@ def _look(section: DataSection, seed: int) -> dict[str, Any]:
         "targets": kind_of_targets(raw.train.labels),
         "kind": kind,
         "shape": [raw.train.channels, *raw.train.size],
-        "read": [len(part) for part in facts],
+        "read": [len(part) - skipped * sum(one.fault is not None for one in part) for part in facts],
         "seed": seed,
         **_counts(divided, section, seed, raw.train.classes),
         **_files(every, len(set(several))),
@@ -117,7 +118,7 @@ def _look(section: DataSection, seed: int) -> dict[str, Any]:
             "both": same_pixels(facts[0], facts[1]) if len(facts) > 1 else [],
         },
         "faulty": faulty,
-        "skipped": section.arguments.get("faulty") == "skip",
+        "skipped": skipped,
     }
 
 
