@@ -11,9 +11,16 @@ from typing import Any
 import pytest
 import torch
 
-from rolewise.experiment import load, machine_record
-from rolewise.experiment.machine_record import MachineWarning, machine, machine_differences, warn_of_another_machine
+from rolewise import machine_record
+from rolewise.experiment import load
 from rolewise.experiment.pipeline import run
+from rolewise.machine_record import (
+    MachineWarning,
+    WorkersMachines,
+    machine,
+    machine_differences,
+    warn_of_another_machine,
+)
 from rolewise.report.facts import machine_facts
 from rolewise.study.study_run import load_study, run_study
 
@@ -76,6 +83,32 @@ def test_what_goes_on_elsewhere_is_warned_of(tmp_path: Path) -> None:
             warn_of_another_machine(tmp_path)
         place.unlink()
         warn_of_another_machine(tmp_path)
+
+
+def test_unlike_workers_are_warned_of_once_each() -> None:
+    workers = WorkersMachines(gpus=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        workers.add(machine())
+        workers.add({**machine(), "gpu": "One"})  # a GPU that nobody computes on
+    older = {**machine(), "processor": "Other", "instructions": "AVX2"}
+    with pytest.warns(MachineWarning, match=r"workers are on unlike machines.*and Other with AVX2\); .*of one kind"):
+        workers.add(older)
+    with pytest.warns(MachineWarning, match="torch .* and 2.0"):
+        workers.add({**machine(), "packages": {"torch": "2.0"}})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        workers.add(older)
+
+
+def test_workers_with_gpus_are_compared_with_each_other() -> None:
+    workers = WorkersMachines(gpus=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        workers.add(elsewhere(gpu="One"))
+        workers.add(elsewhere(gpu="One", processor="Other"))
+    with pytest.warns(MachineWarning, match="One and Two"):
+        workers.add(elsewhere(gpu="Two"))
 
 
 def test_a_run_says_it_where_something_is_left_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,12 @@ from rolewise.experiment.folder_binding import holds_work
 from rolewise.experiment.input_digests import changed, inputs_of
 from rolewise.experiment.kept_stages import stages_made_from
 from rolewise.experiment.lock import locked
-from rolewise.experiment.machine_record import warn_of_another_machine
 from rolewise.experiment.replaced_stages import REPLACED, put_aside, put_results_aside, settle_names, take_back
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.run_record import VERSION, read_record, write_record
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.stage_keys import run_keys
+from rolewise.machine_record import warn_of_another_machine
 from rolewise.words import counted
 
 #: Stages that a message names; of more it gives the number.

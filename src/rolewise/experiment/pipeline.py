@@ -16,7 +16,6 @@ from rolewise.experiment.estimate import run_seconds, stage_times
 from rolewise.experiment.executor import StageUpdate, run_stages
 from rolewise.experiment.failures import blamed
 from rolewise.experiment.folder_binding import holds_work
-from rolewise.experiment.machine_record import warn_of_another_machine
 from rolewise.experiment.predictions import write_predictions
 from rolewise.experiment.previews import write_previews
 from rolewise.experiment.results import write_results
@@ -32,6 +31,7 @@ from rolewise.experiment.stored_run import StoredRun
 from rolewise.experiment.trial import refuse_faults
 from rolewise.files import AnyPath, as_json, as_path
 from rolewise.jobs.ray_cluster import RayCluster, check_workers
+from rolewise.machine_record import warn_of_another_machine
 from rolewise.processes import asked_to_stop
 from rolewise.seals import check_stage, write_product
 from rolewise.threads import torch_threads

@@ -10,9 +10,9 @@ import yaml
 
 from rolewise.errors import InputError
 from rolewise.experiment.folder_damage import whole_origin
-from rolewise.experiment.machine_record import device_kind, machine_differences
 from rolewise.experiment.run_scores import RunScores, run_scores
 from rolewise.files import AnyPath, as_path, read_json, read_text
+from rolewise.machine_record import device_kind, machine_differences
 from rolewise.seals import ANEW
 
 #: Settings of the data that change no image and no split.

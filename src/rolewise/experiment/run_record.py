@@ -9,9 +9,9 @@ from rolewise.config import ExperimentConfig, dump, experiment_digest
 from rolewise.errors import InputError
 from rolewise.experiment.builders import configured_task
 from rolewise.experiment.input_digests import class_names_of, streamed
-from rolewise.experiment.machine_record import machine
 from rolewise.files import sha256, write_json, write_text
 from rolewise.foreign_code import folders_of, modules_in
+from rolewise.machine_record import machine
 from rolewise.metric_info import CLASS_METRICS
 from rolewise.seals import is_early, read_sealed, write_sealed
 

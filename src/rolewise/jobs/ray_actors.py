@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from rolewise.jobs.job import MOST_LOSSES, Job, JobEnd, JobRaised, WorkerDied
 from rolewise.jobs.job_server import GivenJob, JobServer
 from rolewise.jobs.ray_cluster import RayCluster, actor_environment, check_room, connected_ray
 from rolewise.jobs.worker_process import loaded_first
+from rolewise.machine_record import WorkersMachines, machine
 
 #: The longest wait for an actor, in seconds: on a busy machine processes of Ray take a minute to start.
 _START = 300.0
@@ -49,8 +49,8 @@ class _Served:
         if 0 < gpus < 1 and torch.cuda.is_available():  # Ray makes the GPU visible, and leaves its memory to all
             torch.cuda.set_per_process_memory_fraction(gpus)
 
-    def ready(self) -> int:
-        return os.getpid()
+    def ready(self) -> dict[str, Any]:
+        return machine()
 
     def carry_out(self, given: GivenJob) -> tuple[list[str], JobEnd]:
         self._stopping = False
@@ -91,7 +91,7 @@ class RayActors:
         self._own, self._stopping, self._heard = cluster.address is None, False, 0.0
         self._actors: list[_Actor] = []
         self._pickled: dict[str, bytes] = {}
-        self._modules = loaded_first(modules)
+        self._modules, self._machines = loaded_first(modules), WorkersMachines(cluster.gpus > 0)
         try:
             check_room(self._ray, count, cluster)
             self._gpus = cluster.gpus
@@ -188,7 +188,7 @@ class RayActors:
         if actor.ready is None or not self._ray.wait([actor.ready], timeout=0)[0]:
             return actor.ready is None
         try:
-            self._ray.get(actor.ready)
+            self._machines.add(self._ray.get(actor.ready))
             actor.ready = None
         except self._ray.exceptions.RayError as error:
             if actor.deaths + 1 == MOST_LOSSES:

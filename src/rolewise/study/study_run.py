@@ -15,7 +15,6 @@ from rolewise.config.study_file import study_config_of
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.folder_binding import holds_work
-from rolewise.experiment.machine_record import warn_of_another_machine
 from rolewise.experiment.run_folder import RunFolder, held
 from rolewise.experiment.run_state import recorded_state
 from rolewise.experiment.stage_store import check_settled, stage_store_at
@@ -26,6 +25,7 @@ from rolewise.foreign_code import import_path
 from rolewise.instruments.measurements import measure_faults
 from rolewise.jobs.ray_cluster import RayCluster, check_workers
 from rolewise.jobs.workers import Workers, started_workers
+from rolewise.machine_record import warn_of_another_machine
 from rolewise.processes import asked_to_stop
 from rolewise.seals import check_stage
 from rolewise.study.job_execution import JobEvent, default_workers_of, most_workers, next_stops_of, run_study_jobs

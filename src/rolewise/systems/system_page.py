@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import yaml
 
-from rolewise.experiment.machine_record import machine
+from rolewise.machine_record import machine
 from rolewise.metric_info import MetricInfo
 from rolewise.report.drawing import Drawing
 from rolewise.report.facts import command_time, machine_facts, started_facts

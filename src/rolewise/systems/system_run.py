@@ -18,7 +18,6 @@ from rolewise.experiment.folder_damage import (
     read_piece,
     read_system_record,
 )
-from rolewise.experiment.machine_record import machine
 from rolewise.experiment.run_folder import RunFolder, held, move_aside
 from rolewise.experiment.run_state import StateRecord, recorded_state
 from rolewise.files import AnyPath, as_path, write_json, write_text
@@ -26,6 +25,7 @@ from rolewise.jobs.job import Job, JobContext, JobRaised
 from rolewise.jobs.job_news import JobNews
 from rolewise.jobs.scheduler import run_jobs
 from rolewise.jobs.workers import started_workers
+from rolewise.machine_record import machine
 from rolewise.processes import asked_to_stop
 from rolewise.seals import write_sealed
 from rolewise.statistics.questions import Answer

@@ -21,7 +21,7 @@ _COUNTING = ("rolewise", "torch", "numpy")
 
 
 class MachineWarning(UserWarning):
-    """A run is continued on another kind of machine, or with other versions, than it was begun with."""
+    """Parts of a run are computed on machines of several kinds, or with several versions."""
 
 
 def machine() -> dict[str, Any]:
@@ -107,6 +107,40 @@ def warn_of_another_machine(root: Path) -> None:
             MachineWarning,
             stacklevel=3,
         )
+
+
+class WorkersMachines:
+    """The machines of one run's workers, of which each that is unlike the first is warned of.
+
+    Args:
+        gpus: whether workers compute on GPUs. Without, the first is this process's machine; the process that plans
+            the work need have no GPU.
+    """
+
+    def __init__(self, gpus: bool) -> None:
+        self._device = "cuda" if gpus else "cpu"
+        self._first = None if gpus else machine()
+        self._said: set[str] = set()
+
+    def add(self, found: Mapping[str, Any]) -> None:
+        """Takes a worker's machine.
+
+        Args:
+            found: what `machine` gives there.
+        """
+        if self._first is None:
+            self._first = dict(found)
+        device = {"device": self._device}
+        said = "; ".join(machine_differences({**self._first, **device}, {**found, **device}))
+        if said and said not in self._said:
+            self._said.add(said)
+            warnings.warn(
+                f"workers are on unlike machines, or have other versions ({said}); these round differently, so that "
+                "what a seed gives depends on which of them trained it: use machines of one kind, or hold all "
+                "processors to the same instructions (docs/training.md)",
+                MachineWarning,
+                stacklevel=2,
+            )
 
 
 def _chip(environment: Mapping[str, Any]) -> str:
