@@ -24,6 +24,7 @@ FOUNDATION = {
     "jobs",
     "logits",
     "machine_memory",
+    "machine_record",
     "method_presets",
     "metric_info",
     "moving_weight",

@@ -136,7 +136,7 @@ def listed(names: Iterable[str], most: int = 360) -> str:
 
 
 def values_of(given: Any, name: str) -> tuple[Any, ...]:
-    """Returns what a list holds, so that a single value in its place is named and a word is not read by its letters.
+    """Returns the values of a list; a single value in its place is named, and a word is not read by its letters.
 
     Args:
         given: a list, a tuple, an array or any other iterable but a word.

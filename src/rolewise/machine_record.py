@@ -126,7 +126,7 @@ class WorkersMachines:
         """Takes a worker's machine.
 
         Args:
-            found: what `machine` gives there.
+            found: the answer of `machine` there.
         """
         if self._first is None:
             self._first = dict(found)

@@ -27,7 +27,6 @@ from rolewise.distill.task_checks import check_task
 from rolewise.distill.teacher_mode import TEACHER_MODES, TeacherMode
 from rolewise.distill.term import Shapes
 from rolewise.distill.terms import Terms, weighted_sum
-from rolewise.distill.unchanged import called
 from rolewise.inputs import InputSpec
 from rolewise.tasks import Task
 
@@ -216,9 +215,10 @@ class Distiller(Networks):
                 if self.active is not None and method.name not in self.active:
                     continue
                 source, seen = (full, batch) if wide is None or is_alone(method, term) else wide
-                teacher = link.taught(source, self.roles)
+                plain = not link.several and link.teacher not in self.roles
+                teacher = source[link.teacher] if plain else link.taught(source, self.roles)
                 with NOTHING if isinstance(term, LossTerm) else without_autocast(device):
-                    losses = called(method.name, term, source[link.student], teacher, seen, context)
+                    losses = guards.call_term(method.name, term, source[link.student], teacher, seen, context)
                 for key, loss in named_losses(method.name, losses).items():
                     # What trains a learned part alone has weight 1.
                     weight = 1.0 if key == "estimator" else method.weight(context.progress)
