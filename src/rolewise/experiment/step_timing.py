@@ -108,12 +108,16 @@ def one_batch_training(data: SeedData, role: str, distilled: bool, settings: Tra
     if isinstance(source, JoinedSources) and not distilled:
         # Without classes there is no loss but a teacher's: any class does for the time.
         source = source.with_labels(source.labels.clamp(min=0))
+    view = data.config.distill.view if distilled else "shared"
     trainee = Trainee(
         # Of all images that may come: more of them are trained on where one batch is too short to be timed.
         builders.distiller(data, section, model, teachers, data.train),
         source,
         indices,
         augmentation=build_augmentation("none"),
+        # Augmentations are timed for themselves.
+        teacher_augmentation=build_augmentation("none") if view == "own" else None,
+        view=view,
         settings=settings,
         seed=data.seed,
         device=data.device,

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from rolewise.errors import InputError, values_of
-from rolewise.inputs import InputSpec, prepare
-from rolewise.instruments.prediction import batches_on
+from rolewise.inputs import InputSpec
+from rolewise.instruments.prediction import examples_on, outputs_of
 from rolewise.networks import device_of, evaluating
 from rolewise.taps import tap
 
@@ -30,14 +30,12 @@ class Features:
 
 
 @torch.no_grad()
-def features_in(
-    model: nn.Module, images: Tensor, taps: Sequence[str], spec: InputSpec | None = None
-) -> dict[str, Tensor]:
+def features_in(model: nn.Module, images: Any, taps: Sequence[str], spec: InputSpec | None = None) -> dict[str, Tensor]:
     """Returns features of some layers for one batch, tap -> [B, ...] in the order of ``taps``, in eval mode.
 
     Args:
         model: any network.
-        images: [B, C, H, W] in [0, 1], on the model's device.
+        images: [B, C, H, W] in [0, 1], or texts (see `outputs_of`), on the model's device.
         taps: names or module paths, see `rolewise.taps.tap`.
         spec: the network's input; None to feed it the images as they are.
 
@@ -46,7 +44,7 @@ def features_in(
     """
     # Copies, since later layers may change in place what an earlier one gave.
     with evaluating(model), tap(model, taps, detach=True, copy=True) as seen:
-        model(prepare(images, spec) if spec is not None else images)
+        outputs_of(model, images, spec)
     return {name: seen[name] for name in taps}
 
 
@@ -64,7 +62,7 @@ def features_of(
 
     Args:
         model: any network. It is not moved; it runs in eval mode.
-        batches: of (images, labels), read once.
+        batches: of (images, labels) or (texts, labels), read once.
         taps: names or module paths, see `rolewise.taps.tap`.
         spec: the network's input; None to feed it the images as they are, uint8 ones in [0, 1].
         device: the images' device; None for the network's own.
@@ -76,7 +74,7 @@ def features_of(
     taps = values_of(taps, "taps")
     parts: dict[str, list[Tensor]] = {name: [] for name in taps}
     labels = []
-    for images, answers in batches_on(batches, where):
+    for images, answers in examples_on(batches, where):
         for name, value in features_in(model, images, taps, spec).items():
             parts[name].append(value.cpu())
         labels.append(answers.cpu())

@@ -25,6 +25,8 @@ from rolewise.logits import logits_in
 from rolewise.registry import Registry
 
 MEASURES: Registry[Measure] = Registry("measurement")
+#: Measurements that change the pixels of images.
+_OF_PIXELS = ("smoothness", "robustness", "corruptions")
 
 
 @MEASURES.add("accuracy")
@@ -79,6 +81,26 @@ def measure_faults(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
     found = {key: setting_fault(MEASURES[name], key, value) for key, value in settings.items()}
     found |= {key: _outside(name, key, value) for key, value in settings.items() if not found[key]}
     return {key: message for key, message in found.items() if message}
+
+
+def unsuited(name: str, settings: Mapping[str, Any], shape: tuple[int, int, int] | None) -> dict[str, str]:
+    """Returns the faults of a sound measurement on some data: by setting, and ``""`` for its name.
+
+    Args:
+        name: of the measurement.
+        settings: of it.
+        shape: (C, H, W) of an image; None for texts.
+    """
+    if shape is None:
+        suited = sorted(set(MEASURES) - set(_OF_PIXELS))
+        rule = f"must be of answers alone where the data are texts: {', '.join(suited)} or your own"
+        return {"": f"{rule}, got {name!r}, which changes pixels; leave it out"} if name in _OF_PIXELS else {}
+    if name != "corruptions":
+        return {}
+    if min(shape[1:]) < 8:
+        return {"": f"must be left out for images of {shape[1]}x{shape[2]} pixels; corruptions need 8x8 at least"}
+    unfit = [one for one in settings.get("names", ()) if shape[0] not in CORRUPTIONS[one].channels]
+    return {"names": f"must suit grey images, got {unfit[0]!r}, which needs colours; leave it out"} if unfit else {}
 
 
 def _outside(name: str, key: str, value: Any) -> str:

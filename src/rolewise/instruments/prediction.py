@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -54,16 +54,54 @@ def scaled(logits: Tensor, logit_scale: LogitScale = "raw") -> Tensor:
     return standardised(logits)
 
 
-def answer(model: nn.Module, images: Tensor, spec: InputSpec | None = None, logit_scale: LogitScale = "raw") -> Tensor:
-    """Returns the logits [B, K] of images in [0, 1] or uint8, scaled; gradients reach the images' own pixels.
+def outputs_of(model: nn.Module, inputs: Any, spec: InputSpec | None = None) -> Any:
+    """Returns the outputs of a network.
+
+    Args:
+        model: any network; of texts it takes the tokens by name.
+        inputs: images [B, C, H, W] in [0, 1] or uint8; or texts, a mapping of tensors [B, T].
+        spec: the network's input; None to feed it images as they are, and for texts.
+    """
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    return model(prepare(inputs, spec) if spec is not None else inputs)
+
+
+def answer(model: nn.Module, images: Any, spec: InputSpec | None = None, logit_scale: LogitScale = "raw") -> Tensor:
+    """Returns the logits [B, K] of images or texts, scaled; gradients reach the images' own pixels.
 
     Args:
         model: returns logits, or an object that has ``logits``.
-        images: [B, C, H, W].
-        spec: the network's input; None to feed it the images as they are.
+        images: see `outputs_of`.
+        spec: the network's input; None to feed it images as they are, and for texts.
         logit_scale: see `scaled`.
     """
-    return scaled(class_logits(model(prepare(images, spec) if spec is not None else images)), logit_scale)
+    return scaled(class_logits(outputs_of(model, images, spec)), logit_scale)
+
+
+def examples_on(batches: Iterable[Any], device: torch.device | str) -> Iterator[tuple[Any, Tensor]]:
+    """Gives each batch as `batches_on` does; of texts, whose inputs are a mapping, the mapping and the labels.
+
+    Args:
+        batches: of (images [B, C, H, W] or a mapping of tensors [B, T], labels int64 [B]), as those of `batches_on`.
+        device: their device.
+
+    Raises:
+        InputError: a batch is not of inputs and as many labels.
+    """
+    for batch in batches:
+        pair = (batch.images, batch.labels) if isinstance(batch, ImageBatch) else batch
+        texts = pair[0] if isinstance(pair, (tuple, list)) and len(pair) > 1 else None
+        if not isinstance(texts, Mapping):
+            yield from batches_on([batch], device)
+            continue
+        moved = {name: value.to(device) for name, value in texts.items() if isinstance(value, Tensor)}
+        if len(moved) < max(1, len(texts)) or not isinstance(pair[1], Tensor):
+            raise InputError(f"batches of texts must give (mapping of tensors, labels), got the inputs {list(texts)}")
+        labels = pair[1].to(device)
+        if {value.shape[:1] for value in moved.values()} != {labels.shape} or labels.is_floating_point():
+            raise InputError(f"labels must be a class int64 [B] for each text, got {labels.dtype} {list(labels.shape)}")
+        yield moved, labels.long()
 
 
 def batches_on(batches: Iterable[Any], device: torch.device | str) -> Iterator[tuple[Tensor, Tensor]]:
@@ -106,7 +144,7 @@ def predict(
 
     Args:
         model: returns logits [B, K], or an object that has ``logits``. It is not moved.
-        batches: of (images, labels), see `batches_on`; read once.
+        batches: of (images, labels) or (texts, labels), see `examples_on`; read once.
         spec: the network's input; None to feed it floating point images as they are, and uint8 ones in [0, 1].
         logit_scale: see `scaled`.
         device: the images' device; None for the network's own.
@@ -120,7 +158,7 @@ def predict(
     where = torch.device(device) if device is not None else device_of(model)
     logits, labels = [], []
     with evaluating(model):
-        for images, classes in batches_on(batches, where):
+        for images, classes in examples_on(batches, where):
             logits.append(answer(model, images, spec, logit_scale).cpu())
             labels.append(classes.cpu())
     if not sum(map(len, logits)):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rolewise.config.study import Study
 from rolewise.data import Opened
+from rolewise.data.text_source import is_text
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.experiment.role_section import section_of
@@ -102,7 +103,8 @@ def _reliability(folder: StudyFolder, graph: JobGraph, chosen: Sequence[ChosenNe
             stage = graph.stages[one.cell][_stage(row)]
             data, model, opened = _opened(folder, one.cell, stage)
             spec = data.spec(section_of(data.config, stage.role).model)
-            logits, labels = predict(model, NetworkImages(opened.source, opened.indices, spec, data.device))
+            source = data.seen_by(stage.role, opened.source)
+            logits, labels = predict(model, NetworkImages(source, opened.indices, spec, data.device))
             read["raw"].append(logits.double())
             read["fitted"].append(logits.double() / float(row["fitted_temperature"]))
             truth.append(labels)
@@ -119,6 +121,8 @@ def _planes(
     """Projects teachers and students of the first seed on the plane of the classes that the control confuses most."""
     first = graph.stages[chosen[0].cell][_stage(chosen[0].rows[0])]
     data, control, _ = _opened(folder, chosen[0].cell, first)
+    if is_text(data.source):
+        return []  # two texts have no mixture
     spec = data.spec(section_of(data.config, first.role).model)
     classes = confused(*predict(control, NetworkImages(data.source, data.validation, spec, data.device)))
     looked: dict[str, tuple[str, str, Stage]] = {}

@@ -14,6 +14,7 @@ from rolewise.config.axes import COLUMNS
 from rolewise.config.cell_rules import ALWAYS
 from rolewise.config.measure_entries import MeasureEntry
 from rolewise.data import Opened, Source, batches
+from rolewise.data.text_source import is_text
 from rolewise.errors import InputError, RunError
 from rolewise.experiment import builders
 from rolewise.experiment.role_section import section_of
@@ -38,9 +39,9 @@ class NetworkImages:
     """Part of a source as a network wants it, or in levels; may be gone through again and again.
 
     Args:
-        source: the source of the images.
+        source: the source of the images, or of texts.
         indices: int64 [N], which of them.
-        spec: the network's input; None for uint8 images.
+        spec: the network's input; None for uint8 images, and for texts.
         device: the network's device.
     """
 
@@ -49,7 +50,7 @@ class NetworkImages:
     spec: InputSpec | None
     device: torch.device
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
         for batch in batches(self.source, self.indices, _BATCH, device=self.device):
             yield batch.images if self.spec is None else prepare(batch.images, self.spec), batch.labels
 
@@ -74,14 +75,15 @@ def measured(run: RunFolder, stage: Stage, wanted: Sequence[MeasureEntry]) -> di
     model = trained_network(run, data, stage)
     opened = data.test.open(f"the end of {config.name}, seed {stage.seed}")
     spec = data.spec(section_of(config, stage.role).model)
-    test = NetworkImages(opened.source, opened.indices, spec, data.device)
+    source = data.seen_by(stage.role, opened.source)
+    test = NetworkImages(source, opened.indices, spec, data.device)
     task = builders.configured_task(config)
     found: dict[str, dict[str, float | None]] = {}
     for one in wanted:
         name = one.name
-        if name == ALWAYS and task.metrics != CLASS_METRICS:
+        if name == ALWAYS and (task.metrics != CLASS_METRICS or is_text(source)):
             # The config's metrics, or those of another task, take the place of accuracy.
-            metrics = evaluate(model, opened.source, opened.indices, spec, device=data.device, task=task)
+            metrics = evaluate(model, source, opened.indices, spec, device=data.device, task=task)
             values = {key: number_or_null(value) for key, value in metrics.values.items()}
         else:
             values = call_measure(
@@ -111,14 +113,16 @@ def offered(run: RunFolder, data: SeedData, stage: Stage, opened: Opened, name: 
     """
     spec = data.spec(section_of(data.config, stage.role).model)
     found: dict[str, Callable[[], Any]] = {
-        "validation": lambda: NetworkImages(data.source, data.validation, spec, data.device),
-        "pixels": lambda: NetworkImages(opened.source, opened.indices, None, data.device),
-        "spec": lambda: spec,
+        "validation": lambda: NetworkImages(data.seen_by(stage.role), data.validation, spec, data.device),
         "generator": lambda: generator(stage.seed, "measurement", name),
     }
+    if not is_text(opened.source):
+        found["pixels"] = lambda: NetworkImages(opened.source, opened.indices, None, data.device)
+        found["spec"] = lambda: spec
     if stage.teacher is not None:
         teacher = find_stage(data.config, stage.teacher)
         teacher_spec = data.spec(section_of(data.config, teacher.role).model)
         found["teacher"] = lambda: trained_network(run, data, teacher)
-        found["teacher_batches"] = lambda: NetworkImages(opened.source, opened.indices, teacher_spec, data.device)
+        theirs = data.seen_by(teacher.role, opened.source)
+        found["teacher_batches"] = lambda: NetworkImages(theirs, opened.indices, teacher_spec, data.device)
     return found

@@ -35,6 +35,7 @@ from rolewise.study.pictures import write_pictures
 from rolewise.study.study_folder import StudyFolder, open_study
 from rolewise.study.study_plan import StudyPlan, plan_of
 from rolewise.study.table import Ledger, Row, study_metrics
+from rolewise.study.unsuited_measures import check_measures
 from rolewise.threads import torch_threads
 from rolewise.trackers import tracked
 
@@ -105,6 +106,8 @@ def study_of(
 
         told: dict[str, None] = {}  # cells have most of their presets in common
         study = study_config_of(document, path.parent, trial.check, measure_faults, told.setdefault)
+        if imports:
+            check_measures(document, study.cells, trial.once)
         trial.tables += told
     if not imports:
         return study

@@ -20,7 +20,7 @@ from rolewise.experiment.own_code import own_code
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.trial.configured_trial import configured_trial
 from rolewise.experiment.trial.data_free_trial import data_free_faults_of
-from rolewise.experiment.trial.image_facts import ImageFacts, image_facts_of, taught_images
+from rolewise.experiment.trial.image_facts import ImageFacts, facts_once, taught_images
 from rolewise.experiment.trial.metric_trial import metric_trial_faults
 from rolewise.experiment.trial.network_trial import CPU, Network, built, input_fault
 from rolewise.experiment.trial.operation_trial import operation_fault
@@ -57,12 +57,13 @@ class Trial:
         tables: remarks on what is right: the tensors loaded from each file of weights, and trials that passed.
         left_out: settings whose code was not imported, each once, where ``imports`` is False.
         traces: tracebacks of what the user's own code raised.
+        once: gives what several experiments have in common (see `Remembered.once`).
     """
 
     def __init__(self, *, imports: bool = True) -> None:
         self.notes, self.tables, self.left_out, self.traces = (list[str]() for _ in range(4))
         self._imports = imports
-        self._once = Remembered(self.traces).once
+        self.once = Remembered(self.traces).once
 
     def check(self, config: ExperimentConfig) -> Iterator[tuple[Steps, str]]:
         """Yields (path, message) for all that is wrong: names and settings, then networks and what reads them.
@@ -78,7 +79,7 @@ class Trial:
         with torch_threads(config.threads):
             tried = list(self._try(config, lambda *path: any(_along(steps, path) for steps in wrong)))
             if not wrong and not tried:
-                facts = self._once(["images", config.data, config.task], partial(image_facts_of, config))
+                facts = facts_once(config, self.once)
                 tried += stack_trial(config, facts, partial(self._note, where=self.tables))
         yield from tried
         if not wrong and not tried:
@@ -91,7 +92,7 @@ class Trial:
         sections += [(("students", at, "model"), one.model, one.train) for at, one in enumerate(config.students)]
         if faulty("data"):
             return
-        images = self._once(["images", config.data, config.task], partial(image_facts_of, config))
+        images = facts_once(config, self.once)
         if isinstance(images, InputError):
             if isinstance(images, ForeignError):
                 yield ("data", "name"), str(images)
@@ -107,7 +108,7 @@ class Trial:
         if fault := target_fault(images):
             yield ("task",), fault
             return
-        yield from metric_trial_faults(config, images, faulty, self._once)
+        yield from metric_trial_faults(config, images, faulty, self.once)
         yield from size_faults(config, images)
         if not images.labelled:
             yield from unlabelled_faults(config)
@@ -125,7 +126,7 @@ class Trial:
                 yield (*steps, "mean"), fault
             else:
                 how = (model, seen, train, config.device)
-                found = self._once(["network", steps, *how], partial(configured_trial, *how))
+                found = self.once(["network", steps, *how], partial(configured_trial, *how))
             if isinstance(found, Exception):
                 yield (*steps, "name"), str(found)
             elif found is not None and found.probabilities:
@@ -138,7 +139,7 @@ class Trial:
                 section = config.students[int(steps[1])] if steps[0] == "students" else None
                 selected = selection_faults(trained_form(section, found.module), train)
                 yield from (((*steps[:-1], "train", *below), fault) for below, fault in selected)
-        for place, text in weight_trial(config, images, networks, faulty, self._once):
+        for place, text in weight_trial(config, images, networks, faulty, self.once):
             if place:
                 yield place, text
             else:
@@ -146,7 +147,7 @@ class Trial:
         yield from self._students(config, images, networks, faulty)
         for code in own_code(config):
             if code.kind == "operation" and not faulty(*code.steps):
-                fault = self._once(["operation", code.path, images], partial(operation_fault, code.path, images))
+                fault = self.once(["operation", code.path, images], partial(operation_fault, code.path, images))
                 if fault:
                     yield code.steps, str(fault)
 
@@ -166,7 +167,7 @@ class Trial:
                 self.left_out += [text] if text not in self.left_out else []
                 yield code.steps, ""
                 continue
-            found = self._once(["import", code.kind, code.path], code.look_up)
+            found = self.once(["import", code.kind, code.path], code.look_up)
             if isinstance(found, InputError):
                 yield code.steps, str(found)
 
@@ -183,7 +184,7 @@ class Trial:
                 continue
             if section.quantise is not None and not faulty("students", at, "quantise"):
                 bits = section.model, section.quantise
-                fault = self._once(["bits", *bits, images], partial(bits_fault, section, student, images))
+                fault = self.once(["bits", *bits, images], partial(bits_fault, section, student, images))
                 if fault:
                     yield ("students", at, *fault[0]), fault[1]
             teaching = teaching_networks(config, networks, section)
@@ -193,7 +194,7 @@ class Trial:
             if section.data_free is not None and distils and not faulty("students", at):
                 yield from data_free_faults_of(at, section, model, teacher.module, student.module, images)
             if section.init == "teacher":
-                fault = self._once(["init", model, section.model, images], partial(init_fault, teacher, student))
+                fault = self.once(["init", model, section.model, images], partial(init_fault, teacher, student))
                 if fault:
                     yield ("students", at, "init"), fault
             if distils and section.phases and not any(faulty(*path) for path, _ in methods_of_student(config, at)):
@@ -228,15 +229,15 @@ class Trial:
 
         def on_cpu() -> tuple[Network, Network]:
             both = (role, model, seen), (at, section.model, images)
-            made = (self._once(["cpu", *one], partial(built, *one[1:], CPU)) for one in both)
+            made = (self.once(["cpu", *one], partial(built, *one[1:], CPU)) for one in both)
             return Network(next(made), CPU), Network(next(made), CPU)
 
         how = (method, (model, section), (network, student), images, on_cpu)
-        found = self._once(key, partial(method_trial_faults, *how))
+        found = self.once(key, partial(method_trial_faults, *how))
         return [((method_key(method),), str(found))] if isinstance(found, ForeignError) else found
 
     def _taught(self, config: ExperimentConfig, images: ImageFacts) -> Any:
-        return self._once(["taught", config.teacher, images], partial(taught_images, config, images))
+        return self.once(["taught", config.teacher, images], partial(taught_images, config, images))
 
     def _note(self, text: str, where: list[str] | None = None) -> None:
         where = self.notes if where is None else where

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from rolewise.config.network_sections import ModelSection
 from rolewise.config.schema import ExperimentConfig, TaskSpec
@@ -69,6 +72,16 @@ _FIXED = {
 }
 #: Sets whose files are read where they are there.
 _USUAL = dict.fromkeys(("mnist", "fashion_mnist"), ImageFacts(1, (28, 28), 10, (60_000, 10_000)))
+
+
+def facts_once(config: ExperimentConfig, once: Callable[[list[Any], Callable[[], Any]], Any]) -> Any:
+    """Returns the facts of a config's images, or the error of their reading; of the same data they are found once.
+
+    Args:
+        config: the experiment.
+        once: returns what a function gives, and for a known key what it gave before.
+    """
+    return once(["images", config.data, config.task], partial(image_facts_of, config))
 
 
 def image_facts_of(config: ExperimentConfig) -> ImageFacts:
