@@ -92,7 +92,10 @@ def test_the_job_of_kubernetes_fits_together() -> None:
         assert int(container["resources"]["requests"]["cpu"]) <= int(container["resources"]["limits"]["cpu"])
     assert int(workers["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]) == cpus
     config = Path(command[2]).relative_to("/rolewise")
-    assert (ROOT / config).is_file() and "WORKDIR /rolewise" in (ROOT / "deploy/Dockerfile").read_text()
+    image = (ROOT / "deploy/Dockerfile").read_text()
+    assert (ROOT / config).is_file() and "WORKDIR /rolewise" in image
+    # Without these packages a head that is to have a dashboard does not start.
+    assert head["rayStartParams"]["include-dashboard"] == "true" and '"ray[default]"' in image
 
 
 @pytest.mark.slow

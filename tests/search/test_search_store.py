@@ -41,6 +41,24 @@ def test_addresses_of_folders_are_folders_and_unknown_stores_are_named(tmp_path:
         store_at("nowhere://a")
 
 
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("s3:/bucket/run", "an address with two slashes, such as s3://, got s3:/bucket/run"),
+        (Path("s3://bucket/run"), "an address with two slashes, such as s3://, got s3:/bucket/run"),
+        ("s3://", "states must name a place in the store, such as s3://bucket/run, got s3://"),
+        ("memory:///", "states must name a place in the store, such as memory://bucket/run, got memory:///"),
+    ],
+)
+def test_an_address_with_a_slip_is_no_folder_of_that_name(
+    address: str | Path, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"{text}$"):
+        store_at(address)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("kind", ["folder", "memory"])
 def test_a_search_gives_the_same_bytes_wherever_its_states_are(kind: str, tmp_path: Path, memory: StoredPath) -> None:
     run(tmp_path / "whole", make=SteppedFactory(tmp_path / "other"), members=3, intervals=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,12 +101,16 @@ def store_at(address: str | Path) -> StatePath:
     """Returns the place at an address: a folder of this machine, or a store.
 
     Args:
-        address: a path, or an address such as ``s3://bucket/search``, ``gs://``, ``memory://``.
+        address: a path, or an address such as ``s3://bucket/search`` or ``memory://search``.
 
     Raises:
-        InputError: the kind of store is unknown, or its package is not installed.
+        InputError: the kind of store is unknown, its package is not installed, or no place in it is named.
     """
     kind, mark, rest = str(address).partition("://")
+    if slip := re.match(r"([a-z0-9+]{2,}):/(?!/)", str(address)):  # it would be a folder of that name
+        raise InputError(f"states must be a folder or an address with two slashes, such as {slip[1]}://, got {address}")
+    if mark and not rest.strip("/"):
+        raise InputError(f"states must name a place in the store, such as {kind}://bucket/run, got {address}")
     if not mark or kind in ("file", "local"):
         return as_path(rest if mark else address, "address")
     try:
