@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,27 @@ def test_an_address_with_a_slip_is_no_folder_of_that_name(
     with pytest.raises(InputError, match=f"{text}$"):
         store_at(address)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_store_that_is_gone_is_named_and_retires_no_member(
+    tmp_path: Path, memory: StoredPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path / "whole", make=SteppedFactory(tmp_path / "other"), members=3, intervals=3)
+    files, writes = type(importlib.import_module("fsspec").filesystem("memory")), list[str]()
+    write = files.pipe_file
+
+    def fail(self: object, path: str, value: bytes, **settings: object) -> None:
+        writes.append(path)
+        if len(writes) == 5:
+            raise RuntimeError("Session is closed")  # as aiohttp, below s3fs, says it
+        write(self, path, value, **settings)
+
+    monkeypatch.setattr(files, "pipe_file", fail)
+    make = SteppedFactory(tmp_path / "steps")
+    with pytest.raises(OSError, match=r"^the store at memory://.* cannot be used: RuntimeError: Session is closed$"):
+        run(tmp_path / "cut", make=make, members=3, intervals=3, states=str(memory))
+    run(tmp_path / "cut", make=make, members=3, intervals=3, states=str(memory))
+    assert files_of(tmp_path / "cut") == files_of(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("kind", ["folder", "memory"])
