@@ -102,7 +102,7 @@ def test_a_cluster_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch)
         there = f"127.0.0.1:{listening.getsockname()[1]}"
         for address, reached, more in (
             (None, "local", ""),
-            (there, there, "; where it asks for a token, .* RAY_AUTH_MODE=token"),
+            (there, there, "; where it requires a token, .* RAY_AUTH_MODE=token"),
         ):
             with pytest.raises(RunError, match=f"no Ray cluster can be reached at '{reached}': nobody there{more}$"):
                 connected_ray(RayCluster(address))

@@ -155,7 +155,7 @@ def test_a_failure_keeps_its_reason_and_a_finished_run_says_so(tmp_path: Path) -
     assert "finished" in shown(str(tmp_path / "r")) and "4 of 4 stages done" in shown(str(tmp_path / "r"))
 
 
-def test_a_process_that_was_told_to_end_was_stopped(tmp_path: Path) -> None:
+def test_a_process_that_was_ended_from_outside_was_stopped(tmp_path: Path) -> None:
     """Ray turns the signal by which Slurm and Kubernetes end a process into an exit."""
 
     def leave(update: StageUpdate) -> None:
@@ -164,7 +164,7 @@ def test_a_process_that_was_told_to_end_was_stopped(tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         run(load(QUICK, SMALL), tmp_path / "r", on_update=leave)
     text = shown(str(tmp_path / "r"))
-    assert "r: stopped" in text and "reason: its process was told to end (exit code 15)" in text
+    assert "r: stopped" in text and "reason: its process was ended from outside (exit code 15)" in text
 
 
 def test_what_is_no_folder_of_a_run_is_refused(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def connected_ray(cluster: RayCluster) -> Any:
         text = f"no Ray cluster can be reached at {settings['address']!r}: {error}"
         # Ray finds out by itself for a cluster of its own and for `auto`, and says the reason in its log alone.
         if cluster.address not in (None, *_FOUND) and "RAY_AUTH_MODE" not in os.environ:
-            text += "; where it asks for a token, as it does if it found ~/.ray/auth_token, set RAY_AUTH_MODE=token"
+            text += "; where it requires a token, as it does if it found ~/.ray/auth_token, set RAY_AUTH_MODE=token"
         raise RunError(text) from error
     return ray
 
