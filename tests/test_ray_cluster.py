@@ -109,7 +109,7 @@ def test_a_cluster_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch)
     tries = len(asked)
     with pytest.raises(RunError, match=f"no Ray cluster can be reached at '{there}': .*refused.*; is it started"):
         connected_ray(RayCluster(there))
-    assert len(asked) == tries, "Ray tries for a quarter of an hour where nobody answers"
+    assert len(asked) == tries, "Ray tries for many minutes where nobody answers"
     slow = Exception("The current node timed out during startup.")
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=raising(slow), is_initialized=lambda: False))
     with pytest.raises(RunError, match="no Ray cluster can be reached at 'local': The current node timed out"):

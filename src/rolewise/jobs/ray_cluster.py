@@ -61,7 +61,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 def _check_answer(address: str) -> None:
-    """Makes sure that somebody answers at an address, which Ray itself tries for a quarter of an hour."""
+    """Makes sure that somebody answers at an address, which Ray itself tries for many minutes."""
     if address in _FOUND:
         return
     try:
