@@ -25,8 +25,8 @@ STUBS = {
 def submitted(folder: Path, *command: str, **given: str) -> tuple[int, list[str], str]:
     """Runs the script as a job of Slurm would, and returns its exit code, what srun was given, and the output."""
     programs = folder / "programs"
-    programs.mkdir()
-    stubs = STUBS if "REAL" in given else {**STUBS, "ray": "true"}
+    programs.mkdir(parents=True)
+    stubs = STUBS if "REAL" in given else {**STUBS, "ray": given.pop("RAY", "true")}
     for name, text in {**stubs, "scontrol": given.pop("SCONTROL", STUBS["scontrol"])}.items():
         (programs / name).write_text(f"#!/bin/bash\n{text}\n")
         (programs / name).chmod((programs / name).stat().st_mode | stat.S_IXUSR)
@@ -57,6 +57,18 @@ def test_slurm_starts_ray_on_all_machines_and_the_command_on_it(tmp_path: Path) 
     settings = [line for line in lines if line.startswith("#SBATCH")]
     assert lines[0] == "#!/bin/bash" and all(line.split()[1].startswith("--") for line in settings)
     assert lines.index(settings[-1]) < lines.index("set -euo pipefail"), "Slurm reads them up to the first command"
+
+
+def test_slurm_keeps_the_token_from_other_users(tmp_path: Path) -> None:
+    """Ray writes it as readable as any file, and who reads it runs what they like on the cluster."""
+    token = tmp_path / ".ray/auth_token"
+    ray = 'mkdir -p "$HOME/.ray"; [ -f "$HOME/.ray/auth_token" ] || echo secret > "$HOME/.ray/auth_token"'
+    for existing in (False, True):
+        if existing:
+            token.chmod(0o644)
+        code, _, text = submitted(tmp_path / str(existing), "run", "a.yaml", HOME=str(tmp_path), RAY=ray)
+        assert code == 0, text
+        assert stat.S_IMODE(token.stat().st_mode) == 0o600
 
 
 def test_slurm_reads_the_first_of_more_machines_than_a_pipe_holds(tmp_path: Path) -> None:
@@ -92,7 +104,10 @@ def test_the_job_of_kubernetes_fits_together() -> None:
         assert int(container["resources"]["requests"]["cpu"]) <= int(container["resources"]["limits"]["cpu"])
     assert int(workers["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]) == cpus
     config = Path(command[2]).relative_to("/rolewise")
-    assert (ROOT / config).is_file() and "WORKDIR /rolewise" in (ROOT / "deploy/Dockerfile").read_text()
+    image = (ROOT / "deploy/Dockerfile").read_text()
+    assert (ROOT / config).is_file() and "WORKDIR /rolewise" in image
+    # Without these packages a head that is to have a dashboard does not start.
+    assert head["rayStartParams"]["include-dashboard"] == "true" and '"ray[default]"' in image
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import socket
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -44,14 +46,35 @@ def test_options_give_a_cluster_or_say_what_is_wrong() -> None:
         (("dask", None, None, 0.0), "--runner must be processes or ray, got 'dask'"),
         (("processes", "auto", None, 0.0), "--address must be given with --runner ray"),
         (("processes", None, None, 0.5), "--worker-gpus must be given with --runner ray"),
-        (("ray", None, 0.0, 0.0), "cpus must be greater than 0, got 0.0"),
-        (("ray", None, None, 1.5), "gpus must be a fraction up to 1, or a whole number, got 1.5"),
+        (("ray", None, 0.0, 0.0), "cpus must be at least 0.0001 and finite, got 0.0"),
+        (("ray", None, 0.00001, 0.0), "cpus must be at least 0.0001 and finite, got 1e-05"),
+        (("ray", None, math.inf, 0.0), "cpus must be at least 0.0001 and finite, got inf"),
+        (("ray", None, None, 1.5), "gpus must be 0, a fraction from 0.0001 up to 1, or a whole number, got 1.5"),
+        (("ray", None, None, 0.00001), "gpus must be 0, a fraction from 0.0001 up to 1, or a whole number, got 1e-05"),
+        (("ray", None, None, math.nan), "gpus must be 0, a fraction from 0.0001 up to 1, or a whole number, got nan"),
+        (("ray", None, None, math.inf), "gpus must be 0, a fraction from 0.0001 up to 1, or a whole number, got inf"),
+        (("ray", "", None, 0.0), "address must be auto, or a host and port such as 10.0.0.1:6379, got ''"),
+        (("ray", "head", None, 0.0), "address must be auto, or a host and port such as 10.0.0.1:6379, got 'head'"),
+        (("ray", "head:70000", None, 0.0), "address must be auto, .*, got 'head:70000'"),
     ):
         with pytest.raises(InputError, match=text):
             cluster_of(*given)
     check_workers(0, RayCluster()), check_workers(4, RayCluster("auto")), check_workers(0, None)
     with pytest.raises(InputError, match="workers must be given for a cluster that is joined, such as"):
         check_workers(0, RayCluster("auto"))
+
+
+def test_room_is_told_machine_by_machine() -> None:
+    two = ray_with((2, 0, True), (2, 0, True), (2, 0, False))
+    for cluster, text in (
+        (
+            RayCluster("auto", cpus=3),
+            r"at most 0, .* \(2 machines: 4 CPUs, 0 GPUs\), got 2 with 3 CPUs each; give each",
+        ),
+        (RayCluster("auto", cpus=1, gpus=0.5), "at most 0, .*, got 2 with 1 CPU and 0.5 of a GPU each; give each"),
+    ):
+        with pytest.raises(InputError, match=text):
+            check_room(two, 2, cluster)
 
 
 def raising(error: Exception) -> Any:
@@ -74,9 +97,19 @@ def test_a_cluster_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch)
         raise ConnectionError("nobody there")
 
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=refuse, is_initialized=lambda: False))
-    for address, reached in ((None, "local"), ("10.0.0.1:6379", "10.0.0.1:6379")):
-        with pytest.raises(RunError, match=f"no Ray cluster can be reached at '{reached}': nobody there"):
-            connected_ray(RayCluster(address))
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # there, and no cluster
+        there = f"127.0.0.1:{listening.getsockname()[1]}"
+        for address, reached, more in (
+            (None, "local", ""),
+            (there, there, "; where it requires a token, .* RAY_AUTH_MODE=token"),
+        ):
+            with pytest.raises(RunError, match=f"no Ray cluster can be reached at '{reached}': nobody there{more}$"):
+                connected_ray(RayCluster(address))
+    tries = len(asked)
+    with pytest.raises(RunError, match=f"no Ray cluster can be reached at '{there}': .*refused.*; is it started"):
+        connected_ray(RayCluster(there))
+    assert len(asked) == tries, "Ray tries for many minutes where nobody answers"
     slow = Exception("The current node timed out during startup.")
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=raising(slow), is_initialized=lambda: False))
     with pytest.raises(RunError, match="no Ray cluster can be reached at 'local': The current node timed out"):

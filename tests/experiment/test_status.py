@@ -155,6 +155,18 @@ def test_a_failure_keeps_its_reason_and_a_finished_run_says_so(tmp_path: Path) -
     assert "finished" in shown(str(tmp_path / "r")) and "4 of 4 stages done" in shown(str(tmp_path / "r"))
 
 
+def test_a_process_that_was_ended_from_outside_was_stopped(tmp_path: Path) -> None:
+    """Ray turns the signal by which Slurm and Kubernetes end a process into an exit."""
+
+    def leave(update: StageUpdate) -> None:
+        raise SystemExit(15)
+
+    with pytest.raises(SystemExit):
+        run(load(QUICK, SMALL), tmp_path / "r", on_update=leave)
+    text = shown(str(tmp_path / "r"))
+    assert "r: stopped" in text and "reason: its process was ended from outside (exit code 15)" in text
+
+
 def test_what_is_no_folder_of_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"without run.json, study.json or system.json; check the path"):
         folders_below(tmp_path)

@@ -61,9 +61,9 @@ def test_stopped_there_and_resumed_here(tmp_path: Path) -> None:
 
 def test_what_the_cluster_cannot_meet_is_refused_at_once(tmp_path: Path) -> None:
     for wanted, workers, text in (
-        (RayCluster("local"), 4, r"workers must be at most 2, .* has room for \(2 CPUs, 0 GPUs\), got 4 of 1 CPUs"),
-        (RayCluster("local", cpus=1.5), 2, "workers must be at most 1, .* got 2 of 1.5 CPUs"),
-        (RayCluster("local", gpus=0.25), 1, "workers must be at most 0, .* got 1 of 1 CPUs and 0.25 GPUs"),
+        (RayCluster("local"), 4, r"at most 2, .* has room for \(1 machine: 2 CPUs, 0 GPUs\), got 4 with 1 CPU each"),
+        (RayCluster("local", cpus=1.5), 2, "workers must be at most 1, .* got 2 with 1.5 CPUs each"),
+        (RayCluster("local", gpus=0.25), 1, "workers must be at most 0, .* got 1 with 1 CPU and 0.25 of a GPU each"),
     ):
         with pytest.raises(InputError, match=text):
             run(tmp_path / "r", workers=workers, cluster=wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,45 @@ def test_addresses_of_folders_are_folders_and_unknown_stores_are_named(tmp_path:
     assert store_at(tmp_path) == store_at(f"file://{tmp_path}") == store_at(str(tmp_path)) == tmp_path
     with pytest.raises(InputError, match="states must be a folder or an address of a store, got nowhere://a: "):
         store_at("nowhere://a")
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("s3:/bucket/run", "an address with two slashes, such as s3://, got s3:/bucket/run"),
+        (Path("s3://bucket/run"), "an address with two slashes, such as s3://, got s3:/bucket/run"),
+        ("s3://", "states must name a place in the store, such as s3://bucket/run, got s3://"),
+        ("memory:///", "states must name a place in the store, such as memory://bucket/run, got memory:///"),
+    ],
+)
+def test_an_address_with_a_slip_is_no_folder_of_that_name(
+    address: str | Path, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"{text}$"):
+        store_at(address)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_that_is_gone_is_named_and_retires_no_member(
+    tmp_path: Path, memory: StoredPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path / "whole", make=SteppedFactory(tmp_path / "other"), members=3, intervals=3)
+    files, writes = type(importlib.import_module("fsspec").filesystem("memory")), list[str]()
+    write = files.pipe_file
+
+    def fail(self: object, path: str, value: bytes, **settings: object) -> None:
+        writes.append(path)
+        if len(writes) == 5:
+            raise RuntimeError("Session is closed")  # as aiohttp, below s3fs, says it
+        write(self, path, value, **settings)
+
+    monkeypatch.setattr(files, "pipe_file", fail)
+    make = SteppedFactory(tmp_path / "steps")
+    with pytest.raises(OSError, match=r"^the store at memory://.* cannot be used: RuntimeError: Session is closed$"):
+        run(tmp_path / "cut", make=make, members=3, intervals=3, states=str(memory))
+    run(tmp_path / "cut", make=make, members=3, intervals=3, states=str(memory))
+    assert files_of(tmp_path / "cut") == files_of(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("kind", ["folder", "memory"])

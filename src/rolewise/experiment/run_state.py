@@ -103,6 +103,9 @@ def recorded_state(root: Path, what: str) -> Iterator[StateRecord]:
     except Interrupted:
         _end(record, "stopped", "Ctrl-C was pressed")
         raise
+    except SystemExit as error:  # Ray makes one of the signal by which Slurm and Kubernetes end a process
+        _end(record, "stopped", f"its process was ended from outside (exit code {error.code})")
+        raise
     except BaseException as error:
         _end(record, "failed", str(error) or type(error).__name__)
         raise

@@ -120,9 +120,10 @@ def stage_store_at(address: AnyPath, part: Literal["runs", "studies"], workers: 
     check_reach(place, workers, apart=apart)
     try:
         (place / "rolewise.json").write_bytes(b'{"version": 1}\n')
-    except Exception as error:  # of any class that a store's package has
+    except Exception as error:
+        cause = error.__cause__ or error
         raise InputError(
-            f"states must be an address that can be written, got {address}: {type(error).__name__}: {error}"
+            f"states must be an address that can be written, got {address}: {type(cause).__name__}: {cause}"
         ) from error
     return StageStore(place / part)
 

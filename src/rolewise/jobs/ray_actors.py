@@ -13,7 +13,7 @@ from rolewise.errors import Interrupted, RunError
 from rolewise.freed_memory import keep_freed_memory
 from rolewise.jobs.job import MOST_LOSSES, Job, JobEnd, JobRaised, WorkerDied
 from rolewise.jobs.job_server import GivenJob, JobServer
-from rolewise.jobs.ray_cluster import RayCluster, actor_environment, check_room, connected_ray
+from rolewise.jobs.ray_cluster import RayCluster, actor_environment, check_room, connected_ray, free_room
 from rolewise.jobs.worker_process import loaded_first
 from rolewise.machine_record import WorkersMachines, machine
 
@@ -75,8 +75,8 @@ class RayActors:
 
     Raises:
         InputError: Ray is not installed, or the cluster has no room for so many workers.
-        Interrupted: ``should_stop`` returned True before all workers were ready.
-        RunError: the cluster cannot be reached, or a worker does not start.
+        Interrupted: ``should_stop`` returned True before any worker was ready.
+        RunError: the cluster cannot be reached, or no worker starts.
     """
 
     def __init__(
@@ -103,7 +103,8 @@ class RayActors:
                 runtime_env=actor_environment(),
             )(_Served)
             self._actors = [self._start() for _ in range(count)]
-            while len(self.idle) < count:
+            # One is enough: where a machine is lost meanwhile, or full of other work, those that start do all of it.
+            while not self.idle:
                 if should_stop():
                     raise Interrupted("stopped while workers were starting on the Ray cluster")
                 self._await_start()
@@ -203,7 +204,8 @@ class RayActors:
         """Waits for a moment where all depends on actors that start."""
         starting = [actor for actor in self._actors if actor.ready is not None]
         if starting and time.monotonic() - min(actor.begun for actor in starting) > _START:
-            raise RunError(f"{len(starting)} workers did not start on the Ray cluster in {_START:.0f} s")
+            free = free_room(self._ray)
+            raise RunError(f"no worker started on the Ray cluster in {_START:.0f} s; free of other work are {free}")
         self._ray.wait([actor.ready for actor in starting], timeout=0.2)
 
     def _listen(self, actors: list[_Actor], report: Callable[[Job, str], None]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -33,28 +36,32 @@ class StoredPath:
 
     def read_bytes(self) -> bytes:
         """Returns the file's content; raises a FileNotFoundError where there is none."""
-        files, path = self._place()
-        content: bytes = files.cat_file(path)
+        with self._reached():
+            files, path = self._place()
+            content: bytes = files.cat_file(path)
         return content
 
     def write_bytes(self, content: bytes) -> None:
         """Writes the file."""
-        files, path = self._place()
-        if self.is_local:  # fsspec would write under the file's own name
-            write_bytes(path, content)
-        else:
-            files.pipe_file(path, content)
+        with self._reached():
+            files, path = self._place()
+            if self.is_local:  # fsspec would write under the file's own name
+                write_bytes(path, content)
+            else:
+                files.pipe_file(path, content)
 
     def is_file(self) -> bool:
         """Returns whether the file is there."""
-        files, path = self._place()
-        return bool(files.isfile(path))
+        with self._reached():
+            files, path = self._place()
+            return bool(files.isfile(path))
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Removes the file."""
-        files, path = self._place()
-        if not missing_ok or files.isfile(path):
-            files.rm_file(path)
+        with self._reached():
+            files, path = self._place()
+            if not missing_ok or files.isfile(path):
+                files.rm_file(path)
 
     @property
     def is_local(self) -> bool:
@@ -63,27 +70,45 @@ class StoredPath:
 
     def names(self) -> list[str]:
         """Returns the names below the folder, sorted; none where there is no such folder."""
-        files, path = self._place()
         try:
-            found = files.ls(path, detail=False)
+            with self._reached():
+                files, path = self._place()
+                found = files.ls(path, detail=False)
         except FileNotFoundError:
             return []
         return sorted({str(entry).rstrip("/").rpartition("/")[2] for entry in found})
 
     def files(self) -> list[str]:
         """Returns the paths of all files below the folder, from there, sorted; none where there is no such folder."""
-        files, path = self._place()
-        start = len(path.rstrip("/")) + 1
-        return sorted(str(file)[start:] for file in files.find(path))
+        with self._reached():
+            files, path = self._place()
+            start = len(path.rstrip("/")) + 1
+            return sorted(str(file)[start:] for file in files.find(path))
 
     def remove_folder(self) -> None:
         """Removes the folder and all below it; what is not there is removed already."""
-        files, path = self._place()
-        if self.is_local:  # where folders are there without files
-            shutil.rmtree(path, ignore_errors=True)
-            return
-        for file in files.find(path):  # one by one: a removal in bulk takes brackets in an address for a pattern
-            files.rm_file(file)
+        with self._reached():
+            files, path = self._place()
+            if self.is_local:  # where folders are there without files
+                shutil.rmtree(path, ignore_errors=True)
+                return
+            for file in files.find(path):  # one by one: a removal in bulk takes brackets in an address for a pattern
+                files.rm_file(file)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Turns what a store's package raises, of any class, into an OSError, as of a disk: no fault of what is stored.
+
+        A RuntimeError, such as of a closed connection, would retire the member of a search whose state is written.
+        """
+        try:
+            yield
+        except (FileNotFoundError, ImportError, ValueError):  # no such file, or no such kind of store
+            raise
+        except Exception as error:
+            if self.is_local:
+                raise
+            raise OSError(f"the store at {self} cannot be used: {type(error).__name__}: {error}") from error
 
     def _place(self) -> tuple[Any, str]:
         # By name, because it has no types.
@@ -100,12 +125,16 @@ def store_at(address: str | Path) -> StatePath:
     """Returns the place at an address: a folder of this machine, or a store.
 
     Args:
-        address: a path, or an address such as ``s3://bucket/search``, ``gs://``, ``memory://``.
+        address: a path, or an address such as ``s3://bucket/search`` or ``memory://search``.
 
     Raises:
-        InputError: the kind of store is unknown, or its package is not installed.
+        InputError: the kind of store is unknown, its package is not installed, or no place in it is named.
     """
     kind, mark, rest = str(address).partition("://")
+    if slip := re.match(r"([a-z0-9+]{2,}):/(?!/)", str(address)):  # it would be a folder of that name
+        raise InputError(f"states must be a folder or an address with two slashes, such as {slip[1]}://, got {address}")
+    if mark and not rest.strip("/"):
+        raise InputError(f"states must name a place in the store, such as {kind}://bucket/run, got {address}")
     if not mark or kind in ("file", "local"):
         return as_path(rest if mark else address, "address")
     try:
