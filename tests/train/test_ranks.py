@@ -18,6 +18,7 @@ from rolewise.batch import Batch, Outputs
 from rolewise.distill import Distiller, configure
 from rolewise.errors import InputError
 from rolewise.models import build
+from rolewise.quant import quantise
 from rolewise.train import Mixing, OptimizerSettings, Ranks, Trainee, TrainSettings, fit
 from rolewise.train.global_norm import use_global_norms
 from rolewise.train.ranks import by_rows
@@ -33,12 +34,16 @@ def training(
     count: int = 60,
     mixing: Mixing | None = None,
     methods: tuple[tuple[str, float], ...] = ALONE,
+    teacher_mode: Any = "eval",
+    quantiser: str = "",
     **settings: Any,
 ) -> Trainee:
     student, teacher = (
         build("small_cnn", num_classes=3, channels=1, size=(8, 8), seed=seed, widths=widths)
         for seed, widths in ((1, [4, 6]), (2, [6, 8]))
     )
+    if quantiser:
+        student = quantise(student, 4, quantiser=quantiser, keep=())
     distiller = Distiller(
         teacher,
         student,
@@ -48,6 +53,7 @@ def training(
         example=data().images[:2],
         label_weight=0.5,
         labels=data(count).labels,
+        teacher_mode=teacher_mode,
     )
     given: dict[str, Any] = {"epochs": 3, "batch_size": 13, "optimizer": OptimizerSettings(learning_rate=0.05)}
     return Trainee(
@@ -67,7 +73,18 @@ CASES: dict[str, dict[str, Any]] = {
     "limited": {"distill_gradient": "limited", "clip_norm": 1.0, "accumulate": 2, "ema": 0.9},
     "mixed": {"mixing": Mixing(Mix("cutmix"))},
     "related": {"methods": RELATED, "accumulate": 2},
+    "drawn": {"methods": (("mgd", 0.1), ("kd", 0.1))},
+    "teacher": {"teacher_mode": "batch_statistics"},
 }
+#: Those whose levels begin with the first batch; a step of all examples is one step.
+FROM_DATA = ("lsq", "pact", "affine")
+
+
+def levels_of(trainee: Trainee) -> dict[str, torch.Tensor]:
+    """Takes one step and returns the levels of the student's inputs, by name."""
+    trainee.run_epochs(0, 1)
+    state = trainee.student.state_dict()
+    return {name: value for name, value in state.items() if name.rsplit(".", 1)[-1] in ("step", "height", "ends")}
 
 
 def test_a_part_is_contiguous_and_parts_are_the_batch() -> None:
@@ -129,6 +146,8 @@ def _work(rank: int, port: int, folder: str) -> None:
     try:
         for name, settings in CASES.items():
             fit(training(Ranks.of_group(), **settings), Path(folder) / name)
+        found = {name: levels_of(training(Ranks.of_group(), batch_size=60, quantiser=name)) for name in FROM_DATA}
+        torch.save(found, Path(folder) / f"levels{rank}.pt")
         steps: list[int] = []
 
         def stopping() -> bool:
@@ -176,6 +195,17 @@ def test_two_processes_follow_one(name: str, together: Path, tmp_path: Path) -> 
         norms = [entry.get("gradients", {}).get("terms", {}) for entry in (one, other)]
         assert norms[0] == pytest.approx(norms[1], rel=1e-3)
     assert any("gradients" in entry for entry in theirs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("quantiser", FROM_DATA)
+def test_levels_that_begin_with_a_batch_are_those_of_the_whole_batch(quantiser: str, together: Path) -> None:
+    alone = levels_of(training(batch_size=60, quantiser=quantiser))
+    parts = [torch.load(together / f"levels{rank}.pt")[quantiser] for rank in range(2)]
+    assert alone and alone.keys() == parts[0].keys()
+    for name, value in alone.items():
+        assert torch.equal(parts[0][name], parts[1][name]), name
+        torch.testing.assert_close(parts[0][name], value, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow
