@@ -16,6 +16,7 @@ from train_toys import SPEC, data
 from rolewise.augment import Mix, build_schedule
 from rolewise.batch import Batch, Outputs
 from rolewise.distill import Distiller, configure
+from rolewise.distill.single_process import check_first_levels
 from rolewise.errors import InputError
 from rolewise.models import build
 from rolewise.quant import quantise
@@ -228,3 +229,12 @@ def test_local_norms_differ_and_end_as_one(together: Path) -> None:
     losses = [[entry["train_loss"] for entry in lines(together / name)] for name in ("plain", "local")]
     assert losses[0] != pytest.approx(losses[1], rel=1e-4)
     assert losses[0] == pytest.approx(losses[1], rel=0.2)
+
+
+def test_levels_without_a_first_batch_are_refused_in_a_loop_of_one_s_own() -> None:
+    student = training(quantiser="lsq").student
+    with pytest.raises(InputError, match=r"levels of an input must be set before .* give the student one batch"):
+        check_first_levels([student])
+    student.train()(torch.rand(4, 1, 8, 8))
+    check_first_levels([student])
+    check_first_levels([nn.Linear(2, 2)])
