@@ -338,6 +338,16 @@ COMMANDS: dict[str, tuple[list[str], str, str]] = {
         "new DIR --template photos",
     ),
     "no pictures to pack": (["data", "pack", "empty", "out"], "empty must hold one folder", "put the images of each"),
+    "a part to pack that is not there": (
+        ["data", "pack", "full", "out", "--test", "gone"],
+        "full/gone is missing",
+        "check the path",
+    ),
+    "a column to pack that is not there": (
+        ["data", "pack", "list.csv", "out", "--root", "."],
+        'must have "image", got path, label',
+        "set --image to the name that is there",
+    ),
     "a file for a run": (
         ["report", "own.py"],
         "own.py is no run folder (it is a file)",
@@ -496,6 +506,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "latin.yaml").write_bytes(b"name: caf\xe9\n")
     (root / "other.json").write_text(json.dumps({"kind": "policy"}))
     (root / "notes.txt").write_text("notes")
+    (root / "list.csv").write_text("path,label\none.png,cat\n")
     for name in ("empty", "табло", "full", "configs", "studied", "damaged"):
         (root / name).mkdir()
     (root / "configs/c.yaml").write_text(CONFIG)

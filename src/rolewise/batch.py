@@ -211,12 +211,15 @@ class Context:
         step: the number of steps taken before this one.
         epoch: the number of epochs done, with its fraction.
         seed: of the draws that terms make.
+        part: of several processes, the first row that this one has of a whole batch, and the number of rows of that;
+            None where it has all of them.
     """
 
     progress: float = 0.0
     step: int = 0
     epoch: float = 0.0
     seed: int = 0
+    part: tuple[int, int] | None = None
 
     def generator(self, name: str) -> torch.Generator:
         """Returns the random stream of a term at this step, on the CPU; there is nothing to save of it.

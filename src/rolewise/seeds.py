@@ -42,3 +42,21 @@ def derive_seed(seed: int, *names: str | int) -> int:
 def generator(seed: int, *names: str | int, device: str | torch.device = "cpu") -> torch.Generator:
     """Returns a generator for the stream that ``names`` calls (see `derive_seed`)."""
     return torch.Generator(device=device).manual_seed(derive_seed(seed, *names))
+
+
+def uniform_rows(
+    stream: torch.Generator, examples: int, *shape: int, part: tuple[int, int] | None = None
+) -> torch.Tensor:
+    """Returns numbers in [0, 1) for each example, [B, ...], on the CPU.
+
+    Several processes that train together draw what one would for all of their rows, and each has those of its own.
+
+    Args:
+        stream: it moves on by what the whole batch draws.
+        examples: B, this process's rows, or all of them.
+        shape: of what is drawn for an example.
+        part: of a training's `rolewise.batch.Context`: the first of this process's rows, and the number of all rows.
+    """
+    first, whole = part or (0, examples)
+    numbers = torch.rand(whole, *shape, generator=stream)
+    return numbers if examples == whole else numbers[first : first + examples]

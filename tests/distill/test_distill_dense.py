@@ -121,7 +121,7 @@ def test_masked_generation_of_several_levels_is_their_sum_and_drops_what_it_says
     called(term, students, teachers, Batch(None)).sum().backward()
     assert students[0].grad is not None and not students[0].grad.any()
     mask = MGD(Shapes([torch.Size((2, 4, 4, 4))] * 1, [torch.Size((2, 4, 4, 4))]), drop=0.25).drawn(
-        torch.zeros(50, 4, 10, 10), torch.Generator().manual_seed(0)
+        torch.zeros(50, 4, 10, 10), Context(), torch.Generator().manual_seed(0)
     )
     assert mask.shape == (50, 1, 10, 10) and mask.float().mean().item() == pytest.approx(0.75, abs=0.02)
 

@@ -16,8 +16,10 @@ from train_toys import SPEC, data
 from rolewise.augment import Mix, build_schedule
 from rolewise.batch import Batch, Outputs
 from rolewise.distill import Distiller, configure
+from rolewise.distill.single_process import check_first_levels
 from rolewise.errors import InputError
 from rolewise.models import build
+from rolewise.quant import quantise
 from rolewise.train import Mixing, OptimizerSettings, Ranks, Trainee, TrainSettings, fit
 from rolewise.train.global_norm import use_global_norms
 from rolewise.train.ranks import by_rows
@@ -33,12 +35,16 @@ def training(
     count: int = 60,
     mixing: Mixing | None = None,
     methods: tuple[tuple[str, float], ...] = ALONE,
+    teacher_mode: Any = "eval",
+    quantiser: str = "",
     **settings: Any,
 ) -> Trainee:
     student, teacher = (
         build("small_cnn", num_classes=3, channels=1, size=(8, 8), seed=seed, widths=widths)
         for seed, widths in ((1, [4, 6]), (2, [6, 8]))
     )
+    if quantiser:
+        student = quantise(student, 4, quantiser=quantiser, keep=())
     distiller = Distiller(
         teacher,
         student,
@@ -48,6 +54,7 @@ def training(
         example=data().images[:2],
         label_weight=0.5,
         labels=data(count).labels,
+        teacher_mode=teacher_mode,
     )
     given: dict[str, Any] = {"epochs": 3, "batch_size": 13, "optimizer": OptimizerSettings(learning_rate=0.05)}
     return Trainee(
@@ -67,7 +74,18 @@ CASES: dict[str, dict[str, Any]] = {
     "limited": {"distill_gradient": "limited", "clip_norm": 1.0, "accumulate": 2, "ema": 0.9},
     "mixed": {"mixing": Mixing(Mix("cutmix"))},
     "related": {"methods": RELATED, "accumulate": 2},
+    "drawn": {"methods": (("mgd", 0.1), ("kd", 0.1))},
+    "teacher": {"teacher_mode": "batch_statistics"},
 }
+#: Those whose levels begin with the first batch; a step of all examples is one step.
+FROM_DATA = ("lsq", "pact", "affine")
+
+
+def levels_of(trainee: Trainee) -> dict[str, torch.Tensor]:
+    """Takes one step and returns the levels of the student's inputs, by name."""
+    trainee.run_epochs(0, 1)
+    state = trainee.student.state_dict()
+    return {name: value for name, value in state.items() if name.rsplit(".", 1)[-1] in ("step", "height", "ends")}
 
 
 def test_a_part_is_contiguous_and_parts_are_the_batch() -> None:
@@ -129,6 +147,8 @@ def _work(rank: int, port: int, folder: str) -> None:
     try:
         for name, settings in CASES.items():
             fit(training(Ranks.of_group(), **settings), Path(folder) / name)
+        found = {name: levels_of(training(Ranks.of_group(), batch_size=60, quantiser=name)) for name in FROM_DATA}
+        torch.save(found, Path(folder) / f"levels{rank}.pt")
         steps: list[int] = []
 
         def stopping() -> bool:
@@ -179,6 +199,17 @@ def test_two_processes_follow_one(name: str, together: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("quantiser", FROM_DATA)
+def test_levels_that_begin_with_a_batch_are_those_of_the_whole_batch(quantiser: str, together: Path) -> None:
+    alone = levels_of(training(batch_size=60, quantiser=quantiser))
+    parts = [torch.load(together / f"levels{rank}.pt")[quantiser] for rank in range(2)]
+    assert alone and alone.keys() == parts[0].keys()
+    for name, value in alone.items():
+        assert torch.equal(parts[0][name], parts[1][name]), name
+        torch.testing.assert_close(parts[0][name], value, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
 def test_stopped_by_one_and_resumed_by_both_the_bytes_are_the_same(together: Path) -> None:
     for file in ("weights.safetensors", "record.jsonl"):
         assert (together / "plain" / file).read_bytes() == (together / "stopped" / file).read_bytes()
@@ -198,3 +229,12 @@ def test_local_norms_differ_and_end_as_one(together: Path) -> None:
     losses = [[entry["train_loss"] for entry in lines(together / name)] for name in ("plain", "local")]
     assert losses[0] != pytest.approx(losses[1], rel=1e-4)
     assert losses[0] == pytest.approx(losses[1], rel=0.2)
+
+
+def test_levels_without_a_first_batch_are_refused_in_a_loop_of_one_s_own() -> None:
+    student = training(quantiser="lsq").student
+    with pytest.raises(InputError, match=r"levels of an input must be set before .* give the student one batch"):
+        check_first_levels([student])
+    student.train()(torch.rand(4, 1, 8, 8))
+    check_first_levels([student])
+    check_first_levels([nn.Linear(2, 2)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rolewise.data.pack_sources import PackSource
 
 _LISTS = (".csv", ".tsv", ".jsonl", ".ndjson")
+_SETTING = re.compile(r"data\.arguments\.(train|test|image|label|root|classes)\b")
 _PART = "Folder of {0} images, list of them, or pattern of tar files such as {1}-*; by default found by its name."
 
 
@@ -61,7 +63,11 @@ def pack_command(
     settings = PackSettings(size, resize, encoding, quality, grayscale)  # type: ignore[arg-type]
     named = {"train": train, "validation": validation, "test": test}
     parts = {part: name for part, name in named.items() if name is not None}
-    found = _source(source, parts, image, label, root, _classes(classes))
+    try:
+        found = _source(source, parts, image, label, root, _classes(classes))
+    except InputError as error:
+        # Readers name the settings of a config; here they are options.
+        raise type(error)(_SETTING.sub(r"--\1", str(error))) from error
     counts = pack_images(
         found,
         folder,

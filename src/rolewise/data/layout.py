@@ -113,6 +113,8 @@ def _given(folder: Path, train: str | None, test: str | None) -> Layout:
             # Nobody's training part: the folder's own folders are the classes.
             train = "."
         elif len(named) != 1:
+            if test is not None:
+                check_kind(folder / test, "a folder")
             raise InputError(
                 f"{folder} must hold one training part, got {_names(named)}; name it in data.arguments.train"
             )

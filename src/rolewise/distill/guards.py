@@ -14,6 +14,7 @@ from rolewise.distill.declared_checks import check_class_count
 from rolewise.distill.method import Method
 from rolewise.distill.mixed import check_mixture
 from rolewise.distill.running import is_stacked
+from rolewise.distill.single_process import check_first_levels, ranks
 from rolewise.distill.weight_balance import check_label_weight
 from rolewise.errors import InputError
 
@@ -56,6 +57,9 @@ def moment_of(context: Any, progress: float, steps: int) -> Context:
 
 def check_batch(distiller: Distiller, batch: Batch) -> None:
     """Raises InputError unless a batch is one for the task, the networks and the methods; no values are read."""
+    if distiller.training and torch.is_grad_enabled() and ranks() > 1 and not distiller.joins_rows:
+        # Before the students run, since that sets them.
+        check_first_levels(distiller.students.values())
     methods = distiller.methods
     if distiller.subtracting:
         active = distiller.active

@@ -8,7 +8,7 @@ with ``ranks`` has it (`rolewise.distill.joined_rows`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import distributed, nn
 
@@ -83,3 +83,20 @@ def check_plain(methods: Sequence[Method], terms: nn.ModuleDict, reduction: str,
                 f'learned maps must have no buffers where {number} processes train together, got "{name}", whose '
                 "buffers of all processes but the first would be lost; train in one process"
             )
+
+
+def check_first_levels(students: Iterable[nn.Module]) -> None:
+    """Raises InputError where a first batch would set a student's levels, and each process has a part of that batch.
+
+    Args:
+        students: networks that several processes train together.
+    """
+    for student in students:
+        for path, part in student.named_modules():
+            begun = getattr(part, "begun", None)
+            if callable(begun) and not begun():
+                raise InputError(
+                    f'levels of an input must be set before {ranks()} processes train together, got "{path}" without, '
+                    "which each process would begin with its own rows; give the student one batch in training mode "
+                    "before DistributedDataParallel wraps it"
+                )

@@ -83,7 +83,7 @@ class AffineActivation(FromData):
 
     def forward(self, values: Tensor) -> Tensor:
         """Returns the input that the layer computes with."""
-        now = _ends(values) if self.training or not self.begun() else self.ends
+        now = self._ends(values) if self.training or not self.begun() else self.ends
         if self.training:
             self._follow(now)
         scale, zero_point = self._levels(self.ends if self.begun() else now)
@@ -98,6 +98,12 @@ class AffineActivation(FromData):
         self._check_begun()
         scale, zero_point = self._levels(self.ends)
         return Grid(float(scale), int(zero_point), 0, 2**self.bits - 1)
+
+    @torch.no_grad()
+    def _ends(self, values: Tensor) -> Tensor:
+        low, high = _ends(values)
+        low, high = self._greatest(torch.stack([-low, high]))
+        return torch.stack([-low, high])
 
     def _levels(self, ends: Tensor) -> tuple[Tensor, Tensor]:
         # At least single precision: the width of all levels together may be beyond what half precision holds.

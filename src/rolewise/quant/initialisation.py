@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from rolewise.errors import InputError
 from rolewise.quant.codes import check_bits
@@ -21,6 +21,8 @@ class FromData(nn.Module):
     """
 
     ready: Tensor
+    #: Whether levels are those of the rows of all processes, which then take each training batch in step.
+    shared = False
 
     def __init__(self, bits: int) -> None:
         super().__init__()
@@ -39,6 +41,20 @@ class FromData(nn.Module):
         self.ready.fill_(True)
         self._begun = True
 
+    def _mean(self, values: Tensor) -> Tensor:
+        """Returns the mean of a batch's values, float32 []; where they are shared, of all processes'."""
+        if not (self.shared and self.training):
+            return values.float().mean()
+        total = torch.stack([values.float().sum(), values.new_tensor(values.numel(), dtype=torch.float32)])
+        distributed.all_reduce(total)
+        return total[0] / total[1]
+
+    def _greatest(self, values: Tensor) -> Tensor:
+        """Returns numbers as they are; where they are shared, the greatest of all processes'."""
+        if self.shared and self.training:
+            distributed.all_reduce(values, distributed.ReduceOp.MAX)
+        return values
+
     def _check_begun(self) -> None:
         if not self.begun():
             raise InputError(
@@ -54,3 +70,16 @@ class FromData(nn.Module):
 def says_size(size: Tensor) -> bool:
     """Returns whether a batch's size is one that levels can be taken from: finite and above 0."""
     return bool((size > 0) & size.isfinite())
+
+
+def share_levels(module: nn.Module) -> None:
+    """Has the levels of inputs below a module be those of the rows of all processes that train together.
+
+    All processes then take their training passes in step; evaluation is each process's own.
+
+    Args:
+        module: of any kind.
+    """
+    for part in module.modules():
+        if isinstance(part, FromData):
+            part.shared = True

@@ -17,7 +17,10 @@ def first_step(values: Tensor, upper: int) -> Tensor:
 
     Source: Esser et al. (2020), section 2.1, https://arxiv.org/abs/1902.08153.
     """
-    mean = values.detach().abs().float().mean()
+    return _step_of(values.detach().abs().float().mean(), upper)
+
+
+def _step_of(mean: Tensor, upper: int) -> Tensor:
     return torch.where(mean > 0, 2 * mean / math.sqrt(upper), torch.full_like(mean, 1 / upper))
 
 
@@ -97,10 +100,10 @@ class LsqActivation(FromData):
 
     @torch.no_grad()
     def _first(self, values: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        signed = bool((values < 0).any())
-        ends = _ends(signed, self.bits)
-        step = first_step(values, ends[1])
-        if not (self.training and says_size(values.abs().float().mean())):
+        signed = bool(self._greatest((values < 0).any().float()))
+        ends, mean = _ends(signed, self.bits), self._mean(values.detach().abs())
+        step = _step_of(mean, ends[1])
+        if not (self.training and says_size(mean)):
             return step, ends
         self.signed.fill_(signed)
         self.step.copy_(step)

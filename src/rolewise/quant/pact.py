@@ -68,7 +68,7 @@ class PactActivation(FromData):
     @torch.no_grad()
     def _first(self, values: Tensor) -> Tensor:
         # Of positive values alone; the mean of none is no number, which counts as no size.
-        size = values.float().clamp_min(0).square().mean().sqrt() * 3
+        size = self._mean(values.float().clamp_min(0).square()).sqrt() * 3
         if not says_size(size):
             return torch.ones_like(size)
         if not self.training:

@@ -9,11 +9,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, distributed, nn
 
-from rolewise.batch import Batch, Mixture, Outputs, number_of_examples
+from rolewise.batch import Batch, Context, Mixture, Outputs, number_of_examples
 from rolewise.distill import Distiller, Terms
 from rolewise.distill.joined_rows import join_rows
 from rolewise.distill.single_process import ranks
 from rolewise.errors import InputError
+from rolewise.quant.initialisation import share_levels
 from rolewise.train.global_norm import use_global_norms
 
 
@@ -71,8 +72,13 @@ class Ranks:
             )
         self.share_first(module)
         whole = join_rows(module) if self.world > 1 and isinstance(module, Distiller) else ()
+        if self.world > 1:
+            share_levels(module)
         if self.world > 1 and self.batch_norm == "global":
             use_global_norms(module, whole)
+            if isinstance(module, Distiller) and module.teacher_mode == "batch_statistics":
+                for role in module.teaching:
+                    use_global_norms(module.network(role))
         return self
 
     def share_first(self, module: nn.Module) -> None:
@@ -87,7 +93,7 @@ class Ranks:
             InputError: there are fewer rows than processes.
         """
         count = number_of_examples(batch.inputs)
-        part = slice(self.rank * count // self.world, (self.rank + 1) * count // self.world)
+        part = self._rows_of(count)
         if count < self.world:
             raise InputError(f"a batch must have at least {self.world} examples, one for each process, got {count}")
         unmixed = batch.mixture is not None and batch.mixture.targets == "outputs"
@@ -102,6 +108,14 @@ class Ranks:
             stored,
         )
         return own, (part.stop - part.start) * self.world / count
+
+    def place_in(self, batch: Batch, context: Context) -> Context:
+        """Returns the context of this process's part of a whole batch: draws for examples are those of its rows."""
+        count = number_of_examples(batch.inputs)
+        return replace(context, part=(self._rows_of(count).start, count))
+
+    def _rows_of(self, count: int) -> slice:
+        return slice(self.rank * count // self.world, (self.rank + 1) * count // self.world)
 
     def mean(self, tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
         """Returns the means of tensors over all processes; None where there is none.

@@ -109,7 +109,8 @@ def finish_update(update: Update, rule: StepRule) -> None:
 def _forward(objective: Objective, batch: Batch, context: Context, rule: StepRule, example: nn.Parameter) -> Terms:
     if rule.ranks is not None:
         part, share = rule.ranks.part_of(batch)
-        return by_rows(_forward(objective, part, context, replace(rule, ranks=None), example), share)
+        placed = rule.ranks.place_in(batch, context)
+        return by_rows(_forward(objective, part, placed, replace(rule, ranks=None), example), share)
     if rule.precision == "float32":
         return objective(batch, context=context)
     with torch.autocast(example.device.type, _DTYPES[rule.precision]):

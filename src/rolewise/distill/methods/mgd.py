@@ -12,6 +12,7 @@ from rolewise.distill.maps import same_size
 from rolewise.distill.method_registry import method
 from rolewise.distill.term import Shapes, Term, through
 from rolewise.errors import InputError
+from rolewise.seeds import uniform_rows
 
 
 def generation(width: int, out: int) -> nn.Sequential:
@@ -73,12 +74,12 @@ class MGD(Term):
             align, generator = part.children()
             feature, wanted = same_size(*pair)
             aligned = through(align, feature)
-            kept = self.drawn(aligned, stream).to(aligned)
+            kept = self.drawn(aligned, context, stream).to(aligned)
             losses.append((through(generator, aligned * kept) - wanted).square().flatten(1).sum(1))
         return torch.stack(losses).sum(0)
 
-    def drawn(self, feature: Tensor, stream: torch.Generator) -> Tensor:
+    def drawn(self, feature: Tensor, context: Context, stream: torch.Generator) -> Tensor:
         """Returns a mask, bool [B, 1, H, W] or [B, D, 1, 1], that is False where the feature is dropped."""
         count, width, *sides = feature.shape
-        shape = (count, 1, *sides) if self.drop_from == "places" else (count, width, 1, 1)
-        return torch.rand(shape, generator=stream) >= self.drop
+        shape = (1, *sides) if self.drop_from == "places" else (width, 1, 1)
+        return uniform_rows(stream, count, *shape, part=context.part) >= self.drop

@@ -10,6 +10,7 @@ from rolewise.distill.maps import as_map, width_of
 from rolewise.distill.method_registry import method
 from rolewise.distill.term import Shapes, Term, through
 from rolewise.distill.token_features import as_tokens, same_tokens
+from rolewise.seeds import uniform_rows
 
 
 @method(
@@ -62,15 +63,15 @@ class ViTKD(Term):
         mapped = [(through(part, own), aim) for part, (own, aim) in zip(self.maps, tokens, strict=True)]
         *shallow, (deepest, wanted) = mapped
         loss = sum(((own - aim).square().sum((1, 2)) for own, aim in shallow), wanted.new_zeros(len(wanted)))
-        hidden = self.drawn(deepest, context.generator(self.name))
+        hidden = self.drawn(deepest, context)
         masked = torch.where(hidden.unsqueeze(2), self.token.to(deepest), deepest).transpose(1, 2)
         plane = as_map(masked.transpose(1, 2)) if grid is None else torch.unflatten(masked, 2, grid)
         made = as_tokens(through(self.generator, plane))
         missed = torch.where(hidden, (made - wanted).square().sum(2), 0.0).sum(1)
         return self.shallow * loss + self.deep / max(self.masked, 1e-9) * missed
 
-    def drawn(self, tokens: Tensor, stream: torch.Generator) -> Tensor:
+    def drawn(self, tokens: Tensor, context: Context) -> Tensor:
         """Returns a mask, bool [B, T], that is True for the tokens of each example that are generated."""
         count, length = tokens.shape[:2]
-        order = torch.rand(count, length, generator=stream).argsort(1).argsort(1)
+        order = uniform_rows(context.generator(self.name), count, length, part=context.part).argsort(1).argsort(1)
         return (order >= int(length * (1 - self.masked))).to(tokens.device)
