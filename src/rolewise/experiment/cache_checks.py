@@ -29,7 +29,7 @@ def cache_faults(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> 
     if task == "detection":
         yield (
             path,
-            "must be left out for the task detection, whose outputs are not the same for all images; leave it out",
+            "must be left out for the task detection, whose outputs are not of one size for all images",
         )
         return
     if cache.top is not None and task != "classification" and not is_import_path(task):
