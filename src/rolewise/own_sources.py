@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import hashlib
+import inspect
 import site
 import sysconfig
 from collections.abc import Iterable, Iterator
@@ -41,6 +44,25 @@ def own_sources(name: str) -> dict[str, str]:
             f'"{name}" cannot be imported (there is no module {start!r}); it must read package.module:callable, '
             "and its folder must be on Python's path"
         )
+    return found
+
+
+def sources_behind(objects: Iterable[type | str]) -> dict[str, str]:
+    """Returns the SHA-256 of the user's own sources behind some classes and paths, by the names of modules.
+
+    Of a class of the program that was started its own source alone counts, by its name, where it can be found.
+
+    Args:
+        objects: classes, or paths such as ``package.module:callable``; those of installed packages are left out.
+    """
+    found: dict[str, str] = {}
+    for one in dict.fromkeys(objects):
+        module = one.partition(":")[0] if isinstance(one, str) else one.__module__
+        if module == "__main__" and isinstance(one, type):
+            with contextlib.suppress(OSError, TypeError):
+                found[f"__main__:{one.__qualname__}"] = hashlib.sha256(inspect.getsource(one).encode()).hexdigest()
+        elif module not in found and module != "__main__" and (path := _file(module)) is not None and _is_own(path):
+            found |= own_sources(module)
     return found
 
 

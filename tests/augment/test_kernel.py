@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from rolewise.augment import Plan, apply, build_kernel, build_schedule
 from rolewise.augment.kernel import apply_by_kernel
-from rolewise.augment.kernel_build import SWITCH, kernel_library, kernel_path
+from rolewise.augment.kernel_build import SWITCH, _loaded, kernel_library, kernel_path
 from rolewise.augment.ops import INDEX, NAMES, OPS
 from rolewise.augment.plan_application import apply_in_torch
 from rolewise.cli import app
@@ -139,8 +139,7 @@ def test_a_mosaic_and_other_numbers_are_left_to_torch(built: Path, monkeypatch: 
 @pytest.mark.slow
 def test_the_command_keeps_no_kernel_that_differs(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    kernel_path().parent.mkdir()
-    shutil.copy(built, kernel_path())
+    shutil.copytree(built.parent, kernel_path().parent)
     done = CliRunner().invoke(app, ["build-kernel"])
     assert done.exit_code == 0, done.output
     assert kernel_path().name in done.output.replace("\n", "")
@@ -149,6 +148,23 @@ def test_the_command_keeps_no_kernel_that_differs(built: Path, tmp_path: Path, m
     with pytest.raises(RunError, match=r"got others for rotate, .*it is removed"):
         build_kernel()
     assert not kernel_path().exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left", [100, 4096, 20000])
+def test_a_damaged_kernel_is_passed_over_and_built_again(
+    left: int, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading what is left of a library would end the process by a signal."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    shutil.copytree(built.parent, kernel_path().parent)
+    whole = built.read_bytes()
+    for damaged in (whole[:left], whole[:left] + bytes([whole[left] ^ 1]) + whole[left + 1 :]):
+        kernel_path().unlink()  # a file of its own: this process may hold the other one loaded
+        kernel_path().write_bytes(damaged)
+        _loaded.cache_clear()
+        assert kernel_library() is None
+        assert build_kernel().read_bytes() != damaged and kernel_library() is not None
 
 
 def test_without_a_kernel_torch_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,6 +137,14 @@ def test_a_teacher_that_is_not_there_has_its_outputs_given(form: Any) -> None:
         distiller(IMAGES, LABELS)
 
 
+def test_terms_are_asked_for_by_name() -> None:
+    terms = Distiller(network(0), network(1), [rw.kd()])(IMAGES, LABELS)
+    assert "kd" in terms and "dkd" not in terms and sorted(terms) == ["kd", "labels"]
+    for unknown in ("kdd", 0):
+        with pytest.raises(InputError, match=f"no term is called {unknown!r}"):
+            terms[unknown]
+
+
 def test_one_of_several_teachers_is_given() -> None:
     big, old = network(0).eval(), network(2).eval()
     methods = [rw.kd(teacher="big", name="kd_big"), rw.kd(teacher="old", name="kd_old")]
@@ -163,6 +171,16 @@ def test_one_of_several_teachers_is_given() -> None:
         ({"teacher_outputs": torch.zeros(6, 3, device="meta")}, "must be on the device of the inputs, cpu, got meta"),
         ({"teacher_outputs": torch.zeros(6, 3), "teacher_images": IMAGES}, "teacher_images must be left out where"),
         ({"teacher_outputs": rw.Outputs({})}, "teacher_outputs must hold values or features, got neither"),
+        (
+            {"teacher_outputs": torch.zeros(6, 3).numpy()},
+            r"teacher_outputs must be tensors, .* got ndarray; give those",
+        ),
+        (
+            {"teacher_outputs": {"logitz": torch.zeros(6, 3)}},
+            "teacher_outputs must be tensors, .* got dict with logitz",
+        ),
+        ({"teacher_outputs": torch.zeros(6, 3, dtype=torch.int64)}, "teacher_outputs must be logits .* got int64"),
+        ({"teacher_outputs": torch.zeros(6, 3).to_sparse()}, "teacher_outputs must be logits .* got float32, sparse"),
     ],
 )
 def test_wrong_outputs_are_refused(given: dict[str, Any], message: str) -> None:

@@ -73,6 +73,8 @@ def test_configs_without_one_keep_their_keys() -> None:
         (["distill.cache={}", "students[0].mix.method=mixup"], 'students[0].mix.method: must be "none" beside'),
         (["distill.cache={}", "distill.methods=[{name: kd}, {name: rkd}]"], "distill.methods[1]: must read outputs"),
         (["distill.cache={top: 2}", "distill.methods=[{name: dkd}]"], "distill.cache.top: must go with kd"),
+        (["task=multi_label", "distill.cache={top: 2}"], "distill.cache.top: must go with the task classification"),
+        (["task=detection", "distill.cache={}"], "distill.cache: must be left out for the task detection"),
         (
             ["distill.view=shared", "distill.cache={views: replay}", "students[0].train.batches=class_pairs"],
             'students[0].train.batches: must be "shuffled" beside distill.cache with the views replay',
@@ -97,16 +99,19 @@ def test_what_does_not_go_with_it_is_refused_with_its_place(settings: list[str],
         ("{views: clean}", 1, 10 * 2),
         ("{views: 3}", 3, 10 * 2),
         ("{views: replay, precision: float32}", 4, 10 * 4),
-        ("{views: clean, top: 2}", 1, 2 * (2 + 4)),
+        ("{views: clean, top: 2}", 1, 2 * (2 + 4) + 2),
     ],
 )
 def test_outputs_beyond_the_limit_are_a_fault_of_the_config(cache: str, views: int, rows: int) -> None:
-    """Two bytes, or four, for each of ten classes, or of the largest with its number, and one for each row."""
-    size = views * 50 * (rows + 1) / 1e9
+    """Two bytes, or four, for each of ten classes, or of the largest with its number, and a checksum for each row."""
+    size = views * 50 * (rows + 4) / 1e9
     sets = [f"distill.cache={cache}", "students[0].images=50", "students[0].train.epochs=4"]
     sets += [f"distill.view={'clean' if 'clean' in cache else 'shared'}"]
     load(QUICK, [*sets, f"distill.cache.limit_gb={size}"])
-    with pytest.raises(ConfigError, match=rf"distill\.cache: the outputs of {views} views of 50 examples take"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"distill\.cache: the outputs of {'one view' if views == 1 else f'{views} views'} of 50 examples take",
+    ):
         load(QUICK, [*sets, f"distill.cache.limit_gb={size * 0.999}"])
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import importlib
 import json
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +22,7 @@ from rolewise.distill import Distiller, configure
 from rolewise.errors import InputError
 from rolewise.models import build
 from rolewise.train import OptimizerSettings, Trainee, TrainSettings, fit
-from rolewise.train.cached_outputs import spread
+from rolewise.train.cached_outputs import packed, spread
 from rolewise.train.view_file import ViewFile
 
 
@@ -141,8 +146,49 @@ def test_a_half_written_view_goes_on_where_it_was(tmp_path: Path) -> None:
     file.write(0, batches(-1))
     assert file.done == (5, True) and torch.equal(file.read(np.arange(10))["logits"], values)
     file.path.write_bytes(b"short")
-    with pytest.raises(InputError, match="must have 70 bytes"):
+    with pytest.raises(InputError, match="must have 100 bytes"):
         _ = file.done
+
+
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory of a file that has no room on the disk cannot be written: the process would be killed without a word."""
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    file = ViewFile(tmp_path / "view-00000.bin", 4, {"logits": ("float32", (2,))})
+    with pytest.raises(OSError, match=r"No space left on device.*view-00000\.bin"):
+        file.write(0, iter([]))
+    assert file.done == (0, False)
+
+
+@pytest.mark.parametrize("place", [0, 13, 33])
+def test_a_changed_bit_is_found_and_the_file_is_named(place: int, tmp_path: Path) -> None:
+    form = (tmp_path / "view-00000.bin", 4, {"logits": ("float32", (2,))})
+    ViewFile(*form).write(0, [(np.arange(4), {"logits": torch.ones(4, 2)})])
+    content = bytearray(form[0].read_bytes())
+    content[place] ^= 8
+    form[0].write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"view-00000\.bin must hold .* in 1 of 4 rows; delete it and view-00000\.json"
+    ):
+        ViewFile(*form).read(np.arange(4))
+
+
+def test_a_cache_that_is_deleted_while_it_is_filled_is_filled_again(tmp_path: Path) -> None:
+    trainee, whole = training(tmp_path, views="replay"), training(tmp_path / "whole", views="replay")
+    whole.run_epochs(0, 1)
+    seen = []
+
+    def delete(*_: Any) -> None:
+        seen.append(1)
+        if len(seen) == 2:
+            shutil.rmtree(trainee.cache.files["teacher"])
+
+    trainee.distiller.teacher.register_forward_hook(delete)
+    trainee.run_epochs(0, 1)
+    assert torch.equal(weights(trainee), weights(whole))
 
 
 def test_a_row_that_a_view_lacks_is_found_missing(tmp_path: Path) -> None:
@@ -178,10 +224,79 @@ def test_a_folder_of_another_key_is_refused_with_what_differs(tmp_path: Path) ->
 def test_the_largest_probabilities_and_an_even_rest() -> None:
     logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]])
     probabilities = logits.softmax(1)
-    largest, classes = logits.log_softmax(1).topk(2, 1)
-    found = spread(largest, classes, 4).exp()
+    kept = packed({"logits": logits}, CacheSection(top=2, precision="float32"))
+    found = spread(kept["largest"], kept["left"], kept["classes"].long(), 4).exp()
     rest = (probabilities[0, 2] + probabilities[0, 3]) / 2
     torch.testing.assert_close(found, torch.stack([*probabilities[0, :2], rest, rest]).view(1, 4))
+
+
+@pytest.mark.parametrize(("precision", "digits"), [("float32", 1e-5), ("float16", 2e-2)])
+def test_a_sure_teacher_s_rest_is_kept_at_every_temperature(precision: Any, digits: float) -> None:
+    """Beside a probability of nearly 1 the rest is far below its last bit, and at temperature 4 it still counts."""
+    logits = torch.randn(50, 10, generator=torch.Generator().manual_seed(0)) * 20
+    probabilities = logits.double().softmax(1)
+    known, classes = probabilities.topk(3, 1)
+    rest = probabilities.scatter(1, classes, 0.0).sum(1, keepdim=True) / 7
+    wanted = (rest.expand(-1, 10).scatter(1, classes, known).log() / 4).softmax(1)
+    kept = packed({"logits": logits}, CacheSection(top=3, precision=precision))
+    found = spread(kept["largest"].float(), kept["left"].float(), kept["classes"].long(), 10)
+    torch.testing.assert_close((found / 4).softmax(1).double(), wanted, atol=1e-7, rtol=digits)
+    # Numbers beyond the type's stay finite, and so does the loss.
+    huge = packed({"logits": logits * 1e5}, CacheSection(top=3, precision=precision))
+    assert all(bool(huge[name].isfinite().all()) for name in ("largest", "left"))
+
+
+def test_outputs_too_large_for_half_precision_are_refused() -> None:
+    values = {"predictions": torch.tensor([[1.0], [250000.0]])}
+    with pytest.raises(InputError, match=r"precision must be float32 where outputs exceed 65,504, .* of 2\.5e\+05"):
+        packed(values, CacheSection())
+    assert torch.equal(packed(values, CacheSection(precision="float32"))["predictions"], values["predictions"])
+
+
+class Scaled(torch.nn.Module):
+    """A network whose factor neither its weights nor its text shows."""
+
+    def __init__(self, factor: float, *, fixed: float = 1.0) -> None:
+        super().__init__()
+        self.factor = factor
+        self.head = build("small_cnn", num_classes=3, channels=1, size=(8, 8), seed=2, widths=[6, 8])
+        self.register_buffer("fixed", torch.tensor(fixed), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(images) * self.factor * self.fixed
+
+
+def key_of(teacher: torch.nn.Module, folder: Path, **settings: Any) -> Path:
+    student = build("small_cnn", num_classes=3, channels=1, size=(8, 8), seed=1, widths=[4, 6])
+    distiller = Distiller(teacher, student, ["kd"], student_input=SPEC, teacher_input=SPEC)
+    chosen = TrainSettings(epochs=2, batch_size=16, **settings)
+    given = {"augmentation": build_schedule("none"), "view": "clean", "settings": chosen, "seed": 5}
+    cached = Trainee(distiller, data(), torch.arange(60), cache=(CacheSection(), folder), **given).cache
+    return cached.files["teacher"]
+
+
+def test_what_a_network_computes_with_is_part_of_the_key(tmp_path: Path) -> None:
+    keys = [key_of(Scaled(*given), tmp_path) for given in ((1.0,), (1.0,), (2.0,))]
+    keys.append(key_of(Scaled(1.0, fixed=2.0), tmp_path))
+    # Each way to compute rounds in other places, and the first one's bytes would be everybody's.
+    keys.append(key_of(Scaled(1.0), tmp_path, channels_last=True))
+    assert keys[0] == keys[1] and len(set(keys)) == 4
+
+
+def test_the_code_of_a_network_is_part_of_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    lines = "import torch\n\n\nclass Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    lines += "        self.head = torch.nn.Linear(64, 3)\n        torch.nn.init.ones_(self.head.weight)\n"
+    lines += "        torch.nn.init.zeros_(self.head.bias)\n\n    def forward(self, images):\n        return "
+    keys = []
+    for code in ("self.head(images.flatten(1))", "-self.head(images.flatten(1))", "self.head(images.flatten(1))"):
+        (tmp_path / "net_of_code.py").write_text(f"{lines}{code}\n")
+        sys.modules.pop("net_of_code", None)
+        importlib.invalidate_caches()
+        keys.append(key_of(importlib.import_module("net_of_code").Net(), tmp_path / "cache"))
+    sys.modules.pop("net_of_code")
+    assert keys[0] != keys[1] and keys[0] == keys[2]
 
 
 def test_with_top_all_the_same_when_it_keeps_nearly_all(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rolewise.augment.geometry import FAR, affine_map, fixed_point
-from rolewise.augment.kernel_build import compile_kernel, kernel_library, kernel_path
+from rolewise.augment.kernel_build import compile_kernel, kernel_library, kernel_path, remove_kernel
 from rolewise.augment.ops import INDEX, NAMES, OPS
 from rolewise.augment.plan import Plan
 from rolewise.errors import RunError
@@ -116,7 +116,7 @@ def build_kernel() -> Path:
 
     faults = differing(apply)
     if faults:
-        kernel_path().unlink()
+        remove_kernel()
         raise RunError(
             f"the kernel of this compiler must give torch's bytes, got others for {', '.join(faults)}; it is removed, "
             "and augmentation goes on in torch"

@@ -29,6 +29,18 @@ def kernel_path() -> Path:
     return Path(folder).expanduser() / "rolewise" / f"augmentation-kernel-{_digest()}.so"
 
 
+def remove_kernel() -> None:
+    """Removes this machine's kernel, where there is one."""
+    path = kernel_path()
+    for file in (_digest_path(path), path):
+        file.unlink(missing_ok=True)
+    _loaded.cache_clear()
+
+
+def _digest_path(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
 @functools.cache
 def _digest() -> str:
     # Code for one processor may hold instructions that another, with the same home folder, does not have.
@@ -65,7 +77,9 @@ def compile_kernel() -> Path:
             first = next((line for line in lines if "error" in line), "no message")
             raise RunError(f"the kernel could not be compiled by {command[0]}: {first}; augmentation goes on in torch")
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, target.read_bytes())
+        content = target.read_bytes()
+        write_bytes(path, content)
+        write_bytes(_digest_path(path), hashlib.sha256(content).hexdigest().encode())
     _loaded.cache_clear()
     return path
 
@@ -86,7 +100,7 @@ def _compiler() -> list[str]:
 
 
 def kernel_library() -> ctypes.CDLL | None:
-    """Returns the kernel's library; None where it is not built, does not load, or is switched off."""
+    """Returns the kernel's library; None where it is not built, is damaged, does not load, or is switched off."""
     if os.environ.get(SWITCH, "").lower() == "off":
         return None
     return _loaded(os.environ.get("XDG_CACHE_HOME"))
@@ -99,6 +113,9 @@ def _loaded(_folder: str | None) -> ctypes.CDLL | None:
         state = path.stat()
         # Code is run from this file: it must be the user's own.
         if hasattr(os, "getuid") and (state.st_uid != os.getuid() or state.st_mode & 0o022):
+            return None
+        # A library that has lost a part would not fail to load, it would kill the process.
+        if hashlib.sha256(path.read_bytes()).hexdigest().encode() != _digest_path(path).read_bytes():
             return None
         library = ctypes.CDLL(str(path))
         library.rolewise_apply.restype = None

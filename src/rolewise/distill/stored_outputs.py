@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from rolewise.batch import Batch, Outputs
-from rolewise.errors import InputError, near
+from rolewise.errors import InputError, listed, near
 from rolewise.tasks import Task
 
 if TYPE_CHECKING:
@@ -62,10 +63,24 @@ def given_outputs(task: Task, role: str, batch: Batch, paths: Collection[str]) -
         paths: of the features that methods read of it.
 
     Raises:
-        InputError: they are of other examples, of nothing that the task reads, or lack features.
+        InputError: they are of other examples or another form, of nothing that the task reads, or lack features.
     """
     value = batch.outputs[role]
-    named = value if isinstance(value, Outputs) else task.run(_returned, value)  # type: ignore[arg-type]
+    try:
+        named = value if isinstance(value, Outputs) else task.run(_returned, value)  # type: ignore[arg-type]
+    except InputError as error:
+        keys = f" with {listed([str(key) for key in value]) or 'nothing'}" if isinstance(value, Mapping) else ""
+        raise InputError(
+            f"{role}_outputs must be tensors, as the network returned them, got {type(value).__name__}{keys}; give "
+            f"those, or of numbers in another form torch.as_tensor(numbers)"
+        ) from error
+    logits = named.values.get("logits")
+    if isinstance(logits, Tensor) and (not logits.is_floating_point() or logits.layout != torch.strided):
+        kind = str(logits.dtype).removeprefix("torch.") + ("" if logits.layout == torch.strided else ", sparse")
+        raise InputError(
+            f"{role}_outputs must be logits in floating point, as the network returned them, got {kind}; labels alone "
+            "go to the second argument"
+        )
     if not named.values and not named.features:
         raise InputError(f"{role}_outputs must hold values or features, got neither")
     missing = [path for path in paths if path not in named.features]

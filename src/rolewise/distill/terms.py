@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -50,8 +50,16 @@ class Terms:
     def __getitem__(self, name: str) -> Tensor:
         """Returns the term ``name``."""
         if name not in self.parts:
-            raise InputError(f"no term is called {name!r}{near(name, self.parts)}")
+            raise InputError(f"no term is called {name!r}{near(str(name), self.parts)}")
         return self.parts[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Returns whether there is a term ``name``."""
+        return name in self.parts
+
+    def __iter__(self) -> Iterator[str]:
+        """Gives the names of the terms."""
+        return iter(self.parts)
 
     def __repr__(self) -> str:
         parts = (f"{name}={float(value.detach()):.4g}" for name, value in self.parts.items())

@@ -8,6 +8,7 @@ from rolewise.config.faults import Steps
 from rolewise.config.schema import ExperimentConfig
 from rolewise.distill import METHODS
 from rolewise.experiment.method_sections import listed_methods, methods_of_student, registered
+from rolewise.foreign_code import is_import_path
 from rolewise.train.cached_outputs import TOP_METHODS
 
 
@@ -24,6 +25,16 @@ def cache_faults(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> 
     if (cache.views == "clean") != (config.distill.view == "clean"):
         way = "set distill.view to clean" if cache.views == "clean" else "set distill.cache.views to clean"
         yield (*path, "views"), f"must fit distill.view, {config.distill.view}, got {cache.views}; {way}"
+    task = config.task if isinstance(config.task, str) else str(config.task.get("name"))
+    if task == "detection":
+        yield (
+            path,
+            "must be left out for the task detection, whose outputs are not of one size for all images",
+        )
+        return
+    if cache.top is not None and task != "classification" and not is_import_path(task):
+        rule = f"must go with the task classification, got {task}, whose outputs are no probabilities of classes"
+        yield (*path, "top"), f"{rule} for each example; leave top out"
     if config.distill.teacher_mode != "eval":
         yield path, "must be left out under teacher_mode batch_statistics, where outputs depend on the batch"
     for index, student in enumerate(config.students):
@@ -47,6 +58,7 @@ def cache_faults(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> 
             continue
         for some in registered(method):
             if METHODS[some].reads != "logits":
-                yield place, f'must read outputs alone beside distill.cache, got "{some}", which reads features'
+                rule = f'must read outputs alone beside distill.cache, got "{some}", which reads features'
+                yield place, f"{rule}; take it out, or leave cache out"
             elif cache.top is not None and some not in TOP_METHODS:
                 yield (*path, "top"), f'must go with {" or ".join(TOP_METHODS)}, got "{some}"; leave top out'

@@ -40,17 +40,19 @@ def stack_section_faults(config: ExperimentConfig) -> Iterable[tuple[Steps, str]
             continue
         for name, rule in stack_faults(section.train):
             yield (*path, "train", name), f"{rule}; or set search.stacked to 1"
-        for name, plain, got in (
-            ("mix", "be without mixing", section.mix.method != "none"),
+        for name, plain, why, got in (
+            ("mix", "be without mixing", "", section.mix.method != "none"),
             (
                 "quantise",
-                "be left out, as rounding has a gradient of its own",
+                "be left out",
+                ", as rounding has a gradient of its own",
                 getattr(section, "quantise", None) is not None,
             ),
-            ("phases", "be left out", bool(getattr(section, "phases", ()))),
+            ("phases", "be left out", "", bool(getattr(section, "phases", ()))),
         ):
             if got:
-                yield (*path, name), f"must {plain} where the members of a search are stacked; set search.stacked to 1"
+                rule = f"must {plain} where the members of a search are stacked{why}"
+                yield (*path, name), f"{rule}; set search.stacked to 1"
     if any(role != "teacher" for role in searched):
         for name, plain, got in (
             ("teacher_mode", "be eval", config.distill.teacher_mode != "eval"),

@@ -63,14 +63,32 @@ def packed(values: Mapping[str, Tensor], settings: CacheSection) -> dict[str, Te
         settings: of the cache.
 
     Returns:
-        The same in the settings' precision; or ``largest`` [B, k], log-probabilities in falling order, and ``classes``
-        int32 [B, k].
+        The same in the settings' precision; or ``largest`` [B, k], log-probabilities in falling order, ``classes``
+        int32 [B, k], and ``left`` [B], the log-probability of all other classes together.
+
+    Raises:
+        InputError: a number is too large for the precision.
     """
     kind = getattr(torch, settings.precision)
     if settings.top is None:
-        return {name: value.to(kind) for name, value in values.items()}
-    largest, classes = values["logits"].log_softmax(1).topk(settings.top, 1)
-    return {"largest": largest.to(kind), "classes": classes.to(torch.int32)}
+        kept = {name: value.to(kind) for name, value in values.items()}
+        for name, value in values.items():
+            if bool((value.isfinite() & ~kept[name].isfinite()).any()):
+                raise InputError(
+                    f"distill.cache.precision must be float32 where outputs exceed {torch.finfo(kind).max:,.0f}, got "
+                    f'{settings.precision} and "{name}" of {float(value.abs().max()):.4g}; set it, or leave cache out'
+                )
+        return kept
+    probabilities = values["logits"].log_softmax(1)
+    largest, classes = probabilities.topk(settings.top, 1)
+    # What is left is kept by itself: beside a sure teacher's largest, which add up to nearly 1, it would be lost.
+    left = probabilities.scatter(1, classes, float("-inf")).logsumexp(1)
+    least = torch.finfo(kind).min
+    return {
+        "largest": largest.clamp(min=least).to(kind),
+        "left": left.clamp(min=least).to(kind),
+        "classes": classes.to(torch.int32),
+    }
 
 
 def columns_of(kept: Mapping[str, Tensor]) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -93,23 +111,24 @@ def size_fault(settings: CacheSection, views: int, rows: int, size: int) -> str:
     """
     if size <= settings.limit_gb * 1e9:
         return ""
+    shown = "one view" if views == 1 else f"{views:,} views"
     return (
-        f"the outputs of {views:,} views of {rows:,} examples take {size / 1e9:.3g} GB, more than limit_gb "
+        f"the outputs of {shown} of {rows:,} examples take {size / 1e9:.3g} GB, more than limit_gb "
         f"{settings.limit_gb:g}; raise it, set top to a few classes, or take fewer views"
     )
 
 
-def spread(largest: Tensor, classes: Tensor, num_classes: int) -> Tensor:
+def spread(largest: Tensor, left: Tensor, classes: Tensor, num_classes: int) -> Tensor:
     """Returns log-probabilities [B, K] of which a few are known and the others share what is left evenly.
 
     Args:
         largest: [B, k], the known log-probabilities.
-        classes: int64 [B, k], their classes.
+        left: [B], the log-probability of all other classes together.
+        classes: int64 [B, k], the known classes.
         num_classes: K, above k.
     """
-    known = largest.logsumexp(1, keepdim=True)
-    left = torch.log1p(-known.exp().clamp(max=1 - 1e-6)) - math.log(num_classes - largest.shape[1])
-    return left.expand(-1, num_classes).scatter(1, classes, largest)
+    each = left[:, None] - math.log(num_classes - largest.shape[1])
+    return each.expand(-1, num_classes).scatter(1, classes, largest)
 
 
 def check_cached(settings: CacheSection, distiller: Distiller, feed: SourceFeed) -> None:
@@ -129,6 +148,11 @@ def check_cached(settings: CacheSection, distiller: Distiller, feed: SourceFeed)
             raise InputError(
                 f'distill.cache must go with methods that read outputs alone, got "{method.name}", which reads '
                 "features; take it out, or leave cache out"
+            )
+        if settings.top is not None and distiller.task.name != "classification":
+            raise InputError(
+                f"distill.cache.top must go with the task classification, got {distiller.task.name}, whose outputs are "
+                "no probabilities of classes for each example; leave top out"
             )
         if settings.top is not None and method.info.name not in TOP_METHODS:
             raise InputError(

@@ -14,17 +14,15 @@ from torch import Tensor
 
 from rolewise.batch import Batch
 from rolewise.config.cache_section import CacheSection
-from rolewise.data import TextData, batches, fingerprint
+from rolewise.data import TextData, batches
 from rolewise.distill import Distiller
-from rolewise.distill.teacher_digest import TeacherDigests
 from rolewise.errors import InputError
 from rolewise.files import AnyPath, as_path, digest_of, read_json, write_json
+from rolewise.train.cache_key import cache_dependencies
 from rolewise.train.cached_outputs import check_cached, columns_of, packed, rows_of, size_fault, spread, teacher_values
 from rolewise.train.source_feed import SourceFeed
 from rolewise.train.view_file import ViewFile
 
-#: The form of the files; another one is another key.
-_VERSION = 1
 #: Examples that a teacher sees at once where it sees them as they are.
 _CLEAN = 256
 
@@ -58,7 +56,9 @@ class TeacherCache:
         self.indices = feed.indices.sort().values
         feed.views = settings.views if isinstance(settings.views, int) else None
         # Once: to take them the weights and all examples are read.
-        self._fields = {role: self._dependencies(role) for role in distiller.teaching}
+        self._fields = {
+            role: cache_dependencies(settings, distiller, role, feed, self.indices) for role in distiller.teaching
+        }
         self.files = {role: self.folder / digest_of(fields)[:32] for role, fields in self._fields.items()}
         self._columns = {role: self._form(role) for role in distiller.teaching}
         self._views: dict[str, tuple[int, ViewFile]] = {}
@@ -91,9 +91,8 @@ class TeacherCache:
         view = self._view(epoch)
         for role in self.files:
             file = self._file(role, view)
-            first, whole = file.done
-            if not whole:
-                self._fill(role, file, view, first)
+            while not (done := file.done)[1]:  # again where it is deleted meanwhile
+                self._fill(role, file, view, done[0])
             if self._views.get(role, (None, file))[0] != view:
                 self._views[role] = (view, file)
         for batch in self.feed.batches(epoch, start):
@@ -119,7 +118,8 @@ class TeacherCache:
         if not key.exists():
             write_json(key, fields)
         elif (found := read_json(key, "key of a teacher's cache")) != fields:
-            differing = sorted(name for name in found if found[name] != fields.get(name))
+            given = found if isinstance(found, dict) else {}
+            differing = sorted(name for name in {**given, **fields} if given.get(name) != fields.get(name))
             raise InputError(f"{key} must be of this training, got other {', '.join(differing)}; delete the folder")
         file.write(
             first,
@@ -146,7 +146,8 @@ class TeacherCache:
         if values is None:
             return None
         if self.settings.top is not None:
-            values = {"logits": spread(values["largest"].float(), values["classes"].long(), self._classes)}
+            largest, left = values["largest"].float(), values["left"].float()
+            values = {"logits": spread(largest, left, values["classes"].long(), self._classes)}
         placed = {name: value.float().to(self.feed.device) for name, value in values.items()}
         return placed if len(placed) > 1 else next(iter(placed.values()))
 
@@ -165,29 +166,3 @@ class TeacherCache:
                 )
             self._classes = logits.shape[1]
         return columns_of(packed(values, self.settings))
-
-    def _dependencies(self, role: str) -> dict[str, Any]:
-        """Returns all that a teacher's outputs depend on, as plain values."""
-        feed, network = self.feed, self.distiller.network(role)
-        fields: dict[str, Any] = {
-            "version": _VERSION,
-            "weights": TeacherDigests({role: network}).all()[0].numpy().tobytes().hex(),
-            "network": digest_of(str(network)),
-            "input": str(self.distiller.specs[role]),
-            "source": fingerprint(feed.source),
-            "examples": digest_of(self.indices.tolist()),
-            "precision": self.settings.precision,
-            "top": self.settings.top,
-            "views": self.settings.views,
-        }
-        if self.settings.views != "clean":
-            own = None if feed.teacher_augmentation is None else feed.teacher_augmentation.to_json()
-            fields |= {
-                "view": feed.view,
-                "seed": feed.seed,
-                "batch_size": feed.settings.batch_size,
-                "epochs": feed.settings.epochs if self.settings.views == "replay" else None,
-                "augmentation": [feed.augmentation.to_json(), own if feed.view == "own" else None],
-                "pixels": [feed.settings.interpolation, feed.settings.fill],
-            }
-        return fields

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from rolewise.files import naming, read_json, sync_folder, write_json
 
 #: The types of numbers in a file by their names.
 TYPES = {"float16": np.float16, "float32": np.float32, "int32": np.int32}
+#: Bytes of a row's checksum.
+_CHECKSUM = 4
 #: Batches after which what was computed is kept through a power cut.
 _KEPT_EVERY = 64
 
@@ -28,6 +31,7 @@ class ViewFile:
 
     Beside the numbers stands ``NAME.json``: while the file is filled, how many batches it holds, written after their
     numbers are on the disk; at the end that it is whole. Processes that fill the same file write the same numbers.
+    Behind the arrays stands a checksum of each row, uint32 [N], which is 0 where the row is not there.
 
     Args:
         path: the file of numbers, below a folder that is the view's key.
@@ -43,7 +47,7 @@ class ViewFile:
     @property
     def bytes(self) -> int:
         """The size of the file in bytes."""
-        return sum(self.rows * _width(kind, shape) for kind, shape in self.columns.values()) + self.rows
+        return sum(self.rows * _width(kind, shape) for kind, shape in self.columns.values()) + self.rows * _CHECKSUM
 
     @property
     def state(self) -> Path:
@@ -67,45 +71,77 @@ class ViewFile:
             first: the number of the first one: those before it are there.
             batches: the places of rows in the file, int64 [B], and their arrays [B, ...] by name.
         """
-        arrays, number = self._arrays("r+"), first
+        if hasattr(os, "posix_fallocate"):
+            with naming(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with self.path.open("ab") as file:
+                    # Numbers are written into memory: where the disk has no room for them, that kills the process.
+                    os.posix_fallocate(file.fileno(), 0, self.bytes)
+        whole = self._mapped("r+")
+        arrays, number = self._arrays(whole), first
         for places, values in batches:
-            for name, value in values.items():
-                arrays[name][places] = value.numpy()
-            arrays[""][places] = 1
+            kept = {name: values[name].numpy() for name in self.columns}
+            for name, value in kept.items():
+                arrays[name][places] = value
+            arrays[""][places] = _checksums(kept, len(places))
             number += 1
             if number % _KEPT_EVERY == 0:
-                self._keep(arrays, number, whole=False)
-        self._keep(arrays, number, whole=True)
+                self._keep(whole, number, whole=False)
+        self._keep(whole, number, whole=True)
 
     def read(self, places: NDArray[np.int64]) -> dict[str, Tensor] | None:
-        """Returns the arrays [B, ...] of rows by name; None where one of the rows is not there."""
-        if not self._open:
-            self._open.update(self._arrays("r"))
-        if not self._open[""][places].all():
-            return None
-        return {name: torch.from_numpy(self._open[name][places]) for name in self.columns}
+        """Returns the arrays [B, ...] of rows by name; None where one of the rows is not there.
 
-    def _keep(self, arrays: Mapping[str, NDArray[Any]], number: int, *, whole: bool) -> None:
-        arrays[""].base.flush()  # type: ignore[union-attr]
+        Raises:
+            InputError: a row's numbers are not those that were written; the file is damaged.
+        """
+        if not self._open:
+            self._open.update(self._arrays(self._mapped("r")))
+        checksums = self._open[""][places]
+        if not checksums.all():
+            return None
+        found = {name: self._open[name][places] for name in self.columns}
+        if damaged := int((_checksums(found, len(places)) != checksums).sum()):
+            raise InputError(
+                f"{self.path} must hold the numbers that were written to it, got others in {damaged} of {len(places)} "
+                f"rows; delete it and {self.state.name} beside it, so that they are computed anew"
+            )
+        return {name: torch.from_numpy(value) for name, value in found.items()}
+
+    def _keep(self, mapped: np.memmap[Any, Any], number: int, *, whole: bool) -> None:
+        with naming(self.path):
+            mapped.flush()
         write_json(self.state, {"batches": number, "whole": whole})
 
-    def _arrays(self, mode: str) -> dict[str, NDArray[Any]]:
+    def _mapped(self, mode: str) -> np.memmap[Any, Any]:
         with naming(self.path):
             if mode == "r+" and (not self.path.exists() or self.path.stat().st_size != self.bytes):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with self.path.open("ab") as file:
                     os.truncate(file.fileno(), self.bytes)
+            if mode == "r+":
                 sync_folder(self.path.parent)
-            whole = np.memmap(self.path, np.uint8, mode=mode, shape=(self.bytes,))  # type: ignore[call-overload]
+            return np.memmap(self.path, np.uint8, mode=mode, shape=(self.bytes,))  # type: ignore[call-overload,no-any-return]
+
+    def _arrays(self, whole: np.memmap[Any, Any]) -> dict[str, NDArray[Any]]:
         arrays, start = {}, 0
-        for name, (kind, shape) in {**self.columns, "": ("", ())}.items():
+        for name, (kind, shape) in self.columns.items():
             stop = start + self.rows * _width(kind, shape)
-            part = whole[start:stop]
-            arrays[name] = part.view(TYPES[kind]).reshape(self.rows, *shape) if kind else part
+            arrays[name] = whole[start:stop].view(TYPES[kind]).reshape(self.rows, *shape)
             start = stop
+        arrays[""] = whole[start:].view(np.uint32)
         return arrays
 
 
 def _width(kind: str, shape: tuple[int, ...]) -> int:
-    """Returns the bytes of one row; of the marks of rows that are there, one."""
-    return np.dtype(TYPES[kind]).itemsize * int(np.prod(shape)) if kind else 1
+    """Returns the bytes of one row."""
+    return np.dtype(TYPES[kind]).itemsize * int(np.prod(shape))
+
+
+def _checksums(arrays: Mapping[str, NDArray[Any]], rows: int) -> NDArray[np.uint32]:
+    """Returns the CRC-32 of each row of some arrays [B, ...], uint32 [B], at least 1."""
+    found = [0] * rows
+    for value in arrays.values():
+        lines = np.ascontiguousarray(value).reshape(rows, -1).view(np.uint8)
+        found = [zlib.crc32(line.data, before) for line, before in zip(lines, found, strict=True)]
+    return np.maximum(np.array(found, np.uint32), 1)
