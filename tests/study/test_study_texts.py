@@ -126,7 +126,7 @@ def test_predictions_and_features_of_texts(written: Path) -> None:
     found = predict(network, batches)
     assert found.logits.shape == (6, 2) and torch.equal(found.labels, data.source.labels[:6])
     features = features_of(network, batches, ["penultimate"]).values["penultimate"]
-    torch.testing.assert_close(network.head(features), found.logits)
+    torch.testing.assert_close(network.get_submodule("head")(features), found.logits)
     for wrong, text in (
         ([({"input_ids": rows.view(2, 3)}, rows)], "a class int64 .* for each text"),
         ([({"input_ids": [1, 2]}, rows)], "mapping of tensors"),

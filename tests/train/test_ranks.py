@@ -15,7 +15,7 @@ from train_toys import SPEC, data
 
 from rolewise.augment import Mix, build_schedule
 from rolewise.batch import Batch, Outputs
-from rolewise.distill import Distiller, configure
+from rolewise.distill import Distiller, configure, single_process
 from rolewise.distill.single_process import check_first_levels
 from rolewise.errors import InputError
 from rolewise.models import build
@@ -231,8 +231,10 @@ def test_local_norms_differ_and_end_as_one(together: Path) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=0.2)
 
 
-def test_levels_without_a_first_batch_are_refused_in_a_loop_of_one_s_own() -> None:
+def test_levels_without_a_first_batch_are_refused_in_a_loop_of_one_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
     student = training(quantiser="lsq").student
+    check_first_levels([student])  # one process
+    monkeypatch.setattr(single_process, "ranks", lambda: 2)
     with pytest.raises(InputError, match=r"levels of an input must be set before .* give the student one batch"):
         check_first_levels([student])
     student.train()(torch.rand(4, 1, 8, 8))

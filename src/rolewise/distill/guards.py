@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill.declared_checks import check_class_count
 from rolewise.distill.method import Method
 from rolewise.distill.mixed import check_mixture
 from rolewise.distill.running import is_stacked
-from rolewise.distill.single_process import check_first_levels, ranks
+from rolewise.distill.single_process import check_first_levels
 from rolewise.distill.weight_balance import check_label_weight
 from rolewise.errors import InputError
 
@@ -57,7 +57,8 @@ def moment_of(context: Any, progress: float, steps: int) -> Context:
 
 def check_batch(distiller: Distiller, batch: Batch) -> None:
     """Raises InputError unless a batch is one for the task, the networks and the methods; no values are read."""
-    if distiller.training and torch.is_grad_enabled() and ranks() > 1 and not distiller.joins_rows:
+    several = distributed.is_available() and distributed.is_initialized()
+    if several and distiller.training and torch.is_grad_enabled() and not distiller.joins_rows:
         # Before the students run, since that sets them.
         check_first_levels(distiller.students.values())
     methods = distiller.methods

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError, values_of
 from rolewise.inputs import InputSpec
-from rolewise.instruments.prediction import examples_on, outputs_of
+from rolewise.instruments.prediction import examples_on, fed_outputs
 from rolewise.networks import device_of, evaluating
 from rolewise.taps import tap
 
@@ -35,7 +35,7 @@ def features_in(model: nn.Module, images: Any, taps: Sequence[str], spec: InputS
 
     Args:
         model: any network.
-        images: [B, C, H, W] in [0, 1], or texts (see `outputs_of`), on the model's device.
+        images: [B, C, H, W] in [0, 1], or texts (see `fed_outputs`), on the model's device.
         taps: names or module paths, see `rolewise.taps.tap`.
         spec: the network's input; None to feed it the images as they are.
 
@@ -44,7 +44,7 @@ def features_in(model: nn.Module, images: Any, taps: Sequence[str], spec: InputS
     """
     # Copies, since later layers may change in place what an earlier one gave.
     with evaluating(model), tap(model, taps, detach=True, copy=True) as seen:
-        outputs_of(model, images, spec)
+        fed_outputs(model, images, spec)
     return {name: seen[name] for name in taps}
 
 

@@ -88,7 +88,7 @@ def unsuited(name: str, settings: Mapping[str, Any], shape: tuple[int, int, int]
 
     Args:
         name: of the measurement.
-        settings: of it.
+        settings: the settings of the measurement.
         shape: (C, H, W) of an image; None for texts.
     """
     if shape is None:

@@ -54,7 +54,7 @@ def scaled(logits: Tensor, logit_scale: LogitScale = "raw") -> Tensor:
     return standardised(logits)
 
 
-def outputs_of(model: nn.Module, inputs: Any, spec: InputSpec | None = None) -> Any:
+def fed_outputs(model: nn.Module, inputs: Any, spec: InputSpec | None = None) -> Any:
     """Returns the outputs of a network.
 
     Args:
@@ -72,11 +72,11 @@ def answer(model: nn.Module, images: Any, spec: InputSpec | None = None, logit_s
 
     Args:
         model: returns logits, or an object that has ``logits``.
-        images: see `outputs_of`.
+        images: see `fed_outputs`.
         spec: the network's input; None to feed it images as they are, and for texts.
         logit_scale: see `scaled`.
     """
-    return scaled(class_logits(outputs_of(model, images, spec)), logit_scale)
+    return scaled(class_logits(fed_outputs(model, images, spec)), logit_scale)
 
 
 def examples_on(batches: Iterable[Any], device: torch.device | str) -> Iterator[tuple[Any, Tensor]]:
