@@ -343,6 +343,16 @@ COMMANDS: dict[str, tuple[list[str], str, str]] = {
         "full/gone is missing",
         "check the path",
     ),
+    "a column of a folder to pack": (
+        ["data", "pack", "full", "out", "--label", "kind"],
+        "--label must be left out but for a list, which full is not, got 'kind'",
+        "left out",
+    ),
+    "a pack within what is packed": (
+        ["data", "pack", "full", "full/out"],
+        "the packed data set must lie beside full, got full/out in it",
+        "choose another place",
+    ),
     "a column to pack that is not there": (
         ["data", "pack", "list.csv", "out", "--root", "."],
         'must have "image", got path, label',

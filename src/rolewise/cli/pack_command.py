@@ -61,6 +61,8 @@ def pack_command(
     if processes is not None and processes < 0:
         raise InputError(f"--processes must be at least 0, got {processes}")
     settings = PackSettings(size, resize, encoding, quality, grayscale)  # type: ignore[arg-type]
+    if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
+        raise InputError(f"the packed data set must lie beside {source}, got {folder} in it; choose another place")
     named = {"train": train, "validation": validation, "test": test}
     parts = {part: name for part, name in named.items() if name is not None}
     try:
@@ -101,6 +103,10 @@ def _source(
 
     if not source.exists():
         raise MissingDataError(f"{source} is missing, or may not be read; it must be a folder, a list or a tar file")
+    if source.is_dir() or source.suffix.lower() == ".tar":
+        for option, value, plain in (("image", image, "image"), ("label", label, "label"), ("root", root, None)):
+            if value != plain:
+                raise InputError(f"--{option} must be left out but for a list, which {source} is not, got {value!r}")
     if source.is_dir() and not any(source.glob("*.tar")):
         if classes is not None:
             raise InputError("--classes must be left out where folders are the classes; rename the folders")
