@@ -158,7 +158,7 @@ def test_shallow_tokens_are_imitated_and_deep_ones_generated(maps: bool) -> None
     pairs = [((4, 3), (4, 5)), ((4, 2), (4, 3))]
     students, teachers = stages(3, pairs)
     term = shaken(ViTKD(shapes_of(pairs), shallow=0.5, deep=0.3, masked=0.5))
-    hidden = term.drawn(students[1], Context().generator("")).numpy()  # type: ignore[operator]
+    hidden = term.drawn(students[1], Context()).numpy()  # type: ignore[operator]
     assert hidden.sum(1).tolist() == [2, 2, 2]
     aims = arrays_of(teachers)
     check_term(term, students, teachers, lambda own, w: oracles.vitkd(own, aims, w, hidden, (0.5, 0.3, 0.5)))
