@@ -20,9 +20,9 @@ from rolewise.report.study_tradeoffs import attack_figure, tradeoff_figure
 from rolewise.seals import is_early, top_product
 
 _CAPTIONS = {
-    "tradeoffs": "Each dot is a cell, a mean over seeds, its logits at the temperature that fits validation images, "
-    "so that losses compare. Lower is better in the first two; a lower linearity gap is more linear between images.",
-    "reliability": "Test images of all seeds together, in ten bins of confidence; a dot's area grows with its images. "
+    "tradeoffs": "Each dot is a cell, a mean over seeds, its logits at the temperature that fits validation, so "
+    "that losses compare. Lower is better in the first two; a lower linearity gap is more linear between images.",
+    "reliability": "Test examples of all seeds together, in ten bins of confidence; a dot's area grows with how many. "
     "Dotted: calibrated. The control is the first cell; best and worst are so by validation accuracy among the cells "
     "of its part, student and arm.",
     "attack": "Through the weaker of the raw and the standardised head, in the maximum norm; mean over seeds, shaded: "
