@@ -14,6 +14,7 @@ from rolewise.advice.case import Effort
 from rolewise.advice.gradient_probe import Pull
 from rolewise.augment import build_schedule
 from rolewise.config.network_sections import StudentSection
+from rolewise.data import TextData
 from rolewise.experiment import builders
 from rolewise.experiment.seed_data import SeedData
 from rolewise.inputs import InputSpec
@@ -73,6 +74,8 @@ def term_pulls(
         data.source,
         rows[order.repeat(-(-wanted // len(order)))[:wanted]],
         augmentation=build_schedule("none"),
+        # Tokens of another tokenizer are the teacher's own; nothing else changes where none is augmented.
+        view="clean" if isinstance(data.source, TextData) and not data.source.is_shared else "shared",
         settings=settings,
         seed=derive_seed(data.seed, "advice", "steps"),
         device=data.device,
