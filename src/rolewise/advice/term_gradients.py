@@ -12,10 +12,9 @@ from torch import nn
 
 from rolewise.advice.case import Effort
 from rolewise.advice.gradient_probe import Pull
-from rolewise.augment import build_schedule
 from rolewise.config.network_sections import StudentSection
-from rolewise.data import TextData
 from rolewise.experiment import builders
+from rolewise.experiment.second_view import plain_views
 from rolewise.experiment.seed_data import SeedData
 from rolewise.inputs import InputSpec
 from rolewise.seeds import derive_seed, generator
@@ -73,9 +72,7 @@ def term_pulls(
         distiller,
         data.source,
         rows[order.repeat(-(-wanted // len(order)))[:wanted]],
-        augmentation=build_schedule("none"),
-        # Tokens of another tokenizer are the teacher's own; nothing else changes where none is augmented.
-        view="clean" if isinstance(data.source, TextData) and not data.source.is_shared else "shared",
+        **plain_views(data.config, distilled=True),
         settings=settings,
         seed=derive_seed(data.seed, "advice", "steps"),
         device=data.device,

@@ -22,7 +22,7 @@ def cell_faults(section: StudySection, cells: Sequence[ExperimentConfig]) -> Ite
         cells: the experiments of its cells.
     """
     yield from _of_arithmetic(cells)
-    tasks = list(dict.fromkeys(str(one.task.get("name") if isinstance(one.task, dict) else one.task) for one in cells))
+    tasks = list(dict.fromkeys(one.task_name for one in cells))
     if len(tasks) > 1:
         rule = f"must have one task in all of its cells, got {' and '.join(tasks)}: their metrics make one table"
         yield (), f"{rule}; write a study for each"

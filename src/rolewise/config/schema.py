@@ -225,6 +225,11 @@ class ExperimentConfig(Section):
     search: SearchSection = SearchSection()
     arms: ArmsSection = ArmsSection()
 
+    @property
+    def task_name(self) -> str:
+        """The name of the task, or the path of one's own."""
+        return str(self.task if isinstance(self.task, str) else self.task.get("name"))
+
     @field_validator("seeds")
     @classmethod
     def _distinct_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:

@@ -25,12 +25,9 @@ def cache_faults(config: ExperimentConfig, left_out: Collection[Steps] = ()) -> 
     if (cache.views == "clean") != (config.distill.view == "clean"):
         way = "set distill.view to clean" if cache.views == "clean" else "set distill.cache.views to clean"
         yield (*path, "views"), f"must fit distill.view, {config.distill.view}, got {cache.views}; {way}"
-    task = config.task if isinstance(config.task, str) else str(config.task.get("name"))
+    task = config.task_name
     if task == "detection":
-        yield (
-            path,
-            "must be left out for the task detection, whose outputs are not of one size for all images",
-        )
+        yield path, "must be left out for the task detection, whose outputs are not of one size for all images"
         return
     if cache.top is not None and task != "classification" and not is_import_path(task):
         rule = f"must go with the task classification, got {task}, whose outputs are no probabilities of classes"

@@ -50,7 +50,7 @@ def movable_paths(config: ExperimentConfig, role: str, entries: Entries) -> list
         entries: of `method_entries`.
     """
     section = _section(config, role)
-    task = config.task if isinstance(config.task, str) else config.task.get("name")
+    task = config.task_name
     found = movable_in_training(section.train, smooths=task == "classification")
     if section.mix.method != "none":
         found += movable_in_mixing(unix=section.mix.pairs.endswith("entropy") and section.mix.entropy_rule == "unix")

@@ -1,12 +1,26 @@
-"""The second view of each image of a training, as a config has it."""
+"""The views of a training, as a config has them: the teacher's, and the second one of each image."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from rolewise.augment import build_schedule
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import InputError
 from rolewise.experiment import builders
 from rolewise.train import Trainee
 from rolewise.train.image_feed import ImageFeed
+
+
+def plain_views(config: ExperimentConfig, *, distilled: bool) -> dict[str, Any]:
+    """Returns the arguments by which a training shows its examples as they are, each role its own tokens.
+
+    Args:
+        config: of the experiment.
+        distilled: whether its loss has the methods.
+    """
+    none, view = build_schedule("none"), config.distill.view if distilled else "shared"
+    return {"augmentation": none, "teacher_augmentation": none if view == "own" else None, "view": view}
 
 
 def add_strong_view(trainee: Trainee, config: ExperimentConfig, *, distilled: bool) -> None:

@@ -24,7 +24,7 @@ def stack_section_faults(config: ExperimentConfig) -> Iterable[tuple[Steps, str]
     """
     if config.search.stacked == 1:
         return
-    task = config.task if isinstance(config.task, str) else config.task.get("name")
+    task = config.task_name
     if task != "classification":
         yield ("search", "stacked"), f"must be 1 for the task {task}: only networks that classify are stacked"
         return

@@ -9,7 +9,6 @@ from functools import partial
 import torch
 
 from rolewise.augment import Augmentation, apply, apply_to_tokens
-from rolewise.augment import build_schedule as build_augmentation
 from rolewise.augment.token_augmentation import TokenRules
 from rolewise.data import TextData
 from rolewise.data.unlabelled import JoinedSources
@@ -18,7 +17,7 @@ from rolewise.experiment import builders
 from rolewise.experiment.arms import specs
 from rolewise.experiment.evaluation_timing import evaluating_seconds, resampling_seconds
 from rolewise.experiment.role_section import section_of
-from rolewise.experiment.second_view import add_strong_view
+from rolewise.experiment.second_view import add_strong_view, plain_views
 from rolewise.experiment.seed_data import SeedData
 from rolewise.experiment.strategies import augmentation_of, policy_space
 from rolewise.seeds import generator
@@ -108,16 +107,12 @@ def one_batch_training(data: SeedData, role: str, distilled: bool, settings: Tra
     if isinstance(source, JoinedSources) and not distilled:
         # Without classes there is no loss but a teacher's: any class does for the time.
         source = source.with_labels(source.labels.clamp(min=0))
-    view = data.config.distill.view if distilled else "shared"
     trainee = Trainee(
         # Of all images that may come: more of them are trained on where one batch is too short to be timed.
         builders.distiller(data, section, model, teachers, data.train),
         source,
         indices,
-        augmentation=build_augmentation("none"),
-        # Augmentations are timed for themselves.
-        teacher_augmentation=build_augmentation("none") if view == "own" else None,
-        view=view,
+        **plain_views(data.config, distilled=distilled),  # augmentations are timed for themselves
         settings=settings,
         seed=data.seed,
         device=data.device,

@@ -50,7 +50,7 @@ def label_map_faults(config: ExperimentConfig) -> Iterable[tuple[Steps, str]]:
             "must be left out where the teacher is trained here, on the data's own classes; give it weights, or leave"
         )
         yield ("teacher", "label_map"), f"{rule} the map out"
-    name = config.task if isinstance(config.task, str) else config.task.get("name")
+    name = config.task_name
     if name != "classification":
         yield ("teacher", "label_map"), f"must be left out for the task {name}, which has no classes that are one of K"
 

@@ -13,6 +13,7 @@ from rolewise.errors import InputError, near
 from rolewise.foreign_code import import_path
 from rolewise.instruments.corruptions import CORRUPTIONS
 from rolewise.instruments.measure_call import Batches, Measure, setting_fault
+from rolewise.instruments.prediction import fed_outputs
 from rolewise.instruments.study_measures import (
     calibration_columns,
     corruption_columns,
@@ -36,12 +37,12 @@ def accuracy(model: nn.Module, batches: Batches) -> dict[str, float | None]:
 
     Args:
         model: the network, in eval mode.
-        batches: (inputs [B, C, H, W], labels int64 [B]).
+        batches: (inputs, labels int64 [B]); inputs [B, C, H, W], or of texts a mapping.
     """
     hits: list[Tensor] = []
     losses: list[Tensor] = []
     for inputs, labels in batches:
-        logits = logits_in(model(inputs)).float()
+        logits = logits_in(fed_outputs(model, inputs)).float()
         hits.append((logits.argmax(1) == labels).cpu())
         losses.append(functional.cross_entropy(logits.double(), labels, reduction="none").cpu())
     if not sum(map(len, hits)):

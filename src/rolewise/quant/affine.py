@@ -101,8 +101,10 @@ class AffineActivation(FromData):
 
     @torch.no_grad()
     def _ends(self, values: Tensor) -> Tensor:
-        low, high = _ends(values)
-        low, high = self._greatest(torch.stack([-low, high]))
+        ends = _ends(values)
+        if not self._joins():
+            return ends
+        low, high = self._greatest(torch.stack([-ends[0], ends[1]]))
         return torch.stack([-low, high])
 
     def _levels(self, ends: Tensor) -> tuple[Tensor, Tensor]:

@@ -43,7 +43,7 @@ class FromData(nn.Module):
 
     def _mean(self, values: Tensor) -> Tensor:
         """Returns the mean of a batch's values, float32 []; where they are shared, of all processes'."""
-        if not (self.shared and self.training):
+        if not self._joins():
             return values.float().mean()
         total = torch.stack([values.float().sum(), values.new_tensor(values.numel(), dtype=torch.float32)])
         distributed.all_reduce(total)
@@ -51,9 +51,12 @@ class FromData(nn.Module):
 
     def _greatest(self, values: Tensor) -> Tensor:
         """Returns numbers as they are; where they are shared, the greatest of all processes'."""
-        if self.shared and self.training:
+        if self._joins():
             distributed.all_reduce(values, distributed.ReduceOp.MAX)
         return values
+
+    def _joins(self) -> bool:
+        return self.shared and self.training
 
     def _check_begun(self) -> None:
         if not self.begun():

@@ -81,7 +81,7 @@ def measured(run: RunFolder, stage: Stage, wanted: Sequence[MeasureEntry]) -> di
     found: dict[str, dict[str, float | None]] = {}
     for one in wanted:
         name = one.name
-        if name == ALWAYS and (task.metrics != CLASS_METRICS or is_text(source)):
+        if name == ALWAYS and task.metrics != CLASS_METRICS:
             # The config's metrics, or those of another task, take the place of accuracy.
             metrics = evaluate(model, source, opened.indices, spec, device=data.device, task=task)
             values = {key: number_or_null(value) for key, value in metrics.values.items()}
