@@ -198,7 +198,11 @@ arms: {{teacher: [none], student: [none], distill: [true]}}
     assert "right on training texts 100.0%" in text and "are of pixels, and texts have none: not tried" in text
     assert "distill.label_weight 0.1" in text and "distill.methods.temperature" in text
     assert load(tmp_path / "advice/advice.yaml").distill.label_weight == 0.1
-    state = load_file(folder / "stages/seed0/teacher-none/weights.safetensors")
+    weights = folder / "stages/seed0/teacher-none/weights.safetensors"
+    two = f"data.arguments.tokenizer={{student: {encoder_folder(tmp_path / 'other')}, teacher: {tokenizer}}}"
+    code, text, error = rolewise(*call, "--teacher", weights, "--set", two, "--set", "distill.view=clean")
+    assert code == 0 and "distill.label_weight 0.1" in text, error
+    state = load_file(weights)
     turned = {name: value.flip(0) if name.startswith("head.") else value for name, value in state.items()}
     save_file(turned, tmp_path / "turned.safetensors")
     code, text, error = rolewise(*call, "--teacher", tmp_path / "turned.safetensors", "--check")
