@@ -16,11 +16,12 @@ TEST := $(VENV)/.ready-test
 DEV := $(VENV)/.ready-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow check format docs bench gpu setup clean
+.PHONY: help run test test-slow coverage coverage-report check format docs bench gpu setup clean
 
 help:
 	@echo "make run        set up, run $(CONFIG) into $(OUT), write its report"
 	@echo "make test       set up, run the default tests; make test-slow runs the slow ones"
+	@echo "make coverage   the default tests, and which lines of src/ they leave out"
 	@echo "make check      formatting, lint and types; make format mends the first two"
 	@echo "make docs       the documentation, into site/"
 	@echo "make bench      the benchmarks, into benchmarks/results/"
@@ -36,6 +37,17 @@ test: $(TEST)
 
 test-slow: $(TEST)
 	$(PYTEST) -m slow --timeout 1200
+
+# What a process wrote that outlived the tests that started it is added. One that a test killed while it wrote leaves a
+# file without a table; where there is no other, combining fails, and that is no fault: the report decides.
+coverage: $(TEST)
+	rm -f .coverage .coverage.*
+	COVERAGE_FILE=$(CURDIR)/.coverage $(PYTEST) --cov=rolewise --cov-append --cov-report=
+	$(MAKE) coverage-report
+
+coverage-report:
+	if ls .coverage.* >/dev/null 2>&1; then $(BIN)/python -m coverage combine --append --quiet || true; fi
+	$(BIN)/python -m coverage report --fail-under=90
 
 check: $(DEV)
 	$(BIN)/ruff format --check .

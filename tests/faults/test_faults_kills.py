@@ -81,19 +81,18 @@ def killed_often(name: str, whom: str, folder: Path, latest: float, choice: rand
 
 
 #: Subjects of one process, by the kills that each is given and the most steps that a life of it takes.
-AT_STEPS = {"train several": (9, 7), "train mixing": (8, 8), "run alone": (10, 15), "study alone": (7, 8)}
+AT_STEPS = {"train several": (7, 7), "train mixing": (6, 8), "run alone": (7, 15), "study alone": (6, 8)}
 
 
-def test_killed_at_random_steps_all_end_with_the_same_bytes(tmp_path: Path, record_property: Any) -> None:
-    hits: dict[str, int] = {}
-    for name in AT_STEPS:
-        assert Life(name, tmp_path / f"{name} whole").end() == 0
-        hits[name] = killed_at_steps(name, tmp_path / f"{name} cut")
-        record_property("faults", (f"kills at a step of a {name}", hits[name]))
-        expected = products(tmp_path / f"{name} whole")
-        assert expected and products(tmp_path / f"{name} cut") == expected, name
+@pytest.mark.parametrize("name", AT_STEPS)
+def test_killed_at_random_steps_all_end_with_the_same_bytes(name: str, tmp_path: Path, record_property: Any) -> None:
+    assert Life(name, tmp_path / "whole").end() == 0
+    hits = killed_at_steps(name, tmp_path / "cut")
+    record_property("faults", (f"kills at a step of a {name}", hits))
+    expected = products(tmp_path / "whole")
+    assert expected and products(tmp_path / "cut") == expected
     # Each of them falls on a step, unless the work was over before.
-    assert sum(hits.values()) >= 24 and min(hits.values()) >= 4, hits
+    assert hits >= 4
 
 
 def killed_at_steps(name: str, folder: Path) -> int:
