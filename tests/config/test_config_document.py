@@ -143,12 +143,14 @@ def test_overrides_reach_into_lists_and_make_sections(tmp_path: Path) -> None:
     path = write(tmp_path, base=BASE)
     settings = [
         "students[1].train.epochs=7",
+        "students.1.train.batch_size=11",  # no brackets, which some shells take for themselves
         "teacher.model.arguments.widths[0] = 5",
         "search={members: 3}",
         "search.quantile=5e-1",
     ]
     config = load_experiment_config(path, settings)
     assert config.students[1].train.epochs == 7 and config.students[0].train.epochs == 100
+    assert config.students[1].train.batch_size == 11 != config.students[0].train.batch_size
     assert config.teacher.model.arguments == {"widths": [5, 64]}
     assert (config.search.members, config.search.quantile) == (3, 0.5)
 

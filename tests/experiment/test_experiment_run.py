@@ -134,7 +134,7 @@ def test_fresh_moves_the_old_run_aside(tmp_path: Path) -> None:
     assert again.config().search.members == 4 and (tmp_path / "r.old-1" / "run.json").is_file() and folder == again.root
 
 
-def test_foreign_folders_and_two_at_a_time_are_refused(tmp_path: Path) -> None:
+def test_foreign_folders_and_two_at_a_time_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="has other files"):
         open_run(tmp_path, load(QUICK))
@@ -155,6 +155,10 @@ def test_foreign_folders_and_two_at_a_time_are_refused(tmp_path: Path) -> None:
         (folder.root / ".lock").write_text("half a no")
         with pytest.raises(RunError, match="in use by another process; wait"), held(folder):
             pass
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with held(folder), pytest.raises(RunError, match="torchrun started this command 2 times"), held(folder):
+        pass
     (folder.stage("seed0/teacher-own")).mkdir(parents=True)
     (folder.stage("seed0/teacher-own") / "record.jsonl").write_text("{}\n")
     known = json.loads((folder.root / "run.json").read_text())

@@ -11,6 +11,7 @@ import torch
 from torch import distributed, nn
 from train_toys import SPEC, data, trainee, weights
 
+from rolewise import distill
 from rolewise.augment import build_schedule
 from rolewise.batch import Batch
 from rolewise.errors import InputError, NonFiniteError
@@ -71,6 +72,10 @@ def test_a_trainee_trains_in_one_process(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
     with pytest.raises(InputError, match=r"a Trainee must be in one process, got a group of 2: .*Ranks\.of_group"):
         trainee()
+    with pytest.raises(
+        InputError, match=r"rolewise\.distill must be in one process, got a group of 2: .*Trainee ranks="
+    ):
+        distill(nn.Linear(4, 2), nn.Linear(4, 2), (torch.rand(4, 4), torch.zeros(4, dtype=torch.int64)), epochs=1)
 
 
 def test_fit_takes_a_path_as_text_and_refuses_the_rest(tmp_path: Path) -> None:

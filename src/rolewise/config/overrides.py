@@ -1,4 +1,4 @@
-"""Single settings laid over a document, as ``--set students[0].train.epochs=5`` gives them."""
+"""Single settings laid over a document, as ``--set students[0].train.epochs=5`` or ``students.0`` gives them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from rolewise.config.document import Document, forget, parse, read_document
 from rolewise.config.faults import ConfigError, ConfigPlace, Fault, Steps, dotted
 from rolewise.words import as_utf8
 
-_FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[[0-9]{1,6}\])*")
-_PATH = re.compile(r"[A-Za-z_]\w*(\.([A-Za-z_]\w*|[0-9]{1,6})|\[[0-9]{1,6}\])*", re.ASCII)
-_STEP = re.compile(r"([A-Za-z_]\w*)|\[([0-9]+)\]")
+_PATH = re.compile(r"[A-Za-z_]\w*(\.([A-Za-z_]\w*|[0-9]{1,6})|\[[0-9]{1,6}\])*")
 
 
 def override(document: Document, setting: str) -> None:
@@ -30,9 +28,9 @@ def override(document: Document, setting: str) -> None:
     label = as_utf8(setting)
     place = ConfigPlace(f"--set {label if len(label) <= 60 else label[:57] + '...'}", 0)
     path_text = path_text.strip()
-    if not equals or not _FORM.fullmatch(path_text):
+    steps = steps_of(path_text)
+    if not equals or steps is None:
         raise ConfigError.of(place, "--set", "must read path.to.key=value, such as students[0].train.epochs=5")
-    steps = setting_steps(setting)
     try:
         given = parse(value_text, place.file)
     except ConfigError as error:
@@ -47,7 +45,7 @@ def override(document: Document, setting: str) -> None:
 
 def setting_steps(setting: str) -> Steps:
     """Returns the path that a ``path.to.key=value`` sets, of that form."""
-    return tuple(int(index) if index else key for key, index in _STEP.findall(setting.partition("=")[0].strip()))
+    return steps_of(setting.partition("=")[0].strip()) or ()
 
 
 def is_study(value: Any) -> bool:

@@ -39,12 +39,19 @@ def locked(root: Path) -> Iterator[None]:
                 # A look at who holds it, such as that of `rolewise status`, takes it for a moment.
                 if attempt + 1 == _ATTEMPTS:
                     holder = _holder(lock)
-                    raise RunError(f"{root} is in use by {holder}; wait for it, or choose another --out") from error
+                    raise RunError(f"{root} is in use by {holder}; {_remedy()}") from error
                 time.sleep(0.05)
         lock.truncate(0)
         lock.write(json.dumps(this_process()) + "\n")
         lock.flush()
         yield
+
+
+def _remedy() -> str:
+    started = os.environ.get("WORLD_SIZE", "1")
+    if "TORCHELASTIC_RUN_ID" in os.environ and started != "1":
+        return f"torchrun started this command {started} times; start it once, without torchrun"
+    return "wait for it, or choose another --out"
 
 
 def this_process() -> dict[str, Any]:

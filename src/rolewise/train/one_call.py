@@ -18,6 +18,7 @@ from rolewise.config.phase_sections import Phase
 from rolewise.config.training_sections import OptimizerSettings, RateSchedule, TrainSettings
 from rolewise.distill import Distiller
 from rolewise.distill.listed_methods import Methods, methods_of
+from rolewise.distill.single_process import check_one_rank
 from rolewise.errors import InputError, near
 from rolewise.files import AnyPath, as_path
 from rolewise.inputs import InputSpec
@@ -108,6 +109,8 @@ def distill(
         Interrupted: Ctrl-C was pressed; with a folder there is a checkpoint.
         NonFiniteError: the training failed.
     """
+    way = "give a rolewise.Trainee ranks=rolewise.train.Ranks.of_group(), and call rolewise.fit"
+    check_one_rank("rolewise.distill", way)
     place = device_of(student) if device is None else torch.device(device)
     chosen = _settings(epochs, batch_size, optimizer, learning_rate, schedule, settings)
     reading: dict[str, Any] = {"batch_size": chosen.batch_size, "device": place, "names": (input_name, label_name)}
@@ -158,11 +161,6 @@ def distill(
     def measured(network: nn.Module, spec: InputSpec | None) -> Metrics | None:
         return None if held_out is None else held_out.evaluate(network, spec, distiller.task)
 
-    def first() -> float:
-        metrics = measured(trainee.model, student_input)
-        assert metrics is not None
-        return metrics.first
-
     teacher_metrics = measured(teacher, teacher_input) if teacher is not None else None
     bound = {
         "settings": settings_of_folder(chosen),
@@ -178,7 +176,9 @@ def distill(
         where = Path(temporary) if folder is None else as_path(folder, "folder")
         bind_folder(where, bound)
         trainee = training(distiller, settings_in(where, chosen, lambda one: training(copy.deepcopy(distiller), one)))
-        validate = None if held_out is None else first
+        validate = (
+            None if held_out is None else lambda: held_out.evaluate(trainee.model, student_input, distiller.task).first
+        )
         fit_in(where, trainee, kept=folder is not None, on_epoch=on_epoch, validate=validate)
         history = lines_of(where / "record.jsonl")
         seconds = sum(line["seconds"] for line in lines_of(where / "timing.jsonl"))
