@@ -141,6 +141,11 @@ def test_an_interrupted_distillation_resumes_to_the_same_bytes(tmp_path: Path) -
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="folder must be a folder, got the file"):
         distilled(**given, folder=tmp_path / "file")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/weights.safetensors").write_text("mine")
+    with pytest.raises(InputError, match=r"folder must be new, or of the same training, got .*mine, which has other"):
+        distilled(**given, folder=tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["weights.safetensors"]
 
 
 def test_a_folder_is_that_of_its_teacher_its_weights_and_its_own_losses(tmp_path: Path) -> None:

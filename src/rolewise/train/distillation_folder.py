@@ -65,7 +65,7 @@ def bind_folder(folder: Path, settings: Mapping[str, Any]) -> None:
         settings: plain values.
 
     Raises:
-        InputError: a training with other settings is in the folder.
+        InputError: a training with other settings is in the folder, or other files are.
     """
     path = folder / "distillation.json"
     wanted = json.loads(json.dumps(settings))
@@ -80,6 +80,11 @@ def bind_folder(folder: Path, settings: Mapping[str, Any]) -> None:
         return
     if folder.exists() and not folder.is_dir():
         raise InputError(f"folder must be a folder, got the file {folder}; give another place")
+    # Hidden files are what a kill leaves of a first file, or a system's own.
+    if folder.exists() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
+        raise InputError(
+            f"folder must be new, or of the same training, got {folder}, which has other files; give another"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(wanted, indent=1) + "\n")
 

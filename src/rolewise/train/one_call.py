@@ -161,7 +161,6 @@ def distill(
     def measured(network: nn.Module, spec: InputSpec | None) -> Metrics | None:
         return None if held_out is None else held_out.evaluate(network, spec, distiller.task)
 
-    teacher_metrics = measured(teacher, teacher_input) if teacher is not None else None
     bound = {
         "settings": settings_of_folder(chosen),
         **taught_by(teacher, distiller.methods),
@@ -175,6 +174,7 @@ def distill(
     with tempfile.TemporaryDirectory() as temporary:
         where = Path(temporary) if folder is None else as_path(folder, "folder")
         bind_folder(where, bound)
+        teacher_metrics = measured(teacher, teacher_input) if teacher is not None else None
         trainee = training(distiller, settings_in(where, chosen, lambda one: training(copy.deepcopy(distiller), one)))
         validate = (
             None if held_out is None else lambda: held_out.evaluate(trainee.model, student_input, distiller.task).first
