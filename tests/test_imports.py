@@ -32,6 +32,7 @@ FOUNDATION = {
     "onnx_packages",
     "own_sources",
     "pacing",
+    "process_sums",
     "processes",
     "reach",
     "registry",

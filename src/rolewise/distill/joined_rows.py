@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from rolewise.batch import HALF, Batch, Mixture, Outputs, number_of_examples
 from rolewise.distill.single_process import check_plain, is_alone, ranks
 from rolewise.errors import InputError
+from rolewise.process_sums import sum_over_processes
 
 if TYPE_CHECKING:
     from rolewise.distill.distiller import Distiller
@@ -30,14 +31,14 @@ class _Joined(torch.autograd.Function):
         rows = own.new_zeros(total, *own.shape[1:])
         rows[ctx.place] = own
         # A sum with zeros is exact, and parts may differ in size.
-        distributed.all_reduce(rows)
+        sum_over_processes(rows)
         return rows
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         total = gradients[0].clone()
-        distributed.all_reduce(total)
+        sum_over_processes(total)
         return total[ctx.place], None, None
 
 
@@ -83,7 +84,7 @@ def rows_of_all(distiller: Distiller, outputs: Mapping[str, Outputs], batch: Bat
     own, device = number_of_examples(batch.inputs), outputs[distiller.roles[0]].first.device
     counts = torch.zeros(ranks(), dtype=torch.int64, device=device)
     counts[distributed.get_rank()] = own
-    distributed.all_reduce(counts)
+    sum_over_processes(counts)
     sizes = counts.tolist()
     start, total = sum(sizes[: distributed.get_rank()]), sum(sizes)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from rolewise.errors import InputError
+from rolewise.process_sums import greatest_of_processes, sum_over_processes
 from rolewise.quant.codes import check_bits
 
 
@@ -46,13 +47,13 @@ class FromData(nn.Module):
         if not self._joins():
             return values.float().mean()
         total = torch.stack([values.float().sum(), values.new_tensor(values.numel(), dtype=torch.float32)])
-        distributed.all_reduce(total)
+        sum_over_processes(total)
         return total[0] / total[1]
 
     def _greatest(self, values: Tensor) -> Tensor:
         """Returns numbers as they are; where they are shared, the greatest of all processes'."""
         if self._joins():
-            distributed.all_reduce(values, distributed.ReduceOp.MAX)
+            greatest_of_processes(values)
         return values
 
     def _joins(self) -> bool:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.autograd.function import once_differentiable
 
+from rolewise.process_sums import sum_over_processes
+
 _KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -41,7 +43,7 @@ class _Normalised(torch.autograd.Function):
         )
         own = torch.stack(sums[1:])
         total = own.clone()
-        distributed.all_reduce(total)
+        sum_over_processes(total)
         along, level = total / count
         factor = scale if weight is None else scale * weight
         slope = -factor * along * scale
@@ -57,7 +59,7 @@ def _statistics(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     rows = torch.zeros(distributed.get_world_size(), 1 + 2 * len(mean), dtype=mean.dtype, device=mean.device)
     number = mean.new_full((1,), values.numel() / values.shape[1])
     rows[distributed.get_rank()] = torch.cat([number, mean, variance])
-    distributed.all_reduce(rows)
+    sum_over_processes(rows)
     numbers, means, variances = rows[:, :1], *rows[:, 1:].chunk(2, dim=1)
     count = numbers.sum()
     mean = (numbers * means).sum(0) / count

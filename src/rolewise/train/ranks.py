@@ -14,6 +14,7 @@ from rolewise.distill import Distiller, Terms
 from rolewise.distill.joined_rows import join_rows
 from rolewise.distill.single_process import ranks
 from rolewise.errors import InputError
+from rolewise.process_sums import sum_over_processes
 from rolewise.quant.initialisation import share_levels
 from rolewise.train.global_norm import use_global_norms
 
@@ -83,8 +84,14 @@ class Ranks:
 
     def share_first(self, module: nn.Module) -> None:
         """Gives every process the first one's parameters and buffers."""
+        alike: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
         for tensor in (*module.parameters(), *module.buffers()) if self.world > 1 else ():
-            distributed.broadcast(tensor.data, 0)
+            alike.setdefault((tensor.dtype, tensor.device), []).append(tensor.data)
+        for tensors in alike.values():
+            flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+            distributed.broadcast(flat, 0)
+            for tensor, first in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
+                tensor.copy_(first.view_as(tensor))
 
     def part_of(self, batch: Batch) -> tuple[Batch, float]:
         """Returns this process's rows of a whole batch, and their number relative to the mean of all processes.
@@ -127,7 +134,7 @@ class Ranks:
         if self.world == 1 or not given:
             return list(tensors)
         flat = torch.cat([tensor.detach().reshape(-1).float() for tensor in given])
-        distributed.all_reduce(flat)
+        sum_over_processes(flat)
         parts = iter(torch.split(flat / self.world, [tensor.numel() for tensor in given]))
         return [None if old is None else next(parts).view_as(old).to(old) for old in tensors]
 
@@ -153,7 +160,7 @@ class Ranks:
         if self.world == 1:
             return flag
         total = torch.tensor([float(flag)], device=device)
-        distributed.all_reduce(total)
+        sum_over_processes(total)
         return bool(total.item() > 0)
 
     def wait(self) -> None:
