@@ -68,3 +68,11 @@ def class_logits(output: Any) -> Tensor:
 def shape_or_type(value: object) -> list[int] | str:
     """Returns the shape of a tensor, and the name of the type of anything else, for a message."""
     return list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+
+
+def is_stacked(tensor: Tensor) -> bool:
+    """Returns whether a tensor stands for one of each of several networks, as `torch.func.vmap` has it.
+
+    Its values cannot be read, and its gradient is outside.
+    """
+    return torch._C._functorch.is_batchedtensor(tensor)

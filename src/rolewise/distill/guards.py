@@ -13,10 +13,10 @@ from rolewise.batch import Batch, Context, Outputs
 from rolewise.distill.declared_checks import check_class_count
 from rolewise.distill.method import Method
 from rolewise.distill.mixed import check_mixture
-from rolewise.distill.running import is_stacked
 from rolewise.distill.single_process import check_first_levels
 from rolewise.distill.weight_balance import check_label_weight
 from rolewise.errors import InputError
+from rolewise.networks import is_stacked
 
 if TYPE_CHECKING:
     from rolewise.distill.distiller import Distiller

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 NOTHING = contextlib.nullcontext()
 _KEPT = "rolewise-buffers-kept"
@@ -38,14 +38,6 @@ def unmoved(modules: Iterable[nn.Module]) -> Iterator[None]:
     finally:
         for part, name, kept in places:
             part._buffers[name] = kept
-
-
-def is_stacked(tensor: Tensor) -> bool:
-    """Returns whether a tensor stands for one of each of several networks, as `torch.func.vmap` has it.
-
-    Its values cannot be read, and its gradient is outside.
-    """
-    return torch._C._functorch.is_batchedtensor(tensor)
 
 
 def keep_buffers() -> None:

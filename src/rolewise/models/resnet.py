@@ -17,6 +17,7 @@ from torch.nn import functional, init
 
 from rolewise.errors import InputError
 from rolewise.models.model_registry import MODELS
+from rolewise.models.pooling import MaxPool2d
 
 Shortcut = Literal["convolution", "padding"]
 #: ``cifar`` keeps the images' size; ``imagenet`` begins with a 7x7 convolution and pooling, each of stride 2.
@@ -117,7 +118,7 @@ class ResNet(nn.Module):
             raise InputError(f'shortcut must be "convolution" or "padding", got {shortcut!r}')
         large = stem == "imagenet"
         first = nn.Conv2d(channels, widths[0], 7 if large else 3, 2 if large else 1, 3 if large else 1, bias=False)
-        pooling = [nn.MaxPool2d(3, 2, 1)] if large else []
+        pooling = [MaxPool2d(3, 2, 1)] if large else []
         self.stem = nn.Sequential(first, nn.BatchNorm2d(widths[0]), nn.ReLU(), *pooling)
         before = widths[0]
         stages = []

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from rolewise.errors import InputError
 from rolewise.models.model_registry import MODELS
+from rolewise.models.pooling import MaxPool2d
 
 Places = Literal["average", "keep"]
 
@@ -43,7 +44,7 @@ class SmallCNN(nn.Module):
         before = channels
         for index, width in enumerate(widths):
             layers = [nn.Conv2d(before, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-            stages.append(nn.Sequential(*layers, *[nn.MaxPool2d(2)] * (index < halvings)))
+            stages.append(nn.Sequential(*layers, *[MaxPool2d(2)] * (index < halvings)))
             before = width
         self.stages = nn.Sequential(*stages)
         if places == "average":

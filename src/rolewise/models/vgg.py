@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from rolewise.models.model_registry import MODELS, initialise_convolutions
+from rolewise.models.pooling import MaxPool2d
 
 _WIDTHS = (64, 128, 256, 512, 512)
 #: Convolutions of each block.
@@ -40,8 +41,8 @@ class VGG(nn.Module):
                 before = width
             blocks.append(layers)
         self.stem = nn.Sequential(*blocks[0])
-        pools = [nn.MaxPool2d(2), nn.MaxPool2d(2), nn.MaxPool2d(2)]
-        last = nn.MaxPool2d(2) if min(size) >= _LARGE else nn.Identity()
+        pools = [MaxPool2d(2), MaxPool2d(2), MaxPool2d(2)]
+        last = MaxPool2d(2) if min(size) >= _LARGE else nn.Identity()
         self.stages = nn.Sequential(
             *(nn.Sequential(pool, *layers) for pool, layers in zip([*pools, last], blocks[1:], strict=True))
         )
