@@ -1,4 +1,4 @@
-"""Counts what one distillation step crosses: the package's files and functions, and all Python calls.
+"""Counts what one distillation step crosses: the package's files and functions, those of its networks apart, and all Python calls.
 
 python tools/step_crossings.py            one KD step of a small network, as a Trainee takes it
 python tools/step_crossings.py --list     each function too
@@ -23,15 +23,16 @@ from rolewise.models import build as build_model
 from rolewise.train import Trainee, TrainSettings
 
 PACKAGE = str(Path(rolewise.__file__).parent)
+NETWORKS = str(Path(PACKAGE, "models"))
 
 
 def crossed(trainee: Trainee) -> Counter[tuple[str, str]]:
-    """Returns how often each of the package's functions, (file, name), is called in one epoch of a training."""
+    """Returns how often each of the package's functions, (file, name), but those of networks, is called in one epoch of a training."""
     calls: Counter[tuple[str, str]] = Counter()
 
     def count(frame: FrameType, event: str, argument: Any) -> None:
         code = frame.f_code
-        if event == "call" and code.co_filename.startswith(PACKAGE):
+        if event == "call" and code.co_filename.startswith(PACKAGE) and not code.co_filename.startswith(NETWORKS):
             calls[code.co_filename[len(PACKAGE) + 1 :], code.co_qualname] += 1
 
     sys.setprofile(count)
