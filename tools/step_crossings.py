@@ -1,4 +1,6 @@
-"""Counts what one distillation step crosses: the package's files and functions, those of its networks apart, and all Python calls.
+"""Counts what one distillation step crosses: files and functions of the package, and all Python calls.
+
+The layers of its networks are apart, as they may be anybody's.
 
 python tools/step_crossings.py            one KD step of a small network, as a Trainee takes it
 python tools/step_crossings.py --list     each function too
@@ -27,7 +29,7 @@ NETWORKS = str(Path(PACKAGE, "models"))
 
 
 def crossed(trainee: Trainee) -> Counter[tuple[str, str]]:
-    """Returns how often each of the package's functions, (file, name), but those of networks, is called in one epoch of a training."""
+    """Returns how often each function of the package, (file, name), is called in one epoch, those of networks apart."""
     calls: Counter[tuple[str, str]] = Counter()
 
     def count(frame: FrameType, event: str, argument: Any) -> None:
