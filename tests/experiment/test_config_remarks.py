@@ -69,6 +69,10 @@ def test_remarks_of_a_study_s_cells_are_printed_once(rolewise) -> None:
         (["students[0].train.optimizer={name: sgd, betas: [0.5, 0.9]}"], '.optimizer.betas is not read by "sgd", but'),
         (["teacher.train.optimizer={name: adam, momentum: 0.5}"], 'teacher.train.optimizer.momentum is not read by "a'),
         (["teacher.train.schedule={name: cosine, gamma: 0.5}"], 'teacher.train.schedule.gamma is not read by "cosine"'),
+        (
+            ["search.stacked=4", "arms={teacher: [none], student: [none, teacher], distill: [true], control: none}"],
+            "search.stacked (4) is not read, as no arm searches",
+        ),
         (["distill.mixed_targets=outputs"], "distill.mixed_targets (outputs) is not read, as no student's images are"),
     ],
 )

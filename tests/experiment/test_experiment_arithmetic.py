@@ -68,7 +68,10 @@ def test_a_run_chooses_once_and_gives_the_bytes_of_the_choice_written_out(
 def test_studies_and_texts_refuse_it_and_a_wrong_value_names_what_there_is(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(f"name: s\nbase: {HERE / 'quick.yaml'}\nset: {{students.0.train.compile: auto}}\ngrid: {{}}\n")
-    with pytest.raises(ConfigError, match=r'train.compile must be given in a study, got "auto"'):
+    with pytest.raises(
+        ConfigError, match=r'students\[0\].train.compile must be given in a study, got "auto"'
+    ) as refused:
         load_study(path)
+    assert "study.yaml:2  base" in str(refused.value)
     with pytest.raises(ConfigError, match=r"channels_last"):
         load(HERE / "quick.yaml", ["students[0].train.channels_last=maybe"])

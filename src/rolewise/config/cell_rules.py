@@ -39,8 +39,11 @@ def cell_faults(section: StudySection, cells: Sequence[ExperimentConfig]) -> Ite
 
 
 def _of_arithmetic(cells: Sequence[ExperimentConfig]) -> Iterator[tuple[Steps, str]]:
-    trainings = [cell.teacher.train for cell in cells]
-    trainings += [student.train for cell in cells for student in cell.students]
-    for name in dict.fromkeys(name for training in trainings for name in training.open_arithmetic):
-        rule = f'train.{name} must be given in a study, got "auto": cells that each choose their own by its time cannot'
-        yield (), f"{rule} be compared; do one run of the base, and set what it chose"
+    trainings = {"teacher": [cell.teacher.train for cell in cells]}
+    for cell in cells:
+        for at, student in enumerate(cell.students):
+            trainings.setdefault(f"students[{at}]", []).append(student.train)
+    for network, given in trainings.items():
+        for name in dict.fromkeys(name for training in given for name in training.open_arithmetic):
+            rule = f'{network}.train.{name} must be given in a study, got "auto": cells that each choose their own by '
+            yield ("base",), f"{rule}its time cannot be compared; do one run of the base, and set what it chose"

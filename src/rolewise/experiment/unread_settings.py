@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rolewise.config.network_sections import MixSection
-from rolewise.config.schema import ExperimentConfig
+from rolewise.config.schema import SEARCHES, ExperimentConfig
 from rolewise.config.section import Section
 from rolewise.config.training_sections import TrainSection
 
@@ -40,6 +40,11 @@ def unread_settings(config: ExperimentConfig) -> Iterator[str]:
         yield (
             f"distill.mixed_targets ({config.distill.mixed_targets}) is not read, as no student's images are mixed: "
             "set mix.method of one, or leave it out."
+        )
+    if config.search.stacked > 1 and not any(arm in SEARCHES for arm in (*config.arms.teacher, *config.arms.student)):
+        yield (
+            f"search.stacked ({config.search.stacked}) is not read, as no arm searches: it is for the members of a "
+            "search, and final trainings are never stacked; leave it out."
         )
 
 
