@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -72,20 +74,44 @@ def test_every_process_has_the_same_sum(tmp_path: Path) -> None:
     assert all(result["direct"] for result in results)
 
 
-def test_processes_that_cannot_reach_each_other_sum_through_torch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("exists", [True, False])
+def test_processes_that_cannot_reach_each_other_sum_through_torch(exists: bool, tmp_path: Path) -> None:
     """A socket's path has about a hundred characters at most: none can be made here, as between two machines."""
     far = tmp_path / ("far" * 40)
-    far.mkdir()
+    if exists:
+        far.mkdir()
     results = run(tmp_path, far)
     check(results)
     assert not any(result["direct"] for result in results)
-    assert not list(far.iterdir())
+    assert not (exists and list(far.iterdir()))
 
 
 def test_large_tensors_and_other_kinds_go_through_torch() -> None:
     assert {case: process_sums._is_direct(make(0)) for case, (make, _) in CASES.items()} == {
         case: direct for case, (_, direct) in CASES.items()
     }
+
+
+def wait_in_vain(rank: int, folder: str) -> None:
+    """The last process sends nothing to a sum; the others keep what they get when its time is over."""
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2, timeout=timedelta(seconds=3)
+    )
+    sum_over_processes(torch.ones(1))
+    try:
+        if rank == 0:
+            sum_over_processes(torch.ones(1))
+        else:
+            time.sleep(6)
+    except RuntimeError as error:
+        Path(folder, "error").write_text(str(error))
+    os._exit(0)
+
+
+def test_a_sum_waits_as_long_as_its_group_does(tmp_path: Path) -> None:
+    multiprocessing.spawn(wait_in_vain, (str(tmp_path),), nprocs=2)
+    assert "timed out" in (tmp_path / "error").read_text()
 
 
 def leave(rank: int, folder: str) -> None:

@@ -86,20 +86,24 @@ class _Lines:
 
     def _connect(self) -> None:
         """Connects every process with every other, all of them in step, or none."""
-        with (
-            tempfile.TemporaryDirectory(prefix="rolewise-") as own,
-            contextlib.closing(socket.socket(socket.AF_UNIX)) as door,
-        ):
+        with contextlib.ExitStack() as stack:
+            own = ""
+            if self.rank == 0:
+                with contextlib.suppress(OSError):  # no place for a folder: then there are no lines
+                    own = stack.enter_context(tempfile.TemporaryDirectory(prefix="rolewise-"))
             folder = [own]
             distributed.broadcast_object_list(folder, 0)
-            place = Path(folder[0])
+            if not folder[0]:
+                return
+            place, door = Path(folder[0]), stack.enter_context(contextlib.closing(socket.socket(socket.AF_UNIX)))
             if self._in_all(lambda: self._open(door, place)) and self._in_all(lambda: self._call(place)):
                 for _ in range(self.rank + 1, self.world):
                     line, _ = door.accept()
-                    line.settimeout(distributed.constants.default_pg_timeout.total_seconds())
                     self.others[line.recv(1)[0]] = line
             else:
                 self.close()
+            for line in self.others.values():
+                line.settimeout(_seconds_to_wait(self.group))
             distributed.barrier()
 
     def _open(self, door: socket.socket, place: Path) -> None:
@@ -109,7 +113,6 @@ class _Lines:
     def _call(self, place: Path) -> None:
         for other in range(self.rank):
             self.others[other] = line = socket.socket(socket.AF_UNIX)
-            line.settimeout(distributed.constants.default_pg_timeout.total_seconds())
             line.connect(str(place / str(other)))
             line.sendall(bytes([self.rank]))
 
@@ -142,6 +145,13 @@ def _lines_for(tensor: Tensor) -> _Lines | None:
 def _is_direct(tensor: Tensor) -> bool:
     """Returns whether a tensor goes through sockets where there are any: the same in every process."""
     return tensor.device.type == "cpu" and tensor.dtype in _KINDS and 0 < tensor.nbytes <= _LARGEST
+
+
+def _seconds_to_wait(group: Any) -> float:
+    """Returns how long a sum waits for another process: as long as its group's sums by torch."""
+    options = getattr(group._get_backend(torch.device("cpu")), "options", None)
+    given = getattr(options, "_timeout", distributed.constants.default_pg_timeout)
+    return float(given.total_seconds())
 
 
 def _received(line: socket.socket, size: int) -> bytearray:
