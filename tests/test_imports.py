@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "rolewise"
 FOUNDATION = {
     "average",
     "batch",
+    "begun_folder",
     "callable_rooms",
     "csv_cells",
     "errors",

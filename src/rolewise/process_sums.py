@@ -148,7 +148,7 @@ def _is_direct(tensor: Tensor) -> bool:
 
 
 def _seconds_to_wait(group: Any) -> float:
-    """Returns how long a sum waits for another process: as long as its group's sums by torch."""
+    """Returns the seconds that a sum waits for another process: those of its group's sums by torch."""
     options = getattr(group._get_backend(torch.device("cpu")), "options", None)
     given = getattr(options, "_timeout", distributed.constants.default_pg_timeout)
     return float(given.total_seconds())

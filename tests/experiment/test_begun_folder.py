@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from rolewise.begun_folder import holds_other_files
 from rolewise.errors import InputError
 from rolewise.experiment import load
-from rolewise.experiment.begun_folder import holds_other_files
 from rolewise.experiment.failures import keep_traceback
 from rolewise.experiment.run_folder import open_run
 from rolewise.study import load_study
@@ -75,6 +75,14 @@ def test_a_file_of_ones_own_is_not_taken_for_one_that_was_begun(record: str, min
     with pytest.raises(InputError, match="new folder"):
         BEGIN[record](tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [mine] and (tmp_path / mine).read_text() == "mine"
+
+
+@pytest.mark.parametrize("record", list(BEGIN))
+def test_what_a_system_or_a_repository_hides_in_a_folder_is_no_other_file(record: str, tmp_path: Path) -> None:
+    for name in (".DS_Store", ".gitkeep"):
+        (tmp_path / name).touch()
+    BEGIN[record](tmp_path)
+    assert (tmp_path / record).exists() and (tmp_path / ".gitkeep").exists()
 
 
 def test_a_traceback_is_kept_where_a_run_was_begun_and_not_among_other_files(tmp_path: Path) -> None:

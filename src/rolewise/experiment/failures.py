@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
+from rolewise.begun_folder import TRACEBACK, holds_other_files
 from rolewise.config.schema import ExperimentConfig
 from rolewise.errors import RolewiseError, RunError
-from rolewise.experiment.begun_folder import TRACEBACK, holds_other_files
 from rolewise.files import write_text
 from rolewise.foreign_code import ForeignError, code_location, file_of, modules_in
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from rolewise.begun_folder import TRACEBACK
 from rolewise.config.schema import ExperimentConfig
 from rolewise.data.reading_rules import kind_of_examples
 from rolewise.errors import InputError
 from rolewise.experiment import builders
-from rolewise.experiment.begun_folder import TRACEBACK
 from rolewise.experiment.estimate import run_seconds, stage_times
 from rolewise.experiment.executor import StageUpdate, run_stages
 from rolewise.experiment.failures import blamed

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rolewise.begun_folder import holds_other_files
 from rolewise.config import ExperimentConfig, load_experiment_config
 from rolewise.errors import InputError
-from rolewise.experiment.begun_folder import holds_other_files
 from rolewise.experiment.folder_binding import bind, holds_work, is_bound_to, unbind
 from rolewise.experiment.folder_damage import SYSTEM
 from rolewise.experiment.input_digests import inputs_of, remember

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rolewise.begun_folder import holds_other_files
 from rolewise.config.axis_levels import ScalarValue
 from rolewise.config.experiment_values import dump_values, value_differences
 from rolewise.config.study import Study
 from rolewise.errors import InputError
 from rolewise.experiment import builders
-from rolewise.experiment.begun_folder import holds_other_files
 from rolewise.experiment.folder_binding import holds_work
 from rolewise.experiment.input_digests import check_inputs, inputs_of, module_inputs, remember, streamed
 from rolewise.experiment.run_folder import RunFolder, held, move_aside

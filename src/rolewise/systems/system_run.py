@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rolewise.begun_folder import holds_other_files
 from rolewise.csv_cells import as_csv
 from rolewise.errors import InputError, Interrupted, RunError
-from rolewise.experiment.begun_folder import holds_other_files
 from rolewise.experiment.folder_damage import (
     PIECE_REMEDY,
     PIECES,

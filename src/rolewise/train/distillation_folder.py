@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from rolewise.begun_folder import holds_other_files
 from rolewise.config.training_sections import TrainSettings
 from rolewise.distill.method import Method
 from rolewise.distill.own_functions import OwnLoss, innermost
@@ -80,8 +81,7 @@ def bind_folder(folder: Path, settings: Mapping[str, Any]) -> None:
         return
     if folder.exists() and not folder.is_dir():
         raise InputError(f"folder must be a folder, got the file {folder}; give another place")
-    # Hidden files are what a kill leaves of a first file, or a system's own.
-    if folder.exists() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
+    if holds_other_files(folder):
         raise InputError(
             f"folder must be new, or of the same training, got {folder}, which has other files; give another"
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-#: What a process has in a folder from its start: its lock, how far it is, and the traceback of faulty code.
+#: What a process has in a folder from its start: how far it is, and the traceback of faulty code.
 TRACEBACK = "traceback.txt"
-_FROM_THE_START = frozenset((".lock", "state.json", TRACEBACK))
+_FROM_THE_START = frozenset(("state.json", TRACEBACK))
 
 
 def holds_other_files(root: Path, begun: Sequence[str] = ()) -> bool:
@@ -15,7 +15,8 @@ def holds_other_files(root: Path, begun: Sequence[str] = ()) -> bool:
 
     A power cut or a kill may fall on any moment: then files lie there of which only the temporary name exists, or the
     first files of what was to become a record. Files of one's own that are called as later ones of them do not count as
-    begun, so that none is written over.
+    begun, so that none is written over. Hidden files do not count: temporary names and locks are hidden, and so are the
+    files that systems and repositories put into folders.
 
     Args:
         root: the folder; it need not exist.
@@ -32,4 +33,4 @@ def holds_other_files(root: Path, begun: Sequence[str] = ()) -> bool:
         if name not in names:
             break
         ours.add(name)
-    return any(name not in ours and not (name.startswith(".") and name.endswith(".tmp")) for name in names)
+    return any(name not in ours and not name.startswith(".") for name in names)
