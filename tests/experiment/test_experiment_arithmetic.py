@@ -65,6 +65,23 @@ def test_a_run_chooses_once_and_gives_the_bytes_of_the_choice_written_out(
     ).read_bytes()
 
 
+@pytest.mark.parametrize(("arms", "runs"), [("[none]", False), ("[none, own]", True)])
+def test_a_teacher_whose_outputs_are_kept_is_not_timed_unless_a_search_runs_it(
+    arms: str, runs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached = ["distill.methods=[{name: kd}]", "distill.view=shared", "distill.cache={views: replay}"]
+    config = load(HERE / "quick.yaml", [*SMALL, *AUTO, *cached, f"arms.student={arms}", "arms.control=none"])
+    found = []
+
+    def timed(settings: Any, one: TimedArithmetic, make: Any, *, must_run: bool) -> TimedArithmetic:
+        found.append(bool(make(settings.changed(**one.values())).distiller.teachers))
+        return TimedArithmetic(**one.values(), first=1.0, step=1.0)
+
+    monkeypatch.setattr(arithmetic, "_timed", timed)
+    run(config, tmp_path, only=lambda stage: stage.name == STAGES[0])
+    assert found and set(found) == {runs}
+
+
 def test_studies_and_texts_refuse_it_and_a_wrong_value_names_what_there_is(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(f"name: s\nbase: {HERE / 'quick.yaml'}\nset: {{students.0.train.compile: auto}}\ngrid: {{}}\n")

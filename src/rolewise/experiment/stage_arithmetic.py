@@ -10,6 +10,7 @@ from rolewise.experiment import builders
 from rolewise.experiment.role_section import section_of
 from rolewise.experiment.run_folder import RunFolder
 from rolewise.experiment.seed_data import SeedData
+from rolewise.experiment.stage_cache import cache_of
 from rolewise.experiment.stage_graph import stages_of
 from rolewise.experiment.step_timing import one_batch_training
 from rolewise.files import digest_of
@@ -27,7 +28,8 @@ def stage_settings(run: RunFolder, data: SeedData, role: str) -> TrainSettings:
     """Returns the settings of a role's trainings, whose arithmetic is that of the run where it is chosen by its time.
 
     All trainings of a role, its searches among them, have one arithmetic in a run, whatever its seeds and arms: the
-    first of them times steps of networks as they are drawn, with their teacher where any of them has one.
+    first of them times steps of networks as they are drawn, with their teacher where any of them runs it: one whose
+    outputs come from a cache costs no step anything.
 
     Args:
         run: the run folder; the choice and all times lie in ``arithmetic/``.
@@ -39,7 +41,11 @@ def stage_settings(run: RunFolder, data: SeedData, role: str) -> TrainSettings:
     if not section.train.open_arithmetic:
         return settings
     left_open = settings.changed(**dict.fromkeys(section.train.open_arithmetic, "auto"))
-    distilled = any(stage.distilled for stage in stages_of(config) if stage.role == role)
+    distilled = any(
+        stage.distilled and cache_of(run, config, stage, searched=stage.kind == "search") is None
+        for stage in stages_of(config)
+        if stage.role == role
+    )
 
     def make(candidate: TrainSettings) -> Trainee:
         return one_batch_training(data, role, distilled, candidate)
