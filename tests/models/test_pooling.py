@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -69,6 +70,10 @@ def test_every_way_to_run_a_network_gives_the_same() -> None:
     exported = torch.export.export(nn.Sequential(pool), (values,))
     assert torch.equal(exported.module()(values), expected)
     assert not any("gather" in str(node.target) for node in exported.graph.nodes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, of TorchScript
+        for compiled in (torch.jit.script(nn.Sequential(pool)), torch.jit.trace(nn.Sequential(pool), values)):
+            assert torch.equal(compiled(values), expected) and "gather" not in str(compiled.inlined_graph)
     slope = torch.func.grad(lambda given: (pool(given) ** 2).sum())(values)
     assert torch.equal(slope, torch.func.grad(lambda given: (nn.functional.max_pool2d(given, 2) ** 2).sum())(values))
     inputs = values.clone().requires_grad_()
