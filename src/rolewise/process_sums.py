@@ -35,10 +35,7 @@ def sum_over_processes(tensor: Tensor) -> None:
     Raises:
         RuntimeError: another process ended, or does not answer.
     """
-    if (lines := _lines_for(tensor)) is None:
-        distributed.all_reduce(tensor)
-    else:
-        tensor.copy_(reduce(torch.add, lines.exchange(tensor)))
+    _combine(tensor, torch.add, distributed.ReduceOp.SUM)
 
 
 def greatest_of_processes(tensor: Tensor) -> None:
@@ -50,10 +47,15 @@ def greatest_of_processes(tensor: Tensor) -> None:
     Raises:
         RuntimeError: another process ended, or does not answer.
     """
+    _combine(tensor, torch.maximum, distributed.ReduceOp.MAX)
+
+
+def _combine(tensor: Tensor, of_two: Callable[[Tensor, Tensor], Tensor], operation: Any) -> None:
+    """Replaces a tensor by what an operation, one of two tensors and torch's name for it, makes of all processes'."""
     if (lines := _lines_for(tensor)) is None:
-        distributed.all_reduce(tensor, distributed.ReduceOp.MAX)
+        distributed.all_reduce(tensor, operation)
     else:
-        tensor.copy_(reduce(torch.maximum, lines.exchange(tensor)))
+        tensor.copy_(reduce(of_two, lines.exchange(tensor)))
 
 
 class _Lines:
@@ -69,15 +71,15 @@ class _Lines:
     def exchange(self, own: Tensor) -> list[Tensor]:
         """Returns the tensors of all processes in the order of their ranks."""
         message = own.detach().contiguous().numpy().tobytes()
-        parts = {self.rank: bytearray(message)}
+        found = {self.rank: own.detach()}
         try:
             for line in self.others.values():
                 line.sendall(message)
             for other, line in self.others.items():
-                parts[other] = _received(line, len(message))
+                found[other] = torch.frombuffer(_received(line, len(message)), dtype=own.dtype).view_as(own)
         except OSError as error:
             raise RuntimeError(f"a process that trains with this one ended or does not answer: {error}") from error
-        return [torch.frombuffer(parts[rank], dtype=own.dtype).view_as(own) for rank in range(self.world)]
+        return [found[rank] for rank in range(self.world)]
 
     def close(self) -> None:
         for line in self.others.values():
